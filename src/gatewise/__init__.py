@@ -1,0 +1,29 @@
+"""Recurrent networks for PyTorch: cells as published equations, fast, open to view.
+
+The names below are loaded at first use, so that ``import gatewise`` costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from gatewise.equations import Cell, DefinitionError, cell
+
+_HOME = {
+    "gatewise.equations": ("Cell", "DefinitionError", "cell"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["Cell", "DefinitionError", "cell"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])

@@ -1,0 +1,131 @@
+"""A cell as text, and back: one line per node of its graph, nothing to execute.
+
+The text travels in pickles, checkpoints and operator calls, and keys compiled kernels, so it is the same for the
+same equations on every machine and its version is checked when it is read.
+"""
+
+import json
+import re
+from typing import TypedDict
+
+from gatewise.equations.expression import ARITY, COMPARISONS, Expr, Parameter, constant, topological
+from gatewise.equations.tracing import ParameterMistake, check_parameters, parameter_kinds
+
+FIRST_LINE = "gatewise cell 1"
+
+
+class Fields(TypedDict):
+    """What a cell is made of."""
+
+    name: str
+    cite: str
+    doc: str
+    states: tuple[str, ...]
+    groups: tuple[str, ...]
+    gates: tuple[str, ...]
+    outputs: tuple[Expr, ...]
+
+
+def header_text(name: str, cite: str, doc: str) -> str:
+    """The lines that do not change what a cell computes."""
+    return f"{FIRST_LINE}\nname {json.dumps(name)}\ncite {json.dumps(cite)}\ndoc {json.dumps(doc)}\n"
+
+
+def equations_text(
+    states: tuple[str, ...], groups: tuple[str, ...], gates: tuple[str, ...], outputs: tuple[Expr, ...]
+) -> str:
+    """The lines that do: names, then a line per node, operands before their users, then what is returned."""
+    lines = [f"states {' '.join(states)}", f"groups {' '.join(groups)}", " ".join(("gates", *gates))]
+    number: dict[Expr, str] = {}
+    for node in topological(outputs):
+        number[node] = f"%{len(number)}"
+        payload = repr(node.attr) if isinstance(node.attr, float) else "" if node.attr is None else str(node.attr)
+        operands = [number[arg] for arg in node.args]
+        lines.append(" ".join(word for word in (number[node], "=", node.op, payload, *operands) if word))
+    lines.append(" ".join(("return", *(number[output] for output in outputs))))
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str) -> Fields:
+    """The parts of the cell that a text describes.
+
+    Raises:
+        ValueError: naming the line, when the text is not a cell of this version.
+    """
+    lines = text.splitlines()
+    if not lines or lines[0] != FIRST_LINE:
+        came = lines[0] if lines else ""
+        raise ValueError(f"not the text of a cell: expected the first line {FIRST_LINE!r}, got {came!r:.60}")
+    try:
+        name, cite, doc = (_quoted(lines[at], word) for at, word in ((1, "name"), (2, "cite"), (3, "doc")))
+        states, groups, gates = (_words(lines[at], word) for at, word in ((4, "states"), (5, "groups"), (6, "gates")))
+    except IndexError:
+        raise ValueError("the text of a cell ends before its equations; it was cut off") from None
+    nodes: dict[str, Expr] = {}
+    outputs: tuple[Expr, ...] | None = None
+    for at, line in enumerate(lines[7:], start=8):
+        if outputs is not None:
+            raise ValueError(f"line {at} of the text of cell {name}: nothing may follow the return line")
+        words = line.split()
+        try:
+            if words[0] == "return":
+                outputs = tuple(nodes[word] for word in words[1:])
+            else:
+                nodes[words[0]] = _node(words, nodes, states, groups)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise ValueError(f"line {at} of the text of cell {name} is not a node: {line!r:.80} ({error})") from None
+    if outputs is None or len(outputs) != len(states) or not states:
+        raise ValueError(f"the text of cell {name} must return one value per state; it was cut off or changed")
+    try:
+        check_parameters(outputs, groups, ())
+        used = {block.gate for block in parameter_kinds(outputs)} - {None}
+    except ParameterMistake as mistake:
+        raise ValueError(f"the text of cell {name}: {mistake}") from None
+    if used != set(gates) or len(set(gates)) != len(gates):
+        raise ValueError(f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}")
+    return Fields(
+        name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs
+    )
+
+
+def _quoted(line: str, word: str) -> str:
+    key, _, rest = line.partition(" ")
+    value = json.loads(rest) if key == word else None
+    if not isinstance(value, str):
+        raise ValueError(f"the text of a cell: expected a line {word!r} with a quoted text, got {line!r:.80}")
+    return value
+
+
+def _words(line: str, word: str) -> tuple[str, ...]:
+    key, *words = line.split()
+    if key != word or not all(re.fullmatch(r"[^\W\d]\w*", name) for name in words):
+        raise ValueError(f"the text of a cell: expected a line {word!r} with names, got {line!r:.80}")
+    return tuple(words)
+
+
+def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], groups: tuple[str, ...]) -> Expr:
+    target, equals, op, *rest = words
+    if equals != "=" or not re.fullmatch(r"%\d+", target) or op not in ARITY:
+        raise ValueError(f"expected '%n = operation operands', with one of {', '.join(ARITY)}")
+    if op == "constant":
+        return constant(float(rest[0]))
+    if op == "state":
+        if rest[0] not in states:
+            raise ValueError(f"no state is named {rest[0]}")
+        return Expr.make("state", attr=rest[0])
+    if op == "parameter":
+        group, _, gate = rest[0].partition(".")
+        if group not in groups:
+            raise ValueError(f"no group is named {group}")
+        return Expr.make("parameter", attr=Parameter(group, gate or None))
+    args = tuple(nodes[word] for word in rest)
+    if len(args) != ARITY[op]:
+        raise ValueError(f"{op} takes {ARITY[op]} operands")
+    for place, arg in enumerate(args):
+        if (arg.op in COMPARISONS) != (op == "where" and place == 0):
+            raise ValueError("a comparison stands in the first place of where, and nowhere else")
+        if arg.op == "input" and (op, place) != ("matmul", 1):
+            raise ValueError("x can only stand on the right of a product")
+    if op == "matmul" and args[0].op != "parameter":
+        raise ValueError("the left side of a product is a parameter")
+    return Expr.make(op, *args)

@@ -1,0 +1,178 @@
+"""A recurrent cell: its equations as a graph, and what follows from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
+
+from gatewise.equations import canonical
+from gatewise.equations.expression import Expr, Parameter, topological
+from gatewise.equations.tracing import parameter_kinds, trace
+
+ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "abs"})
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrent cell, as its equations.
+
+    Made by `cell` from a function, or by `Cell.from_text` from its canonical text.
+
+    Attributes:
+        name: the function's name.
+        cite: where the equations are published.
+        doc: the function's docstring.
+        states: names of the states; the first is the output.
+        groups: names of the parameter groups, as in the signature.
+        gates: names of the gates in order of first appearance; every stacked tensor has this order.
+        outputs: an expression per state, its value at t from x_t and the states at t−1.
+    """
+
+    name: str
+    cite: str
+    doc: str
+    states: tuple[str, ...]
+    groups: tuple[str, ...]
+    gates: tuple[str, ...]
+    outputs: tuple[Expr, ...] = field(repr=False)
+
+    @cached_property
+    def equations(self) -> str:
+        """The canonical text of the equations alone: equal for cells that compute the same from the same layout."""
+        return canonical.equations_text(self.states, self.groups, self.gates, self.outputs)
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical text of the whole cell; `from_text` reads it."""
+        return canonical.header_text(self.name, self.cite, self.doc) + self.equations
+
+    @classmethod
+    def from_text(cls, text: str) -> "Cell":
+        """The cell that a canonical text describes; nothing in the text is executed.
+
+        Raises:
+            ValueError: when the text is not a cell of a known version.
+
+        >>> from gatewise.cells import lookup
+        >>> Cell.from_text(lookup("lstm").text) == lookup("lstm")
+        True
+        """
+        return cls(**canonical.parse(text))
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, Cell) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __reduce__(self) -> tuple[Callable[[str], "Cell"], tuple[str]]:
+        return Cell.from_text, (self.text,)
+
+    def __copy__(self) -> "Cell":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Cell":
+        return self
+
+    @cached_property
+    def _kinds(self) -> dict[Parameter, str]:
+        return parameter_kinds(self.outputs)
+
+    def shape_of(self, group: str) -> str:
+        """The kind of a group: ``input`` (blocks of H rows, I columns), ``recurrent`` (H, H) or ``vector`` (H,).
+
+        Raises:
+            KeyError: for a name that is no group.
+        """
+        for block, kind in self._kinds.items():
+            if block.group == group:
+                return kind
+        raise KeyError(group)
+
+    def gates_of(self, group: str) -> tuple[str | None, ...]:
+        """The gates whose blocks a group stacks, in the cell's gate order; ``(None,)`` for a group without gates."""
+        used = {block.gate for block in self._kinds if block.group == group}
+        return (None,) if used == {None} else tuple(gate for gate in self.gates if gate in used)
+
+    def parameter_shape(self, group: str, input_size: int, hidden_size: int) -> tuple[int, ...]:
+        """The shape of a group's stacked tensor: (G·H, I), (G·H, H) or (G·H,).
+
+        >>> from gatewise.cells import lookup
+        >>> lookup("lstm").parameter_shape("W", input_size=10, hidden_size=20)
+        (80, 10)
+        """
+        rows = len(self.gates_of(group)) * hidden_size
+        columns = {"input": (input_size,), "recurrent": (hidden_size,), "vector": ()}
+        return (rows, *columns[self.shape_of(group)])
+
+    def gate_value(self, gate: str) -> Expr:
+        """The expression of a gate's value: its activation, where everything that carries its name has met.
+
+        Raises:
+            KeyError: for a name that is no gate.
+        """
+        if gate not in self.gates:
+            raise KeyError(gate)
+        nodes = topological(self.outputs)
+        users: dict[Expr, list[Expr]] = {node: [] for node in nodes}
+        for node in nodes:
+            for arg in node.args:
+                users[arg].append(node)
+        roots = set(self.outputs)
+        # Every path from a node to a returned value passes through its dominators.
+        dominators: dict[Expr, set[Expr]] = {}
+        for node in reversed(nodes):
+            above = [dominators[user] for user in users[node]]
+            common = set.intersection(*above) if above and node not in roots else set()
+            dominators[node] = common | {node}
+        blocks = [node for node in nodes if isinstance(node.attr, Parameter) and node.attr.gate == gate]
+        shared = set.intersection(*(dominators[block] for block in blocks))
+        meeting = next((node for node in nodes if node in shared), users[blocks[0]][0])
+        if meeting.op == "parameter":
+            meeting = users[meeting][0] if users[meeting] else meeting
+        followers = set(users[meeting])
+        if len(followers) == 1 and meeting not in roots:
+            (follower,) = followers
+            if follower.op in ACTIVATIONS:
+                return follower
+        return meeting
+
+
+@overload
+def cell(function: Callable[..., object], /) -> Cell: ...
+@overload
+def cell(*, cite: str = "") -> Callable[[Callable[..., object]], Cell]: ...
+def cell(
+    function: Callable[..., object] | None = None, /, *, cite: str = ""
+) -> Cell | Callable[[Callable[..., object]], Cell]:
+    """Make a `Cell` of a function that states one time step.
+
+    The function takes x and the states before a ``/`` and the parameter groups after it, and returns the new value
+    of each state, the output first. It is called once, on symbols. A parameter's shape follows from its use:
+    ``W.i @ x`` makes ``W`` a stack of (H, I) blocks, ``R.i @ h`` of (H, H), anything else of vectors (H,).
+
+    Arguments:
+        cite: where the equations are published.
+
+    Returns:
+        The cell, for `gatewise.Recurrent` and `gatewise.explain`.
+
+    Raises:
+        DefinitionError: with the file, the line and what to do, for what is not a cell's equations.
+
+    >>> from gatewise.equations import cell, sigmoid, tanh
+    >>> @cell(cite="Zhou et al. 2016, arXiv:1603.09420")
+    ... def minimal_gated_unit(x, h, /, W, R, b):
+    ...     f = sigmoid(W.f @ x + R.f @ h + b.f)
+    ...     n = tanh(W.n @ x + R.n @ (f * h) + b.n)
+    ...     return (1 - f) * h + f * n
+    >>> minimal_gated_unit.gates
+    ('f', 'n')
+    """
+
+    def make(function: Callable[..., object]) -> Cell:
+        traced = trace(function)
+        doc = (function.__doc__ or "").strip()
+        return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs)
+
+    return make if function is None else make(function)

@@ -1,0 +1,213 @@
+"""From a Python function to expressions: the function is called once, on symbols, and what it returns is checked."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, lift, naming, topological
+
+SUPPORTED = (
+    "supported: + - * / and -a, comparisons inside where, sigmoid, tanh, relu, exp, expm1, log, log1p, sqrt, abs, "
+    "minimum, maximum, where (from gatewise.equations), numbers, W.gate @ x, R.gate @ h"
+)
+
+
+class DefinitionError(ValueError):
+    """A cell's definition cannot be understood; the message begins with file and line."""
+
+
+class Traced(NamedTuple):
+    """What a cell function says: its names, its gates in order of first appearance, an expression per state."""
+
+    states: tuple[str, ...]
+    groups: tuple[str, ...]
+    gates: tuple[str, ...]
+    outputs: tuple[Expr, ...]
+
+
+def trace(function: Callable[..., object]) -> Traced:
+    """Call the function on symbols and check what it returns.
+
+    Raises:
+        DefinitionError: with the file, the line and what to do.
+    """
+    code = function.__code__
+    where_defined = (code.co_filename, code.co_firstlineno)
+    states, groups = _signature(function, where_defined)
+    first_named: dict[Parameter, tuple[str, int]] = {}
+
+    def note(block: Parameter) -> None:
+        if block not in first_named:
+            first_named[block] = _calling_line(where_defined)
+
+    symbols = [Expr.make("input"), *(Expr.make("state", attr=name) for name in states)]
+    symbols += [Expr.make("parameter", attr=Parameter(group, None)) for group in groups]
+    token = naming.set(note)
+    try:
+        returned = function(*symbols)
+    except DefinitionError:
+        raise
+    except Exception as error:
+        line = _failing_line(error.__traceback__, where_defined)
+        raise _at(line, function.__name__, f"{error}\n  {SUPPORTED}") from error
+    finally:
+        naming.reset(token)
+
+    outputs = _outputs(function, returned, states, where_defined)
+    try:
+        check_parameters(outputs, groups, first_named.keys())
+    except ParameterMistake as mistake:
+        raise _at(first_named.get(mistake.block, where_defined), function.__name__, str(mistake)) from None
+    gates = dict.fromkeys(block.gate for block in first_named if block.gate is not None)
+    return Traced(states, groups, tuple(gates), outputs)
+
+
+class ParameterMistake(ValueError):
+    """A parameter block is used in a way that gives it no shape."""
+
+    def __init__(self, block: Parameter, message: str):
+        super().__init__(message)
+        self.block = block
+
+
+def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
+    """The kind of every block that the outputs use: ``input`` (H, I), ``recurrent`` (H, H) or ``vector`` (H,).
+
+    Raises:
+        ParameterMistake: when one block is used as two kinds.
+    """
+    kinds: dict[Parameter, str] = {}
+
+    def use(leaf: Expr, kind: str) -> None:
+        block = leaf.attr
+        assert isinstance(block, Parameter)
+        known = kinds.setdefault(block, kind)
+        if known != kind:
+            words = {"input": "a matrix times x", "recurrent": "a matrix times a state", "vector": "a vector"}
+            raise ParameterMistake(
+                block, f"{block} is used as {words[known]} and as {words[kind]}; give each use its own parameter"
+            )
+
+    for root in outputs:
+        if root.op == "parameter":
+            use(root, "vector")
+    for node in topological(outputs):
+        matrix = node.args[0] if node.op == "matmul" else None
+        if matrix is not None:
+            use(matrix, "input" if node.args[1].op == "input" else "recurrent")
+        for arg in node.args[1:] if matrix is not None else node.args:
+            if arg.op == "parameter":
+                use(arg, "vector")
+    return kinds
+
+
+def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: Iterable[Parameter]) -> None:
+    """Check that every group and block has one shape and is needed, and that the cell reads its input.
+
+    Raises:
+        ParameterMistake: otherwise.
+    """
+    kinds = parameter_kinds(outputs)
+    for block in named:
+        if block not in kinds:
+            raise ParameterMistake(
+                block, f"{block} is named but no returned value depends on it; return what uses it or remove it"
+            )
+    for group in groups:
+        blocks = {block: kind for block, kind in kinds.items() if block.group == group}
+        if not blocks:
+            raise ParameterMistake(
+                Parameter(group, None), f"parameter group {group} is never used; use it or take it out of the signature"
+            )
+        first, *rest = blocks.items()
+        for block, kind in rest:
+            if kind != first[1]:
+                raise ParameterMistake(
+                    block,
+                    f"{first[0]} is of kind {first[1]} and {block} of kind {kind}, but the blocks of one group are "
+                    "stored as one tensor; split the group in two",
+                )
+            if (block.gate is None) != (first[0].gate is None):
+                raise ParameterMistake(
+                    block, f"group {group} is used both with and without gate names; name a gate at every use"
+                )
+    if not any(kind == "input" for kind in kinds.values()):
+        raise ParameterMistake(Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x")
+
+
+def _signature(
+    function: Callable[..., object], where_defined: tuple[str, int]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    example = "write it like: def my_cell(x, h, /, W, R, b)"
+    before: list[str] = []
+    after: list[str] = []
+    for name, argument in inspect.signature(function).parameters.items():
+        if argument.kind is argument.POSITIONAL_ONLY:
+            before.append(name)
+        elif argument.kind is argument.POSITIONAL_OR_KEYWORD:
+            after.append(name)
+        else:
+            raise _at(where_defined, function.__name__, f"*{name} and keyword-only arguments have no meaning; {example}")
+        if argument.default is not argument.empty:
+            raise _at(where_defined, function.__name__, f"argument {name} must have no default; {example}")
+    if not before or before[0] != "x":
+        raise _at(where_defined, function.__name__, f"x and the states come first, before a /; {example}")
+    if len(before) < 2:
+        raise _at(where_defined, function.__name__, f"a recurrent cell needs a state after x, before the /; {example}")
+    if not after:
+        raise _at(where_defined, function.__name__, f"the parameter groups come after the /; there are none; {example}")
+    return tuple(before[1:]), tuple(after)
+
+
+def _outputs(
+    function: Callable[..., object], returned: object, states: tuple[str, ...], where_defined: tuple[str, int]
+) -> tuple[Expr, ...]:
+    values = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
+    if len(values) != len(states):
+        raise _at(
+            where_defined,
+            function.__name__,
+            f"exactly one value per state must be returned, in the order ({', '.join(states)}); "
+            f"got {len(values)}. The first is the output of the cell",
+        )
+    outputs: list[Expr] = []
+    for state, value in zip(states, values, strict=True):
+        try:
+            node = lift(value)
+        except TypeError as error:
+            raise _at(where_defined, function.__name__, f"the value returned for state {state}: {error}") from None
+        if node.op == "input" or node.op in COMPARISONS:
+            kind = "x itself, which has the width of the input" if node.op == "input" else "a comparison"
+            raise _at(where_defined, function.__name__, f"the value returned for state {state} is {kind}")
+        outputs.append(node)
+    return tuple(outputs)
+
+
+def _at(line: tuple[str, int], cell_name: str, message: str) -> DefinitionError:
+    return DefinitionError(f"{line[0]}:{line[1]}: cell {cell_name}: {message}")
+
+
+_HERE = str(Path(__file__).parent)
+
+
+def _failing_line(traceback: TracebackType | None, fallback: tuple[str, int]) -> tuple[str, int]:
+    """The innermost line of the user's code that the error passed through."""
+    line = fallback
+    while traceback is not None:
+        frame_file = traceback.tb_frame.f_code.co_filename
+        if not frame_file.startswith(_HERE):
+            line = (frame_file, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return line
+
+
+def _calling_line(fallback: tuple[str, int]) -> tuple[str, int]:
+    frame = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_HERE):
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return fallback
