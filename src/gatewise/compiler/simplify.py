@@ -1,0 +1,176 @@
+"""Smaller graphs for the same values: constants folded, algebraic identities applied.
+
+Two sets of rules. *Exact* rules give the same IEEE result for every operand (NaN, infinities and the sign of zero
+included) and are the only ones for what a cell computes. *Algebraic* rules also hold for real numbers, but may turn
+−0 into 0 or NaN into 0 (0·∞) or round once less; they are for gradients, and for terms that are left out.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+from gatewise.equations.expression import Expr, constant, topological
+
+_FOLDING: dict[str, Callable[..., float]] = {
+    "neg": lambda a: -a,
+    "abs": abs,
+    "sigmoid": lambda a: 1 / (1 + math.exp(-a)),
+    "tanh": math.tanh,
+    "relu": lambda a: max(a, 0.0),
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "log": math.log,
+    "log1p": math.log1p,
+    "sqrt": math.sqrt,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "minimum": min,
+    "maximum": max,
+}
+_DECIDING: dict[str, Callable[[float, float], bool]] = {
+    "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b,
+    "gt": lambda a, b: a > b,
+    "ge": lambda a, b: a >= b,
+    "eq": lambda a, b: a == b,
+    "ne": lambda a, b: a != b,
+}
+
+
+def simplify(roots: Iterable[Expr], *, exact: bool = True) -> tuple[Expr, ...]:
+    """The roots, rewritten bottom-up.
+
+    Arguments:
+        roots: expressions.
+        exact: False also allows the rules that hold for real numbers only.
+
+    Returns:
+        As many expressions, in the same order; unchanged parts are the same nodes.
+
+    >>> from gatewise.equations import cell
+    >>> from gatewise.equations.expression import Expr
+    >>> h = Expr.make("state", attr="h")
+    >>> simplify([-(-h) * 1])[0] is h
+    True
+    """
+    roots = tuple(roots)
+    known: dict[Expr, Expr] = {}
+    for node in topological(roots):
+        args = [known[arg] for arg in node.args]
+        known[node] = build(node.op, *args, exact=exact) if args else node
+    return tuple(known[root] for root in roots)
+
+
+def build(op: str, *args: Expr, exact: bool = False) -> Expr:
+    """The node of an operation, or a simpler one of the same value."""
+    folded = _fold(op, args)
+    if folded is not None:
+        return folded
+    same = _exact(op, args)
+    if same is None and not exact:
+        same = _algebraic(op, args)
+    return Expr.make(op, *args) if same is None else same
+
+
+def number(node: Expr) -> float | None:
+    """The value of a constant; None for any other node."""
+    return node.attr if node.op == "constant" and isinstance(node.attr, float) else None
+
+
+def is_number(node: Expr, value: float) -> bool:
+    """Whether the node is this constant; the sign of zero counts."""
+    held = number(node)
+    return held is not None and held == value and math.copysign(1, held) == math.copysign(1, value)
+
+
+def _fold(op: str, args: tuple[Expr, ...]) -> Expr | None:
+    """An operation on constants, in double precision; None when there is no finite result."""
+    if op == "where":
+        condition, first, second = args
+        decided = [number(side) for side in condition.args]
+        if None not in decided:
+            return first if _DECIDING[condition.op](*decided) else second  # type: ignore[arg-type]
+        return None
+    values = [number(arg) for arg in args]
+    if op not in _FOLDING or not values or None in values:
+        return None
+    try:
+        result = _FOLDING[op](*values)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return constant(result) if math.isfinite(result) else None
+
+
+def _exact(op: str, args: tuple[Expr, ...]) -> Expr | None:
+    first = args[0]
+    last = args[-1]
+    match op:
+        case "neg" if first.op == "neg":
+            return first.args[0]
+        case "add" if is_number(last, -0.0):
+            return first
+        case "add" if last.op == "neg":
+            return build("sub", first, last.args[0], exact=True)
+        case "add" if first.op == "neg":
+            return build("sub", last, first.args[0], exact=True)
+        case "sub" if is_number(last, 0.0):
+            return first
+        case "sub" if last.op == "neg":
+            return build("add", first, last.args[0], exact=True)
+        case "mul" | "div" if is_number(last, 1.0):
+            return first
+        case "mul" if is_number(first, 1.0):
+            return last
+        case "mul" | "div" if is_number(last, -1.0):
+            return build("neg", first, exact=True)
+        case "mul" if is_number(first, -1.0):
+            return build("neg", last, exact=True)
+        case "abs" if first.op in ("abs", "neg"):
+            return build("abs", first.args[0], exact=True)
+        case "relu" if first.op == "relu":
+            return first
+        case "minimum" | "maximum" if first is last:
+            return first
+        case "where" if args[1] is last:
+            return last
+        case _:
+            return None
+
+
+def _algebraic(op: str, args: tuple[Expr, ...]) -> Expr | None:
+    first = args[0]
+    last = args[-1]
+    zero = [number(arg) == 0 for arg in args]
+    match op:
+        case "add" if zero[0]:
+            return last
+        case "add" | "sub" if zero[1]:
+            return first
+        case "sub" if zero[0]:
+            return build("neg", last)
+        case "sub" if first is last:
+            return constant(0)
+        case "mul" if zero[0] or zero[1]:
+            return constant(0)
+        case "div" if zero[0] and not zero[1]:
+            return first
+        case "matmul" | "matmul_transposed" if zero[1]:
+            return constant(0)
+        case "neg" if first.op == "sub":
+            return build("sub", first.args[1], first.args[0])
+        # Signs move outwards and constants into `where`, so that equal terms meet.
+        case "mul" | "div" if first.op == "neg":
+            return build("neg", build(op, first.args[0], last))
+        case "mul" | "div" if last.op == "neg":
+            return build("neg", build(op, first, last.args[0]))
+        case "matmul_transposed" if last.op == "neg":
+            return build("neg", build(op, first, last.args[0]))
+        case "mul" if first.op == "where" and number(last) is not None:
+            condition, yes, no = first.args
+            return build("where", condition, build("mul", yes, last), build("mul", no, last))
+        case "add" if first.op == last.op == "where" and first.args[0] is last.args[0]:
+            condition, yes, no = first.args
+            return build("where", condition, build("add", yes, last.args[1]), build("add", no, last.args[2]))
+        case _:
+            return None
