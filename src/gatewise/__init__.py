@@ -10,13 +10,36 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
+    from gatewise.explanations import explain
+    from gatewise.layers import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, PeepholeLSTM, Recurrent
+    from gatewise.tasks import evaluate, load, predict, train
 
 _HOME = {
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
+    "gatewise.explanations": ("explain",),
+    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent"),
+    "gatewise.tasks": ("evaluate", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["Cell", "DefinitionError", "cell"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "BiGRU",
+    "BiLSTM",
+    "BiRNN",
+    "Cell",
+    "DefinitionError",
+    "PeepholeLSTM",
+    "Recurrent",
+    "cell",
+    "evaluate",
+    "explain",
+    "load",
+    "predict",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -26,6 +26,9 @@ class Cell:
         groups: names of the parameter groups, as in the signature.
         gates: names of the gates in order of first appearance; every stacked tensor has this order.
         outputs: an expression per state, its value at t from x_t and the states at t−1.
+        equations: the canonical text of the equations alone, equal for cells that compute the same from parameters
+            laid out the same.
+        text: the canonical text of the whole cell; `from_text` reads it.
     """
 
     name: str
@@ -35,16 +38,13 @@ class Cell:
     groups: tuple[str, ...]
     gates: tuple[str, ...]
     outputs: tuple[Expr, ...] = field(repr=False)
+    equations: str = field(init=False, repr=False)
+    text: str = field(init=False, repr=False)
 
-    @cached_property
-    def equations(self) -> str:
-        """The canonical text of the equations alone: equal for cells that compute the same from the same layout."""
-        return canonical.equations_text(self.states, self.groups, self.gates, self.outputs)
-
-    @cached_property
-    def text(self) -> str:
-        """The canonical text of the whole cell; `from_text` reads it."""
-        return canonical.header_text(self.name, self.cite, self.doc) + self.equations
+    def __post_init__(self) -> None:
+        equations = canonical.equations_text(self.states, self.groups, self.gates, self.outputs)
+        object.__setattr__(self, "equations", equations)
+        object.__setattr__(self, "text", canonical.header_text(self.name, self.cite, self.doc) + equations)
 
     @classmethod
     def from_text(cls, text: str) -> "Cell":

@@ -77,10 +77,14 @@ class Expr:
         )
 
     def __iter__(self) -> Iterator["Expr"]:
-        raise TypeError("an expression is elementwise over the units of a layer; it cannot be indexed or iterated")
+        raise TypeError(
+            "an expression is elementwise over the units of a layer; it cannot be indexed or iterated"
+        )
 
     def __getitem__(self, index: object) -> "Expr":
-        raise TypeError("an expression is elementwise over the units of a layer; it cannot be indexed or iterated")
+        raise TypeError(
+            "an expression is elementwise over the units of a layer; it cannot be indexed or iterated"
+        )
 
     def __float__(self) -> float:
         raise TypeError(
@@ -137,7 +141,9 @@ class Expr:
     def __getattr__(self, gate: str) -> "Expr":
         if self.op == "parameter" and isinstance(self.attr, Parameter) and not gate.startswith("_"):
             if self.attr.gate is not None:
-                raise AttributeError(f"{self.attr} is the block of one gate; {self.attr}.{gate} does not exist")
+                raise AttributeError(
+                    f"{self.attr} is the block of one gate; {self.attr}.{gate} does not exist"
+                )
             return parameter(self.attr.group, gate)
         raise AttributeError(
             f"an expression has no attribute {gate!r}; equations are elementwise over units: "
@@ -237,7 +243,9 @@ def product(matrix: object, operand: object) -> Expr:
         )
     right = lift(operand)
     if right.op == "constant" or right.op in COMPARISONS:
-        raise TypeError("the right side of @ must be x or an expression of width H, not a number or a comparison")
+        raise TypeError(
+            "the right side of @ must be x or an expression of width H, not a number or a comparison"
+        )
     return Expr.make("matmul", matrix, right)
 
 

@@ -88,7 +88,8 @@ def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
         if known != kind:
             words = {"input": "a matrix times x", "recurrent": "a matrix times a state", "vector": "a vector"}
             raise ParameterMistake(
-                block, f"{block} is used as {words[known]} and as {words[kind]}; give each use its own parameter"
+                block,
+                f"{block} is used as {words[known]} and as {words[kind]}; give each use its own parameter",
             )
 
     for root in outputs:
@@ -114,13 +115,15 @@ def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: 
     for block in named:
         if block not in kinds:
             raise ParameterMistake(
-                block, f"{block} is named but no returned value depends on it; return what uses it or remove it"
+                block,
+                f"{block} is named but no returned value depends on it; return what uses it or remove it",
             )
     for group in groups:
         blocks = {block: kind for block, kind in kinds.items() if block.group == group}
         if not blocks:
             raise ParameterMistake(
-                Parameter(group, None), f"parameter group {group} is never used; use it or take it out of the signature"
+                Parameter(group, None),
+                f"parameter group {group} is never used; use it or take it out of the signature",
             )
         first, *rest = blocks.items()
         for block, kind in rest:
@@ -135,7 +138,9 @@ def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: 
                     block, f"group {group} is used both with and without gate names; name a gate at every use"
                 )
     if not any(kind == "input" for kind in kinds.values()):
-        raise ParameterMistake(Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x")
+        raise ParameterMistake(
+            Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x"
+        )
 
 
 def _signature(
@@ -150,15 +155,27 @@ def _signature(
         elif argument.kind is argument.POSITIONAL_OR_KEYWORD:
             after.append(name)
         else:
-            raise _at(where_defined, function.__name__, f"*{name} and keyword-only arguments have no meaning; {example}")
+            raise _at(
+                where_defined,
+                function.__name__,
+                f"*{name} and keyword-only arguments have no meaning; {example}",
+            )
         if argument.default is not argument.empty:
             raise _at(where_defined, function.__name__, f"argument {name} must have no default; {example}")
     if not before or before[0] != "x":
         raise _at(where_defined, function.__name__, f"x and the states come first, before a /; {example}")
     if len(before) < 2:
-        raise _at(where_defined, function.__name__, f"a recurrent cell needs a state after x, before the /; {example}")
+        raise _at(
+            where_defined,
+            function.__name__,
+            f"a recurrent cell needs a state after x, before the /; {example}",
+        )
     if not after:
-        raise _at(where_defined, function.__name__, f"the parameter groups come after the /; there are none; {example}")
+        raise _at(
+            where_defined,
+            function.__name__,
+            f"the parameter groups come after the /; there are none; {example}",
+        )
     return tuple(before[1:]), tuple(after)
 
 
@@ -178,7 +195,9 @@ def _outputs(
         try:
             node = lift(value)
         except TypeError as error:
-            raise _at(where_defined, function.__name__, f"the value returned for state {state}: {error}") from None
+            raise _at(
+                where_defined, function.__name__, f"the value returned for state {state}: {error}"
+            ) from None
         if node.op == "input" or node.op in COMPARISONS:
             kind = "x itself, which has the width of the input" if node.op == "input" else "a comparison"
             raise _at(where_defined, function.__name__, f"the value returned for state {state} is {kind}")

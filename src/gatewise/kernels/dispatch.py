@@ -1,0 +1,59 @@
+"""Which backend runs a call, and why."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gatewise.kernels import reference, torch
+from gatewise.kernels.call import Call
+
+# Fastest first; each module has `refusal(call)` and `run(call)`.
+BACKENDS = {"torch": torch, "reference": reference}
+
+
+class Choice(NamedTuple):
+    """The backend that runs a call.
+
+    Attributes:
+        name: ``torch`` or ``reference``.
+        reason: why this one, and why not a faster one.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+def check_backend_name(name: str) -> None:
+    """Raise a ValueError unless the name is ``auto`` or a backend's."""
+    if name != "auto" and name not in BACKENDS:
+        raise ValueError(f"backend: expected one of auto, {', '.join(BACKENDS)}, got {name!r}")
+
+
+def choose(call: Call, backend: str) -> Choice:
+    """The backend for a call: the fastest that can run it, or the one asked for by name.
+
+    Raises:
+        ValueError: when the named backend cannot run the call, with the reason.
+    """
+    check_backend_name(backend)
+    if backend != "auto":
+        if (why_not := BACKENDS[backend].refusal(call)) is not None:
+            raise ValueError(
+                f"backend {backend!r} was asked for by name and cannot run this call: {why_not}; use backend='auto'"
+            )
+        return Choice(backend, "asked for by name")
+    refusals: list[str] = []
+    for name, module in BACKENDS.items():
+        why_not = module.refusal(call)
+        if why_not is None:
+            return Choice(name, "; ".join(refusals) or "the fastest backend there is for this call")
+        refusals.append(f"not {name}: {why_not}")
+    raise AssertionError("the reference refuses no call")
+
+
+def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a call on the backend of this name."""
+    return BACKENDS[name].run(call)

@@ -1,0 +1,198 @@
+"""The reference: a plain loop over time that evaluates a cell's graph with torch operations.
+
+It runs any cell in any dtype on any device and can be differentiated any number of times and under `torch.func`;
+everything else is tested against it. Products with x are taken for all steps at once, and blocks of a group that
+meet the same value in a step are multiplied together.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatewise.equations import Cell, Expr, Parameter, topological
+from gatewise.kernels.call import Call
+
+ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "lt": torch.lt,
+    "le": torch.le,
+    "gt": torch.gt,
+    "ge": torch.ge,
+    "eq": torch.eq,
+    "ne": torch.ne,
+    "where": torch.where,
+    "minimum": torch.minimum,
+    "maximum": torch.maximum,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+}
+
+
+def refusal(call: Call) -> str | None:
+    """Why the reference cannot run a call: it always can."""
+    return None
+
+
+def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Output (T, B, D·H) and final states, each (D, B, H)."""
+    results = [_one_direction(single) for single in call.single_directions()]
+    output = torch.cat([output for output, _ in results], dim=-1)
+    finals = tuple(torch.stack(states) for states in zip(*(finals for _, finals in results), strict=True))
+    return output, finals
+
+
+class _Products(NamedTuple):
+    """Blocks of one group that meet the same value: one product for all of them."""
+
+    group: str
+    operand: Expr
+    gates: tuple[str | None, ...]
+    nodes: tuple[Expr, ...]
+
+
+class _Program(NamedTuple):
+    """A cell's nodes in order of evaluation, by how often they are evaluated."""
+
+    constants: tuple[Expr, ...]
+    vectors: tuple[Expr, ...]
+    parameters_alone: tuple[Expr, ...]
+    input_products: tuple[_Products, ...]
+    each_step: tuple[Expr, ...]
+    products: dict[Expr, _Products]
+
+
+@lru_cache(maxsize=256)
+def _program(cell: Cell) -> _Program:
+    nodes = topological(cell.outputs)
+    matrices = {node.args[0] for node in nodes if node.op == "matmul"}
+    kinds: dict[str, list[Expr]] = {"constant": [], "parameter": [], "alone": [], "step": []}
+    varying: set[Expr] = set()
+    for node in nodes:
+        if node in matrices:
+            continue
+        if node.op in kinds:
+            kinds[node.op].append(node)
+        elif node.op in ("input", "state") or any(arg in varying for arg in node.args):
+            varying.add(node)
+            if node.op not in ("input", "state"):
+                kinds["step"].append(node)
+        else:
+            kinds["alone"].append(node)
+
+    together: dict[tuple[str, Expr], list[Expr]] = {}
+    for node in nodes:
+        if node.op == "matmul":
+            together.setdefault((_block(node.args[0]).group, node.args[1]), []).append(node)
+    products: dict[Expr, _Products] = {}
+    for (group, operand), members in together.items():
+        rank = {gate: at for at, gate in enumerate(cell.gates_of(group))}
+        members.sort(key=lambda node: rank[_block(node.args[0]).gate])
+        gates = tuple(_block(node.args[0]).gate for node in members)
+        shared = _Products(group, operand, gates, tuple(members))
+        products.update(dict.fromkeys(members, shared))
+    input_products = dict.fromkeys(product for product in products.values() if product.operand.op == "input")
+    return _Program(
+        tuple(kinds["constant"]),
+        tuple(kinds["parameter"]),
+        tuple(kinds["alone"]),
+        tuple(input_products),
+        tuple(kinds["step"]),
+        products,
+    )
+
+
+def _block(leaf: Expr) -> Parameter:
+    assert isinstance(leaf.attr, Parameter)
+    return leaf.attr
+
+
+def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
+    cell, steps, hidden = call.cell, call.x.shape[0], call.hidden_size
+    program = _program(cell)
+    blocks: dict[Parameter, Tensor] = {}
+    for group, tensor in zip(cell.groups, call.parameters, strict=True):
+        gates = cell.gates_of(group)
+        for at, gate in enumerate(gates):
+            blocks[Parameter(group, gate)] = tensor[at * hidden : (at + 1) * hidden]
+
+    def matrix(products: _Products) -> Tensor:
+        if products.gates == cell.gates_of(products.group):
+            return call.parameters[cell.groups.index(products.group)]
+        return torch.cat([blocks[Parameter(products.group, gate)] for gate in products.gates])
+
+    weights = {id(products): matrix(products) for products in program.products.values()}
+    fixed: dict[Expr, Tensor] = {node: call.x.new_tensor(node.attr) for node in program.constants}
+    fixed.update((node, blocks[_block(node)]) for node in program.vectors)
+    for node in program.parameters_alone:
+        fixed[node] = _evaluate(node, fixed, program, weights)
+
+    valid = None
+    x = call.x
+    if call.lengths is not None:
+        valid = (torch.arange(steps, device=x.device)[:, None] < call.lengths)[..., None]
+        # What stands in the padding may be anything, NaN too, and must not reach a weight gradient as 0 · NaN.
+        x = torch.where(valid, x, x.new_zeros(()))
+    from_input = [
+        functional.linear(x, weights[id(products)]).split(hidden, dim=-1)
+        for products in program.input_products
+    ]
+
+    states = [initial[0] for initial in call.initial]
+    outputs: list[Tensor] = []
+    reverse = call.directions == "reverse"
+    zero = x.new_zeros(())
+    for t in reversed(range(steps)) if reverse else range(steps):
+        boundary = None if call.reset is None else call.reset[t, :, None]
+        if boundary is not None and valid is not None:
+            boundary = boundary & valid[t]
+        if boundary is not None and not reverse:
+            states = [torch.where(boundary, zero, state) for state in states]
+        values = dict(fixed)
+        values.update(
+            (Expr.make("state", attr=name), state) for name, state in zip(cell.states, states, strict=True)
+        )
+        for products, slices in zip(program.input_products, from_input, strict=True):
+            values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
+        for node in program.each_step:
+            if node not in values:
+                values[node] = _evaluate(node, values, program, weights)
+        new = [values[output].expand_as(state) for output, state in zip(cell.outputs, states, strict=True)]
+        if valid is None:
+            outputs.append(new[0])
+            states = new
+        else:
+            outputs.append(torch.where(valid[t], new[0], zero))
+            states = [torch.where(valid[t], after, before) for after, before in zip(new, states, strict=True)]
+        if boundary is not None and reverse:
+            states = [torch.where(boundary, zero, state) for state in states]
+    if reverse:
+        outputs.reverse()
+    return torch.stack(outputs), states
+
+
+def _evaluate(
+    node: Expr, values: dict[Expr, Tensor], program: _Program, weights: dict[int, Tensor]
+) -> Tensor:
+    if node.op != "matmul":
+        return ELEMENTWISE[node.op](*(values[arg] for arg in node.args))
+    products = program.products[node]
+    operand = values[products.operand]
+    result = functional.linear(operand, weights[id(products)])
+    parts = result.split(result.shape[-1] // len(products.nodes), dim=-1)
+    values.update(zip(products.nodes, parts, strict=True))
+    return values[node]

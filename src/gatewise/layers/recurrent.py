@@ -1,0 +1,392 @@
+"""The recurrent layer: any cell, stacked, in one or both directions, over padded, ragged or reset sequences."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence
+
+from gatewise.cells import lookup
+from gatewise.compiler import without_bias
+from gatewise.equations import Cell
+from gatewise.kernels import Call, Choice, Directions, backend_for, check_backend_name, run
+from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_width
+from gatewise.layers.inputs import Expected, Prepared, State, prepare
+from gatewise.layers.merging import check_merge, merge_directions, merged_width
+from gatewise.layers.packed import repack, unpack
+
+# torch.nn's names for the groups that its layers have.
+_TORCH_NAMES = {
+    ("W", "input"): "weight_ih",
+    ("R", "recurrent"): "weight_hh",
+    ("b", "vector"): "bias_ih",
+    ("d", "vector"): "bias_hh",
+}
+
+Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers of any cell, with the interface of `torch.nn.LSTM`.
+
+    Arguments:
+        cell: a `Cell`, or the name of a built-in one.
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False drops the parameter groups ``b`` and ``d``.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        bidirectional: whether a second set of weights reads every sequence from its end.
+        merge: how the outputs of both directions become one, at every layer: ``concat`` (2·H wide), ``sum``,
+            ``mean``, ``mul``, ``learned`` (a trained map of both; H wide), or None: a pair (forward, reverse)
+            comes out of the last layer, and the next layer reads both side by side.
+        init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest in the backward
+            pass, for long sequences in little memory; None keeps everything.
+        device, dtype: of the parameters.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> layer = gatewise.Recurrent("gru_chung2014", input_size=3, hidden_size=4, bidirectional=True, merge="sum")
+    >>> output, state = layer(torch.randn(7, 2, 3), lengths=torch.tensor([7, 5]))
+    >>> output.shape, state.shape
+    (torch.Size([7, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        merge: str | None = "concat",
+        init: str = "default",
+        backend: str = "auto",
+        checkpoint_every: int | None = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(cell, str):
+            cell = lookup(cell)
+        if not isinstance(cell, Cell):
+            raise TypeError(
+                f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}"
+            )
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        if checkpoint_every is not None:
+            sizes["checkpoint_every"] = checkpoint_every
+        for name, size in sizes.items():
+            if not isinstance(size, int) or isinstance(size, bool):
+                raise TypeError(f"{name}: expected an int, got {type(size).__name__} ({size!r})")
+            if size < 1:
+                raise ValueError(f"{name}: expected at least 1, got {size}")
+        for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}: expected True or False, got {flag!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
+                "use num_layers of 2 or more, or put an nn.Dropout after the layer",
+                stacklevel=2,
+            )
+        check_merge(merge, bidirectional)
+        check_scheme(init)
+        check_backend_name(backend)
+        self.cell = cell if bias else without_bias(cell)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.merge = merge
+        self.init = init
+        self.backend = backend
+        self.checkpoint_every = checkpoint_every
+        self._register(device, dtype)
+        self.reset_parameters()
+
+    def _register(self, device: Any, dtype: torch.dtype | None) -> None:
+        width = self.input_size
+        self._names: list[list[str]] = []
+        for layer in range(self.num_layers):
+            names: list[str] = []
+            for suffix in ("", "_reverse")[: self._direction_count]:
+                for group in self.cell.groups:
+                    stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
+                    names.append(f"{stem}_l{layer}{suffix}")
+                    shape = self.cell.parameter_shape(group, width, self.hidden_size)
+                    self.register_parameter(
+                        names[-1], nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    )
+            self._names.append(names)
+            width = merged_width(self.merge, self.hidden_size, self._direction_count)
+        if self.merge == "learned":
+            both = 2 * self.hidden_size
+            for layer in range(self.num_layers):
+                weight = torch.empty(self.hidden_size, both, device=device, dtype=dtype)
+                self.register_parameter(f"merge_weight_l{layer}", nn.Parameter(weight))
+                bias = torch.empty(self.hidden_size, device=device, dtype=dtype)
+                self.register_parameter(f"merge_bias_l{layer}", nn.Parameter(bias) if self.bias else None)
+
+    @property
+    def _direction_count(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _directions(self) -> Directions:
+        return "bidirectional" if self.bidirectional else "forward"
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights again."""
+        for names in self._names:
+            for at, name in enumerate(names):
+                group = self.cell.groups[at % len(self.cell.groups)]
+                initialise(self.init, self.cell, group, getattr(self, name), self.hidden_size)
+        if self.merge == "learned":
+            self._initialise_merges()
+
+    @torch.no_grad()
+    def _initialise_merges(self) -> None:
+        """Start as the mean of both directions, or as torch's scheme has it."""
+        for layer in range(self.num_layers):
+            weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
+            if self.init == "torch":
+                for tensor in (weight, bias) if self.bias else (weight,):
+                    uniform_by_width(tensor, self.hidden_size)
+            else:
+                half = torch.eye(self.hidden_size, device=weight.device, dtype=weight.dtype) / 2
+                weight.copy_(torch.cat([half, half], dim=1))
+                if self.bias:
+                    bias.zero_()
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters by layer and direction, as `torch.nn` gives them."""
+        groups = len(self.cell.groups)
+        return [
+            [getattr(self, name) for name in names[at : at + groups]]
+            for names in self._names
+            for at in range(0, len(names), groups)
+        ]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: kept for code that was written for `torch.nn`."""
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Output, State]:
+        """Run the layers over sequences.
+
+        Arguments:
+            input: (T, B, I), or (B, T, I) with batch_first, or (T, I) without a batch, or a PackedSequence.
+            hx: initial state (D·L, B, H), without a batch (D·L, H): a tensor for a cell with one state, a tuple for
+                more. None is zero.
+            lengths: (B,) integers, the steps of each row; any order, zero allowed, on any device. What follows in
+                the row is padding: it is not read, the output is 0 there, the final state is that of the true end
+                and the reverse direction starts there. A row of length 0 keeps its initial state.
+            reset: (T, B) bool ((B, T) with batch_first, (T,) without a batch): true at t is a boundary between
+                t−1 and t. The forward direction's state is zero before step t, an initial state too; the reverse
+                direction's is zero after its step t. No gradient crosses.
+
+        Returns:
+            Output (T, B, D·H), or H wide by `merge`, or a pair for merge=None; a PackedSequence for one. And the
+            final state, of the form of hx.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what was expected and what came.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths, reset)
+        prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
+        output, finals = self._run_layers(prepared)
+        return self._arranged(output, prepared), self._state(finals, prepared.batched)
+
+    def step(
+        self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run one step of a stream.
+
+        Arguments:
+            x_t: (B, I), or (I,) without a batch.
+            state: the state that the step before returned, (L, B, H) each; None is zero.
+            reset: (B,) bool, or () without a batch: true starts this row anew.
+
+        Returns:
+            Output (B, H) and the state for the next step. Equal to the sequence at once, to rounding.
+
+        Raises:
+            ValueError: when the layer is bidirectional: the reverse direction needs the end first.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4)
+        >>> state = None
+        >>> for x_t in torch.randn(5, 2, 3):
+        ...     y_t, state = layer.step(x_t, state)
+        >>> y_t.shape
+        torch.Size([2, 4])
+        """
+        if self.bidirectional:
+            raise ValueError("step: a bidirectional layer reads from the end too and cannot run step by step")
+        if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
+            came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
+            raise ValueError(
+                f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward"
+            )
+        if isinstance(reset, Tensor):
+            reset = reset.unsqueeze(0)
+        prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False))
+        output, finals = self._run_layers(prepared)
+        return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
+
+    def backend_for(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> Choice:
+        """Which backend runs `forward` on these arguments, and why not a faster one.
+
+        Raises:
+            TypeError, ValueError: as `forward`; also when a backend asked for by name cannot run them.
+
+        >>> import torch, gatewise
+        >>> gatewise.PeepholeLSTM(3, 4).backend_for(torch.randn(7, 2, 3)).name
+        'reference'
+        """
+        batch_first = self.batch_first
+        if isinstance(input, PackedSequence):
+            (input, lengths), batch_first = unpack(input), False
+        prepared = prepare(input, hx, lengths, reset, self._expected(batch_first))
+        return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults, for printing."""
+        options = {
+            "num_layers": (self.num_layers, 1),
+            "bias": (self.bias, True),
+            "batch_first": (self.batch_first, False),
+            "dropout": (self.dropout, 0.0),
+            "bidirectional": (self.bidirectional, False),
+            "merge": (self.merge, "concat"),
+            "init": (self.init, "default"),
+            "backend": (self.backend, "auto"),
+            "checkpoint_every": (self.checkpoint_every, None),
+        }
+        given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
+        return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
+
+    def _expected(self, batch_first: bool) -> Expected:
+        parameter: Tensor = getattr(self, self._names[0][0])
+        device_type = parameter.device.type
+        autocast_dtype = None
+        if torch.is_autocast_enabled(device_type):
+            # On the CPU recurrences stay in the parameters' precision: half precision is up to the processor there.
+            autocast_dtype = (
+                parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
+            )
+        return Expected(
+            self.cell.states,
+            self.input_size,
+            self.hidden_size,
+            self.num_layers * self._direction_count,
+            batch_first,
+            parameter.dtype,
+            parameter.device,
+            autocast_dtype,
+        )
+
+    def _call(self, layer: int, x: Tensor, prepared: Prepared) -> Call:
+        rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
+        parameters: list[Tensor] = [getattr(self, name) for name in self._names[layer]]
+        return Call(
+            self.cell,
+            x,
+            tuple(state[rows] for state in prepared.initial),
+            tuple(parameter.to(x.dtype) for parameter in parameters),
+            prepared.lengths,
+            prepared.reset,
+            self._directions,
+        )
+
+    def _run_layers(self, prepared: Prepared) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H)."""
+        x, valid = prepared.x, None
+        if prepared.lengths is not None and self.merge == "learned":
+            valid = (torch.arange(x.shape[0], device=x.device)[:, None] < prepared.lengths)[..., None]
+        finals: list[tuple[Tensor, ...]] = []
+        with torch.autocast(x.device.type, enabled=False):
+            for layer in range(self.num_layers):
+                output, states = run(
+                    self._call(layer, x, prepared),
+                    backend=self.backend,
+                    checkpoint_every=self.checkpoint_every,
+                )
+                finals.append(states)
+                weight = bias = None
+                if self.merge == "learned":
+                    weight, bias = (
+                        getattr(self, f"merge_weight_l{layer}"),
+                        getattr(self, f"merge_bias_l{layer}"),
+                    )
+                    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
+                x = merge_directions(output, self.merge, weight, bias, valid)
+                if self.dropout > 0 and layer < self.num_layers - 1:
+                    x = functional.dropout(x, self.dropout, self.training)
+        return x, tuple(
+            torch.cat(states) if len(states) > 1 else states[0] for states in zip(*finals, strict=True)
+        )
+
+    def _arranged(self, output: Tensor, prepared: Prepared) -> Tensor | tuple[Tensor, Tensor]:
+        """An output (T, B, …) in the form of the input."""
+        if not prepared.batched:
+            output = output.squeeze(1)
+        elif self.batch_first:
+            output = output.transpose(0, 1)
+        if self.merge is not None:
+            return output
+        forward, reverse = output.chunk(2, dim=-1)
+        return forward, reverse
+
+    def _state(self, finals: tuple[Tensor, ...], batched: bool) -> State:
+        states = finals if batched else tuple(state.squeeze(1) for state in finals)
+        return states if len(states) > 1 else states[0]
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: State | None, lengths: object, reset: object
+    ) -> tuple[Output, State]:
+        for name, value in {"lengths": lengths, "reset": reset}.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name}: expected None with a PackedSequence; pad the rows and pass lengths to use {name}"
+                )
+        x, row_lengths = unpack(packed)
+        prepared = prepare(x, hx, row_lengths, None, self._expected(batch_first=False))
+        output, finals = self._run_layers(prepared)
+        if self.merge is None:
+            forward, reverse = (repack(part, row_lengths, packed) for part in output.chunk(2, dim=-1))
+            return (forward, reverse), self._state(finals, batched=True)
+        return repack(output, row_lengths, packed), self._state(finals, batched=True)
