@@ -1,0 +1,70 @@
+# Each target does all of its own set-up: its environment is .venv, with the versions of constraints.txt.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check bench docs clean
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+RUN := $(RUN)
+
+help:
+	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
+	@echo "make test   run the tests"
+	@echo "make check  format, lint, types, import rule"
+	@echo "make bench  time the layers beside torch.nn"
+	@echo "make docs   build the documentation into docs/_build/html"
+	@echo "make clean  remove the environment and everything built"
+	@echo "Choose the interpreter with PYTHON=python3.12 (3.11 or newer), the demo's folder with RUN=runs/mine."
+
+demo: $(VENV)/.core
+	$(BIN)/gatewise train lm --out $(RUN)
+	$(BIN)/gatewise evaluate $(RUN)
+	$(BIN)/gatewise predict $(RUN) --length 400
+	@echo
+	@echo "The plot of the training is $(RUN)/metrics.png. Try next:"
+	@echo "  $(BIN)/gatewise predict $(RUN) --prompt 'The class ' --length 300 --temperature 0.7"
+	@echo "  $(BIN)/gatewise train lm --resume $(RUN)"
+	@echo "  $(BIN)/gatewise explain lstm"
+
+# One worker process for each of two cores, with one thread each.
+test: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.core
+	$(BIN)/python benchmarks/layers.py $(ARGS)
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "gatewise needs Python 3.11 or newer, and '$(PYTHON)' is not: name one, as in make test PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.core: EXTRA :=
+$(VENV)/.test: EXTRA := [test]
+$(VENV)/.check: EXTRA := [check]
+$(VENV)/.docs: EXTRA := [docs]
+
+$(VENV)/.core $(VENV)/.test $(VENV)/.check $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created
+	@echo "installing gatewise$(EXTRA) into $(VENV); the first time takes some minutes"
+	@$(PIP) --editable '.$(EXTRA)'
+	@touch $@

@@ -1,0 +1,85 @@
+"""The command ``gatewise``: its verbs, and how a mistake is told.
+
+Each verb is a plain function in a file of its own, imported when the verb is called.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+import gatewise
+
+_EXAMPLES = {
+    "train": ("gatewise train lm --max-minutes 2 --out runs/first", "gatewise train lm --resume runs/first"),
+    "evaluate": ("gatewise evaluate runs/first", "gatewise evaluate runs/first --json"),
+    "predict": (
+        'gatewise predict runs/first --prompt "The " --length 300',
+        'gatewise predict runs/first --prompt "The " --next 5',
+    ),
+    "explain": ("gatewise explain gru", "gatewise explain bptt --steps 4"),
+}
+"""Two commands for the end of each verb's help; in this order each works after those before it."""
+
+_OWN_EXAMPLES = ("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm")
+
+
+def _epilogue(examples: Sequence[str]) -> str:
+    return "\n".join(["Try:", *(f"  {example}" for example in examples)])
+
+
+def build_app() -> App:
+    """The parser of the command line, with every verb known by name and none imported."""
+    app = App(
+        name="gatewise",
+        help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
+        help_epilogue=_epilogue(_OWN_EXAMPLES),
+        help_format="plaintext",
+        help_formatter="plain",
+        version=gatewise.__version__,
+        suppress_keyboard_interrupt=False,
+        result_action="return_none",
+    )
+    for verb, examples in _EXAMPLES.items():
+        app.command(f"gatewise.cli.{verb}:{verb}", name=verb, help_epilogue=_epilogue(examples))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, and leave with its exit code.
+
+    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, or words that do not parse) is told in one
+    line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its traceback. Any other exception is a
+    defect of ours and keeps it always.
+
+    Args:
+        arguments: the words after ``gatewise``; those of the process unless given.
+
+    Raises:
+        SystemExit: always. 0 is success, 2 a user's mistake, 130 Ctrl-C, 141 a closed pipe.
+    """
+    try:
+        build_app()(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone, as in `gatewise … | head`: what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except (CycloptsError, ValueError, TypeError, OSError) as error:
+        if os.environ.get("GATEWISE_DEBUG") == "1":
+            raise
+        print(f"gatewise: error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = str(error) or type(error).__name__
+    return " ".join(text.split())
