@@ -28,9 +28,7 @@ LEGEND: dict[str, str] = {
 }
 
 
-def check_shape(
-    name: str, shape: Sequence[int], expected: Sequence[tuple[str, int | None]], hint: str
-) -> None:
+def check_shape(name: str, shape: Sequence[int], expected: Sequence[tuple[str, int | None]], hint: str) -> None:
     """Raise unless ``shape`` has the expected rank and widths.
 
     Arguments:

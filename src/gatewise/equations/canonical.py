@@ -39,9 +39,7 @@ def equations_text(
     number: dict[Expr, str] = {}
     for node in topological(outputs):
         number[node] = f"%{len(number)}"
-        payload = (
-            repr(node.attr) if isinstance(node.attr, float) else "" if node.attr is None else str(node.attr)
-        )
+        payload = repr(node.attr) if isinstance(node.attr, float) else "" if node.attr is None else str(node.attr)
         operands = [number[arg] for arg in node.args]
         lines.append(" ".join(word for word in (number[node], "=", node.op, payload, *operands) if word))
     lines.append(" ".join(("return", *(number[output] for output in outputs))))
@@ -60,9 +58,7 @@ def parse(text: str) -> Fields:
         raise ValueError(f"not the text of a cell: expected the first line {FIRST_LINE!r}, got {came!r:.60}")
     try:
         name, cite, doc = (_quoted(lines[at], word) for at, word in ((1, "name"), (2, "cite"), (3, "doc")))
-        states, groups, gates = (
-            _words(lines[at], word) for at, word in ((4, "states"), (5, "groups"), (6, "gates"))
-        )
+        states, groups, gates = (_words(lines[at], word) for at, word in ((4, "states"), (5, "groups"), (6, "gates")))
     except IndexError:
         raise ValueError("the text of a cell ends before its equations; it was cut off") from None
     nodes: dict[str, Expr] = {}
@@ -77,22 +73,16 @@ def parse(text: str) -> Fields:
             else:
                 nodes[words[0]] = _node(words, nodes, states, groups)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ValueError(
-                f"line {at} of the text of cell {name} is not a node: {line!r:.80} ({error})"
-            ) from None
+            raise ValueError(f"line {at} of the text of cell {name} is not a node: {line!r:.80} ({error})") from None
     if outputs is None or len(outputs) != len(states) or not states:
-        raise ValueError(
-            f"the text of cell {name} must return one value per state; it was cut off or changed"
-        )
+        raise ValueError(f"the text of cell {name} must return one value per state; it was cut off or changed")
     try:
         check_parameters(outputs, groups, ())
-        used = {block.gate for block in parameter_kinds(outputs)} - {None}
+        used = {block.gate for block in parameter_kinds(outputs) if block.gate is not None}
     except ParameterMistake as mistake:
         raise ValueError(f"the text of cell {name}: {mistake}") from None
     if used != set(gates) or len(set(gates)) != len(gates):
-        raise ValueError(
-            f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}"
-        )
+        raise ValueError(f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}")
     return Fields(name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs)
 
 

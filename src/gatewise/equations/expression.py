@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Final, NamedTuple, TypeAlias
 
-Attribute: TypeAlias = "None | str | float | Parameter"
+Attribute: TypeAlias = "str | float | Parameter | None"
 
 
 class Parameter(NamedTuple):
@@ -77,14 +77,10 @@ class Expr:
         )
 
     def __iter__(self) -> Iterator["Expr"]:
-        raise TypeError(
-            "an expression is elementwise over the units of a layer; it cannot be indexed or iterated"
-        )
+        raise TypeError("an expression is elementwise over the units of a layer; it cannot be indexed or iterated")
 
     def __getitem__(self, index: object) -> "Expr":
-        raise TypeError(
-            "an expression is elementwise over the units of a layer; it cannot be indexed or iterated"
-        )
+        raise TypeError("an expression is elementwise over the units of a layer; it cannot be indexed or iterated")
 
     def __float__(self) -> float:
         raise TypeError(
@@ -141,9 +137,7 @@ class Expr:
     def __getattr__(self, gate: str) -> "Expr":
         if self.op == "parameter" and isinstance(self.attr, Parameter) and not gate.startswith("_"):
             if self.attr.gate is not None:
-                raise AttributeError(
-                    f"{self.attr} is the block of one gate; {self.attr}.{gate} does not exist"
-                )
+                raise AttributeError(f"{self.attr} is the block of one gate; {self.attr}.{gate} does not exist")
             return parameter(self.attr.group, gate)
         raise AttributeError(
             f"an expression has no attribute {gate!r}; equations are elementwise over units: "
@@ -238,14 +232,11 @@ def product(matrix: object, operand: object) -> Expr:
     """
     if not isinstance(matrix, Expr) or matrix.op != "parameter":
         raise TypeError(
-            "the left side of @ must be a parameter such as W.i: write W.i @ x or R.i @ h; "
-            "the elementwise product is *"
+            "the left side of @ must be a parameter such as W.i: write W.i @ x or R.i @ h; the elementwise product is *"
         )
     right = lift(operand)
     if right.op == "constant" or right.op in COMPARISONS:
-        raise TypeError(
-            "the right side of @ must be x or an expression of width H, not a number or a comparison"
-        )
+        raise TypeError("the right side of @ must be x or an expression of width H, not a number or a comparison")
     return Expr.make("matmul", matrix, right)
 
 

@@ -138,9 +138,7 @@ def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: 
                     block, f"group {group} is used both with and without gate names; name a gate at every use"
                 )
     if not any(kind == "input" for kind in kinds.values()):
-        raise ParameterMistake(
-            Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x"
-        )
+        raise ParameterMistake(Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x")
 
 
 def _signature(
@@ -195,9 +193,7 @@ def _outputs(
         try:
             node = lift(value)
         except TypeError as error:
-            raise _at(
-                where_defined, function.__name__, f"the value returned for state {state}: {error}"
-            ) from None
+            raise _at(where_defined, function.__name__, f"the value returned for state {state}: {error}") from None
         if node.op == "input" or node.op in COMPARISONS:
             kind = "x itself, which has the width of the input" if node.op == "input" else "a comparison"
             raise _at(where_defined, function.__name__, f"the value returned for state {state} is {kind}")

@@ -13,9 +13,7 @@ _TRANSFORMED = "torch.func transforms are followed through the reference alone; 
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
 
 
-def run(
-    call: Call, *, backend: str = "auto", checkpoint_every: int | None = None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute one layer over a sequence.
 
     Arguments:
@@ -53,9 +51,7 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
     """
     if any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors):
         if backend == "torch":
-            raise ValueError(
-                "backend 'torch' was asked for by name and cannot run this call: " + _TRANSFORMED
-            )
+            raise ValueError("backend 'torch' was asked for by name and cannot run this call: " + _TRANSFORMED)
         return Choice("reference", _TRANSFORMED)
     call.check_values()
     return choose(call, backend)

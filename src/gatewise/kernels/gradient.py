@@ -17,9 +17,7 @@ from gatewise.kernels.dispatch import BACKENDS, run_on
 Gradients = tuple[Tensor | None, ...]
 
 
-def run_differentiable(
-    call: Call, backend: str, checkpoint_every: int | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+def run_differentiable(call: Call, backend: str, checkpoint_every: int | None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a call so that its result can be differentiated, any number of times.
 
     Arguments:
@@ -43,6 +41,7 @@ class Checkpointed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, backend: str, every: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Output and final states; ``tensors`` are those of the call."""
         ctx.call, ctx.backend, ctx.every = call, backend, every
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
@@ -51,6 +50,7 @@ class Checkpointed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of ``tensors``."""
         call, needed = ctx.call.with_tensors(ctx.saved_tensors), ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():
             return None, None, None, *differentiable_gradients(call, upstream, needed)
@@ -62,6 +62,7 @@ class Recorded(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Output and final states; ``tensors`` are those of the call."""
         leaves = _leaves(tensors, ctx.needs_input_grad[2:])
         with torch.enable_grad():
             output, finals = run_on(backend, call.with_tensors(leaves))
@@ -74,6 +75,7 @@ class Recorded(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of ``tensors``."""
         saved, count, needed = ctx.saved_tensors, ctx.count, ctx.needs_input_grad[2:]
         tensors, leaves, results = saved[:count], saved[count : 2 * count], saved[2 * count :]
         call = ctx.call.with_tensors(tensors)
@@ -139,9 +141,7 @@ def recomputed(
     return tuple(total)
 
 
-def differentiable_gradients(
-    call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]
-) -> Gradients:
+def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
     """The gradients of a call as functions that can be differentiated again: those of the reference."""
     with torch.enable_grad():
         output, finals = reference.run(call)
@@ -163,9 +163,7 @@ def _segments(call: Call, backend: str, every: int) -> list[tuple[int, Call]]:
     return segments
 
 
-def _segment(
-    call: Call, backend: str, upstream: Sequence[Tensor | None], needed: Sequence[bool]
-) -> Gradients:
+def _segment(call: Call, backend: str, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
     leaves = _leaves(call.tensors, needed)
     with torch.enable_grad():
         output, finals = run_on(_able(backend, call), call.with_tensors(leaves))
@@ -173,9 +171,7 @@ def _segment(
 
 
 def _leaves(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
-    return tuple(
-        tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True)
-    )
+    return tuple(tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True))
 
 
 def _able(backend: str, segment: Call) -> str:

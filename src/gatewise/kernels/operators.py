@@ -94,13 +94,9 @@ def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *argum
     *of_call, backend, every, needed = arguments
     call = _call(*of_call)
     with _autograd_inside():
-        gradients = recomputed(
-            call, choose(call, backend).name, (output_gradient, *final_gradients), needed, every
-        )
+        gradients = recomputed(call, choose(call, backend).name, (output_gradient, *final_gradients), needed, every)
     return [
-        torch.zeros_like(tensor, memory_format=torch.contiguous_format)
-        if gradient is None
-        else gradient.contiguous()
+        torch.zeros_like(tensor, memory_format=torch.contiguous_format) if gradient is None else gradient.contiguous()
         for tensor, gradient, wanted in zip(call.tensors, gradients, needed, strict=True)
         if wanted
     ]
@@ -110,9 +106,7 @@ def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *argum
 def _fake_forward(x: Tensor, initial: Sequence[Tensor], *arguments: Any) -> tuple[Tensor, list[Tensor]]:
     steps, batch, _ = x.shape
     directions, _, hidden = initial[0].shape
-    return x.new_empty((steps, batch, directions * hidden)), [
-        x.new_empty((directions, batch, hidden)) for _ in initial
-    ]
+    return x.new_empty((steps, batch, directions * hidden)), [x.new_empty((directions, batch, hidden)) for _ in initial]
 
 
 @torch.library.register_fake("gatewise::recurrent_backward")
@@ -203,8 +197,7 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
         else [None] * len(wanted)
     )
     results = [
-        next(found) if tensor.requires_grad else None
-        for tensor in (output_gradient, *final_gradients, *call.tensors)
+        next(found) if tensor.requires_grad else None for tensor in (output_gradient, *final_gradients, *call.tensors)
     ]
     states = ctx.states
     return (
@@ -220,6 +213,4 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     )
 
 
-torch.library.register_autograd(
-    "gatewise::recurrent_backward", _second_gradient, setup_context=_remember_backward
-)
+torch.library.register_autograd("gatewise::recurrent_backward", _second_gradient, setup_context=_remember_backward)

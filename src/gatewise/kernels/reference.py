@@ -148,8 +148,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         # What stands in the padding may be anything, NaN too, and must not reach a weight gradient as 0 · NaN.
         x = torch.where(valid, x, x.new_zeros(()))
     from_input = [
-        functional.linear(x, weights[id(products)]).split(hidden, dim=-1)
-        for products in program.input_products
+        functional.linear(x, weights[id(products)]).split(hidden, dim=-1) for products in program.input_products
     ]
 
     states = [initial[0] for initial in call.initial]
@@ -163,9 +162,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         if boundary is not None and not reverse:
             states = [torch.where(boundary, zero, state) for state in states]
         values = dict(fixed)
-        values.update(
-            (Expr.make("state", attr=name), state) for name, state in zip(cell.states, states, strict=True)
-        )
+        values.update((Expr.make("state", attr=name), state) for name, state in zip(cell.states, states, strict=True))
         for products, slices in zip(program.input_products, from_input, strict=True):
             values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
         for node in program.each_step:
@@ -185,9 +182,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     return torch.stack(outputs), states
 
 
-def _evaluate(
-    node: Expr, values: dict[Expr, Tensor], program: _Program, weights: dict[int, Tensor]
-) -> Tensor:
+def _evaluate(node: Expr, values: dict[Expr, Tensor], program: _Program, weights: dict[int, Tensor]) -> Tensor:
     if node.op != "matmul":
         return ELEMENTWISE[node.op](*(values[arg] for arg in node.args))
     products = program.products[node]

@@ -56,7 +56,7 @@ def refusal(call: Call) -> str | None:
 def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (T, B, D·H) and final states, each (D, B, H)."""
     function, has_biases = _functions()[call.cell.equations]
-    states = call.initial if len(call.initial) > 1 else call.initial[0]
+    states = call.initial[0] if len(call.cell.states) == 1 else call.initial
     # num_layers, dropout, train, bidirectional: one layer, so no dropout, whatever the mode.
     options = (has_biases, 1, 0.0, torch.is_grad_enabled(), call.directions == "bidirectional")
     steps = call.x.shape[0]
@@ -65,18 +65,17 @@ def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
         return output, tuple(finals)
     packed = pack_padded_sequence(call.x, call.lengths.cpu(), enforce_sorted=False)
     order, restore = packed.sorted_indices, packed.unsorted_indices
-    assert order is not None and restore is not None
+    assert order is not None
+    assert restore is not None
     ordered = tuple(state.index_select(1, order) for state in call.initial)
     data, *finals = function(
         packed.data,
         packed.batch_sizes,
-        ordered if len(ordered) > 1 else ordered[0],
+        ordered[0] if len(call.cell.states) == 1 else ordered,
         call.parameters,
         *options,
     )
-    output, _ = pad_packed_sequence(
-        PackedSequence(data, packed.batch_sizes, order, restore), total_length=steps
-    )
+    output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, restore), total_length=steps)
     return output, tuple(final.index_select(1, restore) for final in finals)
 
 

@@ -72,11 +72,7 @@ def initialise(scheme: str, cell: Cell, group: str, tensor: Tensor, hidden_size:
         uniform_by_width(tensor, hidden_size)
         return
     # Orthogonal matrices come from a QR decomposition, which half precision lacks.
-    exact = (
-        tensor
-        if tensor.dtype in (torch.float32, torch.float64)
-        else torch.empty_like(tensor, dtype=torch.float32)
-    )
+    exact = tensor if tensor.dtype in (torch.float32, torch.float64) else torch.empty_like(tensor, dtype=torch.float32)
     for gate, block in zip(cell.gates_of(group), exact.split(hidden_size), strict=True):
         if is_bias:
             block.fill_(1.0 if scheme == "default" and (group, gate) == ("b", "f") else 0.0)

@@ -85,9 +85,7 @@ def prepare(
     x = x if batched else x.unsqueeze(1)
     steps, batch = x.shape[0], x.shape[1]
     if steps == 0:
-        raise ValueError(
-            "input: expected at least one step, got T=0; leave empty sequences out, or use lengths"
-        )
+        raise ValueError("input: expected at least one step, got T=0; leave empty sequences out, or use lengths")
     return Prepared(
         x,
         _states(hx, batch, batched, expected, x),
@@ -99,9 +97,7 @@ def prepare(
 
 def _check_tensor(name: str, value: object, expected: Expected) -> None:
     if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor"
-        )
+        raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
     wrong_dtype = value.dtype != expected.dtype
     if wrong_dtype and not (expected.autocast_dtype is not None and value.is_floating_point()):
         raise TypeError(
@@ -127,9 +123,7 @@ def _states(hx: State | None, batch: int, batched: bool, expected: Expected, x: 
     given: tuple[object, ...]
     if len(names) == 1:
         if isinstance(hx, tuple | list):
-            raise TypeError(
-                f"hx: expected a tensor, the state {names[0]}, got a {type(hx).__name__} of {len(hx)}"
-            )
+            raise TypeError(f"hx: expected a tensor, the state {names[0]}, got a {type(hx).__name__} of {len(hx)}")
         given = (hx,)
     else:
         wanted = f"a tuple of {len(names)} tensors ({', '.join(names)})"
@@ -155,21 +149,14 @@ def _states(hx: State | None, batch: int, batched: bool, expected: Expected, x: 
     return tuple(checked)
 
 
-def _lengths(
-    lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, device: torch.device
-) -> Tensor | None:
+def _lengths(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, device: torch.device) -> Tensor | None:
     if lengths is None:
         return None
     if not batched:
-        raise ValueError(
-            "lengths: expected None for an input without a batch, whose length is its own; cut it instead"
-        )
-    given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths)
+        raise ValueError("lengths: expected None for an input without a batch, whose length is its own; cut it instead")
+    given = lengths if isinstance(lengths, Tensor) else torch.as_tensor(lengths, dtype=None if lengths else torch.int64)
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        if given.numel() > 0 or isinstance(lengths, Tensor):
-            raise TypeError(
-                f"lengths: expected integers, got {given.dtype}; pass the number of steps of each row"
-            )
+        raise TypeError(f"lengths: expected integers, got {given.dtype}; pass the number of steps of each row")
     check_shape("lengths", given.shape, [("B", batch)], "pass one length per row of the batch")
     return given.to(device=device, dtype=torch.int64)
 
@@ -180,19 +167,11 @@ def _reset(
     if reset is None:
         return None
     if not isinstance(reset, Tensor):
-        raise TypeError(
-            f"reset: expected a bool tensor, got {type(reset).__name__}; convert it with torch.as_tensor"
-        )
+        raise TypeError(f"reset: expected a bool tensor, got {type(reset).__name__}; convert it with torch.as_tensor")
     if reset.dtype != torch.bool:
-        raise TypeError(
-            f"reset: expected torch.bool, got {reset.dtype}; pass reset.bool() if nonzero means a boundary"
-        )
-    sizes: list[tuple[str, int | None]] = (
-        [("T", steps), ("B", batch)] if time_first else [("B", batch), ("T", steps)]
-    )
-    check_shape(
-        "reset", reset.shape, sizes if batched else sizes[:1], "pass one flag per step and row of the input"
-    )
+        raise TypeError(f"reset: expected torch.bool, got {reset.dtype}; pass reset.bool() if nonzero means a boundary")
+    sizes: list[tuple[str, int | None]] = [("T", steps), ("B", batch)] if time_first else [("B", batch), ("T", steps)]
+    check_shape("reset", reset.shape, sizes if batched else sizes[:1], "pass one flag per step and row of the input")
     flags = reset.to(device)
     return (flags if time_first else flags.transpose(0, 1)) if batched else flags.unsqueeze(1)
 

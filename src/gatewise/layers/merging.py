@@ -13,9 +13,7 @@ def check_merge(merge: str | None, bidirectional: bool) -> None:
         known = ", ".join(repr(name) for name in MERGES)
         raise ValueError(f"merge: expected one of {known}, got {merge!r}")
     if merge != "concat" and not bidirectional:
-        raise ValueError(
-            f"merge: {merge!r} combines two directions; pass bidirectional=True too, or leave merge out"
-        )
+        raise ValueError(f"merge: {merge!r} combines two directions; pass bidirectional=True too, or leave merge out")
 
 
 def merged_width(merge: str | None, hidden_size: int, direction_count: int) -> int:

@@ -144,9 +144,7 @@ class PeepholeLSTM(_LikeTorch):
     torch.Size([2, 7, 4])
     """
 
-    def __init__(
-        self, *arguments: Any, peephole: str = "diagonal", init: str = "default", **options: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, peephole: str = "diagonal", init: str = "default", **options: Any) -> None:
         super().__init__(_chosen(_PEEPHOLE_CELLS, "peephole", peephole), *arguments, init=init, **options)
         self.peephole = peephole
 

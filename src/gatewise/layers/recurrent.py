@@ -82,9 +82,7 @@ class Recurrent(nn.Module):
         if isinstance(cell, str):
             cell = lookup(cell)
         if not isinstance(cell, Cell):
-            raise TypeError(
-                f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}"
-            )
+            raise TypeError(f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}")
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
         if checkpoint_every is not None:
             sizes["checkpoint_every"] = checkpoint_every
@@ -132,9 +130,7 @@ class Recurrent(nn.Module):
                     stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
                     names.append(f"{stem}_l{layer}{suffix}")
                     shape = self.cell.parameter_shape(group, width, self.hidden_size)
-                    self.register_parameter(
-                        names[-1], nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    )
+                    self.register_parameter(names[-1], nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
             self._names.append(names)
             width = merged_width(self.merge, self.hidden_size, self._direction_count)
         if self.merge == "learned":
@@ -223,9 +219,7 @@ class Recurrent(nn.Module):
         output, finals = self._run_layers(prepared)
         return self._arranged(output, prepared), self._state(finals, prepared.batched)
 
-    def step(
-        self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None
-    ) -> tuple[Tensor, State]:
+    def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
 
         Arguments:
@@ -251,9 +245,7 @@ class Recurrent(nn.Module):
             raise ValueError("step: a bidirectional layer reads from the end too and cannot run step by step")
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
-            raise ValueError(
-                f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward"
-            )
+            raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward")
         if isinstance(reset, Tensor):
             reset = reset.unsqueeze(0)
         prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False))
@@ -305,9 +297,7 @@ class Recurrent(nn.Module):
         autocast_dtype = None
         if torch.is_autocast_enabled(device_type):
             # On the CPU recurrences stay in the parameters' precision: half precision is up to the processor there.
-            autocast_dtype = (
-                parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
-            )
+            autocast_dtype = parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
         return Expected(
             self.cell.states,
             self.input_size,
@@ -357,7 +347,7 @@ class Recurrent(nn.Module):
                 if self.dropout > 0 and layer < self.num_layers - 1:
                     x = functional.dropout(x, self.dropout, self.training)
         return x, tuple(
-            torch.cat(states) if len(states) > 1 else states[0] for states in zip(*finals, strict=True)
+            states[0] if self.num_layers == 1 else torch.cat(states) for states in zip(*finals, strict=True)
         )
 
     def _arranged(self, output: Tensor, prepared: Prepared) -> Tensor | tuple[Tensor, Tensor]:
@@ -373,7 +363,7 @@ class Recurrent(nn.Module):
 
     def _state(self, finals: tuple[Tensor, ...], batched: bool) -> State:
         states = finals if batched else tuple(state.squeeze(1) for state in finals)
-        return states if len(states) > 1 else states[0]
+        return states[0] if len(self.cell.states) == 1 else states
 
     def _forward_packed(
         self, packed: PackedSequence, hx: State | None, lengths: object, reset: object
