@@ -1,0 +1,1 @@
+"""Text and vocabularies: reading files, the embedded default text, tokens, streams. Knows no model."""

@@ -1,0 +1,77 @@
+"""A long token sequence as parallel contiguous streams, read window by window (for truncated BPTT)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NO_TARGET = -100
+"""Marks a place without a target; torch's cross entropy ignores it."""
+
+
+class Window(NamedTuple):
+    """T steps of every stream: `inputs` (T, B) and, one token later, `targets` (T, B), both int64."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+class Streams:
+    """N tokens cut into B contiguous streams; iterating gives windows of T steps, in order.
+
+    The N - 1 predictions (of token i + 1 from what precedes it) are dealt to the streams in order, as evenly as
+    possible: each is made exactly once per pass. Streams that end one step before the longest are padded with
+    `NO_TARGET`; the last window may be shorter. The position within the pass is part of the state
+    (`state_dict`, `load_state_dict`), so that training can go on inside an epoch.
+
+    Args:
+        tokens: (N,) int64, at least 2.
+        streams: the number of parallel streams B, at most N - 1.
+        window: the number of steps T in a window.
+
+    >>> for inputs, targets in Streams(torch.arange(8), streams=2, window=3):
+    ...     print(inputs.T.tolist(), targets.T.tolist())
+    [[0, 1, 2], [4, 5, 6]] [[1, 2, 3], [5, 6, 7]]
+    [[3], [0]] [[4], [-100]]
+    """
+
+    def __init__(self, tokens: Tensor, streams: int, window: int) -> None:
+        predictions = len(tokens) - 1
+        steps = -(-predictions // streams)
+        longer = predictions - (steps - 1) * streams
+        lengths = torch.full((streams,), steps - 1)
+        lengths[:longer] += 1
+        starts = lengths.cumsum(0) - lengths
+        time = torch.arange(steps)[:, None]
+        inside = time < lengths
+        at = torch.where(inside, starts + time, 0)
+        self._inputs = torch.where(inside, tokens[at], 0)
+        self._targets = torch.where(inside, tokens[at + 1], NO_TARGET)
+        self._window = window
+        self._position = 0
+
+    @property
+    def steps(self) -> int:
+        """The length of the longest stream."""
+        return len(self._inputs)
+
+    def __len__(self) -> int:
+        """The number of windows in a pass."""
+        return -(-self.steps // self._window)
+
+    def __iter__(self) -> Iterator[Window]:
+        first, self._position = self._position, 0
+        for index in range(first, len(self)):
+            # Before the yield: whoever saves the state while this window is used wants to go on after it.
+            self._position = (index + 1) % len(self)
+            steps = slice(index * self._window, (index + 1) * self._window)
+            yield Window(self._inputs[steps], self._targets[steps])
+
+    def state_dict(self) -> dict[str, int]:
+        """The window at which the next pass over this object begins."""
+        return {"position": self._position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Begin the next pass at a saved position."""
+        self._position = state["position"]

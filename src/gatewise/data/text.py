@@ -1,0 +1,56 @@
+"""Text from files, strictly UTF-8, and its split into a training part and a held-out part."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def read_text(paths: Iterable[str | Path]) -> str:
+    """The text of one or more UTF-8 files, one after the other as they are, without a leading byte order mark.
+
+    Args:
+        paths: the files, in order.
+
+    Raises:
+        ValueError: naming the file and the byte offset where it is not UTF-8, or the file that is empty.
+        OSError: when a file cannot be read.
+    """
+    return "".join(_read(Path(path)) for path in paths)
+
+
+def _read(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
+            "convert the file to UTF-8 first (iconv does)"
+        ) from None
+    if not text:
+        raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
+    return text
+
+
+def sha256(text: str) -> str:
+    """The SHA-256 of the text in UTF-8, in hexadecimal: two runs with the same one read the same text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def split_by_position(text: str, held_out: float, *, at_line_end: bool) -> tuple[str, str]:
+    """Split a text into what comes first, to train on, and the last share, held out.
+
+    Args:
+        text: the whole text.
+        held_out: the share of characters to hold out, between 0 and 1.
+        at_line_end: move the cut on to the next line end, so that no word is cut in two.
+
+    >>> split_by_position("one two\\nthree four\\nfive", 0.5, at_line_end=True)
+    ('one two\\nthree four\\n', 'five')
+    >>> split_by_position("0123456789", 0.1, at_line_end=False)
+    ('012345678', '9')
+    """
+    cut = len(text) - int(len(text) * held_out)
+    if at_line_end:
+        cut = text.find("\n", cut) + 1 or cut
+    return text[:cut], text[cut:]

@@ -1,0 +1,81 @@
+"""One token per word, as language models on the Penn Treebank read it: split at white space, <eos> at line ends."""
+
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import Any, Self
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
+
+from gatewise.data.vocabulary import Vocabulary
+
+UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
+
+
+class WordVocabulary(Vocabulary):
+    """``<unk>``, ``<eos>``, then words, the most frequent first (Mikolov et al. 2010; Zaremba et al. 2014).
+
+    A text that has ``<unk>`` as a word (the Penn Treebank does) means the same token by it.
+    """
+
+    unit = "word"
+    unknown = 0
+
+    def __init__(self, words: list[str]) -> None:
+        self._words = words
+        self._tokenizer = _tokenizer({word: number for number, word in enumerate(words)})
+
+    @classmethod
+    def learn(cls, text: str, size: int | None) -> Self:
+        """The words of a text, at most `size` tokens in all, equally frequent ones in alphabetical order."""
+        if size is not None and size < 3:
+            raise ValueError(f"a word vocabulary needs a size of at least 3 ({UNKNOWN}, {END_OF_LINE}, a word), got {size}")
+        counter = _tokenizer({})
+        trainer = trainers.WordLevelTrainer(vocab_size=2**31, show_progress=False)
+        counter.train_from_iterator(_lines(text), trainer)
+        words = sorted(counter.get_vocab().items(), key=itemgetter(1))
+        kept = [word for word, _ in words if word not in (UNKNOWN, END_OF_LINE)]
+        return cls([UNKNOWN, END_OF_LINE, *kept][:size])
+
+    @property
+    def size(self) -> int:
+        return len(self._words)
+
+    def encode(self, text: str) -> Tensor:
+        encodings = self._tokenizer.encode_batch_fast(_lines(text))
+        return torch.tensor([token for encoding in encodings for token in encoding.ids], dtype=torch.int64)
+
+    def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:
+        at_line_start = True
+        for token in tokens:
+            word = self.name(token)
+            at_line_end = word == END_OF_LINE
+            yield "\n" if at_line_end else word if at_line_start else f" {word}"
+            at_line_start = at_line_end
+
+    def name(self, token: int) -> str:
+        return self._words[token]
+
+    def content(self) -> dict[str, Any]:
+        return {"words": self._words}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        words = content["words"]
+        if words[:2] != [UNKNOWN, END_OF_LINE] or len(set(words)) != len(words):
+            raise ValueError(f"the words do not begin with {UNKNOWN}, {END_OF_LINE}, or are not distinct")
+        return cls(words)
+
+
+def _tokenizer(numbers: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Replace("\n", f" {END_OF_LINE} ")
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def _lines(text: str) -> list[str]:
+    # Not str.splitlines: that also splits at characters which are no line ends to anyone else.
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + [lines[-1]] * bool(lines[-1])

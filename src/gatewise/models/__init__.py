@@ -1,0 +1,1 @@
+"""Models: recurrent layers with what goes before and after them."""

@@ -1,0 +1,113 @@
+"""Training with Lightning, the same for every task: set-up, callbacks, going on from a saved state."""
+
+import logging
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+
+from gatewise.tasks.interruption import Interrupted, deferred_interrupt
+from gatewise.tasks.learning_curve import plot_learning_curve
+from gatewise.tasks.metrics_file import MetricsFile
+from gatewise.tasks.module import TaskModule
+from gatewise.tasks.progress import Progress
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.schedules import DecayOnPlateau
+from gatewise.tasks.state_file import SaveState, StateFile
+from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.weights_file import BestWeights
+
+Ending = Literal["epochs", "patience", "max_minutes"]
+
+_PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16-mixed": "bf16-mixed"}
+
+
+def fit(
+    module: TaskModule,
+    training: Collection[Any],
+    held_out: Collection[Any],
+    options: TrainingOptions,
+    folder: RunFolder,
+    weight_facts: Mapping[str, str],
+) -> Ending:
+    """Train a model, from the state in the run folder if there is one.
+
+    Metrics, the state, the best weights and, at the end, the learning curve are left in the folder.
+
+    Args:
+        module: the model in training.
+        training: the batches of an epoch.
+        held_out: the batches of the held-out data.
+        options: the resolved options.
+        folder: the run folder.
+        weight_facts: what the file of weights is to say about them.
+
+    Returns:
+        why training ended.
+
+    Raises:
+        ValueError: when training diverges, the device is missing, or the saved state is corrupt or of another model.
+        KeyboardInterrupt: after Ctrl-C, with the state saved.
+        OSError: when the run folder cannot be written.
+    """
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
+    limit = None if options.max_minutes is None else timedelta(minutes=options.max_minutes)
+    timer = Timer(duration=limit, verbose=False)
+    patience = EarlyStopping("held_out_loss", patience=options.patience or 2**62, check_finite=False)
+    total_steps = options.epochs * len(training)
+    callbacks: list[Callback] = [
+        timer,
+        MetricsFile(folder.metrics),
+        *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
+        patience,
+        BestWeights(folder.weights, weight_facts),
+        Progress(total_steps, options.max_minutes, timer),
+    ]
+    with deferred_interrupt() as interruption, _quiet():
+        trainer = Trainer(
+            accelerator=options.device,
+            devices=1,
+            precision=_PRECISION[options.precision],
+            max_epochs=options.epochs,
+            gradient_clip_val=options.clip_norm or options.clip_value,
+            gradient_clip_algorithm="norm" if options.clip_norm else "value",
+            callbacks=[*callbacks, SaveState(folder.state, interruption)],
+            plugins=[StateFile()],
+            default_root_dir=folder.path,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        state = folder.state if folder.state.exists() else None
+        try:
+            trainer.fit(module, training, held_out, ckpt_path=state, weights_only=True)
+        except Interrupted:
+            plot_learning_curve(folder.metrics, folder.plot, module.measure)
+            raise
+    plot_learning_curve(folder.metrics, folder.plot, module.measure)
+    if patience.wait_count >= patience.patience:
+        return "patience"
+    return "epochs" if trainer.global_step >= total_steps else "max_minutes"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's notes and advice, none of which the user could follow from here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""The language model task: the next character, word or byte pair of a text."""

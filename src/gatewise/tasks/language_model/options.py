@@ -1,0 +1,44 @@
+"""The options of ``gatewise train lm``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.training_options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions(TrainingOptions):
+    """Options of the language model; the docstring of a field is its help."""
+
+    data: tuple[Path, ...] = ()
+    """Text files in UTF-8 to learn from; by default the text of Python's own manual."""
+    valid: tuple[Path, ...] = ()
+    """Text files for the held-out score, instead of the last part of the data."""
+    test: tuple[Path, ...] = ()
+    """Text files that are scored at the end only."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
+    """Share of the data, at its end, that is held out."""
+    unit: Literal["char", "word", "bpe"] = "char"
+    """What a token is: a character, a word (white space apart), or a byte pair encoding."""
+    vocabulary_size: Count | None = None
+    """Number of tokens: of words, the most frequent (default all); of bpe, to be learned (default 2048)."""
+    embedding: Count = 64
+    """Width of the token embedding."""
+    tie: bool = False
+    """Use the embedding matrix for the read-out too; needs embedding = hidden."""
+    window: Count = 64
+    """Steps of truncated back-propagation through time."""
+    loss_reduction: Literal["mean", "sum-over-time"] = "mean"
+    """Loss of a window: mean over its tokens, or their sum over time, averaged over the batch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tie and self.embedding != self.hidden:
+            raise ValueError(
+                f"tie: needs an embedding as wide as the hidden state, got embedding {self.embedding} and "
+                f"hidden {self.hidden}"
+            )
+        if self.vocabulary_size is not None and self.unit == "char":
+            raise ValueError("vocabulary_size: is for the units word and bpe; unit char takes every character")

@@ -1,0 +1,221 @@
+"""A trained language model, read from its run folder: score a text, write a text, list what may come next."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gatewise.data.text import read_text
+from gatewise.data.vocabulary import Vocabulary, load_vocabulary
+from gatewise.models.language_model import LanguageModel, State
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.language_model.corpus import Corpus, read_corpus
+from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
+from gatewise.tasks.options import build, read_toml
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sampling import check_sampling, sampling_probabilities
+from gatewise.tasks.weights_file import load_weights, read_facts, vocabulary_fact
+
+
+class TrainedLanguageModel:
+    """The language model of a run folder, with its best weights, on the processor.
+
+    Attributes:
+        folder: the run folder.
+        options: the resolved options of the run.
+        vocabulary: the tokens.
+        model: the model, in evaluation mode.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        ValueError: when the folder is missing or not of a language model, or a file in it is corrupt or foreign.
+        OSError: when a file cannot be read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        self.options = read_options(self.folder)
+        if not self.folder.weights.exists():
+            raise ValueError(f"{folder}: no weights yet: the run ended before its first held-out score; --resume it")
+        self.vocabulary: Vocabulary = load_vocabulary(self.folder.vocabulary)
+        self.model = make_model(self.options, self.vocabulary)
+        facts, expected = read_facts(self.folder.weights), vocabulary_fact(self.vocabulary.to_json())
+        if not expected.items() <= facts.items():
+            raise ValueError(f"{self.folder.vocabulary}: not the vocabulary that {self.folder.weights} was trained with")
+        load_weights(self.folder.weights, self.model)
+        self.model.eval()
+
+    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
+        """Score texts, each as one stream.
+
+        Args:
+            data: text files; by default the held-out text of the run, and the other texts that it is to be scored on.
+
+        Returns:
+            for each text its scores, see `gatewise.tasks.language_model.scores.score_text`.
+
+        Raises:
+            ValueError: when a file is empty or not UTF-8, or the data of the run has changed since.
+            OSError: when a file cannot be read.
+        """
+        if data is None:
+            texts = read_same_corpus(self.folder, self.options).scored
+        else:
+            texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
+        return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> str:
+        """Write the continuation of a prompt.
+
+        Args:
+            prompt: the text to go on from; without one, a line begins.
+            length: the number of tokens to write.
+            temperature: see `gatewise.tasks.sampling.sampling_probabilities`, as for the next two.
+            top_k: how many of the most likely tokens to choose from.
+            top_p: how much probability to choose from.
+            seed: the same seed gives the same text; by default another one every time.
+
+        Returns:
+            the continuation, without the prompt.
+
+        Raises:
+            ValueError: for an option out of its bounds.
+        """
+        return "".join(self.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed))
+
+    def stream(
+        self,
+        prompt: str = "",
+        length: int = 500,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """As `generate`, but piece by piece, as the text is written."""
+        check_sampling(temperature, top_k, top_p)
+        if length < 0:
+            raise ValueError(f"length: expected a number of tokens, at least 0, got {length}")
+        generator = torch.Generator()
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        return self.vocabulary.decode_pieces(self._sample(prompt, length, temperature, top_k, top_p, generator))
+
+    def next(self, prompt: str, count: int = 10) -> list[tuple[str, float]]:
+        """The most likely next tokens after a prompt, with their probabilities, the most likely first.
+
+        Raises:
+            ValueError: when `count` is below 1.
+        """
+        if count < 1:
+            raise ValueError(f"next: expected a number of tokens, at least 1, got {count}")
+        logits, _ = self._read(prompt)
+        values, tokens = logits.softmax(-1).topk(min(count, self.vocabulary.size))
+        return [(self.vocabulary.name(int(token)), float(value)) for token, value in zip(tokens, values, strict=True)]
+
+    def score(self, text: str, top: int = 5) -> Iterator[TokenScore]:
+        """What the model thinks of every token of a text but the first.
+
+        Args:
+            text: the text.
+            top: how many of the most likely tokens to give at every place.
+
+        Raises:
+            ValueError: when `top` is below 1 or the text has fewer than two tokens.
+        """
+        if top < 1:
+            raise ValueError(f"top_k: expected a number at least 1, got {top}")
+        return score_tokens(self.model, self.vocabulary, text, top)
+
+    def _read(self, prompt: str) -> tuple[Tensor, State]:
+        """The scores (V,) after a prompt, and the state."""
+        with torch.no_grad():
+            tokens = self.vocabulary.encode(prompt or "\n")
+            if len(tokens) == 0:
+                raise ValueError(f"prompt: {prompt!r} has no tokens (unit {self.vocabulary.unit})")
+            logits, state = self.model(tokens[:, None])
+        return logits[-1, 0], state
+
+    def _sample(
+        self,
+        prompt: str,
+        length: int,
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        generator: torch.Generator,
+    ) -> Iterator[int]:
+        logits, state = self._read(prompt)
+        for _ in range(length):
+            if self.vocabulary.unknown is not None:
+                logits[self.vocabulary.unknown] = float("-inf")  # it has no text to write
+            probabilities = sampling_probabilities(logits, temperature, top_k, top_p)
+            token = torch.multinomial(probabilities, 1, generator=generator)
+            yield int(token)
+            with torch.no_grad():
+                step_logits, state = self.model.step(token, state)
+            logits = step_logits[0]
+
+
+def make_model(options: LanguageModelOptions, vocabulary: Vocabulary) -> LanguageModel:
+    """The model that the options describe, with its initial weights."""
+    model = LanguageModel(
+        vocabulary.size,
+        options.embedding,
+        options.hidden,
+        cell=cell_of(options.cell),
+        num_layers=options.layers,
+        dropout=options.dropout,
+        init="default" if options.init == "uniform" else options.init,
+        tie=options.tie,
+    )
+    if options.init == "uniform":
+        for parameter in model.parameters():
+            torch.nn.init.uniform_(parameter, -options.init_range, options.init_range)
+    return model.double() if options.precision == "64" else model
+
+
+def read_options(folder: RunFolder) -> LanguageModelOptions:
+    """The resolved options of a run.
+
+    Raises:
+        ValueError: when this is not the run folder of a language model, or its options are corrupt.
+    """
+    task = folder.read_description()["task"]
+    if task != "lm":
+        raise ValueError(f"{folder.path}: the run folder of another task ({task}), expected lm")
+    return build(LanguageModelOptions, read_toml(folder.config))
+
+
+def read_same_corpus(folder: RunFolder, options: LanguageModelOptions) -> Corpus:
+    """The text of a run, read again.
+
+    Raises:
+        ValueError: when it is not the same as it was.
+        OSError: when it cannot be read.
+    """
+    corpus = read_corpus(options)
+    recorded = folder.read_description()["sha256"]
+    for name, value in corpus.hashes.items():
+        if recorded[name] != value:
+            raise ValueError(
+                f"{folder.path}: the text has changed since the run began ({name}: {corpus.source}; sha256 was "
+                f"{recorded[name][:12]}…, is {value[:12]}…); bring the old text back, or name one with --data"
+            )
+    return corpus

@@ -1,0 +1,56 @@
+"""The learning curve of a run as a picture."""
+
+import csv
+from pathlib import Path
+
+from gatewise.data.files import atomic_write
+from gatewise.tasks.measure import Measure
+
+_POINTS = 500
+
+
+def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
+    """Draw the training and the held-out measure over steps, and the gradient norm below.
+
+    Args:
+        metrics: the CSV file that `MetricsFile` wrote.
+        plot: the PNG file to write.
+        measure: what is on the first axis.
+    """
+    # Not pyplot: that would choose a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with metrics.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = [row for row in rows if row["loss"]]
+    scores = [row for row in rows if row["held_out_loss"]]
+    chunk = -(-len(steps) // _POINTS) or 1
+    parts = [steps[at : at + chunk] for at in range(0, len(steps), chunk)]
+    at_step = [int(part[-1]["step"]) for part in parts]
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot(at_step, [measure.of(_mean(part, "loss")) for part in parts], label="training")
+    upper.plot(
+        [int(row["step"]) for row in scores],
+        [measure.of(float(row["held_out_loss"])) for row in scores],
+        marker="o",
+        label="held out",
+    )
+    upper.set_ylabel(measure.title)
+    if measure.name == "perplexity":
+        upper.set_yscale("log")
+    upper.legend()
+    lower.plot(at_step, [_mean(part, "gradient_norm") for part in parts])
+    lower.set_ylabel("gradient norm\nbefore clipping")
+    lower.set_xlabel("step")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3)
+    with atomic_write(plot) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def _mean(rows: list[dict[str, str]], column: str) -> float:
+    return sum(float(row[column]) for row in rows) / len(rows)

@@ -1,0 +1,80 @@
+"""The metrics of a run as rows of a CSV file that a resumed run goes on writing."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+
+from gatewise.tasks.module import TaskModule
+
+
+class MetricsFile(Callback):
+    """A row per training step, and a row per score on the held-out data.
+
+    Lightning's own CSV logger begins a new file when a run is resumed. Here the length of the file is part of the saved
+    state, and what a killed run wrote after its last save is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._length = 0
+        self._step_ended_at = 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """Cut the file to what belongs to the saved state."""
+        with self._path.open("ab") as file:
+            file.truncate(self._length)
+        if self._length == 0:
+            name = pl_module.measure.name
+            self._write(
+                f"step,epoch,learning_rate,loss,{name},gradient_norm,{pl_module.measure.unit}_per_second,"
+                f"held_out_loss,held_out_{name}"
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """The time of a step counts from here, or from the end of the step before."""
+        self._step_ended_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: TaskModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write the row of a step."""
+        now = time.monotonic()
+        speed = pl_module.units(batch) / (now - self._step_ended_at)
+        self._step_ended_at = now
+        loss = pl_module.loss
+        self._write(
+            f"{trainer.global_step},{trainer.current_epoch + 1},{pl_module.learning_rate!r},{loss!r},"
+            f"{pl_module.measure.of(loss)!r},{pl_module.gradient_norm!r},{speed:.0f},,"
+        )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """Write the row of a held-out score."""
+        loss = float(trainer.callback_metrics["held_out_loss"])
+        self._write(
+            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{pl_module.measure.of(loss)!r}"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The length of the file in bytes, all of them on the disk."""
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+        return {"length": self._length}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the length to go on from."""
+        self._length = state_dict["length"]
+
+    def _write(self, row: str) -> None:
+        line = f"{row}\n".encode()
+        try:
+            with self._path.open("ab") as file:
+                file.write(line)
+        except OSError:
+            with self._path.open("ab") as file:
+                file.truncate(self._length)  # no half row
+            raise
+        self._length += len(line)

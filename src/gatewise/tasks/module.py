@@ -1,0 +1,64 @@
+"""What the training of every task has in common, as Lightning sees it."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.optim import Optimizer
+
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.schedules import make_optimizer, make_schedule
+from gatewise.tasks.training_options import TrainingOptions
+
+
+class TaskModule(LightningModule, ABC):
+    """A model in training. A task adds its steps; they set `loss` and log ``held_out_loss``.
+
+    Attributes:
+        model: the model itself; its state dict is what is kept.
+        measure: how the task reports a loss.
+        loss: the mean loss of the last step, in nats per token.
+        gradient_norm: the norm of the last step's gradient before clipping.
+        learning_rate: that of the last step.
+    """
+
+    def __init__(self, model: nn.Module, options: TrainingOptions, measure: Measure, total_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.measure = measure
+        self.loss = self.gradient_norm = self.learning_rate = float("nan")
+        self._options = options
+        self._total_steps = total_steps
+
+    @abstractmethod
+    def units(self, batch: Any) -> float:
+        """How many of the measure's units (characters, words…) a batch has."""
+
+    def configure_optimizers(self) -> Any:
+        """Lightning's hook: the optimiser and the decay of its learning rate."""
+        optimizer = make_optimizer(self._options, self.model)
+        schedule = make_schedule(self._options, optimizer, self._total_steps)
+        return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning's hook: note the norm, then clip.
+
+        Raises:
+            ValueError: when the loss or the gradient is no longer finite.
+        """
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        self.gradient_norm = float(nn.utils.get_total_norm(gradients))
+        self.learning_rate = optimizer.param_groups[0]["lr"]
+        if not torch.isfinite(torch.tensor((self.loss, self.gradient_norm))).all():
+            raise ValueError(
+                f"training diverged at step {self.global_step + 1}: loss {self.loss:g}, gradient norm "
+                f"{self.gradient_norm:g}; try a smaller lr, or clip_norm"
+            )
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)

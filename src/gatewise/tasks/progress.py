@@ -1,0 +1,102 @@
+"""What a training run shows while it runs: a bar on a terminal, a line per epoch everywhere."""
+
+import sys
+import time
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, Timer
+from tqdm import tqdm
+
+from gatewise.tasks.module import TaskModule
+
+
+class Progress(Callback):
+    """Loss, the task's measure, gradient norm before clipping, speed and time left, on the standard error.
+
+    Args:
+        total_steps: the steps of the whole run.
+        max_minutes: the limit on training time, if any.
+        timer: what measures training time.
+    """
+
+    def __init__(self, total_steps: int, max_minutes: float | None, timer: Timer) -> None:
+        self._total_steps = total_steps
+        self._max_seconds = float("inf") if max_minutes is None else 60 * max_minutes
+        self._timer = timer
+        self._bar: tqdm[Any] | None = None
+        self._first_step = 0
+        self._began_at = self._epoch_began_at = 0.0
+        self._epoch_units = self._loss_sum = 0.0
+        self._epoch_steps = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """Begin."""
+        self._first_step = trainer.global_step
+        self._began_at = time.monotonic()
+        self._bar = tqdm(
+            total=self._total_steps,
+            initial=self._first_step,
+            disable=not sys.stderr.isatty(),
+            bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """Begin an epoch's averages."""
+        self._epoch_began_at = time.monotonic()
+        self._epoch_units = self._loss_sum = 0.0
+        self._epoch_steps = 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: TaskModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar."""
+        self._epoch_units += pl_module.units(batch)
+        self._epoch_steps += 1
+        self._loss_sum += pl_module.loss
+        assert self._bar is not None
+        self._bar.update()
+        if not self._bar.disable:
+            self._bar.set_postfix_str(self._line(trainer, pl_module, pl_module.loss), refresh=False)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """A line for the epoch."""
+        if self._epoch_steps == 0:
+            return
+        held_out = pl_module.measure.of(float(trainer.callback_metrics["held_out_loss"]))
+        text = self._line(trainer, pl_module, self._loss_sum / self._epoch_steps)
+        tqdm.write(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}", file=sys.stderr)
+
+    def on_train_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+        """End."""
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: TaskModule, exception: BaseException) -> None:
+        """End."""
+        self._close()
+
+    def _line(self, trainer: Trainer, module: TaskModule, loss: float) -> str:
+        speed = self._epoch_units / (time.monotonic() - self._epoch_began_at)
+        return (
+            f"loss {loss:.3f}, {module.measure.of(loss):.3f} {module.measure.title}, "
+            f"gradient norm {module.gradient_norm:.2f}, {speed:,.0f} {module.measure.unit}/s, "
+            f"{_clock(self._seconds_left(trainer))} left"
+        )
+
+    def _seconds_left(self, trainer: Trainer) -> float:
+        done = trainer.global_step - self._first_step
+        per_step = (time.monotonic() - self._began_at) / max(done, 1)
+        until_limit = self._max_seconds - self._timer.time_elapsed()
+        return max(0.0, min(per_step * (self._total_steps - trainer.global_step), until_limit))
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,131 @@
+"""The folder that a run leaves: what is in it, how it is made and how it is opened."""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gatewise
+from gatewise.data.files import atomic_write
+
+FORMAT, VERSION = "gatewise-run", 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The names in a run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved options, as a file for ``--config``."""
+        return self.path / "config.toml"
+
+    @property
+    def description(self) -> Path:
+        """What made the run: format, task, versions, cell, data."""
+        return self.path / "run.json"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The tokens."""
+        return self.path / "vocabulary.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A row per step, and per score on the held-out data."""
+        return self.path / "metrics.csv"
+
+    @property
+    def weights(self) -> Path:
+        """The weights with the best held-out score."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """All that is needed to go on training."""
+        return self.path / "state.ckpt"
+
+    @property
+    def scores(self) -> Path:
+        """The scores of the best weights, once training has ended."""
+        return self.path / "scores.json"
+
+    @property
+    def plot(self) -> Path:
+        """The learning curve."""
+        return self.path / "plot.png"
+
+    def read_description(self) -> dict[str, Any]:
+        """The content of `description`.
+
+        Raises:
+            ValueError: when this is not a run folder of this version.
+        """
+        if not self.path.exists():
+            raise ValueError(f"{self.path}: no such run folder")
+        try:
+            description = json.loads(self.description.read_bytes())
+            found = description["format"], description["version"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(f"{self.path}: not a run folder of gatewise (no readable run.json in it)") from None
+        if found != (FORMAT, VERSION):
+            raise ValueError(
+                f"{self.description}: expected {FORMAT} version {VERSION}, got {found[0]} version {found[1]}; "
+                "use the version of gatewise that wrote it"
+            )
+        return description
+
+
+def create(out: Path, task: str, config: str, vocabulary: str, details: Mapping[str, object]) -> RunFolder:
+    """Make a run folder with its description, options and vocabulary: all of them, or nothing.
+
+    Raises:
+        ValueError: when `out` exists and is not an empty folder.
+        OSError: when it cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out}: exists already; choose another --out, or go on with --resume {out}")
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "task": task,
+        "gatewise": gatewise.__version__,
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        **details,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = RunFolder(out.with_name(f".{out.name}.{os.getpid()}.partial"))
+    try:
+        unfinished.path.mkdir()
+        for path, text in (
+            (unfinished.config, config),
+            (unfinished.vocabulary, vocabulary),
+            (unfinished.description, json.dumps(description, indent=1, ensure_ascii=False) + "\n"),
+        ):
+            with atomic_write(path) as file:
+                file.write(text.encode("utf-8"))
+        unfinished.path.replace(out)
+    except BaseException:
+        shutil.rmtree(unfinished.path, ignore_errors=True)
+        raise
+    return RunFolder(out)
+
+
+def unused(prefix: str) -> Path:
+    """The first of ``runs/prefix-1``, ``runs/prefix-2``, … that does not exist."""
+    number = 1
+    while (path := Path("runs") / f"{prefix}-{number}").exists():
+        number += 1
+    return path

@@ -1,0 +1,76 @@
+"""Optimisers and the decay of the learning rate."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from gatewise.tasks.training_options import TrainingOptions
+
+_OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def make_optimizer(options: TrainingOptions, model: nn.Module) -> Optimizer:
+    """The optimiser that the options name, over all parameters of the model."""
+    kind = _OPTIMIZERS[options.optimizer]
+    return kind(model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+
+
+def make_schedule(options: TrainingOptions, optimizer: Optimizer, total_steps: int) -> dict[str, Any] | None:
+    """The decay by step or epoch, as Lightning wants it; None where there is none (the plateau is `DecayOnPlateau`)."""
+    if options.schedule == "cosine":
+        return {
+            "scheduler": LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / total_steps))),
+            "interval": "step",
+        }
+    if options.schedule == "step":
+        return {
+            "scheduler": LambdaLR(
+                optimizer, lambda epochs: options.decay ** max(0, epochs - options.decay_from + 1)
+            ),
+            "interval": "epoch",
+        }
+    return None
+
+
+class DecayOnPlateau(Callback):
+    """Decays the learning rate after every epoch whose held-out loss is no new best.
+
+    Lightning has the same, but applies it after the state at the end of an epoch is saved, so that a resumed run would
+    miss a decay.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self._decay = decay
+        self._plateau: ReduceLROnPlateau | None = None
+        self._state: dict[str, Any] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take hold of the optimiser."""
+        self._plateau = ReduceLROnPlateau(trainer.optimizers[0], factor=self._decay, patience=0, threshold=0.0)
+        if self._state is not None:
+            self._plateau.load_state_dict(self._state)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decay if the score is no better."""
+        assert self._plateau is not None
+        self._plateau.step(float(trainer.callback_metrics["held_out_loss"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next decision depends on."""
+        assert self._plateau is not None
+        return self._plateau.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep it until training starts."""
+        self._state = state_dict

@@ -1,0 +1,99 @@
+"""The state of a training run on the disk: written atomically and often, read without executing anything."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+
+from gatewise.data.files import atomic_write
+from gatewise.tasks.interruption import Interrupted, Interruption
+
+FORMAT, VERSION = "gatewise-state", 1
+
+SAVE_EVERY_SECONDS = 30.0
+
+
+class StateFile(TorchCheckpointIO):
+    """Lightning's checkpoints as one file with a format name and version."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write the file, complete or not at all."""
+        buffer = io.BytesIO()  # torch.save hides a full disk behind an error of its own
+        torch.save({**checkpoint, "format": FORMAT, "version": VERSION}, buffer)
+        with atomic_write(path) as file:
+            file.write(buffer.getbuffer())
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the file; see `read_state`."""
+        return read_state(Path(path))
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The saved state of a run.
+
+    Raises:
+        ValueError: when the file is corrupt, or not such a state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["format"], state["version"]
+    except OSError:
+        raise
+    except Exception:  # torch.load raises nearly anything on a file that it did not write
+        raise ValueError(f"{path}: not the training state of a run, or a corrupt one") from None
+    if found != (FORMAT, VERSION):
+        raise ValueError(f"{path}: expected {FORMAT} version {VERSION}, got {found[0]} version {found[1]}")
+    return state
+
+
+class SaveState(Checkpoint):
+    """Saves after the step that ends the 30th second since the last time, after each epoch, and before stopping.
+
+    Only whole steps are saved, together with the state of torch's random number generators, so a run that goes on
+    from the file computes what the uninterrupted run would have computed.
+    """
+
+    def __init__(self, path: Path, interruption: Interruption) -> None:
+        self._path = path
+        self._interruption = interruption
+        self._saved_at = time.monotonic()
+        self._random_states: list[Tensor] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the random number generators as they were."""
+        if self._random_states is not None:
+            torch.set_rng_state(self._random_states[0])
+            torch.cuda.set_rng_state_all(self._random_states[1:])
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+        """Save if it is time; stop if asked to."""
+        due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
+        if due or trainer.should_stop or self._interruption.requested:
+            self._save(trainer)
+        if self._interruption.requested:
+            raise Interrupted
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save a whole epoch, with its held-out score; where the time was up inside one, its last step is saved."""
+        if trainer.is_last_batch:
+            self._save(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the random number generators: the processor's, then each GPU's."""
+        return {"random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep them until training starts."""
+        self._random_states = state_dict["random"]
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self._path, weights_only=False)
+        self._saved_at = time.monotonic()

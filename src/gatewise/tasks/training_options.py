@@ -1,0 +1,72 @@
+"""The options that every task has: the network, its training, the run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count, Positive, check
+
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["constant", "cosine", "step", "plateau"]
+Init = Literal["default", "torch", "xavier", "he", "orthogonal", "identity", "uniform"]
+Precision = Literal["32", "64", "bf16-mixed"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Options of every task; the docstring of a field is its help."""
+
+    cell: str = "lstm"
+    """Recurrent cell: a built-in one (see gatewise explain --list)."""
+    hidden: Count = 256
+    """Width of the hidden state."""
+    layers: Count = 1
+    """Number of recurrent layers."""
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
+    """Probability of dropping a unit of a connection that is not recurrent."""
+    init: Init = "default"
+    """Initialiser of the recurrent layers; uniform: of all parameters, within init-range on both sides of 0."""
+    init_range: Positive = 0.1
+    """Half the width of init uniform."""
+
+    batch: Count = 16
+    """Number of sequences (or streams) per step."""
+    epochs: Count = 14
+    """Passes over the training data."""
+    max_minutes: Positive | None = None
+    """Stop after so many minutes of training, those before a resume included."""
+    optimizer: Optimizer = "adam"
+    """Optimiser, as in torch.optim, its other settings at torch's defaults."""
+    lr: Positive = 3e-3
+    """Learning rate."""
+    weight_decay: Annotated[float, Bounds(low=0)] = 0.0
+    """Weight decay of the optimiser."""
+    schedule: Schedule = "cosine"
+    """Decay of the learning rate; cosine: to zero over all epochs; step: times decay after each epoch from decay-from
+    on; plateau: times decay after each epoch that does not improve the held-out score."""
+    decay: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.5
+    """Factor of the schedules step and plateau."""
+    decay_from: Count = 1
+    """First epoch after which the schedule step decays."""
+    patience: Count | None = 5
+    """Stop after so many epochs without a better held-out score."""
+    clip_norm: Positive | None = None
+    """Largest norm of the gradient of all parameters together; 1 unless clip-value is given."""
+    clip_value: Positive | None = None
+    """Largest absolute value of each component of the gradient."""
+    precision: Precision = "32"
+    """Floating point numbers to compute with."""
+    device: Device = "auto"
+    """Device to train on; auto: the GPU if there is one."""
+    seed: Annotated[int, Bounds(low=0, high=2**63 - 1)] = 0
+    """Seed of the initial weights and of dropout."""
+    out: Path | None = None
+    """Run folder to write; by default a new one in runs/."""
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm and clip_value exclude each other; give one of them")
+        if self.clip_norm is None and self.clip_value is None:
+            object.__setattr__(self, "clip_norm", 1.0)
