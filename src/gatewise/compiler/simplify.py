@@ -6,13 +6,14 @@ included) and are the only ones for what a cell computes. *Algebraic* rules also
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterable
 
 from gatewise.equations.expression import Expr, constant, topological
 
-_FOLDING: dict[str, Callable[..., float]] = {
-    "neg": lambda a: -a,
-    "abs": abs,
+_UNARY: dict[str, Callable[[float], float]] = {
+    "neg": operator.neg,
+    "abs": math.fabs,
     "sigmoid": lambda a: 1 / (1 + math.exp(-a)),
     "tanh": math.tanh,
     "relu": lambda a: max(a, 0.0),
@@ -21,20 +22,22 @@ _FOLDING: dict[str, Callable[..., float]] = {
     "log": math.log,
     "log1p": math.log1p,
     "sqrt": math.sqrt,
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
+}
+_BINARY: dict[str, Callable[[float, float], float]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
     "div": lambda a, b: a / b,
-    "minimum": min,
-    "maximum": max,
+    "minimum": lambda a, b: min(a, b),
+    "maximum": lambda a, b: max(a, b),
 }
 _DECIDING: dict[str, Callable[[float, float], bool]] = {
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
 }
 
 
@@ -88,15 +91,19 @@ def _fold(op: str, args: tuple[Expr, ...]) -> Expr | None:
     """An operation on constants, in double precision; None when there is no finite result."""
     if op == "where":
         condition, first, second = args
-        decided = [number(side) for side in condition.args]
-        if None not in decided:
-            return first if _DECIDING[condition.op](*decided) else second  # type: ignore[arg-type]
-        return None
+        left, right = (number(side) for side in condition.args)
+        if left is None or right is None:
+            return None
+        return first if _DECIDING[condition.op](left, right) else second
     values = [number(arg) for arg in args]
-    if op not in _FOLDING or not values or None in values:
-        return None
     try:
-        result = _FOLDING[op](*values)
+        match values:
+            case [float(a)] if op in _UNARY:
+                result = _UNARY[op](a)
+            case [float(a), float(b)] if op in _BINARY:
+                result = _BINARY[op](a, b)
+            case _:
+                return None
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
     return constant(result) if math.isfinite(result) else None

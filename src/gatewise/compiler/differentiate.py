@@ -1,0 +1,250 @@
+"""Reverse mode on the graph: from the gradients of what a step returns to those of everything it used.
+
+The derivative is a graph again, of the cell's own nodes and two more kinds that no cell can hold:
+
+- ``gradient`` (a leaf): the gradient that reaches a returned value from outside the step, named by its state;
+- ``matmul_transposed``: a parameter block, transposed, times a gradient.
+
+At ties and kinks the derivatives are torch's: 0 for relu and abs at 0, half for each operand of minimum and maximum
+where they are equal, nothing through a condition. A branch that `where` does not take gets a zero that is selected,
+not multiplied, so NaN does not leak from it into what it never touched.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gatewise.compiler.simplify import build, number
+from gatewise.equations.cell import Cell
+from gatewise.equations.expression import Expr, Parameter, constant, topological
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradients of one step, each an expression of the step's nodes and the gradients that reach it.
+
+    What does not influence the returned values has no entry.
+
+    Attributes:
+        adjoints: for every node of the step, the gradient of its value.
+        states: for every state, the gradient that the step sends to its value at t−1.
+        input: the gradient of x_t, of width I; None when x has no influence.
+        vectors: for every vector block, one step's share of its gradient; the gradient is the sum over steps and batch.
+        matrices: for every matrix block, pairs (δ, operand): the gradient is the sum of δ ⊗ operand over steps, batch
+            and pairs.
+    """
+
+    adjoints: dict[Expr, Expr]
+    states: dict[str, Expr]
+    input: Expr | None
+    vectors: dict[Parameter, Expr]
+    matrices: dict[Parameter, list[tuple[Expr, Expr]]]
+
+
+def differentiate(cell: Cell) -> Gradient:
+    """The gradients of one step of a cell, given those of its returned values.
+
+    >>> from gatewise.cells import lookup
+    >>> sorted(differentiate(lookup("lstm")).states)
+    ['c', 'h']
+    """
+    seeds = [(output, arriving(state)) for state, output in zip(cell.states, cell.outputs, strict=True)]
+    return collect(backpropagate(seeds, gate_order(cell.gates, cell.outputs)))
+
+
+def gate_order(gates: Sequence[str], outputs: Sequence[Expr]) -> list[Expr]:
+    """The nodes of a step, operands first, those of the first gate before those of the second, and so on.
+
+    In this order the terms of a summed gradient follow the gates.
+    """
+    by_gate: dict[str | None, list[Expr]] = {}
+    for node in topological(outputs):
+        if node.op == "matmul" and isinstance(block := node.args[0].attr, Parameter):
+            by_gate.setdefault(block.gate, []).append(node)
+    first = [node for gate in (None, *gates) for node in by_gate.get(gate, [])]
+    return topological([*first, *outputs])
+
+
+def arriving(name: str) -> Expr:
+    """The leaf of a gradient that reaches the step from outside, named by its state."""
+    return Expr.make("gradient", attr=name)
+
+
+def backpropagate(
+    seeds: Iterable[tuple[Expr, Expr]], order: Sequence[Expr], leaves: Iterable[Expr] = ()
+) -> dict[Expr, Expr]:
+    """The gradient of every node on which a seeded node depends.
+
+    Arguments:
+        seeds: pairs of a node and a gradient that reaches it; a node may have several.
+        order: the nodes to go through, operands before their users. A node left out is a constant of the derivative;
+            the terms of a sum follow the order of the users.
+        leaves: nodes whose gradient goes no further.
+
+    Returns:
+        For every node of ``order`` that gets a gradient, its gradient. Products hand theirs to the operand; that of
+        the matrix is the outer product of both.
+    """
+    seeded: dict[Expr, list[Expr]] = {}
+    for node, gradient in seeds:
+        seeded.setdefault(node, []).append(gradient)
+    inside = set(order)
+    last = set(leaves)
+    # Factors that are not taken apart: values of the step, and gradients that several rules read.
+    atoms = inside.union(*(node.args for node in order))
+    terms: dict[Expr, list[Expr]] = {}
+    adjoints: dict[Expr, Expr] = {}
+    for node in reversed(order):
+        summands = seeded.get(node, []) + terms.pop(node, [])[::-1]
+        if not summands:
+            continue
+        adjoint = _total(summands, atoms)
+        if number(adjoint) == 0:
+            continue
+        adjoints[node] = adjoint
+        passed_on = node.op in ("add", "sub", "neg") and sum(number(arg) is None for arg in node.args) == 1
+        if not passed_on:
+            atoms.add(adjoint)
+        for operand, term in () if node in last else _rule(node, adjoint):
+            if operand in inside and number(operand) is None and number(term) != 0:
+                terms.setdefault(operand, []).append(term)
+    return adjoints
+
+
+def collect(adjoints: dict[Expr, Expr]) -> Gradient:
+    """The gradients of a step's leaves, out of those of all its nodes."""
+    states: dict[str, Expr] = {}
+    vectors: dict[Parameter, Expr] = {}
+    matrices: dict[Parameter, list[tuple[Expr, Expr]]] = {}
+    x = None
+    for node, adjoint in adjoints.items():
+        if node.op == "state":
+            states[str(node.attr)] = adjoint
+        elif node.op == "input":
+            x = adjoint
+        elif isinstance(node.attr, Parameter):
+            vectors[node.attr] = adjoint
+        elif node.op == "matmul":
+            block = node.args[0].attr
+            assert isinstance(block, Parameter)
+            matrices.setdefault(block, []).append((adjoint, node.args[1]))
+    return Gradient(adjoints, states, x, vectors, matrices)
+
+
+def _rule(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Pairs of an operand and its share of the gradient."""
+    zero = constant(0)
+    one = constant(1)
+    a = node.args[0] if node.args else node
+    b = node.args[-1] if node.args else node
+    match node.op:
+        case "matmul":
+            yield b, build("matmul_transposed", a, gradient)
+        case "add":
+            yield a, gradient
+            yield b, gradient
+        case "sub":
+            yield a, gradient
+            yield b, build("neg", gradient)
+        case "mul":
+            yield a, build("mul", gradient, b)
+            yield b, build("mul", gradient, a)
+        case "div":
+            yield a, build("div", gradient, b)
+            yield b, build("neg", build("div", build("mul", gradient, node), b))
+        case "neg":
+            yield a, build("neg", gradient)
+        case "sigmoid":
+            yield a, build("mul", build("mul", gradient, node), build("sub", one, node))
+        case "tanh":
+            yield a, build("mul", gradient, build("sub", one, build("mul", node, node)))
+        case "exp":
+            yield a, build("mul", gradient, node)
+        case "expm1":
+            yield a, build("mul", gradient, build("add", node, one))
+        case "log":
+            yield a, build("div", gradient, a)
+        case "log1p":
+            yield a, build("div", gradient, build("add", a, one))
+        case "sqrt":
+            yield a, build("div", gradient, build("mul", constant(2), node))
+        case "relu":
+            yield a, build("where", Expr.make("le", node, zero), zero, gradient)
+        case "abs":
+            below = build("where", Expr.make("lt", a, zero), build("neg", gradient), zero)
+            yield a, build("where", Expr.make("gt", a, zero), gradient, below)
+        case "where":
+            condition, yes, no = node.args
+            yield yes, build("where", condition, gradient, zero)
+            yield no, build("where", condition, zero, gradient)
+        case "minimum" | "maximum":
+            shared = build("where", Expr.make("eq", a, b), build("mul", gradient, constant(0.5)), gradient)
+            loses = "gt" if node.op == "minimum" else "lt"
+            yield a, build("where", Expr.make(loses, a, b), zero, shared)
+            yield b, build("where", Expr.make(loses, b, a), zero, shared)
+        case _:
+            return
+
+
+def _total(summands: list[Expr], atoms: set[Expr]) -> Expr:
+    """The sum, common factors taken out: δ ⊙ n − δ ⊙ h becomes δ ⊙ (n − h)."""
+    total: list[Expr] = []
+    for summand in summands:
+        for at, other in enumerate(total):
+            merged = _merge(other, summand, atoms)
+            if merged is not None:
+                total[at] = merged
+                break
+        else:
+            total.append(summand)
+    result = total[0]
+    for summand in total[1:]:
+        result = build("add", result, summand)
+    return result
+
+
+def _merge(first: Expr, second: Expr, atoms: set[Expr]) -> Expr | None:
+    """The sum of two products as one product; None when they share no factor."""
+    if first.op == second.op == "where" and first.args[0] is second.args[0]:
+        return build("add", first, second)
+    sign_first, factors_first = _factors(first, atoms)
+    sign_second, factors_second = _factors(second, atoms)
+    common = Counter(factors_first) & Counter(factors_second)
+    if not common:
+        return None
+    rest = [_product(_remaining(factors, common)) for factors in (factors_first, factors_second)]
+    if sign_first == sign_second:
+        inner = build("add", *rest)
+    else:
+        inner = build("sub", *rest) if sign_first > 0 else build("sub", rest[1], rest[0])
+    outer = build("mul", _product(list(common.elements())), inner)
+    return build("neg", outer) if sign_first < 0 and sign_second < 0 else outer
+
+
+def _factors(node: Expr, atoms: set[Expr]) -> tuple[int, list[Expr]]:
+    if node not in atoms:
+        if node.op == "neg":
+            sign, factors = _factors(node.args[0], atoms)
+            return -sign, factors
+        if node.op == "mul":
+            (sign_a, a), (sign_b, b) = (_factors(arg, atoms) for arg in node.args)
+            return sign_a * sign_b, a + b
+    return 1, [node]
+
+
+def _remaining(factors: list[Expr], common: Counter[Expr]) -> list[Expr]:
+    left = common.copy()
+    rest: list[Expr] = []
+    for factor in factors:
+        if left[factor] > 0:
+            left[factor] -= 1
+        else:
+            rest.append(factor)
+    return rest
+
+
+def _product(factors: list[Expr]) -> Expr:
+    result = constant(1)
+    for factor in factors:
+        result = build("mul", result, factor)
+    return result
