@@ -1,4 +1,4 @@
-"""How a cell runs: what is computed once, for all steps at once, and in which stages within a step; and so backwards."""
+"""How a cell runs, forwards and backwards: what once, what for all steps at once, what in which stage of a step."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -27,19 +27,22 @@ class Backward:
 
     Attributes:
         saved: forward values that the forward pass must keep, next to the states.
+        hoisted: expressions of parameters alone that the loop reads, computed once before it.
         stages: as in forward; products are with transposed blocks.
         states: for every state the gradient sent to its value at t−1.
-        hoisted: for every expression of parameters alone, one step's share of its gradient.
+        sums: for every expression of ``Plan.hoisted`` one step's share of its gradient, to be summed over steps and
+            batch.
         outers: the matrix gradients, after the loop.
         input: the gradient of x, after the loop; None when x has no influence.
-        parameters: from the summed gradients of ``Plan.hoisted`` to those of the parameters in them. The k-th sum is
-            the leaf ``gradient`` named ``str(k)``.
+        parameters: from the sums to the gradients of the parameters in them, after the loop. The sum of the k-th
+            expression of ``Plan.hoisted`` is the leaf ``gradient`` named ``str(k)``.
     """
 
     saved: tuple[Expr, ...]
+    hoisted: tuple[Expr, ...]
     stages: tuple[Stage, ...]
     states: dict[str, Expr]
-    hoisted: dict[Expr, Expr]
+    sums: dict[Expr, Expr]
     outers: tuple[Outer, ...]
     input: Expr | None
     parameters: Gradient
@@ -66,9 +69,7 @@ class Plan:
     @property
     def input_products(self) -> tuple[Expr, ...]:
         """Every product with x; stacked, they are one product for all steps."""
-        return tuple(
-            node for node in topological(self.inputs) if node.op == "matmul" and node.args[1].op == "input"
-        )
+        return tuple(node for node in topological(self.inputs) if node.op == "matmul" and node.args[1].op == "input")
 
     @property
     def recurrent_products(self) -> tuple[Expr, ...]:
@@ -77,9 +78,7 @@ class Plan:
 
     def multiply_adds(self, input_size: int, hidden_size: int) -> int:
         """Multiply-adds of the matrix products of one step of one sequence."""
-        return hidden_size * (
-            input_size * len(self.input_products) + hidden_size * len(self.recurrent_products)
-        )
+        return hidden_size * (input_size * len(self.input_products) + hidden_size * len(self.recurrent_products))
 
     @property
     def operations(self) -> Counter[str]:
@@ -104,31 +103,35 @@ def plan(cell: Cell) -> Plan:
     steady = parameters_alone(outputs)
     from_input = input_alone(outputs, steady)
     inputs = tuple(frontier(outputs, from_input))
-    hoisted = tuple(node for node in frontier(outputs, steady) if number(node) is None)
-    return Plan(cell, outputs, hoisted, inputs, stages(outputs, {*steady, *from_input}))
+    return Plan(cell, outputs, _read(outputs, steady), inputs, stages(outputs, steady | from_input))
+
+
+def _read(roots: Iterable[Expr], steady: set[Expr]) -> tuple[Expr, ...]:
+    return tuple(node for node in frontier(roots, steady) if number(node) is None)
 
 
 def _backward(forward: Plan) -> Backward:
-    steady = parameters_alone(forward.outputs)
-    inside = steady - set(forward.hoisted)
+    inside = parameters_alone(forward.outputs) - set(forward.hoisted)
     order = [node for node in gate_order(forward.cell.gates, forward.outputs) if node not in inside]
-    seeds = [
-        (output, arriving(state)) for state, output in zip(forward.cell.states, forward.outputs, strict=True)
-    ]
+    seeds = [(output, arriving(state)) for state, output in zip(forward.cell.states, forward.outputs, strict=True)]
     adjoints = backpropagate(seeds, order, leaves=forward.hoisted)
-    hoisted = {root: adjoints.pop(root) for root in forward.hoisted if root in adjoints}
+    sums = {root: adjoints.pop(root) for root in forward.hoisted if root in adjoints}
     step = collect(adjoints)
-    outers = tuple(
-        Outer(block, delta, operand) for block, pairs in step.matrices.items() for delta, operand in pairs
-    )
-    roots = (*step.states.values(), *hoisted.values(), *(outer.delta for outer in outers))
-    operands = tuple(outer.operand for outer in outers if outer.operand.op != "input")
-    saved = _saved(forward, (*roots, *operands))
-    available = {*saved, *forward.outputs, *steady}
-    sums = [(root, arriving(str(at))) for at, root in enumerate(forward.hoisted) if root in hoisted]
-    parameters = collect(backpropagate(sums, topological(forward.hoisted)))
+    outers = tuple(Outer(block, delta, operand) for block, pairs in step.matrices.items() for delta, operand in pairs)
+    operands = [outer.operand for outer in outers if outer.operand.op != "input"]
+    roots = (*step.states.values(), *sums.values(), *(outer.delta for outer in outers), *operands)
+    steady = parameters_alone(roots)
+    saved = _saved(forward, roots)
+    arrived = [(root, arriving(str(at))) for at, root in enumerate(forward.hoisted) if root in sums]
     return Backward(
-        saved, stages((*roots, *operands), available), step.states, hoisted, outers, step.input, parameters
+        saved=saved,
+        hoisted=_read(roots, steady),
+        stages=stages(roots, steady.union(saved, forward.outputs)),
+        states=step.states,
+        sums=sums,
+        outers=outers,
+        input=step.input,
+        parameters=collect(backpropagate(arrived, topological(forward.hoisted))),
     )
 
 

@@ -47,9 +47,7 @@ def drop_groups(cell: Cell, groups: Collection[str]) -> Cell:
         return cell
     for group in groups:
         if group not in cell.groups:
-            raise ValueError(
-                f"cell {cell.name} has no parameter group {group!r}; it has {', '.join(cell.groups)}"
-            )
+            raise ValueError(f"cell {cell.name} has no parameter group {group!r}; it has {', '.join(cell.groups)}")
         if cell.shape_of(group) != "vector":
             raise ValueError(
                 f"cell {cell.name}: group {group} is a matrix, so it cannot be left out as a bias; give the matrix "

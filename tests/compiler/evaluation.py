@@ -1,0 +1,83 @@
+"""Expressions evaluated with torch, node by node: what the graphs of the compiler mean."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from gatewise.equations import Cell, Expr, Parameter, topological
+
+BATCH, INPUT, HIDDEN = 3, 4, 5
+ELEMENTWISE = {
+    "neg": torch.neg,
+    "abs": torch.abs,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "exp": torch.exp,
+    "expm1": torch.expm1,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "minimum": torch.minimum,
+    "maximum": torch.maximum,
+    "where": torch.where,
+    "lt": torch.lt,
+    "le": torch.le,
+    "gt": torch.gt,
+    "ge": torch.ge,
+    "eq": torch.eq,
+    "ne": torch.ne,
+}
+
+
+def apply(node: Expr, *args: Tensor) -> Tensor:
+    """One node, of operands (…, width); a matrix is (H, width)."""
+    if node.op == "matmul":
+        return args[1] @ args[0].T
+    if node.op == "matmul_transposed":
+        return args[1] @ args[0]
+    if node.op == "constant":
+        return torch.tensor(float(node.attr), dtype=torch.float64)
+    return ELEMENTWISE[node.op](*args)
+
+
+def evaluate(roots: Iterable[Expr], values: dict[Expr, Tensor]) -> list[Tensor]:
+    """The roots, given the values of the leaves (and of any other nodes, which are not computed again)."""
+    known = dict(values)
+
+    def value(node: Expr) -> Tensor:
+        if node not in known:
+            known[node] = apply(node, *(value(arg) for arg in node.args))
+        return known[node]
+
+    return [value(root) for root in roots]
+
+
+def random_leaves(cell: Cell, seed: int, scale: float = 1.0, grid: bool = False) -> dict[Expr, Tensor]:
+    """Values in float64 for x (B, I), the states (B, H) and the blocks; on a grid of halves ties are frequent."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        value = torch.randn(*shape, generator=generator, dtype=torch.float64) * scale
+        return (torch.round(value) / 2 if grid else value).requires_grad_()
+
+    values: dict[Expr, Tensor] = {}
+    for node in topological(cell.outputs):
+        if node.op == "input":
+            values[node] = draw(BATCH, INPUT)
+        elif node.op == "state":
+            values[node] = draw(BATCH, HIDDEN)
+        elif isinstance(node.attr, Parameter):
+            kind = cell.shape_of(node.attr.group)
+            values[node] = draw(HIDDEN, *{"input": (INPUT,), "recurrent": (HIDDEN,), "vector": ()}[kind])
+    return values
+
+
+def full(value: Tensor) -> Tensor:
+    """(B, H), of a value that may be a constant or the same for all of the batch."""
+    return value.expand(BATCH, HIDDEN)
