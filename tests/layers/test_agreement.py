@@ -1,0 +1,51 @@
+"""Every cell, direction, merge, length, reset, initial state, stack, layout and precision against the transcription."""
+
+import itertools
+import random
+
+import pytest
+import torch
+
+from gatewise.cells import names
+from tests.agreement import ALL_TRANSCRIPTIONS, CELLS, Case, check, possible_ways
+from tests.transcriptions import TRANSCRIPTIONS
+
+RAGGED = (5, 0, 3, 1)
+DIRECTIONS = [(False, "concat"), *((True, merge) for merge in ("concat", "sum", "mean", "mul", "learned", None))]
+
+
+def cases() -> list[Case]:
+    """Cells × directions and merges × lengths × resets; what else there is to choose is drawn for each."""
+    draw = random.Random(20240607)
+    found: list[Case] = []
+    for at, (cell, (bidirectional, merge), lengths, reset) in enumerate(
+        itertools.product(CELLS, DIRECTIONS, (None, RAGGED), (False, True))
+    ):
+        batched = lengths is not None or draw.random() < 0.7
+        found.append(
+            Case(
+                cell,
+                bidirectional=bidirectional,
+                merge=merge,
+                lengths=lengths,
+                reset=reset,
+                batch=4 if batched else 1,
+                batched=batched,
+                batch_first=draw.random() < 0.5,
+                num_layers=draw.choice((1, 2)),
+                bias=draw.random() < 0.7,
+                initial=draw.random() < 0.7,
+                dtype=draw.choice((torch.float64, torch.float32)),
+                seed=at,
+            )
+        )
+    return found
+
+
+def test_every_built_in_cell_has_a_transcription():
+    assert set(names()) == set(TRANSCRIPTIONS)
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_agrees_with_the_transcription(case: Case):
+    check(case)

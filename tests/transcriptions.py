@@ -1,0 +1,258 @@
+"""The built-in cells once more, written from the papers, to test gatewise against; nothing of gatewise is used here.
+
+A gate has one matrix over [h, x] and one bias, as the papers have it: f = σ(W_f [h, x] + b_f). A row is cut to its
+length and run alone, step by step; the reverse direction runs the reversed row; a reset puts zeros for the state.
+Derivatives are autograd's through these loops, in whatever dtype the weights have.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, sigmoid, tanh
+
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The weights of one gate.
+
+    Attributes:
+        weight: (H, H + I), over [h, x].
+        bias: (H,).
+        inner_bias: (H,), the bias that cuDNN's GRU has inside the product with r; part of the sum everywhere else.
+        peephole: (H, H), over the cell state; diagonal where the paper has a weight per unit.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    inner_bias: Tensor
+    peephole: Tensor
+
+    def __call__(self, h: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
+        """W [h, x] + b, and + U c for a gate that sees the cell state."""
+        total = self.weight @ torch.cat([h, x]) + (self.bias + self.inner_bias)
+        return total if c is None else total + self.peephole @ c
+
+
+Gates = Mapping[str, Gate]
+Step = Callable[[Gates, Tensor, State], State]
+
+
+class Transcription(NamedTuple):
+    """One cell: its step, the order in which gatewise stacks its gates ("" for a cell without gates), those of them
+    that have peepholes, how many states it has."""
+
+    step: Step
+    gates: Sequence[str]
+    peepholes: Sequence[str] = ()
+    states: int = 1
+
+
+def simple(activation: Callable[[Tensor], Tensor]) -> Step:
+    """Elman 1990: h_t = act(W [h_{t−1}, x_t] + b)."""
+
+    def step(gates: Gates, x: Tensor, state: State) -> State:
+        (h,) = state
+        return (activation(gates[""](h, x)),)
+
+    return step
+
+
+def lstm(gates: Gates, x: Tensor, state: State) -> State:
+    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers, Schmidhuber & Cummins 2000."""
+    h, c = state
+    forget = sigmoid(gates["f"](h, x))
+    admit = sigmoid(gates["i"](h, x))
+    candidate = tanh(gates["g"](h, x))
+    c = forget * c + admit * candidate
+    return sigmoid(gates["o"](h, x)) * tanh(c), c
+
+
+def peephole_lstm(gates: Gates, x: Tensor, state: State) -> State:
+    """Graves 2013, eq. 7-11: input and forget gate see c_{t−1}, the output gate sees c_t."""
+    h, c = state
+    admit = sigmoid(gates["i"](h, x, c))
+    forget = sigmoid(gates["f"](h, x, c))
+    c = forget * c + admit * tanh(gates["g"](h, x))
+    return sigmoid(gates["o"](h, x, c)) * tanh(c), c
+
+
+def _candidate(gates: Gates, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    update, reset = sigmoid(gates["z"](h, x)), sigmoid(gates["r"](h, x))
+    return update, tanh(gates["n"](reset * h, x))
+
+
+def gru_chung2014(gates: Gates, x: Tensor, state: State) -> State:
+    """Chung et al. 2014, eq. 5-8: h_t = (1 − z) h_{t−1} + z h̃, h̃ from W_h [r ⊙ h, x]."""
+    (h,) = state
+    update, candidate = _candidate(gates, x, h)
+    return (h - update * h + update * candidate,)
+
+
+def gru_cho2014(gates: Gates, x: Tensor, state: State) -> State:
+    """Cho et al. 2014, eq. 5-8: h_t = z h_{t−1} + (1 − z) h̃."""
+    (h,) = state
+    update, candidate = _candidate(gates, x, h)
+    return (update * h + candidate - update * candidate,)
+
+
+def gru_cudnn(gates: Gates, x: Tensor, state: State) -> State:
+    """The form of cuDNN and torch: the reset gate multiplies W_hn h + b_hn, after the product."""
+    (h,) = state
+    update, reset = sigmoid(gates["z"](h, x)), sigmoid(gates["r"](h, x))
+    n = gates["n"]
+    over_h, over_x = n.weight[:, : len(h)], n.weight[:, len(h) :]
+    candidate = tanh(over_x @ x + n.bias + reset * (over_h @ h + n.inner_bias))
+    return (candidate - update * candidate + update * h,)
+
+
+def leaky_relu(a: Tensor) -> Tensor:
+    """Maas et al. 2013: a where positive, else a / 100."""
+    return torch.nn.functional.leaky_relu(a, negative_slope=0.01)
+
+
+TRANSCRIPTIONS: dict[str, Transcription] = {
+    "rnn_tanh": Transcription(simple(tanh), [""]),
+    "rnn_relu": Transcription(simple(torch.relu), [""]),
+    "rnn_sigmoid": Transcription(simple(sigmoid), [""]),
+    "rnn_leaky_relu": Transcription(simple(leaky_relu), [""]),
+    "lstm": Transcription(lstm, "ifgo", states=2),
+    "gru_cudnn": Transcription(gru_cudnn, "rzn"),
+    "gru_chung2014": Transcription(gru_chung2014, "rzn"),
+    "gru_cho2014": Transcription(gru_cho2014, "rzn"),
+    "peephole_lstm": Transcription(peephole_lstm, "ifgo", "ifo", 2),
+    "peephole_lstm_full": Transcription(peephole_lstm, "ifgo", "ifo", 2),
+}
+
+
+def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suffix: str) -> dict[str, Gate]:
+    """The gates of one layer and direction, from the parameters of a gatewise layer.
+
+    Arguments:
+        transcription: the cell.
+        parameters: a gatewise layer's, by their names in its state_dict.
+        suffix: which: ``_l0``, ``_l0_reverse``, ``_l1``…
+    """
+    count = len(transcription.gates)
+    over_x, over_h = parameters["weight_ih" + suffix].chunk(count), parameters["weight_hh" + suffix].chunk(count)
+    hidden = over_h[0].shape[1]
+    zeros = over_h[0].new_zeros(count * hidden)
+    biases, inner_biases = (
+        parameters.get(name + suffix, zeros).chunk(count) for name in ("bias_ih", "bias_hh")
+    )
+    peepholes: dict[str, Tensor] = {}
+    if "p" + suffix in parameters:
+        rows = parameters["p" + suffix].chunk(len(transcription.peepholes))
+        peepholes = {gate: torch.diag(row) for gate, row in zip(transcription.peepholes, rows, strict=True)}
+    elif "P" + suffix in parameters:
+        blocks = parameters["P" + suffix].chunk(len(transcription.peepholes))
+        peepholes = dict(zip(transcription.peepholes, blocks, strict=True))
+    none = over_h[0].new_zeros(hidden, hidden)
+    return {
+        gate: Gate(
+            torch.cat([over_h[at], over_x[at]], dim=1), biases[at], inner_biases[at], peepholes.get(gate, none)
+        )
+        for at, gate in enumerate(transcription.gates)
+    }
+
+
+def run_row(
+    step: Step, gates: Gates, row: Sequence[Tensor], boundaries: Sequence[bool], state: State
+) -> tuple[list[Tensor], State]:
+    """One row in reading order: a boundary at t zeroes the state before step t."""
+    outputs: list[Tensor] = []
+    for x, boundary in zip(row, boundaries, strict=True):
+        if boundary:
+            state = tuple(torch.zeros_like(part) for part in state)
+        state = step(gates, x, state)
+        outputs.append(state[0])
+    return outputs, state
+
+
+def run_row_reversed(
+    step: Step, gates: Gates, row: Sequence[Tensor], boundaries: Sequence[bool], state: State
+) -> tuple[list[Tensor], State]:
+    """One row from its end: a boundary at t zeroes the state after step t. Outputs in reading order."""
+    outputs: list[Tensor] = []
+    for x, boundary in zip(list(row)[::-1], list(boundaries)[::-1], strict=True):
+        state = step(gates, x, state)
+        outputs.append(state[0])
+        if boundary:
+            state = tuple(torch.zeros_like(part) for part in state)
+    return outputs[::-1], state
+
+
+RUNS = {"": run_row, "_reverse": run_row_reversed}
+
+
+def merged(forward: Tensor, reverse: Tensor, merge: str | None, parameters: Mapping[str, Tensor], layer: int) -> Tensor:
+    """What two directions give together at one step, (H,) or (2·H,)."""
+    if merge == "sum":
+        return forward + reverse
+    if merge == "mean":
+        return 0.5 * (forward + reverse)
+    if merge == "mul":
+        return forward * reverse
+    both = torch.cat([forward, reverse])
+    if merge == "learned":
+        mapped = parameters[f"merge_weight_l{layer}"] @ both
+        return mapped + parameters[f"merge_bias_l{layer}"] if f"merge_bias_l{layer}" in parameters else mapped
+    return both
+
+
+def run_layers(
+    transcription: Transcription,
+    parameters: Mapping[str, Tensor],
+    x: Tensor,
+    initial: Sequence[Tensor],
+    *,
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    merge: str | None = "concat",
+    lengths: Sequence[int] | None = None,
+    reset: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """A whole layer over a padded batch.
+
+    Arguments:
+        transcription: the cell.
+        parameters: of the gatewise layer, by name.
+        x: (T, B, I).
+        initial: per state (D·L, B, H).
+        lengths, reset: as in gatewise; reset (T, B).
+
+    Returns:
+        Output (T, B, …), a pair of directions side by side, and the final states, each (D·L, B, H).
+    """
+    steps, batch, _ = x.shape
+    suffixes = list(RUNS) if bidirectional else [""]
+    width = initial[0].shape[2] * (2 if bidirectional and merge in ("concat", None) else 1)
+    rows: list[Tensor] = []
+    finals: list[list[State]] = []
+    for b in range(batch):
+        length = steps if lengths is None else int(lengths[b])
+        row = [x[t, b] for t in range(length)]
+        boundaries = [reset is not None and bool(reset[t, b]) for t in range(length)]
+        row_finals: list[State] = []
+        for layer in range(num_layers):
+            sides: list[list[Tensor]] = []
+            for at, suffix in enumerate(suffixes):
+                gates = gates_of(transcription, parameters, f"_l{layer}{suffix}")
+                state = tuple(whole[layer * len(suffixes) + at, b] for whole in initial)
+                outputs, final = RUNS[suffix](transcription.step, gates, row, boundaries, state)
+                sides.append(outputs)
+                row_finals.append(final)
+            row = sides[0]
+            if bidirectional:
+                row = [merged(f, r, merge, parameters, layer) for f, r in zip(*sides, strict=True)]
+        rows.append(torch.stack([*row, *[x.new_zeros(width)] * (steps - length)]))
+        finals.append(row_finals)
+    if not rows:
+        return x.new_zeros(steps, 0, width), [state.clone() for state in initial]
+    return torch.stack(rows, dim=1), [
+        torch.stack([torch.stack([state[which] for state in row_finals]) for row_finals in finals], dim=1)
+        for which in range(transcription.states)
+    ]
