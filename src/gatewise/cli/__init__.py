@@ -13,7 +13,6 @@ from cyclopts import App, CycloptsError
 import gatewise
 
 _EXAMPLES = {
-    "train": ("gatewise train lm --max-minutes 2 --out runs/first", "gatewise train lm --resume runs/first"),
     "evaluate": ("gatewise evaluate runs/first", "gatewise evaluate runs/first --json"),
     "predict": (
         'gatewise predict runs/first --prompt "The " --length 300',
@@ -44,6 +43,8 @@ def build_app() -> App:
     )
     for verb, examples in _EXAMPLES.items():
         app.command(f"gatewise.cli.{verb}:{verb}", name=verb, help_epilogue=_epilogue(examples))
+    # A command per task, so an App of its own with its own examples.
+    app.command("gatewise.cli.train:train", name="train")
     return app
 
 

@@ -30,7 +30,9 @@ class WordVocabulary(Vocabulary):
     def learn(cls, text: str, size: int | None) -> Self:
         """The words of a text, at most `size` tokens in all, equally frequent ones in alphabetical order."""
         if size is not None and size < 3:
-            raise ValueError(f"a word vocabulary needs a size of at least 3 ({UNKNOWN}, {END_OF_LINE}, a word), got {size}")
+            raise ValueError(
+                f"a word vocabulary needs a size of at least 3 ({UNKNOWN}, {END_OF_LINE}, a word), got {size}"
+            )
         counter = _tokenizer({})
         trainer = trainers.WordLevelTrainer(vocab_size=2**31, show_progress=False)
         counter.train_from_iterator(_lines(text), trainer)

@@ -75,13 +75,13 @@ class LanguageModel(nn.Module):
         Returns:
             the scores (T, B, V) of each next token before the softmax, and the state after the last token.
         """
-        output, state = self.recurrent(self.dropout(self.embedding(tokens)), state)
-        return self._read_out(output), state
+        output, after = self.recurrent(self.dropout(self.embedding(tokens)), state)
+        return self._read_out(output), after
 
     def step(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Scores (B, V) after one more token of each stream, (B,) int64, and the new state."""
-        output, state = self.recurrent.step(self.dropout(self.embedding(tokens)), state)
-        return self._read_out(output), state
+        output, after = self.recurrent.step(self.dropout(self.embedding(tokens)), state)
+        return self._read_out(output), after
 
     def _read_out(self, hidden: Tensor) -> Tensor:
         W_hy = self.embedding.weight if self.W_hy is None else self.W_hy

@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import Trainer
@@ -27,10 +27,20 @@ Ending = Literal["epochs", "patience", "max_minutes"]
 _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16-mixed": "bf16-mixed"}
 
 
+class Batches(Protocol):
+    """What can be iterated over once per epoch, and knows how many batches there are.
+
+    With ``state_dict`` and ``load_state_dict`` for its position, a run can go on inside an epoch.
+    """
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+
+
 def fit(
     module: TaskModule,
-    training: Collection[Any],
-    held_out: Collection[Any],
+    training: Batches,
+    held_out: Batches,
     options: TrainingOptions,
     folder: RunFolder,
     weight_facts: Mapping[str, str],
@@ -63,11 +73,11 @@ def fit(
     total_steps = options.epochs * len(training)
     callbacks: list[Callback] = [
         timer,
-        MetricsFile(folder.metrics),
+        MetricsFile(folder.metrics, module),
         *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
         patience,
         BestWeights(folder.weights, weight_facts),
-        Progress(total_steps, options.max_minutes, timer),
+        Progress(module, total_steps, options.max_minutes, timer),
     ]
     with deferred_interrupt() as interruption, _quiet():
         trainer = Trainer(

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from gatewise.tasks.module import TaskModule
@@ -18,44 +18,45 @@ class MetricsFile(Callback):
     state, and what a killed run wrote after its last save is cut off.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, module: TaskModule) -> None:
         self._path = path
+        self._module = module
         self._length = 0
         self._step_ended_at = 0.0
 
-    def on_fit_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut the file to what belongs to the saved state."""
         with self._path.open("ab") as file:
             file.truncate(self._length)
         if self._length == 0:
-            name = pl_module.measure.name
+            measure = self._module.measure
             self._write(
-                f"step,epoch,learning_rate,loss,{name},gradient_norm,{pl_module.measure.unit}_per_second,"
-                f"held_out_loss,held_out_{name}"
+                f"step,epoch,learning_rate,loss,{measure.name},gradient_norm,{measure.unit}_per_second,"
+                f"held_out_loss,held_out_{measure.name}"
             )
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The time of a step counts from here, or from the end of the step before."""
         self._step_ended_at = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: TaskModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write the row of a step."""
         now = time.monotonic()
-        speed = pl_module.units(batch) / (now - self._step_ended_at)
+        speed = self._module.units(batch) / (now - self._step_ended_at)
         self._step_ended_at = now
-        loss = pl_module.loss
+        loss = self._module.loss
         self._write(
-            f"{trainer.global_step},{trainer.current_epoch + 1},{pl_module.learning_rate!r},{loss!r},"
-            f"{pl_module.measure.of(loss)!r},{pl_module.gradient_norm!r},{speed:.0f},,"
+            f"{trainer.global_step},{trainer.current_epoch + 1},{self._module.learning_rate!r},{loss!r},"
+            f"{self._module.measure.of(loss)!r},{self._module.gradient_norm!r},{speed:.0f},,"
         )
 
-    def on_validation_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row of a held-out score."""
         loss = float(trainer.callback_metrics["held_out_loss"])
         self._write(
-            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{pl_module.measure.of(loss)!r}"
+            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{self._module.measure.of(loss)!r}"
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Timer
 from tqdm import tqdm
 
@@ -15,12 +15,14 @@ class Progress(Callback):
     """Loss, the task's measure, gradient norm before clipping, speed and time left, on the standard error.
 
     Args:
+        module: the model in training.
         total_steps: the steps of the whole run.
         max_minutes: the limit on training time, if any.
         timer: what measures training time.
     """
 
-    def __init__(self, total_steps: int, max_minutes: float | None, timer: Timer) -> None:
+    def __init__(self, module: TaskModule, total_steps: int, max_minutes: float | None, timer: Timer) -> None:
+        self._module = module
         self._total_steps = total_steps
         self._max_seconds = float("inf") if max_minutes is None else 60 * max_minutes
         self._timer = timer
@@ -30,7 +32,7 @@ class Progress(Callback):
         self._epoch_units = self._loss_sum = 0.0
         self._epoch_steps = 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
         self._first_step = trainer.global_step
         self._began_at = time.monotonic()
@@ -43,45 +45,45 @@ class Progress(Callback):
             leave=False,
         )
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch's averages."""
         self._epoch_began_at = time.monotonic()
         self._epoch_units = self._loss_sum = 0.0
         self._epoch_steps = 0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: TaskModule, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        self._epoch_units += pl_module.units(batch)
+        self._epoch_units += self._module.units(batch)
         self._epoch_steps += 1
-        self._loss_sum += pl_module.loss
+        self._loss_sum += self._module.loss
         assert self._bar is not None
         self._bar.update()
         if not self._bar.disable:
-            self._bar.set_postfix_str(self._line(trainer, pl_module, pl_module.loss), refresh=False)
+            self._bar.set_postfix_str(self._line(trainer, self._module.loss), refresh=False)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A line for the epoch."""
         if self._epoch_steps == 0:
             return
-        held_out = pl_module.measure.of(float(trainer.callback_metrics["held_out_loss"]))
-        text = self._line(trainer, pl_module, self._loss_sum / self._epoch_steps)
+        held_out = self._module.measure.of(float(trainer.callback_metrics["held_out_loss"]))
+        text = self._line(trainer, self._loss_sum / self._epoch_steps)
         tqdm.write(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}", file=sys.stderr)
 
-    def on_train_end(self, trainer: Trainer, pl_module: TaskModule) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End."""
         self._close()
 
-    def on_exception(self, trainer: Trainer, pl_module: TaskModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End."""
         self._close()
 
-    def _line(self, trainer: Trainer, module: TaskModule, loss: float) -> str:
+    def _line(self, trainer: Trainer, loss: float) -> str:
         speed = self._epoch_units / (time.monotonic() - self._epoch_began_at)
         return (
-            f"loss {loss:.3f}, {module.measure.of(loss):.3f} {module.measure.title}, "
-            f"gradient norm {module.gradient_norm:.2f}, {speed:,.0f} {module.measure.unit}/s, "
+            f"loss {loss:.3f}, {self._module.measure.of(loss):.3f} {self._module.measure.title}, "
+            f"gradient norm {self._module.gradient_norm:.2f}, {speed:,.0f} {self._module.measure.unit}/s, "
             f"{_clock(self._seconds_left(trainer))} left"
         )
 

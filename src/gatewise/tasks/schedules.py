@@ -35,9 +35,7 @@ def make_schedule(options: TrainingOptions, optimizer: Optimizer, total_steps: i
         }
     if options.schedule == "step":
         return {
-            "scheduler": LambdaLR(
-                optimizer, lambda epochs: options.decay ** max(0, epochs - options.decay_from + 1)
-            ),
+            "scheduler": LambdaLR(optimizer, lambda epochs: options.decay ** max(0, epochs - options.decay_from + 1)),
             "interval": "epoch",
         }
     return None

@@ -73,7 +73,9 @@ class SaveState(Checkpoint):
             torch.set_rng_state(self._random_states[0])
             torch.cuda.set_rng_state_all(self._random_states[1:])
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save if it is time; stop if asked to."""
         due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
         if due or trainer.should_stop or self._interruption.requested:

@@ -26,9 +26,9 @@ class TrainingOptions:
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
     """Probability of dropping a unit of a connection that is not recurrent."""
     init: Init = "default"
-    """Initialiser of the recurrent layers; uniform: of all parameters, within init-range on both sides of 0."""
+    """Initialiser of the recurrent layers; uniform: all parameters between -init-range and init-range."""
     init_range: Positive = 0.1
-    """Half the width of init uniform."""
+    """Largest initial value with init uniform."""
 
     batch: Count = 16
     """Number of sequences (or streams) per step."""
@@ -43,8 +43,7 @@ class TrainingOptions:
     weight_decay: Annotated[float, Bounds(low=0)] = 0.0
     """Weight decay of the optimiser."""
     schedule: Schedule = "cosine"
-    """Decay of the learning rate; cosine: to zero over all epochs; step: times decay after each epoch from decay-from
-    on; plateau: times decay after each epoch that does not improve the held-out score."""
+    """Decay of lr: cosine, to zero; step, by decay after epochs from decay-from on; plateau, by decay if no better."""
     decay: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.5
     """Factor of the schedules step and plateau."""
     decay_from: Count = 1

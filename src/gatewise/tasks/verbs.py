@@ -70,9 +70,7 @@ def load(folder: str | Path) -> "TrainedLanguageModel":
     return TrainedLanguageModel(folder)
 
 
-def evaluate(
-    folder: str | Path, data: str | Path | Iterable[str | Path] | None = None
-) -> dict[str, dict[str, float]]:
+def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
     """The scores of a trained model, for each text that it is scored on.
 
     Args:

@@ -22,9 +22,7 @@ class LanguageModelModule(TaskModule):
 
     model: LanguageModel
 
-    def __init__(
-        self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int
-    ) -> None:
+    def __init__(self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int) -> None:
         super().__init__(model, options, measure, total_steps)
         self._sum_over_time = options.loss_reduction == "sum-over-time"
         self._carried: State | None = None
@@ -73,7 +71,7 @@ class LanguageModelModule(TaskModule):
             self._carried = tuple(part.to(self.device) for part in self._carried)
 
     def _nats(self, window: Window, state: State | None) -> tuple[Tensor, State]:
-        logits, state = self.model(window.inputs, state)
+        logits, after = self.model(window.inputs, state)
         targets = window.targets.flatten()
         nats = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=NO_TARGET, reduction="sum")
-        return nats, state
+        return nats, after

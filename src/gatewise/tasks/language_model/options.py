@@ -9,8 +9,8 @@ from gatewise.tasks.training_options import TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageModelOptions(TrainingOptions):
-    """Options of the language model; the docstring of a field is its help."""
+class TextOptions:
+    """What text to learn, and what a token of it is."""
 
     data: tuple[Path, ...] = ()
     """Text files in UTF-8 to learn from; by default the text of Python's own manual."""
@@ -21,9 +21,15 @@ class LanguageModelOptions(TrainingOptions):
     held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
     """Share of the data, at its end, that is held out."""
     unit: Literal["char", "word", "bpe"] = "char"
-    """What a token is: a character, a word (white space apart), or a byte pair encoding."""
+    """What a token is: a character, a word between white space, or a byte pair encoding."""
     vocabulary_size: Count | None = None
-    """Number of tokens: of words, the most frequent (default all); of bpe, to be learned (default 2048)."""
+    """Number of tokens: the most frequent words (default all), or bpe tokens to learn (default 2048)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelOptions(TrainingOptions, TextOptions):
+    """Options of the language model; the docstring of a field is its help."""
+
     embedding: Count = 64
     """Width of the token embedding."""
     tie: bool = False

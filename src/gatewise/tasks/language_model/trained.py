@@ -1,5 +1,6 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,9 @@ class TrainedLanguageModel:
         self.model = make_model(self.options, self.vocabulary)
         facts, expected = read_facts(self.folder.weights), vocabulary_fact(self.vocabulary.to_json())
         if not expected.items() <= facts.items():
-            raise ValueError(f"{self.folder.vocabulary}: not the vocabulary that {self.folder.weights} was trained with")
+            raise ValueError(
+                f"{self.folder.vocabulary}: not the vocabulary that {self.folder.weights} was trained with"
+            )
         load_weights(self.folder.weights, self.model)
         self.model.eval()
 
@@ -67,6 +70,14 @@ class TrainedLanguageModel:
         else:
             texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
         return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
+
+    def final_scores(self) -> dict[str, dict[str, float]]:
+        """The scores that were written when training ended, as `evaluate` gave them.
+
+        Raises:
+            OSError: when training has not ended yet.
+        """
+        return json.loads(self.folder.scores.read_bytes())["scores"]
 
     def generate(
         self,

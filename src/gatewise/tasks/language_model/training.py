@@ -108,14 +108,15 @@ class _Run:
         options, model = self._options, self._module.model
         parameters = sum(parameter.numel() for parameter in model.parameters())
         texts = {"training": corpus.training, **corpus.scored}
-        backend = model.recurrent.backend_for(torch.zeros(options.window, options.batch, options.embedding))
+        recurrent = model.recurrent
+        backend = recurrent.backend_for(torch.zeros(options.window, options.batch, options.embedding))
         return "\n".join(
             (
                 f"text: {corpus.source}",
                 *(f"sha256 of {name}: {value}" for name, value in corpus.hashes.items()),
                 "characters: " + ", ".join(f"{name.replace('_', ' ')} {len(text):,}" for name, text in texts.items()),
                 f"vocabulary: {self._vocabulary.size:,} tokens (unit {options.unit})",
-                f"model: {model.recurrent.cell.name}, {parameters:,} parameters, backend {backend.name} ({backend.reason})",
+                f"model: {recurrent.cell.name}, {parameters:,} parameters, backend {backend.name} ({backend.reason})",
                 f"training: {options.epochs} epochs of {len(self._training):,} steps",
                 "options: " + to_toml(options).strip().replace("\n", ", "),
             )

@@ -1,0 +1,67 @@
+"""``gatewise train``: a command per task."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, ArgumentCollection, Parameter
+from cyclopts.config import Toml
+
+from gatewise.cli.tables import scores_table
+from gatewise.tasks.language_model.options import LanguageModelOptions
+
+_EPILOGUE = "Try:\n  gatewise train lm --max-minutes 2 --out runs/first\n  gatewise train lm --resume runs/first"
+
+
+def _from_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in, from the file that ``--config`` names, what the command line does not give."""
+    given = {argument.name: argument for argument in arguments if argument.tokens}
+    if "--resume" in given:
+        changed = sorted(given.keys() - {"--resume", "--max-minutes"})
+        if changed:
+            raise ValueError(
+                f"--resume goes on with the options of the run, {', '.join(changed)} cannot be given with it; "
+                "only --max-minutes can"
+            )
+    elif "--config" in given:
+        path = given["--config"].tokens[0].value
+        Toml(path, must_exist=True, use_commands_as_keys=False, source=path)(app, commands, arguments)
+
+
+train = App(
+    name="train",
+    help="Train a model and leave a run folder.",
+    help_epilogue=_EPILOGUE,
+    config=_from_config_file,
+    default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+)
+
+
+@train.command(help_epilogue=_EPILOGUE)
+def lm(
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[LanguageModelOptions, Parameter(name="*")] = LanguageModelOptions(),  # noqa: B008
+) -> None:
+    """Train a language model on text: the next character, word or byte pair.
+
+    Parameters
+    ----------
+    config
+        TOML file with options; those of the command line go before it.
+    resume
+        Go on with the run in this folder from its last saved state.
+    """
+    from gatewise.tasks.language_model import training
+
+    trained = training.train(options) if resume is None else training.resume(resume, options.max_minutes)
+    folder = trained.folder
+    print(scores_table(trained.final_scores()))
+    print(f"\nsample:\n{trained.generate(length=300, temperature=0.8, seed=0)}")
+    print(f"\nlearning curve: {folder.plot}")
+    print(
+        "next commands to try:\n"
+        f"  gatewise evaluate {folder.path}\n"
+        f'  gatewise predict {folder.path} --prompt "The " --temperature 0.7\n'
+        f'  gatewise predict {folder.path} --prompt "The " --next 5'
+    )
