@@ -36,7 +36,6 @@ def build_app() -> App:
         help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
         help_epilogue=_epilogue(_OWN_EXAMPLES),
         help_format="plaintext",
-        help_formatter="plain",
         version=gatewise.__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_none",

@@ -1,0 +1,120 @@
+"""The package as a whole: what it exports, what an import costs, who may import whom, what it is tested with."""
+
+import inspect
+import os
+import resource
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import gatewise
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "numpy", "lightning", "matplotlib", "tokenizers", "safetensors")
+QUICK = (
+    "import gatewise",
+    *(
+        f"from gatewise.cli import main; main({words})"
+        for words in (
+            ["--version"],
+            ["--help"],
+            *([verb, "--help"] for verb in ("evaluate", "explain", "predict", "train")),
+        )
+    ),
+)
+
+
+def python(code: str, *options: str) -> str:
+    command = [sys.executable, *options, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+def test_public_names():
+    assert sorted(gatewise.__all__) == [
+        "BiGRU",
+        "BiLSTM",
+        "BiRNN",
+        "Cell",
+        "DefinitionError",
+        "GRU",
+        "LSTM",
+        "PeepholeLSTM",
+        "RNN",
+        "Recurrent",
+        "cell",
+        "evaluate",
+        "explain",
+        "load",
+        "predict",
+        "train",
+    ]
+
+
+@pytest.mark.parametrize("name", gatewise.__all__)
+def test_every_public_name_loads_and_is_documented(name):
+    assert name in dir(gatewise)
+    assert inspect.getdoc(getattr(gatewise, name))
+
+
+def test_an_unknown_name_is_told_as_python_does():
+    with pytest.raises(AttributeError, match="module 'gatewise' has no attribute 'Lstm'"):
+        _ = gatewise.Lstm
+
+
+@pytest.mark.parametrize("code", QUICK)
+def test_a_quick_start_imports_nothing_heavy(code):
+    loaded = python(f"import atexit, sys\natexit.register(lambda: print('\\nloaded', *sys.modules))\n{code}")
+    names = loaded.splitlines()[-1].split()
+    assert names[0] == "loaded"
+    assert not [name for name in HEAVY if name in names]
+
+
+@pytest.mark.parametrize("code", QUICK)
+def test_a_quick_start_takes_under_300_milliseconds(code):
+    # Processor time, so that other work on the machine does not count; best of three, as the first fills caches.
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        python(code)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_equations_cells_compiler_and_explanations_need_the_standard_library_alone():
+    # -I -S: no site-packages, no environment variables.
+    source = str(ROOT / "src")
+    python(
+        f"import sys; sys.path.insert(0, {source!r})\n"
+        "import gatewise.equations, gatewise.cells, gatewise.compiler, gatewise.explanations\n"
+        "print(gatewise.explanations.explain('lstm'))",
+        "-I",
+        "-S",
+    )
+
+
+def test_the_import_rule_holds():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    run = subprocess.run([*command, "--no-cache"], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stdout
+    assert "0 broken" in run.stdout
+
+
+def test_every_requirement_is_pinned_to_a_version_in_its_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().split("==") for line in lines if not line.startswith("#"))
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
+
+
+def test_the_package_says_that_it_is_typed():
+    assert os.path.exists(Path(gatewise.__file__).with_name("py.typed"))
