@@ -1,0 +1,76 @@
+"""What stands past the end of a row is not read: not by the output, not by any gradient, NaN and infinity neither."""
+
+import math
+
+import pytest
+import torch
+
+from gatewise.layers import Recurrent
+from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
+from tests.agreement import layer_of as made
+
+LENGTHS = [5, 1, 3, 0]
+
+
+def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: bool) -> list[torch.Tensor]:
+    """Output, state and gradients, with the padding of x (and of its resets) filled."""
+    draw = torch.Generator().manual_seed(7)
+    x = torch.randn(5, 4, 3, generator=draw, dtype=torch.float64)
+    reset = torch.rand(5, 4, generator=draw) < 0.3
+    for row, length in enumerate(lengths):
+        x[length:, row] = filling
+        reset[length:, row] = math.isnan(filling)
+    x.requires_grad_()
+    layer.zero_grad()
+    layer.backend, layer.checkpoint_every = way.backend, way.checkpoint_every
+    options = {"lengths": torch.tensor(lengths), "reset": reset if flags else None}
+    if way.through_operators:
+        with operators_only():
+            output, state = layer(x, **options)
+    else:
+        output, state = layer(x, **options)
+    states = state if isinstance(state, tuple) else (state,)
+    (output.square().sum() + sum(part.square().sum() for part in states)).backward()
+    assert x.grad is not None
+    for row, length in enumerate(lengths):
+        assert (output[length:, row] == 0).all()
+        assert (x.grad[length:, row] == 0).all()
+    return [output, *states, x.grad, *(parameter.grad.clone() for parameter in layer.parameters())]
+
+
+@pytest.mark.parametrize("filling", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("way", [way for way in WAYS], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_padding_is_not_read(cell: str, way: Way, filling: float):
+    case = Case(cell, bidirectional=True, num_layers=2, merge="learned", lengths=(5, 1, 3, 2))
+    if way not in possible_ways(case):
+        assert way.backend != "reference"
+        return
+    layer = made(case)
+    # torch's kernels take no row of length 0 and no resets.
+    on_reference = way.backend == "reference"
+    lengths = LENGTHS if on_reference else [5, 1, 3, 2]
+    clean = run(layer, 0.0, way, lengths, flags=on_reference)
+    filled = run(layer, filling, way, lengths, flags=on_reference)
+    for came, expected in zip(filled, clean, strict=True):
+        torch.testing.assert_close(came, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_row_of_length_0_keeps_its_initial_state_and_passes_its_gradient(cell: str):
+    case = Case(cell, bidirectional=True, dtype=torch.float64)
+    layer = made(case)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    initial = tuple(torch.randn(2, 2, 4, dtype=torch.float64, requires_grad=True) for _ in layer.cell.states)
+    # Flags past the end are ignored.
+    reset = torch.ones(5, 2, dtype=torch.bool)
+    output, state = layer(
+        x, initial if len(initial) > 1 else initial[0], lengths=torch.tensor([5, 0]), reset=reset
+    )
+    finals = state if isinstance(state, tuple) else (state,)
+    assert (output[:, 1] == 0).all()
+    for final, given in zip(finals, initial, strict=True):
+        assert torch.equal(final[:, 1], given[:, 1])
+        above = torch.randn(2, 2, 4, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad(final, given, above, retain_graph=True, allow_unused=True)
+        assert torch.equal(gradient[:, 1], above[:, 1])
