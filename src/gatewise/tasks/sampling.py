@@ -41,7 +41,8 @@ def sampling_probabilities(
     logits = logits.double()
     if temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(), len(logits)).double()
-    probabilities, order = (logits / temperature).softmax(-1).sort(descending=True, stable=True)
+    ordered, order = logits.sort(descending=True, stable=True)
+    probabilities = (ordered / temperature).softmax(-1)
     if top_k is not None:
         probabilities[top_k:] = 0
         probabilities /= probabilities.sum()

@@ -76,7 +76,9 @@ class SaveState(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time; stop if asked to."""
+        """Save if it is time; stop if asked to. The last step of an epoch waits for the end of the epoch."""
+        if trainer.is_last_batch:  # from here, Lightning would go on without the epoch's held-out score
+            return
         due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
         if due or trainer.should_stop or self._interruption.requested:
             self._save(trainer)
@@ -87,6 +89,8 @@ class SaveState(Checkpoint):
         """Save a whole epoch, with its held-out score; where the time was up inside one, its last step is saved."""
         if trainer.is_last_batch:
             self._save(trainer)
+        if self._interruption.requested:
+            raise Interrupted
 
     def state_dict(self) -> dict[str, Any]:
         """The states of the random number generators: the processor's, then each GPU's."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from gatewise.tasks.cells import cell_of
 from gatewise.tasks.options import Bounds, Count, Positive, check
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
@@ -65,6 +66,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        cell_of(self.cell)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:

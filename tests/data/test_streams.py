@@ -1,0 +1,59 @@
+"""Streams: every prediction once, in order, whatever the sizes; the position can be saved."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data.streams import NO_TARGET, Streams
+
+sizes = {"count": st.integers(2, 300), "streams": st.integers(1, 12), "window": st.integers(1, 20)}
+
+
+@given(**sizes)
+def test_every_token_but_the_first_is_predicted_once_from_the_one_before(count, streams, window):
+    windows = list(Streams(torch.arange(count), streams, window))
+    inputs = torch.cat([window.inputs for window in windows])
+    targets = torch.cat([window.targets for window in windows])
+    real = targets != NO_TARGET
+    assert sorted(targets[real].tolist()) == list(range(1, count))
+    assert (targets[real] == inputs[real] + 1).all()
+
+
+@given(**sizes)
+def test_streams_are_contiguous_and_as_even_as_can_be(count, streams, window):
+    windows = list(Streams(torch.arange(count), streams, window))
+    targets = torch.cat([window.targets for window in windows])
+    lengths = (targets != NO_TARGET).sum(0)
+    assert lengths.max() - lengths.min() <= 1
+    for stream, length in zip(targets.T, lengths.tolist(), strict=True):
+        assert (stream[:length].diff() == 1).all()
+        assert (stream[length:] == NO_TARGET).all()
+
+
+@given(**sizes)
+def test_windows_have_the_asked_length_but_the_last(count, streams, window):
+    whole = Streams(torch.arange(count), streams, window)
+    lengths = [len(part.inputs) for part in whole]
+    assert len(lengths) == len(whole)
+    assert set(lengths[:-1]) <= {window}
+    assert 1 <= lengths[-1] <= window
+    assert sum(lengths) == whole.steps
+    assert all(part.inputs.shape == part.targets.shape == (len(part.inputs), streams) for part in whole)
+
+
+@given(**sizes, position=st.integers(0, 400))
+def test_a_pass_goes_on_from_a_saved_position(count, streams, window, position):
+    def numbers(windows):
+        return [part.targets.tolist() for part in windows]
+
+    first = Streams(torch.arange(count), streams, window)
+    everything = numbers(first)
+    position %= len(first)
+    iterator = iter(first)
+    for _ in range(position):
+        next(iterator)
+    state = first.state_dict()
+    second = Streams(torch.arange(count), streams, window)
+    second.load_state_dict(state)
+    assert numbers(second) == everything[position:]
+    assert numbers(second) == everything
