@@ -1,6 +1,11 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no defect of the code under test.
+settings.register_profile("gatewise", deadline=None)
+settings.load_profile("gatewise")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
