@@ -1,0 +1,144 @@
+"""Two ways to set mathematics: Unicode for a terminal, LaTeX for paper."""
+
+from gatewise.equations.notation import Symbol
+
+
+class Style:
+    """How symbols and operations look; this one is for a terminal."""
+
+    minus = "−"
+    times = "⊙"
+    scaled = "·"
+    fractions = False
+    comparisons = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+    functions = {"sigmoid": "σ", "relu": "ReLU", "log": "ln", "minimum": "min", "maximum": "max", "sqrt": "√"}
+
+    def symbol(self, symbol: Symbol) -> str:
+        """A letter with mark, subscript and time."""
+        below = self._below(symbol)
+        base = f"{symbol.base}\u0303" if symbol.tilde else symbol.base
+        below = f"{{{below}}}" if "−" in below else below
+        return f"{symbol.mark}{base}" + (f"_{below}" if below else "")
+
+    def number(self, value: float) -> str:
+        """A number, whole if it is."""
+        return (str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)).replace("-", self.minus)
+
+    def parentheses(self, text: str) -> str:
+        """The text in parentheses."""
+        return f"({text})"
+
+    def transposed(self, text: str) -> str:
+        """The transpose of a matrix."""
+        return f"{text}ᵀ"
+
+    def squared(self, text: str) -> str:
+        """The square."""
+        return f"{text}²"
+
+    def bracket(self, condition: str) -> str:
+        """1 where the condition holds, else 0."""
+        return f"[{condition}]"
+
+    def choice(self, yes: str, condition: str, no: str) -> str:
+        """One value or another."""
+        return f"{yes} if {condition} else {no}"
+
+    def fraction(self, numerator: str, denominator: str) -> str:
+        """A quotient."""
+        return f"{numerator} / {denominator}"
+
+    def sum_over_time(self, text: str) -> str:
+        """The sum over all steps."""
+        return f"Σ_t {text}"
+
+    def derivative(self, of: str) -> str:
+        """The derivative of the loss."""
+        return f"∂L/∂{of}"
+
+    def call(self, op: str, *args: str, squared: bool = False) -> str:
+        """A function of its arguments."""
+        if op == "abs":
+            return f"|{args[0]}|"
+        return f"{self.functions.get(op, op)}{'²' if squared else ''}({', '.join(args)})"
+
+    def _below(self, symbol: Symbol) -> str:
+        letters = "".join if all(len(part) == 1 for part in symbol.subscript) else ",".join
+        return ",".join(part for part in (letters(symbol.subscript), symbol.time) if part)
+
+
+class Latex(Style):
+    """How they look in LaTeX with amsmath."""
+
+    minus = "-"
+    times = r"\odot"
+    scaled = r"\,"
+    fractions = True
+    comparisons = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}
+    functions = {
+        "sigmoid": r"\sigma",
+        "tanh": r"\tanh",
+        "relu": r"\operatorname{ReLU}",
+        "exp": r"\exp",
+        "log": r"\ln",
+        "minimum": r"\min",
+        "maximum": r"\max",
+    }
+    _marks = {"": "", "δ": r"\delta ", "ε": r"\varepsilon "}
+
+    def symbol(self, symbol: Symbol) -> str:
+        """A letter with mark, subscript and time."""
+        base = self._word(symbol.base)
+        base = rf"\tilde{{{base}}}" if symbol.tilde else base
+        letters = " " if all(len(part) == 1 for part in symbol.subscript) else ","
+        owner = letters.join(self._word(part) for part in symbol.subscript).replace(" ", "")
+        below = ",".join(part for part in (owner, symbol.time.replace("−", "-")) if part)
+        return f"{self._marks[symbol.mark]}{base}" + (f"_{{{below}}}" if below else "")
+
+    def parentheses(self, text: str) -> str:
+        """The text in parentheses that grow with it."""
+        return rf"\left({text}\right)"
+
+    def transposed(self, text: str) -> str:
+        """The transpose of a matrix."""
+        return rf"{text}^{{\top}}"
+
+    def squared(self, text: str) -> str:
+        """The square."""
+        return f"{text}^{{2}}"
+
+    def bracket(self, condition: str) -> str:
+        """1 where the condition holds, else 0."""
+        return rf"\left[{condition}\right]"
+
+    def choice(self, yes: str, condition: str, no: str) -> str:
+        """One value or another."""
+        return rf"\begin{{cases}}{yes} & \text{{if }} {condition} \\ {no} & \text{{else}}\end{{cases}}"
+
+    def fraction(self, numerator: str, denominator: str) -> str:
+        """A quotient."""
+        return rf"\frac{{{numerator}}}{{{denominator}}}"
+
+    def sum_over_time(self, text: str) -> str:
+        """The sum over all steps."""
+        return rf"\sum_t {text}"
+
+    def derivative(self, of: str) -> str:
+        """The derivative of the loss."""
+        return rf"\frac{{\partial L}}{{\partial {of}}}"
+
+    def call(self, op: str, *args: str, squared: bool = False) -> str:
+        """A function of its arguments."""
+        if op == "abs":
+            return rf"\left|{args[0]}\right|"
+        if op == "sqrt":
+            return rf"\sqrt{{{args[0]}}}"
+        return self.functions[op] + ("^{2}" if squared else "") + self.parentheses(", ".join(args))
+
+    def _word(self, name: str) -> str:
+        escaped = name.replace("_", r"\_")
+        return escaped if len(name) == 1 else rf"\mathit{{{escaped}}}"
+
+
+UNICODE = Style()
+LATEX = Latex()

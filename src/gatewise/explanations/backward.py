@@ -1,0 +1,163 @@
+"""The equations of back-propagation through one step, as derived from a cell's graph and printed like the cell's own."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gatewise.compiler.differentiate import Gradient, arriving, differentiate
+from gatewise.equations.cell import ACTIVATIONS, Cell
+from gatewise.equations.expression import Expr, Parameter
+from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Writer, Written
+from gatewise.equations.notation import PAST, PRESENT, Symbol, free_letter
+
+READ_OUT = (Symbol("W", ("h", "y")), Symbol("y", time=PRESENT, mark="δ"))
+
+
+class BackwardEquations:
+    """The gradients of one step of a cell, as equations.
+
+    δv is the gradient of the loss with respect to v; εv is the part of it that comes from step t+1. The first state
+    is read out by ``y_t = W_hy h_t + b_y``.
+
+    Attributes:
+        inside: from what reaches the step to the argument of every gate, in an order in which it can be computed.
+        leaving: what the step sends to the states at t−1 and to x_t.
+        parameters: the gradients of the parameters, sums over time.
+        arguments: the names of the arguments of activations, as equations like i_t = σ(a_{i,t}).
+        brackets: whether [condition] occurs.
+    """
+
+    def __init__(self, cell: Cell, *, latex: bool = False):
+        self._cell = cell
+        self._writer = writer = Writer(cell, LATEX if latex else UNICODE)
+        self._gradient = gradient = differentiate(cell)
+        self._per_gate: dict[Expr, str] = {}
+        matrix, error = (writer.symbol(symbol).text for symbol in READ_OUT)
+        carried = writer.symbol(Symbol(cell.states[0], time=PRESENT, mark="ε")).text
+        read_out = Written(f"{writer.style.transposed(matrix)} {error} + {carried}", SUM)
+        writer.names[arriving(cell.states[0])] = read_out
+        self._arguments = self._name_arguments()
+        self.arguments = [
+            Equation(writer.write(node), writer.style.call(node.op, writer.symbol(replace(symbol, mark="")).text))
+            for node in writer.symbols.values
+            if (symbol := self._arguments.get(node.args[0])) is not None
+        ]
+        self.inside = self._inside()
+        self.leaving = self._leaving()
+        self.parameters = self._parameters()
+        self.brackets = any("[" in line.right for line in (*self.inside, *self.leaving))
+
+    def _name_arguments(self) -> dict[Expr, Symbol]:
+        """Symbols for the sums inside activations: a_{i,t} for gate i, a_t where there is one such sum."""
+        values = self._writer.symbols.values
+        taken = {"x", *self._cell.states, *self._cell.gates, *self._cell.groups}
+        letter = free_letter(taken)
+        found: dict[Expr, Symbol] = {}
+        for node, symbol in values.items():
+            argument = node.args[0]
+            if node.op in ACTIVATIONS and argument.args and argument not in values:
+                found.setdefault(argument, Symbol(letter, (symbol.base,), PRESENT, mark="δ"))
+                self._per_gate.setdefault(argument, symbol.base)
+        if len(found) == 1:
+            found = dict.fromkeys(found, Symbol(letter, time=PRESENT, mark="δ"))
+        return found
+
+    def _inside(self) -> list[Equation]:
+        writer, adjoints = self._writer, self._gradient.adjoints
+        spelled = self._spelled_out()
+        lines: list[Equation] = []
+        for node, adjoint in adjoints.items():
+            if node in writer.symbols.values:
+                name = writer.symbol(replace(writer.symbols.values[node], mark="δ"))
+            elif node in self._arguments:
+                name = writer.symbol(self._arguments[node])
+            elif node in spelled:
+                delta = writer.symbol(Symbol("", mark="δ")).text
+                name = Written(delta + writer.style.parentheses(writer.write(node)), ATOM)
+            else:
+                continue
+            known = writer.names.get(adjoint)
+            lines.append(Equation(name.text, known.text if known else writer.define(adjoint)))
+            if known is None or adjoint.op == "gradient":
+                writer.names[adjoint] = name
+        return lines
+
+    def _spelled_out(self) -> set[Expr]:
+        """Values without a name whose gradient is read more than once and would be long to write twice."""
+        uses: dict[Expr, int] = {}
+        counted: set[Expr] = set()
+        pending = list(_results(self._gradient))
+        for root in pending:
+            uses[root] = uses.get(root, 0) + 1
+        while pending:
+            node = pending.pop()
+            if node not in counted:
+                counted.add(node)
+                for arg in node.args:
+                    uses[arg] = uses.get(arg, 0) + 1
+                    pending.append(arg)
+        return {
+            node
+            for node, adjoint in self._gradient.adjoints.items()
+            if uses.get(adjoint, 0) > 1 and node.args and adjoint.op == "matmul_transposed"
+        }
+
+    def _leaving(self) -> list[Equation]:
+        writer = self._writer
+        lines = [
+            Equation(
+                writer.symbol(Symbol(state, time=PAST, mark="ε")).text,
+                writer.write(self._gradient.states[state]) if state in self._gradient.states else "0",
+            )
+            for state in self._cell.states
+        ]
+        if self._gradient.input is not None:
+            x = writer.symbol(Symbol("x", time=PRESENT, mark="δ")).text
+            lines.append(Equation(x, writer.write(self._gradient.input)))
+        return lines
+
+    def _parameters(self) -> list[Equation]:
+        """A line per group, or several where the gates of a group differ; k stands for the gates of a line."""
+        lines: list[Equation] = []
+        for group in self._cell.groups:
+            alike: dict[tuple[str, str], list[str | None]] = {}
+            gates = self._cell.gates_of(group)
+            for gate in gates:
+                template = self._parameter(Parameter(group, gate), "k" if len(gates) > 1 else None)
+                alike.setdefault(template, []).append(gate)
+            for template, members in alike.items():
+                if len(members) == 1:
+                    lines.append(Equation(*self._parameter(Parameter(group, members[0]), None)))
+                else:
+                    listed = ", ".join(str(member) for member in members)
+                    comma = r",\quad k \in " if self._writer.style is LATEX else ",  k = "
+                    lines.append(Equation(template[0], f"{template[1]}{comma}{listed}"))
+        return lines
+
+    def _parameter(self, block: Parameter, stand_in: str | None) -> tuple[str, str]:
+        writer, gradient = self._writer, self._gradient
+        names = dict(writer.names)
+        symbol = writer.symbols.parameters[block]
+        if stand_in:
+            symbol = replace(symbol, subscript=(*symbol.subscript[:-1], stand_in))
+            for argument, gate in self._per_gate.items():
+                if gate == block.gate and argument in gradient.adjoints:
+                    letter = self._arguments[argument]
+                    writer.names[gradient.adjoints[argument]] = writer.symbol(replace(letter, subscript=(stand_in,)))
+        terms = [
+            f"{writer.at(delta, ATOM)} {writer.style.transposed(writer.at(operand, ATOM))}"
+            for delta, operand in gradient.matrices.get(block, [])
+        ]
+        if block in gradient.vectors:
+            terms = [writer.at(gradient.vectors[block], PRODUCT)]
+        writer.names = names
+        total = writer.bind(Written(" + ".join(terms), SUM if len(terms) > 1 else MATRIX), MATRIX) if terms else ""
+        right = writer.style.sum_over_time(total) if terms else "0"
+        return writer.style.derivative(writer.symbol(symbol).text), right
+
+
+def _results(gradient: Gradient) -> Iterable[Expr]:
+    yield from gradient.states.values()
+    yield from gradient.vectors.values()
+    yield from (delta for pairs in gradient.matrices.values() for delta, _ in pairs)
+    if gradient.input is not None:
+        yield gradient.input
