@@ -24,14 +24,8 @@ help:
 	@echo "Choose the interpreter with PYTHON=python3.12 (3.11 or newer), the demo's folder with RUN=runs/mine."
 
 demo: $(VENV)/.core
-	$(BIN)/gatewise train lm --out $(RUN)
-	$(BIN)/gatewise evaluate $(RUN)
-	$(BIN)/gatewise predict $(RUN) --length 400
-	@echo
-	@echo "The plot of the training is $(RUN)/metrics.png. Try next:"
-	@echo "  $(BIN)/gatewise predict $(RUN) --prompt 'The class ' --length 300 --temperature 0.7"
-	@echo "  $(BIN)/gatewise train lm --resume $(RUN)"
-	@echo "  $(BIN)/gatewise explain lstm"
+	$(BIN)/gatewise train lm --max-minutes 2 --out $(RUN)
+	@echo "Here gatewise is $(BIN)/gatewise, or gatewise after: source $(BIN)/activate"
 
 # One worker process for each of two cores, with one thread each.
 test: $(VENV)/.test

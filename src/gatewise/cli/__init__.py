@@ -1,6 +1,6 @@
 """The command ``gatewise``: its verbs, and how a mistake is told.
 
-Each verb is a plain function in a file of its own, imported when the verb is called.
+Each verb is a plain function in a file of its own, which imports what is heavy when it is called.
 """
 
 import os
@@ -12,38 +12,39 @@ from cyclopts import App, CycloptsError
 
 import gatewise
 
-_EXAMPLES = {
-    "evaluate": ("gatewise evaluate runs/first", "gatewise evaluate runs/first --json"),
-    "predict": (
-        'gatewise predict runs/first --prompt "The " --length 300',
-        'gatewise predict runs/first --prompt "The " --next 5',
-    ),
-    "explain": ("gatewise explain gru", "gatewise explain bptt --steps 4"),
-}
-"""Two commands for the end of each verb's help; in this order each works after those before it."""
 
-_OWN_EXAMPLES = ("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm")
-
-
-def _epilogue(examples: Sequence[str]) -> str:
+def _epilogue(*examples: str) -> str:
     return "\n".join(["Try:", *(f"  {example}" for example in examples)])
 
 
 def build_app() -> App:
-    """The parser of the command line, with every verb known by name and none imported."""
+    """The parser of the command line, with every verb."""
+    from gatewise.cli.evaluate import evaluate
+    from gatewise.cli.explain import explain
+    from gatewise.cli.predict import predict
+    from gatewise.cli.train import train
+
     app = App(
         name="gatewise",
         help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
-        help_epilogue=_epilogue(_OWN_EXAMPLES),
+        help_epilogue=_epilogue("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm"),
         help_format="plaintext",
         version=gatewise.__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )
-    for verb, examples in _EXAMPLES.items():
-        app.command(f"gatewise.cli.{verb}:{verb}", name=verb, help_epilogue=_epilogue(examples))
-    # A command per task, so an App of its own with its own examples.
-    app.command("gatewise.cli.train:train", name="train")
+    app.command(train)
+    app.command(
+        evaluate, help_epilogue=_epilogue("gatewise evaluate runs/first", "gatewise evaluate runs/first --json")
+    )
+    app.command(
+        predict,
+        help_epilogue=_epilogue(
+            'gatewise predict runs/first --prompt "The " --length 300',
+            'gatewise predict runs/first --prompt "The " --next 5',
+        ),
+    )
+    app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))
     return app
 
 
