@@ -165,4 +165,3 @@ def equations(cell: Cell, *, latex: bool = False) -> list[Equation]:
         if left not in defined:
             lines.append(Equation(left, writer.write(output)))
     return lines
-

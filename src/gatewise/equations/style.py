@@ -1,5 +1,7 @@
 """Two ways to set mathematics: Unicode for a terminal, LaTeX for paper."""
 
+from typing import ClassVar
+
 from gatewise.equations.notation import Symbol
 
 
@@ -10,8 +12,8 @@ class Style:
     times = "⊙"
     scaled = "·"
     fractions = False
-    comparisons = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
-    functions = {"sigmoid": "σ", "relu": "ReLU", "log": "ln", "minimum": "min", "maximum": "max", "sqrt": "√"}
+    comparisons: ClassVar = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+    functions: ClassVar = {"sigmoid": "σ", "relu": "ReLU", "log": "ln", "minimum": "min", "maximum": "max", "sqrt": "√"}
 
     def symbol(self, symbol: Symbol) -> str:
         """A letter with mark, subscript and time."""
@@ -74,8 +76,8 @@ class Latex(Style):
     times = r"\odot"
     scaled = r"\,"
     fractions = True
-    comparisons = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}
-    functions = {
+    comparisons: ClassVar = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}
+    functions: ClassVar = {
         "sigmoid": r"\sigma",
         "tanh": r"\tanh",
         "relu": r"\operatorname{ReLU}",
@@ -84,7 +86,7 @@ class Latex(Style):
         "minimum": r"\min",
         "maximum": r"\max",
     }
-    _marks = {"": "", "δ": r"\delta ", "ε": r"\varepsilon "}
+    _marks: ClassVar = {"": "", "δ": r"\delta ", "ε": r"\varepsilon "}
 
     def symbol(self, symbol: Symbol) -> str:
         """A letter with mark, subscript and time."""
@@ -137,7 +139,7 @@ class Latex(Style):
 
     def _word(self, name: str) -> str:
         escaped = name.replace("_", r"\_")
-        return escaped if len(name) == 1 else rf"\mathit{{{escaped}}}"
+        return escaped if len(name) < 2 else rf"\mathit{{{escaped}}}"
 
 
 UNICODE = Style()

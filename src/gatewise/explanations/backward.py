@@ -1,4 +1,4 @@
-"""The equations of back-propagation through one step, as derived from a cell's graph and printed like the cell's own."""
+"""The equations of back-propagation through one step: derived from a cell's graph, printed like the cell's own."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,7 +29,7 @@ class BackwardEquations:
     def __init__(self, cell: Cell, *, latex: bool = False):
         self._cell = cell
         self._writer = writer = Writer(cell, LATEX if latex else UNICODE)
-        self._gradient = gradient = differentiate(cell)
+        self._gradient = differentiate(cell)
         self._per_gate: dict[Expr, str] = {}
         matrix, error = (writer.symbol(symbol).text for symbol in READ_OUT)
         carried = writer.symbol(Symbol(cell.states[0], time=PRESENT, mark="ε")).text
@@ -49,7 +49,7 @@ class BackwardEquations:
     def _name_arguments(self) -> dict[Expr, Symbol]:
         """Symbols for the sums inside activations: a_{i,t} for gate i, a_t where there is one such sum."""
         values = self._writer.symbols.values
-        taken = {"x", *self._cell.states, *self._cell.gates, *self._cell.groups}
+        taken = {"x", *self._cell.states, *self._cell.groups, *(symbol.base for symbol in values.values())}
         letter = free_letter(taken)
         found: dict[Expr, Symbol] = {}
         for node, symbol in values.items():
@@ -129,8 +129,8 @@ class BackwardEquations:
                     lines.append(Equation(*self._parameter(Parameter(group, members[0]), None)))
                 else:
                     listed = ", ".join(str(member) for member in members)
-                    comma = r",\quad k \in " if self._writer.style is LATEX else ",  k = "
-                    lines.append(Equation(template[0], f"{template[1]}{comma}{listed}"))
+                    space = r"\quad" if self._writer.style is LATEX else " "
+                    lines.append(Equation(template[0], f"{template[1]},{space} k = {listed}"))
         return lines
 
     def _parameter(self, block: Parameter, stand_in: str | None) -> tuple[str, str]:

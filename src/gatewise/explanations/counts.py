@@ -1,13 +1,13 @@
 """How many parameters a cell has and how much work a step is, as a formula in I and H and as a number."""
 
-from gatewise.compiler.plan import TRANSCENDENTAL, Plan, plan
+from gatewise.compiler.plan import TRANSCENDENTAL, Plan
 from gatewise.equations.cell import Cell
 
 _WIDTH = {"input": "I", "recurrent": "H", "vector": "1"}
 
 
-def parameter_formula(cell: Cell) -> str:
-    """The number of parameters as a formula.
+def parameter_formula(cell: Cell, directions: int = 1) -> str:
+    """The number of parameters of a layer as a formula.
 
     >>> from gatewise.cells import lookup
     >>> parameter_formula(lookup("peephole_lstm"))
@@ -16,7 +16,7 @@ def parameter_formula(cell: Cell) -> str:
     columns: dict[int, list[str]] = {}
     for group in cell.groups:
         columns.setdefault(len(cell.gates_of(group)), []).append(_WIDTH[cell.shape_of(group)])
-    return " + ".join(_product(blocks, kinds) for blocks, kinds in sorted(columns.items(), reverse=True))
+    return _times(directions, [_product(blocks, kinds) for blocks, kinds in sorted(columns.items(), reverse=True)])
 
 
 def parameter_count(cell: Cell, input_size: int, hidden_size: int) -> int:
@@ -28,21 +28,27 @@ def parameter_count(cell: Cell, input_size: int, hidden_size: int) -> int:
     return total
 
 
-def multiply_add_formula(made: Plan) -> str:
+def multiply_add_formula(made: Plan, directions: int = 1) -> str:
     """The multiply-adds of the matrix products of one step as a formula."""
     of_x, of_h = len(made.input_products), len(made.recurrent_products)
     if of_x == of_h:
-        return _product(of_x, ["I", "H"])
-    return " + ".join(_product(blocks, [kind]) for blocks, kind in ((of_x, "I"), (of_h, "H")) if blocks)
+        return _times(directions, [_product(of_x, ["I", "H"])])
+    return _times(directions, [_product(blocks, [kind]) for blocks, kind in ((of_x, "I"), (of_h, "H")) if blocks])
 
 
-def elementwise_work(cell: Cell) -> str:
+def elementwise_work(made: Plan) -> str:
     """What a step computes per unit beside the products, in words."""
-    operations = plan(cell).operations
+    operations = made.operations
     curves = sum(count for op, count in operations.items() if op in TRANSCENDENTAL)
-    others = sum(operations.values()) - curves
-    noun = "value" if curves == 1 else "values"
-    return f"{curves} {noun} of sigmoid, tanh and the like, {others} other elementwise operations"
+    others = f"{sum(operations.values()) - curves} elementwise operations"
+    return f"{curves} times sigmoid, tanh or the like and {others}" if curves else others
+
+
+def _times(directions: int, terms: list[str]) -> str:
+    total = " + ".join(terms)
+    if directions == 1:
+        return total
+    return f"{directions}·({total})" if len(terms) > 1 else f"{directions}·{total}"
 
 
 def _product(blocks: int, kinds: list[str]) -> str:

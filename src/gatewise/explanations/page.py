@@ -100,7 +100,7 @@ class Page:
 def _terminal(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return text if level > 1 else f"{text}\n{'=' * len(text)}"
+            return text.replace("`", "") if level > 1 else f"{text}\n{'=' * _columns(text)}"
         case Paragraph(text):
             return textwrap.fill(text.replace("`", ""), WIDTH, initial_indent="  ", subsequent_indent="  ")
         case Lines(equations):
@@ -141,7 +141,7 @@ def _terminal_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         parts = textwrap.wrap(row[-1], last) or [""]
         lines.append((start + parts[0]).rstrip())
         lines.extend(" " * _columns(start) + part for part in parts[1:])
-    rule = "  " + "  ".join("─" * min(width, last) for width in widths)
+    rule = "  " + "  ".join("─" * width for width in (*widths[:-1], min(widths[-1], last)))
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
@@ -165,6 +165,10 @@ _IN_LATEX = {
     "Π": r"\prod ",
     "ᵀ": r"^{\top}",
     "²": "^{2}",
+    "⁺": "^{+}",
+    "ᶠ": "^{f}",
+    "ᵇ": "^{b}",
+    "′": "'",
     "·": r"\cdot ",
     "×": r"\times ",
     "≤": r"\le ",
@@ -188,6 +192,7 @@ def latex_mathematics(text: str) -> str:
     >>> latex_mathematics("W_hy h_t + b_y")
     'W_{hy} h_{t} + b_{y}'
     """
+    text = re.sub("(.)\u0303", r"\\tilde{\1}", text)
     text = re.sub(r"([_^])([A-Za-z0-9]+(?:,[a-z])?)", r"\1{\2}", text)
     text = re.sub(r"\b(tanh|max|min|exp|ln)\b", r"\\\1", text)
     text = re.sub(r"\b(diag|ReLU|concat)\b", r"\\operatorname{\1}", text)

@@ -3,7 +3,7 @@
 _LSTM = {
     "i": "input gate: how much of the candidate enters the cell state",
     "f": "forget gate: how much of the old cell state is kept; near 1 the state, and its gradient, pass unchanged",
-    "g": "candidate: what could be written into the cell state (c̃ in many texts)",
+    "g": "candidate: what could be written into the cell state (`c̃` in many texts)",
     "o": "output gate: how much of the cell state is shown as the output h",
 }
 _PEEPHOLE = _LSTM | {
@@ -11,7 +11,7 @@ _PEEPHOLE = _LSTM | {
     "f": _LSTM["f"] + "; sees the old cell state as well",
     "o": _LSTM["o"] + "; sees the new cell state as well",
 }
-_CANDIDATE = "candidate: what the new state could be (h̃ in many texts)"
+_CANDIDATE = "candidate: what the new state could be (`h̃` in many texts)"
 _RESET = "reset gate: how much of the old state the candidate sees; near 0 it starts afresh from x_t"
 PURPOSES: dict[str, dict[str, str]] = {
     "lstm": _LSTM,

@@ -45,25 +45,25 @@ def _two_peepholes(page: Page) -> None:
         rows += [(name, f"`{gate} = {right[gate]}`") for gate in ("i_t", "f_t", "o_t")]
     page.table(("cell", "its peephole gates"), rows)
     page.say(
-        "With a weight per unit (peephole_lstm) each gate sees the cell state of its own unit only: 3·H weights. This is "
-        "what Gers & Schmidhuber 2000 and Gers, Schraudolph & Schmidhuber 2002 built and what Graves 2013 means by "
-        "“diagonal”. A text that writes `U_f c_{t−1}` can be read as a full matrix (peephole_lstm_full): every "
-        "gate then sees the cell state of all units, at 3·H² weights and one more product that has to wait, the one with "
-        "`c_t`."
+        "With a weight per unit (peephole_lstm) each gate sees the cell state of its own unit only: `3·H` weights. This "
+        "is what Gers & Schmidhuber 2000 and Gers, Schraudolph & Schmidhuber 2002 built and what Graves 2013 means by "
+        "diagonal. A text that writes `U_f c_{t−1}` can be read as a full matrix (peephole_lstm_full): every "
+        "gate then sees the cell state of all units, at `3·H²` weights and one more product that has to wait, the one "
+        "with `c_t`."
     )
-    page.section("Why the input gate sees c_{t−1}")
+    page.section("Why the input gate sees `c_{t−1}`")
     page.say(
         "One text lets the input gate see `c_t`. That would be circular: `c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t` needs `i_t` "
-        "first. So the input and the forget gate see `c_{t−1}`, and only the output gate, computed after the cell state, "
-        "sees `c_t`."
+        "first. So the input and the forget gate see `c_{t−1}`, and only the output gate, computed after the cell "
+        "state, sees `c_t`."
     )
 
 
 def _two_biases(page: Page) -> None:
     page.section("Why there are two biases")
     page.say(
-        "Their sum alone matters here. torch.nn keeps one for the input and one for the recurrence, because cuDNN does; "
-        "the cell keeps both, so that weights can be exchanged by copying."
+        "Their sum alone matters here. torch.nn keeps one for the input and one for the recurrence, because cuDNN "
+        "does; the cell keeps both, so that weights can be exchanged by copying."
     )
 
 

@@ -1,0 +1,40 @@
+"""What a gate is, and every gate of the built-in cells with its equation."""
+
+from gatewise.cells import lookup
+from gatewise.equations.mathematics import equations
+from gatewise.equations.notation import symbols
+from gatewise.equations.style import LATEX, UNICODE
+from gatewise.explanations.page import Page
+from gatewise.explanations.purposes import PURPOSES
+
+
+def gates_page(*, latex: bool) -> Page:
+    """The gates of the gated cells."""
+    page = Page(latex)
+    page.title("Gates")
+    page.say(
+        "A gate is a vector of numbers between 0 and 1, one per unit, computed at every step from the input and the "
+        "state. It multiplies what it guards, unit by unit: near 0 it is shut, near 1 open. Because it is `σ` of a "
+        "trained sum, the network learns when to keep, to write, to forget and to show. A candidate is not a gate but "
+        "what the gates let through; its activation is tanh."
+    )
+    style = LATEX if latex else UNICODE
+    for name in PURPOSES:
+        cell = lookup(name)
+        page.section(name)
+        known = symbols(cell).gates
+        own = {style.symbol(symbol) for symbol in known.values()}
+        lines = equations(cell, latex=latex)
+        page.show(line for line in lines if line.left in own)
+        page.show(line for line in lines if line.left not in own)
+        page.table(
+            ("value", "purpose"),
+            [(f"`{UNICODE.symbol(known[gate])}`", purpose) for gate, purpose in PURPOSES[name].items()],
+        )
+    page.section("Reading gates")
+    page.say(
+        "A forget gate (or the share that an update gate keeps) whose mean is f holds half of a value for "
+        "`ln(2)/−ln(f)` steps: 0.9 for 7 steps, 0.99 for 69. Gates that stay near 0 or 1 whatever the input are "
+        "saturated: `σ` is flat there, and they no longer learn."
+    )
+    return page

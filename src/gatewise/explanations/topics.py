@@ -1,0 +1,111 @@
+"""Which page belongs to which topic."""
+
+import difflib
+import importlib.util
+import operator
+from pathlib import Path
+
+from gatewise.cells import lookup, names
+from gatewise.equations.cell import Cell
+from gatewise.explanations.bidirectional import bidirectional_page
+from gatewise.explanations.bptt import bptt_page
+from gatewise.explanations.cell_page import cell_page
+from gatewise.explanations.gates import gates_page
+from gatewise.explanations.gradients import gradients_page
+from gatewise.explanations.page import Page
+
+CELLS = {"rnn": "rnn_tanh", "gru": "gru_chung2014"}
+TWO_DIRECTIONS = {"birnn": "rnn_tanh", "bilstm": "lstm", "bigru": "gru_chung2014"}
+GENERAL = {
+    "bptt": "Back-propagation through time: the unrolled network and the sums over time",
+    "gradients": "Vanishing and exploding gradients: why, how fast, what helps",
+    "gates": "Every gate with its equation, and how to read it",
+    "bidirectional": "Two directions over one sequence, and how to merge them",
+}
+
+
+def topics() -> dict[str, str]:
+    """Every topic with a line on what it is.
+
+    >>> "bptt" in topics()
+    True
+    """
+    two = {name: f"Bidirectional network of {cell}" for name, cell in TWO_DIRECTIONS.items()}
+    short = {name: f"The same as {cell}" for name, cell in CELLS.items()}
+    return GENERAL | two | short | {name: lookup(name).doc for name in names()}
+
+
+def explain(
+    topic: str | Cell, *, latex: bool = False, input_size: int = 128, hidden_size: int = 256, steps: int = 4
+) -> str:
+    """Explain a cell or a topic: equations, gates, sizes, back-propagation.
+
+    Arguments:
+        topic: the name of a cell or topic (see `topics`), ``FILE.py:NAME`` for a cell in a file (which is run), or a
+            `Cell`.
+        latex: LaTeX (with amsmath) instead of Unicode.
+        input_size: width I of the input, for the numbers.
+        hidden_size: width H of the state, for the numbers.
+        steps: steps of the unrolled network in ``bptt``.
+
+    Returns:
+        The page, at most 100 columns wide unless it is LaTeX.
+
+    Raises:
+        ValueError: for an unknown topic, a size below 1, a file that holds no such cell.
+        OSError: when the file cannot be read.
+
+    >>> print(explain("lstm").splitlines()[0])
+    lstm
+    """
+    for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("steps", steps)):
+        if operator.index(size) < 1:
+            raise ValueError(f"{name}: expected a whole number from 1, got {size}")
+    if isinstance(topic, Cell):
+        return str(cell_page(topic, latex=latex, input_size=input_size, hidden_size=hidden_size))
+    return str(_page(topic, latex=latex, input_size=input_size, hidden_size=hidden_size, steps=steps))
+
+
+def _page(topic: str, *, latex: bool, input_size: int, hidden_size: int, steps: int) -> Page:
+    match topic:
+        case "bptt":
+            return bptt_page(latex=latex, steps=steps)
+        case "gradients":
+            return gradients_page(latex=latex)
+        case "gates":
+            return gates_page(latex=latex)
+        case "bidirectional" | "birnn" | "bilstm" | "bigru":
+            cell = lookup(TWO_DIRECTIONS.get(topic, "rnn_tanh"))
+            return bidirectional_page(
+                latex=latex, cell=cell, name=topic, input_size=input_size, hidden_size=hidden_size
+            )
+        case _:
+            cell = _cell(topic)
+            return cell_page(cell, latex=latex, input_size=input_size, hidden_size=hidden_size)
+
+
+def _cell(topic: str) -> Cell:
+    name = CELLS.get(topic, topic)
+    if name in names():
+        return lookup(name)
+    file, colon, attribute = topic.rpartition(":")
+    if colon and file.endswith(".py"):
+        return _cell_of_file(Path(file), attribute)
+    near = difflib.get_close_matches(topic, topics(), n=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"the topics are {', '.join(topics())}."
+    raise ValueError(f"unknown topic {topic!r}: {meant} A cell of your own is FILE.py:NAME")
+
+
+def _cell_of_file(file: Path, name: str) -> Cell:
+    if not file.is_file():
+        raise FileNotFoundError(2, "there is no such file", str(file))
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = {key: value for key, value in vars(module).items() if isinstance(value, Cell)}
+    if name not in found:
+        listed = f"its cells are {', '.join(found)}" if found else "it defines no cell (see gatewise.cell)"
+        raise ValueError(f"{file} has no cell {name!r}: {listed}")
+    return found[name]
