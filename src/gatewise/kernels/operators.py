@@ -71,6 +71,8 @@ _AUTOGRAD_KEYS = (
     torch._C.DispatchKey.AutogradFunctionality,
     torch._C.DispatchKey.AutogradOther,
     torch._C.DispatchKey.AutogradNestedTensor,
+    # Without it a write into a view, as in pad_packed_sequence, is lost to the gradient of what the view is of.
+    torch._C.DispatchKey.ADInplaceOrView,
 )
 
 
