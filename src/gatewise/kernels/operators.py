@@ -52,9 +52,7 @@ def _call(
     cell: str,
     directions: Directions,
 ) -> Call:
-    call = Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
-    call.check_values()
-    return call
+    return Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
 
 
 @contextmanager
@@ -80,6 +78,7 @@ _AUTOGRAD_KEYS = (
 def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     *of_call, backend, _ = arguments
     call = _call(*of_call)
+    call.check_values()
     output, finals = run_on(choose(call, backend).name, call)
     # An operator returns tensors that share memory neither with its arguments nor with each other.
     taken = {tensor.untyped_storage().data_ptr() for tensor in (output, *call.tensors)}
@@ -95,6 +94,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
 def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *arguments: Any) -> list[Tensor]:
     *of_call, backend, every, needed = arguments
     call = _call(*of_call)
+    call.check_values()
     with _autograd_inside():
         gradients = recomputed(call, choose(call, backend).name, (output_gradient, *final_gradients), needed, every)
     return [
