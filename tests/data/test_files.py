@@ -20,9 +20,14 @@ def test_the_file_has_the_new_content_and_nothing_else_is_left(tmp_path):
 def test_an_error_inside_leaves_the_old_content(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="midway"), atomic_write(path) as file:
-        file.write(b"half")
-        raise RuntimeError("midway")
+
+    def write_half() -> None:
+        with atomic_write(path) as file:
+            file.write(b"half")
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -79,7 +79,9 @@ def test_paths_may_be_strings_and_one_may_stand_for_several():
         rate=st.none() | st.floats(1e-300, 1e300),
         share=st.floats(0, 1),
         flag=st.booleans(),
-        files=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).map(Path)).map(tuple),
+        files=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1).map(Path)).map(
+            tuple
+        ),
     )
 )
 def test_options_survive_toml(tmp_path_factory, options):

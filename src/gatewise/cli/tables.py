@@ -7,8 +7,8 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     """A row per text, a column per score, in the order in which they come.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
-    text       tokens    loss
-    held out    1,000  1.2500
+    text      tokens    loss
+    held out   1,000  1.2500
     """
     columns = list(dict.fromkeys(name for row in scores.values() for name in row))
     rows = [

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, ArgumentCollection, Parameter
-from cyclopts.config import Toml
+from cyclopts.config import Dict
 
 from gatewise.cli.tables import scores_table
 from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.options import read_toml
 
 _EPILOGUE = "Try:\n  gatewise train lm --max-minutes 2 --out runs/first\n  gatewise train lm --resume runs/first"
 
@@ -24,7 +25,7 @@ def _from_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCo
             )
     elif "--config" in given:
         path = given["--config"].tokens[0].value
-        Toml(path, must_exist=True, use_commands_as_keys=False, source=path)(app, commands, arguments)
+        Dict(read_toml(Path(path)), source=path, use_commands_as_keys=False)(app, commands, arguments)
 
 
 train = App(

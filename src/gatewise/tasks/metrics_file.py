@@ -35,8 +35,8 @@ class MetricsFile(Callback):
                 f"held_out_loss,held_out_{measure.name}"
             )
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The time of a step counts from here, or from the end of the step before."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The first step begins."""
         self._step_ended_at = time.monotonic()
 
     def on_train_batch_end(
@@ -58,6 +58,7 @@ class MetricsFile(Callback):
         self._write(
             f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{self._module.measure.of(loss)!r}"
         )
+        self._step_ended_at = time.monotonic()  # scoring is no part of the next step
 
     def state_dict(self) -> dict[str, Any]:
         """The length of the file in bytes, all of them on the disk."""

@@ -67,16 +67,17 @@ def check(options: object) -> None:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The options in a TOML file.
+    """The options in a TOML file; their names may have ``-`` for ``_``, as on the command line.
 
     Raises:
         ValueError: when it is not TOML.
         OSError: when it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not TOML: {error}") from None
+    return {name.replace("-", "_"): value for name, value in content.items()}
 
 
 def to_toml(options: object) -> str:

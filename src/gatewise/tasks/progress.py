@@ -35,7 +35,7 @@ class Progress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
         self._first_step = trainer.global_step
-        self._began_at = time.monotonic()
+        self._began_at = self._epoch_began_at = time.monotonic()
         self._bar = tqdm(
             total=self._total_steps,
             initial=self._first_step,

@@ -41,12 +41,12 @@ def read_state(path: Path) -> dict[str, Any]:
 
     Raises:
         ValueError: when the file is corrupt, or not such a state.
+        OSError: when it cannot be read.
     """
+    content = io.BytesIO(path.read_bytes())
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(content, map_location="cpu", weights_only=True)
         found = state["format"], state["version"]
-    except OSError:
-        raise
     except Exception:  # torch.load raises nearly anything on a file that it did not write
         raise ValueError(f"{path}: not the training state of a run, or a corrupt one") from None
     if found != (FORMAT, VERSION):

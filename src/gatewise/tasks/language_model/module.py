@@ -11,6 +11,7 @@ from gatewise.models.language_model import LanguageModel, State, detach
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.reporting import say
 
 
 class LanguageModelModule(TaskModule):
@@ -24,6 +25,7 @@ class LanguageModelModule(TaskModule):
 
     def __init__(self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int) -> None:
         super().__init__(model, options, measure, total_steps)
+        self._window_shape = options.window, options.batch
         self._sum_over_time = options.loss_reduction == "sum-over-time"
         self._carried: State | None = None
         self._held_out_state: State | None = None
@@ -64,11 +66,14 @@ class LanguageModelModule(TaskModule):
         self._carried = checkpoint["carried_state"]
 
     def on_train_start(self) -> None:
-        """Lightning's hook: a carried state that was read from a file goes to the device."""
+        """Lightning's hook: a carried state that was read from a file goes to the device; say what computes there."""
         if isinstance(self._carried, Tensor):
             self._carried = self._carried.to(self.device)
         elif self._carried is not None:
             self._carried = tuple(part.to(self.device) for part in self._carried)
+        window = self.model.embedding(torch.zeros(self._window_shape, dtype=torch.int64, device=self.device))
+        backend = self.model.recurrent.backend_for(window)
+        say(f"backend: {backend.name} ({backend.reason}) on {self.device}")
 
     def _nats(self, window: Window, state: State | None) -> tuple[Tensor, State]:
         logits, after = self.model(window.inputs, state)

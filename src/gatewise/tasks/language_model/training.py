@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import encode, measure_for
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model, read_options, read_same_corpus
 from gatewise.tasks.options import to_toml
+from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, create, unused
 from gatewise.tasks.weights_file import vocabulary_fact
 
@@ -62,7 +62,7 @@ def resume(path: Path, max_minutes: float | None = None) -> TrainedLanguageModel
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
     if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":
-        _say(f"{path}: training has ended; nothing to go on with")
+        say(f"{path}: training has ended; nothing to go on with")
         return TrainedLanguageModel(path)
     return _Run(options, read_same_corpus(folder, options), load_vocabulary(folder.vocabulary)).go(folder)
 
@@ -95,7 +95,7 @@ class _Run:
         self._summary = self._summarise(corpus)
 
     def go(self, folder: RunFolder) -> TrainedLanguageModel:
-        _say(f"{self._summary}\nrun folder: {folder.path}")
+        say(f"{self._summary}\nrun folder: {folder.path}")
         facts = vocabulary_fact(self._vocabulary.to_json())
         ended_by = fit(self._module, self._training, self._held_out, self._options, folder, facts)
         trained = TrainedLanguageModel(folder.path)
@@ -108,15 +108,13 @@ class _Run:
         options, model = self._options, self._module.model
         parameters = sum(parameter.numel() for parameter in model.parameters())
         texts = {"training": corpus.training, **corpus.scored}
-        recurrent = model.recurrent
-        backend = recurrent.backend_for(torch.zeros(options.window, options.batch, options.embedding))
         return "\n".join(
             (
                 f"text: {corpus.source}",
                 *(f"sha256 of {name}: {value}" for name, value in corpus.hashes.items()),
                 "characters: " + ", ".join(f"{name.replace('_', ' ')} {len(text):,}" for name, text in texts.items()),
                 f"vocabulary: {self._vocabulary.size:,} tokens (unit {options.unit})",
-                f"model: {recurrent.cell.name}, {parameters:,} parameters, backend {backend.name} ({backend.reason})",
+                f"model: {model.recurrent.cell.name}, {parameters:,} parameters",
                 f"training: {options.epochs} epochs of {len(self._training):,} steps",
                 "options: " + to_toml(options).strip().replace("\n", ", "),
             )
@@ -127,7 +125,3 @@ def _absolute(options: LanguageModelOptions) -> LanguageModelOptions:
     """The options to keep: files by their full names, and no output folder, which another run cannot use again."""
     files = {name: tuple(path.resolve() for path in getattr(options, name)) for name in ("data", "valid", "test")}
     return dataclasses.replace(options, out=None, **files)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

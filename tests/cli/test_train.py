@@ -1,0 +1,217 @@
+"""``gatewise train lm``, ``evaluate`` and ``predict`` as a user types them."""
+
+import json
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import gatewise
+from gatewise import cli
+from gatewise.tasks.language_model.options import LanguageModelOptions
+from tests.tasks.small import TEXT, losses
+
+SMALL = ["--hidden", "8", "--embedding", "4", "--epochs", "2", "--batch", "4", "--window", "50"]
+
+
+def leave(*arguments):
+    with pytest.raises(SystemExit) as raised:
+        cli.main([str(argument) for argument in arguments])
+    return raised.value.code
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "text.txt").write_text(TEXT)
+    assert leave("train", "lm", "--data", folder / "text.txt", "--out", folder / "run", *SMALL) == 0
+    return folder / "run"
+
+
+def test_training_ends_with_scores_a_sample_the_plot_and_what_to_try(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text(TEXT)
+    assert leave("train", "lm", "--data", tmp_path / "text.txt", "--out", tmp_path / "run", *SMALL) == 0
+    out = capsys.readouterr().out
+    assert "bits per character" in out
+    assert re.search(r"^held out +80 ", out, re.MULTILINE)
+    assert "sample:" in out
+    assert str(tmp_path / "run" / "plot.png") in out
+    for line in out.splitlines():
+        if line.startswith("  gatewise "):
+            cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    assert f"  gatewise evaluate {tmp_path / 'run'}" in out
+
+
+def test_flags_go_before_the_file_and_the_file_before_defaults(tmp_path):
+    (tmp_path / "text.txt").write_text(TEXT)
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'data = ["{tmp_path / "text.txt"}"]\nhidden = 8\nembedding = 8\ntie = true\nepochs = 1\nbatch = 4\n'
+        'window = 50\nclip_value = 2.0\nschedule = "step"\ndecay-from = 3\n'
+    )
+    out = tmp_path / "run"
+    assert leave("train", "lm", "--config", config, "--window", "25", "--out", out) == 0
+    found = tomllib.loads((out / "config.toml").read_text())
+    assert (found["window"], found["hidden"], found["tie"], found["decay_from"]) == (25, 8, True, 3)
+    assert (found["clip_value"], found["cell"]) == (2.0, "lstm")
+    assert "clip_norm" not in found
+    # What a run leaves is a configuration again, on the command line and from Python.
+    assert leave("train", "lm", "--config", out / "config.toml", "--out", tmp_path / "again") == 0
+    gatewise.train("lm", config=out / "config.toml", out=tmp_path / "python")
+    assert losses(tmp_path / "again") == losses(out) == losses(tmp_path / "python")
+
+
+def test_several_files_after_one_flag(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(TEXT)
+    arguments = ["--data", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "run"]
+    assert leave("train", "lm", *arguments, *SMALL) == 0
+    found = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert [Path(path).name for path in found["data"]] == ["a", "b"]
+
+
+def test_every_option_has_a_help(capsys):
+    assert leave("train", "lm", "--help") == 0
+    words = capsys.readouterr().out.split()
+    for name in LanguageModelOptions.__dataclass_fields__:
+        flag = f"--{name.replace('_', '-')}"
+        at = next(place for place, word in enumerate(words) if word.rstrip(":,") == flag)
+        assert any(word.endswith(".") for word in words[at : at + 40]), flag
+
+
+def test_the_table_and_the_json_of_evaluate(run, capsys):
+    assert leave("evaluate", run) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert leave("evaluate", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert table[0].split() == ["text", "tokens", "unknown", "tokens", "loss", "bits", "per", "character"]
+    assert table[1].split()[-1] == f"{found['held_out']['bits_per_character']:.4f}"
+    assert found == gatewise.evaluate(run)
+
+
+def test_evaluate_on_other_text(run, tmp_path, capsys):
+    (tmp_path / "other.txt").write_text("the lazy fox € " * 10)
+    assert leave("evaluate", run, "--json", "--data", tmp_path / "other.txt") == 0
+    found = json.loads(capsys.readouterr().out)["data"]
+    assert found["tokens"] == 149
+    assert found["unknown_tokens"] == 10
+
+
+def test_predict_writes_the_prompt_and_its_continuation(run, tmp_path, capsys):
+    assert leave("predict", run, "--prompt", "the ", "--length", "20", "--seed", "1", "--top-k", "3") == 0
+    out = capsys.readouterr().out
+    assert out == "the " + gatewise.predict(run, "the ", 20, seed=1, top_k=3) + "\n"
+    assert len(out) == 4 + 20 + 1
+    arguments = ["--prompt", "the ", "--length", "20", "--seed", "1", "--top-k", "3", "--out", tmp_path / "text"]
+    assert leave("predict", run, *arguments) == 0
+    assert (tmp_path / "text").read_text() == out
+    assert capsys.readouterr().out == ""
+
+
+def test_predict_lists_what_may_come_next(run, capsys):
+    assert leave("predict", run, "--prompt", "the ", "--next", "3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = gatewise.load(run).next("the ", 3)
+    assert lines == [f"{value:.4f}  {token!r}" for token, value in expected]
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_predict_scores_every_position(run, tmp_path, capsys, to_file):
+    (tmp_path / "text").write_text("the dog")
+    arguments = ["--out", tmp_path / "scores"] if to_file else []
+    assert leave("predict", run, "--score", tmp_path / "text", "--top-k", "2", *arguments) == 0
+    out = (tmp_path / "scores").read_text() if to_file else capsys.readouterr().out
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [record["token"] for record in found] == list("he dog")
+    assert [record["position"] for record in found] == [1, 2, 3, 4, 5, 6]
+    assert all(record["log_probability"] < 0 and len(record["top"]) == 2 for record in found)
+
+
+def bad_inputs(folder):
+    (folder / "text.txt").write_text(TEXT)
+    (folder / "empty.txt").touch()
+    (folder / "short.txt").write_text("short")
+    (folder / "latin1.txt").write_bytes("é".encode("latin-1"))
+    (folder / "unknown.toml").write_text("hiden = 3\n")
+    (folder / "value.toml").write_text('hidden = "many"\n')
+    (folder / "no.toml").write_text("hidden 3\n")
+    (folder / "full").mkdir()
+    (folder / "full" / "mine").touch()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("train lm --data empty.txt", "empty.txt: the file is empty"),
+        ("train lm --data latin1.txt", "latin1.txt: not UTF-8: byte 0xe9 at offset 0"),
+        ("train lm --data missing.txt", "missing.txt: No such file or directory"),
+        ("train lm --data short.txt", "too short for one window of 64 steps in each of 16 streams (1025 tokens)"),
+        ("train lm --unit syllable", '"syllable"'),
+        ("train lm --hidden 0", "hidden: expected a number at least 1, got 0"),
+        ("train lm --hidden many", "many"),
+        ("train lm --cell lstn", "did you mean lstm"),
+        ("train lm --lr nan", "lr: expected a number above 0, got nan"),
+        ("train lm --tie", "tie: needs an embedding as wide as the hidden state"),
+        ("train lm --clip-norm 1 --clip-value 1", "exclude each other"),
+        ("train lm --config missing.toml", "missing.toml"),
+        ("train lm --config unknown.toml", "hiden"),
+        ("train lm --config value.toml", "many"),
+        ("train lm --config no.toml", "no.toml"),
+        ("train lm --data text.txt --window 10 --out full", "full: exists already"),
+        ("train lm --resume missing", "missing: no such run folder"),
+        ("train lm --resume full", "full: not a run folder of gatewise"),
+        ("train lm --resume full --hidden 3 --tie", "--hidden, --tie cannot be given with it"),
+        ("train tagger", "tagger"),
+        ("evaluate missing", "missing: no such run folder"),
+        ("evaluate full", "full: not a run folder of gatewise"),
+        ("predict missing", "missing: no such run folder"),
+        ("predict full --next 3 --score text.txt", "--next and --score exclude each other"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, told):
+    bad_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert leave(*words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gatewise: error: ")
+    assert captured.err.count("\n") == 1
+    assert told in captured.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", ["--top-p 0", "--temperature -1", "--top-k 0", "--next 0", "--length -1"])
+def test_bad_sampling(run, capsys, words):
+    assert leave("predict", run, *words.split()) == 2
+    assert capsys.readouterr().err.startswith("gatewise: error: ")
+
+
+@pytest.mark.parametrize("limit", [100, 3000])
+def test_a_full_disk(tmp_path, limit):
+    """A limit on the size of files stands in for the disk: too little for the options, or for the state."""
+    (tmp_path / "text.txt").write_text(TEXT)
+    command = [sys.executable, "-m", "gatewise", "train", "lm", "--data", "text.txt", "--out", "run", *SMALL]
+    process = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.splitlines()[-1] == "gatewise: error: [Errno 27] File too large"
+    assert "Traceback" not in process.stderr
+    if limit == 100:
+        assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+    else:
+        left = sorted(path.name for path in (tmp_path / "run").iterdir())
+        assert not [name for name in left if "partial" in name]
+        assert (tmp_path / "run" / "metrics.csv").read_text().endswith("\n")

@@ -1,0 +1,171 @@
+"""A run that stops anywhere goes on as if it had not: the same losses, to the last bit."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+
+from gatewise.tasks import state_file
+from gatewise.tasks.language_model import training
+from gatewise.tasks.language_model.training import resume
+from gatewise.tasks.options import to_toml
+from tests.tasks.small import losses, small_options, train_small
+
+CASES = {
+    "cosine": {},
+    "plateau": {"schedule": "plateau", "optimizer": "sgd", "lr": 8.0, "clip_norm": 100.0, "patience": 1, "epochs": 4},
+    "layers": {"schedule": "step", "cell": "gru_chung2014", "layers": 2, "unit": "word", "window": 15},
+    "double": {"precision": "64", "tie": True, "embedding": 8, "loss_reduction": "sum-over-time"},
+    "bfloat": {"precision": "bf16-mixed", "cell": "rnn_tanh", "optimizer": "rmsprop"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_saved_state_leads_to_the_same_run(tmp_path, monkeypatch, case):
+    run, saved = tmp_path / "run", []
+    save = state_file.SaveState._save
+
+    def save_and_copy(self, trainer):
+        save(self, trainer)
+        saved.append(shutil.copytree(run, tmp_path / f"copy{len(saved)}"))
+
+    monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(state_file.SaveState, "_save", save_and_copy)
+    train_small(tmp_path, **CASES[case])
+    monkeypatch.setattr(state_file.SaveState, "_save", save)
+    weights = safetensors.torch.load_file(run / "weights.safetensors")
+    assert len(saved) >= 6
+    for copy in [*random.Random(0).sample(saved[:-1], 4), saved[-1]]:
+        with (copy / "metrics.csv").open("a") as file:
+            file.write("99,1,what a killed run wrote after its last sa")
+        resume(copy)
+        assert losses(copy) == losses(run)
+        assert (copy / "scores.json").read_bytes() == (run / "scores.json").read_bytes()
+        resumed = safetensors.torch.load_file(copy / "weights.safetensors")
+        assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+
+def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
+    options = small_options(tmp_path, epochs=40, patience=40)
+    (tmp_path / "config.toml").write_text(to_toml(options))
+    program = (
+        "import sys; from gatewise.tasks import state_file, verbs\n"
+        "state_file.SAVE_EVERY_SECONDS = 0.02\n"
+        "verbs.resume(sys.argv[3]) if sys.argv[2] == 'resume' else verbs.train(config=sys.argv[1], out=sys.argv[3])\n"
+    )
+
+    def start(action, run):
+        command = [sys.executable, "-c", program, str(tmp_path / "config.toml"), action, str(tmp_path / run)]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    def steps(run):
+        path = tmp_path / run / "metrics.csv"
+        return path.read_text().count("\n") if path.exists() else 0
+
+    whole = start("train", "whole")
+    assert whole.wait(60) == 0, whole.communicate()
+    random_steps = random.Random(os.urandom(8))
+    action = "train"
+    for _ in range(2):
+        process = start(action, "killed")
+        enough = steps("killed") + random_steps.randrange(1, 40)
+        while process.poll() is None and steps("killed") < enough:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        action = "resume"
+    assert steps("killed") < steps("whole")
+    last = start("resume", "killed")
+    assert last.wait(60) == 0, last.communicate()
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    for process in (whole, last):
+        process.communicate()
+
+
+def test_a_run_killed_before_the_first_save_begins_again(tmp_path):
+    train_small(tmp_path)
+    shutil.copytree(tmp_path / "run", tmp_path / "early")
+    for name in ("state.ckpt", "scores.json", "weights.safetensors"):
+        (tmp_path / "early" / name).unlink()
+    resume(tmp_path / "early")
+    assert losses(tmp_path / "early") == losses(tmp_path / "run")
+
+
+def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch):
+    step = training.LanguageModelModule.training_step
+
+    def interrupted_step(self, batch, batch_idx):
+        if self.global_step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, batch, batch_idx)
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(training.LanguageModelModule, "training_step", interrupted_step)
+    with pytest.raises(KeyboardInterrupt):
+        train_small(tmp_path)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert len(losses(tmp_path / "run")) == 1 + 3
+    assert (tmp_path / "run" / "plot.png").exists()
+    monkeypatch.setattr(training.LanguageModelModule, "training_step", step)
+    resume(tmp_path / "run")
+    train_small(tmp_path, out=tmp_path / "whole")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def test_time_spent_before_a_resume_counts(tmp_path, capsys):
+    trained = train_small(tmp_path, max_minutes=1e-4, epochs=3)
+    run = trained.folder
+    assert json.loads(run.scores.read_bytes())["ended_by"] == "max_minutes"
+    stopped = losses(run.path)
+    assert stopped[-1][-1]  # the best weights so far have a held-out score
+    resume(run.path)
+    assert len(losses(run.path)) <= len(stopped)
+    resume(run.path, max_minutes=1.0)
+    train_small(tmp_path, epochs=3, out=tmp_path / "whole")
+    assert losses(run.path) == losses(tmp_path / "whole")
+    assert json.loads(run.scores.read_bytes())["ended_by"] == "epochs"
+
+
+def test_a_run_that_has_ended_is_left_alone(tmp_path, capsys):
+    run = train_small(tmp_path).folder
+    before = {path: path.stat().st_mtime_ns for path in run.path.iterdir()}
+    resume(run.path)
+    assert {path: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
+    assert "training has ended; nothing to go on with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda state: state.write_bytes(state.read_bytes()[:-100]), "not the training state of a run, or a corrupt"),
+        (lambda state: state.write_bytes(b""), "not the training state of a run, or a corrupt"),
+        (
+            lambda state: torch.save({"format": "gatewise-state", "version": 2}, state),
+            "expected gatewise-state version 1",
+        ),
+        (lambda state: torch.save({"weights": 1}, state), "not the training state of a run"),
+    ],
+)
+def test_a_corrupt_or_foreign_state(tmp_path, spoil, told):
+    run = train_small(tmp_path).folder
+    run.scores.unlink()
+    spoil(run.state)
+    with pytest.raises(ValueError, match=re.escape(f"{run.state}: {told}")):
+        resume(run.path)
+
+
+def test_changed_data(tmp_path):
+    run = train_small(tmp_path).folder
+    run.scores.unlink()
+    (tmp_path / "text.txt").write_text("another text " * 100)
+    with pytest.raises(ValueError, match="the text has changed since the run began"):
+        resume(run.path)
