@@ -1,0 +1,66 @@
+"""Calls to try the kernels on: small, in float64, with everything that a layer can ask for."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.equations import Cell
+from gatewise.kernels import Call, Directions
+from tests.agreement import CELLS
+
+DIRECTIONS: tuple[Directions, ...] = ("forward", "reverse", "bidirectional")
+
+
+def call_of(
+    cell: str | Cell,
+    directions: Directions = "forward",
+    *,
+    steps: int = 4,
+    batch: int = 3,
+    input_size: int = 2,
+    hidden_size: int = 2,
+    lengths: Sequence[int] | None = None,
+    reset: bool = False,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+    requires_grad: bool = True,
+    seed: int = 0,
+) -> Call:
+    """A call on random values of a seed; ``lengths`` for the rows, ``reset`` for some boundaries."""
+    cell = CELLS[cell] if isinstance(cell, str) else cell
+    draw = torch.Generator().manual_seed(seed)
+    count = 2 if directions == "bidirectional" else 1
+
+    def leaf(*shape: int) -> Tensor:
+        value = 0.8 * torch.randn(shape, generator=draw, dtype=torch.float64)
+        return value.to(device, dtype).requires_grad_(requires_grad)
+
+    flags = torch.rand(steps, batch, generator=draw) < 0.3
+    # Whatever was drawn: a boundary before the first step, and one inside the longest row.
+    flags[0, -1:] = flags[steps // 2, :1] = True
+    return Call(
+        cell,
+        leaf(steps, batch, input_size),
+        tuple(leaf(count, batch, hidden_size) for _ in cell.states),
+        tuple(
+            leaf(*cell.parameter_shape(group, input_size, hidden_size)) for _ in range(count) for group in cell.groups
+        ),
+        None if lengths is None else torch.tensor(lengths, device=device),
+        flags.to(device) if reset else None,
+        directions,
+    )
+
+
+def flat(results: tuple[Tensor, Sequence[Tensor]]) -> tuple[Tensor, ...]:
+    """Output and final states as one tuple."""
+    output, finals = results
+    return (output, *finals)
+
+
+def upstream_of(values: Sequence[Tensor], seed: int = 1) -> tuple[Tensor, ...]:
+    """A random gradient for each of some values."""
+    draw = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(value.shape, generator=draw, dtype=torch.float64).to(value.device, value.dtype) for value in values
+    )

@@ -1,0 +1,146 @@
+"""The operator pair keeps the promises that compilers, exporters and transforms build on."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from gatewise.kernels import Call, operators, run
+from gatewise.kernels.call import cell_of_text
+from tests.agreement import CELLS, operators_only
+from tests.kernels.calls import call_of, flat, upstream_of
+
+OPCHECKED = [
+    ("lstm", {}),
+    ("lstm", {"lengths": [4, 0, 2], "reset": True}),
+    ("lstm", {"directions": "bidirectional", "lengths": [4, 1, 2]}),
+    ("gru_cudnn", {"directions": "bidirectional"}),
+    ("rnn_relu", {"directions": "reverse", "lengths": [4, 1, 2]}),
+    ("peephole_lstm", {"directions": "bidirectional", "lengths": [4, 0, 2], "reset": True}),
+    ("gru_cho2014", {"directions": "reverse", "reset": True}),
+    ("lagged", {"lengths": [4, 0, 2], "reset": True}),
+]
+
+
+def arguments(call: Call, every: int | None = None) -> tuple[Any, ...]:
+    """What the operator is called with."""
+    return (
+        call.x,
+        list(call.initial),
+        list(call.parameters),
+        call.lengths,
+        call.reset,
+        call.cell.text,
+        call.directions,
+        "auto",
+        every,
+    )
+
+
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
+def test_opcheck_forward(cell: str, options: dict[str, Any], every: int | None):
+    torch.library.opcheck(torch.ops.gatewise.recurrent.default, arguments(call_of(cell, **options), every))
+
+
+def backward_arguments(call: Call, every: int | None = None) -> tuple[Any, ...]:
+    """What the backward operator is called with; the gradient of one tensor is not asked for."""
+    output_gradient, *final_gradients = upstream_of([value.detach() for value in flat(run(call))])
+    needed = [at != 1 for at in range(len(call.tensors))]
+    return output_gradient, final_gradients, *arguments(call, every), needed
+
+
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
+def test_opcheck_backward(cell: str, options: dict[str, Any], every: int | None):
+    call = call_of(cell, **options, requires_grad=False)
+    torch.library.opcheck(torch.ops.gatewise.recurrent_backward.default, backward_arguments(call, every))
+
+
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("rnn_tanh", {"directions": "bidirectional", "lengths": [2, 1]}),
+        ("lstm", {"lengths": [2, 0], "reset": True}),
+        ("gru_chung2014", {}),
+    ],
+    ids=str,
+)
+def test_opcheck_backward_with_its_own_derivative(cell: str, options: dict[str, Any]):
+    """A small call: the second derivative is traced step by step."""
+    call = call_of(cell, steps=2, batch=2, **options)
+    given = backward_arguments(call)
+    for gradient in (given[0], *given[1]):
+        gradient.requires_grad_()
+    torch.library.opcheck(torch.ops.gatewise.recurrent_backward.default, given)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_fake_operators_know_shape_dtype_and_layout(cell: str, dtype: torch.dtype):
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    call = call_of(cell, "bidirectional", lengths=[4, 0, 2], dtype=dtype)
+    real = flat(operators.recurrent(*arguments(call)))
+    gradients = torch.autograd.grad(real, call.tensors, upstream_of(real), allow_unused=True)
+    with FakeTensorMode() as mode:
+        fake = flat(
+            operators.recurrent(
+                *torch.utils._pytree.tree_map_only(torch.Tensor, mode.from_tensor, arguments(call)),
+            )
+        )
+    for a, b in zip(real, fake, strict=True):
+        assert (a.shape, a.dtype, a.device, a.stride()) == (b.shape, b.dtype, b.device, b.stride())
+    for gradient, tensor in zip(gradients, call.tensors, strict=True):
+        assert gradient is not None
+        assert (gradient.shape, gradient.dtype) == (tensor.shape, tensor.dtype)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_results_share_no_memory_and_are_contiguous(cell: str):
+    for steps in (1, 3):
+        for options in ({}, {"lengths": [steps, 0, 1]}):
+            call = call_of(cell, steps=steps, requires_grad=False, **options)
+            values = flat(operators.recurrent(*arguments(call)))
+            assert all(value.is_contiguous() for value in values)
+            tensors = [*values, *call.tensors]
+            assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+
+
+def test_gradients_share_no_memory():
+    call = call_of("rnn_tanh", requires_grad=False)
+    values = flat(run(call))
+    above = upstream_of(values)
+    gradients = torch.ops.gatewise.recurrent_backward(
+        above[0], list(above[1:]), *arguments(call), [True] * len(call.tensors)
+    )
+    tensors = [*gradients, *above, *call.tensors]
+    assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+
+
+def test_a_cell_travels_as_its_text():
+    text = CELLS["lagged"].text
+    assert cell_of_text(text) == CELLS["lagged"]
+    call = call_of("rnn_tanh", requires_grad=False)
+    changed = list(arguments(call))
+    changed[5] = "no cell\n"
+    with pytest.raises(ValueError, match="not the text of a cell"):
+        torch.ops.gatewise.recurrent(*changed)
+
+
+def test_values_are_checked_inside():
+    call = call_of("rnn_tanh", lengths=[4, 5, 1], requires_grad=False)
+    with pytest.raises(ValueError, match=r"lengths: expected values between 0 and T=4.*got 5"):
+        torch.ops.gatewise.recurrent(*arguments(call))
+    named = list(arguments(call_of("peephole_lstm", requires_grad=False)))
+    named[7] = "torch"
+    with pytest.raises(ValueError, match="backend 'torch' was asked for by name and cannot run"):
+        torch.ops.gatewise.recurrent(*named)
+
+
+def test_no_graph_is_kept_without_gradients():
+    call = call_of("lstm")
+    with torch.no_grad(), operators_only():
+        assert not any(value.requires_grad for value in flat(run(call)))
+    with operators_only():
+        assert all(value.requires_grad for value in flat(run(call)))

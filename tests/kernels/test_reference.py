@@ -1,0 +1,99 @@
+"""The reference: each direction by itself against the transcription, and its derivatives against finite differences."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from gatewise.kernels import Directions, run
+from gatewise.kernels.call import Call
+from tests.agreement import ALL_TRANSCRIPTIONS, CELLS
+from tests.kernels.calls import DIRECTIONS, call_of, flat
+from tests.transcriptions import gates_of, run_row, run_row_reversed
+
+STEMS = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
+
+
+def _function(call: Call):
+    """The reference on a call as a function of its tensors."""
+
+    def function(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return flat(run(call.with_tensors(tensors), backend="reference"))
+
+    return function
+
+
+@pytest.mark.parametrize("directions", DIRECTIONS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradcheck_with_lengths_and_resets(cell: str, directions: Directions):
+    call = call_of(cell, directions, steps=3, lengths=[3, 0, 2], reset=True, seed=2)
+    assert call.reset is not None
+    assert call.reset[0].any()
+    assert call.reset[1:].any()
+    assert gradcheck(_function(call), call.tensors)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014", "peephole_lstm_full", "minimal_gated_unit"])
+def test_gradgradcheck(cell: str):
+    call = call_of(cell, "bidirectional", steps=2, batch=2, hidden_size=2, lengths=[2, 1], reset=True, seed=5)
+    assert gradgradcheck(_function(call), call.tensors)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_reverse_direction_alone(cell: str):
+    call = call_of(cell, "reverse", steps=5, batch=1, reset=True, requires_grad=False)
+    assert call.reset is not None
+    transcription = ALL_TRANSCRIPTIONS[cell]
+    parameters = {
+        STEMS.get(group, group): tensor for group, tensor in zip(call.cell.groups, call.parameters, strict=True)
+    }
+    boundaries = call.reset[:, 0].tolist()
+    assert any(boundaries)
+    outputs, state = run_row_reversed(
+        transcription.step,
+        gates_of(transcription, parameters, ""),
+        list(call.x[:, 0]),
+        boundaries,
+        tuple(initial[0, 0] for initial in call.initial),
+    )
+    output, finals = run(call, backend="reference")
+    torch.testing.assert_close(output[:, 0], torch.stack(outputs))
+    torch.testing.assert_close(tuple(final[0, 0] for final in finals), state)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_both_directions_are_each_direction_side_by_side(cell: str):
+    call = call_of(cell, "bidirectional", lengths=[4, 2, 0], reset=True, requires_grad=False)
+    output, finals = run(call, backend="reference")
+    for at, single in enumerate(call.single_directions()):
+        alone, alone_finals = run(single, backend="reference")
+        assert torch.equal(output.chunk(2, dim=-1)[at], alone)
+        for both, one in zip(finals, alone_finals, strict=True):
+            assert torch.equal(both[at : at + 1], one)
+
+
+def test_a_reset_at_the_first_step_drops_a_given_state_forward_and_the_last_state_in_reverse():
+    for directions, function in (("forward", run_row), ("reverse", run_row_reversed)):
+        call = call_of("lstm", directions, steps=3, batch=1)
+        call = Call(**{**vars(call), "reset": torch.tensor([[True], [False], [False]])})
+        output, finals = run(call, backend="reference")
+        gradients = torch.autograd.grad(output.sum() + sum(f.sum() for f in finals), call.initial)
+        if function is run_row:
+            assert all((gradient == 0).all() for gradient in gradients)
+            assert all((final != 0).all() for final in finals)
+        else:
+            assert all((gradient != 0).any() for gradient in gradients)
+            assert all((final == 0).all() for final in finals)
+
+
+@pytest.mark.parametrize("directions", ["forward", "reverse"])
+def test_no_gradient_crosses_a_boundary(directions: Directions):
+    call = call_of("gru_cudnn", directions, steps=6, batch=1)
+    flags = torch.zeros(6, 1, dtype=torch.bool)
+    flags[3] = True
+    call = Call(**{**vars(call), "reset": flags})
+    output, _ = run(call, backend="reference")
+    for part, other in ((slice(0, 3), slice(3, 6)), (slice(3, 6), slice(0, 3))):
+        (gradient,) = torch.autograd.grad(output[part].sum(), call.x, retain_graph=True)
+        assert (gradient[other] == 0).all()
+        assert (gradient[part] != 0).any()

@@ -1,0 +1,91 @@
+"""torch.func: vmap, per-sample gradients, Jacobians and forward mode, through the reference."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vmap
+
+import gatewise
+from tests.agreement import CELLS
+
+
+def layer_of(cell: str, **options: object) -> gatewise.Recurrent:
+    torch.manual_seed(0)
+    return gatewise.Recurrent(CELLS[cell], 3, 4, init="torch", dtype=torch.float64, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "num_layers": 2}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_vmap_over_inputs(cell: str, options: dict[str, object]):
+    layer = layer_of(cell, **options)
+    x = torch.randn(6, 5, 2, 3, dtype=torch.float64)
+    came = vmap(lambda one: layer(one)[0])(x)
+    torch.testing.assert_close(came, torch.stack([layer(one)[0] for one in x]))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
+def test_vmap_over_resets_and_lengths(cell: str):
+    layer = layer_of(cell)
+    x = torch.randn(6, 5, 2, 3, dtype=torch.float64)
+    reset = torch.rand(6, 5, 2) < 0.4
+    came = vmap(lambda one, flags: layer(one, reset=flags)[0])(x, reset)
+    torch.testing.assert_close(
+        came, torch.stack([layer(one, reset=flags)[0] for one, flags in zip(x, reset, strict=True)])
+    )
+    lengths = torch.tensor([5, 2])
+    came = vmap(lambda one: layer(one, lengths=lengths)[0])(x)
+    torch.testing.assert_close(came, torch.stack([layer(one, lengths=lengths)[0] for one in x]))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_per_sample_gradients(cell: str):
+    layer = layer_of(cell, batch_first=True)
+    parameters = {name: parameter.detach() for name, parameter in layer.named_parameters()}
+    x = torch.randn(6, 5, 3, dtype=torch.float64)
+
+    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        return functional_call(layer, parameters, (row.unsqueeze(0),))[0].square().sum()
+
+    came = vmap(grad(loss), in_dims=(None, 0))(parameters, x)
+    for at, row in enumerate(x):
+        layer.zero_grad()
+        layer(row.unsqueeze(0))[0].square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            torch.testing.assert_close(came[name][at], parameter.grad)
+
+
+# torch's own rules for forward mode are TorchScript functions still.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("cell", ["lstm", "gru_cudnn", "minimal_gated_unit"])
+def test_jacobians_forward_and_reverse(cell: str):
+    layer = layer_of(cell)
+    x = torch.randn(3, 1, 3, dtype=torch.float64)
+
+    def function(x: Tensor) -> Tensor:
+        return layer(x)[0]
+
+    expected = torch.autograd.functional.jacobian(function, x)
+    torch.testing.assert_close(jacrev(function)(x), expected)
+    torch.testing.assert_close(jacfwd(function)(x), expected)
+    tangent = torch.randn_like(x)
+    _, came = jvp(function, (x,), (tangent,))
+    torch.testing.assert_close(came, torch.einsum("abcdef,def->abc", expected, tangent))
+
+
+def test_a_backend_by_name_that_cannot_be_transformed_says_so():
+    layer = layer_of("lstm", backend="torch")
+    with pytest.raises(ValueError, match=r"backend 'torch' was asked for by name.*torch\.func.*backend='auto'"):
+        vmap(lambda one: layer(one)[0])(torch.randn(6, 5, 2, 3, dtype=torch.float64))
+
+
+def test_backend_for_says_that_a_transform_is_followed_through_the_reference():
+    layer = layer_of("lstm")
+    seen = []
+
+    def function(x: Tensor) -> Tensor:
+        seen.append(layer.backend_for(x))
+        return layer(x)[0]
+
+    vmap(function)(torch.randn(6, 5, 2, 3, dtype=torch.float64))
+    assert seen[0].name == "reference"
+    assert "torch.func" in seen[0].reason
