@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import overload
 
 from gatewise.equations import canonical
-from gatewise.equations.expression import Expr, Parameter, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 from gatewise.equations.tracing import parameter_kinds, trace
 
 ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "abs"})
@@ -127,7 +127,7 @@ class Cell:
             dominators[node] = common | {node}
         blocks = [node for node in nodes if isinstance(node.attr, Parameter) and node.attr.gate == gate]
         shared = set.intersection(*(dominators[block] for block in blocks))
-        meeting = next((node for node in nodes if node in shared), users[blocks[0]][0])
+        meeting = next((node for node in nodes if node in shared and node.op not in COMPARISONS), users[blocks[0]][0])
         if meeting.op == "parameter":
             meeting = users[meeting][0] if users[meeting] else meeting
         followers = set(users[meeting])

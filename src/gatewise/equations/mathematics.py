@@ -82,7 +82,9 @@ class Writer:
             case "add" if last.op == "neg" and last not in self.names:
                 return Written(f"{self.at(first, SUM)} {style.minus} {self.at(last.args[0], PRODUCT)}", SUM)
             case "add":
-                return Written(f"{self.at(first, SUM)} + {self.at(last, SUM)}", SUM)
+                added = self.at(last, SUM)
+                added = style.parentheses(added) if added.startswith(style.minus) else added
+                return Written(f"{self.at(first, SUM)} + {added}", SUM)
             case "sub":
                 return Written(f"{self.at(first, SUM)} {style.minus} {self.at(last, PRODUCT)}", SUM)
             case "neg":
@@ -101,6 +103,8 @@ class Writer:
                 return Written(f"{style.call('exp', self.write(first))} {style.minus} 1", SUM)
             case "log1p":
                 return Written(style.call("log", f"1 + {self.at(first, SUM)}"), ATOM)
+            case "abs":
+                return Written(style.call("abs", self.write(first)), PRODUCT)
             case op if op in COMPARISONS:
                 return Written(self.condition(node), CHOICE)
             case op:
@@ -132,7 +136,7 @@ class Writer:
             if other.op == "constant" and other.attr == 0:
                 bracket = self.style.bracket(self.condition(condition, opposite))
                 if kept.op == "constant" and kept.attr == 1:
-                    return Written(bracket, ATOM)
+                    return Written(bracket, PRODUCT)
                 return Written(f"{self._factor(kept)} {self.style.times} {bracket}", PRODUCT)
         text = self.style.choice(self.at(yes, SUM), self.condition(condition), self.at(no, SUM))
         return Written(text, CHOICE)

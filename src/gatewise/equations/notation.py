@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 from gatewise.equations.cell import ACTIVATIONS, Cell
-from gatewise.equations.expression import Expr, Parameter, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 
 PRESENT = "t"
 PAST = "t−1"
+TILDE = "\u0303"  # combines with the letter before it
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def _shared(order: list[Expr], named: dict[Expr, Symbol], taken: set[str]) -> di
         length[node] = 1 if node in named or not node.args else 1 + sum(length[arg] for arg in node.args)
         for arg in node.args:
             uses[arg] = uses.get(arg, 0) + 1
-    nodes = [node for node in order if uses.get(node, 0) > 1 and length[node] > 3 and node not in named]
+    long = [node for node in order if uses.get(node, 0) > 1 and length[node] > 3 and node.op not in COMPARISONS]
+    nodes = [node for node in long if node not in named]
     letter = free_letter(taken)
     if len(nodes) == 1:
         return {nodes[0]: Symbol(letter, time=PRESENT)}

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from gatewise.equations.notation import Symbol
+from gatewise.equations.notation import TILDE, Symbol
 
 
 class Style:
@@ -18,7 +18,7 @@ class Style:
     def symbol(self, symbol: Symbol) -> str:
         """A letter with mark, subscript and time."""
         below = self._below(symbol)
-        base = f"{symbol.base}\u0303" if symbol.tilde else symbol.base
+        base = symbol.base + TILDE * symbol.tilde
         below = f"{{{below}}}" if "−" in below else below
         return f"{symbol.mark}{base}" + (f"_{below}" if below else "")
 
@@ -65,7 +65,7 @@ class Style:
         return f"{self.functions.get(op, op)}{'²' if squared else ''}({', '.join(args)})"
 
     def _below(self, symbol: Symbol) -> str:
-        letters = "".join if all(len(part) == 1 for part in symbol.subscript) else ",".join
+        letters = "".join if all(len(part.strip(TILDE)) == 1 for part in symbol.subscript) else ",".join
         return ",".join(part for part in (letters(symbol.subscript), symbol.time) if part)
 
 
@@ -90,9 +90,8 @@ class Latex(Style):
 
     def symbol(self, symbol: Symbol) -> str:
         """A letter with mark, subscript and time."""
-        base = self._word(symbol.base)
-        base = rf"\tilde{{{base}}}" if symbol.tilde else base
-        letters = " " if all(len(part) == 1 for part in symbol.subscript) else ","
+        base = self._word(symbol.base + TILDE * symbol.tilde)
+        letters = " " if all(len(part.strip(TILDE)) == 1 for part in symbol.subscript) else ","
         owner = letters.join(self._word(part) for part in symbol.subscript).replace(" ", "")
         below = ",".join(part for part in (owner, symbol.time.replace("−", "-")) if part)
         return f"{self._marks[symbol.mark]}{base}" + (f"_{{{below}}}" if below else "")
@@ -138,6 +137,8 @@ class Latex(Style):
         return self.functions[op] + ("^{2}" if squared else "") + self.parentheses(", ".join(args))
 
     def _word(self, name: str) -> str:
+        if name.endswith(TILDE):
+            return rf"\tilde{{{self._word(name.removesuffix(TILDE))}}}"
         escaped = name.replace("_", r"\_")
         return escaped if len(name) < 2 else rf"\mathit{{{escaped}}}"
 

@@ -7,7 +7,7 @@ from gatewise.compiler.differentiate import Gradient, arriving, differentiate
 from gatewise.equations.cell import ACTIVATIONS, Cell
 from gatewise.equations.expression import Expr, Parameter
 from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Writer, Written
-from gatewise.equations.notation import PAST, PRESENT, Symbol, free_letter
+from gatewise.equations.notation import PAST, PRESENT, TILDE, Symbol, free_letter
 
 READ_OUT = (Symbol("W", ("h", "y")), Symbol("y", time=PRESENT, mark="δ"))
 
@@ -55,8 +55,10 @@ class BackwardEquations:
         for node, symbol in values.items():
             argument = node.args[0]
             if node.op in ACTIVATIONS and argument.args and argument not in values:
-                found.setdefault(argument, Symbol(letter, (symbol.base,), PRESENT, mark="δ"))
-                self._per_gate.setdefault(argument, symbol.base)
+                owner = (symbol.base + TILDE * symbol.tilde, *symbol.subscript)
+                found.setdefault(argument, Symbol(letter, owner, PRESENT, mark="δ"))
+                if symbol.base in self._cell.gates and symbol.base not in self._cell.states:
+                    self._per_gate.setdefault(argument, symbol.base)
         if len(found) == 1:
             found = dict.fromkeys(found, Symbol(letter, time=PRESENT, mark="δ"))
         return found
@@ -118,11 +120,12 @@ class BackwardEquations:
     def _parameters(self) -> list[Equation]:
         """A line per group, or several where the gates of a group differ; k stands for the gates of a line."""
         lines: list[Equation] = []
+        index = next(letter for letter in ("k", "j", "m", "κ") if letter not in self._cell.gates)
         for group in self._cell.groups:
             alike: dict[tuple[str, str], list[str | None]] = {}
             gates = self._cell.gates_of(group)
             for gate in gates:
-                template = self._parameter(Parameter(group, gate), "k" if len(gates) > 1 else None)
+                template = self._parameter(Parameter(group, gate), index if len(gates) > 1 else None)
                 alike.setdefault(template, []).append(gate)
             for template, members in alike.items():
                 if len(members) == 1:
@@ -130,7 +133,7 @@ class BackwardEquations:
                 else:
                     listed = ", ".join(str(member) for member in members)
                     space = r"\quad" if self._writer.style is LATEX else " "
-                    lines.append(Equation(template[0], f"{template[1]},{space} k = {listed}"))
+                    lines.append(Equation(template[0], f"{template[1]},{space} {index} = {listed}"))
         return lines
 
     def _parameter(self, block: Parameter, stand_in: str | None) -> tuple[str, str]:

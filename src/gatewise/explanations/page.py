@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gatewise.equations.mathematics import Equation
+from gatewise.equations.notation import TILDE
 
 WIDTH = 100
 
@@ -147,7 +148,7 @@ def _terminal_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _columns(text: str) -> int:
     """Columns of a terminal; a combining tilde takes none."""
-    return len(text) - text.count("\u0303")
+    return len(text) - text.count(TILDE)
 
 
 _IN_LATEX = {
@@ -192,7 +193,7 @@ def latex_mathematics(text: str) -> str:
     >>> latex_mathematics("W_hy h_t + b_y")
     'W_{hy} h_{t} + b_{y}'
     """
-    text = re.sub("(.)\u0303", r"\\tilde{\1}", text)
+    text = re.sub(f"(.){TILDE}", r"\\tilde{\1}", text)
     text = re.sub(r"([_^])([A-Za-z0-9]+(?:,[a-z])?)", r"\1{\2}", text)
     text = re.sub(r"\b(tanh|max|min|exp|ln)\b", r"\\\1", text)
     text = re.sub(r"\b(diag|ReLU|concat)\b", r"\\operatorname{\1}", text)
