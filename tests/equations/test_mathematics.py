@@ -122,7 +122,7 @@ H, C, P = Expr.make("state", attr="h"), Expr.make("state", attr="c"), Expr.make(
         (
             lambda h, c: where(h < c, 0, h),
             "h_{t−1} ⊙ [h_{t−1} ≥ c_{t−1}]",
-            r"h_{t-1} \odot \left[h_{t-1} \ge c_{t-1}\right]",
+            r"h_{t-1} \odot \left[h_{t-1} \geq c_{t-1}\right]",
         ),
         (lambda h, c: where(h > 0, 1, 0), "[h_{t−1} > 0]", r"\left[h_{t-1} > 0\right]"),
         (

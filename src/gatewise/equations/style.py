@@ -76,7 +76,7 @@ class Latex(Style):
     times = r"\odot"
     scaled = r"\,"
     fractions = True
-    comparisons: ClassVar = {"lt": "<", "le": r"\le", "gt": ">", "ge": r"\ge", "eq": "=", "ne": r"\ne"}
+    comparisons: ClassVar = {"lt": "<", "le": r"\leq", "gt": ">", "ge": r"\geq", "eq": "=", "ne": r"\neq"}
     functions: ClassVar = {
         "sigmoid": r"\sigma",
         "tanh": r"\tanh",
