@@ -20,7 +20,7 @@ def example() -> ModuleType:
 
 
 def test_it_learns_to_remember_the_sign(example):
-    assert example.learn(updates=250, seed=1) > 0.95
+    assert example.learn(updates=200, seed=1) > 0.95
 
 
 def test_without_memory_it_stays_at_chance(example):
