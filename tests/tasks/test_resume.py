@@ -22,7 +22,7 @@ from tests.tasks.small import losses, small_options, train_small
 
 CASES = {
     "cosine": {},
-    "plateau": {"schedule": "plateau", "optimizer": "sgd", "lr": 8.0, "clip_norm": 100.0, "patience": 1, "epochs": 4},
+    "plateau": {"schedule": "plateau", "optimizer": "sgd", "lr": 10.0, "clip_norm": 10.0, "epochs": 4},
     "layers": {"schedule": "step", "cell": "gru_chung2014", "layers": 2, "unit": "word", "window": 15},
     "double": {"precision": "64", "tie": True, "embedding": 8, "loss_reduction": "sum-over-time"},
     "bfloat": {"precision": "bf16-mixed", "cell": "rnn_tanh", "optimizer": "rmsprop"},
@@ -44,7 +44,7 @@ def test_every_saved_state_leads_to_the_same_run(tmp_path, monkeypatch, case):
     monkeypatch.setattr(state_file.SaveState, "_save", save)
     weights = safetensors.torch.load_file(run / "weights.safetensors")
     assert len(saved) >= 6
-    for copy in [*random.Random(0).sample(saved[:-1], 4), saved[-1]]:
+    for copy in {*saved[::2], saved[-1]}:
         with (copy / "metrics.csv").open("a") as file:
             file.write("99,1,what a killed run wrote after its last sa")
         resume(copy)

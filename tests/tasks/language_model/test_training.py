@@ -129,6 +129,21 @@ def test_the_best_weights_are_kept_and_training_stops_early(tmp_path):
     assert float(losses[0]) == pytest.approx(held_out[best], rel=1e-5)
 
 
+def test_the_rate_decays_after_each_epoch_that_is_no_better(tmp_path):
+    changes = {"optimizer": "sgd", "lr": 30.0, "clip_norm": 30.0, "schedule": "plateau", "decay": 0.25, "epochs": 6}
+    run = train_small(tmp_path, patience=None, **changes).folder.path
+    rate, best, decays = 30.0, math.inf, 0
+    for epoch in range(1, 7):
+        of_epoch = [row for row in rows(run) if int(row["epoch"]) == epoch]
+        assert {float(row["learning_rate"]) for row in of_epoch if row["loss"]} == {rate}
+        held_out = float(of_epoch[-1]["held_out_loss"])
+        if held_out >= best:
+            rate *= 0.25
+            decays += 1
+        best = min(best, held_out)
+    assert 0 < decays < 6
+
+
 def test_uniform_initialisation_reaches_every_parameter(tmp_path):
     options = small_options(tmp_path, init="uniform", init_range=0.02, layers=2)
     torch.manual_seed(0)
