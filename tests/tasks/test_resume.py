@@ -100,7 +100,7 @@ def test_a_run_killed_before_the_first_save_begins_again(tmp_path):
     assert losses(tmp_path / "early") == losses(tmp_path / "run")
 
 
-def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch):
+def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
     step = training.LanguageModelModule.training_step
 
     def interrupted_step(self, batch, batch_idx):
@@ -113,6 +113,7 @@ def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_small(tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
+    assert capsys.readouterr().err.endswith(f"stopped; to go on: gatewise train lm --resume {tmp_path / 'run'}\n")
     assert len(losses(tmp_path / "run")) == 1 + 3
     assert (tmp_path / "run" / "plot.png").exists()
     monkeypatch.setattr(training.LanguageModelModule, "training_step", step)

@@ -6,8 +6,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Recurrent
-
-State = Tensor | tuple[Tensor, ...]
+from gatewise.layers.inputs import State
 
 
 class LanguageModel(nn.Module):

@@ -97,7 +97,11 @@ class _Run:
     def go(self, folder: RunFolder) -> TrainedLanguageModel:
         say(f"{self._summary}\nrun folder: {folder.path}")
         facts = vocabulary_fact(self._vocabulary.to_json())
-        ended_by = fit(self._module, self._training, self._held_out, self._options, folder, facts)
+        try:
+            ended_by = fit(self._module, self._training, self._held_out, self._options, folder, facts)
+        except KeyboardInterrupt:
+            say(f"stopped; to go on: gatewise train lm --resume {folder.path}")
+            raise
         trained = TrainedLanguageModel(folder.path)
         scores = {"ended_by": ended_by, "scores": trained.evaluate()}
         with atomic_write(folder.scores) as file:
