@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -295,7 +296,7 @@ class Recurrent(nn.Module):
         parameter: Tensor = getattr(self, self._names[0][0])
         device_type = parameter.device.type
         autocast_dtype = None
-        if torch.is_autocast_enabled(device_type):
+        if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
             # On the CPU recurrences stay in the parameters' precision: half precision is up to the processor there.
             autocast_dtype = parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
         return Expected(
@@ -328,7 +329,7 @@ class Recurrent(nn.Module):
         if prepared.lengths is not None and self.merge == "learned":
             valid = (torch.arange(x.shape[0], device=x.device)[:, None] < prepared.lengths)[..., None]
         finals: list[tuple[Tensor, ...]] = []
-        with torch.autocast(x.device.type, enabled=False):
+        with _no_autocast(x.device.type):
             for layer in range(self.num_layers):
                 output, states = run(
                     self._call(layer, x, prepared),
@@ -380,3 +381,8 @@ class Recurrent(nn.Module):
             forward, reverse = (repack(part, row_lengths, packed) for part in output.chunk(2, dim=-1))
             return (forward, reverse), self._state(finals, batched=True)
         return repack(output, row_lengths, packed), self._state(finals, batched=True)
+
+
+def _no_autocast(device_type: str) -> AbstractContextManager[None]:
+    """Autocast switched off, on devices that have it (meta has none)."""
+    return torch.autocast(device_type, enabled=False) if torch.amp.is_autocast_available(device_type) else nullcontext()
