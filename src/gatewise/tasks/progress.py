@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback, Timer
 from tqdm import tqdm
 
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.reporting import say
 
 
 class Progress(Callback):
@@ -40,7 +41,7 @@ class Progress(Callback):
             total=self._total_steps,
             initial=self._first_step,
             disable=not sys.stderr.isatty(),
-            bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
             dynamic_ncols=True,
             leave=False,
         )
@@ -62,7 +63,9 @@ class Progress(Callback):
         assert self._bar is not None
         self._bar.update()
         if not self._bar.disable:
-            self._bar.set_postfix_str(self._line(trainer, self._module.loss, self._module.gradient_norm), refresh=False)
+            self._bar.set_description_str(
+                self._line(trainer, self._module.loss, self._module.gradient_norm), refresh=False
+            )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A line for the epoch."""
@@ -70,7 +73,7 @@ class Progress(Callback):
             return
         held_out = self._module.measure.of(float(trainer.callback_metrics["held_out_loss"]))
         text = self._line(trainer, self._loss_sum / self._epoch_steps, self._norm_sum / self._epoch_steps)
-        tqdm.write(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}", file=sys.stderr)
+        say(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End."""

@@ -2,7 +2,9 @@
 
 import sys
 
+from tqdm import tqdm
+
 
 def say(text: str) -> None:
-    """Tell."""
-    print(text, file=sys.stderr)
+    """Write a line, above the progress bar if there is one."""
+    tqdm.write(text, file=sys.stderr)
