@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gatewise.cells import lookup, names
 from gatewise.compiler import differentiate, without_bias
 from gatewise.compiler.differentiate import arriving
-from gatewise.equations import Cell, Expr, cell, relu, topological, where
+from gatewise.equations import Cell, Expr, cell, relu, tanh, topological, where
 from gatewise.equations.expression import Parameter
 from tests.compiler.evaluation import BATCH, HIDDEN, evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
@@ -102,6 +102,15 @@ def test_a_branch_not_taken_gets_a_selected_zero() -> None:
     for state, wanted in zip(states, expected, strict=True):
         assert not wanted.isnan().any()
         torch.testing.assert_close(came[state], wanted)
+
+
+def test_common_factors_of_negative_terms() -> None:
+    @cell
+    def negative(x, h, /, W):
+        z = W @ x
+        return (1 - z) * h + (2 - z) * tanh(h)
+
+    assert_as_autograd(negative, random_leaves(negative, seed=4))
 
 
 def test_what_has_no_influence_is_absent() -> None:

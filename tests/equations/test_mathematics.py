@@ -87,6 +87,7 @@ H, C, P = Expr.make("state", attr="h"), Expr.make("state", attr="c"), Expr.make(
         (lambda h, c: h + (c + h), "h_{t−1} + c_{t−1} + h_{t−1}", "h_{t-1} + c_{t-1} + h_{t-1}"),
         (lambda h, c: h - (c - h), "h_{t−1} − (c_{t−1} − h_{t−1})", r"h_{t-1} - \left(c_{t-1} - h_{t-1}\right)"),
         (lambda h, c: h + (-c), "h_{t−1} − c_{t−1}", "h_{t-1} - c_{t-1}"),
+        (lambda h, c: h + (-c + h), "h_{t−1} + (−c_{t−1} + h_{t−1})", r"h_{t-1} + \left(-c_{t-1} + h_{t-1}\right)"),
         (lambda h, c: -(h + c), "−(h_{t−1} + c_{t−1})", r"-\left(h_{t-1} + c_{t-1}\right)"),
         (lambda h, c: (1 - h) * c, "(1 − h_{t−1}) ⊙ c_{t−1}", r"\left(1 - h_{t-1}\right) \odot c_{t-1}"),
         (lambda h, c: h * (c * h), "h_{t−1} ⊙ c_{t−1} ⊙ h_{t−1}", r"h_{t-1} \odot c_{t-1} \odot h_{t-1}"),
@@ -176,6 +177,17 @@ def test_shared_values_get_one_name() -> None:
 
     assert [line.left for line in equations(shared)] == ["a_t", "h_t"]
     assert equations(shared)[1].right == "a_t ⊙ tanh(a_t) + (1 − h_{t−1})²"
+
+
+def test_a_shared_condition_is_written_out() -> None:
+    @cell
+    def switched(x, h, /, W, R, Q):
+        above = R @ h > Q @ h
+        return where(above, h, 1) + where(above, W @ x, -1)
+
+    condition = "R h_{t−1} > Q h_{t−1}"
+    (line,) = equations(switched)
+    assert line.right == f"(h_{{t−1}} if {condition} else 1) + (W_xh x_t if {condition} else −1)"
 
 
 def test_states_that_return_the_same_or_move_on() -> None:

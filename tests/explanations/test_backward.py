@@ -126,6 +126,12 @@ def test_what_waits_for_a_product_gets_a_name() -> None:
     assert lines["δr_t"] == "δ(r_t ⊙ h_{t−1}) ⊙ h_{t−1}"
 
 
+def test_gradients_with_a_name_are_not_taken_apart() -> None:
+    """Though δa_i and δa_f share the factor δc."""
+    lines = dict(BackwardEquations(lookup("peephole_lstm")).leaving)
+    assert lines["εc_{t−1}"] == "δa_f,t ⊙ p_f + δc_t ⊙ f_t + δa_i,t ⊙ p_i"
+
+
 def test_brackets_are_announced() -> None:
     assert BackwardEquations(lookup("rnn_relu")).brackets
     assert BackwardEquations(lookup("rnn_relu"), latex=True).brackets

@@ -156,7 +156,7 @@ def test_drawing_of_any_length(steps: int, backward: bool) -> None:
     for arrows, letters in ((1, 0), (1, 2), (3, 2), (5, 6)):
         for arrow in re.finditer("[↑↓]", lines[arrows]):
             words = [word.span() for word in re.finditer(r"\S+", lines[letters])]
-            assert any(start <= arrow.start() < end for start, end in words)
+            assert any(abs(arrow.start() - (start + end - 1) / 2) <= 1 for start, end in words)
     heads = lines[4].count("←") if backward else lines[4].count("→")
     assert heads == len(shown) + ("⋯" in drawing)
 
@@ -179,6 +179,20 @@ def test_a_users_cell_from_a_file(tmp_path: Path) -> None:
         explain(f"{file}:mine")
     with pytest.raises(FileNotFoundError, match="no such file"):
         explain(f"{tmp_path / 'none.py'}:mine")
+
+
+def test_long_equations_are_broken_before_a_sign() -> None:
+    @cell
+    def long(x, first_state, second_state, /, W, R, Q):
+        total = W.gate @ x
+        for at in range(6):
+            total = total + getattr(R, f"gate{at}") @ first_state + getattr(Q, f"gate{at}") @ second_state
+        return tanh(total), total
+
+    lines = explain(long).splitlines()
+    assert max(len(line) for line in lines) <= WIDTH
+    start = next(at for at, line in enumerate(lines) if "W_x,gate x_t" in line)
+    assert lines[start + 1].strip().startswith("+ ")
 
 
 def test_a_cell_itself() -> None:

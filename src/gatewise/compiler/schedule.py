@@ -152,8 +152,8 @@ def gather(roots: Iterable[Expr]) -> tuple[Expr, ...]:
 
     def rank(term: Expr) -> int:
         if term.op == "matmul" and term.args[1].op == "input":
-            return -2
-        return -1 if term in steady else depth[term]
+            return -1
+        return depth[term]
 
     known: dict[Expr, Expr] = {}
     for node in order:

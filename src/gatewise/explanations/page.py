@@ -117,9 +117,9 @@ def _terminal_lines(equations: Sequence[Equation]) -> list[str]:
     lines: list[str] = []
     for left, right in equations:
         start = f"    {left}{' ' * (width - _columns(left))} {'=' if left else ' '} "
-        # Broken before a sum's sign where it is too long.
+        # Broken where it is too long, before a sum's sign or the list of gates.
         broken = textwrap.wrap(
-            right.replace(" + ", "\x00+ ").replace(" ", "\xa0").replace("\x00", " "),
+            right.replace(" + ", "\x00+ ").replace(",  ", ",\x00 ").replace(" ", "\xa0").replace("\x00", " "),
             WIDTH - _columns(start),
             subsequent_indent="\xa0\xa0",
             break_long_words=False,
