@@ -42,6 +42,9 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "sqrt": torch.sqrt,
 }
 
+# Operations whose derivative can be infinite where the value is, and the operand that makes it so.
+_SINGULAR = {"div": 1, "log": 0, "log1p": 0, "sqrt": 0, "exp": 0, "expm1": 0}
+
 
 def refusal(call: Call) -> str | None:
     """Why the reference cannot run a call: it always can."""
@@ -139,7 +142,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     fixed: dict[Expr, Tensor] = {node: call.x.new_tensor(node.attr) for node in program.constants}
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
     for node in program.parameters_alone:
-        fixed[node] = _evaluate(node, fixed, program, weights)
+        fixed[node] = _evaluate(node, fixed, program, weights, None)
 
     valid = None
     x = call.x
@@ -167,7 +170,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
             values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
         for node in program.each_step:
             if node not in values:
-                values[node] = _evaluate(node, values, program, weights)
+                values[node] = _evaluate(node, values, program, weights, None if valid is None else valid[t])
         new = [values[output].expand_as(state) for output, state in zip(cell.outputs, states, strict=True)]
         if valid is None:
             outputs.append(new[0])
@@ -182,9 +185,20 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     return torch.stack(outputs), states
 
 
-def _evaluate(node: Expr, values: dict[Expr, Tensor], program: _Program, weights: dict[int, Tensor]) -> Tensor:
+def _evaluate(
+    node: Expr,
+    values: dict[Expr, Tensor],
+    program: _Program,
+    weights: dict[int, Tensor],
+    valid: Tensor | None,
+) -> Tensor:
     if node.op != "matmul":
-        return ELEMENTWISE[node.op](*(values[arg] for arg in node.args))
+        operands = [values[arg] for arg in node.args]
+        if valid is not None and node.op in _SINGULAR:
+            # The result of a step past the end is dropped, but 0 times an infinite derivative there would be NaN.
+            at = _SINGULAR[node.op]
+            operands[at] = torch.where(valid, operands[at], 1.0)
+        return ELEMENTWISE[node.op](*operands)
     products = program.products[node]
     operand = values[products.operand]
     result = functional.linear(operand, weights[id(products)])
