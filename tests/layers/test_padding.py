@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from gatewise.equations import Cell, cell, exp, expm1, log, log1p, sqrt, tanh
 from gatewise.layers import Recurrent
 from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
 from tests.agreement import layer_of as made
@@ -54,6 +55,37 @@ def test_padding_is_not_read(cell: str, way: Way, filling: float):
     filled = run(layer, filling, way, lengths, flags=on_reference)
     for came, expected in zip(filled, clean, strict=True):
         torch.testing.assert_close(came, expected, rtol=0, atol=0)
+
+
+@cell
+def by_its_size(x, h, /, W, R, b):
+    a = W.a @ x
+    return tanh(a / sqrt(a * a) + R.n @ h + b.n)
+
+
+@cell
+def logarithmic(x, h, /, W, R, b):
+    a = W.a @ x
+    return tanh(log(a * a) + log1p(a * a - 1) + R.n @ h + b.n)
+
+
+@cell
+def exploding(x, h, /, W, R, b):
+    a = W.a @ x
+    return tanh(exp(1 / (a * a) - 1e6) + expm1(1 / (a * a) - 1e6) + R.n @ h + b.n)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("own", [by_its_size, logarithmic, exploding], ids=lambda own: own.name)
+def test_a_derivative_that_is_infinite_at_0_does_no_harm_past_the_end(own: Cell, bidirectional: bool):
+    torch.manual_seed(0)
+    layer = Recurrent(own, 3, 4, bidirectional=bidirectional, dtype=torch.float64)
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    gradients = []
+    for rows in ([(x, torch.tensor([5, 3]))], [(x[:, :1], None), (x[:3, 1:], None)]):
+        loss = sum(layer(row, lengths=lengths)[0].sum() for row, lengths in rows)
+        gradients.append(torch.autograd.grad(loss, list(layer.parameters())))
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -1,0 +1,63 @@
+"""Under autocast on the CPU a layer takes what comes and computes in the precision of its parameters."""
+
+import pytest
+import torch
+
+import gatewise
+from tests.agreement import CELLS, WAYS, Way, operators_only
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.backend == "reference"], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_float32_comes_out(cell: str, way: Way):
+    torch.manual_seed(0)
+    layer = gatewise.Recurrent(
+        CELLS[cell], 3, 4, 2, bidirectional=True, merge="learned", checkpoint_every=way.checkpoint_every
+    )
+    x = torch.randn(5, 2, 3)
+    expected = layer(x)[0]
+    expected.sum().backward()
+    gradients = [parameter.grad.clone() for parameter in layer.parameters()]
+    layer.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        if way.through_operators:
+            with operators_only():
+                output, state = layer(x)
+        else:
+            output, state = layer(x)
+        assert torch.mm(x[0], x[0].t()).dtype == torch.bfloat16, "autocast is off"
+    # Outside, as torch asks for: what runs backward under autocast is cast as well.
+    output.sum().backward()
+    for tensor in (output, *(state if isinstance(state, tuple) else (state,))):
+        assert tensor.dtype == torch.float32
+    torch.testing.assert_close(output, expected)
+    for parameter, gradient in zip(layer.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_half_precision_input_and_state_are_taken(backend: str):
+    layer = gatewise.LSTM(3, 4, backend=backend)
+    x = torch.randn(5, 2, 3)
+    half = x.bfloat16()
+    state = tuple(torch.randn(1, 2, 4).bfloat16() for _ in range(2))
+    expected = layer(half.float(), tuple(part.float() for part in state))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        came = layer(half, state)
+        first, _ = layer.step(half[0], state)
+    assert came[0].dtype == first.dtype == torch.float32
+    torch.testing.assert_close(came, expected, rtol=0, atol=0)
+    with pytest.raises(TypeError, match=r"input: expected torch\.float32"):
+        layer(half)
+
+
+def test_integers_are_refused_under_autocast_too():
+    layer = gatewise.LSTM(3, 4)
+    with torch.autocast("cpu"), pytest.raises(TypeError, match=r"input: expected torch\.float32.*got torch\.int64"):
+        layer(torch.zeros(5, 2, 3, dtype=torch.int64))
+
+
+def test_backend_for_under_autocast():
+    layer = gatewise.LSTM(3, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer.backend_for(torch.randn(5, 2, 3).bfloat16()).name == "torch"

@@ -1,0 +1,141 @@
+"""What each scheme of initial weights promises."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+import gatewise
+from gatewise.cells import names
+from gatewise.layers.initialisers import SCHEMES
+
+INPUT, HIDDEN = 24, 16
+
+
+def layer_of(cell: str, init: str, **options: object) -> gatewise.Recurrent:
+    torch.manual_seed(1)
+    return gatewise.Recurrent(cell, INPUT, HIDDEN, init=init, **options)
+
+
+def blocks(tensor: Tensor) -> tuple[Tensor, ...]:
+    """A stacked tensor by gates."""
+    return tensor.detach().split(HIDDEN)
+
+
+def is_orthogonal(block: Tensor) -> bool:
+    rows, columns = block.shape
+    product = block @ block.t() if rows <= columns else block.t() @ block
+    return torch.allclose(product, torch.eye(min(rows, columns), dtype=block.dtype), atol=1e-5)
+
+
+def is_uniform(tensor: Tensor, bound: float) -> bool:
+    """Inside ±bound, near both ends, and of a uniform distribution's spread."""
+    spread = abs(tensor.std().item() / (bound / math.sqrt(3)) - 1) < 0.25
+    return bool(tensor.abs().max() <= bound and tensor.max() > 0.8 * bound and tensor.min() < -0.8 * bound and spread)
+
+
+def xavier(block: Tensor) -> bool:
+    return is_uniform(block, math.sqrt(6 / sum(block.shape)))
+
+
+def he(block: Tensor) -> bool:
+    return is_uniform(block, math.sqrt(6 / block.shape[1]))
+
+
+def small(block: Tensor) -> bool:
+    return 0.0005 < block.std() < 0.002
+
+
+def identity(block: Tensor) -> bool:
+    return torch.equal(block, torch.eye(HIDDEN))
+
+
+PROMISES = {
+    "default": (xavier, is_orthogonal),
+    "xavier": (xavier, xavier),
+    "he": (he, he),
+    "orthogonal": (is_orthogonal, is_orthogonal),
+    "identity": (small, identity),
+}
+
+
+def test_every_scheme_is_tested():
+    assert set(PROMISES) | {"torch"} == set(SCHEMES)
+
+
+@pytest.mark.parametrize("cell", names())
+@pytest.mark.parametrize("init", PROMISES)
+def test_matrices_gate_by_gate(init: str, cell: str):
+    layer = layer_of(cell, init, bidirectional=True)
+    of_input, of_state = PROMISES[init]
+    for suffix in ("_l0", "_l0_reverse"):
+        inputs, states = (blocks(getattr(layer, stem + suffix)) for stem in ("weight_ih", "weight_hh"))
+        assert all(of_input(block) for block in inputs)
+        assert all(of_state(block) for block in states)
+        if hasattr(layer, "P" + suffix):
+            assert all(of_state(block) for block in blocks(getattr(layer, "P" + suffix)))
+        for group in (inputs, states) if init != "identity" else (inputs,):
+            assert not any(torch.equal(a, b) for a, b in pairwise(group))
+
+
+@pytest.mark.parametrize("cell", names())
+@pytest.mark.parametrize("init", PROMISES)
+def test_biases_are_zero_but_for_the_forget_gate_of_the_default(init: str, cell: str):
+    layer = layer_of(cell, init, num_layers=2)
+    gates = layer.cell.gates_of("b")
+    for at in (0, 1):
+        for gate, block in zip(gates, blocks(getattr(layer, f"bias_ih_l{at}")), strict=True):
+            assert (block == (1.0 if init == "default" and gate == "f" else 0.0)).all()
+        if "d" in layer.cell.groups:
+            assert (getattr(layer, f"bias_hh_l{at}") == 0).all()
+    if "lstm" in cell:
+        assert "f" in gates
+
+
+@pytest.mark.parametrize("init", SCHEMES)
+def test_peepholes_are_uniform_in_every_scheme(init: str):
+    assert is_uniform(layer_of("peephole_lstm", init).p_l0.detach(), 1 / math.sqrt(HIDDEN))
+
+
+@pytest.mark.parametrize("cell", names())
+def test_torchs_scheme_is_uniform_by_the_width(cell: str):
+    for name, parameter in layer_of(cell, "torch", num_layers=2).named_parameters():
+        bound = 1 / math.sqrt(HIDDEN)
+        assert parameter.abs().max() <= bound, name
+        assert parameter.max() > 0.4 * bound, name
+        assert parameter.min() < -0.4 * bound, name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("init", SCHEMES)
+def test_every_precision(init: str, dtype: torch.dtype):
+    layer = layer_of("lstm", init, dtype=dtype)
+    assert all(parameter.dtype == dtype and parameter.isfinite().all() for parameter in layer.parameters())
+    assert layer.weight_hh_l0.abs().sum() > 0
+    if init in ("default", "orthogonal"):
+        product = blocks(layer.weight_hh_l0.double())[0]
+        torch.testing.assert_close(
+            product @ product.t(), torch.eye(HIDDEN, dtype=torch.float64), atol=0.02, rtol=0
+        )
+    if init == "default":
+        assert (blocks(layer.bias_ih_l0)[1] == 1).all()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others():
+    first, again = layer_of("lstm", "default"), layer_of("lstm", "default")
+    other = gatewise.Recurrent("lstm", INPUT, HIDDEN)
+    assert torch.equal(first.weight_hh_l0, again.weight_hh_l0)
+    assert not torch.equal(first.weight_hh_l0, other.weight_hh_l0)
+
+
+def test_reset_parameters_draws_again_by_the_scheme():
+    layer = layer_of("lstm", "default")
+    before = layer.weight_hh_l0.detach().clone()
+    with torch.no_grad():
+        layer.bias_ih_l0.fill_(7)
+    layer.reset_parameters()
+    assert not torch.equal(layer.weight_hh_l0, before)
+    assert all(is_orthogonal(block) for block in blocks(layer.weight_hh_l0))
+    assert layer.bias_ih_l0.sum() == HIDDEN
