@@ -45,7 +45,7 @@ def _two_peepholes(page: Page) -> None:
         rows += [(name, f"`{gate} = {right[gate]}`") for gate in ("i_t", "f_t", "o_t")]
     page.table(("cell", "its peephole gates"), rows)
     page.say(
-        "With a weight per unit (peephole_lstm) each gate sees the cell state of its own unit only: `3·H` weights. This "
+        "With a weight per unit (peephole_lstm) each gate sees the cell state of its unit only: `3·H` weights. This "
         "is what Gers & Schmidhuber 2000 and Gers, Schraudolph & Schmidhuber 2002 built and what Graves 2013 means by "
         "diagonal. A text that writes `U_f c_{t−1}` can be read as a full matrix (peephole_lstm_full): every gate then "
         "sees the cell state of all units, with `3·H²` weights and one more product that waits, that with `c_t`."
