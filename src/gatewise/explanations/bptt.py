@@ -82,13 +82,13 @@ def unrolled(steps: int, *, backward: bool = False) -> str:
     """The network unrolled in time, at most 100 columns wide.
 
     >>> print(unrolled(2))
-                L_1           L_2
-                 ↑             ↑
-                y_1           y_2
-                 ↑             ↑
-    h_0 ─────→ h_1 ────────→ h_2
-                 ↑             ↑
-                x_1           x_2
+                  L_1           L_2
+                   ↑             ↑
+                  y_1           y_2
+                   ↑             ↑
+    h_0 ────────→ h_1 ────────→ h_2
+                   ↑             ↑
+                  x_1           x_2
     """
     columns = shown(steps)
     d = "δ" if backward else ""
