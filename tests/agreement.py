@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 from unittest import mock
@@ -45,7 +45,7 @@ WAYS = [Way(name, every, inside) for name in BACKENDS for every in (None, 2) for
 
 @dataclass(frozen=True)
 class Case:
-    """One layer and what it is given. ``lengths`` is cycled over the batch, "ragged" has 0 and T in it."""
+    """One layer and what it is given; ``lengths`` are repeated over the batch."""
 
     cell: str
     steps: int = 5
@@ -123,11 +123,11 @@ def given(case: Case) -> Given:
     return Given(x, initial, reset, upstream)
 
 
-def results(output: Tensor, finals: Sequence[Tensor], upstream: Sequence[Tensor], leaves: Mapping[str, Tensor]) -> Results:
+def results(
+    output: Tensor, finals: Sequence[Tensor], upstream: Sequence[Tensor], leaves: Mapping[str, Tensor]
+) -> Results:
     """Output, final states and the gradient of every leaf that wants one, by name."""
-    pairs = [
-        (value, above) for value, above in zip((output, *finals), upstream, strict=True) if value.requires_grad
-    ]
+    pairs = [(value, above) for value, above in zip((output, *finals), upstream, strict=True) if value.requires_grad]
     wanted = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
     found = torch.autograd.grad(
         [value for value, _ in pairs], list(wanted.values()), [above for _, above in pairs], allow_unused=True
@@ -272,8 +272,3 @@ def check(case: Case, ways: Sequence[Way] | None = None) -> None:
             assert_agrees(computed(case, way), reference, plain, case.dtype)
         except AssertionError as error:
             raise AssertionError(f"{way}: {error}") from error
-
-
-def with_dtype(case: Case, dtype: torch.dtype) -> Case:
-    """The same case in another precision."""
-    return replace(case, dtype=dtype)

@@ -140,9 +140,7 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
     over_x, over_h = parameters["weight_ih" + suffix].chunk(count), parameters["weight_hh" + suffix].chunk(count)
     hidden = over_h[0].shape[1]
     zeros = over_h[0].new_zeros(count * hidden)
-    biases, inner_biases = (
-        parameters.get(name + suffix, zeros).chunk(count) for name in ("bias_ih", "bias_hh")
-    )
+    biases, inner_biases = (parameters.get(name + suffix, zeros).chunk(count) for name in ("bias_ih", "bias_hh"))
     peepholes: dict[str, Tensor] = {}
     if "p" + suffix in parameters:
         rows = parameters["p" + suffix].chunk(len(transcription.peepholes))
@@ -152,9 +150,7 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
         peepholes = dict(zip(transcription.peepholes, blocks, strict=True))
     none = over_h[0].new_zeros(hidden, hidden)
     return {
-        gate: Gate(
-            torch.cat([over_h[at], over_x[at]], dim=1), biases[at], inner_biases[at], peepholes.get(gate, none)
-        )
+        gate: Gate(torch.cat([over_h[at], over_x[at]], dim=1), biases[at], inner_biases[at], peepholes.get(gate, none))
         for at, gate in enumerate(transcription.gates)
     }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gatewise.cells import names
-from tests.agreement import ALL_TRANSCRIPTIONS, CELLS, Case, check, possible_ways
+from tests.agreement import CELLS, Case, check, possible_ways
 from tests.transcriptions import TRANSCRIPTIONS
 
 RAGGED = (5, 0, 3, 1)

@@ -153,8 +153,7 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         {},
         {"input": SEQUENCE, "hx": STATE.to("meta")},
         ValueError,
-        "hx: expected device cpu as the layer's parameters, got meta; move one of them, for example with "
-        "hx.to('cpu')",
+        "hx: expected device cpu as the layer's parameters, got meta; move one of them, for example with hx.to('cpu')",
     ),
     "one state for two": (
         {"cell": "lstm"},

@@ -44,9 +44,7 @@ WAYS: dict[str, Callable[[gatewise.Recurrent], gatewise.Recurrent]] = {
 
 def layer_of(name: str) -> gatewise.Recurrent:
     torch.manual_seed(0)
-    return gatewise.Recurrent(
-        ALL[name], 3, 4, 2, bidirectional=True, merge="learned", checkpoint_every=3, init="torch"
-    )
+    return gatewise.Recurrent(ALL[name], 3, 4, 2, bidirectional=True, merge="learned", checkpoint_every=3, init="torch")
 
 
 @pytest.mark.parametrize("way", WAYS)

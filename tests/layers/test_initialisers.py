@@ -116,9 +116,7 @@ def test_every_precision(init: str, dtype: torch.dtype):
     assert layer.weight_hh_l0.abs().sum() > 0
     if init in ("default", "orthogonal"):
         product = blocks(layer.weight_hh_l0.double())[0]
-        torch.testing.assert_close(
-            product @ product.t(), torch.eye(HIDDEN, dtype=torch.float64), atol=0.02, rtol=0
-        )
+        torch.testing.assert_close(product @ product.t(), torch.eye(HIDDEN, dtype=torch.float64), atol=0.02, rtol=0)
     if init == "default":
         assert (blocks(layer.bias_ih_l0)[1] == 1).all()
 

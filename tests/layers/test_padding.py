@@ -40,7 +40,7 @@ def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: b
 
 
 @pytest.mark.parametrize("filling", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("way", [way for way in WAYS], ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_is_not_read(cell: str, way: Way, filling: float):
     case = Case(cell, bidirectional=True, num_layers=2, merge="learned", lengths=(5, 1, 3, 2))
@@ -96,9 +96,7 @@ def test_a_row_of_length_0_keeps_its_initial_state_and_passes_its_gradient(cell:
     initial = tuple(torch.randn(2, 2, 4, dtype=torch.float64, requires_grad=True) for _ in layer.cell.states)
     # Flags past the end are ignored.
     reset = torch.ones(5, 2, dtype=torch.bool)
-    output, state = layer(
-        x, initial if len(initial) > 1 else initial[0], lengths=torch.tensor([5, 0]), reset=reset
-    )
+    output, state = layer(x, initial if len(initial) > 1 else initial[0], lengths=torch.tensor([5, 0]), reset=reset)
     finals = state if isinstance(state, tuple) else (state,)
     assert (output[:, 1] == 0).all()
     for final, given in zip(finals, initial, strict=True):

@@ -30,7 +30,7 @@ def test_steps_are_the_sequence(cell: str, with_reset: bool, batched: bool, dtyp
     outputs = []
     for t, x_t in enumerate(x):
         y_t, state = layer.step(x_t, state, reset=None if flags is None else flags[t])
-        assert y_t.shape == x_t.shape[:-1] + (8,)
+        assert y_t.shape == (*x_t.shape[:-1], 8)
         outputs.append(y_t)
     steps = torch.stack(outputs, dim=1 if batched else 0)
     relative = 1e-6 if dtype == torch.float32 else 1e-14

@@ -20,7 +20,9 @@ PAIRS: dict[str, tuple[type[nn.Module], type[gatewise.Recurrent], dict[str, Any]
 }
 STRUCTURES = [
     {"num_layers": layers, "bias": bias, "bidirectional": bidirectional, "batch_first": batch_first}
-    for layers, bias, bidirectional, batch_first in itertools.product((1, 2), (True, False), (False, True), (False, True))
+    for layers, bias, bidirectional, batch_first in itertools.product(
+        (1, 2), (True, False), (False, True), (False, True)
+    )
 ]
 pairs = pytest.mark.parametrize("pair", PAIRS)
 
@@ -101,7 +103,9 @@ def test_same_numbers_at_equal_weights(
         finals = tensors_of(state)
         if not upstream:
             upstream.extend(torch.randn_like(value) for value in (output, *finals))
-        return results(output, finals, [above.to(to) for above in upstream], {**leaves, **dict(module.named_parameters())})
+        return results(
+            output, finals, [above.to(to) for above in upstream], {**leaves, **dict(module.named_parameters())}
+        )
 
     reference = run(theirs, torch.float64)
     assert_agrees(run(layer, dtype), reference, run(theirs, dtype), dtype)
@@ -128,7 +132,8 @@ def test_arguments_in_torchs_positions(pair: str):
     assert {name: tensor.shape for name, tensor in layer.state_dict().items()} == {
         name: tensor.shape for name, tensor in expected.state_dict().items()
     }
-    for name in ("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout", "bidirectional", "proj_size"):
+    sizes = ("input_size", "hidden_size", "num_layers", "proj_size")
+    for name in (*sizes, "bias", "batch_first", "dropout", "bidirectional"):
         assert getattr(layer, name) == getattr(expected, name), name
     x = torch.randn(2, 5, 3, dtype=torch.float64)
     assert layer(x)[0].shape == expected(x)[0].shape
