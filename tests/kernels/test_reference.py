@@ -1,12 +1,17 @@
 """The reference: each direction by itself against the transcription, and its derivatives against finite differences."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
+from gatewise import equations
+from gatewise.equations import cell
 from gatewise.kernels import Directions, run
 from gatewise.kernels.call import Call
+from gatewise.kernels.reference import ELEMENTWISE
 from tests.agreement import ALL_TRANSCRIPTIONS, CELLS
 from tests.kernels.calls import DIRECTIONS, call_of, flat
 from tests.transcriptions import gates_of, run_row, run_row_reversed
@@ -97,3 +102,55 @@ def test_no_gradient_crosses_a_boundary(directions: Directions):
         (gradient,) = torch.autograd.grad(output[part].sum(), call.x, retain_graph=True)
         assert (gradient[other] == 0).all()
         assert (gradient[part] != 0).any()
+
+
+# Each operation of the language, on two values; log, sqrt and the like get positive ones.
+OPERATIONS: dict[str, tuple[Callable[..., object], Callable[[Tensor, Tensor], Tensor]]] = {
+    "add": (lambda a, b: a + b, torch.add),
+    "sub": (lambda a, b: a - b, torch.sub),
+    "mul": (lambda a, b: a * b, torch.mul),
+    "div": (lambda a, b: a / b, torch.div),
+    "neg": (lambda a, b: -a, lambda a, b: torch.neg(a)),
+    "abs": (lambda a, b: abs(a - b), lambda a, b: torch.abs(a - b)),
+    "minimum": (equations.minimum, torch.minimum),
+    "maximum": (equations.maximum, torch.maximum),
+    "sigmoid": (lambda a, b: equations.sigmoid(a), lambda a, b: torch.sigmoid(a)),
+    "tanh": (lambda a, b: equations.tanh(a), lambda a, b: torch.tanh(a)),
+    "relu": (lambda a, b: equations.relu(a - b), lambda a, b: torch.relu(a - b)),
+    "exp": (lambda a, b: equations.exp(a), lambda a, b: torch.exp(a)),
+    "expm1": (lambda a, b: equations.expm1(a), lambda a, b: torch.expm1(a)),
+    "log": (lambda a, b: equations.log(a), lambda a, b: torch.log(a)),
+    "log1p": (lambda a, b: equations.log1p(a), lambda a, b: torch.log1p(a)),
+    "sqrt": (lambda a, b: equations.sqrt(a), lambda a, b: torch.sqrt(a)),
+    "where": (lambda a, b: equations.where(a > b, a, 3 * b), lambda a, b: torch.where(a > b, a, 3 * b)),
+    "lt": (lambda a, b: equations.where(a < b, a, 3 * b), lambda a, b: torch.where(a < b, a, 3 * b)),
+    "le": (lambda a, b: equations.where(a <= a, a, b), lambda a, b: a),
+    "gt": (lambda a, b: equations.where(a > a, a, b), lambda a, b: b),
+    "ge": (lambda a, b: equations.where(a >= a, a, b), lambda a, b: a),
+    "eq": (lambda a, b: equations.where(a == b, a, 3 * b), lambda a, b: 3 * b),
+    "ne": (lambda a, b: equations.where(a != b, a, 3 * b), lambda a, b: a),
+}
+
+
+def test_every_operation_is_tested():
+    assert set(OPERATIONS) == set(ELEMENTWISE)
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_each_operation_and_its_derivative_are_torchs(op: str):
+    written, meant = OPERATIONS[op]
+
+    @cell
+    def own(x, h, /, W, R):
+        a, b = W.a @ x, R.b @ h
+        return written(a * a + 0.1, b * b + 0.1) + a + b
+
+    call = call_of(own, steps=1)
+    x, (initial,), (over_x, over_h) = call.x, call.initial, call.parameters
+    a, b = x[0] @ over_x.t(), initial[0] @ over_h.t()
+    expected = meant(a * a + 0.1, b * b + 0.1) + a + b
+    output, _ = run(call, backend="reference")
+    torch.testing.assert_close(output[0], expected)
+    came = torch.autograd.grad(output.square().sum(), call.tensors, allow_unused=True, materialize_grads=True)
+    wanted = torch.autograd.grad(expected.square().sum(), call.tensors, allow_unused=True, materialize_grads=True)
+    torch.testing.assert_close(came, wanted)
