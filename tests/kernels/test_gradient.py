@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from gatewise.kernels import Call, Directions, reference, run
 from gatewise.kernels.dispatch import BACKENDS
@@ -127,6 +128,21 @@ def test_backward_twice_needs_retain_graph(runner: Runner):
             assert torch.equal(a, b)
         with pytest.raises(RuntimeError, match="second time"):
             torch.autograd.grad(output.sum(), call.tensors)
+
+
+@pytest.mark.parametrize("options", [{}, {"lengths": [4, 0, 3], "reset": True}], ids=str)
+@runners
+def test_saved_tensors_may_be_put_elsewhere_meanwhile(runner: Runner, options: dict[str, object]):
+    """As torch.utils.checkpoint and offloading do: what comes back has the values and no history."""
+    call = call_of("lstm", "bidirectional", **options)
+    expected = flat(reference.run(call))
+    above = upstream_of(expected)
+    gradients = torch.autograd.grad(expected, call.tensors, above)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda tensor: tensor):
+        came = runner(call)
+    close(torch.autograd.grad(came, call.tensors, above), gradients)
+    came = checkpoint(runner, call, use_reentrant=False)
+    close(torch.autograd.grad(came, call.tensors, above), gradients)
 
 
 @runners

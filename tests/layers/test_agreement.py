@@ -60,6 +60,7 @@ ODD_SIZES = {
     "many units": {"hidden_size": 33, "input_size": 17, "lengths": (3, 5), "reset": True},
     "many steps": {"steps": 40, "lengths": (40, 7, 0)},
     "all empty": {"lengths": (0,)},
+    "none full": {"lengths": (3, 1)},
     "all full": {"lengths": (5,)},
     "all reset": {"steps": 1, "reset": True, "seed": 3},
 }
