@@ -11,6 +11,7 @@ from torch import Tensor
 import gatewise
 from gatewise.kernels import Call, backend_for, check_backend_name, run
 from gatewise.kernels.dispatch import BACKENDS, Choice, choose
+from gatewise.kernels.gradient import Recorded
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import call_of
 
@@ -152,12 +153,32 @@ def test_the_backend_that_was_chosen_runs(spy: Spy, inside: bool, every: int | N
 
 def test_the_chosen_backend_recomputes_too(spy: Spy):
     for asked in BACKENDS:
-        call = call_of("lstm")
-        output, _ = run(call, backend=asked, checkpoint_every=2)
-        output.sum().backward()
         # All at once; then up to the last segment; then each of the two segments again.
-        assert spy.ran == [asked] * 4
+        for every, times in ((2, 4), (None, 1)):
+            output, _ = run(call_of("lstm"), backend=asked, checkpoint_every=every)
+            output.sum().backward()
+            assert spy.ran == [asked] * times
+            spy.ran.clear()
+        with operators_only():
+            output, _ = run(call_of("lstm"), backend=asked)
+        output.sum().backward()
+        assert spy.ran == [asked] * 2
         spy.ran.clear()
+
+
+def test_what_was_recorded_is_not_run_again(spy: Spy):
+    for asked in BACKENDS:
+        call = call_of("lstm")
+        output, *_ = Recorded.apply(call, asked, *call.tensors)
+        output.sum().backward()
+        assert spy.ran == [asked]
+        spy.ran.clear()
+
+
+def test_a_layer_passes_its_segments_on(spy: Spy):
+    layer = gatewise.LSTM(3, 4, checkpoint_every=2)
+    layer(torch.randn(4, 2, 3))[0].sum().backward()
+    assert spy.ran == ["torch"] * 4
 
 
 def test_a_layer_passes_its_backend_on(spy: Spy):

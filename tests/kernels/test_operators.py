@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from gatewise.kernels import Call, operators, run
+from gatewise.kernels import Call, operators, reference, run
 from gatewise.kernels.call import cell_of_text
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import call_of, flat, upstream_of
@@ -105,6 +106,24 @@ def test_results_share_no_memory_and_are_contiguous(cell: str):
             assert all(value.is_contiguous() for value in values)
             tensors = [*values, *call.tensors]
             assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+
+
+def test_what_a_backend_shares_is_copied(monkeypatch: pytest.MonkeyPatch):
+    """A backend may return what it was given, one tensor twice, or a view; an operator may not."""
+
+    def sharing(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+        output = call.x.new_ones(3, 4, 2).transpose(0, 1)
+        return output, (call.initial[0], output[-1:])
+
+    call = call_of("lstm", requires_grad=False)
+    monkeypatch.setattr(reference, "run", sharing)
+    given = list(arguments(call))
+    given[7] = "reference"
+    values = flat(torch.ops.gatewise.recurrent(*given))
+    assert torch.equal(values[1], call.initial[0])
+    assert all(value.is_contiguous() for value in values)
+    tensors = [*values, *call.tensors]
+    assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
 
 
 def test_gradients_share_no_memory():
