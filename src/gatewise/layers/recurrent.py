@@ -383,6 +383,6 @@ class Recurrent(nn.Module):
         return repack(output, row_lengths, packed), self._state(finals, batched=True)
 
 
-def _no_autocast(device_type: str) -> AbstractContextManager[None]:
+def _no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Autocast switched off, on devices that have it (meta has none)."""
     return torch.autocast(device_type, enabled=False) if torch.amp.is_autocast_available(device_type) else nullcontext()
