@@ -23,6 +23,8 @@ _UNARY: dict[str, Callable[[float], float]] = {
     "log1p": math.log1p,
     "sqrt": math.sqrt,
 }
+# The others' last bit differs between libraries of mathematics.
+_CORRECTLY_ROUNDED = frozenset({"neg", "abs", "relu", "sqrt"})
 _BINARY: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
     "sub": operator.sub,
@@ -67,7 +69,7 @@ def simplify(roots: Iterable[Expr], *, exact: bool = True) -> tuple[Expr, ...]:
 
 def build(op: str, *args: Expr, exact: bool = False) -> Expr:
     """The node of an operation, or a simpler one of the same value."""
-    folded = _fold(op, args)
+    folded = _fold(op, args, exact)
     if folded is not None:
         return folded
     same = _exact(op, args)
@@ -87,7 +89,7 @@ def is_number(node: Expr, value: float) -> bool:
     return held is not None and held == value and math.copysign(1, held) == math.copysign(1, value)
 
 
-def _fold(op: str, args: tuple[Expr, ...]) -> Expr | None:
+def _fold(op: str, args: tuple[Expr, ...], exact: bool) -> Expr | None:
     """An operation on constants, in double precision; None when there is no finite result."""
     if op == "where":
         condition, first, second = args
@@ -98,7 +100,7 @@ def _fold(op: str, args: tuple[Expr, ...]) -> Expr | None:
     values = [number(arg) for arg in args]
     try:
         match values:
-            case [float(a)] if op in _UNARY:
+            case [float(a)] if op in _UNARY and (op in _CORRECTLY_ROUNDED or not exact):
                 result = _UNARY[op](a)
             case [float(a), float(b)] if op in _BINARY:
                 result = _BINARY[op](a, b)

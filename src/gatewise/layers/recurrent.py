@@ -345,7 +345,7 @@ class Recurrent(nn.Module):
                     )
                     weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
                 x = merge_directions(output, self.merge, weight, bias, valid)
-                if self.dropout > 0 and layer < self.num_layers - 1:
+                if layer < self.num_layers - 1 and self.dropout > 0:
                     x = functional.dropout(x, self.dropout, self.training)
         return x, tuple(
             states[0] if self.num_layers == 1 else torch.cat(states) for states in zip(*finals, strict=True)
