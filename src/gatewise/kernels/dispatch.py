@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gatewise.kernels import reference, torch
+from gatewise.kernels import cpu, reference, torch
 from gatewise.kernels.call import Call
 
 # Fastest first; each module has `refusal(call)` and `run(call)`.
-BACKENDS = {"torch": torch, "reference": reference}
+BACKENDS = {"cpu": cpu, "torch": torch, "reference": reference}
 
 
 class Choice(NamedTuple):

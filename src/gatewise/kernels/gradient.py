@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatewise.kernels import reference
 from gatewise.kernels.call import Call
+from gatewise.kernels.differentiable import Gradients, differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
-
-Gradients = tuple[Tensor | None, ...]
 
 
 def run_differentiable(call: Call, backend: str, checkpoint_every: int | None) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -84,7 +82,7 @@ class Recorded(torch.autograd.Function):
         if not any(result.requires_grad for result in results):
             # Hooks on saved tensors (torch.utils.checkpoint, offloading) have taken the graph away.
             return None, None, *recomputed(call, ctx.backend, upstream, needed, None)
-        return None, None, *_gradients(results, upstream, leaves, needed, retain_graph=True)
+        return None, None, *gradients_of(results, upstream, leaves, needed, retain_graph=True)
 
 
 def recomputed(
@@ -141,13 +139,6 @@ def recomputed(
     return tuple(total)
 
 
-def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
-    """The gradients of a call as functions that can be differentiated again: those of the reference."""
-    with torch.enable_grad():
-        output, finals = reference.run(call)
-        return _gradients((output, *finals), upstream, call.tensors, needed, create_graph=True)
-
-
 def _segments(call: Call, backend: str, every: int) -> list[tuple[int, Call]]:
     """The windows of a call in the order in which they are run, each with the state that reaches it."""
     starts = list(range(0, call.x.shape[0], every))
@@ -167,7 +158,7 @@ def _segment(call: Call, backend: str, upstream: Sequence[Tensor | None], needed
     leaves = _leaves(call.tensors, needed)
     with torch.enable_grad():
         output, finals = run_on(_able(backend, call), call.with_tensors(leaves))
-    return _gradients((output, *finals), upstream, leaves, needed)
+    return gradients_of((output, *finals), upstream, leaves, needed)
 
 
 def _leaves(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
@@ -177,36 +168,6 @@ def _leaves(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, 
 def _able(backend: str, segment: Call) -> str:
     """A window can be what the whole call is not: one direction, a row of length 0."""
     return backend if BACKENDS[backend].refusal(segment) is None else "reference"
-
-
-def _gradients(
-    results: Sequence[Tensor],
-    upstream: Sequence[Tensor | None],
-    tensors: Sequence[Tensor],
-    needed: Sequence[bool],
-    *,
-    retain_graph: bool | None = None,
-    create_graph: bool = False,
-) -> Gradients:
-    pairs = [
-        (result, gradient)
-        for result, gradient in zip(results, upstream, strict=True)
-        if gradient is not None and result.requires_grad
-    ]
-    inputs = [tensor for tensor, wanted in zip(tensors, needed, strict=True) if wanted]
-    if not pairs or not inputs:
-        return (None,) * len(tensors)
-    found = iter(
-        torch.autograd.grad(
-            [result for result, _ in pairs],
-            inputs,
-            [gradient for _, gradient in pairs],
-            retain_graph=retain_graph,
-            create_graph=create_graph,
-            allow_unused=True,
-        )
-    )
-    return tuple(next(found) if wanted else None for wanted in needed)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

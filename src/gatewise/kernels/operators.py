@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.dispatch import choose, run_on
-from gatewise.kernels.gradient import differentiable_gradients, recomputed
+from gatewise.kernels.differentiable import differentiable_gradients
+from gatewise.kernels.gradient import recomputed
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "

@@ -1,0 +1,26 @@
+// What the engine and the code emitted for a cell know of each other.
+#pragma once
+
+#include <cstdint>
+
+// Everything else is hidden: several instruction sets are loaded into one process, and must not share a template.
+#define GATEWISE_EXPORT extern "C" [[gnu::visibility("default")]]
+
+namespace gatewise {
+
+// A block of the elementwise work of one stage: some rows (sequences) times some units. The caller owns everything;
+// arrays that are written do not overlap with others that are read in the same stage, but for the unit itself.
+template <class T> struct Block {
+  T *const *const *row;   // row[array][r]: where row r of an array begins, block after block of H units
+  const T *const *vector; // vector[k]: (H) parameters, the same for all rows
+  T *const *sum;          // sum[k]: (H) gradients of vectors, this thread's share
+  const T *product;       // the products of this stage: [product][row][output][width]
+  int64_t rows;           // at most most_rows
+  int64_t first_unit, units;
+  int64_t width;  // of an output in `product`, at least `units`
+  int64_t hidden; // H
+};
+
+template <class T> using Work = void (*)(const Block<T> &);
+
+} // namespace gatewise

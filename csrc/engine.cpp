@@ -1,0 +1,120 @@
+// The engine's C interface, built once for each instruction set. Every function returns 0, or 1 without memory.
+#include "gemm.h"
+#include "loop.h"
+#include "pack.h"
+
+#include <memory>
+#include <new>
+
+namespace gatewise {
+namespace {
+
+struct Free {
+  void operator()(std::byte *p) const { ::operator delete(p, std::align_val_t(64)); }
+};
+using Memory = std::unique_ptr<std::byte, Free>;
+Memory allocate(int64_t bytes) {
+  return Memory(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(64), std::nothrow)));
+}
+
+template <class Region> void spread(Region &region, int64_t slices, ParallelFor pool) {
+  const auto body = [](int64_t begin, int64_t end, void *context) {
+    const FlushDenormals flush;
+    static_cast<Region *>(context)->run(begin, end);
+  };
+  if (pool && slices > 1) pool(0, slices, 1, body, &region);
+  else body(0, slices, &region);
+}
+
+// The directions of a layer side by side, each on `slices` threads.
+template <class T> struct Loops {
+  const Job<T> *jobs;
+  int64_t job_count, slices, scratch_bytes;
+  Barrier *barriers;
+  std::byte *scratch;
+
+  void run(int64_t begin, int64_t end) {
+    for (int64_t j = 0; j < job_count; ++j) {
+      const int64_t from = std::max(begin, j * slices), to = std::min(end, (j + 1) * slices);
+      if (from < to)
+        Share<T>(jobs[j], from - j * slices, to - j * slices, slices, barriers[j], scratch + from * scratch_bytes).run();
+    }
+  }
+};
+
+template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices, ParallelFor pool) {
+  int64_t bytes = 0;
+  for (int64_t j = 0; j < job_count; ++j) bytes = std::max(bytes, Share<T>::scratch_bytes(jobs[j], slices));
+  const Memory scratch = allocate(bytes * slices * job_count), barriers = allocate(sizeof(Barrier) * job_count);
+  if (!scratch || !barriers) return 1;
+  auto *const first = reinterpret_cast<Barrier *>(barriers.get());
+  for (int64_t j = 0; j < job_count; ++j) new (first + j) Barrier(slices);
+  Loops<T> loops{jobs, job_count, slices, bytes, first, scratch.get()};
+  spread(loops, job_count * slices, pool);
+  return 0;
+}
+
+template <class T> struct Product2 {
+  const Gemm<T> &g;
+  int64_t slices;
+  std::byte *scratch;
+  void run(int64_t begin, int64_t end) {
+    gemm(g, g.rows * begin / slices, g.rows * end / slices,
+         reinterpret_cast<T *>(scratch + begin * gemm_scratch_bytes(g)));
+  }
+};
+
+template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor pool) {
+  const Memory scratch = allocate(gemm_scratch_bytes(g) * slices);
+  if (!scratch) return 1;
+  Product2<T> product{g, slices, scratch.get()};
+  spread(product, slices, pool);
+  return 0;
+}
+
+template <class T>
+void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t group, int64_t transposed, T *packed) {
+  for (int64_t first = 0; first < hidden; first += group) {
+    const int64_t inside = std::min(group, hidden - first);
+    for (int64_t o = 0; o < count; ++o) {
+      if (transposed) pack_rows(blocks[o] + first, hidden, hidden, inside, group, packed + o * hidden * group, group);
+      else pack_columns(blocks[o] + first * hidden, hidden, hidden, inside, group, packed + o * group, count * group);
+    }
+    packed += hidden * count * group;
+  }
+}
+
+} // namespace
+} // namespace gatewise
+
+#define GATEWISE_INTERFACE(T, suffix)                                                                                  \
+  GATEWISE_EXPORT int64_t gatewise_lanes_##suffix() { return gatewise::lanes<T>; }                                     \
+  GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,                    \
+                                       gatewise::ParallelFor pool) {                                                   \
+    return gatewise::run(jobs, count, slices, pool);                                                                   \
+  }                                                                                                                    \
+  GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices, gatewise::ParallelFor pool) {  \
+    return gatewise::multiply(*g, slices, pool);                                                                       \
+  }                                                                                                                    \
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t group,         \
+                                         int64_t transposed, T *packed) {                                              \
+    gatewise::pack_blocks(blocks, count, hidden, group, transposed, packed);                                           \
+  }
+
+GATEWISE_INTERFACE(float, f32)
+GATEWISE_INTERFACE(double, f64)
+
+// Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
+GATEWISE_EXPORT int64_t gatewise_abi() { return 1; }
+
+// The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
+GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl"))
+    return 64;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 32;
+#endif
+  return 16;
+}

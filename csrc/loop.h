@@ -1,0 +1,197 @@
+// The time loop: stages of products and elementwise work, step by step, forward or backward, on a share of a team.
+#pragma once
+
+#include "cell.h"
+#include "team.h"
+#include "tile.h"
+
+#include <algorithm>
+
+namespace gatewise {
+
+// How the row of an array is found at step s of a row's own processing order. Rows are sequences, longest first.
+enum ArrayKind : int64_t {
+  sequence,             // base + (at(s) + r) · stride
+  sequence_previous,    // the same at s − 1; before the first step `other`; zeros after a cut
+  per_row,              // base + r · stride
+  alternating,          // base + (s % 2 · rows + r) · stride
+  alternating_previous, // the same at s − 1; before the first step `other`; zeros after a cut
+  gradient_arriving,    // base + r · stride; after the last step `other`; zeros after a cut
+  absent,               // no memory: what would be written is not kept
+};
+
+// Everything below is of 8-byte words, so that a caller can lay it out as an array of integers.
+template <class T> struct Array {
+  ArrayKind kind;
+  T *base, *other; // other: initial states, or gradients of final states
+  int64_t stride, other_stride;
+};
+
+template <class T> struct Product {
+  int64_t operand, offset; // array, and units into its rows
+  int64_t depth, outputs, first_output;
+  const T *packed; // by strip
+  int64_t add;     // whether an earlier product filled the same outputs
+};
+
+template <class T> struct Stage {
+  Work<T> work; // or null
+  const Product<T> *products;
+  int64_t product_count, output_count;
+};
+
+// Where the states at a row's end, or backward the gradients of its initial states, are copied to.
+template <class T> struct Final {
+  int64_t array; // one of the kinds that look back
+  T *to;         // (rows, stride)
+  int64_t stride;
+};
+
+// One direction of one layer.
+template <class T> struct Job {
+  int64_t steps, rows, hidden;
+  int64_t backward, reverse;   // through the steps; and whether the caller's time runs against them
+  int64_t begin, end;          // the steps of this call
+  const int64_t *at;           // (steps): a step's first place in the sequence arrays; null: rows · time
+  const int64_t *active;       // (steps): how many rows are longer than s; null: all
+  const int64_t *length;       // (rows); null: steps
+  const uint8_t *cut;          // (steps + 1, rows): true at s, nothing flows between s − 1 and s; or null
+  int64_t blocks;              // registers per output in a strip
+  const Stage<T> *stages;
+  int64_t stage_count;
+  const Array<T> *arrays;
+  int64_t array_count;
+  const T *const *vectors;
+  T *sums; // (slices, sum_count, hidden): added to
+  int64_t sum_count;
+  const Final<T> *finals;
+  int64_t final_count;
+  const T *zeros;      // (hidden)
+  int64_t split_units; // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
+
+  int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
+  int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
+  int64_t length_of(int64_t r) const { return length ? length[r] : steps; }
+  bool cut_before(int64_t s, int64_t r) const { return cut && cut[s * rows + r]; }
+  int64_t width() const { return blocks * lanes<T>; }
+};
+
+// What one participant of the team computes: slices [begin, end) of `slices`.
+template <class T> class Share {
+public:
+  // Bytes of scratch that a slice needs; a share of several slices may use the scratch of all of them.
+  static int64_t scratch_bytes(const Job<T> &job, int64_t slices) {
+    const int64_t rows = job.split_units ? job.rows : (job.rows + slices - 1) / slices;
+    const int64_t words = rows * (job.array_count + 1) + 2 * job.array_count + job.sum_count + most_rows + 64;
+    int64_t outputs = 0;
+    for (int64_t k = 0; k < job.stage_count; ++k) outputs = std::max(outputs, job.stages[k].output_count);
+    return (words * 8 + outputs * most_rows * job.width() * int64_t(sizeof(T)) + 127) / 64 * 64;
+  }
+
+  Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
+      : job(job), barrier(barrier), weight(end - begin), group(job.width()) {
+    const int64_t groups = (job.hidden + group - 1) / group;
+    first_group = job.split_units ? groups * begin / slices : 0;
+    last_group = job.split_units ? groups * end / slices : groups;
+    product_buffer = reinterpret_cast<T *>(scratch); // first: it is the part that must be aligned
+    int64_t outputs = 0;
+    for (int64_t k = 0; k < job.stage_count; ++k) outputs = std::max(outputs, job.stages[k].output_count);
+    auto *words = reinterpret_cast<int64_t *>(product_buffer + outputs * most_rows * group);
+    rows = words;
+    for (int64_t r = 0; r < job.rows; ++r)
+      if (job.split_units || (r % slices >= begin && r % slices < end)) rows[row_count++] = r;
+    words += row_count;
+    pointers = reinterpret_cast<T **>(words);
+    words += job.array_count * row_count;
+    row_of = reinterpret_cast<T *const **>(words);
+    words += job.array_count;
+    shifted = reinterpret_cast<const T **>(words);
+    words += most_rows;
+    sums = reinterpret_cast<T **>(words);
+    for (int64_t k = 0; k < job.sum_count; ++k) sums[k] = job.sums + (begin * job.sum_count + k) * job.hidden;
+  }
+
+  void run() {
+    if (job.backward)
+      for (int64_t s = job.end - 1; s >= job.begin; --s) step(s);
+    else
+      for (int64_t s = job.begin; s < job.end; ++s) step(s);
+    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
+    for (int64_t f = 0; f < job.final_count && first < last; ++f)
+      for (int64_t r = 0; r < row_count; ++r) {
+        const int64_t beyond = job.backward ? -1 : job.length_of(rows[r]);
+        const T *from = place(job.arrays[job.finals[f].array], beyond, rows[r]);
+        std::copy(from + first, from + last, job.finals[f].to + rows[r] * job.finals[f].stride + first);
+      }
+  }
+
+private:
+  const Job<T> &job;
+  Barrier &barrier;
+  int64_t weight, group, first_group, last_group, row_count = 0;
+  T *product_buffer; // [output][most_rows][group]
+  int64_t *rows;     // the share's rows
+  T **pointers;      // [array][row]
+  T *const **row_of;
+  const T **shifted;
+  T **sums;
+
+  T *place(const Array<T> &array, int64_t s, int64_t r) const {
+    T *const zeros = const_cast<T *>(job.zeros);
+    switch (array.kind) {
+    case sequence: return array.base + (job.place_of(s) + r) * array.stride;
+    case per_row: return array.base + r * array.stride;
+    case alternating: return array.base + (s % 2 * job.rows + r) * array.stride;
+    case sequence_previous:
+    case alternating_previous:
+      if (job.cut_before(s, r)) return zeros;
+      if (s == 0) return array.other + r * array.other_stride;
+      if (array.kind == sequence_previous) return array.base + (job.place_of(s - 1) + r) * array.stride;
+      return array.base + ((s - 1) % 2 * job.rows + r) * array.stride;
+    case gradient_arriving:
+      if (job.cut_before(s + 1, r)) return zeros;
+      return s + 1 == job.length_of(r) ? array.other + r * array.other_stride : array.base + r * array.stride;
+    case absent: return nullptr;
+    }
+    return nullptr;
+  }
+
+  void step(int64_t s) {
+    const int64_t active = std::lower_bound(rows, rows + row_count, job.active_at(s)) - rows;
+    for (int64_t a = 0; a < job.array_count; ++a)
+      for (int64_t r = 0; r < active; ++r) pointers[a * row_count + r] = place(job.arrays[a], s, rows[r]);
+    for (int64_t k = 0; k < job.stage_count; ++k) {
+      const Stage<T> &stage = job.stages[k];
+      if (stage.product_count && job.split_units) barrier.arrive(weight);
+      if (!stage.work) continue;
+      int64_t most = most_rows;
+      for (int64_t p = 0; p < stage.product_count; ++p)
+        most = std::min<int64_t>(most, rows_for(int(stage.products[p].outputs * job.blocks)));
+      const int64_t tiles_of_rows = (active + most - 1) / most;
+      for (int64_t g = first_group; g < last_group; ++g)
+        for (int64_t t = 0; t < tiles_of_rows; ++t)
+          block(stage, g, active * t / tiles_of_rows, active * (t + 1) / tiles_of_rows);
+    }
+  }
+
+  void block(const Stage<T> &stage, int64_t g, int64_t first, int64_t last) {
+    for (int64_t a = 0; a < job.array_count; ++a) row_of[a] = pointers + a * row_count + first;
+    const int64_t count = last - first;
+    for (int64_t p = 0; p < stage.product_count; ++p) {
+      const Product<T> &product = stage.products[p];
+      const T *const *operand = row_of[product.operand];
+      if (product.offset) {
+        for (int64_t r = 0; r < count; ++r) shifted[r] = operand[r] + product.offset;
+        operand = shifted;
+      }
+      const int64_t width = product.outputs * group;
+      tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth, product.packed + g * product.depth * width,
+                                                       product_buffer + product.first_output * most_rows * group, width,
+                                                       product.add);
+    }
+    stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, std::min(group, job.hidden - g * group),
+                group, job.hidden});
+  }
+};
+
+} // namespace gatewise

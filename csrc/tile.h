@@ -1,0 +1,85 @@
+// The register tile: a few rows times a strip of packed weights, accumulated over the whole depth in registers.
+#pragma once
+
+#include "vec.h"
+
+#include <utility>
+
+namespace gatewise {
+
+inline constexpr int widest_strip = 8; // registers of weights per row
+inline constexpr int most_rows = 8;    // rows of a tile
+
+// As many rows as leave the accumulators, a strip of weights and a broadcast value in 32 registers (16 without AVX-512).
+constexpr int rows_for(int strip) {
+  constexpr int registers = GATEWISE_VECTOR_BYTES == 64 ? 32 : 16;
+  const int rows = (registers - strip - 1) / strip;
+  return rows < 1 ? 1 : rows > most_rows ? most_rows : rows;
+}
+
+// rows[r] (depth) times packed (depth, strip · lanes) into out, whose rows are `stride` apart; adds to it when `add`.
+template <class T>
+using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, bool add);
+
+template <class T, int strip, int count>
+void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, bool add) {
+  constexpr int width = strip * lanes<T>;
+  // With one or two rows a single chain of additions per register would wait for itself; two chains take turns.
+  constexpr int chains = strip * count <= 6 ? 2 : 1;
+  Vec<T> sum[chains][count][strip];
+  const T *row[count];
+#pragma GCC unroll 16
+  for (int r = 0; r < count; ++r) {
+    row[r] = rows[r];
+#pragma GCC unroll 16
+    for (int n = 0; n < strip; ++n) {
+      sum[0][r][n] = add ? load<true>(out + r * stride + n * lanes<T>, 0) : Vec<T>{};
+      if constexpr (chains == 2) sum[1][r][n] = Vec<T>{};
+    }
+  }
+  int64_t k = 0;
+  for (; k + chains <= depth; k += chains) {
+#pragma GCC unroll 2
+    for (int chain = 0; chain < chains; ++chain) {
+      Vec<T> weights[strip];
+#pragma GCC unroll 16
+      for (int n = 0; n < strip; ++n) weights[n] = load<true>(packed + n * lanes<T>, 0);
+      packed += width;
+#pragma GCC unroll 16
+      for (int r = 0; r < count; ++r) {
+        const T value = row[r][k + chain];
+#pragma GCC unroll 16
+        for (int n = 0; n < strip; ++n) sum[chain][r][n] += weights[n] * value;
+      }
+    }
+  }
+  if constexpr (chains == 2) {
+    if (k < depth)
+#pragma GCC unroll 16
+      for (int r = 0; r < count; ++r)
+#pragma GCC unroll 16
+        for (int n = 0; n < strip; ++n) sum[0][r][n] += load<true>(packed + n * lanes<T>, 0) * row[r][k];
+#pragma GCC unroll 16
+    for (int r = 0; r < count; ++r)
+#pragma GCC unroll 16
+      for (int n = 0; n < strip; ++n) sum[0][r][n] += sum[1][r][n];
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < count; ++r)
+#pragma GCC unroll 16
+    for (int n = 0; n < strip; ++n) store<true>(out + r * stride + n * lanes<T>, sum[0][r][n], 0);
+}
+
+template <class T> struct Tiles {
+  Tile<T> of[widest_strip + 1][most_rows + 1] = {};
+  template <int strip, int... counts> constexpr void fill(std::integer_sequence<int, counts...>) {
+    ((of[strip][counts + 1] = tile<T, strip, counts + 1>), ...);
+  }
+  template <int... strips> constexpr void fill_all(std::integer_sequence<int, strips...>) {
+    (fill<strips + 1>(std::make_integer_sequence<int, rows_for(strips + 1)>{}), ...);
+  }
+  constexpr Tiles() { fill_all(std::make_integer_sequence<int, widest_strip>{}); }
+};
+template <class T> inline constexpr Tiles<T> tiles{};
+
+} // namespace gatewise

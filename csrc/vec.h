@@ -1,0 +1,40 @@
+// One vector register as a value. The compiler's own vector types give arithmetic, comparisons and selection on every
+// instruction set; GATEWISE_VECTOR_BYTES and the compiler's -m flags say which one a file is built for.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+
+#ifndef GATEWISE_VECTOR_BYTES
+#define GATEWISE_VECTOR_BYTES 16
+#endif
+
+namespace gatewise {
+
+template <class T> struct Bits;
+template <> struct Bits<float> { using type = int32_t; };
+template <> struct Bits<double> { using type = int64_t; };
+
+template <class T> inline constexpr int lanes = GATEWISE_VECTOR_BYTES / sizeof(T);
+
+template <class T> using Vec [[gnu::vector_size(GATEWISE_VECTOR_BYTES)]] = T;
+template <class T> using Mask [[gnu::vector_size(GATEWISE_VECTOR_BYTES)]] = typename Bits<T>::type;
+
+template <class T> inline Vec<T> broadcast(T value) { return value - Vec<T>{}; } // −, so that −0 stays −0
+
+// The first n of the lanes; the others are 0. A whole register when `whole`.
+template <bool whole, class T> inline Vec<T> load(const T *from, int n) {
+  Vec<T> value{};
+  std::memcpy(&value, from, whole ? sizeof value : n * sizeof(T));
+  return value;
+}
+
+template <bool whole, class T, class V> inline void store(T *to, V value, int n) {
+  std::memcpy(to, &value, whole ? sizeof value : n * sizeof(T));
+}
+
+template <class T> inline Mask<T> bits(Vec<T> value) { return (Mask<T>)value; }
+template <class T> inline Vec<T> from_bits(Mask<T> value) { return (Vec<T>)value; }
+
+} // namespace gatewise

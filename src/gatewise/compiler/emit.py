@@ -1,0 +1,336 @@
+"""From a plan to C++: the work of every stage, forward and backward, and what the engine must know to run it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gatewise.compiler.cpp import Accumulator, Function, Place, Slot, Tables, values_read
+from gatewise.compiler.plan import Plan, plan
+from gatewise.compiler.schedule import needed, parameters_alone
+from gatewise.equations.cell import Cell
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+
+# More products of one operand than this are cut into several tiles: their accumulators must fit the registers.
+WIDEST = 4
+
+
+@dataclass(frozen=True)
+class Product:
+    """Blocks times one operand, forward; or, backward, transposed blocks times a run of gradients.
+
+    Attributes:
+        operand: the array, and where in its rows the operand begins.
+        blocks: the parameter blocks.
+        first: how many outputs of this stage come before this product's.
+        add: whether an earlier product of the stage has the same output, and this one adds to it.
+    """
+
+    operand: Slot
+    blocks: tuple[Parameter, ...]
+    first: int
+    add: bool
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Products and the function that works on them; an empty name is no work."""
+
+    function: str
+    products: tuple[Product, ...]
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One way through time, forward or backward.
+
+    Attributes:
+        stages: in order.
+        arrays: by name, how many blocks of H units its rows have.
+        vectors: expressions of parameters alone that the work reads.
+        slots: where the values stand that are used after the loop.
+        sums: expressions of parameters alone whose gradients the work adds up.
+    """
+
+    stages: tuple[Stage, ...]
+    arrays: dict[str, int]
+    vectors: tuple[Expr, ...]
+    slots: dict[Expr, Slot]
+    sums: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A cell, ready for the engine: C++ source and what it expects.
+
+    Attributes:
+        plan: how the cell runs.
+        inputs: the values computed from x alone, in the order of their slots in the array ``x``.
+        source: the functions, templates over the number type.
+        forward, backward: the two ways through time.
+    """
+
+    plan: Plan
+    inputs: tuple[Expr, ...]
+    source: str
+    forward: Direction
+    backward: Direction
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of the functions in the source."""
+        stages = (*self.forward.stages, *self.backward.stages)
+        return tuple(stage.function for stage in stages if stage.function)
+
+
+def emit(cell: Cell, prefix: str) -> Program:
+    """Compile a cell to the engine's C++.
+
+    Arguments:
+        cell: the cell.
+        prefix: begins the name of each function.
+
+    >>> from gatewise.cells import lookup
+    >>> emit(lookup("gru_chung2014"), "gru").functions
+    ('gru_forward_1', 'gru_forward_2', 'gru_backward_0', 'gru_backward_1', 'gru_backward_2')
+    """
+    planned = plan(cell)
+    inputs = tuple(sorted(planned.inputs, key=lambda node: _rank(cell, _first_block(node))))
+    forward_text, forward = _forward(planned, inputs, prefix)
+    backward_text, backward = _backward(planned, prefix)
+    return Program(planned, inputs, forward_text + backward_text, forward, backward)
+
+
+def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str, Direction]:
+    cell = planned.cell
+    tables = Tables(parameters_alone(planned.outputs))
+    places: dict[Expr, Place] = {node: tables.slot("x") for node in inputs}
+    for state in cell.states:
+        places[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+    returned: dict[Expr, list[Slot]] = {}
+    for state, node in zip(cell.states, planned.outputs, strict=True):
+        returned.setdefault(node, []).append(tables.slot(f"next {state}", 0))
+    saved = {node: tables.slot("saved") for node in planned.backward.saved}
+
+    last_reader: dict[Expr, int] = {}
+    operands: set[Expr] = set()
+    for at, stage in enumerate(planned.stages):
+        operands.update(product.args[1] for product in stage.products)
+        for node in stage.work:
+            last_reader.update((value, max(at, last_reader.get(value, 0))) for value in values_read(node))
+    made = {node for stage in planned.stages for node in (*stage.products, *stage.work)}
+
+    text, stages = "", []
+    for at, stage in enumerate(planned.stages):
+        products: list[Product] = []
+        outputs = 0
+        for operand, nodes in stage.operands.items():
+            ordered = sorted(nodes, key=lambda node: _rank(cell, _block(node)))
+            place = places[operand]
+            assert isinstance(place, Slot)
+            for begin in range(0, len(ordered), WIDEST):
+                chunk = ordered[begin : begin + WIDEST]
+                products.append(Product(place, tuple(map(_block, chunk)), outputs, False))
+                for index, node in enumerate(chunk):
+                    places[node] = Accumulator(outputs, len(chunk), index)
+                outputs += len(chunk)
+        function = Function(tables, f"{prefix}_forward_{at}", places)
+        here = (*stage.products, *stage.work)
+        kept: dict[Expr, Slot] = {}
+        for node in here:
+            function.value(node)
+        for node in here:
+            if node in saved:
+                function.store(node, saved[node], optional=True)
+            if node in operands or last_reader.get(node, 0) > at:
+                kept[node] = tables.slot("between")
+                function.store(node, kept[node])
+        is_last = at == len(planned.stages) - 1
+        for node in returned:
+            if node in set(here) or (is_last and node not in made):
+                for slot in returned[node]:
+                    function.store(node, slot)
+        # Later stages find a value where it was kept; the accumulators are theirs.
+        for node in here:
+            places.pop(node, None)
+        places.update(kept)
+        text += function.text()
+        stages.append(Stage("" if function.empty else function.name, tuple(products), outputs))
+    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
+
+
+def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
+    cell, backward = planned.cell, planned.backward
+    operands = dict.fromkeys(outer.operand for outer in backward.outers if outer.operand.op != "input")
+    deltas = dict.fromkeys(outer.delta for outer in sorted(backward.outers, key=lambda outer: _rank(cell, outer.block)))
+    roots = (*backward.states.values(), *backward.sums.values(), *deltas, *operands)
+    tables = Tables(parameters_alone((*roots, *planned.outputs)))
+    places: dict[Expr, Place] = {}
+    for state in cell.states:
+        places[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+    for state, node in zip(cell.states, planned.outputs, strict=True):
+        slot = tables.slot(f"next {state}", 0)
+        if node.args:
+            places.setdefault(node, slot)
+    tables.array("saved")
+    for node in backward.saved:
+        places[node] = tables.slot("saved")
+    for at, state in enumerate(cell.states):
+        arriving = tables.slot(f"arriving {state}", 0)
+        reaches = (tables.slot("output gradient", 0), arriving) if at == 0 else arriving
+        places[Expr.make("gradient", attr=state)] = reaches
+    sent = {state: tables.slot(f"sent {state}", 0) for state in cell.states}
+    delta_slots = {delta: tables.slot("delta") for delta in deltas}
+    operand_slots = {operand: tables.slot(f"operand {at}", 0) for at, operand in enumerate(operands)}
+
+    available = {*tables.steady, *places}
+    order = [node for node in needed(roots, available) if node not in tables.steady]
+    sums = _Sums(order, available, set(roots))
+    level = sums.levels()
+    last = max(level.values(), default=0)
+    last_reader: dict[Expr, int] = {}
+    for node in level:
+        if node not in available:
+            for value in sums.read_by(node):
+                last_reader[value] = max(level[node], last_reader.get(value, 0))
+    for node in backward.states.values():
+        last_reader[node] = last
+
+    text, stages = "", []
+    for at in range(last + 1):
+        here = [node for node in level if level[node] == at and node not in available]
+        function = Function(tables, f"{prefix}_backward_{at}", places)
+        products: list[Product] = []
+        outputs = 0
+        for node in here:
+            if node not in sums.products:
+                continue
+            for index, run in enumerate(_runs(sums.products[node], delta_slots)):
+                slot = delta_slots[run[0].args[1]]
+                products.append(Product(slot, tuple(map(_block, run)), outputs, index > 0))
+            function.sum(node, Accumulator(outputs, 1, 0), sums.rest[node])
+            outputs += 1
+        kept: dict[Expr, Slot] = {}
+        for node in here:
+            function.value(node)
+        for node in here:
+            if node in delta_slots:
+                function.store(node, delta_slots[node])
+                kept[node] = delta_slots[node]
+            elif last_reader.get(node, 0) > at:
+                kept[node] = tables.slot("between")
+                function.store(node, kept[node])
+        for delta, slot in delta_slots.items():
+            if level.get(delta, 0) == at and delta not in kept:
+                function.store(delta, slot)
+        for operand, slot in operand_slots.items():
+            if level.get(operand, 0) == at:
+                function.store(operand, slot, optional=True)
+        for index, expression in enumerate(backward.sums):
+            if level.get(backward.sums[expression], 0) == at:
+                function.add_up(index, backward.sums[expression])
+        if at == last:
+            for state, slot in sent.items():
+                if state in backward.states:
+                    function.store(backward.states[state], slot)
+                else:
+                    function.store_zero(slot)
+        places.update(kept)
+        text += function.text()
+        stages.append(Stage("" if function.empty else function.name, tuple(products), outputs))
+    slots = {**delta_slots, **operand_slots}
+    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(backward.sums))
+
+
+class _Sums:
+    """Sums that hold transposed products: all their products become one, over all their gradients.
+
+    Attributes:
+        products: by the sum (or a product that stands alone), its transposed products.
+        rest: by the same, its other terms.
+    """
+
+    def __init__(self, order: list[Expr], available: set[Expr], roots: set[Expr]) -> None:
+        self.order = [node for node in order if node.op not in COMPARISONS]
+        self.available, self.roots = available, roots
+        self.readers: dict[Expr, list[Expr]] = {}
+        for node in order:
+            if node not in available:
+                for arg in node.args[1:] if node.op == "matmul_transposed" else node.args:
+                    self.readers.setdefault(arg, []).append(node)
+        self.products: dict[Expr, list[Expr]] = {}
+        self.rest: dict[Expr, list[Expr]] = {}
+        absorbed: set[Expr] = set()
+        for node in self.order:
+            if node.op != "add" or node in available or self._within_sum(node):
+                continue
+            terms, inner = self._terms(node)
+            products = [t for t in terms if t.op == "matmul_transposed" and self._only_here(t)]
+            if products:
+                taken = set(products)
+                self.products[node], self.rest[node] = products, [t for t in terms if t not in taken]
+                absorbed |= taken | inner
+        for node in self.order:
+            if node.op == "matmul_transposed" and node not in absorbed:
+                self.products[node], self.rest[node] = [node], []
+        self.order = [node for node in self.order if node not in absorbed]
+
+    def levels(self) -> dict[Expr, int]:
+        """For every value the stage in which it can be computed."""
+        level: dict[Expr, int] = {}
+        for node in self.order:
+            if node in self.available or not node.args:
+                level[node] = 0
+                continue
+            after_product = [1 + level.get(product.args[1], 0) for product in self.products.get(node, ())]
+            level[node] = max([*after_product, *(level.get(value, 0) for value in self.read_by(node))], default=0)
+        return level
+
+    def read_by(self, node: Expr) -> Iterator[Expr]:
+        """The values that the elementwise part of a node reads."""
+        if node in self.products:
+            yield from self.rest[node]
+        else:
+            yield from values_read(node)
+
+    def _only_here(self, node: Expr) -> bool:
+        return len(self.readers.get(node, ())) == 1 and node not in self.roots
+
+    def _within_sum(self, node: Expr) -> bool:
+        return node.op == "add" and self._only_here(node) and self.readers[node][0].op == "add"
+
+    def _terms(self, node: Expr) -> tuple[list[Expr], set[Expr]]:
+        terms: list[Expr] = []
+        inner: set[Expr] = set()
+        for arg in node.args:
+            if self._within_sum(arg) and arg not in self.available:
+                below, further = self._terms(arg)
+                terms += below
+                inner |= further | {arg}
+            else:
+                terms.append(arg)
+        return terms, inner
+
+
+def _runs(products: Iterable[Expr], slots: dict[Expr, Slot]) -> Iterator[list[Expr]]:
+    """Transposed products whose gradients stand side by side."""
+    run: list[Expr] = []
+    for product in sorted(products, key=lambda product: slots[product.args[1]].block):
+        if run and slots[product.args[1]].block != slots[run[-1].args[1]].block + 1:
+            yield run
+            run = []
+        run.append(product)
+    yield run
+
+
+def _block(product: Expr) -> Parameter:
+    block = product.args[0].attr
+    assert isinstance(block, Parameter)
+    return block
+
+
+def _first_block(node: Expr) -> Parameter:
+    return next(_block(part) for part in topological([node]) if part.op == "matmul")
+
+
+def _rank(cell: Cell, block: Parameter) -> tuple[int, int]:
+    return cell.groups.index(block.group), cell.gates_of(block.group).index(block.gate)

@@ -1,0 +1,111 @@
+"""The compiled engine: finding it, choosing the instruction set, calling it."""
+
+import ctypes
+import os
+from array import array
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+import gatewise
+
+ABI = 1
+SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
+# By the bytes of a vector register, widest first. Double precision is built for all but the first.
+INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
+FOLDER = Path(gatewise.__file__).parent / "_engine"
+
+
+class Engine:
+    """The engine of one instruction set, with the built-in cells."""
+
+    def __init__(self, instruction_set: str) -> None:
+        self.instruction_set = instruction_set
+        self.library = ctypes.CDLL(str(FOLDER / f"libgatewise_{instruction_set}.so"))
+        if self.library.gatewise_abi() != ABI:
+            raise OSError(
+                f"the compiled engine has interface {self.library.gatewise_abi()}, this package expects {ABI}"
+            )
+        self.lanes = {dtype: int(self._function("lanes", dtype)()) for dtype in SUFFIX}
+        self._run = {dtype: self._function("run", dtype) for dtype in SUFFIX}
+        self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
+        self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
+        for function in self._run.values():
+            function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+        for function in self._multiply.values():
+            function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+        for function in self._pack.values():
+            function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p]
+            function.restype = None
+
+    def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
+        return getattr(self.library, f"gatewise_{name}_{SUFFIX[dtype]}")
+
+    def run(self, dtype: torch.dtype, jobs: Sequence[int], count: int, slices: int) -> None:
+        """Run the time loops of some jobs, given as words, each on so many threads."""
+        words = array("q", jobs)
+        pool = pool_address() if count * slices > 1 else None
+        self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool))
+
+    def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
+        """One matrix product, given as words."""
+        laid_out = array("q", words)
+        pool = pool_address() if slices > 1 else None
+        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, pool))
+
+    def pack(
+        self, dtype: torch.dtype, blocks: Sequence[int], hidden_size: int, group: int, transposed: bool, to: int
+    ) -> None:
+        """Lay parameter blocks out for the tile."""
+        addresses = array("q", blocks)
+        self._pack[dtype](addresses.buffer_info()[0], len(blocks), hidden_size, group, transposed, to)
+
+    @staticmethod
+    def _check(code: int) -> None:
+        if code:
+            raise MemoryError("the engine could not allocate its scratch memory; use smaller batches")
+
+
+@lru_cache(maxsize=None)
+def why_missing() -> str | None:
+    """Why there is no compiled engine, or None."""
+    if not (FOLDER / "libgatewise_plain.so").exists():
+        return "the package was installed without compiled kernels (no C++ compiler was found then)"
+    if torch.__config__.parallel_info().find("ATen parallel backend: OpenMP") < 0:
+        return "this build of torch has no OpenMP thread pool to share"
+    return None
+
+
+@lru_cache(maxsize=None)
+def engine(dtype: torch.dtype) -> Engine:
+    """The engine for a dtype, of the widest instruction set that the processor runs.
+
+    ``GATEWISE_ISA`` (avx512, avx2 or plain) forces one.
+
+    Raises:
+        ValueError: when the forced one is unknown, or the processor does not run it.
+    """
+    widest = int(_load("plain").library.gatewise_vector_bytes())
+    able = [name for width, name in INSTRUCTION_SETS.items() if width <= widest]
+    forced = os.environ.get("GATEWISE_ISA")
+    if forced is not None and forced not in able:
+        raise ValueError(f"GATEWISE_ISA: expected one of {', '.join(able)} on this processor, got {forced!r}")
+    return _load(forced or able[0])
+
+
+@lru_cache(maxsize=None)
+def _load(instruction_set: str) -> Engine:
+    return Engine(instruction_set)
+
+
+@lru_cache(maxsize=None)
+def pool_address() -> int:
+    """The address of the function by which torch's own thread pool runs slices."""
+    folder = Path(torch.__file__).parent / "lib"
+    name = {"darwin": "libtorch_cpu.dylib"}.get(os.uname().sysname.lower(), "libtorch_cpu.so")
+    function = ctypes.CDLL(str(folder / name)).torch_parallel_for
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    assert address is not None
+    return address

@@ -1,0 +1,49 @@
+"""Gradients by autograd, and those that can be differentiated again: the reference's."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.kernels import reference
+from gatewise.kernels.call import Call
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
+    """The gradients of a call as functions that can be differentiated again: those of the reference."""
+    with torch.enable_grad():
+        output, finals = reference.run(call)
+        return gradients_of((output, *finals), upstream, call.tensors, needed, create_graph=True)
+
+
+def gradients_of(
+    results: Sequence[Tensor],
+    upstream: Sequence[Tensor | None],
+    tensors: Sequence[Tensor],
+    needed: Sequence[bool],
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> Gradients:
+    """The gradients of tensors from those of results; None is zero, or not needed."""
+    pairs = [
+        (result, gradient)
+        for result, gradient in zip(results, upstream, strict=True)
+        if gradient is not None and result.requires_grad
+    ]
+    inputs = [tensor for tensor, wanted in zip(tensors, needed, strict=True) if wanted]
+    if not pairs or not inputs:
+        return (None,) * len(tensors)
+    found = iter(
+        torch.autograd.grad(
+            [result for result, _ in pairs],
+            inputs,
+            [gradient for _, gradient in pairs],
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            allow_unused=True,
+        )
+    )
+    return tuple(next(found) if wanted else None for wanted in needed)
