@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call, Directions, cell_of_text
-from gatewise.kernels.dispatch import choose, run_on
 from gatewise.kernels.differentiable import differentiable_gradients
+from gatewise.kernels.dispatch import choose, run_on
 from gatewise.kernels.gradient import recomputed
 
 _ARGUMENTS = (

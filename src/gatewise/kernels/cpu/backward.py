@@ -1,7 +1,7 @@
 """The backward pass on the engine: the loop through time, then the large products of all steps at once."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from gatewise.kernels.cpu.jobs import Final, Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
-from gatewise.kernels.cpu.program import Blocks, blocks_of, evaluate, functions, program
+from gatewise.kernels.cpu.program import blocks_of, evaluate, functions, program
 from gatewise.kernels.cpu.split import registers_per_output, split
 from gatewise.kernels.cpu.weights import packed_weights
 
@@ -184,7 +184,7 @@ def _rows_dense(gradient: Tensor) -> Tensor:
     return gradient.contiguous().view(-1, gradient.shape[-1])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _runs(equations: str) -> tuple[_Run, ...]:
     """The outer products of the parameter gradients, as few and as large as the layouts allow."""
     made = program(equations)

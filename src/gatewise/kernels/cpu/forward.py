@@ -1,7 +1,7 @@
 """The forward pass on the engine."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -140,7 +140,7 @@ def input_rows(call: Call, way: Order) -> Tensor:
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _simple_inputs(equations: str) -> tuple[tuple[Parameter, ...], tuple[Expr | None, ...]] | None:
     """When every value from x alone is one product, or that plus parameters: the blocks and the additions."""
     blocks: list[Parameter] = []

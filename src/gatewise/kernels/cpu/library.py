@@ -4,7 +4,7 @@ import ctypes
 import os
 from array import array
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -68,7 +68,7 @@ class Engine:
             raise MemoryError("the engine could not allocate its scratch memory; use smaller batches")
 
 
-@lru_cache(maxsize=None)
+@cache
 def why_missing() -> str | None:
     """Why there is no compiled engine, or None."""
     if not (FOLDER / "libgatewise_plain.so").exists():
@@ -78,7 +78,7 @@ def why_missing() -> str | None:
     return None
 
 
-@lru_cache(maxsize=None)
+@cache
 def engine(dtype: torch.dtype) -> Engine:
     """The engine for a dtype, of the widest instruction set that the processor runs.
 
@@ -95,12 +95,12 @@ def engine(dtype: torch.dtype) -> Engine:
     return _load(forced or able[0])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(instruction_set: str) -> Engine:
     return Engine(instruction_set)
 
 
-@lru_cache(maxsize=None)
+@cache
 def pool_address() -> int:
     """The address of the function by which torch's own thread pool runs slices."""
     folder = Path(torch.__file__).parent / "lib"

@@ -2,14 +2,13 @@
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
 
 from gatewise.compiler.builtin import built_in
-from gatewise.compiler.emit import Direction, Program, emit
+from gatewise.compiler.emit import Program, emit
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu.library import SUFFIX, engine
@@ -21,13 +20,13 @@ Blocks = Mapping[Parameter, Tensor]
 prefixes = lru_cache(maxsize=1)(built_in)
 
 
-@lru_cache(maxsize=None)
+@cache
 def program(equations: str) -> Program:
     """The program of a built-in cell, by its equations."""
     return emit(*prefixes()[equations])
 
 
-@lru_cache(maxsize=None)
+@cache
 def functions(equations: str, dtype: torch.dtype, backward: bool) -> tuple[int, ...]:
     """The address of each stage's function, 0 for none."""
     made = program(equations)
