@@ -139,7 +139,8 @@ class Function:
         if self.empty:
             return ""
         lines = [
-            f"template <class T, bool whole> static inline void {self.name}_part(const Block<T> &b, int64_t u, int n) {{",
+            "template <class T, bool whole>",
+            f"static inline void {self.name}_part(const Block<T> &b, int64_t u, int n) {{",
             "  [[maybe_unused]] const int64_t hidden = b.hidden, unit = b.first_unit + u, width = b.width;",
             "  [[maybe_unused]] const T *const product = b.product + u;",
             *(f"  T *const *const row{at} = b.row[{at}];" for at in self._used),

@@ -43,11 +43,14 @@ def packed_weights(
     key = (id(direction), group, backward, *(id(owner) for owner in owners))
     stamps = tuple((owner.data_ptr(), owner._version) for owner in owners)
     entry = _cache.get(key)
-    if entry is not None and entry.stamps == stamps:
-        # An address can be given to a new tensor once the old one is gone.
-        if all(reference() is owner for reference, owner in zip(entry.owners, owners, strict=True)):
-            _cache.move_to_end(key)
-            return entry.packed
+    # Identity is asked of the owner itself: an id or an address can be given to a new tensor once the old one is gone.
+    if (
+        entry is not None
+        and entry.stamps == stamps
+        and all(reference() is owner for reference, owner in zip(entry.owners, owners, strict=True))
+    ):
+        _cache.move_to_end(key)
+        return entry.packed
     packed = _pack(direction, blocks, hidden_size, group, backward)
     _cache[key] = _Entry(tuple(weakref.ref(owner) for owner in owners), stamps, packed)
     while len(_cache) > LIMIT:
