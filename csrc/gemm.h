@@ -64,15 +64,15 @@ template <class T> void gemm(const Gemm<T> &g, int64_t begin, int64_t end, T *sc
           const int64_t from_row = rows * t / count, to_row = rows * (t + 1) / count, n = to_row - from_row;
           for (int64_t r = 0; r < n; ++r) row[r] = from + (from_row + r) * from_stride;
           T *out = g.c + (r0 + from_row) * g.c_stride + first;
-          const bool bias = g.bias && !add;
-          if (columns == group && !bias) {
-            tiles<T>.of[strip][n](row, depth, weights, out, g.c_stride, add);
+          if (columns == group) {
+            const T *start = add ? out : g.bias ? g.bias + first : nullptr;
+            tiles<T>.of[strip][n](row, depth, weights, out, g.c_stride, start, add ? g.c_stride : 0);
             continue;
           }
-          tiles<T>.of[strip][n](row, depth, weights, edge, group, false);
+          tiles<T>.of[strip][n](row, depth, weights, edge, group, nullptr, 0);
           for (int64_t r = 0; r < n; ++r)
             for (int64_t u = 0; u < columns; ++u) {
-              const T before = add ? out[r * g.c_stride + u] : bias ? g.bias[first + u] : T(0);
+              const T before = add ? out[r * g.c_stride + u] : g.bias ? g.bias[first + u] : T(0);
               out[r * g.c_stride + u] = before + edge[r * group + u];
             }
         }

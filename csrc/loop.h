@@ -185,9 +185,9 @@ private:
         operand = shifted;
       }
       const int64_t width = product.outputs * group;
+      T *const out = product_buffer + product.first_output * most_rows * group;
       tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth, product.packed + g * product.depth * width,
-                                                       product_buffer + product.first_output * most_rows * group, width,
-                                                       product.add);
+                                                       out, width, product.add ? out : nullptr, width);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, std::min(group, job.hidden - g * group),
                 group, job.hidden});

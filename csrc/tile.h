@@ -17,12 +17,15 @@ constexpr int rows_for(int strip) {
   return rows < 1 ? 1 : rows > most_rows ? most_rows : rows;
 }
 
-// rows[r] (depth) times packed (depth, strip · lanes) into out, whose rows are `stride` apart; adds to it when `add`.
+// start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may be
+// out itself, one row for all (stride 0), or null for zero.
 template <class T>
-using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, bool add);
+using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
+                      int64_t start_stride);
 
 template <class T, int strip, int count>
-void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, bool add) {
+void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
+          int64_t start_stride) {
   constexpr int width = strip * lanes<T>;
   // With one or two rows a single chain of additions per register would wait for itself; two chains take turns.
   constexpr int chains = strip * count <= 6 ? 2 : 1;
@@ -33,7 +36,7 @@ void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t 
     row[r] = rows[r];
 #pragma GCC unroll 16
     for (int n = 0; n < strip; ++n) {
-      sum[0][r][n] = add ? load<true>(out + r * stride + n * lanes<T>, 0) : Vec<T>{};
+      sum[0][r][n] = start ? load<true>(start + r * start_stride + n * lanes<T>, 0) : Vec<T>{};
       if constexpr (chains == 2) sum[1][r][n] = Vec<T>{};
     }
   }

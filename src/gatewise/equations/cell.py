@@ -78,6 +78,14 @@ class Cell:
     def _kinds(self) -> dict[Parameter, str]:
         return parameter_kinds(self.outputs)
 
+    @cached_property
+    def _gates(self) -> dict[str, tuple[str | None, ...]]:
+        gates: dict[str, tuple[str | None, ...]] = {}
+        for group in self.groups:
+            used = {block.gate for block in self._kinds if block.group == group}
+            gates[group] = (None,) if used == {None} else tuple(gate for gate in self.gates if gate in used)
+        return gates
+
     def shape_of(self, group: str) -> str:
         """The kind of a group: ``input`` (blocks of H rows, I columns), ``recurrent`` (H, H) or ``vector`` (H,).
 
@@ -91,8 +99,7 @@ class Cell:
 
     def gates_of(self, group: str) -> tuple[str | None, ...]:
         """The gates whose blocks a group stacks, in the cell's gate order; ``(None,)`` for a group without gates."""
-        used = {block.gate for block in self._kinds if block.group == group}
-        return (None,) if used == {None} else tuple(gate for gate in self.gates if gate in used)
+        return self._gates[group]
 
     def parameter_shape(self, group: str, input_size: int, hidden_size: int) -> tuple[int, ...]:
         """The shape of a group's stacked tensor: (G·H, I), (G·H, H) or (G·H,).

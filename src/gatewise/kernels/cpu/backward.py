@@ -16,7 +16,7 @@ from gatewise.kernels.cpu.jobs import Final, Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
-from gatewise.kernels.cpu.program import blocks_of, evaluate, functions, program
+from gatewise.kernels.cpu.program import BlocksOf, evaluate, functions, program
 from gatewise.kernels.cpu.split import registers_per_output, split
 from gatewise.kernels.cpu.weights import packed_weights
 
@@ -95,7 +95,7 @@ def _loops(
     after: list[tuple[Tensor, Tensor, Tensor]] = []
     for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
         way = kept.order
-        parameters = blocks_of(single)
+        parameters = BlocksOf(single)
         columns = slice(at * hidden, (at + 1) * hidden)
         rows: dict[str, Rows] = {"saved": Rows(jobs.ABSENT)}
         if kept.values is not None:
@@ -221,7 +221,7 @@ def _parameter_gradients(
     hidden = call.hidden_size
     cell = call.cell
     gradients = {
-        group: torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        group: memory.empty(tuple(tensor.shape), tensor.dtype)
         for group, tensor, is_wanted in zip(cell.groups, call.parameters, wanted, strict=True)
         if is_wanted
     }
@@ -279,7 +279,7 @@ def _vector_gradients(
 ) -> None:
     """From the sums of the loop to the gradients of the parameters in the hoisted expressions."""
     from_sums = made.plan.backward.parameters
-    blocks = blocks_of(call)
+    blocks = BlocksOf(call)
     values: dict[Expr, Tensor] = {}
     totals = loop.sums.sum(dim=0) if loop.sums.shape[0] > 1 else loop.sums[0]
     number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
@@ -306,7 +306,7 @@ def _put(to: Tensor, value: Tensor, block: Parameter, filled: set[Parameter]) ->
 def _add_input_gradient(call: Call, way: Order, loop: _Loop, to: Tensor, *, first: bool) -> None:
     """Add this direction's share of the gradient of x; the first direction fills what nobody has."""
     hidden = call.hidden_size
-    blocks = blocks_of(call)
+    blocks = BlocksOf(call)
     rows = to.view(-1, to.shape[-1])
     target = rows if way.index is None else memory.empty((way.places, rows.shape[1]), rows.dtype)
     add = way.index is None and not first

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from gatewise.compiler.emit import Program
-from gatewise.equations import Expr, Parameter
+from gatewise.equations import Expr, Parameter, topological
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import jobs, memory
 from gatewise.kernels.cpu.jobs import Final, Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order, order
 from gatewise.kernels.cpu.products import multiply
-from gatewise.kernels.cpu.program import Blocks, blocks_of, evaluate, functions, program
+from gatewise.kernels.cpu.program import BlocksOf, evaluate, functions, program
 from gatewise.kernels.cpu.split import registers_per_output, split
 from gatewise.kernels.cpu.weights import packed_weights
 
@@ -65,7 +65,7 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
     after: list[tuple[Tensor, Tensor, Tensor]] = []  # to, by which rows, from
     for at, single in enumerate(call.single_directions()):
         way = order(single)
-        parameters = blocks_of(single)
+        parameters = BlocksOf(single)
         values: dict[Expr, Tensor] = {}
         columns = slice(at * hidden, (at + 1) * hidden)
         x_side = _input_products(made, single, way, parameters, values)
@@ -147,7 +147,7 @@ def _simple_inputs(equations: str) -> tuple[tuple[Parameter, ...], tuple[Expr | 
     additions: list[Expr | None] = []
     for node in program(equations).inputs:
         product, added = (node.args[0], node.args[1]) if node.op == "add" else (node, None)
-        if product.op != "matmul" or product.args[1] is not X or (added is not None and added in _holds_x(added)):
+        if product.op != "matmul" or product.args[1] is not X or (added is not None and _holds_x(added)):
             return None
         block = product.args[0].attr
         assert isinstance(block, Parameter)
@@ -156,13 +156,11 @@ def _simple_inputs(equations: str) -> tuple[tuple[Parameter, ...], tuple[Expr | 
     return tuple(blocks), tuple(additions)
 
 
-def _holds_x(node: Expr) -> set[Expr]:
-    from gatewise.equations import topological
-
-    return {node} if any(part is X for part in topological([node])) else set()
+def _holds_x(node: Expr) -> bool:
+    return any(part is X for part in topological([node]))
 
 
-def _input_products(made: Program, call: Call, way: Order, blocks: Blocks, values: dict[Expr, Tensor]) -> Tensor:
+def _input_products(made: Program, call: Call, way: Order, blocks: BlocksOf, values: dict[Expr, Tensor]) -> Tensor:
     """The values computed from x alone, (N, X·H), side by side."""
     x = input_rows(call, way)
     hidden = call.hidden_size
@@ -180,7 +178,7 @@ def _input_products(made: Program, call: Call, way: Order, blocks: Blocks, value
     return multiply(x, weights.t(), out=target, bias=bias)
 
 
-def stacked(call: Call, wanted: tuple[Parameter, ...], blocks: Blocks) -> Tensor:
+def stacked(call: Call, wanted: tuple[Parameter, ...], blocks: BlocksOf) -> Tensor:
     """Blocks of (H, I) on top of each other; the group's own tensor when it has just these."""
     group = wanted[0].group
     if wanted == tuple(Parameter(group, gate) for gate in call.cell.gates_of(group)):

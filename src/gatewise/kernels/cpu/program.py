@@ -1,7 +1,7 @@
 """A cell as the engine runs it: its emitted work, its functions' addresses, and how its parameters are used."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 
 import torch
@@ -13,9 +13,6 @@ from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from gatewise.kernels.reference import ELEMENTWISE
-
-Blocks = Mapping[Parameter, Tensor]
-
 
 prefixes = lru_cache(maxsize=1)(built_in)
 
@@ -40,17 +37,36 @@ def functions(equations: str, dtype: torch.dtype, backward: bool) -> tuple[int, 
     )
 
 
-def blocks_of(call: Call) -> dict[Parameter, Tensor]:
-    """The parameters of a call in one direction, block by block."""
-    hidden = call.hidden_size
-    return {
-        Parameter(group, gate): tensor[at * hidden : (at + 1) * hidden]
-        for group, tensor in zip(call.cell.groups, call.parameters, strict=True)
-        for at, gate in enumerate(call.cell.gates_of(group))
-    }
+class BlocksOf(Mapping[Parameter, Tensor]):
+    """The parameters of a call in one direction, block by block; a block is cut out when it is asked for."""
+
+    def __init__(self, call: Call) -> None:
+        self._cell, self._hidden = call.cell, call.hidden_size
+        self._tensors = dict(zip(call.cell.groups, call.parameters, strict=True))
+
+    def __getitem__(self, block: Parameter) -> Tensor:
+        at = self._cell.gates_of(block.group).index(block.gate)
+        return self._tensors[block.group][at * self._hidden : (at + 1) * self._hidden]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the parameters."""
+        return next(iter(self._tensors.values())).dtype
+
+    def address(self, block: Parameter) -> int:
+        """Where a block begins, without making a tensor of it."""
+        tensor = self._tensors[block.group]
+        at = self._cell.gates_of(block.group).index(block.gate)
+        return tensor.data_ptr() + at * self._hidden * tensor.stride(0) * tensor.element_size()
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return (Parameter(group, gate) for group in self._tensors for gate in self._cell.gates_of(group))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
-def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Blocks) -> Tensor:
+def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, Tensor]) -> Tensor:
     """The value of an expression of parameters and of what is in ``values``, which it is added to."""
     if node not in values:
         if node.op == "parameter":

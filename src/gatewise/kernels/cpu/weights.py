@@ -11,7 +11,7 @@ from torch import Tensor
 from gatewise.compiler.emit import Direction
 from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
-from gatewise.kernels.cpu.program import Blocks
+from gatewise.kernels.cpu.program import BlocksOf
 
 LIMIT = 64
 
@@ -26,7 +26,7 @@ _cache: "OrderedDict[tuple[object, ...], _Entry]" = OrderedDict()
 
 
 def packed_weights(
-    direction: Direction, owners: Sequence[Tensor], blocks: Blocks, hidden_size: int, group: int, backward: bool
+    direction: Direction, owners: Sequence[Tensor], blocks: BlocksOf, hidden_size: int, group: int, backward: bool
 ) -> tuple[Tensor, ...]:
     """The weights of a direction's products, packed; kept between calls only while gradients are off.
 
@@ -63,15 +63,15 @@ def forget() -> None:
     _cache.clear()
 
 
-def _pack(direction: Direction, blocks: Blocks, hidden_size: int, group: int, backward: bool) -> tuple[Tensor, ...]:
+def _pack(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, backward: bool) -> tuple[Tensor, ...]:
     strips = -(-hidden_size // group)
+    dtype = blocks.dtype
     packed: list[Tensor] = []
     for stage in direction.stages:
         for product in stage.products:
-            parts = [blocks[block] for block in product.blocks]
-            target = memory.empty((strips * hidden_size * len(parts) * group,), parts[0].dtype)
-            engine(target.dtype).pack(
-                target.dtype, [part.data_ptr() for part in parts], hidden_size, group, backward, target.data_ptr()
+            target = memory.empty((strips * hidden_size * len(product.blocks) * group,), dtype)
+            engine(dtype).pack(
+                dtype, [blocks.address(block) for block in product.blocks], hidden_size, group, backward, target.data_ptr()
             )
             packed.append(target)
     return tuple(packed)

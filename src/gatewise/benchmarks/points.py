@@ -1,0 +1,142 @@
+"""What can be measured: points, and the grids of them. Standard library alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, get_args
+
+from gatewise.cells import lookup
+from gatewise.compiler import Plan, plan
+
+Mode = Literal["training", "inference"]
+Grid = Literal["core", "full", "ragged", "reset", "variants", "bidirectional"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+GRIDS: tuple[Grid, ...] = get_args(Grid)
+
+CORE = ((1, 64, 100), (1, 256, 100), (32, 128, 100), (32, 256, 50), (64, 512, 20))
+TORCH_CELLS = ("lstm", "gru_cudnn", "rnn_tanh")
+# The plain cell that a variant's cost is told in.
+PLAIN = {
+    "peephole_lstm": "lstm",
+    "peephole_lstm_full": "lstm",
+    "gru_chung2014": "gru_cudnn",
+    "gru_cho2014": "gru_cudnn",
+}
+_CELLS: dict[Grid, tuple[str, ...]] = {
+    "core": TORCH_CELLS,
+    "full": TORCH_CELLS,
+    "ragged": ("lstm", "gru_cudnn"),
+    "reset": ("lstm", "gru_cudnn"),
+    "variants": ("peephole_lstm", "gru_chung2014"),
+    "bidirectional": ("lstm",),
+}
+_RESET_RATES = (0.001, 0.03, 0.1)
+# Operations that are spent on comparing one point with the reference.
+_CHECK_OPERATIONS = 4e10
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing to time, in float32, input width I = H.
+
+    Attributes:
+        cell: name of a built-in cell.
+        mode: ``training`` or ``inference``.
+        B, H, T: batch, hidden width, steps.
+        bidirectional: both directions.
+        ragged: lengths uniform in [1, T].
+        reset: probability of a boundary at every step of every row.
+    """
+
+    cell: str
+    mode: Mode
+    B: int
+    H: int
+    T: int
+    bidirectional: bool = False
+    ragged: bool = False
+    reset: float = 0.0
+
+    def __str__(self) -> str:
+        extras = [
+            *(["both directions"] if self.bidirectional else []),
+            *(["ragged"] if self.ragged else []),
+            *([f"reset {self.reset:.1%}"] if self.reset else []),
+        ]
+        return ", ".join([f"{self.cell} {self.mode} B={self.B} H={self.H} T={self.T}", *extras])
+
+    @property
+    def directions(self) -> int:
+        """D."""
+        return 2 if self.bidirectional else 1
+
+    def operations(self, row_steps: int | None = None) -> float:
+        """Floating-point operations of a call's matrix products.
+
+        Arguments:
+            row_steps: steps summed over rows; B·T unless given.
+
+        The backward pass has two products for every one of the forward pass.
+        """
+        each = 2 * _plan(self.cell).multiply_adds(self.H, self.H) * self.directions
+        return float(each * (self.B * self.T if row_steps is None else row_steps) * (3 if self.mode == "training" else 1))
+
+    def loop_operations(self, row_steps: int) -> float:
+        """Floating-point operations of the recurrent products of one pass, forward or backward."""
+        return float(2 * self.recurrent_blocks * self.H * self.H * self.directions * row_steps)
+
+    @property
+    def recurrent_blocks(self) -> int:
+        """Blocks (H, H) that a step multiplies by."""
+        return len(_plan(self.cell).recurrent_products)
+
+    def shortened(self) -> "Point":
+        """The same with fewer steps, where comparing all of them with the reference would take minutes."""
+        in_training = replace(self, mode="training").operations()
+        return replace(self, T=max(1, min(self.T, math.floor(self.T * _CHECK_OPERATIONS / in_training))))
+
+
+@lru_cache(maxsize=32)
+def _plan(cell: str) -> Plan:
+    return plan(lookup(cell))
+
+
+def points(grid: Grid, cells: Sequence[str] = (), modes: Sequence[Mode] = MODES) -> list[Point]:
+    """The points of a grid, for its own cells unless others are named.
+
+    Raises:
+        ValueError: for an unknown grid or cell, or a cell that the grid has nothing to compare with.
+
+    >>> [str(point) for point in points("core", ["lstm"], ["training"])][:2]
+    ['lstm training B=1 H=64 T=100', 'lstm training B=1 H=256 T=100']
+    """
+    if grid not in GRIDS:
+        raise ValueError(f"grid: expected one of {', '.join(GRIDS)}, got {grid!r}")
+    for cell in cells:
+        lookup(cell)
+        if grid == "variants" and cell not in PLAIN:
+            raise ValueError(f"cells: the grid variants compares {', '.join(PLAIN)} with their plain form, not {cell}")
+    return [
+        point
+        for cell in cells or _CELLS[grid]
+        for mode in modes
+        for point in _points(grid, cell, mode)
+    ]
+
+
+def _points(grid: Grid, cell: str, mode: Mode) -> list[Point]:
+    match grid:
+        case "ragged":
+            return [Point(cell, mode, 32, 128, 1000, ragged=True)]
+        case "reset":
+            return [Point(cell, mode, *shape, reset=rate) for shape in CORE[2:4] for rate in _RESET_RATES]
+        case "full":
+            return [
+                Point(cell, mode, batch, hidden, steps)
+                for steps in (1, 32, 128, 1024)
+                for batch in (1, 4, 16, 64, 256)
+                for hidden in (32, 64, 128, 256, 512, 1024)
+            ]
+        case _:
+            return [Point(cell, mode, *shape, bidirectional=grid == "bidirectional") for shape in CORE]
