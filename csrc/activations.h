@@ -13,7 +13,7 @@ template <class T> struct ExpTraits;
 template <> struct ExpTraits<float> {
   static constexpr float log2e = 1.44269504088896341f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   static constexpr float rounder = 12582912.0f; // 1.5 · 2^23: adding it rounds to an integer in the low bits
-  static constexpr float highest = 88.72283f, lowest = -103.9f, widest = 87.3f;
+  static constexpr float highest = 88.72283f, lowest = -104.0f, widest = 87.3f;
   static constexpr int mantissa = 23, bias = 127, degree = 7;
 };
 template <> struct ExpTraits<double> {
@@ -71,7 +71,8 @@ template <class T> inline Vec<T> expm1(Vec<T> x) {
   const Reduced<T> reduced = reduce<T>(held);
   const Mask<T> half = reduced.k >> 1;
   const Vec<T> a = power_of_two<T>(half), b = power_of_two<T>(reduced.k - half);
-  const Vec<T> value = exp_minus_one_polynomial<T>(reduced.r) * a * b + (a * b - (T)1);
+  const Vec<T> one = power_of_two<T>(half - reduced.k); // 1 / b: the last factor comes last, since a · b can overflow
+  const Vec<T> value = (exp_minus_one_polynomial<T>(reduced.r) * a + (a - one)) * b;
   const Vec<T> limited = x > E::highest ? broadcast<T>((T)INFINITY) : value;
   return x == x ? (x == (T)0 ? x : limited) : x;
 }
