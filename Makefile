@@ -8,16 +8,20 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check sanitize bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+BUILDERS := scikit-build-core cmake ninja
+# What the engine is compiled from.
+ENGINE := CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp src/gatewise/*.py $(foreach part,equations cells compiler,src/gatewise/$(part)/*.py))
 RUN := $(RUN)
 
 help:
 	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
 	@echo "make test   run the tests"
 	@echo "make check  format, lint, types, import rule"
+	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
 	@echo "make bench  time the layers beside torch.nn"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environment and everything built"
@@ -27,15 +31,20 @@ demo: $(VENV)/.core
 	$(BIN)/gatewise train lm --max-minutes 2 --out $(RUN)
 	@echo "Here gatewise is $(BIN)/gatewise, or gatewise after: source $(BIN)/activate"
 
-# One worker process for each of two cores, with one thread each.
+# One worker process for each of two cores, with one thread each. Where there is a compiler there must be an engine.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/tests/*.h csrc/tests/*.cpp
+
+# Needs a C++ compiler and Python alone.
+sanitize:
+	PYTHONPATH=src:. $(PYTHON) csrc/tests/sanitize.py build/sanitize
 
 bench: $(VENV)/.core
 	$(BIN)/python benchmarks/layers.py $(ARGS)
@@ -51,6 +60,8 @@ $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "gatewise needs Python 3.11 or newer, and '$(PYTHON)' is not: name one, as in make test PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) $(BUILDERS)
+	@rm -rf build/editable
 	@touch $@
 
 $(VENV)/.core: EXTRA :=
@@ -58,7 +69,10 @@ $(VENV)/.test: EXTRA := [test]
 $(VENV)/.check: EXTRA := [check]
 $(VENV)/.docs: EXTRA := [docs]
 
+$(VENV)/.core $(VENV)/.test: $(ENGINE)
 $(VENV)/.core $(VENV)/.test $(VENV)/.check $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created
-	@echo "installing gatewise$(EXTRA) into $(VENV); the first time takes some minutes"
-	@$(PIP) --editable '.$(EXTRA)'
+	@echo "installing gatewise$(EXTRA) into $(VENV), the engine included; the first time takes some minutes"
+	@$(PIP) --no-build-isolation --editable '.$(EXTRA)'
+	@test ! -e src/gatewise/_engine/why_missing.txt || \
+	    echo "gatewise runs without compiled kernels: $$(cat src/gatewise/_engine/why_missing.txt)"
 	@touch $@

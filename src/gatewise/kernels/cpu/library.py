@@ -72,7 +72,9 @@ class Engine:
 def why_missing() -> str | None:
     """Why there is no compiled engine, or None."""
     if not (FOLDER / "libgatewise_plain.so").exists():
-        return "the package was installed without compiled kernels (no C++ compiler was found then)"
+        note = FOLDER / "why_missing.txt"  # written by the build
+        reason = note.read_text().strip() if note.exists() else "the engine has not been built"
+        return f"the package was installed without compiled kernels: {reason}"
     if torch.__config__.parallel_info().find("ATen parallel backend: OpenMP") < 0:
         return "this build of torch has no OpenMP thread pool to share"
     return None
