@@ -1,0 +1,323 @@
+// Runs of a built-in cell on the engine, laid out as the Python side does it, in workspaces that are full of NaN.
+#pragma once
+
+#include "description.h"
+#include "loop.h"
+
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <random>
+#include <thread>
+
+extern "C" {
+int gatewise_run_f32(const gatewise::Job<float> *, int64_t, int64_t, gatewise::ParallelFor);
+int gatewise_run_f64(const gatewise::Job<double> *, int64_t, int64_t, gatewise::ParallelFor);
+void gatewise_pack_f32(const float *const *, int64_t, int64_t, int64_t, int64_t, float *);
+void gatewise_pack_f64(const double *const *, int64_t, int64_t, int64_t, int64_t, double *);
+}
+
+using Values = std::vector<double>;
+
+// How many threads share the slices of the next calls of this thread: fewer than slices is a team smaller than asked.
+inline thread_local int64_t team_size = 1;
+
+inline int32_t team(int64_t begin, int64_t end, int64_t, void (*body)(int64_t, int64_t, void *), void *context) {
+  const int64_t count = end - begin, members = std::min(team_size, count);
+  std::vector<std::thread> threads;
+  for (int64_t m = 1; m < members; ++m)
+    threads.emplace_back(body, begin + count * m / members, begin + count * (m + 1) / members, context);
+  body(begin, begin + count / members, context);
+  for (std::thread &thread : threads) thread.join();
+  return 0;
+}
+
+struct Shape {
+  int64_t steps, rows, hidden;
+  bool ragged = false, cut = false, reverse = false;
+};
+
+// What a run computes from: one direction of one layer, and the gradients that arrive at its results.
+struct Problem {
+  Shape shape;
+  int64_t places;
+  std::vector<int64_t> at, active, length;
+  std::vector<uint8_t> cut;
+  Values inputs; // (places, inputs, H)
+  std::vector<Values> initial, matrices, vectors;
+  Values output_gradient; // (places, H)
+  std::vector<Values> final_gradients;
+
+  Problem(const description::Cell &cell, const Shape &shape, unsigned seed)
+      : shape(shape), places(shape.steps * shape.rows) {
+    std::mt19937 random(seed);
+    const int64_t steps = shape.steps, rows = shape.rows, hidden = shape.hidden;
+    if (shape.ragged) {
+      for (int64_t r = 0; r < rows; ++r) length.push_back(random() % (steps + 1));
+      std::sort(length.rbegin(), length.rend());
+      places = 0;
+      for (int64_t s = 0; s < steps; ++s) {
+        at.push_back(places);
+        active.push_back(std::count_if(length.begin(), length.end(), [&](int64_t n) { return n > s; }));
+        places += active.back();
+      }
+    }
+    if (shape.cut)
+      for (int64_t i = 0; i < (steps + 1) * rows; ++i)
+        cut.push_back(i / rows < (shape.ragged ? length[i % rows] : steps) && random() % 4 == 0);
+    const auto draw = [&](int64_t count, double scale) {
+      std::normal_distribution<double> normal(0, scale);
+      Values values(count);
+      for (double &value : values) value = float(normal(random)); // the same in both number types
+      return values;
+    };
+    inputs = draw(places * cell.inputs * hidden, 1);
+    output_gradient = draw(places * hidden, 1);
+    for (size_t i = 0; i < cell.states.size(); ++i) {
+      initial.push_back(draw(rows * hidden, 1));
+      final_gradients.push_back(draw(rows * hidden, 1));
+    }
+    for (int i = 0; i < cell.matrices; ++i) matrices.push_back(draw(hidden * hidden, 1 / std::sqrt(hidden)));
+    for (int i = 0; i < cell.vectors; ++i) vectors.push_back(draw(hidden, 1));
+  }
+};
+
+// How a run is shared out.
+struct Way {
+  int64_t slices = 1, team = 1;
+  bool split_units = false;
+  int64_t blocks = 1; // most registers per output in a strip
+  int64_t chunk = 0;  // steps of a call; 0: all
+};
+
+struct Result {
+  Values output; // (places, H)
+  std::vector<Values> finals;
+  Values input_gradient;
+  std::vector<Values> initial_gradients, matrix_gradients, vector_gradients;
+  bool intact = true; // nothing was written between the rows of the output
+};
+
+// One direction, one way through time, and the memory that its job points to; every buffer is exactly as long as it is said to be.
+template <class T> class Layout {
+public:
+  Layout(const description::Cell &cell, const description::Direction &direction, const Problem &problem, const Way &way,
+         bool backward)
+      : cell(cell), direction(direction), problem(problem), hidden(problem.shape.hidden) {
+    blocks = way.blocks;
+    for (const description::Stage &stage : direction.stages)
+      for (const description::Product &product : stage.products)
+        blocks = std::min(blocks, gatewise::widest_strip / outputs(product, backward));
+    for (const description::Stage &stage : direction.stages) {
+      products.emplace_back();
+      for (const description::Product &product : stage.products) {
+        const int64_t count = product.matrices.size();
+        products.back().push_back({product.array, product.block * hidden, backward ? count * hidden : hidden,
+                                   outputs(product, backward), product.first, pack(product, backward), product.add});
+      }
+      stages.push_back({stage.work<T>(), products.back().data(), int64_t(stage.products.size()), stage.outputs});
+    }
+    for (int vector : direction.vectors) vectors.push_back(copy(problem.vectors[vector]));
+    job = {};
+    job.steps = problem.shape.steps, job.rows = problem.shape.rows, job.hidden = hidden;
+    job.backward = backward, job.reverse = problem.shape.reverse;
+    job.at = problem.shape.ragged ? problem.at.data() : nullptr;
+    job.active = problem.shape.ragged ? problem.active.data() : nullptr;
+    job.length = problem.shape.ragged ? problem.length.data() : nullptr;
+    job.cut = problem.shape.cut ? problem.cut.data() : nullptr;
+    job.blocks = blocks;
+    job.stages = stages.data(), job.stage_count = stages.size();
+    job.vectors = vectors.data();
+    job.zeros = fill(hidden, 0);
+    job.split_units = way.split_units;
+  }
+
+  T *empty(int64_t count) { return fill(count, std::numeric_limits<T>::quiet_NaN()); }
+  T *fill(int64_t count, T value) { return buffers.emplace_back(count, value).data(); }
+  T *copy(const Values &values) { return buffers.emplace_back(values.begin(), values.end()).data(); }
+  T *matrix(const Values &values) { return copy(values); }
+
+  // An array in the order of the direction's; without memory where the cell does not have it.
+  void array(const std::string &name, gatewise::ArrayKind kind, T *base, int64_t stride, T *other = nullptr) {
+    arrays.resize(direction.arrays.size());
+    for (size_t i = 0; i < arrays.size(); ++i)
+      if (direction.arrays[i].name == name) arrays[i] = {kind, base, other, stride, hidden};
+  }
+  int64_t blocks_of(const std::string &name) const {
+    for (const description::Array &array : direction.arrays)
+      if (array.name == name) return array.blocks;
+    return 0;
+  }
+  void final(const std::string &name, T *to) {
+    for (size_t i = 0; i < direction.arrays.size(); ++i)
+      if (direction.arrays[i].name == name) finals.push_back({int64_t(i), to, hidden});
+  }
+  const gatewise::Job<T> &finished(T *sums, int64_t sum_count) {
+    job.arrays = arrays.data(), job.array_count = arrays.size();
+    job.finals = finals.data(), job.final_count = finals.size();
+    job.sums = sums, job.sum_count = sum_count;
+    return job;
+  }
+
+private:
+  const description::Cell &cell;
+  const description::Direction &direction;
+  const Problem &problem;
+  int64_t hidden, blocks;
+  gatewise::Job<T> job;
+  std::deque<std::vector<T>> buffers;
+  std::deque<std::vector<gatewise::Product<T>>> products;
+  std::vector<gatewise::Stage<T>> stages;
+  std::vector<gatewise::Array<T>> arrays;
+  std::vector<gatewise::Final<T>> finals;
+  std::vector<const T *> vectors;
+
+  static int64_t outputs(const description::Product &product, bool backward) {
+    return backward ? 1 : int64_t(product.matrices.size());
+  }
+  const T *pack(const description::Product &product, bool backward) {
+    const int64_t count = product.matrices.size(), group = blocks * gatewise::lanes<T>;
+    std::vector<const T *> matrices;
+    for (int matrix : product.matrices) matrices.push_back(copy(problem.matrices[matrix]));
+    T *const packed = empty((hidden + group - 1) / group * group * hidden * count);
+    if constexpr (sizeof(T) == 4) gatewise_pack_f32(matrices.data(), count, hidden, group, backward, packed);
+    else gatewise_pack_f64(matrices.data(), count, hidden, group, backward, packed);
+    return packed;
+  }
+};
+
+// The same steps in one call, or in several of `chunk` steps each.
+template <class T> void call(std::vector<gatewise::Job<T>> jobs, const Way &way) {
+  const int64_t steps = jobs[0].steps, chunk = way.chunk ? way.chunk : steps;
+  team_size = way.team;
+  for (int64_t done = 0; done < steps; done += chunk) {
+    for (gatewise::Job<T> &job : jobs) {
+      const int64_t until = std::min(done + chunk, steps);
+      job.begin = job.backward ? steps - until : done;
+      job.end = job.backward ? steps - done : until;
+    }
+    int code;
+    if constexpr (sizeof(T) == 4) code = gatewise_run_f32(jobs.data(), jobs.size(), way.slices, team);
+    else code = gatewise_run_f64(jobs.data(), jobs.size(), way.slices, team);
+    if (code) throw std::bad_alloc();
+  }
+}
+
+// Directions side by side, forward and, when asked, backward.
+template <class T>
+std::vector<Result> run(const description::Cell &cell, const std::vector<Problem> &problems, const Way &way,
+                        bool backward) {
+  const int64_t hidden = problems[0].shape.hidden, rows = problems[0].shape.rows, states = cell.states.size();
+  const int64_t gap = 5, stride = hidden + gap; // the output's rows stand apart, as those of two directions do
+  std::deque<Layout<T>> forward, back;
+  std::vector<gatewise::Job<T>> jobs;
+  struct Kept {
+    T *values;
+    std::vector<T *> sequences, initial, finals;
+  };
+  std::vector<Kept> kept;
+  const auto stride_of = [&](int64_t state) { return state ? hidden : stride; };
+  for (const Problem &problem : problems) {
+    Layout<T> &layout = forward.emplace_back(cell, cell.forward, problem, way, false);
+    Kept &one = kept.emplace_back();
+    const int64_t saved = layout.blocks_of("saved"), between = layout.blocks_of("between");
+    one.values = backward ? layout.empty(problem.places * saved * hidden) : nullptr;
+    layout.array("x", gatewise::sequence, layout.copy(problem.inputs), cell.inputs * hidden);
+    layout.array("saved", backward ? gatewise::sequence : gatewise::absent, one.values, saved * hidden);
+    layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
+    for (int64_t i = 0; i < states; ++i) {
+      const bool whole = i == 0 || backward;
+      const int64_t count = whole ? problem.places : 2 * rows;
+      one.sequences.push_back(layout.empty(std::max<int64_t>(0, count * stride_of(i) - (i ? 0 : gap))));
+      one.initial.push_back(layout.copy(problem.initial[i]));
+      one.finals.push_back(layout.empty(rows * hidden));
+      layout.array("next " + cell.states[i], whole ? gatewise::sequence : gatewise::alternating, one.sequences[i],
+                   stride_of(i));
+      layout.array("previous " + cell.states[i], whole ? gatewise::sequence_previous : gatewise::alternating_previous,
+                   one.sequences[i], stride_of(i), one.initial[i]);
+      layout.final("previous " + cell.states[i], one.finals[i]);
+    }
+    jobs.push_back(layout.finished(nullptr, 0));
+  }
+  call(jobs, way);
+
+  std::vector<Result> results(problems.size());
+  for (size_t p = 0; p < problems.size(); ++p) {
+    Result &result = results[p];
+    for (int64_t place = 0; place < problems[p].places; ++place) {
+      const T *row = kept[p].sequences[0] + place * stride;
+      result.output.insert(result.output.end(), row, row + hidden);
+      if (place + 1 < problems[p].places)
+        for (int64_t u = hidden; u < stride; ++u) result.intact &= row[u] != row[u];
+    }
+    for (const T *final : kept[p].finals) result.finals.emplace_back(final, final + rows * hidden);
+  }
+  if (!backward) return results;
+
+  jobs.clear();
+  struct Made {
+    T *delta, *sums;
+    std::vector<T *> initial;
+    std::vector<std::pair<std::string, T *>> operands;
+  };
+  std::vector<Made> made;
+  for (size_t p = 0; p < problems.size(); ++p) {
+    const Problem &problem = problems[p];
+    Layout<T> &layout = back.emplace_back(cell, cell.backward, problem, way, true);
+    Made &one = made.emplace_back();
+    const int64_t deltas = layout.blocks_of("delta"), between = layout.blocks_of("between");
+    one.delta = layout.empty(problem.places * deltas * hidden);
+    one.sums = layout.fill(way.slices * cell.sums.size() * hidden, 0);
+    layout.array("saved", gatewise::sequence, kept[p].values, forward[p].blocks_of("saved") * hidden);
+    layout.array("output gradient", gatewise::sequence, layout.copy(problem.output_gradient), hidden);
+    layout.array("delta", gatewise::sequence, one.delta, deltas * hidden);
+    layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
+    for (int64_t i = 0; i < states; ++i) {
+      const std::string &state = cell.states[i];
+      T *const carried = layout.empty(rows * hidden);
+      one.initial.push_back(layout.empty(rows * hidden));
+      layout.array("previous " + state, gatewise::sequence_previous, kept[p].sequences[i], stride_of(i),
+                   kept[p].initial[i]);
+      layout.array("next " + state, gatewise::sequence, kept[p].sequences[i], stride_of(i));
+      layout.array("arriving " + state, gatewise::gradient_arriving, carried, hidden,
+                   layout.copy(problem.final_gradients[i]));
+      layout.array("sent " + state, gatewise::per_row, carried, hidden);
+      layout.final("arriving " + state, one.initial[i]);
+    }
+    for (const description::Array &array : cell.backward.arrays)
+      if (array.name.starts_with("operand ")) {
+        one.operands.emplace_back(array.name, layout.empty(problem.places * hidden));
+        layout.array(array.name, gatewise::sequence, one.operands.back().second, hidden);
+      }
+    jobs.push_back(layout.finished(one.sums, cell.sums.size()));
+  }
+  call(jobs, way);
+
+  for (size_t p = 0; p < problems.size(); ++p) {
+    Result &result = results[p];
+    const int64_t places = problems[p].places, deltas = back[p].blocks_of("delta");
+    const auto delta = [&](int64_t place, int64_t block) { return made[p].delta + (place * deltas + block) * hidden; };
+    for (int64_t place = 0; place < places; ++place)
+      for (int block : cell.input_gradients) {
+        const T *row = delta(place, block);
+        result.input_gradient.insert(result.input_gradient.end(), row, row + hidden);
+      }
+    for (const T *gradient : made[p].initial) result.initial_gradients.emplace_back(gradient, gradient + rows * hidden);
+    result.matrix_gradients.assign(cell.matrices, Values(hidden * hidden, 0));
+    for (const description::Outer &outer : cell.outers)
+      for (const auto &[name, operand] : made[p].operands)
+        if (name == outer.operand)
+          for (int64_t place = 0; place < places; ++place)
+            for (int64_t i = 0; i < hidden; ++i)
+              for (int64_t j = 0; j < hidden; ++j)
+                result.matrix_gradients[outer.matrix][i * hidden + j] +=
+                    double(delta(place, outer.delta)[i]) * operand[place * hidden + j];
+    for (size_t k = 0; k < cell.sums.size(); ++k) {
+      Values total(hidden, 0);
+      for (int64_t slice = 0; slice < way.slices; ++slice)
+        for (int64_t u = 0; u < hidden; ++u) total[u] += made[p].sums[(slice * cell.sums.size() + k) * hidden + u];
+      result.vector_gradients.push_back(total);
+    }
+  }
+  return results;
+}
