@@ -147,7 +147,7 @@ class Function:
             *(f"  const bool has{at} = row{at}[0] != nullptr;" for at in self._optional),
             *(f"  {line}" for line in self._before),
             "  for (int64_t r = 0; r < b.rows; ++r) {",
-            *(f"    T *const p{at} = row{at}[r] + unit;" for at in self._used),
+            *(f"    T *const p{at} = {self._row(at)};" for at in self._used),
             *(f"    {line}" for line in self._inside),
             "  }",
             *(f"  {line}" for line in self._after),
@@ -179,6 +179,10 @@ class Function:
     def _define(self, node: Expr, text: str, lines: list[str]) -> None:
         self._names[node] = f"v{len(self._names)}"
         lines.append(f"const Vec<T> {self._names[node]} = {text};")
+
+    def _row(self, at: int) -> str:
+        place = f"row{at}[r] + unit"
+        return f"has{at} ? {place} : nullptr" if at in self._optional else place
 
     def _load(self, place: Place) -> str:
         if isinstance(place, Accumulator):
