@@ -38,7 +38,9 @@ def _cell(name: str, program: Program) -> str:
         (outer,) = (outer for outer in outers if outer.block == block)
         gradient_of_input.append(str(backward.slots[outer.delta].block))
     recurrent = [
-        _braces(matrices.index(outer.block), backward.slots[outer.delta].block, _text(backward.slots[outer.operand].array))
+        _braces(
+            matrices.index(outer.block), backward.slots[outer.delta].block, _text(backward.slots[outer.operand].array)
+        )
         for outer in outers
         if outer.operand.op != "input"
     ]

@@ -171,7 +171,7 @@ void check_products() {
 int main() {
   const std::vector<Shape> differentiated = {{1, 1, 1}, {4, 3, 5}, {5, 4, 3, true}, {4, 3, 5, false, true}, {5, 6, 9, true, true, true}};
   const std::vector<Shape> shapes = {{1, 1, 1},        {1, 3, 33},             {3, 2, 5},        {5, 9, 33, true},
-                                     {4, 7, 17, false, true}, {6, 11, 40, true, true}, {2, 1, 70}};
+                                     {4, 7, 17, false, true}, {6, 11, 40, true, true}, {2, 1, 70}, {2, 70, 3}};
   for (const description::Cell &cell : cells)
     for (const Shape &shape : differentiated) check_gradients(cell, shape);
   // Three callers at once, each with a team of its own.

@@ -1,0 +1,199 @@
+"""How the package is built: with compiled kernels, without a compiler, and when they do not compile."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import gatewise
+from csrc.tests.build import compiler
+from gatewise.compiler.flags import INSTRUCTION_SETS
+from gatewise.kernels.cpu import library
+
+ROOT = Path(__file__).parents[1]
+NEEDED = ("CMakeLists.txt", "LICENSE", "README.md", "csrc", "pyproject.toml", "src")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what a build reads."""
+    copy = tmp_path / "tree"
+    copy.mkdir()
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("_engine", "__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy)
+    return copy
+
+
+def program(name: str) -> str:
+    """The path of a build tool, of this environment or of the system."""
+    found = shutil.which(name, path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def without_compilers(tmp_path: Path) -> dict[str, str]:
+    """An environment in which there is no compiler to be found."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("cmake", "ninja"):
+        (folder / name).symlink_to(program(name))
+    return {name: value for name, value in os.environ.items() if name not in ("CC", "CXX")} | {"PATH": str(folder)}
+
+
+def cmake(tree: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Configure, build and install into the folder `installed`; what was printed by all that ran."""
+    build, printed = tree / "build", ""
+    defined = (f"-DPython3_EXECUTABLE={sys.executable}", f"-DCMAKE_MAKE_PROGRAM={program('ninja')}")
+    steps = (
+        [program("cmake"), "-G", "Ninja", "-S", tree, "-B", build, *defined],
+        [program("cmake"), "--build", build],
+        [program("cmake"), "--install", build, "--prefix", tree / "installed"],
+    )
+    run = None
+    for step in steps:
+        run = subprocess.run(step, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        printed += run.stdout
+        if run.returncode:
+            break
+    assert run is not None
+    return subprocess.CompletedProcess(run.args, run.returncode, printed)
+
+
+def wheel(tree: Path, environment: dict[str, str]) -> Path:
+    """The wheel that pip makes of a tree."""
+    to = tree.parent / "wheels"
+    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", to, tree]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    (made,) = to.iterdir()
+    return made
+
+
+@pytest.mark.skipif(not os.environ.get("GATEWISE_EXPECT_ENGINE"), reason="no engine is expected here")
+def test_the_engine_is_there():
+    assert library.why_missing() is None
+    shipped = {path.name: path.read_bytes() for path in (library.FOLDER / "include").iterdir()}
+    assert shipped == {path.name: path.read_bytes() for path in (ROOT / "csrc").glob("*.h")}
+
+
+def test_one_list_of_instruction_sets():
+    widths = {name: int(options[-1].partition("BYTES=")[2]) for name, options in INSTRUCTION_SETS.items()}
+    assert {width: name for name, width in widths.items()} == library.INSTRUCTION_SETS
+
+
+@pytest.mark.parametrize(
+    ("note", "reason"),
+    [
+        (
+            "no working C++ compiler was found\n",
+            "installed without compiled kernels: no working C++ compiler was found",
+        ),
+        (None, "installed without compiled kernels: the engine has not been built"),
+    ],
+)
+def test_without_an_engine_the_others_run_and_say_why(
+    note: str | None, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if note is not None:
+        (tmp_path / "why_missing.txt").write_text(note)
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
+    library.why_missing.cache_clear()
+    try:
+        x = torch.randn(3, 2, 4)
+        for layer in (gatewise.LSTM(4, 5), gatewise.PeepholeLSTM(4, 5)):
+            backend = layer.backend_for(x)
+            assert backend.name != "cpu"
+            assert reason in backend.reason
+            layer(x)[0].sum().backward()
+        with pytest.raises(ValueError, match=re.escape(reason)):
+            gatewise.Recurrent("lstm", 4, 5, backend="cpu")(x)
+    finally:
+        library.why_missing.cache_clear()
+
+
+@pytest.mark.parametrize("compiler_is", ["absent", "broken"])
+def test_without_a_working_compiler_nothing_is_built_and_one_line_says_so(
+    compiler_is: str, tree: Path, without_compilers: dict[str, str]
+):
+    environment = without_compilers if compiler_is == "absent" else os.environ | {"CXX": shutil.which("false") or ""}
+    run = cmake(tree, environment)
+    assert run.returncode == 0, run.stdout
+    (line,) = (line for line in run.stdout.splitlines() if line.startswith("gatewise: "))
+    assert line.startswith("gatewise: no working C++ compiler was found: installing without compiled kernels")
+    installed = [path for path in (tree / "installed").rglob("*") if path.is_file()]
+    assert [path.name for path in installed] == ["why_missing.txt"]
+    assert installed[0].read_text() == "no working C++ compiler was found\n"
+
+
+@needs_compiler
+def test_a_compiler_that_knows_no_vectors_counts_as_none(tree: Path, tmp_path: Path):
+    # It compiles everything but C++20.
+    old = tmp_path / "old"
+    command = compiler()
+    assert command is not None
+    old.write_text(f'#!/bin/sh\ncase "$*" in *c++20*) exit 1;; esac\nexec {" ".join(command)} "$@"\n')
+    old.chmod(0o755)
+    run = cmake(tree, os.environ | {"CXX": str(old)})
+    assert run.returncode == 0, run.stdout
+    assert f"gatewise: the C++ compiler {old} has no C++20 with vector types" in run.stdout
+    assert not list((tree / "installed").rglob("*.so"))
+
+
+@needs_compiler
+def test_an_error_in_our_code_is_an_error(tree: Path):
+    (tree / "csrc" / "engine.cpp").write_text("#error a mistake of ours\n")
+    run = cmake(tree, dict(os.environ))
+    assert run.returncode != 0
+    assert "a mistake of ours" in run.stdout
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_the_wheel(tree: Path):
+    stale = tree / "src" / "gatewise" / "_engine" / "libgatewise_stale.so"
+    stale.parent.mkdir()
+    stale.touch()
+    made = wheel(tree, dict(os.environ))
+    assert made.name.startswith(f"gatewise-{gatewise.__version__}-py3-none-")
+    assert made.stat().st_size < 5_000_000
+    with zipfile.ZipFile(made) as content:
+        engine = {name.rpartition("/")[2]: name for name in content.namelist() if "/_engine/" in name}
+        headers = {path.name for path in (tree / "csrc").glob("*.h")}
+        libraries = engine.keys() - headers
+        assert engine.keys() > headers
+        assert "libgatewise_plain.so" in libraries
+        assert libraries <= {f"libgatewise_{name}.so" for name in INSTRUCTION_SETS}
+        for name in libraries:
+            assert not [
+                needed for needed in (b"libtorch", b"libgomp", b"libstdc++.so") if needed in content.read(engine[name])
+            ]
+
+
+@pytest.mark.slow
+def test_a_wheel_without_a_compiler_runs(tree: Path, without_compilers: dict[str, str], tmp_path: Path):
+    with zipfile.ZipFile(wheel(tree, without_compilers)) as content:
+        content.extractall(tmp_path / "site")
+    code = (
+        "import gatewise, torch; layer = gatewise.LSTM(4, 5); x = torch.randn(3, 2, 4); layer(x);"
+        "print(gatewise.__file__, layer.backend_for(x).reason)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.startswith(str(tmp_path / "site"))
+    assert "no working C++ compiler was found" in run.stdout
