@@ -80,8 +80,8 @@ void check_gradients(const description::Cell &cell, const Shape &shape) {
       values[at] = before - step;
       const double below = loss(cell, problem);
       values[at] = before;
-      compare(cell.name + " " + text(shape) + ": differences of " + name, {gradient[at]}, {(above - below) / (2 * step)},
-              1e-6);
+      compare(cell.name + " " + text(shape) + ": differences of " + name, {gradient[at]},
+              {(above - below) / (2 * step)}, 1e-6);
     }
   };
   check("x", problem.inputs, result.input_gradient);
@@ -99,7 +99,7 @@ void check_gradients(const description::Cell &cell, const Shape &shape) {
 }
 
 const std::vector<Way> ways = {
-    {2, 2, false, 1, 0}, {2, 2, true, 1, 0}, {3, 3, false, 2, 0}, {3, 2, true, 2, 0}, {4, 3, true, 1, 2},
+    {2, 2, false, 1, 0}, {2, 2, true, 1, 0},  {3, 3, false, 2, 0}, {3, 2, true, 2, 0},  {4, 3, true, 1, 2},
     {4, 1, true, 1, 0},  {5, 2, false, 1, 1}, {1, 1, true, 8, 0},  {1, 1, false, 4, 3},
 };
 
@@ -130,7 +130,8 @@ template <class T> void check_product(int64_t rows, int64_t columns, int64_t dep
     for (T &value : values) value = T(int(random() % 17) - 8); // small integers: every sum is exact
     return values;
   };
-  const std::vector<T> a = draw(rows * depth), b = draw(depth * columns), biases = draw(columns), before = draw(rows * columns);
+  const std::vector<T> a = draw(rows * depth), b = draw(depth * columns), biases = draw(columns),
+                       before = draw(rows * columns);
   std::vector<T> c = before;
   if (!add) std::fill(c.begin(), c.end(), std::numeric_limits<T>::quiet_NaN());
   Values wanted(rows * columns);
@@ -169,9 +170,11 @@ void check_products() {
 } // namespace
 
 int main() {
-  const std::vector<Shape> differentiated = {{1, 1, 1}, {4, 3, 5}, {5, 4, 3, true}, {4, 3, 5, false, true}, {5, 6, 9, true, true, true}};
-  const std::vector<Shape> shapes = {{1, 1, 1},        {1, 3, 33},             {3, 2, 5},        {5, 9, 33, true},
-                                     {4, 7, 17, false, true}, {6, 11, 40, true, true}, {2, 1, 70}, {2, 70, 3}};
+  const std::vector<Shape> differentiated = {
+      {1, 1, 1}, {4, 3, 5}, {5, 4, 3, true}, {4, 3, 5, false, true}, {5, 6, 9, true, true, true}};
+  const std::vector<Shape> shapes = {
+      {1, 1, 1},  {1, 3, 33}, {3, 2, 5}, {5, 9, 33, true}, {4, 7, 17, false, true}, {6, 11, 40, true, true},
+      {2, 1, 70}, {2, 70, 3}};
   for (const description::Cell &cell : cells)
     for (const Shape &shape : differentiated) check_gradients(cell, shape);
   // Three callers at once, each with a team of its own.

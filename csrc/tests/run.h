@@ -98,7 +98,8 @@ struct Result {
   bool intact = true; // nothing was written between the rows of the output
 };
 
-// One direction, one way through time, and the memory that its job points to; every buffer is exactly as long as it is said to be.
+// One direction, one way through time, and the memory that its job points to; every buffer is exactly as long as it is
+// said to be.
 template <class T> class Layout {
 public:
   Layout(const description::Cell &cell, const description::Direction &direction, const Problem &problem, const Way &way,
