@@ -22,7 +22,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make check  format, lint, types, import rule"
 	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
-	@echo "make bench  time the layers beside torch.nn"
+	@echo "make bench  time the layers beside torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environment and everything built"
 	@echo "Choose the interpreter with PYTHON=python3.12 (3.11 or newer), the demo's folder with RUN=runs/mine."
@@ -46,8 +46,8 @@ check: $(VENV)/.check
 sanitize:
 	PYTHONPATH=src:. $(PYTHON) csrc/tests/sanitize.py build/sanitize
 
-bench: $(VENV)/.core
-	$(BIN)/python benchmarks/layers.py $(ARGS)
+bench: $(VENV)/.bench
+	$(BIN)/gatewise bench $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q docs docs/_build/html
@@ -68,9 +68,10 @@ $(VENV)/.core: EXTRA :=
 $(VENV)/.test: EXTRA := [test]
 $(VENV)/.check: EXTRA := [check]
 $(VENV)/.docs: EXTRA := [docs]
+$(VENV)/.bench: EXTRA := [bench]
 
 $(VENV)/.core $(VENV)/.test: $(ENGINE)
-$(VENV)/.core $(VENV)/.test $(VENV)/.check $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created
+$(VENV)/.core $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "installing gatewise$(EXTRA) into $(VENV), the engine included; the first time takes some minutes"
 	@$(PIP) --no-build-isolation --editable '.$(EXTRA)'
 	@test ! -e src/gatewise/_engine/why_missing.txt || \

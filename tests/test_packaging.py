@@ -22,7 +22,7 @@ QUICK = (
         for words in (
             ["--version"],
             ["--help"],
-            *([verb, "--help"] for verb in ("evaluate", "explain", "predict", "train")),
+            *([verb, "--help"] for verb in ("bench", "evaluate", "explain", "predict", "train")),
         )
     ),
 )
@@ -45,6 +45,7 @@ def test_public_names():
         "PeepholeLSTM",
         "RNN",
         "Recurrent",
+        "bench",
         "cell",
         "evaluate",
         "explain",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from gatewise.benchmarks.running import bench
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.layers import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, PeepholeLSTM, Recurrent
     from gatewise.tasks import evaluate, load, predict, train
 
 _HOME = {
+    "gatewise.benchmarks.running": ("bench",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
     "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent"),
@@ -33,6 +35,7 @@ __all__ = [
     "DefinitionError",
     "PeepholeLSTM",
     "Recurrent",
+    "bench",
     "cell",
     "evaluate",
     "explain",

@@ -16,9 +16,9 @@ from gatewise.layers import Recurrent
 Loop = Callable[..., Tensor]
 
 
-def loop_for(cell: str) -> Loop:
-    """From x (T, B, I) and the weights, in the order of the cell's groups, to the output (T, B, H)."""
-    return LOOPS.get(cell) or _reference(cell)
+def loop_for(cell: str, hidden_size: int) -> Loop:
+    """From x (T, B, H) and the weights, in the order of the cell's groups, to the output (T, B, H)."""
+    return LOOPS.get(cell) or _reference(cell, hidden_size)
 
 
 def lstm(x: Tensor, W: Tensor, R: Tensor, b: Tensor, d: Tensor) -> Tensor:
@@ -61,7 +61,9 @@ def gru_cho2014(x: Tensor, W: Tensor, R: Tensor, b: Tensor) -> Tensor:
     return _reset_before(x, W, R, b, lambda h, n, z: torch.lerp(n, h, z))
 
 
-def _reset_before(x: Tensor, W: Tensor, R: Tensor, b: Tensor, mix: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+def _reset_before(
+    x: Tensor, W: Tensor, R: Tensor, b: Tensor, mix: Callable[[Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
     hidden = R.shape[1]
     R_rz, R_n = R[: 2 * hidden].t(), R[2 * hidden :].t()
     h = x.new_zeros(x.shape[1], hidden)
@@ -111,12 +113,11 @@ LOOPS: dict[str, Loop] = {
 }
 
 
-def _reference(cell: str) -> Loop:
+def _reference(cell: str, hidden_size: int) -> Loop:
+    layer = Recurrent(cell, hidden_size, hidden_size, backend="reference", device="meta")
+    names = [name for name, _ in layer.named_parameters()]
+
     def run(x: Tensor, *weights: Tensor) -> Tensor:
-        with torch.device("meta"):
-            layer = Recurrent(cell, x.shape[-1], weights[0].shape[0], backend="reference")
-        names = [name for name, _ in layer.named_parameters()]
-        output, _ = torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
-        return output
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))[0]
 
     return run

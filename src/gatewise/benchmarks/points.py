@@ -32,8 +32,9 @@ _CELLS: dict[Grid, tuple[str, ...]] = {
     "bidirectional": ("lstm",),
 }
 _RESET_RATES = (0.001, 0.03, 0.1)
-# Operations that are spent on comparing one point with the reference.
-_CHECK_OPERATIONS = 4e10
+# What is spent at most on comparing one point with the reference, which runs step by step.
+_CHECK_OPERATIONS = 2e10
+_CHECK_STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ class Point:
 
         The backward pass has two products for every one of the forward pass.
         """
-        each = 2 * _plan(self.cell).multiply_adds(self.H, self.H) * self.directions
-        return float(each * (self.B * self.T if row_steps is None else row_steps) * (3 if self.mode == "training" else 1))
+        each = 2.0 * _plan(self.cell).multiply_adds(self.H, self.H) * self.directions
+        passes = 3 if self.mode == "training" else 1
+        return each * passes * (self.B * self.T if row_steps is None else row_steps)
 
     def loop_operations(self, row_steps: int) -> float:
         """Floating-point operations of the recurrent products of one pass, forward or backward."""
@@ -94,7 +96,8 @@ class Point:
     def shortened(self) -> "Point":
         """The same with fewer steps, where comparing all of them with the reference would take minutes."""
         in_training = replace(self, mode="training").operations()
-        return replace(self, T=max(1, min(self.T, math.floor(self.T * _CHECK_OPERATIONS / in_training))))
+        affordable = math.floor(self.T * _CHECK_OPERATIONS / in_training)
+        return replace(self, T=max(1, min(self.T, affordable, _CHECK_STEPS)))
 
 
 @lru_cache(maxsize=32)
@@ -117,12 +120,7 @@ def points(grid: Grid, cells: Sequence[str] = (), modes: Sequence[Mode] = MODES)
         lookup(cell)
         if grid == "variants" and cell not in PLAIN:
             raise ValueError(f"cells: the grid variants compares {', '.join(PLAIN)} with their plain form, not {cell}")
-    return [
-        point
-        for cell in cells or _CELLS[grid]
-        for mode in modes
-        for point in _points(grid, cell, mode)
-    ]
+    return [point for cell in cells or _CELLS[grid] for mode in modes for point in _points(grid, cell, mode)]
 
 
 def _points(grid: Grid, cell: str, mode: Mode) -> list[Point]:

@@ -34,7 +34,7 @@ class Side(Protocol):
         ...
 
     def turn(self, calls: int) -> list[float]:
-        """Seconds of each of some calls, after one that is not timed."""
+        """Seconds of each of some calls."""
         ...
 
 
@@ -80,10 +80,9 @@ class Local:
 
     def turn(self, calls: int) -> list[float]:
         """Seconds of each call; in training the weights change between calls."""
-        self._call()
         taken: list[float] = []
         for _ in range(calls):
-            self._change_weights()
+            self.change_weights()
             started = time.perf_counter()
             self._call()
             taken.append(time.perf_counter() - started)
@@ -94,10 +93,12 @@ class Local:
         if self._training:
             self.backward(output)
 
-    def _change_weights(self) -> None:
+    def change_weights(self) -> None:
+        """In training: what an optimiser would do between calls, cheaply."""
         if self._training:
             with torch.no_grad():
-                torch._foreach_add_(self._weights, self._shift)
+                for weight in self._weights:
+                    weight.add_(self._shift)
             self._shift = -self._shift
 
 
@@ -117,7 +118,7 @@ def ours(point: Point, backend: str = "auto", name: str | None = None, dtype: to
     layer.load_state_dict(values.weights)
     values = values._replace(x=values.x.to(dtype), gradient=values.gradient.to(dtype))
     if name is None:
-        name = f"gatewise ({chosen_backend(point)})" if backend == "auto" else f"gatewise {backend}"
+        name = "gatewise" if backend == "auto" else f"gatewise {backend}"
     # Asked for here, so that a backend that cannot run is told before anything is timed.
     layer.backend_for(values.x, lengths=values.lengths, reset=values.reset)
     return Local(
@@ -163,7 +164,7 @@ def python_loop(point: Point, compiled: bool = False) -> Local | str:
     if compiled and point.T > COMPILED_STEPS:
         return f"torch.compile unrolls the loop, which takes minutes for more than {COMPILED_STEPS} steps"
     values = given(point)
-    loop = loop_for(point.cell)
+    loop = loop_for(point.cell, point.H)
     if compiled:
         loop = torch.compile(loop, dynamic=False)
     weights = [weight.clone().requires_grad_(point.mode == "training") for weight in values.weights.values()]
@@ -194,7 +195,6 @@ class MatrixProduct:
 
     def turn(self, calls: int) -> list[float]:
         """Seconds of each call."""
-        torch.mm(self._left, self._right, out=self._into)
         taken: list[float] = []
         for _ in range(calls):
             started = time.perf_counter()
@@ -204,10 +204,11 @@ class MatrixProduct:
 
 
 class LoopTimes(NamedTuple):
-    """Seconds of one call on the engine: the recurrent loops, and the whole."""
+    """Seconds of one call on the engine: the recurrent loops, the products of whole matrices, everything."""
 
     forward: float
     backward: float
+    products: float
     whole: float
 
 
@@ -220,44 +221,44 @@ class InsideLoop:
     def __init__(self, side: Local, training: bool) -> None:
         self._side = side
         self._training = training
-        self.turns: list[list[LoopTimes]] = []
+        self.times: list[LoopTimes] = []
 
     def results(self) -> Results:
         """Nothing of its own to compare."""
         return {}
 
     def turn(self, calls: int) -> list[float]:
-        """Seconds of each call; `turns` gets the parts."""
-        self._side.turn(1)
-        times: list[LoopTimes] = []
-        with _timed_loops() as spent:
+        """Seconds of each call; `times` gets the parts."""
+        seconds: list[float] = []
+        with _timed("run") as loops, _timed("multiply") as products:
             for _ in range(calls):
-                self._side._change_weights()
-                spent.clear()
+                self._side.change_weights()
+                loops.clear()
+                products.clear()
                 started = time.perf_counter()
                 output = self._side.forward()
-                forward = sum(spent)
-                spent.clear()
+                forward = sum(loops)
                 if self._training:
                     self._side.backward(output)
-                times.append(LoopTimes(forward, sum(spent), time.perf_counter() - started))
-        self.turns.append(times)
-        return [one.whole for one in times]
+                whole = time.perf_counter() - started
+                self.times.append(LoopTimes(forward, sum(loops) - forward, sum(products), whole))
+                seconds.append(whole)
+        return seconds
 
 
 @contextmanager
-def _timed_loops() -> Iterator[list[float]]:
-    """Gathers the seconds of every run of the engine's time loops."""
+def _timed(name: str) -> Iterator[list[float]]:
+    """Gathers the seconds of every call of one of the engine's functions."""
     spent: list[float] = []
-    plain = library.Engine.run
+    plain = getattr(library.Engine, name)
 
     def timed(*arguments: Any) -> None:
         started = time.perf_counter()
         plain(*arguments)
         spent.append(time.perf_counter() - started)
 
-    library.Engine.run = timed
+    setattr(library.Engine, name, timed)
     try:
         yield spent
     finally:
-        library.Engine.run = plain
+        setattr(library.Engine, name, plain)

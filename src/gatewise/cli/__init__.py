@@ -19,6 +19,7 @@ def _epilogue(*examples: str) -> str:
 
 def build_app() -> App:
     """The parser of the command line, with every verb."""
+    from gatewise.cli.bench import bench
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
     from gatewise.cli.predict import predict
@@ -45,6 +46,10 @@ def build_app() -> App:
         ),
     )
     app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))
+    app.command(
+        bench,
+        help_epilogue=_epilogue("gatewise bench --mode training", "gatewise bench variants --max-minutes 5 --json"),
+    )
     return app
 
 

@@ -1,0 +1,121 @@
+"""ONNX Runtime: one operator of the ONNX standard per cell, with the weights as constants of the model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import onnx  # pyright: ignore[reportMissingImports]
+import onnxruntime  # pyright: ignore[reportMissingImports]
+from onnx import TensorProto, helper, numpy_helper  # pyright: ignore[reportMissingImports]
+
+from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
+
+Parameters = dict[str, numpy.ndarray]
+
+
+def version() -> str:
+    """Name and version."""
+    return f"onnxruntime {onnxruntime.__version__}"
+
+
+def prepare(task: Task, threads: int) -> Prepared | Refusal:
+    """A session for a task."""
+    if task.training:
+        return Refusal("onnxruntime does not train")
+    if task.cell not in FORMS:
+        return Refusal(f"ONNX has no operator for {task.cell}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Its threads spin while they wait within a run, but not on into the next side's turn.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    content = model(task).SerializeToString()
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    feed = {"X": task.x}
+
+    def call() -> Any:
+        return session.run(["Y"], feed)[0]
+
+    def results() -> list[numpy.ndarray]:
+        steps, directions, batch, hidden = (output := call()).shape
+        return [output.transpose(0, 2, 1, 3).reshape(steps, batch, directions * hidden)]
+
+    return Prepared(results, call, lambda: None)
+
+
+def model(task: Task) -> onnx.ModelProto:
+    """The ONNX model of one layer, from X (T, B, I) to Y (T, D, B, H)."""
+    operator, attributes, arrange = FORMS[task.cell]
+    sides = [arrange(parameters) for parameters in task.parameters]
+    inputs = {name: numpy.stack([side[name] for side in sides]) for name in sides[0]}
+    hidden = inputs["R"].shape[-1]
+    order = ["X", *(name if name in inputs else "" for name in ("W", "R", "B", "", "", "", "P"))]
+    while not order[-1]:
+        order.pop()
+    node = helper.make_node(
+        operator,
+        order,
+        ["Y"],
+        hidden_size=hidden,
+        direction="bidirectional" if len(sides) > 1 else "forward",
+        **attributes,
+    )
+    steps, batch, width = task.x.shape
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, [steps, batch, width])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [steps, len(sides), batch, hidden])],
+        [numpy_helper.from_array(numpy.ascontiguousarray(array), name) for name, array in inputs.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
+    made.ir_version = 8
+    onnx.checker.check_model(made)
+    return made
+
+
+def _gates(array: numpy.ndarray, ours: str, theirs: str) -> numpy.ndarray:
+    """Blocks stacked in our order of gates, in theirs."""
+    blocks = dict(zip(ours, numpy.split(array, len(ours)), strict=True))
+    return numpy.concatenate([blocks[gate] for gate in theirs])
+
+
+def _arranged(parameters: Parameters, ours: str, theirs: str) -> Parameters:
+    W, R, b = (_gates(parameters[group], ours, theirs) for group in ("W", "R", "b"))
+    d = _gates(parameters["d"], ours, theirs) if "d" in parameters else numpy.zeros_like(b)
+    return {"W": W, "R": R, "B": numpy.concatenate([b, d])}
+
+
+def _lstm(parameters: Parameters) -> Parameters:
+    arranged = _arranged(parameters, "ifgo", "iofg")
+    return {**arranged, "P": _gates(parameters["p"], "ifo", "iof")} if "p" in parameters else arranged
+
+
+def _gru(parameters: Parameters) -> Parameters:
+    return _arranged(parameters, "rzn", "zrn")
+
+
+def _gru_z_admits(parameters: Parameters) -> Parameters:
+    """ONNX's z keeps the old state: its σ(−a) is 1 − σ(a)."""
+    arranged = _gru(parameters)
+    hidden = arranged["R"].shape[-1]
+    for array in (arranged["W"], arranged["R"], arranged["B"][: 3 * hidden]):
+        array[:hidden] *= -1
+    return arranged
+
+
+def _rnn(parameters: Parameters) -> Parameters:
+    return _arranged(parameters, "a", "a")
+
+
+# Per cell: the operator, its attributes, and how its weights are arranged.
+FORMS: dict[str, tuple[str, dict[str, Any], Callable[[Parameters], Parameters]]] = {
+    "lstm": ("LSTM", {}, _lstm),
+    "peephole_lstm": ("LSTM", {}, _lstm),
+    "gru_cudnn": ("GRU", {"linear_before_reset": 1}, _gru),
+    "gru_cho2014": ("GRU", {"linear_before_reset": 0}, _gru),
+    "gru_chung2014": ("GRU", {"linear_before_reset": 0}, _gru_z_admits),
+    "rnn_tanh": ("RNN", {"activations": ["Tanh"]}, _rnn),
+    "rnn_relu": ("RNN", {"activations": ["Relu"]}, _rnn),
+}

@@ -1,0 +1,47 @@
+"""What a worker is asked to compute."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy
+
+
+@dataclass(frozen=True)
+class Task:
+    """One point, as arrays in float32.
+
+    Attributes:
+        cell: name of a built-in cell.
+        training: whether gradients are wanted.
+        x: (T, B, I).
+        gradient: of the output, (T, B, D·H).
+        parameters: per direction, by the cell's parameter groups.
+    """
+
+    cell: str
+    training: bool
+    x: "numpy.ndarray"
+    gradient: "numpy.ndarray"
+    parameters: list[dict[str, "numpy.ndarray"]]
+
+
+class Refusal(NamedTuple):
+    """Why a library cannot compute a task."""
+
+    reason: str
+
+
+class Prepared(NamedTuple):
+    """A task made ready.
+
+    Attributes:
+        results: output (T, B, D·H), and in training the gradients of x and of every parameter, in order.
+        call: one call, complete when it returns.
+        change: what changes the weights between calls.
+    """
+
+    results: "Callable[[], list[numpy.ndarray]]"
+    call: Callable[[], object]
+    change: Callable[[], None]
