@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -187,9 +188,11 @@ def test_a_wheel_without_a_compiler_runs(tree: Path, without_compilers: dict[str
         "import gatewise, torch; layer = gatewise.LSTM(4, 5); x = torch.randn(3, 2, 4); layer(x);"
         "print(gatewise.__file__, layer.backend_for(x).reason)"
     )
+    # -S: an editable install comes before PYTHONPATH.
+    path = os.pathsep.join((str(tmp_path / "site"), sysconfig.get_path("purelib")))
     run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        [sys.executable, "-S", "-c", code],
+        env=os.environ | {"PYTHONPATH": path},
         cwd=tmp_path,
         check=True,
         capture_output=True,
