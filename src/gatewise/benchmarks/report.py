@@ -18,7 +18,7 @@ def heading(outcome: Outcome) -> str:
             + f"; load average {outcome.load_average:.2f} at the start",
             *(f"WARNING: {warning}" for warning in outcome.warnings),
             *outcome.absent,
-            f"Medians of {outcome.pairs} interleaved rounds, with quartiles. Ratio: a side's time over ours, so above 1 "
+            f"Medians of {outcome.pairs} rounds in turns, with quartiles. Ratio: a side's time over ours, so above 1 "
             "where ours is faster;",
             "beside a lighter task of our own it is ours over that one's: what it costs more. "
             "of mm: of the rate of torch.mm at (64·B, H) × (H, G·H).",

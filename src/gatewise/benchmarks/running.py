@@ -11,7 +11,7 @@ from gatewise.benchmarks import machine
 from gatewise.benchmarks.comparing import PEERS, PeerName, compare
 from gatewise.benchmarks.outcome import Comparison, Outcome
 from gatewise.benchmarks.points import MODES, Grid, Mode, Point, points
-from gatewise.benchmarks.workers.client import LIBRARIES, Worker, missing
+from gatewise.benchmarks.workers.client import LIBRARIES, Worker, WorkerError, missing
 
 DEFAULT_PEERS: dict[Grid, tuple[PeerName, ...]] = {
     "core": ("torch", "loop", "onnxruntime", "jax"),
@@ -86,12 +86,16 @@ def bench(
         if (warning := machine.load_warning(load)) is not None:
             outcome.warnings.append(warning)
         with ExitStack() as stack:
-            workers = {
-                library: stack.enter_context(Worker(library, torch.get_num_threads()))
-                for library in LIBRARIES
-                if library in peers
-            }
-            outcome.machine.update({library: worker.version for library, worker in workers.items()})
+            workers: dict[str, Worker] = {}
+            for library in LIBRARIES:
+                if library not in peers:
+                    continue
+                try:
+                    workers[library] = stack.enter_context(Worker(library, torch.get_num_threads()))
+                    outcome.machine[library] = workers[library].version
+                except WorkerError as error:
+                    outcome.absent.append(str(error))
+                    peers.remove(library)
             if watcher is not None:
                 watcher.started(outcome)
             others = machine.Others([worker.pid for worker in workers.values()])

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, get_args
 
@@ -54,7 +55,11 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
         self.pid = self._process.pid
-        self.version: str = self._received()
+        try:
+            self.version: str = self._received()
+        except WorkerError:
+            self.close()
+            raise
 
     def side(self, point: Point) -> "Remote | str":
         """The library's side at a point, or why it has none."""
@@ -103,9 +108,15 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                # What a worker that has died did not read is still to be flushed.
+                with suppress(BrokenPipeError):
+                    stream.close()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

@@ -1,0 +1,149 @@
+"""Who takes part at a point and what is made of their times. The times themselves are given."""
+
+import pytest
+import torch
+
+from gatewise.benchmarks import comparing
+from gatewise.benchmarks.comparing import candidates, checked, compare
+from gatewise.benchmarks.points import Point
+from gatewise.benchmarks.spread import Spread
+from gatewise.benchmarks.workers.client import WorkerError
+
+POINT = Point("lstm", "training", 3, 8, 6)
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Sets what every side's call takes, by its name; others take a second."""
+    taken = {}
+
+    def given_times(sides, pairs):
+        for side in sides:
+            side.turn(1)
+        return [[taken.get(side.name, 1.0)] * pairs for side in sides]
+
+    monkeypatch.setattr(comparing, "interleaved", given_times)
+    return taken
+
+
+def spoil(monkeypatch, name):
+    """Makes what a side of this name computes wrong."""
+    plain = comparing.candidates
+
+    def spoiled(*arguments):
+        entries, absent = plain(*arguments)
+        for entry in entries:
+            if entry.side.name == name:
+                right = entry.side.results()
+                entry.side.results = lambda right=right: {key: 1.5 * value for key, value in right.items()}
+        return entries, absent
+
+    monkeypatch.setattr(comparing, "candidates", spoiled)
+
+
+def test_ratios_and_rates(seconds):
+    seconds.update({"gatewise": 0.5, "torch.nn.LSTM": 2.0, "Python loop": 4.0, "torch.mm": 1.0})
+    comparison = compare(POINT, "core", ["torch", "loop"], {}, 10)
+    ours, torchs, loop = comparison.rows
+    assert [row.side for row in comparison.rows] == ["gatewise", "torch.nn.LSTM", "Python loop"]
+    assert [row.kind for row in comparison.rows] == ["ours", "peer", "peer"]
+    assert ours.ratio is None
+    assert torchs.ratio == Spread(4.0, 4.0, 4.0)
+    assert loop.ratio == Spread(8.0, 8.0, 8.0)
+    assert ours.us_per_step.median == pytest.approx(0.5e6 / 6)
+    assert ours.gflops == pytest.approx(POINT.operations() / 0.5 / 1e9)
+    # torch.mm at (64·B, H) × (H, 4·H)
+    assert comparison.mm_gflops == pytest.approx(2 * 64 * 3 * 8 * 32 / 1e9)
+    assert ours.share_of_mm == pytest.approx(ours.gflops / comparison.mm_gflops)
+    assert comparison.wrong == {}
+    assert comparison.checked_steps == POINT.T
+
+
+def test_a_wrong_competitor_gets_no_time(seconds, monkeypatch):
+    spoil(monkeypatch, "torch.nn.LSTM")
+    comparison = compare(POINT, "core", ["torch", "loop"], {}, 10)
+    assert [row.side for row in comparison.rows] == ["gatewise", "Python loop"]
+    assert list(comparison.wrong) == ["torch.nn.LSTM"]
+    assert not comparison.ours_is_wrong
+
+
+def test_when_ours_is_wrong_nothing_is_timed(monkeypatch):
+    spoil(monkeypatch, "gatewise")
+    monkeypatch.setattr(comparing, "interleaved", lambda *_: pytest.fail("timed a wrong answer"))
+    comparison = compare(POINT, "core", ["torch"], {}, 10)
+    assert comparison.rows == ()
+    assert list(comparison.wrong) == ["gatewise"]
+    assert comparison.ours_is_wrong
+
+
+def test_ragged_rows_are_timed_by_valid_step(seconds):
+    point = Point("lstm", "inference", 4, 8, 20, ragged=True)
+    valid = int(comparing.given(point).lengths.sum())
+    assert valid < 80
+    seconds.update({"gatewise": 1.0, "our padded batch": 1.0, "torch.nn.LSTM": 3.0})
+    ours, padded, packed = compare(point, "ragged", ["torch"], {}, 10).rows
+    assert ours.us_per_step.median == pytest.approx(1e6 * 4 / valid)
+    assert padded.us_per_step.median == pytest.approx(1e6 / 20)
+    assert padded.kind == "own"
+    assert padded.ratio is not None
+    assert padded.ratio.median == pytest.approx(80 / valid)
+    assert packed.ratio is not None
+    assert packed.ratio.median == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("grid", "point", "name"),
+    [
+        ("reset", Point("lstm", "inference", 3, 8, 6, reset=0.3), "ours without resets"),
+        ("variants", Point("peephole_lstm", "inference", 3, 8, 6), "our lstm"),
+        ("variants", Point("gru_chung2014", "inference", 3, 8, 6), "our gru_cudnn"),
+    ],
+)
+def test_a_harder_task_is_told_as_its_cost(seconds, grid, point, name):
+    seconds.update({"gatewise": 3.0, name: 2.0})
+    _, lighter = compare(point, grid, [], {}, 10).rows
+    assert lighter.side == name
+    assert lighter.kind == "own"
+    assert lighter.ratio == Spread(1.5, 1.5, 1.5)
+
+
+def test_who_cannot_take_part_says_why():
+    _, absent = candidates(Point("peephole_lstm", "training", 3, 8, 60), "core", ["torch", "compiled"], {})
+    assert "torch.nn has no peephole_lstm" in absent
+    assert any("for more than 50 steps" in why for why in absent)
+
+
+def test_a_worker_that_ends_is_absent():
+    class Ending:
+        def side(self, point):
+            raise WorkerError("jax ended with code 1: out of memory")
+
+    entries, absent = candidates(POINT, "core", ["jax"], {"jax": Ending()})
+    assert [entry.side.name for entry in entries][:1] == ["gatewise"]
+    assert "jax ended with code 1: out of memory" in absent
+
+
+def test_long_points_are_checked_short_and_timed_long(seconds):
+    point = Point("rnn_tanh", "inference", 1, 8, 300)
+    comparison = compare(point, "core", ["torch"], {}, 10)
+    assert comparison.checked_steps == 200
+    assert comparison.rows[0].us_per_step.median == pytest.approx(1e6 / 300)
+    assert [row.side for row in comparison.rows] == ["gatewise", "torch.nn.RNN"]
+
+
+def test_the_loop_alone_is_told_where_the_fused_kernels_run(seconds):
+    comparison = compare(POINT, "core", [], {}, 10)
+    if comparison.backend != "cpu":
+        pytest.skip("the package was installed without compiled kernels")
+    loop = comparison.loop
+    assert loop is not None
+    assert loop.forward_us > 0
+    assert loop.backward_us is not None
+    assert loop.backward_us > 0
+    assert loop.products_us > 0
+    assert loop.rest_us > 0
+
+
+def test_checking_leaves_gradients_on():
+    checked(candidates(Point("lstm", "inference", 3, 8, 6), "core", [], {}))
+    assert torch.is_grad_enabled()

@@ -1,0 +1,71 @@
+import pytest
+
+from gatewise.benchmarks.points import CORE, Point, points
+
+
+def test_the_core_grid_is_that_of_the_targets():
+    grid = points("core")
+    assert CORE == ((1, 64, 100), (1, 256, 100), (32, 128, 100), (32, 256, 50), (64, 512, 20))
+    assert len(grid) == len(set(grid)) == 3 * 2 * 5
+    assert {(point.B, point.H, point.T) for point in grid} == set(CORE)
+    assert {point.cell for point in grid} == {"lstm", "gru_cudnn", "rnn_tanh"}
+    assert {point.mode for point in grid} == {"training", "inference"}
+
+
+def test_the_full_grid_has_every_combination():
+    grid = points("full", ["lstm"], ["inference"])
+    assert len(grid) == len(set(grid)) == 5 * 6 * 4
+    assert Point("lstm", "inference", 256, 1024, 1024) in grid
+    assert Point("lstm", "inference", 1, 32, 1) in grid
+
+
+def test_the_other_grids():
+    assert set(points("ragged", ["lstm"])) == {
+        Point("lstm", "training", 32, 128, 1000, ragged=True),
+        Point("lstm", "inference", 32, 128, 1000, ragged=True),
+    }
+    assert {point.reset for point in points("reset")} == {0.001, 0.03, 0.1}
+    assert {point.cell for point in points("variants")} == {"peephole_lstm", "gru_chung2014"}
+    assert all(point.bidirectional for point in points("bidirectional"))
+    assert {(point.B, point.H, point.T) for point in points("bidirectional")} == set(CORE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("cores",), "grid: expected one of core, .*'cores'"),
+        (("core", ["lstn"]), "unknown cell 'lstn'; did you mean lstm"),
+        (("variants", ["lstm"]), "cells: the grid variants compares .* not lstm"),
+    ],
+)
+def test_what_is_no_grid_or_cell_is_told(arguments, told):
+    with pytest.raises(ValueError, match=told):
+        points(*arguments)
+
+
+def test_operations_are_those_of_the_products():
+    inference, training = (Point("lstm", mode, 2, 16, 5) for mode in ("inference", "training"))
+    # Per step and row: four gates, each with a product with x and one with h, two operations a weight.
+    assert inference.operations() == 2 * 5 * 4 * 2 * 16 * 16 * 2
+    assert training.operations() == 3 * inference.operations()
+    assert inference.operations(row_steps=7) == 7 * 4 * 2 * 16 * 16 * 2
+    assert inference.loop_operations(row_steps=10) == inference.operations() / 2
+    assert Point("lstm", "inference", 2, 16, 5, bidirectional=True).operations() == 2 * inference.operations()
+    assert Point("gru_chung2014", "inference", 2, 16, 5).operations() == 3 / 4 * inference.operations()
+
+
+def test_every_point_of_the_core_grid_is_compared_in_full():
+    for grid in ("core", "variants", "reset"):
+        assert all(point.shortened() == point for point in points(grid))
+
+
+def test_long_and_large_points_are_compared_over_fewer_steps():
+    assert Point("lstm", "inference", 1, 32, 1024).shortened().T == 200
+    huge = Point("lstm", "training", 256, 1024, 1024)
+    assert 1 <= huge.shortened().T < 10
+    assert huge.shortened().B == huge.B
+
+
+def test_a_point_says_what_it_is():
+    point = Point("lstm", "training", 1, 2, 3, bidirectional=True, ragged=True, reset=0.03)
+    assert str(point) == "lstm training B=1 H=2 T=3, both directions, ragged, reset 3.0%"
