@@ -41,6 +41,13 @@ def test_our_own_work_is_not_that_of_others(monkeypatch):
     assert others.processors() == pytest.approx(1.0)
 
 
+def test_busy_is_all_but_idle_and_waiting(monkeypatch):
+    # user nice system idle iowait irq softirq steal guest guest_nice; a guest's time is in user's already.
+    text = "cpu  100 20 3000 7777 8888 400 50 6 9999 9999\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
+    monkeypatch.setattr(machine.Path, "read_text", lambda path: text)
+    assert machine._busy_seconds() == pytest.approx(3576 / os.sysconf("SC_CLK_TCK"))
+
+
 def test_where_the_system_tells_nothing_nothing_is_told(monkeypatch):
     monkeypatch.setattr(machine, "_busy_seconds", lambda: None)
     assert machine.Others([]).processors() is None
