@@ -24,9 +24,9 @@ template <> struct ExpTraits<double> {
   static constexpr int mantissa = 52, bias = 1023, degree = 13;
 };
 
-inline constexpr double inverse_factorial[] = {1.0,           1.0,           1.0 / 2,        1.0 / 6,          1.0 / 24,
-                                               1.0 / 120,     1.0 / 720,     1.0 / 5040,     1.0 / 40320,      1.0 / 362880,
-                                               1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
+inline constexpr double inverse_factorial[] = {
+    1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
 
 // r + r²/2 + … + r^degree/degree!: exp(r) − 1 without cancellation.
 template <class T> inline Vec<T> exp_minus_one_polynomial(Vec<T> r) {
@@ -59,8 +59,8 @@ template <class T> inline Vec<T> exp(Vec<T> x) {
   const Vec<T> held = x > E::highest ? broadcast<T>(E::highest) : x < E::lowest ? broadcast<T>(E::lowest) : x;
   const Reduced<T> reduced = reduce<T>(held);
   const Mask<T> half = reduced.k >> 1; // in two factors, since 2^k alone can leave the exponent range
-  const Vec<T> value = (exp_minus_one_polynomial<T>(reduced.r) + (T)1) * power_of_two<T>(half) *
-                       power_of_two<T>(reduced.k - half);
+  const Vec<T> value =
+      (exp_minus_one_polynomial<T>(reduced.r) + (T)1) * power_of_two<T>(half) * power_of_two<T>(reduced.k - half);
   const Vec<T> limited = x > E::highest ? broadcast<T>((T)INFINITY) : value;
   return x == x ? limited : x;
 }
@@ -116,8 +116,14 @@ template <class T, class F> inline Vec<T> each(Vec<T> x, F f) {
   for (int lane = 0; lane < lanes<T>; ++lane) x[lane] = f(x[lane]);
   return x;
 }
-template <class T> inline Vec<T> log(Vec<T> x) { return each<T>(x, [](T v) { return std::log(v); }); }
-template <class T> inline Vec<T> log1p(Vec<T> x) { return each<T>(x, [](T v) { return std::log1p(v); }); }
-template <class T> inline Vec<T> sqrt(Vec<T> x) { return each<T>(x, [](T v) { return std::sqrt(v); }); }
+template <class T> inline Vec<T> log(Vec<T> x) {
+  return each<T>(x, [](T v) { return std::log(v); });
+}
+template <class T> inline Vec<T> log1p(Vec<T> x) {
+  return each<T>(x, [](T v) { return std::log1p(v); });
+}
+template <class T> inline Vec<T> sqrt(Vec<T> x) {
+  return each<T>(x, [](T v) { return std::sqrt(v); });
+}
 
 } // namespace gatewise

@@ -37,7 +37,8 @@ template <class T> struct Loops {
     for (int64_t j = 0; j < job_count; ++j) {
       const int64_t from = std::max(begin, j * slices), to = std::min(end, (j + 1) * slices);
       if (from < to)
-        Share<T>(jobs[j], from - j * slices, to - j * slices, slices, barriers[j], scratch + from * scratch_bytes).run();
+        Share<T>(jobs[j], from - j * slices, to - j * slices, slices, barriers[j], scratch + from * scratch_bytes)
+            .run();
     }
   }
 };
@@ -89,15 +90,16 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
 
 #define GATEWISE_INTERFACE(T, suffix)                                                                                  \
   GATEWISE_EXPORT int64_t gatewise_lanes_##suffix() { return gatewise::lanes<T>; }                                     \
-  GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,                    \
-                                       gatewise::ParallelFor pool) {                                                   \
+  GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,               \
+                                            gatewise::ParallelFor pool) {                                              \
     return gatewise::run(jobs, count, slices, pool);                                                                   \
   }                                                                                                                    \
-  GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices, gatewise::ParallelFor pool) {  \
+  GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
+                                                 gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \
   }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t group,         \
-                                         int64_t transposed, T *packed) {                                              \
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t group,    \
+                                              int64_t transposed, T *packed) {                                         \
     gatewise::pack_blocks(blocks, count, hidden, group, transposed, packed);                                           \
   }
 

@@ -27,7 +27,7 @@ template <class T> int64_t gemm_packed_size(const Gemm<T> &g) {
 }
 template <class T> int64_t gemm_scratch_bytes(const Gemm<T> &g) {
   const int64_t panel = g.a_transposed ? row_block * depth_block : 0;
-  return ((gemm_packed_size(g) + panel + most_rows * gemm_strip * lanes<T>) * int64_t(sizeof(T)) + 127) / 64 * 64;
+  return (int64_t(sizeof(T)) * (gemm_packed_size(g) + panel + lanes<T> * gemm_strip * most_rows) + 127) / 64 * 64;
 }
 
 // Rows [begin, end) of c.

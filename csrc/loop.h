@@ -50,13 +50,13 @@ template <class T> struct Final {
 // One direction of one layer.
 template <class T> struct Job {
   int64_t steps, rows, hidden;
-  int64_t backward, reverse;   // through the steps; and whether the caller's time runs against them
-  int64_t begin, end;          // the steps of this call
-  const int64_t *at;           // (steps): a step's first place in the sequence arrays; null: rows · time
-  const int64_t *active;       // (steps): how many rows are longer than s; null: all
-  const int64_t *length;       // (rows); null: steps
-  const uint8_t *cut;          // (steps + 1, rows): true at s, nothing flows between s − 1 and s; or null
-  int64_t blocks;              // registers per output in a strip
+  int64_t backward, reverse; // through the steps; and whether the caller's time runs against them
+  int64_t begin, end;        // the steps of this call
+  const int64_t *at;         // (steps): a step's first place in the sequence arrays; null: rows · time
+  const int64_t *active;     // (steps): how many rows are longer than s; null: all
+  const int64_t *length;     // (rows); null: steps
+  const uint8_t *cut;        // (steps + 1, rows): true at s, nothing flows between s − 1 and s; or null
+  int64_t blocks;            // registers per output in a strip
   const Stage<T> *stages;
   int64_t stage_count;
   const Array<T> *arrays;
@@ -186,8 +186,9 @@ private:
       }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
-      tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth, product.packed + g * product.depth * width,
-                                                       out, width, product.add ? out : nullptr, width);
+      tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth,
+                                                       product.packed + g * product.depth * width, out, width,
+                                                       product.add ? out : nullptr, width);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, std::min(group, job.hidden - g * group),
                 group, job.hidden});

@@ -29,7 +29,8 @@ void transpose(const T *from, int64_t from_stride, int64_t rows, int64_t columns
 
 // Rows [0, depth) of a row-major matrix, columns [first, first + group).
 template <class T>
-void pack_rows(const T *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group, T *to, int64_t to_stride) {
+void pack_rows(const T *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group, T *to,
+               int64_t to_stride) {
   for (int64_t k = 0; k < depth; ++k) {
     std::copy_n(from + k * from_stride, columns, to + k * to_stride);
     std::fill(to + k * to_stride + columns, to + k * to_stride + group, T(0));
@@ -38,7 +39,8 @@ void pack_rows(const T *from, int64_t from_stride, int64_t depth, int64_t column
 
 // The same of the transposed matrix: its columns are the rows of `from`.
 template <class T>
-void pack_columns(const T *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group, T *to, int64_t to_stride) {
+void pack_columns(const T *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group, T *to,
+                  int64_t to_stride) {
   transpose(from, from_stride, columns, depth, to, to_stride);
   if (columns < group)
     for (int64_t k = 0; k < depth; ++k) std::fill(to + k * to_stride + columns, to + k * to_stride + group, T(0));

@@ -10,15 +10,16 @@ namespace gatewise {
 inline constexpr int widest_strip = 8; // registers of weights per row
 inline constexpr int most_rows = 8;    // rows of a tile
 
-// As many rows as leave the accumulators, a strip of weights and a broadcast value in 32 registers (16 without AVX-512).
+// As many rows as leave the accumulators, a strip of weights and a broadcast value in 32 registers (16 without
+// AVX-512).
 constexpr int rows_for(int strip) {
   constexpr int registers = GATEWISE_VECTOR_BYTES == 64 ? 32 : 16;
   const int rows = (registers - strip - 1) / strip;
   return rows < 1 ? 1 : rows > most_rows ? most_rows : rows;
 }
 
-// start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may be
-// out itself, one row for all (stride 0), or null for zero.
+// start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may
+// be out itself, one row for all (stride 0), or null for zero.
 template <class T>
 using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
                       int64_t start_stride);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstring>
 
-
 #ifndef GATEWISE_VECTOR_BYTES
 #define GATEWISE_VECTOR_BYTES 16
 #endif
@@ -13,8 +12,12 @@
 namespace gatewise {
 
 template <class T> struct Bits;
-template <> struct Bits<float> { using type = int32_t; };
-template <> struct Bits<double> { using type = int64_t; };
+template <> struct Bits<float> {
+  using type = int32_t;
+};
+template <> struct Bits<double> {
+  using type = int64_t;
+};
 
 template <class T> inline constexpr int lanes = GATEWISE_VECTOR_BYTES / sizeof(T);
 
