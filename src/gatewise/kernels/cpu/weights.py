@@ -71,7 +71,12 @@ def _pack(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, 
         for product in stage.products:
             target = memory.empty((strips * hidden_size * len(product.blocks) * group,), dtype)
             engine(dtype).pack(
-                dtype, [blocks.address(block) for block in product.blocks], hidden_size, group, backward, target.data_ptr()
+                dtype,
+                [blocks.address(block) for block in product.blocks],
+                hidden_size,
+                group,
+                backward,
+                target.data_ptr(),
             )
             packed.append(target)
     return tuple(packed)
