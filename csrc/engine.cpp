@@ -60,8 +60,7 @@ template <class T> struct Product2 {
   int64_t slices;
   std::byte *scratch;
   void run(int64_t begin, int64_t end) {
-    gemm(g, g.rows * begin / slices, g.rows * end / slices,
-         reinterpret_cast<T *>(scratch + begin * gemm_scratch_bytes(g)));
+    gemm(g, part_of(g, begin, end, slices), reinterpret_cast<T *>(scratch + begin * gemm_scratch_bytes(g)));
   }
 };
 

@@ -4,22 +4,39 @@
 #include "vec.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace gatewise {
 
-// A square of lanes × lanes at a time, so that both sides touch whole cache lines.
+// One step of Eklundh's transposition (1972): blocks of `side` lanes change places across the diagonal.
+template <class T, int side, int... lane>
+inline void exchange(Vec<T> &a, Vec<T> &b, std::integer_sequence<int, lane...>) {
+  constexpr int n = lanes<T>;
+  const Vec<T> first = __builtin_shufflevector(a, b, (lane & side ? n + lane - side : lane)...);
+  b = __builtin_shufflevector(a, b, (lane & side ? n + lane : lane + side)...);
+  a = first;
+}
+template <class T, int side> inline void exchange_all(Vec<T> (&row)[lanes<T>]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes<T>; ++i)
+    if ((i & side) == 0) exchange<T, side>(row[i], row[i + side], std::make_integer_sequence<int, lanes<T>>{});
+  if constexpr (side > 1) exchange_all<T, side / 2>(row);
+}
+
+// to (columns, rows) from its transpose, both a stride apart.
 template <class T>
 void transpose(const T *from, int64_t from_stride, int64_t rows, int64_t columns, T *to, int64_t to_stride) {
-  constexpr int64_t side = 16;
+  constexpr int64_t side = lanes<T>;
   for (int64_t r = 0; r < rows; r += side)
     for (int64_t c = 0; c < columns; c += side) {
       const int64_t r_end = std::min(r + side, rows), c_end = std::min(c + side, columns);
       if (r_end - r == side && c_end - c == side) {
-        T square[side][side];
-        for (int64_t i = 0; i < side; ++i)
-          for (int64_t j = 0; j < side; ++j) square[j][i] = from[(r + i) * from_stride + c + j];
-        for (int64_t j = 0; j < side; ++j)
-          for (int64_t i = 0; i < side; ++i) to[(c + j) * to_stride + r + i] = square[j][i];
+        Vec<T> square[side];
+#pragma GCC unroll 16
+        for (int i = 0; i < side; ++i) square[i] = load<true>(from + (r + i) * from_stride + c, 0);
+        exchange_all<T, side / 2>(square);
+#pragma GCC unroll 16
+        for (int i = 0; i < side; ++i) store<true>(to + (c + i) * to_stride + r, square[i], 0);
       } else {
         for (int64_t i = r; i < r_end; ++i)
           for (int64_t j = c; j < c_end; ++j) to[j * to_stride + i] = from[i * from_stride + j];

@@ -9,6 +9,8 @@ namespace gatewise {
 
 inline constexpr int widest_strip = 8; // registers of weights per row
 inline constexpr int most_rows = 8;    // rows of a tile
+inline constexpr int panel_rows = 96;
+inline constexpr int short_sum = 128; // terms in turn; a longer sum is a sum of these, and rounds less
 
 // As many rows as leave the accumulators, a strip of weights and a broadcast value in 32 registers (16 without
 // AVX-512).
@@ -19,71 +21,77 @@ constexpr int rows_for(int strip) {
 }
 
 // start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may
-// be out itself, one row for all (stride 0), or null for zero.
+// be out itself, one row for all (stride 0), or null for zero. It is added last. In a
+// panel the rows stand side by side, [depth][panel_rows], from rows[0] on.
 template <class T>
 using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
                       int64_t start_stride);
 
-template <class T, int strip, int count>
+template <class T, int strip, int count, bool panel>
 void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
           int64_t start_stride) {
   constexpr int width = strip * lanes<T>;
   // With one or two rows a single chain of additions per register would wait for itself; two chains take turns.
   constexpr int chains = strip * count <= 6 ? 2 : 1;
-  Vec<T> sum[chains][count][strip];
+  constexpr int step = panel ? panel_rows : 1;
   const T *row[count];
 #pragma GCC unroll 16
-  for (int r = 0; r < count; ++r) {
-    row[r] = rows[r];
-#pragma GCC unroll 16
-    for (int n = 0; n < strip; ++n) {
-      sum[0][r][n] = start ? load<true>(start + r * start_stride + n * lanes<T>, 0) : Vec<T>{};
-      if constexpr (chains == 2) sum[1][r][n] = Vec<T>{};
-    }
-  }
+  for (int r = 0; r < count; ++r) row[r] = panel ? rows[0] + r : rows[r];
   int64_t k = 0;
-  for (; k + chains <= depth; k += chains) {
+  do {
+    const int64_t end = depth - k > short_sum ? k + short_sum : depth;
+    Vec<T> sum[chains][count][strip] = {};
+    for (; k + chains <= end; k += chains) {
 #pragma GCC unroll 2
-    for (int chain = 0; chain < chains; ++chain) {
-      Vec<T> weights[strip];
+      for (int chain = 0; chain < chains; ++chain) {
+        Vec<T> weights[strip];
 #pragma GCC unroll 16
-      for (int n = 0; n < strip; ++n) weights[n] = load<true>(packed + n * lanes<T>, 0);
-      packed += width;
+        for (int n = 0; n < strip; ++n) weights[n] = load<true>(packed + n * lanes<T>, 0);
+        packed += width;
 #pragma GCC unroll 16
-      for (int r = 0; r < count; ++r) {
-        const T value = row[r][k + chain];
+        for (int r = 0; r < count; ++r) {
+          const T value = row[r][(k + chain) * step];
 #pragma GCC unroll 16
-        for (int n = 0; n < strip; ++n) sum[chain][r][n] += weights[n] * value;
+          for (int n = 0; n < strip; ++n) sum[chain][r][n] += weights[n] * value;
+        }
       }
     }
-  }
-  if constexpr (chains == 2) {
-    if (k < depth)
+    if constexpr (chains == 2) {
+      if (k < end) { // an odd one: short sums are even, so it is the last
+#pragma GCC unroll 16
+        for (int r = 0; r < count; ++r)
+#pragma GCC unroll 16
+          for (int n = 0; n < strip; ++n) sum[0][r][n] += load<true>(packed + n * lanes<T>, 0) * row[r][k * step];
+        ++k;
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < count; ++r)
 #pragma GCC unroll 16
-        for (int n = 0; n < strip; ++n) sum[0][r][n] += load<true>(packed + n * lanes<T>, 0) * row[r][k];
+        for (int n = 0; n < strip; ++n) sum[0][r][n] += sum[1][r][n];
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < count; ++r)
 #pragma GCC unroll 16
-      for (int n = 0; n < strip; ++n) sum[0][r][n] += sum[1][r][n];
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < count; ++r)
-#pragma GCC unroll 16
-    for (int n = 0; n < strip; ++n) store<true>(out + r * stride + n * lanes<T>, sum[0][r][n], 0);
+      for (int n = 0; n < strip; ++n) {
+        const Vec<T> before = start ? load<true>(start + r * start_stride + n * lanes<T>, 0) : Vec<T>{};
+        store<true>(out + r * stride + n * lanes<T>, sum[0][r][n] + before, 0);
+      }
+    start = out;
+    start_stride = stride;
+  } while (k < depth);
 }
 
-template <class T> struct Tiles {
+template <class T, bool panel> struct Tiles {
   Tile<T> of[widest_strip + 1][most_rows + 1] = {};
   template <int strip, int... counts> constexpr void fill(std::integer_sequence<int, counts...>) {
-    ((of[strip][counts + 1] = tile<T, strip, counts + 1>), ...);
+    ((of[strip][counts + 1] = tile<T, strip, counts + 1, panel>), ...);
   }
   template <int... strips> constexpr void fill_all(std::integer_sequence<int, strips...>) {
     (fill<strips + 1>(std::make_integer_sequence<int, rows_for(strips + 1)>{}), ...);
   }
   constexpr Tiles() { fill_all(std::make_integer_sequence<int, widest_strip>{}); }
 };
-template <class T> inline constexpr Tiles<T> tiles{};
+template <class T> inline constexpr Tiles<T, false> tiles{};
+template <class T> inline constexpr Tiles<T, true> panel_tiles{};
 
 } // namespace gatewise
