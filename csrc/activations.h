@@ -98,7 +98,7 @@ template <class T> inline Vec<T> absolute(Vec<T> x) {
 // 1 / (1 + exp(−x)), x held where exp(−x) is a normal number: beyond, the result is below the smallest one.
 template <class T> inline Vec<T> sigmoid(Vec<T> x) {
   using E = ExpTraits<T>;
-  const Reduced<T> reduced = reduce<T>(-at_most(at_least(x, -E::widest), E::widest));
+  const Reduced<T> reduced = reduce<T>(-at_most<T>(at_least<T>(x, -E::widest), E::widest));
   const Vec<T> scale = scale_of<T>(reduced);
   return (T)1 / (exp_minus_one_polynomial<T>(reduced.r) * scale + (scale + (T)1));
 }
@@ -106,7 +106,7 @@ template <class T> inline Vec<T> sigmoid(Vec<T> x) {
 // tanh x = e / (e + 2) with e = exp(2x) − 1, in which nothing cancels: not near 0, where e is the polynomial, and not
 // at −1, where e + 2 is 1.
 template <class T> inline Vec<T> tanh(Vec<T> x) {
-  const Reduced<T> reduced = reduce<T>(at_most(at_least(x + x, (T)-40), (T)40));
+  const Reduced<T> reduced = reduce<T>(at_most<T>(at_least<T>(x + x, (T)-40), (T)40));
   const Vec<T> scale = scale_of<T>(reduced);
   const Vec<T> e = exp_minus_one_polynomial<T>(reduced.r) * scale + (scale - (T)1);
   return with_sign_of<T>(e / (e + (T)2), x);

@@ -40,13 +40,23 @@ template <bool whole, class T, class V> inline void store(T *to, V value, int n)
   std::memcpy(to, &value, whole ? sizeof value : n * sizeof(T));
 }
 
-// NaN stays NaN. (GCC 12 makes two instructions of what the first definition says in one.)
+// NaN stays NaN. (GCC 12 makes two instructions of what the comparison says in one.)
+template <class T> inline Vec<T> at_least(Vec<T> x, T low) {
 #if GATEWISE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-inline Vec<float> at_least(Vec<float> x, float low) { return (Vec<float>)_mm512_max_ps(_mm512_set1_ps(low), (__m512)x); }
-inline Vec<float> at_most(Vec<float> x, float high) { return (Vec<float>)_mm512_min_ps(_mm512_set1_ps(high), (__m512)x); }
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_max_ps(_mm512_set1_ps(low), (__m512)x);
+  else return (Vec<T>)_mm512_max_pd(_mm512_set1_pd(low), (__m512d)x);
+#else
+  return low > x ? broadcast<T>(low) : x;
 #endif
-template <class T> inline Vec<T> at_least(Vec<T> x, T low) { return low > x ? broadcast<T>(low) : x; }
-template <class T> inline Vec<T> at_most(Vec<T> x, T high) { return high < x ? broadcast<T>(high) : x; }
+}
+template <class T> inline Vec<T> at_most(Vec<T> x, T high) {
+#if GATEWISE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_min_ps(_mm512_set1_ps(high), (__m512)x);
+  else return (Vec<T>)_mm512_min_pd(_mm512_set1_pd(high), (__m512d)x);
+#else
+  return high < x ? broadcast<T>(high) : x;
+#endif
+}
 
 template <class T> inline Mask<T> bits(Vec<T> value) { return (Mask<T>)value; }
 template <class T> inline Vec<T> from_bits(Mask<T> value) { return (Vec<T>)value; }
