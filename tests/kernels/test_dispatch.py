@@ -9,12 +9,16 @@ import torch
 from torch import Tensor
 
 import gatewise
-from gatewise.kernels import Call, backend_for, check_backend_name, run
+from gatewise.cells import lookup, names
+from gatewise.compiler import without_bias
+from gatewise.kernels import Call, Directions, backend_for, check_backend_name, cpu, run
 from gatewise.kernels.dispatch import BACKENDS, Choice, choose
 from gatewise.kernels.gradient import Recorded
 from tests.agreement import CELLS, operators_only
-from tests.kernels.calls import call_of
+from tests.kernels.calls import DIRECTIONS, call_of
+from tests.kernels.engine import needs_engine
 
+FASTEST = "the fastest backend there is for this call"
 SERVED = {"lstm", "gru_cudnn", "rnn_tanh", "rnn_relu"}
 
 # What torch's kernels refuse on the CPU, and how they say it.
@@ -27,42 +31,108 @@ REFUSED: dict[str, tuple[Call, str]] = {
     "empty batch": (call_of("lstm", batch=0), "torch's kernels do not take an empty batch"),
     "empty row": (call_of("lstm", lengths=[4, 0, 1]), "torch's PackedSequence has no row of length 0"),
 }
+# What the compiled engine refuses.
+NOT_COMPILED: dict[str, tuple[Call, str]] = {
+    "equations": (call_of("minimal_gated_unit"), "cell minimal_gated_unit is not among the compiled ones"),
+    "bfloat16": (
+        call_of("lstm", dtype=torch.bfloat16),
+        "the fused CPU kernels compute in float32 and float64, not in bfloat16",
+    ),
+    "float16": (
+        call_of("lstm", dtype=torch.float16),
+        "the fused CPU kernels compute in float32 and float64, not in float16",
+    ),
+    "device": (call_of("lstm", device="meta"), "the fused CPU kernels do not run on meta"),
+}
+ABSENT = "the engine has been left at home"
+
+
+@pytest.fixture
+def without_engine(monkeypatch: pytest.MonkeyPatch):
+    """As where the package was installed without compiled kernels."""
+    monkeypatch.setattr(cpu.library, "why_missing", lambda: ABSENT)
+
+
+@needs_engine
+@pytest.mark.parametrize("options", [{}, {"lengths": [1, 4, 0], "reset": True}, {"batch": 0}], ids=str)
+@pytest.mark.parametrize("directions", DIRECTIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("cell", names())
+def test_the_engine_runs_every_built_in_cell(
+    cell: str, dtype: torch.dtype, directions: Directions, options: dict[str, Any]
+):
+    with_bias = call_of(cell, directions, dtype=dtype, **options)
+    bare = call_of(without_bias(lookup(cell)), directions, dtype=dtype, **options)
+    for call in (with_bias, bare):
+        assert backend_for(call) == Choice("cpu", FASTEST)
+
+
+@needs_engine
+@pytest.mark.parametrize("situation", NOT_COMPILED)
+def test_what_the_engine_refuses(situation: str):
+    call, reason = NOT_COMPILED[situation]
+    choice = backend_for(call)
+    assert choice.name == "reference"
+    assert choice.reason.startswith(f"not cpu: {reason}; not torch: ")
+    assert str(choice) == f"reference: {choice.reason}"
+
+
+def test_without_the_engine_the_next_backend_runs_and_says_why(without_engine: None):
+    assert backend_for(call_of("lstm")) == Choice("torch", f"not cpu: {ABSENT}")
+    choice = backend_for(call_of("gru_cho2014"))
+    assert choice.name == "reference"
+    assert choice.reason.startswith(f"not cpu: {ABSENT}; not torch: torch has no kernel for the equations of gru_cho")
+    with pytest.raises(
+        ValueError, match=f"backend 'cpu' was asked for by name and cannot run this call: {ABSENT}; use"
+    ):
+        run(call_of("lstm"), backend="cpu")
 
 
 @pytest.mark.parametrize("lengths", [None, [4, 4, 4], [1, 4, 2]], ids=str)
 @pytest.mark.parametrize("directions", ["forward", "bidirectional"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_torch_runs_what_it_serves(cell: str, dtype: torch.dtype, directions: Any, lengths: list[int] | None):
-    choice = backend_for(call_of(cell, directions, dtype=dtype, lengths=lengths))
+def test_torch_runs_what_it_serves(
+    cell: str, dtype: torch.dtype, directions: Any, lengths: list[int] | None, without_engine: None
+):
+    call = call_of(cell, directions, dtype=dtype, lengths=lengths)
+    choice = backend_for(call)
     if cell in SERVED:
-        assert choice == Choice("torch", "the fastest backend there is for this call")
+        assert choice == Choice("torch", f"not cpu: {ABSENT}")
+        assert backend_for(call, backend="torch") == Choice("torch", "asked for by name")
     else:
         assert choice.name == "reference"
-        assert choice.reason.startswith(f"not torch: torch has no kernel for the equations of {cell}")
-    assert str(choice) == f"{choice.name}: {choice.reason}"
+        assert choice.reason.endswith(
+            f"not torch: torch has no kernel for the equations of {cell} (it has lstm, gru_cudnn, rnn_tanh, rnn_relu)"
+        )
 
 
 @pytest.mark.parametrize("situation", REFUSED)
-def test_the_reference_runs_what_torch_refuses_and_says_why(situation: str):
+def test_the_reference_runs_what_torch_refuses_and_says_why(situation: str, without_engine: None):
     call, reason = REFUSED[situation]
     choice = backend_for(call)
     assert choice.name == "reference"
-    assert choice.reason.startswith(f"not torch: {reason}")
+    assert f"; not torch: {reason}" in choice.reason
 
 
-@pytest.mark.parametrize("situation", REFUSED)
-def test_a_backend_by_name_that_cannot_run_raises_with_the_reason(situation: str):
-    call, reason = REFUSED[situation]
-    message = re.escape(f"backend 'torch' was asked for by name and cannot run this call: {reason}")
+@pytest.mark.parametrize(
+    ("backend", "call", "reason"),
+    [
+        *(pytest.param("torch", *refused, id=f"torch, {why}") for why, refused in REFUSED.items()),
+        *(pytest.param("cpu", *refused, id=f"cpu, {why}", marks=needs_engine) for why, refused in NOT_COMPILED.items()),
+    ],
+)
+def test_a_backend_by_name_that_cannot_run_raises_with_the_reason(backend: str, call: Call, reason: str):
+    message = re.escape(f"backend {backend!r} was asked for by name and cannot run this call: {reason}")
     for function in (backend_for, run):
         with pytest.raises(ValueError, match=message + r".*; use backend='auto'$"):
-            function(call, backend="torch")
-    with operators_only(), pytest.raises(ValueError, match=message):
-        run(call, backend="torch")
+            function(call, backend=backend)
+    if call.x.device.type == "cpu":
+        with operators_only(), pytest.raises(ValueError, match=message):
+            run(call, backend=backend)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ["torch", "reference", pytest.param("cpu", marks=needs_engine)])
 def test_a_backend_by_name(name: str):
     assert backend_for(call_of("lstm"), backend=name) == Choice(name, "asked for by name")
 
@@ -96,13 +166,16 @@ def test_equations_count_not_names():
         c = f * c + i * g
         return o * tanh(c), c
 
-    assert backend_for(call_of(own)).name == "torch"
+    # Only the equations tell what is compiled into the engine, too.
+    assert cpu.refusal(call_of(own)) == cpu.refusal(call_of("lstm"))
     assert backend_for(call_of(lstm)).name == "reference"
+    assert backend_for(call_of(own), backend="torch").name == "torch"
 
 
 def test_torch_runs_on_cpu_and_cuda_alone():
     choice = backend_for(call_of("lstm", device="meta"))
-    assert choice == Choice("reference", "not torch: torch's kernels are used on cpu and cuda, not on meta")
+    assert choice.name == "reference"
+    assert choice.reason.endswith("; not torch: torch's kernels are used on cpu and cuda, not on meta")
 
 
 def test_lengths_out_of_range():
@@ -131,6 +204,11 @@ class Spy:
         monkeypatch.setattr(module, "run", spied)
 
 
+def able(call: Call) -> list[str]:
+    """The backends that can run a call."""
+    return [name for name, module in BACKENDS.items() if module.refusal(call) is None]
+
+
 @pytest.fixture
 def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
     return Spy(monkeypatch)
@@ -139,7 +217,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
 @pytest.mark.parametrize("every", [None, 2])
 @pytest.mark.parametrize("inside", [False, True])
 def test_the_backend_that_was_chosen_runs(spy: Spy, inside: bool, every: int | None):
-    for call in (call_of("lstm"), *(call for call, _ in REFUSED.values())):
+    for call in (call_of("lstm"), call_of("minimal_gated_unit"), *(call for call, _ in REFUSED.values())):
         for asked in ("auto", "reference"):
             expected = backend_for(call, backend=asked).name
             spy.ran.clear()
@@ -152,7 +230,7 @@ def test_the_backend_that_was_chosen_runs(spy: Spy, inside: bool, every: int | N
 
 
 def test_the_chosen_backend_recomputes_too(spy: Spy):
-    for asked in BACKENDS:
+    for asked in able(call_of("lstm")):
         # All at once; then up to the last segment; then each of the two segments again.
         for every, times in ((2, 4), (None, 1)):
             output, _ = run(call_of("lstm"), backend=asked, checkpoint_every=every)
@@ -167,7 +245,7 @@ def test_the_chosen_backend_recomputes_too(spy: Spy):
 
 
 def test_what_was_recorded_is_not_run_again(spy: Spy):
-    for asked in BACKENDS:
+    for asked in able(call_of("lstm")):
         call = call_of("lstm")
         output, *_ = Recorded.apply(call, asked, *call.tensors)
         output.sum().backward()
@@ -176,14 +254,16 @@ def test_what_was_recorded_is_not_run_again(spy: Spy):
 
 
 def test_a_layer_passes_its_segments_on(spy: Spy):
-    layer = gatewise.LSTM(3, 4, checkpoint_every=2)
-    layer(torch.randn(4, 2, 3))[0].sum().backward()
-    assert spy.ran == ["torch"] * 4
+    for asked in able(call_of("lstm")):
+        layer = gatewise.LSTM(3, 4, checkpoint_every=2, backend=asked)
+        layer(torch.randn(4, 2, 3))[0].sum().backward()
+        assert spy.ran == [asked] * 4
+        spy.ran.clear()
 
 
 def test_a_layer_passes_its_backend_on(spy: Spy):
     x = torch.randn(5, 2, 3)
-    for asked in ("reference", "torch"):
+    for asked in able(call_of("lstm")):
         layer = gatewise.LSTM(3, 4, num_layers=2, backend=asked)
         assert layer.backend_for(x) == Choice(asked, "asked for by name")
         layer(x)
@@ -193,15 +273,25 @@ def test_a_layer_passes_its_backend_on(spy: Spy):
         assert spy.ran == [asked] * 2
         spy.ran.clear()
     layer = gatewise.LSTM(3, 4)
+    for options in ({"reset": torch.zeros(5, 2, dtype=torch.bool)}, {"lengths": [5, 1]}, {"lengths": [5, 0]}):
+        expected = layer.backend_for(x, **options).name
+        layer(x, **options)
+        assert spy.ran == [expected]
+        spy.ran.clear()
+    with pytest.raises(ValueError, match="lengths: expected values between"):
+        layer.backend_for(x, lengths=[6, 1])
+    with pytest.raises(ValueError, match="backend 'torch' was asked for by name"):
+        gatewise.PeepholeLSTM(3, 4, backend="torch")(x)
+
+
+def test_a_layer_says_which_backend_its_arguments_leave(without_engine: None):
+    x = torch.randn(5, 2, 3)
+    layer = gatewise.LSTM(3, 4)
     assert layer.backend_for(x, reset=torch.zeros(5, 2, dtype=torch.bool)).name == "reference"
     assert layer.backend_for(x, lengths=[5, 1]).name == "torch"
     assert layer.backend_for(x, lengths=[5, 0]).name == "reference"
     assert layer.backend_for(x[:, 0]).name == "torch"
     assert gatewise.LSTM(3, 4, bias=False).backend_for(x).name == "torch"
-    with pytest.raises(ValueError, match="lengths: expected values between"):
-        layer.backend_for(x, lengths=[6, 1])
-    with pytest.raises(ValueError, match="backend 'torch' was asked for by name"):
-        gatewise.PeepholeLSTM(3, 4, backend="torch")(x)
 
 
 def test_one_direction_of_a_call():

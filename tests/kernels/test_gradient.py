@@ -17,11 +17,11 @@ Runner = Callable[[Call], tuple[Tensor, ...]]
 
 
 def recorded(call: Call) -> tuple[Tensor, ...]:
-    return Recorded.apply(call, _fastest(call), *call.tensors)
+    return Recorded.apply(call, _first_of(call, "torch", "reference"), *call.tensors)
 
 
 def checkpointed(call: Call) -> tuple[Tensor, ...]:
-    return Checkpointed.apply(call, _fastest(call), 2, *call.tensors)
+    return Checkpointed.apply(call, _first_of(call, *BACKENDS), 2, *call.tensors)
 
 
 def through_operators(call: Call) -> tuple[Tensor, ...]:
@@ -38,18 +38,23 @@ def through_the_door(call: Call) -> tuple[Tensor, ...]:
     return flat(run(call))
 
 
+def not_compiled(call: Call) -> tuple[Tensor, ...]:
+    return flat(run(call, backend=_first_of(call, "torch", "reference")))
+
+
 RUNNERS: list[Runner] = [
     recorded,
     checkpointed,
     through_operators,
     through_operators_in_segments,
     through_the_door,
+    not_compiled,
 ]
 runners = pytest.mark.parametrize("runner", RUNNERS, ids=lambda runner: runner.__name__)
 
 
-def _fastest(call: Call) -> str:
-    return next(name for name, module in BACKENDS.items() if module.refusal(call) is None)
+def _first_of(call: Call, *names: str) -> str:
+    return next(name for name in names if BACKENDS[name].refusal(call) is None)
 
 
 def close(came: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> None:

@@ -72,9 +72,10 @@ def test_jacobians_forward_and_reverse(cell: str):
     torch.testing.assert_close(came, torch.einsum("abcdef,def->abc", expected, tangent))
 
 
-def test_a_backend_by_name_that_cannot_be_transformed_says_so():
-    layer = layer_of("lstm", backend="torch")
-    with pytest.raises(ValueError, match=r"backend 'torch' was asked for by name.*torch\.func.*backend='auto'"):
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
+def test_a_backend_by_name_that_cannot_be_transformed_says_so(backend: str):
+    layer = layer_of("lstm", backend=backend)
+    with pytest.raises(ValueError, match=rf"backend '{backend}' was asked for by name.*torch\.func.*backend='auto'"):
         vmap(lambda one: layer(one)[0])(torch.randn(6, 5, 2, 3, dtype=torch.float64))
 
 

@@ -4,15 +4,25 @@ import pytest
 import torch
 
 import gatewise
-from tests.agreement import CELLS, WAYS, Way, operators_only
+from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way.backend == "reference"], ids=str)
+@pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32_comes_out(cell: str, way: Way):
+    if way not in possible_ways(Case(cell, bidirectional=True)):
+        assert way.backend != "reference"
+        return
     torch.manual_seed(0)
     layer = gatewise.Recurrent(
-        CELLS[cell], 3, 4, 2, bidirectional=True, merge="learned", checkpoint_every=way.checkpoint_every
+        CELLS[cell],
+        3,
+        4,
+        2,
+        bidirectional=True,
+        merge="learned",
+        backend=way.backend,
+        checkpoint_every=way.checkpoint_every,
     )
     x = torch.randn(5, 2, 3)
     expected = layer(x)[0]
@@ -35,7 +45,7 @@ def test_float32_comes_out(cell: str, way: Way):
         torch.testing.assert_close(parameter.grad, gradient)
 
 
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
 def test_half_precision_input_and_state_are_taken(backend: str):
     layer = gatewise.LSTM(3, 4, backend=backend)
     x = torch.randn(5, 2, 3)
@@ -59,5 +69,9 @@ def test_integers_are_refused_under_autocast_too():
 
 def test_backend_for_under_autocast():
     layer = gatewise.LSTM(3, 4)
+    x = torch.randn(5, 2, 3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert layer.backend_for(torch.randn(5, 2, 3).bfloat16()).name == "torch"
+        assert layer.backend_for(x.bfloat16()) == layer.backend_for(x)
+        # Asked for by name it would raise for bfloat16.
+        layer.backend = "torch"
+        assert layer.backend_for(x.bfloat16()).name == "torch"

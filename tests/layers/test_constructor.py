@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "unknown backend": (
         {"backend": "cuda"},
         ValueError,
-        "backend: expected one of auto, torch, reference, got 'cuda'",
+        "backend: expected one of auto, cpu, torch, reference, got 'cuda'",
     ),
 }
 

@@ -20,7 +20,7 @@ def packed(sort: bool, x: torch.Tensor) -> PackedSequence:
 
 
 @pairs
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("in_order", [True, False])
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}], ids=str)
@@ -87,7 +87,12 @@ def test_lengths_and_resets_need_padded_rows(name: str):
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_backend_for_a_packed_sequence(in_order: bool):
-    assert gatewise.LSTM(3, 4, batch_first=True).backend_for(packed(in_order, torch.randn(6, 4, 3))).name == "torch"
+    x = torch.randn(6, 4, 3)
+    layer = gatewise.LSTM(3, 4, batch_first=True)
+    choice = layer.backend_for(packed(in_order, x))
+    assert choice == gatewise.LSTM(3, 4).backend_for(x, lengths=LENGTHS[in_order])
+    layer.backend = "torch"
+    assert layer.backend_for(packed(in_order, x)) == ("torch", "asked for by name")
 
 
 def test_the_layer_itself_is_not_changed_by_a_call():

@@ -78,7 +78,7 @@ def test_reset_parameters_draws_as_torch_does(pair: str):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
 @pytest.mark.parametrize("structure", STRUCTURES[::3], ids=lambda options: "-".join(map(str, options.values())))
 def test_same_numbers_at_equal_weights(
     pair: str, structure: dict[str, Any], backend: str, batched: bool, with_state: bool, dtype: torch.dtype

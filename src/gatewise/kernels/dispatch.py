@@ -15,7 +15,7 @@ class Choice(NamedTuple):
     """The backend that runs a call.
 
     Attributes:
-        name: ``torch`` or ``reference``.
+        name: ``cpu``, ``torch`` or ``reference``.
         reason: why this one, and why not a faster one.
     """
 

@@ -6,7 +6,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 from gatewise.kernels import operators
 from gatewise.kernels.call import Call
-from gatewise.kernels.dispatch import Choice, choose
+from gatewise.kernels.dispatch import Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 
 _TRANSFORMED = "torch.func transforms are followed through the reference alone; use backend='auto'"
@@ -18,7 +18,7 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
 
     Arguments:
         call: cell, tensors, lengths, resets and directions.
-        backend: ``auto``, ``torch`` or ``reference``.
+        backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
         checkpoint_every: for the backward pass keep the states every so many steps and recompute the rest.
 
     Returns:
@@ -50,8 +50,9 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
         ValueError: as `run`.
     """
     if any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors):
-        if backend == "torch":
-            raise ValueError("backend 'torch' was asked for by name and cannot run this call: " + _TRANSFORMED)
+        check_backend_name(backend)
+        if backend not in ("auto", "reference"):
+            raise ValueError(f"backend {backend!r} was asked for by name and cannot run this call: {_TRANSFORMED}")
         return Choice("reference", _TRANSFORMED)
     call.check_values()
     return choose(call, backend)

@@ -267,7 +267,8 @@ class Recurrent(nn.Module):
             TypeError, ValueError: as `forward`; also when a backend asked for by name cannot run them.
 
         >>> import torch, gatewise
-        >>> gatewise.PeepholeLSTM(3, 4).backend_for(torch.randn(7, 2, 3)).name
+        >>> layer = gatewise.PeepholeLSTM(3, 4, dtype=torch.bfloat16)
+        >>> layer.backend_for(torch.randn(7, 2, 3, dtype=torch.bfloat16)).name
         'reference'
         """
         batch_first = self.batch_first

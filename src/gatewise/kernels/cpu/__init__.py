@@ -56,16 +56,17 @@ class Fused(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         """Gradients of ``tensors``."""
         count = len(ctx.call.tensors)
-        tensors, (output, *buffers) = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
+        tensors, (output, *buffers) = saved[:count], saved[count:]
         call, needed = ctx.call.with_tensors(tensors), ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, upstream, needed)
         each = len(call.cell.states)
-        saved = [
+        kept = [
             Saved(order, buffers[at * each], tuple(buffers[at * each + 1 : (at + 1) * each]))
             for at, order in enumerate(ctx.orders)
         ]
-        return None, *backward(_dense(call), output, saved, upstream, needed)
+        return None, *backward(_dense(call), output, kept, upstream, needed)
 
 
 def _dense(call: Call) -> Call:
