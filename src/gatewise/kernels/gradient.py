@@ -43,7 +43,7 @@ class Checkpointed(torch.autograd.Function):
         ctx.call, ctx.backend, ctx.every = call, backend, every
         ctx.save_for_backward(*tensors)
         ctx.set_materialize_grads(False)
-        output, finals = run_on(backend, call)
+        output, finals = run_in_training(backend, call)
         return output, *finals
 
     @staticmethod
@@ -139,6 +139,15 @@ def recomputed(
     return tuple(total)
 
 
+def run_in_training(backend: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run for the values alone, but with gradients on where autograd has switched them off to record the whole.
+
+    So backends do as in training: they do not trust that the weights are those of the last call.
+    """
+    with torch.enable_grad():
+        return run_on(backend, call.with_tensors(tuple(tensor.detach() for tensor in call.tensors)))
+
+
 def _segments(call: Call, backend: str, every: int) -> list[tuple[int, Call]]:
     """The windows of a call in the order in which they are run, each with the state that reaches it."""
     starts = list(range(0, call.x.shape[0], every))
@@ -150,7 +159,7 @@ def _segments(call: Call, backend: str, every: int) -> list[tuple[int, Call]]:
         segment = call.window(start, min(start + every, call.x.shape[0]), states)
         segments.append((start, segment))
         if start != starts[-1]:
-            _, states = run_on(_able(backend, segment), segment)
+            _, states = run_in_training(_able(backend, segment), segment)
     return segments
 
 

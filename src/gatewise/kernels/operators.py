@@ -14,7 +14,7 @@ from torch import Tensor
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import choose, run_on
-from gatewise.kernels.gradient import recomputed
+from gatewise.kernels.gradient import recomputed, run_in_training
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
@@ -80,7 +80,9 @@ def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     *of_call, backend, _ = arguments
     call = _call(*of_call)
     call.check_values()
-    output, finals = run_on(choose(call, backend).name, call)
+    # Autograd is switched off here whatever the caller does; in a compiled graph these alone tell of training.
+    training = any(tensor.requires_grad for tensor in call.tensors) and not torch.is_inference_mode_enabled()
+    output, finals = (run_in_training if training else run_on)(choose(call, backend).name, call)
     # An operator returns tensors that share memory neither with its arguments nor with each other.
     taken = {tensor.untyped_storage().data_ptr() for tensor in (output, *call.tensors)}
     separate: list[Tensor] = []

@@ -1,9 +1,9 @@
 """The recurrent layer: any cell, stacked, in one or both directions, over padded, ragged or reset sequences."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,16 @@ from torch.nn.utils.rnn import PackedSequence
 from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell
-from gatewise.kernels import Call, Choice, Directions, backend_for, check_backend_name, run
+from gatewise.kernels import (
+    Call,
+    Choice,
+    Directions,
+    backend_for,
+    check_backend_name,
+    forget_weights,
+    frozen_weights,
+    run,
+)
 from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_width
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions, merged_width
@@ -185,6 +194,43 @@ class Recurrent(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Nothing: kept for code that was written for `torch.nn`."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Within a ``with`` block, take the weights for fixed and prepare them for the fused CPU kernels once.
+
+        With gradients off a layer does so by itself, and sees by their version when weights have changed. Inside the
+        block it does so in every call: while gradients of the input or the state are taken, and in inference mode,
+        where weights that were made in it have no version. What shows in a version is noticed here too; call `refresh`
+        after any other write.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
+        >>> x = torch.zeros(5, 2, 3, requires_grad=True)
+        >>> with layer.frozen():
+        ...     for _ in range(3):
+        ...         (step,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
+        ...         x = (x - step).detach().requires_grad_()
+        """
+        return frozen_weights(self.parameters())
+
+    def refresh(self) -> None:
+        """Prepare the weights anew at the next call, after a write that leaves their version as it was.
+
+        Such are writes through ``.data`` and to inference tensors, and only with gradients off or inside `frozen` do
+        they need this: in training weights are prepared in every call.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4)
+        >>> layer.weight_hh_l0.data.zero_()[0]
+        tensor([0., 0., 0., 0.])
+        >>> layer.refresh()
+        """
+        forget_weights(self.parameters())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # What torch does to move a module or change its precision does not show in versions either.
+        self.refresh()
+        return super()._apply(fn, recurse)
 
     def forward(
         self,

@@ -155,7 +155,15 @@ def _loops(
                 True,
                 rows,
                 [evaluate(vector, values, parameters).contiguous() for vector in made.backward.vectors],
-                packed_weights(made.backward, single.parameters, parameters, hidden, blocks * lanes, True),
+                packed_weights(
+                    made.backward,
+                    single.parameters,
+                    parameters,
+                    hidden,
+                    blocks * lanes,
+                    backward=True,
+                    training=True,
+                ),
                 blocks,
                 sums,
                 ends,
@@ -164,8 +172,7 @@ def _loops(
             )
         )
         loops.append(_Loop(delta, operands, sums))
-    words = [word for one in all_jobs for word in one.words]
-    engine(dtype).run(dtype, words, len(all_jobs), shared.slices)
+    jobs.run(dtype, all_jobs, shared.slices)
     for to, index, source in after:
         to.index_copy_(0, index, source)
     return loops

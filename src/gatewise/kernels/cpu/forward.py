@@ -116,7 +116,15 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
                 False,
                 rows,
                 [evaluate(vector, values, parameters).contiguous() for vector in made.forward.vectors],
-                packed_weights(made.forward, single.parameters, parameters, hidden, group, False),
+                packed_weights(
+                    made.forward,
+                    single.parameters,
+                    parameters,
+                    hidden,
+                    group,
+                    backward=False,
+                    training=keep or torch.is_grad_enabled(),
+                ),
                 blocks,
                 None,
                 ends,
@@ -125,8 +133,7 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
             )
         )
         saved.append(Saved(way, value_rows, tuple(sequences[1:]) if keep else ()))
-    words = [word for one in all_jobs for word in one.words]
-    engine(dtype).run(dtype, words, len(all_jobs), shared.slices)
+    jobs.run(dtype, all_jobs, shared.slices)
     for to, index, source in after:
         to.index_copy_(0, index, source)
     return output, tuple(finals), saved

@@ -1,7 +1,7 @@
 """The words by which the engine is told of one direction of one layer."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from gatewise.compiler.emit import Direction
+from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
+
+# Multiply-adds that are run at once: at most a tenth of a second, and hundreds of times what a further call costs.
+CHUNK = 1_000_000_000
+# What the elementwise work on a unit costs, in multiply-adds.
+ELEMENTWISE = 64
+# Where these words of a job stand.
+_STEPS, _BACKWARD, _BEGIN, _END = 0, 3, 5, 6
 
 # Array kinds, in the engine's order.
 SEQUENCE, SEQUENCE_PREVIOUS, PER_ROW, ALTERNATING, ALTERNATING_PREVIOUS, GRADIENT_ARRIVING, ABSENT = range(7)
@@ -47,9 +55,16 @@ class Final(NamedTuple):
 
 @dataclass
 class Job:
-    """One direction, laid out for the engine; keeps alive what it points to."""
+    """One direction, laid out for the engine; keeps alive what it points to.
+
+    Attributes:
+        words: the engine's.
+        work: of one step, in multiply-adds.
+        keep: what the words point to.
+    """
 
     words: list[int]
+    work: int
     keep: list[object] = field(default_factory=list)
 
 
@@ -87,6 +102,7 @@ def job(
     """
     number = {name: at for at, name in enumerate(direction.arrays)}
     arrays = array("q")
+    work = ELEMENTWISE
     for name in direction.arrays:
         arrays.extend(rows[name].words())
     weights = iter(packed)
@@ -99,6 +115,7 @@ def job(
             depth, outputs = (count * hidden_size, 1) if backward else (hidden_size, count)
             offset = product.operand.block * hidden_size
             address = next(weights).data_ptr()
+            work += depth * outputs
             products.extend(
                 (number[product.operand.array], offset, depth, outputs, product.first, address, product.add)
             )
@@ -140,7 +157,26 @@ def job(
         int(split_units),
     ]
     keep = [arrays, products, stages, ends, vector_addresses, order, rows, vectors, packed, sums, finals, zeros]
-    return Job(words, keep)
+    return Job(words, order.rows * hidden_size * work, keep)
+
+
+def run(dtype: torch.dtype, jobs: Sequence[Job], slices: int) -> None:
+    """Run some directions side by side, each on so many threads.
+
+    Between chunks of time Python sees to its signals, so that a run of minutes can be interrupted.
+    """
+    for begin, end in chunks(jobs[0].words[_STEPS], sum(one.work for one in jobs), bool(jobs[0].words[_BACKWARD])):
+        for one in jobs:
+            one.words[_BEGIN], one.words[_END] = begin, end
+        engine(dtype).run(dtype, [word for one in jobs for word in one.words], len(jobs), slices)
+
+
+def chunks(steps: int, work: int, backward: bool) -> Iterator[tuple[int, int]]:
+    """Steps that are run at once, from and to, in the order in which they are run."""
+    each = max(1, CHUNK // work)
+    starts = range(0, steps, each)
+    for start in reversed(starts) if backward else starts:
+        yield start, min(start + each, steps)
 
 
 def zero_rows(hidden_size: int, dtype: torch.dtype) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 import gatewise
+from gatewise.kernels.cpu.split import forked
 
 ABI = 1
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
@@ -46,14 +47,12 @@ class Engine:
     def run(self, dtype: torch.dtype, jobs: Sequence[int], count: int, slices: int) -> None:
         """Run the time loops of some jobs, given as words, each on so many threads."""
         words = array("q", jobs)
-        pool = pool_address() if count * slices > 1 else None
-        self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool))
+        self._check(self._run[dtype](words.buffer_info()[0], count, slices, _pool(count * slices)))
 
     def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
         """One matrix product, given as words."""
         laid_out = array("q", words)
-        pool = pool_address() if slices > 1 else None
-        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, pool))
+        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, _pool(slices)))
 
     def pack(
         self, dtype: torch.dtype, blocks: Sequence[int], hidden_size: int, group: int, transposed: bool, to: int
@@ -100,6 +99,11 @@ def engine(dtype: torch.dtype) -> Engine:
 @cache
 def _load(instruction_set: str) -> Engine:
     return Engine(instruction_set)
+
+
+def _pool(slices: int) -> int | None:
+    """Who hands slices to threads; None: all of them run on this one."""
+    return None if slices == 1 or forked() else pool_address()
 
 
 @cache

@@ -1,5 +1,6 @@
 """Large buffers that are used again, so that a training step does not wait for the system to clear fresh pages."""
 
+import os
 import threading
 import weakref
 
@@ -18,7 +19,11 @@ _ITEM = {torch.float32: 4, torch.float64: 8}
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor whose memory returns to the pool when the last tensor that shares it is gone."""
+    """An uninitialised tensor whose memory returns to the pool when the last tensor that shares it is gone.
+
+    Raises:
+        MemoryError: when there is not enough, the pool given back to the system included.
+    """
     count = 1
     for size in shape:
         count *= size
@@ -34,8 +39,10 @@ def clear() -> None:
     """Give what the pool holds back to the system."""
     global _held
     with _lock:
+        blocks = list(_free.values())
         _free.clear()
         _held = 0
+    del blocks  # outside: freeing large blocks takes time
 
 
 def held() -> int:
@@ -57,18 +64,39 @@ def _take(size: int) -> numpy.ndarray:
         if block is not None:
             _held -= size
     if block is None:
-        raw = numpy.empty(size + 64, dtype=numpy.uint8)
-        start = -raw.ctypes.data % 64
-        block = raw[start : start + size]
+        try:
+            block = _fresh(size)
+        except MemoryError:
+            clear()
+            block = _fresh(size)
     # A view of its own for each lease: torch keeps it alive as long as any tensor shares the memory.
     lease = block[:]
     weakref.finalize(lease, _give_back, block).atexit = False
     return lease
 
 
+def _fresh(size: int) -> numpy.ndarray:
+    raw = numpy.empty(size + 64, dtype=numpy.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
 def _give_back(block: numpy.ndarray) -> None:
     global _held
-    with _lock:
+    # The garbage collector may call this anywhere, in the midst of `_take` too: it must not wait for the lock.
+    if not _lock.acquire(blocking=False):
+        return
+    try:
         if _held + block.nbytes <= LIMIT:
             _free.setdefault(block.nbytes, []).append(block)
             _held += block.nbytes
+    finally:
+        _lock.release()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # a thread that is not in the child may have held the other
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -27,6 +27,11 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def forked() -> bool:
+    """Whether this process is a forked child, which has one thread."""
+    return _forked
+
+
 class Split(NamedTuple):
     """How the rows or units of each direction are shared out.
 

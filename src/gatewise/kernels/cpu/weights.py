@@ -1,34 +1,56 @@
-"""Parameters in the layout that the engine reads: recurrent blocks packed for the tile."""
+"""Parameters in the layout that the engine reads: recurrent blocks packed for the tile.
+
+In training they are packed anew in every call. With gradients off, and inside `frozen`, what was packed is kept as long
+as the parameters are the same tensors, at the same place, of the same version, and until an optimiser has made a step:
+torch's fused ones leave versions as they are. A call in training ends it too.
+"""
 
 import weakref
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatewise.compiler.emit import Direction
 from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.program import BlocksOf
 
-LIMIT = 64
+LIMIT = 64  # directions of layers whose weights are kept
+
+_Packed = tuple[Tensor, ...]
+_Stamp = tuple[int, int | None]
 
 
-class _Entry(NamedTuple):
+class _Kept(NamedTuple):
     owners: tuple["weakref.ref[Tensor]", ...]
-    stamps: tuple[tuple[int, int], ...]
-    packed: tuple[Tensor, ...]
+    stamps: tuple[_Stamp, ...]
+    storages: tuple[torch.UntypedStorage, ...]  # held, so that no other tensor gets the address
+    packed: dict[tuple[int, int, bool], _Packed]  # by direction, width of a strip, and way through time
 
 
-_cache: "OrderedDict[tuple[object, ...], _Entry]" = OrderedDict()
+# By the ids of the owners. Only single operations that no other thread can come between, so a call waits for no lock.
+_cache: dict[tuple[int, ...], _Kept] = {}
+_frozen: Counter[int] = Counter()
+_freezing = Lock()
 
 
 def packed_weights(
-    direction: Direction, owners: Sequence[Tensor], blocks: BlocksOf, hidden_size: int, group: int, backward: bool
-) -> tuple[Tensor, ...]:
-    """The weights of a direction's products, packed; kept between calls only while gradients are off.
+    direction: Direction,
+    owners: Sequence[Tensor],
+    blocks: BlocksOf,
+    hidden_size: int,
+    group: int,
+    *,
+    backward: bool,
+    training: bool,
+) -> _Packed:
+    """The weights of a direction's products, packed.
 
     Arguments:
         direction: the emitted work.
@@ -37,33 +59,86 @@ def packed_weights(
         hidden_size: H.
         group: width of a strip per output.
         backward: whether the products are with the transposed blocks.
+        training: whether gradients are recorded: what writes to parameters then may not show in their version.
     """
-    if torch.is_grad_enabled() or any(owner.is_inference() for owner in owners):
-        return _pack(direction, blocks, hidden_size, group, backward)
-    key = (id(direction), group, backward, *(id(owner) for owner in owners))
-    stamps = tuple((owner.data_ptr(), owner._version) for owner in owners)
-    entry = _cache.get(key)
-    # Identity is asked of the owner itself: an id or an address can be given to a new tensor once the old one is gone.
-    if (
-        entry is not None
-        and entry.stamps == stamps
-        and all(reference() is owner for reference, owner in zip(entry.owners, owners, strict=True))
-    ):
-        _cache.move_to_end(key)
-        return entry.packed
-    packed = _pack(direction, blocks, hidden_size, group, backward)
-    _cache[key] = _Entry(tuple(weakref.ref(owner) for owner in owners), stamps, packed)
-    while len(_cache) > LIMIT:
-        _cache.popitem(last=False)
+    ids = tuple(map(id, owners))
+    if not (_frozen and all(one in _frozen for one in ids)):
+        if training:
+            _cache.pop(ids, None)
+        if training or any(owner.is_inference() for owner in owners):
+            return _pack(direction, blocks, hidden_size, group, backward)
+    kept = _kept(ids, owners)
+    key = (id(direction), group, backward)
+    packed = kept.packed.get(key)
+    if packed is None:
+        packed = kept.packed[key] = _pack(direction, blocks, hidden_size, group, backward)
     return packed
 
 
-def forget() -> None:
-    """Pack again at the next call: after weights were written in a way that their version does not show."""
-    _cache.clear()
+def _kept(ids: tuple[int, ...], owners: Sequence[Tensor]) -> _Kept:
+    stamps = tuple((owner.data_ptr(), None if owner.is_inference() else owner._version) for owner in owners)
+    kept = _cache.get(ids)
+    # Identity is asked of the owner itself: an id can be given to a new tensor once the old one is gone.
+    if (
+        kept is not None
+        and kept.stamps == stamps
+        and all(reference() is owner for reference, owner in zip(kept.owners, owners, strict=True))
+    ):
+        return kept
+
+    def drop(_: object) -> None:
+        _cache.pop(ids, None)
+
+    kept = _Kept(
+        tuple(weakref.ref(owner, drop) for owner in owners),
+        stamps,
+        tuple(owner.untyped_storage() for owner in owners),
+        {},
+    )
+    _cache[ids] = kept
+    for oldest in list(_cache)[:-LIMIT]:
+        _cache.pop(oldest, None)
+    return kept
 
 
-def _pack(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, backward: bool) -> tuple[Tensor, ...]:
+@contextmanager
+def frozen(owners: Iterable[Tensor]) -> Iterator[None]:
+    """Keep the packed weights of these tensors in training calls too, and of inference tensors, which have no version.
+
+    What versions show is noticed here as elsewhere; after any other write `forget` is called.
+    """
+    owners = tuple(owners)
+    forget(owners)
+    with _freezing:
+        _frozen.update(map(id, owners))
+    try:
+        yield
+    finally:
+        with _freezing:
+            _frozen.subtract(map(id, owners))
+            for owner in owners:
+                if not _frozen[id(owner)]:
+                    del _frozen[id(owner)]
+        forget(owners)
+
+
+def forget(owners: Iterable[Tensor]) -> None:
+    """Pack these tensors again at the next call: after they were written in a way that their version does not show."""
+    gone = set(map(id, owners))
+    for ids in list(_cache):
+        if not gone.isdisjoint(ids):
+            _cache.pop(ids, None)
+
+
+def _after_step(optimiser: Optimizer, arguments: tuple[object, ...], options: dict[str, object]) -> None:
+    if _cache:
+        forget(parameter for group in optimiser.param_groups for parameter in group["params"])
+
+
+register_optimizer_step_post_hook(_after_step)
+
+
+def _pack(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, backward: bool) -> _Packed:
     strips = -(-hidden_size // group)
     dtype = blocks.dtype
     packed: list[Tensor] = []
