@@ -1,0 +1,193 @@
+"""The pool of buffers: bounded, aligned, given back when the last tensor goes, whoever collects it."""
+
+import gc
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy
+import pytest
+import torch
+from torch import Tensor
+
+import gatewise
+from gatewise.kernels.cpu import memory
+from tests.kernels.engine import needs_engine
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def empty_pool() -> Iterator[None]:
+    memory.clear()
+    yield
+    memory.clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 3001), (1000, 1001), (2, 3, 50000)], ids=str)
+def test_a_tensor_as_asked_for(shape: tuple[int, ...], dtype: torch.dtype):
+    tensor = memory.empty(shape, dtype)
+    assert tensor.shape == shape
+    assert tensor.dtype == dtype
+    assert tensor.is_contiguous()
+    assert tensor.data_ptr() % 64 == 0
+    tensor.fill_(1)
+    assert tensor.sum() == tensor.numel()
+
+
+def test_memory_is_used_again_when_the_last_view_is_gone():
+    tensor = memory.empty((512, 1024), torch.float32)
+    address, view = tensor.data_ptr(), tensor[3:5].t()
+    del tensor
+    assert memory.held() == 0
+    other = memory.empty((512, 1024), torch.float32)
+    assert other.data_ptr() != address
+    del view
+    assert memory.held() == 2 * MEGABYTE
+    # A little less fits, in the other precision too.
+    again = memory.empty((511, 512), torch.float64)
+    assert again.data_ptr() == address
+    assert memory.held() == 0
+
+
+def test_at_most_an_eighth_is_lost_to_rounding():
+    for size in range(memory.SMALLEST, 3 * memory.SMALLEST, 4097):
+        assert size <= memory._rounded(size) <= 1.125 * size + 64
+        assert memory._rounded(memory._rounded(size)) == memory._rounded(size)
+
+
+def test_small_tensors_are_left_to_the_allocator():
+    del [memory.empty((10,), torch.float32) for _ in range(3)][:]
+    assert memory.held() == 0
+
+
+def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "LIMIT", 5 * MEGABYTE)
+    tensors = [memory.empty((MEGABYTE // 2,), torch.float32) for _ in range(4)]
+    tensors.clear()
+    assert memory.held() == 4 * MEGABYTE
+    memory.clear()
+    assert memory.held() == 0
+
+
+class Cycle:
+    """Garbage that only the collector finds."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.me = tensor, self
+
+
+def test_the_collector_may_come_at_any_moment(monkeypatch: pytest.MonkeyPatch):
+    """Inside the pool too, where a second wait for the same lock would never end."""
+
+    class Collecting(dict[int, list[numpy.ndarray]]):
+        def get(self, *arguments: object) -> list[numpy.ndarray] | None:
+            gc.collect()
+            return super().get(*arguments)
+
+    monkeypatch.setattr(memory, "_free", Collecting())
+    Cycle(memory.empty((MEGABYTE,), torch.float32))
+    ended = threading.Thread(target=lambda: memory.empty((MEGABYTE,), torch.float32), daemon=True)
+    ended.start()
+    ended.join(10)
+    assert not ended.is_alive()
+    assert memory.held() == 4 * MEGABYTE
+
+
+def test_threads_share_the_pool():
+    def work(seed: int) -> None:
+        for at in range(200):
+            tensor = memory.empty((64 + (seed + at) % 3, 1024), torch.float32)
+            tensor.fill_(seed)
+            if not (tensor == seed).all():
+                wrong.append(seed)
+
+    wrong: list[int] = []
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert memory.held() == sum(block.nbytes for blocks in memory._free.values() for block in blocks)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_does_not_wait_for_a_lock_of_its_parent():
+    with memory._lock:
+        child = multiprocessing.get_context("fork").Process(target=memory.clear)
+        child.start()
+    child.join(10)
+    assert child.exitcode == 0
+
+
+def test_what_the_pool_holds_is_given_up_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch):
+    del [memory.empty((MEGABYTE,), torch.float32)][:]
+    fresh = memory._fresh
+
+    def scarce(size: int) -> numpy.ndarray:
+        if memory.held():
+            raise MemoryError
+        return fresh(size)
+
+    monkeypatch.setattr(memory, "_fresh", scarce)
+    assert memory.empty((2 * MEGABYTE,), torch.float32).shape == (2 * MEGABYTE,)
+    message = "the fused CPU kernels found no 4294967296 MiB of memory; use smaller batches, shorter sequences, or check"
+    with pytest.raises(MemoryError, match=message):
+        memory.empty((1 << 50,), torch.float32)
+
+
+@needs_engine
+def test_buffers_live_as_long_as_the_autograd_context():
+    layer = gatewise.LSTM(64, 64, backend="cpu")
+    x = torch.randn(100, 8, 64)
+    output = layer(x)[0]
+    before = memory.held()
+    taken = output.untyped_storage().data_ptr()
+    del output
+    gc.collect()
+    after = memory.held()
+    # Output and what was saved, five of its size, but for what was in the pool before (workspaces).
+    assert after - before >= 6 * x.numel() * 4
+    for _ in range(3):
+        output = layer(x)[0]
+        assert output.untyped_storage().data_ptr() == taken
+        output.sum().backward()
+        layer.zero_grad()
+        del output
+        assert memory.held() <= 2 * after + 6 * MEGABYTE
+    first = memory.held()
+    for _ in range(3):
+        layer(x)[0].sum().backward()
+        layer.zero_grad()
+    assert memory.held() == first, "something is not used again"
+
+
+LIMITED = """
+import resource, torch, gatewise
+layer = gatewise.LSTM(64, 64, backend="cpu")
+small, large = torch.randn(5, 2, 64), torch.randn(1, 1, 64).expand(40_000, 64, 64)
+expected = layer(small)[0]
+with open("/proc/self/statm") as statm:
+    size = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (1 << 29), -1))
+try:
+    layer(large)[0].sum().backward()
+except MemoryError as error:
+    print("MemoryError", error)
+output = layer(small)[0]
+assert torch.equal(output, expected)
+output.sum().backward()
+"""
+
+
+@needs_engine
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux tells the size of a process in /proc")
+def test_a_process_that_runs_out_of_memory_is_told_and_goes_on():
+    run = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("MemoryError the fused CPU kernels found no"), run.stdout
