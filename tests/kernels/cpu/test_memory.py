@@ -136,7 +136,9 @@ def test_what_the_pool_holds_is_given_up_before_memory_runs_out(monkeypatch: pyt
 
     monkeypatch.setattr(memory, "_fresh", scarce)
     assert memory.empty((2 * MEGABYTE,), torch.float32).shape == (2 * MEGABYTE,)
-    message = "the fused CPU kernels found no 4294967296 MiB of memory; use smaller batches, shorter sequences, or check"
+    message = (
+        "the fused CPU kernels found no 4294967296 MiB of memory; use smaller batches, shorter sequences, or check"
+    )
     with pytest.raises(MemoryError, match=message):
         memory.empty((1 << 50,), torch.float32)
 
