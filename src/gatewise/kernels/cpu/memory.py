@@ -68,7 +68,13 @@ def _take(size: int) -> numpy.ndarray:
             block = _fresh(size)
         except MemoryError:
             clear()
-            block = _fresh(size)
+            try:
+                block = _fresh(size)
+            except MemoryError:
+                raise MemoryError(
+                    f"the fused CPU kernels found no {size / 2**20:.0f} MiB of memory; "
+                    "use smaller batches, shorter sequences, or checkpoint_every"
+                ) from None
     # A view of its own for each lease: torch keeps it alive as long as any tensor shares the memory.
     lease = block[:]
     weakref.finalize(lease, _give_back, block).atexit = False
