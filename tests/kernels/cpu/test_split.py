@@ -1,0 +1,74 @@
+"""How calls are shared out: never more threads than there are, never a share of nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.kernels.cpu import split
+from gatewise.kernels.cpu.split import registers_per_output
+
+
+@given(
+    rows=st.integers(1, 500),
+    hidden=st.integers(1, 2000),
+    steps=st.integers(1, 1000),
+    blocks=st.integers(0, 8),
+    directions=st.integers(1, 2),
+    threads=st.integers(1, 64),
+)
+def test_every_slice_has_something_to_do(
+    rows: int, hidden: int, steps: int, blocks: int, directions: int, threads: int
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split, "threads", lambda: threads)
+        shared = split.split(rows, hidden, steps, blocks, directions)
+    assert 1 <= shared.slices <= max(1, threads // directions)
+    if not shared.units:
+        assert shared.slices <= rows
+    if shared.slices == 1:
+        assert not shared.units
+
+
+@given(
+    rows=st.integers(1, 100),
+    outputs=st.integers(1, 4),
+    hidden=st.integers(1, 1000),
+    lanes=st.sampled_from([2, 4, 8, 16]),
+    slices=st.integers(1, 16),
+)
+def test_strips_fit_the_tile(rows: int, outputs: int, hidden: int, lanes: int, slices: int):
+    blocks = registers_per_output(rows, outputs, hidden, lanes, slices)
+    assert blocks >= 1
+    assert blocks * outputs <= 8
+    # No strip is empty, and where units are shared out each thread has one if there are so many.
+    assert blocks == 1 or (blocks // 2) * lanes < hidden
+    strips = -(-hidden // (blocks * lanes))
+    assert strips >= min(slices, -(-hidden // lanes))
+
+
+def test_threads_are_torchs_but_no_more_than_may_run(monkeypatch: pytest.MonkeyPatch):
+    for function, of in (("_affinity", 3), ("_quota", 5)):
+        monkeypatch.setattr(split, function, lambda of=of: of)
+    for asked, expected in ((1, 1), (3, 3), (4, 3)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda asked=asked: asked)
+        assert split.threads() == expected
+    monkeypatch.setattr(split, "_quota", lambda: 2)
+    assert split.threads() == 2
+    monkeypatch.setattr(split, "_forked", True)
+    assert split.threads() == 1
+
+
+@pytest.mark.parametrize(("text", "expected"), [("150000 100000", 2), ("400000 100000", 4), ("50000 100000", 1)])
+def test_the_quota_of_a_control_group(text: str, expected: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
+    assert split._quota.__wrapped__() == expected
+
+
+@pytest.mark.parametrize("text", ["max 100000", ""])
+def test_without_a_quota(text: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Path, "read_text", lambda self: text)
+    monkeypatch.setattr(split.os, "cpu_count", lambda: 12)
+    assert split._quota.__wrapped__() == 12

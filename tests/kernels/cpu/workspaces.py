@@ -1,0 +1,60 @@
+"""Memory as a test wants it: full of NaN, so that a value that nobody wrote shows; or counted."""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy
+import pytest
+import torch
+from torch import Tensor
+
+from gatewise.kernels.cpu import memory
+
+
+@contextmanager
+def full_of_nan() -> Iterator[None]:
+    """Uninitialised tensors, of the pool and of torch, hold NaN."""
+    original = memory.empty
+
+    def filled(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return original(shape, dtype).fill_(torch.nan)
+
+    # This, too, makes torch fill what torch.empty and its kin return.
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "empty", filled)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+class Counted:
+    """What is taken from the pool inside a ``with`` block, and how much of it is still in use."""
+
+    def __init__(self) -> None:
+        self._leases: list[tuple[weakref.ref[numpy.ndarray], int]] = []
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> "Counted":
+        take = memory._take
+
+        def counted(size: int) -> numpy.ndarray:
+            lease = take(size)
+            self._leases.append((weakref.ref(lease), size))
+            return lease
+
+        self._patch.setattr(memory, "_take", counted)
+        self._patch.setattr(memory, "_rounded", lambda size: size)
+        self._patch.setattr(memory, "SMALLEST", 1)
+        memory.clear()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+        memory.clear()
+
+    @property
+    def bytes_in_use(self) -> int:
+        return sum(size for lease, size in self._leases if lease() is not None)
