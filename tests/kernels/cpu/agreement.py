@@ -1,0 +1,42 @@
+"""The core of the agreement tests on the engine alone: ``python -m tests.kernels.cpu.agreement`` prints what ran.
+
+A process of its own, because the instruction set is chosen once (``GATEWISE_ISA``).
+"""
+
+import itertools
+
+import torch
+
+from gatewise.cells import names
+from gatewise.kernels.cpu import split
+from gatewise.kernels.cpu.library import SUFFIX, engine
+from tests.agreement import Case, Way, check
+from tests.kernels.cpu.workspaces import full_of_nan
+
+# Every width of strip and count of rows, one step and several, more rows than a tile has and fewer.
+SHAPES = (
+    {"batch": 1, "hidden_size": 70, "steps": 4},
+    {"batch": 3, "hidden_size": 9, "steps": 3, "reset": True, "bidirectional": True},
+    {"batch": 11, "hidden_size": 37, "steps": 5, "lengths": (5, 0, 3), "reset": True, "bidirectional": True},
+    {"batch": 9, "hidden_size": 16, "steps": 1, "num_layers": 2, "bias": False, "initial": False},
+)
+
+
+def run() -> int:
+    """Check every case; the number of them."""
+    count = 0
+    for cell, shape, dtype in itertools.product(names(), SHAPES, SUFFIX):
+        case = Case(cell, input_size=7, dtype=dtype, seed=count, **shape)
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            with full_of_nan():
+                check(case, [Way("cpu")])
+            count += 1
+    return count
+
+
+if __name__ == "__main__":
+    split._affinity = split._quota = lambda: 8
+    # Small calls are shared out too.
+    split.CALL_WORTH_SPLITTING = split.UNITS_WORTH_SPLITTING = 1
+    print(run(), *(engine(dtype).instruction_set for dtype in SUFFIX))
