@@ -144,6 +144,10 @@ def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str,
             if node in operands or last_reader.get(node, 0) > at:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
+        if at == 0:
+            for node in inputs:
+                if node in saved:
+                    function.store(node, saved[node], optional=True)
         is_last = at == len(planned.stages) - 1
         for node in returned:
             if node in set(here) or (is_last and node not in made):

@@ -315,9 +315,12 @@ def _add_input_gradient(call: Call, way: Order, loop: _Loop, to: Tensor, *, firs
     hidden = call.hidden_size
     blocks = BlocksOf(call)
     rows = to.view(-1, to.shape[-1])
+    runs = [run for run in _runs(call.cell.equations) if run.operand.op == "input"]
+    if not runs:  # x cancels in the equations
+        rows.zero_()
+        return
     target = rows if way.index is None else memory.empty((way.places, rows.shape[1]), rows.dtype)
     add = way.index is None and not first
-    runs = [run for run in _runs(call.cell.equations) if run.operand.op == "input"]
     for run in runs:
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
         multiply(delta, stacked(call, run.blocks, blocks), out=target, add=add)

@@ -74,9 +74,9 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
             values[node] = blocks[node.attr]
         elif node.op == "constant":
             values[node] = next(iter(blocks.values())).new_tensor(node.attr)
-        elif node.op == "matmul":
+        elif node.op in ("matmul", "matmul_transposed"):
             matrix, operand = (evaluate(arg, values, blocks) for arg in node.args)
-            values[node] = torch.nn.functional.linear(operand, matrix)
+            values[node] = operand @ (matrix.t() if node.op == "matmul" else matrix)
         else:
             values[node] = ELEMENTWISE[node.op](*(evaluate(arg, values, blocks) for arg in node.args))
     return values[node]
