@@ -17,8 +17,9 @@ template <class T> struct Block {
   const T *product;       // the products of this stage: [product][row][output][width]
   int64_t rows;           // at most most_rows
   int64_t first_unit, units;
-  int64_t width;  // of an output in `product`, at least `units`
-  int64_t hidden; // H
+  int64_t width;       // of an output in `product`, at least `units`
+  int64_t hidden;      // H
+  int64_t input_block; // between the values computed from x alone, which elsewhere are H apart
 };
 
 template <class T> using Work = void (*)(const Block<T> &);

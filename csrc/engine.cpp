@@ -72,15 +72,17 @@ template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor po
   return 0;
 }
 
+// Blocks (hidden, depth); when transposed they are square.
 template <class T>
-void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t group, int64_t transposed, T *packed) {
+void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth, int64_t group,
+                 int64_t transposed, T *packed) {
   for (int64_t first = 0; first < hidden; first += group) {
     const int64_t inside = std::min(group, hidden - first);
     for (int64_t o = 0; o < count; ++o) {
       if (transposed) pack_rows(blocks[o] + first, hidden, hidden, inside, group, packed + o * hidden * group, group);
-      else pack_columns(blocks[o] + first * hidden, hidden, hidden, inside, group, packed + o * group, count * group);
+      else pack_columns(blocks[o] + first * depth, depth, depth, inside, group, packed + o * group, count * group);
     }
-    packed += hidden * count * group;
+    packed += depth * count * group;
   }
 }
 
@@ -97,16 +99,16 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \
   }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t group,    \
-                                              int64_t transposed, T *packed) {                                         \
-    gatewise::pack_blocks(blocks, count, hidden, group, transposed, packed);                                           \
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth,    \
+                                              int64_t group, int64_t transposed, T *packed) {                          \
+    gatewise::pack_blocks(blocks, count, hidden, depth, group, transposed, packed);                                    \
   }
 
 GATEWISE_INTERFACE(float, f32)
 GATEWISE_INTERFACE(double, f64)
 
 // Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
-GATEWISE_EXPORT int64_t gatewise_abi() { return 1; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 2; }
 
 // The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {

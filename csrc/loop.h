@@ -38,6 +38,8 @@ template <class T> struct Stage {
   Work<T> work; // or null
   const Product<T> *products;
   int64_t product_count, output_count;
+  const T *input_packed, *input_start; // weights of x by strip, and what is added to the products; see Job::input_depth
+  int64_t input_first, input_count;    // the values from x alone that the work reads
 };
 
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
@@ -68,6 +70,8 @@ template <class T> struct Job {
   int64_t final_count;
   const T *zeros;      // (hidden)
   int64_t split_units; // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
+  int64_t input;       // the array of what is computed from x alone
+  int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
@@ -82,9 +86,8 @@ public:
   // Bytes of scratch that a slice needs; a share of several slices may use the scratch of all of them.
   static int64_t scratch_bytes(const Job<T> &job, int64_t slices) {
     const int64_t rows = job.split_units ? job.rows : (job.rows + slices - 1) / slices;
-    const int64_t words = rows * (job.array_count + 1) + 2 * job.array_count + job.sum_count + most_rows + 64;
-    int64_t outputs = 0;
-    for (int64_t k = 0; k < job.stage_count; ++k) outputs = std::max(outputs, job.stages[k].output_count);
+    const int64_t words = rows * (job.array_count + 1) + 2 * job.array_count + job.sum_count + 2 * most_rows + 64;
+    const int64_t outputs = outputs_of(job) + inputs_of(job);
     return (words * 8 + outputs * most_rows * job.width() * int64_t(sizeof(T)) + 127) / 64 * 64;
   }
 
@@ -94,9 +97,8 @@ public:
     first_group = job.split_units ? groups * begin / slices : 0;
     last_group = job.split_units ? groups * end / slices : groups;
     product_buffer = reinterpret_cast<T *>(scratch); // first: it is the part that must be aligned
-    int64_t outputs = 0;
-    for (int64_t k = 0; k < job.stage_count; ++k) outputs = std::max(outputs, job.stages[k].output_count);
-    auto *words = reinterpret_cast<int64_t *>(product_buffer + outputs * most_rows * group);
+    input_buffer = product_buffer + outputs_of(job) * most_rows * group;
+    auto *words = reinterpret_cast<int64_t *>(input_buffer + inputs_of(job) * most_rows * group);
     rows = words;
     for (int64_t r = 0; r < job.rows; ++r)
       if (job.split_units || (r % slices >= begin && r % slices < end)) rows[row_count++] = r;
@@ -106,6 +108,8 @@ public:
     row_of = reinterpret_cast<T *const **>(words);
     words += job.array_count;
     shifted = reinterpret_cast<const T **>(words);
+    words += most_rows;
+    input_rows = reinterpret_cast<T **>(words);
     words += most_rows;
     sums = reinterpret_cast<T **>(words);
     for (int64_t k = 0; k < job.sum_count; ++k) sums[k] = job.sums + (begin * job.sum_count + k) * job.hidden;
@@ -130,11 +134,24 @@ private:
   Barrier &barrier;
   int64_t weight, group, first_group, last_group, row_count = 0;
   T *product_buffer; // [output][most_rows][group]
+  T *input_buffer;   // [row][value][group]
   int64_t *rows;     // the share's rows
   T **pointers;      // [array][row]
   T *const **row_of;
   const T **shifted;
+  T **input_rows;
   T **sums;
+
+  static int64_t outputs_of(const Job<T> &job) {
+    int64_t most = 0;
+    for (int64_t k = 0; k < job.stage_count; ++k) most = std::max(most, job.stages[k].output_count);
+    return most;
+  }
+  static int64_t inputs_of(const Job<T> &job) {
+    int64_t most = 0;
+    for (int64_t k = 0; job.input_depth && k < job.stage_count; ++k) most = std::max(most, job.stages[k].input_count);
+    return most;
+  }
 
   T *place(const Array<T> &array, int64_t s, int64_t r) const {
     T *const zeros = const_cast<T *>(job.zeros);
@@ -165,6 +182,7 @@ private:
       if (stage.product_count && job.split_units) barrier.arrive(weight);
       if (!stage.work) continue;
       int64_t most = most_rows;
+      if (multiplies_input(stage)) most = std::min<int64_t>(most, rows_for(int(stage.input_count * job.blocks)));
       for (int64_t p = 0; p < stage.product_count; ++p)
         most = std::min<int64_t>(most, rows_for(int(stage.products[p].outputs * job.blocks)));
       const int64_t tiles_of_rows = (active + most - 1) / most;
@@ -174,9 +192,22 @@ private:
     }
   }
 
+  bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
+
+  // The values from x alone of one block, where its work finds them as in rows of the array.
+  void input_products(const Stage<T> &stage, int64_t g, int64_t count) {
+    const int64_t width = stage.input_count * group;
+    tiles<T>.of[stage.input_count * job.blocks][count](
+        row_of[job.input], job.input_depth, stage.input_packed + g * job.input_depth * width, input_buffer, width,
+        stage.input_start ? stage.input_start + g * width : nullptr, 0);
+    for (int64_t r = 0; r < count; ++r) input_rows[r] = input_buffer + r * width - (stage.input_first + g) * group;
+    row_of[job.input] = input_rows;
+  }
+
   void block(const Stage<T> &stage, int64_t g, int64_t first, int64_t last) {
     for (int64_t a = 0; a < job.array_count; ++a) row_of[a] = pointers + a * row_count + first;
     const int64_t count = last - first;
+    if (multiplies_input(stage)) input_products(stage, g, count);
     for (int64_t p = 0; p < stage.product_count; ++p) {
       const Product<T> &product = stage.products[p];
       const T *const *operand = row_of[product.operand];
@@ -191,7 +222,7 @@ private:
                                                        product.add ? out : nullptr, width);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, std::min(group, job.hidden - g * group),
-                group, job.hidden});
+                group, job.hidden, job.input_depth ? group : job.hidden});
   }
 };
 

@@ -29,6 +29,10 @@ _FUNCTIONS = {
 }
 
 
+# The array of what is computed from x alone: the engine may make these values step by step, elsewhere.
+INPUTS = "x"
+
+
 @dataclass(frozen=True)
 class Slot:
     """A value's place: an array of the engine, and which block of H units in its rows."""
@@ -87,6 +91,7 @@ class Function:
         self._names: dict[Expr, str] = {}
         self._used: dict[int, None] = {}
         self._optional: dict[int, None] = {}
+        self.blocks_used: dict[str, set[int]] = {}
 
     @property
     def empty(self) -> bool:
@@ -194,7 +199,9 @@ class Function:
     def _address(self, slot: Slot) -> str:
         at = self.tables.array(slot.array)
         self._used[at] = None
-        return f"p{at} + {slot.block} * hidden" if slot.block else f"p{at}"
+        self.blocks_used.setdefault(slot.array, set()).add(slot.block)
+        step = "b.input_block" if slot.array == INPUTS else "hidden"
+        return f"p{at} + {slot.block} * {step}" if slot.block else f"p{at}"
 
 
 def values_read(node: Expr) -> Iterator[Expr]:

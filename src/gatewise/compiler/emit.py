@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-from gatewise.compiler.cpp import Accumulator, Function, Place, Slot, Tables, values_read
+from gatewise.compiler.cpp import INPUTS, Accumulator, Function, Place, Slot, Tables, values_read
 from gatewise.compiler.plan import Plan, plan
 from gatewise.compiler.schedule import needed, parameters_alone
 from gatewise.equations.cell import Cell
@@ -32,11 +33,19 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """Products and the function that works on them; an empty name is no work."""
+    """Products and the function that works on them.
+
+    Attributes:
+        function: its name; empty for no work.
+        products: what is multiplied before.
+        outputs: of all products together.
+        inputs: of the values computed from x alone a range that holds all that the function reads.
+    """
 
     function: str
     products: tuple[Product, ...]
     outputs: int
+    inputs: range
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,21 @@ class Program:
     forward: Direction
     backward: Direction
 
+    @cached_property
+    def recurrent_blocks(self) -> int:
+        """Parameter blocks (H, H) that a step forward multiplies by."""
+        return sum(len(product.blocks) for stage in self.forward.stages for product in stage.products)
+
+    @cached_property
+    def transposed_blocks(self) -> int:
+        """Parameter blocks (H, H) that a step backward multiplies by."""
+        return sum(len(product.blocks) for stage in self.backward.stages for product in stage.products)
+
+    @cached_property
+    def widest(self) -> int:
+        """Outputs of the widest product of a step forward."""
+        return max((len(product.blocks) for stage in self.forward.stages for product in stage.products), default=1)
+
     @property
     def functions(self) -> tuple[str, ...]:
         """The names of the functions in the source."""
@@ -103,7 +127,7 @@ def emit(cell: Cell, prefix: str) -> Program:
 def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str, Direction]:
     cell = planned.cell
     tables = Tables(parameters_alone(planned.outputs))
-    places: dict[Expr, Place] = {node: tables.slot("x") for node in inputs}
+    places: dict[Expr, Place] = {node: tables.slot(INPUTS) for node in inputs}
     for state in cell.states:
         places[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
     returned: dict[Expr, list[Slot]] = {}
@@ -158,13 +182,21 @@ def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str,
             places.pop(node, None)
         places.update(kept)
         text += function.text()
-        stages.append(Stage("" if function.empty else function.name, tuple(products), outputs))
+        stages.append(_stage(function, products, outputs))
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
+
+
+def _stage(function: Function, products: list[Product], outputs: int) -> Stage:
+    read = function.blocks_used.get(INPUTS)
+    inputs = range(min(read), max(read) + 1) if read else range(0)
+    return Stage("" if function.empty else function.name, tuple(products), outputs, inputs)
 
 
 def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     cell, backward = planned.cell, planned.backward
     operands = dict.fromkeys(outer.operand for outer in backward.outers if outer.operand.op != "input")
+    # In the order of the parameters, so that the sums of a group stand side by side.
+    totals = dict(sorted(backward.sums.items(), key=lambda total: _first_rank(cell, total[0])))
     deltas = dict.fromkeys(outer.delta for outer in sorted(backward.outers, key=lambda outer: _rank(cell, outer.block)))
     roots = (*backward.states.values(), *backward.sums.values(), *deltas, *operands)
     tables = Tables(parameters_alone((*roots, *planned.outputs)))
@@ -229,9 +261,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         for operand, slot in operand_slots.items():
             if level.get(operand, 0) == at:
                 function.store(operand, slot, optional=True)
-        for index, expression in enumerate(backward.sums):
-            if level.get(backward.sums[expression], 0) == at:
-                function.add_up(index, backward.sums[expression])
+        for index, total in enumerate(totals.values()):
+            if level.get(total, 0) == at:
+                function.add_up(index, total)
         if at == last:
             for state, slot in sent.items():
                 if state in backward.states:
@@ -240,9 +272,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
                     function.store_zero(slot)
         places.update(kept)
         text += function.text()
-        stages.append(Stage("" if function.empty else function.name, tuple(products), outputs))
+        stages.append(_stage(function, products, outputs))
     slots = {**delta_slots, **operand_slots}
-    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(backward.sums))
+    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(totals))
 
 
 class _Sums:
@@ -334,6 +366,11 @@ def _block(product: Expr) -> Parameter:
 
 def _first_block(node: Expr) -> Parameter:
     return next(_block(part) for part in topological([node]) if part.op == "matmul")
+
+
+def _first_rank(cell: Cell, expression: Expr) -> tuple[int, int]:
+    blocks = (part.attr for part in topological([expression]) if part.op == "parameter")
+    return min((_rank(cell, block) for block in blocks if isinstance(block, Parameter)), default=(0, 0))
 
 
 def _rank(cell: Cell, block: Parameter) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The backward pass on the engine: the loop through time, then the large products of all steps at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -11,14 +11,15 @@ from gatewise.compiler.emit import Program
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import jobs, memory
-from gatewise.kernels.cpu.forward import Saved, input_rows, stacked
-from gatewise.kernels.cpu.jobs import Final, Job, Rows
+from gatewise.kernels.cpu.forward import Saved
+from gatewise.kernels.cpu.inputs import input_rows, stacked
+from gatewise.kernels.cpu.jobs import Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
-from gatewise.kernels.cpu.program import BlocksOf, evaluate, functions, program
-from gatewise.kernels.cpu.split import registers_per_output, split
-from gatewise.kernels.cpu.weights import packed_weights
+from gatewise.kernels.cpu.program import BlocksOf, evaluate, program, template
+from gatewise.kernels.cpu.split import Split, registers_per_output, split
+from gatewise.kernels.cpu.weights import kept_or_made, pack_products
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -76,119 +77,132 @@ def backward(
 
 
 def _loops(
-    call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], initial: list[Tensor]
+    call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], initial: Sequence[Tensor]
 ) -> list[_Loop]:
-    made = program(call.cell.equations)
     steps, batch, _ = call.x.shape
-    hidden, dtype, states = call.hidden_size, call.x.dtype, call.cell.states
-    recurrent_blocks = sum(len(product.blocks) for stage in made.backward.stages for product in stage.products)
-    shared = split(batch, hidden, steps, recurrent_blocks, call.direction_count)
-    lanes = engine(dtype).lanes[dtype]
-    widest = max((stage.outputs for stage in made.backward.stages), default=1)
-    rows_each = batch if shared.units else -(-batch // shared.slices)
-    blocks = registers_per_output(rows_each, 1, hidden, lanes, shared.slices if shared.units else 1)
-    del widest
-    nothing = jobs.zero_rows(hidden, dtype)
-    output_gradient = None if upstream[0] is None else _rows_dense(upstream[0])
+    hidden, dtype = call.hidden_size, call.x.dtype
+    made = program(call.cell.equations)
+    shared = split(batch, hidden, steps, made.transposed_blocks, call.direction_count)
+    gradient = upstream[0]
+    if gradient is not None:
+        gradient = gradient.contiguous().view(-1, gradient.shape[-1])
     all_jobs: list[Job] = []
     loops: list[_Loop] = []
     after: list[tuple[Tensor, Tensor, Tensor]] = []
     for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
-        way = kept.order
-        parameters = BlocksOf(single)
-        columns = slice(at * hidden, (at + 1) * hidden)
-        rows: dict[str, Rows] = {"saved": Rows(jobs.ABSENT)}
-        if kept.values is not None:
-            rows["saved"] = Rows(jobs.SEQUENCE, kept.values, kept.values.stride(0))
-        if output_gradient is None:
-            rows["output gradient"] = Rows(jobs.PER_ROW, nothing, 0)
-        else:
-            part = output_gradient[:, columns]
-            part = part if way.index is None else part.index_select(0, way.index)
-            rows["output gradient"] = Rows(jobs.SEQUENCE, part, part.stride(0))
-        ends: list[Final] = []
-        for index, state in enumerate(states):
-            sequence = _state_sequence(output, columns, way, kept, index)
-            start = single.initial[index][0]
-            start = start if way.row is None else start.index_select(0, way.row)
-            start = start if start.stride(-1) == 1 else start.contiguous()
-            rows[f"previous {state}"] = Rows(jobs.SEQUENCE_PREVIOUS, sequence, sequence.stride(0), start)
-            rows[f"next {state}"] = Rows(jobs.SEQUENCE, sequence, sequence.stride(0))
-            carried = torch.empty((batch, hidden), dtype=dtype)
-            end = upstream[1 + index]
-            if end is None:
-                final_gradient = nothing
-            else:
-                final_gradient = end[at] if way.row is None else end[at].index_select(0, way.row)
-                final_gradient = final_gradient if final_gradient.stride(-1) == 1 else final_gradient.contiguous()
-            rows[f"arriving {state}"] = Rows(jobs.GRADIENT_ARRIVING, carried, hidden, final_gradient)
-            rows[f"sent {state}"] = Rows(jobs.PER_ROW, carried, hidden)
-            target = initial[index][at]
-            if way.row is not None:
-                sorted_target = torch.empty_like(target)
-                after.append((target, way.row, sorted_target))
-                target = sorted_target
-            ends.append(Final(f"arriving {state}", target))
-        slots = made.backward.arrays.get("delta", 0)
-        delta = memory.empty((way.places, slots * hidden), dtype)
-        rows["delta"] = Rows(jobs.SEQUENCE, delta, delta.stride(0))
-        operands: dict[Expr, Tensor] = {}
-        for operand, slot in made.backward.slots.items():
-            if slot.array != "delta":
-                if operand.op == "state" and way.index is None and way.cut is None:
-                    rows[slot.array] = Rows(jobs.ABSENT)
-                else:
-                    operands[operand] = memory.empty((way.places, hidden), dtype)
-                    rows[slot.array] = Rows(jobs.SEQUENCE, operands[operand], hidden)
-        between = made.backward.arrays.get("between", 0)
-        if between:
-            scratch = memory.empty((batch, between * hidden), dtype)
-            rows["between"] = Rows(jobs.PER_ROW, scratch, scratch.stride(0))
-        values: dict[Expr, Tensor] = {}
-        sums = torch.zeros((shared.slices, len(made.backward.sums), hidden), dtype=dtype)
-        all_jobs.append(
-            jobs.job(
-                made.backward,
-                functions(call.cell.equations, dtype, True),
-                way,
-                hidden,
-                True,
-                rows,
-                [evaluate(vector, values, parameters).contiguous() for vector in made.backward.vectors],
-                packed_weights(
-                    made.backward,
-                    single.parameters,
-                    parameters,
-                    hidden,
-                    blocks * lanes,
-                    backward=True,
-                    training=True,
-                ),
-                blocks,
-                sums,
-                ends,
-                nothing,
-                shared.units,
-            )
-        )
-        loops.append(_Loop(delta, operands, sums))
+        job, loop = _job(single, made, output, kept, shared, gradient, upstream[1:], initial, at, after)
+        all_jobs.append(job)
+        loops.append(loop)
     jobs.run(dtype, all_jobs, shared.slices)
     for to, index, source in after:
         to.index_copy_(0, index, source)
     return loops
 
 
-def _state_sequence(output: Tensor, columns: slice, way: Order, kept: Saved, index: int) -> Tensor:
+def _job(
+    call: Call,
+    made: Program,
+    output: Tensor,
+    kept: Saved,
+    shared: Split,
+    output_gradient: Tensor | None,
+    final_gradients: Sequence[Tensor | None],
+    initial: Sequence[Tensor],
+    at: int,
+    after: list[tuple[Tensor, Tensor, Tensor]],
+) -> tuple[Job, _Loop]:
+    """One direction, the one with number ``at``; what is to be copied after the run goes into ``after``."""
+    way, hidden = kept.order, call.hidden_size
+    batch, dtype = way.rows, way.dtype
+    rows_each = batch if shared.units else -(-batch // shared.slices)
+    lanes = engine(dtype).lanes[dtype]
+    registers = registers_per_output(rows_each, 1, hidden, lanes, shared.slices if shared.units else 1)
+    blocks = BlocksOf(call)
+    packed, vectors = kept_or_made(
+        call.parameters,
+        (call.cell.equations, "backward", registers),
+        lambda: (
+            pack_products(made.backward, blocks, hidden, registers * lanes, transposed=True),
+            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.backward.vectors]),
+        ),
+        training=True,
+    )
+    nothing = (jobs.zero_row(hidden, dtype).data_ptr(), 0)
+    held: list[Tensor] = []
+    rows: dict[str, Rows] = {"saved": jobs.NOWHERE}
+    if kept.values is not None:
+        rows["saved"] = jobs.rows(jobs.SEQUENCE, kept.values)
+    if output_gradient is None:
+        rows["output gradient"] = (jobs.PER_ROW, nothing[0], 0, 0, 0)
+    else:
+        part = output_gradient[:, at * hidden : (at + 1) * hidden]
+        part = part if way.index is None else part.index_select(0, way.index)
+        rows["output gradient"] = jobs.rows(jobs.SEQUENCE, part)
+        held.append(part)
+    carried = torch.empty((len(call.cell.states) * batch, hidden), dtype=dtype)
+    ends: list[tuple[str, int, int]] = []
+    for index, state in enumerate(call.cell.states):
+        sequence = _state_sequence(output, at, way, kept, index, hidden)
+        start = call.initial[index][0]
+        start = start if way.row is None else start.index_select(0, way.row)
+        start = start if start.stride(-1) == 1 else start.contiguous()
+        end, final_gradient = nothing, final_gradients[index]
+        if final_gradient is not None:
+            own = final_gradient[at] if way.row is None else final_gradient[at].index_select(0, way.row)
+            own = own if own.stride(-1) == 1 else own.contiguous()
+            held.append(own)
+            end = (own.data_ptr(), own.stride(0))
+        arriving = carried.data_ptr() + index * batch * hidden * carried.element_size()
+        rows[f"previous {state}"] = jobs.rows(
+            jobs.SEQUENCE_PREVIOUS, sequence, (start.data_ptr(), start.stride(0))
+        )
+        rows[f"next {state}"] = jobs.rows(jobs.SEQUENCE, sequence)
+        rows[f"arriving {state}"] = (jobs.GRADIENT_ARRIVING, arriving, end[0], hidden, end[1])
+        rows[f"sent {state}"] = (jobs.PER_ROW, arriving, 0, hidden, 0)
+        held += [sequence, start]
+        target = initial[index][at]
+        if way.row is not None:
+            sorted_target = torch.empty_like(target)
+            after.append((target, way.row, sorted_target))
+            target = sorted_target
+        ends.append((f"arriving {state}", target.data_ptr(), hidden))
+    delta = memory.empty((way.places, made.backward.arrays.get("delta", 0) * hidden), dtype)
+    rows["delta"] = jobs.rows(jobs.SEQUENCE, delta)
+    operands: dict[Expr, Tensor] = {}
+    for operand, slot in made.backward.slots.items():
+        if slot.array == "delta":
+            continue
+        if operand.op == "state" and way.index is None and way.cut is None:
+            rows[slot.array] = jobs.NOWHERE
+        else:
+            operands[operand] = memory.empty((way.places, hidden), dtype)
+            rows[slot.array] = jobs.rows(jobs.SEQUENCE, operands[operand])
+    between = made.backward.arrays.get("between", 0)
+    if between:
+        scratch = memory.empty((batch, between * hidden), dtype)
+        rows["between"] = jobs.rows(jobs.PER_ROW, scratch)
+        held.append(scratch)
+    sums = torch.zeros((shared.slices, len(made.backward.sums), hidden), dtype=dtype)
+    job = template(call.cell.equations, dtype, hidden, True).job(
+        way,
+        rows,
+        vectors,
+        packed,
+        registers,
+        sums,
+        ends,
+        shared.units,
+        keep=(kept, carried, held, delta, operands, output_gradient, initial),
+    )
+    return job, _Loop(delta, operands, sums)
+
+
+def _state_sequence(output: Tensor, at: int, way: Order, kept: Saved, index: int, hidden: int) -> Tensor:
     """The values of a state by place, (N, H)."""
     if index > 0:
         return kept.states[index - 1]
-    sequence = output.view(-1, output.shape[-1])[:, columns]
+    sequence = output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden]
     return sequence if way.index is None else sequence.index_select(0, way.index)
-
-
-def _rows_dense(gradient: Tensor) -> Tensor:
-    """An output gradient (T, B, D·H) as rows (T·B, D·H)."""
-    return gradient.contiguous().view(-1, gradient.shape[-1])
 
 
 @cache
@@ -224,7 +238,6 @@ def _runs(equations: str) -> tuple[_Run, ...]:
 def _parameter_gradients(
     call: Call, output: Tensor, at: int, way: Order, kept: Saved, loop: _Loop, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
-    made = program(call.cell.equations)
     hidden = call.hidden_size
     cell = call.cell
     gradients = {
@@ -248,7 +261,7 @@ def _parameter_gradients(
         for delta_rows, operand_rows in _pairs(call, output, at, way, kept, loop, run.operand, delta):
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
-    _vector_gradients(made, call, loop, gradients, filled, part)
+    _vector_gradients(call, loop, gradients, filled, part)
     for group, gradient in gradients.items():
         for index, gate in enumerate(cell.gates_of(group)):
             if Parameter(group, gate) not in filled:
@@ -267,7 +280,7 @@ def _pairs(
     # A state without cuts: its own sequence, one step apart, after its initial value.
     index = call.cell.states.index(str(operand.attr))
     hidden = call.hidden_size
-    sequence = _state_sequence(output, slice(at * hidden, (at + 1) * hidden), way, kept, index)
+    sequence = _state_sequence(output, at, way, kept, index, hidden)
     initial = call.initial[index][0]
     initial = initial if initial.stride(-1) == 1 else initial.contiguous()
     batch = way.rows
@@ -276,30 +289,55 @@ def _pairs(
     return [(delta[batch:], sequence[:-batch]), (delta[:batch], initial)]
 
 
+@cache
+def _gathered(equations: str) -> dict[str, Tensor]:
+    """By group whose gradient is sums of the loop and nothing else, their numbers."""
+    made = program(equations)
+    name = {expression: str(at) for at, expression in enumerate(made.plan.hoisted)}
+    number = {name[expression]: at for at, expression in enumerate(made.backward.sums)}
+    gradient = made.plan.backward.parameters
+    found: dict[str, Tensor] = {}
+    for group in made.plan.cell.groups:
+        blocks = [Parameter(group, gate) for gate in made.plan.cell.gates_of(group)]
+        shares = [gradient.vectors.get(block) for block in blocks]
+        if all(share is not None and share.op == "gradient" and share.attr in number for share in shares):
+            if not any(block in gradient.matrices for block in blocks):
+                found[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
+    return found
+
+
 def _vector_gradients(
-    made: Program,
     call: Call,
     loop: _Loop,
     gradients: dict[str, Tensor],
     filled: set[Parameter],
-    part: "object",
+    part: Callable[[Parameter], Tensor],
 ) -> None:
     """From the sums of the loop to the gradients of the parameters in the hoisted expressions."""
-    from_sums = made.plan.backward.parameters
-    blocks = BlocksOf(call)
-    values: dict[Expr, Tensor] = {}
+    made = program(call.cell.equations)
     totals = loop.sums.sum(dim=0) if loop.sums.shape[0] > 1 else loop.sums[0]
+    gathered = _gathered(call.cell.equations)
+    for group, numbers in gathered.items():
+        if group in gradients:
+            torch.index_select(totals, 0, numbers, out=gradients[group].view(len(numbers), -1))
+            filled.update(Parameter(group, gate) for gate in call.cell.gates_of(group))
+    from_sums = made.plan.backward.parameters
+    others = [block for block in from_sums.vectors if block.group in gradients and block.group not in gathered]
+    matrices = [block for block in from_sums.matrices if block.group in gradients]
+    if not (others or matrices):
+        return
+    blocks = BlocksOf(call)
     number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
-    for at, expression in enumerate(made.backward.sums):
-        values[Expr.make("gradient", attr=str(number[expression]))] = totals[at]
-    for block, expression in from_sums.vectors.items():
-        if block.group in gradients:
-            _put(part(block), evaluate(expression, values, blocks), block, filled)  # type: ignore[operator]
-    for block, pairs in from_sums.matrices.items():
-        if block.group in gradients:
-            for delta, operand in pairs:
-                outer = torch.outer(evaluate(delta, values, blocks), evaluate(operand, values, blocks))
-                _put(part(block), outer, block, filled)  # type: ignore[operator]
+    values = {
+        Expr.make("gradient", attr=str(number[expression])): totals[at]
+        for at, expression in enumerate(made.backward.sums)
+    }
+    for block in others:
+        _put(part(block), evaluate(from_sums.vectors[block], values, blocks), block, filled)
+    for block in matrices:
+        for delta, operand in from_sums.matrices[block]:
+            outer = torch.outer(evaluate(delta, values, blocks), evaluate(operand, values, blocks))
+            _put(part(block), outer, block, filled)
 
 
 def _put(to: Tensor, value: Tensor, block: Parameter, filled: set[Parameter]) -> None:

@@ -1,13 +1,15 @@
 """The words by which the engine is told of one direction of one layer."""
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gatewise.compiler.cpp import INPUTS
 from gatewise.compiler.emit import Direction
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
@@ -23,37 +25,33 @@ _STEPS, _BACKWARD, _BEGIN, _END = 0, 3, 5, 6
 SEQUENCE, SEQUENCE_PREVIOUS, PER_ROW, ALTERNATING, ALTERNATING_PREVIOUS, GRADIENT_ARRIVING, ABSENT = range(7)
 
 
-class Rows(NamedTuple):
-    """Where the rows of an array stand.
+Rows = tuple[int, int, int, int, int]
+"""How a row is found at a step, the first row's address, what stands before the first step (or after the last one,
+backward), and the elements between rows of both."""
+
+NOWHERE: Rows = (ABSENT, 0, 0, 0, 0)
+
+
+def rows(kind: int, base: Tensor, other: tuple[int, int] = (0, 0)) -> Rows:
+    """The rows of a tensor (rows, …) with dense features; ``other`` is an address and a stride."""
+    return kind, base.data_ptr(), other[0], base.stride(0), other[1]
+
+
+class Inputs(NamedTuple):
+    """What the products with x of each step need, when they are not made before the loop.
 
     Attributes:
-        kind: how a row is found at a step.
-        base: the tensor, its last dimension dense.
-        stride: elements between rows.
-        other: what stands before the first step, or after the last one backward; rows dense or all the same.
+        width: I.
+        packed: by stage the packed weights; None where the stage reads nothing of x.
+        start: by stage what is added to the products, packed; None for zero.
     """
 
-    kind: int
-    base: Tensor | None = None
-    stride: int = 0
-    other: Tensor | None = None
-
-    def words(self) -> tuple[int, int, int, int, int]:
-        """The five words of the engine's array."""
-        base = 0 if self.base is None else self.base.data_ptr()
-        if self.other is None:
-            return self.kind, base, 0, self.stride, 0
-        return self.kind, base, self.other.data_ptr(), self.stride, self.other.stride(0)
+    width: int
+    packed: Sequence[Tensor | None]
+    start: Sequence[Tensor | None]
 
 
-class Final(NamedTuple):
-    """A copy at the end: from which array, to what (B, H)."""
-
-    array: str
-    to: Tensor
-
-
-@dataclass
+@dataclass(slots=True)
 class Job:
     """One direction, laid out for the engine; keeps alive what it points to.
 
@@ -65,99 +63,132 @@ class Job:
 
     words: list[int]
     work: int
-    keep: list[object] = field(default_factory=list)
+    keep: tuple[object, ...]
 
 
-def job(
-    direction: Direction,
-    functions: Sequence[int],
-    order: Order,
-    hidden_size: int,
-    backward: bool,
-    rows: dict[str, Rows],
-    vectors: Sequence[Tensor],
-    packed: Sequence[Tensor],
-    blocks: int,
-    sums: Tensor | None,
-    finals: Sequence[Final],
-    zeros: Tensor,
-    split_units: bool,
-) -> Job:
-    """Lay out one direction.
+class Template:
+    """The words of one direction of a cell that are the same in every call.
 
     Arguments:
         direction: the emitted work.
         functions: the addresses of the stages' functions.
-        order: how rows and steps are processed.
         hidden_size: H.
         backward: whether the steps run backward.
-        rows: by the names of ``direction.arrays`` where they stand.
-        vectors: the values of ``direction.vectors``.
-        packed: the weights of every product, packed.
-        blocks: registers per output in a strip.
-        sums: (slices, sums, H), zero; or None.
-        finals: what is copied at the end.
-        zeros: (H,) zeros.
-        split_units: whether threads share out units rather than rows.
     """
-    number = {name: at for at, name in enumerate(direction.arrays)}
-    arrays = array("q")
-    work = ELEMENTWISE
-    for name in direction.arrays:
-        arrays.extend(rows[name].words())
-    weights = iter(packed)
-    products = array("q")
-    counts: list[tuple[int, int]] = []
-    for stage in direction.stages:
-        counts.append((len(products), len(stage.products)))
-        for product in stage.products:
-            count = len(product.blocks)
-            depth, outputs = (count * hidden_size, 1) if backward else (hidden_size, count)
-            offset = product.operand.block * hidden_size
-            address = next(weights).data_ptr()
-            work += depth * outputs
-            products.extend(
-                (number[product.operand.array], offset, depth, outputs, product.first, address, product.add)
-            )
-    first_product = products.buffer_info()[0]
-    stages = array("q")
-    for stage, function, (begin, count) in zip(direction.stages, functions, counts, strict=True):
-        stages.extend((function, first_product + 8 * begin, count, stage.outputs))
-    ends = array("q")
-    for final in finals:
-        ends.extend((number[final.array], final.to.data_ptr(), final.to.stride(0)))
-    vector_addresses = array("q", [vector.data_ptr() for vector in vectors])
 
-    def address_of(tensor: Tensor | None) -> int:
-        return 0 if tensor is None else tensor.data_ptr()
+    def __init__(self, direction: Direction, functions: Sequence[int], hidden_size: int, backward: bool) -> None:
+        self._hidden, self._backward = hidden_size, backward
+        self.arrays = tuple(direction.arrays)
+        number = {name: at for at, name in enumerate(self.arrays)}
+        self._input = number.get(INPUTS, 0)
+        self._number = number
+        self._work = ELEMENTWISE
+        products, stages = array("q"), array("q")
+        self._packed_at: list[int] = []  # where the address of a product's weights belongs
+        self._products_at: list[int] = []  # where the address of a stage's products belongs, and its offset
+        offsets: list[int] = []
+        for stage, function in zip(direction.stages, functions, strict=True):
+            offsets.append(len(products))
+            for product in stage.products:
+                count = len(product.blocks)
+                depth, outputs = (count * hidden_size, 1) if backward else (hidden_size, count)
+                self._work += depth * outputs
+                self._packed_at.append(len(products) + 5)
+                offset = product.operand.block * hidden_size
+                products.extend((number[product.operand.array], offset, depth, outputs, product.first, 0, product.add))
+            self._products_at.append(len(stages) + 1)
+            stages.extend((function, 0, len(stage.products), stage.outputs, 0, 0, stage.inputs.start, len(stage.inputs)))
+        self._offsets = [8 * offset for offset in offsets]
+        self._products, self._stages = products, stages
 
-    words = [
-        order.steps,
-        order.rows,
-        hidden_size,
-        int(backward),
-        int(order.reverse),
-        0,
-        order.steps,
-        address_of(order.at),
-        address_of(order.active),
-        address_of(order.length),
-        address_of(order.cut),
-        blocks,
-        stages.buffer_info()[0],
-        len(direction.stages),
-        arrays.buffer_info()[0],
-        len(direction.arrays),
-        vector_addresses.buffer_info()[0],
-        address_of(sums),
-        0 if sums is None else sums.shape[1],
-        ends.buffer_info()[0],
-        len(finals),
-        zeros.data_ptr(),
-        int(split_units),
-    ]
-    keep = [arrays, products, stages, ends, vector_addresses, order, rows, vectors, packed, sums, finals, zeros]
-    return Job(words, order.rows * hidden_size * work, keep)
+    def job(
+        self,
+        order: Order,
+        rows: Mapping[str, Rows],
+        vectors: Sequence[Tensor],
+        packed: Sequence[Tensor],
+        blocks: int,
+        sums: Tensor | None,
+        finals: Sequence[tuple[str, int, int]],
+        units: bool,
+        inputs: Inputs | None = None,
+        keep: tuple[object, ...] = (),
+    ) -> Job:
+        """Lay out a call.
+
+        Arguments:
+            order: how rows and steps are processed.
+            rows: by the names of ``arrays`` where they stand.
+            vectors: the values of ``direction.vectors``, dense.
+            packed: the weights of every product, packed.
+            blocks: registers per output in a strip.
+            sums: (slices, sums, H), zero; or None.
+            finals: what is copied at the end: from which array, to which address, how many elements between rows.
+            units: whether threads share out units rather than rows.
+            inputs: for products with x step by step, of which the rows then are x; None when they are these products.
+            keep: whatever else must stay alive.
+        """
+        arrays = array("q")
+        for name in self.arrays:
+            arrays.extend(rows[name])
+        products, stages = self._products[:], self._stages[:]
+        for at, weights in zip(self._packed_at, packed, strict=True):
+            products[at] = weights.data_ptr()
+        first_product = products.buffer_info()[0]
+        for at, offset in zip(self._products_at, self._offsets, strict=True):
+            stages[at] = first_product + offset
+        work = self._work
+        if inputs is not None:
+            for at, weights, start in zip(self._products_at, inputs.packed, inputs.start, strict=True):
+                if weights is not None:
+                    stages[at + 3] = weights.data_ptr()
+                    work += inputs.width * stages[at + 6]
+                if start is not None:
+                    stages[at + 4] = start.data_ptr()
+        ends = array("q")
+        for name, address, stride in finals:
+            ends.extend((self._number[name], address, stride))
+        vector_addresses = array("q", [vector.data_ptr() for vector in vectors])
+        zeros = zero_row(self._hidden, order.dtype)
+        words = [
+            order.steps,
+            order.rows,
+            self._hidden,
+            self._backward,
+            order.reverse,
+            0,
+            order.steps,
+            _address(order.at),
+            _address(order.active),
+            _address(order.length),
+            _address(order.cut),
+            blocks,
+            stages.buffer_info()[0],
+            len(stages) // 8,
+            arrays.buffer_info()[0],
+            len(self.arrays),
+            vector_addresses.buffer_info()[0],
+            _address(sums),
+            0 if sums is None else sums.shape[1],
+            ends.buffer_info()[0],
+            len(finals),
+            zeros.data_ptr(),
+            units,
+            self._input,
+            0 if inputs is None else inputs.width,
+        ]
+        held = (arrays, products, stages, ends, vector_addresses, zeros, order, vectors, packed, sums, inputs, keep)
+        return Job(words, order.rows * self._hidden * work, held)
+
+
+@lru_cache(maxsize=64)
+def zero_row(hidden_size: int, dtype: torch.dtype) -> Tensor:
+    """(H,) of zeros, which with stride 0 stands for any number of rows; never written to."""
+    return torch.zeros(hidden_size, dtype=dtype)
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def run(dtype: torch.dtype, jobs: Sequence[Job], slices: int) -> None:
@@ -177,8 +208,3 @@ def chunks(steps: int, work: int, backward: bool) -> Iterator[tuple[int, int]]:
     starts = range(0, steps, each)
     for start in reversed(starts) if backward else starts:
         yield start, min(start + each, steps)
-
-
-def zero_rows(hidden_size: int, dtype: torch.dtype) -> Tensor:
-    """(1, H) of zeros that stands for any number of rows: stride 0."""
-    return torch.zeros(hidden_size, dtype=dtype).expand(1, hidden_size).as_strided((1, hidden_size), (0, 1))

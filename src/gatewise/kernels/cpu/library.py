@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 1
+ABI = 2
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -38,7 +38,7 @@ class Engine:
         for function in self._multiply.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         for function in self._pack.values():
-            function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p]
+            function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p]
             function.restype = None
 
     def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
@@ -55,11 +55,18 @@ class Engine:
         self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, _pool(slices)))
 
     def pack(
-        self, dtype: torch.dtype, blocks: Sequence[int], hidden_size: int, group: int, transposed: bool, to: int
+        self,
+        dtype: torch.dtype,
+        blocks: Sequence[int],
+        hidden_size: int,
+        depth: int,
+        group: int,
+        transposed: bool,
+        to: int,
     ) -> None:
         """Lay parameter blocks out for the tile."""
         addresses = array("q", blocks)
-        self._pack[dtype](addresses.buffer_info()[0], len(blocks), hidden_size, group, transposed, to)
+        self._pack[dtype](addresses.buffer_info()[0], len(blocks), hidden_size, depth, group, transposed, to)
 
     @staticmethod
     def _check(code: int) -> None:

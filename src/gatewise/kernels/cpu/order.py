@@ -14,6 +14,7 @@ class Order:
 
     Attributes:
         steps, rows: T and B.
+        dtype: of the values.
         reverse: whether a row is processed from its end.
         places: N, rows of the sequence arrays: T·B, or with lengths the valid steps alone.
         index: (N,) int64, by place the row t·B + b of the caller's (T·B, …) tensors; None when they are the same.
@@ -25,6 +26,7 @@ class Order:
 
     steps: int
     rows: int
+    dtype: torch.dtype
     reverse: bool
     places: int
     index: Tensor | None = None
@@ -40,7 +42,7 @@ def order(call: Call) -> Order:
     steps, rows = call.x.shape[:2]
     reverse = call.directions == "reverse"
     if call.lengths is None and call.reset is None:
-        return Order(steps, rows, reverse, steps * rows)
+        return Order(steps, rows, call.x.dtype, reverse, steps * rows)
     row = at = active = index = None
     length = torch.full((rows,), steps)
     step = torch.arange(steps + 1)[:, None]
@@ -60,4 +62,4 @@ def order(call: Call) -> Order:
         time = length - step if reverse else step.expand(steps + 1, rows)
         inside = (time >= 0) & (time < length)
         cut = (reset.gather(0, time.clamp(0, steps - 1)) & inside).to(torch.uint8)
-    return Order(steps, rows, reverse, places, index, row, at, active, None if row is None else length, cut)
+    return Order(steps, rows, call.x.dtype, reverse, places, index, row, at, active, None if row is None else length, cut)

@@ -11,6 +11,7 @@ from gatewise.compiler.builtin import built_in
 from gatewise.compiler.emit import Program, emit
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
+from gatewise.kernels.cpu.jobs import Template
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from gatewise.kernels.reference import ELEMENTWISE
 
@@ -21,6 +22,14 @@ prefixes = lru_cache(maxsize=1)(built_in)
 def program(equations: str) -> Program:
     """The program of a built-in cell, by its equations."""
     return emit(*prefixes()[equations])
+
+
+@cache
+def template(equations: str, dtype: torch.dtype, hidden_size: int, backward: bool) -> Template:
+    """The words for the engine that do not change from call to call."""
+    made = program(equations)
+    direction = made.backward if backward else made.forward
+    return Template(direction, functions(equations, dtype, backward), hidden_size, backward)
 
 
 @cache
@@ -47,6 +56,12 @@ class BlocksOf(Mapping[Parameter, Tensor]):
     def __getitem__(self, block: Parameter) -> Tensor:
         at = self._cell.gates_of(block.group).index(block.gate)
         return self._tensors[block.group][at * self._hidden : (at + 1) * self._hidden]
+
+    def rows(self, group: str, first: int, count: int) -> Tensor:
+        """Some blocks of a group that follow each other."""
+        tensor = self._tensors[group]
+        begin, end = first * self._hidden, (first + count) * self._hidden
+        return tensor if begin == 0 and end == tensor.shape[0] else tensor[begin:end]
 
     @property
     def dtype(self) -> torch.dtype:

@@ -7,10 +7,10 @@ torch's fused ones leave versions as they are. A call in training ends it too.
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +23,8 @@ from gatewise.kernels.cpu.program import BlocksOf
 
 LIMIT = 64  # directions of layers whose weights are kept
 
-_Packed = tuple[Tensor, ...]
+Packed = tuple[Tensor, ...]
+Made = TypeVar("Made")
 _Stamp = tuple[int, int | None]
 
 
@@ -31,7 +32,7 @@ class _Kept(NamedTuple):
     owners: tuple["weakref.ref[Tensor]", ...]
     stamps: tuple[_Stamp, ...]
     storages: tuple[torch.UntypedStorage, ...]  # held, so that no other tensor gets the address
-    packed: dict[tuple[int, int, bool], _Packed]  # by direction, width of a strip, and way through time
+    made: dict[Hashable, Any]
 
 
 # By the ids of the owners. Only single operations that no other thread can come between, so a call waits for no lock.
@@ -40,25 +41,13 @@ _frozen: Counter[int] = Counter()
 _freezing = Lock()
 
 
-def packed_weights(
-    direction: Direction,
-    owners: Sequence[Tensor],
-    blocks: BlocksOf,
-    hidden_size: int,
-    group: int,
-    *,
-    backward: bool,
-    training: bool,
-) -> _Packed:
-    """The weights of a direction's products, packed.
+def kept_or_made(owners: Sequence[Tensor], key: Hashable, make: Callable[[], Made], *, training: bool) -> Made:
+    """What `make` computes from these tensors alone: kept from an earlier call, or made now.
 
     Arguments:
-        direction: the emitted work.
-        owners: the layer's tensors, which the blocks are parts of.
-        blocks: the parameter blocks.
-        hidden_size: H.
-        group: width of a strip per output.
-        backward: whether the products are with the transposed blocks.
+        owners: a layer's parameters.
+        key: tells what else it depends on.
+        make: computes it.
         training: whether gradients are recorded: what writes to parameters then may not show in their version.
     """
     ids = tuple(map(id, owners))
@@ -66,13 +55,46 @@ def packed_weights(
         if training:
             _cache.pop(ids, None)
         if training or any(owner.is_inference() for owner in owners):
-            return _pack(direction, blocks, hidden_size, group, backward)
-    kept = _kept(ids, owners)
-    key = (id(direction), group, backward)
-    packed = kept.packed.get(key)
-    if packed is None:
-        packed = kept.packed[key] = _pack(direction, blocks, hidden_size, group, backward)
-    return packed
+            return make()
+    kept = _kept(ids, owners).made
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
+
+
+def pack(
+    addresses: Sequence[int], dtype: torch.dtype, hidden_size: int, depth: int, group: int, *, transposed: bool = False
+) -> Tensor:
+    """Blocks of (H, depth) laid out for the tile.
+
+    Arguments:
+        addresses: where the blocks begin, their elements one after the other.
+        dtype: of the elements.
+        hidden_size: H.
+        depth: of the products.
+        group: width of a strip per output.
+        transposed: whether the products are with the transposed blocks, which then are square.
+    """
+    strips = -(-hidden_size // group)
+    target = memory.empty((strips * depth * len(addresses) * group,), dtype)
+    engine(dtype).pack(dtype, addresses, hidden_size, depth, group, transposed, target.data_ptr())
+    return target
+
+
+def pack_products(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, *, transposed: bool) -> Packed:
+    """The recurrent weights of a direction's products."""
+    return tuple(
+        pack(
+            [blocks.address(block) for block in product.blocks],
+            blocks.dtype,
+            hidden_size,
+            hidden_size,
+            group,
+            transposed=transposed,
+        )
+        for stage in direction.stages
+        for product in stage.products
+    )
 
 
 def _kept(ids: tuple[int, ...], owners: Sequence[Tensor]) -> _Kept:
@@ -136,22 +158,3 @@ def _after_step(optimiser: Optimizer, arguments: tuple[object, ...], options: di
 
 
 register_optimizer_step_post_hook(_after_step)
-
-
-def _pack(direction: Direction, blocks: BlocksOf, hidden_size: int, group: int, backward: bool) -> _Packed:
-    strips = -(-hidden_size // group)
-    dtype = blocks.dtype
-    packed: list[Tensor] = []
-    for stage in direction.stages:
-        for product in stage.products:
-            target = memory.empty((strips * hidden_size * len(product.blocks) * group,), dtype)
-            engine(dtype).pack(
-                dtype,
-                [blocks.address(block) for block in product.blocks],
-                hidden_size,
-                group,
-                backward,
-                target.data_ptr(),
-            )
-            packed.append(target)
-    return tuple(packed)
