@@ -358,13 +358,16 @@ class Recurrent(nn.Module):
         )
 
     def _call(self, layer: int, x: Tensor, prepared: Prepared) -> Call:
-        rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
+        initial = prepared.initial
+        if self.num_layers > 1:
+            rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
+            initial = tuple([state[rows] for state in initial])
         parameters: list[Tensor] = [getattr(self, name) for name in self._names[layer]]
         return Call(
             self.cell,
             x,
-            tuple(state[rows] for state in prepared.initial),
-            tuple(parameter.to(x.dtype) for parameter in parameters),
+            initial,
+            tuple([parameter if parameter.dtype == x.dtype else parameter.to(x.dtype) for parameter in parameters]),
             prepared.lengths,
             prepared.reset,
             self._directions,
@@ -432,4 +435,6 @@ class Recurrent(nn.Module):
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Autocast switched off, on devices that have it (meta has none)."""
-    return torch.autocast(device_type, enabled=False) if torch.amp.is_autocast_available(device_type) else nullcontext()
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()

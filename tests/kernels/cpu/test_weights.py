@@ -4,6 +4,8 @@ import copy
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
@@ -28,13 +30,14 @@ def no_weights_of_others() -> Iterator[None]:
 def packs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each time that weights are packed: whether for the way back."""
     seen: list[bool] = []
-    original = weights._pack
+    original = weights.pack_products
 
-    def counted(*arguments: object) -> tuple[Tensor, ...]:
-        seen.append(bool(arguments[-1]))
-        return original(*arguments)
+    def counted(*arguments: Any, transposed: bool) -> tuple[Tensor, ...]:
+        seen.append(transposed)
+        return original(*arguments, transposed=transposed)
 
-    monkeypatch.setattr(weights, "_pack", counted)
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(import_module(f"gatewise.kernels.cpu.{name}"), "pack_products", counted)
     return seen
 
 

@@ -1,5 +1,6 @@
 """Large buffers that are used again, so that a training step does not wait for the system to clear fresh pages."""
 
+import math
 import os
 import threading
 import weakref
@@ -9,13 +10,12 @@ import torch
 from torch import Tensor
 
 # Smaller than this the allocator is quick; more than this in all is given back to the system.
-SMALLEST = 1 << 16
+SMALLEST = 1 << 18
 LIMIT = 1 << 29
 
 _free: dict[int, list[numpy.ndarray]] = {}
 _held = 0
 _lock = threading.Lock()
-_ITEM = {torch.float32: 4, torch.float64: 8}
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -24,15 +24,11 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     Raises:
         MemoryError: when there is not enough, the pool given back to the system included.
     """
-    count = 1
-    for size in shape:
-        count *= size
-    size = count * _ITEM[dtype]
+    count = math.prod(shape)
+    size = count * dtype.itemsize
     if size < SMALLEST:
         return torch.empty(shape, dtype=dtype)
-    size = _rounded(size)
-    lease = _take(size)
-    return torch.from_numpy(lease).view(dtype)[:count].view(shape)
+    return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
 
 
 def clear() -> None:
