@@ -80,6 +80,20 @@ def wheel(tree: Path, environment: dict[str, str]) -> Path:
     return made
 
 
+def run_from(site: Path, code: str) -> str:
+    """What a program prints with the gatewise of an unpacked wheel."""
+    # -S: an editable install comes before PYTHONPATH.
+    path = os.pathsep.join((str(site), sysconfig.get_path("purelib"), str(ROOT)))
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env=os.environ | {"PYTHONPATH": path, "GATEWISE_CACHE": str(site / "cells")},
+        cwd=site,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
 @pytest.mark.skipif(not os.environ.get("GATEWISE_EXPECT_ENGINE"), reason="no engine is expected here")
 def test_the_engine_is_there():
     assert library.why_missing() is None
@@ -178,6 +192,15 @@ def test_the_wheel(tree: Path):
             assert not [
                 needed for needed in (b"libtorch", b"libgomp", b"libstdc++.so") if needed in content.read(engine[name])
             ]
+        content.extractall(tree.parent / "site")
+    code = (
+        "import gatewise, torch; from gatewise.compiler import build;"
+        "from tests.user_cells import minimal_gated_unit as cell;"
+        "layer, x = gatewise.Recurrent(cell, 4, 5), torch.randn(3, 2, 4); layer(x);"
+        "print(layer.backend_for(x).name, build._headers())"
+    )
+    printed = run_from(tree.parent / "site", code)
+    assert printed == f"cpu {tree.parent / 'site' / 'gatewise' / '_engine' / 'include'}\n"
 
 
 @pytest.mark.slow
@@ -188,15 +211,6 @@ def test_a_wheel_without_a_compiler_runs(tree: Path, without_compilers: dict[str
         "import gatewise, torch; layer = gatewise.LSTM(4, 5); x = torch.randn(3, 2, 4); layer(x);"
         "print(gatewise.__file__, layer.backend_for(x).reason)"
     )
-    # -S: an editable install comes before PYTHONPATH.
-    path = os.pathsep.join((str(tmp_path / "site"), sysconfig.get_path("purelib")))
-    run = subprocess.run(
-        [sys.executable, "-S", "-c", code],
-        env=os.environ | {"PYTHONPATH": path},
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert run.stdout.startswith(str(tmp_path / "site"))
-    assert "no working C++ compiler was found" in run.stdout
+    printed = run_from(tmp_path / "site", code)
+    assert printed.startswith(str(tmp_path / "site"))
+    assert "no working C++ compiler was found" in printed

@@ -59,6 +59,11 @@ class Cell:
         """
         return cls(**canonical.parse(text))
 
+    @classmethod
+    def from_equations(cls, equations: str) -> "Cell":
+        """A nameless cell with these `equations`."""
+        return cls.from_text(canonical.header_text("", "", "") + equations)
+
     def __eq__(self, other: object) -> bool:
         return self.text == other.text if isinstance(other, Cell) else NotImplemented
 

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import library
+from gatewise.kernels.cpu import library, program
 from gatewise.kernels.cpu.backward import backward
 from gatewise.kernels.cpu.forward import Saved, forward
-from gatewise.kernels.cpu.program import prefixes
 from gatewise.kernels.differentiable import differentiable_gradients
 
 
@@ -23,9 +22,7 @@ def refusal(call: Call) -> str | None:
         )
     if (missing := library.why_missing()) is not None:
         return missing
-    if call.cell.equations not in prefixes():
-        return f"cell {call.cell.name} is not among the compiled ones"
-    return None
+    return program.refusal(call.cell)
 
 
 def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:

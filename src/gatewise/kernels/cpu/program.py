@@ -7,10 +7,12 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
+from gatewise.compiler.build import PREFIX, BuildError
 from gatewise.compiler.builtin import built_in
 from gatewise.compiler.emit import Program, emit
-from gatewise.equations import Expr, Parameter
+from gatewise.equations import Cell, Expr, Parameter
 from gatewise.kernels.call import Call
+from gatewise.kernels.cpu import user_cells
 from gatewise.kernels.cpu.jobs import Template
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from gatewise.kernels.reference import ELEMENTWISE
@@ -18,10 +20,39 @@ from gatewise.kernels.reference import ELEMENTWISE
 prefixes = lru_cache(maxsize=1)(built_in)
 
 
+# By the equations of cells that are not built in: the library with their functions, or why there is none. What failed
+# is not tried again by the same process, so that a layer does not change its backend from call to call.
+_compiled: dict[str, ctypes.CDLL | BuildError] = {}
+
+
+def refusal(cell: Cell) -> str | None:
+    """Why the functions of a cell are not there, or None; compiles a cell that is not built in at its first use."""
+    if cell.equations in prefixes():
+        return None
+    if cell.equations not in _compiled:
+        try:
+            found = user_cells.load(program(cell.equations), cell.name, engine(torch.float32).instruction_set)
+        except BuildError as error:
+            found = error
+        _compiled[cell.equations] = found
+    found = _compiled[cell.equations]
+    return str(found) if isinstance(found, BuildError) else None
+
+
+def _library(equations: str) -> ctypes.CDLL:
+    if equations in prefixes():
+        return engine(torch.float32).library
+    found = _compiled[equations]
+    assert not isinstance(found, BuildError), "refusal was asked first"
+    return found
+
+
 @cache
 def program(equations: str) -> Program:
-    """The program of a built-in cell, by its equations."""
-    return emit(*prefixes()[equations])
+    """The program of a cell, by its equations."""
+    if equations in prefixes():
+        return emit(*prefixes()[equations])
+    return emit(Cell.from_equations(equations), PREFIX)
 
 
 @cache
@@ -36,7 +67,7 @@ def template(equations: str, dtype: torch.dtype, hidden_size: int, backward: boo
 def functions(equations: str, dtype: torch.dtype, backward: bool) -> tuple[int, ...]:
     """The address of each stage's function, 0 for none."""
     made = program(equations)
-    library = engine(dtype).library
+    library = _library(equations)
     stages = (made.backward if backward else made.forward).stages
     return tuple(
         ctypes.cast(getattr(library, f"{stage.function}_{SUFFIX[dtype]}"), ctypes.c_void_p).value or 0

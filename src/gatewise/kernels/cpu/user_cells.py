@@ -1,0 +1,48 @@
+"""Cells that are not built in: compiled at first use, with a line on the error stream, and loaded."""
+
+import ctypes
+import sys
+from pathlib import Path
+
+from gatewise.compiler.build import KEY_FUNCTION, BuildError, build
+from gatewise.compiler.emit import Program
+from gatewise.kernels.cpu.library import ABI
+
+
+def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
+    """The library with a cell's functions.
+
+    Arguments:
+        program: the cell's work.
+        name: of the cell, for messages.
+        instruction_set: that of the engine.
+
+    Raises:
+        BuildError: when there is no compiler, it fails, or its result can neither be kept nor be loaded; this is told
+            on the error stream, too.
+    """
+    try:
+        path, key = build(
+            program, instruction_set, ABI, lambda folder: _tell(f"compiling cell {name} (once, kept in {folder})")
+        )
+        return _loaded(path, key)
+    except BuildError as error:
+        told = BuildError(f"cell {name} could not be compiled: {error}")
+        _tell(str(told))
+        raise told from error
+
+
+def _loaded(path: Path, key: str) -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(path))
+        told = getattr(library, KEY_FUNCTION)
+    except (OSError, AttributeError) as error:
+        raise BuildError(f"what was compiled cannot be loaded: {error}") from error
+    told.restype = ctypes.c_char_p
+    if told() != key.encode():
+        raise BuildError(f"{path} was compiled for something else; remove it")
+    return library
+
+
+def _tell(text: str) -> None:
+    print(f"gatewise: {text}", file=sys.stderr, flush=True)
