@@ -1,12 +1,11 @@
 """Which page belongs to which topic."""
 
 import difflib
-import importlib.util
 import operator
-from pathlib import Path
 
 from gatewise.cells import lookup, names
 from gatewise.equations.cell import Cell
+from gatewise.equations.in_file import cell_in_file, names_file
 from gatewise.explanations.bidirectional import bidirectional_page
 from gatewise.explanations.bptt import bptt_page
 from gatewise.explanations.cell_page import cell_page
@@ -88,24 +87,8 @@ def _cell(topic: str) -> Cell:
     name = CELLS.get(topic, topic)
     if name in names():
         return lookup(name)
-    file, colon, attribute = topic.rpartition(":")
-    if colon and file.endswith(".py"):
-        return _cell_of_file(Path(file), attribute)
+    if names_file(topic):
+        return cell_in_file(topic)
     near = difflib.get_close_matches(topic, topics(), n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"the topics are {', '.join(topics())}."
     raise ValueError(f"unknown topic {topic!r}: {meant} A cell of your own is FILE.py:NAME")
-
-
-def _cell_of_file(file: Path, name: str) -> Cell:
-    if not file.is_file():
-        raise FileNotFoundError(2, "there is no such file", str(file))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = {key: value for key, value in vars(module).items() if isinstance(value, Cell)}
-    if name not in found:
-        listed = f"its cells are {', '.join(found)}" if found else "it defines no cell (see gatewise.cell)"
-        raise ValueError(f"{file} has no cell {name!r}: {listed}")
-    return found[name]

@@ -2,6 +2,7 @@
 
 from gatewise.cells import lookup
 from gatewise.equations import Cell
+from gatewise.equations.in_file import cell_in_file, names_file
 
 
 def cell_of(option: str) -> Cell:
@@ -11,3 +12,12 @@ def cell_of(option: str) -> Cell:
         ValueError: for an unknown name, or a text that is not that of a cell.
     """
     return Cell.from_text(option) if "\n" in option else lookup(option)
+
+
+def without_file(option: str) -> str:
+    """The option itself, but for ``FILE.py:NAME``, which is run, the text of that cell: a run needs the file no more.
+
+    Raises:
+        ValueError, OSError: when the file cannot be run or defines no such cell.
+    """
+    return cell_in_file(option).text if names_file(option) else option

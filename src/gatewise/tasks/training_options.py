@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.cells import cell_of
+from gatewise.tasks.cells import cell_of, without_file
 from gatewise.tasks.options import Bounds, Count, Positive, check
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
@@ -19,7 +19,7 @@ class TrainingOptions:
     """Options of every task; the docstring of a field is its help."""
 
     cell: str = "lstm"
-    """Recurrent cell: a built-in one (see gatewise explain --list)."""
+    """Recurrent cell: a built-in one (see gatewise explain --list), or FILE.py:NAME, one of your own."""
     hidden: Count = 256
     """Width of the hidden state."""
     layers: Count = 1
@@ -66,6 +66,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        object.__setattr__(self, "cell", without_file(self.cell))
         cell_of(self.cell)
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")

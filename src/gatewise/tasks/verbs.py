@@ -18,7 +18,8 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         task: "lm", the language model.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
-            those of the file. ``data`` may be one path or several, ``cell`` a name or a `gatewise.Cell`.
+            those of the file. ``data`` may be one path or several, ``cell`` a name, ``FILE.py:NAME`` or a
+            `gatewise.Cell`.
 
     Returns:
         the trained model, with its best weights.

@@ -14,6 +14,7 @@ import gatewise
 from gatewise.data.streams import NO_TARGET, Streams
 from gatewise.data.text import sha256
 from gatewise.data.vocabulary import build_vocabulary
+from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import make_model
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.verbs import train
@@ -191,6 +192,41 @@ def test_a_users_cell_trains_and_comes_back_in_a_fresh_model(tmp_path):
     trained = train("lm", data=options.data, out=tmp_path / "run", cell=forget_gate_only, **SMALL)
     assert trained.model.recurrent.cell == forget_gate_only
     assert gatewise.load(tmp_path / "run").evaluate() == trained.evaluate()
+
+
+CELL_FILE = """
+import gatewise
+from gatewise.equations import tanh
+
+@gatewise.cell(cite="nobody")
+def mine(x, h, /, W, R):
+    return tanh(W @ x + R @ (h * 0.5))
+"""
+
+
+def test_a_run_needs_the_file_of_its_cell_no_more(tmp_path, capsys):
+    file = tmp_path / "cells.py"
+    file.write_text(CELL_FILE)
+    trained = train_small(tmp_path, cell=f"{file}:mine", epochs=1)
+    assert (trained.model.recurrent.cell.name, trained.model.recurrent.cell.cite) == ("mine", "nobody")
+    assert "cell = " not in capsys.readouterr().err
+    file.unlink()
+    again = gatewise.load(tmp_path / "run")
+    assert again.model.recurrent.cell == trained.model.recurrent.cell
+    assert again.evaluate() == trained.evaluate()
+    # With the resolved options as the options of another run, too.
+    assert build(LanguageModelOptions, read_toml(tmp_path / "run" / "config.toml")).cell == again.options.cell
+
+
+def test_a_run_folder_has_no_file_run(tmp_path):
+    trained = train_small(tmp_path, cell="rnn_tanh", epochs=1)
+    file, ran = tmp_path / "cells.py", tmp_path / "ran"
+    file.write_text(f"open({str(ran)!r}, 'w')\n{CELL_FILE}")
+    config = trained.folder.config
+    config.write_text(config.read_text().replace('"rnn_tanh"', f'"{file}:mine"'))
+    with pytest.raises(ValueError, match="expected the name or the text of a cell, got a file"):
+        gatewise.load(tmp_path / "run")
+    assert not ran.exists()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatewise.data.text import read_text
 from gatewise.data.vocabulary import Vocabulary, load_vocabulary
+from gatewise.equations.in_file import names_file
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.language_model.corpus import Corpus, read_corpus
@@ -211,7 +212,11 @@ def read_options(folder: RunFolder) -> LanguageModelOptions:
     task = folder.read_description()["task"]
     if task != "lm":
         raise ValueError(f"{folder.path}: the run folder of another task ({task}), expected lm")
-    return build(LanguageModelOptions, read_toml(folder.config))
+    values = read_toml(folder.config)
+    # Training has put the cell's text there. A run folder may be somebody else's: what it names is not run.
+    if names_file(str(values.get("cell"))):
+        raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {values['cell']!r}")
+    return build(LanguageModelOptions, values)
 
 
 def read_same_corpus(folder: RunFolder, options: LanguageModelOptions) -> Corpus:

@@ -120,7 +120,8 @@ class _Run:
                 f"vocabulary: {self._vocabulary.size:,} tokens (unit {options.unit})",
                 f"model: {model.recurrent.cell.name}, {parameters:,} parameters",
                 f"training: {options.epochs} epochs of {len(self._training):,} steps",
-                "options: " + to_toml(options).strip().replace("\n", ", "),
+                "options: "
+                + ", ".join(line for line in to_toml(options).splitlines() if not line.startswith("cell = ")),
             )
         )
 
