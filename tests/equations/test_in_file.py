@@ -24,7 +24,7 @@ def test_what_names_a_file():
         ("from gatewise.cells import lstm", "has no cell 'mine': its cells are lstm"),
         (
             "import gatewise\n@gatewise.cell\ndef mine(x, h, /, W, s): return W @ x + h",
-            r"cells\.py:3: cell mine: parameter group s is never used",
+            r"cells\.py:2: cell mine: parameter group s is never used",
         ),
     ],
 )
