@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from gatewise.benchmarks.agreement import WRONG, Reference
-from gatewise.benchmarks.loops import LOOPS
 from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.sides import Local, ours, python_loop, torch_nn
+from gatewise.benchmarks.sides import Local, ours, torch_nn
 
 POINT = Point("lstm", "training", 3, 8, 6)
 
@@ -85,15 +84,6 @@ def test_ours_and_torchs_are_right(point, mode):
         agreement = reference.agreement(side)
         assert agreement.wrong is None
         assert 0 <= agreement.excess <= WRONG
-
-
-@pytest.mark.parametrize("cell", [*LOOPS, "peephole_lstm_full", "rnn_leaky_relu"])
-def test_the_loops_are_right(cell):
-    for mode in ("training", "inference"):
-        point = Point(cell, mode, 3, 8, 6)
-        side = python_loop(point)
-        assert isinstance(side, Local)
-        assert Reference(point).agreement(side).wrong is None
 
 
 def test_resets_are_part_of_the_answer():

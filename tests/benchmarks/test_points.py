@@ -1,6 +1,8 @@
 import pytest
 
+import gatewise
 from gatewise.benchmarks.points import CORE, Point, points
+from gatewise.benchmarks.sides import torch_nn
 
 
 def test_the_core_grid_is_that_of_the_targets():
@@ -64,6 +66,22 @@ def test_long_and_large_points_are_compared_over_fewer_steps():
     huge = Point("lstm", "training", 256, 1024, 1024)
     assert 1 <= huge.shortened().T < 10
     assert huge.shortened().B == huge.B
+
+
+def test_a_cell_that_is_not_built_in():
+    from tests.user_cells import minimal_gated_unit
+
+    first, *_ = grid = points("core", [minimal_gated_unit, "lstm"], ["training"])
+    assert [point.built_in for point in grid] == [None] * 5 + ["lstm"] * 5
+    assert first.definition == minimal_gated_unit
+    assert str(first) == "minimal_gated_unit training B=1 H=64 T=100"
+    assert first.recurrent_blocks == 2
+    # Its name alone makes it no built-in cell.
+    named = gatewise.Cell.from_text(minimal_gated_unit.text.replace("minimal_gated_unit", "lstm"))
+    (*_, point) = points("core", [named])
+    assert torch_nn(point) == "torch.nn has no cells of your own"
+    with pytest.raises(ValueError, match=r"the grid variants compares .* not lstm"):
+        points("variants", [named])
 
 
 def test_a_point_says_what_it_is():

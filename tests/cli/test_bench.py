@@ -1,6 +1,7 @@
 """`gatewise bench`: its output and its mistakes. Nothing is measured."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from gatewise import cli
 from gatewise.benchmarks import running
 from gatewise.benchmarks.outcome import Comparison, Row
 from gatewise.benchmarks.spread import Spread
+
+GALLERY = Path(__file__).parents[2] / "examples" / "cells"
 
 RIGHT = (
     Row("gatewise", "ours", Spread(1.0, 1.0, 1.0), None, 1.0, 0.5, 0.5),
@@ -53,6 +56,16 @@ def test_json_is_all_of_the_output(comparing, capsys):
     assert run("ragged", "--json", "--cells", "lstm", "gru_cudnn", "--mode", "inference") == 0
     read = json.loads(capsys.readouterr().out)
     assert [one["point"]["cell"] for one in read["comparisons"]] == ["lstm", "gru_cudnn"]
+
+
+def test_a_cell_of_a_file(comparing, capsys):
+    comparing()
+    assert run("--cell", str(GALLERY / "ugrnn.py:ugrnn"), "--mode", "training", "--json") == 0
+    read = json.loads(capsys.readouterr().out)
+    assert {one["point"]["cell"] for one in read["comparisons"]} == {"ugrnn"}
+    assert read["comparisons"][0]["point"]["text"].startswith('gatewise cell 1\nname "ugrnn"\n')
+    assert run("--cell", str(GALLERY / "ugrnn.py:other")) == 2
+    assert "has no cell 'other': its cells are ugrnn" in capsys.readouterr().err
 
 
 def test_a_wrong_answer_of_ours_is_exit_code_1(comparing, capsys):

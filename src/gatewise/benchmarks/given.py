@@ -48,5 +48,7 @@ def given(point: Point) -> Given:
 
 def layer_of(point: Point, backend: str = "auto") -> Recurrent:
     """Our layer for a point, with fresh weights."""
-    layer = Recurrent(point.cell, point.H, point.H, bidirectional=point.bidirectional, init="torch", backend=backend)
+    layer = Recurrent(
+        point.definition, point.H, point.H, bidirectional=point.bidirectional, init="torch", backend=backend
+    )
     return layer.train(point.mode == "training")

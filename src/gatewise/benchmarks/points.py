@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from gatewise.cells import lookup
 from gatewise.compiler import Plan, plan
+from gatewise.equations import Cell
 
 Mode = Literal["training", "inference"]
 Grid = Literal["core", "full", "ragged", "reset", "variants", "bidirectional"]
@@ -42,12 +43,13 @@ class Point:
     """One thing to time, in float32, input width I = H.
 
     Attributes:
-        cell: name of a built-in cell.
+        cell: its name.
         mode: ``training`` or ``inference``.
         B, H, T: batch, hidden width, steps.
         bidirectional: both directions.
         ragged: lengths uniform in [1, T].
         reset: probability of a boundary at every step of every row.
+        text: the canonical text of a cell that is not built in, else empty.
     """
 
     cell: str
@@ -58,6 +60,17 @@ class Point:
     bidirectional: bool = False
     ragged: bool = False
     reset: float = 0.0
+    text: str = ""
+
+    @property
+    def definition(self) -> Cell:
+        """The cell."""
+        return Cell.from_text(self.text) if self.text else lookup(self.cell)
+
+    @property
+    def built_in(self) -> str | None:
+        """The cell's name, when it is a built-in one."""
+        return None if self.text else self.cell
 
     def __str__(self) -> str:
         extras = [
@@ -80,7 +93,7 @@ class Point:
 
         The backward pass has two products for every one of the forward pass.
         """
-        each = 2.0 * _plan(self.cell).multiply_adds(self.H, self.H) * self.directions
+        each = 2.0 * _plan(self.definition).multiply_adds(self.H, self.H) * self.directions
         passes = 3 if self.mode == "training" else 1
         return each * passes * (self.B * self.T if row_steps is None else row_steps)
 
@@ -91,7 +104,7 @@ class Point:
     @property
     def recurrent_blocks(self) -> int:
         """Blocks (H, H) that a step multiplies by."""
-        return len(_plan(self.cell).recurrent_products)
+        return len(_plan(self.definition).recurrent_products)
 
     def shortened(self) -> "Point":
         """The same with fewer steps, where comparing all of them with the reference would take minutes."""
@@ -101,11 +114,11 @@ class Point:
 
 
 @lru_cache(maxsize=32)
-def _plan(cell: str) -> Plan:
-    return plan(lookup(cell))
+def _plan(cell: Cell) -> Plan:
+    return plan(cell)
 
 
-def points(grid: Grid, cells: Sequence[str] = (), modes: Sequence[Mode] = MODES) -> list[Point]:
+def points(grid: Grid, cells: Sequence[str | Cell] = (), modes: Sequence[Mode] = MODES) -> list[Point]:
     """The points of a grid, for its own cells unless others are named.
 
     Raises:
@@ -116,11 +129,15 @@ def points(grid: Grid, cells: Sequence[str] = (), modes: Sequence[Mode] = MODES)
     """
     if grid not in GRIDS:
         raise ValueError(f"grid: expected one of {', '.join(GRIDS)}, got {grid!r}")
-    for cell in cells:
-        lookup(cell)
-        if grid == "variants" and cell not in PLAIN:
-            raise ValueError(f"cells: the grid variants compares {', '.join(PLAIN)} with their plain form, not {cell}")
-    return [point for cell in cells or _CELLS[grid] for mode in modes for point in _points(grid, cell, mode)]
+    wanted: list[tuple[str, str]] = []
+    for cell in cells or _CELLS[grid]:
+        name, text = (cell, "") if isinstance(cell, str) else (cell.name, cell.text)
+        if not text:
+            lookup(name)
+        if grid == "variants" and (text or name not in PLAIN):
+            raise ValueError(f"cells: the grid variants compares {', '.join(PLAIN)} with their plain form, not {name}")
+        wanted.append((name, text))
+    return [replace(point, text=text) for name, text in wanted for mode in modes for point in _points(grid, name, mode)]
 
 
 def _points(grid: Grid, cell: str, mode: Mode) -> list[Point]:

@@ -12,6 +12,8 @@ from gatewise.benchmarks.comparing import PEERS, PeerName, compare
 from gatewise.benchmarks.outcome import Comparison, Outcome
 from gatewise.benchmarks.points import MODES, Grid, Mode, Point, points
 from gatewise.benchmarks.workers.client import LIBRARIES, Worker, WorkerError, missing
+from gatewise.equations import Cell
+from gatewise.equations.in_file import cell_in_file, names_file
 
 DEFAULT_PEERS: dict[Grid, tuple[PeerName, ...]] = {
     "core": ("torch", "loop", "onnxruntime", "jax"),
@@ -43,7 +45,7 @@ class Watcher(Protocol):
 def bench(
     grid: Grid = "core",
     *,
-    cells: Sequence[str] = (),
+    cells: Sequence[str | Cell] = (),
     mode: Mode | None = None,
     threads: int | None = None,
     pairs: int = FEWEST_PAIRS,
@@ -57,7 +59,7 @@ def bench(
 
     Arguments:
         grid: which points: ``core``, ``full``, ``ragged``, ``reset``, ``variants`` or ``bidirectional``.
-        cells: names of built-in cells; by default the grid's.
+        cells: names of built-in cells, ``FILE.py:NAME`` or a `Cell` of your own; by default the grid's.
         mode: ``training`` or ``inference``; both unless given.
         threads: for every side; torch's number unless given.
         pairs: rounds in which every side takes its turn, at least 10.
@@ -70,7 +72,8 @@ def bench(
     Raises:
         ValueError: for a value that is none of these, or a library named that is not installed.
     """
-    wanted = points(grid, cells, _modes(mode))
+    own = [cell_in_file(cell) if isinstance(cell, str) and names_file(cell) else cell for cell in cells]
+    wanted = points(grid, own, _modes(mode))
     peers, absent = _peers(against, grid)
     _check_at_least("pairs", pairs, FEWEST_PAIRS)
     if threads is not None:

@@ -18,7 +18,6 @@ from gatewise.kernels.cpu import library
 Results = dict[str, Tensor]
 
 _TORCH = {"lstm": nn.LSTM, "gru_cudnn": nn.GRU, "rnn_tanh": nn.RNN}
-_TORCH_OPTIONS: dict[str, dict[str, Any]] = {"rnn_relu": {"nonlinearity": "relu"}}
 # Unrolled over more steps than this, a loop takes minutes to compile.
 COMPILED_STEPS = 50
 
@@ -139,12 +138,12 @@ def chosen_backend(point: Point) -> str:
 
 def torch_nn(point: Point) -> Local | str:
     """`torch.nn`'s module, on a PackedSequence when rows are ragged; or why there is none."""
-    if point.cell not in _TORCH:
-        return f"torch.nn has no {point.cell}"
+    if point.built_in not in _TORCH:
+        return f"torch.nn has no {point.cell}" if point.built_in else "torch.nn has no cells of your own"
     if point.reset:
         return "torch.nn cannot reset the state inside a sequence"
     values = given(point)
-    module = _TORCH[point.cell](point.H, point.H, bidirectional=point.bidirectional)
+    module = _TORCH[point.built_in](point.H, point.H, bidirectional=point.bidirectional)
     module.load_state_dict(values.weights)
     module.train(point.mode == "training")
 
@@ -164,7 +163,7 @@ def python_loop(point: Point, compiled: bool = False) -> Local | str:
     if compiled and point.T > COMPILED_STEPS:
         return f"torch.compile unrolls the loop, which takes minutes for more than {COMPILED_STEPS} steps"
     values = given(point)
-    loop = loop_for(point.cell, point.H)
+    loop = loop_for(point.definition)
     if compiled:
         loop = torch.compile(loop, dynamic=False)
     weights = [weight.clone().requires_grad_(point.mode == "training") for weight in values.weights.values()]
@@ -184,7 +183,7 @@ class MatrixProduct:
     remote = False
 
     def __init__(self, point: Point) -> None:
-        rows, columns = 64 * point.B, point.recurrent_blocks * point.H
+        rows, columns = 64 * point.B, max(1, point.recurrent_blocks) * point.H
         self._left, self._right = torch.randn(rows, point.H), torch.randn(point.H, columns)
         self._into = torch.empty(rows, columns)
         self.operations = 2.0 * rows * point.H * columns

@@ -15,7 +15,7 @@ _SEVERAL = Parameter(consume_multiple=True, negative=())
 def bench(
     grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional"] = "core",
     *,
-    cells: Annotated[tuple[str, ...], _SEVERAL] = (),
+    cells: Annotated[tuple[str, ...], _SEVERAL, Parameter(alias="--cell")] = (),
     mode: Literal["training", "inference"] | None = None,
     threads: int | None = None,
     pairs: int = 10,
@@ -33,7 +33,7 @@ def bench(
     grid
         Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions.
     cells
-        Built-in cells, instead of the grid's.
+        Built-in cells, or FILE.py:NAME for one of your own, instead of the grid's.
     mode
         Training (forward and backward) or inference only.
     threads

@@ -72,7 +72,14 @@ class Worker:
             {group: weight.detach().numpy() for group, weight in zip(layer.cell.groups, weights, strict=True)}
             for weights in layer.all_weights
         ]
-        task = Task(point.cell, point.mode == "training", values.x.numpy(), values.gradient.numpy(), parameters)
+        task = Task(
+            point.built_in,
+            point.definition.text,
+            point.mode == "training",
+            values.x.numpy(),
+            values.gradient.numpy(),
+            parameters,
+        )
         refusal: Refusal | None = self.ask("prepare", task)
         return refusal.reason if refusal is not None else Remote(self, point)
 

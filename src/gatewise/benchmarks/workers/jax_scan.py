@@ -12,9 +12,8 @@ from jax import lax  # pyright: ignore[reportMissingImports]
 from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 
 from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
-from gatewise.cells import lookup
 from gatewise.compiler import Plan, plan
-from gatewise.equations import Expr, Parameter, topological
+from gatewise.equations import Cell, Expr, Parameter, topological
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "add": jnp.add,
@@ -54,7 +53,7 @@ def prepare(task: Task, threads: int) -> Prepared | Refusal:
     """A compiled function for a task."""
     if len(task.parameters) > 1:
         return Refusal("lax.scan is timed in one direction")
-    made = plan(lookup(task.cell))
+    made = plan(Cell.from_text(task.text))
     (parameters,) = task.parameters
     # Two sets of weights by turns, so that in training no call can reuse what it made of the last one's.
     sets = [jax.device_put(parameters)]

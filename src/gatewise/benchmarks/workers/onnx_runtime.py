@@ -23,7 +23,7 @@ def prepare(task: Task, threads: int) -> Prepared | Refusal:
     if task.training:
         return Refusal("onnxruntime does not train")
     if task.cell not in FORMS:
-        return Refusal(f"ONNX has no operator for {task.cell}")
+        return Refusal(f"ONNX has no operator for {task.cell or 'cells of your own'}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -46,6 +46,7 @@ def prepare(task: Task, threads: int) -> Prepared | Refusal:
 
 def model(task: Task) -> onnx.ModelProto:
     """The ONNX model of one layer, from X (T, B, I) to Y (T, D, B, H)."""
+    assert task.cell is not None
     operator, attributes, arrange = FORMS[task.cell]
     sides = [arrange(parameters) for parameters in task.parameters]
     inputs = {name: numpy.stack([side[name] for side in sides]) for name in sides[0]}

@@ -13,14 +13,16 @@ class Task:
     """One point, as arrays in float32.
 
     Attributes:
-        cell: name of a built-in cell.
+        cell: name of a built-in cell; None for another.
+        text: the cell's canonical text.
         training: whether gradients are wanted.
         x: (T, B, I).
         gradient: of the output, (T, B, D·H).
         parameters: per direction, by the cell's parameter groups.
     """
 
-    cell: str
+    cell: str | None
+    text: str
     training: bool
     x: "numpy.ndarray"
     gradient: "numpy.ndarray"
