@@ -25,7 +25,8 @@ def awkward(x, h, s, k, /, W, V, R, U, a, b):
     q = R.p @ h + U.p @ h + R.r @ s + p
     r = minimum(maximum(q, 2), -1) + maximum(minimum(3 * h + b.p, 0.5), -0.5)
     w = where(q > p, R.q @ h, 1) * where(h == h, -s, a)
-    return tanh(r + w + q * sigmoid(V @ x)), a + 0 * s, k * 0 + 0.25
+    v = where(R.t @ h > 0.1, 2, 1) * where(R.u @ h < 0.1, 2, 1)
+    return tanh(r + v * w + q * sigmoid(V @ x)), a + 0 * s, k * 0 + 0.25
 
 
 ALL: dict[str, Cell] = {
