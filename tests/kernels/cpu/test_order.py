@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 

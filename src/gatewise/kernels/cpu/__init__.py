@@ -68,8 +68,6 @@ class Fused(torch.autograd.Function):
 
 def _dense(call: Call) -> Call:
     """The call with parameters whose elements stand one after the other."""
-    if all([tensor.is_contiguous() for tensor in call.parameters]):
+    if all(tensor.is_contiguous() for tensor in call.parameters):
         return call
-    return call.with_tensors(
-        (call.x, *call.initial, *(parameter.contiguous() for parameter in call.parameters))
-    )
+    return call.with_tensors((call.x, *call.initial, *(parameter.contiguous() for parameter in call.parameters)))

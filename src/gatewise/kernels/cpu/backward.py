@@ -153,9 +153,7 @@ def _job(
             held.append(own)
             end = (own.data_ptr(), own.stride(0))
         arriving = carried.data_ptr() + index * batch * hidden * carried.element_size()
-        rows[f"previous {state}"] = jobs.rows(
-            jobs.SEQUENCE_PREVIOUS, sequence, (start.data_ptr(), start.stride(0))
-        )
+        rows[f"previous {state}"] = jobs.rows(jobs.SEQUENCE_PREVIOUS, sequence, (start.data_ptr(), start.stride(0)))
         rows[f"next {state}"] = jobs.rows(jobs.SEQUENCE, sequence)
         rows[f"arriving {state}"] = (jobs.GRADIENT_ARRIVING, arriving, end[0], hidden, end[1])
         rows[f"sent {state}"] = (jobs.PER_ROW, arriving, 0, hidden, 0)
@@ -300,9 +298,9 @@ def _gathered(equations: str) -> dict[str, Tensor]:
     for group in made.plan.cell.groups:
         blocks = [Parameter(group, gate) for gate in made.plan.cell.gates_of(group)]
         shares = [gradient.vectors.get(block) for block in blocks]
-        if all(share is not None and share.op == "gradient" and share.attr in number for share in shares):
-            if not any(block in gradient.matrices for block in blocks):
-                found[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
+        from_sums = all(share is not None and share.op == "gradient" and share.attr in number for share in shares)
+        if from_sums and not any(block in gradient.matrices for block in blocks):
+            found[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
     return found
 
 

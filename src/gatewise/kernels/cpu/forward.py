@@ -105,10 +105,7 @@ def _job(
         training=keep or torch.is_grad_enabled(),
     )
     within = None if prepared.of_x is None else prepared.of_x.within
-    if within is None:
-        x = inputs.products(call, made, way, blocks, prepared.of_x)
-    else:
-        x = inputs.input_rows(call, way)
+    x = inputs.products(call, made, way, blocks, prepared.of_x) if within is None else inputs.input_rows(call, way)
     values: Tensor | None = None
     rows: dict[str, Rows] = {"x": jobs.rows(jobs.SEQUENCE, x), "saved": jobs.NOWHERE}
     if keep and made.plan.backward.saved:

@@ -30,12 +30,12 @@ class Together(NamedTuple):
     Attributes:
         expression: None for zeros.
         first: by group that stands in the expression for its blocks, the position of the first gate's block.
-        count: of gates.
+        gates: how many.
     """
 
     expression: Expr | None
     first: dict[str, int]
-    count: int
+    gates: int
 
 
 class Side(NamedTuple):
@@ -141,10 +141,10 @@ def _bias(call: Call, added: Sequence[Together], blocks: BlocksOf) -> Tensor | N
     parts: list[Tensor] = []
     for run in added:
         if run.expression is None:
-            parts.append(call.x.new_zeros(run.count * call.hidden_size))
+            parts.append(call.x.new_zeros(run.gates * call.hidden_size))
             continue
         values = {
-            Expr.make("parameter", attr=Parameter(group, None)): blocks.rows(group, first, run.count)
+            Expr.make("parameter", attr=Parameter(group, None)): blocks.rows(group, first, run.gates)
             for group, first in run.first.items()
         }
         parts.append(evaluate(run.expression, values, blocks))
@@ -159,8 +159,8 @@ def _together(made: Program, terms: Sequence[Expr | None]) -> tuple[Together, ..
         expression, first = (None, {}) if term is None else _of_groups(term, made)
         if runs and expression is runs[-1].expression and (first or expression is None):
             last = runs[-1]
-            if all(last.first[group] + last.count == at for group, at in first.items()):
-                runs[-1] = last._replace(count=last.count + 1)
+            if all(last.first[group] + last.gates == at for group, at in first.items()):
+                runs[-1] = last._replace(gates=last.gates + 1)
                 continue
         runs.append(Together(expression, first, 1))
     return tuple(runs)

@@ -97,7 +97,9 @@ class Template:
                 offset = product.operand.block * hidden_size
                 products.extend((number[product.operand.array], offset, depth, outputs, product.first, 0, product.add))
             self._products_at.append(len(stages) + 1)
-            stages.extend((function, 0, len(stage.products), stage.outputs, 0, 0, stage.inputs.start, len(stage.inputs)))
+            stages.extend(
+                (function, 0, len(stage.products), stage.outputs, 0, 0, stage.inputs.start, len(stage.inputs))
+            )
         self._offsets = [8 * offset for offset in offsets]
         self._products, self._stages = products, stages
 

@@ -62,4 +62,6 @@ def order(call: Call) -> Order:
         time = length - step if reverse else step.expand(steps + 1, rows)
         inside = (time >= 0) & (time < length)
         cut = (reset.gather(0, time.clamp(0, steps - 1)) & inside).to(torch.uint8)
-    return Order(steps, rows, call.x.dtype, reverse, places, index, row, at, active, None if row is None else length, cut)
+    return Order(
+        steps, rows, call.x.dtype, reverse, places, index, row, at, active, None if row is None else length, cut
+    )
