@@ -31,9 +31,8 @@ REFUSED: dict[str, tuple[Call, str]] = {
     "empty batch": (call_of("lstm", batch=0), "torch's kernels do not take an empty batch"),
     "empty row": (call_of("lstm", lengths=[4, 0, 1]), "torch's PackedSequence has no row of length 0"),
 }
-# What the compiled engine refuses.
+# What the compiled engine refuses; tests/kernels/test_user_cells.py has the cells that cannot be compiled.
 NOT_COMPILED: dict[str, tuple[Call, str]] = {
-    "equations": (call_of("minimal_gated_unit"), "cell minimal_gated_unit is not among the compiled ones"),
     "bfloat16": (
         call_of("lstm", dtype=torch.bfloat16),
         "the fused CPU kernels compute in float32 and float64, not in bfloat16",
@@ -168,7 +167,8 @@ def test_equations_count_not_names():
 
     # Only the equations tell what is compiled into the engine, too.
     assert cpu.refusal(call_of(own)) == cpu.refusal(call_of("lstm"))
-    assert backend_for(call_of(lstm)).name == "reference"
+    with pytest.raises(ValueError, match="torch has no kernel for the equations of lstm"):
+        backend_for(call_of(lstm), backend="torch")
     assert backend_for(call_of(own), backend="torch").name == "torch"
 
 

@@ -146,7 +146,7 @@ def test_what_the_pool_holds_is_given_up_before_memory_runs_out(monkeypatch: pyt
 @needs_engine
 def test_buffers_live_as_long_as_the_autograd_context():
     layer = gatewise.LSTM(64, 64, backend="cpu")
-    x = torch.randn(100, 8, 64)
+    x = torch.randn(100, 16, 64)
     output = layer(x)[0]
     before = memory.held()
     taken = output.untyped_storage().data_ptr()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,10 +13,10 @@ from tests.kernels.calls import call_of
 
 def test_nothing_is_reordered_without_need():
     for directions in ("forward", "reverse"):
-        assert order(call_of("lstm", directions)) == Order(4, 3, directions == "reverse", 12)
+        assert order(call_of("lstm", directions)) == Order(4, 3, torch.float64, directions == "reverse", 12)
         way = order(call_of("lstm", directions, reset=True))
         assert way.cut is not None
-        assert replace(way, cut=None) == Order(4, 3, directions == "reverse", 12)
+        assert replace(way, cut=None) == Order(4, 3, torch.float64, directions == "reverse", 12)
 
 
 @given(

@@ -92,12 +92,14 @@ def weights(
     if simple is None:
         return None
     bias = _bias(call, simple.added, blocks)
-    if not step_by_step or any(len(stage.inputs) * registers > WIDEST for stage in made.forward.stages):
+    stages = made.forward.stages
+    read = any(product.operand.array == "x" for stage in stages for product in stage.products)
+    if not step_by_step or read or any(len(stage.inputs) * registers > WIDEST for stage in stages):
         return Weights(stacked(call, simple.blocks, blocks), bias, None)
     hidden, width, group, dtype = call.hidden_size, call.x.shape[-1], registers * lanes, call.x.dtype
     packed: list[Tensor | None] = []
     start: list[Tensor | None] = []
-    for stage in made.forward.stages:
+    for stage in stages:
         addresses = [blocks.address(simple.blocks[at]) for at in stage.inputs]
         packed.append(pack(addresses, dtype, hidden, width, group) if addresses else None)
         if bias is None or not addresses:
