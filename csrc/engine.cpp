@@ -17,6 +17,31 @@ Memory allocate(int64_t bytes) {
   return Memory(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(64), std::nothrow)));
 }
 
+// Scratch memory of the thread that calls, kept for its next call: pages fresh from the system cost as much as a
+// product of theirs. What is larger than most_kept is given back at once.
+class Scratch {
+public:
+  std::byte *of(int64_t bytes) {
+    if (bytes > size) {
+      memory.reset();
+      memory = allocate(bytes);
+      size = memory ? bytes : 0;
+    }
+    return memory.get();
+  }
+  void done() {
+    if (size <= most_kept) return;
+    memory.reset();
+    size = 0;
+  }
+
+private:
+  static constexpr int64_t most_kept = int64_t(64) << 20;
+  Memory memory;
+  int64_t size = 0;
+};
+thread_local Scratch kept;
+
 template <class Region> void spread(Region &region, int64_t slices, ParallelFor pool) {
   const auto body = [](int64_t begin, int64_t end, void *context) {
     const FlushDenormals flush;
@@ -46,12 +71,14 @@ template <class T> struct Loops {
 template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices, ParallelFor pool) {
   int64_t bytes = 0;
   for (int64_t j = 0; j < job_count; ++j) bytes = std::max(bytes, Share<T>::scratch_bytes(jobs[j], slices));
-  const Memory scratch = allocate(bytes * slices * job_count), barriers = allocate(sizeof(Barrier) * job_count);
-  if (!scratch || !barriers) return 1;
-  auto *const first = reinterpret_cast<Barrier *>(barriers.get());
-  for (int64_t j = 0; j < job_count; ++j) new (first + j) Barrier(slices);
-  Loops<T> loops{jobs, job_count, slices, bytes, first, scratch.get()};
+  const int64_t of_barriers = int64_t(sizeof(Barrier)) * job_count;
+  std::byte *const scratch = kept.of(of_barriers + bytes * slices * job_count);
+  if (!scratch) return 1;
+  auto *const barriers = reinterpret_cast<Barrier *>(scratch);
+  for (int64_t j = 0; j < job_count; ++j) new (barriers + j) Barrier(slices);
+  Loops<T> loops{jobs, job_count, slices, bytes, barriers, scratch + of_barriers};
   spread(loops, job_count * slices, pool);
+  kept.done();
   return 0;
 }
 
@@ -65,10 +92,11 @@ template <class T> struct Product2 {
 };
 
 template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor pool) {
-  const Memory scratch = allocate(gemm_scratch_bytes(g) * slices);
+  std::byte *const scratch = kept.of(gemm_scratch_bytes(g) * slices);
   if (!scratch) return 1;
-  Product2<T> product{g, slices, scratch.get()};
+  Product2<T> product{g, slices, scratch};
   spread(product, slices, pool);
+  kept.done();
   return 0;
 }
 
