@@ -1,6 +1,5 @@
-// The engine's C interface, built once for each instruction set. Every function returns 0, or 1 without memory.
-#include "gemm.h"
-#include "loop.h"
+// The engine, built once for each instruction set.
+#include "engine.h"
 #include "pack.h"
 
 #include <memory>
@@ -100,7 +99,6 @@ template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor po
   return 0;
 }
 
-// Blocks (hidden, depth); when transposed they are square.
 template <class T>
 void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth, int64_t group,
                  int64_t transposed, T *packed) {
@@ -135,10 +133,8 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
 GATEWISE_INTERFACE(float, f32)
 GATEWISE_INTERFACE(double, f64)
 
-// Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
 GATEWISE_EXPORT int64_t gatewise_abi() { return 2; }
 
-// The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();

@@ -1,27 +1,21 @@
-"""Writes the built-in cells as tables of C++ (`description.h`), from which the driver lays out jobs for the engine.
-
-``python csrc/tests/describe.py OUTPUT``, with the package and the root of the tree on PYTHONPATH.
-"""
+"""Writes cells as tables of C++ (`description.h`), from which the driver lays out jobs for the engine."""
 
 import json
-import sys
-from pathlib import Path
+from collections.abc import Mapping
 
-from gatewise.compiler.builtin import built_in
-from gatewise.compiler.emit import Direction, Program, emit
+from gatewise.compiler.emit import Direction, Program
 from gatewise.equations.expression import Expr, Parameter, topological
 
 
-def tables() -> str:
-    """The source of a header that defines ``cells``."""
+def tables(programs: Mapping[str, Program]) -> str:
+    """The source of a header that defines ``cells``, from their programs by name."""
     declarations: list[str] = []
     rows: list[str] = []
-    for cell, prefix in built_in().values():
-        program = emit(cell, prefix)
+    for name, program in programs.items():
         for function in program.functions:
             for number, suffix in (("float", "f32"), ("double", "f64")):
                 declarations.append(f'extern "C" void {function}_{suffix}(const gatewise::Block<{number}> &);')
-        rows.append(_cell(prefix, program))
+        rows.append(_cell(name, program))
     lines = ['#include "description.h"', *declarations, "inline const std::vector<description::Cell> cells = {"]
     return "\n".join([*lines, *(f"    {row}," for row in rows), "};"]) + "\n"
 
@@ -34,6 +28,7 @@ def _cell(name: str, program: Program) -> str:
     vectors = forward.vectors
     gradient_of_input: list[str] = []
     for node in program.inputs:
+        assert node.op == "matmul" or [arg.op for arg in node.args].count("matmul") == 1, "a product and what is added"
         (block,) = (part.args[0].attr for part in topological([node]) if part.op == "matmul")
         (outer,) = (outer for outer in outers if outer.block == block)
         gradient_of_input.append(str(backward.slots[outer.delta].block))
@@ -48,9 +43,9 @@ def _cell(name: str, program: Program) -> str:
     return _braces(
         _text(name),
         _braces(*map(_text, program.plan.cell.states)),
-        len(program.inputs),
         len(matrices),
         len(vectors),
+        _braces(*(int(node.op == "add") for node in program.inputs)),
         _direction(forward, matrices, vectors),
         _direction(backward, matrices, vectors),
         _braces(*gradient_of_input),
@@ -74,7 +69,7 @@ def _direction(direction: Direction, matrices: list[Parameter], vectors: tuple[E
             for product in stage.products
         ]
         works = (f"{stage.function}_f32", f"{stage.function}_f64") if stage.function else ("nullptr", "nullptr")
-        stages.append(_braces(*works, _braces(*products), stage.outputs))
+        stages.append(_braces(*works, _braces(*products), stage.outputs, stage.inputs.start, len(stage.inputs)))
     arrays = [_braces(_text(array), blocks) for array, blocks in direction.arrays.items()]
     read = [_index(vectors, vector) for vector in direction.vectors]
     assert -1 not in read, "the driver takes vectors for independent, and cannot compute one from another"
@@ -98,6 +93,3 @@ def _text(value: str) -> str:
 def _braces(*values: object) -> str:
     return "{" + ", ".join(map(str, values)) + "}"
 
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(tables(), encoding="utf-8")

@@ -1,8 +1,9 @@
-// A built-in cell as the compiler has emitted it, in tables: what `gatewise.compiler.emit.Program` says in Python.
+// A cell as the compiler has emitted it, in tables: what `gatewise.compiler.emit.Program` says in Python.
 #pragma once
 
 #include "cell.h"
 
+#include <algorithm>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -21,6 +22,7 @@ struct Stage {
   gatewise::Work<double> work_f64;
   std::vector<Product> products;
   int outputs;
+  int first_input, inputs; // the values from x that the work reads
 
   template <class T> gatewise::Work<T> work() const {
     if constexpr (std::is_same_v<T, float>) return work_f32;
@@ -53,11 +55,15 @@ struct Sum {
 struct Cell {
   std::string name;
   std::vector<std::string> states;
-  int inputs, matrices, vectors; // values from x; recurrent matrices (H, H); vectors (H)
+  int matrices, vectors;   // recurrent matrices (H, H); vectors (H)
+  std::vector<int> biased; // for each value from x, a product of its own, whether something is added
   Direction forward, backward;
   std::vector<int> input_gradients; // blocks of the array "delta"
   std::vector<Outer> outers;
   std::vector<Sum> sums;
+
+  int inputs() const { return int(biased.size()); }
+  bool any_biased() const { return std::count(biased.begin(), biased.end(), 0) < inputs(); }
 };
 
 } // namespace description

@@ -1,16 +1,11 @@
-// Drives the engine over every built-in cell from C++, with a thread pool of its own, so that the sanitizers see all of
-// it: odd sizes, both splits, teams smaller than asked, several callers at once, lengths, cuts, steps in several calls.
+// Drives the engine from C++ over every cell that it is built with, with a thread pool of its own, so that the
+// sanitizers see all of it: odd sizes, both splits, x multiplied before and in the steps, teams smaller than asked,
+// several callers at once, lengths, cuts, steps in several calls.
 #include "cells.h"
-#include "gemm.h"
 #include "run.h"
 
 #include <cstdio>
 #include <mutex>
-
-extern "C" {
-int gatewise_multiply_f32(const gatewise::Gemm<float> *, int64_t, gatewise::ParallelFor);
-int gatewise_multiply_f64(const gatewise::Gemm<double> *, int64_t, gatewise::ParallelFor);
-}
 
 namespace {
 
@@ -33,13 +28,14 @@ void compare(const std::string &what, const Values &got, const Values &wanted, d
 }
 
 std::string text(const Shape &shape) {
-  return "T " + std::to_string(shape.steps) + " B " + std::to_string(shape.rows) + " H " +
-         std::to_string(shape.hidden) + (shape.ragged ? " ragged" : "") + (shape.cut ? " cut" : "") +
+  return "T " + std::to_string(shape.steps) + " B " + std::to_string(shape.rows) + " I " +
+         std::to_string(shape.inputs) + " H " + std::to_string(shape.hidden) + (shape.ragged ? " ragged" : "") + (shape.cut ? " cut" : "") +
          (shape.reverse ? " reverse" : "");
 }
 std::string text(const Way &way) {
   return std::to_string(way.slices) + " slices of " + (way.split_units ? "units" : "rows") + " on " +
-         std::to_string(way.team) + ", blocks " + std::to_string(way.blocks) + ", chunk " + std::to_string(way.chunk);
+         std::to_string(way.team) + ", blocks " + std::to_string(way.blocks) + ", chunk " + std::to_string(way.chunk) +
+         (way.fused ? ", x in the steps" : "");
 }
 
 void compare(const std::string &what, const Result &got, const Result &wanted, double tolerance, bool backward) {
@@ -50,14 +46,16 @@ void compare(const std::string &what, const Result &got, const Result &wanted, d
   };
   each("final", got.finals, wanted.finals);
   if (!backward) return;
-  compare(what + ": gradient of x", got.input_gradient, wanted.input_gradient, tolerance);
+  compare(what + ": gradient of x", got.x_gradient, wanted.x_gradient, tolerance);
+  compare(what + ": gradient of values from x", got.value_gradient, wanted.value_gradient, tolerance);
+  each("gradient of matrix of x", got.input_matrix_gradients, wanted.input_matrix_gradients);
   each("gradient of initial", got.initial_gradients, wanted.initial_gradients);
   each("gradient of matrix", got.matrix_gradients, wanted.matrix_gradients);
   each("gradient of vector", got.vector_gradients, wanted.vector_gradients);
 }
 
-double loss(const description::Cell &cell, const Problem &problem) {
-  const Result result = run<double>(cell, {problem}, {}, false)[0];
+double loss(const description::Cell &cell, const Problem &problem, const Way &way) {
+  const Result result = run<double>(cell, {problem}, way, false)[0];
   double sum = 0;
   for (size_t i = 0; i < result.output.size(); ++i) sum += result.output[i] * problem.output_gradient[i];
   for (size_t k = 0; k < result.finals.size(); ++k)
@@ -66,9 +64,11 @@ double loss(const description::Cell &cell, const Problem &problem) {
 }
 
 // Some elements of every gradient against what the loss does when they are moved.
-void check_gradients(const description::Cell &cell, const Shape &shape) {
+void check_gradients(const description::Cell &cell, const Shape &shape, bool fused) {
   Problem problem(cell, shape, 11);
-  const Result result = run<double>(cell, {problem}, {}, true)[0];
+  Way way;
+  way.fused = fused;
+  const Result result = run<double>(cell, {problem}, way, true)[0];
   std::mt19937 random(5);
   const auto check = [&](const std::string &name, Values &values, const Values &gradient) {
     if (values.empty()) return;
@@ -76,34 +76,33 @@ void check_gradients(const description::Cell &cell, const Shape &shape) {
       const size_t at = random() % values.size();
       const double before = values[at], step = 1e-6;
       values[at] = before + step;
-      const double above = loss(cell, problem);
+      const double above = loss(cell, problem, way);
       values[at] = before - step;
-      const double below = loss(cell, problem);
+      const double below = loss(cell, problem, way);
       values[at] = before;
-      compare(cell.name + " " + text(shape) + ": differences of " + name, {gradient[at]},
+      compare(cell.name + " " + text(shape) + " " + text(way) + ": differences of " + name, {gradient[at]},
               {(above - below) / (2 * step)}, 1e-6);
     }
   };
-  check("x", problem.inputs, result.input_gradient);
+  check("x", problem.x, result.x_gradient);
+  for (int i = 0; i < cell.inputs(); ++i)
+    check("a matrix of x", problem.input_matrices[i], result.input_matrix_gradients[i]);
   for (size_t i = 0; i < cell.states.size(); ++i) check("initial", problem.initial[i], result.initial_gradients[i]);
   for (int i = 0; i < cell.matrices; ++i) check("a matrix", problem.matrices[i], result.matrix_gradients[i]);
-  const int64_t hidden = shape.hidden;
   for (size_t k = 0; k < cell.sums.size(); ++k) {
     if (cell.sums[k].vector >= 0) check("a vector", problem.vectors[cell.sums[k].vector], result.vector_gradients[k]);
     if (cell.sums[k].input < 0) continue;
-    Values total(hidden, 0); // what is added to a value from x at every step has the sum of its gradients
-    for (int64_t i = 0; i < problem.places * hidden; ++i)
-      total[i % hidden] += result.input_gradient[(i / hidden * cell.inputs + cell.sums[k].input) * hidden + i % hidden];
-    compare(cell.name + " " + text(shape) + ": a bias", result.vector_gradients[k], total, 1e-12);
+    check("a bias", problem.biases[cell.sums[k].input], result.vector_gradients[k]);
   }
 }
 
+// Each is tried with x multiplied before the steps and in them.
 const std::vector<Way> ways = {
     {2, 2, false, 1, 0}, {2, 2, true, 1, 0},  {3, 3, false, 2, 0}, {3, 2, true, 2, 0},  {4, 3, true, 1, 2},
     {4, 1, true, 1, 0},  {5, 2, false, 1, 1}, {1, 1, true, 8, 0},  {1, 1, false, 4, 3},
 };
 
-// However a run is shared out, it computes the same; one direction or two side by side.
+// However a run is shared out, and wherever x is multiplied, it computes the same; one direction or two side by side.
 void check_ways(const description::Cell &cell, const Shape &shape) {
   Shape back = shape;
   back.reverse = true;
@@ -114,56 +113,116 @@ void check_ways(const description::Cell &cell, const Shape &shape) {
     for (size_t p = 0; p < results.size(); ++p)
       compare(cell.name + " " + text(problems[p].shape) + " " + text(way), results[p], wanted[p], tolerance, backward);
   };
-  for (const Way &way : ways) {
-    check(run<double>(cell, problems, way, true), way, 1e-12, true);
-    check(run<double>(cell, problems, way, false), way, 1e-12, false);
-    check(run<float>(cell, {problems[0]}, way, true), way, 2e-4, true);
-    check(run<float>(cell, {problems[0]}, way, false), way, 2e-4, false);
-  }
+  for (Way way : ways)
+    for (bool fused : {false, true}) {
+      way.fused = fused;
+      check(run<double>(cell, problems, way, true), way, 1e-12, true);
+      check(run<double>(cell, problems, way, false), way, 1e-12, false);
+      check(run<float>(cell, {problems[0]}, way, true), way, 2e-4, true);
+      check(run<float>(cell, {problems[0]}, way, false), way, 2e-4, false);
+    }
 }
 
-template <class T> void check_product(int64_t rows, int64_t columns, int64_t depth, int options, int64_t slices) {
-  const bool a_transposed = options & 1, b_transposed = options & 2, add = options & 4, bias = !add && options & 8;
-  std::mt19937 random(3);
-  const auto draw = [&](int64_t count) {
-    std::vector<T> values(count);
-    for (T &value : values) value = T(int(random() % 17) - 8); // small integers: every sum is exact
-    return values;
-  };
-  const std::vector<T> a = draw(rows * depth), b = draw(depth * columns), biases = draw(columns),
-                       before = draw(rows * columns);
+// Small integers: every sum is exact, in any order.
+template <class T> std::vector<T> integers(int64_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<T> values(count);
+  for (T &value : values) value = T(int(random() % 17) - 8);
+  return values;
+}
+
+struct Size {
+  int64_t rows, columns, depth;
+};
+
+// The rows of all three matrices stand `gap` numbers apart, and nothing but those of c may be written.
+template <class T> void check_product(const Size &size, int options, int64_t gap, int64_t slices) {
+  const auto [rows, columns, depth] = size;
+  const bool a_transposed = options & 1, b_transposed = options & 2, add = options & 4, bias = options & 8;
+  const int64_t a_stride = (a_transposed ? rows : depth) + gap, b_stride = (b_transposed ? depth : columns) + gap;
+  const int64_t c_stride = columns + gap;
+  const std::vector<T> a = integers<T>((a_transposed ? depth : rows) * a_stride - gap, 1);
+  const std::vector<T> b = integers<T>((b_transposed ? columns : depth) * b_stride - gap, 2);
+  const std::vector<T> biases = integers<T>(columns, 3), before = integers<T>(rows * c_stride - gap, 4);
   std::vector<T> c = before;
-  if (!add) std::fill(c.begin(), c.end(), std::numeric_limits<T>::quiet_NaN());
-  Values wanted(rows * columns);
+  Values wanted(before.begin(), before.end());
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) {
-      double sum = add ? before[i * columns + j] : bias ? biases[j] : 0;
+      double sum = add ? before[i * c_stride + j] : bias ? biases[j] : 0;
       for (int64_t k = 0; k < depth; ++k)
-        sum += a[a_transposed ? k * rows + i : i * depth + k] * b[b_transposed ? j * depth + k : k * columns + j];
-      wanted[i * columns + j] = sum;
+        sum += a[a_transposed ? k * a_stride + i : i * a_stride + k] *
+               b[b_transposed ? j * b_stride + k : k * b_stride + j];
+      wanted[i * c_stride + j] = sum;
+      if (!add) c[i * c_stride + j] = std::numeric_limits<T>::quiet_NaN();
     }
-  gatewise::Gemm<T> product{};
-  product.a = a.data(), product.b = b.data(), product.c = c.data();
-  product.rows = rows, product.columns = columns, product.depth = depth;
-  product.a_stride = a_transposed ? rows : depth, product.b_stride = b_transposed ? depth : columns;
-  product.c_stride = columns;
-  product.a_transposed = a_transposed, product.b_transposed = b_transposed, product.add = add;
-  product.bias = bias ? biases.data() : nullptr;
+  gatewise::Gemm<T> product{a.data(), b.data(),     c.data(),     rows, columns, depth, a_stride, b_stride,
+                            c_stride, a_transposed, b_transposed, add,  bias ? biases.data() : nullptr};
   team_size = std::max<int64_t>(1, slices - 1);
-  if constexpr (sizeof(T) == 4) gatewise_multiply_f32(&product, slices, team);
-  else gatewise_multiply_f64(&product, slices, team);
+  if (Engine<T>::multiply(&product, slices, team)) throw std::bad_alloc();
   compare("product of " + std::to_string(rows) + " " + std::to_string(depth) + " " + std::to_string(columns) +
-              " options " + std::to_string(options) + " slices " + std::to_string(slices),
+              " options " + std::to_string(options) + " gap " + std::to_string(gap) + " slices " +
+              std::to_string(slices) + " bytes " + std::to_string(sizeof(T)),
           Values(c.begin(), c.end()), wanted, 0);
 }
 
+// Around the sizes of a register, a strip, a tile, a panel, a sum in turn and a block of the depth.
 void check_products() {
-  const int64_t sizes[][3] = {{1, 1, 1}, {3, 33, 5}, {7, 16, 64}, {130, 65, 31}, {5, 70, 1030}, {2, 200, 17}};
-  for (const auto &size : sizes)
-    for (int options = 0; options < 16; ++options)
+  constexpr int64_t panel = gatewise::panel_rows, turn = gatewise::short_sum, block = gatewise::depth_block;
+  const Size sizes[] = {
+      {1, 1, 1},
+      {3, 5, 2},
+      {7, 16, 64},
+      {2, 3, turn - 1},
+      {5, 64, turn},
+      {6, 63, turn + 1},
+      {9, 130, 2 * turn + 1},
+      {panel - 1, 65, 31},
+      {panel, 32, 17},
+      {panel + 1, 33, 5},
+      {2 * panel + 1, 70, 3},
+      {panel + 4, 17, block + 1},
+      {3, 70, block - 1},
+      {4, 31, block},
+      {5, 9, 2 * block + turn + 1},
+      {2, 600, 7},
+  };
+  for (const Size &size : sizes)
+    for (int options = 0; options < 12; ++options) // with and without b's and a's transposition: plain, add, bias
       for (int64_t slices : {1, 2, 3}) {
-        check_product<float>(size[0], size[1], size[2], options, slices);
-        check_product<double>(size[0], size[1], size[2], options, slices);
+        check_product<float>(size, options, slices % 2 ? 3 : 0, slices);
+        check_product<double>(size, options, slices % 2 ? 0 : 3, slices);
+      }
+}
+
+// Blocks by strips of units, in each depth after depth, then block after block; zeros beyond the last unit.
+template <class T> void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, bool transposed) {
+  std::vector<std::vector<T>> blocks;
+  std::vector<const T *> addresses;
+  for (int64_t o = 0; o < count; ++o) blocks.push_back(integers<T>(hidden * depth, unsigned(o)));
+  for (const std::vector<T> &block : blocks) addresses.push_back(block.data());
+  // Transposed, the blocks follow each other in the depth.
+  const int64_t strips = (hidden + group - 1) / group;
+  std::vector<T> packed(strips * group * depth * count, std::numeric_limits<T>::quiet_NaN());
+  Values wanted(packed.size(), 0);
+  for (int64_t o = 0; o < count; ++o)
+    for (int64_t u = 0; u < hidden; ++u)
+      for (int64_t k = 0; k < depth; ++k) {
+        const int64_t strip = u / group * group * depth * count, lane = u % group;
+        if (transposed) wanted[strip + (o * depth + k) * group + lane] = blocks[o][k * hidden + u];
+        else wanted[strip + (k * count + o) * group + lane] = blocks[o][u * depth + k];
+      }
+  Engine<T>::pack(addresses.data(), count, hidden, depth, group, transposed, packed.data());
+  compare("packing " + std::to_string(count) + " of " + std::to_string(hidden) + " " + std::to_string(depth) + " by " +
+              std::to_string(group) + (transposed ? " transposed" : "") + " bytes " + std::to_string(sizeof(T)),
+          Values(packed.begin(), packed.end()), wanted, 0);
+}
+
+template <class T> void check_packings() {
+  for (int64_t count : {1, 3})
+    for (int64_t hidden : {1, 7, 16, 33, 64})
+      for (int64_t group : {gatewise::lanes<T>, 2 * gatewise::lanes<T>}) {
+        for (int64_t depth : {1, 5, 16, 35}) check_packing<T>(count, hidden, depth, group, false);
+        check_packing<T>(count, hidden, hidden, group, true);
       }
 }
 
@@ -171,12 +230,18 @@ void check_products() {
 
 int main() {
   const std::vector<Shape> differentiated = {
-      {1, 1, 1}, {4, 3, 5}, {5, 4, 3, true}, {4, 3, 5, false, true}, {5, 6, 9, true, true, true}};
-  const std::vector<Shape> shapes = {
-      {1, 1, 1},  {1, 3, 33}, {3, 2, 5}, {5, 9, 33, true}, {4, 7, 17, false, true}, {6, 11, 40, true, true},
-      {2, 1, 70}, {2, 70, 3}};
+      {1, 1, 1, 1}, {4, 3, 2, 5}, {5, 4, 6, 3, true}, {4, 3, 1, 5, false, true}, {5, 6, 4, 9, true, true, true}};
+  const std::vector<Shape> shapes = {{1, 1, 1, 1},
+                                     {1, 3, 20, 33},
+                                     {3, 2, 3, 5},
+                                     {5, 9, 7, 33, true},
+                                     {4, 7, gatewise::short_sum + 3, 17, false, true},
+                                     {6, 11, 16, 40, true, true},
+                                     {2, 1, 2, 70},
+                                     {2, 70, 5, 3}};
   for (const description::Cell &cell : cells)
-    for (const Shape &shape : differentiated) check_gradients(cell, shape);
+    for (const Shape &shape : differentiated)
+      for (bool fused : {false, true}) check_gradients(cell, shape, fused);
   // Three callers at once, each with a team of its own.
   std::atomic<size_t> next{0};
   std::vector<std::thread> callers;
@@ -187,6 +252,8 @@ int main() {
     });
   for (std::thread &caller : callers) caller.join();
   check_products();
+  check_packings<float>();
+  check_packings<double>();
   std::printf("%lld comparisons, %d failures\n", (long long)comparisons.load(), failures.load());
   return failures != 0;
 }

@@ -1,21 +1,28 @@
-// Runs of a built-in cell on the engine, laid out as the Python side does it, in workspaces that are full of NaN.
+// Runs of a cell on the engine, laid out as the Python side does it, in workspaces that are full of NaN.
 #pragma once
 
 #include "description.h"
-#include "loop.h"
+#include "engine.h"
 
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <new>
 #include <random>
 #include <thread>
 
-extern "C" {
-int gatewise_run_f32(const gatewise::Job<float> *, int64_t, int64_t, gatewise::ParallelFor);
-int gatewise_run_f64(const gatewise::Job<double> *, int64_t, int64_t, gatewise::ParallelFor);
-void gatewise_pack_f32(const float *const *, int64_t, int64_t, int64_t, int64_t, float *);
-void gatewise_pack_f64(const double *const *, int64_t, int64_t, int64_t, int64_t, double *);
-}
+// The interface by number type.
+template <class T> struct Engine;
+template <> struct Engine<float> {
+  static constexpr auto run = gatewise_run_f32;
+  static constexpr auto multiply = gatewise_multiply_f32;
+  static constexpr auto pack = gatewise_pack_f32;
+};
+template <> struct Engine<double> {
+  static constexpr auto run = gatewise_run_f64;
+  static constexpr auto multiply = gatewise_multiply_f64;
+  static constexpr auto pack = gatewise_pack_f64;
+};
 
 using Values = std::vector<double>;
 
@@ -33,7 +40,7 @@ inline int32_t team(int64_t begin, int64_t end, int64_t, void (*body)(int64_t, i
 }
 
 struct Shape {
-  int64_t steps, rows, hidden;
+  int64_t steps, rows, inputs, hidden;
   bool ragged = false, cut = false, reverse = false;
 };
 
@@ -43,8 +50,9 @@ struct Problem {
   int64_t places;
   std::vector<int64_t> at, active, length;
   std::vector<uint8_t> cut;
-  Values inputs; // (places, inputs, H)
+  Values x; // (places, I)
   std::vector<Values> initial, matrices, vectors;
+  std::vector<Values> input_matrices, biases; // of the values from x: (H, I); (H), zeros without one
   Values output_gradient; // (places, H)
   std::vector<Values> final_gradients;
 
@@ -66,12 +74,16 @@ struct Problem {
       for (int64_t i = 0; i < (steps + 1) * rows; ++i)
         cut.push_back(i / rows < (shape.ragged ? length[i % rows] : steps) && random() % 4 == 0);
     const auto draw = [&](int64_t count, double scale) {
-      std::normal_distribution<double> normal(0, scale);
+      std::normal_distribution<double> normal;
       Values values(count);
-      for (double &value : values) value = float(normal(random)); // the same in both number types
+      for (double &value : values) value = float(scale * normal(random)); // the same in both number types
       return values;
     };
-    inputs = draw(places * cell.inputs * hidden, 1);
+    x = draw(places * shape.inputs, 1);
+    for (int biased : cell.biased) {
+      input_matrices.push_back(draw(hidden * shape.inputs, 1 / std::sqrt(shape.inputs)));
+      biases.push_back(draw(hidden, biased));
+    }
     output_gradient = draw(places * hidden, 1);
     for (size_t i = 0; i < cell.states.size(); ++i) {
       initial.push_back(draw(rows * hidden, 1));
@@ -88,13 +100,14 @@ struct Way {
   bool split_units = false;
   int64_t blocks = 1; // most registers per output in a strip
   int64_t chunk = 0;  // steps of a call; 0: all
+  bool fused = false; // each step multiplies its x, rather than one product for all before
 };
 
 struct Result {
   Values output; // (places, H)
   std::vector<Values> finals;
-  Values input_gradient;
-  std::vector<Values> initial_gradients, matrix_gradients, vector_gradients;
+  Values x_gradient, value_gradient; // the latter of the values from x: (places, values, H)
+  std::vector<Values> initial_gradients, input_matrix_gradients, matrix_gradients, vector_gradients;
   bool intact = true; // nothing was written between the rows of the output
 };
 
@@ -109,6 +122,9 @@ public:
     for (const description::Stage &stage : direction.stages)
       for (const description::Product &product : stage.products)
         blocks = std::min(blocks, gatewise::widest_strip / outputs(product, backward));
+    fused = way.fused && !backward;
+    for (const description::Stage &stage : direction.stages)
+      if (fused && stage.inputs) blocks = std::min<int64_t>(blocks, gatewise::widest_strip / stage.inputs);
     for (const description::Stage &stage : direction.stages) {
       products.emplace_back();
       for (const description::Product &product : stage.products) {
@@ -116,7 +132,11 @@ public:
         products.back().push_back({product.array, product.block * hidden, backward ? count * hidden : hidden,
                                    outputs(product, backward), product.first, pack(product, backward), product.add});
       }
-      stages.push_back({stage.work<T>(), products.back().data(), int64_t(stage.products.size()), stage.outputs});
+      const bool multiplies = fused && stage.inputs;
+      stages.push_back({stage.work<T>(), products.back().data(), int64_t(stage.products.size()), stage.outputs,
+                        multiplies ? pack_inputs(problem.input_matrices, stage, problem.shape.inputs) : nullptr,
+                        multiplies && cell.any_biased() ? pack_inputs(problem.biases, stage, 1) : nullptr,
+                        stage.first_input, stage.inputs});
     }
     for (int vector : direction.vectors) vectors.push_back(copy(problem.vectors[vector]));
     job = {};
@@ -131,13 +151,37 @@ public:
     job.vectors = vectors.data();
     job.zeros = fill(hidden, 0);
     job.split_units = way.split_units;
+    job.input_depth = fused ? problem.shape.inputs : 0;
   }
 
   T *empty(int64_t count) { return fill(count, std::numeric_limits<T>::quiet_NaN()); }
   T *fill(int64_t count, T value) { return buffers.emplace_back(count, value).data(); }
   T *copy(const Values &values) { return buffers.emplace_back(values.begin(), values.end()).data(); }
-  T *matrix(const Values &values) { return copy(values); }
 
+  // The array of x: x itself, or the values from it, in one product for all places.
+  void input_array(int64_t slices) {
+    const std::string name = "x";
+    const int64_t depth = problem.shape.inputs, columns = cell.inputs() * hidden;
+    for (size_t i = 0; i < direction.arrays.size(); ++i)
+      if (direction.arrays[i].name == name) job.input = i;
+    T *const x = copy(problem.x);
+    if (fused) return array(name, gatewise::sequence, x, depth);
+    const auto stacked = [](const std::vector<Values> &parts) {
+      Values whole;
+      for (const Values &part : parts) whole.insert(whole.end(), part.begin(), part.end());
+      return whole;
+    };
+    T *const values = empty(problem.places * columns);
+    array(name, gatewise::sequence, values, columns);
+    if (!problem.places) return;
+    gatewise::Gemm<T> product{};
+    product.a = x, product.b = copy(stacked(problem.input_matrices)), product.c = values;
+    product.rows = problem.places, product.columns = columns, product.depth = depth;
+    product.a_stride = product.b_stride = depth, product.c_stride = columns;
+    product.b_transposed = true;
+    product.bias = cell.any_biased() ? copy(stacked(problem.biases)) : nullptr;
+    if (Engine<T>::multiply(&product, slices, team)) throw std::bad_alloc();
+  }
   // An array in the order of the direction's; without memory where the cell does not have it.
   void array(const std::string &name, gatewise::ArrayKind kind, T *base, int64_t stride, T *other = nullptr) {
     arrays.resize(direction.arrays.size());
@@ -165,6 +209,7 @@ private:
   const description::Direction &direction;
   const Problem &problem;
   int64_t hidden, blocks;
+  bool fused;
   gatewise::Job<T> job;
   std::deque<std::vector<T>> buffers;
   std::deque<std::vector<gatewise::Product<T>>> products;
@@ -177,12 +222,19 @@ private:
     return backward ? 1 : int64_t(product.matrices.size());
   }
   const T *pack(const description::Product &product, bool backward) {
-    const int64_t count = product.matrices.size(), group = blocks * gatewise::lanes<T>;
     std::vector<const T *> matrices;
     for (int matrix : product.matrices) matrices.push_back(copy(problem.matrices[matrix]));
-    T *const packed = empty((hidden + group - 1) / group * group * hidden * count);
-    if constexpr (sizeof(T) == 4) gatewise_pack_f32(matrices.data(), count, hidden, group, backward, packed);
-    else gatewise_pack_f64(matrices.data(), count, hidden, group, backward, packed);
+    return pack(matrices, hidden, backward);
+  }
+  const T *pack_inputs(const std::vector<Values> &values, const description::Stage &stage, int64_t depth) {
+    std::vector<const T *> matrices;
+    for (int i = 0; i < stage.inputs; ++i) matrices.push_back(copy(values[stage.first_input + i]));
+    return pack(matrices, depth, false);
+  }
+  const T *pack(const std::vector<const T *> &matrices, int64_t depth, bool transposed) {
+    const int64_t group = blocks * gatewise::lanes<T>, strips = (hidden + group - 1) / group;
+    T *const packed = empty(strips * group * depth * matrices.size());
+    Engine<T>::pack(matrices.data(), matrices.size(), hidden, depth, group, transposed, packed);
     return packed;
   }
 };
@@ -190,17 +242,13 @@ private:
 // The same steps in one call, or in several of `chunk` steps each.
 template <class T> void call(std::vector<gatewise::Job<T>> jobs, const Way &way) {
   const int64_t steps = jobs[0].steps, chunk = way.chunk ? way.chunk : steps;
-  team_size = way.team;
   for (int64_t done = 0; done < steps; done += chunk) {
     for (gatewise::Job<T> &job : jobs) {
       const int64_t until = std::min(done + chunk, steps);
       job.begin = job.backward ? steps - until : done;
       job.end = job.backward ? steps - done : until;
     }
-    int code;
-    if constexpr (sizeof(T) == 4) code = gatewise_run_f32(jobs.data(), jobs.size(), way.slices, team);
-    else code = gatewise_run_f64(jobs.data(), jobs.size(), way.slices, team);
-    if (code) throw std::bad_alloc();
+    if (Engine<T>::run(jobs.data(), jobs.size(), way.slices, team)) throw std::bad_alloc();
   }
 }
 
@@ -217,13 +265,14 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     std::vector<T *> sequences, initial, finals;
   };
   std::vector<Kept> kept;
+  team_size = way.team;
   const auto stride_of = [&](int64_t state) { return state ? hidden : stride; };
   for (const Problem &problem : problems) {
     Layout<T> &layout = forward.emplace_back(cell, cell.forward, problem, way, false);
     Kept &one = kept.emplace_back();
     const int64_t saved = layout.blocks_of("saved"), between = layout.blocks_of("between");
     one.values = backward ? layout.empty(problem.places * saved * hidden) : nullptr;
-    layout.array("x", gatewise::sequence, layout.copy(problem.inputs), cell.inputs * hidden);
+    layout.input_array(way.slices);
     layout.array("saved", backward ? gatewise::sequence : gatewise::absent, one.values, saved * hidden);
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
@@ -296,12 +345,19 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
 
   for (size_t p = 0; p < problems.size(); ++p) {
     Result &result = results[p];
-    const int64_t places = problems[p].places, deltas = back[p].blocks_of("delta");
+    const int64_t places = problems[p].places, deltas = back[p].blocks_of("delta"), width = problems[p].shape.inputs;
     const auto delta = [&](int64_t place, int64_t block) { return made[p].delta + (place * deltas + block) * hidden; };
+    result.x_gradient.assign(places * width, 0);
+    result.input_matrix_gradients.assign(cell.inputs(), Values(hidden * width, 0));
     for (int64_t place = 0; place < places; ++place)
-      for (int block : cell.input_gradients) {
-        const T *row = delta(place, block);
-        result.input_gradient.insert(result.input_gradient.end(), row, row + hidden);
+      for (int value = 0; value < cell.inputs(); ++value) {
+        const T *row = delta(place, cell.input_gradients[value]);
+        result.value_gradient.insert(result.value_gradient.end(), row, row + hidden);
+        for (int64_t u = 0; u < hidden; ++u)
+          for (int64_t i = 0; i < width; ++i) {
+            result.x_gradient[place * width + i] += row[u] * problems[p].input_matrices[value][u * width + i];
+            result.input_matrix_gradients[value][u * width + i] += row[u] * problems[p].x[place * width + i];
+          }
       }
     for (const T *gradient : made[p].initial) result.initial_gradients.emplace_back(gradient, gradient + rows * hidden);
     result.matrix_gradients.assign(cell.matrices, Values(hidden * hidden, 0));

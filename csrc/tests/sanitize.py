@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from csrc.tests.build import ENGINE, build, compiler, runnable
+from csrc.tests.cells import driven
 from csrc.tests.describe import tables
-from gatewise.compiler.builtin import built_in, translation_unit
-from gatewise.compiler.emit import emit
+from gatewise.compiler.builtin import translation_unit
 
 # -O1: the code that runs is still vectors in registers, and reports name lines. NDEBUG is not defined.
 SANITIZERS = {
@@ -26,9 +26,10 @@ def main(folder: Path, instruction_sets: list[str]) -> None:
     if compiler() is None:
         sys.exit("there is no C++ compiler: set CXX to one")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cells.h").write_text(tables(), encoding="utf-8")
+    programs = driven()
+    (folder / "cells.h").write_text(tables(programs), encoding="utf-8")
     emitted = folder / "cells.cpp"
-    emitted.write_text(translation_unit(emit(*one) for one in built_in().values()), encoding="utf-8")
+    emitted.write_text(translation_unit(programs.values()), encoding="utf-8")
     sources = [ENGINE / "tests" / "drive.cpp", ENGINE / "engine.cpp", emitted]
     for instruction_set in instruction_sets:
         for sanitizer, options in SANITIZERS.items():

@@ -1,0 +1,25 @@
+// The engine's C interface, for each number type. `int` results are 0, or 1 without memory.
+#pragma once
+
+#include "gemm.h"
+#include "loop.h"
+
+#define GATEWISE_DECLARE(T, suffix)                                                                                    \
+  GATEWISE_EXPORT int64_t gatewise_lanes_##suffix();                                                                   \
+  GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,               \
+                                            gatewise::ParallelFor pool);                                               \
+  GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
+                                                 gatewise::ParallelFor pool);                                          \
+  /* Blocks (hidden, depth) by strips of `group` units; when transposed they are square. */                            \
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth,    \
+                                              int64_t group, int64_t transposed, T *packed);
+
+GATEWISE_DECLARE(float, f32)
+GATEWISE_DECLARE(double, f64)
+#undef GATEWISE_DECLARE
+
+// Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
+GATEWISE_EXPORT int64_t gatewise_abi();
+
+// The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
+GATEWISE_EXPORT int64_t gatewise_vector_bytes();

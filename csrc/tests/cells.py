@@ -1,0 +1,24 @@
+"""The cells that the driver runs: the built-in ones, and some whose stages no built-in one has."""
+
+from gatewise.compiler.builtin import built_in
+from gatewise.compiler.emit import Program, emit
+from gatewise.equations import cell, sigmoid, tanh
+
+
+@cell
+def product_of_new_state(x, h, s, /, A, B, P, R, f):
+    """A new state is made before any product, and multiplied in the same step."""
+    s = B @ x + tanh(f) * s
+    return sigmoid(P @ s + A @ x + R @ h), s
+
+
+@cell
+def product_of_old_state(x, h, s, /, A, B, P, f, b):
+    """A new state is made before the old one is multiplied; some values from x have a bias, and some have not."""
+    return tanh(P @ s + A @ x + b), B @ x + tanh(f) * s
+
+
+def driven() -> dict[str, Program]:
+    """Their programs, by the beginning of their functions' names."""
+    cells = [*built_in().values(), *((one, one.name) for one in (product_of_new_state, product_of_old_state))]
+    return {prefix: emit(one, prefix) for one, prefix in cells}
