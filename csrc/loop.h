@@ -92,7 +92,7 @@ public:
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
-      : job(job), barrier(barrier), weight(end - begin), group(job.width()) {
+      : job(job), barrier(barrier), weight(end - begin), group(job.width()), reuses_operands(has_reused_operands(job)) {
     const int64_t groups = (job.hidden + group - 1) / group;
     first_group = job.split_units ? groups * begin / slices : 0;
     last_group = job.split_units ? groups * end / slices : groups;
@@ -133,6 +133,7 @@ private:
   const Job<T> &job;
   Barrier &barrier;
   int64_t weight, group, first_group, last_group, row_count = 0;
+  bool reuses_operands;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
   int64_t *rows;     // the share's rows
@@ -151,6 +152,17 @@ private:
     int64_t most = 0;
     for (int64_t k = 0; job.input_depth && k < job.stage_count; ++k) most = std::max(most, job.stages[k].input_count);
     return most;
+  }
+
+  // Whether a product reads rows that later steps write anew. Then work before the first product may not begin a step
+  // while others still multiply in the last.
+  static bool has_reused_operands(const Job<T> &job) {
+    for (int64_t k = 0; k < job.stage_count; ++k)
+      for (int64_t p = 0; p < job.stages[k].product_count; ++p) {
+        const ArrayKind kind = job.arrays[job.stages[k].products[p].operand].kind;
+        if (kind != sequence && kind != sequence_previous) return true;
+      }
+    return false;
   }
 
   T *place(const Array<T> &array, int64_t s, int64_t r) const {
@@ -179,7 +191,7 @@ private:
       for (int64_t r = 0; r < active; ++r) pointers[a * row_count + r] = place(job.arrays[a], s, rows[r]);
     for (int64_t k = 0; k < job.stage_count; ++k) {
       const Stage<T> &stage = job.stages[k];
-      if (stage.product_count && job.split_units) barrier.arrive(weight);
+      if (job.split_units && (stage.product_count || (reuses_operands && stage.work))) barrier.arrive(weight);
       if (!stage.work) continue;
       int64_t most = most_rows;
       if (multiplies_input(stage)) most = std::min<int64_t>(most, rows_for(int(stage.input_count * job.blocks)));
