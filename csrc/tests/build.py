@@ -33,7 +33,7 @@ def runnable() -> list[str]:
 
 
 def build(sources: Sequence[Path], instruction_set: str, to: Path, *options: str) -> None:
-    """Compile and link an executable.
+    """Compile sources, or with ``-c`` one, and link what comes of them and of objects to an executable.
 
     Raises:
         subprocess.CalledProcessError: when it does not compile.

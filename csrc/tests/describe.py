@@ -8,7 +8,7 @@ from gatewise.equations.expression import Expr, Parameter, topological
 
 
 def tables(programs: Mapping[str, Program]) -> str:
-    """The source of a header that defines ``cells``, from their programs by name."""
+    """The source that defines ``description::cells``, from their programs by name."""
     declarations: list[str] = []
     rows: list[str] = []
     for name, program in programs.items():
@@ -16,7 +16,7 @@ def tables(programs: Mapping[str, Program]) -> str:
             for number, suffix in (("float", "f32"), ("double", "f64")):
                 declarations.append(f'extern "C" void {function}_{suffix}(const gatewise::Block<{number}> &);')
         rows.append(_cell(name, program))
-    lines = ['#include "description.h"', *declarations, "inline const std::vector<description::Cell> cells = {"]
+    lines = ['#include "description.h"', *declarations, "const std::vector<description::Cell> description::cells = {"]
     return "\n".join([*lines, *(f"    {row}," for row in rows), "};"]) + "\n"
 
 
@@ -92,4 +92,3 @@ def _text(value: str) -> str:
 
 def _braces(*values: object) -> str:
     return "{" + ", ".join(map(str, values)) + "}"
-

@@ -66,4 +66,6 @@ struct Cell {
   bool any_biased() const { return std::count(biased.begin(), biased.end(), 0) < inputs(); }
 };
 
+extern const std::vector<Cell> cells;
+
 } // namespace description

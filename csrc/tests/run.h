@@ -53,7 +53,7 @@ struct Problem {
   Values x; // (places, I)
   std::vector<Values> initial, matrices, vectors;
   std::vector<Values> input_matrices, biases; // of the values from x: (H, I); (H), zeros without one
-  Values output_gradient; // (places, H)
+  Values output_gradient;                     // (places, H)
   std::vector<Values> final_gradients;
 
   Problem(const description::Cell &cell, const Shape &shape, unsigned seed)
