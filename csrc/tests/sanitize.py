@@ -16,7 +16,7 @@ from gatewise.compiler.builtin import translation_unit
 
 # -O1: the code that runs is still vectors in registers, and reports name lines. NDEBUG is not defined. GCC 12 takes
 # AVX-512's own "any value" for a mistake (its bug 105593).
-OPTIONS = ("-O1", "-g", "-Wno-uninitialized")
+OPTIONS = ("-O1", "-g1", "-Wno-uninitialized")
 SANITIZERS = {
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     "thread": ("-fsanitize=thread",),
