@@ -112,6 +112,12 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
   }
 }
 
+struct RowCopies {
+  const RowCopy &rows;
+  int64_t slices;
+  void run(int64_t begin, int64_t end) { rows.run(rows.count * begin / slices, rows.count * end / slices); }
+};
+
 } // namespace
 } // namespace gatewise
 
@@ -133,7 +139,12 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
 GATEWISE_INTERFACE(float, f32)
 GATEWISE_INTERFACE(double, f64)
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 2; }
+GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool) {
+  gatewise::RowCopies copies{*rows, slices};
+  gatewise::spread(copies, slices, pool);
+}
+
+GATEWISE_EXPORT int64_t gatewise_abi() { return 3; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

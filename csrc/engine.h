@@ -3,6 +3,7 @@
 
 #include "gemm.h"
 #include "loop.h"
+#include "rows.h"
 
 #define GATEWISE_DECLARE(T, suffix)                                                                                    \
   GATEWISE_EXPORT int64_t gatewise_lanes_##suffix();                                                                   \
@@ -17,6 +18,8 @@
 GATEWISE_DECLARE(float, f32)
 GATEWISE_DECLARE(double, f64)
 #undef GATEWISE_DECLARE
+
+GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool);
 
 // Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
 GATEWISE_EXPORT int64_t gatewise_abi();

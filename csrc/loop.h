@@ -18,6 +18,8 @@ enum ArrayKind : int64_t {
   alternating_previous, // the same at s − 1; before the first step `other`; zeros after a cut
   gradient_arriving,    // base + r · stride; after the last step `other`; zeros after a cut
   absent,               // no memory: what would be written is not kept
+  indexed,              // base + index(at(s) + r) · stride: rows that stand where the caller has them
+  indexed_previous,     // the same at s − 1; before the first step `other`; zeros after a cut
 };
 
 // Everything below is of 8-byte words, so that a caller can lay it out as an array of integers.
@@ -68,10 +70,11 @@ template <class T> struct Job {
   int64_t sum_count;
   const Final<T> *finals;
   int64_t final_count;
-  const T *zeros;      // (hidden)
-  int64_t split_units; // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
-  int64_t input;       // the array of what is computed from x alone
-  int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
+  const T *zeros;       // (hidden)
+  int64_t split_units;  // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
+  int64_t input;        // the array of what is computed from x alone
+  int64_t input_depth;  // or, unless 0, it holds x itself, this wide, and each step multiplies
+  const int64_t *index; // by place the row of arrays that are indexed; null when there are none
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
@@ -160,7 +163,8 @@ private:
     for (int64_t k = 0; k < job.stage_count; ++k)
       for (int64_t p = 0; p < job.stages[k].product_count; ++p) {
         const ArrayKind kind = job.arrays[job.stages[k].products[p].operand].kind;
-        if (kind != sequence && kind != sequence_previous) return true;
+        if (kind == per_row || kind == alternating || kind == alternating_previous || kind == gradient_arriving)
+          return true;
       }
     return false;
   }
@@ -169,13 +173,16 @@ private:
     T *const zeros = const_cast<T *>(job.zeros);
     switch (array.kind) {
     case sequence: return array.base + (job.place_of(s) + r) * array.stride;
+    case indexed: return array.base + job.index[job.place_of(s) + r] * array.stride;
     case per_row: return array.base + r * array.stride;
     case alternating: return array.base + (s % 2 * job.rows + r) * array.stride;
     case sequence_previous:
+    case indexed_previous:
     case alternating_previous:
       if (job.cut_before(s, r)) return zeros;
       if (s == 0) return array.other + r * array.other_stride;
       if (array.kind == sequence_previous) return array.base + (job.place_of(s - 1) + r) * array.stride;
+      if (array.kind == indexed_previous) return array.base + job.index[job.place_of(s - 1) + r] * array.stride;
       return array.base + ((s - 1) % 2 * job.rows + r) * array.stride;
     case gradient_arriving:
       if (job.cut_before(s + 1, r)) return zeros;

@@ -37,6 +37,8 @@ ELEMENTWISE = {
 
 def apply(node: Expr, *args: Tensor) -> Tensor:
     """One node, of operands (…, width); a matrix is (H, width)."""
+    if node.op.startswith("matmul") and args[1].dim() == 0:
+        args = args[0], args[1].expand(args[0].shape[node.op == "matmul"])
     if node.op == "matmul":
         return args[1] @ args[0].T
     if node.op == "matmul_transposed":

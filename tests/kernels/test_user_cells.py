@@ -177,3 +177,18 @@ def test_every_instruction_set(instruction_set: str, fresh: Fresh, monkeypatch: 
     finally:
         library.engine.cache_clear()
         program.functions.cache_clear()
+
+
+def test_what_cancels_in_the_equations_leaves_a_constant(fresh: Fresh):
+    """Of which the compiled cell has the product with a matrix, and its gradient."""
+
+    @cell
+    def cancelling(x, h, /, W, R, Q, b):
+        return tanh(W @ x + R @ h + Q @ sigmoid(h - h) + b)
+
+    call = call_of(cancelling)
+    expected, came = (
+        (*flat(done), *torch.autograd.grad(flat(done)[0].sum(), call.tensors))
+        for done in (gatewise.kernels.run(call, backend=name) for name in ("reference", "cpu"))
+    )
+    torch.testing.assert_close(came, expected, rtol=0, atol=1e-12)

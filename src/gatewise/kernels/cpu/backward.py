@@ -10,7 +10,7 @@ from torch import Tensor
 from gatewise.compiler.emit import Program
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import jobs, memory
+from gatewise.kernels.cpu import jobs, memory, placement
 from gatewise.kernels.cpu.forward import Saved
 from gatewise.kernels.cpu.inputs import input_rows, stacked
 from gatewise.kernels.cpu.jobs import Job, Rows
@@ -136,13 +136,15 @@ def _job(
         rows["output gradient"] = (jobs.PER_ROW, nothing[0], 0, 0, 0)
     else:
         part = output_gradient[:, at * hidden : (at + 1) * hidden]
-        part = part if way.index is None else part.index_select(0, way.index)
-        rows["output gradient"] = jobs.rows(jobs.SEQUENCE, part)
+        rows["output gradient"] = jobs.rows(jobs.SEQUENCE if way.index is None else jobs.INDEXED, part)
         held.append(part)
     carried = torch.empty((len(call.cell.states) * batch, hidden), dtype=dtype)
     ends: list[tuple[str, int, int]] = []
     for index, state in enumerate(call.cell.states):
-        sequence = _state_sequence(output, at, way, kept, index, hidden)
+        now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
+        if index == 0 and way.index is not None:
+            now, before = jobs.INDEXED, jobs.INDEXED_PREVIOUS
+        sequence = _state_sequence(output, at, kept, index, hidden)
         start = call.initial[index][0]
         start = start if way.row is None else start.index_select(0, way.row)
         start = start if start.stride(-1) == 1 else start.contiguous()
@@ -153,8 +155,8 @@ def _job(
             held.append(own)
             end = (own.data_ptr(), own.stride(0))
         arriving = carried.data_ptr() + index * batch * hidden * carried.element_size()
-        rows[f"previous {state}"] = jobs.rows(jobs.SEQUENCE_PREVIOUS, sequence, (start.data_ptr(), start.stride(0)))
-        rows[f"next {state}"] = jobs.rows(jobs.SEQUENCE, sequence)
+        rows[f"previous {state}"] = jobs.rows(before, sequence, (start.data_ptr(), start.stride(0)))
+        rows[f"next {state}"] = jobs.rows(now, sequence)
         rows[f"arriving {state}"] = (jobs.GRADIENT_ARRIVING, arriving, end[0], hidden, end[1])
         rows[f"sent {state}"] = (jobs.PER_ROW, arriving, 0, hidden, 0)
         held += [sequence, start]
@@ -195,12 +197,11 @@ def _job(
     return job, _Loop(delta, operands, sums)
 
 
-def _state_sequence(output: Tensor, at: int, way: Order, kept: Saved, index: int, hidden: int) -> Tensor:
-    """The values of a state by place, (N, H)."""
+def _state_sequence(output: Tensor, at: int, kept: Saved, index: int, hidden: int) -> Tensor:
+    """The values of a state: by place, (N, H), but those of the first as the caller has them, (T·B, H)."""
     if index > 0:
         return kept.states[index - 1]
-    sequence = output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden]
-    return sequence if way.index is None else sequence.index_select(0, way.index)
+    return output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden]
 
 
 @cache
@@ -278,7 +279,7 @@ def _pairs(
     # A state without cuts: its own sequence, one step apart, after its initial value.
     index = call.cell.states.index(str(operand.attr))
     hidden = call.hidden_size
-    sequence = _state_sequence(output, at, way, kept, index, hidden)
+    sequence = _state_sequence(output, at, kept, index, hidden)
     initial = call.initial[index][0]
     initial = initial if initial.stride(-1) == 1 else initial.contiguous()
     batch = way.rows
@@ -334,8 +335,8 @@ def _vector_gradients(
         _put(part(block), evaluate(from_sums.vectors[block], values, blocks), block, filled)
     for block in matrices:
         for delta, operand in from_sums.matrices[block]:
-            outer = torch.outer(evaluate(delta, values, blocks), evaluate(operand, values, blocks))
-            _put(part(block), outer, block, filled)
+            sides = [evaluate(side, values, blocks) for side in (delta, operand)]
+            _put(part(block), sides[0].view(-1, 1) * sides[1], block, filled)
 
 
 def _put(to: Tensor, value: Tensor, block: Parameter, filled: set[Parameter]) -> None:
@@ -362,6 +363,9 @@ def _add_input_gradient(call: Call, way: Order, loop: _Loop, to: Tensor, *, firs
         multiply(delta, stacked(call, run.blocks, blocks), out=target, add=add)
         add = True
     if way.index is not None:
+        assert way.padding is not None
         if first:
-            rows.zero_()
-        rows.index_add_(0, way.index, target)
+            placement.scatter(target, rows, way.index)
+            placement.clear(rows, way.padding)
+        else:
+            rows.index_add_(0, way.index, target)

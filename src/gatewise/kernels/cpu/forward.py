@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatewise.compiler.emit import Program
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import inputs, jobs, memory
+from gatewise.kernels.cpu import inputs, jobs, memory, placement
 from gatewise.kernels.cpu.jobs import Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order, order
@@ -67,6 +67,8 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
         all_jobs.append(job)
         saved.append(kept)
     jobs.run(dtype, all_jobs, shared.slices)
+    if saved[0].order.padding is not None:
+        placement.clear(output.view(-1, output.shape[-1]), saved[0].order.padding)
     for to, index, source in after:
         to.index_copy_(0, index, source)
     return output, finals, saved
@@ -105,9 +107,12 @@ def _job(
         training=keep or torch.is_grad_enabled(),
     )
     within = None if prepared.of_x is None else prepared.of_x.within
-    x = inputs.products(call, made, way, blocks, prepared.of_x) if within is None else inputs.input_rows(call, way)
+    if within is None:
+        x, kind = inputs.products(call, made, way, blocks, prepared.of_x), jobs.SEQUENCE
+    else:
+        x, kind = inputs.caller_rows(call), jobs.SEQUENCE if way.index is None else jobs.INDEXED
     values: Tensor | None = None
-    rows: dict[str, Rows] = {"x": jobs.rows(jobs.SEQUENCE, x), "saved": jobs.NOWHERE}
+    rows: dict[str, Rows] = {"x": jobs.rows(kind, x), "saved": jobs.NOWHERE}
     if keep and made.plan.backward.saved:
         values = memory.empty((way.places, len(made.plan.backward.saved) * hidden), dtype)
         rows["saved"] = jobs.rows(jobs.SEQUENCE, values)
@@ -117,18 +122,17 @@ def _job(
     for index, (state, initial) in enumerate(zip(states, call.initial, strict=True)):
         start = initial[0] if way.row is None else initial[0].index_select(0, way.row)
         start = start if start.stride(-1) == 1 else start.contiguous()
-        first = index == 0
-        if first and way.index is None:
-            item = output.element_size()
-            base, stride = output.data_ptr() + at * hidden * item, output.shape[-1]
+        now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
+        if index == 0:
+            base, stride = output.data_ptr() + at * hidden * output.element_size(), output.shape[-1]
+            if way.index is not None:
+                now, before = jobs.INDEXED, jobs.INDEXED_PREVIOUS
         else:
-            length = way.places if first or keep else 2 * batch
-            sequence = memory.empty((length, hidden), dtype)
+            if not keep:
+                now, before = jobs.ALTERNATING, jobs.ALTERNATING_PREVIOUS
+            sequence = memory.empty((way.places if keep else 2 * batch, hidden), dtype)
             base, stride = sequence.data_ptr(), hidden
             sequences.append(sequence)
-        now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
-        if not (first or keep):
-            now, before = jobs.ALTERNATING, jobs.ALTERNATING_PREVIOUS
         rows[f"next {state}"] = (now, base, 0, stride, 0)
         rows[f"previous {state}"] = (before, base, start.data_ptr(), stride, start.stride(0))
         held.append(start)
@@ -138,10 +142,6 @@ def _job(
             after.append((final, way.row, sorted_final))
             final = sorted_final
         ends.append((f"previous {state}", final.data_ptr(), hidden))
-    if way.index is not None:
-        target = output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden]
-        target.zero_()
-        after.append((target, way.index, sequences[0]))
     between = made.forward.arrays.get("between", 0)
     if between:
         scratch = memory.empty((batch, between * hidden), dtype)
@@ -160,4 +160,4 @@ def _job(
         (x, values, held, sequences, output, finals),
     )
     # The first state is the output.
-    return job, Saved(way, values, tuple(sequences if way.index is None else sequences[1:]) if keep else ())
+    return job, Saved(way, values, tuple(sequences) if keep else ())

@@ -10,7 +10,7 @@ from torch import Tensor
 from gatewise.compiler.emit import Program
 from gatewise.equations import Expr, Parameter, topological
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import memory
+from gatewise.kernels.cpu import memory, placement
 from gatewise.kernels.cpu.jobs import Inputs
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
@@ -124,9 +124,14 @@ def products(call: Call, made: Program, way: Order, blocks: BlocksOf, of_x: Weig
 
 def input_rows(call: Call, way: Order) -> Tensor:
     """The rows of x in the order of the sequence arrays, (N, I), features dense."""
-    x = call.x.reshape(-1, call.x.shape[-1])
     if way.index is not None:
-        return x.index_select(0, way.index)
+        return placement.gather(caller_rows(call), way.index)
+    return caller_rows(call)
+
+
+def caller_rows(call: Call) -> Tensor:
+    """The rows of x as the caller has them, (T·B, I), features dense."""
+    x = call.x.reshape(-1, call.x.shape[-1])
     return x if x.stride(-1) == 1 else x.contiguous()
 
 

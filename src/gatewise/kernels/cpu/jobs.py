@@ -22,7 +22,17 @@ ELEMENTWISE = 64
 _STEPS, _BACKWARD, _BEGIN, _END = 0, 3, 5, 6
 
 # Array kinds, in the engine's order.
-SEQUENCE, SEQUENCE_PREVIOUS, PER_ROW, ALTERNATING, ALTERNATING_PREVIOUS, GRADIENT_ARRIVING, ABSENT = range(7)
+(
+    SEQUENCE,
+    SEQUENCE_PREVIOUS,
+    PER_ROW,
+    ALTERNATING,
+    ALTERNATING_PREVIOUS,
+    GRADIENT_ARRIVING,
+    ABSENT,
+    INDEXED,
+    INDEXED_PREVIOUS,
+) = range(9)
 
 
 Rows = tuple[int, int, int, int, int]
@@ -178,6 +188,7 @@ class Template:
             units,
             self._input,
             0 if inputs is None else inputs.width,
+            _address(order.index),
         ]
         held = (arrays, products, stages, ends, vector_addresses, zeros, order, vectors, packed, sums, inputs, keep)
         return Job(words, order.rows * self._hidden * work, held)

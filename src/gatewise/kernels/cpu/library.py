@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 2
+ABI = 3
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -40,6 +40,9 @@ class Engine:
         for function in self._pack.values():
             function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p]
             function.restype = None
+        self._copy_rows = self.library.gatewise_copy_rows
+        self._copy_rows.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+        self._copy_rows.restype = None
 
     def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
         return getattr(self.library, f"gatewise_{name}_{SUFFIX[dtype]}")
@@ -53,6 +56,11 @@ class Engine:
         """One matrix product, given as words."""
         laid_out = array("q", words)
         self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, _pool(slices)))
+
+    def copy_rows(self, words: Sequence[int], slices: int) -> None:
+        """Copy rows from and to where an index says, given as words."""
+        laid_out = array("q", words)
+        self._copy_rows(laid_out.buffer_info()[0], slices, _pool(slices))
 
     def pack(
         self,

@@ -18,6 +18,7 @@ class Order:
         reverse: whether a row is processed from its end.
         places: N, rows of the sequence arrays: T·B, or with lengths the valid steps alone.
         index: (N,) int64, by place the row t·B + b of the caller's (T·B, …) tensors; None when they are the same.
+        padding: (T·B − N,) int64, the other rows of the caller's.
         row: (B,) int64, the caller's rows, longest first; None when all have T steps.
         at, active: (T,) int64 by step, the first place and the number of rows; None: t·B and B.
         length: (B,) int64, sorted; None: T.
@@ -30,6 +31,7 @@ class Order:
     reverse: bool
     places: int
     index: Tensor | None = None
+    padding: Tensor | None = None
     row: Tensor | None = None
     at: Tensor | None = None
     active: Tensor | None = None
@@ -43,7 +45,7 @@ def order(call: Call) -> Order:
     reverse = call.directions == "reverse"
     if call.lengths is None and call.reset is None:
         return Order(steps, rows, call.x.dtype, reverse, steps * rows)
-    row = at = active = index = None
+    row = at = active = index = padding = None
     length = torch.full((rows,), steps)
     step = torch.arange(steps + 1)[:, None]
     places = steps * rows
@@ -53,8 +55,9 @@ def order(call: Call) -> Order:
         active = valid.sum(dim=1)
         at = active.cumsum(0) - active
         places = int(active.sum())
-        time = length - 1 - step[:-1] if reverse else step[:-1].expand(steps, rows)
-        index = (time * rows + row)[valid]
+        place = step[:-1] * rows + row
+        padding = place[~valid]
+        index = ((length - 1 - step[:-1]) * rows + row)[valid] if reverse else place[valid]
     cut = None
     if call.reset is not None:
         reset = call.reset if row is None else call.reset[:, row]
@@ -63,5 +66,16 @@ def order(call: Call) -> Order:
         inside = (time >= 0) & (time < length)
         cut = (reset.gather(0, time.clamp(0, steps - 1)) & inside).to(torch.uint8)
     return Order(
-        steps, rows, call.x.dtype, reverse, places, index, row, at, active, None if row is None else length, cut
+        steps,
+        rows,
+        call.x.dtype,
+        reverse,
+        places,
+        index,
+        padding,
+        row,
+        at,
+        active,
+        None if row is None else length,
+        cut,
     )

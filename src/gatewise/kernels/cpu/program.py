@@ -122,7 +122,9 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
             values[node] = next(iter(blocks.values())).new_tensor(node.attr)
         elif node.op in ("matmul", "matmul_transposed"):
             matrix, operand = (evaluate(arg, values, blocks) for arg in node.args)
-            values[node] = operand @ (matrix.t() if node.op == "matmul" else matrix)
+            matrix = matrix.t() if node.op == "matmul" else matrix
+            # What cancels in the equations leaves a constant: (h - h) is one.
+            values[node] = (operand if operand.dim() else operand.expand(matrix.shape[0])) @ matrix
         else:
             values[node] = ELEMENTWISE[node.op](*(evaluate(arg, values, blocks) for arg in node.args))
     return values[node]
