@@ -1,5 +1,6 @@
 """The forward pass on the engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.compiler.emit import Program
+from gatewise.equations import Cell
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import inputs, jobs, memory
 from gatewise.kernels.cpu.jobs import Job, Rows
@@ -25,11 +27,34 @@ class Saved:
         order: how rows and steps were processed.
         values: (N, S·H) values of `Backward.saved`; None without any.
         states: the states but the first, (N, H) each; the first is the output.
+
+    The tensors may have room for more rows than N.
     """
 
     order: Order
     values: Tensor | None
     states: tuple[Tensor, ...]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All of them, in the order of `widths`."""
+        return [*self.states] if self.values is None else [self.values, *self.states]
+
+
+def widths(cell: Cell) -> list[int]:
+    """How many times H each tensor is wide that the backward pass of one direction needs."""
+    values = len(program(cell.equations).plan.backward.saved)
+    return [*([values] if values else []), *[1] * (len(cell.states) - 1)]
+
+
+def restored(cell: Cell, orders: Sequence[Order], tensors: Sequence[Tensor]) -> list[Saved]:
+    """What `forward` kept, from its tensors: those of each direction, one after the other."""
+    each, states = len(widths(cell)), len(cell.states) - 1
+    found: list[Saved] = []
+    for at, way in enumerate(orders):
+        own = [tensor[: way.places] for tensor in tensors[at * each : (at + 1) * each]]
+        found.append(Saved(way, own[0] if each > states else None, tuple(own[each - states :])))
+    return found
 
 
 class _Prepared(NamedTuple):
@@ -40,12 +65,13 @@ class _Prepared(NamedTuple):
     of_x: inputs.Weights | None
 
 
-def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
+def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
     """Run a call.
 
     Arguments:
         call: what to compute.
         keep: whether a backward pass will follow.
+        room: make what is kept of T·B rows whatever the lengths, so that its shape is known before they are.
 
     Returns:
         Output (T, B, D·H), final states (D, B, H) each, and what the backward pass needs, by direction.
@@ -63,7 +89,7 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
     after: list[tuple[Tensor, Tensor, Tensor]] = []  # to, by which rows, from
     for at, single in enumerate(call.single_directions()):
         way = order(single)
-        job, kept = _job(single, made, way, shared, keep, at, output, finals, after)
+        job, kept = _job(single, made, way, shared, keep, room, at, output, finals, after)
         all_jobs.append(job)
         saved.append(kept)
     jobs.run(dtype, all_jobs, shared.slices)
@@ -78,6 +104,7 @@ def _job(
     way: Order,
     shared: Split,
     keep: bool,
+    room: bool,
     at: int,
     output: Tensor,
     finals: tuple[Tensor, ...],
@@ -106,10 +133,11 @@ def _job(
     )
     within = None if prepared.of_x is None else prepared.of_x.within
     x = inputs.products(call, made, way, blocks, prepared.of_x) if within is None else inputs.input_rows(call, way)
+    places = way.steps * batch if room else way.places
     values: Tensor | None = None
     rows: dict[str, Rows] = {"x": jobs.rows(jobs.SEQUENCE, x), "saved": jobs.NOWHERE}
     if keep and made.plan.backward.saved:
-        values = memory.empty((way.places, len(made.plan.backward.saved) * hidden), dtype)
+        values = memory.empty((places, len(made.plan.backward.saved) * hidden), dtype)
         rows["saved"] = jobs.rows(jobs.SEQUENCE, values)
     held: list[Tensor] = []
     ends: list[tuple[str, int, int]] = []
@@ -122,7 +150,7 @@ def _job(
             item = output.element_size()
             base, stride = output.data_ptr() + at * hidden * item, output.shape[-1]
         else:
-            length = way.places if first or keep else 2 * batch
+            length = way.places if first else places if keep else 2 * batch
             sequence = memory.empty((length, hidden), dtype)
             base, stride = sequence.data_ptr(), hidden
             sequences.append(sequence)
