@@ -3,16 +3,23 @@
 import copy
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
+from torch._inductor.utils import fresh_cache
 from torch.export import Dim
 
 import gatewise
+from csrc.tests.build import compiler
+from gatewise.kernels import operators, reference
+from gatewise.kernels import torch as torch_kernels
 from tests.agreement import CELLS
+from tests.kernels.engine import needs_engine
 
 WITH_OPTIONS = [
     ("lstm", {}),
@@ -86,6 +93,44 @@ def test_one_full_graph_for_every_number_of_steps_and_rows(cell: str, options: d
                 torch.testing.assert_close(a, b)
     targets = [node.target for node in graphs[-1].graph.nodes if node.op == "call_function"]
     assert targets.count(torch.ops.gatewise.recurrent) == model.layer.num_layers
+
+
+@needs_engine
+@pytest.mark.parametrize("cell", ["peephole_lstm", "lagged"])
+def test_a_compiled_model_trains_on_the_engine_and_runs_no_step_twice(cell: str, monkeypatch: pytest.MonkeyPatch):
+    torch._dynamo.reset()
+    model = Model(cell, bidirectional=True, backend="cpu")
+    expected = [outcome(model, list(model.parameters()), inputs(model, *shape)) for shape in SHAPES]
+    for other in (reference, torch_kernels):
+        monkeypatch.setattr(other, "run", None)
+    monkeypatch.setattr(operators, "recomputed", None)
+    compiled = torch.compile(model, fullgraph=True, dynamic=True, backend="aot_eager")
+    for shape, wanted in zip(SHAPES, expected, strict=True):
+        torch.testing.assert_close(outcome(compiled, list(model.parameters()), inputs(model, *shape)), wanted)
+
+
+@pytest.mark.skipif(
+    compiler() is None or not Path(sysconfig.get_path("include"), "Python.h").exists(),
+    reason="no C++ compiler here, or not Python's headers",
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch in torch
+def test_inductor_and_what_it_keeps_on_disk(monkeypatch: pytest.MonkeyPatch):
+    model = Model("gru_chung2014", bidirectional=True)
+    expected = [outcome(model, list(model.parameters()), inputs(model, *shape)) for shape in SHAPES]
+    found = {}
+    with fresh_cache():
+        for version, version_of in {"first": "1", "again": "1", "upgraded": "2"}.items():
+            monkeypatch.setattr(operators, "MADE_BY", version_of)
+            torch._dynamo.reset()
+            counters.clear()
+            compiled = torch.compile(model, fullgraph=True, dynamic=True)
+            with torch._dynamo.config.patch(error_on_recompile=True):
+                for shape, wanted in zip(SHAPES, expected, strict=True):
+                    came = outcome(compiled, list(model.parameters()), inputs(model, *shape))
+                    torch.testing.assert_close(came, wanted)
+            found[version] = counters["aot_autograd"]["autograd_cache_hit"]
+    # The operators that a kept graph calls are those of one version.
+    assert found == {"first": 0, "again": 1, "upgraded": 0}
 
 
 def test_lengths_are_checked_in_a_compiled_graph_too():

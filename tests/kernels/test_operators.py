@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatewise.kernels import Call, operators, reference, run
+from gatewise.kernels import Call, cpu, operators, reference, run
 from gatewise.kernels.call import cell_of_text
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import call_of, flat, upstream_of
+from tests.kernels.cpu.workspaces import full_of_nan
+from tests.kernels.engine import needs_engine
 
 OPCHECKED = [
     ("lstm", {}),
@@ -23,8 +25,12 @@ OPCHECKED = [
 ]
 
 
-def arguments(call: Call, every: int | None = None) -> tuple[Any, ...]:
-    """What the operator is called with."""
+# A backend, and every how many steps states are kept.
+ON = [("auto", 2), pytest.param("cpu", None, marks=needs_engine), ("reference", None)]
+
+
+def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tuple[Any, ...]:
+    """What the operators are called with, but for what each has of its own."""
     return (
         call.x,
         list(call.initial),
@@ -33,29 +39,37 @@ def arguments(call: Call, every: int | None = None) -> tuple[Any, ...]:
         call.reset,
         call.cell.text,
         call.directions,
-        "auto",
+        backend,
         every,
     )
 
 
-@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize(("backend", "every"), ON)
 @pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
-def test_opcheck_forward(cell: str, options: dict[str, Any], every: int | None):
-    torch.library.opcheck(torch.ops.gatewise.recurrent.default, arguments(call_of(cell, **options), every))
+def test_opcheck_forward(cell: str, options: dict[str, Any], backend: str, every: int | None):
+    given = arguments(call_of(cell, **options), every, backend)
+    torch.library.opcheck(torch.ops.gatewise.recurrent.default, (*given, operators.MADE_BY))
+    given = arguments(call_of(cell, **options, requires_grad=False), every, backend)
+    keep = every is None and backend != "reference"
+    torch.library.opcheck(torch.ops.gatewise.recurrent_in_training.default, (*given, keep))
 
 
-def backward_arguments(call: Call, every: int | None = None) -> tuple[Any, ...]:
+def backward_arguments(call: Call, every: int | None = None, backend: str = "auto") -> tuple[Any, ...]:
     """What the backward operator is called with; the gradient of one tensor is not asked for."""
-    output_gradient, *final_gradients = upstream_of([value.detach() for value in flat(run(call))])
+    given, keep = arguments(call, every, backend), every is None and backend != "reference"
+    with torch.no_grad():
+        output, finals, kept = torch.ops.gatewise.recurrent_in_training(*given, keep)
+    output_gradient, *final_gradients = upstream_of([output, *finals])
     needed = [at != 1 for at in range(len(call.tensors))]
-    return output_gradient, final_gradients, *arguments(call, every), needed
+    return output_gradient, final_gradients, *given, needed, [output, *kept] if keep else []
 
 
-@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize(("backend", "every"), ON)
 @pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
-def test_opcheck_backward(cell: str, options: dict[str, Any], every: int | None):
+def test_opcheck_backward(cell: str, options: dict[str, Any], backend: str, every: int | None):
     call = call_of(cell, **options, requires_grad=False)
-    torch.library.opcheck(torch.ops.gatewise.recurrent_backward.default, backward_arguments(call, every))
+    given = backward_arguments(call, every, backend)
+    torch.library.opcheck(torch.ops.gatewise.recurrent_backward.default, given)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +133,7 @@ def test_what_a_backend_shares_is_copied(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reference, "run", sharing)
     given = list(arguments(call))
     given[7] = "reference"
-    values = flat(torch.ops.gatewise.recurrent(*given))
+    values = flat(torch.ops.gatewise.recurrent(*given, ""))
     assert torch.equal(values[1], call.initial[0])
     assert all(value.is_contiguous() for value in values)
     tensors = [*values, *call.tensors]
@@ -131,10 +145,59 @@ def test_gradients_share_no_memory():
     values = flat(run(call))
     above = upstream_of(values)
     gradients = torch.ops.gatewise.recurrent_backward(
-        above[0], list(above[1:]), *arguments(call), [True] * len(call.tensors)
+        above[0], list(above[1:]), *arguments(call), [True] * len(call.tensors), []
     )
     tensors = [*gradients, *above, *call.tensors]
     assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+
+
+def gradients_through(operators_kept: list[Tensor], given: tuple[Any, ...]) -> list[Tensor]:
+    """The gradients of all tensors from what the forward operator kept, or without it."""
+    *before, needed, _ = given
+    return torch.ops.gatewise.recurrent_backward(*before, [True] * len(needed), operators_kept)
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"lengths": [4, 0, 2], "reset": True}, {"lengths": [0, 0, 0]}, {"batch": 0}, {"batch": 0, "lengths": []}],
+    ids=str,
+)
+@pytest.mark.parametrize("directions", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_kept_gives_the_gradients(cell: str, directions: Any, options: dict[str, Any]):
+    """It has a shape that does not depend on lengths; what is beyond them is not read."""
+    call = call_of(cell, directions, requires_grad=False, **options)
+    with full_of_nan():
+        given = backward_arguments(call)
+        came = gradients_through(given[-1], given)
+    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.kept_shapes(call)
+    tensors = [*given[-1], *call.tensors]
+    if call.x.numel():
+        assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
+    torch.testing.assert_close(came, gradients_through([], given))
+
+
+@needs_engine
+def test_nothing_is_run_again_where_something_is_kept(monkeypatch: pytest.MonkeyPatch):
+    call = call_of("lstm")
+    with operators_only():
+        values = flat(run(call))
+    monkeypatch.setattr(operators, "recomputed", None)
+    torch.autograd.grad(values[0].sum(), call.tensors)
+    with operators_only():
+        values = flat(run(call, checkpoint_every=2))
+    with pytest.raises(TypeError, match="not callable"):
+        torch.autograd.grad(values[0].sum(), call.tensors)
+
+
+def test_a_graph_that_was_made_where_the_engine_is_runs_without_it(monkeypatch: pytest.MonkeyPatch):
+    """Compilers keep graphs on disk."""
+    call = call_of("lstm", "bidirectional", lengths=[4, 0, 2], requires_grad=False)
+    monkeypatch.setattr(cpu, "refusal", lambda _: "not here")
+    given = backward_arguments(call)
+    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.kept_shapes(call)
+    torch.testing.assert_close(gradients_through(given[-1], given), gradients_through([], given))
 
 
 def test_a_cell_travels_as_its_text():
@@ -144,17 +207,17 @@ def test_a_cell_travels_as_its_text():
     changed = list(arguments(call))
     changed[5] = "no cell\n"
     with pytest.raises(ValueError, match="not the text of a cell"):
-        torch.ops.gatewise.recurrent(*changed)
+        torch.ops.gatewise.recurrent(*changed, "")
 
 
 def test_values_are_checked_inside():
     call = call_of("rnn_tanh", lengths=[4, 5, 1], requires_grad=False)
     with pytest.raises(ValueError, match=r"lengths: expected values between 0 and T=4.*got 5"):
-        torch.ops.gatewise.recurrent(*arguments(call))
+        torch.ops.gatewise.recurrent(*arguments(call), "")
     named = list(arguments(call_of("peephole_lstm", requires_grad=False)))
     named[7] = "torch"
     with pytest.raises(ValueError, match="backend 'torch' was asked for by name and cannot run"):
-        torch.ops.gatewise.recurrent(*named)
+        torch.ops.gatewise.recurrent(*named, "")
 
 
 def test_no_graph_is_kept_without_gradients():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, vmap
 
 import gatewise
@@ -90,3 +91,56 @@ def test_backend_for_says_that_a_transform_is_followed_through_the_reference():
     vmap(function)(torch.randn(6, 5, 2, 3, dtype=torch.float64))
     assert seen[0].name == "reference"
     assert "torch.func" in seen[0].reason
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("grad_mode", [True, False])
+def test_forward_mode_without_torch_func(grad_mode: bool, backend: str):
+    layer = layer_of("lstm", backend=backend, checkpoint_every=2)
+    x, tangent = torch.randn(2, 5, 2, 3, dtype=torch.float64)
+    _, expected = jvp(lambda x: layer(x)[0], (x,), (tangent,))
+    with forward_ad.dual_level(), torch.set_grad_enabled(grad_mode):
+        dual = forward_ad.make_dual(x, tangent)
+        assert "forward-mode" in layer.backend_for(dual).reason
+        torch.testing.assert_close(forward_ad.unpack_dual(layer(dual)[0]).tangent, expected)
+        # What carries no tangent is no business of it.
+        assert "forward-mode" not in layer.backend_for(x).reason
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
+def test_a_layer_that_keeps_states_alone_is_transformed_too(cell: str):
+    layer, plain = layer_of(cell, checkpoint_every=2), layer_of(cell)
+    x = torch.randn(4, 5, 2, 3, dtype=torch.float64)
+    came, expected = (vmap(grad(lambda row, of=of: of(row)[0].square().sum()))(x) for of in (layer, plain))
+    torch.testing.assert_close(came, expected)
+
+
+class Mapped(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = layer_of("gru_cudnn")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return vmap(lambda one: self.layer(one)[0])(x)
+
+
+def test_a_transform_inside_a_compiled_function_is_left_out_of_the_graph():
+    torch._dynamo.reset()
+    mapped, x = Mapped().requires_grad_(False), torch.randn(6, 5, 2, 3, dtype=torch.float64)
+    expected = torch.stack([mapped.layer(one)[0] for one in x])
+    torch.testing.assert_close(torch.compile(lambda x: mapped(x) + 1, backend="aot_eager")(x), expected + 1)
+    torch._dynamo.reset()
+    whole = torch.compile(mapped, backend="aot_eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"torch\.func transforms.* reference alone, outside of"):
+        whole(x)
+    torch._dynamo.reset()
+    compiled = torch.compile(mapped.layer, backend="aot_eager")
+    torch.testing.assert_close(vmap(lambda one: compiled(one)[0])(x), expected)
+
+
+def test_an_exported_transform_is_the_reference_written_out():
+    mapped, x = Mapped().requires_grad_(False), torch.randn(6, 5, 2, 3, dtype=torch.float64)
+    program = torch.export.export(mapped, (x,))
+    assert not any("gatewise" in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(x), mapped(x))

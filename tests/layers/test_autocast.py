@@ -75,3 +75,21 @@ def test_backend_for_under_autocast():
         # Asked for by name it would raise for bfloat16.
         layer.backend = "torch"
         assert layer.backend_for(x.bfloat16()).name == "torch"
+
+
+def test_a_compiled_model_under_autocast():
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    layer = gatewise.PeepholeLSTM(3, 4, bidirectional=True)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
+    half = torch.randn(5, 2, 3).bfloat16()
+    expected = layer(half.float())[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        came = compiled(half)[0]
+    torch.testing.assert_close(came, expected, rtol=0, atol=0)
+    for a, b in zip(
+        torch.autograd.grad(came.sum(), layer.parameters()),
+        torch.autograd.grad(expected.sum(), layer.parameters()),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import forward_ad
 
 from gatewise.kernels import operators
 from gatewise.kernels.call import Call
 from gatewise.kernels.dispatch import Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 
-_TRANSFORMED = "torch.func transforms are followed through the reference alone; use backend='auto'"
+_TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
 
 
@@ -27,7 +28,10 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
     Raises:
         ValueError: when lengths are out of range, or the named backend cannot run the call.
     """
-    if torch.compiler.is_compiling() or not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+    compiling = torch.compiler.is_compiling()
+    if compiling and _inside_a_transform():
+        torch._dynamo.graph_break(msg=f"{_TRANSFORMED}, outside of torch.compile")
+    elif compiling or not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
         output, finals = operators.recurrent(
             call.x,
             call.initial,
@@ -40,7 +44,10 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
             checkpoint_every,
         )
         return output, tuple(finals)
-    return run_differentiable(call, backend_for(call, backend=backend).name, checkpoint_every)
+    name = backend_for(call, backend=backend).name
+    if checkpoint_every is not None and _transformed(call):
+        checkpoint_every = None  # what a transform keeps is its own affair
+    return run_differentiable(call, name, checkpoint_every)
 
 
 def backend_for(call: Call, *, backend: str = "auto") -> Choice:
@@ -49,10 +56,26 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
     Raises:
         ValueError: as `run`.
     """
-    if any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors):
+    if _transformed(call):
         check_backend_name(backend)
         if backend not in ("auto", "reference"):
-            raise ValueError(f"backend {backend!r} was asked for by name and cannot run this call: {_TRANSFORMED}")
+            raise ValueError(
+                f"backend {backend!r} was asked for by name and cannot run this call: {_TRANSFORMED}; "
+                "use backend='auto'"
+            )
         return Choice("reference", _TRANSFORMED)
     call.check_values()
     return choose(call, backend)
+
+
+def _transformed(call: Call) -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is to follow the computation."""
+    return any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors) or (
+        forward_ad._current_level >= 0
+        and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in call.tensors)
+    )
+
+
+@torch._dynamo.assume_constant_result
+def _inside_a_transform() -> bool:
+    return torch._C._functorch.peek_interpreter_stack() is not None

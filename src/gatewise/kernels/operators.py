@@ -1,16 +1,23 @@
-"""The operator pair ``gatewise::recurrent`` and ``gatewise::recurrent_backward``: opaque to compilers and exporters.
+"""The operators ``gatewise::recurrent`` and ``gatewise::recurrent_backward``: opaque to compilers and exporters.
 
 Eager code does not pass through them. A cell travels as its canonical text, so a fresh process can load an exported
 program and run it. The choice of backend and the checks of values happen inside.
+
+Where gradients are recorded ``recurrent`` becomes ``recurrent_in_training``, which hands what the CPU engine keeps
+from the forward pass to the backward one, in tensors whose shapes follow from those of the arguments. Any other
+backend is run again in the backward pass. A program that was exported holds ``recurrent``.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import gatewise
+from gatewise.kernels import cpu
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import choose, run_on
@@ -20,11 +27,19 @@ _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
     "str cell, str directions, str backend, int? checkpoint_every"
 )
-torch.library.define("gatewise::recurrent", f"({_ARGUMENTS}) -> (Tensor, Tensor[])")
-torch.library.define(
-    "gatewise::recurrent_backward",
-    f"(Tensor output_gradient, Tensor[] final_gradients, {_ARGUMENTS}, bool[] needed) -> Tensor[]",
-)
+_SCHEMAS = {
+    "recurrent": f"({_ARGUMENTS}, str made_by) -> (Tensor, Tensor[])",
+    "recurrent_in_training": f"({_ARGUMENTS}, bool keep) -> (Tensor, Tensor[], Tensor[])",
+    # `kept` is the output and what the forward pass kept, or empty: then it is run again.
+    "recurrent_backward": (
+        f"(Tensor output_gradient, Tensor[] final_gradients, {_ARGUMENTS}, bool[] needed, Tensor[] kept) -> Tensor[]"
+    ),
+}
+# In a graph that calls the first operator this stands for the others, with which torch keeps it on disk compiled.
+MADE_BY = f"gatewise {gatewise.__version__} {sha256(repr(_SCHEMAS).encode()).hexdigest()[:16]}"
+_LIBRARY = torch.library.Library("gatewise", "FRAGMENT")  # what is registered in it goes with it
+for _name, _schema in _SCHEMAS.items():
+    _LIBRARY.define(_name + _schema)
 
 
 def recurrent(
@@ -40,7 +55,7 @@ def recurrent(
 ) -> tuple[Tensor, list[Tensor]]:
     """Output (T, B, D·H) and final states, each (D, B, H), through the operator."""
     return torch.ops.gatewise.recurrent(
-        x, initial, parameters, lengths, reset, cell, directions, backend, checkpoint_every
+        x, initial, parameters, lengths, reset, cell, directions, backend, checkpoint_every, MADE_BY
     )
 
 
@@ -77,13 +92,42 @@ _AUTOGRAD_KEYS = (
 
 @torch.library.impl("gatewise::recurrent", "default")
 def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
-    *of_call, backend, _ = arguments
+    *of_call, backend, _, _ = arguments
     call = _call(*of_call)
     call.check_values()
-    # Autograd is switched off here whatever the caller does; in a compiled graph these alone tell of training.
-    training = any(tensor.requires_grad for tensor in call.tensors) and not torch.is_inference_mode_enabled()
-    output, finals = (run_in_training if training else run_on)(choose(call, backend).name, call)
-    # An operator returns tensors that share memory neither with its arguments nor with each other.
+    return _separate(call, *run_on(choose(call, backend).name, call))
+
+
+@torch.library.impl(_LIBRARY, "recurrent", "Autograd")
+def _differentiable(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
+    *of_call, backend, every, _ = arguments
+    call = _call(*of_call)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
+        keep = every is None and backend in ("auto", "cpu") and cpu.refusal(call) is None
+        output, finals, _ = torch.ops.gatewise.recurrent_in_training(*arguments[:-1], keep)
+        return output, finals
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.gatewise.recurrent(*arguments)
+
+
+@torch.library.impl("gatewise::recurrent_in_training", "default")
+def _forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    *of_call, backend, _, keep = arguments
+    call = _call(*of_call)
+    call.check_values()
+    name = choose(call, backend).name
+    kept: list[Tensor] = []
+    if keep and name == "cpu":
+        output, finals, kept = cpu.run_keeping(call)
+    else:
+        output, finals = run_in_training(name, call)
+        if keep:  # a compiled graph kept on disk, the engine gone since
+            kept = [call.x.new_empty(shape) for shape in cpu.kept_shapes(call)]
+    return *_separate(call, output, finals), kept
+
+
+def _separate(call: Call, output: Tensor, finals: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Results as an operator returns them: they share memory neither with its arguments nor with each other."""
     taken = {tensor.untyped_storage().data_ptr() for tensor in (output, *call.tensors)}
     separate: list[Tensor] = []
     for final in finals:
@@ -95,11 +139,16 @@ def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
 
 @torch.library.impl("gatewise::recurrent_backward", "default")
 def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *arguments: Any) -> list[Tensor]:
-    *of_call, backend, every, needed = arguments
+    *of_call, backend, every, needed, kept = arguments
     call = _call(*of_call)
     call.check_values()
-    with _autograd_inside():
-        gradients = recomputed(call, choose(call, backend).name, (output_gradient, *final_gradients), needed, every)
+    upstream, name = (output_gradient, *final_gradients), choose(call, backend).name
+    if kept and name == "cpu":
+        output, *kept = kept
+        gradients = cpu.gradients(call, output, kept, upstream, needed)
+    else:
+        with _autograd_inside():
+            gradients = recomputed(call, name, upstream, needed, every)
     return [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if gradient is None else gradient.contiguous()
         for tensor, gradient, wanted in zip(call.tensors, gradients, needed, strict=True)
@@ -114,6 +163,13 @@ def _fake_forward(x: Tensor, initial: Sequence[Tensor], *arguments: Any) -> tupl
     return x.new_empty((steps, batch, directions * hidden)), [x.new_empty((directions, batch, hidden)) for _ in initial]
 
 
+@torch.library.register_fake("gatewise::recurrent_in_training")
+def _fake_forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    *of_forward, keep = arguments
+    call = _call(*of_forward[:-2])
+    return *_fake_forward(*of_forward), [call.x.new_empty(shape) for shape in cpu.kept_shapes(call)] if keep else []
+
+
 @torch.library.register_fake("gatewise::recurrent_backward")
 def _fake_backward(
     output_gradient: Tensor,
@@ -123,7 +179,7 @@ def _fake_backward(
     parameters: Sequence[Tensor],
     *arguments: Any,
 ) -> list[Tensor]:
-    needed = arguments[-1]
+    *_, needed, _ = arguments
     return [
         tensor.new_empty(tensor.shape)
         for tensor, wanted in zip((x, *initial, *parameters), needed, strict=True)
@@ -132,26 +188,36 @@ def _fake_backward(
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    x, initial, parameters, lengths, reset, *rest = inputs
-    ctx.save_for_backward(x, *initial, *parameters, lengths, reset)
-    ctx.states, ctx.rest = len(initial), rest
+    x, initial, parameters, lengths, reset, *rest, keep = inputs
+    values, _, kept = output
+    ctx.mark_non_differentiable(*kept)
+    ctx.save_for_backward(x, *initial, *parameters, lengths, reset, *((values, *kept) if keep else ()))
+    ctx.states, ctx.groups, ctx.rest = len(initial), len(parameters), rest
 
 
-def _recall(ctx: Any) -> tuple[Any, ...]:
-    x, *tensors, lengths, reset = ctx.saved_tensors
-    return x, tensors[: ctx.states], tensors[ctx.states :], lengths, reset
-
-
-def _forward_gradient(ctx: Any, output_gradient: Tensor, final_gradients: list[Tensor]) -> tuple[Any, ...]:
-    x, initial, parameters, lengths, reset = _recall(ctx)
-    needed = [tensor.requires_grad for tensor in (x, *initial, *parameters)]
+def _forward_gradient(
+    ctx: Any, output_gradient: Tensor, final_gradients: list[Tensor], _: list[Tensor]
+) -> tuple[Any, ...]:
+    states, groups = ctx.states, ctx.groups
+    x, *tensors = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
+    lengths, reset, *kept = tensors[states + groups :]
+    wanted_x, wanted_initial, wanted_parameters, *_rest = ctx.needs_input_grad
+    needed = [wanted_x, *wanted_initial, *wanted_parameters]
     found = iter(
         torch.ops.gatewise.recurrent_backward(
-            output_gradient, final_gradients, x, initial, parameters, lengths, reset, *ctx.rest, needed
+            output_gradient,
+            final_gradients,
+            x,
+            tensors[:states],
+            tensors[states : states + groups],
+            lengths,
+            reset,
+            *ctx.rest,
+            needed,
+            kept,
         )
     )
     gradients = [next(found) if wanted else None for wanted in needed]
-    states = ctx.states
     return (
         gradients[0],
         gradients[1 : 1 + states],
@@ -159,17 +225,17 @@ def _forward_gradient(ctx: Any, output_gradient: Tensor, final_gradients: list[T
         None,
         None,
         *[None] * len(ctx.rest),
+        None,
     )
 
 
-torch.library.register_autograd("gatewise::recurrent", _forward_gradient, setup_context=_remember)
+torch.library.register_autograd("gatewise::recurrent_in_training", _forward_gradient, setup_context=_remember)
 
 
 def _remember_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    output_gradient, final_gradients, *of_forward, needed = inputs
-    _remember(ctx, tuple(of_forward), None)
-    ctx.save_for_backward(output_gradient, *final_gradients, *ctx.to_save)
-    ctx.needed = needed
+    output_gradient, final_gradients, x, initial, parameters, lengths, reset, *rest, needed, kept = inputs
+    ctx.save_for_backward(output_gradient, *final_gradients, x, *initial, *parameters, lengths, reset)
+    ctx.states, ctx.rest, ctx.needed, ctx.kept = len(initial), rest, needed, len(kept)
 
 
 def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
@@ -215,6 +281,7 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
         None,
         *[None] * len(ctx.rest),
         None,
+        [None] * ctx.kept,  # functions of the arguments, whose gradients are complete
     )
 
 

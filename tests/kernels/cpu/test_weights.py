@@ -207,6 +207,21 @@ def test_packed_once_with_gradients_off(packs: list[bool]):
     assert packs == []
 
 
+def test_beside_other_processes_nothing_is_kept_but_inside_frozen(packs: list[bool], monkeypatch: pytest.MonkeyPatch):
+    """FSDP gathers weights into the same memory without a new version."""
+    layer = made()
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    with torch.no_grad():
+        output_of(layer)
+        layer.weight_hh_l0.data.mul_(2)
+        assert torch.equal(output_of(layer), fresh(layer))
+        packs.clear()
+        with layer.frozen():
+            output_of(layer)
+            output_of(layer)
+    assert len(packs) == 1
+
+
 def test_refresh_after_a_write_that_does_not_show(packs: list[bool]):
     layer, other = made(), made()
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """The fused CPU backend: cells compiled from their equations, run by the engine on torch's own threads."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,8 +9,9 @@ from torch import Tensor
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import library, program
 from gatewise.kernels.cpu.backward import backward
-from gatewise.kernels.cpu.forward import Saved, forward
-from gatewise.kernels.differentiable import differentiable_gradients
+from gatewise.kernels.cpu.forward import forward, restored, widths
+from gatewise.kernels.cpu.order import order
+from gatewise.kernels.differentiable import Gradients, differentiable_gradients
 
 
 def refusal(call: Call) -> str | None:
@@ -34,6 +36,30 @@ def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     return output, finals
 
 
+def kept_shapes(call: Call) -> list[tuple[int, int]]:
+    """The shapes of what `run_keeping` keeps; they depend on no values, and on no engine either."""
+    steps, batch = call.x.shape[:2]
+    return [(steps * batch, width * call.hidden_size) for width in widths(call.cell)] * call.direction_count
+
+
+def run_keeping(call: Call) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+    """Output, final states, and what `gradients` needs beside the output, of `kept_shapes`."""
+    output, finals, saved = forward(_dense(call), keep=True, room=True)
+    kept = [tensor for one in saved for tensor in one.tensors]
+    for one in saved:
+        for tensor in one.tensors:
+            tensor[one.order.places :].zero_()  # room that is not used: the same run gives the same bits
+    return output, finals, kept or [call.x.new_empty(shape) for shape in kept_shapes(call)]  # no rows, nothing kept
+
+
+def gradients(
+    call: Call, output: Tensor, kept: Sequence[Tensor], upstream: Sequence[Tensor | None], needed: Sequence[bool]
+) -> Gradients:
+    """The gradients of `Call.tensors` from what `run_keeping` gave."""
+    orders = [order(single) for single in call.single_directions()]
+    return backward(_dense(call), output, restored(call.cell, orders, kept), upstream, needed)
+
+
 class Fused(torch.autograd.Function):
     """A run of the engine; the second derivative is the reference's."""
 
@@ -41,11 +67,8 @@ class Fused(torch.autograd.Function):
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Output and final states; ``tensors`` are those of the call."""
         output, finals, saved = forward(_dense(call), keep=True)
-        buffers: list[Tensor | None] = []
-        for one in saved:
-            buffers += [one.values, *one.states]
         ctx.call, ctx.orders = call, [one.order for one in saved]
-        ctx.save_for_backward(*tensors, output, *buffers)
+        ctx.save_for_backward(*tensors, output, *(tensor for one in saved for tensor in one.tensors))
         ctx.set_materialize_grads(False)
         return output, *finals
 
@@ -54,16 +77,11 @@ class Fused(torch.autograd.Function):
         """Gradients of ``tensors``."""
         count = len(ctx.call.tensors)
         saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
-        tensors, (output, *buffers) = saved[:count], saved[count:]
+        tensors, (output, *kept) = saved[:count], saved[count:]
         call, needed = ctx.call.with_tensors(tensors), ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, upstream, needed)
-        each = len(call.cell.states)
-        kept = [
-            Saved(order, buffers[at * each], tuple(buffers[at * each + 1 : (at + 1) * each]))
-            for at, order in enumerate(ctx.orders)
-        ]
-        return None, *backward(_dense(call), output, kept, upstream, needed)
+        return None, *backward(_dense(call), output, restored(call.cell, ctx.orders, kept), upstream, needed)
 
 
 def _dense(call: Call) -> Call:

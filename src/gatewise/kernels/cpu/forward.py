@@ -1,5 +1,6 @@
 """The forward pass on the engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.compiler.emit import Program
+from gatewise.equations import Cell
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import inputs, jobs, memory, placement
 from gatewise.kernels.cpu.jobs import Job, Rows
@@ -25,11 +27,34 @@ class Saved:
         order: how rows and steps were processed.
         values: (N, S·H) values of `Backward.saved`; None without any.
         states: the states but the first, (N, H) each; the first is the output.
+
+    The tensors may have room for more rows than N.
     """
 
     order: Order
     values: Tensor | None
     states: tuple[Tensor, ...]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All of them, in the order of `widths`."""
+        return [*self.states] if self.values is None else [self.values, *self.states]
+
+
+def widths(cell: Cell) -> list[int]:
+    """How many times H each tensor is wide that the backward pass of one direction needs."""
+    values = len(program(cell.equations).plan.backward.saved)
+    return [*([values] if values else []), *[1] * (len(cell.states) - 1)]
+
+
+def restored(cell: Cell, orders: Sequence[Order], tensors: Sequence[Tensor]) -> list[Saved]:
+    """What `forward` kept, from its tensors: those of each direction, one after the other."""
+    each, states = len(widths(cell)), len(cell.states) - 1
+    found: list[Saved] = []
+    for at, way in enumerate(orders):
+        own = [tensor[: way.places] for tensor in tensors[at * each : (at + 1) * each]]
+        found.append(Saved(way, own[0] if each > states else None, tuple(own[each - states :])))
+    return found
 
 
 class _Prepared(NamedTuple):
@@ -40,12 +65,13 @@ class _Prepared(NamedTuple):
     of_x: inputs.Weights | None
 
 
-def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
+def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
     """Run a call.
 
     Arguments:
         call: what to compute.
         keep: whether a backward pass will follow.
+        room: make what is kept of T·B rows whatever the lengths, so that its shape is known before they are.
 
     Returns:
         Output (T, B, D·H), final states (D, B, H) each, and what the backward pass needs, by direction.
@@ -63,7 +89,7 @@ def forward(call: Call, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], list[Sa
     after: list[tuple[Tensor, Tensor, Tensor]] = []  # to, by which rows, from
     for at, single in enumerate(call.single_directions()):
         way = order(single)
-        job, kept = _job(single, made, way, shared, keep, at, output, finals, after)
+        job, kept = _job(single, made, way, shared, keep, room, at, output, finals, after)
         all_jobs.append(job)
         saved.append(kept)
     jobs.run(dtype, all_jobs, shared.slices)
@@ -80,6 +106,7 @@ def _job(
     way: Order,
     shared: Split,
     keep: bool,
+    room: bool,
     at: int,
     output: Tensor,
     finals: tuple[Tensor, ...],
@@ -111,10 +138,11 @@ def _job(
         x, kind = inputs.products(call, made, way, blocks, prepared.of_x), jobs.SEQUENCE
     else:
         x, kind = inputs.caller_rows(call), jobs.SEQUENCE if way.index is None else jobs.INDEXED
+    places = way.steps * batch if room else way.places
     values: Tensor | None = None
     rows: dict[str, Rows] = {"x": jobs.rows(kind, x), "saved": jobs.NOWHERE}
     if keep and made.plan.backward.saved:
-        values = memory.empty((way.places, len(made.plan.backward.saved) * hidden), dtype)
+        values = memory.empty((places, len(made.plan.backward.saved) * hidden), dtype)
         rows["saved"] = jobs.rows(jobs.SEQUENCE, values)
     held: list[Tensor] = []
     ends: list[tuple[str, int, int]] = []
@@ -130,7 +158,7 @@ def _job(
         else:
             if not keep:
                 now, before = jobs.ALTERNATING, jobs.ALTERNATING_PREVIOUS
-            sequence = memory.empty((way.places if keep else 2 * batch, hidden), dtype)
+            sequence = memory.empty((places if keep else 2 * batch, hidden), dtype)
             base, stride = sequence.data_ptr(), hidden
             sequences.append(sequence)
         rows[f"next {state}"] = (now, base, 0, stride, 0)

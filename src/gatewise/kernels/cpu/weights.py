@@ -2,7 +2,8 @@
 
 In training they are packed anew in every call. With gradients off, and inside `frozen`, what was packed is kept as long
 as the parameters are the same tensors, at the same place, of the same version, and until an optimiser has made a step:
-torch's fused ones leave versions as they are. A call in training ends it too.
+torch's fused ones leave versions as they are. A call in training ends it too. Beside other processes of
+torch.distributed they are kept inside `frozen` alone.
 """
 
 import weakref
@@ -13,7 +14,7 @@ from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatewise.compiler.emit import Direction
@@ -54,7 +55,9 @@ def kept_or_made(owners: Sequence[Tensor], key: Hashable, make: Callable[[], Mad
     if not (_frozen and all(one in _frozen for one in ids)):
         if training:
             _cache.pop(ids, None)
-        if training or any(owner.is_inference() for owner in owners):
+        # FSDP gathers weights into the tensors of the last time, which keep their version and may keep their place.
+        gathered = distributed.is_available() and distributed.is_initialized()
+        if training or gathered or any(owner.is_inference() for owner in owners):
             return make()
     kept = _kept(ids, owners).made
     if key not in kept:
