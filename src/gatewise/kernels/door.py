@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
+from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
 from gatewise.kernels import operators
@@ -78,4 +78,4 @@ def _transformed(call: Call) -> bool:
 
 @torch._dynamo.assume_constant_result
 def _inside_a_transform() -> bool:
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    return peek_interpreter_stack() is not None
