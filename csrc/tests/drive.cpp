@@ -238,6 +238,48 @@ template <class T> void check_packings() {
       }
 }
 
+// Rows gathered, scattered and cleared; what stands between them stays.
+void check_row_copies() {
+  for (int64_t count : {0, 1, 6, 41})
+    for (int64_t width : {1, 9})
+      for (int64_t slices : {1, 2, 5}) {
+        std::vector<int64_t> index(2 * count);
+        std::iota(index.begin(), index.end(), 0);
+        std::shuffle(index.begin(), index.end(), std::mt19937(unsigned(count)));
+        index.resize(count);
+        const int64_t size = sizeof(float), stride = width + 2;
+        const std::vector<float> whole = integers<float>(2 * count * stride, 1);
+        std::vector<float> rows(count * width), back = whole;
+        Values wanted(whole.begin(), whole.end()), picked;
+        for (int64_t i : index)
+          for (int64_t u = 0; u < width; ++u) {
+            picked.push_back(whole[i * stride + u]);
+            wanted[i * stride + u] = 0;
+          }
+        const auto copy = [&](const float *from, float *to, int64_t from_stride, int64_t to_stride,
+                              const int64_t *from_index, const int64_t *to_index) {
+          const gatewise::RowCopy copies{reinterpret_cast<const char *>(from),
+                                         reinterpret_cast<char *>(to),
+                                         from_stride * size,
+                                         to_stride * size,
+                                         width * size,
+                                         from_index,
+                                         to_index,
+                                         count};
+          team_size = std::max<int64_t>(1, slices - 1);
+          gatewise_copy_rows(&copies, slices, team);
+        };
+        const std::string name =
+            "rows " + std::to_string(count) + " " + std::to_string(width) + " slices " + std::to_string(slices);
+        copy(whole.data(), rows.data(), stride, width, index.data(), nullptr);
+        compare(name + " gathered", Values(rows.begin(), rows.end()), picked, 0);
+        copy(nullptr, back.data(), 0, stride, nullptr, index.data());
+        compare(name + " cleared", Values(back.begin(), back.end()), wanted, 0);
+        copy(rows.data(), back.data(), width, stride, nullptr, index.data());
+        compare(name + " scattered", Values(back.begin(), back.end()), Values(whole.begin(), whole.end()), 0);
+      }
+}
+
 } // namespace
 
 int main() {
@@ -265,6 +307,7 @@ int main() {
       }
     });
   for (std::thread &caller : callers) caller.join();
+  check_row_copies();
   check_products();
   check_packings<float>();
   check_packings<double>();

@@ -8,6 +8,7 @@
 #include <deque>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -49,6 +50,7 @@ struct Problem {
   Shape shape;
   int64_t places;
   std::vector<int64_t> at, active, length;
+  std::vector<int64_t> index; // where ragged rows stand in the caller's arrays, twice as long as need be
   std::vector<uint8_t> cut;
   Values x; // (places, I)
   std::vector<Values> initial, matrices, vectors;
@@ -69,6 +71,10 @@ struct Problem {
         active.push_back(std::count_if(length.begin(), length.end(), [&](int64_t n) { return n > s; }));
         places += active.back();
       }
+      index.resize(2 * places);
+      std::iota(index.begin(), index.end(), 0);
+      std::shuffle(index.begin(), index.end(), random);
+      index.resize(places);
     }
     if (shape.cut)
       for (int64_t i = 0; i < (steps + 1) * rows; ++i)
@@ -92,6 +98,11 @@ struct Problem {
     for (int i = 0; i < cell.matrices; ++i) matrices.push_back(draw(hidden * hidden, 1 / std::sqrt(hidden)));
     for (int i = 0; i < cell.vectors; ++i) vectors.push_back(draw(hidden, 1));
   }
+
+  // The caller's arrays: how many rows they have, and which one stands for a place.
+  int64_t caller_rows() const { return shape.ragged ? 2 * places : places; }
+  int64_t caller_row(int64_t place) const { return shape.ragged ? index[place] : place; }
+  gatewise::ArrayKind caller_kind() const { return shape.ragged ? gatewise::indexed : gatewise::sequence; }
 };
 
 // How a run is shared out.
@@ -152,11 +163,19 @@ public:
     job.zeros = fill(hidden, 0);
     job.split_units = way.split_units;
     job.input_depth = fused ? problem.shape.inputs : 0;
+    job.index = problem.shape.ragged ? problem.index.data() : nullptr;
   }
 
   T *empty(int64_t count) { return fill(count, std::numeric_limits<T>::quiet_NaN()); }
   T *fill(int64_t count, T value) { return buffers.emplace_back(count, value).data(); }
   T *copy(const Values &values) { return buffers.emplace_back(values.begin(), values.end()).data(); }
+  // Rows by place, where the caller has them.
+  T *callers(const Values &values, int64_t width) {
+    T *const rows = empty(problem.caller_rows() * width);
+    for (int64_t place = 0; place < problem.places; ++place)
+      std::copy_n(values.data() + place * width, width, rows + problem.caller_row(place) * width);
+    return rows;
+  }
 
   // The array of x: x itself, or the values from it, in one product for all places.
   void input_array(int64_t slices) {
@@ -164,8 +183,8 @@ public:
     const int64_t depth = problem.shape.inputs, columns = cell.inputs() * hidden;
     for (size_t i = 0; i < direction.arrays.size(); ++i)
       if (direction.arrays[i].name == name) job.input = i;
+    if (fused) return array(name, problem.caller_kind(), callers(problem.x, depth), depth);
     T *const x = copy(problem.x);
-    if (fused) return array(name, gatewise::sequence, x, depth);
     const auto stacked = [](const std::vector<Values> &parts) {
       Values whole;
       for (const Values &part : parts) whole.insert(whole.end(), part.begin(), part.end());
@@ -252,6 +271,10 @@ template <class T> void call(std::vector<gatewise::Job<T>> jobs, const Way &way)
   }
 }
 
+inline gatewise::ArrayKind previous(gatewise::ArrayKind kind) {
+  return kind == gatewise::indexed ? gatewise::indexed_previous : gatewise::sequence_previous;
+}
+
 // Directions side by side, forward and, when asked, backward.
 template <class T>
 std::vector<Result> run(const description::Cell &cell, const std::vector<Problem> &problems, const Way &way,
@@ -277,13 +300,13 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
       const bool whole = i == 0 || backward;
-      const int64_t count = whole ? problem.places : 2 * rows;
+      const int64_t count = !whole ? 2 * rows : i ? problem.places : problem.caller_rows();
       one.sequences.push_back(layout.empty(std::max<int64_t>(0, count * stride_of(i) - (i ? 0 : gap))));
       one.initial.push_back(layout.copy(problem.initial[i]));
       one.finals.push_back(layout.empty(rows * hidden));
-      layout.array("next " + cell.states[i], whole ? gatewise::sequence : gatewise::alternating, one.sequences[i],
-                   stride_of(i));
-      layout.array("previous " + cell.states[i], whole ? gatewise::sequence_previous : gatewise::alternating_previous,
+      const gatewise::ArrayKind next = i ? gatewise::sequence : problem.caller_kind();
+      layout.array("next " + cell.states[i], whole ? next : gatewise::alternating, one.sequences[i], stride_of(i));
+      layout.array("previous " + cell.states[i], whole ? previous(next) : gatewise::alternating_previous,
                    one.sequences[i], stride_of(i), one.initial[i]);
       layout.final("previous " + cell.states[i], one.finals[i]);
     }
@@ -295,11 +318,16 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
   for (size_t p = 0; p < problems.size(); ++p) {
     Result &result = results[p];
     for (int64_t place = 0; place < problems[p].places; ++place) {
-      const T *row = kept[p].sequences[0] + place * stride;
+      const int64_t at = problems[p].caller_row(place);
+      const T *row = kept[p].sequences[0] + at * stride;
       result.output.insert(result.output.end(), row, row + hidden);
-      if (place + 1 < problems[p].places)
+      if (at + 1 < problems[p].caller_rows())
         for (int64_t u = hidden; u < stride; ++u) result.intact &= row[u] != row[u];
     }
+    const int64_t rows_written = std::count_if(
+        kept[p].sequences[0], kept[p].sequences[0] + std::max<int64_t>(0, problems[p].caller_rows() * stride - gap),
+        [](T value) { return value == value; });
+    result.intact &= rows_written == problems[p].places * hidden;
     for (const T *final : kept[p].finals) result.finals.emplace_back(final, final + rows * hidden);
   }
   if (!backward) return results;
@@ -319,16 +347,16 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     one.delta = layout.empty(problem.places * deltas * hidden);
     one.sums = layout.fill(way.slices * cell.sums.size() * hidden, 0);
     layout.array("saved", gatewise::sequence, kept[p].values, forward[p].blocks_of("saved") * hidden);
-    layout.array("output gradient", gatewise::sequence, layout.copy(problem.output_gradient), hidden);
+    layout.array("output gradient", problem.caller_kind(), layout.callers(problem.output_gradient, hidden), hidden);
     layout.array("delta", gatewise::sequence, one.delta, deltas * hidden);
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
       const std::string &state = cell.states[i];
       T *const carried = layout.empty(rows * hidden);
       one.initial.push_back(layout.empty(rows * hidden));
-      layout.array("previous " + state, gatewise::sequence_previous, kept[p].sequences[i], stride_of(i),
-                   kept[p].initial[i]);
-      layout.array("next " + state, gatewise::sequence, kept[p].sequences[i], stride_of(i));
+      const gatewise::ArrayKind next = i ? gatewise::sequence : problem.caller_kind();
+      layout.array("previous " + state, previous(next), kept[p].sequences[i], stride_of(i), kept[p].initial[i]);
+      layout.array("next " + state, next, kept[p].sequences[i], stride_of(i));
       layout.array("arriving " + state, gatewise::gradient_arriving, carried, hidden,
                    layout.copy(problem.final_gradients[i]));
       layout.array("sent " + state, gatewise::per_row, carried, hidden);
