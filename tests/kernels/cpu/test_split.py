@@ -72,3 +72,19 @@ def test_without_a_quota(text: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Path, "read_text", lambda self: text)
     monkeypatch.setattr(split.os, "cpu_count", lambda: 12)
     assert split._quota.__wrapped__() == 12
+
+
+@pytest.mark.parametrize(
+    ("rows", "hidden", "expected"),
+    [
+        (1, 64, split.Split(1, False)),  # less work in a step than a barrier costs
+        (1, 512, split.Split(2, True)),  # one row: each thread reads half of the weights
+        (16, 256, split.Split(2, False)),  # weights that each thread keeps in its own cache
+        (16, 1024, split.Split(2, True)),  # weights that it does not, for few rows
+        (64, 512, split.Split(2, False)),  # many rows use each weight often
+        (6, 64, split.Split(2, False)),
+    ],
+)
+def test_rows_or_units_are_shared_out(rows: int, hidden: int, expected: split.Split, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(split, "threads", lambda: 2)
+    assert split.split(rows, hidden, 100, 4, 1) == expected

@@ -15,6 +15,11 @@ CALL_WORTH_SPLITTING = 400_000
 # A thread with fewer rows than this reads the weights more often than it uses them.
 ROWS_PER_THREAD = 4
 
+# Weights of a step that do not stay in a core's own cache, and so many of them per row of a thread: then threads that
+# share out rows wait for the same weights, and threads that share out units read half of them each.
+WEIGHTS_BEYOND_CACHE = 1 << 19
+WEIGHTS_PER_ROW = 1 << 15
+
 _forked = False
 
 
@@ -56,7 +61,9 @@ def split(rows: int, hidden_size: int, steps: int, blocks: int, directions: int)
     slices = max(1, threads() // directions)
     if step * steps < CALL_WORTH_SPLITTING or slices == 1:
         return Split(1, False)
-    if rows >= ROWS_PER_THREAD * slices:
+    weights = blocks * hidden_size * hidden_size
+    many = weights >= WEIGHTS_BEYOND_CACHE and weights * slices >= WEIGHTS_PER_ROW * rows
+    if rows >= ROWS_PER_THREAD * slices and not many:
         return Split(slices, False)
     if step >= UNITS_WORTH_SPLITTING:
         return Split(slices, True)
