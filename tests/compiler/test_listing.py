@@ -17,6 +17,8 @@ def test_every_value_is_computed_before_it_is_read(cell: Cell):
         left, sign, right = line.strip().partition(" = ")
         if sign:
             assert set(re.findall(r"\bv\d+\b", right)) <= made, line
+            # One operation a line: what it reads has been made, not written out in it.
+            assert ")" not in re.sub(r"^\w*\([^()]*\)$", "", right), line
             made.update(re.findall(r"^v\d+$", left))
 
 
