@@ -136,7 +136,10 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
             "echo warning: not this >&2; printf 'cell.cpp: error: \\033[1mthis' >&2; exit 1",
             r"cell\.cpp: error: \[1mthis",
         ),
-        ("echo as: No space left on device >&2; exit 1", "failed: as: No space left on device"),
+        (
+            "echo as: No space left on device >&2; exit 1",
+            "failed: as: No space left on device; make room or name a folder",
+        ),
         ("exit 0", "failed: exit code 0 without a message"),
     ],
 )

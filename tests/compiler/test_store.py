@@ -33,6 +33,18 @@ def test_where_it_is(variables: dict[str, str], expected: str, monkeypatch: pyte
     assert store.folder() == Path(expected)
 
 
+def test_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As one without a name in a container: nothing is made in a folder called ~."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GATEWISE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(OSError, match="the user has no home folder") as refused:
+        store.private_folder()
+    assert refused.value.filename == "~/.cache"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_named_from_here_is_taken_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GATEWISE_CACHE", "cells")

@@ -156,12 +156,29 @@ def test_what_cannot_be_loaded_or_is_something_else(
     fresh()
     assert refused().endswith(f"{kept} was compiled for something else; remove it")
     path = tmp_path / "text.so"
-    path.write_text("nothing")
+    for content in (b"nothing", (library.FOLDER / "libgatewise_plain.so").read_bytes()):
+        path.write_bytes(content)
+        fresh()
+        reason = refused()
+        assert "what was compiled cannot be loaded, and was removed: " in reason
+        assert reason.endswith("name a folder of your own with the environment variable GATEWISE_CACHE")
+        assert not path.exists()
+
+
+def test_after_a_compiler_that_makes_rubbish_another_process_has_another_try(
+    folder: Path, tmp_path: Path, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+):
+    broken = tmp_path / "compiler"
+    broken.write_text(
+        f"#!/bin/sh\nif test -e '{tmp_path}/repaired'; then exec c++ \"$@\"; fi\n"
+        'test "$1" = --version && exec c++ --version\necho rubbish > cell.so\n'
+    )
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    assert "cannot be loaded, and was removed" in refused()
+    (tmp_path / "repaired").touch()
     fresh()
-    assert "what was compiled cannot be loaded" in refused()
-    path = library.FOLDER / "libgatewise_plain.so"
-    fresh()
-    assert "what was compiled cannot be loaded" in refused()
+    assert_compiled()
 
 
 @pytest.mark.parametrize("instruction_set", library.INSTRUCTION_SETS.values())

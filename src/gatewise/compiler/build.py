@@ -21,6 +21,7 @@ from gatewise.compiler.flags import flags
 
 PREFIX = "gatewise_cell"  # of the functions in a library of one cell
 KEY_FUNCTION = "gatewise_key"
+ANOTHER_FOLDER = f"name a folder of your own with the environment variable {store.VARIABLE}"
 _USUAL = ("c++", "g++", "clang++")
 _LONGEST = 300  # seconds
 
@@ -73,10 +74,7 @@ def build(
                 keyed = f'{source}GATEWISE_EXPORT const char *{KEY_FUNCTION}() {{ return "{key}"; }}\n'
                 store.keep(_compile(compiler, keyed, (*options, f"-I{headers}"), Path(work)), path)
     except OSError as error:
-        raise BuildError(
-            f"{error.filename or store.folder()}: {error.strerror or error}; name a folder of your own with the "
-            f"environment variable {store.VARIABLE}"
-        ) from error
+        raise BuildError(f"{error.filename or store.folder()}: {error.strerror or error}; {ANOTHER_FOLDER}") from error
     return path, key
 
 
@@ -120,7 +118,9 @@ def _compile(compiler: Compiler, source: str, options: Sequence[str], work: Path
     run = _run([*compiler.command, *options, "cell.cpp", "-o", "cell.so"], work)
     library = work / "cell.so"
     if run.returncode != 0 or not library.is_file():
-        raise BuildError(f"the C++ compiler {shlex.join(compiler.command)} failed: {_complaint(run)}")
+        complaint = _complaint(run)
+        remedy = f"; make room or {ANOTHER_FOLDER}" if "No space left" in complaint else ""
+        raise BuildError(f"the C++ compiler {shlex.join(compiler.command)} failed: {complaint}{remedy}")
     return library.read_bytes()
 
 

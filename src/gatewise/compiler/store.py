@@ -19,12 +19,19 @@ _OLD = 24 * 60 * 60  # seconds
 
 
 def folder() -> Path:
-    """The folder: that of the environment variable ``GATEWISE_CACHE``, or ``gatewise`` in the user's cache folder."""
+    """The folder: that of the environment variable ``GATEWISE_CACHE``, or ``gatewise`` in the user's cache folder.
+
+    Raises:
+        OSError: when there is no such variable and the user has no home, as a user without a name in a container.
+    """
     if named := os.environ.get(VARIABLE):
         return Path(named).absolute()
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # Its specification has relative ones ignored.
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")).absolute() / "gatewise"
+    if not os.path.isabs(base):  # its specification has relative ones ignored
+        base = os.path.expanduser("~/.cache")
+    if not os.path.isabs(base):
+        raise OSError(errno.ENOENT, "the user has no home folder", base)
+    return Path(base) / "gatewise"
 
 
 def private_folder() -> Path:

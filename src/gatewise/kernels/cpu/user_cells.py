@@ -2,9 +2,10 @@
 
 import ctypes
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from gatewise.compiler.build import KEY_FUNCTION, BuildError, build
+from gatewise.compiler.build import ANOTHER_FOLDER, KEY_FUNCTION, BuildError, build
 from gatewise.compiler.emit import Program
 from gatewise.kernels.cpu.library import ABI
 
@@ -37,7 +38,10 @@ def _loaded(path: Path, key: str) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
         told = getattr(library, KEY_FUNCTION)
     except (OSError, AttributeError) as error:
-        raise BuildError(f"what was compiled cannot be loaded: {error}") from error
+        # It may be the folder's fault, as where nothing may be executed, or the compiler's, which may be another now.
+        with suppress(OSError):
+            path.unlink()
+        raise BuildError(f"what was compiled cannot be loaded, and was removed: {error}; {ANOTHER_FOLDER}") from error
     told.restype = ctypes.c_char_p
     if told() != key.encode():
         raise BuildError(f"{path} was compiled for something else; remove it")

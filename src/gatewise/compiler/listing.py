@@ -1,0 +1,114 @@
+"""A plan as text: what is computed when, line by line, in the order in which it runs."""
+
+from collections.abc import Iterable
+
+from gatewise.compiler.plan import Plan
+from gatewise.compiler.schedule import Stage
+from gatewise.equations.expression import Expr
+from gatewise.equations.mathematics import ATOM, UNICODE, Writer, Written
+
+
+def listing(plan: Plan) -> str:
+    """A step forward and a step back, with what is done before and after the loops.
+
+    εv is the part of the gradient of v that comes from the step after, δv is the gradient of v; values without a name
+    of their own are numbered.
+
+    >>> from gatewise.cells import lookup
+    >>> from gatewise.compiler import plan
+    >>> print(listing(plan(lookup("rnn_tanh"))))
+    before the loop, once
+      v1 = b_xh + b_hh
+    before the loop, for all steps
+      v2 = W_xh x_t + v1
+    in the loop, stage 1
+      v3 = W_hh h_{t−1}
+      v4 = v2 + v3
+      h_t = tanh(v4)
+    kept for the way back, beside the states
+      nothing
+    in the loop back, stage 0
+      v5 = h_t²
+      v6 = 1 − v5
+      v7 = εh_t ⊙ v6
+    in the loop back, stage 1
+      v8 = W_hhᵀ v7
+    sent to the step before
+      εh_{t−1} = v8
+    after the loop, sums over steps and rows
+      δW_hh = Σ v7 h_{t−1}ᵀ
+      δW_xh = Σ v7 x_tᵀ
+      δv1 = Σ v7
+    after the loop, for all steps
+      δx_t = W_xhᵀ v7
+    """
+    lines, back = _Lines(plan), plan.backward
+    lines.part("before the loop, once", plan.hoisted)
+    lines.part("before the loop, for all steps", plan.inputs)
+    lines.stages("in the loop", plan.stages)
+    lines.heading("kept for the way back, beside the states")
+    lines.add(", ".join(map(lines.write, back.saved)) or "nothing")
+    known = set(plan.hoisted)
+    lines.part("before the loop back, once", (node for node in back.hoisted if node not in known))
+    lines.stages("in the loop back", back.stages)
+    lines.heading("sent to the step before")
+    for state, gradient in back.states.items():
+        lines.add(f"ε{lines.write(Expr.make('state', attr=state))} = {lines.write(gradient)}")
+    lines.heading("after the loop, sums over steps and rows")
+    for outer in back.outers:
+        block = lines.write(Expr.make("parameter", attr=outer.block))
+        lines.add(f"δ{block} = Σ {lines.factor(outer.delta)} {lines.factor(outer.operand)}ᵀ")
+    for vector, share in back.sums.items():
+        lines.add(f"δ{lines.factor(vector)} = Σ {lines.write(share)}")
+    if back.input is not None:
+        lines.heading("after the loop, for all steps")
+        lines.add(f"δ{lines.write(Expr.make('input'))} = {lines.write(back.input)}")
+    return str(lines)
+
+
+class _Lines:
+    """Lines, with a name for each value that an earlier one computes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._writer = Writer(plan.cell, UNICODE)
+        present = self._writer.symbols.present
+        for state, output in zip(plan.cell.states, plan.outputs, strict=True):
+            self._writer.names.setdefault(output, self._writer.symbol(present[state]))
+        self._text: list[str] = []
+        self._made = 0
+
+    def __str__(self) -> str:
+        return "\n".join(self._text)
+
+    def write(self, node: Expr) -> str:
+        """A value, by its name if it has one."""
+        return self._writer.write(node)
+
+    def factor(self, node: Expr) -> str:
+        """A value as a factor."""
+        return self._writer.at(node, ATOM)
+
+    def heading(self, text: str) -> None:
+        """What the following lines are."""
+        self._text.append(text)
+
+    def add(self, text: str) -> None:
+        """A line."""
+        self._text.append(f"  {text}")
+
+    def part(self, heading: str, nodes: Iterable[Expr]) -> None:
+        """Values that are computed, if there are any."""
+        nodes = [node for node in nodes if node.args]
+        if nodes:
+            self.heading(heading)
+        for node in nodes:
+            right = self._writer.define(node)
+            if node not in self._writer.names:
+                self._made += 1
+                self._writer.names[node] = Written(f"v{self._made}", ATOM)
+            self.add(f"{self.write(node)} = {right}")
+
+    def stages(self, heading: str, stages: Iterable[Stage]) -> None:
+        """The stages of a step."""
+        for at, stage in enumerate(stages):
+            self.part(f"{heading}, stage {at}", (*stage.products, *stage.work))

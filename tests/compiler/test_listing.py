@@ -1,0 +1,40 @@
+"""Plans as text: complete, and in an order in which they can be computed."""
+
+import re
+
+import pytest
+
+from gatewise.compiler import plan
+from gatewise.compiler.listing import listing
+from gatewise.equations import Cell
+from tests.agreement import CELLS
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)
+def test_every_value_is_computed_before_it_is_read(cell: Cell):
+    made: set[str] = set()
+    for line in listing(plan(cell)).splitlines():
+        left, sign, right = line.strip().partition(" = ")
+        if sign:
+            assert set(re.findall(r"\bv\d+\b", right)) <= made, line
+            # One operation a line: what it reads has been made, not written out in it.
+            assert ")" not in re.sub(r"^\w*\([^()]*\)$", "", right), line
+            made.update(re.findall(r"^v\d+$", left))
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)
+def test_every_state_is_made_and_its_gradient_sent(cell: Cell):
+    text = listing(plan(cell))
+    for state in cell.states:
+        assert re.search(rf"^  ε{state}_.*t−1.* = ", text, flags=re.MULTILINE), state
+    planned = plan(cell)
+    lines = [line for line in text.splitlines() if line.startswith("  δ")]
+    assert len(lines) == len(planned.backward.outers) + len(planned.backward.sums) + (
+        planned.backward.input is not None
+    )
+
+
+def test_what_is_computed_again_keeps_its_name():
+    text = listing(plan(CELLS["gru_chung2014"]))
+    again = [line for line in text.splitlines() if text.count(f"{line}\n") > 1]
+    assert set(again) == {"  v8 = 1 − v7", "  v12 = v11 ⊙ h_{t−1}"}
