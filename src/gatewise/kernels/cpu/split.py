@@ -62,7 +62,7 @@ def split(rows: int, hidden_size: int, steps: int, blocks: int, directions: int)
     if step * steps < CALL_WORTH_SPLITTING or slices == 1:
         return Split(1, False)
     weights = blocks * hidden_size * hidden_size
-    many = weights >= WEIGHTS_BEYOND_CACHE and weights * slices >= WEIGHTS_PER_ROW * rows
+    many = weights >= WEIGHTS_BEYOND_CACHE and weights * slices > WEIGHTS_PER_ROW * rows
     if rows >= ROWS_PER_THREAD * slices and not many:
         return Split(slices, False)
     if step >= UNITS_WORTH_SPLITTING:
