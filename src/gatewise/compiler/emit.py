@@ -10,6 +10,8 @@ from gatewise.compiler.schedule import needed, parameters_alone
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 
+# The array that takes, for who watches, the whole gradient of every state after a step: side by side, in their order.
+STATE_GRADIENTS = "state gradients"
 # More products of one operand than this are cut into several tiles: their accumulators must fit the registers.
 WIDEST = 4
 
@@ -215,6 +217,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         reaches = (tables.slot("output gradient", 0), arriving) if at == 0 else arriving
         places[Expr.make("gradient", attr=state)] = reaches
     sent = {state: tables.slot(f"sent {state}", 0) for state in cell.states}
+    shown = {state: tables.slot(STATE_GRADIENTS) for state in cell.states}
     delta_slots = {delta: tables.slot("delta") for delta in deltas}
     operand_slots = {operand: tables.slot(f"operand {at}", 0) for at, operand in enumerate(operands)}
 
@@ -255,6 +258,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
             elif last_reader.get(node, 0) > at:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
+        if at == 0:  # before anything is sent, which takes the place of what arrived
+            for state, slot in shown.items():
+                function.store(Expr.make("gradient", attr=state), slot, optional=True)
         for delta, slot in delta_slots.items():
             if level.get(delta, 0) == at and delta not in kept:
                 function.store(delta, slot)

@@ -172,6 +172,8 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
             if node not in values:
                 values[node] = _evaluate(node, values, program, weights, None if valid is None else valid[t])
         new = [values[output].expand_as(state) for output, state in zip(cell.outputs, states, strict=True)]
+        if call.record is not None:
+            new = call.record.observed(t, new)
         if valid is None:
             outputs.append(new[0])
             states = new

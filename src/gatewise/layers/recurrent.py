@@ -23,6 +23,7 @@ from gatewise.kernels import (
     frozen_weights,
     run,
 )
+from gatewise.kernels.recording import record_of
 from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_width
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions, merged_width
@@ -371,6 +372,7 @@ class Recurrent(nn.Module):
             prepared.lengths,
             prepared.reset,
             self._directions,
+            record_of(self, layer),
         )
 
     def _run_layers(self, prepared: Prepared) -> tuple[Tensor, tuple[Tensor, ...]]:
