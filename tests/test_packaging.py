@@ -39,6 +39,7 @@ def test_public_names():
         "BiLSTM",
         "BiRNN",
         "Cell",
+        "Clip",
         "DefinitionError",
         "GRU",
         "LSTM",
@@ -52,6 +53,7 @@ def test_public_names():
         "load",
         "predict",
         "train",
+        "watch",
     ]
 
 

@@ -10,16 +10,18 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from gatewise.benchmarks.running import bench
+    from gatewise.diagnostics import watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
-    from gatewise.layers import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, PeepholeLSTM, Recurrent
+    from gatewise.layers import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
     from gatewise.tasks import evaluate, load, predict, train
 
 _HOME = {
     "gatewise.benchmarks.running": ("bench",),
+    "gatewise.diagnostics": ("watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
-    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent"),
+    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent"),
     "gatewise.tasks": ("evaluate", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -32,6 +34,7 @@ __all__ = [
     "BiLSTM",
     "BiRNN",
     "Cell",
+    "Clip",
     "DefinitionError",
     "PeepholeLSTM",
     "Recurrent",
@@ -42,6 +45,7 @@ __all__ = [
     "load",
     "predict",
     "train",
+    "watch",
 ]
 
 

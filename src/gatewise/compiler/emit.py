@@ -200,7 +200,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     # In the order of the parameters, so that the sums of a group stand side by side.
     totals = dict(sorted(backward.sums.items(), key=lambda total: _first_rank(cell, total[0])))
     deltas = dict.fromkeys(outer.delta for outer in sorted(backward.outers, key=lambda outer: _rank(cell, outer.block)))
-    roots = (*backward.states.values(), *backward.sums.values(), *deltas, *operands)
+    roots = (*backward.states.values(), *backward.whole.values(), *backward.sums.values(), *deltas, *operands)
     tables = Tables(parameters_alone((*roots, *planned.outputs)))
     places: dict[Expr, Place] = {}
     for state in cell.states:
@@ -258,9 +258,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
             elif last_reader.get(node, 0) > at:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
-        if at == 0:  # before anything is sent, which takes the place of what arrived
-            for state, slot in shown.items():
-                function.store(Expr.make("gradient", attr=state), slot, optional=True)
+        for state, slot in shown.items():  # before anything is sent, which takes the place of what arrived
+            if level.get(backward.whole[state], 0) == at:
+                function.store(backward.whole[state], slot, optional=True)
         for delta, slot in delta_slots.items():
             if level.get(delta, 0) == at and delta not in kept:
                 function.store(delta, slot)

@@ -43,7 +43,8 @@ class Sink(Protocol):
     Attributes:
         wants_states: whether `states` is to be called.
         states: takes the states after each step.
-        gradients: takes the whole gradient of each: of the output and of the next step, before a reset cuts it.
+        gradients: takes the whole gradient of each: from the output, from other states of the step (as that of c
+            through h = o ⊙ tanh(c)) and from the next step, unless a reset cuts it there.
     """
 
     @property
@@ -115,14 +116,24 @@ class Record:
         for sink in self.sinks:
             sink.gradients(self.direction, state, self.first + first, values.detach(), index)
 
-    def observed(self, step: int, states: Sequence[Tensor]) -> list[Tensor]:
-        """The states (B, H) after a step as autograd is to go on with them, so that their gradients are told here."""
+    def observed(self, step: int, states: Sequence[Tensor], made: Sequence[bool], *, history: bool) -> list[Tensor]:
+        """The states after a step as autograd is to go on with them, so that their gradients are told here.
+
+        Arguments:
+            step: t.
+            states: (B, H) each.
+            made: by state whether the step computed it, rather than passed on a state from before.
+            history: whether anything wants a gradient; then all states do, as on the engine.
+        """
         results: list[Tensor] = []
-        for number, state in enumerate(states):
+        for number, (state, is_new) in enumerate(zip(states, made, strict=True)):
             first = step * state.shape[0]
             self.states(number, state, None, first)
-            if state.requires_grad:
-                state = state.view_as(state)  # of its own: one value may stand for several states
+            if history:
+                if not state.requires_grad:
+                    state = state.detach().requires_grad_()
+                elif not is_new:
+                    state = state.view_as(state)  # what was before has a gradient of its own
 
                 def tell(gradient: Tensor, number: int = number, first: int = first) -> None:
                     self.gradients(number, gradient, None, first)
