@@ -46,6 +46,7 @@ def test_public_names():
         "PeepholeLSTM",
         "RNN",
         "Recurrent",
+        "TBPTT",
         "bench",
         "cell",
         "evaluate",

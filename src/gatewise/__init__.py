@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatewise.diagnostics import watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
-    from gatewise.layers import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
+    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
     from gatewise.tasks import evaluate, load, predict, train
 
 _HOME = {
@@ -21,7 +21,7 @@ _HOME = {
     "gatewise.diagnostics": ("watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
-    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent"),
+    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent", "TBPTT"),
     "gatewise.tasks": ("evaluate", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -30,6 +30,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "TBPTT",
     "BiGRU",
     "BiLSTM",
     "BiRNN",

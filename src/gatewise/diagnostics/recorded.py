@@ -30,10 +30,14 @@ class Place(NamedTuple):
 def row_norms(values: Tensor) -> Tensor:
     """The norm of each row (…, H), also where squares would leave the range of the numbers."""
     norms = torch.linalg.vector_norm(values, dim=-1)
+    if not norms.numel():
+        return norms
     info = torch.finfo(norms.dtype)
+    low, high = info.tiny**0.5 / info.eps, info.max**0.5
+    smallest, largest = torch.aminmax(norms)
     # Where squares are lost, or would be infinite, the rows are scaled first; NaN stays what it is.
-    unsure = (norms < info.tiny**0.5 / info.eps) | (norms > info.max**0.5)
-    if bool(unsure.any()):
+    if not (bool(smallest >= low) and bool(largest <= high)):
+        unsure = (norms < low) | (norms > high)
         rows = values[unsure]
         largest = rows.abs().amax(dim=-1, keepdim=True)
         largest = torch.where((largest > 0) & largest.isfinite(), largest, torch.ones_like(largest))

@@ -77,7 +77,11 @@ class Series(Mapping[str, Tensor]):
         except ImportError as error:
             raise ImportError("pandas(): needs pandas; install it (pip install pandas), or use numpy()") from error
         columns = {
-            key: (value.flatten(1).nanmean(dim=1) if value.dim() > 1 else value).detach().cpu().to(torch.float64).numpy()
+            key: (value.flatten(1).nanmean(dim=1) if value.dim() > 1 else value)
+            .detach()
+            .cpu()
+            .to(torch.float64)
+            .numpy()
             for key, value in self._values.items()
         }
         frame = pandas.DataFrame(columns)

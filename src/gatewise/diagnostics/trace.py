@@ -100,15 +100,29 @@ class Pass:
 
 @dataclass(frozen=True)
 class Update:
-    """One step of an optimiser.
+    """One step of an optimiser, as far as it updated parameters of the watched model.
 
     Attributes:
-        gradient_norm: of the watched model's parameters that it updated, after any clipping.
-        ratios: by parameter name, the norm of the change over the norm of the weight before.
+        names: of the parameters.
+        gradients, changes, weights: (P,) by parameter the norm of its gradient after any clipping, of the change, and
+            of the weight before.
     """
 
-    gradient_norm: float
-    ratios: dict[str, float]
+    names: tuple[str, ...]
+    gradients: Tensor
+    changes: Tensor
+    weights: Tensor
+
+    @property
+    def gradient_norm(self) -> float:
+        """Of all gradients together."""
+        return float(self.gradients.norm())
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """By parameter name, the norm of the change over that of the weight; without weights that were zero."""
+        found = (self.changes / self.weights).tolist()
+        return {name: one for name, one, weight in zip(self.names, found, self.weights.tolist(), strict=True) if weight}
 
 
 class Trace(Listener):
@@ -179,12 +193,12 @@ class Trace(Listener):
         if not own:
             return
         before = [self._before[id(one)] for one in own]
-        sizes = torch.stack([torch.linalg.vector_norm(one) for one in before])
-        changes = torch.stack([torch.linalg.vector_norm(one.detach() - old) for one, old in zip(own, before, strict=True)])
-        gradient = nn.utils.get_total_norm([one.grad for one in own if one.grad is not None])
-        ratios = (changes / sizes.clamp_min(torch.finfo(sizes.dtype).tiny)).tolist()
-        names = [self._parameter_name[id(one)] for one in own]
-        self.updates.append(Update(float(gradient), dict(zip(names, ratios, strict=True))))
+        with torch.no_grad():
+            changes = torch._foreach_sub([one.detach() for one in own], before)
+            gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in own]
+            norms = torch.stack(torch._foreach_norm([*gradients, *changes, *before]))
+        names = tuple(self._parameter_name[id(one)] for one in own)
+        self.updates.append(Update(names, *norms.view(3, -1).unbind()))
         self._before = {}
 
     def _hold_weights(self, changing: set[int], copies: dict[int, Tensor]) -> None:
@@ -205,7 +219,9 @@ class Trace(Listener):
             what = "backward pass" if with_gradients else "call of the model"
             raise ValueError(f"nothing was recorded: there was no {what} inside `with gatewise.watch(model)`")
         if not -len(passes) <= at < len(passes):
-            raise ValueError(f"at: expected a pass between {-len(passes)} and {len(passes) - 1}, got {at}; see watch(keep=…)")
+            raise ValueError(
+                f"at: expected a pass between {-len(passes)} and {len(passes) - 1}, got {at}; see watch(keep=…)"
+            )
         return passes[at]
 
     def layers(self, at: int = -1, *, with_gradients: bool = False) -> list[list[RecordedCall]]:
@@ -452,4 +468,3 @@ def watch(model: nn.Module, *, gates: bool = False, keep: int = 1) -> Iterator[T
         for hook in hooks:
             hook.remove()
         trace.finish()
-

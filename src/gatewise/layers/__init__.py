@@ -3,5 +3,6 @@
 from gatewise.layers.clipping import Clip
 from gatewise.layers.named import GRU, LSTM, RNN, BiGRU, BiLSTM, BiRNN, PeepholeLSTM
 from gatewise.layers.recurrent import Recurrent
+from gatewise.layers.truncated import TBPTT
 
-__all__ = ["GRU", "LSTM", "RNN", "BiGRU", "BiLSTM", "BiRNN", "Clip", "PeepholeLSTM", "Recurrent"]
+__all__ = ["GRU", "LSTM", "RNN", "TBPTT", "BiGRU", "BiLSTM", "BiRNN", "Clip", "PeepholeLSTM", "Recurrent"]
