@@ -47,6 +47,7 @@ def test_public_names():
         "RNN",
         "Recurrent",
         "TBPTT",
+        "Watch",
         "bench",
         "cell",
         "evaluate",

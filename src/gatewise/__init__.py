@@ -11,6 +11,7 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from gatewise.benchmarks.running import bench
     from gatewise.diagnostics import watch
+    from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOME = {
     "gatewise.benchmarks.running": ("bench",),
     "gatewise.diagnostics": ("watch",),
+    "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
     "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent", "TBPTT"),
@@ -39,6 +41,7 @@ __all__ = [
     "DefinitionError",
     "PeepholeLSTM",
     "Recurrent",
+    "Watch",
     "bench",
     "cell",
     "evaluate",

@@ -98,9 +98,9 @@ def test_without_gates_the_norms_are_the_same_and_nothing_else_is_kept(cell: str
     assert recorded is type(None)
     for key, values in trace.gates().items():
         torch.testing.assert_close(values, full.gates()[key], rtol=1e-12, atol=1e-12, equal_nan=True)
-    with pytest.raises(ValueError, match="contributions: needs every step's gradients.*gates=True"):
+    with pytest.raises(ValueError, match=r"contributions: needs every step's gradients.*gates=True"):
         trace.contributions()
-    with pytest.raises(ValueError, match="gates.*gradients: needs every step's gradients.*gates=True"):
+    with pytest.raises(ValueError, match=r"gates.*gradients: needs every step's gradients.*gates=True"):
         _ = trace.gates().gradients
 
 

@@ -223,7 +223,7 @@ BAD = {
     "other steps": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), torch.zeros(4, 2)),
         ValueError,
-        r"tensor 1: expected \(T, B, …\) with T=5, B=2 as the input has, got \(4, 2\); time stands first",
+        r"tensor 1: expected \(T, B, …\), the first two as the input's \(5, 2\), got \(4, 2\); time stands first",
     ),
     "lengths": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), lengths=torch.tensor([1, 2, 3])),

@@ -1,5 +1,7 @@
 """What each time step adds to the gradient of each weight."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -26,7 +28,7 @@ def _of_direction(recorded: RecordedCall, steps: Steps, shares: bool) -> dict[st
     step = steps.at // recorded.rows
     bounds = torch.searchsorted(step, torch.arange(recorded.steps + 1, device=step.device)).tolist()
     found: dict[str, list[Tensor]] = {group: [] for group in cell.groups}
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise(bounds):
         for group, whole in zip(cell.groups, call.parameters, strict=True):
             share = torch.zeros_like(whole)
             for at, gate in enumerate(cell.gates_of(group)):

@@ -56,13 +56,14 @@ class RecordedCall:
             padding, and before a backward pass.
         output_norms: (D, T, B) the norm over units of the output of each direction.
         has_gradients: whether a backward pass has reached it.
+        carried_in: whether it started from a state that is not zero and has no history.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
     """
 
     def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
         self._listener = listener
         self.module, self.layer, self.keep_all = module, layer, keep_all
-        self.has_gradients = self.with_history = False
+        self.has_gradients = self.with_history = self.carried_in = False
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
         self.weights: tuple[Tensor, ...] | None = None
@@ -92,6 +93,7 @@ class RecordedCall:
     def begin(self, call: Call, choice: Choice) -> None:
         """A backend is about to run the call."""
         self.with_history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
+        self.carried_in = any(not state.requires_grad and bool(state.any()) for state in call.initial)
         self._held = call.parameters
         self.call = replace(call.with_tensors(tuple(tensor.detach() for tensor in call.tensors)), record=None)
         self._x_version = None if call.x.is_inference() else call.x._version

@@ -30,13 +30,13 @@ class Series(Mapping[str, Tensor]):
 
     def __init__(self, values: Mapping[Label, Tensor], *, short: bool) -> None:
         self.labels = tuple(values)
-        self._short = short
+        self.short = short
         self._values = {self.key(label): value for label, value in values.items()}
         self._of_label = dict(values)
 
     def key(self, label: Label) -> str:
         """How a label is written as a key."""
-        return label.name if self._short else f"{label.place}.{label.name}"
+        return label.name if self.short else f"{label.place}.{label.name}"
 
     def __getitem__(self, key: str | Label) -> Tensor:
         if isinstance(key, Label):

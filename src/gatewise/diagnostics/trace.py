@@ -1,11 +1,12 @@
 """What was recorded while a model was watched, and the questions that can be asked of it."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from gatewise.diagnostics.contributions import contributions_of
+from gatewise.diagnostics.findings import Diagnosis, diagnose, first_not_finite
 from gatewise.diagnostics.horizon import Horizon, horizons_of
 from gatewise.diagnostics.recorded import Listener, Place, RecordedCall, row_norms
 from gatewise.diagnostics.replay import gates_of, states_of, steps_of
@@ -21,9 +23,6 @@ from gatewise.diagnostics.series import Label, Series
 from gatewise.kernels import recording
 from gatewise.layers import Recurrent
 from gatewise.layers.clipping import Clipped, clips_told_to
-
-if TYPE_CHECKING:
-    from gatewise.diagnostics.findings import Diagnosis
 
 MISSING = "{what}: needs every step's gradients, which were not kept; use gatewise.watch(model, gates=True)"
 
@@ -69,7 +68,23 @@ class Gates(Series):
         Raises:
             ValueError: unless the model was watched with ``gates=True`` and a backward pass was run.
         """
-        return Series(self._gradients(), short=self._short)
+        return Series(self._gradients(), short=self.short)
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Where NaN or infinity was first met.
+
+    Attributes:
+        place, step: the layer, the direction and the time step.
+        what: ``output`` or ``gradient``.
+        number: of the pass, counted from 0 over all that were recorded.
+    """
+
+    place: Place
+    step: int
+    what: str
+    number: int
 
 
 @dataclass
@@ -147,9 +162,11 @@ class Trace(Listener):
         self.passes: deque[Pass] = deque(maxlen=keep)
         self.updates: list[Update] = []
         self.clips: list[Clipped] = []
+        self._passes_begun = 0
+        self._not_finite: NotFinite | None = None
         self._before: dict[int, Tensor] = {}
         only = list(self.modules.values())
-        self._short = len(only) == 1 and only[0].num_layers == 1 and not only[0].bidirectional
+        self.short = len(only) == 1 and only[0].num_layers == 1 and not only[0].bidirectional
 
     # What is told to it.
 
@@ -162,11 +179,23 @@ class Trace(Listener):
         """A call is about to be run."""
         # Inside a backward pass layers are called again to recompute what was not kept.
         recomputing = torch._C._current_graph_task_id() != -1
-        if not recomputing and (not self.passes or self._ends(self.passes[-1], call)):
+        if not self.passes or (not recomputing and self._ends(self.passes[-1], call)):
+            self._look_for_not_finite()
             self.passes.append(Pass())
-        if not self.passes:
-            self.passes.append(Pass())
+            self._passes_begun += 1
         self.passes[-1].calls.append(call)
+
+    def _look_for_not_finite(self) -> None:
+        if self._not_finite is None and self.passes:
+            found = first_not_finite(self.passes[-1].calls)
+            if found is not None:
+                self._not_finite = NotFinite(*found, self._passes_begun - 1)
+
+    @property
+    def first_not_finite(self) -> NotFinite | None:
+        """Where NaN or infinity was first met, also in passes that were not kept; None when nowhere."""
+        self._look_for_not_finite()
+        return self._not_finite
 
     @staticmethod
     def _ends(last: Pass, call: RecordedCall) -> bool:
@@ -184,12 +213,14 @@ class Trace(Listener):
             self.clips.append(event)
 
     def _before_step(self, optimiser: Optimizer, arguments: object, options: object) -> None:
-        own = [one for one in _parameters(optimiser) if id(one) in self._parameter_name and one.grad is not None]
+        own = [one for one in _parameters(optimiser) if id(one) in self._parameter_name]
         self._before = {id(one): one.detach().clone() for one in own}
         self._hold_weights(set(self._before), self._before)
 
     def _after_step(self, optimiser: Optimizer, arguments: object, options: object) -> None:
-        own = [one for one in _parameters(optimiser) if id(one) in self._before]
+        # A step may have run passes itself, by a closure, on the weights from before it.
+        self._hold_weights(set(self._before), self._before)
+        own = [one for one in _parameters(optimiser) if id(one) in self._before and one.grad is not None]
         if not own:
             return
         before = [self._before[id(one)] for one in own]
@@ -207,9 +238,25 @@ class Trace(Listener):
                 if call.uses(changing):
                     call.keep_weights(copies)
 
-    def finish(self) -> None:
-        """Nobody will tell of later writes to the weights, so hold them as they are."""
-        self._hold_weights(set(self._parameter_name), {})
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record within the block; it may be entered again later."""
+        hooks = [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+        for module in self.modules.values():
+            recording.add(module, self)
+        try:
+            with clips_told_to(self.clipped):
+                yield
+        finally:
+            for module in self.modules.values():
+                recording.remove(module, self)
+            for hook in hooks:
+                hook.remove()
+            # Nobody will tell of later writes to the weights, so hold them as they are.
+            self._hold_weights(set(self._parameter_name), {})
 
     # What it answers.
 
@@ -248,7 +295,7 @@ class Trace(Listener):
                 for state, name in enumerate(calls[0].call.cell.states):
                     parts = [call.gradient_norms[direction, state] for call in calls]
                     rows[Label(place, name)] = _joined(parts, 0.0)
-        return GradientFlow(rows, short=self._short)
+        return GradientFlow(rows, short=self.short)
 
     def states(self, at: int = -1) -> Series:
         """The states after every step, (T, B, H) each; NaN in padding.
@@ -266,7 +313,7 @@ class Trace(Listener):
                         for call, found in zip(calls, of_calls, strict=True)
                     ]
                     values[Label(place, name)] = _joined(parts, torch.nan)
-        return Series(values, short=self._short)
+        return Series(values, short=self.short)
 
     def gates(self, at: int = -1) -> Gates:
         """The activation of every gate at every step.
@@ -294,7 +341,17 @@ class Trace(Listener):
                         values.setdefault(label, []).append(steps.spread(steps.value(gate.value), torch.nan))
                         activations[label] = gate.activation
         joined = {label: _joined(parts, torch.nan) for label, parts in values.items()}
-        return Gates(joined, activations, lambda: _gate_gradients(layers), short=self._short)
+        return Gates(joined, activations, lambda: _gate_gradients(layers), short=self.short)
+
+    @property
+    def gates_labels(self) -> tuple[Label, ...]:
+        """The labels of `gates` of the last pass, without computing them."""
+        return tuple(
+            Label(place, gate.name)
+            for calls in self.layers()
+            for place in calls[0].places
+            for gate in gates_of(calls[0].call.cell)
+        )
 
     def saturation(self, at: int = -1) -> dict[str, Saturation]:
         """How much of every gate is where its activation is flat, by the keys of `gates`.
@@ -354,10 +411,19 @@ class Trace(Listener):
                         found.setdefault(label, []).append(part)
         return Series({label: torch.cat(parts) for label, parts in found.items()}, short=True)
 
-    def diagnose(self) -> "Diagnosis":
-        """What is wrong, with evidence and advice; see `Diagnosis`."""
-        from gatewise.diagnostics.findings import diagnose
+    def diagnose(self) -> Diagnosis:
+        """What is wrong, with evidence and advice; see `Diagnosis` and `Finding`.
 
+        >>> import torch, gatewise
+        >>> layer = gatewise.RNN(3, 16, init="torch")
+        >>> with gatewise.watch(layer) as trace:
+        ...     layer(torch.randn(50, 8, 3))[0][-1].sum().backward()
+        >>> [finding.kind for finding in trace.diagnose()]
+        ['vanishing']
+
+        Raises:
+            ValueError: when nothing was recorded.
+        """
         return diagnose(self)
 
     def report(self, path: str | Path, *, tokens: Sequence[str] | None = None) -> Path:
@@ -413,9 +479,27 @@ def _gate_gradients(layers: list[list[RecordedCall]]) -> dict[Label, Tensor]:
 
 
 def _compiled(model: nn.Module) -> bool:
-    from torch._dynamo.eval_frame import OptimizedModule
+    # Its import takes seconds, and before it nothing is compiled.
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")
+    kinds = () if dynamo is None else (dynamo.OptimizedModule,)
+    return any(isinstance(one, kinds) or one._compiled_call_impl is not None for one in model.modules())
 
-    return any(isinstance(one, OptimizedModule) or one._compiled_call_impl is not None for one in model.modules())
+
+def new_trace(model: nn.Module, *, gates: bool, keep: int) -> Trace:
+    """A trace of a model that records nothing yet; see `watch`."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+        raise ValueError(f"keep: expected a number of passes of at least 1, got {keep!r}")
+    if _compiled(model):
+        raise ValueError(recording.COMPILED)
+    trace = Trace(model, gates=gates, keep=keep)
+    if not trace.modules:
+        raise ValueError(
+            f"model: expected gatewise.Recurrent layers in it, found none in {type(model).__name__}; "
+            "torch.nn's own layers cannot be watched (gatewise.LSTM and GRU take their weights)"
+        )
+    return trace
 
 
 @contextmanager
@@ -441,30 +525,6 @@ def watch(model: nn.Module, *, gates: bool = False, keep: int = 1) -> Iterator[T
     >>> trace.gradient_flow()["h"].shape
     torch.Size([30])
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
-    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
-        raise ValueError(f"keep: expected a number of passes of at least 1, got {keep!r}")
-    if _compiled(model):
-        raise ValueError(recording.COMPILED)
-    trace = Trace(model, gates=gates, keep=keep)
-    if not trace.modules:
-        raise ValueError(
-            f"model: expected gatewise.Recurrent layers in it, found none in {type(model).__name__}; "
-            "torch.nn's own layers cannot be watched (gatewise.LSTM and GRU take their weights)"
-        )
-    hooks = [
-        register_optimizer_step_pre_hook(trace._before_step),
-        register_optimizer_step_post_hook(trace._after_step),
-    ]
-    for module in trace.modules.values():
-        recording.add(module, trace)
-    try:
-        with clips_told_to(trace.clipped):
-            yield trace
-    finally:
-        for module in trace.modules.values():
-            recording.remove(module, trace)
-        for hook in hooks:
-            hook.remove()
-        trace.finish()
+    trace = new_trace(model, gates=gates, keep=keep)
+    with trace.recording():
+        yield trace

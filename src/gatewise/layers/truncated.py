@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Self
 
 import torch
@@ -93,7 +94,7 @@ class Window:
         state = self._carried.states[self.begin]
         cuts = [self.begin, *([self._next] if self.begin < self._next < self.end else []), self.end]
         outputs: list[Tensor] = []
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in pairwise(cuts):
             output, state = model(
                 self.input[start - self.begin : stop - self.begin], state, **self._flags(start, stop), **options
             )
@@ -168,7 +169,8 @@ class TBPTT:
                 raise ValueError(f"{name}: expected at least 1 step, got {steps}")
         if k2 < k1:
             raise ValueError(
-                f"k2: expected at least k1={k1} steps, got {k2}; losses of steps that the gradient does not reach would be lost"
+                f"k2: expected at least k1={k1} steps, got {k2}; losses of steps that the gradient does not "
+                "reach would be lost"
             )
         self.k1, self.k2 = k1, k2
 
@@ -202,8 +204,8 @@ class TBPTT:
         for name, one in named:
             if one.dim() < 2 or one.shape[:2] != shape:
                 raise ValueError(
-                    f"{name}: expected (T, B, …) with T={shape[0]}, B={shape[1] if len(shape) > 1 else '?'} as the input has, "
-                    f"got {tuple(one.shape)}; time stands first"
+                    f"{name}: expected (T, B, …), the first two as the input's {tuple(shape)}, got {tuple(one.shape)}; "
+                    "time stands first"
                 )
         if shape[0] == 0:
             raise ValueError("windows: expected at least one step, got T=0")
