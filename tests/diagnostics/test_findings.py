@@ -97,7 +97,7 @@ ILL: dict[str, tuple[str, Callable[[], Trace]]] = {
     "an LSTM whose output gate is open": ("gate stuck open", lambda: passed(with_bias("lstm", "o", 20.0))),
     "a tanh RNN at its ends": (
         "saturated gate",
-        lambda: passed(scaled(Recurrent("rnn_tanh", 8, 32), "weight_ih_l0", 30.0)),
+        lambda: passed(scaled(Recurrent("rnn_tanh", 8, 32), "weight_ih_l0", 100.0)),
     ),
     "a ReLU RNN with dead units": ("dead ReLU", lambda: passed(dead())),
     "windows shorter than the memory": ("short window", carried),
@@ -135,6 +135,7 @@ HEALTHY: dict[str, Callable[[], Trace]] = {
     "resets": lambda: passed(Recurrent("lstm", 8, 32), reset=torch.rand(60, 8) < 0.02),
     "long memory": lambda: passed(with_bias("lstm", "f", 5.0)),
     "short sequences": lambda: short(),
+    "candidates near their ends": lambda: passed(scaled(Recurrent("lstm", 8, 32), "weight_ih_l0", 5.0)),
 }
 
 

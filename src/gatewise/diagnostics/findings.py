@@ -16,9 +16,12 @@ from gatewise.diagnostics.saturation import Saturation
 if TYPE_CHECKING:
     from gatewise.diagnostics.trace import Trace
 
-# A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, vanishes.
-SHORT_MEMORY = 10
-# The part of all values of a gate at its ends, or of its units stuck there, that is an illness.
+# A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, and goes on falling by
+# this factor in each, vanishes. (Between h and c of an LSTM much is lost once, which says nothing of long spans.)
+SHORT_MEMORY, FAST = 10, 0.65
+# The part of all values of a gate at its ends that is an illness: trained gates and candidates often are near them.
+NEARLY_ALL = 0.9
+# The part of its units that never leave an end.
 MOSTLY = 0.5
 # Values at both ends tell of large weights; a gate that leans to one may keep a memory.
 BOTH_ENDS = 0.1
@@ -126,7 +129,8 @@ def _of_direction(
     cell, layer = calls[0].call.cell, _name(trace, place)
     steps = len(horizon.norms)
     flow: list[tuple[str, str, dict[str, float]]] = []
-    if horizon.outcome == "vanishes" and horizon.seen and horizon.steps < SHORT_MEMORY and steps >= 2 * horizon.steps:
+    fast = horizon.steps < SHORT_MEMORY and horizon.rate < FAST and steps >= 2 * horizon.steps
+    if horizon.outcome == "vanishes" and horizon.seen and fast:
         evidence = f"the gradient falls to 1 % in {horizon.steps:.0f} steps (factor {horizon.rate:.3g} per step)"
         flow.append(("vanishing", evidence, {"steps": horizon.steps, "rate": horizon.rate}))
     if horizon.outcome == "explodes" and horizon.seen:
@@ -163,7 +167,7 @@ def _of_gates(
             yield "gate stuck closed", f"{one.stuck_low:.0%} of the units of {gate} stay at 0", numbers, gate
         elif one.activation == "sigmoid" and one.stuck_high >= MOSTLY:
             yield "gate stuck open", f"{one.stuck_high:.0%} of the units of {gate} stay at 1", numbers, gate
-        elif one.total >= MOSTLY and min(one.low, one.high) >= BOTH_ENDS:
+        elif one.total >= NEARLY_ALL and min(one.low, one.high) >= BOTH_ENDS:
             evidence = f"{one.total:.0%} of the values of {gate} are where {one.activation} is flat"
             yield "saturated gate", evidence, numbers, gate
 
