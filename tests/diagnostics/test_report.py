@@ -64,6 +64,12 @@ def test_it_holds_everything(tmp_path: Path):
     assert [one["kind"] for one in data["findings"]] == [finding.kind for finding in trace.diagnose()]
 
 
+def test_no_token_ends_the_script(tmp_path: Path):
+    tokens = ["</script>", "<!--", "<script>", "\u2028"]
+    data = data_of(trace_of("abcd").report(tmp_path / "report.html", tokens=tokens).read_text(encoding="utf-8"))
+    assert data["tokens"] == tokens
+
+
 def test_a_large_trace_stays_small(tmp_path: Path):
     trace = trace_of("x" * 3000, layers=3, hidden=128)
     assert trace.report(tmp_path / "report.html", tokens=["x"] * 3000).stat().st_size <= 2_000_000

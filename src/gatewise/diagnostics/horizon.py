@@ -67,7 +67,9 @@ def _horizon(call: Call, place: Place) -> Horizon:
 
 
 def profile(call: Call, norms: Tensor) -> Tensor:
-    """The norm, over states and rows, so many steps before each row's last, as far as no reset cuts it; from 1.
+    """The norm over states, so many steps before each row's last and relative to it there, as far as no reset cuts it.
+
+    Over rows it is the root of the mean square.
 
     Arguments:
         call: one direction.
@@ -87,13 +89,15 @@ def profile(call: Call, norms: Tensor) -> Tensor:
         # A boundary at t stands between t and t − 1, and a reverse gradient comes from t = 0.
         later = torch.where(flags & (time > 0) & (time < lengths), time, steps).amin(dim=0)
         alive = (time < later) & (time < lengths)
+    start = torch.where((back == 0) & alive, square, 0.0).sum(dim=0)
+    alive &= start > 0
+    square = square / torch.where(start > 0, start, 1.0)
     total = square.new_zeros(steps)
     count = square.new_zeros(steps)
     total.index_add_(0, back[alive], square[alive])
     count.index_add_(0, back[alive], torch.ones_like(square[alive]))
     reached = int((count > 0).sum())
-    means = (total[:reached] / count[:reached]).sqrt()
-    return means / means[0] if reached else means
+    return (total[:reached] / count[:reached]).sqrt()
 
 
 def _fitted(place: Place, norms: Tensor) -> Horizon:
