@@ -144,7 +144,6 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-// Bumped when the words of a job or a block change; a cell that was compiled for another number is compiled again.
 GATEWISE_EXPORT int64_t gatewise_abi() { return 4; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
