@@ -389,7 +389,7 @@ class Recurrent(nn.Module):
                 output, states = run(
                     self._call(layer, x, prepared),
                     backend=self.backend,
-                    checkpoint_every=AUTO if self.checkpoint_every == "auto" else self.checkpoint_every,
+                    checkpoint_every=AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
                 )
                 finals.append(states)
                 weight = bias = None
