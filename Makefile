@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check sanitize bench docs clean
+.PHONY: help demo test test-browser check sanitize bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -20,6 +20,7 @@ RUN := $(RUN)
 help:
 	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
 	@echo "make test   run the tests"
+	@echo "make test-browser  open the reports in headless Chromium"
 	@echo "make check  format, lint, types, import rule"
 	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
 	@echo "make bench  time the layers beside torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
@@ -34,6 +35,10 @@ demo: $(VENV)/.core
 # One worker process for each of two cores, with one thread each. Where there is a compiler there must be an engine.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Needs Chromium.
+test-browser: $(VENV)/.test
+	$(BIN)/python -m pytest -m browser tests/diagnostics $(ARGS)
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .

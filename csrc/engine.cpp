@@ -144,7 +144,7 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 3; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 4; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

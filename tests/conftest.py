@@ -28,8 +28,10 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(os.environ.pop(_CELLS))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the tests that need a CUDA device to the machines that have one."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests that need a CUDA device, or a browser, to those who have one."""
+    if "browser" not in config.getoption("markexpr"):
+        items[:] = [item for item in items if not item.get_closest_marker("browser")]
     marked = [item for item in items if item.get_closest_marker("cuda")]
     if not marked:
         return

@@ -39,12 +39,15 @@ def test_public_names():
         "BiLSTM",
         "BiRNN",
         "Cell",
+        "Clip",
         "DefinitionError",
         "GRU",
         "LSTM",
         "PeepholeLSTM",
         "RNN",
         "Recurrent",
+        "TBPTT",
+        "Watch",
         "bench",
         "cell",
         "evaluate",
@@ -52,6 +55,7 @@ def test_public_names():
         "load",
         "predict",
         "train",
+        "watch",
     ]
 
 

@@ -349,6 +349,8 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     layout.array("saved", gatewise::sequence, kept[p].values, forward[p].blocks_of("saved") * hidden);
     layout.array("output gradient", problem.caller_kind(), layout.callers(problem.output_gradient, hidden), hidden);
     layout.array("delta", gatewise::sequence, one.delta, deltas * hidden);
+    layout.array("state gradients", gatewise::sequence, layout.empty(problem.places * states * hidden),
+                 states * hidden);
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
       const std::string &state = cell.states[i];

@@ -1,6 +1,7 @@
 """Long sequences in little memory: `checkpoint_every`, and torch's own checkpointing around a layer."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import gatewise
+from gatewise.kernels import Call, gradient
 from tests.agreement import CELLS
 
 RAGGED = [5, 0, 3, 1]
@@ -29,7 +31,7 @@ def outcome(layer: gatewise.Recurrent, run: Callable[..., tuple[Tensor, object]]
     return [*values, *torch.autograd.grad(values, [x, *initial, *layer.parameters()], above, allow_unused=True)]
 
 
-def layer_of(cell: str, *, bidirectional: bool = False, every: int | None = None) -> gatewise.Recurrent:
+def layer_of(cell: str, *, bidirectional: bool = False, every: int | str | None = None) -> gatewise.Recurrent:
     torch.manual_seed(0)
     return gatewise.Recurrent(
         CELLS[cell], 3, 4, 2, bidirectional=bidirectional, init="torch", checkpoint_every=every, dtype=torch.float64
@@ -43,11 +45,11 @@ def close(came: list[Tensor], expected: list[Tensor]) -> None:
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 5, 50])
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 50, "auto"])
 @pytest.mark.parametrize("flags", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_checkpoint_every_changes_nothing(cell: str, bidirectional: bool, flags: bool, every: int):
+def test_checkpoint_every_changes_nothing(cell: str, bidirectional: bool, flags: bool, every: int | str):
     plain = layer_of(cell, bidirectional=bidirectional)
     layer = layer_of(cell, bidirectional=bidirectional, every=every)
     close(outcome(layer, layer, flags=flags), outcome(plain, plain, flags=flags))
@@ -88,3 +90,24 @@ def test_dropout_between_layers_is_drawn_once():
         output, _ = module(x)
         gradients.append([output, *torch.autograd.grad(output.sum(), list(module.parameters()))])
     close(*gradients)
+
+
+@pytest.mark.parametrize(("steps", "longest"), [(1, 1), (2, 2), (16, 4), (17, 5), (100, 10), (1000, 32)])
+def test_auto_is_about_the_root(steps: int, longest: int, monkeypatch: pytest.MonkeyPatch):
+    seen: list[int] = []
+    segment = gradient._segment
+
+    def counted(call: Call, *arguments: Any) -> Any:
+        seen.append(call.x.shape[0])
+        return segment(call, *arguments)
+
+    monkeypatch.setattr(gradient, "_segment", counted)
+    layer = layer_of("rnn_tanh", every="auto")
+    layer(torch.randn(steps, 2, 3, dtype=torch.float64))[0].sum().backward()
+    assert max(seen) == longest
+    assert sum(seen) == 2 * steps  # two layers
+
+
+def test_another_word_is_refused():
+    with pytest.raises(ValueError, match="checkpoint_every: expected a number of steps, 'auto' or None, got 'often'"):
+        gatewise.LSTM(3, 4, checkpoint_every="often")  # pyright: ignore[reportArgumentType]

@@ -10,6 +10,8 @@ from gatewise.compiler.schedule import needed, parameters_alone
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 
+# The array that takes, for who watches, the whole gradient of every state after a step: side by side, in their order.
+STATE_GRADIENTS = "state gradients"
 # More products of one operand than this are cut into several tiles: their accumulators must fit the registers.
 WIDEST = 4
 
@@ -198,7 +200,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     # In the order of the parameters, so that the sums of a group stand side by side.
     totals = dict(sorted(backward.sums.items(), key=lambda total: _first_rank(cell, total[0])))
     deltas = dict.fromkeys(outer.delta for outer in sorted(backward.outers, key=lambda outer: _rank(cell, outer.block)))
-    roots = (*backward.states.values(), *backward.sums.values(), *deltas, *operands)
+    roots = (*backward.states.values(), *backward.whole.values(), *backward.sums.values(), *deltas, *operands)
     tables = Tables(parameters_alone((*roots, *planned.outputs)))
     places: dict[Expr, Place] = {}
     for state in cell.states:
@@ -215,6 +217,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         reaches = (tables.slot("output gradient", 0), arriving) if at == 0 else arriving
         places[Expr.make("gradient", attr=state)] = reaches
     sent = {state: tables.slot(f"sent {state}", 0) for state in cell.states}
+    shown = {state: tables.slot(STATE_GRADIENTS) for state in cell.states}
     delta_slots = {delta: tables.slot("delta") for delta in deltas}
     operand_slots = {operand: tables.slot(f"operand {at}", 0) for at, operand in enumerate(operands)}
 
@@ -255,6 +258,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
             elif last_reader.get(node, 0) > at:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
+        for state, slot in shown.items():  # before anything is sent, which takes the place of what arrived
+            if level.get(backward.whole[state], 0) == at:
+                function.store(backward.whole[state], slot, optional=True)
         for delta, slot in delta_slots.items():
             if level.get(delta, 0) == at and delta not in kept:
                 function.store(delta, slot)

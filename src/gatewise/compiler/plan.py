@@ -32,6 +32,8 @@ class Backward:
         hoisted: expressions of parameters alone that the loop reads, computed once before it.
         stages: as in forward; products are with transposed blocks.
         states: for every state the gradient sent to its value at t−1.
+        whole: for every state the gradient of its value at t: what arrives, and what comes from other states of the
+            step, as that of c through h = o ⊙ tanh(c).
         sums: for every expression of ``Plan.hoisted`` one step's share of its gradient, to be summed over steps and
             batch.
         outers: the matrix gradients, after the loop.
@@ -44,6 +46,7 @@ class Backward:
     hoisted: tuple[Expr, ...]
     stages: tuple[Stage, ...]
     states: dict[str, Expr]
+    whole: dict[str, Expr]
     sums: dict[Expr, Expr]
     outers: tuple[Outer, ...]
     input: Expr | None
@@ -122,14 +125,20 @@ def _backward(forward: Plan) -> Backward:
     outers = tuple(Outer(block, delta, operand) for block, pairs in step.matrices.items() for delta, operand in pairs)
     operands = [outer.operand for outer in outers if outer.operand.op != "input"]
     roots = (*step.states.values(), *sums.values(), *(outer.delta for outer in outers), *operands)
+    # A state that is passed on as it is shares its node with what was before.
+    whole = {
+        state: adjoints.get(output, arriving(state)) if output.args else arriving(state)
+        for state, output in zip(forward.cell.states, forward.outputs, strict=True)
+    }
     steady = parameters_alone(roots)
-    saved = _saved(forward, roots)
+    saved = _saved(forward, (*roots, *whole.values()))
     arrived = [(root, arriving(str(at))) for at, root in enumerate(forward.hoisted) if root in sums]
     return Backward(
         saved=saved,
         hoisted=_read(roots, steady),
         stages=stages(roots, steady.union(saved, forward.outputs)),
         states=step.states,
+        whole=whole,
         sums=sums,
         outers=outers,
         input=step.input,

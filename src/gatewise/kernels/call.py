@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from gatewise.equations import Cell
+from gatewise.kernels.recording import Record
 
 Directions = Literal["forward", "reverse", "bidirectional"]
 
@@ -26,6 +27,7 @@ class Call:
         lengths: (B,) int64 on the device of x, or None when every row has T steps.
         reset: (T, B) bool on the device of x, or None; true at t is a boundary between t−1 and t.
         directions: which way the sequence is read.
+        record: what is to be written down of it, or None.
     """
 
     cell: Cell
@@ -35,6 +37,7 @@ class Call:
     lengths: Tensor | None
     reset: Tensor | None
     directions: Directions
+    record: Record | None = None
 
     @property
     def direction_count(self) -> int:
@@ -68,6 +71,7 @@ class Call:
                 initial=tuple(state[at : at + 1] for state in self.initial),
                 parameters=self.parameters[at * groups : (at + 1) * groups],
                 directions=name,
+                record=None if self.record is None else self.record.of_direction(at),
             )
             for at, name in enumerate(names)
         ]
@@ -80,6 +84,7 @@ class Call:
             initial=initial,
             lengths=None if self.lengths is None else (self.lengths - start).clamp(0, stop - start),
             reset=None if self.reset is None else self.reset[start:stop],
+            record=None if self.record is None else self.record.of_rows(start * self.x.shape[1]),
         )
 
     def check_values(self) -> None:

@@ -9,6 +9,7 @@ from gatewise.kernels import operators
 from gatewise.kernels.call import Call
 from gatewise.kernels.dispatch import Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
+from gatewise.kernels.recording import COMPILED
 
 _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
@@ -20,18 +21,22 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
     Arguments:
         call: cell, tensors, lengths, resets and directions.
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
-        checkpoint_every: for the backward pass keep the states every so many steps and recompute the rest.
+        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: about the root of T) and
+            recompute the rest.
 
     Returns:
         Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).
 
     Raises:
-        ValueError: when lengths are out of range, or the named backend cannot run the call.
+        ValueError: when lengths are out of range, the named backend cannot run the call, or the call is to be written
+            down and goes through a compiler or a transform.
     """
     compiling = torch.compiler.is_compiling()
     if compiling and _inside_a_transform():
         torch._dynamo.graph_break(msg=f"{_TRANSFORMED}, outside of torch.compile")
     elif compiling or not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+        if call.record is not None:
+            raise ValueError(COMPILED)
         output, finals = operators.recurrent(
             call.x,
             call.initial,
@@ -44,10 +49,15 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
             checkpoint_every,
         )
         return output, tuple(finals)
-    name = backend_for(call, backend=backend).name
+    choice = backend_for(call, backend=backend)
     if checkpoint_every is not None and _transformed(call):
         checkpoint_every = None  # what a transform keeps is its own affair
-    return run_differentiable(call, name, checkpoint_every)
+    if call.record is None:
+        return run_differentiable(call, choice.name, checkpoint_every)
+    call.record.begin(call, choice)
+    output, finals = run_differentiable(call, choice.name, checkpoint_every)
+    call.record.end(output)
+    return output, finals
 
 
 def backend_for(call: Call, *, backend: str = "auto") -> Choice:
@@ -57,6 +67,8 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
         ValueError: as `run`.
     """
     if _transformed(call):
+        if call.record is not None:
+            raise ValueError(COMPILED)
         check_backend_name(backend)
         if backend not in ("auto", "reference"):
             raise ValueError(

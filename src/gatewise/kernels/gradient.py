@@ -4,6 +4,7 @@
 operators in a compiled graph use it. A second derivative that a backend does not have is that of the reference.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.differentiable import Gradients, differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
 
+# For so many steps per segment as the root of all steps, where kept states and one segment together take least.
+AUTO = 0
+
 
 def run_differentiable(call: Call, backend: str, checkpoint_every: int | None) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a call so that its result can be differentiated, any number of times.
@@ -21,7 +25,8 @@ def run_differentiable(call: Call, backend: str, checkpoint_every: int | None) -
     Arguments:
         call: what to compute.
         backend: the name of the backend.
-        checkpoint_every: keep the states every so many steps and recompute the rest, or None to keep everything.
+        checkpoint_every: keep the states every so many steps (`AUTO` chooses) and recompute the rest, or None to keep
+            everything.
     """
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
     if wanted and checkpoint_every is not None:
@@ -95,13 +100,16 @@ def recomputed(
         backend: the backend to run it on.
         upstream: gradients of output and final states; None is zero.
         needed: for each of `Call.tensors` whether its gradient is wanted.
-        every: steps per segment; the states between segments are kept, the rest lives for one segment. None: all.
+        every: steps per segment, or `AUTO`; the states between segments are kept, the rest lives for one segment.
+            None: all.
 
     Returns:
         For each of `Call.tensors` its gradient, or None where it is not needed or zero.
     """
     call = call.with_tensors(tuple(tensor.detach() for tensor in call.tensors))
     steps, hidden = call.x.shape[0], call.hidden_size
+    if every == AUTO:
+        every = math.isqrt(steps - 1) + 1
     if every is None or every >= steps:
         return _segment(call, backend, upstream, needed)
     total: list[Tensor | None] = [None] * len(call.tensors)

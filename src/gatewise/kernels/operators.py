@@ -22,6 +22,7 @@ from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import choose, run_on
 from gatewise.kernels.gradient import recomputed, run_in_training
+from gatewise.kernels.recording import refuse
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
@@ -94,6 +95,7 @@ _AUTOGRAD_KEYS = (
 def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     *of_call, backend, _, _ = arguments
     call = _call(*of_call)
+    refuse(call.parameters)
     call.check_values()
     return _separate(call, *run_on(choose(call, backend).name, call))
 
@@ -114,6 +116,7 @@ def _differentiable(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
 def _forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     *of_call, backend, _, keep = arguments
     call = _call(*of_call)
+    refuse(call.parameters)
     call.check_values()
     name = choose(call, backend).name
     kept: list[Tensor] = []

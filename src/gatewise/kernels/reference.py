@@ -158,6 +158,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     outputs: list[Tensor] = []
     reverse = call.directions == "reverse"
     zero = x.new_zeros(())
+    history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
     for t in reversed(range(steps)) if reverse else range(steps):
         boundary = None if call.reset is None else call.reset[t, :, None]
         if boundary is not None and valid is not None:
@@ -171,7 +172,10 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         for node in program.each_step:
             if node not in values:
                 values[node] = _evaluate(node, values, program, weights, None if valid is None else valid[t])
-        new = [values[output].expand_as(state) for output, state in zip(cell.outputs, states, strict=True)]
+        new = [values[output] for output in cell.outputs]
+        new = [value if value.shape == states[0].shape else value.expand_as(states[0]) for value in new]
+        if call.record is not None:
+            new = call.record.observed(t, new, [output.op != "state" for output in cell.outputs], history=history)
         if valid is None:
             outputs.append(new[0])
             states = new

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell
 from gatewise.kernels import (
+    AUTO,
     Call,
     Choice,
     Directions,
@@ -23,6 +24,7 @@ from gatewise.kernels import (
     frozen_weights,
     run,
 )
+from gatewise.kernels.recording import record_of
 from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_width
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions, merged_width
@@ -57,7 +59,7 @@ class Recurrent(nn.Module):
         init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
         checkpoint_every: in training keep the states every so many steps and recompute the rest in the backward
-            pass, for long sequences in little memory; None keeps everything.
+            pass, for long sequences in little memory; ``auto`` is about √T; None keeps everything.
         device, dtype: of the parameters.
 
     Raises:
@@ -84,7 +86,7 @@ class Recurrent(nn.Module):
         merge: str | None = "concat",
         init: str = "default",
         backend: str = "auto",
-        checkpoint_every: int | None = None,
+        checkpoint_every: int | Literal["auto"] | None = None,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -94,7 +96,9 @@ class Recurrent(nn.Module):
         if not isinstance(cell, Cell):
             raise TypeError(f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}")
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        if checkpoint_every is not None:
+        if isinstance(checkpoint_every, str) and checkpoint_every != "auto":
+            raise ValueError(f"checkpoint_every: expected a number of steps, 'auto' or None, got {checkpoint_every!r}")
+        if checkpoint_every is not None and checkpoint_every != "auto":
             sizes["checkpoint_every"] = checkpoint_every
         for name, size in sizes.items():
             if not isinstance(size, int) or isinstance(size, bool):
@@ -371,6 +375,7 @@ class Recurrent(nn.Module):
             prepared.lengths,
             prepared.reset,
             self._directions,
+            record_of(self, layer),
         )
 
     def _run_layers(self, prepared: Prepared) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -384,7 +389,7 @@ class Recurrent(nn.Module):
                 output, states = run(
                     self._call(layer, x, prepared),
                     backend=self.backend,
-                    checkpoint_every=self.checkpoint_every,
+                    checkpoint_every=AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
                 )
                 finals.append(states)
                 weight = bias = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.compiler.emit import Program
+from gatewise.compiler.emit import STATE_GRADIENTS, Program
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import jobs, memory, placement
@@ -38,6 +38,7 @@ class _Loop(NamedTuple):
     delta: Tensor  # (N, slots·H)
     operands: dict[Expr, Tensor]  # (N, H) each, but for states whose sequence serves as it is
     sums: Tensor  # (slices, sums, H)
+    shown: Tensor | None  # (N, states, H), the gradient of every state after each step, for a watcher
 
 
 def backward(
@@ -96,6 +97,10 @@ def _loops(
     jobs.run(dtype, all_jobs, shared.slices)
     for to, index, source in after:
         to.index_copy_(0, index, source)
+    for single, kept, loop in zip(call.single_directions(), saved, loops, strict=True):
+        if single.record is not None and loop.shown is not None:
+            for number in range(len(initial)):
+                single.record.gradients(number, loop.shown[:, number], kept.order.index)
     return loops
 
 
@@ -182,6 +187,11 @@ def _job(
         scratch = memory.empty((batch, between * hidden), dtype)
         rows["between"] = jobs.rows(jobs.PER_ROW, scratch)
         held.append(scratch)
+    shown: Tensor | None = None
+    rows[STATE_GRADIENTS] = jobs.NOWHERE
+    if call.record is not None:
+        shown = memory.empty((way.places, len(call.cell.states), hidden), dtype)
+        rows[STATE_GRADIENTS] = jobs.rows(jobs.SEQUENCE, shown)
     sums = torch.zeros((shared.slices, len(made.backward.sums), hidden), dtype=dtype)
     job = template(call.cell.equations, dtype, hidden, True).job(
         way,
@@ -192,9 +202,9 @@ def _job(
         sums,
         ends,
         shared.units,
-        keep=(kept, carried, held, delta, operands, output_gradient, initial),
+        keep=(kept, carried, held, delta, operands, output_gradient, initial, shown),
     )
-    return job, _Loop(delta, operands, sums)
+    return job, _Loop(delta, operands, sums, shown)
 
 
 def _state_sequence(output: Tensor, at: int, kept: Saved, index: int, hidden: int) -> Tensor:

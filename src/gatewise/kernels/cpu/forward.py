@@ -97,6 +97,12 @@ def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tupl
         placement.clear(output.view(-1, output.shape[-1]), saved[0].order.padding)
     for to, index, source in after:
         to.index_copy_(0, index, source)
+    if call.record is not None and call.record.wants_states:
+        for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
+            assert single.record is not None
+            single.record.states(0, output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden])
+            for number, sequence in enumerate(kept.states, start=1):
+                single.record.states(number, sequence, kept.order.index)
     return output, finals, saved
 
 
@@ -144,6 +150,7 @@ def _job(
     if keep and made.plan.backward.saved:
         values = memory.empty((places, len(made.plan.backward.saved) * hidden), dtype)
         rows["saved"] = jobs.rows(jobs.SEQUENCE, values)
+    keep_states = keep or (call.record is not None and call.record.wants_states)
     held: list[Tensor] = []
     ends: list[tuple[str, int, int]] = []
     sequences: list[Tensor] = []
@@ -156,9 +163,9 @@ def _job(
             if way.index is not None:
                 now, before = jobs.INDEXED, jobs.INDEXED_PREVIOUS
         else:
-            if not keep:
+            if not keep_states:
                 now, before = jobs.ALTERNATING, jobs.ALTERNATING_PREVIOUS
-            sequence = memory.empty((places if keep else 2 * batch, hidden), dtype)
+            sequence = memory.empty((places if keep_states else 2 * batch, hidden), dtype)
             base, stride = sequence.data_ptr(), hidden
             sequences.append(sequence)
         rows[f"next {state}"] = (now, base, 0, stride, 0)
@@ -188,4 +195,4 @@ def _job(
         (x, values, held, sequences, output, finals),
     )
     # The first state is the output.
-    return job, Saved(way, values, tuple(sequences) if keep else ())
+    return job, Saved(way, values, tuple(sequences) if keep_states else ())

@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 3
+ABI = 4
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}

@@ -1,0 +1,41 @@
+"""What each time step adds to the gradient of each weight."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from gatewise.diagnostics.recorded import RecordedCall, row_norms
+from gatewise.diagnostics.replay import Steps, products_of, steps_of, vectors_of
+from gatewise.equations import Parameter
+
+
+def contributions_of(recorded: RecordedCall, *, shares: bool) -> list[dict[str, Tensor]]:
+    """By direction and parameter group, the norm (T,) of each step's share, or the shares (T, …) themselves."""
+    return [_of_direction(recorded, steps, shares) for steps in steps_of(recorded)]
+
+
+def _of_direction(recorded: RecordedCall, steps: Steps, shares: bool) -> dict[str, Tensor]:
+    call, cell, hidden = steps.call, steps.call.cell, steps.call.hidden_size
+    products, vectors = products_of(cell), vectors_of(cell)
+    deltas = steps.within([*products, *vectors])
+    matrices: dict[Parameter, list[tuple[Tensor, Tensor]]] = {}
+    for node, delta in zip(products, deltas, strict=False):
+        block = node.args[0].attr
+        assert isinstance(block, Parameter)
+        matrices.setdefault(block, []).append((delta, steps.values[node.args[1]].detach()))
+    of_vector = dict(zip(vectors.values(), deltas[len(products) :], strict=True))
+    step = steps.at // recorded.rows
+    bounds = torch.searchsorted(step, torch.arange(recorded.steps + 1, device=step.device)).tolist()
+    found: dict[str, list[Tensor]] = {group: [] for group in cell.groups}
+    for begin, end in pairwise(bounds):
+        for group, whole in zip(cell.groups, call.parameters, strict=True):
+            share = torch.zeros_like(whole)
+            for at, gate in enumerate(cell.gates_of(group)):
+                part = share[at * hidden : (at + 1) * hidden]
+                for delta, operand in matrices.get(Parameter(group, gate), ()):
+                    part.addmm_(delta[begin:end].t(), operand[begin:end])
+                if Parameter(group, gate) in of_vector:
+                    part += of_vector[Parameter(group, gate)][begin:end].sum(dim=0)
+            found[group].append(share if shares else row_norms(share.reshape(1, -1))[0])
+    return {group: torch.stack(parts) for group, parts in found.items()}

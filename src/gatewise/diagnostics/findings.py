@@ -1,0 +1,252 @@
+"""What is wrong with a network that is trained, with the evidence and what to do about it."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from gatewise.diagnostics.advice import advice_for, page_of
+from gatewise.diagnostics.horizon import Horizon
+from gatewise.diagnostics.recorded import Place, RecordedCall
+from gatewise.diagnostics.saturation import Saturation
+
+if TYPE_CHECKING:
+    from gatewise.diagnostics.trace import Trace
+
+# A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, and goes on falling by
+# this factor in each, vanishes. (Between h and c of an LSTM much is lost once, which says nothing of long spans.)
+SHORT_MEMORY, FAST = 10, 0.65
+# The part of all values of a gate at its ends that is an illness: trained gates and candidates often are near them.
+NEARLY_ALL = 0.9
+# The part of its units that never leave an end.
+MOSTLY = 0.5
+# Values at both ends tell of large weights; a gate that leans to one may keep a memory.
+BOTH_ENDS = 0.1
+DEAD = 0.25
+# Between the gradients of the lowest and the highest layer.
+BETWEEN_LAYERS = 1e3
+BARELY = 1e-5
+ALWAYS, ENOUGH_CLIPS = 0.95, 5
+# A window whose first step still gets this part of the gradient of its last one, from a state that was carried in.
+STILL_LARGE = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        kind: ``vanishing``, ``exploding``, ``saturated gate``, ``gate stuck open``, ``gate stuck closed``,
+            ``dead ReLU``, ``short window``, ``weights barely move``, ``clipping at every step`` or ``not finite``.
+        layer: where, as in the keys of `GradientFlow`, or ``model``.
+        evidence: what was seen, in words.
+        numbers: the same as numbers.
+        advice: what to do.
+        page: the page of the documentation that explains it.
+        consequences: other findings that follow from this one, so they are not listed for themselves.
+    """
+
+    kind: str
+    layer: str
+    evidence: str
+    numbers: dict[str, float]
+    advice: str
+    page: str
+    consequences: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        after = f" (so also: {', '.join(self.consequences)})" if self.consequences else ""
+        return f"{self.layer}: {self.kind}: {self.evidence}{after}. {self.advice} See {self.page}"
+
+
+@dataclass(frozen=True)
+class Diagnosis(Sequence[Finding]):
+    """What was found; empty for a healthy network.
+
+    Attributes:
+        findings: the most basic ones first.
+        unchecked: what could not be looked at, and why.
+    """
+
+    findings: tuple[Finding, ...]
+    unchecked: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, at: int) -> Finding:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.findings[at]
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __str__(self) -> str:
+        lines = [f"{number}. {finding}" for number, finding in enumerate(self.findings, start=1)] or ["nothing found"]
+        return "\n".join([*lines, *(f"not checked: {one}" for one in self.unchecked)])
+
+
+def diagnose(trace: "Trace") -> Diagnosis:
+    """Look for everything in the last pass, the updates and the clippings of a trace.
+
+    Each layer is run again to measure how far its gradient reaches. What follows from another finding in the same
+    layer (a gate that is stuck closed lets no gradient pass) is told there.
+
+    Raises:
+        ValueError: when nothing was recorded.
+    """
+    layers = trace.layers()
+    bad = trace.first_not_finite
+    if bad is not None:
+        cell = next(calls[0].call.cell.name for calls in layers)
+        numbers = {"step": float(bad.step), "pass": float(bad.number)}
+        evidence = f"the first {bad.what} that is NaN or infinite is at step {bad.step} (pass {bad.number})"
+        return Diagnosis((_finding("not finite", _name(trace, bad.place), evidence, numbers, cell),))
+    found: list[Finding] = []
+    horizons = trace.memory_horizon()
+    saturation = trace.saturation()
+    for calls in layers:
+        for direction, place in enumerate(calls[0].places):
+            found += _of_direction(trace, calls, place, direction, horizons[place], saturation)
+    found += _between_layers(trace, layers)
+    exploding = any(finding.kind == "exploding" for finding in found)
+    found += _of_updates(trace, exploding)
+    unchecked: list[str] = []
+    if not any(call.has_gradients for calls in layers for call in calls):
+        unchecked.append("gradients between layers: no backward pass was recorded")
+    if not trace.updates:
+        unchecked.append("whether weights move: no step of an optimiser was recorded")
+    return Diagnosis(tuple(found), tuple(unchecked))
+
+
+def _of_direction(
+    trace: "Trace",
+    calls: list[RecordedCall],
+    place: Place,
+    direction: int,
+    horizon: Horizon,
+    saturation: dict[str, Saturation],
+) -> Iterator[Finding]:
+    cell, layer = calls[0].call.cell, _name(trace, place)
+    steps = len(horizon.norms)
+    flow: list[tuple[str, str, dict[str, float]]] = []
+    fast = horizon.steps < SHORT_MEMORY and horizon.rate < FAST and steps >= 2 * horizon.steps
+    if horizon.outcome == "vanishes" and horizon.seen and fast:
+        evidence = f"the gradient falls to 1 % in {horizon.steps:.0f} steps (factor {horizon.rate:.3g} per step)"
+        flow.append(("vanishing", evidence, {"steps": horizon.steps, "rate": horizon.rate}))
+    if horizon.outcome == "explodes" and horizon.seen:
+        evidence = f"the gradient grows 100-fold in {horizon.steps:.0f} steps (factor {horizon.rate:.3g} per step)"
+        flow.append(("exploding", evidence, {"steps": horizon.steps, "rate": horizon.rate}))
+    elif _cut_short(calls, horizon):
+        reach = float(horizon.norms[-1])
+        evidence = (
+            f"{reach:.0%} of the gradient is left after {steps} steps back, where the window begins with a state that "
+            "was carried in without its history"
+        )
+        flow.append(("short window", evidence, {"steps": steps, "left": reach}))
+    causes = list(_of_gates(trace, place, saturation))
+    for number, (kind, evidence, numbers, gate) in enumerate(causes):
+        after = tuple(one for one, _, _ in flow if one == "vanishing") if number == 0 else ()
+        yield _finding(kind, layer, evidence, numbers, cell.name, gate, after)
+    for kind, evidence, numbers in flow:
+        if not (causes and kind == "vanishing"):
+            yield _finding(kind, layer, evidence, numbers, cell.name)
+
+
+def _of_gates(
+    trace: "Trace", place: Place, saturation: dict[str, Saturation]
+) -> Iterator[tuple[str, str, dict[str, float], str]]:
+    for label, one in zip(trace.gates_labels, saturation.values(), strict=True):
+        if label.place != place:
+            continue
+        gate = label.name
+        numbers = {"low": one.low, "high": one.high, "stuck low": one.stuck_low, "stuck high": one.stuck_high}
+        if one.activation == "relu":
+            if one.stuck_low >= DEAD:
+                yield "dead ReLU", f"{one.stuck_low:.0%} of the units are 0 at every step of every row", numbers, gate
+        elif one.activation == "sigmoid" and one.stuck_low >= MOSTLY:
+            yield "gate stuck closed", f"{one.stuck_low:.0%} of the units of {gate} stay at 0", numbers, gate
+        elif one.activation == "sigmoid" and one.stuck_high >= MOSTLY:
+            yield "gate stuck open", f"{one.stuck_high:.0%} of the units of {gate} stay at 1", numbers, gate
+        elif one.total >= NEARLY_ALL and min(one.low, one.high) >= BOTH_ENDS:
+            evidence = f"{one.total:.0%} of the values of {gate} are where {one.activation} is flat"
+            yield "saturated gate", evidence, numbers, gate
+
+
+def _cut_short(calls: list[RecordedCall], horizon: Horizon) -> bool:
+    whole = len(calls) == 1 and calls[0].has_gradients and calls[0].carried_in and len(horizon.norms) > 1
+    return whole and float(horizon.norms[-1]) >= STILL_LARGE
+
+
+def _between_layers(trace: "Trace", layers: list[list[RecordedCall]]) -> Iterator[Finding]:
+    by_module: dict[str, list[RecordedCall]] = {}
+    for calls in layers:
+        if calls[-1].has_gradients:
+            by_module.setdefault(calls[-1].module, []).append(calls[-1])
+    for module, stack in by_module.items():
+        stack.sort(key=lambda call: call.layer)
+        lowest, highest = (float(call.gradient_norms[:, 0].double().norm()) for call in (stack[0], stack[-1]))
+        if not (lowest and highest and len(stack) > 1):
+            continue
+        ratio = lowest / highest
+        numbers = {"lowest": lowest, "highest": highest}
+        cell = stack[0].call.cell.name
+        if ratio <= 1 / BETWEEN_LAYERS or ratio >= BETWEEN_LAYERS:
+            kind = "vanishing" if ratio < 1 else "exploding"
+            evidence = f"the gradient of layer 0 is {ratio:.2g} times that of layer {stack[-1].layer}"
+            yield _finding(kind, module or "model", evidence, numbers, cell, "layers")
+
+
+def _of_updates(trace: "Trace", exploding: bool) -> Iterator[Finding]:
+    moved = [float(one.changes.norm() / one.weights.norm()) for one in trace.updates if float(one.weights.norm())]
+    ratio = statistics.median(moved) if moved else math.inf
+    barely = ("weights barely move",) if ratio < BARELY else ()
+    often = sum(clip.clipped for clip in trace.clips) / max(1, len(trace.clips))
+    always = len(trace.clips) >= ENOUGH_CLIPS and often >= ALWAYS
+    if always and not exploding:
+        norm = statistics.median(clip.norm for clip in trace.clips)
+        evidence = f"{often:.0%} of {len(trace.clips)} steps were clipped; the norm before is {norm:.3g} in the middle"
+        numbers = {"fraction": often, "norm": norm}
+        yield _finding("clipping at every step", "model", evidence, numbers, "", consequences=barely)
+    elif barely:
+        evidence = f"a step changes them by {ratio:.1e} of their size"
+        yield _finding("weights barely move", "model", evidence, {"ratio": ratio}, "")
+
+
+def _name(trace: "Trace", place: Place) -> str:
+    return "model" if trace.short else str(place)
+
+
+def _finding(
+    kind: str,
+    layer: str,
+    evidence: str,
+    numbers: dict[str, float],
+    cell: str,
+    gate: str = "",
+    consequences: tuple[str, ...] = (),
+) -> Finding:
+    return Finding(kind, layer, evidence, numbers, advice_for(kind, cell, gate), page_of(kind), consequences)
+
+
+def first_not_finite(calls: Sequence[RecordedCall]) -> tuple[Place, int, str] | None:
+    """The first place at which calls met NaN or infinity: forward in their order, then backward against it.
+
+    Steps are counted over all calls of a layer.
+    """
+    done: dict[tuple[str, int], int] = {}
+    begins: list[int] = []
+    for call in calls:
+        layer = call.module, call.layer
+        begins.append(done.get(layer, 0))
+        done[layer] = begins[-1] + call.steps
+    for call, begin in zip(calls, begins, strict=True):
+        for place, norms in zip(call.places, call.output_norms, strict=True):
+            bad = (~norms.isfinite() & call.valid).any(dim=1).nonzero()[:, 0]
+            if len(bad):
+                return place, begin + int(bad.min() if place.direction == "forward" else bad.max()), "output"
+    for call, begin in reversed(list(zip(calls, begins, strict=True))):
+        for place, norms in zip(call.places, call.gradient_norms, strict=True):
+            bad = (~torch.isfinite(norms)).any(dim=2).any(dim=0).nonzero()[:, 0]
+            if len(bad):
+                return place, begin + int(bad.max() if place.direction == "forward" else bad.min()), "gradient"
+    return None

@@ -1,0 +1,187 @@
+"""One step of a cell for all recorded steps at once: the gates, the gradients within a step, the shares of weights.
+
+The states before every step are known, so no loop is needed, and what is computed here costs one large product.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.diagnostics.recorded import Listener, RecordedCall
+from gatewise.equations import Cell, Expr, Parameter, topological
+from gatewise.equations.cell import ACTIVATIONS
+from gatewise.kernels import Call, run
+from gatewise.kernels.cpu.program import BlocksOf, evaluate
+from gatewise.kernels.recording import Record
+
+X = Expr.make("input")
+
+
+class Gate(NamedTuple):
+    """A gate as it is shown.
+
+    Attributes:
+        name: its name; the name of the output for cells without gates.
+        value: its activation.
+        before: what the activation is of; the same where there is none.
+        activation: its name; ``identity`` where there is none.
+    """
+
+    name: str
+    value: Expr
+    before: Expr
+    activation: str
+
+
+@lru_cache(maxsize=256)
+def gates_of(cell: Cell) -> tuple[Gate, ...]:
+    """What is shown of a cell: its gates, or the units of a cell that has none.
+
+    >>> from gatewise.cells import lookup
+    >>> [(gate.name, gate.activation) for gate in gates_of(lookup("gru_cudnn"))]
+    [('r', 'sigmoid'), ('z', 'sigmoid'), ('n', 'tanh')]
+    >>> [(gate.name, gate.activation) for gate in gates_of(lookup("rnn_relu"))]
+    [('h', 'relu')]
+    """
+    nodes = {name: cell.gate_value(name) for name in cell.gates} or {cell.states[0]: cell.outputs[0]}
+    return tuple(
+        Gate(name, node, node.args[0], node.op) if node.op in ACTIVATIONS else Gate(name, node, node, "identity")
+        for name, node in nodes.items()
+    )
+
+
+def states_of(recorded: RecordedCall) -> Tensor:
+    """The states after every step, (D, S, T, B, H): those that were kept, or computed once more."""
+    if recorded.state_values is not None:
+        return recorded.state_values
+    sink = RecordedCall(Listener(), recorded.module, recorded.layer, keep_all=True)
+    with torch.no_grad():
+        run(replace(recorded.asked_again(), record=Record((sink,))))
+    assert sink.state_values is not None
+    return sink.state_values
+
+
+@dataclass
+class Steps:
+    """All steps of one direction of a call that are no padding, side by side.
+
+    Attributes:
+        call: the direction.
+        at: (N,) their rows of (T·B).
+        values: by node, (N, H) each; x is (N, I). Filled by `value`.
+        gradients: (N, H) by state, the whole gradient after each step, or None.
+    """
+
+    call: Call
+    at: Tensor
+    values: dict[Expr, Tensor]
+    gradients: tuple[Tensor, ...] | None
+
+    def value(self, node: Expr) -> Tensor:
+        """The value of a node of the cell at each step."""
+        found = evaluate(node, self.values, BlocksOf(self.call))
+        return found.expand(len(self.at), self.call.hidden_size)
+
+    def spread(self, values: Tensor, padding: float) -> Tensor:
+        """(N, …) as (T, B, …)."""
+        steps, batch = self.call.x.shape[:2]
+        whole = values.new_full((steps * batch, *values.shape[1:]), padding)
+        whole[self.at] = values.detach()
+        return whole.unflatten(0, (steps, batch))
+
+    def within(self, nodes: list[Expr]) -> list[Tensor]:
+        """The gradients (N, H) of nodes within their step; asked once, before any `value`."""
+        assert self.gradients is not None
+        above = dict(zip(self.call.cell.outputs, self.gradients, strict=True))
+        pairs: list[tuple[Tensor, Tensor]] = []
+        with torch.enable_grad():
+            for node in topological(self.call.cell.outputs):
+                if node in above and node.args:
+                    pairs.append((self.value(node), above[node]))
+                    # What reaches the nodes behind a state through other states is in its whole gradient.
+                    self.values[node] = self.values[node].detach().requires_grad_()
+            inner = [evaluate(node, self.values, BlocksOf(self.call)) for node in nodes]
+        pairs = [pair for pair in pairs if pair[0].requires_grad]
+        wanted = [one for one in inner if one.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                [result for result, _ in pairs], wanted, [above for _, above in pairs], allow_unused=True
+            )
+            if pairs and wanted
+            else [None] * len(wanted)
+        )
+        gradients: list[Tensor] = []
+        for one in inner:
+            gradient = next(found) if one.requires_grad else None
+            gradients.append(torch.zeros_like(one) if gradient is None else gradient)
+        return gradients
+
+
+def steps_of(recorded: RecordedCall) -> list[Steps]:
+    """The steps of each direction of a call."""
+    states = states_of(recorded)
+    call = recorded.asked_again()
+    at = recorded.valid.flatten().nonzero()[:, 0]
+    found: list[Steps] = []
+    for number, single in enumerate(call.single_directions()):
+        before = previous_states(single, states[number])
+        values: dict[Expr, Tensor] = {X: single.x.flatten(0, 1)[at].requires_grad_()}
+        for name, value in zip(single.cell.states, before, strict=True):
+            values[Expr.make("state", attr=name)] = value.flatten(0, 1)[at].requires_grad_()
+        # A vector for each step of its own, so that each has a gradient of its own.
+        for leaf, block in _vectors(single.cell).items():
+            values[leaf] = BlocksOf(single)[block].expand(len(at), -1).clone().requires_grad_()
+        gradients = None
+        if recorded.state_gradients is not None:
+            gradients = tuple(gradient.flatten(0, 1)[at] for gradient in recorded.state_gradients[number])
+        found.append(Steps(single, at, values, gradients))
+    return found
+
+
+def previous_states(call: Call, states: Tensor) -> list[Tensor]:
+    """The states (T, B, H) that reach each step, of one direction; in padding anything.
+
+    Arguments:
+        call: the direction.
+        states: (S, T, B, H) after each step.
+    """
+    found: list[Tensor] = []
+    steps, zero = call.x.shape[0], states.new_zeros(())
+    for initial, after in zip(call.initial, states, strict=True):
+        if call.directions == "forward":
+            before = torch.cat([initial, after[:-1]])
+            if call.reset is not None:
+                before = torch.where(call.reset[..., None], zero, before)
+        else:
+            before = torch.cat([after[1:], initial])
+            if call.reset is not None:
+                cut = torch.cat([call.reset[1:], torch.zeros_like(call.reset[:1])])
+                before = torch.where(cut[..., None], zero, before)
+            if call.lengths is not None:
+                last = torch.arange(steps, device=call.x.device)[:, None] == call.lengths - 1
+                before = torch.where(last[..., None], initial, before)
+        found.append(before)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _vectors(cell: Cell) -> Mapping[Expr, Parameter]:
+    return {
+        node: node.attr
+        for node in topological(cell.outputs)
+        if isinstance(node.attr, Parameter) and cell.shape_of(node.attr.group) == "vector"
+    }
+
+
+def products_of(cell: Cell) -> list[Expr]:
+    """Every product of a cell's equations."""
+    return [node for node in topological(cell.outputs) if node.op == "matmul"]
+
+
+def vectors_of(cell: Cell) -> Mapping[Expr, Parameter]:
+    """Every vector of a cell's equations."""
+    return _vectors(cell)

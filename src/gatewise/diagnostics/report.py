@@ -1,0 +1,151 @@
+"""A trace as one page of HTML that needs nothing else: no network, no other file."""
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from gatewise.diagnostics.trace import Trace
+
+# Cells of all heat maps together, a byte each, which base64 makes 4/3: the page stays below 2 MB.
+MOST_CELLS = 900_000
+# Points of all curves together, about 10 characters each.
+MOST_POINTS = 40_000
+BARS = 40
+_PADDING = 255
+_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+def write_report(trace: "Trace", path: Path, tokens: Sequence[str] | None) -> Path:
+    """Write the page, whole or not at all.
+
+    Raises:
+        ValueError: when nothing was recorded.
+        OSError: when the file cannot be written.
+    """
+    text = files("gatewise.diagnostics").joinpath("report.html").read_text(encoding="utf-8")
+    # "<" would end the script that holds the data, whatever stands in a token.
+    data = json.dumps(_data(trace, tokens), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    content = text.replace("__DATA__", data).encode()
+    unfinished = path.with_name(f".{path.name}.partial")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _data(trace: "Trace", tokens: Sequence[str] | None) -> dict[str, Any]:
+    diagnosis = trace.diagnose()
+    layers = trace.layers()
+    calls = [call for of_layer in layers for call in of_layer]
+    cells = ", ".join(dict.fromkeys(call.call.cell.name for call in calls))
+    steps, rows = sum(call.steps for call in layers[0]), max(call.rows for call in calls)
+    backends = ", ".join(dict.fromkeys(call.choice.name for call in calls))
+    gates, pooled = _gates(trace)
+    return {
+        "about": f"{cells}; {steps} steps, {rows} rows; backend {backends}; {len(trace.updates)} updates watched",
+        "findings": [
+            {
+                "kind": one.kind,
+                "layer": one.layer,
+                "evidence": one.evidence,
+                "advice": one.advice,
+                "page": one.page,
+                "consequences": list(one.consequences),
+            }
+            for one in diagnosis
+        ],
+        "unchecked": list(diagnosis.unchecked),
+        "flow": _flow(trace),
+        "horizons": [
+            [str(place), one.outcome, f"{one.steps:.3g}", f"{one.rate:.4g}"]
+            for place, one in trace.memory_horizon().items()
+        ],
+        "gates": gates,
+        "pooled": pooled,
+        "tokens": None if tokens is None else [str(token) for token in tokens],
+        "clips": [[_number(clip.norm), clip.clipped] for clip in trace.clips[-1000:]],
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def _flow(trace: "Trace") -> list[dict[str, Any]]:
+    if not any(one.reached for one in trace.passes):
+        return []
+    flow = trace.gradient_flow()
+    each = max(1, -(-sum(len(value) for value in flow.values()) // MOST_POINTS))
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for label in flow.labels:
+        values = flow[label][::each].tolist()
+        one = {"key": flow.key(label), "values": [_number(value) for value in values]}
+        groups.setdefault(str(label.place), []).append(one)
+    note = "" if each == 1 else f" (every {each}th step)"
+    return [{"title": title + note, "series": series} for title, series in groups.items()]
+
+
+def _gates(trace: "Trace") -> tuple[list[dict[str, Any]], str]:
+    gates, saturation = trace.gates(), trace.saturation()
+    cells = sum(value.shape[0] * value.shape[2] for value in gates.values())
+    # Of a long sequence or many units blocks are averaged, by as much in time as over units.
+    units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))
+    steps = max(1, math.ceil(cells / MOST_CELLS / units))
+    found: list[dict[str, Any]] = []
+    for key, value in gates.items():
+        first = value[:, 0].float() if value.shape[1] else value.new_full((value.shape[0], value.shape[2]), torch.nan)
+        inside = value[~value.isnan()].float()
+        low, high = _range(gates.activations[key], inside)
+        shown = _pooled(first, steps, units)
+        scaled = ((shown - low) / (high - low)).clamp(0, 1).mul(254).round()
+        image = torch.where(shown.isnan(), float(_PADDING), scaled).to(torch.uint8).t().contiguous()
+        counts = torch.histc(inside, BARS, low, high)
+        one = saturation[key]
+        found.append(
+            {
+                "key": key,
+                "activation": gates.activations[key],
+                "summary": f"{one.low:.0%} of the values at the lower end, {one.high:.0%} at the upper end",
+                "low": low,
+                "high": high,
+                "steps": image.shape[1],
+                "units": image.shape[0],
+                "pooled": steps,
+                "unit_pooled": units,
+                "data": base64.b64encode(bytes(image.flatten().tolist())).decode(),
+                "histogram": [round(part, 5) for part in _shares(counts)],
+            }
+        )
+    note = f"Each cell is the mean of {steps} steps and {units} units." if steps * units > 1 else ""
+    return found, note
+
+
+def _shares(counts: Tensor) -> Iterable[float]:
+    return (counts / counts.sum().clamp_min(1)).tolist()
+
+
+def _range(activation: str, values: Tensor) -> tuple[float, float]:
+    if activation in _RANGES:
+        return _RANGES[activation]
+    finite = values[values.isfinite()]
+    low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _pooled(values: Tensor, steps: int, units: int) -> Tensor:
+    """(T, H) averaged over blocks; NaN where a block holds any."""
+    if steps * units == 1:
+        return values
+    return functional.avg_pool2d(values[None], (steps, units), ceil_mode=True)[0]

@@ -1,0 +1,74 @@
+"""How much of a gate is where its activation is flat, so that no gradient passes and nothing is learnt."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Flat is where the slope is less than this part of its largest.
+FLAT = 0.05
+# Stuck is a unit that is flatter than this at every step of every row.
+STUCK = 0.01
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """The saturation of one gate, over all steps that are no padding.
+
+    Attributes:
+        activation: its name.
+        low, high: the part of all values at the lower and upper end, where the slope is under 5 % of its largest
+            (sigmoid below 0.013 or above 0.987, tanh beyond ±0.975); for relu ``low`` are the zeros. 0 for activations
+            without a flat part.
+        stuck_low, stuck_high: the part of the units that stay at an end at every step of every row (slope under 1 %;
+            for relu the dead units).
+        by_unit: (H,) the part of the values of each unit at either end.
+    """
+
+    activation: str
+    low: float
+    high: float
+    stuck_low: float
+    stuck_high: float
+    by_unit: Tensor
+
+    @property
+    def total(self) -> float:
+        """The part of all values at either end."""
+        return self.low + self.high
+
+
+def saturation_of(values: Tensor, activation: str) -> Saturation:
+    """The saturation of a gate.
+
+    Arguments:
+        values: (T, B, H), NaN in padding.
+        activation: ``sigmoid``, ``tanh``, ``relu`` or another, which has no flat part.
+    """
+    rows = values.flatten(0, 1)
+    rows = rows[~rows.isnan().any(dim=1)]
+    low, high = _ends(rows, activation, FLAT)
+    stuck_low, stuck_high = _ends(rows, activation, STUCK)
+    if not len(rows):
+        nothing = values.new_zeros(values.shape[-1])
+        return Saturation(activation, 0.0, 0.0, 0.0, 0.0, nothing)
+    return Saturation(
+        activation,
+        float(low.float().mean()),
+        float(high.float().mean()),
+        float(stuck_low.all(dim=0).float().mean()),
+        float(stuck_high.all(dim=0).float().mean()),
+        (low | high).float().mean(dim=0),
+    )
+
+
+def _ends(values: Tensor, activation: str, part: float) -> tuple[Tensor, Tensor]:
+    """Where the values are at the lower and at the upper end: bounds at which the slope is ``part`` of its largest."""
+    if activation == "sigmoid":  # slope a (1 − a), at most 1/4
+        bound = (1 - (1 - part) ** 0.5) / 2
+        return values < bound, values > 1 - bound
+    if activation == "tanh":  # slope 1 − a²
+        bound = (1 - part) ** 0.5
+        return values < -bound, values > bound
+    nowhere = torch.zeros_like(values, dtype=torch.bool)
+    return (values <= 0, nowhere) if activation == "relu" else (nowhere, nowhere)

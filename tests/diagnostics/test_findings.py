@@ -1,0 +1,196 @@
+"""Networks with exactly one illness each, and healthy ones."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gatewise
+from gatewise.diagnostics import Trace
+from gatewise.layers import Recurrent
+
+SEEDS = range(3)
+
+
+def inputs(steps: int = 60) -> Tensor:
+    return torch.randn(steps, 8, 8)
+
+
+def passed(layer: nn.Module, **options: object) -> Trace:
+    with gatewise.watch(layer) as trace:
+        layer(inputs(), **options)[0].square().mean().backward()
+    return trace
+
+
+def trained(
+    layer: Recurrent, *, rate: float, clip: gatewise.Clip | None = None, steps: int = 8, poison: int | None = None
+) -> Trace:
+    optimiser = torch.optim.Adam(layer.parameters(), lr=rate)
+    with gatewise.watch(layer) as trace:
+        for number in range(steps):
+            x = inputs()
+            if number == poison:
+                x[17, 3, 2] = torch.nan
+            layer(x)[0].square().mean().backward()
+            if clip is not None:
+                clip(layer)
+            optimiser.step()
+            optimiser.zero_grad()
+    return trace
+
+
+def with_bias(cell: str, gate: str, value: float) -> Recurrent:
+    layer = Recurrent(cell, 8, 32)
+    at = layer.cell.gates_of("b").index(gate)
+    with torch.no_grad():
+        layer.bias_ih_l0[at * 32 : (at + 1) * 32] = value
+    return layer
+
+
+def scaled(layer: Recurrent, name: str, factor: float) -> Recurrent:
+    with torch.no_grad():
+        getattr(layer, name).mul_(factor)
+    return layer
+
+
+def dead() -> Recurrent:
+    layer = Recurrent("rnn_relu", 8, 32, init="identity")
+    with torch.no_grad():
+        layer.bias_ih_l0[:16] = -100
+    return layer
+
+
+def carried() -> Trace:
+    layer = Recurrent("rnn_relu", 8, 32, init="identity")
+    with gatewise.watch(layer) as trace:
+        for window in gatewise.TBPTT(5, 5).windows(inputs(20)):
+            window.run(layer).square().mean().backward()
+    return trace
+
+
+def narrowing() -> Trace:
+    """Layers of which each passes on a ten-thousandth."""
+    layer = Recurrent("lstm", 32, 32, 2)
+    with torch.no_grad():
+        layer.weight_ih_l1 *= 1e-4
+    with gatewise.watch(layer) as trace:
+        layer(torch.randn(60, 8, 32))[0].square().mean().backward()
+    return trace
+
+
+ILL: dict[str, tuple[str, Callable[[], Trace]]] = {
+    "a sigmoid RNN": ("vanishing", lambda: passed(Recurrent("rnn_sigmoid", 8, 32))),
+    "a tanh RNN of small weights": ("vanishing", lambda: passed(Recurrent("rnn_tanh", 8, 32, init="torch"))),
+    "an LSTM that forgets": ("vanishing", lambda: passed(with_bias("lstm", "f", -1.0))),
+    "layers that pass on little": ("vanishing", narrowing),
+    "a ReLU RNN of large weights": (
+        "exploding",
+        lambda: passed(scaled(Recurrent("rnn_relu", 8, 32), "weight_hh_l0", 2.0)),
+    ),
+    "an orthogonal leaky ReLU RNN, doubled": (
+        "exploding",
+        lambda: passed(scaled(Recurrent("rnn_leaky_relu", 8, 32, init="orthogonal"), "weight_hh_l0", 2.0)),
+    ),
+    "an LSTM whose input gate is shut": ("gate stuck closed", lambda: passed(with_bias("lstm", "i", -20.0))),
+    "an LSTM whose forget gate is shut": ("gate stuck closed", lambda: passed(with_bias("lstm", "f", -20.0))),
+    "an LSTM whose output gate is open": ("gate stuck open", lambda: passed(with_bias("lstm", "o", 20.0))),
+    "a tanh RNN at its ends": (
+        "saturated gate",
+        lambda: passed(scaled(Recurrent("rnn_tanh", 8, 32), "weight_ih_l0", 100.0)),
+    ),
+    "a ReLU RNN with dead units": ("dead ReLU", lambda: passed(dead())),
+    "windows shorter than the memory": ("short window", carried),
+    "a tiny learning rate": ("weights barely move", lambda: trained(Recurrent("lstm", 8, 32), rate=1e-8)),
+    "a low threshold": (
+        "clipping at every step",
+        lambda: trained(Recurrent("lstm", 8, 32), rate=1e-3, clip=gatewise.Clip(norm=1e-6)),
+    ),
+    "NaN in the data": ("not finite", lambda: trained(Recurrent("lstm", 8, 32), rate=1e-3, poison=2)),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("illness", ILL)
+def test_one_illness_is_one_finding(illness: str, seed: int):
+    torch.manual_seed(seed)
+    kind, make = ILL[illness]
+    diagnosis = make().diagnose()
+    assert {finding.kind for finding in diagnosis} == {kind}, str(diagnosis)
+    for finding in diagnosis:
+        assert finding.advice
+        assert finding.page.startswith("docs/diagnosis.md#")
+        assert all(isinstance(number, float | int) for number in finding.numbers.values())
+
+
+HEALTHY: dict[str, Callable[[], Trace]] = {
+    **{
+        cell: lambda cell=cell: trained(Recurrent(cell, 8, 32), rate=1e-3, clip=gatewise.Clip(norm=1.0))
+        for cell in ("rnn_tanh", "lstm", "gru_cudnn", "gru_chung2014", "gru_cho2014", "peephole_lstm")
+    },
+    "IRNN": lambda: trained(Recurrent("rnn_relu", 8, 32, init="identity"), rate=1e-4, clip=gatewise.Clip(norm=10.0)),
+    "three layers": lambda: passed(Recurrent("lstm", 8, 32, 3)),
+    "both directions": lambda: passed(Recurrent("gru_cudnn", 8, 32, bidirectional=True)),
+    "ragged": lambda: passed(Recurrent("lstm", 8, 32), lengths=torch.tensor([60, 50, 40, 30, 20, 10, 0, 1])),
+    "resets": lambda: passed(Recurrent("lstm", 8, 32), reset=torch.rand(60, 8) < 0.02),
+    "long memory": lambda: passed(with_bias("lstm", "f", 5.0)),
+    "short sequences": lambda: short(),
+    "candidates near their ends": lambda: passed(scaled(Recurrent("lstm", 8, 32), "weight_ih_l0", 5.0)),
+}
+
+
+def short() -> Trace:
+    layer = Recurrent("rnn_tanh", 8, 32, init="torch")
+    with gatewise.watch(layer) as trace:
+        layer(inputs(6))[0].square().mean().backward()
+    return trace
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", HEALTHY)
+def test_no_false_alarm(name: str, seed: int):
+    torch.manual_seed(seed)
+    diagnosis = HEALTHY[name]().diagnose()
+    assert not diagnosis, str(diagnosis)
+    assert str(diagnosis).startswith("nothing found")
+
+
+def test_what_follows_from_a_finding_is_told_with_it():
+    torch.manual_seed(0)
+    (finding,) = passed(with_bias("lstm", "f", -20.0)).diagnose()
+    assert finding.consequences == ("vanishing",)
+    assert str(finding).startswith("model: gate stuck closed: 100% of the units of f stay at 0 (so also: vanishing). ")
+    assert "bias of the forget gate" in finding.advice
+
+
+def test_where_nan_was_first_seen():
+    torch.manual_seed(0)
+    (finding,) = trained(Recurrent("lstm", 8, 32, 2), rate=1e-3, poison=2).diagnose()
+    assert (finding.layer, finding.numbers) == ("l0", {"step": 17, "pass": 2})
+    layer = Recurrent("lstm", 8, 32, 2)
+    with gatewise.watch(layer) as trace:
+        output, _ = layer(inputs())
+        above = torch.zeros_like(output)
+        above[31, 2, 5] = torch.inf
+        output.backward(above)
+    (finding,) = trace.diagnose()
+    assert (finding.layer, finding.numbers) == ("l1", {"step": 31, "pass": 0})
+    assert finding.evidence.startswith("the first gradient that is NaN or infinite is at step 31")
+
+
+def test_what_could_not_be_looked_at_is_told():
+    torch.manual_seed(0)
+    layer = Recurrent("lstm", 8, 32)
+    with gatewise.watch(layer) as trace, torch.no_grad():
+        layer(inputs())
+    assert trace.diagnose().unchecked == (
+        "gradients between layers: no backward pass was recorded",
+        "whether weights move: no step of an optimiser was recorded",
+    )
+
+
+def test_nothing_recorded():
+    with gatewise.watch(Recurrent("lstm", 8, 32)) as trace:
+        pass
+    with pytest.raises(ValueError, match="nothing was recorded: there was no call of the model inside"):
+        trace.diagnose()

@@ -1,0 +1,139 @@
+"""The page: complete, small, self-contained; and in a real browser down to a hover."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import gatewise
+from gatewise.diagnostics import Trace
+
+TEXT = "the cat </script> sat\non & the <b>mat</b>"
+
+
+class Characters(nn.Module):
+    def __init__(self, layers: int = 2, hidden: int = 16) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(128, 8)
+        self.recurrent = gatewise.LSTM(8, hidden, layers)
+        self.out = nn.Linear(hidden, 128)
+
+
+def trace_of(text: str, layers: int = 2, hidden: int = 16) -> Trace:
+    torch.manual_seed(0)
+    model = Characters(layers, hidden)
+    tokens = torch.tensor([ord(letter) for letter in text])[:, None]
+    clip = gatewise.Clip(norm=1e-3)
+    with gatewise.watch(model) as trace:
+        for _ in range(3):
+            model.out(model.recurrent(model.embedding(tokens))[0]).logsumexp(-1).mean().backward()
+            clip(model)
+    return trace
+
+
+def data_of(page: str) -> dict:
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_it_holds_everything(tmp_path: Path):
+    trace = trace_of(TEXT)
+    path = trace.report(tmp_path / "report.html", tokens=list(TEXT))
+    assert list(tmp_path.iterdir()) == [path]
+    page = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
+    assert not re.search(r"\b(src|href)=", page)
+    data = data_of(page)
+    flow = trace.gradient_flow()
+    series = {one["key"]: one["values"] for group in data["flow"] for one in group["series"]}
+    assert series.keys() == flow.keys()
+    for key, values in series.items():
+        torch.testing.assert_close(torch.tensor(values), flow[key], rtol=1e-3, atol=0)
+    assert [gate["key"] for gate in data["gates"]] == list(trace.gates())
+    assert all((gate["steps"], gate["units"]) == (len(TEXT), 16) for gate in data["gates"])
+    assert all(sum(gate["histogram"]) == pytest.approx(1, abs=1e-3) for gate in data["gates"])
+    assert "".join(data["tokens"]) == TEXT
+    assert [clipped for _, clipped in data["clips"]] == [clip.clipped for clip in trace.clips]
+    assert [one["kind"] for one in data["findings"]] == [finding.kind for finding in trace.diagnose()]
+
+
+def test_no_token_ends_the_script(tmp_path: Path):
+    tokens = ["</script>", "<!--", "<script>", "\u2028"]
+    data = data_of(trace_of("abcd").report(tmp_path / "report.html", tokens=tokens).read_text(encoding="utf-8"))
+    assert data["tokens"] == tokens
+
+
+def test_a_large_trace_stays_small(tmp_path: Path):
+    trace = trace_of("x" * 3000, layers=3, hidden=128)
+    assert trace.report(tmp_path / "report.html", tokens=["x"] * 3000).stat().st_size <= 2_000_000
+    data = data_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Each cell is the mean of" in data["pooled"]
+
+
+def test_without_a_backward_pass_and_with_values_that_are_not_finite(tmp_path: Path):
+    layer = gatewise.GRU(3, 4)
+    x = torch.randn(5, 2, 3)
+    with gatewise.watch(layer) as trace, torch.no_grad():
+        layer(x, lengths=torch.tensor([3, 5]))
+    data = data_of(trace.report(tmp_path / "gates.html").read_text(encoding="utf-8"))
+    assert data["flow"] == []
+    x[2] = torch.nan
+    with gatewise.watch(layer) as trace:
+        layer(x)[0].sum().backward()
+    data = data_of(trace.report(tmp_path / "nan.html").read_text(encoding="utf-8"))
+    assert [one["kind"] for one in data["findings"]] == ["not finite"]
+
+
+def test_a_folder_that_is_not_there_leaves_nothing(tmp_path: Path):
+    with pytest.raises(FileNotFoundError):
+        trace_of(TEXT).report(tmp_path / "missing" / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_plot():
+    trace = trace_of(TEXT)
+    axes = trace.plot()
+    assert [line.get_label() for line in axes.get_lines()] == list(trace.gradient_flow())
+    assert axes.get_yscale() == "log"
+    assert trace.plot(axes=axes) is axes
+
+
+def dom(page: Path, script: str, tmp_path: Path) -> str:
+    """What the page holds in Chromium, without a network, after a script has run in it."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert browser is not None, "these tests need Chromium"
+    changed = tmp_path / "with-script.html"
+    text = page.read_text(encoding="utf-8").replace("</body>", f"<script>{script}</script></body>")
+    changed.write_text(text, encoding="utf-8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    options = [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", "--dump-dom"]
+    run = subprocess.run([*command, *options, changed.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    return run.stdout
+
+
+@pytest.mark.browser
+def test_in_a_browser(tmp_path: Path):
+    trace = trace_of(TEXT)
+    page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
+    step, unit = 4, 3
+    hover = f"""
+      const canvas = document.querySelector('canvas[data-gate="recurrent.l1.f"]'), box = canvas.getBoundingClientRect();
+      const x = box.left + ({step} + 0.5) / canvas.width * box.width;
+      const y = box.top + ({unit} + 0.5) / canvas.height * box.height;
+      canvas.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: y, bubbles: true}}));
+    """
+    shown = dom(page, hover, tmp_path)
+    value = float(trace.gates()["recurrent.l1.f"][step, 0, unit])
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
+    assert tip is not None
+    assert html.unescape(tip[1]) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
+    assert shown.count("<canvas") == 8
+    assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent', shown)) == 4
+    assert "3 of 3 steps were clipped" in shown
