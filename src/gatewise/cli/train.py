@@ -1,7 +1,7 @@
 """``gatewise train``: a command per task."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
@@ -9,6 +9,7 @@ from cyclopts.config import Dict
 from gatewise.cli.tables import scores_table
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.options import read_toml
+from gatewise.tasks.training_options import TrainingOptions
 
 _EPILOGUE = "Try:\n  gatewise train lm --max-minutes 2 --out runs/first\n  gatewise train lm --resume runs/first"
 
@@ -53,9 +54,7 @@ def lm(
     resume
         Go on with the run in this folder from its last saved state.
     """
-    from gatewise.tasks.language_model import training
-
-    trained = training.train(options) if resume is None else training.resume(resume, options.max_minutes)
+    trained = _trained("lm", options, resume)
     folder = trained.folder
     print(scores_table(trained.final_scores()))
     print(f"\nsample:\n{trained.generate(length=300, temperature=0.8, seed=0)}")
@@ -66,3 +65,11 @@ def lm(
         f'  gatewise predict {folder.path} --prompt "The " --temperature 0.7\n'
         f'  gatewise predict {folder.path} --prompt "The " --next 5'
     )
+
+
+def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
+    from gatewise.tasks import running
+    from gatewise.tasks.task import task_of
+
+    task = task_of(name)
+    return running.start(task, options) if resume is None else running.resume(task, resume, options.max_minutes)
