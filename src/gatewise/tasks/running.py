@@ -30,7 +30,7 @@ def start(task: Task, options: TrainingOptions) -> Trained:
     folder = create(
         options.out or unused(f"{task.name}-{cell.name}"),
         task.name,
-        to_toml(_absolute(options)),
+        to_toml(_absolute(job.options)),
         job.vocabulary,
         {"cell": cell.text, "source": job.source, "sha256": job.hashes},
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 _OPTIONS = {
     "lm": ("gatewise.tasks.language_model", "LanguageModelOptions"),
+    "classify": ("gatewise.tasks.classification", "ClassificationOptions"),
 }
 
 
