@@ -10,6 +10,7 @@ from gatewise.cli.tables import scores_table
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.options import read_toml
+from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -81,6 +82,26 @@ def classify(
     """
     trained = _trained("classify", options, resume)
     _tell_what_next(trained.folder.path, "texts.txt", "texts.csv --format csv --out labels.csv")
+
+
+@train.command(help_epilogue=_epilogue("tag"))
+def tag(
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[TaggingOptions, Parameter(name="*")] = TaggingOptions(),  # noqa: B008
+) -> None:
+    """Train a tagger on words with tags: parts of speech, named entities; or on characters.
+
+    Parameters
+    ----------
+    config
+        TOML file with options; those of the command line go before it.
+    resume
+        Go on with the run in this folder from its last saved state.
+    """
+    trained = _trained("tag", options, resume)
+    _tell_what_next(trained.folder.path, "sentences.txt", "words.conllu --out tags.conll")
 
 
 def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:

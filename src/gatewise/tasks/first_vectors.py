@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.models.token_embedding import TokenEmbedding
@@ -38,7 +38,7 @@ def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[T
 
 
 @torch.no_grad()
-def set_vectors(embedding: TokenEmbedding, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
+def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
     """Put the vectors that were found into the embedding; others keep their initial weights.
 
     Args:
@@ -47,6 +47,7 @@ def set_vectors(embedding: TokenEmbedding, vectors: tuple[Tensor, Tensor] | None
         freeze: leave the whole embedding as it is in training.
     """
     if vectors is not None:
+        assert isinstance(embedding, TokenEmbedding)
         matrix, found = vectors
         weight = embedding.embedding.weight
         weight.copy_(torch.where(found[:, None], matrix.to(weight.dtype), weight))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count
-from gatewise.tasks.training_options import Schedule, TrainingOptions
+from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.training_options import TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class EncoderOptions(TrainingOptions):
     """Number of sequences per step; those of a step are of similar length."""
     epochs: Count = 20
     """Passes over the training data."""
-    schedule: Schedule = "cosine"
-    """Decay of lr: cosine, to zero; step, by decay after epochs from decay-from on; plateau, by decay if no better."""
+    lr: Positive = 1e-3
+    """Learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,7 +45,7 @@ class TokenOptions:
     """Read words in lower case; spellings keep theirs."""
     digits: bool = True
     """Read every digit of a word as 0; spellings keep theirs."""
-    unknown_rate: Annotated[float, Bounds(low=0, high=0.95)] = 0.05
+    unknown_rate: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
     """How often a token is read as unknown in training, so that unknown ones mean something."""
     embedding: Path | None = None
     """File of word vectors to begin with (word2vec, GloVe, fastText)."""

@@ -6,6 +6,7 @@ from typing import Any
 _OPTIONS = {
     "lm": ("gatewise.tasks.language_model", "LanguageModelOptions"),
     "classify": ("gatewise.tasks.classification", "ClassificationOptions"),
+    "tag": ("gatewise.tasks.tagging", "TaggingOptions"),
 }
 
 
