@@ -38,6 +38,24 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     return found
 
 
+def column_names(path: Path) -> list[str]:
+    """The names of a table's columns: its first line, or the members of its first object.
+
+    Raises:
+        ValueError, OSError: as `read_columns`.
+    """
+    kind = kind_of(path)
+    if kind == ".parquet":
+        return _parquet_names(path)
+    first = next((line for line in decoded(path, read_bytes(path)).splitlines() if line.strip()), "")
+    if kind == ".jsonl":
+        try:
+            return list(json.loads(first))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{path}: line 1: not a JSON object: {error}") from None
+    return next(csv.reader([first], delimiter="\t" if kind == ".tsv" else ","), [])
+
+
 def kind_of(path: Path) -> str:
     """The ending that says what a table is.
 
@@ -102,6 +120,24 @@ def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    names = _parquet_names(path)
+    for column in columns:
+        _place(path, column, names)
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(path, columns=list(columns))
+    except ArrowException as error:
+        raise ValueError(f"{path}: a corrupt Parquet file ({error})") from None
+    values = [table.column(column).to_pylist() for column in columns]
+    rows = list(zip(*values, strict=True))
+    for number, row in enumerate(rows, 1):
+        if None in row:
+            raise ValueError(f"{path}: row {number}: no {columns[row.index(None)]!r}")
+    return [tuple(_text(value) for value in row) for row in rows]
+
+
+def _parquet_names(path: Path) -> list[str]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -109,19 +145,9 @@ def _parquet(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     with path.open("rb"):  # a missing file is an OSError that names it
         pass
     try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            for column in columns:
-                _place(path, column, names)
-            table = file.read(columns=list(columns))
+        return parquet.read_schema(path).names
     except ArrowException as error:
         raise ValueError(f"{path}: not Parquet, or a corrupt file ({error})") from None
-    values = [table.column(column).to_pylist() for column in columns]
-    rows = list(zip(*values, strict=True))
-    for number, row in enumerate(rows, 1):
-        if None in row:
-            raise ValueError(f"{path}: row {number}: no {columns[row.index(None)]!r}")
-    return [tuple(_text(value) for value in row) for row in rows]
 
 
 def _text(value: object) -> str:

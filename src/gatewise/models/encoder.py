@@ -18,6 +18,7 @@ class Encoder(nn.Module):
         bidirectional: whether the sequence is read from its end too.
         merge: how both directions become one, see `Recurrent`.
         dropout: the probability of dropping a unit before, between and after the layers.
+        drop_input: whether units of the input are dropped too; better not where they are measured.
         init: an initialiser of `Recurrent`.
 
     >>> encoder = Encoder("gru_cudnn", 3, 4, bidirectional=True)
@@ -36,6 +37,7 @@ class Encoder(nn.Module):
         bidirectional: bool = False,
         merge: str = "concat",
         dropout: float = 0.0,
+        drop_input: bool = True,
         init: str = "default",
     ) -> None:
         super().__init__()
@@ -50,6 +52,7 @@ class Encoder(nn.Module):
             init=init,
         )
         self.dropout = nn.Dropout(dropout)
+        self._drop_input = drop_input
         self.width = hidden_size * (2 if bidirectional and merge == "concat" else 1)
         self.final_width = hidden_size * (2 if bidirectional else 1)
 
@@ -64,7 +67,7 @@ class Encoder(nn.Module):
             the output (T, B, `width`), 0 in the padding, and the last layer's hidden state at the end of what each
             direction reads, (B, `final_width`), the directions side by side.
         """
-        output, state = self.recurrent(self.dropout(x), lengths=lengths)
+        output, state = self.recurrent(self.dropout(x) if self._drop_input else x, lengths=lengths)
         hidden = state if isinstance(state, Tensor) else state[0]
         ends = hidden[-2 if self.recurrent.bidirectional else -1 :]
         return self.dropout(output), self.dropout(ends.transpose(0, 1).flatten(1))

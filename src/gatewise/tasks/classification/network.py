@@ -13,7 +13,8 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.rows import Reader, Row
+from gatewise.tasks.token_reader import TokenReader
 
 
 def make_model(options: ClassificationOptions, reader: TokenReader, labels: Labels) -> Classifier:
@@ -23,7 +24,7 @@ def make_model(options: ClassificationOptions, reader: TokenReader, labels: Labe
 
 
 def make_batches(
-    reader: TokenReader, texts: Sequence[Tokens], targets: Sequence[int], size: int, seed: int | None = None
+    reader: Reader, texts: Sequence[Row], targets: Sequence[int], size: int, seed: int | None = None
 ) -> RaggedBatches:
     """Texts and the numbers of their labels in batches."""
 
@@ -55,3 +56,13 @@ def balanced(targets: Sequence[int], class_count: int) -> Tensor:
     """
     counts = torch.bincount(torch.tensor(targets), minlength=class_count).clamp(min=1)
     return len(targets) / class_count / counts
+
+
+def logits_of(model: Classifier, reader: Reader, rows: Sequence[Row], size: int) -> Tensor:
+    """The scores (N, K) of rows before the softmax, so many rows at a time."""
+    found: list[Tensor] = [torch.empty(0)] * len(rows)
+    with torch.no_grad():
+        for batch in make_batches(reader, rows, range(len(rows)), size):
+            for place, logits in zip(batch.targets.tolist(), model(batch.inputs, batch.lengths), strict=True):
+                found[place] = logits.float()
+    return torch.stack(found) if found else torch.empty(0, model.read_out.out_features)

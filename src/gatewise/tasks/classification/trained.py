@@ -12,7 +12,7 @@ from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.classification.corpus import read_corpus
-from gatewise.tasks.classification.network import make_batches, make_model
+from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
@@ -103,12 +103,7 @@ class TrainedClassifier(Trained):
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
         rows = [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
-        found: list[Prediction] = []
-        for row in self._logits(rows).softmax(-1):
-            values = dict(zip(self.labels.names, row.tolist(), strict=True))
-            best = max(values, key=values.__getitem__)
-            found.append(Prediction(best, values[best], values))
-        return found
+        return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
 
     def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """The labels of the texts in files, as text.
@@ -143,7 +138,7 @@ class TrainedClassifier(Trained):
 
     def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
         rows, targets = numbered(self.reader, self.labels, examples, self.options.longest, name)
-        scores, counts = label_scores(self._logits(rows), torch.tensor(targets))
+        scores, counts = label_scores(logits_of(self.model, self.reader, rows, _BATCH), torch.tensor(targets))
         right = targets.count(self._baseline.overall)
         unknown = self.reader.unknown_tokens(rows)
         return {
@@ -153,16 +148,18 @@ class TrainedClassifier(Trained):
             "baseline_accuracy": right / len(rows),
         }, counts
 
-    def _logits(self, rows: list[Tokens]) -> Tensor:
-        """The scores (N, K) of texts before the softmax."""
-        logits = torch.empty(len(rows), self.labels.size)
-        with torch.no_grad():
-            for batch in make_batches(self.reader, rows, range(len(rows)), _BATCH):
-                logits[batch.targets] = self.model(batch.inputs, batch.lengths).float()
-        return logits
-
 
 _BATCH = 64
+
+
+def predictions(logits: Tensor, labels: Labels) -> list[Prediction]:
+    """What scores (N, K) say."""
+    found: list[Prediction] = []
+    for row in logits.softmax(-1):
+        values = dict(zip(labels.names, row.tolist(), strict=True))
+        best = max(values, key=values.__getitem__)
+        found.append(Prediction(best, values[best], values))
+    return found
 
 
 def numbered(

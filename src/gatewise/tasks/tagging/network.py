@@ -14,9 +14,10 @@ from gatewise.models.tagger import Tagger
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.token_reader import TokenReader
 
 
 def make_model(options: TaggingOptions, reader: TokenReader, tags: TagSet) -> Tagger:
@@ -27,7 +28,7 @@ def make_model(options: TaggingOptions, reader: TokenReader, tags: TagSet) -> Ta
 
 
 def make_batches(
-    reader: TokenReader, rows: Sequence[Tokens], targets: Sequence[Tensor], size: int, seed: int | None = None
+    reader: Reader, rows: Sequence[Row], targets: Sequence[Tensor], size: int, seed: int | None = None
 ) -> RaggedBatches:
     """Sentences and the numbers of their tags in batches."""
 
@@ -68,7 +69,7 @@ def outcome_of(model: Tagger, tags: TagSet) -> Callable[[Batch], Outcome]:
     return outcome
 
 
-def decoded(model: Tagger, reader: TokenReader, rows: Sequence[Tokens], size: int) -> list[Tensor]:
+def decoded(model: Tagger, reader: Reader, rows: Sequence[Row], size: int) -> list[Tensor]:
     """The numbers of the best tags of each sentence, (T,) int64."""
     found = [torch.empty(0, dtype=torch.int64)] * len(rows)
     places = [torch.full((len(row.numbers),), place) for place, row in enumerate(rows)]
