@@ -115,13 +115,11 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
     for row in rows:
         if row.word not in wanted:
             continue
-        if row.word in seen:
-            repeated += 1
-            continue
+        repeated += row.word in seen
         seen.add(row.word)
         values = rows.numbers(row)
         for number, rank in wanted[row.word]:
-            if rank < best[number]:
+            if rank < best[number]:  # not for a repeated row: the first counts
                 matrix[number], best[number] = values, rank
     counts = [int((best == rank).sum()) for rank in range(_NOWHERE)]
     return Embedding(
