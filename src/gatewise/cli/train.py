@@ -9,14 +9,15 @@ from cyclopts.config import Dict
 from gatewise.cli.tables import scores_table
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.options import read_toml
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.training_options import TrainingOptions
 
 
-def _epilogue(task: str) -> str:
+def _epilogue(task: str, data: str = "") -> str:
     run = "runs/first" if task == "lm" else f"runs/{task}"
-    return f"Try:\n  gatewise train {task} --max-minutes 2 --out {run}\n  gatewise train {task} --resume {run}"
+    return f"Try:\n  gatewise train {task} {data}--max-minutes 2 --out {run}\n  gatewise train {task} --resume {run}"
 
 
 def _from_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -102,6 +103,26 @@ def tag(
     """
     trained = _trained("tag", options, resume)
     _tell_what_next(trained.folder.path, "sentences.txt", "words.conllu --out tags.conll")
+
+
+@train.command(help_epilogue=_epilogue("numeric", "--data motions.csv "))
+def numeric(
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[NumericOptions, Parameter(name="*")] = NumericOptions(),  # noqa: B008
+) -> None:
+    """Train on sequences of numbers, many at each step: label them, label their steps, or tell the next step.
+
+    Parameters
+    ----------
+    config
+        TOML file with options; those of the command line go before it.
+    resume
+        Go on with the run in this folder from its last saved state.
+    """
+    trained = _trained("numeric", options, resume)
+    _tell_what_next(trained.folder.path, "sequences.csv", "sequences.csv --format csv --out answers.csv")
 
 
 def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
