@@ -74,6 +74,8 @@ class RaggedBatches:
         self._pass, self._position = state["pass"], state["position"]
 
     def _order(self) -> list[Tensor]:
+        if len(self._lengths) == 0:
+            return []  # torch would split nothing into one part
         if self._seed is None:
             return list(self._lengths.argsort(stable=True).split(self._size))
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._pass)

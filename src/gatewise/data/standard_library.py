@@ -49,7 +49,7 @@ def docstrings(at_least: int = 150) -> list[tuple[str, str]]:
 
 def _parsed(text: str) -> ast.Module:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)  # of the library's own odd escapes
+        warnings.simplefilter("ignore")  # the library's own odd escapes
         return ast.parse(text)
 
 

@@ -16,7 +16,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     """Train a model and leave a run folder.
 
     Args:
-        task: "lm", the language model.
+        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "numeric", on numbers.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
             those of the file. ``data`` may be one path or several, ``cell`` a name, ``FILE.py:NAME`` or a
@@ -87,7 +87,7 @@ def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None 
 
 
 def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling: Any) -> str:
-    """The continuation of a prompt by a trained model.
+    """The continuation of a prompt by a trained language model; for other tasks see `load`, whose result predicts.
 
     Args:
         folder: the run folder.

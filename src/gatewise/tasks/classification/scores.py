@@ -16,6 +16,7 @@ def label_scores(logits: Tensor, targets: Tensor) -> tuple[dict[str, float], Ten
         ``loss`` in nats, ``accuracy``, ``macro_f1`` (the mean of F1 over the classes in truth or answer),
         and (K, K) int64: how many examples of class i were taken for class j.
 
+    >>> import torch
     >>> scores, counts = label_scores(torch.eye(3), torch.tensor([0, 1, 1]))
     >>> round(scores["accuracy"], 3), round(scores["macro_f1"], 3), counts.tolist()
     (0.667, 0.556, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])

@@ -9,7 +9,7 @@ from gatewise.data.standard_library import typed_programs
 from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.tagging.options import TaggingOptions
 
-_CHARACTERS, _PIECE = 600_000, 200
+_CHARACTERS, _PIECE = 350_000, 200
 
 
 def read_corpus(options: TaggingOptions) -> Examples[TaggedWords]:
