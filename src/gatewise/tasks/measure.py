@@ -37,9 +37,14 @@ class Measure:
         return loss if self.name == "nats_per_step" else counted
 
     def criterion(self, loss: float, reported: float) -> float:
-        """What the best model has the least of."""
+        """What the best model has the least of; of equal shares of right answers, the one with the lower loss is better.
+
+        >>> measure = Measure("accuracy", "words", more_is_better=True)
+        >>> measure.criterion(0.5, 0.9) < measure.criterion(0.6, 0.9) < measure.criterion(0.1, 0.8999)
+        True
+        """
         if self.more_is_better:
-            return -reported
+            return -reported + 1e-9 * min(loss, 1e3)
         return loss if self.name in _FORMS_OF_THE_LOSS else reported
 
     @property
