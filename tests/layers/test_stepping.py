@@ -3,12 +3,15 @@
 import copy
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gatewise
 from tests.agreement import CELLS
@@ -268,6 +271,7 @@ def test_a_forked_child_does_not_wait_for_threads_that_it_has_not():
                 layer.step(x_t)
             child = os.fork()
             if child == 0:
+                signal.alarm(30)
                 for _ in range(3):
                     layer.step(x_t)
                 os._exit(0)
@@ -333,6 +337,7 @@ UNUSUAL: dict[str, Callable[[gatewise.Recurrent, Tensor, tuple[Tensor, ...]], ob
     "x_t with gaps": lambda layer, x, state: layer.step(transposed(x), state),
     "a state with gaps": lambda layer, x, state: layer.step(x, tuple(map(transposed, state))),
     "a list of states": lambda layer, x, state: layer.step(x, list(state)),
+    "a state of a subclass": lambda layer, x, state: layer.step(x, tuple(one.as_subclass(Marked) for one in state)),
     "a subclass": lambda layer, x, state: layer.step(x.as_subclass(Marked), state),
 }
 
@@ -347,6 +352,7 @@ def test_what_is_unusual_goes_the_long_way(case: str, long_way: list[object]):
         long_way.clear()
         came, final = UNUSUAL[case](layer, X, state)
     assert len(long_way) == 1
+    assert type(came) is Marked or "subclass" not in case
     assert torch.equal(came.as_subclass(Tensor), expected)
     assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(final, after, strict=True))
 
@@ -364,6 +370,50 @@ def test_gradients_go_the_long_way(long_way: list[object]):
     assert gradient.abs().sum() > 0
 
 
+class Seen(TorchDispatchMode):
+    """Sees what is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[object] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script. is deprecated:DeprecationWarning")  # torch's own doing
+def test_forward_mode_derivatives_go_the_long_way(long_way: list[object]):
+    layer = gatewise.LSTM(3, 5)
+    with torch.no_grad(), forward_ad.dual_level():
+        warm(layer, X)
+        layer.step(X)
+        dual = forward_ad.make_dual(X, torch.ones_like(X))
+        came = forward_ad.unpack_dual(layer.step(dual)[0]).tangent
+    assert len(long_way) == 3
+    _, expected = torch.func.jvp(lambda x: layer.step(x)[0], (X,), (torch.ones_like(X),))
+    torch.testing.assert_close(came, expected)
+
+
+def test_beside_other_processes_nothing_is_laid_out(long_way: list[object], monkeypatch: pytest.MonkeyPatch):
+    """Where FSDP writes to weights unseen."""
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        for _ in range(3):
+            stepped(layer)
+        assert not layer._steps
+        with layer.frozen():
+            for _ in range(3):
+                stepped(layer)
+            assert layer._steps
+        long_way.clear()
+        stepped(layer)
+        stepped(layer)
+        assert len(long_way) == 2
+
+
 def test_transforms_and_modes_go_the_long_way(long_way: list[object]):
     layer = gatewise.LSTM(3, 5)
     with torch.no_grad():
@@ -374,7 +424,10 @@ def test_transforms_and_modes_go_the_long_way(long_way: list[object]):
         torch.testing.assert_close(came[:, 0], expected)
         with torch.device("cpu"):  # a mode
             assert torch.equal(layer.step(X)[0], expected)
-        assert len(long_way) == 2
+        with Seen() as mode:
+            assert torch.equal(layer.step(X)[0], expected)
+        assert mode.seen
+        assert len(long_way) == 3
         with torch.autocast("cpu"):
             assert torch.equal(layer.step(X)[0], expected)
 
