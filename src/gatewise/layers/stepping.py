@@ -19,6 +19,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from gatewise.kernels import Call, StepFrame, Stepper, UnchangedWeights, backend_for, stepper
+from gatewise.kernels.recording import is_watched
 from gatewise.layers.inputs import State
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def steps_of(layer: "Recurrent", x_t: Tensor) -> Steps | None:
         or peek_interpreter_stack()
         or forward_ad._current_level >= 0
         or type(x_t) not in _PLAIN
+        or is_watched(layer)
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
         return None
