@@ -17,7 +17,7 @@ import gatewise
 from tests.agreement import CELLS
 from tests.kernels.cpu.test_weights import CHANGES
 from tests.kernels.engine import needs_engine
-from tests.layers.long_way import watched
+from tests.layers.long_way import in_full, watched
 
 pytestmark = needs_engine
 
@@ -54,7 +54,7 @@ def test_the_same_bits_as_a_sequence_of_one_step(
         for with_reset in (False, True, False):
             x_t = torch.randn(shape, dtype=dtype)
             reset = torch.rand(shape[:-1]) < 0.5 if with_reset else None
-            output, final = layer(x_t.unsqueeze(0), state, reset=None if reset is None else reset.unsqueeze(0))
+            output, final = in_full(layer, x_t, state, reset)
             long_way.clear()
             y_t, after = layer.step(x_t, state, reset=reset)
             assert not long_way
@@ -62,7 +62,27 @@ def test_the_same_bits_as_a_sequence_of_one_step(
             assert all(map(torch.equal, tuple_of(after), tuple_of(final)))
             state = after
         from_zero = layer.step(x_t)[0]
-        assert torch.equal(from_zero, layer(x_t.unsqueeze(0))[0][0])
+        assert torch.equal(from_zero, in_full(layer, x_t)[0][0])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
+def test_a_sequence_of_one_step_goes_the_short_way(cell: str, batch_first: bool, long_way: list[object]):
+    layer = gatewise.Recurrent(cell, 5, 19, 2, batch_first=batch_first)
+    x_t, time = torch.randn(3, 5), int(batch_first)
+    with torch.no_grad():
+        warm(layer, x_t)
+        state = layer.step(x_t)[1]
+        long_way.clear()
+        output, final = layer(x_t.unsqueeze(time), state)
+        assert not long_way
+        expected, after = layer.step(x_t, state)
+        assert torch.equal(output, expected.unsqueeze(time))
+        assert all(map(torch.equal, tuple_of(final), tuple_of(after)))
+        layer(x_t.unsqueeze(time), lengths=[1, 0, 1])
+        assert len(long_way) == 1
+    with pytest.raises(ValueError, match="input: expected shape .T, B, I=5.|input: expected shape .B, T, I=5."):
+        layer(torch.randn(1, 1, 4))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -76,7 +96,7 @@ def test_wide_layers_on_several_threads(threads: int, long_way: list[object]):
             x_t = torch.randn(rows, 40)
             warm(layer, x_t)
             with torch.no_grad():
-                output, final = layer(x_t[None])
+                output, final = in_full(layer, x_t)
                 long_way.clear()
                 y_t, state = layer.step(x_t)
             assert not long_way
@@ -119,7 +139,7 @@ def stepped(layer: gatewise.Recurrent) -> Tensor:
 
 
 def at_once(layer: gatewise.Recurrent) -> Tensor:
-    return layer(X.to(layer.weight_hh_l0.dtype)[None], start_of(layer))[0][0]
+    return in_full(layer, X.to(layer.weight_hh_l0.dtype), start_of(layer))[0][0]
 
 
 def fresh(layer: gatewise.Recurrent) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import gatewise
 from tests.agreement import CELLS
 from tests.kernels.engine import needs_engine
-from tests.layers.long_way import watched
+from tests.layers.long_way import in_full, watched
 
 
 def tuple_of(state: Tensor | tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
@@ -134,7 +134,7 @@ def test_new_weights_count_from_the_next_step():
         if at == 4:
             layer.bias_hh_l0 = nn.Parameter(torch.ones(15))
         came.append(next(stream))
-        output, state = layer(x_t[None], state)
+        output, state = in_full(layer, x_t, state)
         expected.append(output[0])
     assert all(map(torch.equal, came, expected))
 

@@ -276,9 +276,22 @@ class Recurrent(nn.Module):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
+        if lengths is None and reset is None and (done := self._single_step(input, hx)) is not None:
+            return done
         prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
         output, finals = self._run_layers(prepared)
         return self._arranged(output, prepared), self._state(finals, prepared.batched)
+
+    def _single_step(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
+        """A sequence of one step by the short way of steps, or None."""
+        time = 1 if self.batch_first else 0
+        if self.bidirectional or not isinstance(input, Tensor) or input.dim() != 3 or input.shape[time] != 1:
+            return None
+        x_t = input.squeeze(time)
+        if (steps := steps_of(self, x_t)) is None or (done := steps.step(x_t, hx, None)) is None:
+            return None
+        output, state = done
+        return output.unsqueeze(time), state
 
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
