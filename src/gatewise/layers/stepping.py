@@ -30,7 +30,6 @@ MOST_ROWS = 64
 
 _BACKENDS = ("auto", "cpu")
 _PLAIN = (Tensor, nn.Parameter)
-_STATES = StepFrame.STATES
 
 
 class Steps:
@@ -45,14 +44,13 @@ class Steps:
     """
 
     __slots__ = (
-        "_after",
         "_count",
         "_free",
         "_laid_out",
+        "_returned",
         "_rows",
         "_several",
         "_shape",
-        "_state",
         "_zeros",
         "backend",
         "dtype",
@@ -69,16 +67,15 @@ class Steps:
         self._rows, hidden, self.dtype = shape[:-1], calls[0].hidden_size, calls[0].x.dtype
         # These have the shape of what a step returns; they are never written to.
         self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
-        self._state = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
-        self._shape = self._state.shape
-        self._count = len(calls[0].cell.states)
-        self._several, self._after = self._count > 1, _STATES + self._count
-        self._zeros = (self._state,) * self._count
+        zeros = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
+        self._shape, self._count = zeros.shape, len(calls[0].cell.states)
+        self._zeros, self._several = (zeros,) * self._count, self._count > 1
+        self._returned = (self.output, *self._zeros)
 
     def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.step` returns them."""
         states: Any = self._zeros if state is None else state if self._several else (state,)
-        dtype, shape, prototype = self.dtype, self._shape, self._state
+        dtype, shape = self.dtype, self._shape
         if (
             not isinstance(states, tuple)
             or len(states) != self._count
@@ -88,12 +85,6 @@ class Steps:
             or (reset is not None and not self.takes(reset))
         ):
             return None
-        try:
-            frame = self._free.pop()
-        except IndexError:
-            frame = self._laid_out.frame()
-        given, before, after = frame.given, _STATES, self._after
-        new: list[Tensor] = []
         for one in states:
             if (
                 type(one) not in _PLAIN
@@ -102,18 +93,18 @@ class Steps:
                 or not one.is_contiguous()
                 or not one.is_cpu
             ):
-                self._free.append(frame)
                 return None
-            given[before] = one.data_ptr()
-            made = empty_like(prototype)
-            given[after] = made.data_ptr()
-            new.append(made)
-            before += 1
-            after += 1
-        output = empty_like(self.output)
-        frame.run(x_t, output, reset)
+        output, *after = map(empty_like, self._returned)
+        try:
+            frame = self._free.pop()
+        except IndexError:
+            frame = self._laid_out.frame()
+        given = frame.given
+        for at, one in enumerate((x_t, output, *states, *after)):
+            given[at] = one.data_ptr()
+        frame.run(reset)
         self._free.append(frame)
-        return output, tuple(new) if self._several else new[0]
+        return output, tuple(after) if self._several else after[0]
 
     def follow(self, state: State) -> "Lane":
         """A place for a stream that goes on from a state that `step` returned, which nobody else may hold."""
@@ -153,8 +144,10 @@ class Lane:
             return None
         output = empty_like(steps.output)
         there, back = self._there_and_back
-        frame.given[_STATES:] = there
-        frame.run(x_t, output, reset)
+        given = frame.given
+        given[0], given[1] = x_t.data_ptr(), output.data_ptr()
+        given[2:-1] = there
+        frame.run(reset)
         self._there_and_back = back, there
         self._before, self._after = self._after, self._before
         return output

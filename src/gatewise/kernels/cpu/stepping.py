@@ -19,7 +19,7 @@ from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.program import program, template
 from gatewise.kernels.cpu.split import split
 
-_X, _OUTPUT, _CUT, _STATES = range(4)
+_X, _OUTPUT, _STATES = range(3)
 _WORD = 8
 
 
@@ -27,10 +27,9 @@ class Frame:
     """The words of a step, with places for the addresses of its tensors; used by one thread at a time.
 
     Attributes:
-        given: addresses; from `STATES` on those of every state before the step, then of every state after it.
+        given: addresses: of x, (B, I) or (I,); of the output; of every state before the step; of every state after it.
+            What they point to is dense. The last word is the frame's own.
     """
-
-    STATES = _STATES
 
     __slots__ = ("_address", "_flags", "_held", "_run", "given")
 
@@ -40,7 +39,8 @@ class Frame:
         with torch.inference_mode(False):  # which would forbid to write to the flags outside it
             cut = torch.zeros((2, batch), dtype=torch.uint8)  # nothing is cut after the step
             self._flags = cut[0]
-        self.given = array("q", [0] * (_STATES + 2 * states))
+        cut_at = _STATES + 2 * states
+        self.given = array("q", [0] * (cut_at + 1))
         made = [layer.job(last=layer is layers[-1]) for layer in layers]
         words = array("q", [word for job in made for word in job.words])
         each = _WORD * len(made[0].words)
@@ -50,7 +50,7 @@ class Frame:
         for at, (layer, job) in enumerate(zip(layers, made, strict=True)):
             base, _ = layer.template.places(job, "x")
             places.extend((base, *below))
-            places.extend((words.buffer_info()[0] + at * each + _WORD * jobs.CUT, _CUT, 0))
+            places.extend((words.buffer_info()[0] + at * each + _WORD * jobs.CUT, cut_at, 0))
             for index, state in enumerate(first.cell.states):
                 before, after = _STATES + index, _STATES + states + index
                 places.extend((layer.template.places(job, f"next {state}")[0], after, at * size))
@@ -74,26 +74,23 @@ class Frame:
         self._held = (words, places, step, cut, made)
         self._run = engine(dtype).step_function(dtype)
 
-    def run(self, x: Tensor, output: Tensor, reset: Tensor | None) -> None:
-        """Run the step on these and the states that are given.
+    def run(self, reset: Tensor | None) -> None:
+        """Run the step on what is given.
 
         Arguments:
-            x: (B, I) or (I,), dense.
-            output: as many rows of H, dense; written to.
-            reset: as many flags; true for rows that begin anew.
+            reset: (B,) or () bool; true for rows that begin anew.
 
         Raises:
             MemoryError: when there is none for the engine's scratch.
         """
-        given = self.given
-        given[_X] = x.data_ptr()
-        given[_OUTPUT] = output.data_ptr()
         if reset is None:
-            given[_CUT] = 0
+            code = self._run(self._address)
         else:
             self._flags.copy_(reset)
-            given[_CUT] = self._flags.data_ptr()
-        if self._run(self._address):
+            self.given[-1] = self._flags.data_ptr()
+            code = self._run(self._address)
+            self.given[-1] = 0
+        if code:
             raise out_of_memory()
 
 
