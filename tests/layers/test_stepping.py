@@ -81,7 +81,7 @@ def test_a_sequence_of_one_step_goes_the_short_way(cell: str, batch_first: bool,
         assert all(map(torch.equal, tuple_of(final), tuple_of(after)))
         layer(x_t.unsqueeze(time), lengths=[1, 0, 1])
         assert len(long_way) == 1
-    with pytest.raises(ValueError, match="input: expected shape .T, B, I=5.|input: expected shape .B, T, I=5."):
+    with pytest.raises(ValueError, match="input: expected shape "):
         layer(torch.randn(1, 1, 4))
 
 
