@@ -22,7 +22,7 @@ QUICK = (
         for words in (
             ["--version"],
             ["--help"],
-            *([verb, "--help"] for verb in ("bench", "evaluate", "explain", "predict", "train")),
+            *([verb, "--help"] for verb in ("bench", "evaluate", "explain", "inspect", "predict", "train")),
         )
     ),
 )
@@ -52,6 +52,7 @@ def test_public_names():
         "cell",
         "evaluate",
         "explain",
+        "inspect",
         "load",
         "predict",
         "train",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
-    from gatewise.tasks import evaluate, load, predict, train
+    from gatewise.tasks import evaluate, inspect, load, predict, train
 
 _HOME = {
     "gatewise.benchmarks.running": ("bench",),
@@ -24,7 +24,7 @@ _HOME = {
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
     "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent", "TBPTT"),
-    "gatewise.tasks": ("evaluate", "load", "predict", "train"),
+    "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -46,6 +46,7 @@ __all__ = [
     "cell",
     "evaluate",
     "explain",
+    "inspect",
     "load",
     "predict",
     "train",

@@ -12,7 +12,7 @@ from cyclopts import App
 import gatewise
 from gatewise import cli
 
-VERBS = ("bench", "evaluate", "explain", "predict", "train")
+VERBS = ("bench", "evaluate", "explain", "inspect", "predict", "train")
 
 
 def leave(arguments: list[str]) -> int | str | None:

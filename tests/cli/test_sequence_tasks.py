@@ -100,3 +100,8 @@ def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsy
     assert captured.err.count("\n") == 1
     assert told in captured.err
     assert sorted(folder.rglob("*")) == before
+
+
+def test_inspect_says_what_it_cannot_watch(folder, capsys):
+    assert leave("inspect", folder / "tag", "--text", "New York") == 2
+    assert "expected the run of a language model; no other can be watched yet" in capsys.readouterr().err

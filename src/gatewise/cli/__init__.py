@@ -22,6 +22,7 @@ def build_app() -> App:
     from gatewise.cli.bench import bench
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
+    from gatewise.cli.inspect import inspect
     from gatewise.cli.predict import predict
     from gatewise.cli.train import train
 
@@ -43,6 +44,13 @@ def build_app() -> App:
         help_epilogue=_epilogue(
             'gatewise predict runs/first --prompt "The " --length 300',
             'gatewise predict runs/first --prompt "The " --next 5',
+        ),
+    )
+    app.command(
+        inspect,
+        help_epilogue=_epilogue(
+            'gatewise inspect runs/first --text "The class of the object is"',
+            "gatewise inspect runs/first --data book.txt --out report.html",
         ),
     )
     app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))

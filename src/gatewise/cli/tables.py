@@ -1,6 +1,10 @@
-"""Scores as a table."""
+"""Tables on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatewise.diagnostics import Finding
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
@@ -15,10 +19,38 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
         ["text", *(name.replace("_", " ") for name in columns)],
         *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in scores.items()),
     ]
-    first, *others = (max(len(cell) for cell in column) for column in zip(*rows, strict=True))
+    return _aligned(rows, ["<", *">" * len(columns)])
+
+
+def findings_table(findings: Iterable["Finding"]) -> str:
+    """A row per finding, and below it what to do.
+
+    >>> from gatewise.diagnostics import Finding
+    >>> print(findings_table([Finding("dead ReLU", "l0", "30% are 0", {}, "Lower the rate.", "docs/a.md")]))
+    layer  finding    evidence
+    l0     dead ReLU  30% are 0
+      Lower the rate. See docs/a.md
+    """
+    found = list(findings)
+    rows = [["layer", "finding", "evidence"], *([one.layer, one.kind, one.evidence] for one in found)]
+    head, *lines = _aligned(rows, "<<<").splitlines()
+    below = [
+        "".join(
+            (
+                f"\n  So also: {', '.join(one.consequences)}." * bool(one.consequences),
+                f"\n  {one.advice} See {one.page}",
+            )
+        )
+        for one in found
+    ]
+    return "\n".join([head, *(line + after for line, after in zip(lines, below, strict=True))])
+
+
+def _aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join((name.ljust(first), *(cell.rjust(width) for cell, width in zip(cells, others, strict=True))))
-        for name, *cells in rows
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
     )
 
 

@@ -1,5 +1,6 @@
-"""Tasks: data, model, loss and metrics tied together; what ``gatewise train``, ``evaluate`` and ``predict`` do."""
+"""Tasks: data, model, loss and metrics tied together; what ``gatewise train``, ``evaluate``, ``predict`` and
+``inspect`` do."""
 
-from gatewise.tasks.verbs import evaluate, load, predict, train
+from gatewise.tasks.verbs import evaluate, inspect, load, predict, train
 
-__all__ = ["evaluate", "load", "predict", "train"]
+__all__ = ["evaluate", "inspect", "load", "predict", "train"]

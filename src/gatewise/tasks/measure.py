@@ -37,7 +37,7 @@ class Measure:
         return loss if self.name == "nats_per_step" else counted
 
     def criterion(self, loss: float, reported: float) -> float:
-        """What the best model has the least of; of equal shares of right answers, the one with the lower loss is better.
+        """What the best model has the least of; where equally many answers are right, the loss decides.
 
         >>> measure = Measure("accuracy", "words", more_is_better=True)
         >>> measure.criterion(0.5, 0.9) < measure.criterion(0.6, 0.9) < measure.criterion(0.1, 0.8999)

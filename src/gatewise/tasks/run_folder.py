@@ -66,6 +66,11 @@ class RunFolder:
         """The learning curve."""
         return self.path / "plot.png"
 
+    @property
+    def report(self) -> Path:
+        """What ``gatewise inspect`` saw."""
+        return self.path / "report.html"
+
     def read_description(self) -> dict[str, Any]:
         """The content of `description`.
 

@@ -9,6 +9,7 @@ from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.task_names import options_of
 
 if TYPE_CHECKING:
+    from gatewise.diagnostics import Trace
     from gatewise.tasks.task import Task
 
 
@@ -100,6 +101,45 @@ def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling:
         OSError: when a file cannot be read.
     """
     return load(folder).generate(prompt, length, **sampling)
+
+
+def inspect(
+    folder: str | Path,
+    text: str | None = None,
+    *,
+    data: str | Path | Iterable[str | Path] | None = None,
+    steps: int = 2000,
+    out: str | Path | None = None,
+) -> "Trace":
+    """Watch a trained model while it reads a text, forward and backward, and write a report.
+
+    Args:
+        folder: the run folder.
+        text: what to read.
+        data: text files to read instead.
+        steps: the largest number of tokens to read, from the beginning.
+        out: the page of HTML to write, by default ``report.html`` in the run folder.
+
+    Returns:
+        what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked.
+
+    Raises:
+        ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign, corrupt
+            or of another task than lm, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of
+            ``out`` is missing.
+        OSError: when a file cannot be read or written.
+    """
+    if (text is None) == (data is None):
+        raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
+    model = load(folder)
+    if not hasattr(model, "inspect"):
+        raise ValueError(f"{folder}: expected the run of a language model; no other can be watched yet")
+    if text is None:
+        from gatewise.data.text import read_text
+
+        assert data is not None
+        text = read_text([data] if isinstance(data, str | Path) else data)
+    return model.inspect(text, steps=steps, out=out)
 
 
 def _task_of(path: Path, expected: str | None = None) -> "Task":

@@ -120,7 +120,7 @@ def test_the_most_likely_next_tokens(trained):
         (lambda model: model.generate("the", -1), "length: expected a number of tokens, at least 0, got -1"),
         (lambda model: model.generate("the", 1, top_k=0), "top_k: expected a number at least 1, got 0"),
         (lambda model: model.score("the dog", top=0), "top_k: expected a number at least 1, got 0"),
-        (lambda model: list(model.score("")), "the text to score has 0 tokens"),
+        (lambda model: list(model.score("")), "the text has 0 tokens"),
     ],
 )
 def test_bad_questions(trained, ask, told):

@@ -106,12 +106,12 @@ def score_tokens(model: LanguageModel, vocabulary: Vocabulary, text: str, top: i
 
 
 def encode(vocabulary: Vocabulary, text: str) -> Tensor:
-    """The tokens of a text that is to be scored.
+    """The tokens of a text that is to be read.
 
     Raises:
         ValueError: when there are fewer than two.
     """
     tokens = vocabulary.encode(text)
     if len(tokens) < 2:
-        raise ValueError(f"the text to score has {len(tokens)} tokens (unit {vocabulary.unit}); at least 2 are needed")
+        raise ValueError(f"the text has {len(tokens)} tokens (unit {vocabulary.unit}); at least 2 are needed")
     return tokens

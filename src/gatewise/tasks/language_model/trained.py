@@ -8,10 +8,12 @@ from torch import Tensor
 
 from gatewise.data.text import read_text
 from gatewise.data.vocabulary import Vocabulary, load_vocabulary
+from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.language_model.corpus import read_corpus
+from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
@@ -142,6 +144,25 @@ class TrainedLanguageModel(Trained):
         if top < 1:
             raise ValueError(f"top_k: expected a number at least 1, got {top}")
         return score_tokens(self.model, self.vocabulary, text, top)
+
+    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Trace:
+        """Watch the model while it reads a text, forward and backward, and write a report.
+
+        Args:
+            text: the text; its first ``steps`` tokens are read, as one stream.
+            steps: the largest number of tokens to read.
+            out: the page of HTML to write, by default ``report.html`` in the run folder.
+
+        Returns:
+            what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked.
+
+        Raises:
+            ValueError: when ``steps`` is below 1, the text has fewer than two tokens, or the folder of ``out`` is
+                missing.
+            OSError: when the report cannot be written.
+        """
+        report = self.folder.report if out is None else Path(out)
+        return inspect_text(self.model, self.vocabulary, text, steps, report)
 
     def _read(self, prompt: str) -> tuple[Tensor, State]:
         """The scores (V,) after a prompt, and the state."""

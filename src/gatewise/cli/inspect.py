@@ -1,0 +1,52 @@
+"""``gatewise inspect``: look into a trained model while it reads a text."""
+
+import dataclasses
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gatewise.cli.tables import findings_table
+
+
+def inspect(
+    folder: Path,
+    *,
+    text: str | None = None,
+    data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
+    steps: int = 2000,
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
+
+    Parameters
+    ----------
+    folder
+        Run folder of the model.
+    text
+        Text to read.
+    data
+        Text files in UTF-8 to read instead.
+    steps
+        Read at most so many tokens, from the beginning.
+    out
+        Report to write, one page of HTML; by default report.html in the run folder.
+    json
+        Print the findings as JSON.
+    """
+    from gatewise import tasks
+
+    trace = tasks.inspect(folder, text, data=data or None, steps=steps, out=out)
+    diagnosis = trace.diagnose()
+    if json:
+        print(json_format.dumps([dataclasses.asdict(one) for one in diagnosis], indent=1))
+        return
+    print(findings_table(diagnosis) if diagnosis else "nothing found")
+    for one in diagnosis.unchecked:
+        print(f"not checked: {one}")
+    print("\nhow far back a gradient reaches:")
+    for horizon in trace.memory_horizon().values():
+        print(f"  {horizon}")
+    print(f"\nreport of {sum(call.steps for call in trace.layers()[0]):,} steps: {out or folder / 'report.html'}")

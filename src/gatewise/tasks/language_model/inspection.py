@@ -1,0 +1,48 @@
+"""A trained language model watched while it reads a text."""
+
+from pathlib import Path
+
+from torch.nn import functional
+
+from gatewise.data.vocabulary import Vocabulary
+from gatewise.diagnostics import Trace, watch
+from gatewise.models.language_model import LanguageModel
+from gatewise.tasks.language_model.scores import encode
+
+
+def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps: int, report: Path) -> Trace:
+    """Watch one forward and backward pass over the beginning of a text, and write the report.
+
+    The loss is the mean over all predicted tokens, read as one stream from a zero state. The gradients of the model's
+    parameters are left as they were.
+
+    Args:
+        model: the model, in evaluation mode.
+        vocabulary: its tokens.
+        text: the text.
+        steps: how many tokens to predict at most; there is one less than the text has tokens.
+        report: the file to write.
+
+    Returns:
+        what was recorded, with every step's states and gradients.
+
+    Raises:
+        ValueError: when ``steps`` is below 1, the text has fewer than two tokens, or the folder of the report is
+            missing.
+        OSError: when the report cannot be written.
+    """
+    if steps < 1:
+        raise ValueError(f"steps: expected a number of tokens, at least 1, got {steps}")
+    if not report.parent.is_dir():
+        raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")
+    tokens = encode(vocabulary, text)[: steps + 1]
+    before = [parameter.grad for parameter in model.parameters()]
+    try:
+        with watch(model, gates=True) as trace:
+            logits, _ = model(tokens[:-1, None])
+            functional.cross_entropy(logits[:, 0], tokens[1:]).backward()
+    finally:
+        for parameter, gradient in zip(model.parameters(), before, strict=True):
+            parameter.grad = gradient
+    trace.report(report, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])
+    return trace
