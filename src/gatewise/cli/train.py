@@ -11,6 +11,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.options import read_toml
+from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -103,6 +104,26 @@ def tag(
     """
     trained = _trained("tag", options, resume)
     _tell_what_next(trained.folder.path, "sentences.txt", "words.conllu --out tags.conll")
+
+
+@train.command(help_epilogue=_epilogue("seq2seq"))
+def seq2seq(
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[SequenceToSequenceOptions, Parameter(name="*")] = SequenceToSequenceOptions(),  # noqa: B008
+) -> None:
+    """Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.
+
+    Parameters
+    ----------
+    config
+        TOML file with options; those of the command line go before it.
+    resume
+        Go on with the run in this folder from its last saved state.
+    """
+    trained = _trained("seq2seq", options, resume)
+    _tell_what_next(trained.folder.path, "sources.txt", "sources.txt --beam 1 --format text --out answers.txt")
 
 
 @train.command(help_epilogue=_epilogue("numeric", "--data motions.csv "))

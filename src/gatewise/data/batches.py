@@ -31,29 +31,42 @@ class RaggedBatches:
     by length and cut into batches, and the batches shuffled. Otherwise all are sorted. The pass and the position in it
     are the state (`state_dict`, `load_state_dict`): training can go on inside an epoch.
 
+    Batches of so many steps, and not sequences, are always cut from all sequences in the order of their length, where
+    those of equal length change places from pass to pass: so every pass has the same number of batches.
+
     Args:
         lengths: the steps of each sequence.
         make: makes the batch of some sequences, given by their numbers.
         size: the number of sequences B in a batch; the last may be smaller.
+        steps: what B times the longest length of a batch must not exceed, instead of a number of sequences; a sequence
+            that is longer has a batch of its own.
         seed: of the order in training; None for no shuffling.
 
-    >>> batches = RaggedBatches([3, 1, 2, 1], list, size=2)
-    >>> list(batches)
+    >>> list(RaggedBatches([3, 1, 2, 1], list, size=2))
     [[1, 3], [2, 0]]
+    >>> list(RaggedBatches([3, 1, 2, 1], list, steps=4))
+    [[1, 3], [2], [0]]
     """
 
     def __init__(
-        self, lengths: Sequence[int], make: Callable[[list[int]], Any], size: int, *, seed: int | None = None
+        self,
+        lengths: Sequence[int],
+        make: Callable[[list[int]], Any],
+        size: int = 1,
+        *,
+        steps: int | None = None,
+        seed: int | None = None,
     ) -> None:
         self._lengths = torch.tensor(lengths, dtype=torch.int64)
         self._make = make
         self._size = size
+        self._sizes = None if steps is None else _sizes(sorted(lengths), steps)
         self._seed = seed
         self._pass = self._position = 0
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        return -(-len(self._lengths) // self._size)
+        return -(-len(self._lengths) // self._size) if self._sizes is None else len(self._sizes)
 
     def __iter__(self) -> Iterator[Any]:
         batches = self._order()
@@ -76,14 +89,27 @@ class RaggedBatches:
     def _order(self) -> list[Tensor]:
         if len(self._lengths) == 0:
             return []  # torch would split nothing into one part
+        sizes: Any = self._size if self._sizes is None else self._sizes
         if self._seed is None:
-            return list(self._lengths.argsort(stable=True).split(self._size))
+            return list(self._lengths.argsort(stable=True).split(sizes))
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._pass)
         shuffled = torch.randperm(len(self._lengths), generator=generator)
+        pools = shuffled.split(_POOL * self._size) if self._sizes is None else [shuffled]
         batches: list[Tensor] = []
-        for pool in shuffled.split(_POOL * self._size):
-            batches += pool[self._lengths[pool].argsort(stable=True)].split(self._size)
+        for pool in pools:
+            batches += pool[self._lengths[pool].argsort(stable=True)].split(sizes)
         return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def _sizes(lengths: Sequence[int], steps: int) -> list[int]:
+    """How many sequences each batch has, for lengths in order."""
+    found: list[int] = []
+    for length in lengths:
+        if found and (found[-1] + 1) * length <= steps:
+            found[-1] += 1
+        else:
+            found.append(1)
+    return found
 
 
 def padded(rows: Sequence[Tensor], value: float = 0) -> Tensor:

@@ -34,17 +34,42 @@ def docstrings(at_least: int = 150) -> list[tuple[str, str]]:
     Args:
         at_least: how many docstrings of its own a package must have.
     """
-    found: list[tuple[str, str]] = []
+    found = list(_docstrings())
+    times = Counter(docstring for docstring, _ in found)
+    own = [(docstring, package) for docstring, package in found if times[docstring] == 1]
+    sizes = Counter(package for _, package in own)
+    return [(docstring, package) for docstring, package in own if sizes[package] >= at_least]
+
+
+def _docstrings() -> Iterator[tuple[str, str]]:
+    """Every docstring, and the package or module that it comes from."""
     for package, text in source_files():
         for node in ast.walk(_parsed(text)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 docstring = ast.get_docstring(node)
                 if docstring:
-                    found.append((docstring, package))
-    times = Counter(docstring for docstring, _ in found)
-    own = [(docstring, package) for docstring, package in found if times[docstring] == 1]
-    sizes = Counter(package for _, package in own)
-    return [(docstring, package) for docstring, package in own if sizes[package] >= at_least]
+                    yield docstring, package
+
+
+def summarised_docstrings(shortest: int = 3, longest: int = 20) -> list[tuple[str, str]]:
+    """The bodies of docstrings, and the line that stands above each.
+
+    A body that occurs several times is taken once; so is a first line. White space is made one space.
+
+    Args:
+        shortest, longest: how many words a first line has.
+    """
+    found: dict[str, str] = {}
+    lines: set[str] = set()
+    for docstring, _ in _docstrings():
+        first, _, rest = docstring.partition("\n\n")
+        line, body = first.strip(), " ".join(rest.split())
+        if "\n" in line or not shortest <= len(line.split()) <= longest or len(body.split()) < 2 * shortest:
+            continue
+        if body not in found and line not in lines:
+            found[body] = line
+            lines.add(line)
+    return list(found.items())
 
 
 def _parsed(text: str) -> ast.Module:

@@ -12,15 +12,20 @@ from gatewise.data.tables import SUFFIXES, kind_of, read_columns
 from gatewise.data.text import decoded, read_text
 
 
-def read_lines(paths: Sequence[Path]) -> Iterator[str]:
-    """The lines of text files, or of the standard input where there are none; those without a word are left out.
+def read_lines(paths: Sequence[Path], *, empty: bool = False) -> Iterator[str]:
+    """The lines of text files, or of the standard input where there are none.
+
+    Args:
+        paths: the files.
+        empty: whether lines without a word are read too.
 
     Raises:
         ValueError: when it is not UTF-8.
         OSError: when a file cannot be read.
     """
     for text in map(_text, paths or [None]):
-        yield from (line.removesuffix("\r") for line in text.split("\n") if line.strip())
+        lines = text.removesuffix("\n").split("\n")
+        yield from (line.removesuffix("\r") for line in lines if empty or line.strip())
 
 
 def _text(path: Path | None) -> str:

@@ -6,12 +6,17 @@ from gatewise.tasks.initial_weights import recurrent_init
 from gatewise.tasks.sequence_options import EncoderOptions
 
 
-def make_encoder(options: EncoderOptions, input_size: int, *, drop_input: bool = True) -> Encoder:
-    """The recurrent layers, over steps of a width I; numbers that were measured are not dropped from."""
+def make_encoder(
+    options: EncoderOptions, input_size: int, *, drop_input: bool = True, hidden_size: int | None = None
+) -> Encoder:
+    """The recurrent layers, over steps of a width I; numbers that were measured are not dropped from.
+
+    The width of the state is that of the options unless told otherwise.
+    """
     return Encoder(
         cell_of(options.cell),
         input_size,
-        options.hidden,
+        hidden_size or options.hidden,
         options.layers,
         bidirectional=options.bidirectional,
         merge=options.merge,

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -10,6 +10,8 @@ from typing import Generic, Protocol, TypeVar
 from gatewise.data.splitting import split_at_random
 
 Example = TypeVar("Example")
+
+_BUILTIN = "builtin:"
 
 
 class DataOptions(Protocol):
@@ -55,28 +57,31 @@ class Examples(Generic[Example]):
         return "examples: " + ", ".join(f"{name.replace('_', ' ')} {len(part):,}" for name, part in parts.items())
 
 
+Builtin = Callable[[], tuple[str, list[Example]]]
+
+
 def read_examples(
     options: DataOptions,
     read: Callable[[Sequence[Path]], list[Example]],
-    default: Callable[[], tuple[str, list[Example]]] | None,
+    builtin: Mapping[str, Builtin[Example]],
 ) -> Examples[Example]:
     """Read the examples that the options name, and hold some out at random where no file says which.
 
     Args:
         options: the files.
         read: reads files.
-        default: where the examples come from, and they, when no file is named; None when one must be.
+        builtin: by name, what needs no file: where the examples come from, and they. ``builtin:NAME`` instead of a
+            file asks for it; the first is taken where no file is named.
 
     Raises:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-    if options.data:
-        source, examples = ", ".join(str(path) for path in options.data), read(options.data)
-    elif default is None:
-        raise ValueError("data: name a file to learn from; see --help for what it may be")
+    name = builtin_name(options.data, builtin)
+    if name is not None:
+        source, examples = builtin[name]()
     else:
-        source, examples = default()
+        source, examples = ", ".join(str(path) for path in options.data), read(options.data)
     parts = {"data": examples}
     scored: dict[str, list[Example]] = {}
     if options.valid:
@@ -87,6 +92,30 @@ def read_examples(
     if options.test:
         parts["test"] = scored["test"] = read(options.test)
     return Examples(source, training, scored, {name: _hash(part) for name, part in parts.items()})
+
+
+def is_builtin(path: Path) -> bool:
+    """Whether a path names data that needs no file."""
+    return str(path).startswith(_BUILTIN)
+
+
+def builtin_name(paths: Sequence[Path], known: Collection[str]) -> str | None:
+    """The name of the data that needs no file, None where files are named.
+
+    Raises:
+        ValueError: for an unknown name, a name beside others, or no file where there is no such data.
+    """
+    if not paths:
+        if not known:
+            raise ValueError("data: name a file to learn from; see --help for what it may be")
+        return next(iter(known))
+    if not any(map(is_builtin, paths)):
+        return None
+    name = str(paths[0]).removeprefix(_BUILTIN)
+    if len(paths) > 1 or name not in known:
+        names = ", ".join(_BUILTIN + one for one in known) or "none for this task"
+        raise ValueError(f"data: expected files, or one of {names}; got {', '.join(map(str, paths))}")
+    return name
 
 
 def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -12,12 +12,14 @@ class Outcome(NamedTuple):
         nats: the sum of the loss over predictions, () with its history.
         predictions: how many there are; their weights, where they have different ones.
         hits, chances: the parts of the ratio that is reported: right answers and answers, say.
+        objective: what training makes least, where that is not the sum of the loss, () with its history.
     """
 
     nats: Tensor
     predictions: float
     hits: float
     chances: float
+    objective: Tensor | None = None
 
     def plus(self, other: Self) -> "Outcome":
         """Both together, without history."""

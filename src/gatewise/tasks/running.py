@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from gatewise.data.files import atomic_write
 from gatewise.tasks.cells import cell_of
+from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.fitting import fit
 from gatewise.tasks.opening import check_same_data, read_options
 from gatewise.tasks.options import to_toml
@@ -99,7 +100,7 @@ def _absolute(options: TrainingOptions) -> TrainingOptions:
     for name, hint in get_type_hints(type(options)).items():
         value = getattr(options, name)
         if get_origin(hint) is tuple and get_args(hint)[0] is Path:
-            changed[name] = tuple(path.resolve() for path in value)
+            changed[name] = tuple(path if is_builtin(path) else path.resolve() for path in value)
         elif isinstance(value, Path):
             changed[name] = value.resolve()
     return dataclasses.replace(options, **{**changed, "out": None})

@@ -1,4 +1,4 @@
-"""Batches of whole sequences in training: the same for labels, tags and numbers."""
+"""Batches of whole sequences in training: the same for labels, tags, numbers and answers."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.models.classifier import Classifier
+from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
@@ -26,11 +27,11 @@ class SequenceModule(TaskModule):
         total_steps: the steps of the whole run.
     """
 
-    model: Classifier | Tagger
+    model: Classifier | Tagger | SequenceToSequence
 
     def __init__(
         self,
-        model: Classifier | Tagger,
+        model: Classifier | Tagger | SequenceToSequence,
         outcome: Callable[[Batch], Outcome],
         options: TrainingOptions,
         measure: Measure,
@@ -48,7 +49,7 @@ class SequenceModule(TaskModule):
         """Lightning's hook: the loss of a batch."""
         outcome = self._outcome(batch)
         self.loss, self.counted = outcome.loss, outcome.counted
-        return outcome.nats / outcome.predictions
+        return (outcome.nats if outcome.objective is None else outcome.objective) / outcome.predictions
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning's hook: add up what comes of the held-out batches."""

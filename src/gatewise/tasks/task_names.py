@@ -7,6 +7,7 @@ _OPTIONS = {
     "lm": ("gatewise.tasks.language_model", "LanguageModelOptions"),
     "classify": ("gatewise.tasks.classification", "ClassificationOptions"),
     "tag": ("gatewise.tasks.tagging", "TaggingOptions"),
+    "seq2seq": ("gatewise.tasks.sequence_to_sequence", "SequenceToSequenceOptions"),
     "numeric": ("gatewise.tasks.numeric", "NumericOptions"),
 }
 

@@ -21,7 +21,7 @@ def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:
     def read(paths: Sequence[Path]) -> list[LabelledText]:
         return read_labelled_texts(paths, options.text_column, options.label_column)
 
-    return read_examples(options, read, _default)
+    return read_examples(options, read, {"docstrings": _default})
 
 
 def _default() -> tuple[str, list[LabelledText]]:

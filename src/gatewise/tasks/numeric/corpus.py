@@ -25,4 +25,4 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         ValueError: when no file is named, or for bad data.
         OSError: for a file that cannot be read.
     """
-    return read_examples(options, lambda paths: read_sequences(options, paths), None)
+    return read_examples(options, lambda paths: read_sequences(options, paths), {})

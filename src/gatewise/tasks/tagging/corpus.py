@@ -23,7 +23,7 @@ def read_corpus(options: TaggingOptions) -> Examples[TaggedWords]:
     def read(paths: Sequence[Path]) -> list[TaggedWords]:
         return read_tagged_words(paths, options.word_column, options.tag_column)
 
-    return read_examples(options, read, _default)
+    return read_examples(options, read, {"programs": _default})
 
 
 def _default() -> tuple[str, list[TaggedWords]]:

@@ -7,6 +7,7 @@ import torch
 from gatewise.data.columns import TaggedWords
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.run_folder import RunFolder
@@ -31,7 +32,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
         ValueError: for bad data.
         OSError: when a file cannot be read.
     """
-    if not options.data:
+    if not options.data or is_builtin(options.data[0]):
         options = dataclasses.replace(options, unit="char")
     corpus = read_corpus(options)
     vectors = None

@@ -1,0 +1,84 @@
+"""Pairs of a source and its target, from tables or from two files whose lines belong together."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gatewise.data.files import read_bytes
+from gatewise.data.tables import SUFFIXES, column_names, kind_of, read_columns
+from gatewise.data.text import decoded
+
+Pair = tuple[str, str]
+
+_NAMES = ("source", "target")
+
+
+def read_pairs(
+    paths: Sequence[Path],
+    source_column: str | None = None,
+    target_column: str | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[Pair]:
+    """The pairs of tables, or of two parallel files.
+
+    A pair with nothing on one side is left out.
+
+    Args:
+        paths: tables (.csv, .tsv, .jsonl, .parquet); or a text file of sources and one of targets, a line each.
+        source_column: the name or the number (from 1) of the sources' column; by default source where the first line
+            has source and target among its names, else the first.
+        target_column: that of the targets; by default target, or the second.
+        tell: is told how many pairs were left out, if any.
+
+    Raises:
+        ValueError: when there are no pairs, the files do not have equally many lines, or one is malformed.
+        OSError: when one cannot be read.
+    """
+    if any(_is_table(path) for path in paths):
+        rows: list[Pair] = []
+        for path in paths:
+            source, target = _columns(path, source_column, target_column)
+            rows += [(row[0], row[1]) for row in read_columns(path, (source, target))]
+    else:
+        rows = _parallel(paths)
+    pairs = [(source.strip(), target.strip()) for source, target in rows]
+    kept = [pair for pair in pairs if all(pair)]
+    named = ", ".join(map(str, paths))
+    if not kept:
+        raise ValueError(f"{named}: there are no pairs in it; expected a source and a target in each row")
+    if len(kept) < len(pairs):
+        tell(f"{named}: {len(pairs) - len(kept):,} of {len(pairs):,} pairs have an empty side and are left out")
+    return kept
+
+
+def _is_table(path: Path) -> bool:
+    return any(suffix.lower() in SUFFIXES for suffix in path.suffixes)
+
+
+def _columns(path: Path, source: str | None, target: str | None) -> Pair:
+    """The columns to read; tables whose rows have names give them all, or none."""
+    if source is not None and target is not None:
+        return source, target
+    named = kind_of(path) in (".jsonl", ".parquet")
+    defaults = _NAMES if named or set(_NAMES) <= set(column_names(path)) else ("1", "2")
+    return source or defaults[0], target or defaults[1]
+
+
+def _parallel(paths: Sequence[Path]) -> list[Pair]:
+    if len(paths) != 2:
+        raise ValueError(
+            f"data: expected tables ({', '.join(SUFFIXES)}), or two text files whose lines belong together, the sources "
+            f"first; got {', '.join(map(str, paths))}"
+        )
+    sources, targets = (_lines(path) for path in paths)
+    if len(sources) != len(targets):
+        raise ValueError(
+            f"{paths[0]} has {len(sources):,} lines and {paths[1]} {len(targets):,}; in parallel files the lines belong "
+            "together one by one"
+        )
+    return list(zip(sources, targets, strict=True))
+
+
+def _lines(path: Path) -> list[str]:
+    # Not str.splitlines: that also splits at characters which are no line ends to anyone else.
+    lines = decoded(path, read_bytes(path)).split("\n")
+    return lines[:-1] if lines[-1] == "" else lines

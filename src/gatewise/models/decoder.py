@@ -1,0 +1,166 @@
+"""The decoder: recurrent layers that write a sequence, looking at what an encoder has read."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gatewise.equations import Cell
+from gatewise.layers import Recurrent
+from gatewise.layers.inputs import State
+from gatewise.models.attention import Attention, Memory, Score
+
+AttentionKind = Literal["luong-general", "luong-dot", "bahdanau", "none"]
+
+_SCORES: dict[str, Score] = {"luong-general": "general", "luong-dot": "dot", "bahdanau": "additive"}
+
+
+class Start(NamedTuple):
+    """What a decoder begins with.
+
+    Attributes:
+        memory: what it may look at; None without attention.
+        state: its first state, (L, B, H) each.
+    """
+
+    memory: Memory | None
+    state: State
+
+
+class Decoder(nn.Module):
+    """Recurrent layers over the tokens written so far, attention, and a read-out to the next token.
+
+    - luong (Luong et al. 2015, arXiv:1508.04025, section 3): the layers run first, the query is their output h_t. With
+      teacher forcing all steps run as one sequence, and attention is one product for all of them. The context is not
+      fed back to the next step (their "input feeding").
+    - bahdanau (Bahdanau et al. 2015, arXiv:1409.0473, appendix A): the query is the last layer's state s_{t-1}, and
+      the context c_t goes into the layers beside the token, so that steps run one after the other.
+
+    In both, h̃_t = tanh(W_c [c_t, h_t]) is what the next token is read from: y_t = W_hy h̃_t + b_y. Without attention it
+    is tanh(W_c h_t). The first state is tanh(W_s e + b_s), where e is the encoder's last hidden state.
+
+    Args:
+        embedding: of the tokens, (V, E).
+        cell: a built-in cell's name, or a `Cell`.
+        hidden_size: H.
+        num_layers: L.
+        memory_size: W, the width of the encoder's outputs.
+        final_size: the width of the encoder's last hidden state.
+        attention: one of "luong-general", "luong-dot", "bahdanau", "none".
+        dropout: the probability of dropping a unit of the embedding, between layers, and before the read-out.
+        init: an initialiser of `Recurrent`.
+        tie: take the embedding for W_hy too (Press & Wolf 2017, arXiv:1608.05859).
+
+    Raises:
+        ValueError: for luong-dot with different widths.
+    """
+
+    def __init__(
+        self,
+        embedding: nn.Embedding,
+        cell: Cell | str,
+        hidden_size: int,
+        num_layers: int,
+        *,
+        memory_size: int,
+        final_size: int,
+        attention: AttentionKind = "luong-general",
+        dropout: float = 0.0,
+        init: str = "default",
+        tie: bool = True,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        size, width = embedding.num_embeddings, embedding.embedding_dim
+        self.feeds = attention == "bahdanau"
+        self.recurrent = Recurrent(
+            cell,
+            width + (memory_size if self.feeds else 0),
+            hidden_size,
+            num_layers,
+            dropout=dropout if num_layers > 1 else 0.0,
+            init=init,
+        )
+        self.attention = None if attention == "none" else Attention(_SCORES[attention], hidden_size, memory_size)
+        self.start = nn.Linear(final_size, len(self.recurrent.cell.states) * num_layers * hidden_size)
+        self.combine = nn.Linear(hidden_size + (memory_size if self.attention is not None else 0), width)
+        self.W_hy = None if tie else nn.Parameter(torch.empty(size, width).uniform_(-(width**-0.5), width**-0.5))
+        self.b_y = nn.Parameter(torch.zeros(size))
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def weight(self) -> Tensor:
+        """W_hy, (V, E)."""
+        return self.embedding.weight if self.W_hy is None else self.W_hy
+
+    def begin(self, output: Tensor, final: Tensor, lengths: Tensor) -> Start:
+        """Take over from the encoder.
+
+        Args:
+            output: (S, B, W), 0 in the padding.
+            final: its last hidden state, (B, final_size).
+            lengths: (B,) int64, each at least 1.
+        """
+        layers, hidden = self.recurrent.num_layers, self.recurrent.hidden_size
+        parts = self.start(final).tanh().unflatten(1, (-1, layers, hidden)).permute(1, 2, 0, 3)
+        state = tuple(part.contiguous() for part in parts)
+        memory = None if self.attention is None else self.attention.memory(output, lengths)
+        return Start(memory, state if len(state) > 1 else state[0])
+
+    def forward(self, tokens: Tensor, lengths: Tensor, start: Start) -> tuple[Tensor, Tensor | None]:
+        """Read tokens that are known (teacher forcing).
+
+        Args:
+            tokens: (T, B) int64, each one before the one that is to be told from it.
+            lengths: (B,) int64; what stands after them means nothing.
+            start: what `begin` returned.
+
+        Returns:
+            h̃ (T, B, E), and the weights of attention (T, B, S) or None.
+        """
+        x = self.dropout(self.embedding(tokens))
+        if not self.feeds:
+            output, _ = self.recurrent(x, start.state, lengths=lengths)
+            return self._combined(output, start.memory)
+        state, steps = start.state, list[tuple[Tensor, Tensor | None]]()
+        for x_t in x:
+            feature, weights, state = self._fed(x_t[None], start.memory, state)
+            steps.append((feature, weights))
+        features, weights = zip(*steps, strict=True)
+        return torch.cat(features), torch.cat(weights)
+
+    def step(self, tokens: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, State]:
+        """One more token of several hypotheses for each row.
+
+        Args:
+            tokens: (K, B) int64.
+            memory: of the B rows.
+            state: after the tokens before, (L, K·B, H) each, all rows of a hypothesis side by side.
+
+        Returns:
+            the scores (K, B, V) of the next token before the softmax, and the state after.
+        """
+        x = self.dropout(self.embedding(tokens))
+        if self.feeds:
+            feature, _, state = self._fed(x, memory, state)
+        else:
+            output, state = self.recurrent.step(x.flatten(0, 1), state)
+            feature, _ = self._combined(output.unflatten(0, tokens.shape), memory)
+        return functional.linear(feature, self.weight, self.b_y), state
+
+    def _fed(self, x: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, Tensor, State]:
+        """A step whose input has the context: h̃ (K, B, E) for x (K, B, E), weights (K, B, S), the state after."""
+        assert self.attention is not None
+        assert memory is not None
+        hidden = state if isinstance(state, Tensor) else state[0]
+        context, weights = self.attention(hidden[-1].unflatten(0, x.shape[:2]), memory)
+        output, state = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
+        both = torch.cat((context, output.unflatten(0, x.shape[:2])), -1)
+        return self.dropout(self.combine(both).tanh()), weights, state
+
+    def _combined(self, output: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor | None]:
+        if self.attention is None or memory is None:
+            return self.dropout(self.combine(output).tanh()), None
+        context, weights = self.attention(output, memory)
+        return self.dropout(self.combine(torch.cat((context, output), -1)).tanh()), weights

@@ -1,0 +1,116 @@
+"""The network of a run, what comes of a batch, and the answers of a trained one."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.data.batches import Batch, RaggedBatches, padded
+from gatewise.data.streams import NO_TARGET
+from gatewise.models.beam_search import Hypothesis, beam_search
+from gatewise.models.decoder import Decoder
+from gatewise.models.encoder import Encoder
+from gatewise.models.sequence_to_sequence import SequenceToSequence
+from gatewise.models.vocabulary_loss import vocabulary_loss
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.encoding import make_encoder
+from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.sequence_module import SequenceModule
+from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
+from gatewise.tasks.sequence_to_sequence.text_side import TextSide
+
+
+class SequenceToSequenceModule(SequenceModule):
+    """As others on whole sequences, but steps are those of both sides."""
+
+    def units(self, batch: Batch) -> float:
+        """The tokens of sources and targets."""
+        return int(batch.lengths.sum() + batch.inputs[2].sum())
+
+
+def make_model(options: SequenceToSequenceOptions, source: TextSide, target: TextSide) -> SequenceToSequence:
+    """The model that the options describe, with its initial weights.
+
+    Raises:
+        ValueError: when attention does not suit the widths.
+    """
+    embedding = _embedding(source, options.embedding_size)
+    encoder: Encoder = make_encoder(options, options.embedding_size, hidden_size=options.encoder_hidden)
+    decoder = Decoder(
+        embedding if target is source else _embedding(target, options.embedding_size),
+        cell_of(options.cell),
+        options.hidden,
+        options.layers,
+        memory_size=encoder.width,
+        final_size=encoder.final_width,
+        attention=options.attention,
+        dropout=options.dropout,
+        init=recurrent_init(options),
+        tie=options.tie,
+    )
+    return initialised(SequenceToSequence(embedding, encoder, decoder), options)
+
+
+def _embedding(side: TextSide, size: int) -> nn.Embedding:
+    embedding = nn.Embedding(side.size, size)
+    nn.init.uniform_(embedding.weight, -(size**-0.5), size**-0.5)
+    return embedding
+
+
+def make_batches(
+    sources: Sequence[Tensor], targets: Sequence[Tensor], steps: int, seed: int | None = None
+) -> RaggedBatches:
+    """Sources and targets, each with its end, in batches of so many tokens."""
+
+    def make(places: list[int]) -> Batch:
+        chosen = [targets[place] for place in places]
+        # What is written after a token is told from it; before the first stands the end.
+        before = [torch.cat((answer[-1:], answer[:-1])) for answer in chosen]
+        counts = torch.tensor([len(answer) for answer in chosen])
+        source, lengths = padded_sources([sources[place] for place in places])
+        return Batch((source, padded(before), counts), lengths, padded(chosen, NO_TARGET))
+
+    lengths = [len(source) + len(target) for source, target in zip(sources, targets, strict=True)]
+    return RaggedBatches(lengths, make, steps=steps, seed=seed)
+
+
+def padded_sources(sources: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sources as one tensor (S, B), and their lengths (B,)."""
+    return padded(sources), torch.tensor([len(source) for source in sources])
+
+
+def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], Outcome]:
+    """What comes of a batch: the cross entropy of its tokens, and those that were told right."""
+
+    def outcome(batch: Batch) -> Outcome:
+        features, _ = model(batch.inputs, batch.lengths)
+        told = batch.targets != NO_TARGET
+        decoder = model.decoder
+        loss = vocabulary_loss(features[told], decoder.weight, decoder.b_y, batch.targets[told], smoothing)
+        count = int(batch.inputs[2].sum())
+        return Outcome(loss.nats, count, int(loss.hits), count, loss.objective)
+
+    return outcome
+
+
+def answered(
+    model: SequenceToSequence,
+    sources: Sequence[Tensor],
+    end: int,
+    *,
+    beam: int,
+    longest: int,
+    penalty: float,
+    steps: int = 4000,
+) -> list[list[Hypothesis]]:
+    """The best answers to each source, in their order; so many tokens of sources at a time."""
+    found: list[list[Hypothesis]] = [[]] * len(sources)
+    batches = RaggedBatches([len(source) for source in sources], list, steps=max(1, steps // beam))
+    with torch.no_grad():
+        for places in batches:
+            start = model.begin(*padded_sources([sources[place] for place in places]))
+            answers = beam_search(model.decoder, start, end, width=beam, longest=longest, penalty=penalty)
+            for place, answer in zip(places, answers, strict=True):
+                found[place] = answer
+    return found

@@ -1,0 +1,73 @@
+"""The options of ``gatewise train seq2seq``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.sequence_options import EncoderOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingOptions:
+    """How answers are searched for, unless told otherwise then."""
+
+    beam: Count = 5
+    """Hypotheses that are followed side by side when an answer is searched; 1: greedy."""
+    length_penalty: Annotated[float, Bounds(low=0)] = 1.0
+    """Power of the length that log-probabilities are divided by; 0: not at all, which favours short answers."""
+    longest: Annotated[int, Bounds(low=2)] = 200
+    """Tokens of a source that are read, and of an answer that are written; pairs with longer ones teach nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """What pairs to learn, and what a token of them is."""
+
+    data: tuple[Path, ...] = ()
+    """Tables of pairs, two parallel text files (sources, targets), or builtin:docstrings; by default dates."""
+    valid: tuple[Path, ...] = ()
+    """Pairs for the held-out score, instead of a part of the data; as data."""
+    test: tuple[Path, ...] = ()
+    """Pairs that are scored at the end only; as data."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.05
+    """Share of the data, drawn at random, that is held out."""
+    source_column: str | None = None
+    """Column of the source in tables, by name or number (from 1); by default source, or the first."""
+    target_column: str | None = None
+    """Column of the target; by default target, or the second."""
+    unit: Literal["bpe", "char", "word"] = "bpe"
+    """What a token is: byte pair, character (always so without data), or word between white space."""
+    vocabulary: Literal["separate", "shared"] = "separate"
+    """Whether sources and targets have tokens, and their embedding, of their own or together."""
+    vocabulary_size: Count | None = None
+    """Number of tokens of a vocabulary: bpe tokens to learn (default 4096), or the most frequent words (default all)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
+    """Options of sequence to sequence; the docstring of a field is its help."""
+
+    cell: str = "gru_cudnn"
+    """Recurrent cell of both: a built-in one (see gatewise explain --list), or FILE.py:NAME, one of your own."""
+    attention: Literal["luong-general", "luong-dot", "bahdanau", "none"] = "luong-general"
+    """What the decoder sees of the source; bahdanau runs step by step in training, the others as one sequence."""
+    hidden: Count = 256
+    """Width of the decoder's hidden state."""
+    encoder_hidden: Count | None = None
+    """Width of the encoder's hidden state, of each direction; by default the decoder's."""
+    embedding_size: Count = 256
+    """Width of the embedding of a token."""
+    tie: bool = True
+    """Read the next token out with the embedding's own weights."""
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
+    """Probability of dropping a unit before, between and after the recurrent layers."""
+    label_smoothing: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
+    """Share of the probability that the loss gives to all tokens alike."""
+    batch: Count = 3000
+    """Tokens per step, those of sources and targets with padding; pairs of a step are of similar length."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.vocabulary_size is not None and self.unit == "char":
+            raise ValueError("vocabulary_size: is for the units bpe and word; unit char takes every character")

@@ -1,0 +1,80 @@
+"""One side of a pair: texts to the numbers of tokens with an end, and back."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gatewise.data.pairs import Pair
+from gatewise.data.vocabulary import Vocabulary, build_vocabulary
+from gatewise.data.words import WordVocabulary
+
+Unit = Literal["bpe", "char", "word"]
+
+_BPE_SIZE = 4096
+
+
+class TextSide:
+    """The tokens of a vocabulary, and one more: the end of a text, which stands before its first token too.
+
+    Attributes:
+        vocabulary: the tokens.
+        end: the number of the end.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.end = vocabulary.size
+
+    @classmethod
+    def learn(cls, unit: Unit, texts: Iterable[str], size: int | None) -> "TextSide":
+        """Learn the tokens of texts.
+
+        Raises:
+            ValueError: when the size does not suit the unit.
+        """
+        return cls(build_vocabulary(unit, "\n".join(texts), size or (_BPE_SIZE if unit == "bpe" else None)))
+
+    @property
+    def size(self) -> int:
+        """The number of tokens, with the end."""
+        return self.vocabulary.size + 1
+
+    def read(self, text: str, longest: int | None = None) -> Tensor:
+        """The tokens of a text and its end, (T,) int64; of a text that is too long its beginning."""
+        numbers = self.vocabulary.encode(text)
+        if longest is not None:
+            numbers = numbers[: longest - 1]
+        return torch.cat((numbers, torch.tensor([self.end])))
+
+    def write(self, tokens: Sequence[int]) -> str:
+        """The text of tokens without their end."""
+        return self.vocabulary.decode(tokens).strip()
+
+    def names(self, tokens: Iterable[int]) -> list[str]:
+        """Each token as a reader would like to see it."""
+        return ["<end>" if token == self.end else self.vocabulary.name(token) for token in tokens]
+
+
+def sides_of_parts(parts: dict[str, Any]) -> tuple[TextSide, TextSide]:
+    """The sides of a run folder; one and the same where they are shared."""
+    source = TextSide(parts["source"])
+    return source, TextSide(parts["target"]) if "target" in parts else source
+
+
+def parts_of(source: TextSide, target: TextSide) -> dict[str, Any]:
+    """What `sides_of_parts` needs."""
+    return {"source": source.vocabulary, "target": None if target is source else target.vocabulary}
+
+
+def numbered(
+    source: TextSide, target: TextSide, pairs: Iterable[Pair], longest: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Pairs as the numbers of their tokens, each text with its end; of a source that is too long its beginning."""
+    sources, targets = zip(*pairs, strict=True)
+    return [source.read(text, longest) for text in sources], [target.read(text) for text in targets]
+
+
+KINDS = (WordVocabulary,)
+"""The kinds of vocabulary besides those that every task may have."""

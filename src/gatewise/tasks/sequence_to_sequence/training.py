@@ -1,0 +1,95 @@
+"""Training sequence to sequence: the job that its options describe."""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from gatewise.data.pairs import Pair
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.reporting import say
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
+from gatewise.tasks.sequence_to_sequence.corpus import DATES, DOCSTRINGS, builtin_of, read_corpus
+from gatewise.tasks.sequence_to_sequence.network import (
+    SequenceToSequenceModule,
+    make_batches,
+    make_model,
+    outcome_of,
+)
+from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
+from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
+from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
+from gatewise.tasks.sequence_to_sequence.trained import NAME, TrainedSequenceToSequence
+from gatewise.tasks.task import Job, Task
+
+
+def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
+    """The job of training.
+
+    Args:
+        options: the resolved options.
+        folder: the run folder to go on with, if any.
+
+    Raises:
+        ValueError: for bad data.
+        OSError: when a file cannot be read.
+    """
+    builtin = builtin_of(options)
+    if builtin == DATES:
+        options = dataclasses.replace(options, unit="char")
+    corpus = read_corpus(options)
+    parts = _learn(options, builtin, corpus.training) if folder is None else _read(folder)
+    source, target = sides_of_parts(parts)
+    sources, targets = numbered(source, target, corpus.training, options.longest)
+    kept = [place for place, answer in enumerate(targets) if len(answer) <= options.longest]
+    if not kept:
+        raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
+    torch.manual_seed(options.seed)
+    model = make_model(options, source, target)
+    batches = make_batches(
+        [sources[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
+    )
+    module = SequenceToSequenceModule(
+        model,
+        outcome_of(model, options.label_smoothing),
+        options,
+        Measure("token_accuracy", "tokens", more_is_better=True),
+        total_steps=options.epochs * len(batches),
+    )
+    if folder is None and not can_score_translations():
+        say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
+    sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]
+    return Job(
+        options,
+        module,
+        batches,
+        make_batches(*numbered(source, target, corpus.deciding, options.longest), options.batch),
+        to_json(parts),
+        corpus.source,
+        corpus.hashes,
+        (
+            corpus.summary,
+            f"vocabulary: {' and '.join(sizes)} tokens (unit {options.unit}, {options.vocabulary})",
+            f"tokens: sources {sum(map(len, sources)):,}, targets {sum(map(len, targets)):,}; "
+            f"left out: {len(targets) - len(kept):,} pairs whose target has more than {options.longest}",
+        ),
+    )
+
+
+def _learn(options: SequenceToSequenceOptions, builtin: str | None, pairs: list[Pair]) -> dict[str, Any]:
+    texts = [[pair[side] for pair in pairs] for side in (0, 1)]
+    if options.vocabulary == "shared":
+        source = target = TextSide.learn(options.unit, texts[0] + texts[1], options.vocabulary_size)
+    else:
+        source, target = (TextSide.learn(options.unit, side, options.vocabulary_size) for side in texts)
+    words = FrequentWords.learn(texts[1]) if builtin == DOCSTRINGS else None
+    return {**parts_of(source, target), "frequent_words": words}
+
+
+def _read(folder: RunFolder) -> dict[str, Any]:
+    return read_parts(folder.vocabulary, *KINDS, FrequentWords)
+
+
+TASK = Task(NAME, prepare, TrainedSequenceToSequence)
