@@ -1,4 +1,4 @@
-"""``gatewise train classify``, ``tag`` and ``numeric``, and what follows them, as a user types them."""
+"""``gatewise train classify``, ``tag``, ``numeric`` and ``seq2seq``, and what follows them, as a user types them."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 
 import gatewise
 from gatewise import cli
-from tests.tasks.small_sequences import labelled_texts, numeric_sequences, tagged_words
+from tests.tasks.small_sequences import labelled_texts, numeric_sequences, reversed_words, tagged_words
 
 SMALL = ["--hidden", "8", "--epochs", "12", "--batch", "8", "--lr", "0.02", "--dropout", "0.1"]
 SMALL_TOKENS = ["--embedding-size", "6", "--character-embedding", "4", "--spelling-size", "6"]
@@ -29,16 +29,23 @@ def folder(tmp_path_factory):
     tag = ["--data", words, "--output", "crf", "--no-lower", "--out", folder / "tag"]
     assert leave("train", "tag", *tag, *SMALL, *SMALL_TOKENS) == 0
     assert leave("train", "numeric", "--data", numbers, "--out", folder / "numeric", *SMALL) == 0
+    pairs = ["--data", reversed_words(folder), "--unit", "word", "--embedding-size", "8", "--batch", "60"]
+    assert leave("train", "seq2seq", *pairs, "--out", folder / "seq2seq", "--hidden", "16", "--lr", "0.02") == 0
     return folder
 
 
-@pytest.mark.parametrize("task", ["classify", "tag", "numeric"])
+@pytest.mark.parametrize("task", ["classify", "tag", "numeric", "seq2seq"])
 def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
-    make = {"classify": labelled_texts, "tag": tagged_words, "numeric": lambda at: numeric_sequences(at, "sequence")}
+    make = {
+        "classify": labelled_texts,
+        "tag": tagged_words,
+        "numeric": lambda at: numeric_sequences(at, "sequence"),
+        "seq2seq": reversed_words,
+    }
     assert leave("train", task, "--data", make[task](tmp_path), "--out", tmp_path / "run", "--epochs", "1") == 0
     out = capsys.readouterr().out
     assert out.startswith("text ")
-    assert "baseline accuracy" in out
+    assert "baseline" in out
     commands = [line for line in out.splitlines() if line.startswith("  gatewise ")]
     assert len(commands) == 3
     for line in commands:
@@ -48,7 +55,7 @@ def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
     assert f"the run folder of another task ({task}), expected lm" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("task", ["classify", "tag", "numeric"])
+@pytest.mark.parametrize("task", ["classify", "tag", "numeric", "seq2seq"])
 def test_evaluate(folder, capsys, task):
     assert leave("evaluate", folder / task, "--json") == 0
     assert json.loads(capsys.readouterr().out) == gatewise.evaluate(folder / task)
@@ -58,6 +65,7 @@ def test_predict_reads_the_standard_input(folder, capsys, monkeypatch):
     for task, text, expected in (
         ("classify", "lovely film\n", '"label": "good"'),
         ("tag", "to New York\n", "New\tB-LOC\nYork\tI-LOC\n"),
+        ("seq2seq", "red\n", '{"source": "red", "answer": "red", "log_probability": -'),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert leave("predict", folder / task) == 0
@@ -87,6 +95,20 @@ def test_predict_reads_files_and_writes_one(folder, tmp_path):
         ("evaluate classify --data words.conll", "words.conll: expected a name ending in"),
         ("predict classify --prompt a", "prompt: is not for this model; a language model writes text"),
         ("predict classify texts.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
+        ("train seq2seq --data missing.tsv", "missing.tsv: No such file or directory"),
+        ("train seq2seq --data words.conll", "or two text files whose lines belong together, the sources first"),
+        ("train seq2seq --data words.conll pairs.tsv", "words.conll: expected a name ending in .csv, .tsv"),
+        ("train seq2seq --data pairs.tsv --beam 0", "beam: expected a number at least 1, got 0"),
+        ("train seq2seq --data pairs.tsv --attention luong-dot", "take general, or make them equal"),
+        ("train seq2seq --data builtin:letters", "one of builtin:dates, builtin:docstrings; got builtin:letters"),
+        ("train classify --data builtin:dates", "one of builtin:docstrings; got builtin:dates"),
+        ("train numeric --data builtin:dates", "data: expected files; got builtin:dates"),
+        ("evaluate seq2seq --beam 0", "beam: expected a number at least 1, got 0"),
+        ("evaluate tag --beam 2", "beam: is not for this model; it does not search for answers"),
+        ("predict tag words.conll --length-penalty 2", "length-penalty: is not for this model"),
+        ("predict seq2seq words.conll --length-penalty -1", "length_penalty: expected a number at least 0"),
+        ("predict seq2seq words.conll --top-k 2", "top-k: is not for this model; a language model writes text"),
+        ("predict seq2seq words.conll --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],
 )
@@ -100,6 +122,18 @@ def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsy
     assert captured.err.count("\n") == 1
     assert told in captured.err
     assert sorted(folder.rglob("*")) == before
+
+
+def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("red\n\nblue\n")
+    assert leave("predict", folder / "seq2seq", tmp_path / "texts.txt", "--format", "text", "--beam", "1") == 0
+    assert capsys.readouterr().out == "red\n\nblue\n"
+    (tmp_path / "pairs.tsv").write_text("red\tred\n")
+    search = ["--beam", "2", "--length-penalty", "0.5"]
+    assert leave("evaluate", folder / "seq2seq", "--data", tmp_path / "pairs.tsv", *search, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == gatewise.evaluate(folder / "seq2seq", tmp_path / "pairs.tsv", beam=2, length_penalty=0.5)
+    assert found["data"]["exact_match"] == 1.0
 
 
 def test_inspect_says_what_it_cannot_watch(folder, capsys):

@@ -58,3 +58,20 @@ def test_no_sequence_makes_no_batch():
 def test_nothing_is_padded_to_one_step():
     assert padded([torch.empty(0), torch.empty(0)], 7).tolist() == [[7, 7]]
     assert padded([torch.ones(2, 3), torch.ones(1, 3)]).shape == (2, 2, 3)
+
+
+@given(LENGTHS, st.integers(1, 200), st.none() | st.integers(0, 5))
+def test_batches_of_so_many_steps(lengths, steps, seed):
+    batches = RaggedBatches(lengths, list, steps=steps, seed=seed)
+    for _ in range(2):
+        found = list(batches)
+        assert len(found) == len(batches)
+        assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+        for batch in found:
+            assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= steps
+
+
+def test_batches_of_so_many_steps_change_from_pass_to_pass():
+    batches = RaggedBatches([5] * 100, list, steps=50, seed=0)
+    first, second = list(batches), list(batches)
+    assert sorted(map(sorted, first)) != sorted(map(sorted, second))

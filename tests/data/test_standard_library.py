@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from gatewise.data import standard_library
-from gatewise.data.standard_library import docstrings, token_types, typed_programs
+from gatewise.data.standard_library import docstrings, summarised_docstrings, token_types, typed_programs
 
 
 @pytest.fixture
@@ -64,3 +64,13 @@ def test_this_pythons_own_library():
     labels = Counter(package for _, package in docstrings())
     assert len(labels) > 5
     assert min(labels.values()) >= 150
+
+
+def test_summarised_docstrings_have_a_line_and_a_body():
+    pairs = summarised_docstrings()
+    assert len(pairs) > 1000
+    assert len({body for body, _ in pairs}) == len({line for _, line in pairs}) == len(pairs)
+    for body, line in pairs:
+        assert 3 <= len(line.split()) <= 20
+        assert "\n" not in body + line
+        assert len(body.split()) >= 6

@@ -91,7 +91,9 @@ def test_a_row_is_answered_alone_as_among_others(seed, width, penalty):
         # Answers of very different lengths, so that rows are dropped while others go on.
         model.decoder.b_y[END] = 1.0
         source, lengths = torch.randint(9, (5, 6)), torch.tensor([5, 1, 3, 2, 5, 4])
-        together = beam_search(model.decoder, model.begin(source, lengths), END, width=width, longest=8, penalty=penalty)
+        together = beam_search(
+            model.decoder, model.begin(source, lengths), END, width=width, longest=8, penalty=penalty
+        )
         for row, length in enumerate(lengths.tolist()):
             start = model.begin(source[:length, row, None], lengths[row, None])
             (alone,) = beam_search(model.decoder, start, END, width=width, longest=8, penalty=penalty)

@@ -102,7 +102,9 @@ def test_dot_needs_equal_widths():
 def test_luong_runs_as_one_sequence_and_bahdanau_step_by_step(monkeypatch):
     calls = []
     forward, step = Recurrent.forward, Recurrent.step
-    monkeypatch.setattr(Recurrent, "forward", lambda self, x, *a, **k: calls.append(len(x)) or forward(self, x, *a, **k))
+    monkeypatch.setattr(
+        Recurrent, "forward", lambda self, x, *a, **k: calls.append(len(x)) or forward(self, x, *a, **k)
+    )
     monkeypatch.setattr(Recurrent, "step", lambda self, *a, **k: calls.append("step") or step(self, *a, **k))
     inputs = (torch.randint(9, (5, 2)), torch.randint(7, (3, 2)), torch.tensor([3, 3]))
     small_model("luong-general")(inputs, torch.tensor([5, 4]))
@@ -115,7 +117,9 @@ def test_luong_runs_as_one_sequence_and_bahdanau_step_by_step(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_learns(kind):
     model = small_model(kind, "lstm", layers=2, tie=False)
-    features, _ = model((torch.randint(9, (5, 2)), torch.randint(7, (3, 2)), torch.tensor([3, 2])), torch.tensor([5, 2]))
+    features, _ = model(
+        (torch.randint(9, (5, 2)), torch.randint(7, (3, 2)), torch.tensor([3, 2])), torch.tensor([5, 2])
+    )
     (features @ model.decoder.weight.t() + model.decoder.b_y).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

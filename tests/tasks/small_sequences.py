@@ -51,3 +51,15 @@ def numeric_sequences(folder: Path, kind: str, count: int = 60) -> Path:
                 row = {"steps": steps, "label": [label] * length if kind == "steps" else label}
             file.write(json.dumps(row) + "\n")
     return path
+
+
+def reversed_words(folder: Path, count: int = 120) -> Path:
+    """Pairs of some words and the same in the opposite order."""
+    draw = random.Random(0)
+    rows = []
+    for _ in range(count):
+        words = [draw.choice(["red", "blue", "green"]) for _ in range(draw.randrange(1, 4))]
+        rows.append(f"{' '.join(words)}\t{' '.join(reversed(words))}\n")
+    path = folder / "pairs.tsv"
+    path.write_text("".join(rows))
+    return path

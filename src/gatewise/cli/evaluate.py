@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from gatewise.cli.refusing import refuse
 from gatewise.cli.tables import scores_table
 
 
@@ -13,6 +14,8 @@ def evaluate(
     folder: Path,
     *,
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
+    beam: int | None = None,
+    length_penalty: float | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a trained model on the text that its run held out, or on other text.
@@ -22,11 +25,19 @@ def evaluate(
     folder
         Run folder of the model.
     data
-        Text files in UTF-8 to score instead.
+        Files to score instead, of the kind that the model was trained on.
+    beam
+        For a model that answers a text with another: hypotheses to follow side by side; 1: greedy.
+    length_penalty
+        The same: power of the length that log-probabilities are divided by.
     json
         Print the scores as JSON, in full precision.
     """
     from gatewise import tasks
 
-    scores = tasks.evaluate(folder, data or None)
+    model = tasks.load(folder)
+    search = {"beam": beam, "length_penalty": length_penalty}
+    if not getattr(model, "searches", False):
+        refuse(search, "it does not search for answers")
+    scores = model.evaluate(data or None, **{name: value for name, value in search.items() if value is not None})
     print(json_format.dumps(scores, indent=1) if json else scores_table(scores))

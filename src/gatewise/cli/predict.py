@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from gatewise.cli.refusing import refuse
 from gatewise.data.files import atomic_write
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 def predict(
     folder: Path,
     *data: Path,
-    format: Literal["jsonl", "csv", "columns"] | None = None,
+    format: Literal["jsonl", "csv", "columns", "text"] | None = None,
+    beam: int | None = None,
+    length_penalty: float | None = None,
     prompt: str | None = None,
     length: int | None = None,
     temperature: float | None = None,
@@ -29,7 +32,8 @@ def predict(
 ) -> None:
     """Label, tag or continue data with a trained model; with a language model, write text or look into it.
 
-    Without data the standard input is read. A language model takes none of it, but the options from --prompt on.
+    Without data the standard input is read. A language model takes none of it, but the options from --prompt on;
+    --beam and --length-penalty are for models that answer a text with another.
 
     Parameters
     ----------
@@ -38,7 +42,12 @@ def predict(
     data
         Files: a text per line, or what the model was trained on (tables; columns of words).
     format
-        How answers are written: jsonl, csv or, for tags, columns. By default jsonl, and columns for tags.
+        How answers are written: jsonl, csv; columns, for tags; text, for answers to texts, a line for each line. By
+        default jsonl, and columns for tags.
+    beam
+        Hypotheses to follow side by side; 1: greedy. By default as in training.
+    length_penalty
+        Power of the length that log-probabilities are divided by.
     prompt
         Text to go on from.
     length
@@ -65,11 +74,15 @@ def predict(
     model = tasks.load(folder)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
+    search = {"beam": beam, "length_penalty": length_penalty}
+    if not getattr(model, "searches", False):
+        refuse(search, "it does not search for answers")
     if not hasattr(model, "stream"):
-        _refuse({name.replace("_", "-"): value for name, value in writing.items()}, "a language model writes text")
-        pieces: Iterable[str] = model.answers(data, format)
+        refuse(writing, "a language model writes text")
+        chosen = {name: value for name, value in search.items() if value is not None}
+        pieces: Iterable[str] = model.answers(data, format, **chosen)
     else:
-        _refuse({"format": format, "data": data or None}, "a language model writes text; give it --prompt or --score")
+        refuse({"format": format, "data": data or None}, "a language model writes text; give it --prompt or --score")
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:
@@ -77,12 +90,6 @@ def predict(
     else:
         for piece in pieces:
             print(piece, end="", flush=True)
-
-
-def _refuse(options: dict[str, object], why: str) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise ValueError(f"{name}: is not for this model; {why}")
 
 
 def _written(

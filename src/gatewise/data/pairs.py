@@ -66,14 +66,14 @@ def _columns(path: Path, source: str | None, target: str | None) -> Pair:
 def _parallel(paths: Sequence[Path]) -> list[Pair]:
     if len(paths) != 2:
         raise ValueError(
-            f"data: expected tables ({', '.join(SUFFIXES)}), or two text files whose lines belong together, the sources "
-            f"first; got {', '.join(map(str, paths))}"
+            f"data: expected tables ({', '.join(SUFFIXES)}), or two text files whose lines belong together, the "
+            f"sources first; got {', '.join(map(str, paths))}"
         )
     sources, targets = (_lines(path) for path in paths)
     if len(sources) != len(targets):
         raise ValueError(
-            f"{paths[0]} has {len(sources):,} lines and {paths[1]} {len(targets):,}; in parallel files the lines belong "
-            "together one by one"
+            f"{paths[0]} has {len(sources):,} lines and {paths[1]} {len(targets):,}; in parallel files the lines "
+            "belong together one by one"
         )
     return list(zip(sources, targets, strict=True))
 

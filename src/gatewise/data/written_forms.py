@@ -9,10 +9,9 @@ from gatewise.data.pairs import Pair
 
 _FIRST, _LAST = datetime.date(1700, 1, 1).toordinal(), datetime.date(2099, 12, 31).toordinal()
 # Not the names in `calendar`, which are those of the user's language.
-_MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = ["January", "February", "March", "April", "May", "June", "July"]
+_MONTHS += ["August", "September", "October", "November", "December"]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 _SHORT = [month[:3] for month in _MONTHS]
 
 

@@ -3,10 +3,8 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from gatewise.layers.inputs import State
-from gatewise.models.decoder import Decoder, Start
+from gatewise.models.decoder import Decoder, Start, as_state, parts_of
 
 
 class Hypothesis(NamedTuple):
@@ -56,8 +54,7 @@ def beam_search(
     Returns:
         for each row at least one and at most K answers, the highest score first.
     """
-    state: State = start.state
-    parts = state if isinstance(state, tuple) else (state,)
+    parts = parts_of(start.state)
     rows, memory, device = torch.arange(parts[0].shape[1]), start.memory, parts[0].device
     found: list[list[Hypothesis]] = [[] for _ in rows]
     count = len(rows)
@@ -68,8 +65,8 @@ def beam_search(
     sums[:, 0] = 0.0
     limit = length_norm(longest, penalty)
     for length in range(1, longest + 1):
-        scores, state = decoder.step(written[-1], memory, parts if len(parts) > 1 else parts[0])
-        parts = state if isinstance(state, tuple) else (state,)
+        scores, state = decoder.step(written[-1], memory, as_state(parts))
+        parts = parts_of(state)
         # Of each hypothesis its best tokens, (B, K, ·), and of all of these the best.
         values, tokens = (part.transpose(0, 1) for part in scores.topk(min(width, scores.shape[2]), dim=2))
         certain = scores.logsumexp(2).t()[:, :, None]

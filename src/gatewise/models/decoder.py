@@ -1,5 +1,6 @@
 """The decoder: recurrent layers that write a sequence, looking at what an encoder has read."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
@@ -26,6 +27,17 @@ class Start(NamedTuple):
 
     memory: Memory | None
     state: State
+
+
+def parts_of(state: State) -> tuple[Tensor, ...]:
+    """The tensors of a state, one or several."""
+    return (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+def as_state(parts: Iterable[Tensor]) -> State:
+    """The state that has these tensors."""
+    first, *others = parts
+    return (first, *others) if others else first
 
 
 class Decoder(nn.Module):
@@ -106,7 +118,7 @@ class Decoder(nn.Module):
         parts = self.start(final).tanh().unflatten(1, (-1, layers, hidden)).permute(1, 2, 0, 3)
         state = tuple(part.contiguous() for part in parts)
         memory = None if self.attention is None else self.attention.memory(output, lengths)
-        return Start(memory, state if len(state) > 1 else state[0])
+        return Start(memory, as_state(state))
 
     def forward(self, tokens: Tensor, lengths: Tensor, start: Start) -> tuple[Tensor, Tensor | None]:
         """Read tokens that are known (teacher forcing).
@@ -153,8 +165,7 @@ class Decoder(nn.Module):
         """A step whose input has the context: h̃ (K, B, E) for x (K, B, E), weights (K, B, S), the state after."""
         assert self.attention is not None
         assert memory is not None
-        hidden = state if isinstance(state, Tensor) else state[0]
-        context, weights = self.attention(hidden[-1].unflatten(0, x.shape[:2]), memory)
+        context, weights = self.attention(parts_of(state)[0][-1].unflatten(0, x.shape[:2]), memory)
         output, state = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
         both = torch.cat((context, output.unflatten(0, x.shape[:2])), -1)
         return self.dropout(self.combine(both).tanh()), weights, state

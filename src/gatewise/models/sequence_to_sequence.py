@@ -26,9 +26,15 @@ class SequenceToSequence(nn.Module):
 
     def __init__(self, embedding: nn.Embedding, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
-        self.embedding = embedding
+        # What both share is the decoder's alone, so that its weights are kept once.
+        self.source_embedding = None if embedding is decoder.embedding else embedding
         self.encoder = encoder
         self.decoder = decoder
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """Of the source's tokens."""
+        return self.decoder.embedding if self.source_embedding is None else self.source_embedding
 
     def begin(self, source: Tensor, lengths: Tensor) -> Start:
         """Read sources (S, B) int64 of lengths (B,), each at least 1."""

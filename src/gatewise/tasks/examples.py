@@ -113,8 +113,9 @@ def builtin_name(paths: Sequence[Path], known: Collection[str]) -> str | None:
         return None
     name = str(paths[0]).removeprefix(_BUILTIN)
     if len(paths) > 1 or name not in known:
-        names = ", ".join(_BUILTIN + one for one in known) or "none for this task"
-        raise ValueError(f"data: expected files, or one of {names}; got {', '.join(map(str, paths))}")
+        names = ", ".join(_BUILTIN + one for one in known)
+        expected = f"files, or one of {names}" if known else "files"
+        raise ValueError(f"data: expected {expected}; got {', '.join(map(str, paths))}")
     return name
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gatewise.tasks.fitting import Batches
 from gatewise.tasks.module import TaskModule
@@ -47,9 +47,11 @@ class Trained(ABC):
 
     Attributes:
         folder: the run folder.
+        searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
     """
 
     folder: RunFolder
+    searches: ClassVar[bool] = False
 
     @abstractmethod
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:

@@ -17,7 +17,8 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     """Train a model and leave a run folder.
 
     Args:
-        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "numeric", on numbers.
+        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "seq2seq", texts for
+            texts; "numeric", on numbers.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
             those of the file. ``data`` may be one path or several, ``cell`` a name, ``FILE.py:NAME`` or a
@@ -73,18 +74,21 @@ def load(folder: str | Path) -> Any:
     return _task_of(path).load(path)
 
 
-def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
+def evaluate(
+    folder: str | Path, data: str | Path | Iterable[str | Path] | None = None, **search: Any
+) -> dict[str, dict[str, float]]:
     """The scores of a trained model, for each text that it is scored on.
 
     Args:
         folder: the run folder.
-        data: text files; by default what the run held out.
+        data: files; by default what the run held out.
+        **search: ``beam`` and ``length_penalty``, for a model that answers a text with another.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or a text is empty, too short or not UTF-8.
         OSError: when a file cannot be read.
     """
-    return load(folder).evaluate(data)
+    return load(folder).evaluate(data, **search)
 
 
 def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling: Any) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.options import Bounds, Count, Positive
 from gatewise.tasks.sequence_options import EncoderOptions
 
 
@@ -41,7 +41,7 @@ class PairOptions:
     vocabulary: Literal["separate", "shared"] = "separate"
     """Whether sources and targets have tokens, and their embedding, of their own or together."""
     vocabulary_size: Count | None = None
-    """Number of tokens of a vocabulary: bpe tokens to learn (default 4096), or the most frequent words (default all)."""
+    """Number of tokens of a vocabulary: byte pairs to learn (default 4096), or the most frequent words (all)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,20 +52,24 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     """Recurrent cell of both: a built-in one (see gatewise explain --list), or FILE.py:NAME, one of your own."""
     attention: Literal["luong-general", "luong-dot", "bahdanau", "none"] = "luong-general"
     """What the decoder sees of the source; bahdanau runs step by step in training, the others as one sequence."""
-    hidden: Count = 256
+    hidden: Count = 128
     """Width of the decoder's hidden state."""
     encoder_hidden: Count | None = None
     """Width of the encoder's hidden state, of each direction; by default the decoder's."""
-    embedding_size: Count = 256
+    embedding_size: Count = 128
     """Width of the embedding of a token."""
     tie: bool = True
     """Read the next token out with the embedding's own weights."""
-    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     """Probability of dropping a unit before, between and after the recurrent layers."""
     label_smoothing: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
     """Share of the probability that the loss gives to all tokens alike."""
-    batch: Count = 3000
+    batch: Count = 2000
     """Tokens per step, those of sources and targets with padding; pairs of a step are of similar length."""
+    epochs: Count = 12
+    """Passes over the training data."""
+    lr: Positive = 3e-3
+    """Learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -60,7 +60,8 @@ class TextSide:
 def sides_of_parts(parts: dict[str, Any]) -> tuple[TextSide, TextSide]:
     """The sides of a run folder; one and the same where they are shared."""
     source = TextSide(parts["source"])
-    return source, TextSide(parts["target"]) if "target" in parts else source
+    target = parts.get("target")
+    return source, source if target is None else TextSide(target)
 
 
 def parts_of(source: TextSide, target: TextSide) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.options import build
+from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
@@ -57,6 +57,8 @@ class TrainedSequenceToSequence(Trained):
         ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
         OSError: when a file cannot be read.
     """
+
+    searches = True
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = RunFolder(Path(folder))
@@ -173,7 +175,9 @@ class TrainedSequenceToSequence(Trained):
     def _search(self, beam: int | None = None, length_penalty: float | None = None) -> DecodingOptions:
         given = {"beam": beam, "length_penalty": length_penalty}
         own = {name: getattr(self.options, name) for name in ("beam", "length_penalty", "longest")}
-        return build(DecodingOptions, own | {name: value for name, value in given.items() if value is not None})
+        chosen = build(DecodingOptions, own | {name: value for name, value in given.items() if value is not None})
+        check(chosen)
+        return chosen
 
     def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
         sources, targets = numbered(self.source, self.target, pairs, search.longest)
@@ -184,9 +188,7 @@ class TrainedSequenceToSequence(Trained):
                 part = outcome(batch)
                 total = part if total is None else total.plus(part)
         assert total is not None
-        answers = self.predict(
-            [source for source, _ in pairs], beam=search.beam, length_penalty=search.length_penalty
-        )
+        answers = self.predict([source for source, _ in pairs], beam=search.beam, length_penalty=search.length_penalty)
         return {
             "pairs": len(pairs),
             "loss": total.loss,

@@ -1,0 +1,214 @@
+"""A text for a text: training, scores, answers, what is refused."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+import torch
+
+import gatewise
+from gatewise.tasks.sequence_to_sequence import scores as scores_module
+from gatewise.tasks.sequence_to_sequence.text_side import TextSide
+from gatewise.tasks.verbs import resume
+from tests.tasks.classification.test_classification import steps_of
+from tests.tasks.small_sequences import reversed_words
+
+SMALL = {"hidden": 16, "embedding_size": 8, "epochs": 3, "batch": 60, "lr": 0.02, "dropout": 0.0, "unit": "word"}
+
+
+def train(folder, **changes):
+    data = changes.pop("data", None) or reversed_words(folder)
+    return gatewise.train("seq2seq", data=data, **{"out": folder / "run", "held_out": 0.1, **SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("seq2seq"), epochs=25)
+
+
+def test_it_learns_and_stands_beside_its_baseline(trained):
+    scores = trained.final_scores()
+    assert scores["held_out"]["pairs"] == 12
+    assert scores["held_out"]["exact_match"] == 1.0
+    assert scores["held_out"]["token_accuracy"] == 1.0
+    assert 0 < scores["held_out_baseline_copy"]["exact_match"] < 1
+    assert scores["held_out_baseline_copy"]["rouge_1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unit": "char", "attention": "bahdanau", "cell": "lstm", "layers": 2},
+        {"unit": "bpe", "vocabulary_size": 262, "vocabulary": "shared", "attention": "luong-dot", "merge": "sum"},
+        {"attention": "none", "bidirectional": False, "tie": False, "precision": "64", "cell": "gru_chung2014"},
+        {"encoder_hidden": 5, "label_smoothing": 0.0, "precision": "bf16-mixed", "cell": "peephole_lstm"},
+    ],
+)
+def test_every_choice_trains_and_comes_back(tmp_path, changes):
+    trained = train(tmp_path, **changes)
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+    losses = [float(loss) for _, loss, _ in steps_of(tmp_path / "run")]
+    assert sum(losses[-5:]) < sum(losses[:5])
+    parts = json.loads(trained.folder.vocabulary.read_bytes())
+    assert ("target" in parts) == (changes.get("vocabulary") != "shared")
+    shared = trained.model.embedding is trained.model.decoder.embedding
+    assert shared == (changes.get("vocabulary") == "shared")
+
+
+def test_scores_are_those_of_the_answers(trained, tmp_path):
+    rows = [("red blue", "blue red"), ("green", "red"), ("blue blue red", "red blue blue")]
+    path = tmp_path / "more.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("target", "source"), *((target, source) for source, target in rows)])
+    found = trained.predict([source for source, _ in rows])
+    right = sum(answer.text == target for answer, (_, target) in zip(found, rows, strict=True))
+    assert trained.evaluate(path)["data"]["exact_match"] == right / 3
+
+
+def test_the_loss_is_that_of_the_targets(trained, tmp_path):
+    (tmp_path / "one.tsv").write_text("red blue\tblue red\n")
+    scores = trained.evaluate(tmp_path / "one.tsv")["data"]
+    (answer,) = trained.predict(["red blue"])
+    assert answer.text == "blue red"
+    assert scores["loss"] * 3 == pytest.approx(-answer.log_probability, rel=1e-4)  # two words and the end
+
+
+def test_a_text_is_answered_alone_as_among_others(trained):
+    texts = ["red", "green blue red", "", "blue " * 9]
+    together = trained.predict(texts, beam=3)
+    for text, found in zip(texts, together, strict=True):
+        (alone,) = trained.predict([text], beam=3)
+        assert alone.text == found.text
+        assert alone.log_probability == pytest.approx(found.log_probability, rel=1e-4)
+        assert len(found.candidates) <= 3
+        assert found.candidates[0] == (found.text, found.log_probability)
+    assert trained.predict([]) == []
+    with pytest.raises(TypeError, match="expected a sequence of texts, got one str"):
+        trained.predict("red")
+
+
+def test_the_search_can_be_chosen_later(trained):
+    assert len(trained.predict(["red blue"], beam=1)[0].candidates) == 1
+    assert len(trained.predict(["red blue"], beam=4, length_penalty=0.0)[0].candidates) > 1
+    assert trained.evaluate(beam=1).keys() == trained.evaluate().keys()
+    for wrong, told in (({"beam": 0}, "beam: expected a number at least 1"), ({"length_penalty": -1.0}, "at least 0")):
+        with pytest.raises(ValueError, match=told):
+            trained.predict(["red"], **wrong)
+
+
+def test_answers_as_lines(trained, tmp_path):
+    (tmp_path / "texts.txt").write_text("red blue\n\ngreen\n")
+    rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
+    assert [(row["source"], row["answer"]) for row in rows] == [("red blue", "blue red"), ("green", "green")]
+    table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
+    assert [row["answer"] for row in table] == ["blue red", "green"]
+    assert "".join(trained.answers([tmp_path / "texts.txt"], "text", beam=1)) == "blue red\n\ngreen\n"
+    with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
+        trained.answers([tmp_path / "texts.txt"], "columns")
+
+
+@pytest.mark.parametrize("attention", ["luong-general", "bahdanau"])
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, attention):
+    train(tmp_path, dropout=0.2, attention=attention)
+    data, options = tmp_path / "pairs.tsv", {"dropout": 0.2, "attention": attention}
+    stopped = train(tmp_path, data=data, out=tmp_path / "part", max_minutes=1e-5, **options)
+    whole = steps_of(tmp_path / "run")
+    assert len(steps_of(tmp_path / "part")) < len(whole)
+    resume(stopped.folder.path, max_minutes=5.0)
+    assert steps_of(tmp_path / "part") == whole
+    again = gatewise.load(tmp_path / "part")
+    for name, weight in gatewise.load(tmp_path / "run").model.state_dict().items():
+        assert torch.equal(weight, again.model.state_dict()[name]), name
+
+
+def test_parallel_files_are_the_same_as_a_table(tmp_path):
+    rows = [line.split("\t") for line in reversed_words(tmp_path).read_text().splitlines()]
+    for name, column in (("a", 0), ("b", 1)):
+        (tmp_path / name).write_text("".join(row[column] + "\n" for row in rows))
+    trained = train(tmp_path)
+    other = train(tmp_path, data=(tmp_path / "a", tmp_path / "b"), out=tmp_path / "other")
+    assert other.final_scores() == trained.final_scores()
+
+
+def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
+    data = reversed_words(tmp_path)
+    with data.open("a") as file:
+        file.write("".join(f"red\t{'red ' * 50}\n" for _ in range(20)))
+    trained = train(tmp_path, data=data, longest=5)
+    assert re.search(r"left out: 1\d pairs whose target has more than 5", capsys.readouterr().err)
+    assert len(trained.predict(["red " * 30])[0].text.split()) <= 5
+    (tmp_path / "long.tsv").write_text("a\tb c d\n" * 30)
+    with pytest.raises(ValueError, match=r"longest: no target has at most 2 tokens"):
+        train(tmp_path, data=tmp_path / "long.tsv", longest=2, out=tmp_path / "none")
+
+
+def test_without_data_dates_are_generated_and_it_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus._DATES", 30)
+    monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus._NUMBERS", 30)
+    options = {**SMALL, "unit": "bpe", "epochs": 1}
+    trained = gatewise.train("seq2seq", out=tmp_path / "run", **options)
+    assert trained.options.unit == "char"
+    assert "data: generated by rule, not collected" in capsys.readouterr().err
+    assert set(trained.final_scores()) == {"held_out", "held_out_baseline_strptime"}
+
+
+def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
+    pairs = [(f"The name of thing {number}. And more.", f"Return name {number}.") for number in range(60)]
+    monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus.summarised_docstrings", lambda: pairs)
+    options = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1}
+    trained = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "run", **options)
+    scores = trained.final_scores()
+    assert set(scores) == {"held_out", "held_out_baseline_first_sentence", "held_out_baseline_frequent_words"}
+    assert (
+        0
+        < scores["held_out_baseline_first_sentence"]["rouge_1"]
+        < scores["held_out_baseline_frequent_words"]["rouge_1"]
+    )
+    assert gatewise.load(tmp_path / "run").evaluate() == scores
+
+
+def test_without_sacrebleu_its_scores_are_left_out_and_it_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scores_module, "find_spec", lambda name: None)
+    scores = train(tmp_path).final_scores()["held_out"]
+    assert "bleu" not in scores
+    assert "rouge_l" in scores
+    assert "BLEU and chrF are left out: they need sacrebleu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "told"),
+    [
+        ("a b\n", {}, "line 1: expected at least 2 columns, got 1"),
+        ("\t\n \t \n", {}, "there are no pairs in it"),
+        ("", {}, "there are no rows in it"),
+        (None, {"source_column": "german", "target_column": "english"}, "no column 'german'"),
+        (None, {"attention": "luong-dot"}, "attention dot compares vectors of one width, and the decoder's is 16"),
+        (None, {"attention": "luong"}, "attention: expected one of luong-general, luong-dot, bahdanau, none"),
+        (None, {"unit": "char", "vocabulary_size": 99}, "vocabulary_size: is for the units bpe and word"),
+        (None, {"unit": "bpe", "vocabulary_size": 99}, "a bpe vocabulary needs a size above 256"),
+        (None, {"beam": 0}, "beam: expected a number at least 1, got 0"),
+        (None, {"length_penalty": -0.5}, "length_penalty: expected a number at least 0, got -0.5"),
+        (None, {"label_smoothing": 1.0}, "label_smoothing: expected a number at least 0 and at most 0.95"),
+        (None, {"data": "builtin:letters"}, "one of builtin:dates, builtin:docstrings; got builtin:letters"),
+        (None, {"data": ("builtin:dates", "x.tsv")}, "one of builtin:dates, builtin:docstrings; got builtin:dates, x"),
+        (None, {"data": "x.txt"}, "or two text files whose lines belong together, the sources first; got x.txt"),
+    ],
+)
+def test_what_cannot_be_trained(tmp_path, text, changes, told):
+    data = reversed_words(tmp_path)
+    if text is not None:
+        data.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train(tmp_path, **{"data": data, **changes})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_side_reads_and_writes():
+    side = TextSide.learn("word", ["a b", "b c"], None)
+    tokens = side.read("b c zebra")
+    assert tokens[-1] == side.end == side.size - 1
+    assert side.write(tokens[:-1].tolist()) == "b c <unk>"
+    assert side.names(tokens.tolist()) == ["b", "c", "<unk>", "<end>"]
+    assert side.read("a b c a b c", longest=3).tolist() == [*side.read("a b")[:2].tolist(), side.end]
