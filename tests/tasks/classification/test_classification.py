@@ -76,6 +76,24 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
         trained.predict("lovely")
 
 
+def test_which_words_moved_the_answer(trained, tmp_path):
+    found = trained.inspect("it was a lovely film", steps=4, out=tmp_path / "report.html")
+    assert found.tokens == ["it", "was", "a", "lovely"]
+    assert found.answers == ["good"]
+    assert found.moved.shape == (1, 4)
+    assert found.moved.argmax() == 3
+    assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)
+    assert '{"answer": "good", "values": [' in (tmp_path / "report.html").read_text()
+    assert all(parameter.grad is None for parameter in trained.model.parameters())
+    for text, changes, told in (
+        ("", {}, "the text has no tokens"),
+        ("a", {"steps": 0}, "steps: expected a number of tokens, at least 1, got 0"),
+        ("a", {"out": tmp_path / "no" / "report.html"}, "its folder does not exist"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            trained.inspect(text, **changes)
+
+
 def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("lovely\n\npoor, really\n")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
