@@ -43,9 +43,12 @@ def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, 
 
     Args:
         embedding: the first layer.
-        vectors: (V, E), and which of them were found, (V,) bool; None to leave all as it is.
+        vectors: (V, E), and which of them were found, (V,) bool; None to leave the weights as they are.
         freeze: leave the whole embedding as it is in training.
     """
+    if vectors is None and not freeze:
+        return
+    assert isinstance(embedding, TokenEmbedding)
     if vectors is not None:
-        assert isinstance(embedding, TokenEmbedding)
-        initialise_embedding(embedding.embedding, *vectors, frozen=freeze)
+        initialise_embedding(embedding.embedding, *vectors)
+    embedding.embedding.weight.requires_grad_(not freeze)

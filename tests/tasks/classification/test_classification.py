@@ -177,3 +177,13 @@ def test_vectors_from_a_file_are_the_first_weights(tmp_path):
     assert trained.model.steps.embedding.weight[number].tolist() == [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]
     (tmp_path / "vectors.txt").unlink()
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+
+
+def test_frozen_vectors_stay_frozen_after_a_resume(tmp_path):
+    (tmp_path / "vectors.txt").write_text("great 1 2 3\npoor -1 -2 -3\n")
+    changes = {"embedding": tmp_path / "vectors.txt", "freeze": True, "spelling": "none"}
+    stopped = train(tmp_path, max_minutes=1e-5, **changes)
+    resumed = resume(stopped.folder.path, max_minutes=5.0)
+    weight = resumed.model.steps.embedding.weight
+    assert torch.equal(weight, stopped.model.steps.embedding.weight)
+    assert weight[resumed.reader.vocabulary.encode_tokens(["great"])].tolist() == [[1.0, 2.0, 3.0]]
