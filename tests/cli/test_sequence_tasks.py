@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 import sys
 
@@ -136,6 +137,30 @@ def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_pat
     assert found["data"]["exact_match"] == 1.0
 
 
+def test_inspect_says_which_words_moved_the_answer(folder, capsys):
+    assert leave("inspect", folder / "classify", "--text", "it was a lovely film") == 0
+    head, columns, *rows = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"answer: good, probability 0\.\d+", head)
+    assert columns.split() == ["token", "moves", "it", "by"]
+    word, value, bar = rows[3].split()
+    assert (word, bar) == ("lovely", "+" * 20)
+    assert float(value) > 0
+    assert (folder / "classify" / "report.html").exists()
+
+
+def test_inspect_tells_of_every_tag(folder, capsys):
+    assert leave("inspect", folder / "tag", "--text", "to New York") == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert table[0] == ["token", "tag", "probability", "moved", "most", "by"]
+    assert [row[:2] for row in table[1:4]] == [["to", "O"], ["New", "B-LOC"], ["York", "I-LOC"]]
+    assert any(row[:2] == ["recurrent.l0_reverse:", "the"] for row in table[4:])
+    assert leave("inspect", folder / "tag", "--text", "to New York", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["answer"] for one in found["answers"]] == ["O", "B-LOC", "I-LOC"]
+    assert [token for token, _ in found["answers"][0]["moved_by"]] == ["to", "New", "York"]
+    assert isinstance(found["findings"], list)
+
+
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
-    assert leave("inspect", folder / "tag", "--text", "New York") == 2
-    assert "expected the run of a language model; no other can be watched yet" in capsys.readouterr().err
+    assert leave("inspect", folder / "numeric", "--text", "New York") == 2
+    assert "a model of numbers reads no text; inspect is for lm, classify and tag" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from gatewise.models.classifier import Classifier
+from gatewise.models.dropout import SequenceDropout
 from gatewise.models.encoder import Encoder, inside
 from gatewise.models.pooling import Pooling
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
@@ -94,13 +95,33 @@ def test_a_token_has_the_vector_of_its_own_spelling():
 def test_dropout_before_the_layers_can_be_left_out():
     x = torch.ones(1, 1, 3, dtype=torch.float64)
     model = encoder(dropout=0.9, drop_input=False)
-    model.dropout = nn.Dropout(1.0)
-    model.recurrent.register_forward_pre_hook(lambda _, arguments: torch.testing.assert_close(arguments[0], x))
+    seen = []
+    model.recurrent.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     output, _ = model(x, torch.tensor([1]))
-    assert not output.any()
+    assert torch.equal(seen[0], x)
+    assert (output == 0).any()
 
 
 def test_a_tagger_without_a_field_takes_the_best_of_each_step():
     model = Tagger(nn.Identity(), encoder(), 6).double()
     scores = model((torch.randn(5, 3, 3, dtype=torch.float64),), torch.tensor(LENGTHS))
     assert torch.equal(model.decode(scores, torch.tensor(LENGTHS)), scores.argmax(-1))
+
+
+def test_a_convolution_over_characters_is_that_of_torch():
+    model = CharacterConvolution(9, 3, 4)
+    characters, lengths = torch.randint(9, (6, 5)), torch.tensor([6, 2, 1, 4, 6])
+    weight = model.filters.weight.unflatten(1, (3, 3)).transpose(1, 2)
+    for word, length in enumerate(lengths.tolist()):
+        x = model.embedding(characters[:length, word]).T[None]
+        expected = nn.functional.conv1d(x, weight, model.filters.bias, padding=1)
+        assert_close(model(characters, lengths)[word], expected[0].amax(1))
+
+
+def test_a_dropped_unit_is_dropped_at_every_step_and_the_others_make_up_for_it():
+    torch.manual_seed(0)
+    dropout = SequenceDropout(0.25)
+    x = dropout(torch.ones(4, 50, 40))
+    assert torch.equal(x, x[:1].expand_as(x))
+    assert x.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert 0.22 < float((x == 0).double().mean()) < 0.28

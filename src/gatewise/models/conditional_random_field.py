@@ -71,6 +71,23 @@ class ConditionalRandomField(nn.Module):
             alpha = further.where((step < lengths)[:, None], alpha)
         return torch.logsumexp(alpha + end, 1).where(lengths > 0, 0)
 
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The probability of each tag at each step, whatever the others are.
+
+        It is the derivative of the logarithm of the partition function by the score.
+
+        Args:
+            scores: (T, B, K).
+            lengths: (B,) int64.
+
+        Returns:
+            (T, B, K), 0 in the padding, without history.
+        """
+        with torch.enable_grad():
+            leaf = scores.detach().requires_grad_()
+            (found,) = torch.autograd.grad(self._log_partition(leaf, lengths).sum(), leaf)
+        return found
+
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The most probable tags (Viterbi).
