@@ -11,6 +11,7 @@ from gatewise.equations import Cell
 from gatewise.layers import Recurrent
 from gatewise.layers.inputs import State
 from gatewise.models.attention import Attention, Memory, Score
+from gatewise.models.dropout import SequenceDropout
 
 AttentionKind = Literal["luong-general", "luong-dot", "bahdanau", "none"]
 
@@ -99,7 +100,7 @@ class Decoder(nn.Module):
         self.combine = nn.Linear(hidden_size + (memory_size if self.attention is not None else 0), width)
         self.W_hy = None if tie else nn.Parameter(torch.empty(size, width).uniform_(-(width**-0.5), width**-0.5))
         self.b_y = nn.Parameter(torch.zeros(size))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SequenceDropout(dropout)
 
     @property
     def weight(self) -> Tensor:
