@@ -161,6 +161,22 @@ def test_inspect_tells_of_every_tag(folder, capsys):
     assert isinstance(found["findings"], list)
 
 
+def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
+    assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html") == 0
+    first, head, *rows = capsys.readouterr().out.splitlines()
+    answer = first.removeprefix("answer: ").split()
+    assert head.split() == ["token", "looked", "most", "at"]
+    assert [row.split()[0] for row in rows[: len(answer) + 1]] == [*answer, "<end>"]
+    assert rows[len(answer) + 1] == f"picture: {tmp_path / 'page_attention.png'}"
+    assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    (one,) = found["answers"]
+    assert one["answer"].split() == answer
+    for look in one["looked_at"]:
+        assert [token for token, _ in look["weights"]] == ["red", "blue", "<end>"]
+        assert sum(weight for _, weight in look["weights"]) == pytest.approx(1, abs=1e-5)
+
+
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
-    assert "a model of numbers reads no text; inspect is for lm, classify and tag" in capsys.readouterr().err
+    assert "a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from torch import nn
 
 import gatewise
 from gatewise.diagnostics import Trace
+from gatewise.diagnostics.report import AttentionMap
 
 TEXT = "the cat </script> sat\non & the <b>mat</b>"
 
@@ -79,6 +80,19 @@ def test_what_moved_the_answers(tmp_path: Path):
         with pytest.raises(ValueError, match="moved: expected a number for each of the tokens, got 4 for 'x'"):
             trace.report(tmp_path / "other.html", tokens=tokens, moved=moved)
     assert not (tmp_path / "other.html").exists()
+
+
+def test_where_a_decoder_looked_and_tokens_of_each_module(tmp_path: Path):
+    trace = trace_of("abcd", layers=1)
+    seen = AttentionMap(["x", "</script>"], ["y"], torch.tensor([[0.25, 0.75]]))
+    page = trace.report(tmp_path / "report.html", tokens={"recurrent": list("abcd")}, attention=seen)
+    data = data_of(page.read_text(encoding="utf-8"))
+    assert data["attention"] == {"source": ["x", "</script>"], "answer": ["y"], "weights": [[0.25, 0.75]]}
+    assert data["tokens"] is None
+    assert [gate["tokens"] for gate in data["gates"]] == [list("abcd")] * 4
+    data = data_of(trace.report(page, tokens={"other": ["a"]}).read_text(encoding="utf-8"))
+    assert data["attention"] is None
+    assert [gate["tokens"] for gate in data["gates"]] == [None] * 4
 
 
 def test_a_large_trace_stays_small(tmp_path: Path):
@@ -161,3 +175,22 @@ def test_moved_answers_in_a_browser(tmp_path: Path):
         ("rgba(214,69,65,0.250)", "c"),
         ("rgba(52,120,190,0.000)", "d"),
     ]
+
+
+@pytest.mark.browser
+def test_attention_in_a_browser(tmp_path: Path):
+    seen = AttentionMap(["x", "y"], ["z"], torch.tensor([[0.25, 0.75]]))
+    page = trace_of("ab", 1).report(tmp_path / "report.html", tokens={"recurrent": ["p", "q"]}, attention=seen)
+    hover = """
+      const cell = document.querySelectorAll(".attention td")[1];
+      cell.dispatchEvent(new MouseEvent("mousemove", {bubbles: true}));
+    """
+    shown = dom(page, hover, tmp_path)
+    assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
+        "rgba(31,119,180,0.25)",
+        "rgba(31,119,180,0.75)",
+    ]
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
+    assert tip is not None
+    assert html.unescape(tip[1]) == '"z" looked at "y": 0.75'
+    assert re.findall(r'<span style="left:[^"]+">(.)</span>', shown) == ["p", "q"] * 4

@@ -23,7 +23,8 @@ def inspect(
     """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
 
     Of a classifier or tagger, also which words moved its answers: by how many nats each raises the logarithm of an
-    answer's probability, against the same text with the word erased.
+    answer's probability, against the same text with the word erased. Of a model that answers a text with another, also
+    where it looked for each token of its answer, here and as a picture.
 
     Parameters
     ----------
@@ -38,20 +39,20 @@ def inspect(
     out
         Report to write, one page of HTML; by default report.html in the run folder.
     json
-        Print the findings as JSON; of a classifier or tagger the answers too.
+        Print the findings as JSON; of a model that answers, the answers too.
     """
     from gatewise import tasks
-    from gatewise.tasks.inspection import Inspection
+    from gatewise.diagnostics import Trace
 
     found = tasks.inspect(folder, text, data=data or None, steps=steps, out=out)
-    trace = found.trace if isinstance(found, Inspection) else found
+    trace = found if isinstance(found, Trace) else found.trace
     diagnosis = trace.diagnose()
     if json:
         findings = [dataclasses.asdict(one) for one in diagnosis]
-        shown = {"answers": answers(found), "findings": findings} if isinstance(found, Inspection) else findings
+        shown = findings if isinstance(found, Trace) else {"answers": answers(found), "findings": findings}
         print(json_format.dumps(shown, indent=1, ensure_ascii=False))
         return
-    if isinstance(found, Inspection):
+    if not isinstance(found, Trace):
         print(f"{answers_table(found)}\n")
     print(findings_table(diagnosis) if diagnosis else "nothing found")
     for one in diagnosis.unchecked:

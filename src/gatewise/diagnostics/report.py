@@ -3,10 +3,10 @@
 import base64
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +24,29 @@ _PADDING = 255
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
+Tokens = Sequence[str] | Mapping[str, Sequence[str]]
+
+
+class AttentionMap(NamedTuple):
+    """Where a decoder looked while it wrote.
+
+    Attributes:
+        source: the S tokens that it looked at.
+        answer: the T tokens that it wrote.
+        weights: (T, S), each row adds up to 1.
+    """
+
+    source: Sequence[str]
+    answer: Sequence[str]
+    weights: Tensor
+
+
 def write_report(
-    trace: "Trace", path: Path, tokens: Sequence[str] | None, moved: Sequence[tuple[str, Sequence[float]]] = ()
+    trace: "Trace",
+    path: Path,
+    tokens: Tokens | None,
+    moved: Sequence[tuple[str, Sequence[float]]] = (),
+    attention: AttentionMap | None = None,
 ) -> Path:
     """Write the page, whole or not at all.
 
@@ -35,10 +56,10 @@ def write_report(
     """
     text = files("gatewise.diagnostics").joinpath("report.html").read_text(encoding="utf-8")
     for answer, values in moved:
-        if tokens is None or len(values) != len(tokens):
+        if tokens is None or isinstance(tokens, Mapping) or len(values) != len(tokens):
             raise ValueError(f"moved: expected a number for each of the tokens, got {len(values)} for {answer!r}")
     # "<" would end the script that holds the data, whatever stands in a token.
-    shown = {**_data(trace, tokens), "moved": _moved(moved)}
+    shown = {**_data(trace, tokens), "moved": _moved(moved), "attention": _attention(attention)}
     data = json.dumps(shown, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     content = text.replace("__DATA__", data).encode()
     unfinished = path.with_name(f".{path.name}.partial")
@@ -51,14 +72,16 @@ def write_report(
     return path
 
 
-def _data(trace: "Trace", tokens: Sequence[str] | None) -> dict[str, Any]:
+def _data(trace: "Trace", tokens: Tokens | None) -> dict[str, Any]:
     diagnosis = trace.diagnose()
     layers = trace.layers()
     calls = [call for of_layer in layers for call in of_layer]
     cells = ", ".join(dict.fromkeys(call.call.cell.name for call in calls))
     steps, rows = sum(call.steps for call in layers[0]), max(call.rows for call in calls)
     backends = ", ".join(dict.fromkeys(call.choice.name for call in calls))
-    gates, pooled = _gates(trace)
+    of_module = tokens if isinstance(tokens, Mapping) else {}
+    of_all = None if isinstance(tokens, Mapping) else tokens
+    gates, pooled = _gates(trace, of_module)
     return {
         "about": f"{cells}; {steps} steps, {rows} rows; backend {backends}; {len(trace.updates)} updates watched",
         "findings": [
@@ -80,7 +103,7 @@ def _data(trace: "Trace", tokens: Sequence[str] | None) -> dict[str, Any]:
         ],
         "gates": gates,
         "pooled": pooled,
-        "tokens": None if tokens is None else [str(token) for token in tokens],
+        "tokens": None if of_all is None else [str(token) for token in of_all],
         "clips": [[_number(clip.norm), clip.clipped] for clip in trace.clips[-1000:]],
     }
 
@@ -88,6 +111,19 @@ def _data(trace: "Trace", tokens: Sequence[str] | None) -> dict[str, Any]:
 def _moved(moved: Sequence[tuple[str, Sequence[float]]]) -> list[dict[str, Any]]:
     rows = max(1, MOST_POINTS // max(1, max((len(values) for _, values in moved), default=1)))
     return [{"answer": answer, "values": [_number(value) for value in values]} for answer, values in moved[:rows]]
+
+
+def _attention(attention: AttentionMap | None) -> dict[str, Any] | None:
+    if attention is None:
+        return None
+    columns = min(len(attention.source), 200)
+    rows = max(1, MOST_POINTS // max(1, columns))
+    weights = attention.weights[:rows, :columns].tolist()
+    return {
+        "source": list(attention.source[:columns]),
+        "answer": list(attention.answer[:rows]),
+        "weights": [[round(value, 3) for value in row] for row in weights],
+    }
 
 
 def _number(value: float) -> float | None:
@@ -108,14 +144,14 @@ def _flow(trace: "Trace") -> list[dict[str, Any]]:
     return [{"title": title + note, "series": series} for title, series in groups.items()]
 
 
-def _gates(trace: "Trace") -> tuple[list[dict[str, Any]], str]:
+def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
     gates, saturation = trace.gates(), trace.saturation()
     cells = sum(value.shape[0] * value.shape[2] for value in gates.values())
     # Of a long sequence or many units blocks are averaged, by as much in time as over units.
     units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))
     steps = max(1, math.ceil(cells / MOST_CELLS / units))
     found: list[dict[str, Any]] = []
-    for key, value in gates.items():
+    for label, (key, value) in zip(gates.labels, gates.items(), strict=True):
         first = value[:, 0].float() if value.shape[1] else value.new_full((value.shape[0], value.shape[2]), torch.nan)
         inside = value[~value.isnan()].float()
         low, high = _range(gates.activations[key], inside)
@@ -133,6 +169,7 @@ def _gates(trace: "Trace") -> tuple[list[dict[str, Any]], str]:
                 "high": high,
                 "steps": image.shape[1],
                 "units": image.shape[0],
+                "tokens": tokens.get(label.place.module),
                 "pooled": steps,
                 "unit_pooled": units,
                 "data": base64.b64encode(bytes(image.flatten().tolist())).decode(),

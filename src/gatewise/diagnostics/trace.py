@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ from gatewise.diagnostics.series import Label, Series
 from gatewise.kernels import recording
 from gatewise.layers import Recurrent
 from gatewise.layers.clipping import Clipped, clips_told_to
+
+if TYPE_CHECKING:
+    from gatewise.diagnostics.report import AttentionMap, Tokens
 
 MISSING = "{what}: needs every step's gradients, which were not kept; use gatewise.watch(model, gates=True)"
 
@@ -431,22 +434,25 @@ class Trace(Listener):
         self,
         path: str | Path,
         *,
-        tokens: Sequence[str] | None = None,
+        tokens: "Tokens | None" = None,
         moved: Sequence[tuple[str, Sequence[float]]] = (),
+        attention: "AttentionMap | None" = None,
     ) -> Path:
         """Write one page of HTML that shows all of it and needs nothing else.
 
         Arguments:
             path: of the file.
-            tokens: what to write over the steps of the first batch row.
+            tokens: what to write over the steps of the first batch row; by the name of a recurrent module, where each
+                reads other tokens.
             moved: answers, and what every token adds to each: they are shown as colours of the tokens.
+            attention: where a decoder looked.
 
         Returns:
             The path.
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, Path(path), tokens, moved)
+        return write_report(self, Path(path), tokens, moved, attention)
 
     def plot(self, at: int = -1, *, axes: Any = None) -> Any:
         """Draw the gradient flow on matplotlib axes, by default new ones, which are returned."""

@@ -11,6 +11,7 @@ from gatewise.tasks.task_names import options_of
 if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
     from gatewise.tasks.task import Task
 
 
@@ -115,10 +116,11 @@ def inspect(
     data: str | Path | Iterable[str | Path] | None = None,
     steps: int = 2000,
     out: str | Path | None = None,
-) -> "Trace | Inspection":
+) -> "Trace | Inspection | AnswerInspection":
     """Watch a trained model while it reads a text, forward and backward, and write a report.
 
-    A classifier or tagger reads it as one text or one sentence, and is asked which words moved its answers.
+    A classifier or tagger reads it as one text or one sentence, and is asked which words moved its answers. A model
+    that answers a text with another reads its own answer too, and is asked where it looked.
 
     Args:
         folder: the run folder.
@@ -129,7 +131,8 @@ def inspect(
 
     Returns:
         what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked. Of a
-        classifier or tagger an `Inspection`, whose ``trace`` this is.
+        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, whose ``trace`` this
+        is.
 
     Raises:
         ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign, corrupt
@@ -141,7 +144,7 @@ def inspect(
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     model = load(folder)
     if not hasattr(model, "inspect"):
-        raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify and tag")
+        raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq")
     if text is None:
         from gatewise.data.text import read_text
 

@@ -212,3 +212,40 @@ def test_a_side_reads_and_writes():
     assert side.write(tokens[:-1].tolist()) == "b c <unk>"
     assert side.names(tokens.tolist()) == ["b", "c", "<unk>", "<end>"]
     assert side.read("a b c a b c", longest=3).tolist() == [*side.read("a b")[:2].tolist(), side.end]
+
+
+@pytest.mark.parametrize("attention", ["luong-general", "bahdanau", "none"])
+def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attention):
+    trained = train(tmp_path, attention=attention, epochs=1)
+    found = trained.inspect("red blue green", steps=2, out=tmp_path / "page.html")
+    assert found.answer == trained.predict(["red blue"])[0].text
+    page = (tmp_path / "page.html").read_text()
+    places = {label.place.module for label in found.trace.gates().labels}
+    assert places == {"encoder.recurrent", "decoder.recurrent"}
+    if attention == "none":
+        assert found.attention is None
+        assert found.picture is None
+        assert '"attention": null' in page
+        return
+    assert list(found.attention.source) == ["red", "blue", "<end>"]
+    assert list(found.attention.answer) == [*found.answer.split(), "<end>"]
+    torch.testing.assert_close(found.attention.weights.sum(1), torch.ones(len(found.attention.answer)))
+    assert found.picture == tmp_path / "page_attention.png"
+    assert found.picture.read_bytes().startswith(b"\x89PNG")
+    assert '"source": ["red", "blue", "\\u003cend>"]' in page
+    steps = len(found.trace.gates()["decoder.recurrent.l0.z"])
+    assert steps == len(found.attention.answer)
+    assert all(parameter.grad is None for parameter in trained.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"text": " "}, "the text has no tokens; at least 1 is needed"),
+        ({"text": "red", "steps": 0}, "steps: expected a number of tokens, at least 1, got 0"),
+        ({"text": "red", "out": "no/such/page.html"}, "its folder does not exist"),
+    ],
+)
+def test_what_cannot_be_inspected(trained, options, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        trained.inspect(**options)

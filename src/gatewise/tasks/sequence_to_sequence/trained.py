@@ -5,17 +5,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.beam_search import Hypothesis
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
+from gatewise.tasks.inspection import check_request
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
 from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
+from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
@@ -130,14 +134,7 @@ class TrainedSequenceToSequence(Trained):
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
         search = self._search(beam, length_penalty)
-        found = answered(
-            self.model,
-            [self.source.read(text, search.longest) for text in texts],
-            self.target.end,
-            beam=search.beam,
-            longest=search.longest,
-            penalty=search.length_penalty,
-        )
+        found = self._found([self.source.read(text, search.longest) for text in texts], search)
         answers: list[Answer] = []
         for hypotheses in found:
             candidates = [(self.target.write(one.tokens), one.log_probability) for one in hypotheses]
@@ -160,6 +157,38 @@ class TrainedSequenceToSequence(Trained):
         if format == "text":
             return self._lines(paths, search)
         return written(self._rows(paths, search), format)
+
+    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> AnswerInspection:
+        """Watch the model while it reads a text and its own answer, forward and backward; write a report and a picture.
+
+        Args:
+            text: the source.
+            steps: the largest number of its tokens to read, from the beginning.
+            out: the page of HTML to write, by default ``report.html`` in the run folder; the attention as a picture
+                stands beside it (``report_attention.png``).
+
+        Raises:
+            ValueError: when ``steps`` is below 1, the text is empty, or the folder of ``out`` is missing.
+            OSError: when a file cannot be written.
+        """
+        report = self.folder.report if out is None else Path(out)
+        check_request(steps, report)
+        if not text.strip():
+            raise ValueError("the text has no tokens; at least 1 is needed")
+        search = self._search()
+        source = self.source.read(text.strip(), min(steps + 1, search.longest))
+        ((best, *_),) = self._found([source], search)
+        return inspect_answer(self.model, (self.source, self.target), source, best.tokens, report)
+
+    def _found(self, sources: Sequence[Tensor], search: DecodingOptions) -> list[list[Hypothesis]]:
+        return answered(
+            self.model,
+            sources,
+            self.target.end,
+            beam=search.beam,
+            longest=search.longest,
+            penalty=search.length_penalty,
+        )
 
     def _rows(self, paths: Sequence[Path], search: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for texts in in_groups(read_lines(paths), _GROUP):

@@ -1,0 +1,75 @@
+"""A trained model watched while it reads a source and its own answer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gatewise.diagnostics import Trace
+from gatewise.diagnostics.report import AttentionMap
+from gatewise.models.sequence_to_sequence import SequenceToSequence
+from gatewise.models.vocabulary_loss import vocabulary_loss
+from gatewise.tasks.heat_map import plot_heat_map
+from gatewise.tasks.inspection import check_request, watched
+from gatewise.tasks.sequence_to_sequence.network import make_batches
+from gatewise.tasks.sequence_to_sequence.text_side import TextSide
+
+
+@dataclass(frozen=True)
+class AnswerInspection:
+    """A source that was answered while the network was watched.
+
+    Attributes:
+        answer: the text.
+        attention: where the decoder looked for each token; None without attention.
+        picture: the file that shows it; None without attention.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    answer: str
+    attention: AttentionMap | None
+    picture: Path | None
+    trace: Trace
+
+
+def inspect_answer(
+    model: SequenceToSequence, sides: tuple[TextSide, TextSide], source: Tensor, answer: list[int], report: Path
+) -> AnswerInspection:
+    """Watch one forward and backward pass over a source and the model's answer, and write a report and a picture.
+
+    The loss is the mean over the answer's tokens, its end included, each told from those before.
+
+    Args:
+        model: the model, in evaluation mode.
+        sides: the tokens of sources and answers.
+        source: (S,) int64, with its end.
+        answer: its tokens without the end.
+        report: the page to write; the picture stands beside it.
+
+    Raises:
+        ValueError: when the folder of the report is missing.
+        OSError: when a file cannot be written.
+    """
+    check_request(len(source), report)
+    target = torch.tensor([*answer, sides[1].end])
+    (batch,) = make_batches([source], [target], 1)
+    weights: list[Tensor | None] = []
+
+    def loss() -> Tensor:
+        features, seen = model(batch.inputs, batch.lengths)
+        weights.append(seen)
+        decoder = model.decoder
+        return vocabulary_loss(features[:, 0], decoder.weight, decoder.b_y, target).objective / len(target)
+
+    trace = watched(model, model, loss)
+    read, written = sides[0].names(source.tolist()), sides[1].names(target.tolist())
+    seen = None if weights[0] is None else AttentionMap(read, written, weights[0][:, 0].detach())
+    # The decoder reads the end, then what it has written.
+    tokens = {"encoder.recurrent": read, "decoder.recurrent": [written[-1], *written[:-1]]}
+    trace.report(report, tokens=tokens, attention=seen)
+    picture = None
+    if seen is not None:
+        picture = report.with_name(f"{report.stem}_attention.png")
+        plot_heat_map(seen.weights.float(), written, read, picture, titles=("answer", "source"))
+    return AnswerInspection(sides[1].write(answer), seen, picture, trace)
