@@ -94,6 +94,20 @@ def test_no_gradient_comes_from_the_padding():
     assert (values.grad[:2, 1] != 0).all()
 
 
+def test_bahdanau_asks_with_the_last_layers_state():
+    model = small_model("bahdanau", layers=2)
+    start = model.begin(torch.randint(9, (5, 2)), torch.tensor([5, 4]))
+    tokens, lengths = torch.randint(7, (1, 2)), torch.tensor([1, 1])
+    changed = [start.state.clone() for _ in range(2)]
+    for layer, state in enumerate(changed):
+        state[layer] += 1
+    before, *after = (
+        model.decoder(tokens, lengths, start._replace(state=state))[1] for state in (start.state, *changed)
+    )
+    assert torch.equal(before, after[0])
+    assert not torch.allclose(before, after[1])
+
+
 def test_dot_needs_equal_widths():
     with pytest.raises(ValueError, match=r"the decoder's is 3, the encoder's 4; take general, or make them equal"):
         Attention("dot", 3, 4)

@@ -1,0 +1,76 @@
+"""Where the time of training goes: in recurrent kernels, in matrix products, in the rest.
+
+    python examples/profile_training.py seq2seq --steps 30
+    python examples/profile_training.py seq2seq --data pairs.tsv --hidden 256 --embedding-size 256
+
+The options after the task are those of `gatewise train`. Steps are the task's own, with its batches, loss, gradient
+and optimiser, without Lightning around them, under torch's profiler; of the first few nothing is counted.
+"""
+
+import argparse
+import itertools
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from gatewise.tasks.options import build
+from gatewise.tasks.task import Job, task_of
+from gatewise.tasks.task_names import options_of
+
+_WARM_UP = 3
+_KERNELS = ("gatewise::recurrent", "Fused", "FusedBackward", "gatewise::recurrent_backward")
+_PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm")
+
+
+def shares(job: Job, steps: int) -> dict[str, float]:
+    """The shares of time of the processor that some steps of a job spend in kernels, products, and elsewhere."""
+    module: Any = job.module.train()
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+    batches = itertools.cycle(job.training)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        module.training_step(next(batches), 0).backward()
+        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimiser.step()
+
+    for _ in range(_WARM_UP):
+        step()
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        for _ in range(steps):
+            step()
+    times = {event.key: event.self_cpu_time_total for event in watched.key_averages()}
+    total = sum(times.values())
+    kernels, products = (sum(times.get(name, 0) for name in names) / total for names in (_KERNELS, _PRODUCTS))
+    return {"recurrent kernels": kernels, "matrix products": products, "the rest": 1 - kernels - products}
+
+
+def main() -> None:
+    """Read the command line, print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--data", nargs="*", default=())
+    known, others = parser.parse_known_args()
+    names, values = others[::2], others[1::2]
+    options: dict[str, Any] = {"data": tuple(known.data)}
+    for name, value in zip(names, values, strict=True):
+        options[name.removeprefix("--").replace("-", "_")] = _value(value)
+    task = task_of(known.task)
+    for name, share in shares(task.prepare(build(options_of(known.task), options), None), known.steps).items():
+        print(f"{share:6.1%}  {name}")
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+if __name__ == "__main__":
+    main()
