@@ -27,9 +27,9 @@ class PairOptions:
     data: tuple[Path, ...] = ()
     """Tables of pairs, two parallel text files (sources, targets), or builtin:docstrings; by default dates."""
     valid: tuple[Path, ...] = ()
-    """Pairs for the held-out score, instead of a part of the data; as data."""
+    """Pairs for the held-out score, instead of a part of the data; files as in data."""
     test: tuple[Path, ...] = ()
-    """Pairs that are scored at the end only; as data."""
+    """Pairs that are scored at the end only; files as in data."""
     held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.05
     """Share of the data, drawn at random, that is held out."""
     source_column: str | None = None
