@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gatewise.data.files import read_bytes
-from gatewise.data.tables import SUFFIXES, column_names, kind_of, read_columns
+from gatewise.data.tables import SUFFIXES, column_names, is_table, kind_of, read_columns
 from gatewise.data.text import decoded
 
 Pair = tuple[str, str]
@@ -33,7 +33,7 @@ def read_pairs(
         ValueError: when there are no pairs, the files do not have equally many lines, or one is malformed.
         OSError: when one cannot be read.
     """
-    if any(_is_table(path) for path in paths):
+    if any(is_table(path) for path in paths):
         rows: list[Pair] = []
         for path in paths:
             source, target = _columns(path, source_column, target_column)
@@ -50,17 +50,27 @@ def read_pairs(
     return kept
 
 
-def _is_table(path: Path) -> bool:
-    return any(suffix.lower() in SUFFIXES for suffix in path.suffixes)
+def source_column_of(path: Path, given: str | None) -> str:
+    """The column of the sources in a table that need not have targets: see `read_pairs`.
+
+    Raises:
+        ValueError, OSError: as `read_columns`.
+    """
+    if given is not None:
+        return given
+    return _NAMES[0] if _has_names(path) or _NAMES[0] in column_names(path) else "1"
 
 
 def _columns(path: Path, source: str | None, target: str | None) -> Pair:
-    """The columns to read; tables whose rows have names give them all, or none."""
+    """The columns to read."""
     if source is not None and target is not None:
         return source, target
-    named = kind_of(path) in (".jsonl", ".parquet")
-    defaults = _NAMES if named or set(_NAMES) <= set(column_names(path)) else ("1", "2")
+    defaults = _NAMES if _has_names(path) or set(_NAMES) <= set(column_names(path)) else ("1", "2")
     return source or defaults[0], target or defaults[1]
+
+
+def _has_names(path: Path) -> bool:
+    return kind_of(path) in (".jsonl", ".parquet")
 
 
 def _parallel(paths: Sequence[Path]) -> list[Pair]:

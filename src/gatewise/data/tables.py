@@ -56,6 +56,11 @@ def column_names(path: Path) -> list[str]:
     return next(csv.reader([first], delimiter="\t" if kind == ".tsv" else ","), [])
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file's name says that it is a table."""
+    return any(suffix.lower() in SUFFIXES for suffix in path.suffixes)
+
+
 def kind_of(path: Path) -> str:
     """The ending that says what a table is.
 

@@ -4,11 +4,11 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.tables import SUFFIXES, kind_of, read_columns
+from gatewise.data.tables import is_table, read_columns
 from gatewise.data.text import decoded, read_text
 
 
@@ -24,7 +24,7 @@ def read_lines(paths: Sequence[Path], *, empty: bool = False) -> Iterator[str]:
         OSError: when a file cannot be read.
     """
     for text in map(_text, paths or [None]):
-        lines = text.removesuffix("\n").split("\n")
+        lines = text.removesuffix("\n").split("\n") if text else []
         yield from (line.removesuffix("\r") for line in lines if empty or line.strip())
 
 
@@ -32,20 +32,27 @@ def _text(path: Path | None) -> str:
     return read_text([path]) if path is not None else decoded(Path("standard input"), sys.stdin.buffer.read())
 
 
-def read_texts(paths: Sequence[Path], text_column: str) -> Iterator[str]:
+def read_texts(
+    paths: Sequence[Path], text_column: str | Callable[[Path], str], *, empty: bool = False
+) -> Iterator[str]:
     """Texts: a column of tables, the lines of other files.
+
+    Args:
+        paths: the files; the standard input where there are none.
+        text_column: the column, or what tells it for a table.
+        empty: whether lines without a word are read too.
 
     Raises:
         ValueError, OSError: as `read_lines` and `read_columns`.
     """
     if not paths:
-        yield from read_lines(paths)
+        yield from read_lines(paths, empty=empty)
     for path in paths:
-        if any(suffix in SUFFIXES for suffix in path.suffixes):
-            kind_of(path)
-            yield from (text for (text,) in read_columns(path, (text_column,)))
+        if is_table(path):
+            column = text_column if isinstance(text_column, str) else text_column(path)
+            yield from (text for (text,) in read_columns(path, (column,)))
         else:
-            yield from read_lines([path])
+            yield from read_lines([path], empty=empty)
 
 
 def in_groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

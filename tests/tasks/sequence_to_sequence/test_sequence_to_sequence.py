@@ -105,6 +105,12 @@ def test_answers_as_lines(trained, tmp_path):
     table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
     assert [row["answer"] for row in table] == ["blue red", "green"]
     assert "".join(trained.answers([tmp_path / "texts.txt"], "text", beam=1)) == "blue red\n\ngreen\n"
+    (tmp_path / "none.txt").write_text("\n")
+    assert "".join(trained.answers([tmp_path / "none.txt"], "text")) == "\n"
+    (tmp_path / "named.csv").write_text("id,source\n7,red blue\n")
+    (tmp_path / "plain.tsv").write_text("red blue\tred red\n")
+    for name in ("named.csv", "plain.tsv"):
+        assert "".join(trained.answers([tmp_path / name], "text")) == "blue red\n"
     with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
 

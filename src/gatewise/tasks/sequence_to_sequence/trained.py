@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.pairs import Pair
+from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.beam_search import Hypothesis
-from gatewise.tasks.answers import in_groups, read_lines, written
+from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import check_request
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
@@ -145,7 +145,7 @@ class TrainedSequenceToSequence(Trained):
         """Answers to the lines of files, as text.
 
         Args:
-            paths: files with a source per line; without any the standard input is read.
+            paths: files with a source per line, or tables; without any the standard input is read.
             format: "jsonl" (the default), "csv", or "text", an answer per line and an empty one for an empty line.
             **search: ``beam`` and ``length_penalty``, see `predict`.
 
@@ -191,15 +191,18 @@ class TrainedSequenceToSequence(Trained):
         )
 
     def _rows(self, paths: Sequence[Path], search: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for texts in in_groups(read_lines(paths), _GROUP):
+        for texts in in_groups(read_texts(paths, self._column), _GROUP):
             for text, found in zip(texts, self.predict(texts, **search), strict=True):
                 yield {"source": text, "answer": found.text, "log_probability": found.log_probability}
 
     def _lines(self, paths: Sequence[Path], search: dict[str, Any]) -> Iterator[str]:
-        for texts in in_groups(read_lines(paths, empty=True), _GROUP):
+        for texts in in_groups(read_texts(paths, self._column, empty=True), _GROUP):
             found = iter(self.predict([text for text in texts if text.strip()], **search))
             for text in texts:
                 yield (" ".join(next(found).text.split()) if text.strip() else "") + "\n"
+
+    def _column(self, path: Path) -> str:
+        return source_column_of(path, self.options.source_column)
 
     def _search(self, beam: int | None = None, length_penalty: float | None = None) -> DecodingOptions:
         given = {"beam": beam, "length_penalty": length_penalty}
