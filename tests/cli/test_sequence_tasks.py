@@ -67,6 +67,7 @@ def test_predict_reads_the_standard_input(folder, capsys, monkeypatch):
         ("classify", "lovely film\n", '"label": "good"'),
         ("tag", "to New York\n", "New\tB-LOC\nYork\tI-LOC\n"),
         ("seq2seq", "red\n", '{"source": "red", "answer": "red", "log_probability": -'),
+        ("numeric", '{"steps": [[10, 0], [11, 0], [12, 0]]}\n\n', '{"label": "up"'),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert leave("predict", folder / task) == 0
@@ -80,6 +81,15 @@ def test_predict_reads_files_and_writes_one(folder, tmp_path):
     assert len(out.read_text().splitlines()) == 81
     assert leave("predict", folder / "numeric", folder / "sequence.jsonl", "--out", tmp_path / "a.jsonl") == 0
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["label"] in ("up", "down")
+
+
+def test_columns_of_features_are_named(tmp_path, capsys):
+    rows = [f"{number},{step},{number % 2},7,{'ab'[number % 2]}" for number in range(20) for step in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["sequence,time,x,y,label", *rows]) + "\n")
+    words = ["--feature-columns", "x", "y", "--out", tmp_path / "run", "--epochs", "1"]
+    assert leave("train", "numeric", "--data", tmp_path / "a.csv", *words) == 0
+    assert "features of a step: 2\n" in capsys.readouterr().err
+    assert gatewise.load(tmp_path / "run").options.feature_columns == ("x", "y")
 
 
 @pytest.mark.parametrize(

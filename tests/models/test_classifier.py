@@ -71,16 +71,16 @@ def test_a_spelling_does_not_see_the_padding(kind):
     assert torch.isfinite(model(characters, torch.tensor([4, 0]))).all()
 
 
-def test_tokens_are_now_and_then_unknown_in_training_only():
+def test_tokens_seldom_seen_are_now_and_then_unknown_in_training_only():
     torch.manual_seed(0)
-    model = TokenEmbedding(5, 3, unknown_rate=0.5)
-    tokens = torch.full((200, 1), 2)
-    read = (model(tokens) == model.embedding.weight[0]).all(-1).double().mean()
-    assert 0.4 < read < 0.6
+    model = TokenEmbedding(4, 3, counts=[0, 100, 3, 1], unknown_weight=1.0)
+    tokens = torch.tensor([1, 2, 3]).repeat(1000, 1)
+    read = (model(tokens) == model.embedding.weight[0]).all(-1).double().mean(0)
+    assert read.tolist() == pytest.approx([1 / 101, 1 / 4, 1 / 2], abs=0.05)
     model.eval()
     assert torch.equal(model(tokens), model.embedding(tokens))
-    without = TokenEmbedding(5, 3, unknown=None, unknown_rate=0.5)
-    assert torch.equal(without(tokens), without.embedding(tokens))
+    for without in (TokenEmbedding(4, 3, unknown_weight=1.0), TokenEmbedding(4, 3, counts=[0, 1, 1, 1])):
+        assert torch.equal(without(tokens), without.embedding(tokens))
 
 
 def test_a_token_has_the_vector_of_its_own_spelling():

@@ -86,3 +86,16 @@ def test_what_stands_in_the_padding_does_not_matter():
     best, other_best = made.decode(scores, LENGTHS), made.decode(other_scores, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
         assert torch.equal(best[:length, row], other_best[:length, row])
+
+
+@pytest.mark.parametrize("size", [1.0, 300.0])
+def test_scores_of_any_size_have_finite_gradients(size):
+    made = field(constrained=True).float()
+    scores = (size * torch.randn(T, len(LENGTHS), K)).requires_grad_()
+    tags = made.decode(scores.detach(), LENGTHS)
+    found = made.log_likelihood(scores, tags, LENGTHS)
+    found.sum().backward()
+    assert (found <= 1e-3).all()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+    assert made.transitions.grad.isfinite().all()
