@@ -45,7 +45,7 @@ def test_a_frame_is_taken_by_one_at_a_time():
 
 @torch.no_grad()
 def test_no_memory_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(library.Engine, "stack_function", lambda self, dtype: lambda address: 1)
+    monkeypatch.setattr(library.Engine, "play_function", lambda self, dtype: lambda address: 1)
     layer = gatewise.LSTM(3, 5)
     layer.step(torch.zeros(1, 3))
     with pytest.raises(MemoryError, match="the engine could not allocate its scratch memory"):

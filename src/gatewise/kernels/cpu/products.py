@@ -10,6 +10,8 @@ from gatewise.kernels.cpu.library import engine
 
 # Below this much work a second thread costs more than it takes over.
 SMALL = 400_000
+# Which of `product_words` says how many rows.
+ROWS_OF_PRODUCT = 3
 
 
 def product_slices(rows: int, depth: int, columns: int) -> int:
