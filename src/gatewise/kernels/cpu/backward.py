@@ -1,6 +1,6 @@
 """The backward pass on the engine: the loop through time, then the large products of all steps at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
+from gatewise.kernels.cpu.taping import current, derived
 from gatewise.kernels.cpu.weights import kept_or_made, pack_products
+from gatewise.kernels.cpu.weights import vectors as vectors_of
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -128,7 +130,7 @@ def _job(
         (call.cell.equations, "backward", registers),
         lambda: (
             pack_products(made.backward, blocks, hidden, registers * lanes, transposed=True),
-            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.backward.vectors]),
+            vectors_of(call, made.backward),
         ),
         training=True,
     )
@@ -192,7 +194,8 @@ def _job(
     if call.record is not None:
         shown = memory.empty((way.places, len(call.cell.states), hidden), dtype)
         rows[STATE_GRADIENTS] = jobs.rows(jobs.SEQUENCE, shown)
-    sums = torch.zeros((shared.slices, len(made.backward.sums), hidden), dtype=dtype)
+    shape = (shared.slices, len(made.backward.sums), hidden)
+    sums = derived(call, lambda _: torch.zeros(shape, dtype=dtype))
     job = template(call.cell.equations, dtype, hidden, True).job(
         way,
         rows,
@@ -256,26 +259,43 @@ def _parameter_gradients(
     }
     filled: set[Parameter] = set()
 
-    def part(block: Parameter, count: int = 1) -> Tensor:
-        first = cell.gates_of(block.group).index(block.gate)
-        return gradients[block.group][first * hidden : (first + count) * hidden]
-
     for run in _runs(cell.equations):
         if run.blocks[0].group not in gradients:
             continue
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
-        out = part(run.blocks[0], len(run.blocks))
+        first = cell.gates_of(run.blocks[0].group).index(run.blocks[0].gate)
+        out = gradients[run.blocks[0].group][first * hidden : (first + len(run.blocks)) * hidden]
         add = run.blocks[0] in filled
         filled.update(run.blocks)
         for delta_rows, operand_rows in _pairs(call, output, at, way, kept, loop, run.operand, delta):
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
-    _vector_gradients(call, loop, gradients, filled, part)
-    for group, gradient in gradients.items():
-        for index, gate in enumerate(cell.gates_of(group)):
-            if Parameter(group, gate) not in filled:
-                gradient[index * hidden : (index + 1) * hidden] = 0
-    return [gradients.get(group) for group in cell.groups]
+    sums, of_matrices = loop.sums, frozenset(filled)
+
+    def finish(call: Call, results: Sequence[Tensor | None]) -> None:
+        found = {group: one for group, one in zip(cell.groups, results, strict=True) if one is not None}
+        _finish(call, sums, found, set(of_matrices))
+
+    results = [gradients.get(group) for group in cell.groups]
+    finish(call, results)
+    if (writing := current()) is not None:
+        writing.afterwards(finish)
+    return results
+
+
+def _finish(call: Call, sums: Tensor, gradients: Mapping[str, Tensor], filled: set[Parameter]) -> None:
+    """What is left when products have filled some blocks of the gradients: from sums of the loop, and zeros."""
+    cell, hidden = call.cell, call.hidden_size
+
+    def part(block: Parameter) -> Tensor:
+        first = cell.gates_of(block.group).index(block.gate)
+        return gradients[block.group][first * hidden : (first + 1) * hidden]
+
+    _vector_gradients(call, sums, gradients, filled, part)
+    for group in gradients:
+        for block in (Parameter(group, gate) for gate in cell.gates_of(group)):
+            if block not in filled:
+                part(block).zero_()
 
 
 def _pairs(
@@ -294,8 +314,10 @@ def _pairs(
     initial = initial if initial.stride(-1) == 1 else initial.contiguous()
     batch = way.rows
     if way.reverse:
-        return [(delta[:-batch], sequence[batch:]), (delta[-batch:], initial)]
-    return [(delta[batch:], sequence[:-batch]), (delta[:batch], initial)]
+        pairs = [(delta[:-batch], sequence[batch:]), (delta[-batch:], initial)]
+    else:
+        pairs = [(delta[batch:], sequence[:-batch]), (delta[:batch], initial)]
+    return pairs if call.x.shape[0] > 1 else pairs[1:]
 
 
 @cache
@@ -317,14 +339,14 @@ def _gathered(equations: str) -> dict[str, Tensor]:
 
 def _vector_gradients(
     call: Call,
-    loop: _Loop,
-    gradients: dict[str, Tensor],
+    sums: Tensor,
+    gradients: Mapping[str, Tensor],
     filled: set[Parameter],
     part: Callable[[Parameter], Tensor],
 ) -> None:
     """From the sums of the loop to the gradients of the parameters in the hoisted expressions."""
     made = program(call.cell.equations)
-    totals = loop.sums.sum(dim=0) if loop.sums.shape[0] > 1 else loop.sums[0]
+    totals = sums.sum(dim=0) if sums.shape[0] > 1 else sums[0]
     gathered = _gathered(call.cell.equations)
     for group, numbers in gathered.items():
         if group in gradients:
@@ -360,17 +382,18 @@ def _put(to: Tensor, value: Tensor, block: Parameter, filled: set[Parameter]) ->
 def _add_input_gradient(call: Call, way: Order, loop: _Loop, to: Tensor, *, first: bool) -> None:
     """Add this direction's share of the gradient of x; the first direction fills what nobody has."""
     hidden = call.hidden_size
-    blocks = BlocksOf(call)
     rows = to.view(-1, to.shape[-1])
     runs = [run for run in _runs(call.cell.equations) if run.operand.op == "input"]
     if not runs:  # x cancels in the equations
         rows.zero_()
+        if (writing := current()) is not None:
+            writing.possible = False
         return
     target = rows if way.index is None else memory.empty((way.places, rows.shape[1]), rows.dtype)
     add = way.index is None and not first
     for run in runs:
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
-        multiply(delta, stacked(call, run.blocks, blocks), out=target, add=add)
+        multiply(delta, stacked(call, run.blocks), out=target, add=add)
         add = True
     if way.index is not None:
         assert way.padding is not None

@@ -50,10 +50,9 @@ class Engine:
     def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
         return getattr(self.library, f"gatewise_{name}_{SUFFIX[dtype]}")
 
-    def run(self, dtype: torch.dtype, jobs: Sequence[int], count: int, slices: int) -> None:
+    def run(self, dtype: torch.dtype, jobs: array, count: int, slices: int) -> None:
         """Run the time loops of some jobs, given as words, each on so many threads."""
-        words = array("q", jobs)
-        self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool(count * slices)))
+        self._check(self._run[dtype](jobs.buffer_info()[0], count, slices, pool(count * slices)))
 
     def play_function(self, dtype: torch.dtype) -> Callable[[int], int]:
         """What does what was laid out once, given where the words of a ``Tape`` stand; 1: without memory."""
