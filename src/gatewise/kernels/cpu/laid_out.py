@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gatewise.equations import Cell
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import jobs, memory
 from gatewise.kernels.cpu.forward import Prepared, prepare
+from gatewise.kernels.cpu.inputs import side
 from gatewise.kernels.cpu.jobs import Job, Rows
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import ROWS_OF_PRODUCT, product_slices, product_words
@@ -187,8 +189,13 @@ class LaidOut:
         return Frame(self._layers, self._slices, 1 << (steps - 1).bit_length())
 
 
-def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut | None:
-    """Lay out a stack; None for a cell whose values from x alone are more than products and sums.
+def can_be_laid_out(cell: Cell) -> bool:
+    """Whether a cell computes of x alone no more than products and sums."""
+    return side(cell.equations) is not None
+
+
+def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut:
+    """Lay out a stack.
 
     Arguments:
         calls: of every layer, from the lowest; forward, of one or more rows, without lengths or resets. A call of one
@@ -196,12 +203,8 @@ def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut | None:
         shared: how a run is shared out; see `shared_by`.
     """
     made = program(calls[0].cell.equations)
-    layers: list[_Layer] = []
-    for call in calls:
-        prepared = prepare(call, made, shared, training=False)
-        if prepared.of_x is None:
-            return None
-        layers.append(_Layer(call, prepared, shared.units))
+    prepared = [prepare(call, made, shared, training=False) for call in calls]
+    layers = [_Layer(call, one, shared.units) for call, one in zip(calls, prepared, strict=True)]
     return LaidOut(layers, shared.slices)
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import backward as backward_module
-from gatewise.kernels.cpu import forward as forward_module
 from gatewise.kernels.cpu import memory, weights
+from gatewise.kernels.cpu.backward import backward as backward_as_it_comes
 from gatewise.kernels.cpu.forward import Saved
+from gatewise.kernels.cpu.forward import forward as forward_as_it_comes
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.taping import Written, taping
 
@@ -63,7 +63,7 @@ def forward(call: Call) -> Forward:
     """`forward.forward` of a call whose backward pass will follow."""
     kind = _kind(call, "forward")
     if kind is None:
-        return forward_module.forward(call, keep=True)
+        return forward_as_it_comes(call, keep=True)
     try:
         tape = kind.free.pop()
     except IndexError:
@@ -90,7 +90,7 @@ def backward(
     upstream = tuple([None if one is None else one.contiguous() for one in upstream])
     kind = _kind(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
     if kind is None or not all(one.is_contiguous() for one in (output, *saved[0].tensors)):
-        return backward_module.backward(call, output, saved, upstream, needed)
+        return backward_as_it_comes(call, output, saved, upstream, needed)
     try:
         tape = kind.free.pop()
     except IndexError:
@@ -122,7 +122,7 @@ def _kind(call: Call, *which: Hashable) -> _Kind | None:
     key = (*key, torch.get_num_threads())
     kind = _kinds.pop(key, None)
     if kind is None:
-        kind = _Kind(possible=0 < batch * steps and _bytes(call) <= MOST_BYTES)
+        kind = _Kind(possible=batch * steps > 0 and _bytes(call) <= MOST_BYTES)
         for oldest in list(_kinds)[: 1 - MOST_KINDS]:
             _kinds.pop(oldest, None)
     _kinds[key] = kind  # as the newest
@@ -142,7 +142,7 @@ def _bytes(call: Call) -> int:
 def _written_forward(call: Call, kind: _Kind) -> Forward:
     call = call.with_tensors((call.x, *_apart(call.initial), *call.parameters))
     with taping() as writing:
-        output, finals, saved = forward_module.forward(call, keep=True)
+        output, finals, saved = forward_as_it_comes(call, keep=True)
     (kept,) = saved
     written = writing.written(call.x.dtype, (*call.tensors, output, *finals, *kept.tensors))
     _keep(kind, written, kept)
@@ -160,7 +160,7 @@ def _written_backward(
     call = call.with_tensors((call.x, *_apart(call.initial), *call.parameters))
     upstream = tuple([None if one is None else one.clone() for one in upstream])
     with taping() as writing:
-        found = backward_module.backward(call, output, saved, upstream, needed)
+        found = backward_as_it_comes(call, output, saved, upstream, needed)
     _keep(kind, writing.written(call.x.dtype, _outside(call, output, saved, upstream, found)), saved[0])
     return found
 

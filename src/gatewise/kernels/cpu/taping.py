@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -97,9 +98,7 @@ class Taping:
             outside: tensors that are others each time, dense; their addresses are given in this order.
         """
         ranges = sorted((one.data_ptr(), one.data_ptr() + one.nbytes, at) for at, one in enumerate(outside))
-        if not self.possible or any(
-            end > start for (_, end, _), (start, _, _) in zip(ranges, ranges[1:], strict=False)
-        ):
+        if not self.possible or any(end > start for (_, end, _), (start, _, _) in pairwise(ranges)):
             return None
         starts = [start for start, _, _ in ranges]
 
