@@ -143,7 +143,8 @@ def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
     with data.open("a") as file:
         file.write("".join(f"red\t{'red ' * 50}\n" for _ in range(20)))
     trained = train(tmp_path, data=data, longest=5)
-    assert re.search(r"left out: 1\d pairs whose target has more than 5", capsys.readouterr().err)
+    told = r"longest, 5 tokens: reached by 0 sources, which may be cut; left out: 1\d pairs whose target has more"
+    assert re.search(told, capsys.readouterr().err)
     assert len(trained.predict(["red " * 30])[0].text.split()) <= 5
     (tmp_path / "long.tsv").write_text("a\tb c d\n" * 30)
     with pytest.raises(ValueError, match=r"longest: no target has at most 2 tokens"):

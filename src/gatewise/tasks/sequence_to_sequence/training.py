@@ -72,8 +72,9 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         (
             corpus.summary,
             f"vocabulary: {' and '.join(sizes)} tokens (unit {options.unit}, {options.vocabulary})",
-            f"tokens: sources {sum(map(len, sources)):,}, targets {sum(map(len, targets)):,}; "
-            f"left out: {len(targets) - len(kept):,} pairs whose target has more than {options.longest}",
+            f"tokens: sources {sum(map(len, sources)):,}, targets {sum(map(len, targets)):,}",
+            f"longest, {options.longest} tokens: reached by {sum(len(one) == options.longest for one in sources):,} "
+            f"sources, which may be cut; left out: {len(targets) - len(kept):,} pairs whose target has more",
         ),
     )
 
