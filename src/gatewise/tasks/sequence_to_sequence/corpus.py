@@ -14,7 +14,7 @@ from gatewise.tasks.sequence_to_sequence.options import PairOptions, SequenceToS
 
 DATES, DOCSTRINGS = "dates", "docstrings"
 
-_DATES, _NUMBERS = 12_000, 8_000
+_DATES, _NUMBERS = 9_000, 6_000
 
 
 def read_named_pairs(options: PairOptions, paths: Sequence[Path]) -> list[Pair]:

@@ -56,7 +56,7 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     """Width of the decoder's hidden state."""
     encoder_hidden: Count | None = None
     """Width of the encoder's hidden state, of each direction; by default the decoder's."""
-    embedding_size: Count = 128
+    embedding_size: Count = 256
     """Width of the embedding of a token."""
     tie: bool = True
     """Read the next token out with the embedding's own weights."""
@@ -68,7 +68,7 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     """Tokens per step, those of sources and targets with padding; pairs of a step are of similar length."""
     epochs: Count = 12
     """Passes over the training data."""
-    lr: Positive = 3e-3
+    lr: Positive = 2e-3
     """Learning rate."""
 
     def __post_init__(self) -> None:
