@@ -77,7 +77,7 @@ def test_attention_by_hand(score):
                 if score == "additive":
                     scores.append(attention.v((attention.query(q) + attention.key(value)).tanh())[0])
                 else:
-                    scores.append(q @ (value if score == "dot" else attention.key.weight @ value / 3**0.5))
+                    scores.append(q @ (value if score == "dot" else attention.key.weight @ value))
             expected = torch.stack(scores).softmax(0)
             torch.testing.assert_close(weights[step, row, :length], expected)
             torch.testing.assert_close(context[step, row], expected @ values[:length, row])

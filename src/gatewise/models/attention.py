@@ -31,7 +31,7 @@ class Attention(nn.Module):
     """The context c_t = Σ_s a_ts h̄_s with a_t = softmax over s of score(q_t, h̄_s).
 
     - dot: qᵀ h̄ (Luong et al. 2015, arXiv:1508.04025, eq. 8); needs H = W;
-    - general: qᵀ W_a h̄ (the same), where W_a is 1/√H times what is learned;
+    - general: qᵀ W_a h̄ (the same);
     - additive: vᵀ tanh(W_a q + U_a h̄ + b_a) (Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2).
 
     Args:
@@ -58,8 +58,6 @@ class Attention(nn.Module):
                 f"{memory_size}; take general, or make them equal"
             )
         self.key = None if score == "dot" else nn.Linear(memory_size, query_size, bias=False)
-        # Whatever W_a is, it can be learned with this factor or without; with it the softmax does not saturate early.
-        self._scale = query_size**-0.5 if score == "general" else 1.0
         self.query = nn.Linear(query_size, query_size) if score == "additive" else None
         self.v = nn.Linear(query_size, 1, bias=False) if score == "additive" else None
 
@@ -85,7 +83,7 @@ class Attention(nn.Module):
         """
         query, keys = query.transpose(0, 1), memory.keys.transpose(0, 1)
         if self.v is None or self.query is None:
-            scores = (query * self._scale) @ keys.transpose(1, 2)
+            scores = query @ keys.transpose(1, 2)
         else:
             scores = self.v((self.query(query)[:, :, None] + keys[:, None]).tanh())[..., 0]
         weights = scores.masked_fill(~memory.valid, float("-inf")).softmax(-1)
