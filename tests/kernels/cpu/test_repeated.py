@@ -285,7 +285,7 @@ def test_threads_at_once(played: list[object]):
     assert played
 
 
-def test_another_number_of_threads(monkeypatch: pytest.MonkeyPatch):
+def test_another_number_of_threads(played: list[object], monkeypatch: pytest.MonkeyPatch):
     layer = gatewise.LSTM(40, 256)
     before = torch.get_num_threads()
     arguments = (layer, drawn(8, 1, 40), None, drawn(8, 1, 256), None)
@@ -296,6 +296,7 @@ def test_another_number_of_threads(monkeypatch: pytest.MonkeyPatch):
                 assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
     finally:
         torch.set_num_threads(before)
+    assert len(played) == 2 * 4
 
 
 def test_no_memory_is_told(monkeypatch: pytest.MonkeyPatch):
