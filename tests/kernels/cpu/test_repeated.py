@@ -66,7 +66,7 @@ def differentiated(
 
 def as_it_comes(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Tensor]:
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "_kind", lambda *_: None)
+        patched.setattr(repeated, "kind_of", lambda *_: None)
         return differentiated(*arguments)
 
 
@@ -257,7 +257,7 @@ def test_second_derivatives(played: list[object], monkeypatch: pytest.MonkeyPatc
     found = [second() for _ in range(4)]
     assert played
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "_kind", lambda *_: None)
+        patched.setattr(repeated, "kind_of", lambda *_: None)
         expected = second()
     assert all(torch.equal(one, expected) for one in found)
 

@@ -61,7 +61,7 @@ os.register_at_fork(after_in_child=_kinds.clear)
 
 def forward(call: Call) -> Forward:
     """`forward.forward` of a call whose backward pass will follow."""
-    kind = _kind(call, "forward")
+    kind = kind_of(call, "forward")
     if kind is None:
         return forward_as_it_comes(call, keep=True)
     try:
@@ -88,7 +88,7 @@ def backward(
 ) -> Gradients:
     """`backward.backward` of a call that `forward` ran."""
     upstream = tuple([None if one is None else one.contiguous() for one in upstream])
-    kind = _kind(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
+    kind = kind_of(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
     if kind is None or not all(one.is_contiguous() for one in (output, *saved[0].tensors)):
         return backward_as_it_comes(call, output, saved, upstream, needed)
     try:
@@ -106,7 +106,7 @@ def backward(
     return tuple(found)
 
 
-def _kind(call: Call, *which: Hashable) -> _Kind | None:
+def kind_of(call: Call, *which: Hashable) -> _Kind | None:
     """The kind of a call; None when it is done as it comes: the first one, and those that cannot be played."""
     if (
         call.lengths is not None
