@@ -21,7 +21,7 @@ def train(folder, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("classify"), epochs=8)
+    return train(tmp_path_factory.mktemp("classify"), epochs=16)
 
 
 def test_it_learns(trained):
