@@ -12,7 +12,7 @@ _BAR = 20
 
 
 def answers(found: "Inspection") -> list[dict[str, Any]]:
-    """Each answer, its probability, and what every token adds to the logarithm of it."""
+    """Each answer, its probability, and what every token adds to its log-odds."""
     rows = zip(found.answers, found.probabilities, found.moved.tolist(), strict=True)
     return [
         {

@@ -22,8 +22,8 @@ def inspect(
 ) -> None:
     """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
 
-    Of a classifier or tagger, also which words moved its answers: by how many nats each raises the logarithm of an
-    answer's probability, against the same text with the word erased.
+    Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
+    against the same text with the word erased.
 
     Parameters
     ----------
