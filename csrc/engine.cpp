@@ -81,13 +81,6 @@ template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices
   return 0;
 }
 
-template <class T> int step(const Step<T> &s) {
-  for (const Place *p = s.places; p < s.places + s.place_count; ++p) *p->word = s.given[p->which] + p->offset;
-  for (int64_t j = 0; j < s.job_count; ++j)
-    if (run(s.jobs + j, 1, s.slices, s.pool)) return 1;
-  return 0;
-}
-
 template <class T> struct Product2 {
   const Gemm<T> &g;
   int64_t slices;
@@ -119,6 +112,31 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
   }
 }
 
+template <class T> int play(const Tape &tape) {
+  for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
+    *p->word = tape.given[p->which] + p->offset;
+  for (const Operation *o = tape.operations; o < tape.operations + tape.operation_count; ++o) {
+    switch (o->kind) {
+    case run_jobs: {
+      const auto &r = *static_cast<const Runs<T> *>(o->what);
+      if (run(r.jobs, r.count, r.slices, tape.pool)) return 1;
+      break;
+    }
+    case multiply_matrices: {
+      const auto &m = *static_cast<const Multiplication<T> *>(o->what);
+      if (multiply(m.product, m.slices, tape.pool)) return 1;
+      break;
+    }
+    case pack_weights: {
+      const auto &p = *static_cast<const Packing<T> *>(o->what);
+      pack_blocks(p.blocks, p.count, p.hidden, p.depth, p.group, p.transposed, p.packed);
+      break;
+    }
+    }
+  }
+  return 0;
+}
+
 struct RowCopies {
   const RowCopy &rows;
   int64_t slices;
@@ -134,7 +152,7 @@ struct RowCopies {
                                             gatewise::ParallelFor pool) {                                              \
     return gatewise::run(jobs, count, slices, pool);                                                                   \
   }                                                                                                                    \
-  GATEWISE_EXPORT int gatewise_step_##suffix(const gatewise::Step<T> *s) { return gatewise::step(*s); }                \
+  GATEWISE_EXPORT int gatewise_play_##suffix(const gatewise::Tape *tape) { return gatewise::play<T>(*tape); }          \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \
@@ -152,7 +170,7 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 4; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 5; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -7,9 +7,39 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu.library import engine
+from gatewise.kernels.cpu.taping import current
 
 # Below this much work a second thread costs more than it takes over.
 SMALL = 400_000
+# Which of `product_words` says how many rows.
+ROWS_OF_PRODUCT = 3
+
+
+def product_slices(rows: int, depth: int, columns: int) -> int:
+    """On how many threads to compute a product of (M, K) and (K, N)."""
+    return 1 if 2 * rows * depth * columns < SMALL else min(torch.get_num_threads(), rows)
+
+
+def product_words(
+    a: Tensor, b: Tensor, out: Tensor, *, add: bool = False, bias: Tensor | None = None
+) -> tuple[int, ...]:
+    """What tells the engine of a product; arguments as for `multiply`."""
+    a_transposed, b_transposed = a.stride(1) != 1, b.stride(1) != 1
+    return (
+        a.data_ptr(),
+        b.data_ptr(),
+        out.data_ptr(),
+        a.shape[0],
+        b.shape[1],
+        a.shape[1],
+        a.stride(1) if a_transposed else a.stride(0),
+        b.stride(1) if b_transposed else b.stride(0),
+        out.stride(0),
+        a_transposed,
+        b_transposed,
+        add,
+        0 if bias is None else bias.data_ptr(),
+    )
 
 
 def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tensor | None = None) -> Tensor:
@@ -23,31 +53,14 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tens
         bias: (N,), dense; not together with add.
     """
     rows, depth = a.shape
-    columns = b.shape[1]
     if depth == 0 or rows == 0:
         if not add:
             out.copy_(torch.zeros_like(out) if bias is None else bias.expand_as(out))
+        if (writing := current()) is not None:
+            writing.possible = False
         return out
-    a_transposed, b_transposed = a.stride(1) != 1, b.stride(1) != 1
-    work = 2 * rows * depth * columns
-    slices = 1 if work < SMALL else min(torch.get_num_threads(), rows)
-    engine(a.dtype).multiply(
-        a.dtype,
-        (
-            a.data_ptr(),
-            b.data_ptr(),
-            out.data_ptr(),
-            rows,
-            columns,
-            depth,
-            a.stride(1) if a_transposed else a.stride(0),
-            b.stride(1) if b_transposed else b.stride(0),
-            out.stride(0),
-            a_transposed,
-            b_transposed,
-            add,
-            0 if bias is None else bias.data_ptr(),
-        ),
-        slices,
-    )
+    words, slices = product_words(a, b, out, add=add, bias=bias), product_slices(rows, depth, b.shape[1])
+    engine(a.dtype).multiply(a.dtype, words, slices)
+    if (writing := current()) is not None:
+        writing.multiply(words, slices, (a, b, out, bias))
     return out
