@@ -1,0 +1,83 @@
+"""Vectors of tokens: embedded whole, and spelled."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
+
+
+class TokenEmbedding(nn.Module):
+    """The embedding of each token, beside the vector of its spelling if it has one.
+
+    In training a token that is seldom seen is now and then read as the unknown one, whose vector is learned so: one
+    that occurs n times with probability α / (α + n) (Kiperwasser & Goldberg 2016, arXiv:1603.04351). With α = 1 half of
+    those that occur once are, as in Lample et al. 2016 (arXiv:1603.01360, section 4.3).
+
+    Args:
+        vocabulary_size: the number of tokens V.
+        size: the width of a token's embedding.
+        unknown: the number of the unknown token.
+        counts: (V,), how often each token occurs in the training data; None to read none as unknown.
+        unknown_weight: α.
+        spelling: makes vectors of spellings.
+
+    >>> embedding = TokenEmbedding(10, 4)
+    >>> embedding(torch.zeros(5, 2, dtype=torch.int64)).shape
+    torch.Size([5, 2, 4])
+    """
+
+    unknown_rates: Tensor | None
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        size: int,
+        *,
+        unknown: int = 0,
+        counts: Sequence[int] | None = None,
+        unknown_weight: float = 0.0,
+        spelling: CharacterConvolution | CharacterRecurrent | None = None,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, size)
+        # As Ma & Hovy 2016 (arXiv:1603.01354, section 3.1).
+        nn.init.uniform_(self.embedding.weight, -((3 / size) ** 0.5), (3 / size) ** 0.5)
+        self.spelling = spelling
+        self.width = size + (spelling.width if spelling is not None else 0)
+        self._unknown = unknown
+        if counts is None or unknown_weight == 0:
+            self.unknown_rates = None
+        else:
+            rates = unknown_weight / (unknown_weight + torch.tensor(counts, dtype=torch.float32))
+            self.register_buffer("unknown_rates", rates, persistent=False)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        characters: Tensor | None = None,
+        lengths: Tensor | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
+        """The vectors of tokens.
+
+        Args:
+            tokens: (T, B) int64.
+            characters: (C, U) int64, the spellings of U distinct words.
+            lengths: (U,) int64, how many characters each has.
+            place: (T, B) int64, which of them stands where.
+
+        Returns:
+            (T, B, `width`).
+        """
+        if self.training and self.unknown_rates is not None:
+            hidden = torch.rand(tokens.shape, device=tokens.device) < self.unknown_rates[tokens]
+            tokens = tokens.masked_fill(hidden, self._unknown)
+        whole = self.embedding(tokens)
+        if self.spelling is None:
+            return whole
+        assert characters is not None
+        assert lengths is not None
+        assert place is not None
+        return torch.cat((whole, self.spelling(characters, lengths)[place]), -1)
