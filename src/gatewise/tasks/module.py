@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gatewise.diagnostics import watch
-
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.schedules import make_optimizer, make_schedule
 from gatewise.tasks.training_options import TrainingOptions
