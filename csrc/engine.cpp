@@ -81,6 +81,13 @@ template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices
   return 0;
 }
 
+template <class T> int step(const Step<T> &s) {
+  for (const Place *p = s.places; p < s.places + s.place_count; ++p) *p->word = s.given[p->which] + p->offset;
+  for (int64_t j = 0; j < s.job_count; ++j)
+    if (run(s.jobs + j, 1, s.slices, s.pool)) return 1;
+  return 0;
+}
+
 template <class T> struct Product2 {
   const Gemm<T> &g;
   int64_t slices;
@@ -127,6 +134,7 @@ struct RowCopies {
                                             gatewise::ParallelFor pool) {                                              \
     return gatewise::run(jobs, count, slices, pool);                                                                   \
   }                                                                                                                    \
+  GATEWISE_EXPORT int gatewise_step_##suffix(const gatewise::Step<T> *s) { return gatewise::step(*s); }                \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \

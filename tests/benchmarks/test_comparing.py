@@ -147,3 +147,19 @@ def test_the_loop_alone_is_told_where_the_fused_kernels_run(seconds):
 def test_checking_leaves_gradients_on():
     checked(candidates(Point("lstm", "inference", 3, 8, 6), "core", [], {}))
     assert torch.is_grad_enabled()
+
+
+def test_a_stream_is_timed_beside_steps_the_sequence_and_torchs_cell(seconds):
+    point = Point("gru_cudnn", "inference", 1, 8, 6, stream=True)
+    comparison = compare(point, "stream", ["torch", "loop"], {}, 10)
+    assert [(row.side, row.kind) for row in comparison.rows] == [
+        ("gatewise", "ours"),
+        ("our step", "own"),
+        ("our whole sequence", "own"),
+        ("torch.nn.GRUCell", "peer"),
+    ]
+    assert all(row.excess <= 1 for row in comparison.rows)
+    assert comparison.loop is None
+    assert "loop is for whole sequences" in comparison.absent
+    variant = compare(Point("gru_chung2014", "inference", 1, 8, 6, stream=True), "stream", ["torch"], {}, 10)
+    assert "torch.nn has no gru_chung2014" in variant.absent

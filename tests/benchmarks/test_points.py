@@ -30,6 +30,12 @@ def test_the_other_grids():
     assert {point.cell for point in points("variants")} == {"peephole_lstm", "gru_chung2014"}
     assert all(point.bidirectional for point in points("bidirectional"))
     assert {(point.B, point.H, point.T) for point in points("bidirectional")} == set(CORE)
+    streams = points("stream")
+    assert all(point.stream and point.mode == "inference" and point.B == 1 for point in streams)
+    assert [str(point) for point in streams][:2] == [
+        "lstm inference B=1 H=64 T=200, step by step",
+        "lstm inference B=1 H=256 T=200, step by step",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,7 @@ def test_the_other_grids():
     [
         (("cores",), "grid: expected one of core, .*'cores'"),
         (("core", ["lstn"]), "unknown cell 'lstn'; did you mean lstm"),
+        (("stream", ["lstm"], ["training"]), "mode: the grid stream is of inference alone"),
         (("variants", ["lstm"]), "cells: the grid variants compares .* not lstm"),
     ],
 )

@@ -154,7 +154,7 @@ def test_json():
     assert one.keys() == {"point", "backend", "mm_gflops", "checked_steps", "rows", "wrong", "absent", "loop"}
     assert one["point"] == {
         "cell": "lstm", "mode": "training", "B": 1, "H": 64, "T": 100, "bidirectional": False, "ragged": False,
-        "reset": 0.0, "text": "",
+        "reset": 0.0, "stream": False, "text": "",
     }  # fmt: skip
     ours, jax = one["rows"]
     assert ours["ratio"] is None

@@ -1,11 +1,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from gatewise.cli import main
 from gatewise.cli.explain import explain
+from gatewise.embeddings import describe, nearest_words
 from gatewise.explanations import explain as page
 from gatewise.explanations import topics
 
@@ -34,7 +36,7 @@ def test_steps(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(topics())
+    assert [line.split()[0] for line in lines] == [*topics(), "embedding"]
     assert all(len(line) <= 100 and len(line.split()) > 2 for line in lines)
 
 
@@ -46,6 +48,11 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         (("bptt", "--steps", "0"), "steps: expected a whole number from 1, got 0"),
         (("lstm", "--hidden", "many"), "many"),
         (("missing.py:cell",), "missing.py: there is no such file"),
+        (("embedding",), "name a file of word vectors, for example: gatewise explain embedding vectors.txt --nearest"),
+        (("embedding", "missing.txt"), "missing.txt: No such file or directory"),
+        (("embedding", __file__), "line 1: expected a word and its numbers"),
+        (("lstm", "vectors.txt"), "the file 'vectors.txt' is for the topic embedding alone, got the topic 'lstm'"),
+        (("lstm", "--nearest", "cat"), "--nearest is for the topic embedding alone, got the topic 'lstm'"),
     ],
 )
 def test_mistakes_are_one_line(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +61,43 @@ def test_mistakes_are_one_line(words: tuple[str, ...], message: str, capsys: pyt
     assert out == ""
     assert err.count("\n") == 1
     assert err.startswith("gatewise: error: ")
+    assert message in err
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    path = tmp_path / "vectors.txt"
+    path.write_text("cat 1 1\ndog 2 1\nloud -1 1\n")
+    return path
+
+
+def test_describes_a_file_of_word_vectors(vectors: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("embedding", str(vectors)) == 0
+    assert capsys.readouterr().out == describe(vectors) + "\n"
+
+
+@pytest.mark.parametrize("count", [None, 1])
+def test_lists_the_nearest_words(vectors: Path, count: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("embedding", str(vectors), "--nearest", "Cat", *([] if count is None else ["--count", str(count)])) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["0.9487  dog", "0.0000  loud"][:count]
+    assert [line.split()[1] for line in lines] == [word for word, _ in nearest_words(vectors, "cat", count or 10)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--nearest", "cow"), "no vector for the word (looked for 'cow')"),
+        (("--nearest", "cat", "--count", "0"), "count: expected a whole number from 1, got 0"),
+    ],
+)
+def test_mistakes_with_a_file_of_word_vectors(
+    vectors: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("embedding", str(vectors), *words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
     assert message in err
 
 

@@ -344,3 +344,18 @@ def test_numpy_and_pandas():
     assert list(frame.columns) == ["h", "c"]
     assert frame.shape == (6, 2)
     assert trace.gates().pandas()["f"][2] == pytest.approx(float(trace.gates()["f"][2].mean()))
+
+
+def test_single_steps_are_watched_too():
+    """Which otherwise take a short way past all that could see them."""
+    layer, x = gatewise.LSTM(3, 4), torch.randn(5, 2, 3)
+    with torch.no_grad():
+        _, state = layer(x[:4])
+        for _ in range(3):
+            layer.step(x[4], state)
+        with gatewise.watch(layer, gates=True) as watched:
+            layer.step(x[4], state)
+        with gatewise.watch(layer, gates=True) as expected:
+            layer(x[4:], state)
+    for label, gate in expected.gates().items():
+        torch.testing.assert_close(watched.gates()[label], gate)

@@ -15,6 +15,7 @@ from gatewise.benchmarks.sides import (
     MatrixProduct,
     Side,
     chosen_backend,
+    our_steps,
     ours,
     python_loop,
     torch_nn,
@@ -70,7 +71,7 @@ def compare(
     inside = [
         InsideLoop(entry.side, point.mode == "training")
         for entry in lineup.entries[:1]
-        if backend == "cpu" and isinstance(entry.side, Local)
+        if backend == "cpu" and isinstance(entry.side, Local) and not point.stream
     ]
     sides: list[Side] = [*(entry.side for entry in lineup.entries), product, *inside]
     rounds = interleaved(sides, pairs)
@@ -124,6 +125,9 @@ def _lighter(point: Point, grid: Grid) -> list[Entry]:
     if point.reset:
         whole = replace(point, reset=0.0)
         return [Entry(ours(whole, name="ours without resets"), "own", whole)]
+    if point.stream:
+        whole = replace(point, stream=False)
+        return [Entry(our_steps(point), "own", point), Entry(ours(whole, name="our whole sequence"), "own", whole)]
     if grid == "variants":
         plain = replace(point, cell=PLAIN[point.cell])
         return [Entry(ours(plain, name=f"our {plain.cell}"), "own", plain)]
@@ -133,6 +137,8 @@ def _lighter(point: Point, grid: Grid) -> list[Entry]:
 def _peer(point: Point, peer: PeerName, workers: Mapping[str, Worker]) -> Side | str:
     if peer == "torch":
         return torch_nn(point)
+    if point.stream:
+        return f"{peer} is for whole sequences"
     if peer in ("loop", "compiled"):
         return python_loop(point, compiled=peer == "compiled")
     return workers[peer].side(point)

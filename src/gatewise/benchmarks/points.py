@@ -11,7 +11,7 @@ from gatewise.compiler import Plan, plan
 from gatewise.equations import Cell
 
 Mode = Literal["training", "inference"]
-Grid = Literal["core", "full", "ragged", "reset", "variants", "bidirectional"]
+Grid = Literal["core", "full", "ragged", "reset", "variants", "bidirectional", "stream"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 GRIDS: tuple[Grid, ...] = get_args(Grid)
 
@@ -31,6 +31,7 @@ _CELLS: dict[Grid, tuple[str, ...]] = {
     "reset": ("lstm", "gru_cudnn"),
     "variants": ("peephole_lstm", "gru_chung2014"),
     "bidirectional": ("lstm",),
+    "stream": TORCH_CELLS,
 }
 _RESET_RATES = (0.001, 0.03, 0.1)
 # What is spent at most on comparing one point with the reference, which runs step by step.
@@ -49,6 +50,7 @@ class Point:
         bidirectional: both directions.
         ragged: lengths uniform in [1, T].
         reset: probability of a boundary at every step of every row.
+        stream: step by step, as the input comes.
         text: the canonical text of a cell that is not built in, else empty.
     """
 
@@ -60,6 +62,7 @@ class Point:
     bidirectional: bool = False
     ragged: bool = False
     reset: float = 0.0
+    stream: bool = False
     text: str = ""
 
     @property
@@ -77,6 +80,7 @@ class Point:
             *(["both directions"] if self.bidirectional else []),
             *(["ragged"] if self.ragged else []),
             *([f"reset {self.reset:.1%}"] if self.reset else []),
+            *(["step by step"] if self.stream else []),
         ]
         return ", ".join([f"{self.cell} {self.mode} B={self.B} H={self.H} T={self.T}", *extras])
 
@@ -129,6 +133,10 @@ def points(grid: Grid, cells: Sequence[str | Cell] = (), modes: Sequence[Mode] =
     """
     if grid not in GRIDS:
         raise ValueError(f"grid: expected one of {', '.join(GRIDS)}, got {grid!r}")
+    if grid == "stream" and "inference" not in modes:
+        raise ValueError(
+            "mode: the grid stream is of inference alone; steps with gradients are those of the other grids"
+        )
     wanted: list[tuple[str, str]] = []
     for cell in cells or _CELLS[grid]:
         name, text = (cell, "") if isinstance(cell, str) else (cell.name, cell.text)
@@ -146,6 +154,9 @@ def _points(grid: Grid, cell: str, mode: Mode) -> list[Point]:
             return [Point(cell, mode, 32, 128, 1000, ragged=True)]
         case "reset":
             return [Point(cell, mode, *shape, reset=rate) for shape in CORE[2:4] for rate in _RESET_RATES]
+        case "stream":
+            shapes = [(1, hidden, 200) for hidden in (64, 256)]
+            return [Point(cell, mode, *shape, stream=True) for shape in shapes] if mode == "inference" else []
         case "full":
             return [
                 Point(cell, mode, batch, hidden, steps)

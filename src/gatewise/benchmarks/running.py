@@ -22,6 +22,7 @@ DEFAULT_PEERS: dict[Grid, tuple[PeerName, ...]] = {
     "reset": (),
     "variants": ("loop", "onnxruntime", "jax"),
     "bidirectional": ("torch", "onnxruntime"),
+    "stream": ("torch",),
 }
 FEWEST_PAIRS = 10
 # Bytes for every unit and step that the hungriest side, a loop that trains, keeps: about forty values.
@@ -58,7 +59,8 @@ def bench(
     Every side is first compared with the reference in float64, outputs and gradients; a wrong one is not timed.
 
     Arguments:
-        grid: which points: ``core``, ``full``, ``ragged``, ``reset``, ``variants`` or ``bidirectional``.
+        grid: which points: ``core``, ``full``, ``ragged``, ``reset``, ``variants``, ``bidirectional`` or
+            ``stream``.
         cells: names of built-in cells, ``FILE.py:NAME`` or a `Cell` of your own; by default the grid's.
         mode: ``training`` or ``inference``; both unless given.
         threads: for every side; torch's number unless given.

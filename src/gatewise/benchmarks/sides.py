@@ -18,6 +18,7 @@ from gatewise.kernels.cpu import library
 Results = dict[str, Tensor]
 
 _TORCH = {"lstm": nn.LSTM, "gru_cudnn": nn.GRU, "rnn_tanh": nn.RNN}
+_TORCH_CELLS = {"lstm": nn.LSTMCell, "gru_cudnn": nn.GRUCell, "rnn_tanh": nn.RNNCell}
 # Unrolled over more steps than this, a loop takes minutes to compile.
 COMPILED_STEPS = 50
 
@@ -120,13 +121,29 @@ def ours(point: Point, backend: str = "auto", name: str | None = None, dtype: to
         name = "gatewise" if backend == "auto" else f"gatewise {backend}"
     # Asked for here, so that a backend that cannot run is told before anything is timed.
     layer.backend_for(values.x, lengths=values.lengths, reset=values.reset)
-    return Local(
-        name,
-        point,
-        values,
-        lambda x: _tensor(layer(x, lengths=values.lengths, reset=values.reset)[0]),
-        list(layer.parameters()),
-    )
+
+    def output(x: Tensor) -> Tensor:
+        if point.stream:
+            return torch.stack(list(layer.stream(x)))
+        return _tensor(layer(x, lengths=values.lengths, reset=values.reset)[0])
+
+    return Local(name, point, values, output, list(layer.parameters()))
+
+
+def our_steps(point: Point) -> Local:
+    """Our layer, called for every step."""
+    values = given(point)
+    layer = layer_of(point)
+    layer.load_state_dict(values.weights)
+    return Local("our step", point, values, lambda x: _step_by_step(layer.step, x), list(layer.parameters()))
+
+
+def _step_by_step(step: Callable[[Tensor, Any], tuple[Tensor, Any]], x: Tensor) -> Tensor:
+    state, outputs = None, []
+    for x_t in x:
+        y_t, state = step(x_t, state)
+        outputs.append(y_t)
+    return torch.stack(outputs)
 
 
 def chosen_backend(point: Point) -> str:
@@ -143,6 +160,8 @@ def torch_nn(point: Point) -> Local | str:
     if point.reset:
         return "torch.nn cannot reset the state inside a sequence"
     values = given(point)
+    if point.stream:
+        return _torch_cell(point, values)
     module = _TORCH[point.built_in](point.H, point.H, bidirectional=point.bidirectional)
     module.load_state_dict(values.weights)
     module.train(point.mode == "training")
@@ -154,6 +173,19 @@ def torch_nn(point: Point) -> Local | str:
         return pad_packed_sequence(packed, total_length=x.shape[0])[0]
 
     return Local(f"torch.nn.{type(module).__name__}", point, values, output, list(module.parameters()))
+
+
+def _torch_cell(point: Point, values: Given) -> Local:
+    cell = _TORCH_CELLS[point.cell](point.H, point.H)
+    cell.load_state_dict({name.removesuffix("_l0"): weight for name, weight in values.weights.items()})
+
+    def step(x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
+        state = cell(x_t, state)
+        return (state[0] if isinstance(state, tuple) else state), state
+
+    return Local(
+        f"torch.nn.{type(cell).__name__}", point, values, lambda x: _step_by_step(step, x), list(cell.parameters())
+    )
 
 
 def python_loop(point: Point, compiled: bool = False) -> Local | str:

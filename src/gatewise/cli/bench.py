@@ -13,7 +13,7 @@ _SEVERAL = Parameter(consume_multiple=True, negative=())
 
 
 def bench(
-    grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional"] = "core",
+    grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional", "stream"] = "core",
     *,
     cells: Annotated[tuple[str, ...], _SEVERAL, Parameter(alias="--cell")] = (),
     mode: Literal["training", "inference"] | None = None,
@@ -31,7 +31,8 @@ def bench(
     Parameters
     ----------
     grid
-        Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions.
+        Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions,
+        single steps as they come.
     cells
         Built-in cells, or FILE.py:NAME for one of your own, instead of the grid's.
     mode

@@ -415,6 +415,7 @@ class Trace(Listener):
         """What is wrong, with evidence and advice; see `Diagnosis` and `Finding`.
 
         >>> import torch, gatewise
+        >>> _ = torch.manual_seed(0)
         >>> layer = gatewise.RNN(3, 16, init="torch")
         >>> with gatewise.watch(layer) as trace:
         ...     layer(torch.randn(50, 8, 3))[0][-1].sum().backward()

@@ -169,6 +169,11 @@ def record_of(owner: nn.Module, layer: int) -> Record | None:
     return Record(tuple(watcher.sink(owner, layer) for watcher in watchers)) if watchers else None
 
 
+def is_watched(owner: nn.Module) -> bool:
+    """Whether anybody watches a module."""
+    return bool(_watchers) and owner in _watchers
+
+
 def refuse(parameters: Sequence[Tensor]) -> None:
     """Raise when the layer with these parameters is watched: for calls that cannot write down anything.
 

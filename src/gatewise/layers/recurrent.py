@@ -1,7 +1,7 @@
 """The recurrent layer: any cell, stacked, in one or both directions, over padded, ragged or reset sequences."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Self
 
@@ -29,6 +29,8 @@ from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_wi
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions, merged_width
 from gatewise.layers.packed import repack, unpack
+from gatewise.layers.stepping import Steps, steps_of
+from gatewise.layers.streaming import Stream
 
 # torch.nn's names for the groups that its layers have.
 _TORCH_NAMES = {
@@ -37,6 +39,8 @@ _TORCH_NAMES = {
     ("b", "vector"): "bias_ih",
     ("d", "vector"): "bias_hh",
 }
+
+_NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run step by step"
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
@@ -131,6 +135,7 @@ class Recurrent(nn.Module):
         self.init = init
         self.backend = backend
         self.checkpoint_every = checkpoint_every
+        self._steps: dict[torch.Size, Steps | None] = {}
         self._register(device, dtype)
         self.reset_parameters()
 
@@ -229,7 +234,12 @@ class Recurrent(nn.Module):
         tensor([0., 0., 0., 0.])
         >>> layer.refresh()
         """
+        self._steps.clear()
         forget_weights(self.parameters())
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is laid out for one layer is of no use to a copy.
+        return {**self.__dict__, "_steps": {}}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # What torch does to move a module or change its precision does not show in versions either.
@@ -266,9 +276,22 @@ class Recurrent(nn.Module):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
+        if lengths is None and reset is None and (done := self._single_step(input, hx)) is not None:
+            return done
         prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
         output, finals = self._run_layers(prepared)
         return self._arranged(output, prepared), self._state(finals, prepared.batched)
+
+    def _single_step(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
+        """A sequence of one step by the short way of steps, or None."""
+        time = 1 if self.batch_first else 0
+        if self.bidirectional or not isinstance(input, Tensor) or input.dim() != 3 or input.shape[time] != 1:
+            return None
+        x_t = input.squeeze(time)
+        if (steps := steps_of(self, x_t)) is None or (done := steps.step(x_t, hx, None)) is None:
+            return None
+        output, state = done
+        return output.unsqueeze(time), state
 
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
@@ -293,7 +316,9 @@ class Recurrent(nn.Module):
         torch.Size([2, 4])
         """
         if self.bidirectional:
-            raise ValueError("step: a bidirectional layer reads from the end too and cannot run step by step")
+            raise ValueError(_NO_STEPS.format("step"))
+        if (steps := steps_of(self, x_t)) is not None and (done := steps.step(x_t, state, reset)) is not None:
+            return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward")
@@ -302,6 +327,39 @@ class Recurrent(nn.Module):
         prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False))
         output, finals = self._run_layers(prepared)
         return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
+
+    def stream(
+        self,
+        inputs: Iterable[Tensor],
+        state: State | None = None,
+        *,
+        reset: Iterable[Tensor | None] | None = None,
+    ) -> Stream:
+        """Run over steps as they come: a loop of `step` that keeps the state, in less time.
+
+        Arguments:
+            inputs: yields x_t, (B, I) or (I,); a tensor (T, B, I) or (T, I) does, too.
+            state: as for `step`.
+            reset: yields for each x_t its flags, as for `step`, or None for none; a tensor (T, B) or (T,) does, too.
+
+        Returns:
+            An iterator of y_t, (B, H) or (H,). Each x_t is asked for when its y_t is. Its attribute ``state`` is the
+            state so far, and can be assigned to. What changes meanwhile, weights too, counts from the next step on.
+
+        Raises:
+            ValueError, TypeError: as `step`, at the step that is wrong; and when ``reset`` ends before the inputs.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.GRU(3, 4)
+        >>> with torch.no_grad():
+        ...     stream = layer.stream(torch.randn(5, 3))
+        ...     outputs = [y_t for y_t in stream]
+        >>> len(outputs), stream.state.shape
+        (5, torch.Size([1, 4]))
+        """
+        if self.bidirectional:
+            raise ValueError(_NO_STEPS.format("stream"))
+        return Stream(self, inputs, state, reset)
 
     def backend_for(
         self,

@@ -78,10 +78,10 @@ def test_scratch_that_cannot_be_had(dtype: torch.dtype, slices: int):
 
 @needs_engine
 def test_who_hands_out_slices(monkeypatch: pytest.MonkeyPatch):
-    assert library._pool(1) is None
-    assert library._pool(2) == library.pool_address()
+    assert library.pool(1) is None
+    assert library.pool(2) == library.pool_address()
     monkeypatch.setattr(split, "_forked", True)
-    assert library._pool(2) is None
+    assert library.pool(2) is None
 
 
 @needs_engine

@@ -57,12 +57,25 @@ def restored(cell: Cell, orders: Sequence[Order], tensors: Sequence[Tensor]) -> 
     return found
 
 
-class _Prepared(NamedTuple):
-    """What a call needs of the parameters of one direction."""
+class Prepared(NamedTuple):
+    """What a call needs of the parameters of one direction.
 
+    Attributes:
+        registers: per output in a strip of packed weights.
+        packed: the weights of every product, packed.
+        vectors: the values of ``Direction.vectors``.
+        of_x: for the values from x alone; None when they are computed one by one.
+    """
+
+    registers: int
     packed: Packed
     vectors: tuple[Tensor, ...]
     of_x: inputs.Weights | None
+
+    @property
+    def within(self) -> jobs.Inputs | None:
+        """What the products with x of each step need; None when they are made before the loop."""
+        return None if self.of_x is None else self.of_x.within
 
 
 def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
@@ -106,6 +119,35 @@ def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tupl
     return output, finals, saved
 
 
+def prepare(call: Call, made: Program, shared: Split, *, training: bool) -> Prepared:
+    """Lay out the parameters of one direction, or take what was kept of them.
+
+    Arguments:
+        call: one direction.
+        made: its program.
+        shared: how it is shared out.
+        training: whether gradients are recorded; see `kept_or_made`.
+    """
+    steps, batch, _ = call.x.shape
+    hidden, dtype = call.hidden_size, call.x.dtype
+    rows_each = batch if shared.units else -(-batch // shared.slices)
+    lanes = engine(dtype).lanes[dtype]
+    registers = registers_per_output(rows_each, made.widest, hidden, lanes, shared.slices if shared.units else 1)
+    step_by_step = steps == 1 or rows_each >= inputs.ROWS_WORTH_STEPS
+    blocks = BlocksOf(call)
+
+    def make() -> Prepared:
+        return Prepared(
+            registers,
+            pack_products(made.forward, blocks, hidden, registers * lanes, transposed=False),
+            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.forward.vectors]),
+            inputs.weights(call, made, blocks, registers, lanes, step_by_step=step_by_step),
+        )
+
+    key = (call.cell.equations, "forward", registers, step_by_step)
+    return kept_or_made(call.parameters, key, make, training=training)
+
+
 def _job(
     call: Call,
     made: Program,
@@ -120,28 +162,10 @@ def _job(
 ) -> tuple[Job, Saved]:
     """One direction, the one with number ``at``; what is to be copied after the run goes into ``after``."""
     batch, hidden, dtype, states = way.rows, call.hidden_size, way.dtype, call.cell.states
-    rows_each = batch if shared.units else -(-batch // shared.slices)
-    lanes = engine(dtype).lanes[dtype]
-    registers = registers_per_output(rows_each, made.widest, hidden, lanes, shared.slices if shared.units else 1)
-    step_by_step = rows_each >= inputs.ROWS_WORTH_STEPS
-    blocks = BlocksOf(call)
-
-    def prepare() -> _Prepared:
-        return _Prepared(
-            pack_products(made.forward, blocks, hidden, registers * lanes, transposed=False),
-            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.forward.vectors]),
-            inputs.weights(call, made, blocks, registers, lanes, step_by_step=step_by_step),
-        )
-
-    prepared = kept_or_made(
-        call.parameters,
-        (call.cell.equations, "forward", registers, step_by_step),
-        prepare,
-        training=keep or torch.is_grad_enabled(),
-    )
-    within = None if prepared.of_x is None else prepared.of_x.within
+    prepared = prepare(call, made, shared, training=keep or torch.is_grad_enabled())
+    within = prepared.within
     if within is None:
-        x, kind = inputs.products(call, made, way, blocks, prepared.of_x), jobs.SEQUENCE
+        x, kind = inputs.products(call, made, way, BlocksOf(call), prepared.of_x), jobs.SEQUENCE
     else:
         x, kind = inputs.caller_rows(call), jobs.SEQUENCE if way.index is None else jobs.INDEXED
     places = way.steps * batch if room else way.places
@@ -187,7 +211,7 @@ def _job(
         rows,
         prepared.vectors,
         prepared.packed,
-        registers,
+        prepared.registers,
         None,
         ends,
         shared.units,

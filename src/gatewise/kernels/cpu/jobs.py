@@ -19,7 +19,7 @@ CHUNK = 1_000_000_000
 # What the elementwise work on a unit costs, in multiply-adds.
 ELEMENTWISE = 64
 # Where these words of a job stand.
-_STEPS, _BACKWARD, _BEGIN, _END = 0, 3, 5, 6
+_STEPS, _BACKWARD, _BEGIN, _END, CUT, _ARRAYS, _FINALS = 0, 3, 5, 6, 10, 14, 19
 
 # Array kinds, in the engine's order.
 (
@@ -192,6 +192,16 @@ class Template:
         ]
         held = (arrays, products, stages, ends, vector_addresses, zeros, order, vectors, packed, sums, inputs, keep)
         return Job(words, order.rows * self._hidden * work, held)
+
+    def places(self, job: Job, name: str) -> tuple[int, int]:
+        """Where two words of a job stand: an array's first row, and what stands before the first step."""
+        array_at = job.words[_ARRAYS] + 8 * 5 * self._number[name]
+        return array_at + 8, array_at + 16
+
+    @staticmethod
+    def place_of_final(job: Job) -> int:
+        """Where the word stands that says where to the first of ``finals`` is copied."""
+        return job.words[_FINALS] + 8
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 import ctypes
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,10 +31,13 @@ class Engine:
             )
         self.lanes = {dtype: int(self._function("lanes", dtype)()) for dtype in SUFFIX}
         self._run = {dtype: self._function("run", dtype) for dtype in SUFFIX}
+        self._step = {dtype: self._function("step", dtype) for dtype in SUFFIX}
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
+        for function in self._step.values():
+            function.argtypes = [ctypes.c_void_p]
         for function in self._multiply.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         for function in self._pack.values():
@@ -50,17 +53,21 @@ class Engine:
     def run(self, dtype: torch.dtype, jobs: Sequence[int], count: int, slices: int) -> None:
         """Run the time loops of some jobs, given as words, each on so many threads."""
         words = array("q", jobs)
-        self._check(self._run[dtype](words.buffer_info()[0], count, slices, _pool(count * slices)))
+        self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool(count * slices)))
+
+    def step_function(self, dtype: torch.dtype) -> Callable[[int], int]:
+        """What runs jobs that are laid out once, given where the words of their ``Step`` stand; 1: without memory."""
+        return self._step[dtype]
 
     def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
         """One matrix product, given as words."""
         laid_out = array("q", words)
-        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, _pool(slices)))
+        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, pool(slices)))
 
     def copy_rows(self, words: Sequence[int], slices: int) -> None:
         """Copy rows from and to where an index says, given as words."""
         laid_out = array("q", words)
-        self._copy_rows(laid_out.buffer_info()[0], slices, _pool(slices))
+        self._copy_rows(laid_out.buffer_info()[0], slices, pool(slices))
 
     def pack(
         self,
@@ -79,7 +86,12 @@ class Engine:
     @staticmethod
     def _check(code: int) -> None:
         if code:
-            raise MemoryError("the engine could not allocate its scratch memory; use smaller batches")
+            raise out_of_memory()
+
+
+def out_of_memory() -> MemoryError:
+    """What to raise when a function of the engine returns anything but 0."""
+    return MemoryError("the engine could not allocate its scratch memory; use smaller batches")
 
 
 @cache
@@ -116,7 +128,7 @@ def _load(instruction_set: str) -> Engine:
     return Engine(instruction_set)
 
 
-def _pool(slices: int) -> int | None:
+def pool(slices: int) -> int | None:
     """Who hands slices to threads; None: all of them run on this one."""
     return None if slices == 1 or forked() else pool_address()
 

@@ -6,9 +6,10 @@ torch's fused ones leave versions as they are. A call in training ends it too. B
 torch.distributed they are kept inside `frozen` alone.
 """
 
+import os
 import weakref
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
@@ -52,17 +53,72 @@ def kept_or_made(owners: Sequence[Tensor], key: Hashable, make: Callable[[], Mad
         training: whether gradients are recorded: what writes to parameters then may not show in their version.
     """
     ids = tuple(map(id, owners))
-    if not (_frozen and all(one in _frozen for one in ids)):
+    if not _are_frozen(ids):
         if training:
             _cache.pop(ids, None)
-        # FSDP gathers weights into the tensors of the last time, which keep their version and may keep their place.
-        gathered = distributed.is_available() and distributed.is_initialized()
-        if training or gathered or any(owner.is_inference() for owner in owners):
+        if training or _may_be_gathered() or any(owner.is_inference() for owner in owners):
             return make()
     kept = _kept(ids, owners).made
     if key not in kept:
         kept[key] = make()
     return kept[key]
+
+
+def _are_frozen(ids: tuple[int, ...]) -> bool:
+    return bool(_frozen) and all(one in _frozen for one in ids)
+
+
+def _may_be_gathered() -> bool:
+    """FSDP gathers weights into the tensors of the last time, which keep their version and may keep their place."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
+class Unchanged:
+    """Tells whether some layers' parameters still are what they were when something was kept of them.
+
+    For whom asks in every step of a stream: that takes a third of looking it up.
+    """
+
+    __slots__ = ("_kept", "_owners")
+
+    def __init__(
+        self, owners: Sequence[tuple[str, Tensor, int, int | None]], kept: Sequence[tuple[tuple[int, ...], _Kept]]
+    ) -> None:
+        self._owners, self._kept = tuple(owners), tuple(kept)
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Tensor | None], names: Sequence[Sequence[str]]) -> "Unchanged | None":
+        """None when of some layer nothing is kept, or a write to its parameters does not show.
+
+        Arguments:
+            parameters: of the module, by name.
+            names: of those of every layer.
+        """
+        owners: list[tuple[str, Tensor, int, int | None]] = []
+        kept: list[tuple[tuple[int, ...], _Kept]] = []
+        for of_layer in names:
+            found = [parameters.get(name) for name in of_layer]
+            ids = tuple(map(id, found))
+            if (entry := _cache.get(ids)) is None or (_may_be_gathered() and not _are_frozen(ids)):
+                return None
+            kept.append((ids, entry))
+            for name, owner, (address, version) in zip(of_layer, found, entry.stamps, strict=True):
+                if owner is None or version is None:
+                    return None
+                owners.append((name, owner, address, version))
+        now = cls(owners, kept)
+        return now if now.hold(parameters) else None
+
+    def hold(self, parameters: Mapping[str, Tensor | None]) -> bool:
+        """Whether it is so of the module's parameters."""
+        find = parameters.get
+        for name, owner, address, version in self._owners:
+            if find(name) is not owner or owner._version != version or owner.data_ptr() != address:
+                return False
+        for ids, kept in self._kept:  # noqa: SIM110 (a generator takes longer)
+            if _cache.get(ids) is not kept:
+                return False
+        return True
 
 
 def pack(
@@ -161,3 +217,5 @@ def _after_step(optimiser: Optimizer, arguments: tuple[object, ...], options: di
 
 
 register_optimizer_step_post_hook(_after_step)
+# A forked child shares its work out in another way.
+os.register_at_fork(after_in_child=_cache.clear)

@@ -1,0 +1,525 @@
+"""The short way of single steps: the same bits as the long way, weights of now, and everything unusual left to it."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import gatewise
+from tests.agreement import CELLS
+from tests.kernels.cpu.test_weights import CHANGES
+from tests.kernels.engine import needs_engine
+from tests.layers.long_way import in_full, watched
+
+pytestmark = needs_engine
+
+
+@pytest.fixture
+def long_way(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    return watched(monkeypatch)
+
+
+def tuple_of(state: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def warm(layer: gatewise.Recurrent, x_t: Tensor) -> None:
+    """Past the first step with these weights, which goes the long way."""
+    with torch.no_grad():
+        layer.step(x_t)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("shape", [(1, 5), (3, 5), (5,)], ids=str)
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_same_bits_as_a_sequence_of_one_step(
+    cell: str, layers: int, shape: tuple[int, ...], dtype: torch.dtype, long_way: list[object]
+):
+    torch.manual_seed(0)
+    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, init="torch", dtype=dtype)
+    state_shape = (layers, *shape[:-1], 19)
+    with torch.no_grad():
+        warm(layer, torch.zeros(shape, dtype=dtype))
+        state = tuple(torch.randn(state_shape, dtype=dtype) for _ in layer.cell.states)
+        state = state if len(state) > 1 else state[0]
+        for with_reset in (False, True, False):
+            x_t = torch.randn(shape, dtype=dtype)
+            reset = torch.rand(shape[:-1]) < 0.5 if with_reset else None
+            output, final = in_full(layer, x_t, state, reset)
+            long_way.clear()
+            y_t, after = layer.step(x_t, state, reset=reset)
+            assert not long_way
+            assert torch.equal(y_t, output[0])
+            assert all(map(torch.equal, tuple_of(after), tuple_of(final)))
+            state = after
+        from_zero = layer.step(x_t)[0]
+        assert torch.equal(from_zero, in_full(layer, x_t)[0][0])
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
+def test_a_sequence_of_one_step_goes_the_short_way(cell: str, batch_first: bool, long_way: list[object]):
+    layer = gatewise.Recurrent(cell, 5, 19, 2, batch_first=batch_first)
+    x_t, time = torch.randn(3, 5), int(batch_first)
+    with torch.no_grad():
+        warm(layer, x_t)
+        state = layer.step(x_t)[1]
+        long_way.clear()
+        output, final = layer(x_t.unsqueeze(time), state)
+        assert not long_way
+        expected, after = layer.step(x_t, state)
+        assert torch.equal(output, expected.unsqueeze(time))
+        assert all(map(torch.equal, tuple_of(final), tuple_of(after)))
+        layer(x_t.unsqueeze(time), lengths=[1, 0, 1])
+        assert len(long_way) == 1
+    with pytest.raises(ValueError, match="input: expected shape "):
+        layer(torch.randn(1, 1, 4))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_wide_layers_on_several_threads(threads: int, long_way: list[object]):
+    """Wide enough to be shared out, by units and by rows."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for rows in (1, 16):
+            layer = gatewise.LSTM(40, 512)
+            x_t = torch.randn(rows, 40)
+            warm(layer, x_t)
+            with torch.no_grad():
+                output, final = in_full(layer, x_t)
+                long_way.clear()
+                y_t, state = layer.step(x_t)
+            assert not long_way
+            assert torch.equal(y_t, output[0])
+            assert all(map(torch.equal, state, final))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_new_number_of_threads_counts(long_way: list[object]):
+    layer = gatewise.LSTM(40, 512)
+    x_t = torch.randn(1, 40)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 1):
+            torch.set_num_threads(threads)
+            warm(layer, x_t)
+            with torch.no_grad():
+                layer.step(x_t)
+            assert layer._steps[x_t.shape].threads == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def made(seed: int = 0, **options: object) -> gatewise.Recurrent:
+    torch.manual_seed(seed)
+    return gatewise.Recurrent("lstm", 3, 5, backend="cpu", **options)
+
+
+X = torch.randn(2, 3, generator=torch.Generator().manual_seed(9))
+
+
+def start_of(layer: gatewise.Recurrent) -> tuple[Tensor, Tensor]:
+    start = torch.linspace(-1, 1, 10, dtype=layer.weight_hh_l0.dtype).view(2, 5).expand(layer.num_layers, 2, 5)
+    return (start.contiguous(),) * 2
+
+
+def stepped(layer: gatewise.Recurrent) -> Tensor:
+    return layer.step(X.to(layer.weight_hh_l0.dtype), start_of(layer))[0]
+
+
+def at_once(layer: gatewise.Recurrent) -> Tensor:
+    return in_full(layer, X.to(layer.weight_hh_l0.dtype), start_of(layer))[0][0]
+
+
+def fresh(layer: gatewise.Recurrent) -> Tensor:
+    """What a layer that has never run makes of X with the same weights."""
+    again = gatewise.Recurrent("lstm", 3, 5, layer.num_layers, backend="cpu", dtype=layer.weight_hh_l0.dtype)
+    for name, parameter in layer.named_parameters():
+        setattr(again, name, nn.Parameter(parameter.detach().clone()))
+    return at_once(again)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_weights_is_seen(change: str, layers: int, long_way: list[object]):
+    layer = made(num_layers=layers)
+    other = made(1, num_layers=layers)
+    with torch.no_grad():
+        warm(layer, X)
+        before = stepped(layer)
+        assert len(long_way) == 1
+        with torch.enable_grad():
+            if change.startswith("load_state_dict"):
+                layer.load_state_dict(other.state_dict(), assign="assigned" in change)
+            else:
+                CHANGES[change](layer)
+        expected = fresh(layer)
+        for _ in range(3):
+            assert torch.equal(stepped(layer), expected)
+        assert torch.equal(before, expected) == (change == "shared memory")
+        long_way.clear()
+        stepped(layer)
+        assert not long_way
+
+
+def test_a_change_above_the_lowest_layer_is_seen():
+    layer = made(num_layers=3)
+    with torch.no_grad():
+        warm(layer, X)
+        stepped(layer)
+        layer.weight_ih_l2.zero_()
+        assert torch.equal(stepped(layer), fresh(layer))
+        stepped(layer)
+        layer.bias_hh_l1 = nn.Parameter(torch.ones(20))
+        assert torch.equal(stepped(layer), fresh(layer))
+        assert torch.equal(stepped(layer), fresh(layer))
+
+
+def test_refresh_frozen_and_training_end_what_is_laid_out():
+    layer = made(num_layers=2)
+    with torch.no_grad():
+        warm(layer, X)
+        stepped(layer)
+        layer.weight_hh_l0.data.mul_(2)
+        layer.refresh()
+        assert not layer._steps
+        assert torch.equal(stepped(layer), fresh(layer))
+        stepped(layer)
+        with layer.frozen():
+            layer.weight_ih_l0.data.mul_(2)
+            layer.refresh()
+            assert torch.equal(stepped(layer), fresh(layer))
+        layer.weight_ih_l0.data.mul_(2)
+        assert torch.equal(stepped(layer), fresh(layer))
+        stepped(layer)
+    layer(X[None])[0].sum().backward()  # after a call in training no version is trusted
+    layer.weight_ih_l1.data.mul_(2)
+    with torch.no_grad():
+        assert torch.equal(stepped(layer), fresh(layer))
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_steps_by_itself(copied: Callable[[gatewise.Recurrent], gatewise.Recurrent]):
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        before = stepped(layer)
+        other = copied(layer)
+        assert not other._steps
+        assert layer._steps
+        other.weight_hh_l0.zero_()
+        other.weight_ih_l0.zero_()
+        for _ in range(2):
+            assert torch.equal(stepped(other), fresh(other))
+        assert torch.equal(stepped(layer), before)
+
+
+def test_layers_that_share_their_weights():
+    lstm, plain = made(), gatewise.Recurrent("lstm", 3, 5, bias=False)
+    plain.weight_ih_l0, plain.weight_hh_l0 = lstm.weight_ih_l0, lstm.weight_hh_l0
+    with torch.no_grad():
+        for _ in range(3):
+            assert torch.equal(stepped(lstm), at_once(lstm))
+            assert torch.equal(stepped(plain), at_once(plain))
+
+
+def test_a_state_that_is_kept_stays():
+    layer = made(num_layers=2)
+    with torch.no_grad():
+        warm(layer, X)
+        y_first, first = layer.step(X)
+        kept = y_first.clone(), *(one.clone() for one in first)
+        y_t, state = layer.step(X, first)
+        for _ in range(5):
+            y_t, state = layer.step(X, state)
+        for one in (y_t, *state):
+            one.zero_()  # nor does anything else share their memory
+        assert all(map(torch.equal, (y_first, *first), kept))
+        again, _ = layer.step(X)
+        assert torch.equal(again, kept[0])
+    assert len({one.data_ptr() for one in (y_first, *first, y_t, *state)}) == 6
+
+
+def test_threads_that_share_a_layer():
+    layer = made(num_layers=2)
+    starts = [torch.randn(2, 2, 5) for _ in range(4)]
+    with torch.no_grad():
+        warm(layer, X)
+        expected = [layer.step(X, (start, start))[0] for start in starts]
+    wrong: list[object] = []
+
+    def steps(start: Tensor, right: Tensor) -> None:
+        try:
+            with torch.no_grad():
+                for at in range(500):
+                    if not torch.equal(layer.step(X, (start, start))[0], right):
+                        wrong.append(at)
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=steps, args=both) for both in zip(starts, expected, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_threads_that_it_has_not():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        layer = gatewise.LSTM(40, 512)
+        x_t = torch.randn(1, 40)
+        with torch.no_grad():
+            for _ in range(3):
+                layer.step(x_t)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)
+                for _ in range(3):
+                    layer.step(x_t)
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_frames_made_in_inference_mode_serve_outside_it():
+    layer = made()
+    flags = torch.tensor([True, False])
+    with torch.inference_mode():
+        warm(layer, X)
+        inside = layer.step(X, reset=flags)
+    with torch.no_grad():
+        assert torch.equal(layer.step(X, reset=flags)[0], inside[0])
+
+
+NOT_AS_EXPECTED: dict[str, Callable[[], tuple[tuple[object, ...], dict[str, object]]]] = {
+    "x_t of another dtype": lambda: ((X.double(),), {}),
+    "x_t of another width": lambda: ((torch.zeros(2, 4),), {}),
+    "x_t with time": lambda: ((X[None],), {}),
+    "x_t a number": lambda: ((1.0,), {}),
+    "x_t on another device": lambda: ((X.to("meta"),), {}),
+    "one state": lambda: ((X, torch.zeros(1, 2, 5)), {}),
+    "three states": lambda: ((X, (torch.zeros(1, 2, 5),) * 3), {}),
+    "a state without a batch": lambda: ((X, (torch.zeros(1, 5),) * 2), {}),
+    "a state of other rows": lambda: ((X, (torch.zeros(1, 2, 5), torch.zeros(1, 3, 5))), {}),
+    "a state of another dtype": lambda: ((X, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5).double())), {}),
+    "a state on another device": lambda: ((X, (torch.zeros(1, 2, 5), torch.zeros(1, 2, 5, device="meta"))), {}),
+    "reset of integers": lambda: ((X,), {"reset": torch.tensor([1, 0])}),
+    "reset of other rows": lambda: ((X,), {"reset": torch.tensor([True])}),
+    "reset a list": lambda: ((X,), {"reset": [True, False]}),
+}
+
+
+@pytest.mark.parametrize("case", NOT_AS_EXPECTED)
+def test_errors_are_those_of_the_long_way(case: str):
+    arguments, options = NOT_AS_EXPECTED[case]()
+    told: list[str] = []
+    for laid_out in (False, True):
+        layer = made()
+        with torch.no_grad():
+            if laid_out:
+                warm(layer, X)
+                layer.step(X)
+                assert layer._steps
+            with pytest.raises((TypeError, ValueError)) as error:
+                layer.step(*arguments, **options)
+        told.append(f"{type(error.value).__name__}: {error.value}")
+    assert told[0] == told[1]
+
+
+def transposed(of: Tensor) -> Tensor:
+    return of.transpose(0, -1).contiguous().transpose(0, -1)
+
+
+class Marked(Tensor):
+    """A subclass, whose operations are its own."""
+
+
+UNUSUAL: dict[str, Callable[[gatewise.Recurrent, Tensor, tuple[Tensor, ...]], object]] = {
+    "x_t with gaps": lambda layer, x, state: layer.step(transposed(x), state),
+    "a state with gaps": lambda layer, x, state: layer.step(x, tuple(map(transposed, state))),
+    "a list of states": lambda layer, x, state: layer.step(x, list(state)),
+    "a state of a subclass": lambda layer, x, state: layer.step(x, tuple(one.as_subclass(Marked) for one in state)),
+    "a subclass": lambda layer, x, state: layer.step(x.as_subclass(Marked), state),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_what_is_unusual_goes_the_long_way(case: str, long_way: list[object]):
+    layer = made(num_layers=2)
+    state = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
+    with torch.no_grad():
+        warm(layer, X)
+        expected, after = layer.step(X, state)
+        long_way.clear()
+        came, final = UNUSUAL[case](layer, X, state)
+    assert len(long_way) == 1
+    assert type(came) is Marked or "subclass" not in case
+    assert torch.equal(came.as_subclass(Tensor), expected)
+    assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(final, after, strict=True))
+
+
+def test_gradients_go_the_long_way(long_way: list[object]):
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        expected, _ = layer.step(X)
+    came, _ = layer.step(X)
+    assert len(long_way) == 2
+    assert torch.equal(came, expected)
+    assert came.requires_grad
+    (gradient,) = torch.autograd.grad(came.sum(), layer.weight_ih_l0)
+    assert gradient.abs().sum() > 0
+
+
+class Seen(TorchDispatchMode):
+    """Sees what is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[object] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.seen.append(func)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script. is deprecated:DeprecationWarning")  # torch's own doing
+def test_forward_mode_derivatives_go_the_long_way(long_way: list[object]):
+    layer = gatewise.LSTM(3, 5)
+    with torch.no_grad(), forward_ad.dual_level():
+        warm(layer, X)
+        layer.step(X)
+        dual = forward_ad.make_dual(X, torch.ones_like(X))
+        came = forward_ad.unpack_dual(layer.step(dual)[0]).tangent
+    assert len(long_way) == 3
+    _, expected = torch.func.jvp(lambda x: layer.step(x)[0], (X,), (torch.ones_like(X),))
+    torch.testing.assert_close(came, expected)
+
+
+def test_beside_other_processes_nothing_is_laid_out(long_way: list[object], monkeypatch: pytest.MonkeyPatch):
+    """Where FSDP writes to weights unseen."""
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+        for _ in range(3):
+            stepped(layer)
+        assert not layer._steps
+        with layer.frozen():
+            for _ in range(3):
+                stepped(layer)
+            assert layer._steps
+        long_way.clear()
+        stepped(layer)
+        stepped(layer)
+        assert len(long_way) == 2
+
+
+def test_transforms_and_modes_go_the_long_way(long_way: list[object]):
+    layer = gatewise.LSTM(3, 5)
+    with torch.no_grad():
+        warm(layer, X)
+        expected, _ = layer.step(X)
+        long_way.clear()
+        came = torch.func.vmap(lambda x: layer.step(x)[0])(X[:, None])
+        torch.testing.assert_close(came[:, 0], expected)
+        with torch.device("cpu"):  # a mode
+            assert torch.equal(layer.step(X)[0], expected)
+        with Seen() as mode:
+            assert torch.equal(layer.step(X)[0], expected)
+        assert mode.seen
+        assert len(long_way) == 3
+        with torch.autocast("cpu"):
+            assert torch.equal(layer.step(X)[0], expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_steps_are_the_same():
+    layer = gatewise.LSTM(3, 5)
+    with torch.no_grad():
+        warm(layer, X)
+        expected, state = layer.step(X)
+        came, final = torch.compile(lambda x: layer.step(x), fullgraph=True, backend="eager")(X)
+    assert torch.equal(came, expected)
+    assert all(map(torch.equal, final, state))
+
+
+def test_the_backend_is_the_one_asked_for(long_way: list[object]):
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        stepped(layer)
+        layer.backend = "reference"
+        long_way.clear()
+        for _ in range(3):
+            stepped(layer)
+        assert len(long_way) == 3
+        assert layer.backend_for(X[None]).name == "reference"
+        layer.backend = "auto"
+        assert layer.backend_for(X[None]).name == "cpu"
+        stepped(layer)
+        assert len(long_way) == 5  # with those of backend_for
+
+
+def test_dropout_between_layers_in_training_goes_the_long_way(long_way: list[object]):
+    layer = made(num_layers=2, dropout=0.5)
+    with torch.no_grad():
+        for _ in range(3):
+            stepped(layer)
+        assert len(long_way) == 3
+        layer.eval()
+        stepped(layer)
+        assert len(long_way) == 3
+        layer.train()
+        stepped(layer)
+        assert len(long_way) == 4
+
+
+def test_the_first_step_with_new_weights_lays_nothing_out(long_way: list[object]):
+    layer = made()
+    with torch.no_grad():
+        for _ in range(3):
+            stepped(layer)
+            assert not layer._steps or len(long_way) == 0
+            layer.weight_hh_l0.add_(1)
+        assert len(long_way) == 3
+
+
+def test_many_rows_go_the_long_way(long_way: list[object]):
+    layer = made()
+    with torch.no_grad():
+        for rows in (64, 65):
+            for _ in range(3):
+                layer.step(torch.zeros(rows, 3))
+    assert len(long_way) == 1 + 3
+    assert [tuple(shape) for shape in layer._steps] == [(64, 3)]
+
+
+def test_parametrized_weights_go_the_long_way():
+    layer = made()
+    with torch.no_grad():
+        warm(layer, X)
+        stepped(layer)
+        nn.utils.parametrizations.weight_norm(layer, "weight_hh_l0")
+        layer.parametrizations.weight_hh_l0.original0.mul_(2)
+        for _ in range(3):
+            assert torch.equal(stepped(layer), at_once(layer))
