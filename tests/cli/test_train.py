@@ -14,7 +14,7 @@ import pytest
 
 import gatewise
 from gatewise import cli
-from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.task_names import names, options_of
 from tests.tasks.small import TEXT, losses
 
 SMALL = ["--hidden", "8", "--embedding", "4", "--epochs", "2", "--batch", "4", "--window", "50"]
@@ -76,10 +76,11 @@ def test_several_files_after_one_flag(tmp_path):
     assert [Path(path).name for path in found["data"]] == ["a", "b"]
 
 
-def test_every_option_has_a_help(capsys):
-    assert leave("train", "lm", "--help") == 0
+@pytest.mark.parametrize("task", names())
+def test_every_option_has_a_help(capsys, task):
+    assert leave("train", task, "--help") == 0
     words = capsys.readouterr().out.split()
-    for name in LanguageModelOptions.__dataclass_fields__:
+    for name in options_of(task).__dataclass_fields__:
         flag = f"--{name.replace('_', '-')}"
         at = next(place for place, word in enumerate(words) if word.rstrip(":,") == flag)
         assert any(word.endswith(".") for word in words[at : at + 40]), flag

@@ -5,7 +5,8 @@ from typing import Any
 
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
-from gatewise.tasks.language_model.training import train
+from gatewise.tasks.language_model.training import TASK
+from gatewise.tasks.running import start
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the dog sleeps on.\n" * 12
 
@@ -20,7 +21,9 @@ def small_options(folder: Path, **changes: Any) -> LanguageModelOptions:
 
 
 def train_small(folder: Path, **changes: Any) -> TrainedLanguageModel:
-    return train(small_options(folder, **changes))
+    trained = start(TASK, small_options(folder, **changes))
+    assert isinstance(trained, TrainedLanguageModel)
+    return trained
 
 
 def losses(run: Path) -> list[list[str]]:

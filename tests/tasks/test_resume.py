@@ -16,8 +16,8 @@ import torch
 
 from gatewise.tasks import state_file
 from gatewise.tasks.language_model import training
-from gatewise.tasks.language_model.training import resume
 from gatewise.tasks.options import to_toml
+from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, small_options, train_small
 
 CASES = {
@@ -168,5 +168,5 @@ def test_changed_data(tmp_path):
     run = train_small(tmp_path).folder
     run.scores.unlink()
     (tmp_path / "text.txt").write_text("another text " * 100)
-    with pytest.raises(ValueError, match="the text has changed since the run began"):
+    with pytest.raises(ValueError, match="the data has changed since the run began"):
         resume(run.path)

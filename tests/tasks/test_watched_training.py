@@ -8,7 +8,7 @@ import torch
 
 from gatewise.tasks import state_file
 from gatewise.tasks.language_model import training
-from gatewise.tasks.language_model.training import resume
+from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, train_small
 
 

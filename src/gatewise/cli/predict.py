@@ -1,22 +1,25 @@
-"""``gatewise predict``: write text, list what may come next, or score every token of a text."""
+"""``gatewise predict``: what a trained model makes of data; or text that it writes, token by token."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from gatewise.data.files import atomic_write
 
 if TYPE_CHECKING:
     from gatewise.tasks.language_model.scores import TokenScore
+    from gatewise.tasks.language_model.trained import TrainedLanguageModel
 
 
 def predict(
     folder: Path,
-    *,
-    prompt: str = "",
-    length: int = 500,
-    temperature: float = 1.0,
+    *data: Path,
+    format: Literal["jsonl", "csv", "columns"] | None = None,
+    prompt: str | None = None,
+    length: int | None = None,
+    temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
@@ -24,16 +27,22 @@ def predict(
     score: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Write text with a trained model, token by token; or list what may come next; or score a text token by token.
+    """Label, tag or continue data with a trained model; with a language model, write text or look into it.
+
+    Without data the standard input is read. A language model takes none of it, but the options from --prompt on.
 
     Parameters
     ----------
     folder
         Run folder of the model.
+    data
+        Files: a text per line, or what the model was trained on (tables; columns of words).
+    format
+        How answers are written: jsonl, csv or, for tags, columns. By default jsonl, and columns for tags.
     prompt
         Text to go on from.
     length
-        Number of tokens to write.
+        Number of tokens to write (500).
     temperature
         Below 1: more likely text; above 1: more surprising text; 0: always the most likely token.
     top_k
@@ -50,24 +59,49 @@ def predict(
         File to write instead of the standard output.
     """
     from gatewise import tasks
-    from gatewise.data.text import read_text
 
     if next is not None and score is not None:
         raise ValueError("--next and --score exclude each other; give one of them")
     model = tasks.load(folder)
-    if next is not None:
-        pieces: Iterable[str] = (f"{value:.4f}  {token!r}\n" for token, value in model.next(prompt, next))
-    elif score is not None:
-        pieces = _lines(model.score(read_text([score]), 5 if top_k is None else top_k))
+    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
+    if not hasattr(model, "stream"):
+        _refuse({name.replace("_", "-"): value for name, value in writing.items()}, "a language model writes text")
+        pieces: Iterable[str] = model.answers(data, format)
     else:
-        sampled = model.stream(prompt, length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        pieces = (piece for part in ([prompt], sampled, ["\n"]) for piece in part)
+        _refuse({"format": format, "data": data or None}, "a language model writes text; give it --prompt or --score")
+        pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:
             file.writelines(piece.encode("utf-8") for piece in pieces)
     else:
         for piece in pieces:
             print(piece, end="", flush=True)
+
+
+def _refuse(options: dict[str, object], why: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}: is not for this model; {why}")
+
+
+def _written(
+    model: "TrainedLanguageModel",
+    prompt: str,
+    length: int,
+    sampling: dict[str, Any],
+    next: int | None,
+    score: Path | None,
+) -> Iterable[str]:
+    from gatewise.data.text import read_text
+
+    if next is not None:
+        return (f"{value:.4f}  {token!r}\n" for token, value in model.next(prompt, next))
+    if score is not None:
+        top_k: int | None = sampling["top_k"]
+        return _lines(model.score(read_text([score]), 5 if top_k is None else top_k))
+    sampled = model.stream(prompt, length, **{name: value for name, value in sampling.items() if value is not None})
+    return itertools.chain([prompt], sampled, ["\n"])
 
 
 def _lines(scores: "Iterator[TokenScore]") -> Iterator[str]:

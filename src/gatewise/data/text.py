@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from gatewise.data.files import read_bytes
+
 
 def read_text(paths: Iterable[str | Path]) -> str:
     """The text of one or more UTF-8 files, one after the other as they are, without a leading byte order mark.
@@ -19,17 +21,25 @@ def read_text(paths: Iterable[str | Path]) -> str:
 
 
 def _read(path: Path) -> str:
-    content = path.read_bytes()
+    text = decoded(path, read_bytes(path))
+    if not text:
+        raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
+    return text
+
+
+def decoded(path: Path, content: bytes) -> str:
+    """The text that a file's content is, without a leading byte order mark.
+
+    Raises:
+        ValueError: naming the file and the byte offset where it is not UTF-8.
+    """
     try:
-        text = content.decode("utf-8").removeprefix("\ufeff")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
             "convert the file to UTF-8 first (iconv does)"
         ) from None
-    if not text:
-        raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
-    return text
 
 
 def sha256(text: str) -> str:

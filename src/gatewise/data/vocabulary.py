@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
 
@@ -12,14 +12,14 @@ from gatewise.data.files import atomic_write
 
 FORMAT, VERSION = "gatewise-vocabulary", 1
 
-Unit = Literal["char", "word", "bpe"]
+Unit = Literal["char", "word", "bpe", "token"]
 
 
 class Vocabulary(ABC):
     """What a model needs to know about its tokens, numbered from 0 to `size` - 1.
 
     Attributes:
-        unit: the kind of token: "char", "word" or "bpe".
+        unit: the kind of token: "char", "word", "bpe" or "token" (a word or a punctuation mark).
         unknown: the number that stands for whatever the vocabulary does not have, None where that cannot happen.
     """
 
@@ -67,7 +67,7 @@ class Vocabulary(ABC):
         return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
-def build_vocabulary(unit: Unit, text: str, size: int | None = None) -> Vocabulary:
+def build_vocabulary(unit: Literal["char", "word", "bpe"], text: str, size: int | None = None) -> Vocabulary:
     """Learn a vocabulary from the training text.
 
     Args:
@@ -110,9 +110,9 @@ def load_vocabulary(path: Path) -> Vocabulary:
         document = json.loads(path.read_bytes())
         if (document["format"], document["version"]) != (FORMAT, VERSION):
             raise ValueError(f"expected {FORMAT} version {VERSION}, got {document['format']} {document['version']}")
-        if document["unit"] not in get_args(Unit):
+        kinds = {kind.unit: kind for kind in (CharacterVocabulary, WordVocabulary, BytePairVocabulary)}
+        if document["unit"] not in kinds:
             raise ValueError(f"unknown unit {document['unit']!r}")
-        kinds = (CharacterVocabulary, WordVocabulary, BytePairVocabulary)
-        return {kind.unit: kind for kind in kinds}[document["unit"]].from_content(document)
+        return kinds[document["unit"]].from_content(document)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a vocabulary of gatewise, or a corrupt one ({error})") from None

@@ -70,7 +70,7 @@ def fit(
         raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
     limit = None if options.max_minutes is None else timedelta(minutes=options.max_minutes)
     timer = Timer(duration=limit, verbose=False)
-    patience = EarlyStopping("held_out_loss", patience=options.patience or 2**62, check_finite=False)
+    patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
     total_steps = options.epochs * len(training)
     # Steps that diverge are told by the module, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)

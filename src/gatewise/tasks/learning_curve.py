@@ -32,10 +32,12 @@ def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
     figure = Figure(figsize=(8, 6), layout="constrained")
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot(at_step, [measure.of(_mean(part, "loss")) for part in parts], label="training")
+    upper.plot(
+        at_step, [measure.of(_mean(part, "loss"), _mean(part, measure.name)) for part in parts], label="training"
+    )
     upper.plot(
         [int(row["step"]) for row in scores],
-        [measure.of(float(row["held_out_loss"])) for row in scores],
+        [float(row[f"held_out_{measure.name}"]) for row in scores],
         marker="o",
         label="held out",
     )

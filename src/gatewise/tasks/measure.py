@@ -1,32 +1,51 @@
-"""How a task reports its loss: bits per character, perplexity."""
+"""How a task reports how well it does: bits per character, perplexity, accuracy."""
 
 import math
 from dataclasses import dataclass
 
+_FORMS_OF_THE_LOSS = ("bits_per_character", "perplexity", "nats_per_step")
+
 
 @dataclass(frozen=True)
 class Measure:
-    """A loss in nats per token, as people quote it.
+    """What people quote: a form of the loss, or something that the task counts.
 
     Attributes:
-        name: "bits_per_character" or "perplexity".
-        unit: the plural of what is counted, for speeds: "characters", "words".
+        name: "bits_per_character", "perplexity" and "nats_per_step" are forms of the loss; any other is counted.
+        unit: the plural of what is read, for speeds: "characters", "words".
         units_per_token: how many of them a token has on average.
+        more_is_better: whether the best model has the highest number.
     """
 
     name: str
     unit: str
     units_per_token: float = 1.0
+    more_is_better: bool = False
 
-    def of(self, loss: float) -> float:
-        """The reported number for a loss in nats per token.
+    def of(self, loss: float, counted: float = math.nan) -> float:
+        """The reported number, for a loss in nats per token and what the task has counted.
 
         >>> Measure("bits_per_character", "characters").of(math.log(2))
         1.0
+        >>> Measure("accuracy", "words", more_is_better=True).of(0.25, counted=0.9)
+        0.9
         """
         if self.name == "perplexity":
             return math.exp(min(loss, 700.0))
-        return loss / math.log(2) / self.units_per_token
+        if self.name == "bits_per_character":
+            return loss / math.log(2) / self.units_per_token
+        return loss if self.name == "nats_per_step" else counted
+
+    def criterion(self, loss: float, reported: float) -> float:
+        """What the best model has the least of; where equally many answers are right, the loss decides.
+
+        >>> measure = Measure("accuracy", "words", more_is_better=True)
+        >>> measure.criterion(0.5, 0.9) < measure.criterion(0.6, 0.9) < measure.criterion(0.1, 0.8999)
+        True
+        """
+        if self.more_is_better:
+            return -reported + 1e-9 * min(loss, 1e3)
+        return loss if self.name in _FORMS_OF_THE_LOSS else reported
 
     @property
     def title(self) -> str:

@@ -57,16 +57,15 @@ class MetricsFile(Callback):
             self._write(",".join(["step", "epoch", "learning_rate", names, *self._watched]))
         self._write(
             f"{trainer.global_step},{trainer.current_epoch + 1},{self._module.learning_rate!r},{loss!r},"
-            f"{self._module.measure.of(loss)!r},{self._module.gradient_norm!r},{speed:.0f},,"
+            f"{self._module.reported!r},{self._module.gradient_norm!r},{speed:.0f},,"
             + "".join(f",{seen[name]!r}" if seen else "," for name in self._watched)
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the row of a held-out score."""
-        loss = float(trainer.callback_metrics["held_out_loss"])
+        loss, reported = (float(trainer.callback_metrics[name]) for name in ("held_out_loss", "held_out"))
         self._write(
-            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{self._module.measure.of(loss)!r}"
-            + "," * len(self._watched)
+            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{reported!r}" + "," * len(self._watched)
         )
         self._step_ended_at = time.monotonic()  # scoring is no part of the next step
 

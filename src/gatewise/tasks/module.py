@@ -1,5 +1,6 @@
 """What the training of every task has in common, as Lightning sees it."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -15,12 +16,13 @@ from gatewise.tasks.training_options import TrainingOptions
 
 
 class TaskModule(LightningModule, ABC):
-    """A model in training. A task adds its steps; they set `loss` and log ``held_out_loss``.
+    """A model in training. A task adds its steps; they set `loss` and `counted`, and call `log_held_out`.
 
     Attributes:
         model: the model itself; its state dict is what is kept.
         measure: how the task reports a loss.
         loss: the mean loss of the last step, in nats per token.
+        counted: what the last step counted, for a `Measure` that is no form of the loss.
         gradient_norm: the norm of the last step's gradient before clipping.
         learning_rate: that of the last step.
     """
@@ -29,7 +31,7 @@ class TaskModule(LightningModule, ABC):
         super().__init__()
         self.model = model
         self.measure = measure
-        self.loss = self.gradient_norm = self.learning_rate = float("nan")
+        self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
         self._options = options
         self._total_steps = total_steps
         self._batch: tuple[Any, int] | None = None
@@ -52,6 +54,21 @@ class TaskModule(LightningModule, ABC):
         self._random_states = [torch.get_rng_state()]
         if self.device.type == "cuda":
             self._random_states.append(torch.cuda.get_rng_state(self.device))
+
+    @property
+    def reported(self) -> float:
+        """The measure of the last step."""
+        return self.measure.of(self.loss, self.counted)
+
+    def log_held_out(self, loss: float, counted: float = math.nan) -> None:
+        """Log the score on the held-out data: ``held_out_loss``, ``held_out`` (the measure) and ``criterion``.
+
+        The least criterion decides which weights are kept, when the rate decays and when to stop.
+        """
+        reported = self.measure.of(loss, counted)
+        found = {"held_out_loss": loss, "held_out": reported, "criterion": self.measure.criterion(loss, reported)}
+        for name, value in found.items():
+            self.log(name, torch.tensor(value, dtype=torch.float64))
 
     def configure_optimizers(self) -> Any:
         """Lightning's hook: the optimiser and the decay of its learning rate."""

@@ -30,7 +30,7 @@ class Progress(Callback):
         self._bar: tqdm[Any] | None = None
         self._first_step = 0
         self._began_at = self._epoch_began_at = 0.0
-        self._epoch_units = self._loss_sum = self._norm_sum = 0.0
+        self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -49,7 +49,7 @@ class Progress(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch's averages."""
         self._epoch_began_at = time.monotonic()
-        self._epoch_units = self._loss_sum = self._norm_sum = 0.0
+        self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
 
     def on_train_batch_end(
@@ -59,20 +59,24 @@ class Progress(Callback):
         self._epoch_units += self._module.units(batch)
         self._epoch_steps += 1
         self._loss_sum += self._module.loss
+        self._counted_sum += self._module.counted
         self._norm_sum += self._module.gradient_norm
         assert self._bar is not None
         self._bar.update()
         if not self._bar.disable:
             self._bar.set_description_str(
-                self._line(trainer, self._module.loss, self._module.gradient_norm), refresh=False
+                self._line(trainer, self._module.loss, self._module.reported, self._module.gradient_norm), refresh=False
             )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A line for the epoch."""
         if self._epoch_steps == 0:
             return
-        held_out = self._module.measure.of(float(trainer.callback_metrics["held_out_loss"]))
-        text = self._line(trainer, self._loss_sum / self._epoch_steps, self._norm_sum / self._epoch_steps)
+        held_out = float(trainer.callback_metrics["held_out"])
+        loss, counted, norm = (
+            total / self._epoch_steps for total in (self._loss_sum, self._counted_sum, self._norm_sum)
+        )
+        text = self._line(trainer, loss, self._module.measure.of(loss, counted), norm)
         say(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -83,10 +87,10 @@ class Progress(Callback):
         """End."""
         self._close()
 
-    def _line(self, trainer: Trainer, loss: float, gradient_norm: float) -> str:
+    def _line(self, trainer: Trainer, loss: float, reported: float, gradient_norm: float) -> str:
         speed = self._epoch_units / (time.monotonic() - self._epoch_began_at)
         return (
-            f"loss {loss:.3f}, {self._module.measure.of(loss):.3f} {self._module.measure.title}, "
+            f"loss {loss:.3f}, {reported:.3f} {self._module.measure.title}, "
             f"gradient norm {gradient_norm:.2f}, {speed:,.0f} {self._module.measure.unit}/s, "
             f"{_clock(self._seconds_left(trainer))} left"
         )

@@ -42,7 +42,7 @@ def make_schedule(options: TrainingOptions, optimizer: Optimizer, total_steps: i
 
 
 class DecayOnPlateau(Callback):
-    """Decays the learning rate after every epoch whose held-out loss is no new best.
+    """Decays the learning rate after every epoch whose held-out score is no new best.
 
     Lightning has the same, but applies it after the state at the end of an epoch is saved, so that a resumed run would
     miss a decay.
@@ -62,7 +62,7 @@ class DecayOnPlateau(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Decay if the score is no better."""
         assert self._plateau is not None
-        self._plateau.step(float(trainer.callback_metrics["held_out_loss"]))
+        self._plateau.step(float(trainer.callback_metrics["criterion"]))
 
     def state_dict(self) -> dict[str, Any]:
         """What the next decision depends on."""

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.equations import Cell
 from gatewise.tasks.options import build, read_toml
+from gatewise.tasks.task_names import options_of
 
 if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
-    from gatewise.tasks.language_model.trained import TrainedLanguageModel
+    from gatewise.tasks.task import Task
 
 
-def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> "TrainedLanguageModel":
+def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> Any:
     """Train a model and leave a run folder.
 
     Args:
-        task: "lm", the language model.
+        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "numeric", on numbers.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
             those of the file. ``data`` may be one path or several, ``cell`` a name, ``FILE.py:NAME`` or a
@@ -31,45 +32,45 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         TypeError: for a value of the wrong type.
         OSError: when a file cannot be read or written.
     """
-    from gatewise.tasks.language_model.options import LanguageModelOptions
-
-    _check_task(task)
+    kind = options_of(task)
     values: Mapping[str, Any] = {**(read_toml(Path(config)) if config is not None else {}), **options}
     if isinstance(values.get("cell"), Cell):
         values = {**values, "cell": values["cell"].text}
-    chosen = build(LanguageModelOptions, values)
+    chosen = build(kind, values)
 
-    from gatewise.tasks.language_model import training
+    from gatewise.tasks.running import start
+    from gatewise.tasks.task import task_of
 
-    return training.train(chosen)
+    return start(task_of(task), chosen)
 
 
-def resume(folder: str | Path, *, max_minutes: float | None = None) -> "TrainedLanguageModel":
+def resume(folder: str | Path, *, task: str | None = None, max_minutes: float | None = None) -> Any:
     """Go on with a run from its last saved state, with the losses of a run that never stopped.
 
     Args:
         folder: the run folder.
+        task: what it is expected to be; by default whatever it is.
         max_minutes: a new limit on training time, in minutes from the beginning of the run.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
         OSError: when a file cannot be read or written.
     """
-    from gatewise.tasks.language_model import training
+    from gatewise.tasks import running
 
-    return training.resume(Path(folder), max_minutes)
+    path = Path(folder)
+    return running.resume(_task_of(path, task), path, max_minutes)
 
 
-def load(folder: str | Path) -> "TrainedLanguageModel":
+def load(folder: str | Path) -> Any:
     """The trained model of a run folder.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt.
         OSError: when a file cannot be read.
     """
-    from gatewise.tasks.language_model.trained import TrainedLanguageModel
-
-    return TrainedLanguageModel(folder)
+    path = Path(folder)
+    return _task_of(path).load(path)
 
 
 def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
@@ -87,7 +88,7 @@ def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None 
 
 
 def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling: Any) -> str:
-    """The continuation of a prompt by a trained model.
+    """The continuation of a prompt by a trained language model; for other tasks see `load`, whose result predicts.
 
     Args:
         folder: the run folder.
@@ -123,13 +124,16 @@ def inspect(
         what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked.
 
     Raises:
-        ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign or
-            corrupt, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of ``out`` is missing.
+        ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign, corrupt
+            or of another task than lm, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of
+            ``out`` is missing.
         OSError: when a file cannot be read or written.
     """
     if (text is None) == (data is None):
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     model = load(folder)
+    if not hasattr(model, "inspect"):
+        raise ValueError(f"{folder}: expected the run of a language model; no other can be watched yet")
     if text is None:
         from gatewise.data.text import read_text
 
@@ -138,6 +142,8 @@ def inspect(
     return model.inspect(text, steps=steps, out=out)
 
 
-def _check_task(task: str) -> None:
-    if task != "lm":
-        raise ValueError(f"unknown task {task!r}; the tasks are: lm")
+def _task_of(path: Path, expected: str | None = None) -> "Task":
+    from gatewise.tasks.run_folder import RunFolder
+    from gatewise.tasks.task import task_of
+
+    return task_of(RunFolder(path).read_description()["task"] if expected is None else expected)

@@ -73,18 +73,18 @@ def vocabulary_fact(vocabulary_json: str) -> dict[str, str]:
 
 
 class BestWeights(Callback):
-    """Writes the weights whenever the held-out loss is the lowest so far; a resumed run knows that from the file."""
+    """Writes the weights whenever the held-out criterion is the least so far; a resumed run knows it from the file."""
 
     def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
         self._path = path
         self._facts = facts
-        self._best = float(read_facts(path)["held_out_loss"]) if path.exists() else float("inf")
+        self._best = float(read_facts(path)["criterion"]) if path.exists() else float("inf")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare, and write."""
-        loss = float(trainer.callback_metrics["held_out_loss"])
-        if loss < self._best:
+        criterion = float(trainer.callback_metrics["criterion"])
+        if criterion < self._best:
             model: Any = pl_module.model
-            facts = {**self._facts, "held_out_loss": repr(loss), "epoch": str(trainer.current_epoch + 1)}
+            facts = {**self._facts, "criterion": repr(criterion), "epoch": str(trainer.current_epoch + 1)}
             save_weights(self._path, model.state_dict(), **facts)
-            self._best = loss
+            self._best = criterion

@@ -160,7 +160,7 @@ def spoil_option(run):
     [
         (spoil_weights, "weights.safetensors: not a file of weights, or a corrupt one"),
         (spoil_vocabulary, "vocabulary.json: not the vocabulary that"),
-        (spoil_task, "the run folder of another task (tagger), expected lm"),
+        (spoil_task, "unknown task 'tagger'; the tasks are: "),
         (spoil_width, "weights of another model"),
         (spoil_option, "unknown option 'colour'"),
         (lambda run: run.weights.unlink(), "no weights yet: the run ended before its first held-out score"),
@@ -177,5 +177,5 @@ def test_a_corrupt_or_foreign_run(tmp_path, spoil, told):
 def test_data_that_has_changed(tmp_path):
     trained = train_small(tmp_path)
     (tmp_path / "text.txt").write_text("something else")
-    with pytest.raises(ValueError, match=r"the text has changed since the run began .* or name one with --data"):
+    with pytest.raises(ValueError, match=r"the data has changed since the run began .* or name one with --data"):
         trained.evaluate()

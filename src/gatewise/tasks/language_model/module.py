@@ -60,7 +60,7 @@ class LanguageModelModule(TaskModule):
 
     def on_validation_epoch_end(self) -> None:
         """Lightning's hook: log the held-out loss."""
-        self.log("held_out_loss", torch.tensor(self._held_out_nats / self._held_out_tokens, dtype=torch.float64))
+        self.log_held_out(self._held_out_nats / self._held_out_tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook: the carried state belongs to the saved state."""

@@ -1,6 +1,5 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,20 +9,22 @@ from torch import Tensor
 from gatewise.data.text import read_text
 from gatewise.data.vocabulary import Vocabulary, load_vocabulary
 from gatewise.diagnostics import Trace
-from gatewise.equations.in_file import names_file
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.language_model.corpus import Corpus, read_corpus
+from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
-from gatewise.tasks.options import build, read_toml
+from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
-from gatewise.tasks.weights_file import load_weights, read_facts, vocabulary_fact
+from gatewise.tasks.task import Trained
+
+NAME = "lm"
 
 
-class TrainedLanguageModel:
+class TrainedLanguageModel(Trained):
     """The language model of a run folder, with its best weights, on the processor.
 
     Attributes:
@@ -42,18 +43,11 @@ class TrainedLanguageModel:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = RunFolder(Path(folder))
-        self.options = read_options(self.folder)
-        if not self.folder.weights.exists():
-            raise ValueError(f"{folder}: no weights yet: the run ended before its first held-out score; --resume it")
+        self.options: LanguageModelOptions = read_options(self.folder, NAME)
+        check_weights_exist(self.folder)
         self.vocabulary: Vocabulary = load_vocabulary(self.folder.vocabulary)
         self.model = make_model(self.options, self.vocabulary)
-        facts, expected = read_facts(self.folder.weights), vocabulary_fact(self.vocabulary.to_json())
-        if not expected.items() <= facts.items():
-            raise ValueError(
-                f"{self.folder.vocabulary}: not the vocabulary that {self.folder.weights} was trained with"
-            )
-        load_weights(self.folder.weights, self.model)
-        self.model.eval()
+        load_best_weights(self.folder, self.vocabulary.to_json(), self.model)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
         """Score texts, each as one stream.
@@ -69,18 +63,12 @@ class TrainedLanguageModel:
             OSError: when a file cannot be read.
         """
         if data is None:
-            texts = read_same_corpus(self.folder, self.options).scored
+            corpus = read_corpus(self.options)
+            check_same_data(self.folder, corpus.source, corpus.hashes)
+            texts = corpus.scored
         else:
             texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
         return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
-
-    def final_scores(self) -> dict[str, dict[str, float]]:
-        """The scores that were written when training ended, as `evaluate` gave them.
-
-        Raises:
-            OSError: when training has not ended yet.
-        """
-        return json.loads(self.folder.scores.read_bytes())["scores"]
 
     def generate(
         self,
@@ -215,44 +203,7 @@ def make_model(options: LanguageModelOptions, vocabulary: Vocabulary) -> Languag
         cell=cell_of(options.cell),
         num_layers=options.layers,
         dropout=options.dropout,
-        init="default" if options.init == "uniform" else options.init,
+        init=recurrent_init(options),
         tie=options.tie,
     )
-    if options.init == "uniform":
-        for parameter in model.parameters():
-            torch.nn.init.uniform_(parameter, -options.init_range, options.init_range)
-    return model.double() if options.precision == "64" else model
-
-
-def read_options(folder: RunFolder) -> LanguageModelOptions:
-    """The resolved options of a run.
-
-    Raises:
-        ValueError: when this is not the run folder of a language model, or its options are corrupt.
-    """
-    task = folder.read_description()["task"]
-    if task != "lm":
-        raise ValueError(f"{folder.path}: the run folder of another task ({task}), expected lm")
-    values = read_toml(folder.config)
-    # Training has put the cell's text there. A run folder may be somebody else's: what it names is not run.
-    if names_file(str(values.get("cell"))):
-        raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {values['cell']!r}")
-    return build(LanguageModelOptions, values)
-
-
-def read_same_corpus(folder: RunFolder, options: LanguageModelOptions) -> Corpus:
-    """The text of a run, read again.
-
-    Raises:
-        ValueError: when it is not the same as it was.
-        OSError: when it cannot be read.
-    """
-    corpus = read_corpus(options)
-    recorded = folder.read_description()["sha256"]
-    for name, value in corpus.hashes.items():
-        if recorded[name] != value:
-            raise ValueError(
-                f"{folder.path}: the text has changed since the run began ({name}: {corpus.source}; sha256 was "
-                f"{recorded[name][:12]}…, is {value[:12]}…); bring the old text back, or name one with --data"
-            )
-    return corpus
+    return initialised(model, options)

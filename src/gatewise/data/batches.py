@@ -1,0 +1,96 @@
+"""Whole sequences of different lengths in batches of similar length."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+_POOL = 64
+
+
+class Batch(NamedTuple):
+    """B sequences.
+
+    Attributes:
+        inputs: what the network reads; the first is (T, B) or (T, B, I), padded.
+        lengths: (B,) int64, the steps of each sequence.
+        targets: (B,), (T, B) or (T, B, I).
+    """
+
+    inputs: tuple[Tensor, ...]
+    lengths: Tensor
+    targets: Tensor
+
+
+class RaggedBatches:
+    """Passes over sequences of different lengths, B at a time; what stands in a batch is of similar length.
+
+    In training the order is drawn anew for each pass: sequences are shuffled, those of some 64 batches at a time sorted
+    by length and cut into batches, and the batches shuffled. Otherwise all are sorted. The pass and the position in it
+    are the state (`state_dict`, `load_state_dict`): training can go on inside an epoch.
+
+    Args:
+        lengths: the steps of each sequence.
+        make: makes the batch of some sequences, given by their numbers.
+        size: the number of sequences B in a batch; the last may be smaller.
+        seed: of the order in training; None for no shuffling.
+
+    >>> batches = RaggedBatches([3, 1, 2, 1], list, size=2)
+    >>> list(batches)
+    [[1, 3], [2, 0]]
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], make: Callable[[list[int]], Any], size: int, *, seed: int | None = None
+    ) -> None:
+        self._lengths = torch.tensor(lengths, dtype=torch.int64)
+        self._make = make
+        self._size = size
+        self._seed = seed
+        self._pass = self._position = 0
+
+    def __len__(self) -> int:
+        """The number of batches in a pass."""
+        return -(-len(self._lengths) // self._size)
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self._order()
+        first, self._position = self._position, 0
+        for index in range(first, len(batches)):
+            # Before the yield: whoever saves the state while this batch is used wants to go on after it.
+            last = index + 1 == len(batches)
+            self._position = 0 if last else index + 1
+            self._pass += last
+            yield self._make(batches[index].tolist())
+
+    def state_dict(self) -> dict[str, int]:
+        """The pass, and the batch in it, at which iteration over this object begins."""
+        return {"pass": self._pass, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Begin at a saved place."""
+        self._pass, self._position = state["pass"], state["position"]
+
+    def _order(self) -> list[Tensor]:
+        if len(self._lengths) == 0:
+            return []  # torch would split nothing into one part
+        if self._seed is None:
+            return list(self._lengths.argsort(stable=True).split(self._size))
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._pass)
+        shuffled = torch.randperm(len(self._lengths), generator=generator)
+        batches: list[Tensor] = []
+        for pool in shuffled.split(_POOL * self._size):
+            batches += pool[self._lengths[pool].argsort(stable=True)].split(self._size)
+        return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def padded(rows: Sequence[Tensor], value: float = 0) -> Tensor:
+    """Rows of different lengths as one tensor (T, B, …), T at least 1, padded with a value.
+
+    >>> padded([torch.tensor([1, 2]), torch.tensor([3])]).tolist()
+    [[1, 3], [2, 0]]
+    """
+    together = pad_sequence(list(rows), padding_value=value)
+    return together if len(together) else together.new_full((1, *together.shape[1:]), value)

@@ -1,0 +1,44 @@
+"""Texts and their labels, from tables or from a folder per class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gatewise.data.tables import read_columns
+from gatewise.data.text import read_text
+
+LabelledText = tuple[str, str]
+
+
+def read_labelled_texts(paths: Sequence[Path], text_column: str, label_column: str) -> list[LabelledText]:
+    """Texts and labels of tables and folders, in order.
+
+    A folder holds a folder for each class, named as its label, with a text in each file.
+
+    Raises:
+        ValueError: when there are none, a label is empty, a column is missing, or a file is malformed.
+        OSError: when a file cannot be read.
+    """
+    examples: list[LabelledText] = []
+    for path in paths:
+        if path.is_dir():
+            examples += _folder(path)
+            continue
+        rows = read_columns(path, (text_column, label_column))
+        for number, (text, label) in enumerate(rows, 1):
+            if not label.strip():
+                raise ValueError(f"{path}: example {number}: the label is empty")
+            examples.append((text, label.strip()))
+    return examples
+
+
+def _folder(path: Path) -> list[LabelledText]:
+    files = [
+        (file, label.name)
+        for label in sorted(path.iterdir())
+        if label.is_dir() and not label.name.startswith(".")
+        for file in sorted(label.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    if not files:
+        raise ValueError(f"{path}: expected a folder for each class with a file for each text, found none")
+    return [(read_text([file]), label) for file, label in files]

@@ -1,0 +1,162 @@
+"""Sequences of numbers: so many features at each step, so many steps in each sequence."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from gatewise.data.files import read_bytes
+from gatewise.data.tables import column_names, kind_of, read_columns
+from gatewise.data.text import decoded
+
+NumericSequence = tuple[list[list[float]], list[str]]
+"""Steps of features, and labels: none, one for the sequence, or one for each step."""
+
+
+def read_numeric_sequences(
+    paths: Sequence[Path], sequence_column: str, label_column: str, feature_columns: Sequence[str] = ()
+) -> list[NumericSequence]:
+    """Sequences of files, in order.
+
+    A table has a row per step, and says in a column which sequence the step belongs to; rows of one sequence stand
+    together. JSON lines may also have a sequence per line: ``{"steps": [[0.5, 1], [0.25, 2]], "label": "a"}``,
+    where the label may be a list with one for each step, or missing.
+
+    Args:
+        paths: tables (.csv, .tsv, .parquet) or JSON lines.
+        sequence_column: says which sequence a row belongs to.
+        label_column: the label, if there is one.
+        feature_columns: the features; by default every other column.
+
+    Raises:
+        ValueError: when something is no finite number or missing, or steps have different widths; with the place.
+        OSError: when a file cannot be read.
+    """
+    found: list[NumericSequence] = []
+    for path in paths:
+        if kind_of(path) == ".jsonl" and sequence_column not in column_names(path):
+            found += _lines(path, label_column)
+        else:
+            found += _table(path, sequence_column, label_column, feature_columns)
+    widths = {len(step) for steps, _ in found for step in steps}
+    if len(widths) != 1:
+        raise ValueError(
+            f"expected the same number of features in every step, got {', '.join(map(str, sorted(widths)))}"
+        )
+    return found
+
+
+def _lines(path: Path, label_column: str) -> Iterator[NumericSequence]:
+    for number, line in enumerate(decoded(path, read_bytes(path)).split("\n"), 1):
+        if line.strip():
+            where = f"{path}: line {number}"
+            try:
+                row: Any = json.loads(line)
+                steps = [[_number(where, value) for value in step] for step in row["steps"]]
+                label = row.get(label_column, [])
+            except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+                raise ValueError(
+                    f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {line[:60]!r}'
+                ) from None
+            if not steps:
+                raise ValueError(f"{where}: a sequence without steps")
+            yield steps, [str(one) for one in label] if isinstance(label, list) else [str(label)]
+
+
+def _table(
+    path: Path, sequence_column: str, label_column: str, feature_columns: Sequence[str]
+) -> Iterator[NumericSequence]:
+    names = column_names(path)
+    features = list(feature_columns) or [name for name in names if name not in (sequence_column, label_column)]
+    labels = [label_column] if label_column in names else []
+    if not features:
+        raise ValueError(f"{path}: no column of features beside {sequence_column!r} and {label_column!r}")
+    rows = enumerate(read_columns(path, [sequence_column, *features, *labels]), 1)
+    seen = set[str]()
+    for name, group in groupby(rows, key=lambda row: row[1][0]):
+        if name in seen:
+            raise ValueError(f"{path}: the rows of sequence {name!r} do not stand together; sort the table")
+        seen.add(name)
+        steps: list[list[float]] = []
+        of_steps: list[str] = []
+        for number, row in group:
+            values = row[1 : 1 + len(features)]
+            steps.append(
+                [
+                    _number(f"{path}: row {number}: {feature}", value)
+                    for feature, value in zip(features, values, strict=True)
+                ]
+            )
+            of_steps += row[1 + len(features) :]
+        yield steps, of_steps
+
+
+def _number(where: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise ValueError(f"{where}: expected a finite number, got {value!r}")
+    return number
+
+
+class Scaling:
+    """Features to mean 0 and standard deviation 1 over the training data; a feature that never changes stays as it is.
+
+    >>> scaling = Scaling.learn([[[1.0, 5.0], [3.0, 5.0]]])
+    >>> scaling.scaled([[3.0, 6.0]]).tolist()
+    [[1.0, 1.0]]
+    """
+
+    unit: ClassVar[str] = "scaling"
+
+    def __init__(self, means: list[float], deviations: list[float]) -> None:
+        self.means = torch.tensor(means, dtype=torch.float64)
+        self.deviations = torch.tensor(deviations, dtype=torch.float64)
+
+    @classmethod
+    def learn(cls, sequences: Iterable[list[list[float]]]) -> Self:
+        """Of the steps of some sequences."""
+        steps = torch.tensor([step for steps in sequences for step in steps], dtype=torch.float64)
+        deviations = steps.std(0, correction=0)
+        return cls(steps.mean(0).tolist(), deviations.where(deviations > 1e-12, 1.0).tolist())
+
+    @classmethod
+    def none(cls, width: int) -> Self:
+        """One that changes nothing."""
+        return cls([0.0] * width, [1.0] * width)
+
+    @property
+    def width(self) -> int:
+        """The number of features I."""
+        return len(self.means)
+
+    def scaled(self, steps: list[list[float]]) -> Tensor:
+        """The steps (T, I) of a sequence, float32.
+
+        Raises:
+            ValueError: when there are more or fewer features.
+        """
+        values = torch.tensor(steps, dtype=torch.float64)
+        if values.dim() != 2 or values.shape[1] != self.width:
+            raise ValueError(f"expected {self.width} features at each step, as in training, got {tuple(values.shape)}")
+        return ((values - self.means) / self.deviations).float()
+
+    def unscaled(self, values: Tensor) -> Tensor:
+        """The features (…, I) that scaled ones stand for, float64."""
+        return values.double() * self.deviations + self.means
+
+    def content(self) -> dict[str, Any]:
+        """What `from_content` needs, as JSON values."""
+        return {"means": self.means.tolist(), "deviations": self.deviations.tolist()}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        """The scaling that `content` described."""
+        return cls(content["means"], content["deviations"])

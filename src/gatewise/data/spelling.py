@@ -1,0 +1,42 @@
+"""The spellings of the words of a batch: each distinct word once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import padded
+from gatewise.data.characters import CharacterVocabulary
+
+
+class Spellings(NamedTuple):
+    """The characters of U distinct words.
+
+    Attributes:
+        characters: (C, U) int64, padded.
+        lengths: (U,) int64, the characters of each word.
+        place: (T, B) int64, which of the U words stands where; 0 in the padding.
+    """
+
+    characters: Tensor
+    lengths: Tensor
+    place: Tensor
+
+
+def spell(rows: Sequence[Sequence[str]], alphabet: CharacterVocabulary) -> Spellings:
+    """The spellings of rows of words.
+
+    >>> found = spell([["a", "to", "a"], ["to"]], CharacterVocabulary.learn("ato"))
+    >>> found.characters.T.tolist(), found.lengths.tolist(), found.place.T.tolist()
+    ([[1, 0], [3, 2]], [1, 2], [[0, 1, 0], [1, 0, 0]])
+    """
+    numbers: dict[str, int] = {}
+    places = [[numbers.setdefault(word, len(numbers)) for word in row] for row in rows]
+    words = list(numbers) or [""]
+    spelled = alphabet.encode("".join(words)).split([len(word) for word in words])
+    return Spellings(
+        padded(spelled),
+        torch.tensor([len(word) for word in words]),
+        padded([torch.tensor(row, dtype=torch.int64) for row in places]),
+    )

@@ -1,0 +1,34 @@
+"""A class for a sequence: what a step is made of, an encoder, a pool, a read-out."""
+
+from torch import Tensor, nn
+
+from gatewise.models.encoder import Encoder
+from gatewise.models.pooling import Pool, Pooling
+
+
+class Classifier(nn.Module):
+    """Scores of K classes for each sequence.
+
+    Args:
+        steps: makes the steps (T, B, I) out of the inputs; for numbers that are steps already, `torch.nn.Identity`.
+        encoder: reads them.
+        pool: what the class is read from.
+        class_count: K.
+
+    >>> import torch
+    >>> model = Classifier(nn.Identity(), Encoder("lstm", 3, 4, bidirectional=True), "max", 5)
+    >>> model((torch.randn(7, 2, 3),), torch.tensor([7, 2])).shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, steps: nn.Module, encoder: Encoder, pool: Pool, class_count: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self.encoder = encoder
+        self.pooling = Pooling(pool, encoder.width)
+        self.read_out = nn.Linear(encoder.final_width if pool == "last" else encoder.width, class_count)
+
+    def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
+        """The scores (B, K) before the softmax, for inputs of lengths (B,)."""
+        output, final = self.encoder(self.steps(*inputs), lengths)
+        return self.read_out(self.pooling(output, final, lengths))

@@ -1,0 +1,97 @@
+"""A linear chain over tags: the probability of whole sequences of tags, and the best one."""
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.models.encoder import inside
+
+_FORBIDDEN = -1e4
+"""Finite, so that no gradient is undefined; exp of it is 0 in every floating point format."""
+
+
+class ConditionalRandomField(nn.Module):
+    """Scores of tag after tag (Lafferty et al. 2001; Lample et al. 2016, arXiv:1603.01360, section 2.2).
+
+    The score of tags y for scores s of each step is Σ_t s_t[y_t] + start[y_1] + Σ_t move[y_{t-1}, y_t] + end[y_T];
+    their probability is the softmax over all sequences of tags. Forbidden transitions have probability 0.
+
+    Args:
+        allowed: (K + 1, K + 1) bool: whether tag j may follow tag i. Row K: whether a sequence may begin with j;
+            column K: whether it may end with i. By default all are.
+        tag_count: K, where nothing is forbidden.
+
+    >>> field = ConditionalRandomField(tag_count=3)
+    >>> scores, tags, lengths = torch.randn(5, 2, 3), torch.zeros(5, 2, dtype=torch.int64), torch.tensor([5, 2])
+    >>> field.log_likelihood(scores, tags, lengths).shape, field.decode(scores, lengths).shape
+    (torch.Size([2]), torch.Size([5, 2]))
+    """
+
+    forbidden: Tensor
+
+    def __init__(self, allowed: Tensor | None = None, tag_count: int = 0) -> None:
+        super().__init__()
+        if allowed is None:
+            allowed = torch.ones(tag_count + 1, tag_count + 1, dtype=torch.bool)
+        self.register_buffer("forbidden", ~allowed, persistent=False)
+        self.transitions = nn.Parameter(torch.empty(allowed.shape).uniform_(-0.1, 0.1))
+
+    def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """The logarithm of the probability of tags.
+
+        Args:
+            scores: (T, B, K).
+            tags: (T, B) int64; in the padding whatever is a tag.
+            lengths: (B,) int64; a sequence without steps has probability 1.
+
+        Returns:
+            (B,).
+        """
+        return self._score(scores, tags, lengths) - self._log_partition(scores, lengths)
+
+    def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Of tag after tag (K, K), at the start (K,), at the end (K,)."""
+        table = self.transitions.to(dtype).masked_fill(self.forbidden, _FORBIDDEN)
+        return table[:-1, :-1], table[-1, :-1], table[:-1, -1]
+
+    def _score(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        move, start, end = self._parts(scores.dtype)
+        valid = inside(len(scores), lengths)
+        own = scores.gather(2, tags[..., None])[..., 0]
+        moves = move[tags[:-1], tags[1:]]
+        last = tags.gather(0, (lengths - 1).clamp(min=0)[None])[0]
+        total = own.where(valid, 0).sum(0) + moves.where(valid[1:], 0).sum(0)
+        return total + (start[tags[0]] + end[last]).where(lengths > 0, 0)
+
+    def _log_partition(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The forward algorithm: log Σ exp of the score over all sequences of tags, (B,)."""
+        move, start, end = self._parts(scores.dtype)
+        alpha = start + scores[0]
+        for step in range(1, len(scores)):
+            further = torch.logsumexp(alpha[:, :, None] + move, 1) + scores[step]
+            alpha = further.where((step < lengths)[:, None], alpha)
+        return torch.logsumexp(alpha + end, 1).where(lengths > 0, 0)
+
+    @torch.no_grad()
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The most probable tags (Viterbi).
+
+        Args:
+            scores: (T, B, K).
+            lengths: (B,) int64.
+
+        Returns:
+            (T, B) int64; what stands in the padding means nothing.
+        """
+        move, start, end = self._parts(scores.dtype)
+        best = start + scores[0]
+        pointers: list[Tensor] = []
+        stay = torch.arange(scores.shape[2], device=scores.device)
+        for step in range(1, len(scores)):
+            values, origins = (best[:, :, None] + move).max(1)
+            going = (step < lengths)[:, None]
+            best = (values + scores[step]).where(going, best)
+            pointers.append(origins.where(going, stay))
+        tags = [(best + end).argmax(1)]
+        for origins in reversed(pointers):
+            tags.append(origins.gather(1, tags[-1][:, None])[:, 0])
+        return torch.stack(tags[::-1])

@@ -1,0 +1,57 @@
+"""One vector for a sequence: the last state, the mean, the maximum, or a learned mean (attention)."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gatewise.models.encoder import inside
+
+Pool = Literal["last", "mean", "max", "attention"]
+
+
+class Pooling(nn.Module):
+    """What a sequence as a whole is read from.
+
+    - last: each direction's hidden state at the end of what it reads;
+    - mean, max: of the outputs, unit by unit;
+    - attention: the mean of the outputs weighted by softmax over steps of vᵀ tanh(W h_t + b) (Yang et al. 2016,
+      "Hierarchical Attention Networks", eq. 5-7).
+
+    A sequence without steps is pooled to zeros.
+
+    Args:
+        kind: one of them.
+        width: the width of the outputs.
+    """
+
+    def __init__(self, kind: Pool, width: int) -> None:
+        super().__init__()
+        self._kind = kind
+        attends = kind == "attention"
+        self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, False)) if attends else None
+
+    def weights(self, output: Tensor, lengths: Tensor) -> Tensor:
+        """The weight of each step, (T, B), of the kind attention."""
+        assert self.score is not None
+        valid = inside(len(output), lengths.clamp(min=1))
+        return self.score(output)[..., 0].masked_fill(~valid, float("-inf")).softmax(0)
+
+    def forward(self, output: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
+        """Pool.
+
+        Args:
+            output: (T, B, W), 0 in the padding.
+            final: (B, F), the hidden states at the ends.
+            lengths: (B,) int64.
+
+        Returns:
+            (B, F) for last, else (B, W).
+        """
+        if self._kind == "last":
+            return final
+        if self._kind == "attention":
+            return (self.weights(output, lengths)[..., None] * output).sum(0)
+        if self._kind == "mean":
+            return output.sum(0) / lengths.clamp(min=1)[:, None]
+        valid = inside(len(output), lengths.clamp(min=1))[..., None]
+        return output.masked_fill(~valid, float("-inf")).amax(0)

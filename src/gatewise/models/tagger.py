@@ -1,0 +1,40 @@
+"""Something for every step of a sequence: what a step is made of, an encoder, a read-out, maybe a CRF over tags."""
+
+from torch import Tensor, nn
+
+from gatewise.models.conditional_random_field import ConditionalRandomField
+from gatewise.models.encoder import Encoder
+
+
+class Tagger(nn.Module):
+    """Scores of K tags (or K values) at each step.
+
+    Args:
+        steps: makes the steps (T, B, I) out of the inputs.
+        encoder: reads them.
+        tag_count: K.
+        transitions: a conditional random field over the tags; without one each step is decided alone.
+
+    >>> import torch
+    >>> model = Tagger(nn.Identity(), Encoder("lstm", 3, 4, bidirectional=True), 5)
+    >>> model((torch.randn(7, 2, 3),), torch.tensor([7, 2])).shape
+    torch.Size([7, 2, 5])
+    """
+
+    def __init__(
+        self, steps: nn.Module, encoder: Encoder, tag_count: int, transitions: ConditionalRandomField | None = None
+    ) -> None:
+        super().__init__()
+        self.steps = steps
+        self.encoder = encoder
+        self.read_out = nn.Linear(encoder.width, tag_count)
+        self.transitions = transitions
+
+    def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
+        """The scores (T, B, K) of each step, for inputs of lengths (B,)."""
+        output, _ = self.encoder(self.steps(*inputs), lengths)
+        return self.read_out(output)
+
+    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The best tags (T, B) int64 for scores (T, B, K); what stands in the padding means nothing."""
+        return scores.argmax(-1) if self.transitions is None else self.transitions.decode(scores, lengths)

@@ -1,0 +1,99 @@
+"""What is read for prediction, from files or the standard input, and how answers are written."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gatewise.data.tables import SUFFIXES, kind_of, read_columns
+from gatewise.data.text import decoded, read_text
+
+
+def read_lines(paths: Sequence[Path]) -> Iterator[str]:
+    """The lines of text files, or of the standard input where there are none; those without a word are left out.
+
+    Raises:
+        ValueError: when it is not UTF-8.
+        OSError: when a file cannot be read.
+    """
+    for text in map(_text, paths or [None]):
+        yield from (line.removesuffix("\r") for line in text.split("\n") if line.strip())
+
+
+def _text(path: Path | None) -> str:
+    return read_text([path]) if path is not None else decoded(Path("standard input"), sys.stdin.buffer.read())
+
+
+def read_texts(paths: Sequence[Path], text_column: str) -> Iterator[str]:
+    """Texts: a column of tables, the lines of other files.
+
+    Raises:
+        ValueError, OSError: as `read_lines` and `read_columns`.
+    """
+    if not paths:
+        yield from read_lines(paths)
+    for path in paths:
+        if any(suffix in SUFFIXES for suffix in path.suffixes):
+            kind_of(path)
+            yield from (text for (text,) in read_columns(path, (text_column,)))
+        else:
+            yield from read_lines([path])
+
+
+def in_groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The items in lists of so many; the last may be shorter.
+
+    >>> list(in_groups("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    group: list[Any] = []
+    for item in items:
+        group.append(item)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def as_jsonl(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A JSON object per line.
+
+    >>> print(*as_jsonl([{"label": "good", "probability": 0.5}]), end="")
+    {"label": "good", "probability": 0.5}
+    """
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line of names and a line per row, quoted as in RFC 4180; what is a list or an object, as JSON.
+
+    >>> print(*as_csv([{"text": "a, b", "label": "x"}]), sep="", end="")
+    text,label
+    "a, b",x
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for number, row in enumerate(rows):
+        if number == 0:
+            writer.writerow(row)
+        values = row.values()
+        writer.writerow([json.dumps(value) if isinstance(value, list | dict) else value for value in values])
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def written(rows: Iterable[Mapping[str, Any]], format: str | None) -> Iterator[str]:
+    """Rows as text, in a format that any row can have.
+
+    Raises:
+        ValueError: for a format that it is not.
+    """
+    if format not in (None, "jsonl", "csv"):
+        raise ValueError(f"format: expected jsonl or csv for this model, got {format}")
+    return as_csv(rows) if format == "csv" else as_jsonl(rows)

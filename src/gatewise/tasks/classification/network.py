@@ -1,0 +1,68 @@
+"""The network of a classification run, and what comes of a batch."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.labels import Labels
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.encoding import make_encoder
+from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.rows import Reader, Row
+from gatewise.tasks.token_reader import TokenReader
+
+
+def make_model(options: ClassificationOptions, reader: TokenReader, labels: Labels) -> Classifier:
+    """The model that the options describe, with its initial weights."""
+    steps = reader.embedding(options)
+    return initialised(Classifier(steps, make_encoder(options, steps.width), options.pooling, labels.size), options)
+
+
+def make_batches(
+    reader: Reader, texts: Sequence[Row], targets: Sequence[int], size: int, seed: int | None = None
+) -> RaggedBatches:
+    """Texts and the numbers of their labels in batches."""
+
+    def make(places: list[int]) -> Batch:
+        inputs, lengths = reader.batch([texts[place] for place in places])
+        return Batch(inputs, lengths, torch.tensor([targets[place] for place in places]))
+
+    return RaggedBatches([len(text.numbers) for text in texts], make, size, seed=seed)
+
+
+def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], Outcome]:
+    """What comes of a batch: the cross entropy, in which classes may have weights (K,), and the right labels."""
+
+    def outcome(batch: Batch) -> Outcome:
+        logits = model(batch.inputs, batch.lengths)
+        weight = None if weights is None else weights.to(logits)
+        nats = functional.cross_entropy(logits, batch.targets, weight=weight, reduction="sum")
+        total = len(batch.targets) if weight is None else float(weight[batch.targets].sum())
+        return Outcome(nats, total, int((logits.argmax(1) == batch.targets).sum()), len(batch.targets))
+
+    return outcome
+
+
+def balanced(targets: Sequence[int], class_count: int) -> Tensor:
+    """Weights (K,) of classes in inverse proportion to how often they occur, 1 on average over the examples.
+
+    >>> balanced([0, 0, 0, 1], 2)
+    tensor([0.6667, 2.0000])
+    """
+    counts = torch.bincount(torch.tensor(targets), minlength=class_count).clamp(min=1)
+    return len(targets) / class_count / counts
+
+
+def logits_of(model: Classifier, reader: Reader, rows: Sequence[Row], size: int) -> Tensor:
+    """The scores (N, K) of rows before the softmax, so many rows at a time."""
+    found: list[Tensor] = [torch.empty(0)] * len(rows)
+    with torch.no_grad():
+        for batch in make_batches(reader, rows, range(len(rows)), size):
+            for place, logits in zip(batch.targets.tolist(), model(batch.inputs, batch.lengths), strict=True):
+                found[place] = logits.float()
+    return torch.stack(found) if found else torch.empty(0, model.read_out.out_features)

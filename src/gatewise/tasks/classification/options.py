@@ -1,0 +1,46 @@
+"""The options of ``gatewise train classify``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTextOptions:
+    """What texts to learn, and what a token of them is."""
+
+    data: tuple[Path, ...] = ()
+    """Tables (.csv, .tsv, .jsonl, .parquet) or folders with a folder of texts per class; by default docstrings."""
+    valid: tuple[Path, ...] = ()
+    """Tables or folders for the held-out score, instead of a part of the data."""
+    test: tuple[Path, ...] = ()
+    """Tables or folders that are scored at the end only."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
+    """Share of the data, drawn at random, that is held out."""
+    text_column: str = "text"
+    """Column of the text, by name, or by number (from 1) in a table without names."""
+    label_column: str = "label"
+    """Column of the label."""
+    unit: Literal["word", "char", "bpe"] = "word"
+    """What a token is: a word or punctuation mark, a character, or a byte pair encoding."""
+    longest: Count = 1000
+    """Tokens of a text that are read; the rest is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
+    """Options of classification; the docstring of a field is its help."""
+
+    pooling: Literal["last", "mean", "max", "attention"] = "max"
+    """What the class is read from: the last states, the mean or maximum of all outputs, or attention."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of a class in the loss; balanced: in inverse proportion to how often it occurs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_tokens(words=self.unit == "word")
+        if self.vocabulary_size is not None and self.unit == "char":
+            raise ValueError("vocabulary_size: is for the units word and bpe; unit char takes every character")

@@ -1,0 +1,183 @@
+"""A trained classifier, read from its run folder: label texts, score labelled texts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
+from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.answers import in_groups, read_texts, written
+from gatewise.tasks.classification.corpus import read_corpus
+from gatewise.tasks.classification.network import logits_of, make_model
+from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.classification.scores import label_scores
+from gatewise.tasks.confusion_picture import plot_confusion
+from gatewise.tasks.examples import as_paths
+from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.task import Scores, Trained
+from gatewise.tasks.token_reader import TokenReader, Tokens
+
+NAME = "classify"
+
+
+class Prediction(NamedTuple):
+    """What a model makes of a text.
+
+    Attributes:
+        label: the most probable label.
+        probability: its probability.
+        probabilities: that of every label.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class TrainedClassifier(Trained):
+    """The classifier of a run folder, with its best weights, on the processor.
+
+    Attributes:
+        folder: the run folder.
+        options: the resolved options of the run.
+        reader: the tokens.
+        labels: the labels.
+        model: the model, in evaluation mode.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        ValueError: when the folder is missing or not of a classifier, or a file in it is corrupt or foreign.
+        OSError: when a file cannot be read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        self.options: ClassificationOptions = read_options(self.folder, NAME)
+        check_weights_exist(self.folder)
+        parts = read_parts(self.folder.vocabulary)
+        self.reader = TokenReader.from_parts(parts)
+        self.labels: Labels = parts["labels"]
+        self._baseline: MostFrequent = parts["baseline"]
+        self.model = make_model(self.options, self.reader, self.labels)
+        load_best_weights(self.folder, to_json(parts), self.model)
+
+    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
+        """Score labelled texts.
+
+        Args:
+            data: tables or folders; by default the held-out texts of the run, and the others it is to be scored on.
+
+        Returns:
+            for each part ``examples``, ``unknown_tokens``, ``loss`` in nats, ``accuracy``, ``macro_f1``, and
+            ``baseline_accuracy``, that of the most frequent label of the training data.
+
+        Raises:
+            ValueError: when the data is malformed, has an unknown label, or has changed since the run.
+            OSError: when a file cannot be read.
+        """
+        return {name: self._score(name, examples)[0] for name, examples in self._scored(data).items()}
+
+    def confusion(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, Tensor]:
+        """For each part of the data (K, K): how many texts of label i were taken for label j.
+
+        Args:
+            data: see `evaluate`.
+        """
+        return {name: self._score(name, examples)[1] for name, examples in self._scored(data).items()}
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Label texts.
+
+        >>> import gatewise
+        >>> model = gatewise.load("runs/first")  # doctest: +SKIP
+        >>> model.predict(["Return the running event loop."])  # doctest: +SKIP
+        [Prediction(label='asyncio', probability=0.98, probabilities={...})]
+        """
+        if isinstance(texts, str):
+            raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
+        rows = [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
+        return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
+
+    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+        """The labels of the texts in files, as text.
+
+        Args:
+            paths: tables, or files with a text per line; without any the standard input is read, line by line.
+            format: "jsonl" (the default) or "csv".
+
+        Raises:
+            ValueError: for another format, or malformed data.
+            OSError: when a file cannot be read.
+        """
+        return written(self._answers(paths), format)
+
+    def _answers(self, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):
+            for text, found in zip(texts, self.predict(texts), strict=True):
+                yield {"text": text, "label": found.label, "probability": found.probability}
+
+    def finish(self) -> None:
+        """Leave the confusion matrices as pictures."""
+        for name, counts in self.confusion().items():
+            plot_confusion(counts, self.labels.names, self.folder.path / f"confusion_{name}.png")
+
+    def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
+        if data is not None:
+            columns = self.options.text_column, self.options.label_column
+            return {"data": read_labelled_texts(as_paths(data), *columns)}
+        corpus = read_corpus(self.options)
+        check_same_data(self.folder, corpus.source, corpus.hashes)
+        return corpus.scored
+
+    def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
+        rows, targets = numbered(self.reader, self.labels, examples, self.options.longest, name)
+        scores, counts = label_scores(logits_of(self.model, self.reader, rows, _BATCH), torch.tensor(targets))
+        right = targets.count(self._baseline.overall)
+        unknown = self.reader.unknown_tokens(rows)
+        return {
+            "examples": len(rows),
+            "unknown_tokens": unknown,
+            **scores,
+            "baseline_accuracy": right / len(rows),
+        }, counts
+
+
+_BATCH = 64
+
+
+def predictions(logits: Tensor, labels: Labels) -> list[Prediction]:
+    """What scores (N, K) say."""
+    found: list[Prediction] = []
+    for row in logits.softmax(-1):
+        values = dict(zip(labels.names, row.tolist(), strict=True))
+        best = max(values, key=values.__getitem__)
+        found.append(Prediction(best, values[best], values))
+    return found
+
+
+def numbered(
+    reader: TokenReader, labels: Labels, examples: Iterable[LabelledText], longest: int, where: str
+) -> tuple[list[Tokens], list[int]]:
+    """Labelled texts as tokens and the numbers of their labels.
+
+    Raises:
+        ValueError: for a label that training has not seen.
+    """
+    rows: list[Tokens] = []
+    targets: list[int] = []
+    for number, (text, label) in enumerate(examples, 1):
+        if label not in labels:
+            known = ", ".join(labels.names[:20])
+            raise ValueError(
+                f"{where}: example {number}: label {label!r} is not in the training data, which has {known}"
+            )
+        rows.append(reader.read(reader.split(text), longest))
+        targets.append(labels.number(label))
+    return rows, targets

@@ -1,0 +1,81 @@
+"""Training a classifier: the job that its options describe."""
+
+import torch
+
+from gatewise.data.labelled_texts import LabelledText
+from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.classification.corpus import read_corpus
+from gatewise.tasks.classification.network import balanced, make_batches, make_model, outcome_of
+from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.classification.trained import NAME, TrainedClassifier, numbered
+from gatewise.tasks.first_vectors import set_vectors, with_vectors
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sequence_module import SequenceModule
+from gatewise.tasks.task import Job, Task
+from gatewise.tasks.token_reader import TokenReader
+
+
+def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
+    """The job of training.
+
+    Args:
+        options: the resolved options.
+        folder: the run folder to go on with, if any.
+
+    Raises:
+        ValueError: for bad data.
+        OSError: when a file cannot be read.
+    """
+    corpus = read_corpus(options)
+    reader, labels, baseline = _learn(options, corpus.training) if folder is None else _read(folder)
+    vectors = None
+    if folder is None:
+        options, vectors = with_vectors(options, reader.vocabulary)
+    training, targets = numbered(reader, labels, corpus.training, options.longest, "the data")
+    scored, scored_targets = numbered(reader, labels, corpus.deciding, options.longest, "the held-out data")
+    torch.manual_seed(options.seed)
+    model = make_model(options, reader, labels)
+    set_vectors(model.steps, vectors, freeze=options.freeze)
+    batches = make_batches(reader, training, targets, options.batch, options.seed)
+    weights = balanced(targets, labels.size) if options.class_weights == "balanced" else None
+    module = SequenceModule(
+        model,
+        outcome_of(model, weights),
+        options,
+        Measure("accuracy", "words" if options.unit == "word" else "tokens", more_is_better=True),
+        total_steps=options.epochs * len(batches),
+    )
+    return Job(
+        options,
+        module,
+        batches,
+        make_batches(reader, scored, scored_targets, options.batch),
+        to_json({**reader.parts, "labels": labels, "baseline": baseline}),
+        corpus.source,
+        corpus.hashes,
+        (
+            corpus.summary,
+            f"classes: {labels.size}, the most frequent {labels.names[baseline.overall]}",
+            reader.summary,
+        ),
+    )
+
+
+def _learn(options: ClassificationOptions, examples: list[LabelledText]) -> tuple[TokenReader, Labels, MostFrequent]:
+    labels = Labels.learn(label for _, label in examples)
+    if labels.size < 2:
+        raise ValueError(
+            f"the data to learn from has one label only ({labels.names[0]}); there is nothing to tell apart"
+        )
+    reader = TokenReader.learn(options, options.unit, [text for text, _ in examples])
+    return reader, labels, MostFrequent.learn((0, labels.number(label)) for _, label in examples)
+
+
+def _read(folder: RunFolder) -> tuple[TokenReader, Labels, MostFrequent]:
+    parts = read_parts(folder.vocabulary)
+    return TokenReader.from_parts(parts), parts["labels"], parts["baseline"]
+
+
+TASK = Task(NAME, prepare, TrainedClassifier)

@@ -1,0 +1,21 @@
+"""The encoder that the options describe."""
+
+from gatewise.models.encoder import Encoder
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.initial_weights import recurrent_init
+from gatewise.tasks.sequence_options import EncoderOptions
+
+
+def make_encoder(options: EncoderOptions, input_size: int, *, drop_input: bool = True) -> Encoder:
+    """The recurrent layers, over steps of a width I; numbers that were measured are not dropped from."""
+    return Encoder(
+        cell_of(options.cell),
+        input_size,
+        options.hidden,
+        options.layers,
+        bidirectional=options.bidirectional,
+        merge=options.merge,
+        dropout=options.dropout,
+        drop_input=drop_input,
+        init=recurrent_init(options),
+    )

@@ -1,0 +1,54 @@
+"""Vectors from a file as the first weights of an embedding."""
+
+import dataclasses
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.data.tokens import TokenVocabulary
+from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.tasks.reporting import say
+from gatewise.tasks.sequence_options import TokenOptions
+
+Options = TypeVar("Options", bound=TokenOptions)
+
+
+def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[Tensor, Tensor] | None]:
+    """The options with the width that the file of vectors has, and the vectors; None without a file.
+
+    Raises:
+        ValueError: when the file is malformed, or has none of the words.
+        OSError: when it cannot be read.
+    """
+    if options.embedding is None:
+        return options, None
+    assert isinstance(vocabulary, TokenVocabulary)
+    from gatewise.embeddings import load_embedding
+
+    matrix, found, coverage = load_embedding(Path(options.embedding), vocabulary.tokens)
+    say(str(coverage))
+    if not found.any():
+        raise ValueError(f"embedding: {options.embedding} has none of the words of the data; is it of their language?")
+    return dataclasses.replace(options, embedding_size=matrix.shape[1]), (
+        torch.from_numpy(matrix),
+        torch.from_numpy(found),
+    )
+
+
+@torch.no_grad()
+def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
+    """Put the vectors that were found into the embedding; others keep their initial weights.
+
+    Args:
+        embedding: the first layer.
+        vectors: (V, E), and which of them were found, (V,) bool; None to leave all as it is.
+        freeze: leave the whole embedding as it is in training.
+    """
+    if vectors is not None:
+        assert isinstance(embedding, TokenEmbedding)
+        matrix, found = vectors
+        weight = embedding.embedding.weight
+        weight.copy_(torch.where(found[:, None], matrix.to(weight.dtype), weight))
+        weight.requires_grad_(not freeze)

@@ -1,0 +1,22 @@
+"""The options of initial weights and of precision, applied to a model."""
+
+from typing import TypeVar
+
+from torch import nn
+
+from gatewise.tasks.training_options import TrainingOptions
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def recurrent_init(options: TrainingOptions) -> str:
+    """The initialiser of the recurrent layers, which `initialised` may draw over."""
+    return "default" if options.init == "uniform" else options.init
+
+
+def initialised(model: Model, options: TrainingOptions) -> Model:
+    """The model with the initial weights and the precision that the options ask for."""
+    if options.init == "uniform":
+        for parameter in model.parameters():
+            nn.init.uniform_(parameter, -options.init_range, options.init_range)
+    return model.double() if options.precision == "64" else model

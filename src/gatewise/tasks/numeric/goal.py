@@ -1,0 +1,61 @@
+"""What is to be told of a sequence of numbers: the interface of the three goals."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.outcome import Outcome
+
+BATCH = 64
+
+
+class Goal(ABC):
+    """A goal of one run.
+
+    Attributes:
+        measure: how it is reported.
+    """
+
+    measure: Measure
+
+    def __init__(self, options: NumericOptions, reader: FeatureReader) -> None:
+        self.options = options
+        self.reader = reader
+
+    @property
+    @abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """What of it is kept in the run folder."""
+
+    @abstractmethod
+    def make_model(self) -> Any:
+        """The model, with its initial weights."""
+
+    @abstractmethod
+    def batches(
+        self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
+    ) -> RaggedBatches:
+        """Sequences in batches, with what is to be told of them.
+
+        Raises:
+            ValueError: when that is missing.
+        """
+
+    @abstractmethod
+    def outcome_of(self, model: Any) -> Callable[[Batch], Outcome]:
+        """What comes of a batch."""
+
+    @abstractmethod
+    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+        """The scores of a trained model."""
+
+    @abstractmethod
+    def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Any]:
+        """What a trained model tells of sequences."""

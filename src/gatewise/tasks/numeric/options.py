@@ -1,0 +1,48 @@
+"""The options of ``gatewise train numeric``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds
+from gatewise.tasks.sequence_options import EncoderOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericDataOptions:
+    """What sequences to learn."""
+
+    data: tuple[Path, ...] = ()
+    """Tables with a row per step (.csv, .tsv, .parquet), or .jsonl, of rows or of sequences; needed."""
+    valid: tuple[Path, ...] = ()
+    """Files for the held-out score, instead of a part of the data."""
+    test: tuple[Path, ...] = ()
+    """Files that are scored at the end only."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
+    """Share of the sequences, drawn at random, that is held out."""
+    sequence_column: str = "sequence"
+    """Column that says which sequence a row belongs to."""
+    label_column: str = "label"
+    """Column of the label."""
+    feature_columns: tuple[str, ...] = ()
+    """Columns of the features; by default all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericOptions(EncoderOptions, NumericDataOptions):
+    """Options of numeric sequences; the docstring of a field is its help."""
+
+    predict: Literal["sequence", "steps", "next"] = "sequence"
+    """A label for each sequence, a label for each step, or the next step, which is read from those before it alone."""
+    values: Literal["real", "binary"] = "real"
+    """What the next step has: real numbers (least squares), or 0 and 1 (each feature a probability of its own)."""
+    pooling: Literal["last", "mean", "max", "attention"] = "max"
+    """What a sequence's label is read from: the last states, the mean or maximum of all outputs, or attention."""
+    scale: bool = True
+    """Bring real features to mean 0 and standard deviation 1."""
+
+    def __post_init__(self) -> None:
+        if self.predict == "next":
+            # The other direction would read the answer.
+            object.__setattr__(self, "bidirectional", False)
+        super().__post_init__()

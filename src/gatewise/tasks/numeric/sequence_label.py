@@ -1,0 +1,94 @@
+"""A label for each sequence of numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.classification.network import logits_of, make_batches, outcome_of
+from gatewise.tasks.classification.scores import label_scores
+from gatewise.tasks.classification.trained import Prediction, predictions
+from gatewise.tasks.encoding import make_encoder
+from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.outcome import Outcome
+
+
+class SequenceLabel(Goal):
+    """One of K labels for a sequence; in a table every row of a sequence has the same."""
+
+    measure = Measure("accuracy", "steps", more_is_better=True)
+
+    def __init__(self, options: NumericOptions, reader: FeatureReader, labels: Labels, baseline: MostFrequent) -> None:
+        super().__init__(options, reader)
+        self._labels = labels
+        self._baseline = baseline
+
+    @classmethod
+    def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
+        """The labels of the training data."""
+        names = [_label(example, f"the data: sequence {number}") for number, example in enumerate(examples, 1)]
+        labels = Labels.learn(names)
+        return cls(options, reader, labels, MostFrequent.learn((0, labels.number(name)) for name in names))
+
+    @classmethod
+    def from_parts(cls, options: NumericOptions, reader: FeatureReader, parts: dict[str, Any]) -> Self:
+        """That of a run folder."""
+        return cls(options, reader, parts["labels"], parts["baseline"])
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"labels": self._labels, "baseline": self._baseline}
+
+    def make_model(self) -> Classifier:
+        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
+        return initialised(Classifier(nn.Identity(), encoder, self.options.pooling, self._labels.size), self.options)
+
+    def batches(
+        self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
+    ) -> RaggedBatches:
+        rows = [self.reader.read(steps) for steps, _ in examples]
+        return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
+
+    def outcome_of(self, model: Classifier) -> Callable[[Batch], Outcome]:
+        return outcome_of(model, None)
+
+    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+        assert isinstance(model, Classifier)
+        targets = self._targets(examples, where)
+        logits = logits_of(model, self.reader, [self.reader.read(steps) for steps, _ in examples], BATCH)
+        scores, _ = label_scores(logits, torch.tensor(targets))
+        right = targets.count(self._baseline.overall)
+        return {"sequences": len(targets), **scores, "baseline_accuracy": right / len(targets)}
+
+    def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Prediction]:
+        assert isinstance(model, Classifier)
+        rows = [self.reader.read(steps) for steps in sequences]
+        return predictions(logits_of(model, self.reader, rows, BATCH), self._labels)
+
+    def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[int]:
+        found: list[int] = []
+        for number, example in enumerate(examples, 1):
+            label = _label(example, f"{where}: sequence {number}")
+            if label not in self._labels:
+                raise ValueError(f"{where}: sequence {number}: label {label!r} is not in the training data")
+            found.append(self._labels.number(label))
+        return found
+
+
+def _label(example: NumericSequence, where: str) -> str:
+    labels = set(example[1])
+    if len(labels) != 1:
+        raise ValueError(
+            f"{where}: expected one label for the sequence, got {', '.join(sorted(labels)) or 'none'}; name its column "
+            "with label_column, or predict steps"
+        )
+    return labels.pop()

@@ -1,0 +1,97 @@
+"""A label for each step of a sequence of numbers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.labels import MostFrequent
+from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.encoding import make_encoder
+from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.tagging.network import decoded, make_batches, outcome_of
+from gatewise.tasks.tagging.tag_set import TagSet
+
+
+class LabelledSteps(NamedTuple):
+    """The label of each step of a sequence."""
+
+    labels: list[str]
+
+
+class StepLabels(Goal):
+    """One of K labels for each step."""
+
+    measure = Measure("accuracy", "steps", more_is_better=True)
+
+    def __init__(self, options: NumericOptions, reader: FeatureReader, tags: TagSet, baseline: MostFrequent) -> None:
+        super().__init__(options, reader)
+        self._tags = tags
+        self._baseline = baseline
+
+    @classmethod
+    def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
+        """The labels of the training data."""
+        tags = TagSet.learn((labels for _, labels in examples), "none")
+        pairs = ((0, tags.labels.number(label)) for _, labels in examples for label in labels)
+        return cls(options, reader, tags, MostFrequent.learn(pairs))
+
+    @classmethod
+    def from_parts(cls, options: NumericOptions, reader: FeatureReader, parts: dict[str, Any]) -> Self:
+        """That of a run folder."""
+        return cls(options, reader, parts["tags"], parts["baseline"])
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"tags": self._tags, "baseline": self._baseline}
+
+    def make_model(self) -> Tagger:
+        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
+        return initialised(Tagger(nn.Identity(), encoder, self._tags.labels.size), self.options)
+
+    def batches(
+        self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
+    ) -> RaggedBatches:
+        rows = [self.reader.read(steps) for steps, _ in examples]
+        return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
+
+    def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
+        return outcome_of(model, self._tags)
+
+    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+        assert isinstance(model, Tagger)
+        total = Outcome(torch.zeros(()), 0, 0, 0)
+        with torch.no_grad():
+            for batch in self.batches(examples, where, BATCH):
+                total = total.plus(self.outcome_of(model)(batch))
+        right = sum(int((row == self._baseline.overall).sum()) for row in self._targets(examples, where))
+        return {
+            "sequences": len(examples),
+            "steps": int(total.predictions),
+            "loss": total.loss,
+            "accuracy": total.counted,
+            "baseline_accuracy": right / total.chances,
+        }
+
+    def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[LabelledSteps]:
+        assert isinstance(model, Tagger)
+        answers = decoded(model, self.reader, [self.reader.read(steps) for steps in sequences], BATCH)
+        return [LabelledSteps(self._tags.names(row.tolist())) for row in answers]
+
+    def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[Tensor]:
+        for number, (steps, labels) in enumerate(examples, 1):
+            if len(labels) != len(steps):
+                raise ValueError(
+                    f"{where}: sequence {number}: expected a label for each of {len(steps)} steps, got {len(labels)}"
+                )
+        return [
+            self._tags.numbers(labels, f"{where}: sequence {number}") for number, (_, labels) in enumerate(examples, 1)
+        ]

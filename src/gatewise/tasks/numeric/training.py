@@ -1,0 +1,53 @@
+"""Training on sequences of numbers: the job that the options describe."""
+
+import torch
+
+from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.numeric.corpus import read_corpus
+from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
+from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.trained import NAME, TrainedOnNumbers
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sequence_module import SequenceModule
+from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.task import Job, Task
+
+
+def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
+    """The job of training.
+
+    Args:
+        options: the resolved options.
+        folder: the run folder to go on with, if any.
+
+    Raises:
+        ValueError: for bad data.
+        OSError: when a file cannot be read.
+    """
+    corpus = read_corpus(options)
+    if folder is None:
+        goal = learn_goal(options, corpus.training)
+    else:
+        goal = goal_of_parts(options, read_parts(folder.vocabulary, TagSet, Scaling))
+    batches = goal.batches(corpus.training, "the data", options.batch, options.seed)
+    held_out = goal.batches(corpus.deciding, "the held-out data", options.batch)
+    torch.manual_seed(options.seed)
+    model = goal.make_model()
+    total_steps = options.epochs * len(batches)
+    module = SequenceModule(model, goal.outcome_of(model), options, goal.measure, total_steps)
+    parts = {"training": corpus.training, **corpus.scored}
+    counts = (f"{name.replace('_', ' ')} {sum(len(steps) for steps, _ in part):,}" for name, part in parts.items())
+    return Job(
+        options,
+        module,
+        batches,
+        held_out,
+        to_json(parts_of(goal)),
+        corpus.source,
+        corpus.hashes,
+        (corpus.summary, f"steps: {', '.join(counts)}", f"features of a step: {goal.reader.scaling.width}"),
+    )
+
+
+TASK = Task(NAME, prepare, TrainedOnNumbers)

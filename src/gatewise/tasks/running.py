@@ -1,0 +1,105 @@
+"""Training from options, or on from a run folder: the same for every task."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from gatewise.data.files import atomic_write
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.fitting import fit
+from gatewise.tasks.opening import check_same_data, read_options
+from gatewise.tasks.options import to_toml
+from gatewise.tasks.reporting import say
+from gatewise.tasks.run_folder import RunFolder, create, unused
+from gatewise.tasks.task import Job, Task, Trained
+from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.weights_file import vocabulary_fact
+
+
+def start(task: Task, options: TrainingOptions) -> Trained:
+    """Train a model from the beginning and leave a run folder.
+
+    Raises:
+        ValueError: for bad data, an output folder that is not empty, or training that diverges.
+        OSError: when a file cannot be read or written.
+        KeyboardInterrupt: after Ctrl-C, with the state saved.
+    """
+    job = task.prepare(options, None)
+    cell = cell_of(options.cell)
+    folder = create(
+        options.out or unused(f"{task.name}-{cell.name}"),
+        task.name,
+        to_toml(_absolute(job.options)),
+        job.vocabulary,
+        {"cell": cell.text, "source": job.source, "sha256": job.hashes},
+    )
+    return _go(task, job, folder)
+
+
+def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
+    """Go on with a run from its last saved state, as if it had never stopped.
+
+    Args:
+        task: what the run is expected to be.
+        path: the run folder.
+        max_minutes: a new limit on training time, counted from the beginning of the run.
+
+    Raises:
+        ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
+        OSError: when a file cannot be read or written.
+        KeyboardInterrupt: after Ctrl-C, with the state saved.
+    """
+    folder = RunFolder(path)
+    options: Any = read_options(folder, task.name)
+    if max_minutes is not None:
+        options = dataclasses.replace(options, max_minutes=max_minutes)
+    if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":
+        say(f"{path}: training has ended; nothing to go on with")
+        return task.load(path)
+    job = task.prepare(options, folder)
+    check_same_data(folder, job.source, job.hashes)
+    return _go(task, job, folder)
+
+
+def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
+    say(f"{_summary(job)}\nrun folder: {folder.path}")
+    try:
+        facts = vocabulary_fact(job.vocabulary)
+        ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts)
+    except KeyboardInterrupt:
+        say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
+        raise
+    trained = task.load(folder.path)
+    trained.finish()
+    scores = {"ended_by": ended_by, "scores": trained.evaluate()}
+    with atomic_write(folder.scores) as file:
+        file.write((json.dumps(scores, indent=1) + "\n").encode())
+    return trained
+
+
+def _summary(job: Job) -> str:
+    parameters = sum(parameter.numel() for parameter in job.module.model.parameters())
+    chosen = (line for line in to_toml(job.options).splitlines() if not line.startswith("cell = "))
+    return "\n".join(
+        (
+            f"data: {job.source}",
+            *(f"sha256 of {name}: {value}" for name, value in job.hashes.items()),
+            *job.facts,
+            f"model: {cell_of(job.options.cell).name}, {parameters:,} parameters",
+            f"training: {job.options.epochs} epochs of {len(job.training):,} steps",
+            f"options: {', '.join(chosen)}",
+        )
+    )
+
+
+def _absolute(options: TrainingOptions) -> TrainingOptions:
+    """The options to keep: files by their full names, and no output folder, which another run cannot use again."""
+    changed: dict[str, Any] = {}
+    for name, hint in get_type_hints(type(options)).items():
+        value = getattr(options, name)
+        if get_origin(hint) is tuple and get_args(hint)[0] is Path:
+            changed[name] = tuple(path.resolve() for path in value)
+        elif isinstance(value, Path):
+            changed[name] = value.resolve()
+    return dataclasses.replace(options, **{**changed, "out": None})

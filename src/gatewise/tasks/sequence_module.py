@@ -1,0 +1,69 @@
+"""Batches of whole sequences in training: the same for labels, tags and numbers."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import Batch
+from gatewise.models.classifier import Classifier
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.module import TaskModule
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.reporting import say
+from gatewise.tasks.training_options import TrainingOptions
+
+
+class SequenceModule(TaskModule):
+    """One batch per step; nothing is carried from one to the next.
+
+    Args:
+        model: the model in training.
+        outcome: what comes of a batch.
+        options: the options of training.
+        measure: how the task reports.
+        total_steps: the steps of the whole run.
+    """
+
+    model: Classifier | Tagger
+
+    def __init__(
+        self,
+        model: Classifier | Tagger,
+        outcome: Callable[[Batch], Outcome],
+        options: TrainingOptions,
+        measure: Measure,
+        total_steps: int,
+    ) -> None:
+        super().__init__(model, options, measure, total_steps)
+        self._outcome = outcome
+        self._held_out: Outcome | None = None
+
+    def units(self, batch: Batch) -> float:
+        """The steps of all sequences."""
+        return int(batch.lengths.sum())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Lightning's hook: the loss of a batch."""
+        outcome = self._outcome(batch)
+        self.loss, self.counted = outcome.loss, outcome.counted
+        return outcome.nats / outcome.predictions
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Lightning's hook: add up what comes of the held-out batches."""
+        outcome = self._outcome(batch)
+        self._held_out = outcome if batch_idx == 0 or self._held_out is None else self._held_out.plus(outcome)
+
+    def on_validation_epoch_end(self) -> None:
+        """Lightning's hook: log the held-out score."""
+        assert self._held_out is not None
+        self.log_held_out(self._held_out.loss, self._held_out.counted)
+
+    def on_train_start(self) -> None:
+        """Lightning's hook: say what computes."""
+        recurrent = self.model.encoder.recurrent
+        parameter = next(self.model.encoder.parameters())
+        x = parameter.new_zeros(2, 2, recurrent.input_size)
+        backend = recurrent.backend_for(x, lengths=torch.tensor([2, 1]))
+        say(f"backend: {backend.name} ({backend.reason}) on {self.device}")

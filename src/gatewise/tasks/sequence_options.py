@@ -1,0 +1,72 @@
+"""The options that tasks on whole sequences share: where examples come from, what a token is, the encoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.training_options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(TrainingOptions):
+    """The encoder, and how it is trained unless told otherwise."""
+
+    bidirectional: bool = True
+    """Read every sequence from its end too."""
+    merge: Literal["concat", "sum", "mean", "mul", "learned"] = "concat"
+    """How both directions become one."""
+    hidden: Count = 128
+    """Width of the hidden state, of each direction."""
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.5
+    """Probability of dropping a unit before, between and after the recurrent layers."""
+    batch: Count = 32
+    """Number of sequences per step; those of a step are of similar length."""
+    epochs: Count = 20
+    """Passes over the training data."""
+    lr: Positive = 1e-3
+    """Learning rate."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge != "concat" and not self.bidirectional:
+            raise ValueError(f"merge: {self.merge} combines two directions, and bidirectional is off; give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenOptions:
+    """What is known of a token."""
+
+    vocabulary_size: Count | None = None
+    """Number of tokens: the most frequent ones (default all), or bpe tokens to learn (default 2048)."""
+    min_count: Count = 1
+    """Occurrences in the training data below which a word is unknown."""
+    lower: bool = True
+    """Read words in lower case; spellings keep theirs."""
+    digits: bool = True
+    """Read every digit of a word as 0; spellings keep theirs."""
+    unknown_rate: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
+    """How often a token is read as unknown in training, so that unknown ones mean something."""
+    embedding: Path | None = None
+    """File of word vectors to begin with (word2vec, GloVe, fastText)."""
+    freeze: bool = False
+    """Leave the vectors of the file as they are."""
+    embedding_size: Count = 100
+    """Width of the embedding of a token, unless a file gives it."""
+    spelling: Literal["none", "cnn", "recurrent"] = "cnn"
+    """How a word's characters are read, beside the word as a whole."""
+    character_embedding: Count = 25
+    """Width of the embedding of a character."""
+    spelling_size: Annotated[int, Bounds(low=2)] = 50
+    """Width of the vector of a spelling."""
+
+    def check_tokens(self, words: bool) -> None:
+        """Raise a ValueError where options of words are asked for and there are none."""
+        if not words and self.embedding is not None:
+            raise ValueError("embedding: a file of word vectors needs words; leave the unit at word")
+        if self.freeze and self.embedding is None:
+            raise ValueError("freeze: there are no vectors to freeze; name a file with embedding")
+        if self.spelling == "recurrent" and self.spelling_size % 2:
+            raise ValueError(
+                f"spelling_size: expected an even number, one half per direction, got {self.spelling_size}"
+            )

@@ -1,0 +1,1 @@
+"""Tagging: a tag for every word, or character, of a text."""

@@ -1,0 +1,42 @@
+"""The options of ``gatewise train tag``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds
+from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedTextOptions:
+    """What tagged words to learn."""
+
+    data: tuple[Path, ...] = ()
+    """Files with a word per line and columns (CoNLL, CoNLL-U); by default programs, whose characters are tagged."""
+    valid: tuple[Path, ...] = ()
+    """Files for the held-out score, instead of a part of the data."""
+    test: tuple[Path, ...] = ()
+    """Files that are scored at the end only."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
+    """Share of the data's sentences, drawn at random, that is held out."""
+    word_column: str | None = None
+    """Column of the word: a number from 1, or a name in CoNLL-U; by default the first, or form."""
+    tag_column: str | None = None
+    """Column of the tag; by default the last, or upos."""
+    unit: Literal["word", "char"] = "word"
+    """What has a tag: a word, or a character (always so without data)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
+    """Options of tagging; the docstring of a field is its help."""
+
+    output: Literal["softmax", "crf"] = "softmax"
+    """Whether each tag is decided alone, or all of a sentence together by a conditional random field."""
+    scheme: Literal["auto", "none", "bio", "bioes"] = "auto"
+    """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: tags as they are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_tokens(words=self.unit == "word")

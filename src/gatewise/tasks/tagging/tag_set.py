@@ -1,0 +1,103 @@
+"""The tags of a run: their names, and how they stand for entities if they do."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from gatewise.data.entities import Scheme, are_entities, entities, may_follow, scheme_of, tags_of
+from gatewise.data.labels import Labels
+
+
+class TagSet:
+    """K tags.
+
+    Attributes:
+        labels: the tags that the network knows.
+        learned: the scheme of those; None where tags are not of entities.
+        given: the scheme of the data's tags, in which answers are written.
+    """
+
+    unit: ClassVar[str] = "tags"
+
+    def __init__(self, labels: Labels, learned: Scheme | None, given: Scheme | None) -> None:
+        self.labels = labels
+        self.learned: Scheme | None = learned
+        self.given: Scheme | None = given
+
+    @classmethod
+    def learn(cls, rows: Iterable[Sequence[str]], scheme: Literal["auto", "none", "bio", "bioes"]) -> Self:
+        """The tags of sentences, in a scheme.
+
+        Raises:
+            ValueError: when a scheme is asked for and the tags are not of entities, or there is only one tag.
+
+        >>> TagSet.learn([["O", "B-LOC"]], "auto").labels.names
+        ['B-LOC', 'E-LOC', 'I-LOC', 'O', 'S-LOC']
+        """
+        names = {tag for row in rows for tag in row}
+        found = are_entities(names)
+        if len(names) < 2:
+            raise ValueError(f"the data to learn from has one tag only ({', '.join(names)}); is it the right column?")
+        if scheme in ("bio", "bioes") and not found:
+            raise ValueError(
+                f"scheme: {scheme} is for tags of entities (O, B-LOC, I-LOC …), got {', '.join(sorted(names)[:10])}; "
+                "leave it at auto, or name another tag column"
+            )
+        if scheme == "none" or not found:
+            return cls(Labels.learn(names), None, None)
+        learned: Scheme = "bio" if scheme == "bio" else "bioes"
+        kinds = sorted({name[2:] for name in names if name != "O"})
+        letters = "BIES" if learned == "bioes" else "BI"
+        return cls(
+            Labels.learn(["O", *(f"{letter}-{kind}" for kind in kinds for letter in letters)]),
+            learned,
+            scheme_of(names),
+        )
+
+    def numbers(self, tags: Sequence[str], where: str) -> Tensor:
+        """The numbers (T,) int64 of a sentence's tags.
+
+        Raises:
+            ValueError: for a tag that training has not seen.
+        """
+        if self.learned is not None:
+            tags = tags_of(entities(tags), len(tags), self.learned)
+        for tag in tags:
+            if tag not in self.labels:
+                known = ", ".join(self.labels.names[:20])
+                raise ValueError(f"{where}: tag {tag!r} is not in the training data, which has {known}")
+        return torch.tensor([self.labels.number(tag) for tag in tags], dtype=torch.int64)
+
+    def names(self, numbers: Iterable[int]) -> list[str]:
+        """The learned tags of some numbers."""
+        return [self.labels.names[number] for number in numbers]
+
+    def written(self, tags: Sequence[str]) -> list[str]:
+        """Learned tags as the data writes them."""
+        return list(tags) if self.given is None else tags_of(entities(tags), len(tags), self.given)
+
+    def valid(self, tags: Sequence[str]) -> bool:
+        """Whether every learned tag may stand where it does."""
+        around = [None, *tags, None]
+        return self.learned is None or all(
+            may_follow(before, after, self.learned) for before, after in itertools.pairwise(around)
+        )
+
+    @property
+    def allowed(self) -> Tensor:
+        """(K + 1, K + 1) bool: whether a tag may follow another; the last row and column are around a sentence."""
+        around = [*self.labels.names, None]
+        scheme = self.learned
+        return torch.tensor([[scheme is None or may_follow(a, b, scheme) for b in around] for a in around])
+
+    def content(self) -> dict[str, Any]:
+        """What `from_content` needs, as JSON values."""
+        return {"names": self.labels.names, "learned": self.learned, "given": self.given}
+
+    @classmethod
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        """The tags that `content` described."""
+        return cls(Labels.from_content(content), content["learned"], content["given"])

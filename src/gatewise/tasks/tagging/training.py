@@ -1,0 +1,91 @@
+"""Training a tagger: the job that its options describe."""
+
+import dataclasses
+
+import torch
+
+from gatewise.data.columns import TaggedWords
+from gatewise.data.labels import MostFrequent
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.first_vectors import set_vectors, with_vectors
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sequence_module import SequenceModule
+from gatewise.tasks.tagging.corpus import read_corpus
+from gatewise.tasks.tagging.network import make_batches, make_model, outcome_of
+from gatewise.tasks.tagging.options import TaggingOptions
+from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.tagging.trained import NAME, TrainedTagger, numbered
+from gatewise.tasks.task import Job, Task
+from gatewise.tasks.token_reader import TokenReader
+
+
+def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
+    """The job of training.
+
+    Args:
+        options: the resolved options.
+        folder: the run folder to go on with, if any.
+
+    Raises:
+        ValueError: for bad data.
+        OSError: when a file cannot be read.
+    """
+    if not options.data:
+        options = dataclasses.replace(options, unit="char")
+    corpus = read_corpus(options)
+    vectors = None
+    if folder is None:
+        reader, tags = _learn(options, corpus.training)
+        options, vectors = with_vectors(options, reader.vocabulary)
+    else:
+        parts = read_parts(folder.vocabulary, TagSet)
+        reader, tags = TokenReader.from_parts(parts), parts["tags"]
+    training, targets = numbered(reader, tags, corpus.training, "the data")
+    scored, scored_targets = numbered(reader, tags, corpus.deciding, "the held-out data")
+    pairs = zip(torch.cat([row.numbers for row in training]).tolist(), torch.cat(targets).tolist(), strict=True)
+    baseline = MostFrequent.learn(pairs, reader.vocabulary.size)
+    torch.manual_seed(options.seed)
+    model = make_model(options, reader, tags)
+    set_vectors(model.steps, vectors, freeze=options.freeze)
+    batches = make_batches(reader, training, targets, options.batch, options.seed)
+    module = SequenceModule(
+        model,
+        outcome_of(model, tags),
+        options,
+        Measure(
+            "accuracy" if tags.learned is None else "entity_f1",
+            "words" if options.unit == "word" else "characters",
+            more_is_better=True,
+        ),
+        total_steps=options.epochs * len(batches),
+    )
+    tokens = {name: sum(len(words) for words, _ in part) for name, part in corpus.scored.items()}
+    counts = {"training": sum(len(row.numbers) for row in training), **tokens}
+    return Job(
+        options,
+        module,
+        batches,
+        make_batches(reader, scored, scored_targets, options.batch),
+        to_json({**reader.parts, "tags": tags, "baseline": baseline}),
+        corpus.source,
+        corpus.hashes,
+        (
+            corpus.summary,
+            "tokens: " + ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items()),
+            f"tags: {tags.labels.size}" + (f" (scheme {tags.learned})" if tags.learned else ""),
+            reader.summary,
+        ),
+    )
+
+
+def _learn(options: TaggingOptions, examples: list[TaggedWords]) -> tuple[TokenReader, TagSet]:
+    rows = [words for words, _ in examples]
+    if options.unit == "char":
+        reader = TokenReader.learn(options, "char", ["".join(row) for row in rows])
+    else:
+        reader = TokenReader.learn_words(options, rows)
+    return reader, TagSet.learn((tags for _, tags in examples), options.scheme)
+
+
+TASK = Task(NAME, prepare, TrainedTagger)

@@ -1,0 +1,122 @@
+"""Tokens to what a network reads: their numbers and, where asked for, their spellings."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import padded
+from gatewise.data.characters import CharacterVocabulary
+from gatewise.data.spelling import spell
+from gatewise.data.subwords import BytePairVocabulary
+from gatewise.data.tokens import TokenVocabulary, split_tokens
+from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
+from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.tasks.sequence_options import TokenOptions
+
+Unit = Literal["word", "char", "bpe"]
+
+
+class Tokens(NamedTuple):
+    """One sequence of tokens: their numbers, (T,) int64, and as they are written (empty for byte pairs)."""
+
+    numbers: Tensor
+    written: list[str]
+
+
+class TokenReader:
+    """Reads texts, or sequences of words, for one network.
+
+    Attributes:
+        vocabulary: the tokens.
+        alphabet: the characters of spellings; None where spellings are not read.
+    """
+
+    def __init__(
+        self,
+        vocabulary: TokenVocabulary | CharacterVocabulary | BytePairVocabulary,
+        alphabet: CharacterVocabulary | None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.alphabet = alphabet
+
+    @classmethod
+    def learn(cls, options: TokenOptions, unit: Unit, texts: Sequence[str]) -> "TokenReader":
+        """Learn from texts."""
+        if unit == "word":
+            return cls.learn_words(options, [split_tokens(text) for text in texts])
+        if unit == "char":
+            return cls(CharacterVocabulary.learn("".join(texts)), None)
+        return cls(BytePairVocabulary.learn("\n".join(texts), options.vocabulary_size or 2048), None)
+
+    @classmethod
+    def learn_words(cls, options: TokenOptions, rows: Sequence[Sequence[str]]) -> "TokenReader":
+        """Learn from rows of words."""
+        vocabulary = TokenVocabulary.learn(
+            rows,
+            options.vocabulary_size,
+            min_count=options.min_count,
+            lower=options.lower,
+            digits=options.digits,
+        )
+        if options.spelling == "none":
+            return cls(vocabulary, None)
+        return cls(vocabulary, CharacterVocabulary.learn("".join({word for row in rows for word in row})))
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of a text as they are written; for byte pairs, the text itself."""
+        if isinstance(self.vocabulary, TokenVocabulary):
+            return split_tokens(text)
+        return list(text) if isinstance(self.vocabulary, CharacterVocabulary) else [text]
+
+    def read(self, row: Sequence[str], longest: int | None = None) -> Tokens:
+        """A row that `split` made, or the words of a file, cut after `longest` tokens."""
+        if isinstance(self.vocabulary, TokenVocabulary):
+            return Tokens(self.vocabulary.encode_tokens(row[:longest]), list(row[:longest]))
+        numbers = self.vocabulary.encode("".join(row))[:longest]
+        return Tokens(numbers, list(row[:longest]) if isinstance(self.vocabulary, CharacterVocabulary) else [])
+
+    def batch(self, rows: Sequence[Tokens]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The inputs of a batch and their lengths (B,)."""
+        lengths = torch.tensor([len(row.numbers) for row in rows], dtype=torch.int64)
+        numbers = padded([row.numbers for row in rows])
+        if self.alphabet is None:
+            return (numbers,), lengths
+        spelled = spell([row.written for row in rows], self.alphabet)
+        return (numbers, *spelled), lengths
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What is kept in the run folder."""
+        return {"tokens": self.vocabulary, "alphabet": self.alphabet}
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, Any]) -> "TokenReader":
+        """The reader of a run folder."""
+        return cls(parts["tokens"], parts.get("alphabet"))
+
+    @property
+    def summary(self) -> str:
+        """Sizes, for people."""
+        spelled = "" if self.alphabet is None else f", spelled with {self.alphabet.size:,} characters"
+        return f"vocabulary: {self.vocabulary.size:,} tokens (unit {self.vocabulary.unit}){spelled}"
+
+    def unknown_tokens(self, rows: Iterable[Tokens]) -> int:
+        """How many tokens of some rows the vocabulary does not have."""
+        unknown = self.vocabulary.unknown
+        return 0 if unknown is None else sum(int((row.numbers == unknown).sum()) for row in rows)
+
+    def embedding(self, options: TokenOptions) -> TokenEmbedding:
+        """The first layer, with its initial weights."""
+        spelling = None
+        if self.alphabet is not None:
+            kind = CharacterConvolution if options.spelling == "cnn" else CharacterRecurrent
+            spelling = kind(self.alphabet.size, options.character_embedding, options.spelling_size)
+        return TokenEmbedding(
+            self.vocabulary.size,
+            options.embedding_size,
+            unknown=self.vocabulary.unknown,
+            unknown_rate=options.unknown_rate,
+            spelling=spelling,
+        )

@@ -1,0 +1,60 @@
+"""Batches of sequences of similar length."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data.batches import RaggedBatches, padded
+
+LENGTHS = st.lists(st.integers(0, 50), min_size=1, max_size=300)
+
+
+@given(LENGTHS, st.integers(1, 9), st.none() | st.integers(0, 5))
+def test_every_sequence_comes_once_a_pass(lengths, size, seed):
+    batches = RaggedBatches(lengths, list, size, seed=seed)
+    for _ in range(2):
+        found = list(batches)
+        assert len(found) == len(batches)
+        assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 1000))
+def test_a_pass_goes_on_where_it_was_saved(lengths, size, at):
+    whole = RaggedBatches(lengths, list, size, seed=3)
+    expected = list(whole) + list(whole) + list(whole)
+    at %= len(expected)
+    running = RaggedBatches(lengths, list, size, seed=3)
+    found: list[list[int]] = []
+    state = running.state_dict()
+    while len(found) < at:
+        for batch in running:
+            found.append(batch)
+            state = running.state_dict()
+            if len(found) == at:
+                break
+    again = RaggedBatches(lengths, list, size, seed=3)
+    again.load_state_dict(state)
+    while len(found) < len(expected):
+        found += list(again)
+    assert found == expected
+
+
+def test_what_stands_in_a_batch_is_of_similar_length_and_the_order_changes():
+    lengths = torch.randint(1, 100, (1000,), generator=torch.Generator().manual_seed(0)).tolist()
+    batches = RaggedBatches(lengths, list, 10, seed=0)
+    first, second = list(batches), list(batches)
+    spread = [max(lengths[p] for p in batch) - min(lengths[p] for p in batch) for batch in first]
+    assert sum(spread) / len(spread) < 5
+    assert first != second
+    assert list(RaggedBatches(lengths, list, 10, seed=1)) != first
+    means = [sum(lengths[p] for p in batch) for batch in first]
+    assert means != sorted(means)
+
+
+def test_no_sequence_makes_no_batch():
+    assert list(RaggedBatches([], list, 3)) == list(RaggedBatches([], list, 3, seed=0)) == []
+
+
+def test_nothing_is_padded_to_one_step():
+    assert padded([torch.empty(0), torch.empty(0)], 7).tolist() == [[7, 7]]
+    assert padded([torch.ones(2, 3), torch.ones(1, 3)]).shape == (2, 2, 3)

@@ -1,0 +1,93 @@
+"""Entities as tags, against the rules of conlleval written out as its script has them."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data.entities import Entity, are_entities, count_entities, entities, may_follow, scheme_of, tags_of
+
+BIO = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in "BI")]
+BIOES = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in "BIES")]
+
+
+def starts(before, before_kind, letter, kind):
+    """startOfChunk of conlleval.txt (CoNLL-2003), its conditions one by one."""
+    return (
+        letter == "B"
+        or (before == "E" and letter in "EI")
+        or (before == "O" and letter in "EI")
+        or (letter not in "O." and before_kind != kind)
+    )
+
+
+def ends(before, before_kind, letter, kind):
+    """endOfChunk of conlleval.txt."""
+    return (
+        (before == "B" and letter in "BO")
+        or (before == "I" and letter in "BO")
+        or before == "E"
+        or (before not in "O." and before_kind != kind)
+    )
+
+
+def by_conlleval(tags):
+    found, first, before, before_kind = [], None, "O", ""
+    for place, tag in enumerate([*tags, "O"]):
+        letter, _, kind = tag.partition("-")
+        if first is not None and ends(before, before_kind, letter, kind):
+            found.append(Entity(before_kind, first, place))
+            first = None
+        if starts(before, before_kind, letter, kind):
+            first = place
+        before, before_kind = letter, kind
+    return found
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_every_sequence_of_tags_has_the_entities_of_conlleval(length):
+    # The script knows B, I, E and O.
+    names = [name for name in BIOES if name[0] != "S"]
+    for tags in itertools.product(names, repeat=length):
+        assert entities(tags) == by_conlleval(tags), tags
+
+
+@given(st.lists(st.tuples(st.sampled_from("XY"), st.integers(0, 2), st.integers(1, 3)), max_size=5))
+def test_entities_survive_every_scheme(parts):
+    found, end = [], 0
+    for kind, gap, length in parts:
+        found.append(Entity(kind, end + gap, end + gap + length))
+        end += gap + length
+    for scheme in ("bio", "bioes"):
+        tags = tags_of(found, end + 1, scheme)
+        assert entities(tags) == found
+        around = [None, *tags, None]
+        assert all(may_follow(*pair, scheme) for pair in itertools.pairwise(around))
+    lower = [{"S": "U", "E": "L"}.get(tag[0], tag[0]) + tag[1:] for tag in tags_of(found, end + 1, "bioes")]
+    assert entities(lower) == found
+
+
+@pytest.mark.parametrize(("scheme", "names"), [("bio", BIO), ("bioes", BIOES)])
+@pytest.mark.parametrize("length", range(5))
+def test_tags_are_allowed_exactly_where_reading_and_writing_leaves_them_alone(scheme, names, length):
+    for tags in itertools.product(names, repeat=length):
+        around = [None, *tags, None]
+        valid = all(may_follow(*pair, scheme) for pair in itertools.pairwise(around))
+        assert valid == (tags_of(entities(tags), length, scheme) == list(tags)), tags
+
+
+def test_what_tags_are():
+    assert are_entities({"O", "S-LOC"})
+    assert not are_entities({"B-LOC", "I-LOC"})
+    assert not are_entities({"O", "B"})
+    assert scheme_of({"O", "B-X", "I-X"}) == "bio"
+    assert scheme_of({"O", "U-X"}) == "bioes"
+
+
+def test_counts_and_their_ratios():
+    counts = count_entities([["B-X", "I-X", "O", "B-Y"], ["O"]], [["B-X", "I-X", "B-Y", "B-Y"], ["B-X"]])
+    assert counts == (2, 2, 4)
+    assert (counts.precision, counts.recall, counts.f1) == (1.0, 0.5, pytest.approx(2 / 3))
+    nothing = count_entities([["O"]], [["O"]])
+    assert (nothing.precision, nothing.recall, nothing.f1) == (0, 0, 0)

@@ -1,0 +1,60 @@
+"""Sequences of numbers."""
+
+import re
+
+import pytest
+
+from gatewise.data.numeric_sequences import Scaling, read_numeric_sequences
+
+TABLE = "label,sequence,u,v\na,1,0.5,1\na,1,2,3\nb,2,4,-5e1\n"
+FOUND = [([[0.5, 1.0], [2.0, 3.0]], ["a", "a"]), ([[4.0, -50.0]], ["b"])]
+
+
+def read(folder, name, text, **changes):
+    path = folder / name
+    path.write_text(text)
+    return read_numeric_sequences([path], "sequence", "label", **changes)
+
+
+def test_a_row_for_each_step(tmp_path):
+    assert read(tmp_path, "a.csv", TABLE) == FOUND
+    assert read(tmp_path, "a.csv", TABLE, feature_columns=("v",))[1] == ([[-50.0]], ["b"])
+    assert read(tmp_path, "b.csv", "sequence,u\n1,2\n1,3\n") == [([[2.0], [3.0]], [])]
+    rows = '{"sequence": "s", "u": 1, "label": 7}\n{"sequence": "s", "u": 2.5, "label": 7}\n'
+    assert read(tmp_path, "a.jsonl", rows) == [([[1.0], [2.5]], ["7", "7"])]
+
+
+def test_a_line_for_each_sequence(tmp_path):
+    lines = '{"steps": [[1, 2], [3, 4]], "label": "a"}\n\n{"steps": [[5, 6]], "label": ["b"]}\n{"steps": [[0, 0]]}\n'
+    expected = [([[1, 2], [3, 4]], ["a"]), ([[5, 6]], ["b"]), ([[0, 0]], [])]
+    assert read(tmp_path, "a.jsonl", lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("a.csv", "sequence,u\n1,x\n", "row 1: u: expected a finite number, got 'x'"),
+        ("a.csv", "sequence,u\n1,nan\n", "row 1: u: expected a finite number, got 'nan'"),
+        ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
+        ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),
+        ("a.csv", "u,label\n1,1\n", "no column 'sequence'"),
+        ("a.jsonl", '{"steps": [[1], [2, 3]]}', "expected the same number of features in every step, got 1, 2"),
+        ("a.jsonl", '{"steps": []}', "line 1: a sequence without steps"),
+        ("a.jsonl", '{"step": 1}', 'line 1: expected {"steps": [[numbers of a step], ...]}, got \'{"step": 1}\''),
+        ("a.jsonl", '{"steps": [[true]]}', "line 1: expected a finite number, got True"),
+    ],
+)
+def test_malformed(tmp_path, name, text, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read(tmp_path, name, text)
+
+
+def test_scaling_goes_forth_and_back():
+    scaling = Scaling.learn([[[1.0, 7.0]], [[3.0, 7.0], [5.0, 7.0]]])
+    scaled = scaling.scaled([[3.0, 7.0], [5.0, 8.0]])
+    assert scaled[:, 0].tolist() == pytest.approx([0.0, 2 / (8 / 3) ** 0.5])
+    assert scaling.unscaled(scaled).flatten().tolist() == pytest.approx([3.0, 7.0, 5.0, 8.0])
+    again = Scaling.from_content(scaling.content())
+    assert again.unscaled(scaled).tolist() == scaling.unscaled(scaled).tolist()
+    with pytest.raises(ValueError, match="expected 2 features at each step, as in training"):
+        scaling.scaled([[1.0]])

@@ -1,0 +1,84 @@
+"""The linear chain over tags, against all sequences of tags written out."""
+
+import itertools
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from gatewise.models.conditional_random_field import ConditionalRandomField
+
+K, T = 3, 4
+LENGTHS = torch.tensor([4, 2, 1, 0])
+
+
+def field(*, constrained):
+    torch.manual_seed(0)
+    allowed = torch.ones(K + 1, K + 1, dtype=torch.bool)
+    if constrained:
+        allowed[0, 1] = allowed[K, 2] = allowed[1, K] = False
+    made = ConditionalRandomField(allowed).double()
+    torch.nn.init.normal_(made.transitions)
+    return made
+
+
+def by_hand(made, scores, tags):
+    """The score of one sequence of tags, or None where it is forbidden."""
+    around = [K, *tags, K]
+    if any(made.forbidden[pair] for pair in itertools.pairwise(around)):
+        return None
+    moves = sum(made.transitions[pair] for pair in itertools.pairwise(around))
+    return moves + sum(scores[step, tag] for step, tag in enumerate(tags))
+
+
+@pytest.mark.parametrize("constrained", [False, True])
+def test_probabilities_and_the_best_tags_are_those_of_all_sequences(constrained):
+    made = field(constrained=constrained)
+    scores = torch.randn(T, len(LENGTHS), K, dtype=torch.float64)
+    best = made.decode(scores, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        every = {tags: by_hand(made, scores[:, row], tags) for tags in itertools.product(range(K), repeat=length)}
+        if length == 0:
+            assert made.log_likelihood(scores, torch.zeros(T, 4, dtype=torch.int64), LENGTHS)[row] == 0
+            continue
+        valid = {tags: score for tags, score in every.items() if score is not None}
+        assert constrained == (len(valid) < len(every))
+        total = torch.logsumexp(torch.stack(list(valid.values())), 0)
+        assert tuple(best[:length, row].tolist()) == max(valid, key=lambda tags: valid[tags].item())
+        for tags, score in every.items():
+            padded = torch.zeros(T, len(LENGTHS), dtype=torch.int64)
+            padded[:length, row] = torch.tensor(tags)
+            found = made.log_likelihood(scores, padded, LENGTHS)[row]
+            if score is None:
+                assert found < -1000
+            else:
+                assert_close(found, score - total)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    made = field(constrained=True)
+    scores = torch.randn(T, len(LENGTHS), K, dtype=torch.float64, requires_grad=True)
+    tags = torch.tensor([[0, 2, 2, 0], [1, 1, 2, 2]]).T.repeat(1, 2)
+    torch.autograd.gradcheck(lambda s, t: _with(made, t).log_likelihood(s, tags, LENGTHS), (scores, made.transitions))
+
+
+def _with(made, transitions):
+    copy = ConditionalRandomField(~made.forbidden).double()
+    del copy.transitions
+    copy.transitions = transitions
+    return copy
+
+
+def test_what_stands_in_the_padding_does_not_matter():
+    made = field(constrained=False)
+    scores = torch.randn(T, len(LENGTHS), K, dtype=torch.float64)
+    tags = torch.randint(K, (T, len(LENGTHS)))
+    other_scores, other_tags = scores.clone(), tags.clone()
+    for row, length in enumerate(LENGTHS.tolist()):
+        other_scores[length:, row] = 1e6
+        other_tags[length:, row] = 0
+    found, other = (made.log_likelihood(s, t, LENGTHS) for s, t in ((scores, tags), (other_scores, other_tags)))
+    assert_close(found, other)
+    best, other_best = made.decode(scores, LENGTHS), made.decode(other_scores, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        assert torch.equal(best[:length, row], other_best[:length, row])

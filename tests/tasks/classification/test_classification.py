@@ -1,0 +1,161 @@
+"""A label for a text: training, scores, predictions, what is refused."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+import torch
+
+import gatewise
+from gatewise.tasks.classification.network import balanced
+from gatewise.tasks.verbs import resume
+from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts
+
+
+def train(folder, **changes):
+    data = changes.pop("data", None) or labelled_texts(folder)
+    return gatewise.train("classify", data=data, **{"out": folder / "run", **SMALL, **SMALL_TOKENS, **changes})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("classify"), epochs=8)
+
+
+def test_it_learns(trained):
+    scores = trained.final_scores()["held_out"]
+    assert scores["examples"] == 8
+    assert scores["accuracy"] == 1.0 > scores["baseline_accuracy"]
+    assert scores["macro_f1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unit": "char", "pooling": "last", "cell": "gru_chung2014"},
+        {"unit": "bpe", "vocabulary_size": 260, "pooling": "mean", "merge": "sum"},
+        {"spelling": "recurrent", "pooling": "attention", "layers": 2, "class_weights": "balanced"},
+        {"spelling": "none", "bidirectional": False, "longest": 9, "min_count": 2, "precision": "64"},
+    ],
+)
+def test_every_choice_trains_and_comes_back(tmp_path, changes):
+    trained = train(tmp_path, **changes)
+    again = gatewise.load(tmp_path / "run")
+    assert again.evaluate() == trained.final_scores()
+    losses = [float(loss) for _, loss, _ in steps_of(tmp_path / "run")]
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_scores_are_those_of_the_predictions(trained, tmp_path):
+    path = tmp_path / "more.csv"
+    rows = [("an awful film", "good"), ("great", "good"), ("dull", "bad"), ("", "bad")]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    found = trained.predict([text for text, _ in rows])
+    right = sum(prediction.label == label for prediction, (_, label) in zip(found, rows, strict=True))
+    scores = trained.evaluate(path)["data"]
+    assert scores["accuracy"] == right / 4
+    assert scores["unknown_tokens"] == 1
+    likely = [prediction.probabilities[label] for prediction, (_, label) in zip(found, rows, strict=True)]
+    assert scores["loss"] == pytest.approx(-torch.tensor(likely).log().mean().item(), rel=1e-4)
+    assert int(trained.confusion(path)["data"].sum()) == 4
+    for prediction in found:
+        assert prediction.probability == max(prediction.probabilities.values())
+        assert sum(prediction.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_text_is_labelled_alone_as_among_others(trained):
+    texts = ["lovely", "it was a poor film, poor", "fine"]
+    together = trained.predict(texts)
+    for text, found in zip(texts, together, strict=True):
+        assert trained.predict([text])[0].probability == pytest.approx(found.probability, rel=1e-5)
+    assert trained.predict([]) == []
+    with pytest.raises(TypeError, match="expected a sequence of texts, got one str"):
+        trained.predict("lovely")
+
+
+def test_answers_as_lines(trained, tmp_path):
+    (tmp_path / "texts.txt").write_text("lovely\n\npoor, really\n")
+    rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
+    assert [row["label"] for row in rows] == ["good", "bad"]
+    table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
+    assert [row["text"] for row in table] == ["lovely", "poor, really"]
+    with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
+        trained.answers([tmp_path / "texts.txt"], "columns")
+
+
+def test_the_run_folder_has_a_picture_of_what_was_taken_for_what(trained):
+    assert (trained.folder.path / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
+    header = trained.folder.metrics.read_text().splitlines()[0]
+    assert "words_per_second" in header
+    assert header.endswith("held_out_loss,held_out_accuracy")
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):
+    train(tmp_path)
+    stopped = train(tmp_path, data=tmp_path / "texts.csv", out=tmp_path / "part", max_minutes=1e-5)
+    whole = steps_of(tmp_path / "run")
+    assert len(steps_of(tmp_path / "part")) < len(whole)
+    resume(stopped.folder.path, max_minutes=5.0)
+    assert steps_of(tmp_path / "part") == whole
+
+
+def steps_of(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    return [(row["step"], row["loss"], row["gradient_norm"]) for row in rows]
+
+
+def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
+    texts = [(f"{word} loop {number}", word) for number in range(30) for word in ("asyncio", "email")]
+    monkeypatch.setattr("gatewise.tasks.classification.corpus.docstrings", lambda: texts)
+    trained = gatewise.train("classify", out=tmp_path / "run", **SMALL, **SMALL_TOKENS)
+    assert trained.predict(["the email"])[0].label == "email"
+    source = json.loads(trained.folder.description.read_bytes())["source"]
+    assert re.match(r"docstrings of the standard library of Python 3\.", source)
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "told"),
+    [
+        ("text,label\na,x\nb,x\n", {"held_out": 0.5}, "the data to learn from has one label only (x)"),
+        ("text,label\na,x\n", {}, "held_out: 0.1 of 1 examples is 0"),
+        (None, {"text_column": "words"}, "no column 'words'"),
+        (None, {"pooling": "median"}, "pooling: expected one of last, mean, max, attention, got 'median'"),
+        (None, {"merge": "sum", "bidirectional": False}, "merge: sum combines two directions"),
+        (None, {"freeze": True}, "freeze: there are no vectors to freeze"),
+        (None, {"unit": "char", "embedding": "x.txt"}, "embedding: a file of word vectors needs words"),
+        (None, {"spelling": "recurrent", "spelling_size": 7}, "spelling_size: expected an even number"),
+        (None, {"unit": "char", "vocabulary_size": 9}, "vocabulary_size: is for the units word and bpe"),
+    ],
+)
+def test_what_cannot_be_trained(tmp_path, text, changes, told):
+    data = labelled_texts(tmp_path)
+    if text is not None:
+        data.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train(tmp_path, data=data, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_label_that_training_has_not_seen(trained, tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nx,good\ny,ugly\n")
+    with pytest.raises(ValueError, match="data: example 2: label 'ugly' is not in the training data, which has bad, g"):
+        trained.evaluate(tmp_path / "a.csv")
+
+
+def test_balanced_weights_make_every_class_count_the_same():
+    weights = balanced([0, 0, 0, 2], 3)
+    assert (weights[0] * 3).item() == pytest.approx(weights[2].item())
+
+
+def test_vectors_from_a_file_are_the_first_weights(tmp_path):
+    (tmp_path / "vectors.txt").write_text("great 1 2 3\npoor -1 -2 -3\n")
+    trained = train(tmp_path, embedding=tmp_path / "vectors.txt", freeze=True, spelling="none")
+    assert trained.options.embedding_size == 3
+    number = trained.reader.vocabulary.encode_tokens(["great", "poor"])
+    assert trained.model.steps.embedding.weight[number].tolist() == [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]
+    (tmp_path / "vectors.txt").unlink()
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()

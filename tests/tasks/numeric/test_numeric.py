@@ -1,0 +1,93 @@
+"""Sequences of numbers: labels of sequences, labels of steps, the next step."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+
+import gatewise
+from tests.tasks.small_sequences import SMALL, numeric_sequences
+
+
+def train(folder, kind, **changes):
+    data = numeric_sequences(folder, kind)
+    return gatewise.train("numeric", data=data, out=folder / "run", **{**SMALL, "epochs": 15, **changes})
+
+
+def test_a_label_for_each_sequence(tmp_path):
+    trained = train(tmp_path, "sequence", pooling="last")
+    scores = trained.final_scores()["held_out"]
+    assert scores["accuracy"] == 1.0 > scores["baseline_accuracy"]
+    up, down = trained.predict([[[10.0, 0.0], [11.0, 0.0], [12.0, 0.0]], [[10.0, 0.0], [9.0, 0.0], [8.0, 0.0]]])
+    assert (up.label, down.label) == ("up", "down")
+    rows = [json.loads(line) for line in trained.answers([tmp_path / "sequence.jsonl"])]
+    assert {row["label"] for row in rows} == {"up", "down"}
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+    with pytest.raises(ValueError, match="name a file with sequences of numbers; the standard input is for text"):
+        trained.answers([])
+
+
+def test_a_label_for_each_step(tmp_path):
+    trained = train(tmp_path, "steps", predict="steps")
+    scores = trained.final_scores()["held_out"]
+    assert scores["accuracy"] > 0.9 > scores["baseline_accuracy"]
+    assert trained.predict([[[10.0, 0.0], [11.0, 0.0]]])[0].labels == ["up", "up"]
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+
+
+def parts_of(path):
+    return [json.loads(line)["steps"] for line in path.read_text().splitlines()]
+
+
+def test_the_next_step_of_real_features_with_errors_in_the_units_of_the_data(tmp_path):
+    trained = train(tmp_path, "sequence", predict="next", cell="gru_cudnn")
+    assert not trained.options.bidirectional
+    errors, before = [], []
+    for sequence in parts_of(tmp_path / "sequence.jsonl"):
+        for end in range(1, len(sequence)):
+            (found,) = trained.predict([sequence[:end]])
+            errors += [abs(a - b) for a, b in zip(found.values, sequence[end], strict=True)]
+            before += [abs(a - b) for a, b in zip(sequence[end - 1], sequence[end], strict=True)]
+    scores = trained.evaluate(tmp_path / "sequence.jsonl")["data"]
+    assert scores["mae"] == pytest.approx(torch.tensor(errors).mean().item(), rel=1e-4)
+    assert scores["baseline_mae"] == pytest.approx(torch.tensor(before).mean().item(), rel=1e-4)
+    assert scores["rmse"] == pytest.approx(torch.tensor(errors).square().mean().sqrt().item(), rel=1e-4)
+    assert scores["mae"] < scores["baseline_mae"]
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+
+
+def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
+    trained = train(tmp_path, "binary", predict="next", values="binary")
+    nats, steps = 0.0, 0
+    for sequence in parts_of(tmp_path / "binary.jsonl"):
+        for end in range(1, len(sequence)):
+            (found,) = trained.predict([sequence[:end]])
+            nats -= sum(math.log(p if value else 1 - p) for p, value in zip(found.values, sequence[end], strict=True))
+            steps += 1
+    scores = trained.evaluate(tmp_path / "binary.jsonl")["data"]
+    assert scores["steps"] == steps
+    assert scores["nats_per_step"] == pytest.approx(nats / steps, rel=1e-4)
+    assert scores["nats_per_step"] < math.log(2)
+    assert "nats_per_step" in trained.folder.metrics.read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "told"),
+    [
+        ("binary", {}, "the data: sequence 1: expected one label for the sequence, got none"),
+        ("binary", {"predict": "steps"}, "the data to learn from has one tag only ()"),
+        ("sequence", {"predict": "steps"}, "expected a label for each of"),
+        ("sequence", {"predict": "next", "values": "binary"}, "expected features of 0 and 1"),
+    ],
+)
+def test_what_cannot_be_trained(tmp_path, kind, changes, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train(tmp_path, kind, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_must_be_named(tmp_path):
+    with pytest.raises(ValueError, match="data: name a file to learn from"):
+        gatewise.train("numeric", out=tmp_path / "run")
