@@ -6,10 +6,13 @@ import re
 import pytest
 import torch
 
+import gatewise
 from gatewise.tasks import state_file
 from gatewise.tasks.language_model import training
+from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, train_small
+from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, numeric_sequences, tagged_words
 
 
 def rows(run):
@@ -118,3 +121,44 @@ def test_a_read_out_that_overflows(tmp_path, monkeypatch):
     monkeypatch.setattr(training.LanguageModelModule, "training_step", spoil)
     with pytest.raises(ValueError, match=r"training diverged at step 1: loss nan"):
         train_small(tmp_path)
+
+
+TASKS = {
+    "classify": (labelled_texts, SMALL_TOKENS),
+    "tag": (tagged_words, {**SMALL_TOKENS, "output": "crf"}),
+    "numeric": (lambda folder: numeric_sequences(folder, "sequence"), {}),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_whole_sequences_are_watched_both_ways(tmp_path, task):
+    data, options = TASKS[task]
+    trained = gatewise.train(task, data=data(tmp_path), out=tmp_path / "run", watch=3, **SMALL, **options)
+    noted = [row for row in rows(trained.folder.path) if row["clipped"]]
+    columns = [name for name in noted[0] if name.startswith("gradient.")]
+    directions = {"l0", "l0_reverse"}
+    assert {name.split(".")[-3] for name in columns if name.endswith(".first")} == directions
+    steps = [int(row["step"]) for row in rows(trained.folder.path) if row["loss"]]
+    assert 0 < len(noted) < len(steps)
+    for row in noted:
+        assert all(0 <= float(row[name]) < 100 for name in columns)
+        assert any(float(row[name]) > 0 for name in columns)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_sequence_that_diverges_names_layer_and_step(tmp_path, monkeypatch, task):
+    """A recurrent weight that is NaN."""
+    step = SequenceModule.training_step
+
+    def spoil(self, batch, batch_idx):
+        if self.global_step == 2:
+            with torch.no_grad():
+                self.model.encoder.recurrent.weight_hh_l0[0, 0] = torch.nan
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(SequenceModule, "training_step", spoil)
+    data, options = TASKS[task]
+    with pytest.raises(
+        ValueError, match=r"diverged at step 3: .*; the first output .* is that of \S*l0 at time step 0;"
+    ):
+        gatewise.train(task, data=data(tmp_path), out=tmp_path / "run", **SMALL, **options)
