@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from gatewise.kernels import Call, Directions, reference, run
 from gatewise.kernels.dispatch import BACKENDS
-from gatewise.kernels.gradient import Checkpointed, Recorded, recomputed
+from gatewise.kernels.gradient import Checkpointed, Recorded
+from gatewise.kernels.segments import recomputed
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
