@@ -81,13 +81,6 @@ template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices
   return 0;
 }
 
-template <class T> int step(const Step<T> &s) {
-  for (const Place *p = s.places; p < s.places + s.place_count; ++p) *p->word = s.given[p->which] + p->offset;
-  for (int64_t j = 0; j < s.job_count; ++j)
-    if (run(s.jobs + j, 1, s.slices, s.pool)) return 1;
-  return 0;
-}
-
 template <class T> struct Product2 {
   const Gemm<T> &g;
   int64_t slices;
@@ -103,6 +96,15 @@ template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor po
   Product2<T> product{g, slices, scratch};
   spread(product, slices, pool);
   kept.done();
+  return 0;
+}
+
+template <class T> int stack(const Stack<T> &s) {
+  for (const Place *p = s.places; p < s.places + s.place_count; ++p) *p->word = s.given[p->which] + p->offset;
+  for (int64_t j = 0; j < s.job_count; ++j) {
+    if (s.products && multiply(s.products[j], s.product_slices, s.pool)) return 1;
+    if (run(s.jobs + j, 1, s.slices, s.pool)) return 1;
+  }
   return 0;
 }
 
@@ -134,7 +136,7 @@ struct RowCopies {
                                             gatewise::ParallelFor pool) {                                              \
     return gatewise::run(jobs, count, slices, pool);                                                                   \
   }                                                                                                                    \
-  GATEWISE_EXPORT int gatewise_step_##suffix(const gatewise::Step<T> *s) { return gatewise::step(*s); }                \
+  GATEWISE_EXPORT int gatewise_stack_##suffix(const gatewise::Stack<T> *s) { return gatewise::stack(*s); }             \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \
@@ -152,7 +154,7 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 4; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 5; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,8 +1,9 @@
 """The kernels, behind one door: `run` computes one layer over a sequence, `backend_for` says which backend does."""
 
 from gatewise.kernels.call import Call, Directions
-from gatewise.kernels.cpu.stepping import Frame as StepFrame
-from gatewise.kernels.cpu.stepping import Stepper, stepper
+from gatewise.kernels.cpu.jobs import CHUNK as MOST_AT_ONCE
+from gatewise.kernels.cpu.laid_out import Frame, LaidOut, lay_out, shared_by
+from gatewise.kernels.cpu.memory import empty
 from gatewise.kernels.cpu.weights import Unchanged as UnchangedWeights
 from gatewise.kernels.cpu.weights import forget as forget_weights
 from gatewise.kernels.cpu.weights import frozen as frozen_weights
@@ -12,16 +13,19 @@ from gatewise.kernels.segments import AUTO
 
 __all__ = [
     "AUTO",
+    "MOST_AT_ONCE",
     "Call",
     "Choice",
     "Directions",
-    "StepFrame",
-    "Stepper",
+    "Frame",
+    "LaidOut",
     "UnchangedWeights",
     "backend_for",
     "check_backend_name",
+    "empty",
     "forget_weights",
     "frozen_weights",
+    "lay_out",
     "run",
-    "stepper",
+    "shared_by",
 ]

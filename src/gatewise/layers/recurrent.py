@@ -29,7 +29,7 @@ from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_wi
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions, merged_width
 from gatewise.layers.packed import repack, unpack
-from gatewise.layers.stepping import Steps, steps_of
+from gatewise.layers.short_way import ShortWay, short_way_of
 from gatewise.layers.streaming import Stream
 
 # torch.nn's names for the groups that its layers have.
@@ -135,7 +135,7 @@ class Recurrent(nn.Module):
         self.init = init
         self.backend = backend
         self.checkpoint_every = checkpoint_every
-        self._steps: dict[torch.Size, Steps | None] = {}
+        self._short_ways: dict[torch.Size, ShortWay | None] = {}
         self._register(device, dtype)
         self.reset_parameters()
 
@@ -234,12 +234,12 @@ class Recurrent(nn.Module):
         tensor([0., 0., 0., 0.])
         >>> layer.refresh()
         """
-        self._steps.clear()
+        self._short_ways.clear()
         forget_weights(self.parameters())
 
     def __getstate__(self) -> dict[str, Any]:
         # What is laid out for one layer is of no use to a copy.
-        return {**self.__dict__, "_steps": {}}
+        return {**self.__dict__, "_short_ways": {}}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # What torch does to move a module or change its precision does not show in versions either.
@@ -276,22 +276,25 @@ class Recurrent(nn.Module):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
-        if lengths is None and reset is None and (done := self._single_step(input, hx)) is not None:
+        if lengths is None and reset is None and (done := self._short(input, hx)) is not None:
             return done
         prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
         output, finals = self._run_layers(prepared)
         return self._arranged(output, prepared), self._state(finals, prepared.batched)
 
-    def _single_step(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
-        """A sequence of one step by the short way of steps, or None."""
-        time = 1 if self.batch_first else 0
-        if self.bidirectional or not isinstance(input, Tensor) or input.dim() != 3 or input.shape[time] != 1:
+    def _short(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
+        """A sequence by the short way, or None."""
+        if self.bidirectional or not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return None
-        x_t = input.squeeze(time)
-        if (steps := steps_of(self, x_t)) is None or (done := steps.step(x_t, hx, None)) is None:
-            return None
-        output, state = done
-        return output.unsqueeze(time), state
+        shape = input.shape
+        steps, of_step = shape[0], shape[1:]
+        if self.batch_first and len(shape) == 3:
+            rows, steps = steps, shape[1]
+            if rows != 1 and steps != 1:
+                return None  # the rows of a step do not stand together
+            of_step = torch.Size((rows, shape[2]))
+        way = short_way_of(self, input, of_step)
+        return None if way is None else way.sequence(input, steps, hx)
 
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
@@ -317,7 +320,7 @@ class Recurrent(nn.Module):
         """
         if self.bidirectional:
             raise ValueError(_NO_STEPS.format("step"))
-        if (steps := steps_of(self, x_t)) is not None and (done := steps.step(x_t, state, reset)) is not None:
+        if (way := short_way_of(self, x_t)) is not None and (done := way.step(x_t, state, reset)) is not None:
             return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from torch import Tensor
 
 from gatewise.layers.inputs import State
-from gatewise.layers.stepping import Lane, steps_of
+from gatewise.layers.short_way import Lane, short_way_of
 
 if TYPE_CHECKING:
     from gatewise.layers.recurrent import Recurrent
@@ -39,13 +39,13 @@ class Stream(Iterator[Tensor]):
         x_t = next(self._inputs)
         reset = None if self._flags is None else self._next_flags(self._flags)
         lane = self._lane
-        if (steps := steps_of(self._layer, x_t)) is not None:
-            if lane is not None and lane.steps is steps:
+        if (way := short_way_of(self._layer, x_t)) is not None:
+            if lane is not None and lane.way is way:
                 if (output := lane.step(x_t, reset)) is not None:
                     return output
-            elif (done := steps.step(x_t, self._current(), reset)) is not None:
+            elif (done := way.step(x_t, self._current(), reset)) is not None:
                 output, state = done
-                self._lane, self._state = steps.follow(state), None
+                self._lane, self._state = way.follow(state), None
                 return output
         output, self._state = self._layer.step(x_t, self._current(), reset=reset)
         self._lane = None

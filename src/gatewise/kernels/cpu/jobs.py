@@ -19,7 +19,7 @@ CHUNK = 1_000_000_000
 # What the elementwise work on a unit costs, in multiply-adds.
 ELEMENTWISE = 64
 # Where these words of a job stand.
-_STEPS, _BACKWARD, _BEGIN, _END, CUT, _ARRAYS, _FINALS = 0, 3, 5, 6, 10, 14, 19
+STEPS, _BACKWARD, _BEGIN, END, CUT, _ARRAYS, _FINALS = 0, 3, 5, 6, 10, 14, 19
 
 # Array kinds, in the engine's order.
 (
@@ -199,9 +199,9 @@ class Template:
         return array_at + 8, array_at + 16
 
     @staticmethod
-    def place_of_final(job: Job) -> int:
-        """Where the word stands that says where to the first of ``finals`` is copied."""
-        return job.words[_FINALS] + 8
+    def place_of_final(job: Job, at: int) -> int:
+        """Where the word stands that says where to the final of number ``at`` is copied."""
+        return job.words[_FINALS] + 8 * (3 * at + 1)
 
 
 @lru_cache(maxsize=64)
@@ -219,9 +219,9 @@ def run(dtype: torch.dtype, jobs: Sequence[Job], slices: int) -> None:
 
     Between chunks of time Python sees to its signals, so that a run of minutes can be interrupted.
     """
-    for begin, end in chunks(jobs[0].words[_STEPS], sum(one.work for one in jobs), bool(jobs[0].words[_BACKWARD])):
+    for begin, end in chunks(jobs[0].words[STEPS], sum(one.work for one in jobs), bool(jobs[0].words[_BACKWARD])):
         for one in jobs:
-            one.words[_BEGIN], one.words[_END] = begin, end
+            one.words[_BEGIN], one.words[END] = begin, end
         engine(dtype).run(dtype, [word for one in jobs for word in one.words], len(jobs), slices)
 
 

@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 4
+ABI = 5
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -31,12 +31,12 @@ class Engine:
             )
         self.lanes = {dtype: int(self._function("lanes", dtype)()) for dtype in SUFFIX}
         self._run = {dtype: self._function("run", dtype) for dtype in SUFFIX}
-        self._step = {dtype: self._function("step", dtype) for dtype in SUFFIX}
+        self._stack = {dtype: self._function("stack", dtype) for dtype in SUFFIX}
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        for function in self._step.values():
+        for function in self._stack.values():
             function.argtypes = [ctypes.c_void_p]
         for function in self._multiply.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
@@ -55,9 +55,9 @@ class Engine:
         words = array("q", jobs)
         self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool(count * slices)))
 
-    def step_function(self, dtype: torch.dtype) -> Callable[[int], int]:
-        """What runs jobs that are laid out once, given where the words of their ``Step`` stand; 1: without memory."""
-        return self._step[dtype]
+    def stack_function(self, dtype: torch.dtype) -> Callable[[int], int]:
+        """What runs jobs that are laid out once, given where the words of their ``Stack`` stand; 1: without memory."""
+        return self._stack[dtype]
 
     def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
         """One matrix product, given as words."""

@@ -12,6 +12,33 @@ from gatewise.kernels.cpu.library import engine
 SMALL = 400_000
 
 
+def product_slices(rows: int, depth: int, columns: int) -> int:
+    """On how many threads to compute a product of (M, K) and (K, N)."""
+    return 1 if 2 * rows * depth * columns < SMALL else min(torch.get_num_threads(), rows)
+
+
+def product_words(
+    a: Tensor, b: Tensor, out: Tensor, *, add: bool = False, bias: Tensor | None = None
+) -> tuple[int, ...]:
+    """What tells the engine of a product; arguments as for `multiply`."""
+    a_transposed, b_transposed = a.stride(1) != 1, b.stride(1) != 1
+    return (
+        a.data_ptr(),
+        b.data_ptr(),
+        out.data_ptr(),
+        a.shape[0],
+        b.shape[1],
+        a.shape[1],
+        a.stride(1) if a_transposed else a.stride(0),
+        b.stride(1) if b_transposed else b.stride(0),
+        out.stride(0),
+        a_transposed,
+        b_transposed,
+        add,
+        0 if bias is None else bias.data_ptr(),
+    )
+
+
 def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tensor | None = None) -> Tensor:
     """``out = a @ b`` (+ bias), or ``out += a @ b``.
 
@@ -23,31 +50,10 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tens
         bias: (N,), dense; not together with add.
     """
     rows, depth = a.shape
-    columns = b.shape[1]
     if depth == 0 or rows == 0:
         if not add:
             out.copy_(torch.zeros_like(out) if bias is None else bias.expand_as(out))
         return out
-    a_transposed, b_transposed = a.stride(1) != 1, b.stride(1) != 1
-    work = 2 * rows * depth * columns
-    slices = 1 if work < SMALL else min(torch.get_num_threads(), rows)
-    engine(a.dtype).multiply(
-        a.dtype,
-        (
-            a.data_ptr(),
-            b.data_ptr(),
-            out.data_ptr(),
-            rows,
-            columns,
-            depth,
-            a.stride(1) if a_transposed else a.stride(0),
-            b.stride(1) if b_transposed else b.stride(0),
-            out.stride(0),
-            a_transposed,
-            b_transposed,
-            add,
-            0 if bias is None else bias.data_ptr(),
-        ),
-        slices,
-    )
+    words = product_words(a, b, out, add=add, bias=bias)
+    engine(a.dtype).multiply(a.dtype, words, product_slices(rows, depth, b.shape[1]))
     return out

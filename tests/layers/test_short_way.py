@@ -1,4 +1,4 @@
-"""The short way of single steps: the same bits as the long way, weights of now, and everything unusual left to it."""
+"""The short way: the same bits as the long way, weights of now, and everything unusual left to it."""
 
 import copy
 import os
@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gatewise
+from gatewise.layers import short_way as short_way_module
 from tests.agreement import CELLS
 from tests.kernels.cpu.test_weights import CHANGES
 from tests.kernels.engine import needs_engine
@@ -65,24 +66,87 @@ def test_the_same_bits_as_a_sequence_of_one_step(
         assert torch.equal(from_zero, in_full(layer, x_t)[0][0])
 
 
-@pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
-def test_a_sequence_of_one_step_goes_the_short_way(cell: str, batch_first: bool, long_way: list[object]):
-    layer = gatewise.Recurrent(cell, 5, 19, 2, batch_first=batch_first)
-    x_t, time = torch.randn(3, 5), int(batch_first)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("rows", [1, 3, 8, None])
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_same_bits_as_the_long_way_of_a_sequence(
+    cell: str, layers: int, rows: int | None, dtype: torch.dtype, long_way: list[object]
+):
+    torch.manual_seed(0)
+    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, init="torch", dtype=dtype)
+    batch = () if rows is None else (rows,)
     with torch.no_grad():
-        warm(layer, x_t)
-        state = layer.step(x_t)[1]
+        warm(layer, torch.zeros(*batch, 5, dtype=dtype))
+        state = tuple(torch.randn(layers, *batch, 19, dtype=dtype) for _ in layer.cell.states)
+        state = state if len(state) > 1 else state[0]
+        for steps in (3, 1, 2, 9, 3):  # a frame has room for more steps, or must grow
+            for hx in (None, state):
+                x = torch.randn(steps, *batch, 5, dtype=dtype)
+                long_way.clear()
+                output, final = layer(x, hx)
+                assert not long_way
+                every = torch.zeros(steps, *batch, dtype=torch.bool)  # resets, and none of them is taken
+                expected, expected_final = layer(x, hx, reset=every)
+                assert len(long_way) == 1
+                assert torch.equal(output, expected)
+                assert all(map(torch.equal, tuple_of(final), tuple_of(expected_final)))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
+def test_batch_first(cell: str, long_way: list[object]):
+    layer = gatewise.Recurrent(cell, 5, 19, 2, batch_first=True)
+    with torch.no_grad():
+        for rows, steps, short in ((3, 1, True), (1, 4, True), (3, 4, False)):
+            warm(layer, torch.randn(rows, 5))
+            x = torch.randn(rows, steps, 5)
+            long_way.clear()
+            output, final = layer(x)
+            assert (not long_way) == short
+            expected, expected_final = layer(x, lengths=[steps] * rows)
+            assert torch.equal(output, expected)
+            assert all(map(torch.equal, tuple_of(final), tuple_of(expected_final)))
+
+
+def test_sequences_that_go_the_long_way(long_way: list[object], monkeypatch: pytest.MonkeyPatch):
+    layer = gatewise.GRU(5, 19)
+    x = torch.randn(6, 2, 5)
+    with torch.no_grad():
+        warm(layer, x[0])
+        layer(x)
         long_way.clear()
-        output, final = layer(x_t.unsqueeze(time), state)
-        assert not long_way
-        expected, after = layer.step(x_t, state)
-        assert torch.equal(output, expected.unsqueeze(time))
-        assert all(map(torch.equal, tuple_of(final), tuple_of(after)))
-        layer(x_t.unsqueeze(time), lengths=[1, 0, 1])
-        assert len(long_way) == 1
+        layer(x[::2])
+        layer(x, lengths=[1, 0])
+        layer(x, torch.zeros(1, 2, 38)[..., ::2])
+        assert len(long_way) == 3
+        short_way = layer._short_ways[x.shape[1:]]
+        assert short_way is not None
+        monkeypatch.setattr(short_way_module, "MOST_BYTES", 6 * 2 * 3 * 19 * 4)
+        assert torch.equal(layer(torch.cat([x, x]))[0][:6], layer(x)[0])
+        assert len(long_way) == 4
+        short_way._lengths.clear()
+        weights = sum(parameter.numel() for parameter in layer.parameters())
+        monkeypatch.setattr(short_way_module, "MOST_AT_ONCE", 6 * 2 * weights)
+        layer(x)
+        layer(torch.cat([x, x, x]))
+        assert len(long_way) == 5
     with pytest.raises(ValueError, match="input: expected shape "):
         layer(torch.randn(1, 1, 4))
+    with pytest.raises(ValueError, match="input: expected "), torch.no_grad():
+        layer(torch.randn(0, 2, 5))
+
+
+def test_numbers_of_steps_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(short_way_module, "MOST_LENGTHS", 3)
+    layer = gatewise.GRU(2, 3)
+    with torch.no_grad():
+        warm(layer, torch.zeros(2))
+        outputs = [layer(torch.ones(steps, 2))[0] for steps in (1, 2, 3, 4, 5, 2)]
+    (short_way,) = layer._short_ways.values()
+    assert short_way is not None
+    assert len(short_way._lengths) == 3
+    for output in outputs:
+        assert torch.equal(output, outputs[4][: len(output)])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -116,7 +180,7 @@ def test_a_new_number_of_threads_counts(long_way: list[object]):
             warm(layer, x_t)
             with torch.no_grad():
                 layer.step(x_t)
-            assert layer._steps[x_t.shape].threads == threads
+            assert layer._short_ways[x_t.shape].threads == threads
     finally:
         torch.set_num_threads(before)
 
@@ -193,7 +257,7 @@ def test_refresh_frozen_and_training_end_what_is_laid_out():
         stepped(layer)
         layer.weight_hh_l0.data.mul_(2)
         layer.refresh()
-        assert not layer._steps
+        assert not layer._short_ways
         assert torch.equal(stepped(layer), fresh(layer))
         stepped(layer)
         with layer.frozen():
@@ -218,8 +282,8 @@ def test_a_copy_steps_by_itself(copied: Callable[[gatewise.Recurrent], gatewise.
         warm(layer, X)
         before = stepped(layer)
         other = copied(layer)
-        assert not other._steps
-        assert layer._steps
+        assert not other._short_ways
+        assert layer._short_ways
         other.weight_hh_l0.zero_()
         other.weight_ih_l0.zero_()
         for _ in range(2):
@@ -338,7 +402,7 @@ def test_errors_are_those_of_the_long_way(case: str):
             if laid_out:
                 warm(layer, X)
                 layer.step(X)
-                assert layer._steps
+                assert layer._short_ways
             with pytest.raises((TypeError, ValueError)) as error:
                 layer.step(*arguments, **options)
         told.append(f"{type(error.value).__name__}: {error.value}")
@@ -423,11 +487,11 @@ def test_beside_other_processes_nothing_is_laid_out(long_way: list[object], monk
         monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
         for _ in range(3):
             stepped(layer)
-        assert not layer._steps
+        assert not layer._short_ways
         with layer.frozen():
             for _ in range(3):
                 stepped(layer)
-            assert layer._steps
+            assert layer._short_ways
         long_way.clear()
         stepped(layer)
         stepped(layer)
@@ -499,7 +563,7 @@ def test_the_first_step_with_new_weights_lays_nothing_out(long_way: list[object]
     with torch.no_grad():
         for _ in range(3):
             stepped(layer)
-            assert not layer._steps or len(long_way) == 0
+            assert not layer._short_ways or len(long_way) == 0
             layer.weight_hh_l0.add_(1)
         assert len(long_way) == 3
 
@@ -511,7 +575,7 @@ def test_many_rows_go_the_long_way(long_way: list[object]):
             for _ in range(3):
                 layer.step(torch.zeros(rows, 3))
     assert len(long_way) == 1 + 3
-    assert [tuple(shape) for shape in layer._steps] == [(64, 3)]
+    assert [tuple(shape) for shape in layer._short_ways] == [(64, 3)]
 
 
 def test_parametrized_weights_go_the_long_way():

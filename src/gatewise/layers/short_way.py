@@ -1,0 +1,305 @@
+"""A layer's short way: with gradients off, on the fused kernels, at little more than the arithmetic.
+
+It is for single steps, and for sequences that are short or narrow. Whatever is unusual is left to the long way: what is
+not as expected here is None, and that way says what is wrong, if anything is. Both compute the same bits.
+
+A step takes the engine less time than a few lines of Python, so what is called for every step is written for the
+interpreter: it calls little, and looks up nothing twice.
+"""
+
+from array import array
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, empty_like, get_num_threads, is_grad_enabled, nn
+from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+
+from gatewise.kernels import (
+    MOST_AT_ONCE,
+    Call,
+    Frame,
+    LaidOut,
+    UnchangedWeights,
+    backend_for,
+    empty,
+    lay_out,
+    shared_by,
+)
+from gatewise.kernels.recording import is_watched
+from gatewise.layers.inputs import State
+
+if TYPE_CHECKING:
+    from gatewise.layers.recurrent import Recurrent
+
+# With more rows than this the arithmetic takes far longer than the long way to it.
+MOST_ROWS = 64
+# Bytes that are held for the values between the layers, and between their products and the time loop.
+MOST_BYTES = 1 << 22
+# Numbers of steps for which it is known how they are shared out among threads.
+MOST_LENGTHS = 256
+
+_STATES = Frame.FIRST_STATE
+_BACKENDS = ("auto", "cpu")
+_PLAIN = (Tensor, nn.Parameter)
+
+
+class ShortWay:
+    """The short way of a layer for inputs of one shape but for time.
+
+    Arguments:
+        single: the layer laid out for single steps.
+        weights: those that it is laid out for.
+        calls: of the layers, each of one step.
+        backend: what the layer's user asks for.
+        shape: of x_t.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_count",
+        "_laid_out",
+        "_lengths",
+        "_returned",
+        "_rows",
+        "_several",
+        "_shape",
+        "_single",
+        "_zeros",
+        "backend",
+        "dtype",
+        "output",
+        "threads",
+        "weights_hold",
+    )
+
+    def __init__(
+        self, single: LaidOut, weights: UnchangedWeights, calls: Sequence[Call], backend: str, shape: torch.Size
+    ) -> None:
+        self._single, self._calls = single, calls
+        self._laid_out: dict[Hashable, LaidOut | None] = {}
+        self._lengths: dict[int, tuple[LaidOut, int] | None] = {}
+        self.weights_hold, self.backend, self.threads = weights.hold, backend, get_num_threads()
+        self._rows, hidden, self.dtype = shape[:-1], calls[0].hidden_size, calls[0].x.dtype
+        # These have the shape of what a step returns; they are never written to.
+        self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
+        zeros = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
+        self._shape, self._count = zeros.shape, len(calls[0].cell.states)
+        self._zeros, self._several = (zeros,) * self._count, self._count > 1
+        self._returned = (self.output, *self._zeros)
+
+    def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
+        """Output and state, as `Recurrent.step` returns them."""
+        states = self._states(x_t, state)
+        if states is None or (reset is not None and not self.takes(reset)):
+            return None
+        output, *after = map(empty_like, self._returned)
+        try:
+            frame = self._single.free.pop()
+        except IndexError:
+            frame = self._single.frame(1)
+        given = frame.given
+        given[0], given[1] = x_t.data_ptr(), output.data_ptr()
+        for at, one in enumerate((*states, *after), _STATES):
+            given[at] = one.data_ptr()
+        frame.run(reset)
+        self._single.free.append(frame)
+        return output, tuple(after) if self._several else after[0]
+
+    def sequence(self, x: Tensor, steps: int, state: State | None) -> tuple[Tensor, State] | None:
+        """Output and state, as `Recurrent.forward` returns them.
+
+        Arguments:
+            x: (T, B, I) or (T, I); or (B, T, I) of one row or one step.
+            steps: T.
+            state: the initial one.
+        """
+        try:
+            known = self._lengths[steps]
+        except KeyError:
+            known = self._length(steps)
+        if known is None or (states := self._states(x, state)) is None:
+            return None
+        laid_out, product_slices = known
+        output = empty((*x.shape[:-1], self._shape[-1]), self.dtype)
+        after = tuple(map(empty_like, self._zeros))
+        try:
+            frame = laid_out.free.pop()
+        except IndexError:
+            frame = laid_out.frame(steps)
+        if frame.capacity < steps:
+            frame = laid_out.frame(steps)
+        rows = self._rows[0] if self._rows else 1
+        given = frame.given
+        given[:_STATES] = array("q", (x.data_ptr(), output.data_ptr(), steps, steps * rows, product_slices))
+        for at, one in enumerate((*states, *after), _STATES):
+            given[at] = one.data_ptr()
+        frame.run()
+        laid_out.free.append(frame)
+        return output, after if self._several else after[0]
+
+    def _states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...] | None:
+        """The states to begin with, or None when they or the input are unusual."""
+        states: Any = self._zeros if state is None else state if self._several else (state,)
+        dtype, shape = self.dtype, self._shape
+        if (
+            not isinstance(states, tuple)
+            or len(states) != self._count
+            or x.dtype is not dtype
+            or not x.is_contiguous()
+            or not x.is_cpu
+        ):
+            return None
+        for one in states:
+            if (
+                type(one) not in _PLAIN
+                or one.dtype is not dtype
+                or one.shape != shape
+                or not one.is_contiguous()
+                or not one.is_cpu
+            ):
+                return None
+        return states
+
+    def _length(self, steps: int) -> tuple[LaidOut, int] | None:
+        """What runs so many steps, and on how many threads their products are made; None for too long a sequence."""
+        first, known = self._calls[0], None
+        rows = first.x.shape[1]
+        work = steps * rows * sum(parameter.numel() for call in self._calls for parameter in call.parameters)
+        shared, product_slices = shared_by(first, steps)
+        if steps == 1:
+            known = self._single, product_slices
+        elif steps and work <= MOST_AT_ONCE:
+            if shared not in self._laid_out:
+                calls = [replace(call, x=call.x.expand(2, -1, -1)) for call in self._calls]
+                self._laid_out[shared] = lay_out(calls, shared)
+            laid_out = self._laid_out[shared]
+            if laid_out is not None and steps * laid_out.bytes_per_step <= MOST_BYTES:
+                known = laid_out, product_slices
+        if len(self._lengths) == MOST_LENGTHS:
+            self._lengths.clear()
+        self._lengths[steps] = known
+        return known
+
+    def follow(self, state: State) -> "Lane":
+        """A place for a stream that goes on from a state that `step` returned, which nobody else may hold."""
+        return Lane(self, self._single.frame(1), state if isinstance(state, tuple) else (state,))
+
+    def takes(self, reset: Tensor) -> bool:
+        """Whether flags are as expected."""
+        return type(reset) is Tensor and reset.dtype is torch.bool and reset.shape == self._rows
+
+
+class Lane:
+    """A stream's own place: its state goes to and fro between memory that nobody else sees.
+
+    Arguments:
+        way: what runs the steps.
+        frame: for this lane alone.
+        state: the state to go on from, in memory of its own.
+    """
+
+    __slots__ = ("_after", "_before", "_frame", "_there_and_back", "way")
+
+    def __init__(self, way: ShortWay, frame: Frame, state: tuple[Tensor, ...]) -> None:
+        self.way, self._frame = way, frame
+        self._before, self._after = state, tuple(map(empty_like, state))
+        there, back = ([one.data_ptr() for one in states] for states in (self._before, self._after))
+        self._there_and_back = array("q", there + back), array("q", back + there)
+
+    def step(self, x_t: Tensor, reset: Tensor | None) -> Tensor | None:
+        """The output, as `Recurrent.step` returns it; then the state is that after the step."""
+        way, frame = self.way, self._frame
+        if (
+            x_t.dtype is not way.dtype
+            or not x_t.is_contiguous()
+            or not x_t.is_cpu
+            or (reset is not None and not way.takes(reset))
+        ):
+            return None
+        output = empty_like(way.output)
+        there, back = self._there_and_back
+        given = frame.given
+        given[0], given[1] = x_t.data_ptr(), output.data_ptr()
+        given[_STATES:-1] = there
+        frame.run(reset)
+        self._there_and_back = back, there
+        self._before, self._after = self._after, self._before
+        return output
+
+    def state(self) -> State:
+        """The state itself: to be copied, or to go on from instead of here."""
+        (first, *others) = self._before
+        return self._before if others else first
+
+
+def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None) -> ShortWay | None:
+    """The short way of a layer for the next call.
+
+    The first call with new weights goes the long way, so that a layer whose weights change all the time is not laid out
+    in vain.
+
+    Arguments:
+        layer: whose.
+        x: the input.
+        shape: of one step of it, when it is of several.
+    """
+    if (
+        is_grad_enabled()
+        or is_compiling()
+        # Nothing stands between tensors and their operations: no mode, no transform.
+        or _len_torch_function_stack()
+        or _len_torch_dispatch_stack()
+        or peek_interpreter_stack()
+        or forward_ad._current_level >= 0
+        or type(x) not in _PLAIN
+        or is_watched(layer)
+        or (layer.dropout and layer.training and layer.num_layers > 1)
+    ):
+        return None
+    if shape is None:
+        shape = x.shape
+    try:
+        way = layer._short_ways[shape]
+    except KeyError:
+        return _laid_out(layer, shape)
+    if way is None or (
+        way.weights_hold(layer._parameters) and layer.backend == way.backend and get_num_threads() == way.threads
+    ):
+        return way
+    return _laid_out(layer, shape)
+
+
+def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
+    """Lay out a layer's single steps, and keep that; or that its cell has no short way."""
+    backend, known = layer.backend, layer._short_ways
+    known.pop(shape, None)
+    rows = 1 if len(shape) == 1 else shape[0]
+    if (
+        backend not in _BACKENDS
+        or len(shape) not in (1, 2)
+        or shape[-1] != layer.input_size
+        or not 0 < rows <= MOST_ROWS
+        or (weights := UnchangedWeights.of(layer._parameters, layer._names)) is None
+    ):
+        return None
+    calls: list[Call] = []
+    width = layer.input_size
+    for parameters in layer.all_weights:
+        dtype = parameters[0].dtype
+        if not all(type(one) in _PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
+            return None
+        zeros = torch.zeros((1, rows, layer.hidden_size), dtype=dtype)
+        x = torch.zeros((1, rows, width), dtype=dtype)
+        initial = (zeros,) * len(layer.cell.states)
+        calls.append(Call(layer.cell, x, initial, tuple(parameters), None, None, "forward"))
+        width = layer.hidden_size
+    if backend_for(calls[0], backend=backend).name != "cpu":
+        return None
+    single = lay_out(calls, shared_by(calls[0], 1)[0])
+    known[shape] = None if single is None else ShortWay(single, weights, calls, backend, shape)
+    return known[shape]
