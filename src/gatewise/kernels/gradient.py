@@ -3,14 +3,13 @@
 A second derivative that a backend does not have is that of the reference.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.differentiable import Gradients, differentiable_gradients, gradients_of
+from gatewise.kernels.differentiable import differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import run_on
 from gatewise.kernels.segments import leaves_of, recomputed, run_by_segments
 

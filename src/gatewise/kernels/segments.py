@@ -5,21 +5,27 @@ Between the passes nothing is kept but the states that reach each segment; withi
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
+from gatewise.kernels import cpu
 from gatewise.kernels.call import Call
+from gatewise.kernels.cpu.backward import Into
+from gatewise.kernels.cpu.weights import frozen
 from gatewise.kernels.differentiable import Gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
 
-# For so many steps per segment as the root of all steps, where kept states and one segment together take least.
+# For as many steps per segment as twice the root of all steps. Kept states and one segment together take least at about
+# half the root; longer segments take less time, and with twice the root the memory still grows no faster.
 AUTO = 0
 
+Reaching = tuple[Tensor, ...]
+"""The states (S, B, H) each that reach the S segments of one direction, in the order in which they are run."""
 
-def run_by_segments(
-    call: Call, backend: str, every: int | None
-) -> tuple[Tensor, tuple[Tensor, ...], list[tuple[Tensor, ...]]]:
+
+def run_by_segments(call: Call, backend: str, every: int | None) -> tuple[Tensor, tuple[Tensor, ...], list[Reaching]]:
     """Run a call for its values.
 
     Arguments:
@@ -28,32 +34,23 @@ def run_by_segments(
         every: steps per segment, or `AUTO`, or None for one segment.
 
     Returns:
-        Output (T, B, D·H), final states (D, B, H) each, and by direction the states (S, B, H) each that reach the
-        S segments, in the order in which they are run; nothing for a single segment.
+        Output (T, B, D·H), final states (D, B, H) each, and by direction what reaches the segments; nothing for a
+        single segment.
     """
-    call = call.with_tensors(tuple(tensor.detach() for tensor in call.tensors))
+    call, every = _detached(call), _length(call, every)
     steps, batch, _ = call.x.shape
-    hidden, every = call.hidden_size, _length(steps, every)
     if every == steps:
-        output, finals = run_in_training(backend, call)
-        return output, finals, []
+        return *run_in_training(backend, call), []
+    hidden = call.hidden_size
     output = call.x.new_empty((steps, batch, call.direction_count * hidden))
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
-    reaching: list[tuple[Tensor, ...]] = []
+    reaching: list[Reaching] = []
     for at, single in enumerate(call.single_directions()):
-        starts = _starts(single, every)
-        kept = tuple(state.new_empty((len(starts), batch, hidden)) for state in single.initial)
-        states = single.initial
-        for number, start in enumerate(starts):
-            for to, state in zip(kept, states, strict=True):
-                to[number] = state[0]
-            stop = min(start + every, steps)
-            segment = single.window(start, stop, states)
-            part, states = run_in_training(_able(backend, segment), segment)
-            output[start:stop, :, at * hidden : (at + 1) * hidden] = part
-        for to, state in zip(finals, states, strict=True):
-            to[at] = state[0]
+        own = output[..., at * hidden : (at + 1) * hidden]
+        last, kept = _run(single, backend, every, own)
         reaching.append(kept)
+        for to, state in zip(finals, last, strict=True):
+            to[at] = state[0]
     return output, finals, reaching
 
 
@@ -63,7 +60,7 @@ def recomputed(
     upstream: Sequence[Tensor | None],
     needed: Sequence[bool],
     every: int | None,
-    reaching: Sequence[Sequence[Tensor]] | None = None,
+    reaching: Sequence[Reaching] = (),
 ) -> Gradients:
     """The gradients of a call, run again from its arguments.
 
@@ -73,52 +70,39 @@ def recomputed(
         upstream: gradients of output and final states; None is zero.
         needed: for each of `Call.tensors` whether its gradient is wanted.
         every: as `run_by_segments`.
-        reaching: what `run_by_segments` has kept; None: it is run once more, too.
+        reaching: what `run_by_segments` has kept; nothing: then that is run once more, too.
 
     Returns:
         For each of `Call.tensors` its gradient, or None where it is not needed or zero.
     """
-    call = call.with_tensors(tuple(tensor.detach() for tensor in call.tensors))
-    steps, hidden = call.x.shape[0], call.hidden_size
-    every = _length(steps, every)
-    if every == steps:
-        return _again(call, backend, upstream, needed)
-    if reaching is None:
-        reaching = run_by_segments(call, backend, every)[2]
-    states, groups = len(call.initial), len(call.cell.groups)
-    found: list[Tensor | None] = [
-        torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted and number > states else None
-        for number, (tensor, wanted) in enumerate(zip(call.tensors, needed, strict=True))
+    call, every = _detached(call), _length(call, every)
+    if every == call.x.shape[0]:
+        leaves = leaves_of(call.tensors, needed)
+        with torch.enable_grad():
+            output, finals = run_on(backend, call.with_tensors(leaves))
+        return gradients_of((output, *finals), upstream, leaves, needed)
+    states, groups, hidden = len(call.initial), len(call.cell.groups), call.hidden_size
+    of_x = call.x.new_empty(call.x.shape) if needed[0] else None
+    sums = [
+        torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
+        for tensor, wanted in zip(call.parameters, needed[1 + states :], strict=True)
     ]
-    if needed[0]:
-        found[0] = call.x.new_empty(call.x.shape)
-    for at, (single, kept) in enumerate(zip(call.single_directions(), reaching, strict=True)):
-        own = upstream[0]
-        if own is not None:
-            own = own[..., at * hidden : (at + 1) * hidden]
-        of_parameters = range(1 + states + at * groups, 1 + states + (at + 1) * groups)
+    of_initial: list[list[Tensor | None]] = [[] for _ in call.initial]
+    for at, single in enumerate(call.single_directions()):
+        kept = reaching[at] if reaching else _run(single, backend, every, None)[1]
+        own = None if upstream[0] is None else upstream[0][..., at * hidden : (at + 1) * hidden]
+        into = Into(of_x, at > 0, sums[at * groups : (at + 1) * groups])
         carried: Gradients = tuple(None if final is None else final[at : at + 1] for final in upstream[1:])
-        starts = _starts(single, every)
-        for number, start in reversed(list(enumerate(starts))):
-            stop = min(start + every, steps)
-            segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
-            wanted = (needed[0], *[True] * states, *(needed[of] for of in of_parameters))
-            above = (None if own is None else own[start:stop], *carried)
-            of_x, *rest = _again(segment, backend, above, wanted)
-            carried = tuple(rest[:states])
-            if found[0] is not None:
-                _put(found[0][start:stop], of_x, add=at > 0)
-            for of, gradient in zip(of_parameters, rest[states:], strict=True):
-                whole = found[of]
-                if whole is not None and gradient is not None:
-                    whole += gradient
-        for state, gradient in enumerate(carried, start=1):
-            if needed[state] and gradient is not None:
-                whole = found[state]
-                whole = torch.zeros_like(call.initial[state - 1]) if whole is None else whole
-                whole[at] = gradient[0]
-                found[state] = whole
-    return tuple(found)
+        with _packed_once(backend, single):
+            for number, start in reversed(list(enumerate(_starts(single, every)))):
+                stop = min(start + every, call.x.shape[0])
+                segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
+                above = (None if own is None else own[start:stop], *carried)
+                part = None if of_x is None else of_x[start:stop]
+                carried = _again(segment, backend, above, into._replace(x=part))
+        for found, gradient in zip(of_initial, carried, strict=True):
+            found.append(gradient)
+    return (of_x, *map(_joined, of_initial, call.initial, needed[1:]), *sums)
 
 
 def run_in_training(backend: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -127,7 +111,7 @@ def run_in_training(backend: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...
     So backends do as in training: they do not trust that the weights are those of the last call.
     """
     with torch.enable_grad():
-        return run_on(backend, call.with_tensors(tuple(tensor.detach() for tensor in call.tensors)))
+        return run_on(backend, _detached(call))
 
 
 def leaves_of(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
@@ -135,9 +119,10 @@ def leaves_of(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor
     return tuple(tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True))
 
 
-def _length(steps: int, every: int | None) -> int:
+def _length(call: Call, every: int | None) -> int:
+    steps = call.x.shape[0]
     if every == AUTO:
-        every = math.isqrt(steps - 1) + 1
+        every = 2 * (math.isqrt(steps - 1) + 1)
     return steps if every is None else min(every, steps)
 
 
@@ -147,11 +132,61 @@ def _starts(call: Call, every: int) -> list[int]:
     return starts[::-1] if call.directions == "reverse" else starts
 
 
-def _again(call: Call, backend: str, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
-    leaves = leaves_of(call.tensors, needed)
+def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[tuple[Tensor, ...], Reaching]:
+    """Run one direction: its final states, and what reaches its segments.
+
+    With no place for the output, the last segment is left out, and the states are those before it.
+    """
+    steps, starts, states = call.x.shape[0], _starts(call, every), call.initial
+    kept = tuple(state.new_empty((len(starts), *state.shape[1:])) for state in states)
+    with _packed_once(backend, call), torch.enable_grad():
+        for number, start in enumerate(starts):
+            for to, state in zip(kept, states, strict=True):
+                to[number] = state[0]
+            if output is None and start == starts[-1]:
+                break
+            stop = min(start + every, steps)
+            segment = call.window(start, stop, states)
+            name = _able(backend, segment)
+            if name == "cpu" and output is not None:
+                states = cpu.run_into(segment, output[start:stop])
+                continue
+            part, states = run_on(name, segment)
+            if output is not None:
+                output[start:stop] = part
+    return states, kept
+
+
+def _again(segment: Call, backend: str, upstream: Sequence[Tensor | None], into: Into) -> Gradients:
+    """The gradients of the states that reach a segment; the others go where they are wanted."""
+    states = len(segment.initial)
+    needed = (into.x is not None, *[True] * states, *(total is not None for total in into.parameters))
+    name = _able(backend, segment)
+    if name == "cpu":
+        return cpu.again(segment, upstream, needed, into)[1 : 1 + states]
+    leaves = leaves_of(segment.tensors, needed)
     with torch.enable_grad():
-        output, finals = run_on(_able(backend, call), call.with_tensors(leaves))
-    return gradients_of((output, *finals), upstream, leaves, needed)
+        output, finals = run_on(name, segment.with_tensors(leaves))
+    of_x, *rest = gradients_of((output, *finals), upstream, leaves, needed)
+    if into.x is not None and not into.add_to_x:
+        into.x.zero_()
+    for total, gradient in zip((into.x, *into.parameters), (of_x, *rest[states:]), strict=True):
+        if total is not None and gradient is not None:
+            total += gradient
+    return tuple(rest[:states])
+
+
+def _joined(gradients: Sequence[Tensor | None], initial: Tensor, wanted: bool) -> Tensor | None:
+    """Of the directions together."""
+    if not wanted or all(gradient is None for gradient in gradients):
+        return None
+    zero = torch.zeros_like(initial[:1])
+    return torch.cat([zero if gradient is None else gradient for gradient in gradients])
+
+
+def _packed_once(backend: str, call: Call) -> AbstractContextManager[None]:
+    """The weights are the same for all segments of a pass."""
+    return frozen(call.parameters) if backend == "cpu" else nullcontext()
 
 
 def _able(backend: str, segment: Call) -> str:
@@ -159,8 +194,5 @@ def _able(backend: str, segment: Call) -> str:
     return backend if BACKENDS[backend].refusal(segment) is None else "reference"
 
 
-def _put(to: Tensor, gradient: Tensor | None, *, add: bool) -> None:
-    if add and gradient is not None:
-        to += gradient
-    elif not add:
-        to.zero_() if gradient is None else to.copy_(gradient)
+def _detached(call: Call) -> Call:
+    return call.with_tensors(tuple(tensor.detach() for tensor in call.tensors))

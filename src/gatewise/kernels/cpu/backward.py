@@ -24,6 +24,20 @@ from gatewise.kernels.cpu.weights import kept_or_made, pack_products
 Gradients = tuple[Tensor | None, ...]
 
 
+class Into(NamedTuple):
+    """Where gradients go instead of into new tensors.
+
+    Attributes:
+        x: (T, B, I), rows dense, or None when it is not needed.
+        add_to_x: whether x is added to rather than written.
+        parameters: per direction and group, added to; None where not needed.
+    """
+
+    x: Tensor | None
+    add_to_x: bool
+    parameters: Sequence[Tensor | None]
+
+
 class _Run(NamedTuple):
     """Gradients side by side whose outer products with one operand fill blocks on top of each other."""
 
@@ -42,7 +56,12 @@ class _Loop(NamedTuple):
 
 
 def backward(
-    call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], needed: Sequence[bool]
+    call: Call,
+    output: Tensor,
+    saved: Sequence[Saved],
+    upstream: Sequence[Tensor | None],
+    needed: Sequence[bool],
+    into: Into | None = None,
 ) -> Gradients:
     """The gradients of a call that `forward` ran.
 
@@ -52,6 +71,7 @@ def backward(
         saved: what it kept.
         upstream: gradients of output and final states; None is zero.
         needed: for each of `Call.tensors` whether its gradient is wanted.
+        into: where those of x and the parameters go; None: into new tensors.
 
     Returns:
         For each of `Call.tensors` its gradient, or None where it is not needed.
@@ -64,15 +84,17 @@ def backward(
     loops = _loops(call, output, saved, upstream, initial)
     x_gradient: Tensor | None = None
     if needed[0]:
-        x_gradient = memory.empty(tuple(call.x.shape), call.x.dtype)
+        x_gradient = memory.empty(tuple(call.x.shape), call.x.dtype) if into is None else into.x
     parameters: list[Tensor | None] = []
     for at, (single, way, loop) in enumerate(
         zip(call.single_directions(), (kept.order for kept in saved), loops, strict=True)
     ):
-        wanted = needed[1 + states + at * groups : 1 + states + (at + 1) * groups]
-        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, wanted)
+        own = slice(at * groups, (at + 1) * groups)
+        sums = None if into is None else into.parameters[own]
+        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, needed[1 + states :][own], sums)
         if x_gradient is not None:
-            _add_input_gradient(single, way, loop, x_gradient, first=at == 0)
+            first = at == 0 and (into is None or not into.add_to_x)
+            _add_input_gradient(single, way, loop, x_gradient, first=first)
     found = [x_gradient, *initial, *parameters]
     return tuple(gradient if wanted else None for gradient, wanted in zip(found, needed, strict=True))
 
@@ -80,10 +102,9 @@ def backward(
 def _loops(
     call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], initial: Sequence[Tensor]
 ) -> list[_Loop]:
-    steps, batch, _ = call.x.shape
-    hidden, dtype = call.hidden_size, call.x.dtype
+    batch, hidden, dtype = call.x.shape[1], call.hidden_size, call.x.dtype
     made = program(call.cell.equations)
-    shared = split(batch, hidden, steps, made.transposed_blocks, call.direction_count)
+    shared = split(batch, hidden, len(call.whole.x), made.transposed_blocks, call.direction_count)
     gradient = upstream[0]
     if gradient is not None:
         gradient = gradient.contiguous().view(-1, gradient.shape[-1])
@@ -245,16 +266,26 @@ def _runs(equations: str) -> tuple[_Run, ...]:
 
 
 def _parameter_gradients(
-    call: Call, output: Tensor, at: int, way: Order, kept: Saved, loop: _Loop, wanted: Sequence[bool]
+    call: Call,
+    output: Tensor,
+    at: int,
+    way: Order,
+    kept: Saved,
+    loop: _Loop,
+    wanted: Sequence[bool],
+    sums: Sequence[Tensor | None] | None,
 ) -> list[Tensor | None]:
     hidden = call.hidden_size
     cell = call.cell
-    gradients = {
-        group: memory.empty(tuple(tensor.shape), tensor.dtype)
-        for group, tensor, is_wanted in zip(cell.groups, call.parameters, wanted, strict=True)
-        if is_wanted
-    }
+    gradients: dict[str, Tensor] = {}
     filled: set[Parameter] = set()
+    if sums is not None:
+        gradients = {group: total for group, total in zip(cell.groups, sums, strict=True) if total is not None}
+        filled = {Parameter(group, gate) for group in gradients for gate in cell.gates_of(group)}
+    else:
+        for group, tensor, is_wanted in zip(cell.groups, call.parameters, wanted, strict=True):
+            if is_wanted:
+                gradients[group] = memory.empty(tuple(tensor.shape), tensor.dtype)
 
     def part(block: Parameter, count: int = 1) -> Tensor:
         first = cell.gates_of(block.group).index(block.gate)
@@ -328,8 +359,12 @@ def _vector_gradients(
     gathered = _gathered(call.cell.equations)
     for group, numbers in gathered.items():
         if group in gradients:
-            torch.index_select(totals, 0, numbers, out=gradients[group].view(len(numbers), -1))
-            filled.update(Parameter(group, gate) for gate in call.cell.gates_of(group))
+            rows, blocks = gradients[group].view(len(numbers), -1), call.cell.gates_of(group)
+            if Parameter(group, blocks[0]) in filled:
+                rows += totals[numbers]
+            else:
+                torch.index_select(totals, 0, numbers, out=rows)
+                filled.update(Parameter(group, gate) for gate in blocks)
     from_sums = made.plan.backward.parameters
     others = [block for block in from_sums.vectors if block.group in gradients and block.group not in gathered]
     matrices = [block for block in from_sums.matrices if block.group in gradients]
