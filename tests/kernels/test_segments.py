@@ -12,8 +12,8 @@ from gatewise.kernels.segments import recomputed, run_by_segments
 from tests.agreement import CELLS
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
-STEPS = 23
-RAGGED = [23, 20, 17, 14, 0]
+STEPS = 38
+RAGGED = [38, 20, 17, 14, 0]
 OPTIONS: list[dict[str, Any]] = [{}, {"lengths": RAGGED}, {"reset": True}, {"lengths": RAGGED, "reset": True}]
 
 
@@ -39,7 +39,7 @@ def test_the_bits_are_those_of_the_plain_path(
     # Rows of different lengths that are read from their ends meet others in a segment than in the whole.
     to_the_bit = directions == "forward" or "lengths" not in options
     near = {"rtol": 1e-2, "atol": 1e-2} if dtype is torch.float32 else {"rtol": 1e-10, "atol": 1e-12}
-    for every in (4, 7, AUTO):
+    for every in (4, 9, AUTO):
         (results, gradients), (came, came_gradients) = of_both(call, every)
         states = 1 + len(call.initial)
         for number, (a, b) in enumerate(zip((*results, *gradients), (*came, *came_gradients), strict=True)):
@@ -73,14 +73,14 @@ def test_gradients_that_nobody_wants_are_not_there():
 
 
 def test_only_what_reaches_a_segment_is_kept():
-    call = call_of("lstm", "bidirectional", steps=10)
-    for every, count in ((3, 4), (5, 2), (9, 2), (AUTO, 2)):
+    call = call_of("lstm", "bidirectional", steps=40)
+    for every, count in ((12, 4), (20, 2), (39, 2), (AUTO, 2)):
         output, finals, reaching = run_by_segments(call, "reference", every)
         assert [[state.shape for state in direction] for direction in reaching] == [[(count, 3, 2)] * 2] * 2
         torch.testing.assert_close((output, *finals), flat(run(call)))
         for state, kept in zip(call.initial, reaching[0], strict=True):
             assert torch.equal(kept[0], state[0])
-    assert run_by_segments(call, "reference", 10)[2] == []
+    assert run_by_segments(call, "reference", 40)[2] == []
 
 
 def test_a_segment_is_run_twice_and_no_more(monkeypatch: pytest.MonkeyPatch):

@@ -21,7 +21,7 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
     Arguments:
         call: cell, tensors, lengths, resets and directions.
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
-        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: about the root of T) and
+        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: some times the root of T) and
             recompute the rest.
 
     Returns:
