@@ -99,15 +99,6 @@ template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor po
   return 0;
 }
 
-template <class T> int stack(const Stack<T> &s) {
-  for (const Place *p = s.places; p < s.places + s.place_count; ++p) *p->word = s.given[p->which] + p->offset;
-  for (int64_t j = 0; j < s.job_count; ++j) {
-    if (s.products && multiply(s.products[j], s.product_slices, s.pool)) return 1;
-    if (run(s.jobs + j, 1, s.slices, s.pool)) return 1;
-  }
-  return 0;
-}
-
 template <class T>
 void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth, int64_t group,
                  int64_t transposed, T *packed) {
@@ -119,6 +110,31 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
     }
     packed += depth * count * group;
   }
+}
+
+template <class T> int play(const Tape &tape) {
+  for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
+    *p->word = tape.given[p->which] + p->offset;
+  for (const Operation *o = tape.operations; o < tape.operations + tape.operation_count; ++o) {
+    switch (o->kind) {
+    case run_jobs: {
+      const auto &r = *static_cast<const Runs<T> *>(o->what);
+      if (run(r.jobs, r.count, r.slices, tape.pool)) return 1;
+      break;
+    }
+    case multiply_matrices: {
+      const auto &m = *static_cast<const Multiplication<T> *>(o->what);
+      if (multiply(m.product, m.slices, tape.pool)) return 1;
+      break;
+    }
+    case pack_weights: {
+      const auto &p = *static_cast<const Packing<T> *>(o->what);
+      pack_blocks(p.blocks, p.count, p.hidden, p.depth, p.group, p.transposed, p.packed);
+      break;
+    }
+    }
+  }
+  return 0;
 }
 
 struct RowCopies {
@@ -136,7 +152,7 @@ struct RowCopies {
                                             gatewise::ParallelFor pool) {                                              \
     return gatewise::run(jobs, count, slices, pool);                                                                   \
   }                                                                                                                    \
-  GATEWISE_EXPORT int gatewise_stack_##suffix(const gatewise::Stack<T> *s) { return gatewise::stack(*s); }             \
+  GATEWISE_EXPORT int gatewise_play_##suffix(const gatewise::Tape *tape) { return gatewise::play<T>(*tape); }          \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \

@@ -4,13 +4,13 @@
 #include "gemm.h"
 #include "loop.h"
 #include "rows.h"
-#include "stack.h"
+#include "tape.h"
 
 #define GATEWISE_DECLARE(T, suffix)                                                                                    \
   GATEWISE_EXPORT int64_t gatewise_lanes_##suffix();                                                                   \
   GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,               \
                                             gatewise::ParallelFor pool);                                               \
-  GATEWISE_EXPORT int gatewise_stack_##suffix(const gatewise::Stack<T> *s);                                            \
+  GATEWISE_EXPORT int gatewise_play_##suffix(const gatewise::Tape *tape);                                              \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool);                                          \
   /* Blocks (hidden, depth) by strips of `group` units; when transposed they are square. */                            \

@@ -14,7 +14,7 @@ from torch import Tensor
 from gatewise.cells import lookup, names
 from gatewise.kernels import door
 from gatewise.kernels.dispatch import BACKENDS
-from gatewise.layers import Recurrent
+from gatewise.layers import Recurrent, recurrent
 from tests.transcriptions import TRANSCRIPTIONS, run_layers
 from tests.user_cells import USER_CELLS, USER_TRANSCRIPTIONS
 
@@ -221,6 +221,7 @@ def options(case: Case, values: Given) -> dict[str, Any]:
 def operators_only() -> Iterator[None]:
     """Send eager calls through the operators too, as a compiled or exported program does."""
     with (
+        mock.patch.object(recurrent, "short_way_of", lambda *_: None),
         mock.patch.object(door, "_EAGER_TYPES", ()),
         mock.patch.object(door.operators, "recurrent", wraps=door.operators.recurrent) as operator,
     ):

@@ -125,10 +125,12 @@ def test_sequences_that_go_the_long_way(long_way: list[object], monkeypatch: pyt
         assert torch.equal(layer(torch.cat([x, x]))[0][:6], layer(x)[0])
         assert len(long_way) == 4
         short_way._lengths.clear()
+        monkeypatch.setattr(short_way_module, "MOST_BYTES", 1 << 20)
         weights = sum(parameter.numel() for parameter in layer.parameters())
         monkeypatch.setattr(short_way_module, "MOST_AT_ONCE", 6 * 2 * weights)
         layer(x)
-        layer(torch.cat([x, x, x]))
+        assert len(long_way) == 4
+        layer(torch.cat([x, x[:1]]))
         assert len(long_way) == 5
     with pytest.raises(ValueError, match="input: expected shape "):
         layer(torch.randn(1, 1, 4))

@@ -2,7 +2,7 @@
 
 from gatewise.kernels.call import Call, Directions
 from gatewise.kernels.cpu.jobs import CHUNK as MOST_AT_ONCE
-from gatewise.kernels.cpu.laid_out import Frame, LaidOut, lay_out, shared_by
+from gatewise.kernels.cpu.laid_out import Frame, LaidOut, can_be_laid_out, lay_out, shared_by
 from gatewise.kernels.cpu.memory import empty
 from gatewise.kernels.cpu.weights import Unchanged as UnchangedWeights
 from gatewise.kernels.cpu.weights import forget as forget_weights
@@ -21,6 +21,7 @@ __all__ = [
     "LaidOut",
     "UnchangedWeights",
     "backend_for",
+    "can_be_laid_out",
     "check_backend_name",
     "empty",
     "forget_weights",

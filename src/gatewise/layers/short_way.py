@@ -26,6 +26,7 @@ from gatewise.kernels import (
     LaidOut,
     UnchangedWeights,
     backend_for,
+    can_be_laid_out,
     empty,
     lay_out,
     shared_by,
@@ -52,7 +53,6 @@ class ShortWay:
     """The short way of a layer for inputs of one shape but for time.
 
     Arguments:
-        single: the layer laid out for single steps.
         weights: those that it is laid out for.
         calls: of the layers, each of one step.
         backend: what the layer's user asks for.
@@ -77,11 +77,10 @@ class ShortWay:
         "weights_hold",
     )
 
-    def __init__(
-        self, single: LaidOut, weights: UnchangedWeights, calls: Sequence[Call], backend: str, shape: torch.Size
-    ) -> None:
-        self._single, self._calls = single, calls
-        self._laid_out: dict[Hashable, LaidOut | None] = {}
+    def __init__(self, weights: UnchangedWeights, calls: Sequence[Call], backend: str, shape: torch.Size) -> None:
+        self._calls = calls
+        self._single: LaidOut | None = None
+        self._laid_out: dict[Hashable, LaidOut] = {}
         self._lengths: dict[int, tuple[LaidOut, int] | None] = {}
         self.weights_hold, self.backend, self.threads = weights.hold, backend, get_num_threads()
         self._rows, hidden, self.dtype = shape[:-1], calls[0].hidden_size, calls[0].x.dtype
@@ -98,16 +97,17 @@ class ShortWay:
         if states is None or (reset is not None and not self.takes(reset)):
             return None
         output, *after = map(empty_like, self._returned)
+        single = self._single or self._for_single_steps()
         try:
-            frame = self._single.free.pop()
+            frame = single.free.pop()
         except IndexError:
-            frame = self._single.frame(1)
+            frame = single.frame(1)
         given = frame.given
         given[0], given[1] = x_t.data_ptr(), output.data_ptr()
         for at, one in enumerate((*states, *after), _STATES):
             given[at] = one.data_ptr()
         frame.run(reset)
-        self._single.free.append(frame)
+        single.free.append(frame)
         return output, tuple(after) if self._several else after[0]
 
     def sequence(self, x: Tensor, steps: int, state: State | None) -> tuple[Tensor, State] | None:
@@ -172,22 +172,27 @@ class ShortWay:
         work = steps * rows * sum(parameter.numel() for call in self._calls for parameter in call.parameters)
         shared, product_slices = shared_by(first, steps)
         if steps == 1:
-            known = self._single, product_slices
+            known = self._for_single_steps(), product_slices
         elif steps and work <= MOST_AT_ONCE:
             if shared not in self._laid_out:
                 calls = [replace(call, x=call.x.expand(2, -1, -1)) for call in self._calls]
                 self._laid_out[shared] = lay_out(calls, shared)
             laid_out = self._laid_out[shared]
-            if laid_out is not None and steps * laid_out.bytes_per_step <= MOST_BYTES:
+            if steps * laid_out.bytes_per_step <= MOST_BYTES:
                 known = laid_out, product_slices
         if len(self._lengths) == MOST_LENGTHS:
             self._lengths.clear()
         self._lengths[steps] = known
         return known
 
+    def _for_single_steps(self) -> LaidOut:
+        if self._single is None:
+            self._single = lay_out(self._calls, shared_by(self._calls[0], 1)[0])
+        return self._single
+
     def follow(self, state: State) -> "Lane":
         """A place for a stream that goes on from a state that `step` returned, which nobody else may hold."""
-        return Lane(self, self._single.frame(1), state if isinstance(state, tuple) else (state,))
+        return Lane(self, self._for_single_steps().frame(1), state if isinstance(state, tuple) else (state,))
 
     def takes(self, reset: Tensor) -> bool:
         """Whether flags are as expected."""
@@ -275,7 +280,7 @@ def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None)
 
 
 def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
-    """Lay out a layer's single steps, and keep that; or that its cell has no short way."""
+    """Get ready to lay a layer out, and keep that; or that its cell has no short way."""
     backend, known = layer.backend, layer._short_ways
     known.pop(shape, None)
     rows = 1 if len(shape) == 1 else shape[0]
@@ -300,6 +305,5 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
         width = layer.hidden_size
     if backend_for(calls[0], backend=backend).name != "cpu":
         return None
-    single = lay_out(calls, shared_by(calls[0], 1)[0])
-    known[shape] = None if single is None else ShortWay(single, weights, calls, backend, shape)
+    known[shape] = ShortWay(weights, calls, backend, shape) if can_be_laid_out(layer.cell) else None
     return known[shape]

@@ -36,7 +36,6 @@ def call_of(layer: gatewise.Recurrent, rows: int) -> Call:
 def test_a_frame_is_taken_by_one_at_a_time():
     call = call_of(gatewise.LSTM(3, 5), 2)
     stack = laid_out.lay_out([call], laid_out.shared_by(call, 1)[0])
-    assert stack is not None
     first, second = stack.frame(5), stack.frame(8)
     assert stack.free == []
     assert first.capacity == second.capacity == 8
@@ -45,7 +44,7 @@ def test_a_frame_is_taken_by_one_at_a_time():
 
 @torch.no_grad()
 def test_no_memory_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(library.Engine, "stack_function", lambda self, dtype: lambda address: 1)
+    monkeypatch.setattr(library.Engine, "play_function", lambda self, dtype: lambda address: 1)
     layer = gatewise.LSTM(3, 5)
     layer.step(torch.zeros(1, 3))
     with pytest.raises(MemoryError, match="the engine could not allocate its scratch memory"):
@@ -65,7 +64,6 @@ def test_what_is_held_of_a_step():
             for at, weights in enumerate(layer.all_weights)
         ]
         stack = laid_out.lay_out(calls, laid_out.shared_by(calls[0], 2)[0])
-        assert stack is not None
         assert stack.bytes_per_step == rows * width * 4
 
 

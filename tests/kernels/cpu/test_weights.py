@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 import gatewise
-from gatewise.kernels.cpu import weights
+from gatewise.kernels.cpu import repeated, weights
 from tests.agreement import operators_only
 from tests.kernels.engine import needs_engine
 
@@ -29,7 +29,8 @@ def no_weights_of_others() -> Iterator[None]:
 
 @pytest.fixture
 def packs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """One entry for each time that weights are packed: whether for the way back."""
+    """One entry for each time that weights are packed: whether for the way back. Tapes pack whenever they are played."""
+    monkeypatch.setattr(repeated, "_kind", lambda *_: None)
     seen: list[bool] = []
     original = weights.pack_products
 

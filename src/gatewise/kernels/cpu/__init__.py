@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import library, program
+from gatewise.kernels.cpu import library, program, repeated
 from gatewise.kernels.cpu.backward import Into, backward
 from gatewise.kernels.cpu.forward import forward, restored, widths
 from gatewise.kernels.cpu.order import order
@@ -78,7 +78,7 @@ class Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Output and final states; ``tensors`` are those of the call."""
-        output, finals, saved = forward(_dense(call), keep=True)
+        output, finals, saved = repeated.forward(_dense(call))
         ctx.call, ctx.orders = call, [one.order for one in saved]
         ctx.save_for_backward(*tensors, output, *(tensor for one in saved for tensor in one.tensors))
         ctx.set_materialize_grads(False)
@@ -93,7 +93,7 @@ class Fused(torch.autograd.Function):
         call, needed = ctx.call.with_tensors(tensors), ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
             return None, *differentiable_gradients(call, upstream, needed)
-        return None, *backward(_dense(call), output, restored(call.cell, ctx.orders, kept), upstream, needed)
+        return None, *repeated.backward(_dense(call), output, restored(call.cell, ctx.orders, kept), upstream, needed)
 
 
 def _dense(call: Call) -> Call:

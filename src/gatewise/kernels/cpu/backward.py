@@ -1,6 +1,6 @@
 """The backward pass on the engine: the loop through time, then the large products of all steps at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +19,9 @@ from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
+from gatewise.kernels.cpu.taping import current, derived
 from gatewise.kernels.cpu.weights import kept_or_made, pack_products
+from gatewise.kernels.cpu.weights import vectors as vectors_of
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -90,8 +92,8 @@ def backward(
         zip(call.single_directions(), (kept.order for kept in saved), loops, strict=True)
     ):
         own = slice(at * groups, (at + 1) * groups)
-        sums = None if into is None else into.parameters[own]
-        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, needed[1 + states :][own], sums)
+        totals = None if into is None else into.parameters[own]
+        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, needed[1 + states :][own], totals)
         if x_gradient is not None:
             first = at == 0 and (into is None or not into.add_to_x)
             _add_input_gradient(single, way, loop, x_gradient, first=first)
@@ -149,7 +151,7 @@ def _job(
         (call.cell.equations, "backward", registers),
         lambda: (
             pack_products(made.backward, blocks, hidden, registers * lanes, transposed=True),
-            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.backward.vectors]),
+            vectors_of(call, made.backward),
         ),
         training=True,
     )
@@ -213,7 +215,8 @@ def _job(
     if call.record is not None:
         shown = memory.empty((way.places, len(call.cell.states), hidden), dtype)
         rows[STATE_GRADIENTS] = jobs.rows(jobs.SEQUENCE, shown)
-    sums = torch.zeros((shared.slices, len(made.backward.sums), hidden), dtype=dtype)
+    shape = (shared.slices, len(made.backward.sums), hidden)
+    sums = derived(call, lambda _: torch.zeros(shape, dtype=dtype))
     job = template(call.cell.equations, dtype, hidden, True).job(
         way,
         rows,
@@ -273,40 +276,34 @@ def _parameter_gradients(
     kept: Saved,
     loop: _Loop,
     wanted: Sequence[bool],
-    sums: Sequence[Tensor | None] | None,
+    totals: Sequence[Tensor | None] | None,
 ) -> list[Tensor | None]:
+    """One per group, or None where it is not wanted: new ones, or what was added to the totals."""
     hidden = call.hidden_size
     cell = call.cell
-    gradients: dict[str, Tensor] = {}
+    results = totals or [
+        memory.empty(tuple(tensor.shape), tensor.dtype) if is_wanted else None
+        for tensor, is_wanted in zip(call.parameters, wanted, strict=True)
+    ]
+    gradients = dict(zip(cell.groups, results, strict=True))
     filled: set[Parameter] = set()
-    if sums is not None:
-        gradients = {group: total for group, total in zip(cell.groups, sums, strict=True) if total is not None}
-        filled = {Parameter(group, gate) for group in gradients for gate in cell.gates_of(group)}
-    else:
-        for group, tensor, is_wanted in zip(cell.groups, call.parameters, wanted, strict=True):
-            if is_wanted:
-                gradients[group] = memory.empty(tuple(tensor.shape), tensor.dtype)
-
-    def part(block: Parameter, count: int = 1) -> Tensor:
-        first = cell.gates_of(block.group).index(block.gate)
-        return gradients[block.group][first * hidden : (first + count) * hidden]
-
     for run in _runs(cell.equations):
-        if run.blocks[0].group not in gradients:
+        gradient = gradients[run.blocks[0].group]
+        if gradient is None:
             continue
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
-        out = part(run.blocks[0], len(run.blocks))
-        add = run.blocks[0] in filled
+        first = cell.gates_of(run.blocks[0].group).index(run.blocks[0].gate)
+        out = gradient[first * hidden : (first + len(run.blocks)) * hidden]
+        add = totals is not None or run.blocks[0] in filled
         filled.update(run.blocks)
         for delta_rows, operand_rows in _pairs(call, output, at, way, kept, loop, run.operand, delta):
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
-    _vector_gradients(call, loop, gradients, filled, part)
-    for group, gradient in gradients.items():
-        for index, gate in enumerate(cell.gates_of(group)):
-            if Parameter(group, gate) not in filled:
-                gradient[index * hidden : (index + 1) * hidden] = 0
-    return [gradients.get(group) for group in cell.groups]
+    sums = loop.sums
+    _vector_gradients(call, sums, results, add=totals is not None)
+    if (writing := current()) is not None:
+        writing.afterwards(lambda call, results: _vector_gradients(call, sums, results))
+    return list(results)
 
 
 def _pairs(
@@ -325,87 +322,107 @@ def _pairs(
     initial = initial if initial.stride(-1) == 1 else initial.contiguous()
     batch = way.rows
     if way.reverse:
-        return [(delta[:-batch], sequence[batch:]), (delta[-batch:], initial)]
-    return [(delta[batch:], sequence[:-batch]), (delta[:batch], initial)]
+        pairs = [(delta[:-batch], sequence[batch:]), (delta[-batch:], initial)]
+    else:
+        pairs = [(delta[batch:], sequence[:-batch]), (delta[:batch], initial)]
+    return pairs if call.x.shape[0] > 1 else pairs[1:]
+
+
+class _Rest(NamedTuple):
+    """What products of all steps leave of the gradients of the parameters.
+
+    Attributes:
+        gathered: by group whose gradient is sums of the loop and nothing else, their numbers.
+        computed: by block what is computed of the sums, for each whether a product has filled it: vectors, and the two
+            sides of outer products.
+        zero: blocks whose gradient nothing adds to.
+    """
+
+    gathered: dict[str, Tensor]
+    computed: tuple[tuple[Parameter, tuple[Expr, ...], bool], ...]
+    zero: tuple[Parameter, ...]
 
 
 @cache
-def _gathered(equations: str) -> dict[str, Tensor]:
-    """By group whose gradient is sums of the loop and nothing else, their numbers."""
+def _rest(equations: str) -> _Rest:
     made = program(equations)
+    cell, gradient = made.plan.cell, made.plan.backward.parameters
     name = {expression: str(at) for at, expression in enumerate(made.plan.hoisted)}
     number = {name[expression]: at for at, expression in enumerate(made.backward.sums)}
-    gradient = made.plan.backward.parameters
-    found: dict[str, Tensor] = {}
-    for group in made.plan.cell.groups:
-        blocks = [Parameter(group, gate) for gate in made.plan.cell.gates_of(group)]
+    filled = {block for run in _runs(equations) for block in run.blocks}
+    gathered: dict[str, Tensor] = {}
+    for group in cell.groups:
+        blocks = [Parameter(group, gate) for gate in cell.gates_of(group)]
         shares = [gradient.vectors.get(block) for block in blocks]
         from_sums = all(share is not None and share.op == "gradient" and share.attr in number for share in shares)
-        if from_sums and not any(block in gradient.matrices for block in blocks):
-            found[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
-    return found
+        if from_sums and filled.isdisjoint(blocks) and not any(block in gradient.matrices for block in blocks):
+            gathered[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
+            filled.update(blocks)
+    computed: list[tuple[Parameter, tuple[Expr, ...], bool]] = []
+    for block, vector in gradient.vectors.items():
+        if block.group not in gathered:
+            computed.append((block, (vector,), block in filled))
+            filled.add(block)
+    for block, pairs in gradient.matrices.items():
+        for pair in pairs:
+            computed.append((block, pair, block in filled))
+            filled.add(block)
+    every = [Parameter(group, gate) for group in cell.groups for gate in cell.gates_of(group)]
+    return _Rest(gathered, tuple(computed), tuple(block for block in every if block not in filled))
 
 
-def _vector_gradients(
-    call: Call,
-    loop: _Loop,
-    gradients: dict[str, Tensor],
-    filled: set[Parameter],
-    part: Callable[[Parameter], Tensor],
-) -> None:
-    """From the sums of the loop to the gradients of the parameters in the hoisted expressions."""
-    made = program(call.cell.equations)
-    totals = loop.sums.sum(dim=0) if loop.sums.shape[0] > 1 else loop.sums[0]
-    gathered = _gathered(call.cell.equations)
-    for group, numbers in gathered.items():
-        if group in gradients:
-            rows, blocks = gradients[group].view(len(numbers), -1), call.cell.gates_of(group)
-            if Parameter(group, blocks[0]) in filled:
-                rows += totals[numbers]
-            else:
-                torch.index_select(totals, 0, numbers, out=rows)
-                filled.update(Parameter(group, gate) for gate in blocks)
-    from_sums = made.plan.backward.parameters
-    others = [block for block in from_sums.vectors if block.group in gradients and block.group not in gathered]
-    matrices = [block for block in from_sums.matrices if block.group in gradients]
-    if not (others or matrices):
-        return
-    blocks = BlocksOf(call)
-    number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
-    values = {
-        Expr.make("gradient", attr=str(number[expression])): totals[at]
-        for at, expression in enumerate(made.backward.sums)
-    }
-    for block in others:
-        _put(part(block), evaluate(from_sums.vectors[block], values, blocks), block, filled)
-    for block in matrices:
-        for delta, operand in from_sums.matrices[block]:
-            sides = [evaluate(side, values, blocks) for side in (delta, operand)]
-            _put(part(block), sides[0].view(-1, 1) * sides[1], block, filled)
+def _vector_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None], *, add: bool = False) -> None:
+    """From the sums of the loop to the gradients of the parameters in the hoisted expressions, or added to them all."""
+    cell, rest = call.cell, _rest(call.cell.equations)
+    gradients = dict(zip(cell.groups, results, strict=True))
+    totals = sums.sum(dim=0) if sums.shape[0] > 1 else sums[0]
+    for group, numbers in rest.gathered.items():
+        if (gradient := gradients[group]) is None:
+            continue
+        rows = gradient.view(len(numbers), -1)
+        if add:
+            rows += totals[numbers]
+        else:
+            torch.index_select(totals, 0, numbers, out=rows)
+    if rest.computed:
+        made, blocks = program(cell.equations), BlocksOf(call)
+        number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
+        values = {
+            Expr.make("gradient", attr=str(number[expression])): totals[at]
+            for at, expression in enumerate(made.backward.sums)
+        }
+        for block, sides, is_filled in rest.computed:
+            if (part := _part(call, gradients, block)) is not None:
+                first, *others = (evaluate(side, values, blocks) for side in sides)
+                value = first.view(-1, 1) * others[0] if others else first
+                part.copy_(part + value if add or is_filled else value)
+    for block in () if add else rest.zero:
+        if (part := _part(call, gradients, block)) is not None:
+            part.zero_()
 
 
-def _put(to: Tensor, value: Tensor, block: Parameter, filled: set[Parameter]) -> None:
-    if block in filled:
-        to += value
-    else:
-        to.copy_(value)
-        filled.add(block)
+def _part(call: Call, gradients: Mapping[str, Tensor | None], block: Parameter) -> Tensor | None:
+    """A block of the gradients; None when it is not wanted."""
+    gradient, hidden = gradients[block.group], call.hidden_size
+    first = call.cell.gates_of(block.group).index(block.gate)
+    return None if gradient is None else gradient[first * hidden : (first + 1) * hidden]
 
 
 def _add_input_gradient(call: Call, way: Order, loop: _Loop, to: Tensor, *, first: bool) -> None:
     """Add this direction's share of the gradient of x; the first direction fills what nobody has."""
     hidden = call.hidden_size
-    blocks = BlocksOf(call)
     rows = to.view(-1, to.shape[-1])
     runs = [run for run in _runs(call.cell.equations) if run.operand.op == "input"]
     if not runs:  # x cancels in the equations
         rows.zero_()
+        if (writing := current()) is not None:
+            writing.possible = False
         return
     target = rows if way.index is None else memory.empty((way.places, rows.shape[1]), rows.dtype)
     add = way.index is None and not first
     for run in runs:
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
-        multiply(delta, stacked(call, run.blocks, blocks), out=target, add=add)
+        multiply(delta, stacked(call, run.blocks), out=target, add=add)
         add = True
     if way.index is not None:
         assert way.padding is not None

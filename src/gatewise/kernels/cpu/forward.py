@@ -14,9 +14,9 @@ from gatewise.kernels.cpu import inputs, jobs, memory, placement
 from gatewise.kernels.cpu.jobs import Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order, order
-from gatewise.kernels.cpu.program import BlocksOf, evaluate, program, template
+from gatewise.kernels.cpu.program import BlocksOf, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
-from gatewise.kernels.cpu.weights import Packed, kept_or_made, pack_products
+from gatewise.kernels.cpu.weights import Packed, kept_or_made, pack_products, vectors
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def prepare(call: Call, made: Program, shared: Split, *, training: bool) -> Prep
         return Prepared(
             registers,
             pack_products(made.forward, blocks, hidden, registers * lanes, transposed=False),
-            tuple([evaluate(vector, {}, blocks).contiguous() for vector in made.forward.vectors]),
+            vectors(call, made.forward),
             inputs.weights(call, made, blocks, registers, lanes, step_by_step=step_by_step),
         )
 

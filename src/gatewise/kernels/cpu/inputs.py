@@ -15,6 +15,7 @@ from gatewise.kernels.cpu.jobs import Inputs
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program
+from gatewise.kernels.cpu.taping import current, derived
 from gatewise.kernels.cpu.weights import pack
 
 X = Expr.make("input")
@@ -91,11 +92,12 @@ def weights(
     simple = side(call.cell.equations)
     if simple is None:
         return None
-    bias = _bias(call, simple.added, blocks)
+    added = simple.added
+    bias = derived(call, lambda call: _bias(call, added)) if added else None
     stages = made.forward.stages
     read = any(product.operand.array == "x" for stage in stages for product in stage.products)
     if not step_by_step or read or any(len(stage.inputs) * registers > WIDEST for stage in stages):
-        return Weights(stacked(call, simple.blocks, blocks), bias, None)
+        return Weights(stacked(call, simple.blocks), bias, None)
     hidden, width, group, dtype = call.hidden_size, call.x.shape[-1], registers * lanes, call.x.dtype
     packed: list[Tensor | None] = []
     start: list[Tensor | None] = []
@@ -117,6 +119,8 @@ def products(call: Call, made: Program, way: Order, blocks: BlocksOf, of_x: Weig
     target = memory.empty((way.places, len(made.inputs) * call.hidden_size), x.dtype)
     if of_x is None:
         values = {X: x}
+        if (writing := current()) is not None:
+            writing.possible = False
         return torch.cat([evaluate(node, values, blocks) for node in made.inputs], dim=1, out=target)
     assert of_x.stacked is not None
     return multiply(x, of_x.stacked.t(), out=target, bias=of_x.bias)
@@ -135,16 +139,22 @@ def caller_rows(call: Call) -> Tensor:
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
-def stacked(call: Call, wanted: tuple[Parameter, ...], blocks: BlocksOf) -> Tensor:
+def stacked(call: Call, wanted: tuple[Parameter, ...]) -> Tensor:
     """Blocks of (H, I) on top of each other; the group's own tensor when it has just these."""
+    return derived(call, lambda call: _stacked(call, wanted))
+
+
+def _stacked(call: Call, wanted: tuple[Parameter, ...]) -> Tensor:
     group = wanted[0].group
     if wanted == tuple(Parameter(group, gate) for gate in call.cell.gates_of(group)):
         whole = call.parameters[call.cell.groups.index(group)]
         return whole if whole.stride(-1) == 1 else whole.contiguous()
+    blocks = BlocksOf(call)
     return torch.cat([blocks[block] for block in wanted])
 
 
-def _bias(call: Call, added: Sequence[Together], blocks: BlocksOf) -> Tensor | None:
+def _bias(call: Call, added: Sequence[Together]) -> Tensor:
+    blocks = BlocksOf(call)
     parts: list[Tensor] = []
     for run in added:
         if run.expression is None:
@@ -155,9 +165,7 @@ def _bias(call: Call, added: Sequence[Together], blocks: BlocksOf) -> Tensor | N
             for group, first in run.first.items()
         }
         parts.append(evaluate(run.expression, values, blocks))
-    if len(parts) == 1:
-        return parts[0].contiguous()
-    return torch.cat(parts) if parts else None
+    return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
 
 
 def _together(made: Program, terms: Sequence[Expr | None]) -> tuple[Together, ...]:

@@ -13,6 +13,7 @@ from gatewise.compiler.cpp import INPUTS
 from gatewise.compiler.emit import Direction
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
+from gatewise.kernels.cpu.taping import current
 
 # Multiply-adds that are run at once: at most a tenth of a second, and hundreds of times what a further call costs.
 CHUNK = 1_000_000_000
@@ -68,11 +69,13 @@ class Job:
     Attributes:
         words: the engine's.
         work: of one step, in multiply-adds.
-        keep: what the words point to.
+        nested: words that the words point to.
+        keep: what else these point to.
     """
 
     words: list[int]
     work: int
+    nested: tuple[array, ...]
     keep: tuple[object, ...]
 
 
@@ -190,8 +193,9 @@ class Template:
             0 if inputs is None else inputs.width,
             _address(order.index),
         ]
-        held = (arrays, products, stages, ends, vector_addresses, zeros, order, vectors, packed, sums, inputs, keep)
-        return Job(words, order.rows * self._hidden * work, held)
+        nested = (arrays, products, stages, ends, vector_addresses)
+        held = (zeros, order, vectors, packed, sums, inputs, keep)
+        return Job(words, order.rows * self._hidden * work, nested, held)
 
     def places(self, job: Job, name: str) -> tuple[int, int]:
         """Where two words of a job stand: an array's first row, and what stands before the first step."""
@@ -219,10 +223,15 @@ def run(dtype: torch.dtype, jobs: Sequence[Job], slices: int) -> None:
 
     Between chunks of time Python sees to its signals, so that a run of minutes can be interrupted.
     """
-    for begin, end in chunks(jobs[0].words[STEPS], sum(one.work for one in jobs), bool(jobs[0].words[_BACKWARD])):
+    steps = jobs[0].words[STEPS]
+    for begin, end in chunks(steps, sum(one.work for one in jobs), bool(jobs[0].words[_BACKWARD])):
         for one in jobs:
             one.words[_BEGIN], one.words[END] = begin, end
-        engine(dtype).run(dtype, [word for one in jobs for word in one.words], len(jobs), slices)
+        words = array("q", [word for one in jobs for word in one.words])
+        engine(dtype).run(dtype, words, len(jobs), slices)
+        if (writing := current()) is not None:
+            writing.possible &= end - begin == steps  # else Python would not see to its signals
+            writing.run(words, len(jobs), slices, [part for one in jobs for part in one.nested], jobs)
 
 
 def chunks(steps: int, work: int, backward: bool) -> Iterator[tuple[int, int]]:

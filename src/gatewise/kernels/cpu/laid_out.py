@@ -10,24 +10,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gatewise.equations import Cell
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import jobs, memory
 from gatewise.kernels.cpu.forward import Prepared, prepare
+from gatewise.kernels.cpu.inputs import side
 from gatewise.kernels.cpu.jobs import Job, Rows
-from gatewise.kernels.cpu.library import engine, out_of_memory, pool
 from gatewise.kernels.cpu.order import Order
-from gatewise.kernels.cpu.products import product_slices, product_words
+from gatewise.kernels.cpu.products import ROWS_OF_PRODUCT, product_slices, product_words
 from gatewise.kernels.cpu.program import program, template
-from gatewise.kernels.cpu.split import Split, split, threads
+from gatewise.kernels.cpu.split import Split, split
+from gatewise.kernels.cpu.tape import MULTIPLY, RUN, WORD, Operation, Place, Tape
 
 # What a frame tells the engine before the addresses of the states.
 _X, _OUTPUT, _STEPS, _PLACES, _PRODUCT_SLICES, _STATES = range(6)
-_WORD = 8
-_PRODUCT_WORDS, _ROWS_OF_PRODUCT = 13, 3
 
 
 class Frame:
-    """The words of a run, with places for the addresses of its tensors; used by one thread at a time.
+    """A stack laid out for a run; used by one thread at a time.
 
     Attributes:
         capacity: the most steps.
@@ -37,68 +37,55 @@ class Frame:
     """
 
     FIRST_STATE = _STATES
-    __slots__ = ("_address", "_flags", "_held", "_run", "capacity", "given")
+    __slots__ = ("_flags", "_play", "_tape", "capacity", "given")
 
     def __init__(self, layers: Sequence["_Layer"], slices: int, capacity: int) -> None:
         self.capacity = capacity
         first = layers[0].call
-        batch, dtype, states = first.x.shape[1], first.x.dtype, first.cell.states
+        batch, hidden, dtype, states = first.x.shape[1], first.hidden_size, first.x.dtype, first.cell.states
         with torch.inference_mode(False):  # which would forbid to write to the flags outside it
             cut = torch.zeros((2, batch), dtype=torch.uint8)  # nothing is cut after a single step
             self._flags = cut[0]
         cut_at = _STATES + 2 * len(states)
-        self.given = array("q", [0] * (cut_at + 1))
-        self.given[_STEPS], self.given[_PLACES], self.given[_PRODUCT_SLICES] = 1, batch, 1
         # A layer may read the output of the one below step by step, while it writes its own.
-        between = [memory.empty((capacity * batch, first.hidden_size), dtype) for _ in range(min(2, len(layers) - 1))]
+        between = [memory.empty((capacity * batch, hidden), dtype) for _ in range(min(2, len(layers) - 1))]
         width = max(layer.width_of_products for layer in layers)
         products = memory.empty((capacity * batch, width), dtype) if width else None
-        made: list[Job] = []
-        of_products: list[int] = []
+        operations: list[Operation] = []
+        places: list[Place] = []
+        held: list[object] = [cut, between, products]
+        of_a_state = batch * hidden * dtype.itemsize
         for at, layer in enumerate(layers):
             x = between[(at - 1) % 2] if at else None
             output = between[at % 2] if at < len(layers) - 1 else None
-            made.append(layer.job(x, output, products))
-            of_products.extend(layer.product(x, products) if products is not None else ())
-        words = array("q", [word for job in made for word in job.words])
-        product_words = array("q", of_products)
-        stack = array(
-            "q",
-            (
-                words.buffer_info()[0],
-                product_words.buffer_info()[0] if of_products else 0,
-                len(layers),
-                slices,
-                1,
-                pool(threads()) or 0,
-                self.given.buffer_info()[0],
-                0,
-                0,
-            ),
-        )
-        self._address = stack.buffer_info()[0]
-        places = array("q", (self._address + _WORD * 4, _PRODUCT_SLICES, 0))
-        each = _WORD * len(made[0].words)
-        size = batch * first.hidden_size * dtype.itemsize
-        for at, (layer, job) in enumerate(zip(layers, made, strict=True)):
-            own = words.buffer_info()[0] + at * each
+            job = layer.job(x, output, products)
+            words = array("q", job.words)
+            held += [job, words]
+            if products is not None:
+                product = array("q", (*layer.product(x, products), 1))
+                address = product.buffer_info()[0]
+                places.append((address + WORD * ROWS_OF_PRODUCT, _PLACES, 0))
+                places.append((address + WORD * (len(product) - 1), _PRODUCT_SLICES, 0))
+                operations.append((MULTIPLY, product))
+                where_x = address
+            else:
+                where_x = layer.template.places(job, "x")[0]
+            operations.append((RUN, array("q", (words.buffer_info()[0], 1, slices))))
+            if x is None:
+                places.append((where_x, _X, 0))
             for word, which in ((jobs.STEPS, _STEPS), (jobs.END, _STEPS), (jobs.CUT, cut_at)):
-                places.extend((own + _WORD * word, which, 0))
-            product = product_words.buffer_info()[0] + _WORD * _PRODUCT_WORDS * at
-            if of_products:
-                places.extend((product + _WORD * _ROWS_OF_PRODUCT, _PLACES, 0))
-            if at == 0:
-                places.extend((product if of_products else layer.template.places(job, "x")[0], _X, 0))
-            if at == len(layers) - 1:
-                for name in (f"next {states[0]}", f"previous {states[0]}"):
-                    places.extend((layer.template.places(job, name)[0], _OUTPUT, 0))
-            for index, state in enumerate(states):
-                places.extend((layer.template.places(job, f"previous {state}")[1], _STATES + index, at * size))
-                after = _STATES + len(states) + index
-                places.extend((layer.template.place_of_final(job, index), after, at * size))
-        stack[-2], stack[-1] = places.buffer_info()[0], len(places) // 3
-        self._held = (words, product_words, places, stack, cut, made, between, products)
-        self._run = engine(dtype).stack_function(dtype)
+                places.append((words.buffer_info()[0] + WORD * word, which, 0))
+            for number, state in enumerate(states):
+                rows, before = layer.template.places(job, f"previous {state}")
+                places.append((before, _STATES + number, at * of_a_state))
+                after = _STATES + len(states) + number
+                places.append((layer.template.place_of_final(job, number), after, at * of_a_state))
+                if output is None and number == 0:
+                    places.append((rows, _OUTPUT, 0))
+                    places.append((layer.template.places(job, f"next {state}")[0], _OUTPUT, 0))
+        self._tape = Tape(dtype, operations, places, cut_at + 1, tuple(held))
+        self._play, self.given = self._tape.play, self._tape.given
+        self.given[_STEPS], self.given[_PLACES], self.given[_PRODUCT_SLICES] = 1, batch, 1
 
     def run(self, reset: Tensor | None = None) -> None:
         """Run on what is given.
@@ -110,14 +97,12 @@ class Frame:
             MemoryError: when there is none for the engine's scratch.
         """
         if reset is None:
-            code = self._run(self._address)
-        else:
-            self._flags.copy_(reset)
-            self.given[-1] = self._flags.data_ptr()
-            code = self._run(self._address)
-            self.given[-1] = 0
-        if code:
-            raise out_of_memory()
+            self._play()
+            return
+        self._flags.copy_(reset)
+        self.given[-1] = self._flags.data_ptr()
+        self._play()
+        self.given[-1] = 0
 
 
 class _Layer:
@@ -204,8 +189,13 @@ class LaidOut:
         return Frame(self._layers, self._slices, 1 << (steps - 1).bit_length())
 
 
-def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut | None:
-    """Lay out a stack; None for a cell whose values from x alone are more than products and sums.
+def can_be_laid_out(cell: Cell) -> bool:
+    """Whether a cell computes of x alone no more than products and sums."""
+    return side(cell.equations) is not None
+
+
+def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut:
+    """Lay out a stack.
 
     Arguments:
         calls: of every layer, from the lowest; forward, of one or more rows, without lengths or resets. A call of one
@@ -213,12 +203,8 @@ def lay_out(calls: Sequence[Call], shared: Split) -> LaidOut | None:
         shared: how a run is shared out; see `shared_by`.
     """
     made = program(calls[0].cell.equations)
-    layers: list[_Layer] = []
-    for call in calls:
-        prepared = prepare(call, made, shared, training=False)
-        if prepared.of_x is None:
-            return None
-        layers.append(_Layer(call, prepared, shared.units))
+    prepared = [prepare(call, made, shared, training=False) for call in calls]
+    layers = [_Layer(call, one, shared.units) for call, one in zip(calls, prepared, strict=True)]
     return LaidOut(layers, shared.slices)
 
 

@@ -31,12 +31,12 @@ class Engine:
             )
         self.lanes = {dtype: int(self._function("lanes", dtype)()) for dtype in SUFFIX}
         self._run = {dtype: self._function("run", dtype) for dtype in SUFFIX}
-        self._stack = {dtype: self._function("stack", dtype) for dtype in SUFFIX}
+        self._play = {dtype: self._function("play", dtype) for dtype in SUFFIX}
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        for function in self._stack.values():
+        for function in self._play.values():
             function.argtypes = [ctypes.c_void_p]
         for function in self._multiply.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
@@ -50,14 +50,13 @@ class Engine:
     def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
         return getattr(self.library, f"gatewise_{name}_{SUFFIX[dtype]}")
 
-    def run(self, dtype: torch.dtype, jobs: Sequence[int], count: int, slices: int) -> None:
+    def run(self, dtype: torch.dtype, jobs: array, count: int, slices: int) -> None:
         """Run the time loops of some jobs, given as words, each on so many threads."""
-        words = array("q", jobs)
-        self._check(self._run[dtype](words.buffer_info()[0], count, slices, pool(count * slices)))
+        self._check(self._run[dtype](jobs.buffer_info()[0], count, slices, pool(count * slices)))
 
-    def stack_function(self, dtype: torch.dtype) -> Callable[[int], int]:
-        """What runs jobs that are laid out once, given where the words of their ``Stack`` stand; 1: without memory."""
-        return self._stack[dtype]
+    def play_function(self, dtype: torch.dtype) -> Callable[[int], int]:
+        """What does what was laid out once, given where the words of a ``Tape`` stand; 1: without memory."""
+        return self._play[dtype]
 
     def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
         """One matrix product, given as words."""

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu.library import engine
+from gatewise.kernels.cpu.taping import current
 
 # Below this much work a second thread costs more than it takes over.
 SMALL = 400_000
+# Which of `product_words` says how many rows.
+ROWS_OF_PRODUCT = 3
 
 
 def product_slices(rows: int, depth: int, columns: int) -> int:
@@ -53,7 +56,11 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tens
     if depth == 0 or rows == 0:
         if not add:
             out.copy_(torch.zeros_like(out) if bias is None else bias.expand_as(out))
+        if (writing := current()) is not None:
+            writing.possible = False
         return out
-    words = product_words(a, b, out, add=add, bias=bias)
-    engine(a.dtype).multiply(a.dtype, words, product_slices(rows, depth, b.shape[1]))
+    words, slices = product_words(a, b, out, add=add, bias=bias), product_slices(rows, depth, b.shape[1])
+    engine(a.dtype).multiply(a.dtype, words, slices)
+    if (writing := current()) is not None:
+        writing.multiply(words, slices, (a, b, out, bias))
     return out

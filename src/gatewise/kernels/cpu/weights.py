@@ -19,9 +19,12 @@ from torch import Tensor, distributed
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from gatewise.compiler.emit import Direction
+from gatewise.equations import Expr
+from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
-from gatewise.kernels.cpu.program import BlocksOf
+from gatewise.kernels.cpu.program import BlocksOf, evaluate
+from gatewise.kernels.cpu.taping import current, derived
 
 LIMIT = 64  # directions of layers whose weights are kept
 
@@ -137,6 +140,8 @@ def pack(
     strips = -(-hidden_size // group)
     target = memory.empty((strips * depth * len(addresses) * group,), dtype)
     engine(dtype).pack(dtype, addresses, hidden_size, depth, group, transposed, target.data_ptr())
+    if (writing := current()) is not None:
+        writing.pack(addresses, hidden_size, depth, group, transposed, to=target)
     return target
 
 
@@ -154,6 +159,15 @@ def pack_products(direction: Direction, blocks: BlocksOf, hidden_size: int, grou
         for stage in direction.stages
         for product in stage.products
     )
+
+
+def vectors(call: Call, direction: Direction) -> tuple[Tensor, ...]:
+    """The values of ``Direction.vectors``, (H,) each."""
+    return tuple([derived(call, _of(vector)) for vector in direction.vectors])
+
+
+def _of(vector: Expr) -> Callable[[Call], Tensor]:
+    return lambda call: evaluate(vector, {}, BlocksOf(call)).contiguous()
 
 
 def _kept(ids: tuple[int, ...], owners: Sequence[Tensor]) -> _Kept:
@@ -201,6 +215,16 @@ def frozen(owners: Iterable[Tensor]) -> Iterator[None]:
                 if not _frozen[id(owner)]:
                     del _frozen[id(owner)]
         forget(owners)
+
+
+def any_frozen() -> bool:
+    """Whether some parameters are."""
+    return bool(_frozen)
+
+
+def end(owners: Sequence[Tensor]) -> None:
+    """Keep nothing of a layer's parameters any longer: a call in training has begun."""
+    _cache.pop(tuple(map(id, owners)), None)
 
 
 def forget(owners: Iterable[Tensor]) -> None:

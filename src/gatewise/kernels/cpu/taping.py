@@ -1,0 +1,158 @@
+"""Writing down what the engine is told while it does it, so that it can be done again on other tensors.
+
+The modules that tell the engine something tell it here, too: `current` is where, or None. Where an address points into
+a tensor that will be another one next time, the tape has a place for it; everything else is its own from then on. So
+whatever torch computes in between is told as well, to be computed again: `derived` before the tape, `afterwards` after.
+"""
+
+import threading
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.kernels.call import Call
+from gatewise.kernels.cpu.tape import MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
+
+# No word that is not an address is so large.
+_SMALLEST_ADDRESS = 1 << 32
+
+
+class Written(NamedTuple):
+    """A tape, and what torch does around it.
+
+    Attributes:
+        tape: what the engine does; its addresses are given in the order of the tensors that `Taping.written` was told.
+        before: tensors that are filled first, with what is computed from the call.
+        after: what is done at the end with the call and the results.
+    """
+
+    tape: Tape
+    before: tuple[tuple[Tensor, Callable[[Call], Tensor]], ...]
+    after: tuple[Callable[[Call, Sequence[Tensor | None]], None], ...]
+
+
+class Taping:
+    """What is written down so far.
+
+    Attributes:
+        possible: whether it can be done again from a tape.
+    """
+
+    def __init__(self) -> None:
+        self.possible = True
+        self._operations: list[Operation] = []
+        self._words: list[array] = []  # all that may hold addresses
+        self._held: list[object] = []  # from now on, so that nothing new gets an address that is written down
+        self._before: list[tuple[Tensor, Callable[[Call], Tensor]]] = []
+        self._after: list[Callable[[Call, Sequence[Tensor | None]], None]] = []
+
+    def run(self, jobs: array, count: int, slices: int, nested: Sequence[array], held: object) -> None:
+        """Time loops were run.
+
+        Arguments:
+            jobs: their words.
+            count: how many.
+            slices: threads for each.
+            nested: the words that those point to.
+            held: whatever else they point to.
+        """
+        self._operations.append((RUN, array("q", (jobs.buffer_info()[0], count, slices))))
+        self._words += [jobs, *nested]
+        self._held.append(held)
+
+    def multiply(self, words: Sequence[int], slices: int, held: object) -> None:
+        """A product was made, of these `products.product_words`."""
+        own = array("q", (*words, slices))
+        self._operations.append((MULTIPLY, own))
+        self._words.append(own)
+        self._held.append(held)
+
+    def pack(self, blocks: Sequence[int], *options: int, to: Tensor) -> None:
+        """Blocks were packed; arguments as of `Engine.pack`."""
+        addresses = array("q", blocks)
+        own = array("q", (addresses.buffer_info()[0], len(addresses), *options, to.data_ptr()))
+        self._operations.append((PACK, own))
+        self._words += [addresses, own]
+        self._held.append(to)
+
+    def derived(self, value: Tensor, make: Callable[[Call], Tensor]) -> None:
+        """A tensor was computed from a call by torch, or is one of the call's own."""
+        self._before.append((value, make))
+
+    def afterwards(self, do: Callable[[Call, Sequence[Tensor | None]], None]) -> None:
+        """Torch finished the results."""
+        self._after.append(do)
+
+    def written(self, dtype: torch.dtype, outside: Sequence[Tensor]) -> Written | None:
+        """The tape; None when there can be none.
+
+        Arguments:
+            dtype: of the numbers.
+            outside: tensors that are others each time, dense; their addresses are given in this order.
+        """
+        ranges = sorted((one.data_ptr(), one.data_ptr() + one.nbytes, at) for at, one in enumerate(outside))
+        if not self.possible or any(end > start for (_, end, _), (start, _, _) in pairwise(ranges)):
+            return None
+        starts = [start for start, _, _ in ranges]
+
+        def found(address: int) -> tuple[int, int] | None:
+            start, end, which = ranges[bisect_right(starts, address) - 1]
+            return (which, address - start) if start <= address < end else None
+
+        places: list[Place] = []
+        for words in self._words:
+            begin = words.buffer_info()[0]
+            for at, word in enumerate(words):
+                if word >= _SMALLEST_ADDRESS and (where := found(word)) is not None:
+                    places.append((begin + WORD * at, *where))
+        before = tuple([one for one in self._before if found(one[0].data_ptr()) is None])
+        own = [tensor for tensor in _tensors(self._held) if found(tensor.data_ptr()) is None]
+        held = (self._words, own)
+        return Written(Tape(dtype, self._operations, places, len(outside), held), before, tuple(self._after))
+
+
+def _tensors(held: object) -> Iterator[Tensor]:
+    """Whatever tensors are in there."""
+    if isinstance(held, Tensor):
+        yield held
+    elif is_dataclass(held):
+        for one in fields(held):
+            yield from _tensors(getattr(held, one.name))
+    elif isinstance(held, tuple | list):
+        for one in held:
+            yield from _tensors(one)
+    elif isinstance(held, dict):
+        yield from _tensors(list(held.values()))
+
+
+_here = threading.local()
+
+
+def current() -> Taping | None:
+    """Where to write what this thread tells the engine."""
+    return getattr(_here, "taping", None)
+
+
+@contextmanager
+def taping() -> Iterator[Taping]:
+    """Write down what this thread tells the engine."""
+    _here.taping = Taping()
+    try:
+        yield _here.taping
+    finally:
+        _here.taping = None
+
+
+def derived(call: Call, make: Callable[[Call], Tensor]) -> Tensor:
+    """What torch computes from a call for the engine to read."""
+    value = make(call)
+    if (writing := current()) is not None:
+        writing.derived(value, make)
+    return value
