@@ -38,10 +38,9 @@ def test_the_bits_are_those_of_the_plain_path(
         pytest.skip("the engine does not run it here")
     # Rows of different lengths that are read from their ends meet others in a segment than in the whole.
     to_the_bit = directions == "forward" or "lengths" not in options
-    # In float32 a long sequence may amplify a rounding beyond recognition; in float64 nothing is left of it.
-    near = {"rtol": 1e-10, "atol": 1e-12} if dtype is torch.float64 else {"rtol": 1e-3, "atol": 1e-3}
     if not to_the_bit and dtype is torch.float32:
-        return
+        pytest.skip("in float32 these weights amplify a rounding beyond recognition")
+    near = {"rtol": 1e-10, "atol": 1e-12} if dtype is torch.float64 else {"rtol": 1e-3, "atol": 1e-3}
     for every in (4, 9, AUTO):
         (results, gradients), (came, came_gradients) = of_both(call, every)
         states = 1 + len(call.initial)
