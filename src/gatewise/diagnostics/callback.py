@@ -8,7 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gatewise.diagnostics.trace import Trace, new_trace
+from gatewise.diagnostics.trace import Trace
+from gatewise.diagnostics.watching import new_trace
 from gatewise.layers.clipping import Clipped, tell
 
 
