@@ -1,5 +1,6 @@
 """One call of one layer, as it was recorded."""
 
+import weakref
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ class RecordedCall:
         output_norms: (D, T, B) the norm over units of the output of each direction.
         has_gradients: whether a backward pass has reached it.
         carried_in: whether it started from a state that is not zero and has no history.
+        ear: who listens for the gradients.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
     """
 
@@ -67,12 +69,18 @@ class RecordedCall:
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
         self.weights: tuple[Tensor, ...] | None = None
+        self.ear: weakref.ref[Ear] | None = None
         self._x_version: int | None = None
 
     @property
     def wants_states(self) -> bool:
         """Whether backends are to hand over the states."""
         return self.keep_all
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it has a history that no backward pass has reached, or can reach any more."""
+        return self.with_history and not self.has_gradients and self.ear is not None and self.ear() is None
 
     @property
     def steps(self) -> int:
@@ -160,6 +168,20 @@ class RecordedCall:
         if lengths is None:
             return torch.ones((self.steps, self.rows), dtype=torch.bool, device=self.call.x.device)
         return steps < lengths
+
+
+class Ear:
+    """The sink of a recorded call that backends hold; when it is gone, no backward pass can reach the call."""
+
+    def __init__(self, call: RecordedCall) -> None:
+        self._call = call
+        self.begin, self.end, self.states, self.gradients = call.begin, call.end, call.states, call.gradients
+        call.ear = weakref.ref(self)
+
+    @property
+    def wants_states(self) -> bool:
+        """Whether backends are to hand over the states."""
+        return self._call.wants_states
 
 
 class Listener:
