@@ -1,5 +1,6 @@
 """One call of one layer, as it was recorded."""
 
+import math
 import weakref
 from dataclasses import replace
 from typing import NamedTuple
@@ -57,7 +58,6 @@ class RecordedCall:
             padding, and before a backward pass.
         output_norms: (D, T, B) the norm over units of the output of each direction.
         has_gradients: whether a backward pass has reached it.
-        carried_in: whether it started from a state that is not zero and has no history.
         ear: who listens for the gradients.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
     """
@@ -65,7 +65,7 @@ class RecordedCall:
     def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
         self._listener = listener
         self.module, self.layer, self.keep_all = module, layer, keep_all
-        self.has_gradients = self.with_history = self.carried_in = False
+        self.has_gradients = self.with_history = False
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
         self.weights: tuple[Tensor, ...] | None = None
@@ -76,6 +76,16 @@ class RecordedCall:
     def wants_states(self) -> bool:
         """Whether backends are to hand over the states."""
         return self.keep_all
+
+    @property
+    def carried_in(self) -> bool:
+        """Whether it started from a state that is not zero and has no history."""
+        return any(bool(state.any()) for state in self._without_history)
+
+    @property
+    def all_finite(self) -> bool:
+        """Whether all norms are finite, padding included; False where only their sum is too large."""
+        return math.isfinite(float(self.gradient_norms.sum() + self.output_norms.sum()))
 
     @property
     def abandoned(self) -> bool:
@@ -101,9 +111,15 @@ class RecordedCall:
     def begin(self, call: Call, choice: Choice) -> None:
         """A backend is about to run the call."""
         self.with_history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
-        self.carried_in = any(not state.requires_grad and bool(state.any()) for state in call.initial)
+        self._without_history = [state.detach() for state in call.initial if not state.requires_grad]
         self._held = call.parameters
-        self.call = replace(call.with_tensors(tuple(tensor.detach() for tensor in call.tensors)), record=None)
+        self.call = replace(
+            call,
+            x=call.x.detach(),
+            initial=tuple([state.detach() for state in call.initial]),
+            parameters=tuple([parameter.detach() for parameter in call.parameters]),
+            record=None,
+        )
         self._x_version = None if call.x.is_inference() else call.x._version
         self.choice = choice
         shape = call.direction_count, len(call.cell.states), *call.x.shape[:2]
@@ -138,7 +154,10 @@ class RecordedCall:
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
         """Hold the weights as they are now, before somebody writes to them; equal ones are copied once."""
         if self.weights is None:
-            self.weights = tuple(copies.setdefault(id(one), one.detach().clone()) for one in self._held)
+            for one in self._held:
+                if id(one) not in copies:
+                    copies[id(one)] = one.detach().clone()
+            self.weights = tuple(copies[id(one)] for one in self._held)
             self.call = self.call.with_tensors((self.call.x, *self.call.initial, *self.weights))
             self._held = ()
 
