@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 import sys
 
@@ -58,6 +59,7 @@ def test_predict_reads_the_standard_input(folder, capsys, monkeypatch):
     for task, text, expected in (
         ("classify", "lovely film\n", '"label": "good"'),
         ("tag", "to New York\n", "New\tB-LOC\nYork\tI-LOC\n"),
+        ("numeric", '{"steps": [[10, 0], [11, 0], [12, 0]]}\n\n', '{"label": "up"'),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert leave("predict", folder / task) == 0
@@ -71,6 +73,15 @@ def test_predict_reads_files_and_writes_one(folder, tmp_path):
     assert len(out.read_text().splitlines()) == 81
     assert leave("predict", folder / "numeric", folder / "sequence.jsonl", "--out", tmp_path / "a.jsonl") == 0
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["label"] in ("up", "down")
+
+
+def test_columns_of_features_are_named(tmp_path, capsys):
+    rows = [f"{number},{step},{number % 2},7,{'ab'[number % 2]}" for number in range(20) for step in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["sequence,time,x,y,label", *rows]) + "\n")
+    words = ["--feature-columns", "x", "y", "--out", tmp_path / "run", "--epochs", "1"]
+    assert leave("train", "numeric", "--data", tmp_path / "a.csv", *words) == 0
+    assert "features of a step: 2\n" in capsys.readouterr().err
+    assert gatewise.load(tmp_path / "run").options.feature_columns == ("x", "y")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +113,30 @@ def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsy
     assert sorted(folder.rglob("*")) == before
 
 
+def test_inspect_says_which_words_moved_the_answer(folder, capsys):
+    assert leave("inspect", folder / "classify", "--text", "it was a lovely film") == 0
+    head, columns, *rows = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"answer: good, probability 0\.\d+", head)
+    assert columns.split() == ["token", "moves", "it", "by"]
+    word, value, bar = rows[3].split()
+    assert (word, bar) == ("lovely", "+" * 20)
+    assert float(value) > 0
+    assert (folder / "classify" / "report.html").exists()
+
+
+def test_inspect_tells_of_every_tag(folder, capsys):
+    assert leave("inspect", folder / "tag", "--text", "to New York") == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert table[0] == ["token", "tag", "probability", "moved", "most", "by"]
+    assert [row[:2] for row in table[1:4]] == [["to", "O"], ["New", "B-LOC"], ["York", "I-LOC"]]
+    assert any(row[:2] == ["recurrent.l0_reverse:", "the"] for row in table[4:])
+    assert leave("inspect", folder / "tag", "--text", "to New York", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["answer"] for one in found["answers"]] == ["O", "B-LOC", "I-LOC"]
+    assert [token for token, _ in found["answers"][0]["moved_by"]] == ["to", "New", "York"]
+    assert isinstance(found["findings"], list)
+
+
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
-    assert leave("inspect", folder / "tag", "--text", "New York") == 2
-    assert "expected the run of a language model; no other can be watched yet" in capsys.readouterr().err
+    assert leave("inspect", folder / "numeric", "--text", "New York") == 2
+    assert "a model of numbers reads no text; inspect is for lm, classify and tag" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nervaluate import Evaluator
 
 from gatewise.data.entities import Entity, are_entities, count_entities, entities, may_follow, scheme_of, tags_of
 
@@ -91,3 +92,17 @@ def test_counts_and_their_ratios():
     assert (counts.precision, counts.recall, counts.f1) == (1.0, 0.5, pytest.approx(2 / 3))
     nothing = count_entities([["O"]], [["O"]])
     assert (nothing.precision, nothing.recall, nothing.f1) == (0, 0, 0)
+
+
+ROWS = st.lists(st.lists(st.tuples(st.sampled_from(BIO), st.sampled_from(BIO)), min_size=1, max_size=8), max_size=4)
+
+
+@given(ROWS)
+def test_counts_are_those_of_nervaluate(rows):
+    truth, answers = ([[pair[part] for pair in row] for row in rows] for part in (0, 1))
+    if not rows:
+        return
+    found = count_entities(answers, truth)
+    strict = Evaluator(truth, answers, tags=["X", "Y"], loader="list").evaluate()["overall"]["strict"]
+    assert (found.right, found.answered, found.true) == (strict.correct, strict.actual, strict.possible)
+    assert (found.precision, found.recall, found.f1) == pytest.approx((strict.precision, strict.recall, strict.f1))

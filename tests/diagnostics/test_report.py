@@ -70,6 +70,17 @@ def test_no_token_ends_the_script(tmp_path: Path):
     assert data["tokens"] == tokens
 
 
+def test_what_moved_the_answers(tmp_path: Path):
+    trace = trace_of("abcd")
+    moved = [("x", [0.5, -1.0, 0.25, 0.0]), ("</script>", [1.0, 2.0, 3.0, 4.0])]
+    data = data_of(trace.report(tmp_path / "report.html", tokens=list("abcd"), moved=moved).read_text(encoding="utf-8"))
+    assert [(one["answer"], one["values"]) for one in data["moved"]] == moved
+    for tokens in (None, list("abc")):
+        with pytest.raises(ValueError, match="moved: expected a number for each of the tokens, got 4 for 'x'"):
+            trace.report(tmp_path / "other.html", tokens=tokens, moved=moved)
+    assert not (tmp_path / "other.html").exists()
+
+
 def test_a_large_trace_stays_small(tmp_path: Path):
     trace = trace_of("x" * 3000, layers=3, hidden=128)
     assert trace.report(tmp_path / "report.html", tokens=["x"] * 3000).stat().st_size <= 2_000_000
@@ -137,3 +148,16 @@ def test_in_a_browser(tmp_path: Path):
     assert shown.count("<canvas") == 8
     assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent', shown)) == 4
     assert "3 of 3 steps were clipped" in shown
+
+
+@pytest.mark.browser
+def test_moved_answers_in_a_browser(tmp_path: Path):
+    moved = [("x", [0.5, -1.0, 0.25, 0.0])]
+    page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), moved=moved)
+    shown = dom(page, "", tmp_path)
+    assert re.findall(r'<span style="background:(rgba\([^"]+\))">(.)</span>', shown) == [
+        ("rgba(214,69,65,0.500)", "a"),
+        ("rgba(52,120,190,1.000)", "b"),
+        ("rgba(214,69,65,0.250)", "c"),
+        ("rgba(52,120,190,0.000)", "d"),
+    ]

@@ -6,6 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from gatewise.models.classifier import Classifier
+from gatewise.models.dropout import SequenceDropout
 from gatewise.models.encoder import Encoder, inside
 from gatewise.models.pooling import Pooling
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
@@ -70,16 +71,16 @@ def test_a_spelling_does_not_see_the_padding(kind):
     assert torch.isfinite(model(characters, torch.tensor([4, 0]))).all()
 
 
-def test_tokens_are_now_and_then_unknown_in_training_only():
+def test_tokens_seldom_seen_are_now_and_then_unknown_in_training_only():
     torch.manual_seed(0)
-    model = TokenEmbedding(5, 3, unknown_rate=0.5)
-    tokens = torch.full((200, 1), 2)
-    read = (model(tokens) == model.embedding.weight[0]).all(-1).double().mean()
-    assert 0.4 < read < 0.6
+    model = TokenEmbedding(4, 3, counts=[0, 100, 3, 1], unknown_weight=1.0)
+    tokens = torch.tensor([1, 2, 3]).repeat(1000, 1)
+    read = (model(tokens) == model.embedding.weight[0]).all(-1).double().mean(0)
+    assert read.tolist() == pytest.approx([1 / 101, 1 / 4, 1 / 2], abs=0.05)
     model.eval()
     assert torch.equal(model(tokens), model.embedding(tokens))
-    without = TokenEmbedding(5, 3, unknown=None, unknown_rate=0.5)
-    assert torch.equal(without(tokens), without.embedding(tokens))
+    for without in (TokenEmbedding(4, 3, unknown_weight=1.0), TokenEmbedding(4, 3, counts=[0, 1, 1, 1])):
+        assert torch.equal(without(tokens), without.embedding(tokens))
 
 
 def test_a_token_has_the_vector_of_its_own_spelling():
@@ -94,13 +95,33 @@ def test_a_token_has_the_vector_of_its_own_spelling():
 def test_dropout_before_the_layers_can_be_left_out():
     x = torch.ones(1, 1, 3, dtype=torch.float64)
     model = encoder(dropout=0.9, drop_input=False)
-    model.dropout = nn.Dropout(1.0)
-    model.recurrent.register_forward_pre_hook(lambda _, arguments: torch.testing.assert_close(arguments[0], x))
+    seen = []
+    model.recurrent.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
     output, _ = model(x, torch.tensor([1]))
-    assert not output.any()
+    assert torch.equal(seen[0], x)
+    assert (output == 0).any()
 
 
 def test_a_tagger_without_a_field_takes_the_best_of_each_step():
     model = Tagger(nn.Identity(), encoder(), 6).double()
     scores = model((torch.randn(5, 3, 3, dtype=torch.float64),), torch.tensor(LENGTHS))
     assert torch.equal(model.decode(scores, torch.tensor(LENGTHS)), scores.argmax(-1))
+
+
+def test_a_convolution_over_characters_is_that_of_torch():
+    model = CharacterConvolution(9, 3, 4)
+    characters, lengths = torch.randint(9, (6, 5)), torch.tensor([6, 2, 1, 4, 6])
+    weight = model.filters.weight.unflatten(1, (3, 3)).transpose(1, 2)
+    for word, length in enumerate(lengths.tolist()):
+        x = model.embedding(characters[:length, word]).T[None]
+        expected = nn.functional.conv1d(x, weight, model.filters.bias, padding=1)
+        assert_close(model(characters, lengths)[word], expected[0].amax(1))
+
+
+def test_a_dropped_unit_is_dropped_at_every_step_and_the_others_make_up_for_it():
+    torch.manual_seed(0)
+    dropout = SequenceDropout(0.25)
+    x = dropout(torch.ones(4, 50, 40))
+    assert torch.equal(x, x[:1].expand_as(x))
+    assert x.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert 0.22 < float((x == 0).double().mean()) < 0.28

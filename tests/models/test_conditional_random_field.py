@@ -35,7 +35,7 @@ def by_hand(made, scores, tags):
 def test_probabilities_and_the_best_tags_are_those_of_all_sequences(constrained):
     made = field(constrained=constrained)
     scores = torch.randn(T, len(LENGTHS), K, dtype=torch.float64)
-    best = made.decode(scores, LENGTHS)
+    best, probabilities = made.decode(scores, LENGTHS), made.probabilities(scores, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
         every = {tags: by_hand(made, scores[:, row], tags) for tags in itertools.product(range(K), repeat=length)}
         if length == 0:
@@ -44,6 +44,10 @@ def test_probabilities_and_the_best_tags_are_those_of_all_sequences(constrained)
         valid = {tags: score for tags, score in every.items() if score is not None}
         assert constrained == (len(valid) < len(every))
         total = torch.logsumexp(torch.stack(list(valid.values())), 0)
+        for step, tag in itertools.product(range(length), range(K)):
+            share = sum((score - total).exp() for tags, score in valid.items() if tags[step] == tag)
+            assert_close(probabilities[step, row, tag], torch.as_tensor(share, dtype=torch.float64))
+        assert not probabilities[length:, row].any()
         assert tuple(best[:length, row].tolist()) == max(valid, key=lambda tags: valid[tags].item())
         for tags, score in every.items():
             padded = torch.zeros(T, len(LENGTHS), dtype=torch.int64)
@@ -82,3 +86,16 @@ def test_what_stands_in_the_padding_does_not_matter():
     best, other_best = made.decode(scores, LENGTHS), made.decode(other_scores, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
         assert torch.equal(best[:length, row], other_best[:length, row])
+
+
+@pytest.mark.parametrize("size", [1.0, 300.0])
+def test_scores_of_any_size_have_finite_gradients(size):
+    made = field(constrained=True).float()
+    scores = (size * torch.randn(T, len(LENGTHS), K)).requires_grad_()
+    tags = made.decode(scores.detach(), LENGTHS)
+    found = made.log_likelihood(scores, tags, LENGTHS)
+    found.sum().backward()
+    assert (found <= 1e-3).all()
+    assert scores.grad is not None
+    assert scores.grad.isfinite().all()
+    assert made.transitions.grad.isfinite().all()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from gatewise.cli.answers import answers, answers_table
 from gatewise.cli.tables import findings_table
 
 
@@ -21,6 +22,9 @@ def inspect(
 ) -> None:
     """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
 
+    Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
+    against the same text with the word erased.
+
     Parameters
     ----------
     folder
@@ -34,15 +38,21 @@ def inspect(
     out
         Report to write, one page of HTML; by default report.html in the run folder.
     json
-        Print the findings as JSON.
+        Print the findings as JSON; of a classifier or tagger the answers too.
     """
     from gatewise import tasks
+    from gatewise.tasks.inspection import Inspection
 
-    trace = tasks.inspect(folder, text, data=data or None, steps=steps, out=out)
+    found = tasks.inspect(folder, text, data=data or None, steps=steps, out=out)
+    trace = found.trace if isinstance(found, Inspection) else found
     diagnosis = trace.diagnose()
     if json:
-        print(json_format.dumps([dataclasses.asdict(one) for one in diagnosis], indent=1))
+        findings = [dataclasses.asdict(one) for one in diagnosis]
+        shown = {"answers": answers(found), "findings": findings} if isinstance(found, Inspection) else findings
+        print(json_format.dumps(shown, indent=1, ensure_ascii=False))
         return
+    if isinstance(found, Inspection):
+        print(f"{answers_table(found)}\n")
     print(findings_table(diagnosis) if diagnosis else "nothing found")
     for one in diagnosis.unchecked:
         print(f"not checked: {one}")

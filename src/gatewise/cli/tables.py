@@ -19,7 +19,7 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
         ["text", *(name.replace("_", " ") for name in columns)],
         *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in scores.items()),
     ]
-    return _aligned(rows, ["<", *">" * len(columns)])
+    return aligned(rows, ["<", *">" * len(columns)])
 
 
 def findings_table(findings: Iterable["Finding"]) -> str:
@@ -33,7 +33,7 @@ def findings_table(findings: Iterable["Finding"]) -> str:
     """
     found = list(findings)
     rows = [["layer", "finding", "evidence"], *([one.layer, one.kind, one.evidence] for one in found)]
-    head, *lines = _aligned(rows, "<<<").splitlines()
+    head, *lines = aligned(rows, "<<<").splitlines()
     below = [
         "".join(
             (
@@ -46,7 +46,8 @@ def findings_table(findings: Iterable["Finding"]) -> str:
     return "\n".join([head, *(line + after for line, after in zip(lines, below, strict=True))])
 
 
-def _aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
+def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
+    """Columns side by side, each to its side: ``<`` or ``>``."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()

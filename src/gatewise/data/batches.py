@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 _POOL = 64
 
@@ -92,5 +91,16 @@ def padded(rows: Sequence[Tensor], value: float = 0) -> Tensor:
     >>> padded([torch.tensor([1, 2]), torch.tensor([3])]).tolist()
     [[1, 3], [2, 0]]
     """
-    together = pad_sequence(list(rows), padding_value=value)
-    return together if len(together) else together.new_full((1, *together.shape[1:]), value)
+    return side_by_side(torch.cat(list(rows)), torch.tensor([len(row) for row in rows]), value)
+
+
+def side_by_side(flat: Tensor, lengths: Tensor, value: float = 0) -> Tensor:
+    """Rows that stand one after another (N, …), of lengths (B,), as one tensor (T, B, …): see `padded`.
+
+    >>> side_by_side(torch.tensor([1, 2, 3]), torch.tensor([2, 1])).tolist()
+    [[1, 3], [2, 0]]
+    """
+    steps = max(1, int(lengths.max()))
+    together = flat.new_full((len(lengths), steps, *flat.shape[1:]), value)
+    together[torch.arange(steps) < lengths[:, None]] = flat
+    return together.transpose(0, 1).contiguous()

@@ -40,7 +40,7 @@ def read_numeric_sequences(
     found: list[NumericSequence] = []
     for path in paths:
         if kind_of(path) == ".jsonl" and sequence_column not in column_names(path):
-            found += _lines(path, label_column)
+            found += numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
         else:
             found += _table(path, sequence_column, label_column, feature_columns)
     widths = {len(step) for steps, _ in found for step in steps}
@@ -51,10 +51,20 @@ def read_numeric_sequences(
     return found
 
 
-def _lines(path: Path, label_column: str) -> Iterator[NumericSequence]:
-    for number, line in enumerate(decoded(path, read_bytes(path)).split("\n"), 1):
+def numeric_lines(text: str, source: str, label_column: str) -> Iterator[NumericSequence]:
+    """The sequences of JSON lines, one in each.
+
+    Args:
+        text: the lines.
+        source: where they come from, for people.
+        label_column: the label, if there is one.
+
+    Raises:
+        ValueError: for a line that is no sequence of finite numbers, with its place.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            where = f"{path}: line {number}"
+            where = f"{source}: line {number}"
             try:
                 row: Any = json.loads(line)
                 steps = [[_number(where, value) for value in step] for step in row["steps"]]

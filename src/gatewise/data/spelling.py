@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.batches import padded
+from gatewise.data.batches import padded, side_by_side
 from gatewise.data.characters import CharacterVocabulary
 
 
@@ -34,9 +34,9 @@ def spell(rows: Sequence[Sequence[str]], alphabet: CharacterVocabulary) -> Spell
     numbers: dict[str, int] = {}
     places = [[numbers.setdefault(word, len(numbers)) for word in row] for row in rows]
     words = list(numbers) or [""]
-    spelled = alphabet.encode("".join(words)).split([len(word) for word in words])
+    lengths = torch.tensor([len(word) for word in words])
     return Spellings(
-        padded(spelled),
-        torch.tensor([len(word) for word in words]),
+        side_by_side(alphabet.encode("".join(words)), lengths),
+        lengths,
         padded([torch.tensor(row, dtype=torch.int64) for row in places]),
     )

@@ -32,6 +32,7 @@ class TokenVocabulary(Vocabulary):
 
     Args:
         tokens: the tokens, in their normal form.
+        counts: how often each occurs in the data it was learned from; of ``<unk>`` 0.
         lower: whether words are read in lower case (Collobert et al. 2011, arXiv:1103.0398, section 3.1).
         digits: whether every digit is read as 0 (Lample et al. 2016, arXiv:1603.01360, section 5).
 
@@ -43,8 +44,9 @@ class TokenVocabulary(Vocabulary):
     unit = "token"
     unknown = 0
 
-    def __init__(self, tokens: list[str], *, lower: bool, digits: bool) -> None:
+    def __init__(self, tokens: list[str], counts: list[int], *, lower: bool, digits: bool) -> None:
         self._tokens = tokens
+        self.counts = counts
         self._numbers = {token: number for number, token in enumerate(tokens)}
         self._lower = lower
         self._digits = digits
@@ -64,13 +66,14 @@ class TokenVocabulary(Vocabulary):
         Raises:
             ValueError: when no token is left.
         """
-        empty = cls([UNKNOWN], lower=lower, digits=digits)
+        empty = cls([UNKNOWN], [0], lower=lower, digits=digits)
         counts = Counter(empty.normal(token) for row in rows for token in row)
         often = (item for item in counts.items() if item[1] >= min_count and item[0] != UNKNOWN)
         kept = [token for token, _ in sorted(often, key=lambda item: (-item[1], item[0]))]
         if not kept:
             raise ValueError(f"there is no token that occurs {min_count} times in the data to learn from")
-        return cls([UNKNOWN, *kept][:size], lower=lower, digits=digits)
+        kept = kept[: None if size is None else size - 1]
+        return cls([UNKNOWN, *kept], [0, *(counts[token] for token in kept)], lower=lower, digits=digits)
 
     @property
     def size(self) -> int:
@@ -101,11 +104,13 @@ class TokenVocabulary(Vocabulary):
         return self._tokens[token]
 
     def content(self) -> dict[str, Any]:
-        return {"lower": self._lower, "digits": self._digits, "tokens": self._tokens}
+        return {"lower": self._lower, "digits": self._digits, "tokens": self._tokens, "counts": self.counts}
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Self:
         tokens = content["tokens"]
         if tokens[:1] != [UNKNOWN] or len(set(tokens)) != len(tokens):
             raise ValueError(f"the tokens do not begin with {UNKNOWN}, or are not distinct")
-        return cls(tokens, lower=content["lower"], digits=content["digits"])
+        if len(content["counts"]) != len(tokens):
+            raise ValueError(f"there are {len(tokens)} tokens and {len(content['counts'])} counts")
+        return cls(tokens, content["counts"], lower=content["lower"], digits=content["digits"])

@@ -24,16 +24,22 @@ _PADDING = 255
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
-def write_report(trace: "Trace", path: Path, tokens: Sequence[str] | None) -> Path:
+def write_report(
+    trace: "Trace", path: Path, tokens: Sequence[str] | None, moved: Sequence[tuple[str, Sequence[float]]] = ()
+) -> Path:
     """Write the page, whole or not at all.
 
     Raises:
-        ValueError: when nothing was recorded.
+        ValueError: when nothing was recorded, or there are not as many numbers of an answer as tokens.
         OSError: when the file cannot be written.
     """
     text = files("gatewise.diagnostics").joinpath("report.html").read_text(encoding="utf-8")
+    for answer, values in moved:
+        if tokens is None or len(values) != len(tokens):
+            raise ValueError(f"moved: expected a number for each of the tokens, got {len(values)} for {answer!r}")
     # "<" would end the script that holds the data, whatever stands in a token.
-    data = json.dumps(_data(trace, tokens), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    shown = {**_data(trace, tokens), "moved": _moved(moved)}
+    data = json.dumps(shown, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     content = text.replace("__DATA__", data).encode()
     unfinished = path.with_name(f".{path.name}.partial")
     try:
@@ -77,6 +83,11 @@ def _data(trace: "Trace", tokens: Sequence[str] | None) -> dict[str, Any]:
         "tokens": None if tokens is None else [str(token) for token in tokens],
         "clips": [[_number(clip.norm), clip.clipped] for clip in trace.clips[-1000:]],
     }
+
+
+def _moved(moved: Sequence[tuple[str, Sequence[float]]]) -> list[dict[str, Any]]:
+    rows = max(1, MOST_POINTS // max(1, max((len(values) for _, values in moved), default=1)))
+    return [{"answer": answer, "values": [_number(value) for value in values]} for answer, values in moved[:rows]]
 
 
 def _number(value: float) -> float | None:

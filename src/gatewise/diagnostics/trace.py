@@ -199,19 +199,26 @@ class Trace(Recorder):
         """
         return diagnose(self)
 
-    def report(self, path: str | Path, *, tokens: Sequence[str] | None = None) -> Path:
+    def report(
+        self,
+        path: str | Path,
+        *,
+        tokens: Sequence[str] | None = None,
+        moved: Sequence[tuple[str, Sequence[float]]] = (),
+    ) -> Path:
         """Write one page of HTML that shows all of it and needs nothing else.
 
         Arguments:
             path: of the file.
             tokens: what to write over the steps of the first batch row.
+            moved: answers, and what every token adds to each: they are shown as colours of the tokens.
 
         Returns:
             The path.
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, Path(path), tokens)
+        return write_report(self, Path(path), tokens, moved)
 
     def plot(self, at: int = -1, *, axes: Any = None) -> Any:
         """Draw the gradient flow on matplotlib axes, by default new ones, which are returned."""

@@ -30,5 +30,9 @@ class Classifier(nn.Module):
 
     def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
         """The scores (B, K) before the softmax, for inputs of lengths (B,)."""
-        output, final = self.encoder(self.steps(*inputs), lengths)
+        return self.read(self.steps(*inputs), lengths)
+
+    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The scores (B, K) for steps (T, B, I)."""
+        output, final = self.encoder(x, lengths)
         return self.read_out(self.pooling(output, final, lengths))

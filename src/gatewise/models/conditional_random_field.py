@@ -65,11 +65,34 @@ class ConditionalRandomField(nn.Module):
     def _log_partition(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The forward algorithm: log Σ exp of the score over all sequences of tags, (B,)."""
         move, start, end = self._parts(scores.dtype)
-        alpha = start + scores[0]
-        for step in range(1, len(scores)):
-            further = torch.logsumexp(alpha[:, :, None] + move, 1) + scores[step]
-            alpha = further.where((step < lengths)[:, None], alpha)
+        first, *others = scores.unbind()
+        alpha = start + first
+        factors = move.exp()
+        least = torch.finfo(scores.dtype).tiny
+        for scores_of_step, going in zip(others, inside(len(scores), lengths)[1:, :, None], strict=True):
+            # logsumexp(alpha[:, :, None] + move, 1) as a product of matrices, with K times fewer exponentials. What
+            # vanishes beside the best is raised to the least number there is, so that its logarithm is finite.
+            best = alpha.detach().amax(1, keepdim=True)
+            further = ((alpha - best).exp() @ factors).clamp(min=least).log() + best + scores_of_step
+            alpha = further.where(going, alpha)
         return torch.logsumexp(alpha + end, 1).where(lengths > 0, 0)
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The probability of each tag at each step, whatever the others are.
+
+        It is the derivative of the logarithm of the partition function by the score.
+
+        Args:
+            scores: (T, B, K).
+            lengths: (B,) int64.
+
+        Returns:
+            (T, B, K), 0 in the padding, without history.
+        """
+        with torch.enable_grad():
+            leaf = scores.detach().requires_grad_()
+            (found,) = torch.autograd.grad(self._log_partition(leaf, lengths).sum(), leaf)
+        return found
 
     @torch.no_grad()
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gatewise.equations import Cell
 from gatewise.layers import Recurrent
+from gatewise.models.dropout import SequenceDropout
 
 
 class Encoder(nn.Module):
@@ -51,7 +52,8 @@ class Encoder(nn.Module):
             merge=merge,
             init=init,
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SequenceDropout(dropout)
+        self._drop_ends = nn.Dropout(dropout)
         self._drop_input = drop_input
         self.width = hidden_size * (2 if bidirectional and merge == "concat" else 1)
         self.final_width = hidden_size * (2 if bidirectional else 1)
@@ -70,7 +72,7 @@ class Encoder(nn.Module):
         output, state = self.recurrent(self.dropout(x) if self._drop_input else x, lengths=lengths)
         hidden = state if isinstance(state, Tensor) else state[0]
         ends = hidden[-2 if self.recurrent.bidirectional else -1 :]
-        return self.dropout(output), self.dropout(ends.transpose(0, 1).flatten(1))
+        return self.dropout(output), self._drop_ends(ends.transpose(0, 1).flatten(1))
 
 
 def inside(steps: int, lengths: Tensor) -> Tensor:

@@ -54,4 +54,4 @@ class Pooling(nn.Module):
         if self._kind == "mean":
             return output.sum(0) / lengths.clamp(min=1)[:, None]
         valid = inside(len(output), lengths.clamp(min=1))[..., None]
-        return output.masked_fill(~valid, float("-inf")).amax(0)
+        return output.masked_fill(~valid, float("-inf")).max(0).values

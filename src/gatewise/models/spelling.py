@@ -1,6 +1,8 @@
 """Vectors of words from their characters."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.models.encoder import Encoder, inside
@@ -20,13 +22,18 @@ class CharacterConvolution(nn.Module):
         super().__init__()
         self.width = width
         self.embedding = nn.Embedding(alphabet_size, embedding_size)
-        self.filters = nn.Conv1d(embedding_size, width, window, padding=window // 2)
+        self.window = window
+        # A convolution as one product: words have another number of characters in every batch, and oneDNN makes a new
+        # program for every shape, which takes longer than the convolution.
+        self.filters = nn.Linear(window * embedding_size, width)
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (U, `width`) of words spelled by characters (C, U), of lengths (U,)."""
-        valid = inside(len(characters), lengths.clamp(min=1)).T[:, None]
-        x = self.embedding(characters).permute(1, 2, 0) * valid
-        return self.filters(x).masked_fill(~valid, float("-inf")).amax(2)
+        steps, before = len(characters), self.window // 2
+        valid = inside(steps, lengths.clamp(min=1))[..., None]
+        x = functional.pad(self.embedding(characters) * valid, (0, 0, 0, 0, before, self.window - 1 - before))
+        windows = torch.cat([x[first : first + steps] for first in range(self.window)], -1)
+        return self.filters(windows).masked_fill(~valid, float("-inf")).max(0).values
 
 
 class CharacterRecurrent(nn.Module):

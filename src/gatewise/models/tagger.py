@@ -1,5 +1,6 @@
 """Something for every step of a sequence: what a step is made of, an encoder, a read-out, maybe a CRF over tags."""
 
+import torch
 from torch import Tensor, nn
 
 from gatewise.models.conditional_random_field import ConditionalRandomField
@@ -32,9 +33,19 @@ class Tagger(nn.Module):
 
     def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
         """The scores (T, B, K) of each step, for inputs of lengths (B,)."""
-        output, _ = self.encoder(self.steps(*inputs), lengths)
+        return self.read(self.steps(*inputs), lengths)
+
+    def read(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The scores (T, B, K) for steps (T, B, I)."""
+        output, _ = self.encoder(x, lengths)
         return self.read_out(output)
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The best tags (T, B) int64 for scores (T, B, K); what stands in the padding means nothing."""
         return scores.argmax(-1) if self.transitions is None else self.transitions.decode(scores, lengths)
+
+    def log_probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The logarithm of the probability of each tag at each step, (T, B, K), for scores (T, B, K)."""
+        if self.transitions is None:
+            return scores.log_softmax(-1)
+        return self.transitions.probabilities(scores, lengths).clamp(min=torch.finfo(scores.dtype).tiny).log()

@@ -1,5 +1,7 @@
 """Vectors of tokens: embedded whole, and spelled."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,14 +11,16 @@ from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 class TokenEmbedding(nn.Module):
     """The embedding of each token, beside the vector of its spelling if it has one.
 
-    In training a token is now and then read as the unknown one, whose vector is learned so (Lample et al. 2016, section
-    4.3).
+    In training a token that is seldom seen is now and then read as the unknown one, whose vector is learned so: one
+    that occurs n times with probability α / (α + n) (Kiperwasser & Goldberg 2016, arXiv:1603.04351). With α = 1 half of
+    those that occur once are, as in Lample et al. 2016 (arXiv:1603.01360, section 4.3).
 
     Args:
         vocabulary_size: the number of tokens V.
         size: the width of a token's embedding.
-        unknown: the number of the unknown token; None where there is none.
-        unknown_rate: how often a token is read as unknown in training.
+        unknown: the number of the unknown token.
+        counts: (V,), how often each token occurs in the training data; None to read none as unknown.
+        unknown_weight: α.
         spelling: makes vectors of spellings.
 
     >>> embedding = TokenEmbedding(10, 4)
@@ -24,13 +28,16 @@ class TokenEmbedding(nn.Module):
     torch.Size([5, 2, 4])
     """
 
+    unknown_rates: Tensor | None
+
     def __init__(
         self,
         vocabulary_size: int,
         size: int,
         *,
-        unknown: int | None = 0,
-        unknown_rate: float = 0.0,
+        unknown: int = 0,
+        counts: Sequence[int] | None = None,
+        unknown_weight: float = 0.0,
         spelling: CharacterConvolution | CharacterRecurrent | None = None,
     ) -> None:
         super().__init__()
@@ -40,7 +47,11 @@ class TokenEmbedding(nn.Module):
         self.spelling = spelling
         self.width = size + (spelling.width if spelling is not None else 0)
         self._unknown = unknown
-        self._unknown_rate = 0.0 if unknown is None else unknown_rate
+        if counts is None or unknown_weight == 0:
+            self.unknown_rates = None
+        else:
+            rates = unknown_weight / (unknown_weight + torch.tensor(counts, dtype=torch.float32))
+            self.register_buffer("unknown_rates", rates, persistent=False)
 
     def forward(
         self,
@@ -60,9 +71,8 @@ class TokenEmbedding(nn.Module):
         Returns:
             (T, B, `width`).
         """
-        if self.training and self._unknown_rate > 0:
-            assert self._unknown is not None
-            hidden = torch.rand(tokens.shape, device=tokens.device) < self._unknown_rate
+        if self.training and self.unknown_rates is not None:
+            hidden = torch.rand(tokens.shape, device=tokens.device) < self.unknown_rates[tokens]
             tokens = tokens.masked_fill(hidden, self._unknown)
         whole = self.embedding(tokens)
         if self.spelling is None:

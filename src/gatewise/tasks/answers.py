@@ -24,7 +24,16 @@ def read_lines(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _text(path: Path | None) -> str:
-    return read_text([path]) if path is not None else decoded(Path("standard input"), sys.stdin.buffer.read())
+    return read_text([path]) if path is not None else read_standard_input()
+
+
+def read_standard_input() -> str:
+    """All of the standard input.
+
+    Raises:
+        ValueError: when it is not UTF-8.
+    """
+    return decoded(Path("standard input"), sys.stdin.buffer.read())
 
 
 def read_texts(paths: Sequence[Path], text_column: str) -> Iterator[str]:

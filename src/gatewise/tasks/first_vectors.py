@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.data.tokens import TokenVocabulary
+from gatewise.models.pretrained import initialise_embedding
 from gatewise.models.token_embedding import TokenEmbedding
 from gatewise.tasks.reporting import say
 from gatewise.tasks.sequence_options import TokenOptions
@@ -37,18 +38,17 @@ def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[T
     )
 
 
-@torch.no_grad()
 def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
-    """Put the vectors that were found into the embedding; others keep their initial weights.
+    """Put the vectors that were found into the embedding of tokens.
 
     Args:
         embedding: the first layer.
-        vectors: (V, E), and which of them were found, (V,) bool; None to leave all as it is.
+        vectors: (V, E), and which of them were found, (V,) bool; None to leave the weights as they are.
         freeze: leave the whole embedding as it is in training.
     """
+    if vectors is None and not freeze:
+        return
+    assert isinstance(embedding, TokenEmbedding)
     if vectors is not None:
-        assert isinstance(embedding, TokenEmbedding)
-        matrix, found = vectors
-        weight = embedding.embedding.weight
-        weight.copy_(torch.where(found[:, None], matrix.to(weight.dtype), weight))
-        weight.requires_grad_(not freeze)
+        initialise_embedding(embedding.embedding, *vectors)
+    embedding.embedding.weight.requires_grad_(not freeze)

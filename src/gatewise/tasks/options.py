@@ -96,15 +96,12 @@ def _toml(value: object) -> str:
 
 
 def _with_paths(value: object, hint: object) -> object:
-    """Strings where paths are wanted, as paths; one of them where several are wanted, as one of several."""
-    if Path in get_args(hint) and isinstance(value, str):
-        one = Path(value)
-        return (one,) if get_origin(hint) is tuple else one
-    if get_origin(hint) is tuple and isinstance(value, Path):
-        return (value,)
-    if get_origin(hint) is tuple and isinstance(value, list | tuple):
-        return tuple(Path(item) if isinstance(item, str) else item for item in value)
-    return value
+    """Strings where paths are wanted, as paths; one where several are wanted, as one of several."""
+    paths = Path in get_args(hint)
+    if get_origin(hint) is tuple and isinstance(value, str | Path | list | tuple):
+        several = (value,) if isinstance(value, str | Path) else value
+        return tuple(Path(item) if paths and isinstance(item, str) else item for item in several)
+    return Path(value) if paths and isinstance(value, str) else value
 
 
 def _check(name: str, value: object, hint: Any) -> None:

@@ -26,6 +26,8 @@ class EncoderOptions(TrainingOptions):
     """Passes over the training data."""
     lr: Positive = 1e-3
     """Learning rate."""
+    patience: Count | None = 10
+    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,8 +47,8 @@ class TokenOptions:
     """Read words in lower case; spellings keep theirs."""
     digits: bool = True
     """Read every digit of a word as 0; spellings keep theirs."""
-    unknown_rate: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
-    """How often a token is read as unknown in training, so that unknown ones mean something."""
+    unknown_weight: Annotated[float, Bounds(low=0)] = 1.0
+    """In training a word that occurs n times there is read as unknown with probability weight / (weight + n)."""
     embedding: Path | None = None
     """File of word vectors to begin with (word2vec, GloVe, fastText)."""
     freeze: bool = False

@@ -116,7 +116,7 @@ class TokenReader:
         return TokenEmbedding(
             self.vocabulary.size,
             options.embedding_size,
-            unknown=self.vocabulary.unknown,
-            unknown_rate=options.unknown_rate,
+            counts=self.vocabulary.counts if isinstance(self.vocabulary, TokenVocabulary) else None,
+            unknown_weight=options.unknown_weight,
             spelling=spelling,
         )

@@ -10,6 +10,7 @@ from gatewise.tasks.task_names import options_of
 
 if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
+    from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.task import Task
 
 
@@ -110,8 +111,10 @@ def inspect(
     data: str | Path | Iterable[str | Path] | None = None,
     steps: int = 2000,
     out: str | Path | None = None,
-) -> "Trace":
+) -> "Trace | Inspection":
     """Watch a trained model while it reads a text, forward and backward, and write a report.
+
+    A classifier or tagger reads it as one text or one sentence, and is asked which words moved its answers.
 
     Args:
         folder: the run folder.
@@ -121,11 +124,12 @@ def inspect(
         out: the page of HTML to write, by default ``report.html`` in the run folder.
 
     Returns:
-        what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked.
+        what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked. Of a
+        classifier or tagger an `Inspection`, whose ``trace`` this is.
 
     Raises:
         ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign, corrupt
-            or of another task than lm, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of
+            or of a model of numbers, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of
             ``out`` is missing.
         OSError: when a file cannot be read or written.
     """
@@ -133,7 +137,7 @@ def inspect(
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     model = load(folder)
     if not hasattr(model, "inspect"):
-        raise ValueError(f"{folder}: expected the run of a language model; no other can be watched yet")
+        raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify and tag")
     if text is None:
         from gatewise.data.text import read_text
 

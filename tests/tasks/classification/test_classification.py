@@ -21,7 +21,7 @@ def train(folder, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("classify"), epochs=8)
+    return train(tmp_path_factory.mktemp("classify"), epochs=16)
 
 
 def test_it_learns(trained):
@@ -76,12 +76,30 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
         trained.predict("lovely")
 
 
+def test_which_words_moved_the_answer(trained, tmp_path):
+    found = trained.inspect("it was a lovely film", steps=4, out=tmp_path / "report.html")
+    assert found.tokens == ["it", "was", "a", "lovely"]
+    assert found.answers == ["good"]
+    assert found.moved.shape == (1, 4)
+    assert found.moved.argmax() == 3
+    assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)
+    assert '{"answer": "good", "values": [' in (tmp_path / "report.html").read_text()
+    assert all(parameter.grad is None for parameter in trained.model.parameters())
+    for text, changes, told in (
+        ("", {}, "the text has no tokens"),
+        ("a", {"steps": 0}, "steps: expected a number of tokens, at least 1, got 0"),
+        ("a", {"out": tmp_path / "no" / "report.html"}, "its folder does not exist"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            trained.inspect(text, **changes)
+
+
 def test_answers_as_lines(trained, tmp_path):
-    (tmp_path / "texts.txt").write_text("lovely\n\npoor, really\n")
+    (tmp_path / "texts.txt").write_text("lovely\n\npoor, dull\n")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
     assert [row["label"] for row in rows] == ["good", "bad"]
     table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
-    assert [row["text"] for row in table] == ["lovely", "poor, really"]
+    assert [row["text"] for row in table] == ["lovely", "poor, dull"]
     with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
 
@@ -112,7 +130,7 @@ def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
     texts = [(f"{word} loop {number}", word) for number in range(30) for word in ("asyncio", "email")]
     monkeypatch.setattr("gatewise.tasks.classification.corpus.docstrings", lambda: texts)
     trained = gatewise.train("classify", out=tmp_path / "run", **SMALL, **SMALL_TOKENS)
-    assert trained.predict(["the email"])[0].label == "email"
+    assert trained.predict(["email loop"])[0].label == "email"
     source = json.loads(trained.folder.description.read_bytes())["source"]
     assert re.match(r"docstrings of the standard library of Python 3\.", source)
 
@@ -159,3 +177,13 @@ def test_vectors_from_a_file_are_the_first_weights(tmp_path):
     assert trained.model.steps.embedding.weight[number].tolist() == [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]
     (tmp_path / "vectors.txt").unlink()
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+
+
+def test_frozen_vectors_stay_frozen_after_a_resume(tmp_path):
+    (tmp_path / "vectors.txt").write_text("great 1 2 3\npoor -1 -2 -3\n")
+    changes = {"embedding": tmp_path / "vectors.txt", "freeze": True, "spelling": "none"}
+    stopped = train(tmp_path, max_minutes=1e-5, **changes)
+    resumed = resume(stopped.folder.path, max_minutes=5.0)
+    weight = resumed.model.steps.embedding.weight
+    assert torch.equal(weight, stopped.model.steps.embedding.weight)
+    assert weight[resumed.reader.vocabulary.encode_tokens(["great"])].tolist() == [[1.0, 2.0, 3.0]]

@@ -25,8 +25,7 @@ def test_a_label_for_each_sequence(tmp_path):
     rows = [json.loads(line) for line in trained.answers([tmp_path / "sequence.jsonl"])]
     assert {row["label"] for row in rows} == {"up", "down"}
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
-    with pytest.raises(ValueError, match="name a file with sequences of numbers; the standard input is for text"):
-        trained.answers([])
+    assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_label_for_each_step(tmp_path):

@@ -1,6 +1,7 @@
 """A tag for every word: training, scores, predictions, what is refused."""
 
 import json
+import math
 import re
 
 import pytest
@@ -53,6 +54,25 @@ def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_pat
     scores = train(tmp_path, output="crf", **untrained).evaluate()["held_out"]
     alone = train(tmp_path, out=tmp_path / "other", output="softmax", **untrained).evaluate()["held_out"]
     assert scores["invalid_sentences"] == 0 < alone["invalid_sentences"]
+
+
+def test_which_words_moved_each_tag(trained, tmp_path):
+    found = trained.inspect("Ann goes to New York", out=tmp_path / "report.html")
+    assert found.answers == ["B-PER", "O", "O", "B-LOC", "I-LOC"]
+    assert found.moved.shape == (5, 5)
+    assert found.moved[0].argmax() == 0
+    assert found.moved[4].argmax() in (3, 4)
+    assert all(0.5 < probability <= 1 for probability in found.probabilities)
+    inputs, lengths = trained.reader.batch([trained.reader.read(found.tokens)])
+    x = trained.model.steps(*inputs).detach()
+    x[3] = 0
+    scores = trained.model.log_probabilities(trained.model.read(x, lengths).double(), lengths)
+    without = float(scores[4, 0, trained.tags.labels.number("E-LOC")].exp().detach())
+    odds = found.probabilities[4] / (1 - found.probabilities[4]), without / (1 - without)
+    assert math.log(odds[0] / odds[1]) == pytest.approx(float(found.moved[4, 3]), abs=1e-4)
+    flow = found.trace.gradient_flow()
+    assert sorted(flow) == ["recurrent.l0.c", "recurrent.l0.h", "recurrent.l0_reverse.c", "recurrent.l0_reverse.h"]
+    assert all((norms > 0).any() for norms in flow.values())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
+from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Scores, Trained
@@ -117,6 +118,31 @@ class TrainedClassifier(Trained):
             OSError: when a file cannot be read.
         """
         return written(self._answers(paths), format)
+
+    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
+        """Watch the network label a text, find which words moved the answer, and write a report.
+
+        Args:
+            text: the text.
+            steps: the largest number of tokens to read, from the beginning; never more than in training.
+            out: the page of HTML to write, by default ``report.html`` in the run folder.
+
+        Raises:
+            ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
+            OSError: when the report cannot be written.
+        """
+        report = self.folder.report if out is None else Path(out)
+        check_request(steps, report)
+        inputs, tokens = one_text(self.reader, text, min(steps, self.options.longest))
+        with torch.no_grad():
+            answer = int(self.model(inputs, torch.tensor([len(tokens)])).argmax())
+
+        def told(x: Tensor) -> Tensor:
+            scores = self.model.read(x, torch.full(x.shape[1:2], len(x)))
+            return scores.double().log_softmax(-1)[:, answer : answer + 1]
+
+        answers = [self.labels.names[answer]]
+        return inspect_answers(self.model, inputs, tokens, answers, told, lambda x: -told(x).sum(), report)
 
     def _answers(self, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
         for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):

@@ -5,8 +5,9 @@ from pathlib import Path
 from torch.nn import functional
 
 from gatewise.data.vocabulary import Vocabulary
-from gatewise.diagnostics import Trace, watch
+from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
+from gatewise.tasks.inspection import check_request, watched
 from gatewise.tasks.language_model.scores import encode
 
 
@@ -31,18 +32,8 @@ def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps:
             missing.
         OSError: when the report cannot be written.
     """
-    if steps < 1:
-        raise ValueError(f"steps: expected a number of tokens, at least 1, got {steps}")
-    if not report.parent.is_dir():
-        raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")
+    check_request(steps, report)
     tokens = encode(vocabulary, text)[: steps + 1]
-    before = [parameter.grad for parameter in model.parameters()]
-    try:
-        with watch(model, gates=True) as trace:
-            logits, _ = model(tokens[:-1, None])
-            functional.cross_entropy(logits[:, 0], tokens[1:]).backward()
-    finally:
-        for parameter, gradient in zip(model.parameters(), before, strict=True):
-            parameter.grad = gradient
+    trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
     trace.report(report, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])
     return trace

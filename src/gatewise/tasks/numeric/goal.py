@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -55,6 +56,10 @@ class Goal(ABC):
     @abstractmethod
     def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
         """The scores of a trained model."""
+
+    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
+        """Leave a picture of how a part of the data was answered, where there is one to draw."""
+        return
 
     @abstractmethod
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Any]:

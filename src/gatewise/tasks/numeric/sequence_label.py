@@ -1,10 +1,11 @@
 """A label for each sequence of numbers."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
@@ -13,6 +14,7 @@ from gatewise.models.classifier import Classifier
 from gatewise.tasks.classification.network import logits_of, make_batches, outcome_of
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.trained import Prediction, predictions
+from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
@@ -62,12 +64,19 @@ class SequenceLabel(Goal):
         return outcome_of(model, None)
 
     def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+        scores, _ = self._scored(model, examples, where)
+        right = self._targets(examples, where).count(self._baseline.overall)
+        return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
+
+    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
+        plot_confusion(self._scored(model, examples, name)[1], self._labels.names, folder / f"confusion_{name}.png")
+
+    def _scored(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str
+    ) -> tuple[dict[str, float], Tensor]:
         assert isinstance(model, Classifier)
-        targets = self._targets(examples, where)
         logits = logits_of(model, self.reader, [self.reader.read(steps) for steps, _ in examples], BATCH)
-        scores, _ = label_scores(logits, torch.tensor(targets))
-        right = targets.count(self._baseline.overall)
-        return {"sequences": len(targets), **scores, "baseline_accuracy": right / len(targets)}
+        return label_scores(logits, torch.tensor(self._targets(examples, where)))
 
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Prediction]:
         assert isinstance(model, Classifier)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts, to_json
-from gatewise.tasks.answers import in_groups, written
-from gatewise.tasks.examples import as_paths
+from gatewise.tasks.answers import in_groups, read_standard_input, written
+from gatewise.tasks.examples import Examples, as_paths
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
@@ -59,13 +59,18 @@ class TrainedOnNumbers(Trained):
             ValueError: when the data is malformed, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        if data is not None:
-            parts = {"data": read_sequences(self.options, as_paths(data))}
-        else:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
-            parts = corpus.scored
+        parts = self._corpus().scored if data is None else {"data": read_sequences(self.options, as_paths(data))}
         return {name: self._goal.scores(self.model, part, name) for name, part in parts.items()}
+
+    def finish(self) -> None:
+        """Leave confusion matrices of labels of sequences as pictures."""
+        for name, part in self._corpus().scored.items():
+            self._goal.picture(self.model, part, name, self.folder.path)
+
+    def _corpus(self) -> Examples[NumericSequence]:
+        corpus = read_corpus(self.options)
+        check_same_data(self.folder, corpus.source, corpus.hashes)
+        return corpus
 
     def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What the network tells of sequences of steps of features.
@@ -79,15 +84,18 @@ class TrainedOnNumbers(Trained):
         """What the network tells of the sequences in files, as text.
 
         Args:
-            paths: files such as it was trained on.
+            paths: files such as it was trained on; without any the standard input is read, JSON lines with a sequence
+                in each.
             format: "jsonl" (the default) or "csv".
 
         Raises:
-            ValueError: without files, or for malformed data.
+            ValueError: for malformed data.
             OSError: when a file cannot be read.
         """
-        if not paths:
-            raise ValueError("data: name a file with sequences of numbers; the standard input is for text")
-        sequences = (steps for steps, _ in read_sequences(self.options, paths))
+        if paths:
+            examples: Iterable[NumericSequence] = read_sequences(self.options, paths)
+        else:
+            examples = numeric_lines(read_standard_input(), "standard input", self.options.label_column)
+        sequences = (steps for steps, _ in examples)
         found = (answer for group in in_groups(sequences, BATCH) for answer in self.predict(group))
         return written((answer._asdict() for answer in found), format)

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, has_columns, read_tagged_words, read_words
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
+from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
 from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.run_folder import RunFolder
@@ -132,6 +134,36 @@ class TrainedTagger(Trained):
             "".join(f"{_visible(token)}\t{tag}\n" for token, tag in zip(tagged.tokens, tagged.tags, strict=True)) + "\n"
             for tagged in found
         )
+
+    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
+        """Watch the network tag a text, find which words moved each tag, and write a report.
+
+        Args:
+            text: the text, as one sentence.
+            steps: the largest number of tokens to read, from the beginning.
+            out: the page of HTML to write, by default ``report.html`` in the run folder.
+
+        Raises:
+            ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
+            OSError: when the report cannot be written.
+        """
+        report = self.folder.report if out is None else Path(out)
+        check_request(steps, report)
+        inputs, tokens = one_text(self.reader, text, steps)
+        lengths = torch.tensor([len(tokens)])
+        with torch.no_grad():
+            numbers = self.model.decode(self.model(inputs, lengths), lengths)
+
+        def told(x: Tensor) -> Tensor:
+            of_rows = lengths.expand(x.shape[1])
+            found = self.model.log_probabilities(self.model.read(x, of_rows).double(), of_rows)
+            return found.gather(2, numbers[..., None].expand(-1, x.shape[1], 1))[..., 0].T
+
+        def loss(x: Tensor) -> Tensor:
+            return nats_of(self.model, self.model.read(x, lengths), Batch(inputs, lengths, numbers)) / len(tokens)
+
+        tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
+        return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
 
     def _row(self, tagged: Tagged) -> dict[str, Any]:
         row: dict[str, Any] = {"tokens": tagged.tokens, "tags": tagged.tags}

@@ -1,0 +1,118 @@
+"""A trained model watched while it reads, and what its answers rest on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gatewise.diagnostics import Trace, watch
+from gatewise.models.classifier import Classifier
+from gatewise.models.erasure import moved_by
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.token_reader import TokenReader
+
+
+def check_request(steps: int, report: Path) -> None:
+    """Raise a ValueError for a number of tokens below 1, or a report whose folder is missing."""
+    if steps < 1:
+        raise ValueError(f"steps: expected a number of tokens, at least 1, got {steps}")
+    if not report.parent.is_dir():
+        raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")
+
+
+def watched(model: nn.Module, part: nn.Module, loss: Callable[[], Tensor]) -> Trace:
+    """Watch a part of a model through one forward and backward pass; gradients are left as they were.
+
+    Args:
+        model: the model.
+        part: what is watched of it.
+        loss: makes the model read, and returns the loss.
+
+    Returns:
+        what was recorded, with every step's states and gradients.
+    """
+    before = [parameter.grad for parameter in model.parameters()]
+    try:
+        with watch(part, gates=True) as trace:
+            loss().backward()
+    finally:
+        for parameter, gradient in zip(model.parameters(), before, strict=True):
+            parameter.grad = gradient
+    return trace
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A text that was labelled or tagged while the network was watched.
+
+    Attributes:
+        tokens: the T tokens that were read.
+        answers: the label, alone; or the tag of each token.
+        probabilities: of each answer.
+        moved: (A, T), by how much token t raises the log-odds of answer a, log p/(1 − p), see
+            `gatewise.models.erasure.moved_by`. An answer that is sure anyway still shows what it rests on.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    tokens: list[str]
+    answers: list[str]
+    probabilities: list[float]
+    moved: Tensor
+    trace: Trace
+
+
+def inspect_answers(
+    model: Classifier | Tagger,
+    inputs: tuple[Tensor, ...],
+    tokens: list[str],
+    answers: list[str],
+    told: Callable[[Tensor], Tensor],
+    loss: Callable[[Tensor], Tensor],
+    report: Path,
+) -> Inspection:
+    """Watch a model answer about one text, find what the answers rest on, and write the report.
+
+    Args:
+        model: the model, in evaluation mode.
+        inputs: what it reads, of a batch of 1.
+        tokens: the T tokens.
+        answers: the A answers: 1, or T.
+        told: the logarithms of their probabilities, (B, A) float64, for steps (T, B, I).
+        loss: of the answers, for steps (T, 1, I); what the gradients are of.
+        report: the file to write.
+
+    Raises:
+        OSError: when the report cannot be written.
+    """
+    with torch.no_grad():
+        x = model.steps(*inputs)
+        probabilities: list[float] = told(x)[0].exp().tolist()
+    moved = moved_by(x[:, 0], lambda x: log_odds(told(x))).T
+    trace = watched(model, model.encoder, lambda: loss(x))
+    trace.report(report, tokens=tokens, moved=list(zip(answers, moved.tolist(), strict=True)))
+    return Inspection(tokens, answers, probabilities, moved, trace)
+
+
+def log_odds(log_probability: Tensor) -> Tensor:
+    """log p/(1 − p) (Robnik-Šikonja & Kononenko 2008, "Explaining classifications for individual instances").
+
+    Args:
+        log_probability: log p, float64; what is nearer to 0 than its precision is taken for that.
+    """
+    below = log_probability.clamp(max=-1e-15)
+    return below - (-torch.expm1(below)).log()
+
+
+def one_text(reader: TokenReader, text: str, steps: int) -> tuple[tuple[Tensor, ...], list[str]]:
+    """A text as what a network reads, cut after so many tokens, and the tokens.
+
+    Raises:
+        ValueError: when there is no token in it.
+    """
+    row = reader.read(reader.split(text), steps)
+    if not len(row.numbers):
+        raise ValueError(f"the text has no tokens (unit {reader.vocabulary.unit}); at least 1 is needed")
+    tokens = row.written or [reader.vocabulary.name(int(number)) for number in row.numbers]
+    return reader.batch([row])[0], tokens

@@ -1,0 +1,24 @@
+"""What an answer loses when a step is erased."""
+
+import torch
+from torch.testing import assert_close
+
+from gatewise.models import erasure
+from gatewise.models.erasure import moved_by
+
+
+def test_each_step_is_erased_alone_however_many_go_together(monkeypatch):
+    x = torch.randn(7, 3, dtype=torch.float64)
+
+    def answer(x):
+        return torch.stack((x.sum((0, 2)).tanh(), (x[1:] * x[:-1]).sum((0, 2))), 1)
+
+    found = moved_by(x, answer)
+    for step in range(7):
+        without = x.clone()
+        without[step] = 0
+        assert_close(found[step], (answer(x[:, None]) - answer(without[:, None]))[0])
+    monkeypatch.setattr(erasure, "_MOST_STEPS", 15)
+    rows = []
+    assert_close(moved_by(x, lambda x: rows.append(x.shape[1]) or answer(x)), found)
+    assert rows == [1, 2, 2, 2, 1]
