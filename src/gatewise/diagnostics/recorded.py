@@ -38,7 +38,7 @@ def row_norms(values: Tensor) -> Tensor:
     low, high = info.tiny**0.5 / info.eps, info.max**0.5
     smallest, largest = torch.aminmax(norms)
     # Where squares are lost, or would be infinite, the rows are scaled first; NaN stays what it is.
-    if not (bool(smallest >= low) and bool(largest <= high)):
+    if not (smallest.item() >= low and largest.item() <= high):
         unsure = (norms < low) | (norms > high)
         rows = values[unsure]
         largest = rows.abs().amax(dim=-1, keepdim=True)
@@ -136,20 +136,21 @@ class RecordedCall:
     def states(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
         """States after each step, for all that is kept."""
         assert self.state_values is not None
-        _put(self.state_values[direction, state].flatten(0, 1), first, values, index)
+        _put(self.state_values[direction, state].flatten(0, 1)[None], first, values[None], index)
 
-    def gradients(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
-        """The whole gradient of a state after each step."""
+    def gradients(self, direction: int, state: int | None, first: int, values: Tensor, index: Tensor | None) -> None:
+        """The whole gradient of a state, or of all, after each step."""
         if not self.has_gradients:
             self.has_gradients = True
             self._listener.reached(self)
-        norms = self.gradient_norms[direction, state].flatten()
-        _put(norms, first, row_norms(values.to(norms.dtype)), index)
+        which, values = (slice(None), values) if state is None else (slice(state, state + 1), values[:, None])
+        norms = self.gradient_norms[direction, which].flatten(1)
+        _put(norms, first, row_norms(values.to(norms.dtype)).t(), index)
         if self.keep_all:
             if self.state_gradients is None:
                 assert self.state_values is not None
                 self.state_gradients = torch.zeros_like(self.state_values)
-            _put(self.state_gradients[direction, state].flatten(0, 1), first, values, index)
+            _put(self.state_gradients[direction, which].flatten(1, 2), first, values.transpose(0, 1), index)
 
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
         """Hold the weights as they are now, before somebody writes to them; equal ones are copied once."""
@@ -218,7 +219,10 @@ def _norm_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def _put(to: Tensor, first: int, values: Tensor, index: Tensor | None) -> None:
-    if index is None:
-        to[first : first + values.shape[0]] = values
+    """Put (S, n, …) into (S, T·B, …)."""
+    if index is None and values.shape[1] == to.shape[1]:
+        to.copy_(values)
+    elif index is None:
+        to[:, first : first + values.shape[1]] = values
     else:
-        to.index_copy_(0, index if first == 0 else index + first, values)
+        to.index_copy_(1, index if first == 0 else index + first, values)

@@ -131,8 +131,7 @@ def _loops(
 def _show(call: Call, shown: Tensor, index: Tensor | None) -> None:
     """Tell a watcher the gradients of the states."""
     assert call.record is not None
-    for number in range(shown.shape[1]):
-        call.record.gradients(number, shown[:, number], index)
+    call.record.gradients(None, shown, index)
 
 
 def _job(
