@@ -101,9 +101,10 @@ class Recorder(Listener):
             return
         before = [self._before[id(one)] for one in own]
         with torch.no_grad():
-            changes = [one.detach() - old for one, old in zip(own, before, strict=True)]
+            changes = torch._foreach_sub([one.detach() for one in own], before)  # pyright: ignore[reportPrivateImportUsage]
             gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in own]
-            norms = torch.stack([torch.linalg.vector_norm(one) for one in (*gradients, *changes, *before)])
+            each = torch._foreach_norm([*gradients, *changes, *before])  # pyright: ignore[reportPrivateImportUsage]
+            norms = torch.stack(each)
         names = tuple(self._parameter_name[id(one)] for one in own)
         self.updates.append(Update(names, *norms.view(3, -1).unbind()))
         self._before = {}

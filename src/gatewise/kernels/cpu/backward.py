@@ -121,10 +121,17 @@ def _loops(
     for to, index, source in after:
         to.index_copy_(0, index, source)
     for single, kept, loop in zip(call.single_directions(), saved, loops, strict=True):
-        if single.record is not None and loop.shown is not None:
-            for number in range(len(initial)):
-                single.record.gradients(number, loop.shown[:, number], kept.order.index)
+        if (shown := loop.shown) is not None:
+            _show(single, shown, kept.order.index)
+            if (writing := current()) is not None:
+                writing.afterwards(lambda call, _, shown=shown: _show(call, shown, None))
     return loops
+
+
+def _show(call: Call, shown: Tensor, index: Tensor | None) -> None:
+    """Tell a watcher the gradients of the states."""
+    assert call.record is not None
+    call.record.gradients(None, shown, index)
 
 
 def _job(

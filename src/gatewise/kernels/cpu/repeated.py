@@ -111,10 +111,11 @@ def backward(
 
 def kind_of(call: Call, *which: Hashable) -> _Kind | None:
     """The kind of a call; None when it is done as it comes: the first one, and those that cannot be played."""
+    recorded = call.record is not None and ("forward" not in which or call.record.wants_states)
     if (
         call.lengths is not None
         or call.reset is not None
-        or call.record is not None
+        or (recorded and "forward" in which)
         or call.directions == "bidirectional"
         or weights.any_frozen()
         or not all(tensor.is_contiguous() for tensor in call.tensors)
@@ -122,7 +123,7 @@ def kind_of(call: Call, *which: Hashable) -> _Kind | None:
         return None
     steps, batch, width = call.x.shape
     key = (call.cell.equations, steps, batch, width, call.hidden_size, call.x.dtype, call.directions, which)
-    key = (*key, torch.get_num_threads())
+    key = (*key, recorded, torch.get_num_threads())
     kind = _kinds.pop(key, None)
     if kind is None:
         size = _bytes(call)
