@@ -41,6 +41,8 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     scale: bool = True
     """Bring real features to mean 0 and standard deviation 1."""
 
+    hidden: Count = 200
+    """Width of the hidden state, of each direction."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
     """Probability of dropping a unit between and after the recurrent layers; what was measured is not dropped."""
     batch: Count = 16
