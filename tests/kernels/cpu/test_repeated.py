@@ -176,7 +176,7 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
             usual(layer, x)
         trace.gradient_flow()
     assert not played
-    monkeypatch.setattr(repeated, "MOST_BYTES", 4 * (sum(p.numel() for p in layer.parameters()) + 12 * 48) - 1)
+    monkeypatch.setattr(repeated, "MOST_BYTES", 4 * (sum(p.numel() for p in layer.parameters()) + 12 * 12) - 1)
     for _ in range(4):
         usual(layer, x)
     assert not played
@@ -198,6 +198,13 @@ def test_what_is_used_stays_and_what_is_not_goes(played: list[object], monkeypat
     usual(layer, x[:3])
     usual(layer, x[:3])
     assert len(played) == 2 * 4
+    newest = next(reversed(repeated._kinds.values())).bytes
+    monkeypatch.setattr(repeated, "ALL_BYTES", 3 * newest)
+    for _ in range(3):
+        usual(layer, torch.cat([x[:1], x[2:4]]))
+    assert len(repeated._kinds) == 4
+    usual(layer, x[:1])
+    assert sum(kind.bytes for kind in repeated._kinds.values()) <= 3 * newest
 
 
 def test_nothing_of_a_user_is_held():
