@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from gatewise import cli
-from gatewise.benchmarks import running
+from gatewise.benchmarks import memory, running
+from gatewise.benchmarks.memory import Measured, MemoryOutcome
 from gatewise.benchmarks.outcome import Comparison, Row
 from gatewise.benchmarks.spread import Spread
 
@@ -102,3 +103,22 @@ def test_a_mistake_is_one_line_and_code_2(comparing, capsys, words, told):
     assert captured.err.count("\n") == 1
     assert told in captured.err
     assert captured.out == ""
+
+
+def test_memory_is_a_grid_of_its_own(monkeypatch, capsys):
+    def measure(cells, *, threads, max_minutes, told):
+        found = MemoryOutcome({"threads": threads, **dict.fromkeys(("processor", "processors"), "1")}, 0.0)
+        found.machine |= {"gatewise": "0", "torch": "2"}
+        found.measured.append(Measured(cells[0], "plain", 10, 3_000_000, 7.0))
+        told(found)
+        return found
+
+    monkeypatch.setattr(memory, "measure", measure)
+    assert run("--grid", "memory", "--threads", "1") == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].split() == ["lstm", "10", "plain", "3.0", "7.0", "1.00"]
+    assert captured.err == "lstm plain T=10: done\n"
+    assert run("memory", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["measured"][0]["own_bytes"] == 3_000_000
+    assert run("memory", "--against", "torch") == 2
+    assert "the grid memory is of training" in capsys.readouterr().err

@@ -118,6 +118,25 @@ def test_without_gradients_the_last_calls_are_kept():
     assert torch.equal(trace.passes[-1].calls[0].call.x, inputs(seed=3))
 
 
+def test_forward_passes_that_nobody_takes_back_do_not_pile_up():
+    model = nn.ModuleDict({"a": layer_of(), "b": Recurrent("gru_cudnn", 4, 4, dtype=torch.float64, bidirectional=True)})
+
+    def run(seed: int) -> Tensor:
+        return model["b"](model["a"](inputs(seed=seed))[0])[0]
+
+    with gatewise.watch(model) as trace:
+        for seed in range(5):
+            run(seed)  # as in a validation without torch.no_grad
+        assert [call.call.x.shape[-1] for call in trace.passes[-1].calls] == [3, 4]
+        assert torch.equal(trace.passes[-1].calls[0].call.x, inputs(seed=4))
+        kept = [run(6), run(7)]
+        assert len(trace.passes[-1].calls) == 4
+        run(8)
+        kept.append(run(9))
+        loss(torch.cat(kept)).backward()
+    assert len(trace.gradient_flow()["a.l0.h"]) == 3 * 6
+
+
 def test_watches_inside_each_other():
     model = nn.ModuleDict({"a": layer_of(), "b": Recurrent("gru_cudnn", 4, 4, dtype=torch.float64)})
 

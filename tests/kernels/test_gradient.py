@@ -9,7 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from gatewise.kernels import Call, Directions, reference, run
 from gatewise.kernels.dispatch import BACKENDS
-from gatewise.kernels.gradient import Checkpointed, Recorded, recomputed
+from gatewise.kernels.gradient import Checkpointed, Recorded
+from gatewise.kernels.segments import recomputed
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
@@ -198,7 +199,7 @@ def test_recomputed_by_any_number_of_steps(directions: Directions, every: int):
 
 
 def test_recomputed_keeps_less_than_the_plain_run():
-    """What the graph of a checkpointed run saves does not grow with the sequence, but for the arguments."""
+    """The graph of a checkpointed run saves the arguments, and the states that reach each segment."""
 
     def saved(every: int | None, steps: int) -> int:
         call = call_of("peephole_lstm", steps=steps)
@@ -214,5 +215,8 @@ def test_recomputed_keeps_less_than_the_plain_run():
             run(call, checkpoint_every=every)
         return sum(sizes)
 
-    assert saved(2, steps=40) == saved(2, steps=10)
-    assert saved(None, steps=40) > 3 * saved(None, steps=10)
+    states = 2 * 3 * 2  # of three rows of width two
+    assert saved(2, steps=40) == 20 * states
+    assert saved(10, steps=40) == 4 * states
+    assert saved(40, steps=40) == 0
+    assert saved(None, steps=40) > 40 * 4 * 3 * 2

@@ -13,7 +13,7 @@ _BAR = 20
 
 
 def answers(found: "Inspection | AnswerInspection") -> list[dict[str, Any]]:
-    """Each answer, its probability, and what every token adds to the logarithm of it.
+    """Each answer, its probability, and what every token adds to its log-odds.
 
     Of a text that answers another, the text, and for each token of it where the decoder looked.
     """

@@ -13,7 +13,7 @@ _SEVERAL = Parameter(consume_multiple=True, negative=())
 
 
 def bench(
-    grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional", "stream"] = "core",
+    grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional", "stream", "memory"] = "core",
     *,
     cells: Annotated[tuple[str, ...], _SEVERAL, Parameter(alias="--cell")] = (),
     mode: Literal["training", "inference"] | None = None,
@@ -32,7 +32,7 @@ def bench(
     ----------
     grid
         Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions,
-        single steps as they come.
+        single steps as they come; or the memory that training takes, plain, checkpointed and truncated.
     cells
         Built-in cells, or FILE.py:NAME for one of your own, instead of the grid's.
     mode
@@ -48,6 +48,11 @@ def bench(
     json
         Print everything as JSON.
     """
+    if grid == "memory":
+        if mode == "inference" or against or pairs != 10:
+            raise ValueError("the grid memory is of training, by ways of our own: mode, against and pairs say nothing")
+        _memory(cells, threads, max_minutes, json=json)
+        return
     from gatewise.benchmarks.running import bench as run
 
     outcome = run(
@@ -68,6 +73,17 @@ def bench(
         print(summary(outcome))
     if outcome.ours_is_wrong:
         sys.exit(1)
+
+
+def _memory(cells: tuple[str, ...], threads: int | None, max_minutes: float | None, *, json: bool) -> None:
+    from gatewise.benchmarks.memory import MemoryOutcome, measure, table
+
+    def told(outcome: MemoryOutcome) -> None:
+        last = outcome.measured[-1]
+        print(f"{last.cell} {last.way} T={last.T}: done", file=sys.stderr, flush=True)
+
+    outcome = measure(cells or ("lstm",), threads=threads, max_minutes=max_minutes, told=told)
+    print(json_format.dumps(outcome.as_dict(), indent=1) if json else table(outcome))
 
 
 class _Printer:

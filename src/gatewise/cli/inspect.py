@@ -22,9 +22,9 @@ def inspect(
 ) -> None:
     """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
 
-    Of a classifier or tagger, also which words moved its answers: by how many nats each raises the logarithm of an
-    answer's probability, against the same text with the word erased. Of a model that answers a text with another, also
-    where it looked for each token of its answer, here and as a picture.
+    Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
+    against the same text with the word erased. Of a model that answers a text with another, also where it looked for
+    each token of its answer, here and as a picture.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gatewise.diagnostics.trace import Trace, new_trace
+from gatewise.diagnostics.trace import Trace
+from gatewise.diagnostics.watching import new_trace
 from gatewise.layers.clipping import Clipped, tell
 
 
@@ -20,10 +21,12 @@ class Watch(Callback):
         gates, keep: as `gatewise.watch` takes them.
         log: whether to log the norm of each state's gradient, overall and at the first and last step, the norm of the
             whole gradient before clipping, and whether it was clipped, to the run's loggers.
+        saturation: whether to log, too, the part of each gate's values where it is flat; computes the gates once more.
         stop: whether to raise at the first NaN or infinite value, naming the layer and the step.
 
     Attributes:
         trace: the questions go here, during and after training; None before it begins.
+        values: what was seen of the last batch, by the names that are logged; empty when it was not watched.
 
     Raises:
         ValueError: for an ``every`` below 1; in training, as `gatewise.watch`, and at values that are not finite.
@@ -37,11 +40,20 @@ class Watch(Callback):
     """
 
     def __init__(
-        self, every: int = 1, *, gates: bool = False, keep: int = 1, log: bool = True, stop: bool = True
+        self,
+        every: int = 1,
+        *,
+        gates: bool = False,
+        keep: int = 1,
+        log: bool = True,
+        saturation: bool = False,
+        stop: bool = True,
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every: expected a number of batches of at least 1, got {every!r}")
         self.every, self.gates, self.keep, self.log, self.stop = every, gates, keep, log, stop
+        self.saturation = saturation
+        self.values: dict[str, float] = {}
         self.trace: Trace | None = None
         self._recording = ExitStack()
         self._active = False
@@ -53,6 +65,7 @@ class Watch(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Lightning's hook."""
         assert self.trace is not None
+        self.values = {}
         if batch_idx % self.every == 0:
             self._recording.enter_context(self.trace.recording())
             self._active = True
@@ -80,10 +93,9 @@ class Watch(Callback):
             by_value = trainer.gradient_clip_algorithm == "value"
             part = _beyond(gradients, limit) if by_value else 0.0
             tell(parameters, Clipped(norm, part > 0 if by_value else not norm <= limit, {"": norm}, part))
-        if self.log:
-            pl_module.log("gradient_norm", norm)
-            if limit is not None and self.trace is not None and self.trace.clips:
-                pl_module.log("clipped", float(self.trace.clips[-1].clipped))
+        self.values["gradient_norm"] = norm
+        if limit is not None and self.trace is not None and self.trace.clips:
+            self.values["clipped"] = float(self.trace.clips[-1].clipped)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -92,15 +104,23 @@ class Watch(Callback):
         if not self._active:
             return
         self._end()
-        if self.log and self.trace is not None and self.trace.passes and self.trace.passes[-1].reached:
-            flow = self.trace.gradient_flow()
-            for key, norms in flow.items():
-                parts = {"": norms.norm(), ".first": norms[0], ".last": norms[-1]}
-                pl_module.log_dict({f"gradient.{key}{name}": value for name, value in parts.items()})
+        if self.trace is not None and self.trace.passes and self.trace.passes[-1].reached:
+            self.values |= self._seen(self.trace)
+        if self.log:
+            pl_module.log_dict(self.values)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Lightning's hook."""
         self._end()
+
+    def _seen(self, trace: Trace) -> dict[str, float]:
+        seen: dict[str, float] = {}
+        for key, norms in trace.gradient_flow().items():
+            parts = {"": norms.norm(), ".first": norms[0], ".last": norms[-1]}
+            seen |= {f"gradient.{key}{name}": float(value) for name, value in parts.items()}
+        if self.saturation:
+            seen |= {f"saturated.{key}": one.total for key, one in trace.saturation().items()}
+        return seen
 
     def _end(self) -> None:
         self._active = False

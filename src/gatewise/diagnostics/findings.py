@@ -233,6 +233,8 @@ def first_not_finite(calls: Sequence[RecordedCall]) -> tuple[Place, int, str] | 
 
     Steps are counted over all calls of a layer.
     """
+    if all(call.all_finite for call in calls):  # almost always, and asked of every pass
+        return None
     done: dict[tuple[str, int], int] = {}
     begins: list[int] = []
     for call in calls:

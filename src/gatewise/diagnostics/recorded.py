@@ -1,5 +1,7 @@
 """One call of one layer, as it was recorded."""
 
+import math
+import weakref
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,7 +38,7 @@ def row_norms(values: Tensor) -> Tensor:
     low, high = info.tiny**0.5 / info.eps, info.max**0.5
     smallest, largest = torch.aminmax(norms)
     # Where squares are lost, or would be infinite, the rows are scaled first; NaN stays what it is.
-    if not (bool(smallest >= low) and bool(largest <= high)):
+    if not (smallest.item() >= low and largest.item() <= high):
         unsure = (norms < low) | (norms > high)
         rows = values[unsure]
         largest = rows.abs().amax(dim=-1, keepdim=True)
@@ -56,23 +58,39 @@ class RecordedCall:
             padding, and before a backward pass.
         output_norms: (D, T, B) the norm over units of the output of each direction.
         has_gradients: whether a backward pass has reached it.
-        carried_in: whether it started from a state that is not zero and has no history.
+        ear: who listens for the gradients.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
     """
 
     def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
         self._listener = listener
         self.module, self.layer, self.keep_all = module, layer, keep_all
-        self.has_gradients = self.with_history = self.carried_in = False
+        self.has_gradients = self.with_history = False
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
         self.weights: tuple[Tensor, ...] | None = None
+        self.ear: weakref.ref[Ear] | None = None
         self._x_version: int | None = None
 
     @property
     def wants_states(self) -> bool:
         """Whether backends are to hand over the states."""
         return self.keep_all
+
+    @property
+    def carried_in(self) -> bool:
+        """Whether it started from a state that is not zero and has no history."""
+        return any(bool(state.any()) for state in self._without_history)
+
+    @property
+    def all_finite(self) -> bool:
+        """Whether all norms are finite, padding included; False where only their sum is too large."""
+        return math.isfinite(float(self.gradient_norms.sum() + self.output_norms.sum()))
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether it has a history that no backward pass has reached, or can reach any more."""
+        return self.with_history and not self.has_gradients and self.ear is not None and self.ear() is None
 
     @property
     def steps(self) -> int:
@@ -93,9 +111,15 @@ class RecordedCall:
     def begin(self, call: Call, choice: Choice) -> None:
         """A backend is about to run the call."""
         self.with_history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
-        self.carried_in = any(not state.requires_grad and bool(state.any()) for state in call.initial)
+        self._without_history = [state.detach() for state in call.initial if not state.requires_grad]
         self._held = call.parameters
-        self.call = replace(call.with_tensors(tuple(tensor.detach() for tensor in call.tensors)), record=None)
+        self.call = replace(
+            call,
+            x=call.x.detach(),
+            initial=tuple([state.detach() for state in call.initial]),
+            parameters=tuple([parameter.detach() for parameter in call.parameters]),
+            record=None,
+        )
         self._x_version = None if call.x.is_inference() else call.x._version
         self.choice = choice
         shape = call.direction_count, len(call.cell.states), *call.x.shape[:2]
@@ -112,25 +136,29 @@ class RecordedCall:
     def states(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
         """States after each step, for all that is kept."""
         assert self.state_values is not None
-        _put(self.state_values[direction, state].flatten(0, 1), first, values, index)
+        _put(self.state_values[direction, state].flatten(0, 1)[None], first, values[None], index)
 
-    def gradients(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
-        """The whole gradient of a state after each step."""
+    def gradients(self, direction: int, state: int | None, first: int, values: Tensor, index: Tensor | None) -> None:
+        """The whole gradient of a state, or of all, after each step."""
         if not self.has_gradients:
             self.has_gradients = True
             self._listener.reached(self)
-        norms = self.gradient_norms[direction, state].flatten()
-        _put(norms, first, row_norms(values.to(norms.dtype)), index)
+        which, values = (slice(None), values) if state is None else (slice(state, state + 1), values[:, None])
+        norms = self.gradient_norms[direction, which].flatten(1)
+        _put(norms, first, row_norms(values.to(norms.dtype)).t(), index)
         if self.keep_all:
             if self.state_gradients is None:
                 assert self.state_values is not None
                 self.state_gradients = torch.zeros_like(self.state_values)
-            _put(self.state_gradients[direction, state].flatten(0, 1), first, values, index)
+            _put(self.state_gradients[direction, which].flatten(1, 2), first, values.transpose(0, 1), index)
 
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
         """Hold the weights as they are now, before somebody writes to them; equal ones are copied once."""
         if self.weights is None:
-            self.weights = tuple(copies.setdefault(id(one), one.detach().clone()) for one in self._held)
+            for one in self._held:
+                if id(one) not in copies:
+                    copies[id(one)] = one.detach().clone()
+            self.weights = tuple(copies[id(one)] for one in self._held)
             self.call = self.call.with_tensors((self.call.x, *self.call.initial, *self.weights))
             self._held = ()
 
@@ -162,6 +190,20 @@ class RecordedCall:
         return steps < lengths
 
 
+class Ear:
+    """The sink of a recorded call that backends hold; when it is gone, no backward pass can reach the call."""
+
+    def __init__(self, call: RecordedCall) -> None:
+        self._call = call
+        self.begin, self.end, self.states, self.gradients = call.begin, call.end, call.states, call.gradients
+        call.ear = weakref.ref(self)
+
+    @property
+    def wants_states(self) -> bool:
+        """Whether backends are to hand over the states."""
+        return self._call.wants_states
+
+
 class Listener:
     """Who is told when a call begins and when a backward pass reaches it."""
 
@@ -177,7 +219,10 @@ def _norm_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def _put(to: Tensor, first: int, values: Tensor, index: Tensor | None) -> None:
-    if index is None:
-        to[first : first + values.shape[0]] = values
+    """Put (S, n, …) into (S, T·B, …)."""
+    if index is None and values.shape[1] == to.shape[1]:
+        to.copy_(values)
+    elif index is None:
+        to[:, first : first + values.shape[1]] = values
     else:
-        to.index_copy_(0, index if first == 0 else index + first, values)
+        to.index_copy_(1, index if first == 0 else index + first, values)

@@ -9,7 +9,7 @@ from gatewise.kernels.cpu.weights import forget as forget_weights
 from gatewise.kernels.cpu.weights import frozen as frozen_weights
 from gatewise.kernels.dispatch import Choice, check_backend_name
 from gatewise.kernels.door import backend_for, run
-from gatewise.kernels.gradient import AUTO
+from gatewise.kernels.segments import AUTO
 
 __all__ = [
     "AUTO",

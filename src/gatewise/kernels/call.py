@@ -28,6 +28,7 @@ class Call:
         reset: (T, B) bool on the device of x, or None; true at t is a boundary between t−1 and t.
         directions: which way the sequence is read.
         record: what is to be written down of it, or None.
+        window_of: the call that this is a window of, or None; rows are taken together, and shared out, as there.
     """
 
     cell: Cell
@@ -38,6 +39,7 @@ class Call:
     reset: Tensor | None
     directions: Directions
     record: Record | None = None
+    window_of: "Call | None" = None
 
     @property
     def direction_count(self) -> int:
@@ -48,6 +50,11 @@ class Call:
     def hidden_size(self) -> int:
         """H."""
         return self.initial[0].shape[-1]
+
+    @property
+    def whole(self) -> "Call":
+        """The call that this is a window of, or itself."""
+        return self if self.window_of is None else self.window_of
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -84,6 +91,7 @@ class Call:
             initial=initial,
             lengths=None if self.lengths is None else (self.lengths - start).clamp(0, stop - start),
             reset=None if self.reset is None else self.reset[start:stop],
+            window_of=self.whole,
             record=None if self.record is None else self.record.of_rows(start * self.x.shape[1]),
         )
 

@@ -21,8 +21,8 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
     Arguments:
         call: cell, tensors, lengths, resets and directions.
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
-        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: about the root of T) and
-            recompute the rest.
+        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: 4 √T) and recompute the
+            rest.
 
     Returns:
         Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).

@@ -21,8 +21,8 @@ from gatewise.kernels import cpu
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import choose, run_on
-from gatewise.kernels.gradient import recomputed, run_in_training
 from gatewise.kernels.recording import refuse
+from gatewise.kernels.segments import recomputed, run_in_training
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "

@@ -37,6 +37,12 @@ class Rows(Protocol):
     def __call__(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None: ...
 
 
+class RowsOfAll(Protocol):
+    """`Rows`, and where ``state`` is None those of all states, values (n, S, H)."""
+
+    def __call__(self, direction: int, state: int | None, first: int, values: Tensor, index: Tensor | None) -> None: ...
+
+
 class Sink(Protocol):
     """Who asks. A call has one of its own; values at steps of padding may be anything.
 
@@ -52,7 +58,7 @@ class Sink(Protocol):
     @property
     def states(self) -> Rows: ...
     @property
-    def gradients(self) -> Rows: ...
+    def gradients(self) -> RowsOfAll: ...
     def begin(self, call: "Call", choice: "Choice") -> None:
         """A call is about to be run by a backend."""
 
@@ -111,8 +117,8 @@ class Record:
             if sink.wants_states:
                 sink.states(self.direction, state, self.first + first, values.detach(), index)
 
-    def gradients(self, state: int, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
-        """Hand over gradients of a state; see `Rows`."""
+    def gradients(self, state: int | None, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
+        """Hand over gradients of a state, or of all; see `Rows`."""
         for sink in self.sinks:
             sink.gradients(self.direction, state, self.first + first, values.detach(), index)
 

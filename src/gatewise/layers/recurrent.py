@@ -63,7 +63,7 @@ class Recurrent(nn.Module):
         init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
         checkpoint_every: in training keep the states every so many steps and recompute the rest in the backward
-            pass, for long sequences in little memory; ``auto`` is about √T; None keeps everything.
+            pass, for long sequences in little memory; ``auto`` is 4 √T; None keeps everything.
         device, dtype: of the parameters.
 
     Raises:

@@ -12,8 +12,8 @@ _MOST_STEPS = 50_000
 def moved_by(x: Tensor, answer: Callable[[Tensor], Tensor]) -> Tensor:
     """What every step moves: an answer as it is, less the answer when the step's vector is zero.
 
-    Li et al. 2016, "Understanding neural networks through representation erasure", arXiv:1612.08220. Of the logarithm
-    of a probability, 0.69 means that the answer would be half as probable without the step.
+    Li et al. 2016, "Understanding neural networks through representation erasure", arXiv:1612.08220. Of
+    log-odds, 0.69 means that without the step the odds would be half.
 
     Args:
         x: (T, I), the steps of one sequence.

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 
+from gatewise.diagnostics.callback import Watch
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
@@ -71,9 +72,12 @@ def fit(
     timer = Timer(duration=limit, verbose=False)
     patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
     total_steps = options.epochs * len(training)
+    # Steps that diverge are told by the module, watched or not.
+    watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
     callbacks: list[Callback] = [
         timer,
-        MetricsFile(folder.metrics, module),
+        *([] if watch is None else [watch]),
+        MetricsFile(folder.metrics, module, watch),
         *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
         patience,
         BestWeights(folder.weights, weight_facts),

@@ -51,8 +51,8 @@ class Inspection:
         tokens: the T tokens that were read.
         answers: the label, alone; or the tag of each token.
         probabilities: of each answer.
-        moved: (A, T), by how many nats token t raises the logarithm of the probability of answer a, see
-            `gatewise.models.erasure.moved_by`.
+        moved: (A, T), by how much token t raises the log-odds of answer a, log p/(1 − p), see
+            `gatewise.models.erasure.moved_by`. An answer that is sure anyway still shows what it rests on.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
@@ -79,7 +79,7 @@ def inspect_answers(
         inputs: what it reads, of a batch of 1.
         tokens: the T tokens.
         answers: the A answers: 1, or T.
-        told: the logarithms of their probabilities, (B, A), for steps (T, B, I).
+        told: the logarithms of their probabilities, (B, A) float64, for steps (T, B, I).
         loss: of the answers, for steps (T, 1, I); what the gradients are of.
         report: the file to write.
 
@@ -89,10 +89,20 @@ def inspect_answers(
     with torch.no_grad():
         x = model.steps(*inputs)
         probabilities: list[float] = told(x)[0].exp().tolist()
-    moved = moved_by(x[:, 0], told).T
+    moved = moved_by(x[:, 0], lambda x: log_odds(told(x))).T
     trace = watched(model, model.encoder, lambda: loss(x))
     trace.report(report, tokens=tokens, moved=list(zip(answers, moved.tolist(), strict=True)))
     return Inspection(tokens, answers, probabilities, moved, trace)
+
+
+def log_odds(log_probability: Tensor) -> Tensor:
+    """log p/(1 − p) (Robnik-Šikonja & Kononenko 2008, "Explaining classifications for individual instances").
+
+    Args:
+        log_probability: log p, float64; what is nearer to 0 than its precision is taken for that.
+    """
+    below = log_probability.clamp(max=-1e-15)
+    return below - (-torch.expm1(below)).log()
 
 
 def one_text(reader: TokenReader, text: str, steps: int) -> tuple[tuple[Tensor, ...], list[str]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gatewise.diagnostics import watch
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.schedules import make_optimizer, make_schedule
 from gatewise.tasks.training_options import TrainingOptions
@@ -33,10 +34,26 @@ class TaskModule(LightningModule, ABC):
         self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
         self._options = options
         self._total_steps = total_steps
+        self._batch: tuple[Any, int] | None = None
+        self._random_states: list[Tensor] = []
 
     @abstractmethod
     def units(self, batch: Any) -> float:
         """How many of the measure's units (characters, words…) a batch has."""
+
+    @abstractmethod
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Lightning's hook: the loss of a batch."""
+
+    def rewind(self) -> None:
+        """Undo what the last training step changed beside gradients, so that it can be run once more."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Lightning's hook: remember what the step begins with."""
+        self._batch = batch, batch_idx
+        self._random_states = [torch.get_rng_state()]
+        if self.device.type == "cuda":
+            self._random_states.append(torch.cuda.get_rng_state(self.device))
 
     @property
     def reported(self) -> float:
@@ -68,7 +85,8 @@ class TaskModule(LightningModule, ABC):
         """Lightning's hook: note the norm, then clip.
 
         Raises:
-            ValueError: when the loss or the gradient is no longer finite.
+            ValueError: when the loss or the gradient is no longer finite, with the layer and the time step at which
+                that began.
         """
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         self.gradient_norm = float(nn.utils.get_total_norm(gradients))
@@ -76,6 +94,21 @@ class TaskModule(LightningModule, ABC):
         if not torch.isfinite(torch.tensor((self.loss, self.gradient_norm))).all():
             raise ValueError(
                 f"training diverged at step {self.global_step + 1}: loss {self.loss:g}, gradient norm "
-                f"{self.gradient_norm:g}; try a smaller lr, or clip_norm"
+                f"{self.gradient_norm:g}{self._where()}; try a smaller lr, or clip_norm"
             )
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def _where(self) -> str:
+        """Where in the network a step diverged: the step is run once more while it is watched."""
+        assert self._batch is not None
+        self.rewind()
+        torch.set_rng_state(self._random_states[0])
+        for state in self._random_states[1:]:
+            torch.cuda.set_rng_state(state, self.device)
+        self.zero_grad()
+        with watch(self.model) as trace, self.trainer.precision_plugin.train_step_context():
+            self.training_step(*self._batch).backward()
+        bad = trace.first_not_finite
+        if bad is None:
+            return " (every state and its gradient is finite; it began in the read-out)"
+        return f"; the first {bad.what} that is NaN or infinite is that of {bad.place} at time step {bad.step}"

@@ -26,6 +26,8 @@ class EncoderOptions(TrainingOptions):
     """Passes over the training data."""
     lr: Positive = 1e-3
     """Learning rate."""
+    patience: Count | None = 10
+    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -55,6 +55,8 @@ class TrainingOptions:
     """Largest norm of the gradient of all parameters together; 1 unless clip-value is given."""
     clip_value: Positive | None = None
     """Largest absolute value of each component of the gradient."""
+    watch: Count | None = None
+    """Note the gradients of the recurrent states, clipping and saturated gates at one step in so many of an epoch."""
     precision: Precision = "32"
     """Floating point numbers to compute with."""
     device: Device = "auto"

@@ -2,6 +2,7 @@
 
 import os
 import re
+from array import array
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_scratch_that_cannot_be_had(dtype: torch.dtype, slices: int):
     engine = library.engine(dtype)
     with pytest.raises(MemoryError, match=NO_MEMORY):
         engine.multiply(dtype, (0, 0, 0, slices, huge, 512, 1, huge, huge, 0, 0, 0, 0), slices)
-    words = [0] * 23
+    words = array("q", [0] * 23)
     words[0], words[1], words[2], words[11] = 1, huge, 1, 1
     with pytest.raises(MemoryError, match=NO_MEMORY):
         engine.run(dtype, words, 1, slices)

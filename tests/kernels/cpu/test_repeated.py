@@ -66,7 +66,7 @@ def differentiated(
 
 def as_it_comes(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Tensor]:
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "_kind", lambda *_: None)
+        patched.setattr(repeated, "kind_of", lambda *_: None)
         return differentiated(*arguments)
 
 
@@ -176,7 +176,7 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
             usual(layer, x)
         trace.gradient_flow()
     assert not played
-    monkeypatch.setattr(repeated, "MOST_BYTES", 4 * (sum(p.numel() for p in layer.parameters()) + 12 * 48) - 1)
+    monkeypatch.setattr(repeated, "MOST_BYTES", 4 * (sum(p.numel() for p in layer.parameters()) + 12 * 12) - 1)
     for _ in range(4):
         usual(layer, x)
     assert not played
@@ -198,6 +198,13 @@ def test_what_is_used_stays_and_what_is_not_goes(played: list[object], monkeypat
     usual(layer, x[:3])
     usual(layer, x[:3])
     assert len(played) == 2 * 4
+    newest = next(reversed(repeated._kinds.values())).bytes
+    monkeypatch.setattr(repeated, "ALL_BYTES", 3 * newest)
+    for _ in range(3):
+        usual(layer, torch.cat([x[:1], x[2:4]]))
+    assert len(repeated._kinds) == 4
+    usual(layer, x[:1])
+    assert sum(kind.bytes for kind in repeated._kinds.values()) <= 3 * newest
 
 
 def test_nothing_of_a_user_is_held():
@@ -257,7 +264,7 @@ def test_second_derivatives(played: list[object], monkeypatch: pytest.MonkeyPatc
     found = [second() for _ in range(4)]
     assert played
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "_kind", lambda *_: None)
+        patched.setattr(repeated, "kind_of", lambda *_: None)
         expected = second()
     assert all(torch.equal(one, expected) for one in found)
 
@@ -285,7 +292,7 @@ def test_threads_at_once(played: list[object]):
     assert played
 
 
-def test_another_number_of_threads(monkeypatch: pytest.MonkeyPatch):
+def test_another_number_of_threads(played: list[object], monkeypatch: pytest.MonkeyPatch):
     layer = gatewise.LSTM(40, 256)
     before = torch.get_num_threads()
     arguments = (layer, drawn(8, 1, 40), None, drawn(8, 1, 256), None)
@@ -296,6 +303,7 @@ def test_another_number_of_threads(monkeypatch: pytest.MonkeyPatch):
                 assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
     finally:
         torch.set_num_threads(before)
+    assert len(played) == 2 * 4
 
 
 def test_no_memory_is_told(monkeypatch: pytest.MonkeyPatch):

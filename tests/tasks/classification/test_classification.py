@@ -21,7 +21,7 @@ def train(folder, **changes):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("classify"), epochs=8)
+    return train(tmp_path_factory.mktemp("classify"), epochs=16)
 
 
 def test_it_learns(trained):
@@ -95,11 +95,11 @@ def test_which_words_moved_the_answer(trained, tmp_path):
 
 
 def test_answers_as_lines(trained, tmp_path):
-    (tmp_path / "texts.txt").write_text("lovely\n\npoor, really\n")
+    (tmp_path / "texts.txt").write_text("lovely\n\npoor, dull\n")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
     assert [row["label"] for row in rows] == ["good", "bad"]
     table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
-    assert [row["text"] for row in table] == ["lovely", "poor, really"]
+    assert [row["text"] for row in table] == ["lovely", "poor, dull"]
     with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
 

@@ -66,9 +66,10 @@ def test_which_words_moved_each_tag(trained, tmp_path):
     inputs, lengths = trained.reader.batch([trained.reader.read(found.tokens)])
     x = trained.model.steps(*inputs).detach()
     x[3] = 0
-    scores = trained.model.log_probabilities(trained.model.read(x, lengths), lengths)
-    without = float(scores[4, 0, trained.tags.labels.number("E-LOC")].detach())
-    assert math.log(found.probabilities[4]) - without == pytest.approx(float(found.moved[4, 3]), abs=1e-4)
+    scores = trained.model.log_probabilities(trained.model.read(x, lengths).double(), lengths)
+    without = float(scores[4, 0, trained.tags.labels.number("E-LOC")].exp().detach())
+    odds = found.probabilities[4] / (1 - found.probabilities[4]), without / (1 - without)
+    assert math.log(odds[0] / odds[1]) == pytest.approx(float(found.moved[4, 3]), abs=1e-4)
     flow = found.trace.gradient_flow()
     assert sorted(flow) == ["recurrent.l0.c", "recurrent.l0.h", "recurrent.l0_reverse.c", "recurrent.l0_reverse.h"]
     assert all((norms > 0).any() for norms in flow.values())

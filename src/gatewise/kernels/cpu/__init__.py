@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import library, program, repeated
-from gatewise.kernels.cpu.backward import backward
+from gatewise.kernels.cpu.backward import Into, backward
 from gatewise.kernels.cpu.forward import forward, restored, widths
 from gatewise.kernels.cpu.order import order
 from gatewise.kernels.differentiable import Gradients, differentiable_gradients
@@ -58,6 +58,18 @@ def gradients(
     """The gradients of `Call.tensors` from what `run_keeping` gave."""
     orders = [order(single) for single in call.single_directions()]
     return backward(_dense(call), output, restored(call.cell, orders, kept), upstream, needed)
+
+
+def run_into(call: Call, output: Tensor) -> tuple[Tensor, ...]:
+    """The final states; the output goes where there is room for it, (T, B, D·H) with dense features."""
+    return forward(_dense(call), keep=False, output=output)[1]
+
+
+def again(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool], into: Into) -> Gradients:
+    """The gradients of `Call.tensors`, run again from them."""
+    call = _dense(call)
+    output, _, saved = forward(call, keep=True)
+    return backward(call, output, saved, upstream, needed, into)
 
 
 class Fused(torch.autograd.Function):

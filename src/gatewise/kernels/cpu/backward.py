@@ -26,6 +26,20 @@ from gatewise.kernels.cpu.weights import vectors as vectors_of
 Gradients = tuple[Tensor | None, ...]
 
 
+class Into(NamedTuple):
+    """Where gradients go instead of into new tensors.
+
+    Attributes:
+        x: (T, B, I), rows dense, or None when it is not needed.
+        add_to_x: whether x is added to rather than written.
+        parameters: per direction and group, added to; None where not needed.
+    """
+
+    x: Tensor | None
+    add_to_x: bool
+    parameters: Sequence[Tensor | None]
+
+
 class _Run(NamedTuple):
     """Gradients side by side whose outer products with one operand fill blocks on top of each other."""
 
@@ -44,7 +58,12 @@ class _Loop(NamedTuple):
 
 
 def backward(
-    call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], needed: Sequence[bool]
+    call: Call,
+    output: Tensor,
+    saved: Sequence[Saved],
+    upstream: Sequence[Tensor | None],
+    needed: Sequence[bool],
+    into: Into | None = None,
 ) -> Gradients:
     """The gradients of a call that `forward` ran.
 
@@ -54,6 +73,7 @@ def backward(
         saved: what it kept.
         upstream: gradients of output and final states; None is zero.
         needed: for each of `Call.tensors` whether its gradient is wanted.
+        into: where those of x and the parameters go; None: into new tensors.
 
     Returns:
         For each of `Call.tensors` its gradient, or None where it is not needed.
@@ -66,15 +86,17 @@ def backward(
     loops = _loops(call, output, saved, upstream, initial)
     x_gradient: Tensor | None = None
     if needed[0]:
-        x_gradient = memory.empty(tuple(call.x.shape), call.x.dtype)
+        x_gradient = memory.empty(tuple(call.x.shape), call.x.dtype) if into is None else into.x
     parameters: list[Tensor | None] = []
     for at, (single, way, loop) in enumerate(
         zip(call.single_directions(), (kept.order for kept in saved), loops, strict=True)
     ):
-        wanted = needed[1 + states + at * groups : 1 + states + (at + 1) * groups]
-        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, wanted)
+        own = slice(at * groups, (at + 1) * groups)
+        totals = None if into is None else into.parameters[own]
+        parameters += _parameter_gradients(single, output, at, way, saved[at], loop, needed[1 + states :][own], totals)
         if x_gradient is not None:
-            _add_input_gradient(single, way, loop, x_gradient, first=at == 0)
+            first = at == 0 and (into is None or not into.add_to_x)
+            _add_input_gradient(single, way, loop, x_gradient, first=first)
     found = [x_gradient, *initial, *parameters]
     return tuple(gradient if wanted else None for gradient, wanted in zip(found, needed, strict=True))
 
@@ -82,10 +104,9 @@ def backward(
 def _loops(
     call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], initial: Sequence[Tensor]
 ) -> list[_Loop]:
-    steps, batch, _ = call.x.shape
-    hidden, dtype = call.hidden_size, call.x.dtype
+    batch, hidden, dtype = call.x.shape[1], call.hidden_size, call.x.dtype
     made = program(call.cell.equations)
-    shared = split(batch, hidden, steps, made.transposed_blocks, call.direction_count)
+    shared = split(batch, hidden, len(call.whole.x), made.transposed_blocks, call.direction_count)
     gradient = upstream[0]
     if gradient is not None:
         gradient = gradient.contiguous().view(-1, gradient.shape[-1])
@@ -100,10 +121,17 @@ def _loops(
     for to, index, source in after:
         to.index_copy_(0, index, source)
     for single, kept, loop in zip(call.single_directions(), saved, loops, strict=True):
-        if single.record is not None and loop.shown is not None:
-            for number in range(len(initial)):
-                single.record.gradients(number, loop.shown[:, number], kept.order.index)
+        if (shown := loop.shown) is not None:
+            _show(single, shown, kept.order.index)
+            if (writing := current()) is not None:
+                writing.afterwards(lambda call, _, shown=shown: _show(call, shown, None))
     return loops
+
+
+def _show(call: Call, shown: Tensor, index: Tensor | None) -> None:
+    """Tell a watcher the gradients of the states."""
+    assert call.record is not None
+    call.record.gradients(None, shown, index)
 
 
 def _job(
@@ -248,32 +276,41 @@ def _runs(equations: str) -> tuple[_Run, ...]:
 
 
 def _parameter_gradients(
-    call: Call, output: Tensor, at: int, way: Order, kept: Saved, loop: _Loop, wanted: Sequence[bool]
+    call: Call,
+    output: Tensor,
+    at: int,
+    way: Order,
+    kept: Saved,
+    loop: _Loop,
+    wanted: Sequence[bool],
+    totals: Sequence[Tensor | None] | None,
 ) -> list[Tensor | None]:
+    """One per group, or None where it is not wanted: new ones, or what was added to the totals."""
     hidden = call.hidden_size
     cell = call.cell
-    gradients = {
-        group: memory.empty(tuple(tensor.shape), tensor.dtype)
-        for group, tensor, is_wanted in zip(cell.groups, call.parameters, wanted, strict=True)
-        if is_wanted
-    }
+    results = totals or [
+        memory.empty(tuple(tensor.shape), tensor.dtype) if is_wanted else None
+        for tensor, is_wanted in zip(call.parameters, wanted, strict=True)
+    ]
+    gradients = dict(zip(cell.groups, results, strict=True))
     filled: set[Parameter] = set()
     for run in _runs(cell.equations):
-        if run.blocks[0].group not in gradients:
+        gradient = gradients[run.blocks[0].group]
+        if gradient is None:
             continue
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
         first = cell.gates_of(run.blocks[0].group).index(run.blocks[0].gate)
-        out = gradients[run.blocks[0].group][first * hidden : (first + len(run.blocks)) * hidden]
-        add = run.blocks[0] in filled
+        out = gradient[first * hidden : (first + len(run.blocks)) * hidden]
+        add = totals is not None or run.blocks[0] in filled
         filled.update(run.blocks)
         for delta_rows, operand_rows in _pairs(call, output, at, way, kept, loop, run.operand, delta):
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
-    sums, results = loop.sums, [gradients.get(group) for group in cell.groups]
-    _vector_gradients(call, sums, results)
+    sums = loop.sums
+    _vector_gradients(call, sums, results, add=totals is not None)
     if (writing := current()) is not None:
         writing.afterwards(lambda call, results: _vector_gradients(call, sums, results))
-    return results
+    return list(results)
 
 
 def _pairs(
@@ -341,14 +378,19 @@ def _rest(equations: str) -> _Rest:
     return _Rest(gathered, tuple(computed), tuple(block for block in every if block not in filled))
 
 
-def _vector_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None]) -> None:
-    """From the sums of the loop to the gradients of the parameters in the hoisted expressions."""
+def _vector_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None], *, add: bool = False) -> None:
+    """From the sums of the loop to the gradients of the parameters in the hoisted expressions, or added to them all."""
     cell, rest = call.cell, _rest(call.cell.equations)
     gradients = dict(zip(cell.groups, results, strict=True))
     totals = sums.sum(dim=0) if sums.shape[0] > 1 else sums[0]
     for group, numbers in rest.gathered.items():
-        if (gradient := gradients[group]) is not None:
-            torch.index_select(totals, 0, numbers, out=gradient.view(len(numbers), -1))
+        if (gradient := gradients[group]) is None:
+            continue
+        rows = gradient.view(len(numbers), -1)
+        if add:
+            rows += totals[numbers]
+        else:
+            torch.index_select(totals, 0, numbers, out=rows)
     if rest.computed:
         made, blocks = program(cell.equations), BlocksOf(call)
         number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
@@ -356,12 +398,12 @@ def _vector_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None]
             Expr.make("gradient", attr=str(number[expression])): totals[at]
             for at, expression in enumerate(made.backward.sums)
         }
-        for block, sides, add in rest.computed:
+        for block, sides, is_filled in rest.computed:
             if (part := _part(call, gradients, block)) is not None:
                 first, *others = (evaluate(side, values, blocks) for side in sides)
                 value = first.view(-1, 1) * others[0] if others else first
-                part.copy_(part + value if add else value)
-    for block in rest.zero:
+                part.copy_(part + value if add or is_filled else value)
+    for block in () if add else rest.zero:
         if (part := _part(call, gradients, block)) is not None:
             part.zero_()
 

@@ -78,13 +78,16 @@ class Prepared(NamedTuple):
         return None if self.of_x is None else self.of_x.within
 
 
-def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
+def forward(
+    call: Call, keep: bool, *, room: bool = False, output: Tensor | None = None
+) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:
     """Run a call.
 
     Arguments:
         call: what to compute.
         keep: whether a backward pass will follow.
         room: make what is kept of T·B rows whatever the lengths, so that its shape is known before they are.
+        output: where the output goes: steps and features of a larger one, features dense; None: into a new one.
 
     Returns:
         Output (T, B, D·H), final states (D, B, H) each, and what the backward pass needs, by direction.
@@ -92,11 +95,12 @@ def forward(call: Call, keep: bool, *, room: bool = False) -> tuple[Tensor, tupl
     made = program(call.cell.equations)
     steps, batch, _ = call.x.shape
     hidden, dtype, directions = call.hidden_size, call.x.dtype, call.direction_count
-    output = memory.empty((steps, batch, directions * hidden), dtype)
+    if output is None:
+        output = memory.empty((steps, batch, directions * hidden), dtype)
     finals = tuple([torch.empty((directions, batch, hidden), dtype=dtype) for _ in call.cell.states])
     if batch == 0:
         return output, finals, []
-    shared = split(batch, hidden, steps, made.recurrent_blocks, directions)
+    shared = split(batch, hidden, len(call.whole.x), made.recurrent_blocks, directions)
     all_jobs: list[Job] = []
     saved: list[Saved] = []
     after: list[tuple[Tensor, Tensor, Tensor]] = []  # to, by which rows, from
@@ -183,7 +187,7 @@ def _job(
         start = start if start.stride(-1) == 1 else start.contiguous()
         now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
         if index == 0:
-            base, stride = output.data_ptr() + at * hidden * output.element_size(), output.shape[-1]
+            base, stride = output.data_ptr() + at * hidden * output.element_size(), output.stride(1)
             if way.index is not None:
                 now, before = jobs.INDEXED, jobs.INDEXED_PREVIOUS
         else:

@@ -50,7 +50,9 @@ def order(call: Call) -> Order:
     step = torch.arange(steps + 1)[:, None]
     places = steps * rows
     if call.lengths is not None:
-        length, row = torch.sort(call.lengths, descending=True, stable=True)
+        assert call.whole.lengths is not None
+        row = torch.sort(call.whole.lengths, descending=True, stable=True).indices
+        length = call.lengths[row]
         valid = step[:-1] < length
         active = valid.sum(dim=1)
         at = active.cumsum(0) - active

@@ -21,8 +21,9 @@ from gatewise.kernels.cpu.forward import forward as forward_as_it_comes
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.taping import Written, taping
 
-# Bytes that a tape may hold, about; and how many kinds of call are remembered.
-MOST_BYTES = 1 << 23
+# Bytes that a tape may hold, about, and all of them together; and how many kinds of call are remembered.
+MOST_BYTES = 1 << 24
+ALL_BYTES = 1 << 27
 MOST_KINDS = 32
 
 Forward = tuple[Tensor, tuple[Tensor, ...], list[Saved]]
@@ -43,12 +44,14 @@ class _Kind:
     """Calls of one kind and shape.
 
     Attributes:
+        bytes: that a tape holds, about.
         known: whether there was one before.
         possible: whether they can be played.
         free: tapes that nobody plays at the moment, taken and given back in single operations that no other thread can
             come between.
     """
 
+    bytes: int
     known: bool = False
     possible: bool = True
     free: list[_Tape] = field(default_factory=list)
@@ -61,7 +64,7 @@ os.register_at_fork(after_in_child=_kinds.clear)
 
 def forward(call: Call) -> Forward:
     """`forward.forward` of a call whose backward pass will follow."""
-    kind = _kind(call, "forward")
+    kind = kind_of(call, "forward")
     if kind is None:
         return forward_as_it_comes(call, keep=True)
     try:
@@ -88,7 +91,7 @@ def backward(
 ) -> Gradients:
     """`backward.backward` of a call that `forward` ran."""
     upstream = tuple([None if one is None else one.contiguous() for one in upstream])
-    kind = _kind(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
+    kind = kind_of(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
     if kind is None or not all(one.is_contiguous() for one in (output, *saved[0].tensors)):
         return backward_as_it_comes(call, output, saved, upstream, needed)
     try:
@@ -106,12 +109,13 @@ def backward(
     return tuple(found)
 
 
-def _kind(call: Call, *which: Hashable) -> _Kind | None:
+def kind_of(call: Call, *which: Hashable) -> _Kind | None:
     """The kind of a call; None when it is done as it comes: the first one, and those that cannot be played."""
+    recorded = call.record is not None and ("forward" not in which or call.record.wants_states)
     if (
         call.lengths is not None
         or call.reset is not None
-        or call.record is not None
+        or (recorded and "forward" in which)
         or call.directions == "bidirectional"
         or weights.any_frozen()
         or not all(tensor.is_contiguous() for tensor in call.tensors)
@@ -119,12 +123,12 @@ def _kind(call: Call, *which: Hashable) -> _Kind | None:
         return None
     steps, batch, width = call.x.shape
     key = (call.cell.equations, steps, batch, width, call.hidden_size, call.x.dtype, call.directions, which)
-    key = (*key, torch.get_num_threads())
+    key = (*key, recorded, torch.get_num_threads())
     kind = _kinds.pop(key, None)
     if kind is None:
-        kind = _Kind(possible=batch * steps > 0 and _bytes(call) <= MOST_BYTES)
-        for oldest in list(_kinds)[: 1 - MOST_KINDS]:
-            _kinds.pop(oldest, None)
+        size = _bytes(call)
+        kind = _Kind(size, possible=0 < size <= MOST_BYTES and batch * steps > 0)
+        _make_room(size if kind.possible else 0)
     _kinds[key] = kind  # as the newest
     if not kind.known or not kind.possible:
         kind.known = True
@@ -132,10 +136,21 @@ def _kind(call: Call, *which: Hashable) -> _Kind | None:
     return kind
 
 
+def _make_room(size: int) -> None:
+    """Forget the oldest kinds until there is room for one more, whose tapes hold so many bytes."""
+    known = list(_kinds.items())
+    held = size + sum(kind.bytes for _, kind in known if kind.possible)
+    for at, (key, kind) in enumerate(known):
+        if len(known) - at < MOST_KINDS and held <= ALL_BYTES:
+            break
+        _kinds.pop(key, None)
+        held -= kind.bytes if kind.possible else 0
+
+
 def _bytes(call: Call) -> int:
     """About what a tape holds: packed weights, and the products with x or the gradients of all gates."""
     steps, batch, _ = call.x.shape
-    gates = sum(parameter.shape[0] for parameter in call.parameters)
+    gates = max(parameter.shape[0] for parameter in call.parameters)
     return (sum(parameter.numel() for parameter in call.parameters) + steps * batch * gates) * call.x.dtype.itemsize
 
 

@@ -34,7 +34,7 @@ class LabelledTextOptions:
 class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
     """Options of classification; the docstring of a field is its help."""
 
-    pooling: Literal["last", "mean", "max", "attention"] = "max"
+    pooling: Literal["last", "mean", "max", "attention"] = "attention"
     """What the class is read from: the last states, the mean or maximum of all outputs, or attention."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight of a class in the loss; balanced: in inverse proportion to how often it occurs."""

@@ -139,7 +139,7 @@ class TrainedClassifier(Trained):
 
         def told(x: Tensor) -> Tensor:
             scores = self.model.read(x, torch.full(x.shape[1:2], len(x)))
-            return scores.log_softmax(-1)[:, answer : answer + 1]
+            return scores.double().log_softmax(-1)[:, answer : answer + 1]
 
         answers = [self.labels.names[answer]]
         return inspect_answers(self.model, inputs, tokens, answers, told, lambda x: -told(x).sum(), report)

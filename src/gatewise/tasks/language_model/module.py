@@ -28,6 +28,7 @@ class LanguageModelModule(TaskModule):
         self._window_shape = options.window, options.batch
         self._sum_over_time = options.loss_reduction == "sum-over-time"
         self._carried: State | None = None
+        self._carried_in: State | None = None
         self._held_out_state: State | None = None
         self._held_out_nats = 0.0
         self._held_out_tokens = 0
@@ -38,12 +39,16 @@ class LanguageModelModule(TaskModule):
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a window."""
-        before = None if batch_idx == 0 else self._carried
-        nats, state = self._nats(batch, before)
+        self._carried_in = None if batch_idx == 0 else self._carried
+        nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
         mean = nats / (batch.targets != NO_TARGET).sum()
         self.loss = float(mean.detach())
         return nats / batch.targets.shape[1] if self._sum_over_time else mean
+
+    def rewind(self) -> None:
+        """Carry the state that the last step began with."""
+        self._carried = self._carried_in
 
     def validation_step(self, batch: Window, batch_idx: int) -> None:
         """Lightning's hook: add up the loss of the held-out windows."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds
+from gatewise.tasks.options import Bounds, Count, Positive
 from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
 
 
@@ -36,6 +36,11 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     """Whether each tag is decided alone, or all of a sentence together by a conditional random field."""
     scheme: Literal["auto", "none", "bio", "bioes"] = "auto"
     """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: tags as they are."""
+
+    epochs: Count = 15
+    """Passes over the training data."""
+    lr: Positive = 2e-3
+    """Learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

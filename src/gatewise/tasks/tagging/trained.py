@@ -156,7 +156,7 @@ class TrainedTagger(Trained):
 
         def told(x: Tensor) -> Tensor:
             of_rows = lengths.expand(x.shape[1])
-            found = self.model.log_probabilities(self.model.read(x, of_rows), of_rows)
+            found = self.model.log_probabilities(self.model.read(x, of_rows).double(), of_rows)
             return found.gather(2, numbers[..., None].expand(-1, x.shape[1], 1))[..., 0].T
 
         def loss(x: Tensor) -> Tensor:

@@ -1,0 +1,82 @@
+"""What is recorded beside single calls: passes, updates of the weights, and where something was not finite."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from gatewise.diagnostics.recorded import Place, RecordedCall
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """Where NaN or infinity was first met.
+
+    Attributes:
+        place, step: the layer, the direction and the time step.
+        what: ``output`` or ``gradient``.
+        number: of the pass, counted from 0 over all that were recorded.
+    """
+
+    place: Place
+    step: int
+    what: str
+    number: int
+
+
+@dataclass
+class Pass:
+    """Calls that belong together: those up to and with a backward pass.
+
+    Attributes:
+        calls: in order.
+        reached: whether its backward pass has begun.
+    """
+
+    calls: list[RecordedCall] = field(default_factory=list)
+    reached: bool = False
+
+    def forget_abandoned(self, call: RecordedCall) -> None:
+        """Forget earlier calls of a call's layer that no backward pass can reach: their outputs are gone."""
+        self.calls = [
+            one for one in self.calls if not one.abandoned or (one.module, one.layer) != (call.module, call.layer)
+        ]
+
+    def of_layers(self, *, with_gradients: bool) -> list[list[RecordedCall]]:
+        """The calls of each layer, in order; where some have gradients, those alone."""
+        by_layer: dict[tuple[str, int], list[RecordedCall]] = {}
+        for call in self.calls:
+            by_layer.setdefault((call.module, call.layer), []).append(call)
+        found: list[list[RecordedCall]] = []
+        for calls in by_layer.values():
+            # Recomputation (torch.utils.checkpoint) calls a layer twice, and gradients reach the second call.
+            reached = [call for call in calls if call.has_gradients]
+            if reached or not with_gradients:
+                found.append(reached or calls)
+        return found
+
+
+@dataclass(frozen=True)
+class Update:
+    """One step of an optimiser, as far as it updated parameters of the watched model.
+
+    Attributes:
+        names: of the parameters.
+        gradients, changes, weights: (P,) by parameter the norm of its gradient after any clipping, of the change, and
+            of the weight before.
+    """
+
+    names: tuple[str, ...]
+    gradients: Tensor
+    changes: Tensor
+    weights: Tensor
+
+    @property
+    def gradient_norm(self) -> float:
+        """Of all gradients together."""
+        return float(self.gradients.norm())
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """By parameter name, the norm of the change over that of the weight; without weights that were zero."""
+        found = (self.changes / self.weights).tolist()
+        return {name: one for name, one, weight in zip(self.names, found, self.weights.tolist(), strict=True) if weight}

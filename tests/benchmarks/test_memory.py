@@ -1,0 +1,60 @@
+"""The grid of memory: small sequences, really measured, and what is refused."""
+
+import sys
+
+import pytest
+
+from gatewise.benchmarks import memory
+from gatewise.benchmarks.memory import MemoryOutcome, measure, table
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the memory of a process is read as on Linux"
+)
+
+
+@pytest.fixture(scope="module")
+def outcome() -> MemoryOutcome:
+    told: list[int] = []
+    found = measure(steps=(400,), threads=1, told=lambda outcome: told.append(len(outcome.measured)))
+    assert told == [1, 2, 3]
+    return found
+
+
+def test_every_way_takes_less_than_the_one_before(outcome: MemoryOutcome):
+    plain, checkpointed, truncated = outcome.measured
+    assert [one.way for one in outcome.measured] == list(memory.WAYS)
+    # The plain path keeps, or computes at once, at least the four gates and their gradients.
+    assert plain.own_bytes > 8 * 400 * 8 * 256 * 4
+    assert max(checkpointed.own_bytes, truncated.own_bytes) < plain.own_bytes / 2
+    assert all(one.us_per_step > 1 for one in outcome.measured)
+
+
+def test_the_table_tells_all_of_it(outcome: MemoryOutcome):
+    lines = table(outcome).splitlines()
+    rows = [line.split() for line in lines if line.startswith("lstm ")]
+    assert [row[:3] for row in rows] == [["lstm", "400", way] for way in memory.WAYS]
+    assert [float(row[3]) for row in rows] == [round(one.own_bytes / 1e6, 1) for one in outcome.measured]
+    assert rows[0][-1] == "1.00"
+    assert outcome.as_dict()["measured"][0]["own_bytes"] == outcome.measured[0].own_bytes
+
+
+def test_what_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory.machine, "available_memory", lambda: 0)
+    found = measure(steps=(400,))
+    assert found.measured == []
+    assert "left out, too little memory: lstm plain T=400; lstm checkpointed T=400; lstm tbptt T=400" in table(found)
+    monkeypatch.undo()
+    assert len(measure(steps=(10,), max_minutes=1e-9).left_out["no time left"]) == 3
+
+
+def test_mistakes():
+    with pytest.raises(ValueError, match="steps: expected at least 1, got 0"):
+        measure(steps=(0,))
+    with pytest.raises(ValueError, match="unknown cell 'lsmt'"):
+        measure(["lsmt"])
+
+
+def test_a_process_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory.sys, "executable", "/bin/false")
+    with pytest.raises(OSError, match="the process that trains lstm plain over 5 steps ended with: code 1"):
+        measure(steps=(5,))
