@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import gatewise
-from gatewise.kernels import Call, gradient
+from gatewise.kernels import Call, segments
 from tests.agreement import CELLS
 
 RAGGED = [5, 0, 3, 1]
@@ -92,20 +92,20 @@ def test_dropout_between_layers_is_drawn_once():
     close(*gradients)
 
 
-@pytest.mark.parametrize(("steps", "longest"), [(1, 1), (2, 2), (16, 4), (17, 5), (100, 10), (1000, 32)])
-def test_auto_is_about_the_root(steps: int, longest: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("steps", "lengths"), [(16, []), (17, []), (100, [20, 40, 40]), (1000, [104, *[128] * 7])])
+def test_auto_is_four_times_the_root(steps: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch):
+    """Where that is shorter than the whole."""
     seen: list[int] = []
-    segment = gradient._segment
+    again = segments._again
 
-    def counted(call: Call, *arguments: Any) -> Any:
-        seen.append(call.x.shape[0])
-        return segment(call, *arguments)
+    def counted(segment: Call, *arguments: Any) -> Any:
+        seen.append(segment.x.shape[0])
+        return again(segment, *arguments)
 
-    monkeypatch.setattr(gradient, "_segment", counted)
+    monkeypatch.setattr(segments, "_again", counted)
     layer = layer_of("rnn_tanh", every="auto")
     layer(torch.randn(steps, 2, 3, dtype=torch.float64))[0].sum().backward()
-    assert max(seen) == longest
-    assert sum(seen) == 2 * steps  # two layers
+    assert seen == 2 * lengths  # two layers
 
 
 def test_another_word_is_refused():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds
+from gatewise.tasks.options import Bounds, Count, Positive
 from gatewise.tasks.sequence_options import EncoderOptions
 
 
@@ -40,6 +40,19 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     """What a sequence's label is read from: the last states, the mean or maximum of all outputs, or attention."""
     scale: bool = True
     """Bring real features to mean 0 and standard deviation 1."""
+
+    hidden: Count = 200
+    """Width of the hidden state, of each direction."""
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
+    """Probability of dropping a unit between and after the recurrent layers; what was measured is not dropped."""
+    batch: Count = 16
+    """Number of sequences per step; those of a step are of similar length."""
+    epochs: Count = 100
+    """Passes over the training data."""
+    lr: Positive = 5e-3
+    """Learning rate."""
+    patience: Count | None = 15
+    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         if self.predict == "next":
