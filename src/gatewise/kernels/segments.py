@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gatewise.kernels import cpu
 from gatewise.kernels.call import Call
+from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.backward import Into
 from gatewise.kernels.cpu.weights import frozen
 from gatewise.kernels.differentiable import Gradients, gradients_of
@@ -43,7 +44,7 @@ def run_by_segments(call: Call, backend: str, every: int | None) -> tuple[Tensor
     if every == steps:
         return *run_in_training(backend, call), []
     hidden = call.hidden_size
-    output = call.x.new_empty((steps, batch, call.direction_count * hidden))
+    output = _empty(call, backend, (steps, batch, call.direction_count * hidden))
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
     reaching: list[Reaching] = []
     for at, single in enumerate(call.single_directions()):
@@ -83,7 +84,7 @@ def recomputed(
             output, finals = run_on(backend, call.with_tensors(leaves))
         return gradients_of((output, *finals), upstream, leaves, needed)
     states, groups, hidden = len(call.initial), len(call.cell.groups), call.hidden_size
-    of_x = call.x.new_empty(call.x.shape) if needed[0] else None
+    of_x = _empty(call, backend, tuple(call.x.shape)) if needed[0] else None
     sums = [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
         for tensor, wanted in zip(call.parameters, needed[1 + states :], strict=True)
@@ -118,6 +119,10 @@ def run_in_training(backend: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...
 def leaves_of(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
     """The same values without history, to ask gradients of."""
     return tuple(tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True))
+
+
+def _empty(call: Call, backend: str, shape: tuple[int, ...]) -> Tensor:
+    return memory.empty(shape, call.x.dtype) if backend == "cpu" else call.x.new_empty(shape)
 
 
 def _length(call: Call, every: int | None) -> int:

@@ -162,6 +162,25 @@ def usual(layer: gatewise.Recurrent, x: Tensor, **options: Any) -> None:
     layer(x, **options)[0].square().sum().backward()
 
 
+def test_watched_calls_are_played_too(played: list[object], monkeypatch: pytest.MonkeyPatch):
+    layer = gatewise.LSTM(3, 4)
+    for gates, plays in ((False, 4), (True, 2)):  # of a call that hands over its states, backward alone
+        repeated._kinds.clear()
+        for _ in range(4):
+            x = drawn(6, 2, 3)
+            flows: list[Tensor] = []
+            for taped in (True, False):
+                with monkeypatch.context() as patched, gatewise.watch(layer, gates=gates) as trace:
+                    if not taped:
+                        patched.setattr(repeated, "kind_of", lambda *_: None)
+                    usual(layer, x)
+                flows.append(torch.stack([trace.gradient_flow()[state] for state in "hc"]))
+            assert flows[0].all()
+            assert torch.equal(*flows)
+        assert len(played) == plays
+        played.clear()
+
+
 def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.MonkeyPatch):
     x = drawn(6, 2, 3)
     layer = gatewise.GRU(3, 4)
@@ -172,9 +191,6 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
         usual(layer, drawn(2, 6, 3).transpose(0, 1))
         with layer.frozen():
             usual(layer, x)
-        with gatewise.watch(layer) as trace:
-            usual(layer, x)
-        trace.gradient_flow()
     assert not played
     monkeypatch.setattr(repeated, "MOST_BYTES", 4 * (sum(p.numel() for p in layer.parameters()) + 12 * 12) - 1)
     for _ in range(4):

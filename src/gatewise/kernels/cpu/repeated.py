@@ -2,7 +2,8 @@
 
 What a call is told of, in Python, takes longer than a short sequence through a small network. The first call of a kind
 and shape goes as it comes, the second is written down, and those that follow are played with other addresses: the same
-operations, the same bits. That is for calls without lengths and resets, of one direction, of little memory.
+operations, the same bits. That is for calls without lengths and resets, of one direction, of little memory; watched
+ones too, but where they hand over their states.
 """
 
 import os

@@ -1,0 +1,52 @@
+"""What `gatewise.watch` costs: training steps watched and not watched, in turns, by processor time on one thread."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+import gatewise
+
+# cell, batch, width, steps, layers; and rounds.
+CASES = (("lstm", 8, 64, 100, 1, 60), ("gru_cudnn", 32, 128, 100, 1, 20), ("lstm", 16, 256, 100, 2, 10))
+
+
+def seconds(step: Callable[[], None]) -> float:
+    """Of the quickest of some steps after one that does not count; processor time, as others may be at work."""
+    step()
+    taken: list[float] = []
+    for _ in range(5):
+        began = time.process_time()
+        step()
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
+def main() -> None:
+    """Print the least time of a step of either kind, and what watching adds."""
+    torch.set_num_threads(1)
+    print(f"{'cell':10} {'B':>3} {'H':>4} {'T':>4} {'layers':>6}  {'ms':>8}  {'norms':>7}  {'gates':>7}")
+    for cell, batch, width, steps, layers, rounds in CASES:
+        torch.manual_seed(0)
+        model = gatewise.Recurrent(cell, width, width, num_layers=layers)
+        optimiser = torch.optim.Adam(model.parameters(), lr=1e-4)
+        x, target = torch.randn(2, steps, batch, width)
+
+        def step(model=model, optimiser=optimiser, x=x, target=target) -> None:
+            optimiser.zero_grad()
+            (model(x)[0] - target).square().mean().backward()
+            optimiser.step()
+
+        taken: list[list[float]] = [[], [], []]
+        for _ in range(rounds):
+            taken[0].append(seconds(step))
+            for at, gates in ((1, False), (2, True)):
+                with gatewise.watch(model, gates=gates):
+                    taken[at].append(seconds(step))
+        plain, norms, everything = map(min, taken)
+        more = "  ".join(f"{one / plain - 1:+7.1%}" for one in (norms, everything))
+        print(f"{cell:10} {batch:3} {width:4} {steps:4} {layers:6}  {1e3 * plain:8.2f}  {more}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
