@@ -1,0 +1,90 @@
+"""Windows of series in batches: what is read, where forecasts begin, what came then."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.tasks.forecasting.panel import Panel
+
+# Share of a window that is read before its first forecast.
+_WARM_UP = 4
+# A pass over little data shows each window several times, one over much data shows every so many windows.
+_BATCHES, _MOST_WINDOWS = 32, 8192
+
+
+class Span(NamedTuple):
+    """Steps of a series.
+
+    Attributes:
+        series: its number.
+        begin: the first step that is read.
+        first: the first step after which there is a forecast.
+        last: the last such step.
+        end: where what may be known of the series ends; it is after what is forecast.
+    """
+
+    series: int
+    begin: int
+    first: int
+    last: int
+    end: int
+
+
+def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
+    """The windows of a pass over series, of each of which the steps before an end may be known.
+
+    >>> spans_to_learn([9], 4, 1)[:2]
+    [Span(series=0, begin=0, first=1, last=3, end=9), Span(series=0, begin=1, first=2, last=4, end=9)]
+    """
+    steps = [end - 1 for end in ends]  # the last known one has nothing to come
+    stride = max(1, sum(max(0, count - window) for count in steps) // _MOST_WINDOWS)
+    found: list[Span] = []
+    for series, (count, end) in enumerate(zip(steps, ends, strict=True)):
+        length = min(count, window)
+        if length > 0:
+            found += [
+                Span(series, begin, begin + length // _WARM_UP, begin + length - 1, end)
+                for begin in range((count - length) % stride, count - length + 1, stride)
+            ]
+    return found * -(-_BATCHES * batch // len(found)) if found else []
+
+
+class SpanBatches(RaggedBatches):
+    """Passes over spans of a panel.
+
+    A batch has as inputs what is read (T, B, I), the places (N,) of forecasts in T·B, the references (N, K, R) and the
+    covariates (N, K, F); as targets the scaled values (N, K), NaN where there is nothing to learn.
+    """
+
+    def __init__(self, panel: Panel, spans: Sequence[Span], size: int, *, seed: int | None = None) -> None:
+        self._panel = panel
+        self._spans = torch.tensor(spans, dtype=torch.int64).reshape(-1, 5)
+        self._begins = torch.tensor(panel.begins)
+        lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
+        super().__init__(lengths.tolist(), self._make, size, seed=seed)
+
+    def at(self, places: Sequence[int]) -> tuple[Batch, Tensor]:
+        """The batch of some spans, and the places (N,) in the panel where its forecasts begin."""
+        series, begin, first, last, end = self._spans[list(places)].unbind(1)
+        lengths = last + 1 - begin
+        time = torch.arange(int(lengths.max()))[:, None]
+        origin = self._begins[series]
+        at = origin + begin + time.minimum(lengths - 1)
+        told = (time >= first - begin) & (time < lengths)
+        origins = at[told]
+        ends = (origin + end).expand_as(at)[told]
+        panel = self._panel
+        targets = panel.scale_at(origins).scaled(panel.to_come(origins, ends)).float()
+        inputs = (
+            panel.inputs[at],
+            told.flatten().nonzero()[:, 0],
+            panel.references(origins),
+            panel.future(origins),
+        )
+        return Batch(inputs, lengths, targets), origins
+
+    def _make(self, places: list[int]) -> Batch:
+        return self.at(places)[0]

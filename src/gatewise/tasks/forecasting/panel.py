@@ -1,0 +1,104 @@
+"""Many series side by side in flat tensors, and what a network reads of any steps of them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.data.series import Series, last_known
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.scaling import Scale, lags, references, step_features
+
+_ROWS = 16_384
+NAN = float("nan")
+
+
+class Panel:
+    """Series one after the other; a step of one of them is a place in tensors of all.
+
+    After each series K places are left for what is to come of it.
+
+    Attributes:
+        recipe: how they are read.
+        series: they themselves.
+        begins: the place of each one's first step.
+        values: (M,) float64, NaN where missing.
+        filled: (M,) float64; what is missing holds the value before it.
+        inputs: (M, I) float32, what the network reads at each step.
+        scale: the levels and scales of the windows that end at each step.
+        known: (M, J) float32, what is known of a step beside its value; NaN where a covariate is not.
+    """
+
+    def __init__(self, recipe: Recipe, series: Sequence[Series]) -> None:
+        self.recipe = recipe
+        self.series = list(series)
+        self.begins: list[int] = []
+        values: list[Tensor] = []
+        filled: list[Tensor] = []
+        inputs: list[Tensor] = []
+        levels: list[Tensor] = []
+        scales: list[Tensor] = []
+        known: list[Tensor] = []
+        to_come = torch.full((recipe.horizon,), NAN, dtype=torch.float64)
+        place = 0
+        for one in self.series:
+            self.begins.append(place)
+            place += len(one) + recipe.horizon
+            true = torch.from_numpy(one.values)
+            last = torch.from_numpy(last_known(one.values))
+            beside = recipe.known(one, 0, len(one) + recipe.horizon)
+            read, scale = _read(last, true.isnan(), beside[: len(one)], recipe.window)
+            values += [true, to_come]
+            filled += [last, to_come]
+            inputs += [read, read.new_zeros(recipe.horizon, read.shape[1])]
+            levels += [scale.level, to_come]
+            scales += [scale.scale, to_come]
+            known.append(beside.float())
+        self.values, self.filled, self.inputs = torch.cat(values), torch.cat(filled), torch.cat(inputs)
+        self.scale = Scale(torch.cat(levels), torch.cat(scales))
+        self.known = torch.cat(known)
+        lengths = torch.tensor([len(one) + recipe.horizon for one in self.series])
+        self._begin_of = torch.tensor(self.begins).repeat_interleave(lengths)
+        self._lags = torch.tensor(lags(recipe.horizon, recipe.season))
+        self._ahead = torch.arange(1, recipe.horizon + 1)
+
+    def scale_at(self, places: Tensor) -> Scale:
+        """The scale of forecasts from places (N,)."""
+        return Scale(self.scale.level[places], self.scale.scale[places])
+
+    def references(self, places: Tensor) -> Tensor:
+        """What is near at hand for the steps to come after places, (N, K, R)."""
+        return references(self._lagged(places), self.scale_at(places), self.recipe.season)
+
+    def future(self, places: Tensor) -> Tensor:
+        """The covariates of the steps to come after places, (N, K, F)."""
+        width = self.recipe.covariates.width
+        return self.known[places[:, None] + self._ahead, self.known.shape[1] - width :]
+
+    def to_come(self, places: Tensor, ends: Tensor | None = None) -> Tensor:
+        """The values after places, (N, K) float64; NaN where missing, or from the places `ends` (N,) on."""
+        at = places[:, None] + self._ahead
+        found = self.values[at]
+        return found if ends is None else found.where(at < ends[:, None], NAN)
+
+    def seasonal_naive(self, places: Tensor) -> Tensor:
+        """The value of the last such step of a season, for each step to come, (N, K) float64; else the last value."""
+        lagged = self._lagged(places)
+        seasonal = lagged[:, 2:]
+        return seasonal.where(~seasonal.isnan(), lagged[:, :1])
+
+    def _lagged(self, places: Tensor) -> Tensor:
+        at = places[:, None] - self._lags
+        begin = self._begin_of[places][:, None]
+        return self.filled[at.maximum(begin)].where(at >= begin, NAN)
+
+
+def _read(filled: Tensor, missing: Tensor, known: Tensor, window: int) -> tuple[Tensor, Scale]:
+    before = filled.new_full((window - 1,), NAN)
+    windows = torch.cat((before, filled)).unfold(0, window, 1)
+    parts = [
+        step_features(*(part[at : at + _ROWS] for part in (windows, missing, known)))
+        for at in range(0, len(filled), _ROWS)
+    ]
+    levels, scales = ([scale[of] for _, scale in parts] for of in (0, 1))
+    return torch.cat([inputs for inputs, _ in parts]), Scale(torch.cat(levels), torch.cat(scales))

@@ -1,0 +1,94 @@
+"""The scale of a forecast: that of the window before it. What lies after it has no part in it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Of the largest number in a window: below it differences are taken for rounding, and a constant window has a scale.
+_LEAST_SCALE = 1e-4
+
+
+class Scale(NamedTuple):
+    """Levels (N,) and scales (N,) of windows, float64."""
+
+    level: Tensor
+    scale: Tensor
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Values (N, …) in units of their windows."""
+        return (values - _beside(self.level, values)) / _beside(self.scale, values)
+
+    def unscaled(self, values: Tensor) -> Tensor:
+        """What `scaled` values (N, …) stand for, float64."""
+        return values.double() * _beside(self.scale, values) + _beside(self.level, values)
+
+
+def scale_of(windows: Tensor) -> Scale:
+    """Mean and standard deviation of windows.
+
+    Args:
+        windows: (N, W) float64, the present last; NaN where there was nothing yet.
+
+    >>> level, scale = scale_of(torch.tensor([[float("nan"), 1.0, 3.0]], dtype=torch.float64))
+    >>> float(level), float(scale)
+    (2.0, 1.0)
+    """
+    there = ~windows.isnan()
+    values = windows.where(there, 0)
+    count = there.sum(-1)
+    level = values.sum(-1) / count
+    off = (windows - level[:, None]).where(there, 0)
+    scale = (off.square().sum(-1) / count).sqrt().maximum(_LEAST_SCALE * values.abs().amax(-1))
+    return Scale(level, scale.where(scale > 0, 1))
+
+
+def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tensor, Scale]:
+    """What the network reads at a step.
+
+    Args:
+        windows: (N, W) float64, the values up to the step; what was missing holds the value before it.
+        missing: (N,) bool, whether the step's own value was.
+        more: (N, J) what else is known of the step.
+
+    Returns:
+        (N, 3 + J) float32: the value and its change, scaled; whether it was missing; what else is known. And the scale.
+    """
+    found = scale_of(windows)
+    now, before = windows[:, -1], windows[:, -2]
+    change = (now - before).where(~before.isnan(), 0) / found.scale
+    return torch.cat((torch.stack((found.scaled(now), change, missing), 1), more), 1).float(), found
+
+
+def lags(horizon: int, season: int) -> list[int]:
+    """How many steps before the present those stand that `references` needs: the season's steps, the last of each."""
+    return [0, season, *(season - 1 - step % season for step in range(horizon))]
+
+
+def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
+    """What is near at hand for each step to come, scaled.
+
+    Args:
+        lagged: (N, 2 + K) float64, the values at `lags`, NaN where there was nothing yet.
+        scale: of the windows.
+        season: the steps of a season; 1 for none.
+
+    Returns:
+        (N, K, R) float32: the last value; its change over a season; with a season, the value of its last such step.
+    """
+    now, then, seasonal = lagged[:, :1], lagged[:, 1:2], lagged[:, 2:]
+    change = ((now - then) / scale.scale[:, None]).nan_to_num(nan=0.0)
+    last = scale.scaled(now)
+    parts = [last.expand_as(seasonal), change.expand_as(seasonal)]
+    if season > 1:
+        parts.append(scale.scaled(seasonal.where(~seasonal.isnan(), now)))
+    return torch.stack(parts, -1).float()
+
+
+def reference_count(season: int) -> int:
+    """R."""
+    return 3 if season > 1 else 2
+
+
+def _beside(numbers: Tensor, values: Tensor) -> Tensor:
+    return numbers.reshape(-1, *[1] * (values.dim() - 1))
