@@ -102,6 +102,15 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
     return SeriesSet(grid, found, columns, notes.lines)
 
 
+def series_name(name: str, column: str, columns: int) -> str:
+    """What a series is called: by what the series column says, the column of its values, or both.
+
+    >>> series_name("", "price", 2), series_name("A", "price", 1), series_name("A", "price", 2)
+    ('price', 'A', 'A/price')
+    """
+    return column if not name else name if columns == 1 else f"{name}/{column}"
+
+
 @dataclass
 class _Notes:
     """What was put right, each kind once however many series it was found in."""
@@ -182,7 +191,7 @@ def _on_grid(
     filled = last_known(covariates)
     found: list[Series] = []
     for column, title in enumerate(columns):
-        full = title if not name else name if len(columns) == 1 else f"{name}/{title}"
+        full = series_name(name, title, len(columns))
         values = np.full(count, np.nan)
         values[at] = rows.values[places, column]
         known = np.flatnonzero(~np.isnan(values))
@@ -206,4 +215,4 @@ def last_known(values: Numbers) -> Numbers:
     return np.take_along_axis(values, last, 0)
 
 
-__all__ = ["ROW", "Columns", "Series", "SeriesSet", "last_known", "read_series"]
+__all__ = ["ROW", "Columns", "Series", "SeriesSet", "last_known", "read_series", "series_name"]

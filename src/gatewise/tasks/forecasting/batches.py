@@ -11,8 +11,8 @@ from gatewise.tasks.forecasting.panel import Panel
 
 # Share of a window that is read before its first forecast.
 _WARM_UP = 4
-# A pass over little data shows each window several times, one over much data shows every so many windows.
-_BATCHES, _MOST_WINDOWS = 32, 8192
+# Windows begin this share of a window after another. A pass over little data shows each of them several times.
+_SHARE, _BATCHES = 16, 16
 
 
 class Span(NamedTuple):
@@ -40,7 +40,7 @@ def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
     [Span(series=0, begin=0, first=1, last=3, end=9), Span(series=0, begin=1, first=2, last=4, end=9)]
     """
     steps = [end - 1 for end in ends]  # the last known one has nothing to come
-    stride = max(1, sum(max(0, count - window) for count in steps) // _MOST_WINDOWS)
+    stride = max(1, window // _SHARE)
     found: list[Span] = []
     for series, (count, end) in enumerate(zip(steps, ends, strict=True)):
         length = min(count, window)
@@ -55,8 +55,8 @@ def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
 class SpanBatches(RaggedBatches):
     """Passes over spans of a panel.
 
-    A batch has as inputs what is read (T, B, I), the places (N,) of forecasts in T·B, the references (N, K, R) and the
-    covariates (N, K, F); as targets the scaled values (N, K), NaN where there is nothing to learn.
+    A batch has as inputs what is read (T, B, I), and for the last T′ of these steps, N = T′·B, the references and the
+    covariates (N, K, F); as targets the scaled values (N, K), NaN where there is nothing to forecast.
     """
 
     def __init__(self, panel: Panel, spans: Sequence[Span], size: int, *, seed: int | None = None) -> None:
@@ -66,25 +66,22 @@ class SpanBatches(RaggedBatches):
         lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
         super().__init__(lengths.tolist(), self._make, size, seed=seed)
 
-    def at(self, places: Sequence[int]) -> tuple[Batch, Tensor]:
-        """The batch of some spans, and the places (N,) in the panel where its forecasts begin."""
+    def at(self, places: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
+        """The batch of some spans, the places (N,) in the panel of its steps, and whether a forecast begins there."""
         series, begin, first, last, end = self._spans[list(places)].unbind(1)
         lengths = last + 1 - begin
         time = torch.arange(int(lengths.max()))[:, None]
-        origin = self._begins[series]
-        at = origin + begin + time.minimum(lengths - 1)
+        at = (self._begins[series] + begin) + time.minimum(lengths - 1)
         told = (time >= first - begin) & (time < lengths)
-        origins = at[told]
-        ends = (origin + end).expand_as(at)[told]
+        earliest = int((first - begin).min())
+        origins, told = at[earliest:].flatten(), told[earliest:].flatten()
+        ends = (self._begins[series] + end).repeat(len(at) - earliest)
         panel = self._panel
         targets = panel.scale_at(origins).scaled(panel.to_come(origins, ends)).float()
-        inputs = (
-            panel.inputs[at],
-            told.flatten().nonzero()[:, 0],
-            panel.references(origins),
-            panel.future(origins),
-        )
-        return Batch(inputs, lengths, targets), origins
+        if not told.all():
+            targets[~told] = float("nan")
+        inputs = panel.inputs[at], panel.references(origins), panel.future(origins).nan_to_num()
+        return Batch(inputs, lengths, targets), origins, told
 
     def _make(self, places: list[int]) -> Batch:
         return self.at(places)[0]

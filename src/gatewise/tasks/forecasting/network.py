@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.layers.inputs import State
 from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.cells import cell_of
@@ -15,7 +14,7 @@ from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import Output, output_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.scaling import reference_count
+from gatewise.tasks.forecasting.scaling import SHARED_REFERENCES
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.outcome import Outcome
@@ -49,7 +48,8 @@ def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
     model = Forecaster(
         encoder,
         horizon=1 if options.strategy == "recursive" else recipe.horizon,
-        references=reference_count(recipe.season),
+        references=SHARED_REFERENCES,
+        seasonal=recipe.season > 1,
         outputs=output.size,
         located=output.located,
         future_size=recipe.covariates.width,
@@ -57,36 +57,43 @@ def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
     return initialised(model, options)
 
 
-def fit_blend(model: Forecaster, panel: Panel, spans: Sequence[Span]) -> None:
-    """Begin with the weights of the references that fit the training data best, in least squares.
+def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequence[Span]) -> None:
+    """Begin with the weights of the references that fit the training data best, in least squares, and their errors.
 
-    They are drawn towards those of the seasonal naive forecast, and stay there where the data says nothing.
+    The weights are drawn towards those of the seasonal naive forecast, and stay there where the data says nothing.
     """
-    batches = SpanBatches(panel, [span._replace(begin=span.first) for span in dict.fromkeys(spans)], 64)
-    prior = torch.zeros(model.blend.shape[1], dtype=torch.float64)
-    prior[-1 if panel.recipe.season > 1 else 0] = 1
-    squares = torch.zeros(panel.recipe.horizon, len(prior), len(prior), dtype=torch.float64)
-    products = torch.zeros(panel.recipe.horizon, len(prior), dtype=torch.float64)
-    seen = 0
-    for batch in batches:
-        there = ~batch.targets.isnan()
-        references = batch.inputs[2].double() * there[..., None]
-        squares += torch.einsum("nkr,nks->krs", references, references)
-        products += torch.einsum("nkr,nk->kr", references, batch.targets.nan_to_num().double())
-        seen += len(there)
-        if seen >= _MOST_FORECASTS:
+    horizon = model.horizon
+    references: list[Tensor] = []
+    targets: list[Tensor] = []
+    for batch in SpanBatches(panel, list(dict.fromkeys(spans)), 64, seed=0):
+        given = batch.inputs[1].double()
+        shared = given[:, None, :SHARED_REFERENCES].expand(-1, horizon, -1)
+        references.append(torch.cat((shared, given[:, SHARED_REFERENCES:, None]), 2) if model.seasonal else shared)
+        targets.append(batch.targets.double())
+        if sum(map(len, targets)) >= _MOST_FORECASTS:
             break
-    ridge = _RIDGE * seen + 1e-6
-    squares += ridge * torch.eye(len(prior), dtype=torch.float64)
+    given, truth = torch.cat(references), torch.cat(targets)
+    there = ~truth.isnan()
+    count = given.shape[2]
+    prior = torch.zeros(count, dtype=torch.float64)
+    prior[-1 if model.seasonal else 0] = 1
+    masked = given * there[..., None]
+    ridge = _RIDGE * len(truth) + 1e-6
+    squares = torch.einsum("nkr,nks->krs", masked, masked) + ridge * torch.eye(count, dtype=torch.float64)
+    products = torch.einsum("nkr,nk->kr", masked, truth.nan_to_num()) + ridge * prior
+    blend = torch.linalg.solve(squares, products)
+    errors = truth - (given * blend).sum(2)
     with torch.no_grad():
-        model.blend.copy_(torch.linalg.solve(squares, products + ridge * prior))
+        model.blend.copy_(blend.T)
+        model.read_out.bias.copy_(output.constant(errors).flatten())
 
 
 def told_at(model: Forecaster, batch: Batch) -> Tensor:
     """The numbers (N, K, Q) of the forecasts of a batch."""
-    x, places, references, future = batch.inputs
+    x, references, future = batch.inputs
     hidden, _ = model.read(x, batch.lengths)
-    return model.decode(hidden.flatten(0, 1)[places], references, future)
+    steps = len(references) // x.shape[1]
+    return model.decode(hidden[len(x) - steps :].flatten(0, 1), references, future)
 
 
 def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
@@ -95,23 +102,11 @@ def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
     def outcome(batch: Batch) -> Outcome:
         told = told_at(model, batch)
         there = ~batch.targets.isnan()
-        told, truth = told[there], batch.targets[there].to(told)
-        count = len(truth)
+        truth = batch.targets.to(told)
+        if not there.all():
+            told, truth = told[there], truth[there]
+        count = truth.numel()
         off = (output.centre(told) - truth).abs().sum()
         return Outcome(output.loss(told, truth).sum(), count, float(off.detach()), count)
 
     return outcome
-
-
-def states_at(model: Forecaster, x: Tensor, lengths: Tensor, first: int) -> tuple[Tensor, list[State]]:
-    """Hidden states (T − first, B, H) and states after each step from `first` on."""
-    state: State | None = None
-    if first:
-        _, state = model.read(x[:first], lengths.clamp(max=first))
-    hidden: list[Tensor] = []
-    states: list[State] = []
-    for step in x[first:]:
-        output, state = model.step(step, state)
-        hidden.append(output)
-        states.append(state)
-    return torch.stack(hidden), states

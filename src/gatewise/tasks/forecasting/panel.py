@@ -67,13 +67,25 @@ class Panel:
         return Scale(self.scale.level[places], self.scale.scale[places])
 
     def references(self, places: Tensor) -> Tensor:
-        """What is near at hand for the steps to come after places, (N, K, R)."""
+        """What is near at hand for the steps to come after places, (N, 2) or (N, 2 + K)."""
         return references(self._lagged(places), self.scale_at(places), self.recipe.season)
+
+    def series_at(self, places: Tensor) -> Tensor:
+        """The numbers of the series that places (N,) are in."""
+        return torch.bucketize(places, torch.tensor(self.begins), right=True) - 1
+
+    def beside(self, places: Tensor) -> Tensor:
+        """What is known of the steps to come after places beside their values, (N, K, J)."""
+        return self.known[places[:, None] + self._ahead]
+
+    def before(self, places: Tensor, width: int) -> Tensor:
+        """The values up to places, (N, width) float64, the newest last; NaN where there was nothing yet."""
+        return self._filled_at(places[:, None] - torch.arange(width - 1, -1, -1), places)
 
     def future(self, places: Tensor) -> Tensor:
         """The covariates of the steps to come after places, (N, K, F)."""
         width = self.recipe.covariates.width
-        return self.known[places[:, None] + self._ahead, self.known.shape[1] - width :]
+        return self.beside(places)[..., self.known.shape[1] - width :]
 
     def to_come(self, places: Tensor, ends: Tensor | None = None) -> Tensor:
         """The values after places, (N, K) float64; NaN where missing, or from the places `ends` (N,) on."""
@@ -88,7 +100,9 @@ class Panel:
         return seasonal.where(~seasonal.isnan(), lagged[:, :1])
 
     def _lagged(self, places: Tensor) -> Tensor:
-        at = places[:, None] - self._lags
+        return self._filled_at(places[:, None] - self._lags, places)
+
+    def _filled_at(self, at: Tensor, places: Tensor) -> Tensor:
         begin = self._begin_of[places][:, None]
         return self.filled[at.maximum(begin)].where(at >= begin, NAN)
 

@@ -66,7 +66,7 @@ def lags(horizon: int, season: int) -> list[int]:
 
 
 def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
-    """What is near at hand for each step to come, scaled.
+    """What is near at hand for the steps to come, scaled.
 
     Args:
         lagged: (N, 2 + K) float64, the values at `lags`, NaN where there was nothing yet.
@@ -74,20 +74,19 @@ def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
         season: the steps of a season; 1 for none.
 
     Returns:
-        (N, K, R) float32: the last value; its change over a season; with a season, the value of its last such step.
+        (N, 2) float32, the last value and its change over a season; with a season (N, 2 + K), the value of the last such
+        step of a season for each step to come.
     """
     now, then, seasonal = lagged[:, :1], lagged[:, 1:2], lagged[:, 2:]
     change = ((now - then) / scale.scale[:, None]).nan_to_num(nan=0.0)
-    last = scale.scaled(now)
-    parts = [last.expand_as(seasonal), change.expand_as(seasonal)]
+    parts = [scale.scaled(now), change]
     if season > 1:
         parts.append(scale.scaled(seasonal.where(~seasonal.isnan(), now)))
-    return torch.stack(parts, -1).float()
+    return torch.cat(parts, 1).float()
 
 
-def reference_count(season: int) -> int:
-    """R."""
-    return 3 if season > 1 else 2
+SHARED_REFERENCES = 2
+"""Those that are the same for all steps to come."""
 
 
 def _beside(numbers: Tensor, values: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """How well forecasts from many steps of series did, beside the seasonal naive forecast."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.tasks.forecasting.outputs import pinball
+from gatewise.tasks.forecasting.outputs import pinball, quantiles_of
 from gatewise.tasks.forecasting.panel import Panel
 
 # Errors of the baseline, from the newest, that its quantiles are taken from.
@@ -49,7 +48,7 @@ class BackTest:
             if len(before) > 1:
                 ends = before.new_full((len(before),), first + 1)
                 errors = self.panel.to_come(before, ends) - self.panel.seasonal_naive(before)
-                found[self.series == series] += _quantiles(errors, self.levels)
+                found[self.series == series] += quantiles_of(errors, self.levels)
         at = self.levels.index(0.5)
         found[..., at] = naive
         return found
@@ -105,10 +104,3 @@ class BackTest:
                 found[series] = error
         return found
 
-
-def _quantiles(errors: Tensor, levels: Sequence[float]) -> Tensor:
-    """Quantiles (K, L) of the errors (n, K) of each step; 0 for a step without any."""
-    there = ~errors.isnan().all(0)
-    found = torch.zeros(errors.shape[1], len(levels), dtype=torch.float64)
-    found[there] = torch.from_numpy(np.nanquantile(errors[:, there].numpy(), levels, axis=0).T)
-    return found

@@ -1,17 +1,27 @@
 """A trained network of forecasts, read from its run folder."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.series import read_series
-from gatewise.data.series_tables import as_tables
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.data.series import Series, read_series
+from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
-from gatewise.tasks.forecasting.corpus import read_corpus
+from gatewise.tasks.answers import read_standard_input, written
+from gatewise.tasks.forecasting.batches import Span
+from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
+from gatewise.tasks.forecasting.forecast import Forecast
+from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.parts import all_spans, scored_spans
+from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
@@ -21,6 +31,8 @@ from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Scores, Trained
 
 NAME = "forecast"
+
+_STANDARD_INPUT = "standard input"
 
 
 class TrainedForecaster(Trained):
@@ -70,24 +82,127 @@ class TrainedForecaster(Trained):
         """
         return {name: test.scores() for name, test in self.back_tests(data).items()}
 
-    def back_tests(self, data: str | Path | Iterable[str | Path] | Any = None) -> dict[str, BackTest]:
+    def back_tests(self, data: Any = None) -> dict[str, BackTest]:
         """The forecasts that `evaluate` scores, and what came."""
-        output, horizon = output_for(self.options), self.recipe.horizon
+        horizon = self.recipe.horizon
         if data is None:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
+            corpus = self._corpus()
             panel = Panel(self.recipe, corpus.series)
             parts = {part: scored_spans(corpus.ends, horizon, part) for part in ("held_out", "test")}
         else:
-            found = read_series(as_tables(data), self.recipe.columns, self.recipe.grid)
-            for note in found.notes:
-                say(f"warning: {note}")
-            panel = Panel(self.recipe, found.series)
-            parts = {"data": all_spans([len(one) for one in found.series], horizon, self.recipe.window)}
+            series = self._read(as_tables(data))
+            panel = Panel(self.recipe, series)
+            parts = {"data": all_spans([len(one) for one in series], horizon, self.recipe.window)}
             if not parts["data"]:
                 raise ValueError(
-                    f"{found.series[0].name}: {len(found.series[0])} steps are too few to score forecasts of {horizon}"
+                    f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
                 )
-        return {
-            part: roll(self.model, output, panel, spans, self.levels) for part, spans in parts.items() if spans
-        }
+        return {part: self._roll(panel, spans) for part, spans in parts.items() if spans}
+
+    def predict(self, data: Any = None) -> list[Forecast]:
+        """Forecast what comes after the last value of each series.
+
+        Args:
+            data: tables or a data frame with the history of series; by default the run's own. Covariates of the steps
+                to come stand in rows without a value.
+
+        Returns:
+            a forecast for each series.
+
+        Raises:
+            ValueError: when the data is malformed, covariates of the steps to come are missing, or the run's data has
+                changed since.
+            OSError: when a file cannot be read.
+        """
+        return self._forecasts(self._corpus().series if data is None else self._read(as_tables(data)))
+
+    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+        """Forecasts as text, a row for each step to come.
+
+        Args:
+            paths: tables; without any, CSV is read from the standard input.
+            format: "jsonl" (the default) or "csv".
+
+        Raises:
+            ValueError, OSError: as `predict`.
+        """
+        tables = as_tables(paths) if paths else [TextTable(_STANDARD_INPUT, read_standard_input())]
+        return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
+
+    def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+        """Forecasts as rows come from the standard input, a line for each row; the state is kept, nothing is read twice.
+
+        Args:
+            paths: tables with the history of the series, to be read before.
+            format: "jsonl" (the default) or "csv".
+
+        Raises:
+            ValueError: when the network reads covariates, or a row is malformed.
+            OSError: when a file cannot be read.
+        """
+        if self.recipe.columns.covariates:
+            raise ValueError(
+                "follow: this model reads covariates of the steps to come, which rows that come one by one do not "
+                "have; give a table without --follow"
+            )
+        series: dict[str, LiveSeries] = {}
+        for one in self._read(as_tables(paths)) if paths else []:
+            series[one.name] = self._live()
+            for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
+                series[one.name].read(number, value)
+        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
+        return written(
+            (self._forecast(name, one.last or 0, one.forecast()).row() for name, one in follow(rows, series, self._live)),
+            format,
+        )
+
+    def finish(self) -> None:
+        """Leave a picture of forecasts of each part."""
+        for name, test in self.back_tests().items():
+            plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
+
+    def _corpus(self) -> Corpus:
+        corpus = read_corpus(self.options)
+        check_same_data(self.folder, corpus.source, corpus.hashes)
+        return corpus
+
+    def _read(self, tables: Sequence[Table]) -> list[Series]:
+        found = read_series(tables, self.recipe.columns, self.recipe.grid)
+        for note in found.notes:
+            say(f"warning: {note}")
+        return found.series
+
+    def _roll(self, panel: Panel, spans: Sequence[Span]) -> BackTest:
+        recursive = self.options.strategy == "recursive"
+        return roll(self.model, output_for(self.options), panel, spans, self.levels, recursive=recursive)
+
+    def _live(self) -> LiveSeries:
+        recursive = self.options.strategy == "recursive"
+        return LiveSeries(self.model, output_for(self.options), self.recipe, self.levels, recursive=recursive)
+
+    def _forecasts(self, series: list[Series]) -> list[Forecast]:
+        panel = Panel(self.recipe, series)
+        spans = [Span(place, 0, len(one) - 1, len(one) - 1, len(one)) for place, one in enumerate(series)]
+        ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
+        unknown = panel.beside(ends).isnan().any(2)
+        if unknown.any():
+            place, step = unknown.nonzero()[0].tolist()
+            one = series[place]
+            stamp = self.recipe.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
+            raise ValueError(
+                f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
+                f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
+            )
+        test = self._roll(panel, spans)
+        found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
+        return [
+            self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)
+        ]
+
+    def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
+        """The forecast (K, levels) from a step of the grid."""
+        numbers = np.arange(last, last + 1 + self.recipe.horizon)
+        after, *times = self.recipe.grid.written(numbers)
+        columns = quantiles.T.tolist()
+        others = {f"q{level:g}": column for level, column in zip(self.levels, columns, strict=True) if level != 0.5}
+        return Forecast(name, after, times, columns[self.levels.index(0.5)], others)

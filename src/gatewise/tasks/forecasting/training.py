@@ -7,7 +7,7 @@ import torch
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
 from gatewise.tasks.forecasting.corpus import read_corpus
-from gatewise.tasks.forecasting.network import MEASURE, fit_blend, make_model, outcome_of, output_for
+from gatewise.tasks.forecasting.network import MEASURE, begin_as_linear, make_model, outcome_of, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.parts import scored_spans
@@ -47,10 +47,10 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
         [one.until(end.decided) for one, end in zip(corpus.series, corpus.ends, strict=True)],
     )
     spans = spans_to_learn([end.learned for end in corpus.ends], recipe.window, settled.batch)
-    fit_blend(model, learning, spans)
     batches = SpanBatches(learning, spans, settled.batch, seed=settled.seed)
     held_out = SpanBatches(deciding, scored_spans(corpus.ends, model.horizon, "held_out"), 64)
     output = output_for(settled)
+    begin_as_linear(model, output, learning, spans)
     total_steps = settled.epochs * len(batches)
     module = SequenceModule(model, outcome_of(model, output), settled, MEASURE, total_steps)
     to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))
