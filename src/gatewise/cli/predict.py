@@ -77,7 +77,10 @@ def predict(
             raise ValueError("follow: is not for this model; forecasts follow rows as they come")
         pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format)
     else:
-        _refuse({"format": format, "data": data or None, "follow": follow or None}, "a language model writes text; give it --prompt or --score")
+        _refuse(
+            {"format": format, "data": data or None, "follow": follow or None},
+            "a language model writes text; give it --prompt or --score",
+        )
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:

@@ -154,9 +154,9 @@ def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[I
         for part in (rows.values, rows.covariates):
             if not np.array_equal(part[one], part[other], equal_nan=True):
                 raise ValueError(
-                    f"series {name!r}: " * bool(name)
-                    + f"rows {one + 1} and {other + 1} have the same time stamp {rows.form.write(stamps[at])} and "
-                    "different numbers; keep one of them, or name with series_column what tells series apart"
+                    f"{_of(name)}rows {one + 1} and {other + 1} have the same time stamp "
+                    f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
+                    "or name with series_column what tells series apart"
                 )
     if len(again):
         notes.add("rows that stood there twice were read once", name)
@@ -178,9 +178,8 @@ def _on_grid(
     if not on_grid.all():
         at = int(np.argmin(on_grid))
         raise ValueError(
-            f"series {name!r}: " * bool(name)
-            + f"row {places[at] + 1}: the time stamp {rows.form.write(stamps[at])} is not on the grid of the others, "
-            f"a step of which is {grid.title}"
+            f"{_of(name)}row {places[at] + 1}: the time stamp {rows.form.write(stamps[at])} is not on the grid "
+            f"of the others, a step of which is {grid.title}"
         )
     first, count = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
     if count > len(numbers):
@@ -206,6 +205,10 @@ def _on_grid(
             notes.add(f"the value never changes ({values[0]:g}); the forecast will be that", full)
         found.append(Series(full, first + begin, values, filled[begin:]))
     return found
+
+
+def _of(name: str) -> str:
+    return f"series {name!r}: " if name else ""
 
 
 def last_known(values: Numbers) -> Numbers:

@@ -48,10 +48,10 @@ class Columns:
         if time is None:
             time = _time_column(table, self.time_format)
         if not values:
-            taken = (time, self.series, *self.covariates)
+            taken = [name for name in (time, self.series, *self.covariates) if name is not None]
             values = tuple(name for name in table.names() if name not in taken)
             if not values:
-                raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, filter(None, taken)))}")
+                raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
         both = set(values) & {time, self.series, *self.covariates}
         if both:
             raise ValueError(f"column {both.pop()!r} is named twice; a column is time, series, value or covariate")

@@ -41,12 +41,12 @@ class TimeForm:
             return form if form._read(text) is not None else None
         if _number(text) is not None:
             return cls("number")
-        if _MONTH.fullmatch(text):
-            return cls("%Y-%m")
         try:
-            zoned = datetime.fromisoformat(text).tzinfo is not None
+            zoned = _iso(text).tzinfo is not None
         except ValueError:
             return None
+        if _MONTH.fullmatch(text):
+            return cls("%Y-%m")
         if _DATE.fullmatch(text):
             return cls("%Y-%m-%d")
         separator = "T" if "T" in text else " "
@@ -85,15 +85,16 @@ class TimeForm:
         if self.counts:
             return _number(text)
         try:
-            if self.given:
-                stamp = datetime.strptime(text, self.written)  # noqa: DTZ007
-            else:
-                stamp = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+            stamp = datetime.strptime(text, self.written) if self.given else _iso(text)
         except ValueError:
             return None
         if not self.given and (stamp.tzinfo is not None) != self.zoned:
             return None  # with and without a zone: which comes first cannot be told
         return stamp.astimezone(UTC).replace(tzinfo=None) if stamp.tzinfo is not None else stamp
+
+
+def _iso(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
 
 
 def _number(text: str) -> float | None:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gatewise.data.series import Columns, Series, SeriesSet, read_series
 from gatewise.data.series_tables import as_tables
@@ -10,6 +12,7 @@ from gatewise.data.sunspots import SUNSPOTS
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.parts import Ends, split_all
 from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.run_folder import RunFolder
 
 _MOST_STEPS_OF_A_SEASON = 60
 _LONGEST_WINDOW = 256
@@ -27,6 +30,7 @@ class Corpus:
         ends: of the parts of each.
         notes: what was put right, and what may surprise, a line each.
         options: the options, with what the data has told of them.
+        kept: the files that the run folder is to keep, by name.
     """
 
     source: str
@@ -36,6 +40,7 @@ class Corpus:
     ends: list[Ends]
     notes: tuple[str, ...]
     options: ForecastOptions
+    kept: dict[str, bytes]
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -43,8 +48,8 @@ class Corpus:
         return {"data": self.sha256}
 
 
-def read_corpus(options: ForecastOptions) -> Corpus:
-    """Read the series that the options name, and settle what the options leave open.
+def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
+    """Read the series that the options name, or the run folder keeps, and settle what the options leave open.
 
     Raises:
         ValueError: for bad data, or series too short for the horizon.
@@ -57,12 +62,21 @@ def read_corpus(options: ForecastOptions) -> Corpus:
         options.covariate_columns,
         options.time_format,
     )
-    data = read_series(as_tables(options.data or [SUNSPOTS]), columns)
+    paths: Sequence[Path] = options.data or [SUNSPOTS]
     source = ", ".join(str(path) for path in options.data) or "monthly sunspot numbers, 1749 to 1983"
-    return _settled(options, data, source)
+    kept: dict[str, bytes] = {}
+    if options.keep_data:
+        if folder is None:
+            kept = {f"data-{number}-{path.name}": path.read_bytes() for number, path in enumerate(paths, 1)}
+        else:
+            paths = sorted(folder.path.glob("data-*"), key=lambda path: int(path.name.split("-")[1]))
+            if not paths:
+                raise ValueError(f"{folder.path}: the data that the run kept is gone; expected files data-1-…")
+        source, options = "kept in the run folder", dataclasses.replace(options, data=())
+    return _settled(options, read_series(as_tables(paths), columns), source, kept)
 
 
-def _settled(options: ForecastOptions, data: SeriesSet, source: str) -> Corpus:
+def _settled(options: ForecastOptions, data: SeriesSet, source: str, kept: dict[str, bytes]) -> Corpus:
     notes = list(data.notes)
     season = data.grid.season if options.season is None else options.season
     horizon = options.horizon or (season if 1 < season <= _MOST_STEPS_OF_A_SEASON else 12)
@@ -82,4 +96,4 @@ def _settled(options: ForecastOptions, data: SeriesSet, source: str) -> Corpus:
     series = [data.series[at] for at in ends]
     recipe = Recipe.learn(dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window)
     settled = dataclasses.replace(options, season=season, horizon=horizon, window=window)
-    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled)
+    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled, kept)

@@ -1,8 +1,7 @@
 """A series that comes step by step: the network reads each step once and keeps its state."""
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -112,7 +111,7 @@ class Rows:
         recipe: how series are read.
     """
 
-    def __init__(self, lines: Iterable[str] | TextIO, where: str, columns: Columns, recipe: Recipe) -> None:
+    def __init__(self, lines: Iterable[str], where: str, columns: Columns, recipe: Recipe) -> None:
         self._lines, self._where, self._columns, self._recipe = lines, where, columns, recipe
 
     def __iter__(self) -> Iterator[tuple[str, int, float, str]]:
@@ -146,8 +145,10 @@ class Rows:
                 yield full, step, float(rows.values[0, place]), where
 
 
-def follow(rows: Iterable[tuple[str, int, float, str]], series: dict[str, LiveSeries], new: Any) -> Iterator[Any]:
-    """After each row the name of its series, and the series; a row that comes too late is told of and left out.
+def follow(
+    rows: Iterable[tuple[str, int, float, str]], series: dict[str, LiveSeries], new: Callable[[], LiveSeries]
+) -> Iterator[tuple[str, int, Tensor]]:
+    """After each row the name of its series, its step and the forecast; a row that comes too late is told and left out.
 
     Args:
         rows: see `Rows`.
@@ -155,11 +156,11 @@ def follow(rows: Iterable[tuple[str, int, float, str]], series: dict[str, LiveSe
         new: makes one that has not.
     """
     for name, step, value, where in rows:
-        one = series.setdefault(name, new()) if name not in series else series[name]
+        one = series.get(name) or series.setdefault(name, new())
         try:
             one.read(step, value)
         except ValueError as error:
             say(f"warning: {where}: the row {error}; left out")
             continue
         if one.has_begun:
-            yield name, one
+            yield name, step, one.forecast()

@@ -14,6 +14,8 @@ class SeriesOptions:
 
     data: tuple[Path, ...] = ()
     """Tables (.csv, .tsv, .jsonl, .parquet), a row per time step; by default the monthly sunspot numbers."""
+    keep_data: bool = False
+    """Keep a copy of the data in the run folder, and read that from then on."""
     time_column: str | None = None
     """Column of the time stamps; row: none, rows are steps. By default one that looks like it."""
     time_format: str | None = None

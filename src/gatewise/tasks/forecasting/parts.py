@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gatewise.data.series import Series
 from gatewise.tasks.forecasting.batches import Span
+from gatewise.tasks.forecasting.recipe import Recipe
 
 # Fewer steps say nothing of how a series goes.
 _LEAST_TO_LEARN = 8
@@ -51,7 +52,7 @@ def split_all(series: Sequence[Series], horizon: int, held_out: float, test: flo
 
 
 def scored_spans(ends: Sequence[Ends], horizon: int, part: str) -> list[Span]:
-    """The forecasts of a part, "held_out" or "test", from every step whose horizon lies in it; all before it is read."""
+    """The forecasts of a part, "held_out" or "test", from every step whose horizon lies in it."""
     spans: list[Span] = []
     for place, (learned, decided, length) in enumerate(ends):
         begin, end = (learned, decided) if part == "held_out" else (decided, length)
@@ -60,11 +61,12 @@ def scored_spans(ends: Sequence[Ends], horizon: int, part: str) -> list[Span]:
     return spans
 
 
-def all_spans(lengths: Sequence[int], horizon: int, window: int) -> list[Span]:
-    """The forecasts over whole series, from the end of the first window on, or from the middle of shorter ones."""
+def all_spans(lengths: Sequence[int], recipe: Recipe) -> list[Span]:
+    """The forecasts over whole series, once a window and a season were read; over shorter ones from the middle on."""
+    horizon, before = recipe.horizon, max(recipe.window, recipe.season + 1)
     spans: list[Span] = []
     for place, length in enumerate(lengths):
-        first = min(window, length // 2) - 1
+        first = min(before, length // 2) - 1
         if first >= 0 and first < length - horizon:
             spans.append(Span(place, 0, first, length - horizon - 1, length))
     return spans

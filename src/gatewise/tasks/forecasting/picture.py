@@ -21,6 +21,7 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
 
     panel, grid = test.panel, test.panel.recipe.grid
     horizon = panel.recipe.horizon
+    interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     shown = test.series.unique()[:_MOST_SERIES].tolist()
     figure = Figure(figsize=(10, 1 + 2.8 * len(shown)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -36,15 +37,13 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
         for number, row in enumerate(chosen.tolist()):
             at = int(test.places[row]) - begin
             times = grid.stamps(one.numbers(at + 1, at + 1 + horizon))
-            label = {"label": "_"} if number else {}
+            # The legend names each once.
+            names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
             told = test.quantiles[row].numpy()
-            axes.plot(times, test.middle[row].numpy(), color="C0", lw=1.5, **(label or {"label": "forecast"}))
-            axes.plot(times, baseline[row].numpy(), color="C1", lw=0.8, ls=":", **(label or {"label": "seasonal naive"}))
+            axes.plot(times, test.middle[row].numpy(), color="C0", lw=1.5, label=names[0])
+            axes.plot(times, baseline[row].numpy(), color="C1", lw=0.8, ls=":", label=names[1])
             if len(test.levels) > 1:
-                between = f"{test.levels[0]:g} to {test.levels[-1]:g}"
-                axes.fill_between(
-                    times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, **(label or {"label": between})
-                )
+                axes.fill_between(times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
             axes.axvline(grid.stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.3)
         axes.set_title(one.name.replace("$", r"\$"), loc="left", fontsize="medium")
         axes.grid(alpha=0.3)

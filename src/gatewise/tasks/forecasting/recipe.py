@@ -78,7 +78,9 @@ class Recipe:
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Self:
         """The recipe that `content` described."""
-        columns = {name: tuple(one) if isinstance(one, list) else one for name, one in content["columns"].items()}
+        columns: dict[str, Any] = {
+            name: tuple(one) if isinstance(one, list) else one for name, one in content["columns"].items()
+        }
         return cls(
             TimeGrid.from_content(content["grid"]),
             Columns(**columns),

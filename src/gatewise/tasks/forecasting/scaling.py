@@ -74,8 +74,8 @@ def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
         season: the steps of a season; 1 for none.
 
     Returns:
-        (N, 2) float32, the last value and its change over a season; with a season (N, 2 + K), the value of the last such
-        step of a season for each step to come.
+        (N, 2) float32, the last value and its change over a season; with a season (N, 2 + K), for each step to come the
+        value of the last such step of a season.
     """
     now, then, seasonal = lagged[:, :1], lagged[:, 1:2], lagged[:, 2:]
     change = ((now - then) / scale.scale[:, None]).nan_to_num(nan=0.0)

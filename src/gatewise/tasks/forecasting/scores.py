@@ -80,7 +80,7 @@ class BackTest:
         found = {
             "mae": float(off[known].abs().mean()),
             "rmse": float(off[known].square().mean().sqrt()),
-            "mase": float(np.mean(by_series)) if by_series else float("nan"),
+            **({"mase": float(np.mean(by_series))} if by_series else {}),
             "smape": float((200 * off[known].abs() / size.where(size > 0, 1)).mean()),
         }
         if len(self.levels) > 1:
@@ -103,4 +103,3 @@ class BackTest:
             if error > 0:  # not NaN either
                 found[series] = error
         return found
-

@@ -92,7 +92,7 @@ class TrainedForecaster(Trained):
         else:
             series = self._read(as_tables(data))
             panel = Panel(self.recipe, series)
-            parts = {"data": all_spans([len(one) for one in series], horizon, self.recipe.window)}
+            parts = {"data": all_spans([len(one) for one in series], self.recipe)}
             if not parts["data"]:
                 raise ValueError(
                     f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
@@ -130,7 +130,7 @@ class TrainedForecaster(Trained):
         return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
 
     def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
-        """Forecasts as rows come from the standard input, a line for each row; the state is kept, nothing is read twice.
+        """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
 
         Args:
             paths: tables with the history of the series, to be read before.
@@ -151,10 +151,8 @@ class TrainedForecaster(Trained):
             for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
                 series[one.name].read(number, value)
         rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
-        return written(
-            (self._forecast(name, one.last or 0, one.forecast()).row() for name, one in follow(rows, series, self._live)),
-            format,
-        )
+        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._live))
+        return written((one.row() for one in told), format)
 
     def finish(self) -> None:
         """Leave a picture of forecasts of each part."""
@@ -162,7 +160,7 @@ class TrainedForecaster(Trained):
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
 
     def _corpus(self) -> Corpus:
-        corpus = read_corpus(self.options)
+        corpus = read_corpus(self.options, self.folder)
         check_same_data(self.folder, corpus.source, corpus.hashes)
         return corpus
 
@@ -195,9 +193,7 @@ class TrainedForecaster(Trained):
             )
         test = self._roll(panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
-        return [
-            self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)
-        ]
+        return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
 
     def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
         """The forecast (K, levels) from a step of the grid."""

@@ -30,7 +30,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
         ValueError: for bad data, or series too short for the horizon.
         OSError: when a file cannot be read.
     """
-    corpus = read_corpus(options)
+    corpus = read_corpus(options, folder)
     for note in corpus.notes:
         say(f"warning: {note}")
     recipe = corpus.recipe if folder is None else read_parts(folder.vocabulary, Recipe)["recipe"]
@@ -68,6 +68,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
             f"horizon {recipe.horizon}, season {recipe.season}, window {recipe.window}; "
             f"calendar: {', '.join(recipe.cycles) or 'none'}; covariates: {recipe.covariates.width}",
         ),
+        corpus.kept,
     )
 
 
