@@ -55,10 +55,7 @@ class Forecaster(nn.Module):
     def read(self, x: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Hidden states (T, B, H) at all steps of series (T, B, I) of lengths (B,), and the state after them."""
         output, after = self.encoder.recurrent(x, state, lengths=lengths)
-        if self.training:
-            # The same units for all steps of a series (Gal & Ghahramani 2016): few numbers to draw.
-            output = output * self.encoder.dropout(output.new_ones(1, *output.shape[1:]))
-        return output, after
+        return self.encoder.dropout(output), after
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The hidden state (B, H) after one more step (B, I), and the state to go on from."""
