@@ -23,30 +23,28 @@ class Span(NamedTuple):
         begin: the first step that is read.
         first: the first step after which there is a forecast.
         last: the last such step.
-        end: where what may be known of the series ends; it is after what is forecast.
     """
 
     series: int
     begin: int
     first: int
     last: int
-    end: int
 
 
 def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
-    """The windows of a pass over series, of each of which the steps before an end may be known.
+    """The windows of a pass over series that end there.
 
     >>> spans_to_learn([9], 4, 1)[:2]
-    [Span(series=0, begin=0, first=1, last=3, end=9), Span(series=0, begin=1, first=2, last=4, end=9)]
+    [Span(series=0, begin=0, first=1, last=3), Span(series=0, begin=1, first=2, last=4)]
     """
     steps = [end - 1 for end in ends]  # the last known one has nothing to come
     stride = max(1, window // _SHARE)
     found: list[Span] = []
-    for series, (count, end) in enumerate(zip(steps, ends, strict=True)):
+    for series, count in enumerate(steps):
         length = min(count, window)
         if length > 0:
             found += [
-                Span(series, begin, begin + length // _WARM_UP, begin + length - 1, end)
+                Span(series, begin, begin + length // _WARM_UP, begin + length - 1)
                 for begin in range((count - length) % stride, count - length + 1, stride)
             ]
     return found * -(-_BATCHES * batch // len(found)) if found else []
@@ -61,26 +59,25 @@ class SpanBatches(RaggedBatches):
 
     def __init__(self, panel: Panel, spans: Sequence[Span], size: int, *, seed: int | None = None) -> None:
         self._panel = panel
-        self._spans = torch.tensor(spans, dtype=torch.int64).reshape(-1, 5)
+        self._spans = torch.tensor(spans, dtype=torch.int64).reshape(-1, 4)
         self._begins = torch.tensor(panel.begins)
         lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
         super().__init__(lengths.tolist(), self._make, size, seed=seed)
 
     def at(self, places: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
         """The batch of some spans, the places (N,) in the panel of its steps, and whether a forecast begins there."""
-        series, begin, first, last, end = self._spans[list(places)].unbind(1)
+        series, begin, first, last = self._spans[list(places)].unbind(1)
         lengths = last + 1 - begin
         time = torch.arange(int(lengths.max()))[:, None]
         at = (self._begins[series] + begin) + time.minimum(lengths - 1)
         told = (time >= first - begin) & (time < lengths)
         earliest = int((first - begin).min())
         origins, told = at[earliest:].flatten(), told[earliest:].flatten()
-        ends = (self._begins[series] + end).repeat(len(at) - earliest)
         panel = self._panel
-        targets = panel.scale_at(origins).scaled(panel.to_come(origins, ends)).float()
+        targets = panel.all_targets[origins]
         if not told.all():
             targets[~told] = float("nan")
-        inputs = panel.inputs[at], panel.references(origins), panel.future(origins).nan_to_num()
+        inputs = panel.inputs[at], panel.all_references[origins], panel.future(origins).nan_to_num()
         return Batch(inputs, lengths, targets), origins, told
 
     def _make(self, places: list[int]) -> Batch:

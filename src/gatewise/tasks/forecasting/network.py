@@ -102,11 +102,13 @@ def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
     def outcome(batch: Batch) -> Outcome:
         told = told_at(model, batch)
         there = ~batch.targets.isnan()
+        count = int(there.sum())
         truth = batch.targets.to(told)
-        if not there.all():
-            told, truth = told[there], truth[there]
-        count = truth.numel()
-        off = (output.centre(told) - truth).abs().sum()
-        return Outcome(output.loss(told, truth).sum(), count, float(off.detach()), count)
+        if count < truth.numel():
+            truth = truth.nan_to_num()
+        loss, off = output.loss(told, truth), (output.centre(told.detach()) - truth).abs()
+        if count < truth.numel():
+            loss, off = loss * there, off * there
+        return Outcome(loss.sum(), count, float(off.sum()), count)
 
     return outcome

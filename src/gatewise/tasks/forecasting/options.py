@@ -50,7 +50,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     """What is told of a step: the median, quantiles (default), or a normal distribution (default when recursive)."""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
-    hidden: Count = 32
+    hidden: Count = 64
     """Width of the hidden state."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     """Probability of dropping a unit of the hidden state, for all steps of a series alike."""

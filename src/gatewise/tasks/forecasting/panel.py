@@ -1,6 +1,7 @@
 """Many series side by side in flat tensors, and what a network reads of any steps of them."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -60,7 +61,21 @@ class Panel:
         lengths = torch.tensor([len(one) + recipe.horizon for one in self.series])
         self._begin_of = torch.tensor(self.begins).repeat_interleave(lengths)
         self._lags = torch.tensor(lags(recipe.horizon, recipe.season))
+        # Nothing comes after the places that are left at the very end.
+        self._all = torch.arange(place - recipe.horizon)
         self._ahead = torch.arange(1, recipe.horizon + 1)
+
+    @cached_property
+    def all_references(self) -> Tensor:
+        """`references` of all places."""
+        return torch.cat([self.references(places) for places in self._all.split(_ROWS)])
+
+    @cached_property
+    def all_targets(self) -> Tensor:
+        """What came after all places, scaled, (M, K) float32."""
+        return torch.cat(
+            [self.scale_at(places).scaled(self.to_come(places)).float() for places in self._all.split(_ROWS)]
+        )
 
     def scale_at(self, places: Tensor) -> Scale:
         """The scale of forecasts from places (N,)."""
@@ -87,11 +102,9 @@ class Panel:
         width = self.recipe.covariates.width
         return self.beside(places)[..., self.known.shape[1] - width :]
 
-    def to_come(self, places: Tensor, ends: Tensor | None = None) -> Tensor:
-        """The values after places, (N, K) float64; NaN where missing, or from the places `ends` (N,) on."""
-        at = places[:, None] + self._ahead
-        found = self.values[at]
-        return found if ends is None else found.where(at < ends[:, None], NAN)
+    def to_come(self, places: Tensor) -> Tensor:
+        """The values after places, (N, K) float64; NaN where missing, or where the series has ended."""
+        return self.values[places[:, None] + self._ahead]
 
     def seasonal_naive(self, places: Tensor) -> Tensor:
         """The value of the last such step of a season, for each step to come, (N, K) float64; else the last value."""

@@ -57,7 +57,7 @@ def scored_spans(ends: Sequence[Ends], horizon: int, part: str) -> list[Span]:
     for place, (learned, decided, length) in enumerate(ends):
         begin, end = (learned, decided) if part == "held_out" else (decided, length)
         if end - begin >= horizon:
-            spans.append(Span(place, 0, begin - 1, end - horizon - 1, end))
+            spans.append(Span(place, 0, begin - 1, end - horizon - 1))
     return spans
 
 
@@ -68,5 +68,5 @@ def all_spans(lengths: Sequence[int], recipe: Recipe) -> list[Span]:
     for place, length in enumerate(lengths):
         first = min(before, length // 2) - 1
         if first >= 0 and first < length - horizon:
-            spans.append(Span(place, 0, first, length - horizon - 1, length))
+            spans.append(Span(place, 0, first, length - horizon - 1))
     return spans

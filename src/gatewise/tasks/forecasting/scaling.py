@@ -7,6 +7,8 @@ from torch import Tensor
 
 # Of the largest number in a window: below it differences are taken for rounding, and a constant window has a scale.
 _LEAST_SCALE = 1e-4
+# Mean absolute distances from the median: what lies further off counts as if it lay there.
+_OUTLYING = 5.0
 
 
 class Scale(NamedTuple):
@@ -35,11 +37,14 @@ def scale_of(windows: Tensor) -> Scale:
     (2.0, 1.0)
     """
     there = ~windows.isnan()
-    values = windows.where(there, 0)
     count = there.sum(-1)
-    level = values.sum(-1) / count
-    off = (windows - level[:, None]).where(there, 0)
-    scale = (off.square().sum(-1) / count).sqrt().maximum(_LEAST_SCALE * values.abs().amax(-1))
+    middle = windows.nanmedian(-1).values[:, None]
+    most = _OUTLYING * (windows - middle).where(there, 0).abs().sum(-1, keepdim=True) / count[:, None]
+    off = (windows - middle).where(there, 0).clamp(-most, most)
+    mean = off.sum(-1) / count
+    deviation = ((off - mean[:, None]).where(there, 0).square().sum(-1) / count).sqrt()
+    scale = deviation.maximum(_LEAST_SCALE * windows.where(there, 0).abs().amax(-1))
+    level = middle[:, 0] + mean
     return Scale(level, scale.where(scale > 0, 1))
 
 
@@ -57,7 +62,12 @@ def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tenso
     found = scale_of(windows)
     now, before = windows[:, -1], windows[:, -2]
     change = (now - before).where(~before.isnan(), 0) / found.scale
-    return torch.cat((torch.stack((found.scaled(now), change, missing), 1), more), 1).float(), found
+    return torch.cat((torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1), more), 1).float(), found
+
+
+def _softened(values: Tensor) -> Tensor:
+    """Nearly the same below 3, and far less beyond: an outlier is seen, and does not blind."""
+    return 3 * (values / 3).asinh()
 
 
 def lags(horizon: int, season: int) -> list[int]:

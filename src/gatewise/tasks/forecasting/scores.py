@@ -46,8 +46,10 @@ class BackTest:
             begin = self.panel.begins[series]
             before = torch.arange(max(begin, first - _MOST_ERRORS), first)
             if len(before) > 1:
-                ends = before.new_full((len(before),), first + 1)
-                errors = self.panel.to_come(before, ends) - self.panel.seasonal_naive(before)
+                come = before[:, None] + torch.arange(1, found.shape[1] + 1)
+                # Of what had come by then.
+                truth = self.panel.to_come(before).where(come <= first, float("nan"))
+                errors = truth - self.panel.seasonal_naive(before)
                 found[self.series == series] += quantiles_of(errors, self.levels)
         at = self.levels.index(0.5)
         found[..., at] = naive

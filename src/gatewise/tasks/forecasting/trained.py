@@ -180,7 +180,7 @@ class TrainedForecaster(Trained):
 
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
         panel = Panel(self.recipe, series)
-        spans = [Span(place, 0, len(one) - 1, len(one) - 1, len(one)) for place, one in enumerate(series)]
+        spans = [Span(place, 0, len(one) - 1, len(one) - 1) for place, one in enumerate(series)]
         ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
         unknown = panel.beside(ends).isnan().any(2)
         if unknown.any():
