@@ -12,7 +12,7 @@ from gatewise.tasks.forecasting.panel import Panel
 # Share of a window that is read before its first forecast.
 _WARM_UP = 4
 # Windows begin this share of a window after another. A pass over little data shows each of them several times.
-_SHARE, _BATCHES = 16, 16
+_SHARE, _BATCHES = 16, 24
 
 
 class Span(NamedTuple):

@@ -91,9 +91,8 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequ
 def told_at(model: Forecaster, batch: Batch) -> Tensor:
     """The numbers (N, K, Q) of the forecasts of a batch."""
     x, references, future = batch.inputs
-    hidden, _ = model.read(x, batch.lengths)
-    steps = len(references) // x.shape[1]
-    return model.decode(hidden[len(x) - steps :].flatten(0, 1), references, future)
+    hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1])
+    return model.decode(hidden.flatten(0, 1), references, future)
 
 
 def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
