@@ -53,7 +53,7 @@ class Forecaster(nn.Module):
         self.located = outputs if located is None else located
 
     def read(self, x: Tensor, lengths: Tensor, first: int = 0) -> tuple[Tensor, State]:
-        """Hidden states (T − first, B, H) at the steps of series (T, B, I) of lengths (B,), and the state after them."""
+        """Hidden states (T − first, B, H) at steps of series (T, B, I) of lengths (B,), and the state after them."""
         output, after = self.encoder.recurrent(x, lengths=lengths)
         return self.encoder.dropout(output[first:]), after
 

@@ -1,5 +1,7 @@
 """The scale of a window: there and back, nothing of the future, and what a step reads."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,15 @@ def test_mean_and_deviation_of_what_is_there():
     assert scale.tolist() == [1.0, 5e-4, 1.0]  # a window that never changes has a scale, not 0
 
 
+def test_an_outlier_hardly_moves_a_scale():
+    window = torch.sin(torch.arange(40.0, dtype=torch.float64))
+    spiked = window.index_fill(0, torch.tensor([7]), 1e4)
+    plain, moved = scale_of(window[None]), scale_of(spiked[None])
+    assert float(moved.scale) < 250  # the deviation itself would be 1561
+    assert float(moved.level - plain.level) < 40
+    assert float(scale_of(window[None, :3]).scale) == pytest.approx(float(window[:3].std(correction=0)))
+
+
 def test_a_forecast_scales_with_its_window():
     window = tensor([1.0, 4.0, 2.0])
     one, other = scale_of(window), scale_of(100 + 7 * window)
@@ -37,7 +48,8 @@ def test_a_forecast_scales_with_its_window():
 
 def test_what_a_step_reads():
     features, scale = step_features(tensor([1.0, 3.0], [NAN, 3.0]), torch.tensor([False, True]), tensor([0.5], [0.25]))
-    assert features.tolist() == [[1.0, 2.0, 0.0, 0.5], [0.0, 0.0, 1.0, 0.25]]
+    soft = [3 * math.asinh(value / 3) for value in (1.0, 2.0)]
+    assert features.tolist() == [pytest.approx([*soft, 0.0, 0.5]), [0.0, 0.0, 1.0, 0.25]]
     assert scale.level.tolist() == [2.0, 3.0]
 
 

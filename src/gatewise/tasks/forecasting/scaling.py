@@ -27,7 +27,7 @@ class Scale(NamedTuple):
 
 
 def scale_of(windows: Tensor) -> Scale:
-    """Mean and standard deviation of windows.
+    """Mean and standard deviation of windows, outliers drawn in.
 
     Args:
         windows: (N, W) float64, the present last; NaN where there was nothing yet.
@@ -43,7 +43,7 @@ def scale_of(windows: Tensor) -> Scale:
     off = (windows - middle).where(there, 0).clamp(-most, most)
     mean = off.sum(-1) / count
     deviation = ((off - mean[:, None]).where(there, 0).square().sum(-1) / count).sqrt()
-    scale = deviation.maximum(_LEAST_SCALE * windows.where(there, 0).abs().amax(-1))
+    scale = deviation.maximum(_LEAST_SCALE * (middle + off).where(there, 0).abs().amax(-1))
     level = middle[:, 0] + mean
     return Scale(level, scale.where(scale > 0, 1))
 
@@ -62,7 +62,8 @@ def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tenso
     found = scale_of(windows)
     now, before = windows[:, -1], windows[:, -2]
     change = (now - before).where(~before.isnan(), 0) / found.scale
-    return torch.cat((torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1), more), 1).float(), found
+    of_value = torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1)
+    return torch.cat((of_value, more), 1).float(), found
 
 
 def _softened(values: Tensor) -> Tensor:
