@@ -69,7 +69,7 @@ def test_quantiles_by_hand():
 
 def test_the_baseline_has_quantiles_of_its_errors_before_the_first_forecast():
     data = panel([0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 50.0, 50.0], season=1, horizon=2)
-    found = back_test(data, [7], [[0.0, 0.0]], (0.25, 0.5, 0.75)).baseline()
+    found = back_test(data, [7], [[0.0, 0.0]], (0.0, 0.5, 1.0)).baseline()
     # Errors of the last value up to step 7: 0 and six times 1, and 1 and five times 2 for two steps; the 50 that comes
     # later is not among them.
-    assert found.tolist() == [[[7.0, 6.0, 7.0], [8.0, 6.0, 8.0]]]
+    assert found.tolist() == [[[6.0, 6.0, 7.0], [7.0, 6.0, 8.0]]]
