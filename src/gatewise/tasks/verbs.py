@@ -83,7 +83,7 @@ def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None 
 
     Args:
         folder: the run folder.
-        data: text files; by default what the run held out.
+        data: text files, for forecasts tables or a data frame; by default what the run held out.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or a text is empty, too short or not UTF-8.

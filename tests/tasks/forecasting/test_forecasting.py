@@ -55,6 +55,14 @@ def test_any_cell(tmp_path, cell):
     assert train(tmp_path, cell=cell, layers=2, epochs=1).final_scores()["test"]["mae"] > 0
 
 
+@pytest.mark.parametrize("precision", ["64", "bf16-mixed"])
+def test_any_precision(tmp_path, precision):
+    trained = train(tmp_path, precision=precision, strategy="recursive", epochs=1, test=0.0)
+    assert list(trained.final_scores()) == ["held_out"]
+    assert trained.model.blend.dtype == (torch.float64 if precision == "64" else torch.float32)
+    assert len(trained.predict()[0].values) == 4
+
+
 KINDS = {
     "quantiles": {},
     "points": {"output": "point"},

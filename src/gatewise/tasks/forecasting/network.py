@@ -90,7 +90,7 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequ
 
 def told_at(model: Forecaster, batch: Batch) -> Tensor:
     """The numbers (N, K, Q) of the forecasts of a batch."""
-    x, references, future = batch.inputs
+    x, references, future = (one.to(model.blend.dtype) for one in batch.inputs)
     hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1])
     return model.decode(hidden.flatten(0, 1), references, future)
 

@@ -66,7 +66,7 @@ def _step_by_step(
     is_told: Tensor,
     levels: tuple[float, ...],
 ) -> Tensor:
-    x = batch.inputs[0]
+    x = batch.inputs[0].to(model.blend.dtype)
     first = len(x) - len(is_told) // x.shape[1]
     hidden, states = _states_from(model, x, batch.lengths, first)
     told = is_told.unflatten(0, (-1, x.shape[1]))

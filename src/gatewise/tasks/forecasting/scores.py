@@ -42,15 +42,15 @@ class BackTest:
         """The seasonal naive forecasts with quantiles, (N, K, L): those of its errors before the first forecast."""
         naive = self.panel.seasonal_naive(self.places)
         found = naive[..., None].repeat(1, 1, len(self.levels))
-        for series, first in self._firsts():
-            begin = self.panel.begins[series]
+        for series, rows in self._rows().items():
+            begin, first = self.panel.begins[series], int(self.places[rows].min())
             before = torch.arange(max(begin, first - _MOST_ERRORS), first)
             if len(before) > 1:
                 come = before[:, None] + torch.arange(1, found.shape[1] + 1)
                 # Of what had come by then.
                 truth = self.panel.to_come(before).where(come <= first, float("nan"))
                 errors = truth - self.panel.seasonal_naive(before)
-                found[self.series == series] += quantiles_of(errors, self.levels)
+                found[rows] += quantiles_of(errors, self.levels)
         at = self.levels.index(0.5)
         found[..., at] = naive
         return found
@@ -74,10 +74,11 @@ class BackTest:
         middle = quantiles[..., self.levels.index(0.5)]
         off = middle - self.truth
         size = (middle.abs() + self.truth.abs())[known]
+        rows = self._rows()
         by_series = [
-            float(off[at][known[at]].abs().mean()) / scale
+            float(off[rows[series]].abs().nanmean()) / scale
             for series, scale in scales.items()
-            if known[at := self.series == series].any()
+            if known[rows[series]].any()
         ]
         found = {
             "mae": float(off[known].abs().mean()),
@@ -91,15 +92,16 @@ class BackTest:
             found["coverage"] = float(inside[known].double().mean())
         return found
 
-    def _firsts(self) -> list[tuple[int, int]]:
-        """The series that there are, and the place of each one's first forecast."""
-        return [(int(one), int(self.places[self.series == one].min())) for one in self.series.unique()]
+    def _rows(self) -> dict[int, Tensor]:
+        """By series, which of the forecasts are its own."""
+        names, counts = self.series.unique(return_counts=True)
+        return dict(zip(names.tolist(), self.series.argsort(stable=True).split(counts.tolist()), strict=True))
 
     def _in_sample_errors(self) -> dict[int, float]:
         """By series, the mean absolute difference of a season before the first forecast; none where that is 0."""
         found: dict[int, float] = {}
-        for series, first in self._firsts():
-            values = self.panel.values[self.panel.begins[series] : first + 1]
+        for series, rows in self._rows().items():
+            values = self.panel.values[self.panel.begins[series] : int(self.places[rows].min()) + 1]
             season = self.panel.recipe.season
             error = float((values[season:] - values[:-season]).abs().nanmean()) if len(values) > season else 0.0
             if error > 0:  # not NaN either
