@@ -159,6 +159,18 @@ def test_rows_of_several_series_and_rows_that_come_too_late(tmp_path, monkeypatc
     assert late in capsys.readouterr().err
 
 
+def test_rows_without_time_stamps_follow_each_other(tmp_path, monkeypatch):
+    data = tmp_path / "plain.csv"
+    lines = [f"{value},{2 * value}\n" for _, value in monthly(80)]
+    data.write_text("".join(lines[:70]))
+    trained = train(tmp_path, data, time_column="row", value_columns=["1", "2"], season=12)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(lines[70:72])))
+    told = [json.loads(line) for line in trained.follow([data])]
+    assert [(one["series"], one["time"]) for one in told] == [("1", "71"), ("2", "71"), ("1", "72"), ("2", "72")]
+    data.write_text("".join(lines[:72]))
+    assert told[-1]["forecast"] == pytest.approx(trained.predict(data)[1].values, rel=1e-5)
+
+
 def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
     data = many_series(tmp_path)
     options = {"series_column": "shop", "covariate_columns": ["offer"], "epochs": 25, "patience": 25}
@@ -204,6 +216,14 @@ def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
     assert gatewise.load(tmp_path / "frame" / "run").evaluate() == of_frame.final_scores()
     assert of_frame.predict(frame) == of_file.predict(one_series(tmp_path)) == of_frame.predict()
     assert of_frame.evaluate(frame) == of_file.evaluate(one_series(tmp_path))
+    scores = of_frame.folder.scores.read_bytes()
+    of_frame.folder.scores.unlink()
+    assert resume(of_frame.folder.path).folder.scores.read_bytes() == scores
+    (of_frame.folder.path / "data-1-frame.csv").unlink()
+    with pytest.raises(ValueError, match="the data that the run kept is gone; expected files data-1-"):
+        of_frame.evaluate()
+    with pytest.raises(TypeError, match="data: expected paths for the task lm, got DataFrame"):
+        gatewise.train("lm", data=frame)
 
 
 def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -101,6 +102,22 @@ class LiveSeries:
         return self._recipe.known(Series("", first, nothing, nothing.reshape(0, 0)), 0, count)
 
 
+class LiveRow(NamedTuple):
+    """A value that has come.
+
+    Attributes:
+        series: the name of its series.
+        step: its step on the grid; None for the next.
+        value: NaN where it is missing.
+        where: where it stood, for people.
+    """
+
+    series: str
+    step: int | None
+    value: float
+    where: str
+
+
 class Rows:
     """Rows of CSV that come line by line: of each the series, the step and the value.
 
@@ -114,11 +131,10 @@ class Rows:
     def __init__(self, lines: Iterable[str], where: str, columns: Columns, recipe: Recipe) -> None:
         self._lines, self._where, self._columns, self._recipe = lines, where, columns, recipe
 
-    def __iter__(self) -> Iterator[tuple[str, int, float, str]]:
-        """The name of the series, the step, the value, and where it stood."""
+    def __iter__(self) -> Iterator[LiveRow]:
+        """The rows."""
         names = [*filter(None, (self._columns.time, self._columns.series)), *self._columns.values]
         head = "" if all(name.isdecimal() or name == "row" for name in names) else None
-        counts: dict[str, int] = {}
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
                 continue
@@ -128,9 +144,8 @@ class Rows:
             where = f"{self._where}: line {number}"
             rows = read_rows([TextTable(where, head + line)], self._columns)
             name = rows.series[0] if rows.series else ""
-            if rows.stamps is None:
-                counts[name] = step = counts.get(name, 0) + 1
-            else:
+            step = None
+            if rows.stamps is not None:
                 if rows.form.counts != self._recipe.grid.form.counts:
                     raise ValueError(f"{where}: the time stamp is not of the form of those in training")
                 numbers, on_grid = self._recipe.grid.numbers(rows.stamps)
@@ -142,11 +157,11 @@ class Rows:
                 step = int(numbers[0])
             for place, column in enumerate(self._columns.values):
                 full = series_name(name, column, len(self._columns.values))
-                yield full, step, float(rows.values[0, place]), where
+                yield LiveRow(full, step, float(rows.values[0, place]), where)
 
 
 def follow(
-    rows: Iterable[tuple[str, int, float, str]], series: dict[str, LiveSeries], new: Callable[[], LiveSeries]
+    rows: Iterable[LiveRow], series: dict[str, LiveSeries], new: Callable[[], LiveSeries]
 ) -> Iterator[tuple[str, int, Tensor]]:
     """After each row the name of its series, its step and the forecast; a row that comes too late is told and left out.
 
@@ -155,8 +170,9 @@ def follow(
         series: those that have begun already, by name.
         new: makes one that has not.
     """
-    for name, step, value, where in rows:
+    for name, number, value, where in rows:
         one = series.get(name) or series.setdefault(name, new())
+        step = (one.last or 0) + 1 if number is None else number
         try:
             one.read(step, value)
         except ValueError as error:
