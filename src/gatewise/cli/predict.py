@@ -4,7 +4,9 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from gatewise.data.files import atomic_write
 
@@ -17,6 +19,7 @@ def predict(
     folder: Path,
     *data: Path,
     format: Literal["jsonl", "csv", "columns"] | None = None,
+    follow: Annotated[bool, Parameter(negative=())] = False,
     prompt: str | None = None,
     length: int | None = None,
     temperature: float | None = None,
@@ -27,7 +30,7 @@ def predict(
     score: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Label, tag or continue data with a trained model; with a language model, write text or look into it.
+    """Label, tag, forecast or continue data with a trained model; with a language model, write text or look into it.
 
     Without data the standard input is read. A language model takes none of it, but the options from --prompt on.
 
@@ -39,6 +42,9 @@ def predict(
         Files: a text per line, or what the model was trained on (tables; columns of words).
     format
         How answers are written: jsonl, csv or, for tags, columns. By default jsonl, and columns for tags.
+    follow
+        Forecast after each row (of CSV) that comes from the standard input, keeping the network's state; data, if
+        given, is the history before.
     prompt
         Text to go on from.
     length
@@ -67,9 +73,14 @@ def predict(
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
     if not hasattr(model, "stream"):
         _refuse({name.replace("_", "-"): value for name, value in writing.items()}, "a language model writes text")
-        pieces: Iterable[str] = model.answers(data, format)
+        if follow and not hasattr(model, "follow"):
+            raise ValueError("follow: is not for this model; forecasts follow rows as they come")
+        pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format)
     else:
-        _refuse({"format": format, "data": data or None}, "a language model writes text; give it --prompt or --score")
+        _refuse(
+            {"format": format, "data": data or None, "follow": follow or None},
+            "a language model writes text; give it --prompt or --score",
+        )
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:

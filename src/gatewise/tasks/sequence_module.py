@@ -1,4 +1,4 @@
-"""Batches of whole sequences in training: the same for labels, tags and numbers."""
+"""Batches of whole sequences in training: the same for labels, tags, numbers and forecasts."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.models.classifier import Classifier
+from gatewise.models.forecaster import Forecaster
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
@@ -26,11 +27,11 @@ class SequenceModule(TaskModule):
         total_steps: the steps of the whole run.
     """
 
-    model: Classifier | Tagger
+    model: Classifier | Tagger | Forecaster
 
     def __init__(
         self,
-        model: Classifier | Tagger,
+        model: Classifier | Tagger | Forecaster,
         outcome: Callable[[Batch], Outcome],
         options: TrainingOptions,
         measure: Measure,

@@ -8,6 +8,7 @@ _OPTIONS = {
     "classify": ("gatewise.tasks.classification", "ClassificationOptions"),
     "tag": ("gatewise.tasks.tagging", "TaggingOptions"),
     "numeric": ("gatewise.tasks.numeric", "NumericOptions"),
+    "forecast": ("gatewise.tasks.forecasting", "ForecastOptions"),
 }
 
 
