@@ -4,7 +4,9 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse
 from gatewise.data.files import atomic_write
@@ -20,6 +22,7 @@ def predict(
     format: Literal["jsonl", "csv", "columns", "text"] | None = None,
     beam: int | None = None,
     length_penalty: float | None = None,
+    follow: Annotated[bool, Parameter(negative=())] = False,
     prompt: str | None = None,
     length: int | None = None,
     temperature: float | None = None,
@@ -30,7 +33,7 @@ def predict(
     score: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Label, tag or continue data with a trained model; with a language model, write text or look into it.
+    """Label, tag, forecast or continue data with a trained model; with a language model, write text or look into it.
 
     Without data the standard input is read. A language model takes none of it, but the options from --prompt on;
     --beam and --length-penalty are for models that answer a text with another.
@@ -48,6 +51,9 @@ def predict(
         Hypotheses to follow side by side; 1: greedy. By default as in training.
     length_penalty
         Power of the length that log-probabilities are divided by.
+    follow
+        Forecast after each row (of CSV) that comes from the standard input, keeping the network's state; data, if
+        given, is the history before.
     prompt
         Text to go on from.
     length
@@ -79,10 +85,15 @@ def predict(
         refuse(search, "it does not search for answers")
     if not hasattr(model, "stream"):
         refuse(writing, "a language model writes text")
+        if follow and not hasattr(model, "follow"):
+            raise ValueError("follow: is not for this model; forecasts follow rows as they come")
         chosen = {name: value for name, value in search.items() if value is not None}
-        pieces: Iterable[str] = model.answers(data, format, **chosen)
+        pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format, **chosen)
     else:
-        refuse({"format": format, "data": data or None}, "a language model writes text; give it --prompt or --score")
+        refuse(
+            {"format": format, "data": data or None, "follow": follow or None},
+            "a language model writes text; give it --prompt or --score",
+        )
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:

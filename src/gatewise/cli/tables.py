@@ -6,20 +6,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gatewise.diagnostics import Finding
 
+_BASELINE, _MANY = "baseline_", 3
+
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """A row per text, a column per score, in the order in which they come.
+    """A row per text, a column per score, in the order in which they come; many of a baseline are rows of their own.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
     text      tokens    loss
     held out   1,000  1.2500
     """
+    scores = _with_baseline_rows(scores)
     columns = list(dict.fromkeys(name for row in scores.values() for name in row))
     rows = [
         ["text", *(name.replace("_", " ") for name in columns)],
         *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in scores.items()),
     ]
     return aligned(rows, ["<", *">" * len(columns)])
+
+
+def _with_baseline_rows(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    found: dict[str, Mapping[str, float]] = {}
+    for name, row in scores.items():
+        of_baseline = {key.removeprefix(_BASELINE): value for key, value in row.items() if key.startswith(_BASELINE)}
+        if len(of_baseline) < _MANY:
+            found[name] = row
+            continue
+        found[name] = {key: value for key, value in row.items() if not key.startswith(_BASELINE)}
+        found[f"{name}, baseline"] = of_baseline
+    return found
 
 
 def findings_table(findings: Iterable["Finding"]) -> str:

@@ -8,6 +8,7 @@ from cyclopts.config import Dict
 
 from gatewise.cli.tables import scores_table
 from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.options import read_toml
@@ -144,6 +145,28 @@ def numeric(
     """
     trained = _trained("numeric", options, resume)
     _tell_what_next(trained.folder.path, "sequences.csv", "sequences.csv --format csv --out answers.csv")
+
+
+@train.command(help_epilogue=_epilogue("forecast"))
+def forecast(
+    *,
+    config: Path | None = None,
+    resume: Path | None = None,
+    options: Annotated[ForecastOptions, Parameter(name="*")] = ForecastOptions(),  # noqa: B008
+) -> None:
+    """Train on time series, one or many: forecast the steps to come, with intervals.
+
+    Parameters
+    ----------
+    config
+        TOML file with options; those of the command line go before it.
+    resume
+        Go on with the run in this folder from its last saved state.
+    """
+    trained = _trained("forecast", options, resume)
+    folder = trained.folder.path
+    print(f"\nforecasts: {', '.join(str(path) for path in sorted(folder.glob('forecasts_*.png')))}")
+    _tell_what_next(folder, "history.csv --format csv", "history.csv --follow")
 
 
 def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:

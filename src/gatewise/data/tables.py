@@ -3,7 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from gatewise.data.text import decoded
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+def read_columns(path: Path, columns: Sequence[str], *, blanks: bool = False) -> list[tuple[str, ...]]:
     """Some columns of a table, as text, row by row.
 
     The ending of the name says what it is, before one of compression (.gz, .xz, .bz2). CSV is quoted as in RFC 4180,
@@ -22,6 +24,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     Args:
         path: the file.
         columns: the names of the columns, or their numbers.
+        blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
 
     Raises:
         ValueError: when the ending is unknown, a column is missing, or a row is too short or malformed; with its line.
@@ -29,9 +32,27 @@ def read_columns(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     """
     kind = kind_of(path)
     if kind == ".parquet":
-        return _parquet(path, columns)
+        return _filled(path, _parquet(path, columns, blanks))
     text = decoded(path, read_bytes(path))
-    rows = _json_rows(path, text, columns) if kind == ".jsonl" else _rows(path, text, columns, kind)
+    rows = _json_rows(path, text, columns, blanks) if kind == ".jsonl" else _rows(path, text, columns, kind)
+    return _filled(path, rows)
+
+
+def columns_of_text(where: Path, text: str, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Some columns of a table that is CSV in a text, as `read_columns`.
+
+    Args:
+        where: what to call it.
+        text: the table.
+        columns: the names of the columns, or their numbers.
+
+    Raises:
+        ValueError: as `read_columns`.
+    """
+    return _filled(where, _rows(where, text, columns, ".csv"))
+
+
+def _filled(path: Path, rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     found = list(rows)
     if not found:
         raise ValueError(f"{path}: there are no rows in it")
@@ -47,13 +68,22 @@ def column_names(path: Path) -> list[str]:
     kind = kind_of(path)
     if kind == ".parquet":
         return _parquet_names(path)
-    first = next((line for line in decoded(path, read_bytes(path)).splitlines() if line.strip()), "")
+    text = decoded(path, read_bytes(path))
     if kind == ".jsonl":
         try:
-            return list(json.loads(first))
+            return list(json.loads(_first_line(text)))
         except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"{path}: line 1: not a JSON object: {error}") from None
-    return next(csv.reader([first], delimiter="\t" if kind == ".tsv" else ","), [])
+    return names_of_text(text, "\t" if kind == ".tsv" else ",")
+
+
+def names_of_text(text: str, delimiter: str = ",") -> list[str]:
+    """The names in the first line of a table in a text."""
+    return next(csv.reader([_first_line(text)], delimiter=delimiter), [])
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip()), "")
 
 
 def is_table(path: Path) -> bool:
@@ -108,7 +138,7 @@ def _place(path: Path, column: str, names: Sequence[str]) -> int:
     return names.index(column)
 
 
-def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _json_rows(path: Path, text: str, columns: Sequence[str], blanks: bool) -> Iterator[tuple[str, ...]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -119,12 +149,12 @@ def _json_rows(path: Path, text: str, columns: Sequence[str]) -> Iterator[tuple[
         if not isinstance(row, dict):
             raise ValueError(f"{path}: line {number}: expected a JSON object, got {type(row).__name__}")
         for column in columns:
-            if row.get(column) is None:
+            if row.get(column) is None and not blanks:
                 raise ValueError(f"{path}: line {number}: no {column!r}; the object has {', '.join(map(repr, row))}")
-        yield tuple(_text(row[column]) for column in columns)
+        yield tuple(_text(row.get(column)) for column in columns)
 
 
-def _parquet(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
+def _parquet(path: Path, columns: Sequence[str], blanks: bool) -> list[tuple[str, ...]]:
     names = _parquet_names(path)
     for column in columns:
         _place(path, column, names)
@@ -137,7 +167,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> list[tuple[str, ...]]:
     values = [table.column(column).to_pylist() for column in columns]
     rows = list(zip(*values, strict=True))
     for number, row in enumerate(rows, 1):
-        if None in row:
+        if None in row and not blanks:
             raise ValueError(f"{path}: row {number}: no {columns[row.index(None)]!r}")
     return [tuple(_text(value) for value in row) for row in rows]
 
@@ -156,4 +186,8 @@ def _parquet_names(path: Path) -> list[str]:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return ""
+    if isinstance(value, str | date | Decimal):
+        return str(value)
+    return json.dumps(value)

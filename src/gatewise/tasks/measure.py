@@ -15,12 +15,14 @@ class Measure:
         unit: the plural of what is read, for speeds: "characters", "words".
         units_per_token: how many of them a token has on average.
         more_is_better: whether the best model has the highest number.
+        by_loss: whether the best model is that with the least loss, whatever is reported.
     """
 
     name: str
     unit: str
     units_per_token: float = 1.0
     more_is_better: bool = False
+    by_loss: bool = False
 
     def of(self, loss: float, counted: float = math.nan) -> float:
         """The reported number, for a loss in nats per token and what the task has counted.
@@ -45,7 +47,7 @@ class Measure:
         """
         if self.more_is_better:
             return -reported + 1e-9 * min(loss, 1e3)
-        return loss if self.name in _FORMS_OF_THE_LOSS else reported
+        return loss if self.by_loss or self.name in _FORMS_OF_THE_LOSS else reported
 
     @property
     def title(self) -> str:

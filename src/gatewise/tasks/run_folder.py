@@ -92,8 +92,15 @@ class RunFolder:
         return description
 
 
-def create(out: Path, task: str, config: str, vocabulary: str, details: Mapping[str, object]) -> RunFolder:
-    """Make a run folder with its description, options and vocabulary: all of them, or nothing.
+def create(
+    out: Path,
+    task: str,
+    config: str,
+    vocabulary: str,
+    details: Mapping[str, object],
+    kept: Mapping[str, bytes] | None = None,
+) -> RunFolder:
+    """Make a run folder with its description, options, vocabulary and other files to keep: all of them, or nothing.
 
     Raises:
         ValueError: when `out` exists and is not an empty folder.
@@ -114,13 +121,14 @@ def create(out: Path, task: str, config: str, vocabulary: str, details: Mapping[
     unfinished = RunFolder(out.with_name(f".{out.name}.{os.getpid()}.partial"))
     try:
         unfinished.path.mkdir()
-        for path, text in (
-            (unfinished.config, config),
-            (unfinished.vocabulary, vocabulary),
-            (unfinished.description, json.dumps(description, indent=1, ensure_ascii=False) + "\n"),
+        for path, content in (
+            *((unfinished.path / name, content) for name, content in (kept or {}).items()),
+            (unfinished.config, config.encode("utf-8")),
+            (unfinished.vocabulary, vocabulary.encode("utf-8")),
+            (unfinished.description, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode("utf-8")),
         ):
             with atomic_write(path) as file:
-                file.write(text.encode("utf-8"))
+                file.write(content)
         unfinished.path.replace(out)
     except BaseException:
         shutil.rmtree(unfinished.path, ignore_errors=True)

@@ -34,6 +34,7 @@ def start(task: Task, options: TrainingOptions) -> Trained:
         to_toml(_absolute(job.options)),
         job.vocabulary,
         {"cell": cell.text, "source": job.source, "sha256": job.hashes},
+        job.kept,
     )
     return _go(task, job, folder)
 

@@ -1,4 +1,4 @@
-"""Batches of whole sequences in training: the same for labels, tags, numbers and answers."""
+"""Batches of whole sequences in training: the same for labels, tags, numbers, forecasts and answers."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.models.classifier import Classifier
+from gatewise.models.forecaster import Forecaster
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.measure import Measure
@@ -27,11 +28,11 @@ class SequenceModule(TaskModule):
         total_steps: the steps of the whole run.
     """
 
-    model: Classifier | Tagger | SequenceToSequence
+    model: Classifier | Tagger | SequenceToSequence | Forecaster
 
     def __init__(
         self,
-        model: Classifier | Tagger | SequenceToSequence,
+        model: Classifier | Tagger | SequenceToSequence | Forecaster,
         outcome: Callable[[Batch], Outcome],
         options: TrainingOptions,
         measure: Measure,

@@ -4,7 +4,7 @@ import importlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,7 @@ class Job:
         source: where the data comes from, for people.
         hashes: the SHA-256 of what was read, by the option that named it.
         facts: lines about data and vocabulary, for people.
+        kept: files to keep in the run folder, by name.
     """
 
     options: TrainingOptions
@@ -40,6 +41,7 @@ class Job:
     source: str
     hashes: Mapping[str, str]
     facts: tuple[str, ...]
+    kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Trained(ABC):

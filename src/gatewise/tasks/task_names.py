@@ -9,6 +9,7 @@ _OPTIONS = {
     "tag": ("gatewise.tasks.tagging", "TaggingOptions"),
     "seq2seq": ("gatewise.tasks.sequence_to_sequence", "SequenceToSequenceOptions"),
     "numeric": ("gatewise.tasks.numeric", "NumericOptions"),
+    "forecast": ("gatewise.tasks.forecasting", "ForecastOptions"),
 }
 
 

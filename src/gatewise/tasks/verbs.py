@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gatewise.equations import Cell
@@ -19,12 +20,12 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     """Train a model and leave a run folder.
 
     Args:
-        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "seq2seq", texts for
-            texts; "numeric", on numbers.
+        task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "seq2seq", texts for texts;
+            "numeric", on sequences of numbers; "forecast", time series.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
-            those of the file. ``data`` may be one path or several, ``cell`` a name, ``FILE.py:NAME`` or a
-            `gatewise.Cell`.
+            those of the file. ``data`` may be one path or several, for "forecast" also a data frame; ``cell`` a name,
+            ``FILE.py:NAME`` or a `gatewise.Cell`.
 
     Returns:
         the trained model, with its best weights.
@@ -37,6 +38,8 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     """
     kind = options_of(task)
     values: Mapping[str, Any] = {**(read_toml(Path(config)) if config is not None else {}), **options}
+    if hasattr(values.get("data"), "columns"):
+        return _train_on_frame(task, values)
     if isinstance(values.get("cell"), Cell):
         values = {**values, "cell": values["cell"].text}
     chosen = build(kind, values)
@@ -83,7 +86,7 @@ def evaluate(
 
     Args:
         folder: the run folder.
-        data: files; by default what the run held out.
+        data: files, for forecasts tables or a data frame; by default what the run held out.
         **search: ``beam`` and ``length_penalty``, for a model that answers a text with another.
 
     Raises:
@@ -151,6 +154,18 @@ def inspect(
         assert data is not None
         text = read_text([data] if isinstance(data, str | Path) else data)
     return model.inspect(text, steps=steps, out=out)
+
+
+def _train_on_frame(task: str, values: Mapping[str, Any]) -> Any:
+    if task != "forecast":
+        raise TypeError(f"data: expected paths for the task {task}, got {type(values['data']).__name__}")
+
+    from gatewise.data.series_tables import FrameTable
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.csv"
+        path.write_text(FrameTable(values["data"]).to_csv(), encoding="utf-8")
+        return train(task, **{**values, "data": path, "keep_data": True})
 
 
 def _task_of(path: Path, expected: str | None = None) -> "Task":

@@ -1,0 +1,221 @@
+"""Time series on a grid of equal steps."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from gatewise.data.series_rows import ROW, Columns, Numbers, Rows, read_rows
+from gatewise.data.series_tables import Table
+from gatewise.data.time_grid import Integers, TimeGrid
+from gatewise.data.time_stamps import Stamps
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series, from its first value to its last.
+
+    Attributes:
+        name: of the series.
+        first: the number of its first step on the grid.
+        values: (n,) float64, NaN where missing; the first and the last are there.
+        covariates: (m, C) float64, m ≥ n: those of the future stand at the end.
+    """
+
+    name: str
+    first: int
+    values: Numbers
+    covariates: Numbers
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def until(self, end: int) -> "Series":
+        """Its first steps, and nothing of what comes after but the covariates."""
+        return replace(self, values=self.values[:end])
+
+    def numbers(self, begin: int, end: int) -> Integers:
+        """The numbers of its steps on the grid."""
+        return np.arange(self.first + begin, self.first + end, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series on one grid.
+
+    Attributes:
+        grid: what their time stamps lie on.
+        series: the series.
+        columns: where they stood.
+        notes: what was put right in them, or may surprise, a line each.
+    """
+
+    grid: TimeGrid
+    series: list[Series]
+    columns: Columns
+    notes: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        """Of all names, places, values and covariates."""
+        digest = hashlib.sha256()
+        for one in self.series:
+            digest.update(f"{one.name}\0{one.first}\0{one.covariates.shape}".encode())
+            digest.update(one.values.astype("<f8").tobytes() + one.covariates.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None = None) -> SeriesSet:
+    """The series in tables.
+
+    Rows may come in any order, and rows of time steps may be missing: what is put right is noted.
+
+    Args:
+        tables: which have the same columns.
+        columns: which column is what.
+        grid: the grid that the stamps must lie on; by default that which they suggest.
+
+    Raises:
+        ValueError: for something that is no number or no time stamp, two different rows of one step, irregular time
+            stamps, or no value at all; with the place.
+        OSError: when a file cannot be read.
+    """
+    columns = columns.resolved(tables[0])
+    rows = read_rows(tables, columns)
+    notes = _Notes()
+    sorted_rows: dict[str, tuple[Integers, Stamps]] = {
+        name: _in_order(name, places, rows, notes) for name, places in _places_by_series(rows).items()
+    }
+    if grid is None:
+        try:
+            grid = TimeGrid.infer([stamps for _, stamps in sorted_rows.values()], rows.form)
+        except ValueError as error:
+            raise ValueError(f"{tables[0].where}: {error}") from None
+    elif grid.form.counts != rows.form.counts:
+        raise ValueError(f"{tables[0].where}: expected time stamps like {grid.written(np.zeros(1, np.int64))[0]!r}")
+    found: list[Series] = []
+    for name, (places, stamps) in sorted_rows.items():
+        found += _on_grid(name, rows, places, stamps, grid, columns.values, notes)
+    if not found:
+        raise ValueError(f"{tables[0].where}: there are no values in {', '.join(map(repr, columns.values))}")
+    return SeriesSet(grid, found, columns, notes.lines)
+
+
+def series_name(name: str, column: str, columns: int) -> str:
+    """What a series is called: by what the series column says, the column of its values, or both.
+
+    >>> series_name("", "price", 2), series_name("A", "price", 1), series_name("A", "price", 2)
+    ('price', 'A', 'A/price')
+    """
+    return column if not name else name if columns == 1 else f"{name}/{column}"
+
+
+@dataclass
+class _Notes:
+    """What was put right, each kind once however many series it was found in."""
+
+    _found: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str) -> None:
+        names = self._found.setdefault(kind, [])
+        if name not in names:
+            names.append(name)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(
+            f"{names[0] or 'the data'}{f' and {len(names) - 1} more series' if len(names) > 1 else ''}: {kind}"
+            for kind, names in self._found.items()
+        )
+
+
+def _places_by_series(rows: Rows) -> dict[str, Integers]:
+    if rows.series is None:
+        return {"": np.arange(len(rows.values))}
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(rows.series):
+        places.setdefault(name, []).append(place)
+    return {name: np.array(found) for name, found in places.items()}
+
+
+def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[Integers, Stamps]:
+    """The rows of a series in the order of time, each step once."""
+    if rows.stamps is None:
+        return places, np.arange(1.0, len(places) + 1)
+    stamps = rows.stamps[places]
+    if (np.diff(stamps) < np.zeros(1, np.diff(stamps).dtype)).any():
+        notes.add("rows were not in the order of time; sorted", name)
+        order = np.argsort(stamps, kind="stable")
+        places, stamps = places[order], stamps[order]
+    again = np.flatnonzero(stamps[1:] == stamps[:-1])
+    for at in again:
+        one, other = places[at], places[at + 1]
+        for part in (rows.values, rows.covariates):
+            if not np.array_equal(part[one], part[other], equal_nan=True):
+                raise ValueError(
+                    f"{_of(name)}rows {one + 1} and {other + 1} have the same time stamp "
+                    f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
+                    "or name with series_column what tells series apart"
+                )
+    if len(again):
+        notes.add("rows that stood there twice were read once", name)
+    keep = np.ones(len(places), bool)
+    keep[again + 1] = False
+    return places[keep], stamps[keep]
+
+
+def _on_grid(
+    name: str,
+    rows: Rows,
+    places: Integers,
+    stamps: Stamps,
+    grid: TimeGrid,
+    columns: Sequence[str],
+    notes: _Notes,
+) -> list[Series]:
+    numbers, on_grid = grid.numbers(stamps)
+    if not on_grid.all():
+        at = int(np.argmin(on_grid))
+        raise ValueError(
+            f"{_of(name)}row {places[at] + 1}: the time stamp {rows.form.write(stamps[at])} is not on the grid "
+            f"of the others, a step of which is {grid.title}"
+        )
+    first, count = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
+    if count > len(numbers):
+        notes.add("steps without a row were taken for missing values", name)
+    at = numbers - first
+    covariates = np.full((count, rows.covariates.shape[1]), np.nan)
+    covariates[at] = rows.covariates[places]
+    filled = last_known(covariates)
+    found: list[Series] = []
+    for column, title in enumerate(columns):
+        full = series_name(name, title, len(columns))
+        values = np.full(count, np.nan)
+        values[at] = rows.values[places, column]
+        known = np.flatnonzero(~np.isnan(values))
+        if not len(known):
+            notes.add("no values; left out", full)
+            continue
+        begin, end = int(known[0]), int(known[-1]) + 1
+        values = values[begin:end]
+        if np.isnan(values).any():
+            notes.add("missing values, which the network is told of", full)
+        if len(known) > 1 and np.ptp(values[~np.isnan(values)]) == 0:
+            notes.add(f"the value never changes ({values[0]:g}); the forecast will be that", full)
+        found.append(Series(full, first + begin, values, filled[begin:]))
+    return found
+
+
+def _of(name: str) -> str:
+    return f"series {name!r}: " if name else ""
+
+
+def last_known(values: Numbers) -> Numbers:
+    """With what is missing replaced by what came last; (n, C) or (n,), the first of which is there."""
+    places = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    last = np.maximum.accumulate(np.where(np.isnan(values), 0, places), 0)
+    return np.take_along_axis(values, last, 0)
+
+
+__all__ = ["ROW", "Columns", "Series", "SeriesSet", "last_known", "read_series", "series_name"]

@@ -1,0 +1,168 @@
+"""Rows of tables of time series: which column is what, and what stands in them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise.data.series_tables import Table
+from gatewise.data.time_stamps import Stamps, TimeForm
+
+ROW = "row"
+"""In place of the name of a time column: rows are steps, in their order."""
+
+_TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
+_MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column is what; None or empty where a table is to tell.
+
+    Attributes:
+        time: the time stamps, or `ROW`.
+        series: says which series a row belongs to; None where each column of values is a series.
+        values: what is to be forecast.
+        covariates: what is known of the future too.
+        time_format: of the stamps, as in `datetime.strptime`; by default ISO 8601.
+    """
+
+    time: str | None = None
+    series: str | None = None
+    values: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    time_format: str | None = None
+
+    def resolved(self, table: Table) -> "Columns":
+        """With the columns that a table has.
+
+        Raises:
+            ValueError: when they cannot be told.
+        """
+        time, values = self.time, self.values
+        if time is None:
+            time = _time_column(table, self.time_format)
+        if not values:
+            taken = [name for name in (time, self.series, *self.covariates) if name is not None]
+            values = tuple(name for name in table.names() if name not in taken)
+            if not values:
+                raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
+        both = set(values) & {time, self.series, *self.covariates}
+        if both:
+            raise ValueError(f"column {both.pop()!r} is named twice; a column is time, series, value or covariate")
+        return Columns(time, self.series, values, self.covariates, self.time_format)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R rows of one or several tables.
+
+    Attributes:
+        stamps: (R,), None where rows are steps.
+        form: how they are written.
+        series: (R,) which series each belongs to; None for none.
+        values: (R, V) float64, NaN where missing.
+        covariates: (R, C) float64.
+    """
+
+    stamps: Stamps | None
+    form: TimeForm
+    series: list[str] | None
+    values: Numbers
+    covariates: Numbers
+
+
+def read_rows(tables: Sequence[Table], columns: Columns) -> Rows:
+    """The rows of tables that have the same (resolved) columns.
+
+    Raises:
+        ValueError: when a column is missing, or something is no time stamp or no number; with the place.
+        OSError: when a file cannot be read.
+    """
+    timed = columns.time != ROW
+    wanted = [
+        *([columns.time] if timed and columns.time else []),
+        *([columns.series] if columns.series else []),
+        *columns.values,
+        *columns.covariates,
+    ]
+    stamps: list[Stamps] = []
+    series: list[str] = []
+    numbers: list[Numbers] = []
+    form: TimeForm | None = None if timed else TimeForm("number")
+    names = [*columns.values, *columns.covariates]
+    for table in tables:
+        parts = [list(part) for part in zip(*table.rows(wanted), strict=True)]
+        if timed:
+            texts = parts.pop(0)
+            form = form or TimeForm.of(texts[0], columns.time_format)
+            if form is None:
+                raise ValueError(
+                    f"{table.where}: column {columns.time!r}: {texts[0]!r} is no time stamp; expected ISO 8601 "
+                    "(2020-05-31 06:00) or a number, or name the form with time_format, such as %d/%m/%Y"
+                )
+            stamps.append(form.read(texts, f"{table.where}: column {columns.time!r}"))
+        if columns.series:
+            series += parts.pop(0)
+        filled = [
+            _numbers(part, f"{table.where}: column {name!r}", missing=name in columns.values)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        numbers.append(np.stack(filled, 1))
+    assert form is not None
+    together = np.concatenate(numbers)
+    split = len(columns.values)
+    return Rows(
+        np.concatenate(stamps) if timed else None,
+        form,
+        series if columns.series else None,
+        together[:, :split],
+        together[:, split:],
+    )
+
+
+def _time_column(table: Table, form: str | None) -> str:
+    names = table.names()
+    named = [name for name in names if name.strip().lower() in _TIME_NAMES]
+    if named:
+        return named[0]
+    (first, *_) = table.rows(names)
+    for name, value in zip(names, first, strict=True):
+        found = TimeForm.of(value, form)
+        if found is not None and not found.counts:
+            return name
+    raise ValueError(
+        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}; name it with "
+        f"time_column, or give time_column {ROW} where rows are in order of time"
+    )
+
+
+def _numbers(texts: list[str], where: str, *, missing: bool) -> Numbers:
+    found = np.empty(len(texts))
+    for row, text in enumerate(texts):
+        try:
+            found[row] = float(text)
+        except ValueError:
+            found[row] = _word(text, f"{where}: row {row + 1}", missing)
+        if not math.isfinite(found[row]) and not (missing and math.isnan(found[row])):
+            raise ValueError(f"{where}: row {row + 1}: expected a finite number, got {text!r}")
+    return found
+
+
+def _word(text: str, where: str, missing: bool) -> float:
+    word = text.strip().lower()
+    if word in _TRUTH:
+        return _TRUTH[word]
+    if word not in _MISSING:
+        raise ValueError(
+            f"{where}: expected a number, got {text!r}; name what is to be forecast with value_columns, and with "
+            "series_column what says which series a row belongs to"
+        )
+    if not missing:
+        raise ValueError(f"{where}: a covariate must be known at every step, got {text!r}")
+    return math.nan

@@ -1,0 +1,99 @@
+"""Where rows of time series come from: files, a text of CSV, a data frame."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from gatewise.data.tables import column_names, columns_of_text, names_of_text, read_columns
+
+
+class Table(Protocol):
+    """Rows of named columns, as text; what is missing is an empty text."""
+
+    @property
+    def where(self) -> str: ...
+    def names(self) -> list[str]: ...
+    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]: ...
+
+
+class FileTable:
+    """A file: .csv, .tsv, .jsonl, .parquet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.where = str(path)
+
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return column_names(self._path)
+
+    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+        """Some columns, row by row."""
+        return read_columns(self._path, columns, blanks=True)
+
+
+class TextTable:
+    """CSV in a text."""
+
+    def __init__(self, where: str, text: str) -> None:
+        self._text = text
+        self.where = where
+
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return names_of_text(self._text)
+
+    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+        """Some columns, row by row."""
+        return columns_of_text(Path(self.where), self._text, columns)
+
+
+class FrameTable:
+    """A data frame of pandas or polars; an index that has a name, or consists of time stamps, is its first column."""
+
+    where = "the data frame"
+
+    def __init__(self, frame: Any) -> None:
+        index = getattr(frame, "index", None)
+        if index is not None and (index.name is not None or "datetime" in str(index.dtype)):
+            frame = frame.reset_index()
+        self._frame = frame
+
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [str(name) for name in self._frame.columns]
+
+    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+        """Some columns, row by row."""
+        names = self.names()
+        for column in columns:
+            if column not in names:
+                raise ValueError(f"{self.where}: no column {column!r}; it has {', '.join(map(repr, names[:20]))}")
+        values = [self._frame[self._frame.columns[names.index(column)]].to_list() for column in columns]
+        rows = [tuple("" if value is None else str(value) for value in row) for row in zip(*values, strict=True)]
+        if not rows:
+            raise ValueError(f"{self.where}: there are no rows in it")
+        return rows
+
+    def to_csv(self) -> str:
+        """The whole frame as CSV."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.names())
+        writer.writerows(self.rows(self.names()))
+        return buffer.getvalue()
+
+
+def is_frame(data: object) -> bool:
+    """Whether it is a data frame."""
+    return hasattr(data, "columns") and hasattr(data, "shape")
+
+
+def as_tables(data: Any) -> list[Table]:
+    """One path, several, or a data frame, as tables."""
+    if is_frame(data):
+        return [FrameTable(data)]
+    paths: Iterable[Any] = [data] if isinstance(data, str | Path) else data
+    return [FileTable(Path(path)) for path in paths]

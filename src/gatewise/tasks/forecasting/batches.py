@@ -1,0 +1,84 @@
+"""Windows of series in batches: what is read, where forecasts begin, what came then."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.tasks.forecasting.panel import Panel
+
+# Share of a window that is read before its first forecast.
+_WARM_UP = 4
+# Windows begin this share of a window after another. A pass over little data shows each of them several times.
+_SHARE, _BATCHES = 16, 24
+
+
+class Span(NamedTuple):
+    """Steps of a series.
+
+    Attributes:
+        series: its number.
+        begin: the first step that is read.
+        first: the first step after which there is a forecast.
+        last: the last such step.
+    """
+
+    series: int
+    begin: int
+    first: int
+    last: int
+
+
+def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
+    """The windows of a pass over series that end there.
+
+    >>> spans_to_learn([9], 4, 1)[:2]
+    [Span(series=0, begin=0, first=1, last=3), Span(series=0, begin=1, first=2, last=4)]
+    """
+    steps = [end - 1 for end in ends]  # the last known one has nothing to come
+    stride = max(1, window // _SHARE)
+    found: list[Span] = []
+    for series, count in enumerate(steps):
+        length = min(count, window)
+        if length > 0:
+            found += [
+                Span(series, begin, begin + length // _WARM_UP, begin + length - 1)
+                for begin in range((count - length) % stride, count - length + 1, stride)
+            ]
+    return found * -(-_BATCHES * batch // len(found)) if found else []
+
+
+class SpanBatches(RaggedBatches):
+    """Passes over spans of a panel.
+
+    A batch has as inputs what is read (T, B, I), and for the last T′ of these steps, N = T′·B, the references and the
+    covariates (N, K, F); as targets the scaled values (N, K), NaN where there is nothing to forecast.
+    """
+
+    def __init__(self, panel: Panel, spans: Sequence[Span], size: int, *, seed: int | None = None) -> None:
+        self._panel = panel
+        self._spans = torch.tensor(spans, dtype=torch.int64).reshape(-1, 4)
+        self._begins = torch.tensor(panel.begins)
+        lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
+        super().__init__(lengths.tolist(), self._make, size, seed=seed)
+
+    def at(self, places: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
+        """The batch of some spans, the places (N,) in the panel of its steps, and whether a forecast begins there."""
+        series, begin, first, last = self._spans[list(places)].unbind(1)
+        lengths = last + 1 - begin
+        time = torch.arange(int(lengths.max()))[:, None]
+        at = (self._begins[series] + begin) + time.minimum(lengths - 1)
+        told = (time >= first - begin) & (time < lengths)
+        earliest = int((first - begin).min())
+        origins, told = at[earliest:].flatten(), told[earliest:].flatten()
+        panel = self._panel
+        targets = panel.all_targets[origins]
+        if not told.all():
+            targets[~told] = float("nan")
+        inputs = panel.inputs[at], panel.all_references[origins], panel.future(origins).nan_to_num()
+        return Batch(inputs, lengths, targets), origins, told
+
+    def _make(self, places: list[int]) -> Batch:
+        return self.at(places)[0]

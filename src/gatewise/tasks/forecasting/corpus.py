@@ -1,0 +1,99 @@
+"""The series of a run, and how they are read."""
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gatewise.data.series import Columns, Series, SeriesSet, read_series
+from gatewise.data.series_tables import as_tables
+from gatewise.data.sunspots import SUNSPOTS
+from gatewise.tasks.forecasting.options import ForecastOptions
+from gatewise.tasks.forecasting.parts import Ends, split_all
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.run_folder import RunFolder
+
+_MOST_STEPS_OF_A_SEASON = 60
+_LONGEST_WINDOW = 256
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The series of a run by their parts in it.
+
+    Attributes:
+        source: where they come from, for people.
+        sha256: of what was read.
+        recipe: how they are read.
+        series: those that are long enough.
+        ends: of the parts of each.
+        notes: what was put right, and what may surprise, a line each.
+        options: the options, with what the data has told of them.
+        kept: the files that the run folder is to keep, by name.
+    """
+
+    source: str
+    sha256: str
+    recipe: Recipe
+    series: list[Series]
+    ends: list[Ends]
+    notes: tuple[str, ...]
+    options: ForecastOptions
+    kept: dict[str, bytes]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of what was read, by the option that named it."""
+        return {"data": self.sha256}
+
+
+def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
+    """Read the series that the options name, or the run folder keeps, and settle what the options leave open.
+
+    Raises:
+        ValueError: for bad data, or series too short for the horizon.
+        OSError: for a file that cannot be read.
+    """
+    columns = Columns(
+        options.time_column,
+        options.series_column,
+        options.value_columns,
+        options.covariate_columns,
+        options.time_format,
+    )
+    paths: Sequence[Path] = options.data or [SUNSPOTS]
+    source = ", ".join(str(path) for path in options.data) or "monthly sunspot numbers, 1749 to 1983"
+    kept: dict[str, bytes] = {}
+    if options.keep_data:
+        if folder is None:
+            kept = {f"data-{number}-{path.name}": path.read_bytes() for number, path in enumerate(paths, 1)}
+        else:
+            paths = sorted(folder.path.glob("data-*"), key=lambda path: int(path.name.split("-")[1]))
+            if not paths:
+                raise ValueError(f"{folder.path}: the data that the run kept is gone; expected files data-1-…")
+        source, options = "kept in the run folder", dataclasses.replace(options, data=())
+    return _settled(options, read_series(as_tables(paths), columns), source, kept)
+
+
+def _settled(options: ForecastOptions, data: SeriesSet, source: str, kept: dict[str, bytes]) -> Corpus:
+    notes = list(data.notes)
+    season = data.grid.season if options.season is None else options.season
+    horizon = options.horizon or (season if 1 < season <= _MOST_STEPS_OF_A_SEASON else 12)
+    ends = split_all(data.series, horizon, options.held_out, options.test)
+    if len(ends) < len(data.series):
+        short = [one.name for at, one in enumerate(data.series) if at not in ends]
+        notes.append(f"{len(short)} of {len(data.series)} series are too short to learn from, {short[0]!r} first")
+    learned = [end.learned for end in ends.values()]
+    typical = int(statistics.median(learned))
+    if options.season is None and 2 * season > typical:
+        notes.append(f"the {typical} steps to learn from hold no two seasons of {season}; none is taken (season 1)")
+        season = 1
+    window = options.window or min(max(typical // 4, min(2 * season, typical // 2), 4), _LONGEST_WINDOW)
+    shorter = sum(count < window for count in learned)
+    if shorter:
+        notes.append(f"{shorter} of {len(ends)} series have fewer steps to learn from than the window of {window}")
+    series = [data.series[at] for at in ends]
+    recipe = Recipe.learn(dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window)
+    settled = dataclasses.replace(options, season=season, horizon=horizon, window=window)
+    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled, kept)

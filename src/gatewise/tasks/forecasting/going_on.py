@@ -1,0 +1,99 @@
+"""Forecasts one step at a time: each step told is read as if it had come."""
+
+import torch
+from torch import Tensor
+
+from gatewise.layers.inputs import State
+from gatewise.models.forecaster import Forecaster
+from gatewise.tasks.forecasting.outputs import Output, Point
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
+
+# Courses that a forecast of distributions is read off, and how many rows run at once.
+_COURSES, _MOST_ROWS = 100, 32_768
+
+
+def buffer_width(recipe: Recipe) -> int:
+    """How many values before a forecast it needs."""
+    return max(recipe.window, recipe.season + 1)
+
+
+def go_on(
+    model: Forecaster,
+    output: Output,
+    recipe: Recipe,
+    hidden: Tensor,
+    state: State,
+    buffer: Tensor,
+    known: Tensor,
+    levels: tuple[float, ...],
+) -> Tensor:
+    """Quantiles of the K steps after N places, from courses that go on from there.
+
+    The noise of the courses is drawn once, the same for every place, so the same history has the same forecast.
+
+    Args:
+        model: which tells one step.
+        output: what its numbers mean.
+        recipe: how series are read.
+        hidden: (N, H), the hidden states at the places.
+        state: the states there, each (L, N, H).
+        buffer: (N, `buffer_width`) float64, the values up to there, NaN where there was nothing yet.
+        known: (N, K, J), what is known of the steps to come beside their values.
+        levels: of the quantiles.
+
+    Returns:
+        (N, K, levels) float64.
+    """
+    courses = 1 if isinstance(output, Point) else _COURSES
+    noise = torch.randn(courses // 2 + 1, recipe.horizon, generator=torch.Generator().manual_seed(0))
+    noise = torch.cat((noise, -noise))[:courses]  # as many above as below
+    size = max(1, _MOST_ROWS // courses)
+    found: list[Tensor] = []
+    for at in range(0, len(hidden), size):
+        some = slice(at, at + size)
+        rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
+        states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
+        count = len(rows) // courses
+        told = _course(
+            model,
+            output,
+            recipe,
+            hidden[rows],
+            states[0] if isinstance(state, Tensor) else tuple(states),
+            buffer[rows],
+            known[some].repeat_interleave(courses, 0),
+            noise.repeat(count, 1),
+        ).unflatten(0, (count, courses))
+        at_levels = torch.tensor(levels, dtype=torch.float64)
+        found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
+    return torch.cat(found)
+
+
+def _course(
+    model: Forecaster,
+    output: Output,
+    recipe: Recipe,
+    hidden: Tensor,
+    state: State,
+    buffer: Tensor,
+    known: Tensor,
+    noise: Tensor,
+) -> Tensor:
+    """One course of K steps for each row, (N, K) float64."""
+    back = torch.tensor(lags(1, recipe.season)) + 1
+    width = recipe.covariates.width
+    present = torch.zeros(len(hidden), dtype=torch.bool)
+    course: list[Tensor] = []
+    for step in range(recipe.horizon):
+        scale = scale_of(buffer[:, -recipe.window :])
+        given = references(buffer[:, -back], scale, recipe.season)
+        at_step = known[:, step]
+        told = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[:, 0]
+        value = scale.unscaled(output.drawn(told, noise[:, step].to(told)))
+        course.append(value)
+        buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)
+        if step + 1 < recipe.horizon:
+            features, _ = step_features(buffer[:, -recipe.window :], present, at_step)
+            hidden, state = model.step(features.to(hidden), state)
+    return torch.stack(course, 1)

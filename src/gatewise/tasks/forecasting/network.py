@@ -1,0 +1,113 @@
+"""The network of forecasts: made from options, trained on spans, run over whole series."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import Batch
+from gatewise.models.encoder import Encoder
+from gatewise.models.forecaster import Forecaster
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.forecasting.batches import Span, SpanBatches
+from gatewise.tasks.forecasting.options import ForecastOptions
+from gatewise.tasks.forecasting.outputs import Output, output_of
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.scaling import SHARED_REFERENCES
+from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.measure import Measure
+from gatewise.tasks.outcome import Outcome
+
+# The weight of "as the baseline" beside what the data says, as a share of the number of forecasts.
+_RIDGE = 0.01
+_MOST_FORECASTS = 50_000
+
+
+def output_for(options: ForecastOptions) -> Output:
+    """What the network tells of a step."""
+    assert options.output is not None
+    return output_of(options.output, options.quantiles)
+
+
+MEASURE = Measure("scaled_error", "steps", by_loss=True)
+"""How training is reported: the absolute error in units of the window's scale."""
+
+
+def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
+    """The model, with its initial weights; of recursive forecasts it tells one step."""
+    encoder = Encoder(
+        cell_of(options.cell),
+        3 + recipe.known_size,
+        options.hidden,
+        options.layers,
+        dropout=options.dropout,
+        init=recurrent_init(options),
+    )
+    output = output_for(options)
+    model = Forecaster(
+        encoder,
+        horizon=1 if options.strategy == "recursive" else recipe.horizon,
+        references=SHARED_REFERENCES,
+        seasonal=recipe.season > 1,
+        outputs=output.size,
+        located=output.located,
+        future_size=recipe.covariates.width,
+    )
+    return initialised(model, options)
+
+
+def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequence[Span]) -> None:
+    """Begin with the weights of the references that fit the training data best, in least squares, and their errors.
+
+    The weights are drawn towards those of the seasonal naive forecast, and stay there where the data says nothing.
+    """
+    horizon = model.horizon
+    references: list[Tensor] = []
+    targets: list[Tensor] = []
+    for batch in SpanBatches(panel, list(dict.fromkeys(spans)), 64, seed=0):
+        given = batch.inputs[1].double()
+        shared = given[:, None, :SHARED_REFERENCES].expand(-1, horizon, -1)
+        references.append(torch.cat((shared, given[:, SHARED_REFERENCES:, None]), 2) if model.seasonal else shared)
+        targets.append(batch.targets.double())
+        if sum(map(len, targets)) >= _MOST_FORECASTS:
+            break
+    given, truth = torch.cat(references), torch.cat(targets)
+    there = ~truth.isnan()
+    count = given.shape[2]
+    prior = torch.zeros(count, dtype=torch.float64)
+    prior[-1 if model.seasonal else 0] = 1
+    masked = given * there[..., None]
+    ridge = _RIDGE * len(truth) + 1e-6
+    squares = torch.einsum("nkr,nks->krs", masked, masked) + ridge * torch.eye(count, dtype=torch.float64)
+    products = torch.einsum("nkr,nk->kr", masked, truth.nan_to_num()) + ridge * prior
+    blend = torch.linalg.solve(squares, products)
+    errors = truth - (given * blend).sum(2)
+    with torch.no_grad():
+        model.blend.copy_(blend.T)
+        model.read_out.bias.copy_(output.constant(errors).flatten())
+
+
+def told_at(model: Forecaster, batch: Batch) -> Tensor:
+    """The numbers (N, K, Q) of the forecasts of a batch."""
+    x, references, future = (one.to(model.blend.dtype) for one in batch.inputs)
+    hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1])
+    return model.decode(hidden.flatten(0, 1), references, future)
+
+
+def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
+    """What comes of a batch: the loss, and the absolute error of the middle."""
+
+    def outcome(batch: Batch) -> Outcome:
+        told = told_at(model, batch)
+        there = ~batch.targets.isnan()
+        count = int(there.sum())
+        truth = batch.targets.to(told)
+        if count < truth.numel():
+            truth = truth.nan_to_num()
+        loss, off = output.loss(told, truth), (output.centre(told.detach()) - truth).abs()
+        if count < truth.numel():
+            loss, off = loss * there, off * there
+        return Outcome(loss.sum(), count, float(off.sum()), count)
+
+    return outcome

@@ -1,0 +1,79 @@
+"""The options of ``gatewise train forecast``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.training_options import TrainingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesOptions:
+    """What series to learn, and which part of them for what."""
+
+    data: tuple[Path, ...] = ()
+    """Tables (.csv, .tsv, .jsonl, .parquet), a row per time step; by default the monthly sunspot numbers."""
+    keep_data: bool = False
+    """Keep a copy of the data in the run folder, and read that from then on."""
+    time_column: str | None = None
+    """Column of the time stamps; row: none, rows are steps. By default one that looks like it."""
+    time_format: str | None = None
+    """Form of the time stamps, such as %d/%m/%Y; by default ISO 8601, or numbers."""
+    series_column: str | None = None
+    """Column that says which series a row belongs to; by default each column of values is a series."""
+    value_columns: tuple[str, ...] = ()
+    """Columns to forecast; by default all others."""
+    covariate_columns: tuple[str, ...] = ()
+    """Columns of numbers that are known for the steps to come too: prices planned, holidays."""
+    calendar: bool = True
+    """Tell the network the hour of the day, the day of the week and the time of the year."""
+    held_out: Annotated[float, Bounds(low=0, high=0.9, open=True)] = 0.1
+    """Share of each series, before the part for the test, that decides which weights are kept and when to stop."""
+    test: Annotated[float, Bounds(low=0, high=0.9)] = 0.2
+    """Share of each series, at its end, for the rolling back-test; the network never learns from it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastOptions(TrainingOptions, SeriesOptions):
+    """Options of forecasts; the docstring of a field is its help."""
+
+    horizon: Count | None = None
+    """Steps to forecast; by default a season, or 12 where that is none or more than 60."""
+    season: Count | None = None
+    """Steps of a season, for the baseline and the network; by default what the time stamps suggest; 1 for none."""
+    window: Annotated[int, Bounds(low=4)] | None = None
+    """Steps before a forecast that scale it, and that are learned from at once; by default a quarter, at most 256."""
+    strategy: Literal["direct", "recursive"] = "direct"
+    """All steps at once, or one by one, each from those told before."""
+    output: Literal["point", "quantile", "gaussian"] | None = None
+    """What is told of a step: the median, quantiles (default), or a normal distribution (default when recursive)."""
+    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
+    """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
+    hidden: Count = 64
+    """Width of the hidden state."""
+    dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
+    """Probability of dropping a unit of the hidden state, for all steps of a series alike."""
+    batch: Count = 32
+    """Windows per step."""
+    epochs: Count = 40
+    """Passes over the training windows."""
+    lr: Positive = 1e-3
+    """Learning rate."""
+    patience: Count | None = 10
+    """Stop after so many epochs without a better held-out score."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(0 < level < 1 for level in self.quantiles):
+            raise ValueError(f"quantiles: expected numbers above 0 and below 1, got {self.quantiles}")
+        object.__setattr__(self, "quantiles", tuple(sorted({*self.quantiles, 0.5})))
+        if self.output is None:
+            object.__setattr__(self, "output", "gaussian" if self.strategy == "recursive" else "quantile")
+        if self.strategy == "recursive" and self.output == "quantile":
+            raise ValueError(
+                "output: quantiles of one step do not tell those of the next; for strategy recursive choose gaussian "
+                "or point, or take strategy direct"
+            )
+        if self.held_out + self.test >= 1:
+            raise ValueError(f"held_out and test: nothing is left to learn from ({self.held_out:g} + {self.test:g})")

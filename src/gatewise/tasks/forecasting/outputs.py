@@ -1,0 +1,147 @@
+"""What is told of a step to come: one number, quantiles, or a normal distribution."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+_LEAST_DEVIATION = 1e-3
+
+
+class Output(ABC):
+    """What Q numbers (…, Q) of a network mean, in the scale of its window.
+
+    Attributes:
+        size: Q.
+        located: how many of them move with the level of the forecast.
+    """
+
+    size: int
+    located: int
+
+    @abstractmethod
+    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
+        """The loss of each step, (…)."""
+
+    @abstractmethod
+    def centre(self, told: Tensor) -> Tensor:
+        """The median of each step, (…)."""
+
+    @abstractmethod
+    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+        """Quantiles at levels, (…, levels), in order."""
+
+    @abstractmethod
+    def constant(self, errors: Tensor) -> Tensor:
+        """The numbers (K, Q) that tell best, always the same, of errors (n, K); float64."""
+
+    @abstractmethod
+    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
+        """A value drawn for each step with standard normal noise, (…)."""
+
+
+class Point(Output):
+    """The median: least absolute error."""
+
+    size = located = 1
+
+    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
+        return (told[..., 0] - truth).abs()
+
+    def centre(self, told: Tensor) -> Tensor:
+        return told[..., 0]
+
+    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+        return told.expand(*told.shape[:-1], len(levels))
+
+    def constant(self, errors: Tensor) -> Tensor:
+        return quantiles_of(errors, (0.5,))
+
+    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
+        return told[..., 0]
+
+
+class Quantiles(Output):
+    """Quantiles at levels of their own: least pinball loss (Koenker & Bassett 1978), twice it, so 0.5 is as `Point`."""
+
+    def __init__(self, levels: Sequence[float]) -> None:
+        self._levels = tuple(levels)
+        self.size = self.located = len(levels)
+
+    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
+        error = truth[..., None] - told
+        # The sum of `pinball` over levels, in fewer passes over memory.
+        return (error @ error.new_tensor(self._levels) + (-error).relu().sum(-1)) * (2 / self.size)
+
+    def centre(self, told: Tensor) -> Tensor:
+        return told[..., self._levels.index(0.5)]
+
+    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+        if tuple(levels) != self._levels:
+            raise ValueError(f"expected the levels that were learned, {self._levels}, got {tuple(levels)}")
+        return told.sort(-1).values  # in order where the network's are not (Chernozhukov et al. 2010)
+
+    def constant(self, errors: Tensor) -> Tensor:
+        return quantiles_of(errors, self._levels)
+
+    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
+        raise NotImplementedError("the options forbid it: a few quantiles are no distribution to draw from")
+
+
+class Gaussian(Output):
+    """Mean and deviation of a normal distribution: least negative log-likelihood."""
+
+    size, located = 2, 1
+
+    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
+        mean, deviation = self._parts(told)
+        return functional.gaussian_nll_loss(mean, truth, deviation.square(), reduction="none", eps=1e-8)
+
+    def centre(self, told: Tensor) -> Tensor:
+        return told[..., 0]
+
+    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+        mean, deviation = self._parts(told)
+        steps = torch.special.ndtri(torch.tensor(levels, dtype=told.dtype, device=told.device))
+        return mean[..., None] + deviation[..., None] * steps
+
+    def constant(self, errors: Tensor) -> Tensor:
+        mean = errors.nanmean(0).nan_to_num()
+        deviation = (errors - mean).square().nanmean(0).sqrt().nan_to_num(nan=1.0).clamp(min=0.01)
+        return torch.stack((mean, deviation.expm1().log()), 1)  # softplus gives it back
+
+    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
+        mean, deviation = self._parts(told)
+        return mean + deviation * noise
+
+    @staticmethod
+    def _parts(told: Tensor) -> tuple[Tensor, Tensor]:
+        return told[..., 0], functional.softplus(told[..., 1]) + _LEAST_DEVIATION
+
+
+def pinball(told: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:
+    """The pinball loss of quantiles (…, levels) of truths (…), for each level.
+
+    >>> pinball(torch.tensor([[1.0, 1.0]]), torch.tensor([3.0]), (0.1, 0.9)).tolist()
+    [[0.20000000298023224, 1.7999999523162842]]
+    """
+    at = torch.tensor(levels, dtype=told.dtype, device=told.device)
+    error = truth[..., None] - told
+    return at * error + (-error).relu()
+
+
+def quantiles_of(errors: Tensor, levels: Sequence[float]) -> Tensor:
+    """Quantiles (K, levels) of the errors (n, K) of each step, float64; NaN is none, and without any they are 0."""
+    there = ~errors.isnan().all(0)
+    found = torch.zeros(errors.shape[1], len(levels), dtype=torch.float64)
+    if there.any():
+        found[there] = torch.from_numpy(np.nanquantile(errors[:, there].double().numpy(), levels, axis=0).T)
+    return found
+
+
+def output_of(name: str, levels: Sequence[float]) -> Output:
+    """The output of an option."""
+    return Quantiles(levels) if name == "quantile" else {"point": Point, "gaussian": Gaussian}[name]()

@@ -1,0 +1,104 @@
+"""The scale of a forecast: that of the window before it. What lies after it has no part in it."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Of the largest number in a window: below it differences are taken for rounding, and a constant window has a scale.
+_LEAST_SCALE = 1e-4
+# Mean absolute distances from the median: what lies further off counts as if it lay there.
+_OUTLYING = 5.0
+
+
+class Scale(NamedTuple):
+    """Levels (N,) and scales (N,) of windows, float64."""
+
+    level: Tensor
+    scale: Tensor
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Values (N, …) in units of their windows."""
+        return (values - _beside(self.level, values)) / _beside(self.scale, values)
+
+    def unscaled(self, values: Tensor) -> Tensor:
+        """What `scaled` values (N, …) stand for, float64."""
+        return values.double() * _beside(self.scale, values) + _beside(self.level, values)
+
+
+def scale_of(windows: Tensor) -> Scale:
+    """Mean and standard deviation of windows, outliers drawn in.
+
+    Args:
+        windows: (N, W) float64, the present last; NaN where there was nothing yet.
+
+    >>> level, scale = scale_of(torch.tensor([[float("nan"), 1.0, 3.0]], dtype=torch.float64))
+    >>> float(level), float(scale)
+    (2.0, 1.0)
+    """
+    there = ~windows.isnan()
+    count = there.sum(-1)
+    middle = windows.nanmedian(-1).values[:, None]
+    most = _OUTLYING * (windows - middle).where(there, 0).abs().sum(-1, keepdim=True) / count[:, None]
+    off = (windows - middle).where(there, 0).clamp(-most, most)
+    mean = off.sum(-1) / count
+    deviation = ((off - mean[:, None]).where(there, 0).square().sum(-1) / count).sqrt()
+    scale = deviation.maximum(_LEAST_SCALE * (middle + off).where(there, 0).abs().amax(-1))
+    level = middle[:, 0] + mean
+    return Scale(level, scale.where(scale > 0, 1))
+
+
+def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tensor, Scale]:
+    """What the network reads at a step.
+
+    Args:
+        windows: (N, W) float64, the values up to the step; what was missing holds the value before it.
+        missing: (N,) bool, whether the step's own value was.
+        more: (N, J) what else is known of the step.
+
+    Returns:
+        (N, 3 + J) float32: the value and its change, scaled; whether it was missing; what else is known. And the scale.
+    """
+    found = scale_of(windows)
+    now, before = windows[:, -1], windows[:, -2]
+    change = (now - before).where(~before.isnan(), 0) / found.scale
+    of_value = torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1)
+    return torch.cat((of_value, more), 1).float(), found
+
+
+def _softened(values: Tensor) -> Tensor:
+    """Nearly the same below 3, and far less beyond: an outlier is seen, and does not blind."""
+    return 3 * (values / 3).asinh()
+
+
+def lags(horizon: int, season: int) -> list[int]:
+    """How many steps before the present those stand that `references` needs: the season's steps, the last of each."""
+    return [0, season, *(season - 1 - step % season for step in range(horizon))]
+
+
+def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
+    """What is near at hand for the steps to come, scaled.
+
+    Args:
+        lagged: (N, 2 + K) float64, the values at `lags`, NaN where there was nothing yet.
+        scale: of the windows.
+        season: the steps of a season; 1 for none.
+
+    Returns:
+        (N, 2) float32, the last value and its change over a season; with a season (N, 2 + K), for each step to come the
+        value of the last such step of a season.
+    """
+    now, then, seasonal = lagged[:, :1], lagged[:, 1:2], lagged[:, 2:]
+    change = ((now - then) / scale.scale[:, None]).nan_to_num(nan=0.0)
+    parts = [scale.scaled(now), change]
+    if season > 1:
+        parts.append(scale.scaled(seasonal.where(~seasonal.isnan(), now)))
+    return torch.cat(parts, 1).float()
+
+
+SHARED_REFERENCES = 2
+"""Those that are the same for all steps to come."""
+
+
+def _beside(numbers: Tensor, values: Tensor) -> Tensor:
+    return numbers.reshape(-1, *[1] * (values.dim() - 1))

@@ -1,0 +1,204 @@
+"""A trained network of forecasts, read from its run folder."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.data.series import Series, read_series
+from gatewise.data.series_tables import Table, TextTable, as_tables
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.answers import read_standard_input, written
+from gatewise.tasks.forecasting.batches import Span
+from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
+from gatewise.tasks.forecasting.forecast import Forecast
+from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
+from gatewise.tasks.forecasting.network import make_model, output_for
+from gatewise.tasks.forecasting.options import ForecastOptions
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.parts import all_spans, scored_spans
+from gatewise.tasks.forecasting.picture import plot_forecasts
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.forecasting.scores import BackTest
+from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.reporting import say
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.task import Scores, Trained
+
+NAME = "forecast"
+
+_STANDARD_INPUT = "standard input"
+
+
+class TrainedForecaster(Trained):
+    """The network of a run folder, with its best weights, on the processor.
+
+    Attributes:
+        folder: the run folder.
+        options: the resolved options of the run.
+        recipe: how series are read.
+        model: the model, in evaluation mode.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
+        OSError: when a file cannot be read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        self.options: ForecastOptions = read_options(self.folder, NAME)
+        check_weights_exist(self.folder)
+        self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
+        self.model = make_model(self.options, self.recipe)
+        load_best_weights(self.folder, to_json({"recipe": self.recipe}), self.model)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of the quantiles that are told; the median alone where points are."""
+        return (0.5,) if self.options.output == "point" else self.options.quantiles
+
+    def evaluate(self, data: Any = None) -> Scores:
+        """Score rolling forecasts, one from every step.
+
+        Args:
+            data: tables or a data frame; by default the last parts of the run's series.
+
+        Returns:
+            for each part ``series``, ``forecasts``, ``mae``, ``rmse``, ``mase``, ``smape``, and with intervals
+            ``pinball`` and ``coverage`` of the widest; the same with ``baseline_`` of the seasonal naive forecast; and
+            ``last_value_mae``, of the last value.
+
+        Raises:
+            ValueError: when the data is malformed or too short, or has changed since the run.
+            OSError: when a file cannot be read.
+        """
+        return {name: test.scores() for name, test in self.back_tests(data).items()}
+
+    def back_tests(self, data: Any = None) -> dict[str, BackTest]:
+        """The forecasts that `evaluate` scores, and what came."""
+        horizon = self.recipe.horizon
+        if data is None:
+            corpus = self._corpus()
+            panel = Panel(self.recipe, corpus.series)
+            parts = {part: scored_spans(corpus.ends, horizon, part) for part in ("held_out", "test")}
+        else:
+            series = self._read(as_tables(data))
+            panel = Panel(self.recipe, series)
+            parts = {"data": all_spans([len(one) for one in series], self.recipe)}
+            if not parts["data"]:
+                raise ValueError(
+                    f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
+                )
+        return {part: self._roll(panel, spans) for part, spans in parts.items() if spans}
+
+    def predict(self, data: Any = None) -> list[Forecast]:
+        """Forecast what comes after the last value of each series.
+
+        Args:
+            data: tables or a data frame with the history of series; by default the run's own. Covariates of the steps
+                to come stand in rows without a value.
+
+        Returns:
+            a forecast for each series.
+
+        Raises:
+            ValueError: when the data is malformed, covariates of the steps to come are missing, or the run's data has
+                changed since.
+            OSError: when a file cannot be read.
+        """
+        return self._forecasts(self._corpus().series if data is None else self._read(as_tables(data)))
+
+    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+        """Forecasts as text, a row for each step to come.
+
+        Args:
+            paths: tables; without any, CSV is read from the standard input.
+            format: "jsonl" (the default) or "csv".
+
+        Raises:
+            ValueError, OSError: as `predict`.
+        """
+        tables = as_tables(paths) if paths else [TextTable(_STANDARD_INPUT, read_standard_input())]
+        return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
+
+    def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+        """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
+
+        Args:
+            paths: tables with the history of the series, to be read before.
+            format: "jsonl" (the default) or "csv".
+
+        Raises:
+            ValueError: when the network reads covariates, or a row is malformed.
+            OSError: when a file cannot be read.
+        """
+        if self.recipe.columns.covariates:
+            raise ValueError(
+                "follow: this model reads covariates of the steps to come, which rows that come one by one do not "
+                "have; give a table without --follow"
+            )
+        series: dict[str, LiveSeries] = {}
+        for one in self._read(as_tables(paths)) if paths else []:
+            series[one.name] = self._live()
+            for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
+                series[one.name].read(number, value)
+        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
+        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._live))
+        return written((one.row() for one in told), format)
+
+    def finish(self) -> None:
+        """Leave a picture of forecasts of each part."""
+        for name, test in self.back_tests().items():
+            plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
+
+    def _corpus(self) -> Corpus:
+        corpus = read_corpus(self.options, self.folder)
+        check_same_data(self.folder, corpus.source, corpus.hashes)
+        return corpus
+
+    def _read(self, tables: Sequence[Table]) -> list[Series]:
+        found = read_series(tables, self.recipe.columns, self.recipe.grid)
+        for note in found.notes:
+            say(f"warning: {note}")
+        return found.series
+
+    def _roll(self, panel: Panel, spans: Sequence[Span]) -> BackTest:
+        recursive = self.options.strategy == "recursive"
+        return roll(self.model, output_for(self.options), panel, spans, self.levels, recursive=recursive)
+
+    def _live(self) -> LiveSeries:
+        recursive = self.options.strategy == "recursive"
+        return LiveSeries(self.model, output_for(self.options), self.recipe, self.levels, recursive=recursive)
+
+    def _forecasts(self, series: list[Series]) -> list[Forecast]:
+        panel = Panel(self.recipe, series)
+        spans = [Span(place, 0, len(one) - 1, len(one) - 1) for place, one in enumerate(series)]
+        ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
+        unknown = panel.beside(ends).isnan().any(2)
+        if unknown.any():
+            place, step = unknown.nonzero()[0].tolist()
+            one = series[place]
+            stamp = self.recipe.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
+            raise ValueError(
+                f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
+                f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
+            )
+        test = self._roll(panel, spans)
+        found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
+        return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
+
+    def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
+        """The forecast (K, levels) from a step of the grid."""
+        numbers = np.arange(last, last + 1 + self.recipe.horizon)
+        after, *times = self.recipe.grid.written(numbers)
+        columns = quantiles.T.tolist()
+        others = {f"q{level:g}": column for level, column in zip(self.levels, columns, strict=True) if level != 0.5}
+        return Forecast(name, after, times, columns[self.levels.index(0.5)], others)

@@ -1,0 +1,75 @@
+"""Training a network of forecasts: the job that the options describe."""
+
+import dataclasses
+
+import torch
+
+from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
+from gatewise.tasks.forecasting.corpus import read_corpus
+from gatewise.tasks.forecasting.network import MEASURE, begin_as_linear, make_model, outcome_of, output_for
+from gatewise.tasks.forecasting.options import ForecastOptions
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.parts import scored_spans
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.trained import NAME, TrainedForecaster
+from gatewise.tasks.reporting import say
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.sequence_module import SequenceModule
+from gatewise.tasks.task import Job, Task
+
+
+def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
+    """The job of training.
+
+    Args:
+        options: the resolved options.
+        folder: the run folder to go on with, if any.
+
+    Raises:
+        ValueError: for bad data, or series too short for the horizon.
+        OSError: when a file cannot be read.
+    """
+    corpus = read_corpus(options, folder)
+    for note in corpus.notes:
+        say(f"warning: {note}")
+    recipe = corpus.recipe if folder is None else read_parts(folder.vocabulary, Recipe)["recipe"]
+    settled = corpus.options
+    torch.manual_seed(settled.seed)
+    model = make_model(settled, recipe)
+    # Series are cut where learning ends: nothing of what comes later is even in memory.
+    learning = Panel(
+        dataclasses.replace(recipe, horizon=model.horizon),
+        [one.until(end.learned) for one, end in zip(corpus.series, corpus.ends, strict=True)],
+    )
+    deciding = Panel(
+        dataclasses.replace(recipe, horizon=model.horizon),
+        [one.until(end.decided) for one, end in zip(corpus.series, corpus.ends, strict=True)],
+    )
+    spans = spans_to_learn([end.learned for end in corpus.ends], recipe.window, settled.batch)
+    batches = SpanBatches(learning, spans, settled.batch, seed=settled.seed)
+    held_out = SpanBatches(deciding, scored_spans(corpus.ends, model.horizon, "held_out"), 64)
+    output = output_for(settled)
+    begin_as_linear(model, output, learning, spans)
+    total_steps = settled.epochs * len(batches)
+    module = SequenceModule(model, outcome_of(model, output), settled, MEASURE, total_steps)
+    to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))
+    return Job(
+        settled,
+        module,
+        batches,
+        held_out,
+        to_json({"recipe": recipe}),
+        corpus.source,
+        corpus.hashes,
+        (
+            f"series: {len(corpus.series):,}, steps of {recipe.grid.title}; to learn from {to_learn:,}, "
+            f"held out {decided - to_learn:,}, test {whole - decided:,}",
+            f"horizon {recipe.horizon}, season {recipe.season}, window {recipe.window}; "
+            f"calendar: {', '.join(recipe.cycles) or 'none'}; covariates: {recipe.covariates.width}",
+        ),
+        corpus.kept,
+    )
+
+
+TASK = Task(NAME, prepare, TrainedForecaster)

@@ -1,0 +1,137 @@
+"""``gatewise train forecast`` and what follows it, as a user types it."""
+
+import csv
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+import gatewise
+from gatewise import cli
+from tests.tasks.forecasting.small import one_series
+
+SMALL = ["--hidden", "8", "--epochs", "2", "--batch", "8", "--horizon", "4", "--window", "12"]
+
+
+def leave(*arguments):
+    with pytest.raises(SystemExit) as raised:
+        cli.main([str(argument) for argument in arguments])
+    return raised.value.code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forecast")
+    data = one_series(folder)
+    assert leave("train", "forecast", "--data", data, "--out", folder / "run", *SMALL) == 0
+    (folder / "twice.csv").write_text("month,sales\n2000-01,1\n2000-01,2\n2000-02,3\n")
+    (folder / "odd.csv").write_text("time,sales\n2000-01-01,1\n2000-01-04,2\n2000-02-09,3\n2000-02-11,3\n")
+    (folder / "short.csv").write_text("month,sales\n2000-01,1\n2000-02,2\n")
+    (folder / "words.csv").write_text("month,sales\n2000-01,many\n")
+    (folder / "empty.csv").write_text("month,sales\n")
+    return folder
+
+
+def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path, capsys):
+    assert leave("train", "forecast", "--data", one_series(tmp_path), "--out", tmp_path / "run", *SMALL) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:5] == ["text", "series", "forecasts", "mae", "rmse"]
+    assert [line.split("  ")[0] for line in lines[1:5]] == [
+        "held out",
+        "held out, baseline",
+        "test",
+        "test, baseline",
+    ]
+    commands = [line for line in lines if line.startswith("  gatewise ")]
+    assert len(commands) == 3
+    for line in commands:
+        cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    assert leave("train", "forecast", "--resume", tmp_path / "run") == 0
+
+
+def test_evaluate(folder, capsys):
+    assert leave("evaluate", folder / "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == gatewise.evaluate(folder / "run")
+    assert leave("evaluate", folder / "run", "--data", folder / "series.csv") == 0
+    assert "data, baseline" in capsys.readouterr().out
+
+
+def test_predict_a_file_or_the_standard_input(folder, capsys, monkeypatch):
+    assert leave("predict", folder / "run", folder / "series.csv", "--format", "csv") == 0
+    of_file = capsys.readouterr().out
+    rows = list(csv.DictReader(io.StringIO(of_file)))
+    assert [row["time"] for row in rows] == ["2008-01", "2008-02", "2008-03", "2008-04"]
+    assert list(rows[0]) == ["series", "time", "forecast", "q0.1", "q0.9"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((folder / "series.csv").read_bytes())))
+    assert leave("predict", folder / "run", "--format", "csv") == 0
+    assert capsys.readouterr().out == of_file
+
+
+def test_a_forecast_is_there_before_the_next_row_comes(folder):
+    command = [sys.executable, "-m", "gatewise", "predict", str(folder / "run"), "--follow"]
+    lines = (folder / "series.csv").read_text().splitlines(keepends=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(lines[0])
+        for line in lines[1:4]:
+            process.stdin.write(line)
+            process.stdin.flush()
+            told = json.loads(process.stdout.readline())
+            assert told["time"] == line.split(",")[0]
+            assert len(told["forecast"]) == len(told["q0.9"]) == 4
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("train forecast --data missing.csv", "missing.csv: No such file or directory"),
+        ("train forecast --data series.txt", "series.txt: expected a name ending in .csv, .tsv, .jsonl, .parquet"),
+        ("train forecast --data twice.csv", "rows 1 and 2 have the same time stamp 2000-01 and different numbers"),
+        ("train forecast --data odd.csv", "odd.csv: the time stamps are irregular"),
+        ("train forecast --data short.csv", "series 'sales' has 2 steps and none has more: too few to learn from"),
+        ("train forecast --data words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
+        ("train forecast --data empty.csv", "empty.csv: there are no rows in it"),
+        ("train forecast --data series.csv --time-column when", "no column 'when'"),
+        ("train forecast --data series.csv --value-columns price", "no column 'price'"),
+        ("train forecast --data series.csv --horizon 80", "too few to learn from with a horizon of 80"),
+        ("train forecast --data series.csv --cell nothing", "nothing"),
+        (
+            "train forecast --strategy recursive --output quantile",
+            "quantiles of one step do not tell those of the next",
+        ),
+        ("evaluate run --data short.csv", "2 steps are too few to score forecasts of 4"),
+        ("predict run words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
+        ("predict run odd.csv", "no column 'month'"),
+        ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
+        ("predict run series.csv --prompt a", "prompt: is not for this model; a language model writes text"),
+        ("inspect run --text a", "a model of numbers reads no text; inspect is for lm, classify and tag"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    assert leave(*words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gatewise: error: ")
+    assert captured.err.count("\n") == 1
+    assert told in captured.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_bad_row_ends_a_stream_in_one_line(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("month,sales\n2000-01,1\n2000-02,much\n"))
+    assert leave("predict", folder / "run", "--follow") == 2
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert captured.err.startswith("gatewise: error: standard input: line 3: column 'sales': row 1: expected a number")

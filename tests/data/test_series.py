@@ -1,0 +1,127 @@
+"""Series from tables: long and wide, sorted, gridded, and every defect told."""
+
+import re
+
+import numpy as np
+import pandas
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from gatewise.data.series import Columns, read_series
+from gatewise.data.series_tables import FrameTable, TextTable, as_tables
+from gatewise.data.sunspots import SUNSPOTS
+
+
+def read(text, **columns):
+    return read_series([TextTable("table", text)], Columns(**columns))
+
+
+def values(series):
+    return [None if np.isnan(value) else value for value in series.values]
+
+
+def test_wide_each_column_is_a_series():
+    found = read("time,a,b,c\n1,3,,5\n2,4,,\n3,,,6\n4,5,,2\n")
+    assert {one.name: values(one) for one in found.series} == {"a": [3, 4, None, 5], "c": [5, None, 6, 2]}
+    assert found.notes == (
+        "a and 1 more series: missing values, which the network is told of",
+        "b: no values; left out",
+    )
+
+
+def test_long_rows_in_any_order_and_steps_without_a_row():
+    found = read("when,id,v\n2020-01-03,a,3\n2020-01-01,a,1\n2020-01-02,b,7\n2020-01-03,b,8\n", series="id")
+    assert {one.name: (one.first, values(one)) for one in found.series} == {
+        "a": (18262, [1, None, 3]),
+        "b": (18263, [7, 8]),
+    }
+    assert found.notes[:2] == (
+        "a: rows were not in the order of time; sorted",
+        "a: steps without a row were taken for missing values",
+    )
+    several = read("when,id,v,w\n2020-01-01,a,1,2\n2020-01-02,a,1,2\n", series="id")
+    assert [one.name for one in several.series] == ["a/v", "a/w"]
+
+
+def test_the_same_rows_in_another_order_are_the_same_data():
+    rows = ["2020-01,1,0", "2020-02,2,1", "2020-03,4,0"]
+    one, other = (read("\n".join(["t,v,c", *part]), time="t", covariates=("c",)) for part in (rows, rows[::-1]))
+    assert one.sha256 == other.sha256 != read("\n".join(["t,v,c", *rows[:2]]), time="t", covariates=("c",)).sha256
+
+
+def test_covariates_go_on_where_values_end():
+    found = read("t,v,c\n2020-01,,1\n2020-02,2,2\n2020-03,,3\n2020-04,4,4\n2020-05,,5\n", time="t", covariates=("c",))
+    (one,) = found.series
+    assert values(one) == [2, None, 4]
+    assert one.covariates[:, 0].tolist() == [2, 3, 4, 5]
+    assert one.until(1).values.tolist() == [2]
+
+
+def test_equal_rows_are_read_once_and_different_ones_are_not_chosen_from():
+    assert read("time,v\n1,1\n1,1\n2,2\n").notes == ("the data: rows that stood there twice were read once",)
+    with pytest.raises(ValueError, match=re.escape("rows 1 and 3 have the same time stamp 1 and different numbers")):
+        read("time,v\n1,1\n2,2\n1,3\n")
+
+
+def test_a_constant_series_is_told_of():
+    assert read("time,v\n1,3\n2,3\n").notes == ("v: the value never changes (3); the forecast will be that",)
+
+
+def test_rows_as_steps_and_columns_by_number():
+    found = read("5,x\n6,x\n7,x\n", time="row", values=("1",))
+    assert (found.series[0].first, values(found.series[0])) == (1, [5, 6, 7])
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "told"),
+    [
+        ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with time_column, or give"),
+        ("t,v\nx,1\n", {"time": "t"}, "table: column 't': 'x' is no time stamp; expected ISO 8601"),
+        ("time,v\n1,x\n2,1\n", {}, "table: column 'v': row 1: expected a number, got 'x'; name what is to be forecast"),
+        ("time,v\n1,inf\n2,1\n", {}, "table: column 'v': row 1: expected a finite number, got 'inf'"),
+        ("time,v\n1,\n2,\n", {}, "table: there are no values in 'v'"),
+        ("time,v\n", {}, "table: there are no rows in it"),
+        ("time,v\n1,1\n2,2\n", {"values": ("w",)}, "no column 'w'"),
+        ("time,v\n1,1\n2,2\n", {"values": ("time",)}, "column 'time' is named twice"),
+        ("time,v\n1,1\n2,2\n", {"covariates": ("v",)}, "table: no column of values beside 'time', 'v'"),
+        ("time,v,c\n1,1,\n2,2,1\n", {"covariates": ("c",)}, "column 'c': row 1: a covariate must be known"),
+        ("time,v\n2020-01-01 00:00,1\n2020-01-01 00:07,2\n2020-01-01 01:11,2\n", {}, "table: the time stamps are irr"),
+    ],
+)
+def test_what_is_wrong_is_told(text, columns, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read(text, **columns)
+
+
+def test_a_grid_that_is_given():
+    grid = read("time,v\n2020-01,1\n2020-02,1\n").grid
+    found = read_series([TextTable("t", "time,v\n2021-05,1\n")], Columns(), grid)
+    assert found.series[0].first == 51 * 12 + 4
+    with pytest.raises(ValueError, match="row 1: the time stamp 2021-05-02 is not on the grid of the others"):
+        read_series([TextTable("t", "time,v\n2021-05-02,1\n")], Columns(), grid)
+    with pytest.raises(ValueError, match="t: expected time stamps like '1970-01'"):
+        read_series([TextTable("t", "time,v\n1,1\n")], Columns(), grid)
+
+
+def test_data_frames_and_files_hold_the_same(tmp_path):
+    frame = pandas.DataFrame(
+        {"v": [1.5, 2.0, np.nan, 4.0]}, index=pandas.date_range("2020-01-31", periods=4, freq="ME", name="when")
+    )
+    (tmp_path / "a.csv").write_text(FrameTable(frame).to_csv())
+    parquet.write_table(pyarrow.Table.from_pandas(frame.reset_index()), tmp_path / "a.parquet")
+    frame.reset_index().to_json(tmp_path / "a.jsonl", orient="records", lines=True, date_format="iso")
+    text = (tmp_path / "a.jsonl").read_text().replace(".000", "").replace("T00:00:00", "").replace("Z", "")
+    (tmp_path / "a.jsonl").write_text(text)
+    tables = [as_tables(frame), *(as_tables(tmp_path / f"a.{kind}") for kind in ("csv", "parquet", "jsonl"))]
+    found = [read_series(one, Columns("when")) for one in tables]
+    assert len({one.sha256 for one in found}) == 1
+    assert found[0].series[0].values.tolist()[:2] == [1.5, 2.0]
+    assert found[1].grid.title == "1 month"
+    with pytest.raises(ValueError, match="the data frame: no column 'w'; it has 'when', 'v'"):
+        read_series(as_tables(frame), Columns("when", values=("w",)))
+
+
+def test_the_sunspot_numbers():
+    (one,) = read_series(as_tables(SUNSPOTS), Columns()).series
+    assert (one.name, len(one), one.values[0], one.values[-1]) == ("Sunspots", 2820, 58.0, 33.4)

@@ -1,0 +1,281 @@
+"""Forecasts from end to end: trained, scored, told, followed; nothing of the future in any of it."""
+
+import io
+import json
+import re
+import sys
+
+import numpy as np
+import pandas
+import pytest
+import safetensors.torch
+import torch
+
+import gatewise
+from gatewise.tasks import state_file
+from gatewise.tasks.verbs import resume
+from tests.tasks.forecasting.small import SMALL, many_series, monthly, one_series
+from tests.tasks.small import losses
+
+NAN = float("nan")
+
+
+def train(folder, data=None, **changes):
+    data = one_series(folder) if data is None else data
+    return gatewise.train("forecast", data=data, out=folder / "run", **{**SMALL, **changes})
+
+
+def weights(folder):
+    return safetensors.torch.load_file(folder / "run" / "weights.safetensors")
+
+
+def test_a_run_scores_beside_its_baseline_and_leaves_pictures(tmp_path):
+    trained = train(tmp_path, epochs=10, horizon=None)
+    scores = trained.final_scores()
+    assert list(scores) == ["held_out", "test"]
+    assert trained.recipe.horizon == trained.recipe.season == 12
+    for part in scores.values():
+        assert part["mae"] < part["baseline_mae"]
+        assert 0 <= part["coverage"] <= 1
+        assert {name for name in part if name.startswith("baseline_")} == {
+            f"baseline_{name}" for name in ("mae", "rmse", "mase", "smape", "pinball", "coverage")
+        }
+    assert all((tmp_path / "run" / f"forecasts_{part}.png").stat().st_size > 10_000 for part in scores)
+    assert gatewise.load(tmp_path / "run").evaluate() == scores
+
+
+def test_without_data_it_learns_the_sunspot_numbers(tmp_path):
+    scores = gatewise.train("forecast", out=tmp_path / "run", epochs=1, hidden=8).final_scores()
+    assert scores["test"]["mae"] < 0.8 * scores["test"]["baseline_mae"]
+    assert scores["test"]["forecasts"] == 564 - 11
+
+
+@pytest.mark.parametrize("cell", ["rnn_tanh", "gru_chung2014", "peephole_lstm"])
+def test_any_cell(tmp_path, cell):
+    assert train(tmp_path, cell=cell, layers=2, epochs=1).final_scores()["test"]["mae"] > 0
+
+
+@pytest.mark.parametrize("precision", ["64", "bf16-mixed"])
+def test_any_precision(tmp_path, precision):
+    trained = train(tmp_path, precision=precision, strategy="recursive", epochs=1, test=0.0)
+    assert list(trained.final_scores()) == ["held_out"]
+    assert trained.model.blend.dtype == (torch.float64 if precision == "64" else torch.float32)
+    assert len(trained.predict()[0].values) == 4
+
+
+KINDS = {
+    "quantiles": {},
+    "points": {"output": "point"},
+    "gaussian": {"output": "gaussian", "quantiles": [0.05, 0.95]},
+    "recursive": {"strategy": "recursive"},
+    "recursive points": {"strategy": "recursive", "output": "point", "cell": "gru_cudnn", "layers": 2},
+    "no season": {"season": 1, "calendar": False},
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def trained(request, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("kind"), **KINDS[request.param])
+
+
+def test_what_comes_after_a_cut_changes_no_forecast(tmp_path, trained):
+    known = {"v40": NAN, "v41": NAN}
+    (before,) = trained.back_tests(one_series(tmp_path, **known)).values()
+    later = {f"v{at}": 1000.0 + at for at in range(80, 96)}
+    (after,) = trained.back_tests(one_series(tmp_path, **known, **later)).values()
+    untouched = before.places < 80
+    assert untouched.sum() == 80 - before.places[0]
+    assert torch.equal(before.quantiles[untouched], after.quantiles[untouched])
+    assert not torch.equal(before.quantiles[~untouched], after.quantiles[~untouched])
+
+
+@pytest.mark.parametrize("kind", ["quantiles", "recursive"])
+def test_nothing_of_the_test_part_is_learned_from(tmp_path, kind):
+    (tmp_path / "other").mkdir()
+    # The test is the last 19 of 96 steps.
+    changed = one_series(tmp_path / "other", **{f"v{at}": -50.0 * at for at in range(77, 96)})
+    one = train(tmp_path, **KINDS[kind])
+    other = train(tmp_path / "other", changed, **KINDS[kind])
+    assert all(torch.equal(weight, weights(tmp_path / "other")[name]) for name, weight in weights(tmp_path).items())
+    assert one.recipe == one.recipe
+    assert one.folder.vocabulary.read_bytes() == other.folder.vocabulary.read_bytes()
+    assert one.final_scores()["held_out"] == other.final_scores()["held_out"]
+    assert one.final_scores()["test"] != other.final_scores()["test"]
+
+
+def test_nothing_after_the_learned_part_moves_a_step_of_training(tmp_path):
+    (tmp_path / "other").mkdir()
+    # 10 % of 96 steps decide: those from 67 on.
+    changed = one_series(tmp_path / "other", **{f"v{at}": -50.0 * at for at in range(67, 96)})
+    train(tmp_path, epochs=1)
+    train(tmp_path / "other", changed, epochs=1)
+    assert all(torch.equal(weight, weights(tmp_path / "other")[name]) for name, weight in weights(tmp_path).items())
+
+
+def test_a_forecast_is_the_last_one_of_the_back_test(tmp_path, trained):
+    (test,) = trained.back_tests(one_series(tmp_path)).values()
+    rows = one_series(tmp_path).read_text().splitlines()
+    (tmp_path / "cut.csv").write_text("\n".join(rows[: 1 + 96 - 4]) + "\n")
+    (told,) = trained.predict(tmp_path / "cut.csv")
+    assert (told.after, told.times[0], told.times[-1], len(told.values)) == ("2007-08", "2007-09", "2007-12", 4)
+    assert told.values == pytest.approx(test.middle[-1].tolist(), rel=1e-5)
+    if trained.options.output == "point":
+        assert told.quantiles == {}
+    else:
+        low, *_, high = told.quantiles.values()
+        assert (np.array(low) <= told.values).all()
+        assert (told.values <= np.array(high)).all()
+
+
+def test_rows_that_come_one_by_one_have_the_forecasts_of_the_whole(tmp_path, monkeypatch, trained):
+    lines = one_series(tmp_path, v50=NAN, v51=NAN).read_text().splitlines(keepends=True)
+    history, coming = lines[:61], [lines[0], *lines[61:70], *lines[72:]]  # two rows never come
+    (tmp_path / "history.csv").write_text("".join(history))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(coming)))
+    told = [json.loads(line) for line in trained.follow([tmp_path / "history.csv"])]
+    assert len(told) == len(coming) - 1
+    for row in (0, 8, 9, len(told) - 1):
+        text = "".join([*history, *coming[1 : row + 2]])
+        (tmp_path / "until.csv").write_text(text)
+        (whole,) = trained.predict(tmp_path / "until.csv")
+        assert told[row]["time"] == whole.after
+        assert told[row]["forecast"] == pytest.approx(whole.values, rel=1e-5)
+        for name, column in whole.quantiles.items():
+            assert told[row][name] == pytest.approx(column, rel=1e-5)
+
+
+def test_rows_of_several_series_and_rows_that_come_too_late(tmp_path, monkeypatch, capsys):
+    rows = [f"{time},{name},{value}\n" for time, value in monthly(60) for name in "ab"]
+    (tmp_path / "long.csv").write_text("month,name,sales\n" + "".join(rows))
+    trained = train(tmp_path, tmp_path / "long.csv", series_column="name")
+    late = ["month,name,sales\n", *rows[:4], rows[0], "\n", rows[4]]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(late)))
+    told = [json.loads(line) for line in trained.follow()]
+    assert [(one["series"], one["time"]) for one in told] == [
+        *((name, month) for month in ("2000-01", "2000-02") for name in "ab"),
+        ("a", "2000-03"),
+    ]
+    late = "warning: standard input: line 6: the row is not after the row before it; left out"
+    assert late in capsys.readouterr().err
+
+
+def test_rows_without_time_stamps_follow_each_other(tmp_path, monkeypatch):
+    data = tmp_path / "plain.csv"
+    lines = [f"{value},{2 * value}\n" for _, value in monthly(80)]
+    data.write_text("".join(lines[:70]))
+    trained = train(tmp_path, data, time_column="row", value_columns=["1", "2"], season=12)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(lines[70:72])))
+    told = [json.loads(line) for line in trained.follow([data])]
+    assert [(one["series"], one["time"]) for one in told] == [("1", "71"), ("2", "71"), ("1", "72"), ("2", "72")]
+    data.write_text("".join(lines[:72]))
+    assert told[-1]["forecast"] == pytest.approx(trained.predict(data)[1].values, rel=1e-5)
+
+
+def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
+    data = many_series(tmp_path)
+    options = {"series_column": "shop", "covariate_columns": ["offer"], "epochs": 25, "patience": 25}
+    trained = train(tmp_path, data, **options)
+    blind = gatewise.train(
+        "forecast", data=data, out=tmp_path / "blind", value_columns="sales", series_column="shop", **SMALL
+    )
+    assert trained.final_scores()["test"]["mase"] < 0.7 * blind.final_scores()["test"]["mase"]
+    north, south = trained.predict(data)
+    assert (north.series, south.series) == ("north", "south")
+    assert south.values[0] > 10 * north.values[0]
+    with_offers = data.read_text().splitlines()
+    for at, line in enumerate(with_offers):
+        time, _, value, _ = line.split(",")
+        if value == "":
+            with_offers[at] = f"{time},{line.split(',')[1]},,1"
+    (tmp_path / "offers.csv").write_text("\n".join(with_offers))
+    assert sum(trained.predict(tmp_path / "offers.csv")[0].values) > sum(north.values)
+    lines = [line for line in data.read_text().splitlines() if ",," not in line]
+    (tmp_path / "past.csv").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"series 'north': no offer at 2021-04-17; a forecast needs the covariates"):
+        trained.predict(tmp_path / "past.csv")
+    with pytest.raises(ValueError, match="follow: this model reads covariates of the steps to come"):
+        trained.follow()
+
+
+def test_missing_values_are_not_scored_nor_learned_from(tmp_path):
+    gaps = {f"v{at}": NAN for at in (*range(10, 14), 30, 50, *range(85, 88))}
+    trained = train(tmp_path, one_series(tmp_path, **gaps))
+    test = trained.back_tests()["test"]
+    assert test.truth.isnan().sum() == 3 * 4
+    scores = trained.final_scores()["test"]
+    there = ~test.truth.isnan()
+    assert scores["mae"] == pytest.approx(float((test.middle - test.truth)[there].abs().mean()))
+
+
+def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
+    (tmp_path / "frame").mkdir()
+    of_file = train(tmp_path)
+    frame = pandas.read_csv(one_series(tmp_path))
+    of_frame = train(tmp_path / "frame", frame)
+    assert of_frame.final_scores() == of_file.final_scores()
+    assert gatewise.load(tmp_path / "frame" / "run").evaluate() == of_frame.final_scores()
+    assert of_frame.predict(frame) == of_file.predict(one_series(tmp_path)) == of_frame.predict()
+    assert of_frame.evaluate(frame) == of_file.evaluate(one_series(tmp_path))
+    scores = of_frame.folder.scores.read_bytes()
+    of_frame.folder.scores.unlink()
+    assert resume(of_frame.folder.path).folder.scores.read_bytes() == scores
+    (of_frame.folder.path / "data-1-frame.csv").unlink()
+    with pytest.raises(ValueError, match="the data that the run kept is gone; expected files data-1-"):
+        of_frame.evaluate()
+    with pytest.raises(TypeError, match="data: expected paths for the task lm, got DataFrame"):
+        gatewise.train("lm", data=frame)
+
+
+def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):
+    train(tmp_path, epochs=3)
+    (tmp_path / "stopped").mkdir()
+    monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
+    stopped = train(tmp_path / "stopped", one_series(tmp_path), epochs=3, max_minutes=1e-4)
+    assert len(losses(stopped.folder.path)) < len(losses(tmp_path / "run"))
+    resume(stopped.folder.path, max_minutes=5.0)
+    assert losses(stopped.folder.path) == losses(tmp_path / "run")
+
+
+def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
+    rows = ["time,a,b,c", *(f"{at},{at % 5},7,{at if at > 55 else ''}" for at in range(60))]
+    rows[3], rows[4] = rows[4], rows[3]
+    (tmp_path / "wide.csv").write_text("\n".join(rows))
+    train(tmp_path, tmp_path / "wide.csv", window=30, test=0.2)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert said == [
+        "warning: the data: rows were not in the order of time; sorted",
+        "warning: b: the value never changes (7); the forecast will be that",
+        "warning: 1 of 3 series are too short to learn from, 'c' first",
+    ]
+    constant = gatewise.load(tmp_path / "run").predict(tmp_path / "wide.csv")[1]
+    assert constant.values == pytest.approx([7] * 4, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"horizon": 60}, "series 'sales' has 96 steps and none has more: too few to learn from with a horizon of 60"),
+        ({"held_out": 0.5, "test": 0.5}, "held_out and test: nothing is left to learn from (0.5 + 0.5)"),
+        ({"strategy": "recursive", "output": "quantile"}, "output: quantiles of one step do not tell"),
+        ({"quantiles": (0.5, 1.0)}, "quantiles: expected numbers above 0 and below 1, got (0.5, 1.0)"),
+        ({"window": 2}, "window: expected a number at least 4, got 2"),
+        ({"value_columns": ("price",)}, "no column 'price'"),
+    ],
+)
+def test_what_cannot_be_trained(tmp_path, changes, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train(tmp_path, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_data_must_fit(tmp_path):
+    trained = train(tmp_path)
+    (tmp_path / "daily.csv").write_text("month,sales\n2020-01-01,1\n2020-01-02,1\n")
+    with pytest.raises(ValueError, match="row 2: the time stamp 2020-01-02 is not on the grid of the others"):
+        trained.predict(tmp_path / "daily.csv")
+    (tmp_path / "short.csv").write_text("month,sales\n2020-01,1\n2020-02,1\n")
+    with pytest.raises(ValueError, match="series 'sales': 2 steps are too few to score forecasts of 4"):
+        trained.evaluate(tmp_path / "short.csv")
+    one_series(tmp_path, v3=5.0)
+    with pytest.raises(ValueError, match="the data has changed since the run began"):
+        trained.evaluate()

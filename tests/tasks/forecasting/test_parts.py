@@ -1,0 +1,60 @@
+"""Which steps are for what."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.data.series import Series
+from gatewise.tasks.forecasting.batches import Span, spans_to_learn
+from gatewise.tasks.forecasting.parts import Ends, all_spans, scored_spans, split, split_all
+from tests.tasks.forecasting.test_scores import panel
+
+
+def series(name, length):
+    return Series(name, 0, np.arange(float(length)), np.zeros((length, 0)))
+
+
+@given(st.integers(1, 500), st.integers(1, 30), st.floats(0.01, 0.8), st.floats(0, 0.8))
+def test_each_part_has_room_for_a_forecast(length, horizon, held_out, test):
+    found = split(length, horizon, held_out, test)
+    if found is not None:
+        assert found.learned >= 8
+        assert found.decided - found.learned >= horizon
+        assert found.length - found.decided == 0 if test == 0 else found.length - found.decided >= horizon
+    elif held_out + test < 0.5:
+        assert length < 8 + 2 * max(horizon, 0.5 * length)
+
+
+def test_a_forecast_is_scored_in_the_part_that_holds_all_of_its_horizon():
+    ends = [Ends(50, 60, 75), Ends(10, 14, 14)]
+    assert scored_spans(ends, 4, "held_out") == [Span(0, 0, 49, 55), Span(1, 0, 9, 9)]
+    assert scored_spans(ends, 4, "test") == [Span(0, 0, 59, 70)]
+
+
+def test_other_data_is_scored_once_a_window_and_a_season_were_read():
+    recipe = panel([1.0, 2.0]).recipe  # horizon 3, season 2, window 4
+    assert all_spans([20, 6, 3], recipe) == [Span(0, 0, 3, 16), Span(1, 0, 2, 2)]
+    assert all_spans([20], dataclasses.replace(recipe, season=6)) == [Span(0, 0, 6, 16)]
+
+
+def test_series_that_are_too_short_are_left_out_until_none_is_left():
+    assert list(split_all([series("a", 10), series("b", 100)], 4, 0.1, 0.2)) == [1]
+    with pytest.raises(ValueError, match="series 'c' has 11 steps and none has more: too few to learn from"):
+        split_all([series("a", 10), series("c", 11)], 4, 0.1, 0.2)
+
+
+def test_windows_end_where_learning_does():
+    spans = spans_to_learn([100, 7], 32, 4)
+    assert {span.series for span in spans} == {0, 1}
+    assert len(spans) >= 24 * 4
+    for span in spans:
+        length = span.last + 1 - span.begin
+        assert length == (32 if span.series == 0 else 6)
+        assert span.first == span.begin + length // 4
+        assert span.begin >= 0
+        assert span.last <= (98 if span.series == 0 else 5)
+    assert max(span.last for span in spans) == 98
+    assert spans_to_learn([1], 32, 4) == []

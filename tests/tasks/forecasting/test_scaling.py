@@ -1,0 +1,64 @@
+"""The scale of a window: there and back, nothing of the future, and what a step reads."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
+
+NAN = float("nan")
+
+
+def tensor(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20), st.floats(-1e6, 1e6))
+def test_scaled_there_and_back(window, value):
+    scale = scale_of(tensor(window))
+    there = scale.scaled(tensor([value]))
+    size = max(map(abs, [*window, value]))
+    assert float(scale.unscaled(there)) == pytest.approx(value, rel=1e-9, abs=1e-9 * size + 1e-12)
+
+
+def test_mean_and_deviation_of_what_is_there():
+    level, scale = scale_of(tensor([NAN, 1.0, 3.0], [5.0, 5.0, 5.0], [0.0, 0.0, 0.0]))
+    assert level.tolist() == [2.0, 5.0, 0.0]
+    assert scale.tolist() == [1.0, 5e-4, 1.0]  # a window that never changes has a scale, not 0
+
+
+def test_an_outlier_hardly_moves_a_scale():
+    window = torch.sin(torch.arange(40.0, dtype=torch.float64))
+    spiked = window.index_fill(0, torch.tensor([7]), 1e4)
+    plain, moved = scale_of(window[None]), scale_of(spiked[None])
+    assert float(moved.scale) < 250  # the deviation itself would be 1561
+    assert float(moved.level - plain.level) < 40
+    assert float(scale_of(window[None, :3]).scale) == pytest.approx(float(window[:3].std(correction=0)))
+
+
+def test_a_forecast_scales_with_its_window():
+    window = tensor([1.0, 4.0, 2.0])
+    one, other = scale_of(window), scale_of(100 + 7 * window)
+    assert torch.allclose(one.scaled(window), other.scaled(100 + 7 * window))
+
+
+def test_what_a_step_reads():
+    features, scale = step_features(tensor([1.0, 3.0], [NAN, 3.0]), torch.tensor([False, True]), tensor([0.5], [0.25]))
+    soft = [3 * math.asinh(value / 3) for value in (1.0, 2.0)]
+    assert features.tolist() == [pytest.approx([*soft, 0.0, 0.5]), [0.0, 0.0, 1.0, 0.25]]
+    assert scale.level.tolist() == [2.0, 3.0]
+
+
+def test_references_are_the_last_value_its_change_and_the_season_before():
+    values = np.arange(10.0, 20.0)  # the present is 19
+    assert lags(6, 4) == [0, 4, 3, 2, 1, 0, 3, 2]
+    lagged = tensor([values[9 - lag] for lag in lags(6, 4)])
+    scale = scale_of(tensor([17.0, 19.0]))  # level 18, scale 1
+    assert references(lagged, scale, 4).tolist() == [[1.0, 4.0, -2.0, -1.0, 0.0, 1.0, -2.0, -1.0]]
+    assert references(tensor([19.0, 18.0, 19.0]), scale, 1).tolist() == [[1.0, 1.0]]
+    young = tensor([19.0, NAN, NAN, 18.0])
+    assert references(young, scale, 4).tolist() == [[1.0, 0.0, 1.0, 0.0]]

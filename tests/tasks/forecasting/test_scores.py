@@ -1,0 +1,75 @@
+"""The scores and the baseline, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.series import Columns, Series
+from gatewise.data.time_grid import TimeGrid
+from gatewise.data.time_stamps import TimeForm
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.scores import BackTest
+
+NAN = float("nan")
+
+
+def panel(*rows, season=2, horizon=3):
+    grid = TimeGrid("numbers", 1.0, 0.0, 1, 0.0, TimeForm("number"))
+    recipe = Recipe(grid, Columns(), (), Scaling.none(0), season, horizon, 4)
+    return Panel(recipe, [Series("x", 0, np.array(row), np.zeros((len(row), 0))) for row in rows])
+
+
+def test_the_seasonal_naive_forecast():
+    found = panel([1.0, 2.0, 4.0, NAN, 8.0], [5.0, 6.0]).seasonal_naive(torch.tensor([3, 1, 0, 9]))
+    assert found.tolist() == [[4, 4, 4], [1, 2, 1], [1, 1, 1], [5, 6, 5]]  # what is missing is the value before it
+
+
+def back_test(data, places, middles, levels=(0.5,), spread=0.0):
+    places = torch.tensor(places)
+    around = spread * (torch.tensor(levels, dtype=torch.float64) - 0.5)
+    told = torch.tensor(middles, dtype=torch.float64)[..., None] + around
+    return BackTest(data, data.series_at(places), places, levels, told, data.to_come(places))
+
+
+def test_errors_by_hand():
+    data = panel([1.0, 2.0, 4.0, 3.0, 8.0, 5.0, NAN])
+    scores = back_test(data, [3], [[6.0, 5.0, 5.0]]).scores()
+    # What comes after step 3 is 8, 5 and nothing; the seasonal naive forecast is 4, 3.
+    assert scores["mae"] == 1.0
+    assert scores["rmse"] == pytest.approx(math.sqrt(2))
+    assert scores["smape"] == pytest.approx(100 * (2 / 7 + 0) / 2)
+    assert scores["baseline_mae"] == 3.0
+    assert scores["last_value_mae"] == (5 + 2) / 2
+    # Before the first forecast: |4 − 1| and |3 − 2|, in the mean 2.
+    assert scores["mase"] == 1.0 / 2
+    assert scores["baseline_mase"] == 3.0 / 2
+    assert (scores["series"], scores["forecasts"]) == (1, 1)
+    assert "pinball" not in scores
+
+
+def test_the_mean_absolute_scaled_error_weighs_series_alike_and_leaves_out_constant_ones():
+    data = panel([1.0, 2.0, 4.0, 3.0, 8.0, 8.0, 8.0], [100.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [7.0] * 7)
+    scores = back_test(data, [3, 13, 23], [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]).scores()
+    assert scores["mase"] == pytest.approx((2 / 2 + 10 / 50) / 2)
+    assert scores["mae"] == pytest.approx((2 + 10 + 2) / 3)
+
+
+def test_quantiles_by_hand():
+    data = panel([1.0, 2.0, 4.0, 3.0, 8.0, 5.0, 6.0])
+    scores = back_test(data, [3], [[6.0, 5.0, 5.0]], (0.1, 0.5, 0.9), spread=5.0).scores()
+    # Quantiles 4 6 8, 3 5 7, 3 5 7 of 8, 5, 6.
+    losses = [0.1 * 4, 0.5 * 2, 0, 0.1 * 2, 0, 0.1 * 2, 0.1 * 3, 0.5 * 1, 0.1 * 1]
+    assert scores["pinball"] == pytest.approx(sum(losses) / 9)
+    assert scores["coverage"] == 1.0
+
+
+def test_the_baseline_has_quantiles_of_its_errors_before_the_first_forecast():
+    data = panel([0.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 50.0, 50.0], season=1, horizon=2)
+    found = back_test(data, [7], [[0.0, 0.0]], (0.0, 0.5, 1.0)).baseline()
+    # Errors of the last value up to step 7: 0 and six times 1, and 1 and five times 2 for two steps; the 50 that comes
+    # later is not among them.
+    assert found.tolist() == [[[6.0, 6.0, 7.0], [7.0, 6.0, 8.0]]]
