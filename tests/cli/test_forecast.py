@@ -114,7 +114,7 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
         ("predict run odd.csv", "no column 'month'"),
         ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("predict run series.csv --prompt a", "prompt: is not for this model; a language model writes text"),
-        ("inspect run --text a", "a model of numbers reads no text; inspect is for lm, classify and tag"),
+        ("inspect run --text a", "a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
