@@ -7,6 +7,8 @@ from torch import Tensor
 
 # Of the largest number in a window: below it differences are taken for rounding, and a constant window has a scale.
 _LEAST_SCALE = 1e-4
+# A scale below this is none: numbers divided by it would not be finite.
+_SMALLEST = 1e-30
 # Mean absolute distances from the median: what lies further off counts as if it lay there.
 _OUTLYING = 5.0
 
@@ -45,7 +47,7 @@ def scale_of(windows: Tensor) -> Scale:
     deviation = ((off - mean[:, None]).where(there, 0).square().sum(-1) / count).sqrt()
     scale = deviation.maximum(_LEAST_SCALE * (middle + off).where(there, 0).abs().amax(-1))
     level = middle[:, 0] + mean
-    return Scale(level, scale.where(scale > 0, 1))
+    return Scale(level, scale.where(scale > _SMALLEST, 1))
 
 
 def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tensor, Scale]:
