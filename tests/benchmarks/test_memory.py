@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def outcome() -> MemoryOutcome:
     told: list[int] = []
-    found = measure(steps=(400,), threads=1, told=lambda outcome: told.append(len(outcome.measured)))
+    found = measure(steps=(2000,), threads=1, told=lambda outcome: told.append(len(outcome.measured)))
     assert told == [1, 2, 3]
     return found
 
@@ -24,7 +24,7 @@ def test_every_way_takes_less_than_the_one_before(outcome: MemoryOutcome):
     plain, checkpointed, truncated = outcome.measured
     assert [one.way for one in outcome.measured] == list(memory.WAYS)
     # The plain path keeps, or computes at once, at least the four gates and their gradients.
-    assert plain.own_bytes > 8 * 400 * 8 * 256 * 4
+    assert plain.own_bytes > 8 * 2000 * 8 * 256 * 4
     assert max(checkpointed.own_bytes, truncated.own_bytes) < plain.own_bytes / 2
     assert all(one.us_per_step > 1 for one in outcome.measured)
 
