@@ -32,7 +32,7 @@ def test_every_way_takes_less_than_the_one_before(outcome: MemoryOutcome):
 def test_the_table_tells_all_of_it(outcome: MemoryOutcome):
     lines = table(outcome).splitlines()
     rows = [line.split() for line in lines if line.startswith("lstm ")]
-    assert [row[:3] for row in rows] == [["lstm", "400", way] for way in memory.WAYS]
+    assert [row[:3] for row in rows] == [["lstm", "2000", way] for way in memory.WAYS]
     assert [float(row[3]) for row in rows] == [round(one.own_bytes / 1e6, 1) for one in outcome.measured]
     assert rows[0][-1] == "1.00"
     assert outcome.as_dict()["measured"][0]["own_bytes"] == outcome.measured[0].own_bytes
@@ -40,9 +40,9 @@ def test_the_table_tells_all_of_it(outcome: MemoryOutcome):
 
 def test_what_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory.machine, "available_memory", lambda: 0)
-    found = measure(steps=(400,))
+    found = measure(steps=(2000,))
     assert found.measured == []
-    assert "left out, too little memory: lstm plain T=400; lstm checkpointed T=400; lstm tbptt T=400" in table(found)
+    assert "left out, too little memory: lstm plain T=2000; lstm checkpointed T=2000; lstm tbptt T=2000" in table(found)
     monkeypatch.undo()
     assert len(measure(steps=(10,), max_minutes=1e-9).left_out["no time left"]) == 3
 
