@@ -112,6 +112,10 @@ void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t 
   }
 }
 
+template <class T> void make_sums(const Sum<T> *sums, int64_t count) {
+  for (const Sum<T> *s = sums; s < sums + count; ++s) s->make();
+}
+
 template <class T> int play(const Tape &tape) {
   for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
     *p->word = tape.given[p->which] + p->offset;
@@ -130,6 +134,11 @@ template <class T> int play(const Tape &tape) {
     case pack_weights: {
       const auto &p = *static_cast<const Packing<T> *>(o->what);
       pack_blocks(p.blocks, p.count, p.hidden, p.depth, p.group, p.transposed, p.packed);
+      break;
+    }
+    case add_up: {
+      const auto &s = *static_cast<const Sums<T> *>(o->what);
+      make_sums(s.sums, s.count);
       break;
     }
     }
@@ -160,6 +169,9 @@ struct RowCopies {
   GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth,    \
                                               int64_t group, int64_t transposed, T *packed) {                          \
     gatewise::pack_blocks(blocks, count, hidden, depth, group, transposed, packed);                                    \
+  }                                                                                                                    \
+  GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count) {                         \
+    gatewise::make_sums(sums, count);                                                                                  \
   }
 
 GATEWISE_INTERFACE(float, f32)
@@ -170,7 +182,7 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 5; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 6; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -3,6 +3,7 @@
 
 #include "gemm.h"
 #include "loop.h"
+#include "sums.h"
 
 namespace gatewise {
 
@@ -23,7 +24,12 @@ template <class T> struct Packing {
   T *packed;
 };
 
-enum OperationKind : int64_t { run_jobs, multiply_matrices, pack_weights };
+template <class T> struct Sums {
+  const Sum<T> *sums;
+  int64_t count;
+};
+
+enum OperationKind : int64_t { run_jobs, multiply_matrices, pack_weights, add_up };
 
 // One of the above.
 struct Operation {

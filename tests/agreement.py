@@ -222,6 +222,7 @@ def operators_only() -> Iterator[None]:
     """Send eager calls through the operators too, as a compiled or exported program does."""
     with (
         mock.patch.object(recurrent, "short_way_of", return_value=None),
+        mock.patch.object(recurrent, "training_way_of", return_value=None),
         mock.patch.object(door, "_EAGER_TYPES", ()),
         mock.patch.object(door.operators, "recurrent", wraps=door.operators.recurrent) as operator,
     ):

@@ -302,10 +302,11 @@ def _timed(name: str) -> Iterator[list[float]]:
 
 @contextmanager
 def _part_by_part() -> Iterator[None]:
-    """Neither the layers' short way nor what is played from tapes."""
+    """Neither the layers' short ways nor what is played from tapes."""
     with (
         _replaced(recurrent, "short_way_of", lambda *_: None),
-        _replaced(repeated, "kind_of", lambda *_: None),
+        _replaced(recurrent, "training_way_of", lambda *_: None),
+        _replaced(repeated, "passes_of", lambda *_: None),
     ):
         yield
 

@@ -1,7 +1,9 @@
 """The kernels, behind one door: `run` computes one layer over a sequence, `backend_for` says which backend does."""
 
 from gatewise.kernels.call import Call, Directions
+from gatewise.kernels.cpu import Fused
 from gatewise.kernels.cpu.jobs import CHUNK as MOST_AT_ONCE
+from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.laid_out import Frame, LaidOut, can_be_laid_out, lay_out, shared_by
 from gatewise.kernels.cpu.memory import empty
 from gatewise.kernels.cpu.weights import Unchanged as UnchangedWeights
@@ -11,6 +13,9 @@ from gatewise.kernels.dispatch import Choice, check_backend_name
 from gatewise.kernels.door import backend_for, run
 from gatewise.kernels.segments import AUTO
 
+# Output and final states, from a kind of call that the CPU engine runs and its tensors, to be differentiated.
+run_kind = Fused.apply
+
 __all__ = [
     "AUTO",
     "MOST_AT_ONCE",
@@ -18,6 +23,7 @@ __all__ = [
     "Choice",
     "Directions",
     "Frame",
+    "Kind",
     "LaidOut",
     "UnchangedWeights",
     "backend_for",
@@ -28,5 +34,6 @@ __all__ = [
     "frozen_weights",
     "lay_out",
     "run",
+    "run_kind",
     "shared_by",
 ]

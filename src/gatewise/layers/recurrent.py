@@ -31,6 +31,7 @@ from gatewise.layers.merging import check_merge, merge_directions, merged_width
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.short_way import ShortWay, short_way_of
 from gatewise.layers.streaming import Stream
+from gatewise.layers.training_way import TrainingWay, training_way_of
 
 # torch.nn's names for the groups that its layers have.
 _TORCH_NAMES = {
@@ -136,21 +137,26 @@ class Recurrent(nn.Module):
         self.backend = backend
         self.checkpoint_every = checkpoint_every
         self._short_ways: dict[torch.Size, ShortWay | None] = {}
+        self._training_ways: dict[torch.Size, TrainingWay | None] = {}
         self._register(device, dtype)
         self.reset_parameters()
 
     def _register(self, device: Any, dtype: torch.dtype | None) -> None:
         width = self.input_size
         self._names: list[list[str]] = []
+        self._shapes: list[list[torch.Size]] = []
         for layer in range(self.num_layers):
             names: list[str] = []
+            shapes: list[torch.Size] = []
             for suffix in ("", "_reverse")[: self._direction_count]:
                 for group in self.cell.groups:
                     stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
                     names.append(f"{stem}_l{layer}{suffix}")
-                    shape = self.cell.parameter_shape(group, width, self.hidden_size)
-                    self.register_parameter(names[-1], nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+                    shapes.append(torch.Size(self.cell.parameter_shape(group, width, self.hidden_size)))
+                    empty = torch.empty(shapes[-1], device=device, dtype=dtype)
+                    self.register_parameter(names[-1], nn.Parameter(empty))
             self._names.append(names)
+            self._shapes.append(shapes)
             width = merged_width(self.merge, self.hidden_size, self._direction_count)
         if self.merge == "learned":
             both = 2 * self.hidden_size
@@ -235,11 +241,12 @@ class Recurrent(nn.Module):
         >>> layer.refresh()
         """
         self._short_ways.clear()
+        self._training_ways.clear()
         forget_weights(self.parameters())
 
     def __getstate__(self) -> dict[str, Any]:
         # What is laid out for one layer is of no use to a copy.
-        return {**self.__dict__, "_short_ways": {}}
+        return {**self.__dict__, "_short_ways": {}, "_training_ways": {}}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # What torch does to move a module or change its precision does not show in versions either.
@@ -286,6 +293,8 @@ class Recurrent(nn.Module):
         """A sequence by the short way, or None."""
         if self.bidirectional or not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return None
+        if torch.is_grad_enabled():
+            return self._in_training(input, hx)
         shape = input.shape
         steps, of_step = shape[0], shape[1:]
         if self.batch_first and len(shape) == 3:
@@ -295,6 +304,18 @@ class Recurrent(nn.Module):
             of_step = torch.Size((rows, shape[2]))
         way = short_way_of(self, input, of_step)
         return None if way is None else way.sequence(input, steps, hx)
+
+    def _in_training(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
+        """A sequence by the short way in training, or None."""
+        if input.dim() != 3:
+            return None
+        x = input.transpose(0, 1) if self.batch_first else input
+        way = training_way_of(self, x)
+        done = None if way is None else way.sequence(self, x, hx)
+        if done is None or not self.batch_first:
+            return done
+        output, state = done
+        return output.transpose(0, 1), state
 
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
@@ -428,6 +449,12 @@ class Recurrent(nn.Module):
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
             initial = tuple([state[rows] for state in initial])
         parameters: list[Tensor] = [getattr(self, name) for name in self._names[layer]]
+        for name, parameter, shape in zip(self._names[layer], parameters, self._shapes[layer], strict=True):
+            if parameter.shape != shape:
+                raise ValueError(
+                    f"{name}: expected a weight of shape {tuple(shape)}, got {tuple(parameter.shape)}; "
+                    "put one of the first shape in its place, or make a layer of other sizes"
+                )
         return Call(
             self.cell,
             x,

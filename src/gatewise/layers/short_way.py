@@ -45,8 +45,8 @@ MOST_BYTES = 1 << 22
 MOST_LENGTHS = 256
 
 _STATES = Frame.FIRST_STATE
-_BACKENDS = ("auto", "cpu")
-_PLAIN = (Tensor, nn.Parameter)
+BACKENDS = ("auto", "cpu")
+PLAIN = (Tensor, nn.Parameter)
 
 
 class ShortWay:
@@ -144,26 +144,12 @@ class ShortWay:
 
     def _states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...] | None:
         """The states to begin with, or None when they or the input are unusual."""
-        states: Any = self._zeros if state is None else state if self._several else (state,)
-        dtype, shape = self.dtype, self._shape
-        if (
-            not isinstance(states, tuple)
-            or len(states) != self._count
-            or x.dtype is not dtype
-            or not x.is_contiguous()
-            or not x.is_cpu
-        ):
+        if x.dtype is not self.dtype or not x.is_contiguous() or not x.is_cpu:
             return None
-        for one in states:
-            if (
-                type(one) not in _PLAIN
-                or one.dtype is not dtype
-                or one.shape != shape
-                or not one.is_contiguous()
-                or not one.is_cpu
-            ):
-                return None
-        return states
+        if state is None:
+            return self._zeros
+        states: Any = state if self._several else (state,)
+        return states if fits(states, self._zeros) else None
 
     def _length(self, steps: int) -> tuple[LaidOut, int] | None:
         """What runs so many steps, and on how many threads their products are made; None for too long a sequence."""
@@ -242,6 +228,36 @@ class Lane:
         return self._before if others else first
 
 
+def fits(states: Any, expected: tuple[Tensor, ...]) -> bool:
+    """Whether states are ordinary tensors of the number and form that is expected, dense too."""
+    dtype, shape = expected[0].dtype, expected[0].shape
+    if not isinstance(states, tuple) or len(states) != len(expected):
+        return False
+    for one in states:
+        if (
+            type(one) not in PLAIN
+            or one.dtype is not dtype
+            or one.shape != shape
+            or not one.is_contiguous()
+            or not one.is_cpu
+        ):
+            return False
+    return True
+
+
+def nothing_between(layer: "Recurrent", x: Tensor) -> bool:
+    """Whether nothing stands between ordinary tensors and their operations: no mode, no transform, nobody watching."""
+    return not (
+        is_compiling()
+        or _len_torch_function_stack()
+        or _len_torch_dispatch_stack()
+        or peek_interpreter_stack()
+        or forward_ad._current_level >= 0
+        or type(x) not in PLAIN
+        or is_watched(layer)
+    )
+
+
 def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None) -> ShortWay | None:
     """The short way of a layer for the next call.
 
@@ -255,14 +271,7 @@ def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None)
     """
     if (
         is_grad_enabled()
-        or is_compiling()
-        # Nothing stands between tensors and their operations: no mode, no transform.
-        or _len_torch_function_stack()
-        or _len_torch_dispatch_stack()
-        or peek_interpreter_stack()
-        or forward_ad._current_level >= 0
-        or type(x) not in _PLAIN
-        or is_watched(layer)
+        or not nothing_between(layer, x)
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
         return None
@@ -285,7 +294,7 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
     known.pop(shape, None)
     rows = 1 if len(shape) == 1 else shape[0]
     if (
-        backend not in _BACKENDS
+        backend not in BACKENDS
         or len(shape) not in (1, 2)
         or shape[-1] != layer.input_size
         or not 0 < rows <= MOST_ROWS
@@ -296,7 +305,7 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
     width = layer.input_size
     for parameters in layer.all_weights:
         dtype = parameters[0].dtype
-        if not all(type(one) in _PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
+        if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
             return None
         zeros = torch.zeros((1, rows, layer.hidden_size), dtype=dtype)
         x = torch.zeros((1, rows, width), dtype=dtype)

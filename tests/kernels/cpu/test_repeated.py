@@ -27,7 +27,7 @@ def drawn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 @pytest.fixture(autouse=True)
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     """One entry for each tape that is played; nothing is known before and after a test."""
-    repeated._kinds.clear()
+    repeated._known.clear()
     seen: list[object] = []
     original = repeated._play
 
@@ -37,7 +37,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 
     monkeypatch.setattr(repeated, "_play", counted)
     yield seen
-    repeated._kinds.clear()
+    repeated._known.clear()
 
 
 def states_of(state: object) -> tuple[Tensor, ...]:
@@ -66,7 +66,7 @@ def differentiated(
 
 def as_it_comes(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Tensor]:
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "kind_of", lambda *_: None)
+        patched.setattr(repeated, "passes_of", lambda *_: None)
         return differentiated(*arguments)
 
 
@@ -139,6 +139,15 @@ def test_upstream_gradients_of_any_layout(played: list[object], monkeypatch: pyt
     assert len(played) == 14
 
 
+def test_input_and_state_of_any_layout(played: list[object], monkeypatch: pytest.MonkeyPatch):
+    layer = gatewise.LSTM(3, 4, batch_first=True)
+    for _ in range(4):
+        wide = drawn(1, 2, 8)
+        arguments = (layer, drawn(2, 6, 3), (wide[..., ::2], wide[..., 4:]), drawn(6, 2, 4).transpose(0, 1), None)
+        assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
+    assert len(played) == 4
+
+
 def test_one_tensor_in_two_places(played: list[object], monkeypatch: pytest.MonkeyPatch):
     """Of the call that is written down; those that follow have two."""
     layer = gatewise.LSTM(4, 4)
@@ -151,7 +160,7 @@ def test_one_tensor_in_two_places(played: list[object], monkeypatch: pytest.Monk
         assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
     assert len(played) == 4
     # And where nothing tells them apart, no tape is made.
-    repeated._kinds.clear()
+    repeated._known.clear()
     played.clear()
     for _ in range(4):
         arguments = (layer, x, (x, x), gradient, gradient.expand(2, 1, 2, 4))
@@ -165,14 +174,14 @@ def usual(layer: gatewise.Recurrent, x: Tensor, **options: Any) -> None:
 def test_watched_calls_are_played_too(played: list[object], monkeypatch: pytest.MonkeyPatch):
     layer = gatewise.LSTM(3, 4)
     for gates, plays in ((False, 4), (True, 2)):  # of a call that hands over its states, backward alone
-        repeated._kinds.clear()
+        repeated._known.clear()
         for _ in range(4):
             x = drawn(6, 2, 3)
             flows: list[Tensor] = []
             for taped in (True, False):
                 with monkeypatch.context() as patched, gatewise.watch(layer, gates=gates) as trace:
                     if not taped:
-                        patched.setattr(repeated, "kind_of", lambda *_: None)
+                        patched.setattr(repeated, "passes_of", lambda *_: None)
                     usual(layer, x)
                 flows.append(torch.stack([trace.gradient_flow()[state] for state in "hc"]))
             assert flows[0].all()
@@ -188,7 +197,6 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
         usual(layer, x, lengths=[6, 2])
         usual(layer, x, reset=torch.zeros(6, 2, dtype=torch.bool))
         usual(gatewise.GRU(3, 4, bidirectional=True), x)
-        usual(layer, drawn(2, 6, 3).transpose(0, 1))
         with layer.frozen():
             usual(layer, x)
     assert not played
@@ -196,7 +204,7 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
     for _ in range(4):
         usual(layer, x)
     assert not played
-    repeated._kinds.clear()
+    repeated._known.clear()
     monkeypatch.setattr(repeated, "MOST_BYTES", repeated.MOST_BYTES + 1)
     for _ in range(4):
         usual(layer, x)
@@ -210,17 +218,17 @@ def test_what_is_used_stays_and_what_is_not_goes(played: list[object], monkeypat
     for steps in (2, 2, 2, 3, 2, 4, 2, 5, 2):
         usual(layer, x[:steps])
     assert len(played) == 2 * 4
-    assert len(repeated._kinds) == 4
+    assert len(repeated._known) == 4
     usual(layer, x[:3])
     usual(layer, x[:3])
     assert len(played) == 2 * 4
-    newest = next(reversed(repeated._kinds.values())).bytes
+    newest = next(reversed(repeated._known.values())).bytes
     monkeypatch.setattr(repeated, "ALL_BYTES", 3 * newest)
     for _ in range(3):
         usual(layer, torch.cat([x[:1], x[2:4]]))
-    assert len(repeated._kinds) == 4
+    assert len(repeated._known) == 4
     usual(layer, x[:1])
-    assert sum(kind.bytes for kind in repeated._kinds.values()) <= 3 * newest
+    assert sum(passes.bytes for passes in repeated._known.values()) <= 3 * newest
 
 
 def test_nothing_of_a_user_is_held():
@@ -244,11 +252,14 @@ def test_what_is_held_is_bounded():
     for _ in range(3):
         usual(layer, x)
     held = [
-        tensor for kind in repeated._kinds.values() for tape in kind.free for tensor in tape.written.tape._held[-1][1]
+        tensor
+        for passes in repeated._known.values()
+        for tape in passes.free
+        for tensor in tape.written.tape._held[-1][1]
     ]
     by_storage = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in held}
     most = 4 * (sum(parameter.numel() for parameter in layer.parameters()) + 50 * 4 * 2 * 4 * 64)
-    assert len(repeated._kinds) == 2
+    assert len(repeated._known) == 2
     assert 0 < sum(by_storage.values()) <= 2 * most
 
 
@@ -280,7 +291,7 @@ def test_second_derivatives(played: list[object], monkeypatch: pytest.MonkeyPatc
     found = [second() for _ in range(4)]
     assert played
     with monkeypatch.context() as patched:
-        patched.setattr(repeated, "kind_of", lambda *_: None)
+        patched.setattr(repeated, "passes_of", lambda *_: None)
         expected = second()
     assert all(torch.equal(one, expected) for one in found)
 
@@ -327,8 +338,8 @@ def test_no_memory_is_told(monkeypatch: pytest.MonkeyPatch):
     x = drawn(6, 2, 3)
     for _ in range(3):
         usual(layer, x)
-    for kind in repeated._kinds.values():
-        for tape in kind.free:
+    for passes in repeated._known.values():
+        for tape in passes.free:
             tape.written.tape._play = lambda address: 1
     for _ in range(2):  # forward and backward
         with pytest.raises(MemoryError, match="the engine could not allocate its scratch memory"):

@@ -30,7 +30,7 @@ def no_weights_of_others() -> Iterator[None]:
 @pytest.fixture
 def packs(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """One entry for each time that weights are packed: whether for the way back. What is played packs, too."""
-    monkeypatch.setattr(repeated, "kind_of", lambda *_: None)
+    monkeypatch.setattr(repeated, "passes_of", lambda *_: None)
     seen: list[bool] = []
     original = weights.pack_products
 

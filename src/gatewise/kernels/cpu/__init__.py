@@ -10,6 +10,7 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import library, program, repeated
 from gatewise.kernels.cpu.backward import Into, backward
 from gatewise.kernels.cpu.forward import forward, restored, widths
+from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.order import order
 from gatewise.kernels.differentiable import Gradients, differentiable_gradients
 
@@ -30,7 +31,7 @@ def refusal(call: Call) -> str | None:
 def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (T, B, D·H) and final states, each (D, B, H)."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
-        output, *finals = Fused.apply(call, *call.tensors)
+        output, *finals = Fused.apply(Kind(call), *call.tensors)
         return output, tuple(finals)
     output, finals, _ = forward(_dense(call), keep=False)
     return output, finals
@@ -76,24 +77,25 @@ class Fused(torch.autograd.Function):
     """A run of the engine; the second derivative is the reference's."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Output and final states; ``tensors`` are those of the call."""
-        output, finals, saved = repeated.forward(_dense(call))
-        ctx.call, ctx.orders = call, [one.order for one in saved]
-        ctx.save_for_backward(*tensors, output, *(tensor for one in saved for tensor in one.tensors))
+    def forward(ctx: Any, kind: Kind, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Output and final states; ``tensors`` are those of a call."""
+        output, finals, kept = repeated.forward(kind, tensors)
+        ctx.kind, ctx.orders = kind, kept.orders
+        ctx.save_for_backward(*tensors, output, *kept.tensors)
         ctx.set_materialize_grads(False)
         return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         """Gradients of ``tensors``."""
-        count = len(ctx.call.tensors)
+        kind, needed = ctx.kind, ctx.needs_input_grad[1:]
         saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
-        tensors, (output, *kept) = saved[:count], saved[count:]
-        call, needed = ctx.call.with_tensors(tensors), ctx.needs_input_grad[1:]
+        count = len(needed)
+        tensors = saved[:count]
         if torch.is_grad_enabled():
-            return None, *differentiable_gradients(call, upstream, needed)
-        return None, *repeated.backward(_dense(call), output, restored(call.cell, ctx.orders, kept), upstream, needed)
+            return None, *differentiable_gradients(kind.call(tensors), upstream, needed)
+        kept = repeated.Kept(ctx.orders, saved[count + 1 :])
+        return None, *repeated.backward(kind, tensors, saved[count], kept, upstream, needed)
 
 
 def _dense(call: Call) -> Call:

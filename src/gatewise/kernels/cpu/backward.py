@@ -19,7 +19,8 @@ from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
-from gatewise.kernels.cpu.taping import current, derived
+from gatewise.kernels.cpu.sums import Sum, add_up
+from gatewise.kernels.cpu.taping import current
 from gatewise.kernels.cpu.weights import kept_or_made, pack_products
 from gatewise.kernels.cpu.weights import vectors as vectors_of
 
@@ -223,7 +224,8 @@ def _job(
         shown = memory.empty((way.places, len(call.cell.states), hidden), dtype)
         rows[STATE_GRADIENTS] = jobs.rows(jobs.SEQUENCE, shown)
     shape = (shared.slices, len(made.backward.sums), hidden)
-    sums = derived(call, lambda _: torch.zeros(shape, dtype=dtype))
+    sums = torch.empty(shape, dtype=dtype)
+    add_up(dtype, [Sum(sums.data_ptr(), sums.numel(), ())], sums)
     job = template(call.cell.equations, dtype, hidden, True).job(
         way,
         rows,
@@ -307,9 +309,11 @@ def _parameter_gradients(
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
     sums = loop.sums
-    _vector_gradients(call, sums, results, add=totals is not None)
-    if (writing := current()) is not None:
-        writing.afterwards(lambda call, results: _vector_gradients(call, sums, results))
+    _summed_gradients(call, sums, results, add=totals is not None)
+    if _rest(cell.equations).computed:
+        _computed_gradients(call, sums, results, add=totals is not None)
+        if (writing := current()) is not None:
+            writing.afterwards(lambda call, results: _computed_gradients(call, sums, results))
     return list(results)
 
 
@@ -345,7 +349,7 @@ class _Rest(NamedTuple):
         zero: blocks whose gradient nothing adds to.
     """
 
-    gathered: dict[str, Tensor]
+    gathered: dict[str, tuple[int, ...]]
     computed: tuple[tuple[Parameter, tuple[Expr, ...], bool], ...]
     zero: tuple[Parameter, ...]
 
@@ -357,13 +361,13 @@ def _rest(equations: str) -> _Rest:
     name = {expression: str(at) for at, expression in enumerate(made.plan.hoisted)}
     number = {name[expression]: at for at, expression in enumerate(made.backward.sums)}
     filled = {block for run in _runs(equations) for block in run.blocks}
-    gathered: dict[str, Tensor] = {}
+    gathered: dict[str, tuple[int, ...]] = {}
     for group in cell.groups:
         blocks = [Parameter(group, gate) for gate in cell.gates_of(group)]
         shares = [gradient.vectors.get(block) for block in blocks]
         from_sums = all(share is not None and share.op == "gradient" and share.attr in number for share in shares)
         if from_sums and filled.isdisjoint(blocks) and not any(block in gradient.matrices for block in blocks):
-            gathered[group] = torch.tensor([number[str(share.attr)] for share in shares if share is not None])
+            gathered[group] = tuple([number[str(share.attr)] for share in shares if share is not None])
             filled.update(blocks)
     computed: list[tuple[Parameter, tuple[Expr, ...], bool]] = []
     for block, vector in gradient.vectors.items():
@@ -378,34 +382,42 @@ def _rest(equations: str) -> _Rest:
     return _Rest(gathered, tuple(computed), tuple(block for block in every if block not in filled))
 
 
-def _vector_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None], *, add: bool = False) -> None:
-    """From the sums of the loop to the gradients of the parameters in the hoisted expressions, or added to them all."""
-    cell, rest = call.cell, _rest(call.cell.equations)
-    gradients = dict(zip(cell.groups, results, strict=True))
-    totals = sums.sum(dim=0) if sums.shape[0] > 1 else sums[0]
+def _summed_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None], *, add: bool) -> None:
+    """Gradients that are sums of the loop, or nothing: written, or added to what there is."""
+    hidden, rest = call.hidden_size, _rest(call.cell.equations)
+    gradients = dict(zip(call.cell.groups, results, strict=True))
+    each, of_slice = sums.element_size() * hidden, sums.element_size() * sums.stride(0)
+    begins = range(sums.data_ptr(), sums.data_ptr() + sums.shape[0] * of_slice, of_slice)
+    found: list[Sum] = []
     for group, numbers in rest.gathered.items():
         if (gradient := gradients[group]) is None:
             continue
-        rows = gradient.view(len(numbers), -1)
-        if add:
-            rows += totals[numbers]
-        else:
-            torch.index_select(totals, 0, numbers, out=rows)
-    if rest.computed:
-        made, blocks = program(cell.equations), BlocksOf(call)
-        number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
-        values = {
-            Expr.make("gradient", attr=str(number[expression])): totals[at]
-            for at, expression in enumerate(made.backward.sums)
-        }
-        for block, sides, is_filled in rest.computed:
-            if (part := _part(call, gradients, block)) is not None:
-                first, *others = (evaluate(side, values, blocks) for side in sides)
-                value = first.view(-1, 1) * others[0] if others else first
-                part.copy_(part + value if add or is_filled else value)
+        for at, number in enumerate(numbers):
+            to = gradient.data_ptr() + at * each
+            parts = [begin + number * each for begin in begins]
+            found.append(Sum(to, hidden, [to, *parts] if add else parts))
     for block in () if add else rest.zero:
         if (part := _part(call, gradients, block)) is not None:
-            part.zero_()
+            found.append(Sum(part.data_ptr(), part.numel(), ()))
+    add_up(sums.dtype, found, (sums, results))
+
+
+def _computed_gradients(call: Call, sums: Tensor, results: Sequence[Tensor | None], *, add: bool = False) -> None:
+    """Gradients that are computed of sums of the loop, likewise."""
+    cell, rest = call.cell, _rest(call.cell.equations)
+    gradients = dict(zip(cell.groups, results, strict=True))
+    totals = sums.sum(dim=0)
+    made, blocks = program(cell.equations), BlocksOf(call)
+    number = {expression: at for at, expression in enumerate(made.plan.hoisted)}
+    values = {
+        Expr.make("gradient", attr=str(number[expression])): totals[at]
+        for at, expression in enumerate(made.backward.sums)
+    }
+    for block, sides, is_filled in rest.computed:
+        if (part := _part(call, gradients, block)) is not None:
+            first, *others = (evaluate(side, values, blocks) for side in sides)
+            value = first.view(-1, 1) * others[0] if others else first
+            part.copy_(part + value if add or is_filled else value)
 
 
 def _part(call: Call, gradients: Mapping[str, Tensor | None], block: Parameter) -> Tensor | None:

@@ -15,6 +15,7 @@ from gatewise.kernels.cpu.jobs import Inputs
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program
+from gatewise.kernels.cpu.sums import Sum, add_up
 from gatewise.kernels.cpu.taping import current, derived
 from gatewise.kernels.cpu.weights import pack
 
@@ -32,11 +33,13 @@ class Together(NamedTuple):
         expression: None for zeros.
         first: by group that stands in the expression for its blocks, the position of the first gate's block.
         gates: how many.
+        terms: the groups that it is the sum of; None when it is something else.
     """
 
     expression: Expr | None
     first: dict[str, int]
     gates: int
+    terms: tuple[str, ...] | None
 
 
 class Side(NamedTuple):
@@ -93,7 +96,7 @@ def weights(
     if simple is None:
         return None
     added = simple.added
-    bias = derived(call, lambda call: _bias(call, added)) if added else None
+    bias = _bias(call, blocks, added) if added else None
     stages = made.forward.stages
     read = any(product.operand.array == "x" for stage in stages for product in stage.products)
     if not step_by_step or read or any(len(stage.inputs) * registers > WIDEST for stage in stages):
@@ -153,7 +156,23 @@ def _stacked(call: Call, wanted: tuple[Parameter, ...]) -> Tensor:
     return torch.cat([blocks[block] for block in wanted])
 
 
-def _bias(call: Call, added: Sequence[Together]) -> Tensor:
+def _bias(call: Call, blocks: BlocksOf, added: Sequence[Together]) -> Tensor:
+    if any(run.terms is None for run in added):
+        return derived(call, lambda call: _computed_bias(call, added))
+    hidden, dtype = call.hidden_size, call.x.dtype
+    bias = memory.empty((sum(run.gates for run in added) * hidden,), dtype)
+    sums: list[Sum] = []
+    to = bias.data_ptr()
+    for run in added:
+        length = run.gates * hidden
+        parts = [blocks.rows(group, run.first[group], run.gates).data_ptr() for group in run.terms or ()]
+        sums.append(Sum(to, length, parts))
+        to += length * dtype.itemsize
+    add_up(dtype, sums, bias)
+    return bias
+
+
+def _computed_bias(call: Call, added: Sequence[Together]) -> Tensor:
     blocks = BlocksOf(call)
     parts: list[Tensor] = []
     for run in added:
@@ -177,8 +196,19 @@ def _together(made: Program, terms: Sequence[Expr | None]) -> tuple[Together, ..
             if all(last.first[group] + last.gates == at for group, at in first.items()):
                 runs[-1] = last._replace(gates=last.gates + 1)
                 continue
-        runs.append(Together(expression, first, 1))
+        runs.append(Together(expression, first, 1, _terms(expression)))
     return tuple(runs)
+
+
+def _terms(expression: Expr | None) -> tuple[str, ...] | None:
+    if expression is None:
+        return ()
+    if isinstance(expression.attr, Parameter):
+        return (expression.attr.group,) if expression.attr.gate is None else None
+    if expression.op != "add":
+        return None
+    terms = [_terms(one) for one in expression.args]
+    return None if None in terms else tuple([group for one in terms if one is not None for group in one])
 
 
 def _of_groups(term: Expr, made: Program) -> tuple[Expr, dict[str, int]]:

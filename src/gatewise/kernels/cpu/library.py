@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 5
+ABI = 6
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -34,6 +34,7 @@ class Engine:
         self._play = {dtype: self._function("play", dtype) for dtype in SUFFIX}
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
+        self._add_up = {dtype: self._function("add_up", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
         for function in self._play.values():
@@ -42,6 +43,9 @@ class Engine:
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         for function in self._pack.values():
             function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p]
+            function.restype = None
+        for function in self._add_up.values():
+            function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
             function.restype = None
         self._copy_rows = self.library.gatewise_copy_rows
         self._copy_rows.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
@@ -81,6 +85,10 @@ class Engine:
         """Lay parameter blocks out for the tile."""
         addresses = array("q", blocks)
         self._pack[dtype](addresses.buffer_info()[0], len(blocks), hidden_size, depth, group, transposed, to)
+
+    def add_up(self, dtype: torch.dtype, sums: array, count: int) -> None:
+        """Sums of vectors, given as words."""
+        self._add_up[dtype](sums.buffer_info()[0], count)
 
     @staticmethod
     def _check(code: int) -> None:

@@ -4,6 +4,8 @@ import math
 import os
 import threading
 import weakref
+from collections.abc import Callable
+from functools import partial
 
 import numpy
 import torch
@@ -29,6 +31,13 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     if size < SMALLEST:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
+
+
+def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], Tensor]:
+    """What makes tensors as `empty` does, decided once."""
+    if math.prod(shape) * dtype.itemsize < SMALLEST:
+        return partial(torch.empty, shape, dtype=dtype)
+    return partial(empty, shape, dtype)
 
 
 def clear() -> None:

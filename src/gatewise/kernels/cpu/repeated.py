@@ -1,13 +1,14 @@
-"""Calls in training, done again from a tape when another of the same kind and shape comes.
+"""Calls in training, done again from a tape when another of the same kind comes.
 
 What a call is told of, in Python, takes longer than a short sequence through a small network. The first call of a kind
-and shape goes as it comes, the second is written down, and those that follow are played with other addresses: the same
+goes as it comes, the second is written down, and those that follow are played with other addresses: the same
 operations, the same bits. That is for calls without lengths and resets, of one direction, of little memory; watched
 ones too, but where they hand over their states.
 """
 
 import os
-from collections.abc import Hashable, Sequence
+from array import array
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,32 +18,49 @@ from torch import Tensor
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import memory, weights
 from gatewise.kernels.cpu.backward import backward as backward_as_it_comes
-from gatewise.kernels.cpu.forward import Saved
+from gatewise.kernels.cpu.forward import Saved, restored
 from gatewise.kernels.cpu.forward import forward as forward_as_it_comes
+from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.taping import Written, taping
 
-# Bytes that a tape may hold, about, and all of them together; and how many kinds of call are remembered.
+# Bytes that a tape may hold, about, and all of them together; and how many kinds of pass are remembered.
 MOST_BYTES = 1 << 24
 ALL_BYTES = 1 << 27
 MOST_KINDS = 32
 
-Forward = tuple[Tensor, tuple[Tensor, ...], list[Saved]]
 Gradients = tuple[Tensor | None, ...]
 
 
+class Kept(NamedTuple):
+    """What the backward pass needs beside the call and its output.
+
+    Attributes:
+        orders: by direction.
+        tensors: those of each direction, one after the other.
+    """
+
+    orders: tuple[Order, ...]
+    tensors: tuple[Tensor, ...]
+
+
 class _Tape(NamedTuple):
-    """What is played; of a forward call also the order of its steps, and the shapes of what it keeps."""
+    """What is played.
+
+    Attributes:
+        written: the tape, and what torch does around it.
+        make: by result what makes a tensor for it; None where it is not wanted.
+        orders: of a forward pass.
+    """
 
     written: Written
-    order: Order
-    values: tuple[int, ...] | None
-    states: tuple[tuple[int, ...], ...]
+    make: tuple[Callable[[], Tensor] | None, ...]
+    orders: tuple[Order, ...] = ()
 
 
 @dataclass(slots=True)
-class _Kind:
-    """Calls of one kind and shape.
+class _Passes:
+    """Forward or backward passes of one kind.
 
     Attributes:
         bytes: that a tape holds, about.
@@ -58,157 +76,160 @@ class _Kind:
     free: list[_Tape] = field(default_factory=list)
 
 
-_kinds: dict[Hashable, _Kind] = {}
+_known: dict[Hashable, _Passes] = {}
 # A forked child shares its work out in another way.
-os.register_at_fork(after_in_child=_kinds.clear)
+os.register_at_fork(after_in_child=_known.clear)
 
 
-def forward(call: Call) -> Forward:
-    """`forward.forward` of a call whose backward pass will follow."""
-    kind = kind_of(call, "forward")
-    if kind is None:
-        return forward_as_it_comes(call, keep=True)
+def forward(kind: Kind, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
+    """`forward.forward` of a call whose backward pass will follow.
+
+    Arguments:
+        kind: of the call.
+        tensors: its own, of the order of `Call.tensors`.
+
+    Returns:
+        Output, final states, and what `backward` needs.
+    """
+    tensors = (tensors[0], *_dense(tensors[1:]))
+    passes = None if kind.hands_over_states else passes_of(kind, "forward")
+    if passes is None:
+        return _parts(forward_as_it_comes(kind.call(tensors), keep=True))
+    tensors = _dense(tensors)
     try:
-        tape = kind.free.pop()
+        tape = passes.free.pop()
     except IndexError:
-        return _written_forward(call, kind)
-    weights.end(call.parameters)
-    steps, batch, _ = call.x.shape
-    hidden, dtype = call.hidden_size, call.x.dtype
-    output = memory.empty((steps, batch, hidden), dtype)
-    finals = tuple([torch.empty((1, batch, hidden), dtype=dtype) for _ in call.initial])
-    saved = Saved(
-        tape.order,
-        None if tape.values is None else memory.empty(tape.values, dtype),
-        tuple([memory.empty(shape, dtype) for shape in tape.states]),
-    )
-    _play(tape.written, call, (*call.tensors, output, *finals, *saved.tensors))
-    kind.free.append(tape)
-    return output, finals, [saved]
+        return _written_forward(kind, tensors, passes)
+    states = kind.states
+    weights.end(tensors[1 + states :])
+    results = [make() for make in tape.make if make is not None]
+    _play(tape.written, kind, tensors, results)
+    passes.free.append(tape)
+    return results[0], tuple(results[1 : 1 + states]), Kept(tape.orders, tuple(results[1 + states :]))
 
 
 def backward(
-    call: Call, output: Tensor, saved: Sequence[Saved], upstream: Sequence[Tensor | None], needed: Sequence[bool]
+    kind: Kind,
+    tensors: Sequence[Tensor],
+    output: Tensor,
+    kept: Kept,
+    upstream: Sequence[Tensor | None],
+    needed: Sequence[bool],
 ) -> Gradients:
     """`backward.backward` of a call that `forward` ran."""
-    upstream = tuple([None if one is None else one.contiguous() for one in upstream])
-    kind = kind_of(call, "backward", tuple(needed), tuple([one is None for one in upstream]))
-    if kind is None or not all(one.is_contiguous() for one in (output, *saved[0].tensors)):
-        return backward_as_it_comes(call, output, saved, upstream, needed)
+    tensors = (tensors[0], *_dense(tensors[1:]))
+    upstream = [one if one is None or one.is_contiguous() else one.contiguous() for one in upstream]
+    passes = passes_of(kind, "backward", kind.recorded, tuple(needed), tuple([one is None for one in upstream]))
+    if passes is None:
+        call = kind.call(tensors)
+        return backward_as_it_comes(call, output, restored(call.cell, kept.orders, kept.tensors), upstream, needed)
+    tensors, before = _dense(tensors), _dense((output, *kept.tensors))
     try:
-        tape = kind.free.pop()
+        tape = passes.free.pop()
     except IndexError:
-        return _written_backward(call, output, saved, upstream, needed, kind)
-    found = [
-        memory.empty(tuple(tensor.shape), tensor.dtype) if wanted else None
-        for tensor, wanted in zip(call.tensors, needed, strict=True)
-    ]
-    _play(tape.written, call, _outside(call, output, saved, upstream, found))
-    for finish in tape.written.after:
-        finish(call, found[1 + len(call.initial) :])
-    kind.free.append(tape)
+        return _written_backward(kind, tensors, before, kept.orders, upstream, needed, passes)
+    found = [None if make is None else make() for make in tape.make]
+    _play(tape.written, kind, tensors, [*before, *upstream, *found], found)
+    passes.free.append(tape)
     return tuple(found)
 
 
-def kind_of(call: Call, *which: Hashable) -> _Kind | None:
-    """The kind of a call; None when it is done as it comes: the first one, and those that cannot be played."""
-    recorded = call.record is not None and ("forward" not in which or call.record.wants_states)
-    if (
-        call.lengths is not None
-        or call.reset is not None
-        or (recorded and "forward" in which)
-        or call.directions == "bidirectional"
-        or weights.any_frozen()
-        or not all(tensor.is_contiguous() for tensor in call.tensors)
-    ):
+def passes_of(kind: Kind, *which: Hashable) -> _Passes | None:
+    """The passes of a kind; None when one is done as it comes: the first one, and those that cannot be played."""
+    if kind.key is None or weights.any_frozen():
         return None
-    steps, batch, width = call.x.shape
-    key = (call.cell.equations, steps, batch, width, call.hidden_size, call.x.dtype, call.directions, which)
-    key = (*key, recorded, torch.get_num_threads())
-    kind = _kinds.pop(key, None)
-    if kind is None:
-        size = _bytes(call)
-        kind = _Kind(size, possible=0 < size <= MOST_BYTES and batch * steps > 0)
-        _make_room(size if kind.possible else 0)
-    _kinds[key] = kind  # as the newest
-    if not kind.known or not kind.possible:
-        kind.known = True
+    key = (kind.key, which, torch.get_num_threads())
+    passes = _known.pop(key, None)
+    if passes is None:
+        passes = _Passes(kind.bytes, possible=0 < kind.bytes <= MOST_BYTES)
+        _make_room(kind.bytes if passes.possible else 0)
+    _known[key] = passes  # as the newest
+    if not passes.known or not passes.possible:
+        passes.known = True
         return None
-    return kind
+    return passes
 
 
 def _make_room(size: int) -> None:
-    """Forget the oldest kinds until there is room for one more, whose tapes hold so many bytes."""
-    known = list(_kinds.items())
-    held = size + sum(kind.bytes for _, kind in known if kind.possible)
-    for at, (key, kind) in enumerate(known):
+    """Forget the oldest until there is room for one more, whose tapes hold so many bytes."""
+    known = list(_known.items())
+    held = size + sum(passes.bytes for _, passes in known if passes.possible)
+    for at, (key, passes) in enumerate(known):
         if len(known) - at < MOST_KINDS and held <= ALL_BYTES:
             break
-        _kinds.pop(key, None)
-        held -= kind.bytes if kind.possible else 0
+        _known.pop(key, None)
+        held -= passes.bytes if passes.possible else 0
 
 
-def _bytes(call: Call) -> int:
-    """About what a tape holds: packed weights, and the products with x or the gradients of all gates."""
-    steps, batch, _ = call.x.shape
-    gates = max(parameter.shape[0] for parameter in call.parameters)
-    return (sum(parameter.numel() for parameter in call.parameters) + steps * batch * gates) * call.x.dtype.itemsize
-
-
-def _written_forward(call: Call, kind: _Kind) -> Forward:
-    call = call.with_tensors((call.x, *_apart(call.initial), *call.parameters))
+def _written_forward(kind: Kind, tensors: Sequence[Tensor], passes: _Passes) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
+    call = _apart(kind.call(tensors))
     with taping() as writing:
-        output, finals, saved = forward_as_it_comes(call, keep=True)
-    (kept,) = saved
-    written = writing.written(call.x.dtype, (*call.tensors, output, *finals, *kept.tensors))
-    _keep(kind, written, kept)
-    return output, finals, saved
+        output, finals, kept = parts = _parts(forward_as_it_comes(call, keep=True))
+    results = (output, *finals, *kept.tensors)
+    written = writing.written(call.x.dtype, (*call.tensors, *results))
+    _keep(passes, written, results, kept.orders)
+    return parts
 
 
 def _written_backward(
-    call: Call,
-    output: Tensor,
-    saved: Sequence[Saved],
+    kind: Kind,
+    tensors: Sequence[Tensor],
+    before: Sequence[Tensor],
+    orders: tuple[Order, ...],
     upstream: Sequence[Tensor | None],
     needed: Sequence[bool],
-    kind: _Kind,
+    passes: _Passes,
 ) -> Gradients:
-    call = call.with_tensors((call.x, *_apart(call.initial), *call.parameters))
-    upstream = tuple([None if one is None else one.clone() for one in upstream])
+    call = _apart(kind.call(tensors))
+    upstream = [None if one is None else one.clone() for one in upstream]
+    output, *values = before
     with taping() as writing:
-        found = backward_as_it_comes(call, output, saved, upstream, needed)
-    _keep(kind, writing.written(call.x.dtype, _outside(call, output, saved, upstream, found)), saved[0])
+        found = backward_as_it_comes(call, output, restored(call.cell, orders, values), upstream, needed)
+    others = [one for one in (*before, *upstream, *found) if one is not None]
+    _keep(passes, writing.written(call.x.dtype, (*call.tensors, *others)), found)
     return found
 
 
-def _apart(initial: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The same values in memory that nothing else shares: zeros stand for several states."""
-    return tuple([state.clone() for state in initial])
-
-
-def _outside(
-    call: Call,
-    output: Tensor,
-    saved: Sequence[Saved],
-    upstream: Sequence[Tensor | None],
-    found: Sequence[Tensor | None],
-) -> list[Tensor]:
-    others = [one for one in (*upstream, *found) if one is not None]
-    return [*call.tensors, output, *saved[0].tensors, *others]
-
-
-def _keep(kind: _Kind, written: Written | None, saved: Saved) -> None:
+def _keep(
+    passes: _Passes, written: Written | None, results: Sequence[Tensor | None], orders: tuple[Order, ...] = ()
+) -> None:
     if written is None:
-        kind.possible = False
+        passes.possible = False
         return
-    values = None if saved.values is None else tuple(saved.values.shape)
-    kind.free.append(_Tape(written, saved.order, values, tuple([tuple(one.shape) for one in saved.states])))
+    make = tuple([None if one is None else memory.maker(tuple(one.shape), one.dtype) for one in results])
+    passes.free.append(_Tape(written, make, orders))
 
 
-def _play(written: Written, call: Call, outside: Sequence[Tensor]) -> None:
+def _play(
+    written: Written,
+    kind: Kind,
+    tensors: Sequence[Tensor],
+    others: Sequence[Tensor | None],
+    found: Sequence[Tensor | None] = (),
+) -> None:
     for value, make in written.before:
-        value.copy_(make(call))
-    given = written.tape.given
-    for at, one in enumerate(outside):
-        given[at] = one.data_ptr()
+        value.copy_(make(kind.call(tensors)))
+    addresses = [one.data_ptr() for one in tensors]
+    addresses += [one.data_ptr() for one in others if one is not None]
+    written.tape.given[:] = array("q", addresses)
     written.tape.play()
+    for finish in written.after:
+        finish(kind.call(tensors), found[1 + kind.states :])
+
+
+def _parts(passed: tuple[Tensor, tuple[Tensor, ...], list[Saved]]) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
+    output, finals, saved = passed
+    return (
+        output,
+        finals,
+        Kept(tuple([one.order for one in saved]), tuple([tensor for one in saved for tensor in one.tensors])),
+    )
+
+
+def _dense(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [one if one.is_contiguous() else one.contiguous() for one in tensors]
+
+
+def _apart(call: Call) -> Call:
+    """The call with initial states in memory that nothing else shares: zeros stand for several."""
+    return call.with_tensors((call.x, *[state.clone() for state in call.initial], *call.parameters))

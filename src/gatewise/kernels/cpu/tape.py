@@ -9,12 +9,13 @@ from gatewise.kernels.cpu.library import engine, out_of_memory, pool
 from gatewise.kernels.cpu.split import threads
 
 # What an operation does, in the engine's order.
-RUN, MULTIPLY, PACK = range(3)
+RUN, MULTIPLY, PACK, ADD_UP = range(4)
 WORD = 8
 
 Operation = tuple[int, array]
 """What is done, and its words: of time loops, where the jobs' words stand, how many, on how many threads each; of a
-product, its own and the threads; of packing, where the blocks' addresses stand, and what `Engine.pack` takes."""
+product, its own and the threads; of packing, where the blocks' addresses stand, and what `Engine.pack` takes; of sums,
+where their words stand, and how many."""
 
 Place = tuple[int, int, int]
 """Where a word stands that is told anew each time, which of what is given, and what is added to that."""

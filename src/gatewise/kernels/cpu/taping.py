@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu.tape import MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
+from gatewise.kernels.cpu.tape import ADD_UP, MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
 
 # No word that is not an address is so large.
 _SMALLEST_ADDRESS = 1 << 32
@@ -81,6 +81,12 @@ class Taping:
         self._operations.append((PACK, own))
         self._words += [addresses, own]
         self._held.append(to)
+
+    def add_up(self, sums: array, count: int, nested: Sequence[array], held: object) -> None:
+        """Vectors were added up; arguments as of `run`."""
+        self._operations.append((ADD_UP, array("q", (sums.buffer_info()[0], count))))
+        self._words += [sums, *nested]
+        self._held.append(held)
 
     def derived(self, value: Tensor, make: Callable[[Call], Tensor]) -> None:
         """A tensor was computed from a call by torch, or is one of the call's own."""

@@ -1,0 +1,134 @@
+"""A layer's short way in training: straight to the fused kernels when a call is like those before.
+
+As with the short way of `short_way`, whatever is unusual is left to the long way, which computes the same bits.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, is_autocast_enabled, is_grad_enabled
+from torch.nn import functional
+
+from gatewise.kernels import Call, Kind, backend_for, run_kind
+from gatewise.layers.inputs import State
+from gatewise.layers.short_way import BACKENDS, PLAIN, fits, nothing_between
+
+if TYPE_CHECKING:
+    from gatewise.layers.recurrent import Recurrent
+
+# Shapes of input of which it is known whether there is a short way.
+MOST_SHAPES = 32
+
+
+class TrainingWay:
+    """The short way in training of a layer for inputs of one shape.
+
+    Arguments:
+        layer: whose.
+        calls: of the layers, on tensors of which no value is looked at.
+    """
+
+    __slots__ = ("_dtype", "_initial", "_kinds", "_several", "_weights", "backend")
+
+    def __init__(self, layer: "Recurrent", calls: Sequence[Call]) -> None:
+        self.backend, self._dtype = layer.backend, calls[0].x.dtype
+        self._kinds = [Kind(call) for call in calls]
+        self._weights = [
+            list(zip(names, shapes, strict=True)) for names, shapes in zip(layer._names, layer._shapes, strict=True)
+        ]
+        rows, hidden = calls[0].initial[0].shape[1:]
+        # Never written to.
+        self._initial = (torch.zeros((len(calls), rows, hidden), dtype=self._dtype),) * len(layer.cell.states)
+        self._several = len(layer.cell.states) > 1
+
+    def sequence(self, layer: "Recurrent", x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
+        """Output and state, as `Recurrent.forward` returns them; x is (T, B, I)."""
+        dtype = self._dtype
+        initial: Any = self._initial
+        if state is not None:
+            initial = state if self._several else (state,)
+        if not fits(initial, self._initial) or x.dtype is not dtype or not x.is_cpu:
+            return None
+        find = layer._parameters.get
+        weights: list[list[Tensor]] = []
+        wanted = x.requires_grad or any(one.requires_grad for one in initial)
+        for named in self._weights:
+            own: list[Tensor] = []
+            for name, shape in named:
+                one = find(name)
+                if (
+                    one is None
+                    or type(one) not in PLAIN
+                    or one.dtype is not dtype
+                    or one.shape != shape
+                    or not one.is_cpu
+                ):
+                    return None
+                wanted = wanted or one.requires_grad
+                own.append(one)
+            weights.append(own)
+        if not wanted:
+            return None
+        if len(weights) == 1:
+            x, *finals = run_kind(self._kinds[0], x, *initial, *weights[0])
+            return x, tuple(finals) if self._several else finals[0]
+        ends: list[Sequence[Tensor]] = []
+        for at, (kind, own) in enumerate(zip(self._kinds, weights, strict=True)):
+            if at > 0 and layer.dropout > 0:
+                x = functional.dropout(x, layer.dropout, layer.training)
+            x, *finals = run_kind(kind, x, *[one[at : at + 1] for one in initial], *own)
+            ends.append(finals)
+        after = tuple([torch.cat(states) for states in zip(*ends, strict=True)])
+        return x, after if self._several else after[0]
+
+
+def training_way_of(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
+    """The short way of a layer for the next call with gradients.
+
+    The first call of a shape goes the long way, so that nothing is laid out for a shape that does not come again.
+
+    Arguments:
+        layer: whose, of one direction.
+        x: (T, B, I).
+    """
+    if (
+        not is_grad_enabled()
+        or not nothing_between(layer, x)
+        or layer.checkpoint_every is not None
+        or is_autocast_enabled("cpu")
+    ):
+        return None
+    known, shape = layer._training_ways, x.shape
+    try:
+        way = known[shape]
+    except KeyError:
+        if len(known) == MOST_SHAPES:
+            known.clear()
+        known[shape] = None
+        return None
+    if way is None or way.backend != layer.backend:
+        known[shape] = way = _laid_out(layer, x)
+    return way
+
+
+def _laid_out(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
+    steps, rows, width = x.shape
+    first = layer._parameters.get(layer._names[0][0])
+    if (
+        layer.backend not in BACKENDS
+        or width != layer.input_size
+        or steps * rows == 0
+        or not x.is_cpu
+        or first is None
+        or first.dtype is not x.dtype
+    ):
+        return None
+    calls: list[Call] = []
+    zero, states = torch.zeros((), dtype=x.dtype), len(layer.cell.states)
+    for shapes in layer._shapes:
+        x_like, initial = zero.expand(steps, rows, width), (zero.expand(1, rows, layer.hidden_size),) * states
+        parameters = tuple([zero.expand(shape) for shape in shapes])
+        calls.append(Call(layer.cell, x_like, initial, parameters, None, None, "forward"))
+        width = layer.hidden_size
+    return TrainingWay(layer, calls) if backend_for(calls[0], backend=layer.backend).name == "cpu" else None
