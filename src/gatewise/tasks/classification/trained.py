@@ -10,6 +10,7 @@ from torch import Tensor
 from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.classifier import Classifier
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import logits_of, make_model
@@ -18,12 +19,9 @@ from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.opening import check_same_data
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
-
-NAME = "classify"
 
 
 class Prediction(NamedTuple):
@@ -41,33 +39,24 @@ class Prediction(NamedTuple):
 
 
 class TrainedClassifier(Trained):
-    """The classifier of a run folder, with its best weights, on the processor.
+    """The classifier of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         reader: the tokens.
         labels: the labels.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or not of a classifier, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: ClassificationOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "classify"
+    options: ClassificationOptions
+    model: Classifier
+
+    def _make(self) -> str:
         parts = read_parts(self.folder.vocabulary)
         self.reader = TokenReader.from_parts(parts)
         self.labels: Labels = parts["labels"]
         self._baseline: MostFrequent = parts["baseline"]
         self.model = make_model(self.options, self.reader, self.labels)
-        load_best_weights(self.folder, to_json(parts), self.model)
+        return to_json(parts)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score labelled texts.

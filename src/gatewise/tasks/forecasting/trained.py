@@ -12,6 +12,7 @@ from torch import Tensor
 from gatewise.data.series import Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.answers import read_standard_input, written
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
@@ -25,40 +26,28 @@ from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.opening import check_same_data
 from gatewise.tasks.reporting import say
-from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Scores, Trained
-
-NAME = "forecast"
 
 _STANDARD_INPUT = "standard input"
 
 
 class TrainedForecaster(Trained):
-    """The network of a run folder, with its best weights, on the processor.
+    """The network of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         recipe: how series are read.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: ForecastOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "forecast"
+    options: ForecastOptions
+    model: Forecaster
+
+    def _make(self) -> str:
         self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
         self.model = make_model(self.options, self.recipe)
-        load_best_weights(self.folder, to_json({"recipe": self.recipe}), self.model)
+        return to_json({"recipe": self.recipe})
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -6,43 +6,30 @@ from typing import Any
 
 from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.classifier import Classifier
+from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
 from gatewise.tasks.examples import Examples, as_paths
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.opening import check_same_data
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 
-NAME = "numeric"
-
 
 class TrainedOnNumbers(Trained):
-    """The network of a run folder, with its best weights, on the processor.
+    """The network of a run folder."""
 
-    Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
-        model: the model, in evaluation mode.
+    name = "numeric"
+    options: NumericOptions
+    model: Classifier | Tagger
 
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: NumericOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    def _make(self) -> str:
         self._goal = goal_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
         self.model = self._goal.make_model()
-        load_best_weights(self.folder, to_json(parts_of(self._goal)), self.model)
+        return to_json(parts_of(self._goal))
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score sequences.

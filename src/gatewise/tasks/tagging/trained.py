@@ -12,20 +12,18 @@ from gatewise.data.columns import TaggedWords, has_columns, read_tagged_words, r
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.opening import check_same_data
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
-
-NAME = "tag"
 
 _BATCH = 64
 
@@ -45,33 +43,24 @@ class Tagged(NamedTuple):
 
 
 class TrainedTagger(Trained):
-    """The tagger of a run folder, with its best weights, on the processor.
+    """The tagger of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         reader: the tokens.
         tags: the tags.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or not of a tagger, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: TaggingOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "tag"
+    options: TaggingOptions
+    model: Tagger
+
+    def _make(self) -> str:
         parts = read_parts(self.folder.vocabulary, TagSet)
         self.reader = TokenReader.from_parts(parts)
         self.tags: TagSet = parts["tags"]
         self._baseline: MostFrequent = parts["baseline"]
         self.model = make_model(self.options, self.reader, self.tags)
-        load_best_weights(self.folder, to_json(parts), self.model)
+        return to_json(parts)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score tagged sentences.
