@@ -19,7 +19,7 @@ from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
 
@@ -147,9 +147,7 @@ class TrainedClassifier(Trained):
         if data is not None:
             columns = self.options.text_column, self.options.label_column
             return {"data": read_labelled_texts(as_paths(data), *columns)}
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus.scored
+        return same_data(self.folder, read_corpus(self.options)).scored
 
     def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
         rows, targets = numbered(self.reader, self.labels, examples, self.options.longest, name)

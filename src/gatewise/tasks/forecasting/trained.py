@@ -26,7 +26,7 @@ from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.reporting import say
 from gatewise.tasks.task import Scores, Trained
 
@@ -149,9 +149,7 @@ class TrainedForecaster(Trained):
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
 
     def _corpus(self) -> Corpus:
-        corpus = read_corpus(self.options, self.folder)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus
+        return same_data(self.folder, read_corpus(self.options, self.folder))
 
     def _read(self, tables: Sequence[Table]) -> list[Series]:
         found = read_series(tables, self.recipe.columns, self.recipe.grid)

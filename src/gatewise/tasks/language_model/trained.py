@@ -16,7 +16,7 @@ from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.task import Trained
 
@@ -51,9 +51,7 @@ class TrainedLanguageModel(Trained):
             OSError: when a file cannot be read.
         """
         if data is None:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
-            texts = corpus.scored
+            texts = same_data(self.folder, read_corpus(self.options)).scored
         else:
             texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
         return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}

@@ -14,7 +14,7 @@ from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 
@@ -55,9 +55,7 @@ class TrainedOnNumbers(Trained):
             self._goal.picture(self.model, part, name, self.folder.path)
 
     def _corpus(self) -> Examples[NumericSequence]:
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus
+        return same_data(self.folder, read_corpus(self.options))
 
     def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What the network tells of sequences of steps of features.

@@ -14,7 +14,7 @@ from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import check_request
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
@@ -89,9 +89,7 @@ class TrainedSequenceToSequence(Trained):
         if data is not None:
             parts = {"data": read_named_pairs(self.options, as_paths(data))}
         else:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
-            parts = corpus.scored
+            parts = same_data(self.folder, read_corpus(self.options)).scored
         scores: Scores = {}
         for name, pairs in parts.items():
             scores[name] = self._score(pairs, search)

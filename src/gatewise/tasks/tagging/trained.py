@@ -16,7 +16,7 @@ from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
@@ -81,8 +81,7 @@ class TrainedTagger(Trained):
         if data is not None:
             columns = self.options.word_column, self.options.tag_column
             return {"data": self._score("data", read_tagged_words(as_paths(data), *columns))}
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
+        corpus = same_data(self.folder, read_corpus(self.options))
         return {name: self._score(name, examples) for name, examples in corpus.scored.items()}
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
