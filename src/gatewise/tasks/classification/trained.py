@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
+from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.answers import in_groups, read_texts, written
-from gatewise.tasks.classification.corpus import read_corpus
+from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
@@ -145,8 +145,7 @@ class TrainedClassifier(Trained):
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
         if data is not None:
-            columns = self.options.text_column, self.options.label_column
-            return {"data": read_labelled_texts(as_paths(data), *columns)}
+            return {"data": read_labelled(self.options, as_paths(data))}
         return same_data(self.folder, read_corpus(self.options)).scored
 
     def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:

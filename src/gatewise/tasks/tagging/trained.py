@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.data.columns import TaggedWords, has_columns, read_tagged_words, read_words
+from gatewise.data.columns import TaggedWords, has_columns, read_words
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
@@ -18,7 +18,7 @@ from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.tagging.corpus import read_corpus
+from gatewise.tasks.tagging.corpus import read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -79,10 +79,10 @@ class TrainedTagger(Trained):
             OSError: when a file cannot be read.
         """
         if data is not None:
-            columns = self.options.word_column, self.options.tag_column
-            return {"data": self._score("data", read_tagged_words(as_paths(data), *columns))}
-        corpus = same_data(self.folder, read_corpus(self.options))
-        return {name: self._score(name, examples) for name, examples in corpus.scored.items()}
+            parts = {"data": read_sentences(self.options, as_paths(data))}
+        else:
+            parts = same_data(self.folder, read_corpus(self.options)).scored
+        return {name: self._score(name, examples) for name, examples in parts.items()}
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
         """Tag sentences: raw texts, or lists of their words.
