@@ -84,13 +84,8 @@ class SequenceLabel(Goal):
         return predictions(logits_of(model, self.reader, rows, BATCH), self._labels)
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[int]:
-        found: list[int] = []
-        for number, example in enumerate(examples, 1):
-            label = _label(example, f"{where}: sequence {number}")
-            if label not in self._labels:
-                raise ValueError(f"{where}: sequence {number}: label {label!r} is not in the training data")
-            found.append(self._labels.number(label))
-        return found
+        places = [(example, f"{where}: sequence {number}") for number, example in enumerate(examples, 1)]
+        return [self._labels.number_at(_label(example, place), place) for example, place in places]
 
 
 def _label(example: NumericSequence, where: str) -> str:
