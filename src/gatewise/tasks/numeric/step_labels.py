@@ -68,10 +68,8 @@ class StepLabels(Goal):
 
     def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
         assert isinstance(model, Tagger)
-        total = Outcome(torch.zeros(()), 0, 0, 0)
         with torch.no_grad():
-            for batch in self.batches(examples, where, BATCH):
-                total = total.plus(self.outcome_of(model)(batch))
+            total = Outcome.sum(map(self.outcome_of(model), self.batches(examples, where, BATCH)))
         right = sum(int((row == self._baseline.overall).sum()) for row in self._targets(examples, where))
         return {
             "sequences": len(examples),

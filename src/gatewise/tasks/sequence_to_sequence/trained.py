@@ -199,13 +199,8 @@ class TrainedSequenceToSequence(Trained):
 
     def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
         sources, targets = numbered(self.source, self.target, pairs, search.longest)
-        outcome = outcome_of(self.model, 0.0)
-        total: Outcome | None = None
         with torch.no_grad():
-            for batch in make_batches(sources, targets, self.options.batch):
-                part = outcome(batch)
-                total = part if total is None else total.plus(part)
-        assert total is not None
+            total = Outcome.sum(map(outcome_of(self.model, 0.0), make_batches(sources, targets, self.options.batch)))
         answers = self.predict([source for source, _ in pairs], beam=search.beam, length_penalty=search.length_penalty)
         return {
             "pairs": len(pairs),

@@ -170,11 +170,13 @@ class TrainedTagger(Trained):
 
     def _score(self, name: str, examples: list[TaggedWords]) -> dict[str, float]:
         rows, targets = numbered(self.reader, self.tags, examples, name)
-        total = Outcome(torch.zeros(()), 0, 0, 0)
         with torch.no_grad():
-            for batch in make_batches(self.reader, rows, targets, _BATCH):
-                nats = nats_of(self.model, self.model(batch.inputs, batch.lengths), batch)
-                total = total.plus(Outcome(nats, int(batch.lengths.sum()), 0, 0))
+            total = Outcome.sum(
+                Outcome(
+                    nats_of(self.model, self.model(batch.inputs, batch.lengths), batch), int(batch.lengths.sum()), 0, 0
+                )
+                for batch in make_batches(self.reader, rows, targets, _BATCH)
+            )
         answers = decoded(self.model, self.reader, rows, _BATCH)
         guesses = [torch.tensor(self._baseline.guess(row.numbers.tolist())) for row in rows]
         truth = [self.tags.names(row.tolist()) for row in targets]
