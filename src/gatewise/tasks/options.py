@@ -1,7 +1,8 @@
 """Options of a task as a dataclass: checked, read from TOML, written as TOML. Standard library alone.
 
 A task's options are a frozen dataclass whose fields carry their type, their bounds (`Bounds` in an `Annotated`) and,
-as the docstring below the field, the help that the command line shows.
+as the docstring below the field, the help that the command line shows; where a field is defined again for another
+default, the help stays.
 """
 
 import dataclasses
