@@ -17,6 +17,7 @@ from gatewise.tasks.answers import read_standard_input, written
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
+from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
@@ -47,6 +48,8 @@ class TrainedForecaster(Trained):
     def _make(self) -> str:
         self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
         self.model = make_model(self.options, self.recipe)
+        recursive = self.options.strategy == "recursive"
+        self._teller = Teller(self.model, output_for(self.options), self.recipe, self.levels, recursive)
         return to_json({"recipe": self.recipe})
 
     @property
@@ -86,7 +89,7 @@ class TrainedForecaster(Trained):
                 raise ValueError(
                     f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
                 )
-        return {part: self._roll(panel, spans) for part, spans in parts.items() if spans}
+        return {part: roll(self._teller, panel, spans) for part, spans in parts.items() if spans}
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.
@@ -136,11 +139,11 @@ class TrainedForecaster(Trained):
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(as_tables(paths)) if paths else []:
-            series[one.name] = self._live()
+            series[one.name] = LiveSeries(self._teller)
             for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
                 series[one.name].read(number, value)
         rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
-        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._live))
+        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
     def finish(self) -> None:
@@ -157,14 +160,6 @@ class TrainedForecaster(Trained):
             say(f"warning: {note}")
         return found.series
 
-    def _roll(self, panel: Panel, spans: Sequence[Span]) -> BackTest:
-        recursive = self.options.strategy == "recursive"
-        return roll(self.model, output_for(self.options), panel, spans, self.levels, recursive=recursive)
-
-    def _live(self) -> LiveSeries:
-        recursive = self.options.strategy == "recursive"
-        return LiveSeries(self.model, output_for(self.options), self.recipe, self.levels, recursive=recursive)
-
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
         panel = Panel(self.recipe, series)
         spans = [Span(place, 0, len(one) - 1, len(one) - 1) for place, one in enumerate(series)]
@@ -178,7 +173,7 @@ class TrainedForecaster(Trained):
                 f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
                 f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
             )
-        test = self._roll(panel, spans)
+        test = roll(self._teller, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
         return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
 
