@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.series import Columns, Series, series_name
+from gatewise.data.series import Series, series_name
 from gatewise.data.series_rows import read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.layers.inputs import State
@@ -107,16 +107,16 @@ class Rows:
     Args:
         lines: the lines; the first has the names, unless columns are given by numbers.
         where: what to call them.
-        columns: which column is what.
-        recipe: how series are read.
+        recipe: which column is what, and how series are read.
     """
 
-    def __init__(self, lines: Iterable[str], where: str, columns: Columns, recipe: Recipe) -> None:
-        self._lines, self._where, self._columns, self._recipe = lines, where, columns, recipe
+    def __init__(self, lines: Iterable[str], where: str, recipe: Recipe) -> None:
+        self._lines, self._where, self._recipe = lines, where, recipe
 
     def __iter__(self) -> Iterator[LiveRow]:
         """The rows."""
-        names = [*filter(None, (self._columns.time, self._columns.series)), *self._columns.values]
+        columns = self._recipe.columns
+        names = [*filter(None, (columns.time, columns.series)), *columns.values]
         head = "" if all(name.isdecimal() or name == "row" for name in names) else None
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
@@ -125,7 +125,7 @@ class Rows:
                 head = line if line.endswith("\n") else f"{line}\n"
                 continue
             where = f"{self._where}: line {number}"
-            rows = read_rows([TextTable(where, head + line)], self._columns)
+            rows = read_rows([TextTable(where, head + line)], columns)
             name = rows.series[0] if rows.series else ""
             step = None
             if rows.stamps is not None:
@@ -138,8 +138,8 @@ class Rows:
                         f"a step of which is {self._recipe.grid.title}"
                     )
                 step = int(numbers[0])
-            for place, column in enumerate(self._columns.values):
-                full = series_name(name, column, len(self._columns.values))
+            for place, column in enumerate(columns.values):
+                full = series_name(name, column, len(columns.values))
                 yield LiveRow(full, step, float(rows.values[0, place]), where)
 
 

@@ -142,7 +142,7 @@ class TrainedForecaster(Trained):
             series[one.name] = LiveSeries(self._teller)
             for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
                 series[one.name].read(number, value)
-        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
+        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe)
         told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
