@@ -13,7 +13,7 @@ import pytest
 
 import gatewise
 from gatewise.tasks.task_names import names, options_of
-from tests.cli.command_line import commands_told, leave
+from tests.cli.command_line import check_mistake, commands_told, leave
 from tests.tasks.small import TEXT, losses
 
 SMALL = ["--hidden", "8", "--embedding", "4", "--epochs", "2", "--batch", "4", "--window", "50"]
@@ -168,14 +168,7 @@ def bad_inputs(folder):
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, told):
     bad_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert leave(*words.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("gatewise: error: ")
-    assert captured.err.count("\n") == 1
-    assert told in captured.err
-    assert sorted(tmp_path.rglob("*")) == before
+    check_mistake(tmp_path, capsys, words, told)
 
 
 @pytest.mark.parametrize("words", ["--top-p 0", "--temperature -1", "--top-k 0", "--next 0", "--length -1"])
