@@ -18,7 +18,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
+from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
@@ -120,8 +120,7 @@ class TrainedClassifier(Trained):
             ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, min(steps, self.options.longest))
         with torch.no_grad():
             answer = int(self.model(inputs, torch.tensor([len(tokens)])).argmax())

@@ -12,6 +12,7 @@ from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
@@ -147,7 +148,7 @@ class TrainedLanguageModel(Trained):
                 missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
+        report = requested_report(self.folder, out, steps)
         return inspect_text(self.model, self.vocabulary, text, steps, report)
 
     def _read(self, prompt: str) -> tuple[Tensor, State]:

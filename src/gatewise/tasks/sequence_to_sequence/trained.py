@@ -13,7 +13,7 @@ from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import check_request
+from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
@@ -157,8 +157,7 @@ class TrainedSequenceToSequence(Trained):
             ValueError: when ``steps`` is below 1, the text is empty, or the folder of ``out`` is missing.
             OSError: when a file cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         if not text.strip():
             raise ValueError("the text has no tokens; at least 1 is needed")
         search = self._search()

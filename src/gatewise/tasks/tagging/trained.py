@@ -15,7 +15,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
+from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.tagging.corpus import read_corpus, read_sentences
@@ -135,8 +135,7 @@ class TrainedTagger(Trained):
             ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, steps)
         lengths = torch.tensor([len(tokens)])
         with torch.no_grad():
