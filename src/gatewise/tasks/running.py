@@ -71,8 +71,7 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
         say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
     trained = task.load(folder.path)
-    trained.finish()
-    scores = {"ended_by": ended_by, "scores": trained.evaluate()}
+    scores = {"ended_by": ended_by, "scores": trained.finish()}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
     return trained

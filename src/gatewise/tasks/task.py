@@ -99,9 +99,9 @@ class Trained(ABC):
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """The scores on data files, or on what the run held out."""
 
-    def finish(self) -> None:
-        """Leave in the run folder whatever belongs there once training has ended, besides the scores."""
-        return
+    def finish(self) -> Scores:
+        """The scores on what the run held out, once training has ended; what belongs in the folder then is left there."""
+        return self.evaluate()
 
     def final_scores(self) -> Scores:
         """The scores that were written when training ended, as `evaluate` gave them.

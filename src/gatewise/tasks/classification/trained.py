@@ -137,10 +137,13 @@ class TrainedClassifier(Trained):
             for text, found in zip(texts, self.predict(texts), strict=True):
                 yield {"text": text, "label": found.label, "probability": found.probability}
 
-    def finish(self) -> None:
-        """Leave the confusion matrices as pictures."""
-        for name, counts in self.confusion().items():
+    def finish(self) -> Scores:
+        """The scores; the confusion matrices are left as pictures."""
+        found: Scores = {}
+        for name, examples in self._scored(None).items():
+            found[name], counts = self._score(name, examples)
             plot_confusion(counts, self.labels.names, self.folder.path / f"confusion_{name}.png")
+        return found
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
         if data is not None:

@@ -146,10 +146,12 @@ class TrainedForecaster(Trained):
         told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
-    def finish(self) -> None:
-        """Leave a picture of forecasts of each part."""
-        for name, test in self.back_tests().items():
+    def finish(self) -> Scores:
+        """The scores; a picture of forecasts of each part is left."""
+        tests = self.back_tests()
+        for name, test in tests.items():
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
+        return {name: test.scores() for name, test in tests.items()}
 
     def _corpus(self) -> Corpus:
         return same_data(self.folder, read_corpus(self.options, self.folder))

@@ -54,12 +54,17 @@ class Goal(ABC):
         """What comes of a batch."""
 
     @abstractmethod
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
-        """The scores of a trained model."""
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
+        """The scores of a trained model.
 
-    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
-        """Leave a picture of how a part of the data was answered, where there is one to draw."""
-        return
+        Args:
+            model: the model.
+            examples: what is to be told.
+            where: the name of that part of the data.
+            folder: where to leave a picture of how it was answered, if there is one to draw; None for nowhere.
+        """
 
     @abstractmethod
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -84,7 +85,9 @@ class NextSteps(Goal):
 
         return outcome
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         """``loss`` in nats per step; for real features errors in their own units, beside those of the step before."""
         assert isinstance(model, Tagger)
         total = Outcome(torch.zeros(()), 0, 0, 0)

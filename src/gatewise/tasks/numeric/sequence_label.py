@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
@@ -63,20 +63,17 @@ class SequenceLabel(Goal):
     def outcome_of(self, model: Classifier) -> Callable[[Batch], Outcome]:
         return outcome_of(model, None)
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
-        scores, _ = self._scored(model, examples, where)
-        right = self._targets(examples, where).count(self._baseline.overall)
-        return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
-
-    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
-        plot_confusion(self._scored(model, examples, name)[1], self._labels.names, folder / f"confusion_{name}.png")
-
-    def _scored(
-        self, model: nn.Module, examples: Sequence[NumericSequence], where: str
-    ) -> tuple[dict[str, float], Tensor]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         assert isinstance(model, Classifier)
         logits = logits_of(model, self.reader, [self.reader.read(steps) for steps, _ in examples], BATCH)
-        return label_scores(logits, torch.tensor(self._targets(examples, where)))
+        targets = self._targets(examples, where)
+        scores, confusion = label_scores(logits, torch.tensor(targets))
+        if folder is not None:
+            plot_confusion(confusion, self._labels.names, folder / f"confusion_{where}.png")
+        right = targets.count(self._baseline.overall)
+        return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
 
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Prediction]:
         assert isinstance(model, Classifier)

@@ -1,6 +1,7 @@
 """A label for each step of a sequence of numbers."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -66,7 +67,9 @@ class StepLabels(Goal):
     def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
         return outcome_of(model, self._tags)
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         assert isinstance(model, Tagger)
         with torch.no_grad():
             total = Outcome.sum(map(self.outcome_of(model), self.batches(examples, where, BATCH)))

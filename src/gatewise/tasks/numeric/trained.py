@@ -9,7 +9,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
-from gatewise.tasks.examples import Examples, as_paths
+from gatewise.tasks.examples import as_paths
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
@@ -46,16 +46,18 @@ class TrainedOnNumbers(Trained):
             ValueError: when the data is malformed, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        parts = self._corpus().scored if data is None else {"data": read_sequences(self.options, as_paths(data))}
-        return {name: self._goal.scores(self.model, part, name) for name, part in parts.items()}
+        parts = self._held_out() if data is None else {"data": read_sequences(self.options, as_paths(data))}
+        return self._scores(parts)
 
-    def finish(self) -> None:
-        """Leave confusion matrices of labels of sequences as pictures."""
-        for name, part in self._corpus().scored.items():
-            self._goal.picture(self.model, part, name, self.folder.path)
+    def finish(self) -> Scores:
+        """The scores; confusion matrices of labels of sequences are left as pictures."""
+        return self._scores(self._held_out(), self.folder.path)
 
-    def _corpus(self) -> Examples[NumericSequence]:
-        return same_data(self.folder, read_corpus(self.options))
+    def _held_out(self) -> dict[str, list[NumericSequence]]:
+        return same_data(self.folder, read_corpus(self.options)).scored
+
+    def _scores(self, parts: dict[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
+        return {name: self._goal.scores(self.model, part, name, folder) for name, part in parts.items()}
 
     def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What the network tells of sequences of steps of features.
