@@ -1,4 +1,4 @@
-"""Figures that are drawn into files. matplotlib takes a while to import, so nothing does before there is one to draw."""
+"""Figures that are drawn into files. matplotlib takes a while to import: nothing here does before one is drawn."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -100,7 +100,7 @@ class Trained(ABC):
         """The scores on data files, or on what the run held out."""
 
     def finish(self) -> Scores:
-        """The scores on what the run held out, once training has ended; what belongs in the folder then is left there."""
+        """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there."""
         return self.evaluate()
 
     def final_scores(self) -> Scores:

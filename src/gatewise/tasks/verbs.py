@@ -149,9 +149,10 @@ def inspect(
         raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq")
     if text is None:
         from gatewise.data.text import read_text
+        from gatewise.tasks.examples import as_paths
 
         assert data is not None
-        text = read_text([data] if isinstance(data, str | Path) else data)
+        text = read_text(as_paths(data))
     return model.inspect(text, steps=steps, out=out)
 
 

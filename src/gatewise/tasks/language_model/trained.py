@@ -11,6 +11,7 @@ from gatewise.data.vocabulary import Vocabulary, load_vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
+from gatewise.tasks.examples import as_paths
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.corpus import read_corpus
@@ -54,7 +55,7 @@ class TrainedLanguageModel(Trained):
         if data is None:
             texts = same_data(self.folder, read_corpus(self.options)).scored
         else:
-            texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
+            texts = {"data": read_text(as_paths(data))}
         return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
 
     def generate(

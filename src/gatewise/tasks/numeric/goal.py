@@ -9,6 +9,8 @@ from torch import nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.encoder import Encoder
+from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
@@ -29,6 +31,10 @@ class Goal(ABC):
     def __init__(self, options: NumericOptions, reader: FeatureReader) -> None:
         self.options = options
         self.reader = reader
+
+    def make_encoder(self) -> Encoder:
+        """The recurrent layers, over the features of steps."""
+        return make_encoder(self.options, self.reader.scaling.width, drop_input=False)
 
     @property
     @abstractmethod

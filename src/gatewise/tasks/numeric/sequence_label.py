@@ -15,7 +15,6 @@ from gatewise.tasks.classification.network import logits_of, make_batches, outco
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.trained import Prediction, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
-from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -51,8 +50,8 @@ class SequenceLabel(Goal):
         return {"labels": self._labels, "baseline": self._baseline}
 
     def make_model(self) -> Classifier:
-        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
-        return initialised(Classifier(nn.Identity(), encoder, self.options.pooling, self._labels.size), self.options)
+        model = Classifier(nn.Identity(), self.make_encoder(), self.options.pooling, self._labels.size)
+        return initialised(model, self.options)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None

@@ -11,7 +11,6 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -55,8 +54,7 @@ class StepLabels(Goal):
         return {"tags": self._tags, "baseline": self._baseline}
 
     def make_model(self) -> Tagger:
-        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
-        return initialised(Tagger(nn.Identity(), encoder, self._tags.labels.size), self.options)
+        return initialised(Tagger(nn.Identity(), self.make_encoder(), self._tags.labels.size), self.options)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
