@@ -4,23 +4,16 @@ import csv
 import io
 import json
 import os
-import shlex
 import subprocess
 import sys
 
 import pytest
 
 import gatewise
-from gatewise import cli
+from tests.cli.command_line import check_mistake, commands_told, leave
 from tests.tasks.forecasting.small import one_series
 
 SMALL = ["--hidden", "8", "--epochs", "2", "--batch", "8", "--horizon", "4", "--window", "12"]
-
-
-def leave(*arguments):
-    with pytest.raises(SystemExit) as raised:
-        cli.main([str(argument) for argument in arguments])
-    return raised.value.code
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +31,8 @@ def folder(tmp_path_factory):
 
 def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path, capsys):
     assert leave("train", "forecast", "--data", one_series(tmp_path), "--out", tmp_path / "run", *SMALL) == 0
-    lines = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    lines = out.splitlines()
     assert lines[0].split()[:5] == ["text", "series", "forecasts", "mae", "rmse"]
     assert [line.split("  ")[0] for line in lines[1:5]] == [
         "held out",
@@ -46,10 +40,7 @@ def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path,
         "test",
         "test, baseline",
     ]
-    commands = [line for line in lines if line.startswith("  gatewise ")]
-    assert len(commands) == 3
-    for line in commands:
-        cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    assert len(commands_told(out)) == 3
     assert leave("train", "forecast", "--resume", tmp_path / "run") == 0
 
 
@@ -119,14 +110,7 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
     monkeypatch.chdir(folder)
-    before = sorted(folder.rglob("*"))
-    assert leave(*words.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("gatewise: error: ")
-    assert captured.err.count("\n") == 1
-    assert told in captured.err
-    assert sorted(folder.rglob("*")) == before
+    check_mistake(folder, capsys, words, told)
 
 
 def test_a_bad_row_ends_a_stream_in_one_line(folder, monkeypatch, capsys):

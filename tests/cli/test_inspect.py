@@ -8,14 +8,8 @@ import safetensors.torch
 import torch
 
 import gatewise
-from gatewise import cli
+from tests.cli.command_line import leave
 from tests.tasks.small import TEXT, train_small
-
-
-def leave(*arguments):
-    with pytest.raises(SystemExit) as raised:
-        cli.main([str(argument) for argument in arguments])
-    return raised.value.code
 
 
 @pytest.fixture(scope="module")

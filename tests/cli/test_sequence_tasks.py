@@ -3,23 +3,16 @@
 import io
 import json
 import re
-import shlex
 import sys
 
 import pytest
 
 import gatewise
-from gatewise import cli
+from tests.cli.command_line import check_mistake, commands_told, leave
 from tests.tasks.small_sequences import labelled_texts, numeric_sequences, reversed_words, tagged_words
 
 SMALL = ["--hidden", "8", "--epochs", "12", "--batch", "8", "--lr", "0.02", "--dropout", "0.1"]
 SMALL_TOKENS = ["--embedding-size", "6", "--character-embedding", "4", "--spelling-size", "6"]
-
-
-def leave(*arguments):
-    with pytest.raises(SystemExit) as raised:
-        cli.main([str(argument) for argument in arguments])
-    return raised.value.code
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +40,7 @@ def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
     out = capsys.readouterr().out
     assert out.startswith("text ")
     assert "baseline" in out
-    commands = [line for line in out.splitlines() if line.startswith("  gatewise ")]
-    assert len(commands) == 3
-    for line in commands:
-        cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
+    assert len(commands_told(out)) == 3
     assert leave("train", task, "--resume", tmp_path / "run") == 0
     assert leave("train", "lm", "--resume", tmp_path / "run") == 2
     assert f"the run folder of another task ({task}), expected lm" in capsys.readouterr().err
@@ -125,14 +115,7 @@ def test_columns_of_features_are_named(tmp_path, capsys):
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
     monkeypatch.chdir(folder)
-    before = sorted(folder.rglob("*"))
-    assert leave(*words.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("gatewise: error: ")
-    assert captured.err.count("\n") == 1
-    assert told in captured.err
-    assert sorted(folder.rglob("*")) == before
+    check_mistake(folder, capsys, words, told)
 
 
 def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_path, capsys):

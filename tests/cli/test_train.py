@@ -4,7 +4,6 @@ import json
 import os
 import re
 import resource
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,17 +12,11 @@ from pathlib import Path
 import pytest
 
 import gatewise
-from gatewise import cli
 from gatewise.tasks.task_names import names, options_of
+from tests.cli.command_line import check_mistake, commands_told, leave
 from tests.tasks.small import TEXT, losses
 
 SMALL = ["--hidden", "8", "--embedding", "4", "--epochs", "2", "--batch", "4", "--window", "50"]
-
-
-def leave(*arguments):
-    with pytest.raises(SystemExit) as raised:
-        cli.main([str(argument) for argument in arguments])
-    return raised.value.code
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +35,7 @@ def test_training_ends_with_scores_a_sample_the_plot_and_what_to_try(tmp_path, c
     assert re.search(r"^held out +80 ", out, re.MULTILINE)
     assert "sample:" in out
     assert str(tmp_path / "run" / "plot.png") in out
-    for line in out.splitlines():
-        if line.startswith("  gatewise "):
-            cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
-    assert f"  gatewise evaluate {tmp_path / 'run'}" in out
+    assert f"  gatewise evaluate {tmp_path / 'run'}" in commands_told(out)
 
 
 def test_flags_go_before_the_file_and_the_file_before_defaults(tmp_path):
@@ -178,14 +168,7 @@ def bad_inputs(folder):
 def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, told):
     bad_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert leave(*words.split()) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("gatewise: error: ")
-    assert captured.err.count("\n") == 1
-    assert told in captured.err
-    assert sorted(tmp_path.rglob("*")) == before
+    check_mistake(tmp_path, capsys, words, told)
 
 
 @pytest.mark.parametrize("words", ["--top-p 0", "--temperature -1", "--top-k 0", "--next 0", "--length -1"])

@@ -42,6 +42,7 @@ def test_a_line_for_each_sequence(tmp_path):
         ("a.jsonl", '{"steps": []}', "line 1: a sequence without steps"),
         ("a.jsonl", '{"step": 1}', 'line 1: expected {"steps": [[numbers of a step], ...]}, got \'{"step": 1}\''),
         ("a.jsonl", '{"steps": [[true]]}', "line 1: expected a finite number, got True"),
+        ("a.jsonl", f'{{"steps": [[1{"0" * 400}]]}}', "line 1: expected a finite number, got 1000"),
     ],
 )
 def test_malformed(tmp_path, name, text, told):

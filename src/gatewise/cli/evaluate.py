@@ -37,7 +37,7 @@ def evaluate(
 
     model = tasks.load(folder)
     search = {"beam": beam, "length_penalty": length_penalty}
-    if not getattr(model, "searches", False):
+    if not model.searches:
         refuse(search, "it does not search for answers")
     scores = model.evaluate(data or None, **{name: value for name, value in search.items() if value is not None})
     print(json_format.dumps(scores, indent=1) if json else scores_table(scores))

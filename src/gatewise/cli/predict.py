@@ -81,7 +81,7 @@ def predict(
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
     search = {"beam": beam, "length_penalty": length_penalty}
-    if not getattr(model, "searches", False):
+    if not model.searches:
         refuse(search, "it does not search for answers")
     if not hasattr(model, "stream"):
         refuse(writing, "a language model writes text")

@@ -1,20 +1,65 @@
 """``gatewise train``: a command per task."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import App, ArgumentCollection, Parameter
 from cyclopts.config import Dict
 
 from gatewise.cli.tables import scores_table
-from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.language_model.options import LanguageModelOptions
-from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.options import read_toml
-from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
-from gatewise.tasks.tagging.options import TaggingOptions
+from gatewise.tasks.task_names import options_of
 from gatewise.tasks.training_options import TrainingOptions
+
+
+class _Command(NamedTuple):
+    """What the command of a task tells its user.
+
+    Attributes:
+        help: what the task trains.
+        predictions: what ``gatewise predict FOLDER`` may be followed by.
+        data: what the command line must name, in the example of its help.
+        shown: what a trained model has to show besides its scores.
+    """
+
+    help: str
+    predictions: tuple[str, ...]
+    data: str = ""
+    shown: Callable[[Any], str] | None = None
+
+
+_COMMANDS = {
+    "lm": _Command(
+        "Train a language model on text: the next character, word or byte pair.",
+        ('--prompt "The " --temperature 0.7', '--prompt "The " --next 5'),
+        shown=lambda trained: f"sample:\n{trained.generate(length=300, temperature=0.8, seed=0)}",
+    ),
+    "classify": _Command(
+        "Train a classifier on texts with labels: sentiment, topic, kind of question.",
+        ("texts.txt", "texts.csv --format csv --out labels.csv"),
+    ),
+    "tag": _Command(
+        "Train a tagger on words with tags: parts of speech, named entities; or on characters.",
+        ("sentences.txt", "words.conllu --out tags.conll"),
+    ),
+    "seq2seq": _Command(
+        "Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.",
+        ("sources.txt", "sources.txt --beam 1 --format text --out answers.txt"),
+    ),
+    "numeric": _Command(
+        "Train on sequences of numbers, many at each step: label them, label their steps, or tell the next step.",
+        ("sequences.csv", "sequences.csv --format csv --out answers.csv"),
+        data="--data motions.csv ",
+    ),
+    "forecast": _Command(
+        "Train on time series, one or many: forecast the steps to come, with intervals.",
+        ("history.csv --format csv", "history.csv --follow"),
+        shown=lambda trained: (
+            f"forecasts: {', '.join(str(path) for path in sorted(trained.folder.path.glob('forecasts_*.png')))}"
+        ),
+    ),
+}
 
 
 def _epilogue(task: str, data: str = "") -> str:
@@ -46,127 +91,34 @@ train = App(
 )
 
 
-@train.command(help_epilogue=_epilogue("lm"))
-def lm(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[LanguageModelOptions, Parameter(name="*")] = LanguageModelOptions(),  # noqa: B008
-) -> None:
-    """Train a language model on text: the next character, word or byte pair.
+def _add(name: str, told: _Command) -> None:
+    kind = options_of(name)
+    defaults = kind()
 
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("lm", options, resume)
-    print(f"\nsample:\n{trained.generate(length=300, temperature=0.8, seed=0)}")
-    _tell_what_next(trained.folder.path, '--prompt "The " --temperature 0.7', '--prompt "The " --next 5')
+    def command(
+        *,
+        config: Annotated[
+            Path | None, Parameter(help="TOML file with options; those of the command line go before it.")
+        ] = None,
+        resume: Annotated[
+            Path | None, Parameter(help="Go on with the run in this folder from its last saved state.")
+        ] = None,
+        options: Any = defaults,
+    ) -> None:
+        trained = _trained(name, options, resume)
+        folder = trained.folder.path
+        if told.shown is not None:
+            print(f"\n{told.shown(trained)}")
+        print(f"\nlearning curve: {folder / 'plot.png'}\nnext commands to try:\n  gatewise evaluate {folder}")
+        for words in told.predictions:
+            print(f"  gatewise predict {folder} {words}")
 
-
-@train.command(help_epilogue=_epilogue("classify"))
-def classify(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[ClassificationOptions, Parameter(name="*")] = ClassificationOptions(),  # noqa: B008
-) -> None:
-    """Train a classifier on texts with labels: sentiment, topic, kind of question.
-
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("classify", options, resume)
-    _tell_what_next(trained.folder.path, "texts.txt", "texts.csv --format csv --out labels.csv")
+    command.__annotations__["options"] = Annotated[kind, Parameter(name="*")]
+    train.command(command, name=name, help=told.help, help_epilogue=_epilogue(name, told.data))
 
 
-@train.command(help_epilogue=_epilogue("tag"))
-def tag(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[TaggingOptions, Parameter(name="*")] = TaggingOptions(),  # noqa: B008
-) -> None:
-    """Train a tagger on words with tags: parts of speech, named entities; or on characters.
-
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("tag", options, resume)
-    _tell_what_next(trained.folder.path, "sentences.txt", "words.conllu --out tags.conll")
-
-
-@train.command(help_epilogue=_epilogue("seq2seq"))
-def seq2seq(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[SequenceToSequenceOptions, Parameter(name="*")] = SequenceToSequenceOptions(),  # noqa: B008
-) -> None:
-    """Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.
-
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("seq2seq", options, resume)
-    _tell_what_next(trained.folder.path, "sources.txt", "sources.txt --beam 1 --format text --out answers.txt")
-
-
-@train.command(help_epilogue=_epilogue("numeric", "--data motions.csv "))
-def numeric(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[NumericOptions, Parameter(name="*")] = NumericOptions(),  # noqa: B008
-) -> None:
-    """Train on sequences of numbers, many at each step: label them, label their steps, or tell the next step.
-
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("numeric", options, resume)
-    _tell_what_next(trained.folder.path, "sequences.csv", "sequences.csv --format csv --out answers.csv")
-
-
-@train.command(help_epilogue=_epilogue("forecast"))
-def forecast(
-    *,
-    config: Path | None = None,
-    resume: Path | None = None,
-    options: Annotated[ForecastOptions, Parameter(name="*")] = ForecastOptions(),  # noqa: B008
-) -> None:
-    """Train on time series, one or many: forecast the steps to come, with intervals.
-
-    Parameters
-    ----------
-    config
-        TOML file with options; those of the command line go before it.
-    resume
-        Go on with the run in this folder from its last saved state.
-    """
-    trained = _trained("forecast", options, resume)
-    folder = trained.folder.path
-    print(f"\nforecasts: {', '.join(str(path) for path in sorted(folder.glob('forecasts_*.png')))}")
-    _tell_what_next(folder, "history.csv --format csv", "history.csv --follow")
+for _name, _told in _COMMANDS.items():
+    _add(_name, _told)
 
 
 def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
@@ -177,9 +129,3 @@ def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
     trained = running.start(task, options) if resume is None else running.resume(task, resume, options.max_minutes)
     print(scores_table(trained.final_scores()))
     return trained
-
-
-def _tell_what_next(folder: Path, *predictions: str) -> None:
-    print(f"\nlearning curve: {folder / 'plot.png'}\nnext commands to try:\n  gatewise evaluate {folder}")
-    for words in predictions:
-        print(f"  gatewise predict {folder} {words}")

@@ -29,11 +29,24 @@ class Labels:
         """The number of labels K."""
         return len(self.names)
 
-    def __contains__(self, label: str) -> bool:
-        return label in self._numbers
-
     def number(self, label: str) -> int:
         """The number of a label; KeyError for an unknown one."""
+        return self._numbers[label]
+
+    def number_at(self, label: str, where: str, what: str = "label") -> int:
+        """The number of a label that data has.
+
+        Args:
+            label: the label.
+            where: its place in the data, for people.
+            what: what they call it.
+
+        Raises:
+            ValueError: for one that training has not seen.
+        """
+        if label not in self._numbers:
+            known = ", ".join(self.names[:20])
+            raise ValueError(f"{where}: {what} {label!r} is not in the training data, which has {known}")
         return self._numbers[label]
 
     def content(self) -> dict[str, Any]:

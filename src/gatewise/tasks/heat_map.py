@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gatewise.data.files import atomic_write
+from gatewise.tasks.figures import new_figure, save_figure
 
 _MOST_NUMBERS = 30
 
@@ -28,13 +28,8 @@ def plot_heat_map(
         titles: what rows and what columns are.
         numbers: (R, C) int64, written into the cells unless there are too many; 0 is not.
     """
-    # Not pyplot: that would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     width, height = (min(40.0, max(4.0, 0.45 * len(names) + 2)) for names in (columns, rows))
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width, height)
     axes = figure.subplots()
     axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     # A dollar sign would begin mathematics.
@@ -48,5 +43,4 @@ def plot_heat_map(
             dark = float(shares[row, column]) > 0.5
             text = str(int(numbers[row, column]))
             axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path)

@@ -11,15 +11,27 @@ from gatewise.diagnostics import Trace, watch
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
 
 
-def check_request(steps: int, report: Path) -> None:
-    """Raise a ValueError for a number of tokens below 1, or a report whose folder is missing."""
+def requested_report(folder: RunFolder, out: str | Path | None, steps: int) -> Path:
+    """The report to write of so many tokens.
+
+    Args:
+        folder: the run folder, where it stands by default.
+        out: where else.
+        steps: the largest number of tokens to read.
+
+    Raises:
+        ValueError: for a number below 1, or a report whose folder is missing.
+    """
     if steps < 1:
         raise ValueError(f"steps: expected a number of tokens, at least 1, got {steps}")
+    report = folder.report if out is None else Path(out)
     if not report.parent.is_dir():
         raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")
+    return report
 
 
 def watched(model: nn.Module, part: nn.Module, loss: Callable[[], Tensor]) -> Trace:

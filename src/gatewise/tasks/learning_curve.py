@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from gatewise.data.files import atomic_write
+from gatewise.tasks.figures import new_figure, save_figure
 from gatewise.tasks.measure import Measure
 
 _POINTS = 500
@@ -17,10 +17,6 @@ def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
         plot: the PNG file to write.
         measure: what is on the first axis.
     """
-    # Not pyplot: that would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     with metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     steps = [row for row in rows if row["loss"]]
@@ -29,8 +25,7 @@ def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
     parts = [steps[at : at + chunk] for at in range(0, len(steps), chunk)]
     at_step = [int(part[-1]["step"]) for part in parts]
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot(
         at_step, [measure.of(_mean(part, "loss"), _mean(part, measure.name)) for part in parts], label="training"
@@ -50,8 +45,7 @@ def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
     lower.set_xlabel("step")
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    with atomic_write(plot) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, plot)
 
 
 def _mean(rows: list[dict[str, str]], column: str) -> float:

@@ -1,7 +1,7 @@
 """Opening a run folder: its options and, on the data it names, whether they are still the same."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from torch import nn
 
@@ -10,6 +10,23 @@ from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import options_of
 from gatewise.tasks.weights_file import load_weights, read_facts, vocabulary_fact
+
+
+class Sourced(Protocol):
+    """Data, and what it was.
+
+    Attributes:
+        source: where it comes from, for people.
+        hashes: the SHA-256 of what was read, by the option that named it.
+    """
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def hashes(self) -> Mapping[str, str]: ...
+
+
+Data = TypeVar("Data", bound=Sourced)
 
 
 def read_options(folder: RunFolder, task: str) -> Any:
@@ -52,21 +69,17 @@ def check_weights_exist(folder: RunFolder) -> None:
         raise ValueError(f"{folder.path}: no weights yet: the run ended before its first held-out score; --resume it")
 
 
-def check_same_data(folder: RunFolder, source: str, hashes: Mapping[str, str]) -> None:
-    """Compare the data of a run, read again, with what it was.
-
-    Args:
-        folder: the run folder.
-        source: where the data comes from, for people.
-        hashes: the SHA-256 of what was read, by the option that named it.
+def same_data(folder: RunFolder, data: Data) -> Data:
+    """The data of a run, read again, if it is what it was.
 
     Raises:
         ValueError: when it is not the same.
     """
     recorded = folder.read_description()["sha256"]
-    for name, value in hashes.items():
+    for name, value in data.hashes.items():
         if recorded[name] != value:
             raise ValueError(
-                f"{folder.path}: the data has changed since the run began ({name}: {source}; sha256 was "
+                f"{folder.path}: the data has changed since the run began ({name}: {data.source}; sha256 was "
                 f"{recorded[name][:12]}…, is {value[:12]}…); bring the old data back, or name one with --data"
             )
+    return data

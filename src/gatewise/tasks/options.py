@@ -1,7 +1,8 @@
 """Options of a task as a dataclass: checked, read from TOML, written as TOML. Standard library alone.
 
 A task's options are a frozen dataclass whose fields carry their type, their bounds (`Bounds` in an `Annotated`) and,
-as the docstring below the field, the help that the command line shows.
+as the docstring below the field, the help that the command line shows; where a field is defined again for another
+default, the help stays.
 """
 
 import dataclasses
@@ -12,7 +13,10 @@ import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Options = TypeVar("Options")
 
@@ -80,9 +84,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in content.items()}
 
 
-def to_toml(options: object) -> str:
+def to_toml(options: "DataclassInstance") -> str:
     """All options as TOML; `read_toml` and `build` give the same options again. TOML has no null: None is left out."""
-    pairs = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))  # type: ignore[arg-type]
+    pairs = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))
     return "".join(f"{name} = {_toml(value)}\n" for name, value in pairs if value is not None)
 
 

@@ -1,7 +1,9 @@
 """What came of a batch, in numbers that add up over batches."""
 
-from typing import NamedTuple, Self
+from collections.abc import Iterable
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -21,7 +23,7 @@ class Outcome(NamedTuple):
     chances: float
     objective: Tensor | None = None
 
-    def plus(self, other: Self) -> "Outcome":
+    def plus(self, other: "Outcome") -> "Outcome":
         """Both together, without history."""
         return Outcome(
             self.nats.detach().double() + other.nats.detach().double(),
@@ -29,6 +31,14 @@ class Outcome(NamedTuple):
             self.hits + other.hits,
             self.chances + other.chances,
         )
+
+    @classmethod
+    def sum(cls, outcomes: "Iterable[Outcome]") -> "Outcome":
+        """All together, without history."""
+        total = cls(torch.zeros(()), 0, 0, 0)
+        for outcome in outcomes:
+            total = total.plus(outcome)
+        return total
 
     @property
     def loss(self) -> float:

@@ -130,9 +130,8 @@ def create(
             with atomic_write(path) as file:
                 file.write(content)
         unfinished.path.replace(out)
-    except BaseException:
-        shutil.rmtree(unfinished.path, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(unfinished.path, ignore_errors=True)  # it is there only where something was raised
     return RunFolder(out)
 
 

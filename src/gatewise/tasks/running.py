@@ -9,7 +9,7 @@ from gatewise.data.files import atomic_write
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.fitting import fit
-from gatewise.tasks.opening import check_same_data, read_options
+from gatewise.tasks.opening import read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, create, unused
@@ -59,9 +59,7 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
-    job = task.prepare(options, folder)
-    check_same_data(folder, job.source, job.hashes)
-    return _go(task, job, folder)
+    return _go(task, same_data(folder, task.prepare(options, folder)), folder)
 
 
 def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
@@ -73,8 +71,7 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
         say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
     trained = task.load(folder.path)
-    trained.finish()
-    scores = {"ended_by": ended_by, "scores": trained.evaluate()}
+    scores = {"ended_by": ended_by, "scores": trained.finish()}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
     return trained

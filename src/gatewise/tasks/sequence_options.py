@@ -23,11 +23,8 @@ class EncoderOptions(TrainingOptions):
     batch: Count = 32
     """Number of sequences per step; those of a step are of similar length."""
     epochs: Count = 20
-    """Passes over the training data."""
     lr: Positive = 1e-3
-    """Learning rate."""
     patience: Count | None = 10
-    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,13 +3,14 @@
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from gatewise.tasks.fitting import Batches
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.opening import check_weights_exist, load_best_weights, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 from gatewise.tasks.training_options import TrainingOptions
@@ -44,24 +45,63 @@ class Job:
     kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
+class Prepare(Protocol):
+    """Makes the job of training from options."""
+
+    def __call__(self, options: Any, folder: RunFolder | None, /) -> Job:
+        """The job.
+
+        Args:
+            options: the resolved options.
+            folder: the run folder to go on with, if any; its vocabulary is taken then.
+
+        Raises:
+            ValueError: for bad data, or too little.
+            OSError: when a file cannot be read.
+        """
+        ...
+
+
 class Trained(ABC):
     """The trained model of a run folder, with its best weights, on the processor.
 
     Attributes:
-        folder: the run folder.
+        name: of the task.
         searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
+        folder: the run folder.
+        options: the resolved options of the run.
+        model: the model, in evaluation mode.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
+        OSError: when a file cannot be read.
     """
 
-    folder: RunFolder
+    name: ClassVar[str]
     searches: ClassVar[bool] = False
+    options: Any
+    model: Any
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        self.options = read_options(self.folder, self.name)
+        check_weights_exist(self.folder)
+        load_best_weights(self.folder, self._make(), self.model)
+
+    @abstractmethod
+    def _make(self) -> str:
+        """Make the model that the options describe, and what turns data into numbers, which is returned as JSON."""
 
     @abstractmethod
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """The scores on data files, or on what the run held out."""
 
-    def finish(self) -> None:
-        """Leave in the run folder whatever belongs there once training has ended, besides the scores."""
-        return
+    def finish(self) -> Scores:
+        """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there."""
+        return self.evaluate()
 
     def final_scores(self) -> Scores:
         """The scores that were written when training ended, as `evaluate` gave them.
@@ -77,14 +117,17 @@ class Task:
     """A task, put together from its parts.
 
     Attributes:
-        name: the word after ``gatewise train``.
-        prepare: makes the job from options, with the vocabulary of the run folder if one is gone on with.
+        prepare: makes the job.
         load: opens a run folder.
     """
 
-    name: str
-    prepare: Callable[[Any, RunFolder | None], Job]
-    load: Callable[[str | Path], Trained]
+    prepare: Prepare
+    load: type[Trained]
+
+    @property
+    def name(self) -> str:
+        """The word after ``gatewise train``."""
+        return self.load.name
 
 
 def task_of(name: str) -> Task:

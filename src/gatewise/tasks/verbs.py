@@ -50,12 +50,11 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     return start(task_of(task), chosen)
 
 
-def resume(folder: str | Path, *, task: str | None = None, max_minutes: float | None = None) -> Any:
+def resume(folder: str | Path, *, max_minutes: float | None = None) -> Any:
     """Go on with a run from its last saved state, with the losses of a run that never stopped.
 
     Args:
         folder: the run folder.
-        task: what it is expected to be; by default whatever it is.
         max_minutes: a new limit on training time, in minutes from the beginning of the run.
 
     Raises:
@@ -65,7 +64,7 @@ def resume(folder: str | Path, *, task: str | None = None, max_minutes: float | 
     from gatewise.tasks import running
 
     path = Path(folder)
-    return running.resume(_task_of(path, task), path, max_minutes)
+    return running.resume(_task_of(path), path, max_minutes)
 
 
 def load(folder: str | Path) -> Any:
@@ -150,9 +149,10 @@ def inspect(
         raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq")
     if text is None:
         from gatewise.data.text import read_text
+        from gatewise.tasks.examples import as_paths
 
         assert data is not None
-        text = read_text([data] if isinstance(data, str | Path) else data)
+        text = read_text(as_paths(data))
     return model.inspect(text, steps=steps, out=out)
 
 
@@ -168,8 +168,8 @@ def _train_on_frame(task: str, values: Mapping[str, Any]) -> Any:
         return train(task, **{**values, "data": path, "keep_data": True})
 
 
-def _task_of(path: Path, expected: str | None = None) -> "Task":
+def _task_of(path: Path) -> "Task":
     from gatewise.tasks.run_folder import RunFolder
     from gatewise.tasks.task import task_of
 
-    return task_of(RunFolder(path).read_description()["task"] if expected is None else expected)
+    return task_of(RunFolder(path).read_description()["task"])

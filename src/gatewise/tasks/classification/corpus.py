@@ -6,8 +6,17 @@ from pathlib import Path
 
 from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
 from gatewise.data.standard_library import docstrings
-from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.classification.options import ClassificationOptions, LabelledTextOptions
 from gatewise.tasks.examples import Examples, read_examples
+
+
+def read_labelled(options: LabelledTextOptions, paths: Sequence[Path]) -> list[LabelledText]:
+    """The labelled texts of files, in the columns that the options name.
+
+    Raises:
+        ValueError, OSError: as `read_labelled_texts`.
+    """
+    return read_labelled_texts(paths, options.text_column, options.label_column)
 
 
 def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:
@@ -17,11 +26,7 @@ def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-
-    def read(paths: Sequence[Path]) -> list[LabelledText]:
-        return read_labelled_texts(paths, options.text_column, options.label_column)
-
-    return read_examples(options, read, {"docstrings": _default})
+    return read_examples(options, lambda paths: read_labelled(options, paths), {"docstrings": _default})
 
 
 def _default() -> tuple[str, list[LabelledText]]:

@@ -7,23 +7,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
+from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.classifier import Classifier
 from gatewise.tasks.answers import in_groups, read_texts, written
-from gatewise.tasks.classification.corpus import read_corpus
+from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
-
-NAME = "classify"
 
 
 class Prediction(NamedTuple):
@@ -41,33 +39,24 @@ class Prediction(NamedTuple):
 
 
 class TrainedClassifier(Trained):
-    """The classifier of a run folder, with its best weights, on the processor.
+    """The classifier of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         reader: the tokens.
         labels: the labels.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or not of a classifier, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: ClassificationOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "classify"
+    options: ClassificationOptions
+    model: Classifier
+
+    def _make(self) -> str:
         parts = read_parts(self.folder.vocabulary)
         self.reader = TokenReader.from_parts(parts)
         self.labels: Labels = parts["labels"]
         self._baseline: MostFrequent = parts["baseline"]
         self.model = make_model(self.options, self.reader, self.labels)
-        load_best_weights(self.folder, to_json(parts), self.model)
+        return to_json(parts)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score labelled texts.
@@ -131,8 +120,7 @@ class TrainedClassifier(Trained):
             ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, min(steps, self.options.longest))
         with torch.no_grad():
             answer = int(self.model(inputs, torch.tensor([len(tokens)])).argmax())
@@ -149,18 +137,18 @@ class TrainedClassifier(Trained):
             for text, found in zip(texts, self.predict(texts), strict=True):
                 yield {"text": text, "label": found.label, "probability": found.probability}
 
-    def finish(self) -> None:
-        """Leave the confusion matrices as pictures."""
-        for name, counts in self.confusion().items():
+    def finish(self) -> Scores:
+        """The scores; the confusion matrices are left as pictures."""
+        found: Scores = {}
+        for name, examples in self._scored(None).items():
+            found[name], counts = self._score(name, examples)
             plot_confusion(counts, self.labels.names, self.folder.path / f"confusion_{name}.png")
+        return found
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
         if data is not None:
-            columns = self.options.text_column, self.options.label_column
-            return {"data": read_labelled_texts(as_paths(data), *columns)}
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus.scored
+            return {"data": read_labelled(self.options, as_paths(data))}
+        return same_data(self.folder, read_corpus(self.options)).scored
 
     def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
         rows, targets = numbered(self.reader, self.labels, examples, self.options.longest, name)
@@ -199,11 +187,6 @@ def numbered(
     rows: list[Tokens] = []
     targets: list[int] = []
     for number, (text, label) in enumerate(examples, 1):
-        if label not in labels:
-            known = ", ".join(labels.names[:20])
-            raise ValueError(
-                f"{where}: example {number}: label {label!r} is not in the training data, which has {known}"
-            )
         rows.append(reader.read(reader.split(text), longest))
-        targets.append(labels.number(label))
+        targets.append(labels.number_at(label, f"{where}: example {number}"))
     return rows, targets

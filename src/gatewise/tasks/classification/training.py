@@ -8,7 +8,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import balanced, make_batches, make_model, outcome_of
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.trained import NAME, TrainedClassifier, numbered
+from gatewise.tasks.classification.trained import TrainedClassifier, numbered
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.run_folder import RunFolder
@@ -18,16 +18,7 @@ from gatewise.tasks.token_reader import TokenReader
 
 
 def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data.
-        OSError: when a file cannot be read.
-    """
+    """The job of training a classifier, see `Prepare`."""
     corpus = read_corpus(options)
     reader, labels, baseline = _learn(options, corpus.training) if folder is None else _read(folder)
     vectors = None
@@ -78,4 +69,4 @@ def _read(folder: RunFolder) -> tuple[TokenReader, Labels, MostFrequent]:
     return TokenReader.from_parts(parts), parts["labels"], parts["baseline"]
 
 
-TASK = Task(NAME, prepare, TrainedClassifier)
+TASK = Task(prepare, TrainedClassifier)

@@ -1,11 +1,13 @@
 """Forecasts one step at a time: each step told is read as if it had come."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from gatewise.layers.inputs import State
 from gatewise.models.forecaster import Forecaster
-from gatewise.tasks.forecasting.outputs import Output, Point
+from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
 
@@ -13,40 +15,46 @@ from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_
 _COURSES, _MOST_ROWS = 100, 32_768
 
 
-def buffer_width(recipe: Recipe) -> int:
-    """How many values before a forecast it needs."""
-    return max(recipe.window, recipe.season + 1)
+class Teller(NamedTuple):
+    """What tells forecasts.
+
+    Attributes:
+        model: in evaluation mode.
+        output: what its numbers mean.
+        recipe: how series are read.
+        levels: of the quantiles that are told.
+        recursive: whether steps are told one by one, each from those told before.
+    """
+
+    model: Forecaster
+    output: Output
+    recipe: Recipe
+    levels: tuple[float, ...]
+    recursive: bool
+
+    @property
+    def buffer_width(self) -> int:
+        """How many values before a forecast it needs."""
+        return max(self.recipe.window, self.recipe.season + 1)
 
 
-def go_on(
-    model: Forecaster,
-    output: Output,
-    recipe: Recipe,
-    hidden: Tensor,
-    state: State,
-    buffer: Tensor,
-    known: Tensor,
-    levels: tuple[float, ...],
-) -> Tensor:
+def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: Tensor) -> Tensor:
     """Quantiles of the K steps after N places, from courses that go on from there.
 
     The noise of the courses is drawn once, the same for every place, so the same history has the same forecast.
 
     Args:
-        model: which tells one step.
-        output: what its numbers mean.
-        recipe: how series are read.
+        teller: whose model tells one step.
         hidden: (N, H), the hidden states at the places.
         state: the states there, each (L, N, H).
-        buffer: (N, `buffer_width`) float64, the values up to there, NaN where there was nothing yet.
+        buffer: (N, `Teller.buffer_width`) float64, the values up to there, NaN where there was nothing yet.
         known: (N, K, J), what is known of the steps to come beside their values.
-        levels: of the quantiles.
 
     Returns:
         (N, K, levels) float64.
     """
-    courses = 1 if isinstance(output, Point) else _COURSES
-    noise = torch.randn(courses // 2 + 1, recipe.horizon, generator=torch.Generator().manual_seed(0))
+    courses = 1 if isinstance(teller.output, Point) else _COURSES
+    noise = torch.randn(courses // 2 + 1, teller.recipe.horizon, generator=torch.Generator().manual_seed(0))
     noise = torch.cat((noise, -noise))[:courses]  # as many above as below
     size = max(1, _MOST_ROWS // courses)
     found: list[Tensor] = []
@@ -56,31 +64,22 @@ def go_on(
         states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
         count = len(rows) // courses
         told = _course(
-            model,
-            output,
-            recipe,
+            teller,
             hidden[rows],
             states[0] if isinstance(state, Tensor) else tuple(states),
             buffer[rows],
             known[some].repeat_interleave(courses, 0),
             noise.repeat(count, 1),
         ).unflatten(0, (count, courses))
-        at_levels = torch.tensor(levels, dtype=torch.float64)
+        at_levels = torch.tensor(teller.levels, dtype=torch.float64)
         found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
     return torch.cat(found)
 
 
-def _course(
-    model: Forecaster,
-    output: Output,
-    recipe: Recipe,
-    hidden: Tensor,
-    state: State,
-    buffer: Tensor,
-    known: Tensor,
-    noise: Tensor,
-) -> Tensor:
+def _course(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: Tensor, noise: Tensor) -> Tensor:
     """One course of K steps for each row, (N, K) float64."""
+    model, output, recipe = teller.model, teller.output, teller.recipe
+    assert isinstance(output, Distribution)  # the options see to it
     back = torch.tensor(lags(1, recipe.season)) + 1
     width = recipe.covariates.width
     present = torch.zeros(len(hidden), dtype=torch.bool)

@@ -1,20 +1,18 @@
 """A series that comes step by step: the network reads each step once and keeps its state."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.series import Columns, Series, series_name
+from gatewise.data.series import Series, series_name
 from gatewise.data.series_rows import read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.layers.inputs import State
-from gatewise.models.forecaster import Forecaster
-from gatewise.tasks.forecasting.going_on import buffer_width, go_on
-from gatewise.tasks.forecasting.outputs import Output
+from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
 from gatewise.tasks.reporting import say
@@ -26,22 +24,15 @@ class LiveSeries:
     """One series, and the state of the network that has read it so far.
 
     Args:
-        model: in evaluation mode.
-        output: what its numbers mean.
-        recipe: how series are read; without covariates.
-        levels: of the quantiles.
-        recursive: whether steps are told one by one.
+        teller: what forecasts, without covariates.
     """
 
-    def __init__(
-        self, model: Forecaster, output: Output, recipe: Recipe, levels: tuple[float, ...], *, recursive: bool
-    ) -> None:
-        self._model, self._output, self._recipe, self._levels = model, output, recipe, levels
-        self._recursive = recursive
-        self._buffer = torch.full((1, buffer_width(recipe)), NAN, dtype=torch.float64)
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._buffer = torch.full((1, teller.buffer_width), NAN, dtype=torch.float64)
         self._state: State | None = None
         self._hidden: Tensor | None = None
-        self._back = torch.tensor(lags(recipe.horizon, recipe.season)) + 1
+        self._back = torch.tensor(lags(teller.recipe.horizon, teller.recipe.season)) + 1
         self.last: int | None = None
 
     @property
@@ -68,38 +59,30 @@ class LiveSeries:
         assert self._hidden is not None
         assert self._state is not None
         assert self.last is not None
+        model, output, recipe, levels, recursive = self._teller
         with torch.no_grad():
-            if self._recursive:
-                known = self._known(self.last + 1, self._recipe.horizon)[None]
-                return go_on(
-                    self._model,
-                    self._output,
-                    self._recipe,
-                    self._hidden,
-                    self._state,
-                    self._buffer,
-                    known,
-                    self._levels,
-                )[0]
-            scale = scale_of(self._buffer[:, -self._recipe.window :])
-            given = references(self._buffer[:, -self._back], scale, self._recipe.season)
-            told = self._model.decode(self._hidden, given.to(self._hidden))
-            return scale.unscaled(self._output.quantiles(told, self._levels))[0]
+            if recursive:
+                known = self._known(self.last + 1, recipe.horizon)[None]
+                return go_on(self._teller, self._hidden, self._state, self._buffer, known)[0]
+            scale = scale_of(self._buffer[:, -recipe.window :])
+            given = references(self._buffer[:, -self._back], scale, recipe.season)
+            told = model.decode(self._hidden, given.to(self._hidden))
+            return scale.unscaled(output.quantiles(told, levels))[0]
 
     def _read(self, number: int, value: float) -> None:
         missing = math.isnan(value)
         now = self._buffer[:, -1:] if missing else torch.tensor([[value]], dtype=torch.float64)
         self._buffer = torch.cat((self._buffer[:, 1:], now), 1)
+        model, recipe = self._teller.model, self._teller.recipe
         with torch.no_grad():
-            window = self._buffer[:, -self._recipe.window :]
+            window = self._buffer[:, -recipe.window :]
             features, _ = step_features(window, torch.tensor([missing]), self._known(number, 1))
-            parameter = self._model.blend
-            self._hidden, self._state = self._model.step(features.to(parameter), self._state)
+            self._hidden, self._state = model.step(features.to(model.blend), self._state)
         self.last = number
 
     def _known(self, first: int, count: int) -> Tensor:
         nothing = np.empty(0)
-        return self._recipe.known(Series("", first, nothing, nothing.reshape(0, 0)), 0, count)
+        return self._teller.recipe.known(Series("", first, nothing, nothing.reshape(0, 0)), 0, count)
 
 
 class LiveRow(NamedTuple):
@@ -124,16 +107,16 @@ class Rows:
     Args:
         lines: the lines; the first has the names, unless columns are given by numbers.
         where: what to call them.
-        columns: which column is what.
-        recipe: how series are read.
+        recipe: which column is what, and how series are read.
     """
 
-    def __init__(self, lines: Iterable[str], where: str, columns: Columns, recipe: Recipe) -> None:
-        self._lines, self._where, self._columns, self._recipe = lines, where, columns, recipe
+    def __init__(self, lines: Iterable[str], where: str, recipe: Recipe) -> None:
+        self._lines, self._where, self._recipe = lines, where, recipe
 
     def __iter__(self) -> Iterator[LiveRow]:
         """The rows."""
-        names = [*filter(None, (self._columns.time, self._columns.series)), *self._columns.values]
+        columns = self._recipe.columns
+        names = [*filter(None, (columns.time, columns.series)), *columns.values]
         head = "" if all(name.isdecimal() or name == "row" for name in names) else None
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
@@ -142,7 +125,7 @@ class Rows:
                 head = line if line.endswith("\n") else f"{line}\n"
                 continue
             where = f"{self._where}: line {number}"
-            rows = read_rows([TextTable(where, head + line)], self._columns)
+            rows = read_rows([TextTable(where, head + line)], columns)
             name = rows.series[0] if rows.series else ""
             step = None
             if rows.stamps is not None:
@@ -155,23 +138,21 @@ class Rows:
                         f"a step of which is {self._recipe.grid.title}"
                     )
                 step = int(numbers[0])
-            for place, column in enumerate(self._columns.values):
-                full = series_name(name, column, len(self._columns.values))
+            for place, column in enumerate(columns.values):
+                full = series_name(name, column, len(columns.values))
                 yield LiveRow(full, step, float(rows.values[0, place]), where)
 
 
-def follow(
-    rows: Iterable[LiveRow], series: dict[str, LiveSeries], new: Callable[[], LiveSeries]
-) -> Iterator[tuple[str, int, Tensor]]:
+def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Teller) -> Iterator[tuple[str, int, Tensor]]:
     """After each row the name of its series, its step and the forecast; a row that comes too late is told and left out.
 
     Args:
         rows: see `Rows`.
         series: those that have begun already, by name.
-        new: makes one that has not.
+        teller: what forecasts those that have not.
     """
     for name, number, value, where in rows:
-        one = series.get(name) or series.setdefault(name, new())
+        one = series.get(name) or series.setdefault(name, LiveSeries(teller))
         step = (one.last or 0) + 1 if number is None else number
         try:
             one.read(step, value)

@@ -51,7 +51,6 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
     hidden: Count = 64
-    """Width of the hidden state."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     """Probability of dropping a unit of the hidden state, for all steps of a series alike."""
     batch: Count = 32
@@ -59,9 +58,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     epochs: Count = 40
     """Passes over the training windows."""
     lr: Positive = 1e-3
-    """Learning rate."""
     patience: Count | None = 10
-    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -38,13 +38,17 @@ class Output(ABC):
     def constant(self, errors: Tensor) -> Tensor:
         """The numbers (K, Q) that tell best, always the same, of errors (n, K); float64."""
 
+
+class Distribution(Output):
+    """An output that tells enough of one step to go on from it."""
+
     @abstractmethod
     def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
         """A value drawn for each step with standard normal noise, (…)."""
 
 
-class Point(Output):
-    """The median: least absolute error."""
+class Point(Distribution):
+    """The median: least absolute error. All that is drawn is the median too."""
 
     size = located = 1
 
@@ -87,11 +91,8 @@ class Quantiles(Output):
     def constant(self, errors: Tensor) -> Tensor:
         return quantiles_of(errors, self._levels)
 
-    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
-        raise NotImplementedError("the options forbid it: a few quantiles are no distribution to draw from")
 
-
-class Gaussian(Output):
+class Gaussian(Distribution):
     """Mean and deviation of a normal distribution: least negative log-likelihood."""
 
     size, located = 2, 1

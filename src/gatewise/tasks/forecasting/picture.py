@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gatewise.data.files import atomic_write
+from gatewise.tasks.figures import new_figure, save_figure
 from gatewise.tasks.forecasting.scores import BackTest
 
 _MOST_SERIES = 4
@@ -15,16 +15,11 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
         test: the back-test.
         path: the PNG file to write.
     """
-    # Not pyplot: that would choose a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panel, grid = test.panel, test.panel.recipe.grid
     horizon = panel.recipe.horizon
     interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     shown = test.series.unique()[:_MOST_SERIES].tolist()
-    figure = Figure(figsize=(10, 1 + 2.8 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 1 + 2.8 * len(shown))
     baseline = panel.seasonal_naive(test.places)
     for axes, series in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
         one, begin = panel.series[series], panel.begins[series]
@@ -48,5 +43,4 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
         axes.set_title(one.name.replace("$", r"\$"), loc="left", fontsize="medium")
         axes.grid(alpha=0.3)
     figure.axes[0].legend(loc="upper left", ncols=4, fontsize="small")
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    save_figure(figure, path)

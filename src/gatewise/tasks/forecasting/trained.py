@@ -12,10 +12,12 @@ from torch import Tensor
 from gatewise.data.series import Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.answers import read_standard_input, written
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
+from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
@@ -25,40 +27,30 @@ from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.reporting import say
-from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Scores, Trained
-
-NAME = "forecast"
 
 _STANDARD_INPUT = "standard input"
 
 
 class TrainedForecaster(Trained):
-    """The network of a run folder, with its best weights, on the processor.
+    """The network of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         recipe: how series are read.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: ForecastOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "forecast"
+    options: ForecastOptions
+    model: Forecaster
+
+    def _make(self) -> str:
         self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
         self.model = make_model(self.options, self.recipe)
-        load_best_weights(self.folder, to_json({"recipe": self.recipe}), self.model)
+        recursive = self.options.strategy == "recursive"
+        self._teller = Teller(self.model, output_for(self.options), self.recipe, self.levels, recursive)
+        return to_json({"recipe": self.recipe})
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -97,7 +89,7 @@ class TrainedForecaster(Trained):
                 raise ValueError(
                     f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
                 )
-        return {part: self._roll(panel, spans) for part, spans in parts.items() if spans}
+        return {part: roll(self._teller, panel, spans) for part, spans in parts.items() if spans}
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.
@@ -147,36 +139,28 @@ class TrainedForecaster(Trained):
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(as_tables(paths)) if paths else []:
-            series[one.name] = self._live()
+            series[one.name] = LiveSeries(self._teller)
             for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
                 series[one.name].read(number, value)
-        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe.columns, self.recipe)
-        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._live))
+        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe)
+        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
-    def finish(self) -> None:
-        """Leave a picture of forecasts of each part."""
-        for name, test in self.back_tests().items():
+    def finish(self) -> Scores:
+        """The scores; a picture of forecasts of each part is left."""
+        tests = self.back_tests()
+        for name, test in tests.items():
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
+        return {name: test.scores() for name, test in tests.items()}
 
     def _corpus(self) -> Corpus:
-        corpus = read_corpus(self.options, self.folder)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus
+        return same_data(self.folder, read_corpus(self.options, self.folder))
 
     def _read(self, tables: Sequence[Table]) -> list[Series]:
         found = read_series(tables, self.recipe.columns, self.recipe.grid)
         for note in found.notes:
             say(f"warning: {note}")
         return found.series
-
-    def _roll(self, panel: Panel, spans: Sequence[Span]) -> BackTest:
-        recursive = self.options.strategy == "recursive"
-        return roll(self.model, output_for(self.options), panel, spans, self.levels, recursive=recursive)
-
-    def _live(self) -> LiveSeries:
-        recursive = self.options.strategy == "recursive"
-        return LiveSeries(self.model, output_for(self.options), self.recipe, self.levels, recursive=recursive)
 
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
         panel = Panel(self.recipe, series)
@@ -191,7 +175,7 @@ class TrainedForecaster(Trained):
                 f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
                 f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
             )
-        test = self._roll(panel, spans)
+        test = roll(self._teller, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
         return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
 

@@ -12,7 +12,7 @@ from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.parts import scored_spans
 from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.trained import NAME, TrainedForecaster
+from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
@@ -20,16 +20,7 @@ from gatewise.tasks.task import Job, Task
 
 
 def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data, or series too short for the horizon.
-        OSError: when a file cannot be read.
-    """
+    """The job of training a network of forecasts, see `Prepare`."""
     corpus = read_corpus(options, folder)
     for note in corpus.notes:
         say(f"warning: {note}")
@@ -72,4 +63,4 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     )
 
 
-TASK = Task(NAME, prepare, TrainedForecaster)
+TASK = Task(prepare, TrainedForecaster)

@@ -7,7 +7,7 @@ from torch.nn import functional
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
-from gatewise.tasks.inspection import check_request, watched
+from gatewise.tasks.inspection import watched
 from gatewise.tasks.language_model.scores import encode
 
 
@@ -28,11 +28,9 @@ def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps:
         what was recorded, with every step's states and gradients.
 
     Raises:
-        ValueError: when ``steps`` is below 1, the text has fewer than two tokens, or the folder of the report is
-            missing.
+        ValueError: when the text has fewer than two tokens.
         OSError: when the report cannot be written.
     """
-    check_request(steps, report)
     tokens = encode(vocabulary, text)[: steps + 1]
     trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
     trace.report(report, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])

@@ -11,43 +11,33 @@ from gatewise.data.vocabulary import Vocabulary, load_vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
+from gatewise.tasks.examples import as_paths
 from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.task import Trained
 
-NAME = "lm"
-
 
 class TrainedLanguageModel(Trained):
-    """The language model of a run folder, with its best weights, on the processor.
+    """The language model of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         vocabulary: the tokens.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or not of a language model, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: LanguageModelOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "lm"
+    options: LanguageModelOptions
+    model: LanguageModel
+
+    def _make(self) -> str:
         self.vocabulary: Vocabulary = load_vocabulary(self.folder.vocabulary)
         self.model = make_model(self.options, self.vocabulary)
-        load_best_weights(self.folder, self.vocabulary.to_json(), self.model)
+        return self.vocabulary.to_json()
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
         """Score texts, each as one stream.
@@ -63,11 +53,9 @@ class TrainedLanguageModel(Trained):
             OSError: when a file cannot be read.
         """
         if data is None:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
-            texts = corpus.scored
+            texts = same_data(self.folder, read_corpus(self.options)).scored
         else:
-            texts = {"data": read_text([data] if isinstance(data, str | Path) else data)}
+            texts = {"data": read_text(as_paths(data))}
         return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
 
     def generate(
@@ -161,7 +149,7 @@ class TrainedLanguageModel(Trained):
                 missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
+        report = requested_report(self.folder, out, steps)
         return inspect_text(self.model, self.vocabulary, text, steps, report)
 
     def _read(self, prompt: str) -> tuple[Tensor, State]:

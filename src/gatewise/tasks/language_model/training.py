@@ -8,22 +8,13 @@ from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import encode, measure_for
-from gatewise.tasks.language_model.trained import NAME, TrainedLanguageModel, make_model
+from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task
 
 
 def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data, or a text too short for one window.
-        OSError: when a file cannot be read.
-    """
+    """The job of training a language model, see `Prepare`."""
     corpus = read_corpus(options)
     if folder is None:
         vocabulary = build_vocabulary(options.unit, corpus.training, options.vocabulary_size)
@@ -63,4 +54,4 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     )
 
 
-TASK = Task(NAME, prepare, TrainedLanguageModel)
+TASK = Task(prepare, TrainedLanguageModel)

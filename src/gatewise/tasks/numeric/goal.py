@@ -9,6 +9,8 @@ from torch import nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.encoder import Encoder
+from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
@@ -29,6 +31,10 @@ class Goal(ABC):
     def __init__(self, options: NumericOptions, reader: FeatureReader) -> None:
         self.options = options
         self.reader = reader
+
+    def make_encoder(self) -> Encoder:
+        """The recurrent layers, over the features of steps."""
+        return make_encoder(self.options, self.reader.scaling.width, drop_input=False)
 
     @property
     @abstractmethod
@@ -54,12 +60,17 @@ class Goal(ABC):
         """What comes of a batch."""
 
     @abstractmethod
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
-        """The scores of a trained model."""
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
+        """The scores of a trained model.
 
-    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
-        """Leave a picture of how a part of the data was answered, where there is one to draw."""
-        return
+        Args:
+            model: the model.
+            examples: what is to be told.
+            where: the name of that part of the data.
+            folder: where to leave a picture of how it was answered, if there is one to draw; None for nowhere.
+        """
 
     @abstractmethod
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -12,7 +13,6 @@ from gatewise.data.batches import Batch, RaggedBatches, padded
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -56,9 +56,7 @@ class NextSteps(Goal):
         return {}
 
     def make_model(self) -> Tagger:
-        width = self.reader.scaling.width
-        encoder = make_encoder(self.options, width, drop_input=False)
-        return initialised(Tagger(nn.Identity(), encoder, width), self.options)
+        return initialised(Tagger(nn.Identity(), self.make_encoder(), self.reader.scaling.width), self.options)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
@@ -84,7 +82,9 @@ class NextSteps(Goal):
 
         return outcome
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         """``loss`` in nats per step; for real features errors in their own units, beside those of the step before."""
         assert isinstance(model, Tagger)
         total = Outcome(torch.zeros(()), 0, 0, 0)

@@ -42,17 +42,12 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     """Bring real features to mean 0 and standard deviation 1."""
 
     hidden: Count = 200
-    """Width of the hidden state, of each direction."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
     """Probability of dropping a unit between and after the recurrent layers; what was measured is not dropped."""
     batch: Count = 16
-    """Number of sequences per step; those of a step are of similar length."""
     epochs: Count = 100
-    """Passes over the training data."""
     lr: Positive = 5e-3
-    """Learning rate."""
     patience: Count | None = 15
-    """Stop after so many epochs without a better held-out score."""
 
     def __post_init__(self) -> None:
         if self.predict == "next":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
@@ -15,7 +15,6 @@ from gatewise.tasks.classification.network import logits_of, make_batches, outco
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.trained import Prediction, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
-from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -51,8 +50,8 @@ class SequenceLabel(Goal):
         return {"labels": self._labels, "baseline": self._baseline}
 
     def make_model(self) -> Classifier:
-        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
-        return initialised(Classifier(nn.Identity(), encoder, self.options.pooling, self._labels.size), self.options)
+        model = Classifier(nn.Identity(), self.make_encoder(), self.options.pooling, self._labels.size)
+        return initialised(model, self.options)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
@@ -63,20 +62,17 @@ class SequenceLabel(Goal):
     def outcome_of(self, model: Classifier) -> Callable[[Batch], Outcome]:
         return outcome_of(model, None)
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
-        scores, _ = self._scored(model, examples, where)
-        right = self._targets(examples, where).count(self._baseline.overall)
-        return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
-
-    def picture(self, model: nn.Module, examples: Sequence[NumericSequence], name: str, folder: Path) -> None:
-        plot_confusion(self._scored(model, examples, name)[1], self._labels.names, folder / f"confusion_{name}.png")
-
-    def _scored(
-        self, model: nn.Module, examples: Sequence[NumericSequence], where: str
-    ) -> tuple[dict[str, float], Tensor]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         assert isinstance(model, Classifier)
         logits = logits_of(model, self.reader, [self.reader.read(steps) for steps, _ in examples], BATCH)
-        return label_scores(logits, torch.tensor(self._targets(examples, where)))
+        targets = self._targets(examples, where)
+        scores, confusion = label_scores(logits, torch.tensor(targets))
+        if folder is not None:
+            plot_confusion(confusion, self._labels.names, folder / f"confusion_{where}.png")
+        right = targets.count(self._baseline.overall)
+        return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
 
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Prediction]:
         assert isinstance(model, Classifier)
@@ -84,13 +80,8 @@ class SequenceLabel(Goal):
         return predictions(logits_of(model, self.reader, rows, BATCH), self._labels)
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[int]:
-        found: list[int] = []
-        for number, example in enumerate(examples, 1):
-            label = _label(example, f"{where}: sequence {number}")
-            if label not in self._labels:
-                raise ValueError(f"{where}: sequence {number}: label {label!r} is not in the training data")
-            found.append(self._labels.number(label))
-        return found
+        places = [(example, f"{where}: sequence {number}") for number, example in enumerate(examples, 1)]
+        return [self._labels.number_at(_label(example, place), place) for example, place in places]
 
 
 def _label(example: NumericSequence, where: str) -> str:

@@ -1,6 +1,7 @@
 """A label for each step of a sequence of numbers."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -10,7 +11,6 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -54,8 +54,7 @@ class StepLabels(Goal):
         return {"tags": self._tags, "baseline": self._baseline}
 
     def make_model(self) -> Tagger:
-        encoder = make_encoder(self.options, self.reader.scaling.width, drop_input=False)
-        return initialised(Tagger(nn.Identity(), encoder, self._tags.labels.size), self.options)
+        return initialised(Tagger(nn.Identity(), self.make_encoder(), self._tags.labels.size), self.options)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
@@ -66,12 +65,12 @@ class StepLabels(Goal):
     def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
         return outcome_of(model, self._tags)
 
-    def scores(self, model: nn.Module, examples: Sequence[NumericSequence], where: str) -> dict[str, float]:
+    def scores(
+        self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
+    ) -> dict[str, float]:
         assert isinstance(model, Tagger)
-        total = Outcome(torch.zeros(()), 0, 0, 0)
         with torch.no_grad():
-            for batch in self.batches(examples, where, BATCH):
-                total = total.plus(self.outcome_of(model)(batch))
+            total = Outcome.sum(map(self.outcome_of(model), self.batches(examples, where, BATCH)))
         right = sum(int((row == self._baseline.overall).sum()) for row in self._targets(examples, where))
         return {
             "sequences": len(examples),

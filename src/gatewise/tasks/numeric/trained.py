@@ -6,43 +6,30 @@ from typing import Any
 
 from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.classifier import Classifier
+from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
-from gatewise.tasks.examples import Examples, as_paths
+from gatewise.tasks.examples import as_paths
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
-from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 
-NAME = "numeric"
-
 
 class TrainedOnNumbers(Trained):
-    """The network of a run folder, with its best weights, on the processor.
+    """The network of a run folder."""
 
-    Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
-        model: the model, in evaluation mode.
+    name = "numeric"
+    options: NumericOptions
+    model: Classifier | Tagger
 
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: NumericOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    def _make(self) -> str:
         self._goal = goal_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
         self.model = self._goal.make_model()
-        load_best_weights(self.folder, to_json(parts_of(self._goal)), self.model)
+        return to_json(parts_of(self._goal))
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score sequences.
@@ -59,18 +46,18 @@ class TrainedOnNumbers(Trained):
             ValueError: when the data is malformed, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        parts = self._corpus().scored if data is None else {"data": read_sequences(self.options, as_paths(data))}
-        return {name: self._goal.scores(self.model, part, name) for name, part in parts.items()}
+        parts = self._held_out() if data is None else {"data": read_sequences(self.options, as_paths(data))}
+        return self._scores(parts)
 
-    def finish(self) -> None:
-        """Leave confusion matrices of labels of sequences as pictures."""
-        for name, part in self._corpus().scored.items():
-            self._goal.picture(self.model, part, name, self.folder.path)
+    def finish(self) -> Scores:
+        """The scores; confusion matrices of labels of sequences are left as pictures."""
+        return self._scores(self._held_out(), self.folder.path)
 
-    def _corpus(self) -> Examples[NumericSequence]:
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return corpus
+    def _held_out(self) -> dict[str, list[NumericSequence]]:
+        return same_data(self.folder, read_corpus(self.options)).scored
+
+    def _scores(self, parts: dict[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
+        return {name: self._goal.scores(self.model, part, name, folder) for name, part in parts.items()}
 
     def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What the network tells of sequences of steps of features.

@@ -7,7 +7,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.numeric.corpus import read_corpus
 from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.numeric.trained import NAME, TrainedOnNumbers
+from gatewise.tasks.numeric.trained import TrainedOnNumbers
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -15,16 +15,7 @@ from gatewise.tasks.task import Job, Task
 
 
 def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data.
-        OSError: when a file cannot be read.
-    """
+    """The job of training on sequences of numbers, see `Prepare`."""
     corpus = read_corpus(options)
     if folder is None:
         goal = learn_goal(options, corpus.training)
@@ -50,4 +41,4 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     )
 
 
-TASK = Task(NAME, prepare, TrainedOnNumbers)
+TASK = Task(prepare, TrainedOnNumbers)

@@ -11,7 +11,7 @@ from gatewise.diagnostics.report import AttentionMap
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
 from gatewise.tasks.heat_map import plot_heat_map
-from gatewise.tasks.inspection import check_request, watched
+from gatewise.tasks.inspection import watched
 from gatewise.tasks.sequence_to_sequence.network import make_batches
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
@@ -48,10 +48,8 @@ def inspect_answer(
         report: the page to write; the picture stands beside it.
 
     Raises:
-        ValueError: when the folder of the report is missing.
         OSError: when a file cannot be written.
     """
-    check_request(len(source), report)
     target = torch.tensor([*answer, sides[1].end])
     (batch,) = make_batches([source], [target], 1)
     weights: list[Tensor | None] = []

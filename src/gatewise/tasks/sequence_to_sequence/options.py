@@ -61,15 +61,12 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     tie: bool = True
     """Read the next token out with the embedding's own weights."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
-    """Probability of dropping a unit before, between and after the recurrent layers."""
     label_smoothing: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
     """Share of the probability that the loss gives to all tokens alike."""
     batch: Count = 2000
     """Tokens per step, those of sources and targets with padding; pairs of a step are of similar length."""
     epochs: Count = 12
-    """Passes over the training data."""
     lr: Positive = 2e-3
-    """Learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

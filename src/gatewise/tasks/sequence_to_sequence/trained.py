@@ -10,13 +10,13 @@ from torch import Tensor
 from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.beam_search import Hypothesis
+from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import check_request
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.inspection import requested_report
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
@@ -25,8 +25,6 @@ from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, Sequenc
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, numbered, sides_of_parts
 from gatewise.tasks.task import Scores, Trained
-
-NAME = "seq2seq"
 
 _GROUP = 512
 
@@ -46,33 +44,23 @@ class Answer(NamedTuple):
 
 
 class TrainedSequenceToSequence(Trained):
-    """The model of a run folder, with its best weights, on the processor.
+    """The model of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         source, target: the tokens of both sides.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
     searches = True
+    name = "seq2seq"
+    options: SequenceToSequenceOptions
+    model: SequenceToSequence
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: SequenceToSequenceOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    def _make(self) -> str:
         parts = read_parts(self.folder.vocabulary, *KINDS, FrequentWords)
         self.source, self.target = sides_of_parts(parts)
         self._baselines = baselines_of(self.options, parts.get("frequent_words"))
         self.model = make_model(self.options, self.source, self.target)
-        load_best_weights(self.folder, to_json(parts), self.model)
+        return to_json(parts)
 
     def evaluate(
         self,
@@ -101,9 +89,7 @@ class TrainedSequenceToSequence(Trained):
         if data is not None:
             parts = {"data": read_named_pairs(self.options, as_paths(data))}
         else:
-            corpus = read_corpus(self.options)
-            check_same_data(self.folder, corpus.source, corpus.hashes)
-            parts = corpus.scored
+            parts = same_data(self.folder, read_corpus(self.options)).scored
         scores: Scores = {}
         for name, pairs in parts.items():
             scores[name] = self._score(pairs, search)
@@ -171,8 +157,7 @@ class TrainedSequenceToSequence(Trained):
             ValueError: when ``steps`` is below 1, the text is empty, or the folder of ``out`` is missing.
             OSError: when a file cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         if not text.strip():
             raise ValueError("the text has no tokens; at least 1 is needed")
         search = self._search()
@@ -213,13 +198,8 @@ class TrainedSequenceToSequence(Trained):
 
     def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
         sources, targets = numbered(self.source, self.target, pairs, search.longest)
-        outcome = outcome_of(self.model, 0.0)
-        total: Outcome | None = None
         with torch.no_grad():
-            for batch in make_batches(sources, targets, self.options.batch):
-                part = outcome(batch)
-                total = part if total is None else total.plus(part)
-        assert total is not None
+            total = Outcome.sum(map(outcome_of(self.model, 0.0), make_batches(sources, targets, self.options.batch)))
         answers = self.predict([source for source, _ in pairs], beam=search.beam, length_penalty=search.length_penalty)
         return {
             "pairs": len(pairs),

@@ -21,21 +21,12 @@ from gatewise.tasks.sequence_to_sequence.network import (
 from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
-from gatewise.tasks.sequence_to_sequence.trained import NAME, TrainedSequenceToSequence
+from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
 from gatewise.tasks.task import Job, Task
 
 
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data.
-        OSError: when a file cannot be read.
-    """
+    """The job of training sequence to sequence, see `Prepare`."""
     builtin = builtin_of(options)
     if builtin == DATES:
         options = dataclasses.replace(options, unit="char")
@@ -93,4 +84,4 @@ def _read(folder: RunFolder) -> dict[str, Any]:
     return read_parts(folder.vocabulary, *KINDS, FrequentWords)
 
 
-TASK = Task(NAME, prepare, TrainedSequenceToSequence)
+TASK = Task(prepare, TrainedSequenceToSequence)

@@ -38,9 +38,7 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: tags as they are."""
 
     epochs: Count = 15
-    """Passes over the training data."""
     lr: Positive = 2e-3
-    """Learning rate."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

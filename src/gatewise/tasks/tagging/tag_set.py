@@ -65,11 +65,7 @@ class TagSet:
         """
         if self.learned is not None:
             tags = tags_of(entities(tags), len(tags), self.learned)
-        for tag in tags:
-            if tag not in self.labels:
-                known = ", ".join(self.labels.names[:20])
-                raise ValueError(f"{where}: tag {tag!r} is not in the training data, which has {known}")
-        return torch.tensor([self.labels.number(tag) for tag in tags], dtype=torch.int64)
+        return torch.tensor([self.labels.number_at(tag, where, "tag") for tag in tags], dtype=torch.int64)
 
     def names(self, numbers: Iterable[int]) -> list[str]:
         """The learned tags of some numbers."""

@@ -8,24 +8,22 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.data.columns import TaggedWords, has_columns, read_tagged_words, read_words
+from gatewise.data.columns import TaggedWords, has_columns, read_words
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, written
 from gatewise.tasks.examples import as_paths
-from gatewise.tasks.inspection import Inspection, check_request, inspect_answers, one_text
-from gatewise.tasks.opening import check_same_data, check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
+from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.run_folder import RunFolder
-from gatewise.tasks.tagging.corpus import read_corpus
+from gatewise.tasks.tagging.corpus import read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
-
-NAME = "tag"
 
 _BATCH = 64
 
@@ -45,33 +43,24 @@ class Tagged(NamedTuple):
 
 
 class TrainedTagger(Trained):
-    """The tagger of a run folder, with its best weights, on the processor.
+    """The tagger of a run folder.
 
     Attributes:
-        folder: the run folder.
-        options: the resolved options of the run.
         reader: the tokens.
         tags: the tags.
-        model: the model, in evaluation mode.
-
-    Args:
-        folder: the run folder.
-
-    Raises:
-        ValueError: when the folder is missing or not of a tagger, or a file in it is corrupt or foreign.
-        OSError: when a file cannot be read.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = RunFolder(Path(folder))
-        self.options: TaggingOptions = read_options(self.folder, NAME)
-        check_weights_exist(self.folder)
+    name = "tag"
+    options: TaggingOptions
+    model: Tagger
+
+    def _make(self) -> str:
         parts = read_parts(self.folder.vocabulary, TagSet)
         self.reader = TokenReader.from_parts(parts)
         self.tags: TagSet = parts["tags"]
         self._baseline: MostFrequent = parts["baseline"]
         self.model = make_model(self.options, self.reader, self.tags)
-        load_best_weights(self.folder, to_json(parts), self.model)
+        return to_json(parts)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score tagged sentences.
@@ -90,11 +79,10 @@ class TrainedTagger(Trained):
             OSError: when a file cannot be read.
         """
         if data is not None:
-            columns = self.options.word_column, self.options.tag_column
-            return {"data": self._score("data", read_tagged_words(as_paths(data), *columns))}
-        corpus = read_corpus(self.options)
-        check_same_data(self.folder, corpus.source, corpus.hashes)
-        return {name: self._score(name, examples) for name, examples in corpus.scored.items()}
+            parts = {"data": read_sentences(self.options, as_paths(data))}
+        else:
+            parts = same_data(self.folder, read_corpus(self.options)).scored
+        return {name: self._score(name, examples) for name, examples in parts.items()}
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
         """Tag sentences: raw texts, or lists of their words.
@@ -147,8 +135,7 @@ class TrainedTagger(Trained):
             ValueError: when ``steps`` is below 1, the text has no tokens, or the folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        report = self.folder.report if out is None else Path(out)
-        check_request(steps, report)
+        report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, steps)
         lengths = torch.tensor([len(tokens)])
         with torch.no_grad():
@@ -182,11 +169,13 @@ class TrainedTagger(Trained):
 
     def _score(self, name: str, examples: list[TaggedWords]) -> dict[str, float]:
         rows, targets = numbered(self.reader, self.tags, examples, name)
-        total = Outcome(torch.zeros(()), 0, 0, 0)
         with torch.no_grad():
-            for batch in make_batches(self.reader, rows, targets, _BATCH):
-                nats = nats_of(self.model, self.model(batch.inputs, batch.lengths), batch)
-                total = total.plus(Outcome(nats, int(batch.lengths.sum()), 0, 0))
+            total = Outcome.sum(
+                Outcome(
+                    nats_of(self.model, self.model(batch.inputs, batch.lengths), batch), int(batch.lengths.sum()), 0, 0
+                )
+                for batch in make_batches(self.reader, rows, targets, _BATCH)
+            )
         answers = decoded(self.model, self.reader, rows, _BATCH)
         guesses = [torch.tensor(self._baseline.guess(row.numbers.tolist())) for row in rows]
         truth = [self.tags.names(row.tolist()) for row in targets]

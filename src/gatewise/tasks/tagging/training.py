@@ -16,22 +16,13 @@ from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.network import make_batches, make_model, outcome_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.tagging.trained import NAME, TrainedTagger, numbered
+from gatewise.tasks.tagging.trained import TrainedTagger, numbered
 from gatewise.tasks.task import Job, Task
 from gatewise.tasks.token_reader import TokenReader
 
 
 def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
-    """The job of training.
-
-    Args:
-        options: the resolved options.
-        folder: the run folder to go on with, if any.
-
-    Raises:
-        ValueError: for bad data.
-        OSError: when a file cannot be read.
-    """
+    """The job of training a tagger, see `Prepare`."""
     if not options.data or is_builtin(options.data[0]):
         options = dataclasses.replace(options, unit="char")
     corpus = read_corpus(options)
@@ -89,4 +80,4 @@ def _learn(options: TaggingOptions, examples: list[TaggedWords]) -> tuple[TokenR
     return reader, TagSet.learn((tags for _, tags in examples), options.scheme)
 
 
-TASK = Task(NAME, prepare, TrainedTagger)
+TASK = Task(prepare, TrainedTagger)

@@ -1,0 +1,26 @@
+"""Figures that are drawn into files. matplotlib takes a while to import: nothing here does before one is drawn."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gatewise.data.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure of so many inches."""
+    # Not pyplot: that would choose a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
