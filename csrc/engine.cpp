@@ -99,18 +99,7 @@ template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor po
   return 0;
 }
 
-template <class T>
-void pack_blocks(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth, int64_t group,
-                 int64_t transposed, T *packed) {
-  for (int64_t first = 0; first < hidden; first += group) {
-    const int64_t inside = std::min(group, hidden - first);
-    for (int64_t o = 0; o < count; ++o) {
-      if (transposed) pack_rows(blocks[o] + first, hidden, hidden, inside, group, packed + o * hidden * group, group);
-      else pack_columns(blocks[o] + first * depth, depth, depth, inside, group, packed + o * group, count * group);
-    }
-    packed += depth * count * group;
-  }
-}
+template <class T> void pack(Packing<T> packing, ParallelFor pool) { spread(packing, packing.slices, pool); }
 
 template <class T> void make_sums(const Sum<T> *sums, int64_t count) {
   for (const Sum<T> *s = sums; s < sums + count; ++s) s->make();
@@ -132,8 +121,7 @@ template <class T> int play(const Tape &tape) {
       break;
     }
     case pack_weights: {
-      const auto &p = *static_cast<const Packing<T> *>(o->what);
-      pack_blocks(p.blocks, p.count, p.hidden, p.depth, p.group, p.transposed, p.packed);
+      pack(*static_cast<const Packing<T> *>(o->what), tape.pool);
       break;
     }
     case add_up: {
@@ -166,9 +154,8 @@ struct RowCopies {
                                                  gatewise::ParallelFor pool) {                                         \
     return gatewise::multiply(*g, slices, pool);                                                                       \
   }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth,    \
-                                              int64_t group, int64_t transposed, T *packed) {                          \
-    gatewise::pack_blocks(blocks, count, hidden, depth, group, transposed, packed);                                    \
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const gatewise::Packing<T> *packing, gatewise::ParallelFor pool) {       \
+    gatewise::pack(*packing, pool);                                                                                    \
   }                                                                                                                    \
   GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count) {                         \
     gatewise::make_sums(sums, count);                                                                                  \

@@ -13,9 +13,8 @@
   GATEWISE_EXPORT int gatewise_play_##suffix(const gatewise::Tape *tape);                                              \
   GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
                                                  gatewise::ParallelFor pool);                                          \
-  /* Blocks (hidden, depth) by strips of `group` units; when transposed they are square. */                            \
-  GATEWISE_EXPORT void gatewise_pack_##suffix(const T *const *blocks, int64_t count, int64_t hidden, int64_t depth,    \
-                                              int64_t group, int64_t transposed, T *packed);
+  GATEWISE_EXPORT void gatewise_pack_##suffix(const gatewise::Packing<T> *packing, gatewise::ParallelFor pool);        \
+  GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count);
 
 GATEWISE_DECLARE(float, f32)
 GATEWISE_DECLARE(double, f64)

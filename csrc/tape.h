@@ -17,13 +17,6 @@ template <class T> struct Multiplication {
   int64_t slices;
 };
 
-// See gatewise_pack.
-template <class T> struct Packing {
-  const T *const *blocks;
-  int64_t count, hidden, depth, group, transposed;
-  T *packed;
-};
-
 template <class T> struct Sums {
   const Sum<T> *sums;
   int64_t count;

@@ -207,7 +207,8 @@ void check_products() {
 }
 
 // Blocks by strips of units, in each depth after depth, then block after block; zeros beyond the last unit.
-template <class T> void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, bool transposed) {
+template <class T> void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, bool transposed,
+                                      int64_t slices) {
   std::vector<std::vector<T>> blocks;
   std::vector<const T *> addresses;
   for (int64_t o = 0; o < count; ++o) blocks.push_back(integers<T>(hidden * depth, unsigned(o)));
@@ -223,7 +224,8 @@ template <class T> void check_packing(int64_t count, int64_t hidden, int64_t dep
         if (transposed) wanted[strip + (o * depth + k) * group + lane] = blocks[o][k * hidden + u];
         else wanted[strip + (k * count + o) * group + lane] = blocks[o][u * depth + k];
       }
-  Engine<T>::pack(addresses.data(), count, hidden, depth, group, transposed, packed.data());
+  const gatewise::Packing<T> packing{addresses.data(), count, hidden, depth, group, transposed, packed.data(), slices};
+  Engine<T>::pack(&packing, team);
   compare("packing " + std::to_string(count) + " of " + std::to_string(hidden) + " " + std::to_string(depth) + " by " +
               std::to_string(group) + (transposed ? " transposed" : "") + " bytes " + std::to_string(sizeof(T)),
           Values(packed.begin(), packed.end()), wanted, 0);
@@ -233,8 +235,33 @@ template <class T> void check_packings() {
   for (int64_t count : {1, 3})
     for (int64_t hidden : {1, 7, 16, 33, 64})
       for (int64_t group : {gatewise::lanes<T>, 2 * gatewise::lanes<T>}) {
-        for (int64_t depth : {1, 5, 16, 35}) check_packing<T>(count, hidden, depth, group, false);
-        check_packing<T>(count, hidden, hidden, group, true);
+        for (int64_t slices : {1, 2, 3}) {
+          for (int64_t depth : {1, 5, 16, 35}) check_packing<T>(count, hidden, depth, group, false, slices);
+          check_packing<T>(count, hidden, hidden, group, true, slices);
+        }
+      }
+}
+
+// Of no vector, of one and of several, into memory of its own and into the first.
+template <class T> void check_sums() {
+  for (int64_t length : {1, 7, 64, 65})
+    for (size_t count : {0, 1, 2, 3})
+      for (bool own : {true, false}) {
+        if (count == 0 && !own) continue;
+        std::vector<std::vector<T>> parts;
+        std::vector<const T *> addresses;
+        Values wanted(length, 0);
+        for (size_t k = 0; k < count; ++k) parts.push_back(integers<T>(length, unsigned(k)));
+        for (const std::vector<T> &part : parts) {
+          addresses.push_back(part.data());
+          for (int64_t i = 0; i < length; ++i) wanted[i] += part[i];
+        }
+        std::vector<T> room(length, std::numeric_limits<T>::quiet_NaN());
+        T *const to = own ? room.data() : parts[0].data();
+        const gatewise::Sum<T> sum{to, length, int64_t(count), addresses.data()};
+        Engine<T>::add_up(&sum, 1);
+        compare("sum of " + std::to_string(count) + " of " + std::to_string(length), Values(to, to + length), wanted,
+                0);
       }
 }
 
@@ -311,6 +338,8 @@ int main() {
   check_products();
   check_packings<float>();
   check_packings<double>();
+  check_sums<float>();
+  check_sums<double>();
   std::printf("%lld comparisons, %d failures\n", (long long)comparisons.load(), failures.load());
   return failures != 0;
 }

@@ -18,11 +18,13 @@ template <> struct Engine<float> {
   static constexpr auto run = gatewise_run_f32;
   static constexpr auto multiply = gatewise_multiply_f32;
   static constexpr auto pack = gatewise_pack_f32;
+  static constexpr auto add_up = gatewise_add_up_f32;
 };
 template <> struct Engine<double> {
   static constexpr auto run = gatewise_run_f64;
   static constexpr auto multiply = gatewise_multiply_f64;
   static constexpr auto pack = gatewise_pack_f64;
+  static constexpr auto add_up = gatewise_add_up_f64;
 };
 
 using Values = std::vector<double>;
@@ -253,7 +255,9 @@ private:
   const T *pack(const std::vector<const T *> &matrices, int64_t depth, bool transposed) {
     const int64_t group = blocks * gatewise::lanes<T>, strips = (hidden + group - 1) / group;
     T *const packed = empty(strips * group * depth * matrices.size());
-    Engine<T>::pack(matrices.data(), matrices.size(), hidden, depth, group, transposed, packed);
+    const int64_t count = matrices.size();
+    const gatewise::Packing<T> packing{matrices.data(), count, hidden, depth, group, transposed, packed, 1};
+    Engine<T>::pack(&packing, nullptr);
     return packed;
   }
 };

@@ -42,7 +42,7 @@ class Engine:
         for function in self._multiply.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         for function in self._pack.values():
-            function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 5, ctypes.c_void_p]
+            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
             function.restype = None
         for function in self._add_up.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
@@ -72,19 +72,9 @@ class Engine:
         laid_out = array("q", words)
         self._copy_rows(laid_out.buffer_info()[0], slices, pool(slices))
 
-    def pack(
-        self,
-        dtype: torch.dtype,
-        blocks: Sequence[int],
-        hidden_size: int,
-        depth: int,
-        group: int,
-        transposed: bool,
-        to: int,
-    ) -> None:
-        """Lay parameter blocks out for the tile."""
-        addresses = array("q", blocks)
-        self._pack[dtype](addresses.buffer_info()[0], len(blocks), hidden_size, depth, group, transposed, to)
+    def pack(self, dtype: torch.dtype, packing: array, slices: int) -> None:
+        """Lay parameter blocks out for the tile, given as words."""
+        self._pack[dtype](packing.buffer_info()[0], pool(slices))
 
     def add_up(self, dtype: torch.dtype, sums: array, count: int) -> None:
         """Sums of vectors, given as words."""

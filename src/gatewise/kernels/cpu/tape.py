@@ -14,8 +14,7 @@ WORD = 8
 
 Operation = tuple[int, array]
 """What is done, and its words: of time loops, where the jobs' words stand, how many, on how many threads each; of a
-product, its own and the threads; of packing, where the blocks' addresses stand, and what `Engine.pack` takes; of sums,
-where their words stand, and how many."""
+product, its own and the threads; of packing, its own; of sums, where their words stand, and how many."""
 
 Place = tuple[int, int, int]
 """Where a word stands that is told anew each time, which of what is given, and what is added to that."""

@@ -74,12 +74,10 @@ class Taping:
         self._words.append(own)
         self._held.append(held)
 
-    def pack(self, blocks: Sequence[int], *options: int, to: Tensor) -> None:
-        """Blocks were packed; arguments as of `Engine.pack`."""
-        addresses = array("q", blocks)
-        own = array("q", (addresses.buffer_info()[0], len(addresses), *options, to.data_ptr()))
-        self._operations.append((PACK, own))
-        self._words += [addresses, own]
+    def pack(self, packing: array, blocks: array, to: Tensor) -> None:
+        """Blocks were packed, of these words and the blocks' addresses."""
+        self._operations.append((PACK, packing))
+        self._words += [blocks, packing]
         self._held.append(to)
 
     def add_up(self, sums: array, count: int, nested: Sequence[array], held: object) -> None:

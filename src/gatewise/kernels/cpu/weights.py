@@ -8,6 +8,7 @@ torch.distributed they are kept inside `frozen` alone.
 
 import os
 import weakref
+from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,11 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.program import BlocksOf, evaluate
+from gatewise.kernels.cpu.split import threads
 from gatewise.kernels.cpu.taping import current, derived
 
 LIMIT = 64  # directions of layers whose weights are kept
+WORTH_SHARING = 1 << 17  # numbers to pack from which a second thread helps
 
 Packed = tuple[Tensor, ...]
 Made = TypeVar("Made")
@@ -139,9 +142,13 @@ def pack(
     """
     strips = -(-hidden_size // group)
     target = memory.empty((strips * depth * len(addresses) * group,), dtype)
-    engine(dtype).pack(dtype, addresses, hidden_size, depth, group, transposed, target.data_ptr())
+    blocks, slices = array("q", addresses), threads() if target.numel() >= WORTH_SHARING else 1
+    to = target.data_ptr()
+    words = (blocks.buffer_info()[0], len(blocks), hidden_size, depth, group, transposed, to, slices)
+    packing = array("q", words)
+    engine(dtype).pack(dtype, packing, slices)
     if (writing := current()) is not None:
-        writing.pack(addresses, hidden_size, depth, group, transposed, to=target)
+        writing.pack(packing, blocks, target)
     return target
 
 
