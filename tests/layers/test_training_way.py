@@ -292,20 +292,6 @@ def test_the_backend_is_the_one_asked_for(long_way: list[object]):
     assert len(long_way) == 3
 
 
-def test_second_derivatives(monkeypatch: pytest.MonkeyPatch):
-    layer = gatewise.LSTM(3, 4, dtype=torch.float64)
-
-    def second() -> Tensor:
-        x = torch.linspace(-1, 1, 18, dtype=torch.float64).view(3, 2, 3).requires_grad_()
-        (first,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
-        return torch.autograd.grad(first.square().sum(), x)[0]
-
-    found = [second() for _ in range(4)]
-    monkeypatch.setattr(recurrent, "training_way_of", lambda *_: None)
-    expected = second()
-    assert all(torch.equal(one, expected) for one in found)
-
-
 def test_saved_tensors_can_be_moved_and_changed_ones_are_noticed():
     layer, x = gatewise.LSTM(3, 4), torch.randn(5, 2, 3).requires_grad_()
     for _ in range(3):
