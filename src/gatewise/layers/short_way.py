@@ -61,7 +61,6 @@ class ShortWay:
 
     __slots__ = (
         "_calls",
-        "_count",
         "_laid_out",
         "_lengths",
         "_returned",
@@ -87,14 +86,20 @@ class ShortWay:
         # These have the shape of what a step returns; they are never written to.
         self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
         zeros = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
-        self._shape, self._count = zeros.shape, len(calls[0].cell.states)
-        self._zeros, self._several = (zeros,) * self._count, self._count > 1
+        count = len(calls[0].cell.states)
+        self._shape, self._zeros, self._several = zeros.shape, (zeros,) * count, count > 1
         self._returned = (self.output, *self._zeros)
 
     def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.step` returns them."""
-        states = self._states(x_t, state)
-        if states is None or (reset is not None and not self.takes(reset)):
+        states: Any = self._zeros if state is None else state if self._several else (state,)
+        if (
+            not fits(states, self._zeros)
+            or x_t.dtype is not self.dtype
+            or not x_t.is_contiguous()
+            or not x_t.is_cpu
+            or (reset is not None and not self.takes(reset))
+        ):
             return None
         output, *after = map(empty_like, self._returned)
         single = self._single or self._for_single_steps()
@@ -122,7 +127,14 @@ class ShortWay:
             known = self._lengths[steps]
         except KeyError:
             known = self._length(steps)
-        if known is None or (states := self._states(x, state)) is None:
+        states: Any = self._zeros if state is None else state if self._several else (state,)
+        if (
+            known is None
+            or not fits(states, self._zeros)
+            or x.dtype is not self.dtype
+            or not x.is_contiguous()
+            or not x.is_cpu
+        ):
             return None
         laid_out, product_slices = known
         output = empty((*x.shape[:-1], self._shape[-1]), self.dtype)
@@ -141,15 +153,6 @@ class ShortWay:
         frame.run()
         laid_out.free.append(frame)
         return output, after if self._several else after[0]
-
-    def _states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...] | None:
-        """The states to begin with, or None when they or the input are unusual."""
-        if x.dtype is not self.dtype or not x.is_contiguous() or not x.is_cpu:
-            return None
-        if state is None:
-            return self._zeros
-        states: Any = state if self._several else (state,)
-        return states if fits(states, self._zeros) else None
 
     def _length(self, steps: int) -> tuple[LaidOut, int] | None:
         """What runs so many steps, and on how many threads their products are made; None for too long a sequence."""
@@ -230,6 +233,8 @@ class Lane:
 
 def fits(states: Any, expected: tuple[Tensor, ...]) -> bool:
     """Whether states are ordinary tensors of the number and form that is expected, dense too."""
+    if states is expected:
+        return True
     dtype, shape = expected[0].dtype, expected[0].shape
     if not isinstance(states, tuple) or len(states) != len(expected):
         return False

@@ -16,6 +16,7 @@ from gatewise.kernels.cpu import jobs, memory
 from gatewise.kernels.cpu.forward import Prepared, prepare
 from gatewise.kernels.cpu.inputs import side
 from gatewise.kernels.cpu.jobs import Job, Rows
+from gatewise.kernels.cpu.library import out_of_memory
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import ROWS_OF_PRODUCT, product_slices, product_words
 from gatewise.kernels.cpu.program import program, template
@@ -31,13 +32,14 @@ class Frame:
 
     Attributes:
         capacity: the most steps.
+        play: runs on what is given; 1 when there is no memory for the engine's scratch.
         given: addresses of x, (T, B, I), and of the output; T, T·B and the threads of a product with x; from
             `FIRST_STATE` on addresses of every state before the run, and of every state after it, (L, B, H). What they
             point to is dense. The last word is the frame's own.
     """
 
     FIRST_STATE = _STATES
-    __slots__ = ("_flags", "_play", "_tape", "capacity", "given")
+    __slots__ = ("_flags", "_tape", "capacity", "given", "play")
 
     def __init__(self, layers: Sequence["_Layer"], slices: int, capacity: int) -> None:
         self.capacity = capacity
@@ -84,7 +86,7 @@ class Frame:
                     places.append((rows, _OUTPUT, 0))
                     places.append((layer.template.places(job, f"next {state}")[0], _OUTPUT, 0))
         self._tape = Tape(dtype, operations, places, cut_at + 1, tuple(held))
-        self._play, self.given = self._tape.play, self._tape.given
+        self.play, self.given = self._tape.play, self._tape.given
         self.given[_STEPS], self.given[_PLACES], self.given[_PRODUCT_SLICES] = 1, batch, 1
 
     def run(self, reset: Tensor | None = None) -> None:
@@ -96,12 +98,11 @@ class Frame:
         Raises:
             MemoryError: when there is none for the engine's scratch.
         """
-        if reset is None:
-            self._play()
-            return
-        self._flags.copy_(reset)
-        self.given[-1] = self._flags.data_ptr()
-        self._play()
+        if reset is not None:
+            self._flags.copy_(reset)
+            self.given[-1] = self._flags.data_ptr()
+        if self.play():
+            raise out_of_memory()
         self.given[-1] = 0
 
 

@@ -21,6 +21,7 @@ from gatewise.kernels.cpu.backward import backward as backward_as_it_comes
 from gatewise.kernels.cpu.forward import Saved, restored
 from gatewise.kernels.cpu.forward import forward as forward_as_it_comes
 from gatewise.kernels.cpu.kind import Kind
+from gatewise.kernels.cpu.library import out_of_memory
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.taping import Written, taping
 
@@ -212,7 +213,8 @@ def _play(
     addresses = [one.data_ptr() for one in tensors]
     addresses += [one.data_ptr() for one in others if one is not None]
     written.tape.given[:] = array("q", addresses)
-    written.tape.play()
+    if written.tape.play():
+        raise out_of_memory()
     for finish in written.after:
         finish(kind.call(tensors), found[1 + kind.states :])
 

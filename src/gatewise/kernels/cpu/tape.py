@@ -1,11 +1,12 @@
 """What the engine did once, laid out to be done again and again with other addresses."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
-from gatewise.kernels.cpu.library import engine, out_of_memory, pool
+from gatewise.kernels.cpu.library import engine, pool
 from gatewise.kernels.cpu.split import threads
 
 # What an operation does, in the engine's order.
@@ -32,9 +33,11 @@ class Tape:
 
     Attributes:
         given: what is told, by the numbers in ``places``.
+        play: does it all with what is given; 1 when there is no memory for the engine's scratch. Called for every step
+            of a stream, it is the engine's own function.
     """
 
-    __slots__ = ("_address", "_held", "_play", "given")
+    __slots__ = ("_held", "given", "play")
 
     def __init__(
         self,
@@ -58,15 +61,5 @@ class Tape:
                 len(places),
             ),
         )
-        self._address = tape.buffer_info()[0]
         self._held = (tape, kinds, all_places, operations, held)
-        self._play = engine(dtype).play_function(dtype)
-
-    def play(self) -> None:
-        """Do it all with what is given.
-
-        Raises:
-            MemoryError: when there is none for the engine's scratch.
-        """
-        if self._play(self._address):
-            raise out_of_memory()
+        self.play: Callable[[], int] = partial(engine(dtype).play_function(dtype), tape.buffer_info()[0])
