@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 import gatewise
+from gatewise.diagnostics.updates import MOST, Updates
 from gatewise.layers import Recurrent
 from tests.kernels.engine import needs_engine
 
@@ -115,7 +116,7 @@ def test_without_gradients_the_last_calls_are_kept():
         for seed in range(4):
             layer(inputs(seed=seed))
     assert len(trace.passes) == 2
-    assert torch.equal(trace.passes[-1].calls[0].call.x, inputs(seed=3))
+    assert torch.equal(trace.passes[-1].calls[0].x, inputs(seed=3))
 
 
 def test_forward_passes_that_nobody_takes_back_do_not_pile_up():
@@ -127,8 +128,8 @@ def test_forward_passes_that_nobody_takes_back_do_not_pile_up():
     with gatewise.watch(model) as trace:
         for seed in range(5):
             run(seed)  # as in a validation without torch.no_grad
-        assert [call.call.x.shape[-1] for call in trace.passes[-1].calls] == [3, 4]
-        assert torch.equal(trace.passes[-1].calls[0].call.x, inputs(seed=4))
+        assert [call.x.shape[-1] for call in trace.passes[-1].calls] == [3, 4]
+        assert torch.equal(trace.passes[-1].calls[0].x, inputs(seed=4))
         kept = [run(6), run(7)]
         assert len(trace.passes[-1].calls) == 4
         run(8)
@@ -303,6 +304,21 @@ def test_updates_are_measured():
     for name, ratio in update.ratios.items():
         assert ratio == pytest.approx(float(0.25 * gradients[name].norm() / before[name].norm()))
     assert update.gradient_norm == pytest.approx(float(torch.cat([one.flatten() for one in gradients.values()]).norm()))
+
+
+def test_of_many_updates_so_many_are_measured_evenly():
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=1.0)
+    updates = Updates({id(weight): "weight"})
+    for step in range(4 * MOST):
+        weight.grad = torch.full((1,), float(step))
+        updates.begin(optimiser)
+        optimiser.step()
+        updates.end(optimiser)
+        if step + 1 == MOST:
+            assert [update.gradient_norm for update in updates.all()] == list(range(MOST))
+    assert [update.gradient_norm for update in updates.all()] == list(range(0, 4 * MOST, 4))
+    assert updates.all()[-1].changes.item() == 4 * MOST - 4
 
 
 def test_norms_outside_the_range_of_squares():

@@ -75,7 +75,7 @@ def gate_gradients(layers: list[list[RecordedCall]]) -> dict[Label, Tensor]:
         for call in calls:
             if call.state_gradients is None:
                 raise ValueError(MISSING.format(what="gates().gradients"))
-            gates = gates_of(call.call.cell)
+            gates = gates_of(call.cell)
             for steps, place in zip(steps_of(call), call.places, strict=True):
                 within = steps.within([gate.before for gate in gates])
                 for gate, gradient in zip(gates, within, strict=True):

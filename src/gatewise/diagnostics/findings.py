@@ -97,7 +97,7 @@ def diagnose(trace: "Trace") -> Diagnosis:
     layers = trace.layers()
     bad = trace.first_not_finite
     if bad is not None:
-        cell = next(calls[0].call.cell.name for calls in layers)
+        cell = next(calls[0].cell.name for calls in layers)
         numbers = {"step": float(bad.step), "pass": float(bad.number)}
         evidence = f"the first {bad.what} that is NaN or infinite is at step {bad.step} (pass {bad.number})"
         return Diagnosis((_finding("not finite", _name(trace, bad.place), evidence, numbers, cell),))
@@ -126,7 +126,7 @@ def _of_direction(
     horizon: Horizon,
     saturation: dict[str, Saturation],
 ) -> Iterator[Finding]:
-    cell, layer = calls[0].call.cell, _name(trace, place)
+    cell, layer = calls[0].cell, _name(trace, place)
     steps = len(horizon.norms)
     flow: list[tuple[str, str, dict[str, float]]] = []
     fast = horizon.steps < SHORT_MEMORY and horizon.rate < FAST and steps >= 2 * horizon.steps
@@ -189,7 +189,7 @@ def _between_layers(trace: "Trace", layers: list[list[RecordedCall]]) -> Iterato
             continue
         ratio = lowest / highest
         numbers = {"lowest": lowest, "highest": highest}
-        cell = stack[0].call.cell.name
+        cell = stack[0].cell.name
         if ratio <= 1 / BETWEEN_LAYERS or ratio >= BETWEEN_LAYERS:
             kind = "vanishing" if ratio < 1 else "exploding"
             evidence = f"the gradient of layer 0 is {ratio:.2g} times that of layer {stack[-1].layer}"
@@ -242,8 +242,8 @@ def first_not_finite(calls: Sequence[RecordedCall]) -> tuple[Place, int, str] | 
         begins.append(done.get(layer, 0))
         done[layer] = begins[-1] + call.steps
     for call, begin in zip(calls, begins, strict=True):
-        for place, norms in zip(call.places, call.output_norms, strict=True):
-            bad = (~norms.isfinite() & call.valid).any(dim=1).nonzero()[:, 0]
+        for place, finite in zip(call.places, () if call.finite_output is None else call.finite_output, strict=False):
+            bad = (~finite & call.valid).any(dim=1).nonzero()[:, 0]
             if len(bad):
                 return place, begin + int(bad.min() if place.direction == "forward" else bad.max()), "output"
     for call, begin in reversed(list(zip(calls, begins, strict=True))):

@@ -1,8 +1,6 @@
-"""What is recorded beside single calls: passes, updates of the weights, and where something was not finite."""
+"""What is recorded beside single calls: passes, and where something was not finite."""
 
 from dataclasses import dataclass, field
-
-from torch import Tensor
 
 from gatewise.diagnostics.recorded import Place, RecordedCall
 
@@ -53,30 +51,3 @@ class Pass:
             if reached or not with_gradients:
                 found.append(reached or calls)
         return found
-
-
-@dataclass(frozen=True)
-class Update:
-    """One step of an optimiser, as far as it updated parameters of the watched model.
-
-    Attributes:
-        names: of the parameters.
-        gradients, changes, weights: (P,) by parameter the norm of its gradient after any clipping, of the change, and
-            of the weight before.
-    """
-
-    names: tuple[str, ...]
-    gradients: Tensor
-    changes: Tensor
-    weights: Tensor
-
-    @property
-    def gradient_norm(self) -> float:
-        """Of all gradients together."""
-        return float(self.gradients.norm())
-
-    @property
-    def ratios(self) -> dict[str, float]:
-        """By parameter name, the norm of the change over that of the weight; without weights that were zero."""
-        found = (self.changes / self.weights).tolist()
-        return {name: one for name, one, weight in zip(self.names, found, self.weights.tolist(), strict=True) if weight}

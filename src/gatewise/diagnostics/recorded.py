@@ -2,13 +2,14 @@
 
 import math
 import weakref
-from dataclasses import replace
+from collections.abc import Container
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gatewise.kernels import Call, Choice
+from gatewise.kernels import Call, Choice, Directions
 
 
 class Place(NamedTuple):
@@ -31,20 +32,31 @@ class Place(NamedTuple):
 
 def row_norms(values: Tensor) -> Tensor:
     """The norm of each row (…, H), also where squares would leave the range of the numbers."""
+    return norms_and_largest(values)[0]
+
+
+def norms_and_largest(values: Tensor) -> tuple[Tensor, float]:
+    """`row_norms`, and the largest of them: NaN where one is, infinite perhaps where its square is."""
     norms = torch.linalg.vector_norm(values, dim=-1)
     if not norms.numel():
-        return norms
-    info = torch.finfo(norms.dtype)
-    low, high = info.tiny**0.5 / info.eps, info.max**0.5
-    smallest, largest = torch.aminmax(norms)
+        return norms, 0.0
+    low, high = _trusted(norms.dtype)
+    smallest, largest = (one.item() for one in torch.aminmax(norms))
     # Where squares are lost, or would be infinite, the rows are scaled first; NaN stays what it is.
-    if not (smallest.item() >= low and largest.item() <= high):
+    if not (smallest >= low and largest <= high):
         unsure = (norms < low) | (norms > high)
         rows = values[unsure]
-        largest = rows.abs().amax(dim=-1, keepdim=True)
-        largest = torch.where((largest > 0) & largest.isfinite(), largest, torch.ones_like(largest))
-        norms[unsure] = torch.linalg.vector_norm(rows / largest, dim=-1) * largest[..., 0]
-    return norms
+        scale = rows.abs().amax(dim=-1, keepdim=True)
+        scale = torch.where((scale > 0) & scale.isfinite(), scale, torch.ones_like(scale))
+        norms[unsure] = torch.linalg.vector_norm(rows / scale, dim=-1) * scale[..., 0]
+    return norms, largest
+
+
+@cache
+def _trusted(dtype: torch.dtype) -> tuple[float, float]:
+    """Between which bounds a norm has lost no squares."""
+    info = torch.finfo(dtype)
+    return info.tiny**0.5 / info.eps, info.max**0.5
 
 
 class RecordedCall:
@@ -52,11 +64,12 @@ class RecordedCall:
 
     Attributes:
         module, layer: whose call it is.
-        call: its arguments, without their history. Held by reference, so the memory of its input is held too.
+        cell: the equations.
+        x, initial: its input and initial states, without their history. Held by reference, so their memory is held too.
         choice: the backend that ran it, and why.
-        gradient_norms: (D, S, T, B) the norm over units of the whole gradient of each state after each step; 0 in
-            padding, and before a backward pass.
-        output_norms: (D, T, B) the norm over units of the output of each direction.
+        all_finite: whether all outputs and gradients are finite, padding included; False perhaps where a sum of them
+            or of their squares is too large.
+        finite_output: (D, T, B) whether all units of the output of each direction are finite; None when all are.
         has_gradients: whether a backward pass has reached it.
         ear: who listens for the gradients.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
@@ -65,10 +78,12 @@ class RecordedCall:
     def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
         self._listener = listener
         self.module, self.layer, self.keep_all = module, layer, keep_all
-        self.has_gradients = self.with_history = False
+        self.has_gradients = self.with_history = self._owns_weights = False
+        self.all_finite = True
+        self.finite_output: Tensor | None = None
+        self._norms: Tensor | None = None  # (D, T·B, S)
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
-        self.weights: tuple[Tensor, ...] | None = None
         self.ear: weakref.ref[Ear] | None = None
         self._x_version: int | None = None
 
@@ -80,12 +95,23 @@ class RecordedCall:
     @property
     def carried_in(self) -> bool:
         """Whether it started from a state that is not zero and has no history."""
-        return any(bool(state.any()) for state in self._without_history)
+        return any(
+            not has_history and bool(state.any())
+            for state, has_history in zip(self.initial, self._have_history, strict=True)
+        )
 
     @property
-    def all_finite(self) -> bool:
-        """Whether all norms are finite, padding included; False where only their sum is too large."""
-        return math.isfinite(float(self.gradient_norms.sum() + self.output_norms.sum()))
+    def gradient_norms(self) -> Tensor:
+        """The norm over units of the whole gradient of each state after each step, (D, S, T, B).
+
+        It is 0 in padding, and before a backward pass.
+        """
+        norms = self._no_norms() if self._norms is None else self._norms
+        return norms.transpose(1, 2).unflatten(-1, (self.steps, self.rows))
+
+    def _no_norms(self) -> Tensor:
+        shape = self.direction_count, self.steps * self.rows, len(self.cell.states)
+        return torch.zeros(shape, dtype=_norm_dtype(self.x.dtype), device=self.x.device)
 
     @property
     def abandoned(self) -> bool:
@@ -95,43 +121,47 @@ class RecordedCall:
     @property
     def steps(self) -> int:
         """T."""
-        return self.call.x.shape[0]
+        return self.x.shape[0]
 
     @property
     def rows(self) -> int:
         """B."""
-        return self.call.x.shape[1]
+        return self.x.shape[1]
+
+    @property
+    def direction_count(self) -> int:
+        """D."""
+        return 2 if self._directions == "bidirectional" else 1
 
     @property
     def places(self) -> list[Place]:
         """Of its directions."""
-        names = {"bidirectional": ("forward", "reverse")}.get(self.call.directions, (self.call.directions,))
+        names = {"bidirectional": ("forward", "reverse")}.get(self._directions, (self._directions,))
         return [Place(self.module, self.layer, name) for name in names]
 
     def begin(self, call: Call, choice: Choice) -> None:
         """A backend is about to run the call."""
         self.with_history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
-        self._without_history = [state.detach() for state in call.initial if not state.requires_grad]
-        self._held = call.parameters
-        self.call = replace(
-            call,
-            x=call.x.detach(),
-            initial=tuple([state.detach() for state in call.initial]),
-            parameters=tuple([parameter.detach() for parameter in call.parameters]),
-            record=None,
-        )
-        self._x_version = None if call.x.is_inference() else call.x._version
+        self._have_history = [state.requires_grad for state in call.initial]
+        self._directions: Directions = call.directions
+        self.cell, self._lengths, self._reset = call.cell, call.lengths, call.reset
+        self.x = x = call.x.detach()
+        self.initial = tuple([state.detach() for state in call.initial])
+        self._parameters = call.parameters
+        self._x_version = None if x.is_inference() else x._version
         self.choice = choice
-        shape = call.direction_count, len(call.cell.states), *call.x.shape[:2]
-        self.gradient_norms = torch.zeros(shape, dtype=_norm_dtype(call.x.dtype), device=call.x.device)
         if self.keep_all:
-            self.state_values = call.x.new_zeros((*shape, call.hidden_size)).detach()
+            shape = call.direction_count, len(call.cell.states), *x.shape[:2], call.hidden_size
+            self.state_values = x.new_zeros(shape)
         self._listener.began(self)
 
     def end(self, output: Tensor) -> None:
         """A backend has run the call."""
-        sides = output.unflatten(-1, (self.call.direction_count, self.call.hidden_size))
-        self.output_norms = row_norms(sides.to(self.gradient_norms.dtype)).permute(2, 0, 1)
+        if not math.isfinite(output.sum(dtype=_norm_dtype(output.dtype)).item()):
+            sides = output.unflatten(-1, (self.direction_count, -1))
+            finite = sides.isfinite().all(dim=-1).permute(2, 0, 1)
+            if not finite.all():
+                self.finite_output, self.all_finite = finite, False
 
     def states(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
         """States after each step, for all that is kept."""
@@ -144,8 +174,14 @@ class RecordedCall:
             self.has_gradients = True
             self._listener.reached(self)
         which, values = (slice(None), values) if state is None else (slice(state, state + 1), values[:, None])
-        norms = self.gradient_norms[direction, which].flatten(1)
-        _put(norms, first, row_norms(values.to(norms.dtype)).t(), index)
+        norms, largest = norms_and_largest(values.to(_norm_dtype(values.dtype)))
+        self.all_finite &= math.isfinite(largest)
+        if state is None and index is None and len(norms) == self.steps * self.rows and self.direction_count == 1:
+            self._norms = norms[None]
+        else:
+            if self._norms is None:
+                self._norms = self._no_norms()
+            _put(self._norms[direction][:, which].t(), first, norms.t(), index)
         if self.keep_all:
             if self.state_gradients is None:
                 assert self.state_values is not None
@@ -154,17 +190,16 @@ class RecordedCall:
 
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
         """Hold the weights as they are now, before somebody writes to them; equal ones are copied once."""
-        if self.weights is None:
-            for one in self._held:
+        if not self._owns_weights:
+            for one in self._parameters:
                 if id(one) not in copies:
                     copies[id(one)] = one.detach().clone()
-            self.weights = tuple(copies[id(one)] for one in self._held)
-            self.call = self.call.with_tensors((self.call.x, *self.call.initial, *self.weights))
-            self._held = ()
+            self._parameters = tuple([copies[id(one)] for one in self._parameters])
+            self._owns_weights = True
 
-    def uses(self, parameters: set[int]) -> bool:
+    def uses(self, parameters: Container[int]) -> bool:
         """Whether one of these tensors, by id, is a weight that is not held yet."""
-        return any(id(one) in parameters for one in self._held)
+        return not self._owns_weights and any(id(one) in parameters for one in self._parameters)
 
     def asked_again(self) -> Call:
         """The call, to compute from it what was not kept.
@@ -172,22 +207,21 @@ class RecordedCall:
         Raises:
             ValueError: when its input was written to since.
         """
-        x = self.call.x
+        x = self.x
         if self._x_version is not None and x._version != self._x_version:
             raise ValueError(
                 f"the input of {self.places[0]} was written to in place after the call, so what the layer did with it "
                 "cannot be shown; ask before that, or give the layer a copy"
             )
-        return self.call
+        parameters = tuple(parameter.detach() for parameter in self._parameters)
+        return Call(self.cell, x, self.initial, parameters, self._lengths, self._reset, self._directions)
 
     @property
     def valid(self) -> Tensor:
         """(T, B) bool, false in padding."""
-        steps = torch.arange(self.steps, device=self.call.x.device)[:, None]
-        lengths = self.call.lengths
-        if lengths is None:
-            return torch.ones((self.steps, self.rows), dtype=torch.bool, device=self.call.x.device)
-        return steps < lengths
+        if self._lengths is None:
+            return torch.ones((self.steps, self.rows), dtype=torch.bool, device=self.x.device)
+        return torch.arange(self.steps, device=self.x.device)[:, None] < self._lengths
 
 
 class Ear:

@@ -1,7 +1,7 @@
 """What is told while a model is watched: calls, passes, clipping, updates."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from gatewise.diagnostics.findings import first_not_finite
-from gatewise.diagnostics.passes import NotFinite, Pass, Update
+from gatewise.diagnostics.passes import NotFinite, Pass
 from gatewise.diagnostics.recorded import Ear, Listener, RecordedCall
+from gatewise.diagnostics.updates import Update, Updates
 from gatewise.kernels import recording
 from gatewise.layers import Recurrent
 from gatewise.layers.clipping import Clipped, clips_told_to
@@ -25,22 +26,19 @@ class Recorder(Listener):
 
     Attributes:
         passes: the last ones, as many as ``keep``.
-        updates: the steps of optimisers.
         clips: what `gatewise.Clip` has done.
     """
 
     def __init__(self, model: nn.Module, *, gates: bool, keep: int) -> None:
-        self._model = model
         self.keeps_all = gates
         self.modules = {name: module for name, module in model.named_modules() if isinstance(module, Recurrent)}
         self._name_of = {module: name for name, module in self.modules.items()}
         self._parameter_name = {id(parameter): name for name, parameter in model.named_parameters()}
         self.passes: deque[Pass] = deque(maxlen=keep)
-        self.updates: list[Update] = []
+        self._updates = Updates(self._parameter_name)
         self.clips: list[Clipped] = []
         self._passes_begun = 0
         self._not_finite: NotFinite | None = None
-        self._before: dict[int, Tensor] = {}
         only = list(self.modules.values())
         self.short = len(only) == 1 and only[0].num_layers == 1 and not only[0].bidirectional
 
@@ -88,28 +86,21 @@ class Recorder(Listener):
         if any(id(parameter) in self._parameter_name for parameter in parameters):
             self.clips.append(event)
 
+    @property
+    def updates(self) -> list[Update]:
+        """The steps of optimisers: all of the first 128; of more, so many spread evenly over them."""
+        return self._updates.all()
+
     def _before_step(self, optimiser: Optimizer, arguments: object, options: object) -> None:
-        own = [one for one in _parameters(optimiser) if id(one) in self._parameter_name]
-        self._before = {id(one): one.detach().clone() for one in own}
-        self._hold_weights(set(self._before), self._before)
+        self._updates.begin(optimiser)
+        self._hold_weights(self._updates.before, self._updates.before)
 
     def _after_step(self, optimiser: Optimizer, arguments: object, options: object) -> None:
         # A step may have run passes itself, by a closure, on the weights from before it.
-        self._hold_weights(set(self._before), self._before)
-        own = [one for one in _parameters(optimiser) if id(one) in self._before and one.grad is not None]
-        if not own:
-            return
-        before = [self._before[id(one)] for one in own]
-        with torch.no_grad():
-            changes = torch._foreach_sub([one.detach() for one in own], before)  # pyright: ignore[reportPrivateImportUsage]
-            gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in own]
-            each = torch._foreach_norm([*gradients, *changes, *before])  # pyright: ignore[reportPrivateImportUsage]
-            norms = torch.stack(each)
-        names = tuple(self._parameter_name[id(one)] for one in own)
-        self.updates.append(Update(names, *norms.view(3, -1).unbind()))
-        self._before = {}
+        self._hold_weights(self._updates.before, self._updates.before)
+        self._updates.end(optimiser)
 
-    def _hold_weights(self, changing: set[int], copies: dict[int, Tensor]) -> None:
+    def _hold_weights(self, changing: Container[int], copies: dict[int, Tensor]) -> None:
         for one in self.passes:
             for call in one.calls:
                 if call.uses(changing):
@@ -133,9 +124,4 @@ class Recorder(Listener):
             for hook in hooks:
                 hook.remove()
             # Nobody will tell of later writes to the weights, so hold them as they are.
-            self._hold_weights(set(self._parameter_name), {})
-
-
-def _parameters(optimiser: Optimizer) -> Iterator[Tensor]:
-    for group in optimiser.param_groups:
-        yield from group["params"]
+            self._hold_weights(self._parameter_name, {})

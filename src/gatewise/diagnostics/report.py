@@ -76,14 +76,14 @@ def _data(trace: "Trace", tokens: Tokens | None) -> dict[str, Any]:
     diagnosis = trace.diagnose()
     layers = trace.layers()
     calls = [call for of_layer in layers for call in of_layer]
-    cells = ", ".join(dict.fromkeys(call.call.cell.name for call in calls))
+    cells = ", ".join(dict.fromkeys(call.cell.name for call in calls))
     steps, rows = sum(call.steps for call in layers[0]), max(call.rows for call in calls)
     backends = ", ".join(dict.fromkeys(call.choice.name for call in calls))
     of_module = tokens if isinstance(tokens, Mapping) else {}
     of_all = None if isinstance(tokens, Mapping) else tokens
     gates, pooled = _gates(trace, of_module)
     return {
-        "about": f"{cells}; {steps} steps, {rows} rows; backend {backends}; {len(trace.updates)} updates watched",
+        "about": f"{cells}; {steps} steps, {rows} rows; backend {backends}; {len(trace.updates)} updates measured",
         "findings": [
             {
                 "kind": one.kind,

@@ -31,7 +31,6 @@ class Trace(Recorder):
 
     Attributes:
         passes: the last ones, as many as ``keep``.
-        updates: the steps of optimisers.
         clips: what `gatewise.Clip` has done.
     """
 
@@ -67,7 +66,7 @@ class Trace(Recorder):
         rows: dict[Label, Tensor] = {}
         for calls in self.layers(at, with_gradients=True):
             for direction, place in enumerate(calls[0].places):
-                for state, name in enumerate(calls[0].call.cell.states):
+                for state, name in enumerate(calls[0].cell.states):
                     parts = [call.gradient_norms[direction, state] for call in calls]
                     rows[Label(place, name)] = joined(parts, 0.0)
         return GradientFlow(rows, short=self.short)
@@ -82,7 +81,7 @@ class Trace(Recorder):
         for calls in self.layers(at):
             of_calls = [states_of(call) for call in calls]
             for direction, place in enumerate(calls[0].places):
-                for state, name in enumerate(calls[0].call.cell.states):
+                for state, name in enumerate(calls[0].cell.states):
                     parts = [
                         torch.where(call.valid[..., None], found[direction, state], torch.nan)
                         for call, found in zip(calls, of_calls, strict=True)
@@ -111,7 +110,7 @@ class Trace(Recorder):
         for calls in layers:
             for call in calls:
                 for steps, place in zip(steps_of(call), call.places, strict=True):
-                    for gate in gates_of(call.call.cell):
+                    for gate in gates_of(call.cell):
                         label = Label(place, gate.name)
                         values.setdefault(label, []).append(steps.spread(steps.value(gate.value), torch.nan))
                         activations[label] = gate.activation
@@ -125,7 +124,7 @@ class Trace(Recorder):
             Label(place, gate.name)
             for calls in self.layers()
             for place in calls[0].places
-            for gate in gates_of(calls[0].call.cell)
+            for gate in gates_of(calls[0].cell)
         )
 
     def saturation(self, at: int = -1) -> dict[str, Saturation]:

@@ -169,7 +169,7 @@ def remove(owner: nn.Module, watcher: Watcher) -> None:
 def record_of(owner: nn.Module, layer: int) -> Record | None:
     """What a call of one layer of a module is asked to write down; None when nobody watches it."""
     # A compiled graph outlives a watch, so nothing of watches goes into it; `refuse` speaks when it runs.
-    if torch.compiler.is_compiling() or not _watchers:
+    if not _watchers or torch.compiler.is_compiling():
         return None
     watchers = _watchers.get(owner, ())
     return Record(tuple(watcher.sink(owner, layer) for watcher in watchers)) if watchers else None

@@ -250,8 +250,8 @@ def fits(states: Any, expected: tuple[Tensor, ...]) -> bool:
     return True
 
 
-def nothing_between(layer: "Recurrent", x: Tensor) -> bool:
-    """Whether nothing stands between ordinary tensors and their operations: no mode, no transform, nobody watching."""
+def nothing_between(x: Tensor) -> bool:
+    """Whether nothing stands between ordinary tensors and their operations: no mode, no transform."""
     return not (
         is_compiling()
         or _len_torch_function_stack()
@@ -259,7 +259,6 @@ def nothing_between(layer: "Recurrent", x: Tensor) -> bool:
         or peek_interpreter_stack()
         or forward_ad._current_level >= 0
         or type(x) not in PLAIN
-        or is_watched(layer)
     )
 
 
@@ -276,7 +275,8 @@ def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None)
     """
     if (
         is_grad_enabled()
-        or not nothing_between(layer, x)
+        or not nothing_between(x)
+        or is_watched(layer)
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
         return None

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, is_autocast_enabled, is_grad_enabled
 from torch.nn import functional
 
-from gatewise.kernels import Call, Kind, backend_for, run_kind
+from gatewise.kernels import Call, Choice, Kind, backend_for, run_kind
+from gatewise.kernels.recording import record_of
 from gatewise.layers.inputs import State
 from gatewise.layers.short_way import BACKENDS, PLAIN, fits, nothing_between
 
@@ -27,12 +28,13 @@ class TrainingWay:
     Arguments:
         layer: whose.
         calls: of the layers, on tensors of which no value is looked at.
+        choice: the backend that runs them, and why.
     """
 
-    __slots__ = ("_dtype", "_initial", "_kinds", "_several", "_weights", "backend")
+    __slots__ = ("_choice", "_dtype", "_initial", "_kinds", "_several", "_weights", "backend")
 
-    def __init__(self, layer: "Recurrent", calls: Sequence[Call]) -> None:
-        self.backend, self._dtype = layer.backend, calls[0].x.dtype
+    def __init__(self, layer: "Recurrent", calls: Sequence[Call], choice: Choice) -> None:
+        self._choice, self.backend, self._dtype = choice, layer.backend, calls[0].x.dtype
         self._kinds = [Kind(call) for call in calls]
         self._weights = [
             list(zip(names, shapes, strict=True)) for names, shapes in zip(layer._names, layer._shapes, strict=True)
@@ -71,16 +73,27 @@ class TrainingWay:
         if not wanted:
             return None
         if len(weights) == 1:
-            x, *finals = run_kind(self._kinds[0], x, *initial, *weights[0])
+            x, *finals = self._run(layer, 0, x, *initial, *weights[0])
             return x, tuple(finals) if self._several else finals[0]
         ends: list[Sequence[Tensor]] = []
-        for at, (kind, own) in enumerate(zip(self._kinds, weights, strict=True)):
+        for at, own in enumerate(weights):
             if at > 0 and layer.dropout > 0:
                 x = functional.dropout(x, layer.dropout, layer.training)
-            x, *finals = run_kind(kind, x, *[one[at : at + 1] for one in initial], *own)
+            x, *finals = self._run(layer, at, x, *[one[at : at + 1] for one in initial], *own)
             ends.append(finals)
         after = tuple([torch.cat(states) for states in zip(*ends, strict=True)])
         return x, after if self._several else after[0]
+
+    def _run(self, layer: "Recurrent", at: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Output and final states of one of the layers."""
+        kind, record = self._kinds[at], record_of(layer, at)
+        if record is None:
+            return run_kind(kind, *tensors)
+        kind = kind.with_record(record)
+        record.begin(kind.call(tensors), self._choice)
+        results = run_kind(kind, *tensors)
+        record.end(results[0])
+        return results
 
 
 def training_way_of(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
@@ -94,7 +107,7 @@ def training_way_of(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
     """
     if (
         not is_grad_enabled()
-        or not nothing_between(layer, x)
+        or not nothing_between(x)
         or layer.checkpoint_every is not None
         or is_autocast_enabled("cpu")
     ):
@@ -131,4 +144,5 @@ def _laid_out(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
         parameters = tuple([zero.expand(shape) for shape in shapes])
         calls.append(Call(layer.cell, x_like, initial, parameters, None, None, "forward"))
         width = layer.hidden_size
-    return TrainingWay(layer, calls) if backend_for(calls[0], backend=layer.backend).name == "cpu" else None
+    choice = backend_for(calls[0], backend=layer.backend)
+    return TrainingWay(layer, calls, choice) if choice.name == "cpu" else None

@@ -4,7 +4,8 @@ from collections.abc import Hashable, Sequence
 
 from torch import Tensor
 
-from gatewise.kernels.call import Call
+from gatewise.kernels.call import Call, Directions
+from gatewise.kernels.recording import Record
 
 
 class Kind:
@@ -16,18 +17,15 @@ class Kind:
     Attributes:
         states: how many there are.
         key: equal for calls that one tape serves; None when there can be no tape.
-        recorded: whether gradients are handed to a watcher.
-        hands_over_states: whether states are.
         bytes: about what a tape holds: packed weights, and the products with x or the gradients of all gates.
     """
 
-    __slots__ = ("_cell", "_rest", "bytes", "hands_over_states", "key", "recorded", "states")
+    __slots__ = ("_cell", "_of_steps", "_record", "_window_of", "bytes", "key", "states")
 
     def __init__(self, call: Call) -> None:
-        self._cell, self.states = call.cell, len(call.initial)
-        self._rest = (call.lengths, call.reset, call.directions, call.record, call.window_of)
-        self.recorded = call.record is not None
-        self.hands_over_states = call.record is not None and call.record.wants_states
+        self._cell, self.states, self._record = call.cell, len(call.initial), call.record
+        self._of_steps: tuple[Tensor | None, Tensor | None, Directions] = call.lengths, call.reset, call.directions
+        self._window_of = call.window_of
         (steps, batch, width), dtype = call.x.shape, call.x.dtype
         gates = max(parameter.shape[0] for parameter in call.parameters)
         numbers = sum(parameter.numel() for parameter in call.parameters) + steps * batch * gates
@@ -39,5 +37,23 @@ class Kind:
 
     def call(self, tensors: Sequence[Tensor]) -> Call:
         """The call on these tensors, of the order of `Call.tensors`."""
-        parameters = 1 + self.states
-        return Call(self._cell, tensors[0], tuple(tensors[1:parameters]), tuple(tensors[parameters:]), *self._rest)
+        initial, parameters = tuple(tensors[1 : 1 + self.states]), tuple(tensors[1 + self.states :])
+        return Call(self._cell, tensors[0], initial, parameters, *self._of_steps, self._record, self._window_of)
+
+    def with_record(self, record: Record) -> "Kind":
+        """Those that are to be written down there, and for which the same tapes serve."""
+        kind = Kind.__new__(Kind)
+        for name in self.__slots__:
+            setattr(kind, name, getattr(self, name))
+        kind._record = record
+        return kind
+
+    @property
+    def recorded(self) -> bool:
+        """Whether gradients are handed to a watcher."""
+        return self._record is not None
+
+    @property
+    def hands_over_states(self) -> bool:
+        """Whether states are."""
+        return self._record is not None and self._record.wants_states
