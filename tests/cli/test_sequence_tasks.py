@@ -172,4 +172,4 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
 
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
-    assert "a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq" in capsys.readouterr().err
+    assert "a model of sequences of numbers is not inspected; that is for lm" in capsys.readouterr().err
