@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.series import Series, read_series
+from gatewise.data.series import ROW, Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.forecaster import Forecaster
@@ -126,26 +126,33 @@ class TrainedForecaster(Trained):
     def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
 
+        Covariates of steps to come stand in rows without a value, before or after the row from which there is to be a
+        forecast: it comes as soon as they are known for the whole horizon, and again when they change.
+
         Args:
             paths: tables with the history of the series, to be read before.
             format: "jsonl" (the default) or "csv".
 
         Raises:
-            ValueError: when the network reads covariates, or a row is malformed.
+            ValueError: when the network reads covariates and rows have no time stamps, or a row is malformed.
             OSError: when a file cannot be read.
         """
-        if self.recipe.columns.covariates:
+        recipe = self.recipe
+        if recipe.columns.covariates and recipe.columns.time == ROW:
             raise ValueError(
-                "follow: this model reads covariates of the steps to come, which rows that come one by one do not "
-                "have; give a table without --follow"
+                "follow: this model reads covariates, and rows without time stamps cannot say which steps to come "
+                "theirs are of; train with a time_column, or give a table without --follow"
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(as_tables(paths)) if paths else []:
-            series[one.name] = LiveSeries(self._teller)
-            for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
-                series[one.name].read(number, value)
-        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe)
-        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
+            live = series[one.name] = LiveSeries(self._teller)
+            numbers = one.numbers(0, len(one.covariates)).tolist()
+            for number, value, covariates in zip(numbers, one.values.tolist(), one.covariates, strict=False):
+                live.read(number, value, covariates)
+            for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
+                live.announce(number, covariates)
+        rows = Rows(sys.stdin, _STANDARD_INPUT, recipe)
+        told = (self._forecast(*found) for found in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
     def inspect(
