@@ -41,8 +41,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     values: Mapping[str, Any] = {**(read_toml(Path(config)) if config is not None else {}), **options}
     if hasattr(values.get("data"), "columns"):
         return _train_on_frame(task, values)
-    if isinstance(values.get("cell"), Cell):
-        values = {**values, "cell": values["cell"].text}
+    values = {name: value.text if isinstance(value, Cell) else value for name, value in values.items()}
     chosen = build(kind, values)
 
     from gatewise.tasks.running import start
