@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 import gatewise
+from gatewise.cells import lookup
 from gatewise.tasks.sequence_to_sequence import scores as scores_module
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 from gatewise.tasks.verbs import resume
@@ -44,17 +47,35 @@ def test_it_learns_and_stands_beside_its_baseline(trained):
         {"unit": "bpe", "vocabulary_size": 262, "vocabulary": "shared", "attention": "luong-dot", "merge": "sum"},
         {"attention": "none", "bidirectional": False, "tie": False, "precision": "64", "cell": "gru_chung2014"},
         {"encoder_hidden": 5, "label_smoothing": 0.0, "precision": "bf16-mixed", "cell": "peephole_lstm"},
+        {"decoder_cell": "lstm", "encoder_hidden": 5, "input_feeding": True, "precision": "bf16-mixed"},
     ],
 )
 def test_every_choice_trains_and_comes_back(tmp_path, changes):
     trained = train(tmp_path, **changes)
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+    assert trained.model.decoder.feeding == changes.get("input_feeding", False)
     losses = [float(loss) for _, loss, _ in steps_of(tmp_path / "run")]
     assert sum(losses[-5:]) < sum(losses[:5])
     parts = json.loads(trained.folder.vocabulary.read_bytes())
     assert ("target" in parts) == (changes.get("vocabulary") != "shared")
     shared = trained.model.embedding is trained.model.decoder.embedding
     assert shared == (changes.get("vocabulary") == "shared")
+
+
+def test_encoder_and_decoder_may_have_cells_of_their_own(tmp_path, capsys):
+    shutil.copy(Path(__file__).parents[3] / "examples" / "cells" / "ugrnn.py", tmp_path / "mine.py")
+    trained = train(tmp_path, cell="lstm", decoder_cell=f"{tmp_path / 'mine.py'}:ugrnn", epochs=1)
+    assert "model: lstm and ugrnn, " in capsys.readouterr().err
+    (tmp_path / "mine.py").unlink()
+    again = gatewise.load(tmp_path / "run")
+    assert (again.model.encoder.recurrent.cell.name, again.model.decoder.recurrent.cell.name) == ("lstm", "ugrnn")
+    assert again.evaluate() == trained.final_scores()
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(re.sub("decoder_cell = .*", 'decoder_cell = "theirs.py:mine"', config.read_text()))
+    with pytest.raises(ValueError, match=re.escape("got a file, 'theirs.py:mine'")):
+        gatewise.load(tmp_path / "run")
+    given = train(tmp_path, out=tmp_path / "other", decoder_cell=lookup("lstm"), epochs=1)
+    assert len(given.model.decoder.recurrent.cell.states) == 2
 
 
 def test_scores_are_those_of_the_answers(trained, tmp_path):
