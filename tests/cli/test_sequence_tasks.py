@@ -101,10 +101,6 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("train seq2seq --data words.conll pairs.tsv", "words.conll: expected a name ending in .csv, .tsv"),
         ("train seq2seq --data pairs.tsv --beam 0", "beam: expected a number at least 1, got 0"),
         ("train seq2seq --data pairs.tsv --attention luong-dot", "take general, or make them equal"),
-        (
-            "train seq2seq --data pairs.tsv --attention bahdanau --input-feeding",
-            "input_feeding: feeds what luong's attention has made of a step, and attention is bahdanau, which feeds",
-        ),
         ("train seq2seq --data pairs.tsv --decoder-cell lsmt", "unknown cell 'lsmt'; did you mean lstm?"),
         ("train seq2seq --data builtin:letters", "one of builtin:dates, builtin:docstrings; got builtin:letters"),
         ("train classify --data builtin:dates", "one of builtin:docstrings; got builtin:dates"),

@@ -10,13 +10,12 @@ from gatewise.models.decoder import Decoder, as_state, parts_of
 from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 
-KINDS = ["luong-general", "luong-dot", "bahdanau", "none", "feeding"]
+KINDS = ["luong-general", "luong-dot", "bahdanau", "none"]
 
 
 def small_model(attention="luong-general", cell="gru_cudnn", *, decoder_cell=None, layers=1, tie=True, size=7, seed=0):
     torch.manual_seed(seed)
     encoder = Encoder(cell, 4, 6, layers, bidirectional=True, merge="sum")
-    feeding = attention == "feeding"
     decoder = Decoder(
         nn.Embedding(size, 4),
         decoder_cell or cell,
@@ -24,8 +23,7 @@ def small_model(attention="luong-general", cell="gru_cudnn", *, decoder_cell=Non
         layers,
         memory_size=6,
         final_size=12,
-        attention="luong-general" if feeding else attention,
-        feeding=feeding,
+        attention=attention,
         tie=tie,
     )
     return SequenceToSequence(nn.Embedding(9, 4), encoder, decoder).double().eval()
@@ -123,33 +121,6 @@ def test_dot_needs_equal_widths():
         Attention("dot", 3, 4)
 
 
-@pytest.mark.parametrize("kind", ["bahdanau", "none", "luong-dot"])
-def test_feeding_needs_luongs_attention(kind):
-    if kind == "luong-dot":
-        options = {"memory_size": 4, "final_size": 4, "attention": kind, "feeding": True}
-        assert Decoder(nn.Embedding(5, 3), "lstm", 4, 1, **options).recurrent.input_size == 3 + 3
-        return
-    with pytest.raises(ValueError, match=f"feeding: is for luong's attention, got {kind}"):
-        Decoder(nn.Embedding(5, 3), "lstm", 4, 1, memory_size=4, final_size=4, attention=kind, feeding=True)
-
-
-def test_feeding_gives_what_was_told_to_the_next_step():
-    model = small_model("feeding")
-    tokens, lengths = torch.randint(7, (3, 2)), torch.tensor([3, 3])
-    start = model.begin(torch.randint(9, (5, 2)), torch.tensor([5, 4]))
-    *parts, before = parts_of(start.state)
-    assert before.tolist() == [[[0.0] * 4] * 2]
-    features, _ = model.decoder(tokens, lengths, start)
-    by_hand = before[0]
-    state = as_state(parts)
-    for token, expected in zip(tokens, features, strict=True):
-        x = torch.cat((model.decoder.embedding(token), by_hand), -1)
-        output, state = model.decoder.recurrent.step(x, state)
-        context, _ = model.decoder.attention(output[None], start.memory)
-        by_hand = model.decoder.combine(torch.cat((context[0], output), -1)).tanh()
-        torch.testing.assert_close(by_hand, expected)
-
-
 @pytest.mark.parametrize(("cell", "other", "count"), [("gru_cudnn", "lstm", 2), ("lstm", "rnn_tanh", 1)])
 @pytest.mark.parametrize("kind", ["luong-general", "bahdanau"])
 def test_the_decoder_may_have_another_cell(cell, other, count, kind):
@@ -190,10 +161,9 @@ def test_luong_runs_as_one_sequence_and_bahdanau_step_by_step(monkeypatch):
     inputs = (torch.randint(9, (5, 2)), torch.randint(7, (3, 2)), torch.tensor([3, 3]))
     small_model("luong-general")(inputs, torch.tensor([5, 4]))
     assert calls == [5, 3]
-    for kind in ("bahdanau", "feeding"):
-        calls.clear()
-        small_model(kind)(inputs, torch.tensor([5, 4]))
-        assert calls == [5, "step", "step", "step"]
+    calls.clear()
+    small_model("bahdanau")(inputs, torch.tensor([5, 4]))
+    assert calls == [5, "step", "step", "step"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,8 +45,8 @@ class Decoder(nn.Module):
     """Recurrent layers over the tokens written so far, attention, and a read-out to the next token.
 
     - luong (Luong et al. 2015, arXiv:1508.04025, section 3): the layers run first, the query is their output h_t. With
-      teacher forcing all steps run as one sequence, and attention is one product for all of them. With feeding
-      (section 3.3) h̃_{t-1} goes into the layers beside the token, so that steps run one after the other.
+      teacher forcing all steps run as one sequence, and attention is one product for all of them. The context is not
+      fed back to the next step (their "input feeding").
     - bahdanau (Bahdanau et al. 2015, arXiv:1409.0473, appendix A): the query is the last layer's state s_{t-1}, and
       the context c_t goes into the layers beside the token, so that steps run one after the other.
 
@@ -62,13 +62,12 @@ class Decoder(nn.Module):
         memory_size: W, the width of the encoder's outputs.
         final_size: the width of the encoder's last hidden state.
         attention: one of "luong-general", "luong-dot", "bahdanau", "none".
-        feeding: whether luong's attention feeds h̃ to the next step.
         dropout: the probability of dropping a unit of the embedding, between layers, and before the read-out.
         init: an initialiser of `Recurrent`.
         tie: take the embedding for W_hy too (Press & Wolf 2017, arXiv:1608.05859).
 
     Raises:
-        ValueError: for luong-dot with different widths, or feeding without luong's attention.
+        ValueError: for luong-dot with different widths.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class Decoder(nn.Module):
         memory_size: int,
         final_size: int,
         attention: AttentionKind = "luong-general",
-        feeding: bool = False,
         dropout: float = 0.0,
         init: str = "default",
         tie: bool = True,
@@ -89,13 +87,10 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = embedding
         size, width = embedding.num_embeddings, embedding.embedding_dim
-        if feeding and not attention.startswith("luong"):
-            raise ValueError(f"feeding: is for luong's attention, got {attention}")
-        self.feeding = feeding
-        self._looks_first = attention == "bahdanau"
+        self.feeds = attention == "bahdanau"
         self.recurrent = Recurrent(
             cell,
-            width + (memory_size if self._looks_first else width if feeding else 0),
+            width + (memory_size if self.feeds else 0),
             hidden_size,
             num_layers,
             dropout=dropout if num_layers > 1 else 0.0,
@@ -123,9 +118,7 @@ class Decoder(nn.Module):
         """
         layers, hidden = self.recurrent.num_layers, self.recurrent.hidden_size
         parts = self.start(final).tanh().unflatten(1, (-1, layers, hidden)).permute(1, 2, 0, 3)
-        state = [part.contiguous() for part in parts]
-        if self.feeding:
-            state.append(final.new_zeros(1, len(final), self.combine.out_features))
+        state = tuple(part.contiguous() for part in parts)
         memory = None if self.attention is None else self.attention.memory(output, lengths)
         return Start(memory, as_state(state))
 
@@ -141,7 +134,7 @@ class Decoder(nn.Module):
             h̃ (T, B, E), and the weights of attention (T, B, S) or None.
         """
         x = self.dropout(self.embedding(tokens))
-        if not self._looks_first and not self.feeding:
+        if not self.feeds:
             output, _ = self.recurrent(x, start.state, lengths=lengths)
             features, weights = self._combined(output, start.memory)
             return self.dropout(features), weights
@@ -150,7 +143,7 @@ class Decoder(nn.Module):
             found, seen, state = self._fed(x_t[None], start.memory, state)
             steps.append((found, seen))
         found, weights = (torch.cat(parts) for parts in zip(*steps, strict=True))
-        return self.dropout(found if self.feeding else self.combine(found).tanh()), weights
+        return self.dropout(self.combine(found).tanh()), weights
 
     def step(self, tokens: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, State]:
         """One more token of several hypotheses for each row.
@@ -164,30 +157,19 @@ class Decoder(nn.Module):
             the scores (K, B, V) of the next token before the softmax, and the state after.
         """
         x = self.dropout(self.embedding(tokens))
-        if self._looks_first or self.feeding:
+        if self.feeds:
             found, _, state = self._fed(x, memory, state)
-            feature = found if self.feeding else self.combine(found).tanh()
+            feature = self.combine(found).tanh()
         else:
             output, state = self.recurrent.step(x.flatten(0, 1), state)
             feature, _ = self._combined(output.unflatten(0, tokens.shape), memory)
         return functional.linear(self.dropout(feature), self.weight, self.b_y), state
 
     def _fed(self, x: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, Tensor, State]:
-        """A step whose input has more than the token, (K, B, E).
-
-        Returns:
-            with feeding h̃ (K, B, E), else what it is made of, [c_t, h_t]; the weights (K, B, S); and the state after.
-        """
+        """A step whose input has the context: [c_t, h_t] for x (K, B, E), weights (K, B, S), the state after."""
         assert self.attention is not None
         assert memory is not None
         rows = x.shape[:2]
-        if self.feeding:
-            *parts, before = parts_of(state)
-            both = torch.cat((x, before[0].unflatten(0, rows)), -1)
-            output, after = self.recurrent.step(both.flatten(0, 1), as_state(parts))
-            feature, weights = self._combined(output.unflatten(0, rows), memory)
-            assert weights is not None
-            return feature, weights, as_state((*parts_of(after), feature.flatten(0, 1)[None]))
         context, weights = self.attention(parts_of(state)[0][-1].unflatten(0, rows), memory)
         output, after = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
         return torch.cat((context, output.unflatten(0, rows)), -1), weights, after

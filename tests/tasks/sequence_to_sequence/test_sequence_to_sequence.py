@@ -47,13 +47,12 @@ def test_it_learns_and_stands_beside_its_baseline(trained):
         {"unit": "bpe", "vocabulary_size": 262, "vocabulary": "shared", "attention": "luong-dot", "merge": "sum"},
         {"attention": "none", "bidirectional": False, "tie": False, "precision": "64", "cell": "gru_chung2014"},
         {"encoder_hidden": 5, "label_smoothing": 0.0, "precision": "bf16-mixed", "cell": "peephole_lstm"},
-        {"decoder_cell": "lstm", "encoder_hidden": 5, "input_feeding": True, "precision": "bf16-mixed"},
+        {"decoder_cell": "lstm", "encoder_hidden": 5, "precision": "bf16-mixed"},
     ],
 )
 def test_every_choice_trains_and_comes_back(tmp_path, changes):
     trained = train(tmp_path, **changes)
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
-    assert trained.model.decoder.feeding == changes.get("input_feeding", False)
     losses = [float(loss) for _, loss, _ in steps_of(tmp_path / "run")]
     assert sum(losses[-5:]) < sum(losses[:5])
     parts = json.loads(trained.folder.vocabulary.read_bytes())
@@ -157,6 +156,14 @@ def test_parallel_files_are_the_same_as_a_table(tmp_path):
     trained = train(tmp_path)
     other = train(tmp_path, data=(tmp_path / "a", tmp_path / "b"), out=tmp_path / "other")
     assert other.final_scores() == trained.final_scores()
+
+
+def test_pairs_that_are_learned_and_scored_are_told_of(tmp_path, capsys):
+    (tmp_path / "all.tsv").write_text("".join(f"{at}\tnumber {at}\n" for at in range(50)))
+    train(tmp_path, data=tmp_path / "all.tsv", epochs=1)
+    assert "are in the training data too" not in capsys.readouterr().err
+    train(tmp_path, data=tmp_path / "all.tsv", test=tmp_path / "all.tsv", epochs=1, out=tmp_path / "other")
+    assert "warning: 45 of 50 pairs of test are in the training data too" in capsys.readouterr().err
 
 
 def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):

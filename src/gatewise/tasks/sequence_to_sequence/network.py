@@ -45,7 +45,6 @@ def make_model(options: SequenceToSequenceOptions, source: TextSide, target: Tex
         memory_size=encoder.width,
         final_size=encoder.final_width,
         attention=options.attention,
-        feeding=options.input_feeding,
         dropout=options.dropout,
         init=recurrent_init(options),
         tie=options.tie,

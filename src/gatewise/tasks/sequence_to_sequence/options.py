@@ -54,8 +54,6 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     """Another cell for the decoder; its first state is learned from the encoder's last hidden state in any case."""
     attention: Literal["luong-general", "luong-dot", "bahdanau", "none"] = "luong-general"
     """What the decoder sees of the source; bahdanau runs step by step in training, the others as one sequence."""
-    input_feeding: bool = False
-    """Feed what a token was read from to the next step (luong's attention alone); training then runs step by step."""
     hidden: Count = 128
     """Width of the decoder's hidden state."""
     encoder_hidden: Count | None = None
@@ -76,8 +74,3 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
         super().__post_init__()
         if self.vocabulary_size is not None and self.unit == "char":
             raise ValueError("vocabulary_size: is for the units bpe and word; unit char takes every character")
-        if self.input_feeding and not self.attention.startswith("luong"):
-            raise ValueError(
-                f"input_feeding: feeds what luong's attention has made of a step, and attention is {self.attention}"
-                + (", which feeds its context anyway" if self.attention == "bahdanau" else "")
-            )

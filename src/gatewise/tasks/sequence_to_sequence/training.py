@@ -49,6 +49,11 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         Measure("token_accuracy", "tokens", more_is_better=True),
         total_steps=options.epochs * len(batches),
     )
+    seen = set(corpus.training)
+    for name, pairs in corpus.scored.items():
+        again = sum(pair in seen for pair in pairs)
+        if folder is None and again:
+            say(f"warning: {again:,} of {len(pairs):,} pairs of {name.replace('_', ' ')} are in the training data too")
     if folder is None and not can_score_translations():
         say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
     sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]
