@@ -192,8 +192,15 @@ def test_without_data_dates_are_generated_and_it_is_said(tmp_path, monkeypatch, 
 def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
     pairs = [(f"The name of thing {number}. And more.", f"Return name {number}.") for number in range(60)]
     monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus.summarised_docstrings", lambda: pairs)
-    options = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1}
+    options = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1, "batch": 2000}
     trained = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "run", **options)
+    # What is at its default comes from the recipe of these data.
+    chosen = trained.options
+    assert (chosen.vocabulary, chosen.longest, chosen.batch) == ("shared", 64, 700)
+    assert (chosen.vocabulary_size, chosen.lr, chosen.epochs) == (300, 0.02, 1)
+    options = {"unit": "char", "epochs": 1, "hidden": 8, "embedding_size": 8}
+    letters = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "letters", **options).options
+    assert (letters.unit, letters.vocabulary, letters.longest) == ("char", "separate", 200)
     scores = trained.final_scores()
     assert set(scores) == {"held_out", "held_out_baseline_first_sentence", "held_out_baseline_frequent_words"}
     assert (
