@@ -62,6 +62,22 @@ def test_predict_a_file_or_the_standard_input(folder, capsys, monkeypatch):
     assert capsys.readouterr().out == of_file
 
 
+def test_inspect(folder, tmp_path, capsys):
+    report = tmp_path / "page.html"
+    assert leave("inspect", folder / "run", "--steps", "10", "--out", report) == 0
+    title, head, *rows = capsys.readouterr().out.splitlines()
+    assert title == "forecast of sales after 2007-12"
+    assert head.split("  ")[0] == "time"
+    assert [row[:7] for row in rows[:4]] == ["2008-01", "2008-02", "2008-03", "2008-04"]
+    assert rows[-1] == f"report of 10 steps: {report}"
+    assert leave("inspect", folder / "run", "--steps", "10", "--out", report, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["answers"]
+    assert list(found[0]) == ["series", "time", "forecast", "q0.1", "q0.9", "moved_by"]
+    most = sorted(found[3]["moved_by"], key=lambda pair: -abs(pair[1]))[0]
+    assert f"{most[0]} {most[1]:+.4g}, " in rows[3]
+    assert [step for step, _ in found[0]["moved_by"]] == [f"2007-{month:02d}" for month in range(3, 13)]
+
+
 def test_a_forecast_is_there_before_the_next_row_comes(folder):
     command = [sys.executable, "-m", "gatewise", "predict", str(folder / "run"), "--follow"]
     lines = (folder / "series.csv").read_text().splitlines(keepends=True)
@@ -105,7 +121,9 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
         ("predict run odd.csv", "no column 'month'"),
         ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("predict run series.csv --prompt a", "prompt: is not for this model; a language model writes text"),
-        ("inspect run --text a", "a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq"),
+        ("inspect run --text a", "text: is not for this model, which reads series; give it data (--data), or nothing"),
+        ("inspect run --series shop", "series: expected the name of one, such as 'sales'; got 'shop'"),
+        ("inspect run --data words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):

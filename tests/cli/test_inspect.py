@@ -84,6 +84,7 @@ def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp
     ("words", "told"),
     [
         ([], "give either text or data"),
+        (["--text", "a", "--series", "b"], "series: is not for this model, which reads text"),
         (["--text", "a", "--data", "b"], "give either text or data"),
         (["--text", ""], "the text has 0 tokens (unit char); at least 2 are needed"),
         (["--text", "t"], "the text has 1 tokens"),

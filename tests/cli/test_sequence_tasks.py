@@ -101,6 +101,7 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("train seq2seq --data words.conll pairs.tsv", "words.conll: expected a name ending in .csv, .tsv"),
         ("train seq2seq --data pairs.tsv --beam 0", "beam: expected a number at least 1, got 0"),
         ("train seq2seq --data pairs.tsv --attention luong-dot", "take general, or make them equal"),
+        ("train seq2seq --data pairs.tsv --decoder-cell lsmt", "unknown cell 'lsmt'; did you mean lstm?"),
         ("train seq2seq --data builtin:letters", "one of builtin:dates, builtin:docstrings; got builtin:letters"),
         ("train classify --data builtin:dates", "one of builtin:docstrings; got builtin:dates"),
         ("train numeric --data builtin:dates", "data: expected files; got builtin:dates"),
@@ -172,4 +173,4 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
 
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
-    assert "a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq" in capsys.readouterr().err
+    assert "a model of sequences of numbers is not inspected; that is for lm" in capsys.readouterr().err

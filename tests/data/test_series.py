@@ -68,6 +68,12 @@ def test_a_constant_series_is_told_of():
     assert read("time,v\n1,3\n2,3\n").notes == ("v: the value never changes (3); the forecast will be that",)
 
 
+def test_several_tables_are_counted_through():
+    tables = [TextTable(name, f"time,v\n1,1\n2,{value}\n") for name, value in (("a", 2), ("b", 3))]
+    with pytest.raises(ValueError, match="the 2 tables together: rows 2 and 4 have the same time stamp 2"):
+        read_series(tables, Columns())
+
+
 def test_rows_as_steps_and_columns_by_number():
     found = read("5,x\n6,x\n7,x\n", time="row", values=("1",))
     assert (found.series[0].first, values(found.series[0])) == (1, [5, 6, 7])
@@ -77,6 +83,15 @@ def test_rows_as_steps_and_columns_by_number():
     ("text", "columns", "told"),
     [
         ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with time_column, or give"),
+        ("day;v\n2020-01-01;1\n", {}, "among 'day;v' (separated by ';'? .csv has commas, .tsv tabs); name it with"),
+        ("day;v\n2020-01-01;1\n", {"time": "day"}, "no column 'day'; its first line names 'day;v' (separated by ';'?"),
+        ("2020-01,1\n2020-02,2\n", {}, "the first line has a time stamp, '2020-01', not names of columns; add a line"),
+        (
+            'time,v\n1,"2,5"\n',
+            {},
+            "row 1: expected a number, got '2,5'; write decimals with a point, thousands without",
+        ),
+        ("time,v\n1,1\n1,2\n", {}, "table: rows 1 and 2 have the same time stamp 1 and different numbers"),
         ("t,v\nx,1\n", {"time": "t"}, "table: column 't': 'x' is no time stamp; expected ISO 8601"),
         ("time,v\n1,x\n2,1\n", {}, "table: column 'v': row 1: expected a number, got 'x'; name what is to be forecast"),
         ("time,v\n1,inf\n2,1\n", {}, "table: column 'v': row 1: expected a finite number, got 'inf'"),

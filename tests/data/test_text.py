@@ -22,6 +22,15 @@ def test_what_is_not_utf8_is_named_with_its_offset(tmp_path):
         read_text([path])
 
 
+def test_utf16_is_named(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("für", encoding="utf-16")
+    with pytest.raises(
+        ValueError, match=re.escape("not UTF-8: byte 0xff at offset 0; convert the file to UTF-8 first (iconv -f")
+    ):
+        read_text([path])
+
+
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
 def test_an_empty_file_is_named(tmp_path, content):
     path = tmp_path / "empty.txt"

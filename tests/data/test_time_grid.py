@@ -69,8 +69,13 @@ def test_what_is_no_time_stamp(text):
         (["2020-01-01 01:00", "2020-01-01 02:00+01:00"], "row 2: '2020-01-01 02:00+01:00' is no time stamp like"),
         (["1", "x"], "row 2: 'x' is no time stamp like those before it; expected a number"),
         (["2020-01-01"], "the time stamps are too few to tell how long a step is"),
-        (["2020-01-01 00:00", "2020-01-01 00:07", "2020-01-01 01:11"], "the time stamps are irregular: steps are"),
-        (["1", "2", "3", "4", "1e9"], "the time stamps are irregular"),
+        (
+            ["2020-01-01 00:00", "2020-01-01 00:07", "2020-01-01 00:14", "2020-01-01 01:11"],
+            "the time stamps are irregular: most steps are 7 minutes, and 2020-01-01 01:11 is no whole number of them "
+            "from 2020-01-01 00:00; bring the data to equal steps first",
+        ),
+        (["1", "2", "3", "4.5"], "irregular: most steps are 1, and 4.5 is no whole number of them from 1;"),
+        (["1", "2", "3", "4", "1e9"], "irregular: most steps are 1, and there is a row for less than 1 in 10 of them;"),
     ],
 )
 def test_what_has_no_grid(texts, told):

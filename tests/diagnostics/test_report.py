@@ -13,7 +13,7 @@ from torch import nn
 
 import gatewise
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.report import AttentionMap
+from gatewise.diagnostics.report import MOST_POINTS, AttentionMap, ChangeMap
 
 TEXT = "the cat </script> sat\non & the <b>mat</b>"
 
@@ -93,6 +93,21 @@ def test_where_a_decoder_looked_and_tokens_of_each_module(tmp_path: Path):
     data = data_of(trace.report(page, tokens={"other": ["a"]}).read_text(encoding="utf-8"))
     assert data["attention"] is None
     assert [gate["tokens"] for gate in data["gates"]] == [None] * 4
+
+
+def test_what_moved_numbers(tmp_path: Path):
+    trace = trace_of("abcd")
+    found = ChangeMap("values", ["x", "</script>"], ["y"], torch.tensor([[0.25, -0.75]]))
+    page = trace.report(tmp_path / "report.html", changes=[found])
+    (shown,) = data_of(page.read_text(encoding="utf-8"))["changes"]
+    assert shown == {"title": "values", "causes": ["x", "</script>"], "answers": ["y"], "changes": [[0.25, -0.75]]}
+    causes = [str(number) for number in range(MOST_POINTS)]
+    many = ChangeMap("many", causes, ["y", "z"], torch.arange(2.0 * MOST_POINTS).reshape(2, -1))
+    trace.report(page, changes=[many, many])
+    for shown in data_of(page.read_text(encoding="utf-8"))["changes"]:
+        assert shown["causes"] == causes[-MOST_POINTS // 4 :]
+        assert [len(row) for row in shown["changes"]] == [MOST_POINTS // 4] * 2
+        assert page.stat().st_size <= 2_000_000
 
 
 def test_a_large_trace_stays_small(tmp_path: Path):
@@ -182,7 +197,7 @@ def test_attention_in_a_browser(tmp_path: Path):
     seen = AttentionMap(["x", "y"], ["z"], torch.tensor([[0.25, 0.75]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens={"recurrent": ["p", "q"]}, attention=seen)
     hover = """
-      const cell = document.querySelectorAll(".attention td")[1];
+      const cell = document.querySelectorAll(".matrix td")[1];
       cell.dispatchEvent(new MouseEvent("mousemove", {bubbles: true}));
     """
     shown = dom(page, hover, tmp_path)
@@ -194,3 +209,22 @@ def test_attention_in_a_browser(tmp_path: Path):
     assert tip is not None
     assert html.unescape(tip[1]) == '"z" looked at "y": 0.75'
     assert re.findall(r'<span style="left:[^"]+">(.)</span>', shown) == ["p", "q"] * 4
+
+
+@pytest.mark.browser
+def test_what_moved_numbers_in_a_browser(tmp_path: Path):
+    found = ChangeMap("What moved it", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
+    page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
+    hover = """
+      const cell = document.querySelectorAll("#changes td")[0];
+      cell.dispatchEvent(new MouseEvent("mousemove", {bubbles: true}));
+    """
+    shown = dom(page, hover, tmp_path)
+    assert "<h2>What moved it</h2>" in shown
+    assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
+        "rgba(214,69,65,0.500)",
+        "rgba(52,120,190,1.000)",
+    ]
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
+    assert tip is not None
+    assert html.unescape(tip[1]) == "1961-01: 7: +0.25 by 1960-11"

@@ -6,18 +6,25 @@ from torch import nn
 
 from gatewise.layers import Recurrent
 from gatewise.models.attention import Attention
-from gatewise.models.decoder import Decoder
+from gatewise.models.decoder import Decoder, as_state, parts_of
 from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 
 KINDS = ["luong-general", "luong-dot", "bahdanau", "none"]
 
 
-def small_model(attention="luong-general", cell="gru_cudnn", *, layers=1, tie=True, size=7, seed=0):
+def small_model(attention="luong-general", cell="gru_cudnn", *, decoder_cell=None, layers=1, tie=True, size=7, seed=0):
     torch.manual_seed(seed)
     encoder = Encoder(cell, 4, 6, layers, bidirectional=True, merge="sum")
     decoder = Decoder(
-        nn.Embedding(size, 4), cell, 6, layers, memory_size=6, final_size=12, attention=attention, tie=tie
+        nn.Embedding(size, 4),
+        decoder_cell or cell,
+        6,
+        layers,
+        memory_size=6,
+        final_size=12,
+        attention=attention,
+        tie=tie,
     )
     return SequenceToSequence(nn.Embedding(9, 4), encoder, decoder).double().eval()
 
@@ -46,7 +53,8 @@ def test_hypotheses_of_a_row_see_its_memory(kind):
     tokens = torch.randint(7, (2, 3))
     with torch.no_grad():
         start = model.begin(source, lengths)
-        together, _ = model.decoder.step(tokens, start.memory, start.state.repeat(1, 2, 1))
+        twice = as_state(part.repeat(1, 2, 1) for part in parts_of(start.state))
+        together, _ = model.decoder.step(tokens, start.memory, twice)
         for hypothesis in range(2):
             alone, _ = model.decoder.step(tokens[hypothesis][None], start.memory, start.state)
             torch.testing.assert_close(together[hypothesis], alone[0])
@@ -111,6 +119,36 @@ def test_bahdanau_asks_with_the_last_layers_state():
 def test_dot_needs_equal_widths():
     with pytest.raises(ValueError, match=r"the decoder's is 3, the encoder's 4; take general, or make them equal"):
         Attention("dot", 3, 4)
+
+
+@pytest.mark.parametrize(("cell", "other", "count"), [("gru_cudnn", "lstm", 2), ("lstm", "rnn_tanh", 1)])
+@pytest.mark.parametrize("kind", ["luong-general", "bahdanau"])
+def test_the_decoder_may_have_another_cell(cell, other, count, kind):
+    model = small_model(kind, cell, decoder_cell=other, layers=2)
+    start = model.begin(torch.randint(9, (5, 3)), torch.tensor([5, 1, 3]))
+    parts = parts_of(start.state)
+    assert [tuple(part.shape) for part in parts] == [(2, 3, 6)] * count
+    for layer in range(2):
+        for part in parts:  # each layer and state has a bridge of its own
+            assert (part[layer] != parts[0][1 - layer]).all()
+    features, _ = model(
+        (torch.randint(9, (5, 3)), torch.randint(7, (4, 3)), torch.tensor([4, 2, 3])), torch.tensor([5, 1, 3])
+    )
+    features.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.decoder.start.parameters())
+
+
+def test_dropout_drops_a_unit_at_every_step_or_none():
+    for kind in KINDS:
+        model = small_model(kind)
+        model.decoder.dropout.rate = 0.5
+        model.decoder.train()
+        features, _ = model(
+            (torch.randint(9, (5, 2)), torch.randint(7, (6, 2)), torch.tensor([6, 6])), torch.tensor([5, 4])
+        )
+        dropped = features == 0
+        assert dropped.any()
+        assert torch.equal(dropped, dropped[:1].expand_as(dropped)), kind
 
 
 def test_luong_runs_as_one_sequence_and_bahdanau_step_by_step(monkeypatch):

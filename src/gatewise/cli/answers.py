@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.tables import aligned
 
 if TYPE_CHECKING:
+    from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
 
@@ -12,13 +13,17 @@ _MOST = 3
 _BAR = 20
 
 
-def answers(found: "Inspection | AnswerInspection") -> list[dict[str, Any]]:
+def answers(found: "Inspection | AnswerInspection | ForecastInspection") -> list[dict[str, Any]]:
     """Each answer, its probability, and what every token adds to its log-odds.
 
-    Of a text that answers another, the text, and for each token of it where the decoder looked.
+    Of a text that answers another, the text, and for each token of it where the decoder looked. Of a forecast each step
+    to come, and what every value and covariate adds to it.
     """
+    from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
 
+    if isinstance(found, ForecastInspection):
+        return _steps_to_come(found)
     if not isinstance(found, Inspection):
         return [{"answer": found.answer, "looked_at": _looks(found)}]
     rows = zip(found.answers, found.probabilities, found.moved.tolist(), strict=True)
@@ -32,14 +37,41 @@ def answers(found: "Inspection | AnswerInspection") -> list[dict[str, Any]]:
     ]
 
 
-def answers_table(found: "Inspection | AnswerInspection") -> str:
-    """A label with what every word adds to it; tags, each with the words that add or take most; or a text."""
+def answers_table(found: "Inspection | AnswerInspection | ForecastInspection") -> str:
+    """A label with what every word adds to it; tags, each with the words that add or take most; a text; a forecast."""
+    from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
 
+    if isinstance(found, ForecastInspection):
+        return _forecast(found)
     if not isinstance(found, Inspection):
         return _text(found)
     given = answers(found)
     return _label(given[0]) if len(given) == 1 else _tags(found.tokens, given)
+
+
+def _steps_to_come(found: "ForecastInspection") -> list[dict[str, Any]]:
+    steps = [*found.past, *found.forecast.times]
+    rows: list[dict[str, Any]] = []
+    for row, told in zip(found.forecast.rows(), range(len(found.moved)), strict=True):
+        values = zip(steps, found.moved[told].tolist(), strict=False)
+        row["moved_by"] = [[*pair] for pair in values]
+        for name, changes in found.covariates.items():
+            row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[told].tolist(), strict=True)]
+        rows.append(row)
+    return rows
+
+
+def _forecast(found: "ForecastInspection") -> str:
+    causes = {"moved_by": "", **{f"moved_by_{name}": f"{name} " for name in found.covariates}}
+    rows: list[list[str]] = []
+    for row in _steps_to_come(found):
+        moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
+        most = sorted(moves, key=lambda item: -abs(item[1]))[:_MOST]
+        by = ", ".join(f"{step} {value:+.4g}" for step, value in most)
+        rows.append([row["time"], f"{row['forecast']:.6g}", by])
+    title = f"forecast of {found.forecast.series} after {found.forecast.after}"
+    return f"{title}\n{aligned([['time', 'forecast', 'moved most by'], *rows], '<><')}"
 
 
 def _looks(found: "AnswerInspection") -> list[dict[str, Any]]:

@@ -16,15 +16,17 @@ def inspect(
     *,
     text: str | None = None,
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
-    steps: int = 2000,
+    steps: int | None = None,
+    series: str | None = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Watch a trained model read a text, forward and backward: gradients through time, gates, what is wrong.
+    """Watch a trained model read, forward and backward: gradients through time, gates, what is wrong.
 
     Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
     against the same text with the word erased. Of a model that answers a text with another, also where it looked for
-    each token of its answer, here and as a picture.
+    each token of its answer, here and as a picture. Of a model of forecasts, which reads series, also by how much the
+    value of each step, and each covariate, moved each step of the forecast, against the same series without it.
 
     Parameters
     ----------
@@ -33,9 +35,12 @@ def inspect(
     text
         Text to read.
     data
-        Text files in UTF-8 to read instead.
+        Text files in UTF-8 to read instead; for forecasts tables of series, by default those of the run.
     steps
-        Read at most so many tokens, from the beginning.
+        Read at most so many tokens, from the beginning (2000); of a series, watch so many steps, the last ones (by
+        default the window of the run).
+    series
+        Name of the series to read, for forecasts; by default the first.
     out
         Report to write, one page of HTML; by default report.html in the run folder.
     json
@@ -44,7 +49,7 @@ def inspect(
     from gatewise import tasks
     from gatewise.diagnostics import Trace
 
-    found = tasks.inspect(folder, text, data=data or None, steps=steps, out=out)
+    found = tasks.inspect(folder, text, data=data or None, steps=steps, series=series, out=out)
     trace = found if isinstance(found, Trace) else found.trace
     diagnosis = trace.diagnose()
     if json:

@@ -53,7 +53,7 @@ def predict(
         Power of the length that log-probabilities are divided by.
     follow
         Forecast after each row (of CSV) that comes from the standard input, keeping the network's state; data, if
-        given, is the history before.
+        given, is the history before. Rows without a value tell the covariates of steps to come.
     prompt
         Text to go on from.
     length

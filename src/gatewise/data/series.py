@@ -84,22 +84,31 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
     columns = columns.resolved(tables[0])
     rows = read_rows(tables, columns)
     notes = _Notes()
+    try:
+        found, grid = _sorted_on_grid(rows, columns, grid, notes)
+    except ValueError as error:
+        # Rows of several tables are counted through.
+        where = tables[0].where if len(tables) == 1 else f"the {len(tables)} tables together"
+        raise ValueError(f"{where}: {error}") from None
+    if not found:
+        raise ValueError(f"{tables[0].where}: there are no values in {', '.join(map(repr, columns.values))}")
+    return SeriesSet(grid, found, columns, notes.lines)
+
+
+def _sorted_on_grid(
+    rows: Rows, columns: Columns, grid: TimeGrid | None, notes: "_Notes"
+) -> tuple[list[Series], TimeGrid]:
     sorted_rows: dict[str, tuple[Integers, Stamps]] = {
         name: _in_order(name, places, rows, notes) for name, places in _places_by_series(rows).items()
     }
     if grid is None:
-        try:
-            grid = TimeGrid.infer([stamps for _, stamps in sorted_rows.values()], rows.form)
-        except ValueError as error:
-            raise ValueError(f"{tables[0].where}: {error}") from None
+        grid = TimeGrid.infer([stamps for _, stamps in sorted_rows.values()], rows.form)
     elif grid.form.counts != rows.form.counts:
-        raise ValueError(f"{tables[0].where}: expected time stamps like {grid.written(np.zeros(1, np.int64))[0]!r}")
+        raise ValueError(f"expected time stamps like {grid.written(np.zeros(1, np.int64))[0]!r}")
     found: list[Series] = []
     for name, (places, stamps) in sorted_rows.items():
         found += _on_grid(name, rows, places, stamps, grid, columns.values, notes)
-    if not found:
-        raise ValueError(f"{tables[0].where}: there are no values in {', '.join(map(repr, columns.values))}")
-    return SeriesSet(grid, found, columns, notes.lines)
+    return found, grid
 
 
 def series_name(name: str, column: str, columns: int) -> str:

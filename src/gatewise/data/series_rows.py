@@ -1,6 +1,7 @@
 """Rows of tables of time series: which column is what, and what stands in them."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.series_tables import Table
+from gatewise.data.tables import unsplit
 from gatewise.data.time_stamps import Stamps, TimeForm
 
 ROW = "row"
@@ -15,6 +17,7 @@ ROW = "row"
 
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
 _MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
+_WITH_COMMA = re.compile(r"[+-]?\d[\d.,' ]*")
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -47,6 +50,12 @@ class Columns:
         time, values = self.time, self.values
         if time is None:
             time = _time_column(table, self.time_format)
+            form = TimeForm.of(time, self.time_format)
+            if form is not None and not form.counts:
+                raise ValueError(
+                    f"{table.where}: the first line has a time stamp, {time!r}, not names of columns; add a line of "
+                    "names, or give columns by number (time_column 1, value_columns 2)"
+                )
         if not values:
             taken = [name for name in (time, self.series, *self.covariates) if name is not None]
             values = tuple(name for name in table.names() if name not in taken)
@@ -137,8 +146,8 @@ def _time_column(table: Table, form: str | None) -> str:
         if found is not None and not found.counts:
             return name
     raise ValueError(
-        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}; name it with "
-        f"time_column, or give time_column {ROW} where rows are in order of time"
+        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{unsplit(names)}; name "
+        f"it with time_column, or give time_column {ROW} where rows are in order of time"
     )
 
 
@@ -159,6 +168,10 @@ def _word(text: str, where: str, missing: bool) -> float:
     if word in _TRUTH:
         return _TRUTH[word]
     if word not in _MISSING:
+        if _WITH_COMMA.fullmatch(word):
+            raise ValueError(
+                f"{where}: expected a number, got {text!r}; write decimals with a point, thousands without"
+            )
         raise ValueError(
             f"{where}: expected a number, got {text!r}; name what is to be forecast with value_columns, and with "
             "series_column what says which series a row belongs to"

@@ -132,10 +132,20 @@ def _rows(path: Path, text: str, columns: Sequence[str], kind: str) -> Iterator[
 def _place(path: Path, column: str, names: Sequence[str]) -> int:
     if column not in names:
         raise ValueError(
-            f"{path}: no column {column!r}; its first line names {', '.join(map(repr, names[:20]))}. "
+            f"{path}: no column {column!r}; its first line names {', '.join(map(repr, names[:20]))}{unsplit(names)}. "
             "Give the name of one of them, or numbers (from 1) for a table without names"
         )
     return names.index(column)
+
+
+def unsplit(names: Sequence[str]) -> str:
+    """What to say of the names in a first line that something else seems to separate; else nothing.
+
+    >>> unsplit(["day;sales"])
+    " (separated by ';'? .csv has commas, .tsv tabs)"
+    """
+    found = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
+    return "" if found is None else f" (separated by {found!r}? .csv has commas, .tsv tabs)"
 
 
 def _json_rows(path: Path, text: str, columns: Sequence[str], blanks: bool) -> Iterator[tuple[str, ...]]:

@@ -36,9 +36,10 @@ def decoded(path: Path, content: bytes) -> str:
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        form = " -f UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
         raise ValueError(
             f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
-            "convert the file to UTF-8 first (iconv does)"
+            f"convert the file to UTF-8 first (iconv{form} does)"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The grid that time stamps lie on: every month, every hour, every working day, every so many units."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -12,6 +12,7 @@ _DAY = 86_400.0
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _SEVERAL_WEEKS = 10
 _SPARSEST = 10
+_UNITS = [(7 * _DAY, "week"), (_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second")]
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -50,7 +51,7 @@ class TimeGrid:
             raise ValueError("the time stamps are too few to tell how long a step is; expected at least 2 in a series")
         together = np.concatenate(parts)
         if form.counts:
-            return cls("numbers", *_steps(parts, together), 1, 0.0, form)
+            return cls("numbers", *_steps(parts, form.write, "{:g}".format), 1, 0.0, form)
         days, clock = _days_and_clock(together)
         if (clock == clock[0]).all():
             months = together.astype("M8[M]")
@@ -64,7 +65,7 @@ class TimeGrid:
             if _weekday(days).max() < 5 and len(days) >= _SEVERAL_WEEKS and np.median(gaps) == 1:
                 return cls("weekdays", 1.0, 0.0, 1, float(clock[0]), form)
         seconds = [part.astype("f8") / 1e6 for part in parts]
-        return cls("seconds", *_steps(seconds, np.concatenate(seconds)), 1, 0.0, form)
+        return cls("seconds", *_steps(seconds, lambda at: form.write(_stamp(at)), _length), 1, 0.0, form)
 
     def numbers(self, stamps: Stamps) -> tuple[Integers, np.ndarray[Any, np.dtype[np.bool_]]]:
         """The numbers (n,) of the steps at time stamps, and whether each stamp lies on the grid."""
@@ -88,7 +89,7 @@ class TimeGrid:
         if self.kind == "numbers":
             return numbers * self.every + self.phase
         if self.kind == "seconds":
-            return np.rint((numbers * self.every + self.phase) * 1e6).astype("M8[us]")
+            return _stamp(numbers * self.every + self.phase)
         if self.kind == "weekdays":
             week, day = np.divmod(numbers, 5)
             days = (week * 7 + day - _EPOCH_WEEKDAY).astype("M8[D]")
@@ -109,12 +110,8 @@ class TimeGrid:
         """
         if self.kind == "numbers":
             return f"{self.every:g} (a number)"
-        units = {"months": [(12, "year"), (1, "month")], "weekdays": [(1, "working day")]}.get(
-            self.kind, [(7 * _DAY, "week"), (_DAY, "day"), (3600, "hour"), (60, "minute"), (1, "second")]
-        )
-        length, name = next(((size, name) for size, name in units if self.every % size == 0), units[-1])
-        count = self.every / length
-        return f"1 {name}" if count == 1 else f"{count:g} {name}s"
+        units = {"months": [(12, "year"), (1, "month")], "weekdays": [(1, "working day")]}.get(self.kind, _UNITS)
+        return _length(self.every, units)
 
     @property
     def season(self) -> int:
@@ -158,22 +155,40 @@ def _weekday(days: Stamps) -> Integers:
     return (days.astype(np.int64) + _EPOCH_WEEKDAY) % 7
 
 
-def _steps(parts: list[Stamps], together: Stamps) -> tuple[float, float]:
+def _stamp(seconds: Any) -> Any:
+    return np.rint(seconds * 1e6).astype("M8[us]")
+
+
+def _length(size: float, units: Sequence[tuple[float, str]] = _UNITS) -> str:
+    length, name = next(((unit, name) for unit, name in units if size % unit == 0), units[-1])
+    count = size / length
+    return f"1 {name}" if count == 1 else f"{count:g} {name}s"
+
+
+def _steps(parts: list[Stamps], written: Callable[[float], str], length: Callable[[float], str]) -> tuple[float, float]:
     """The step that is met most often and the phase.
+
+    Args:
+        parts: (n,) float64 each.
+        written: a stamp, for people.
+        length: a step, for people.
 
     Raises:
         ValueError: when the others are no multiples of it.
     """
-    gaps = np.concatenate([np.diff(part) for part in parts])
+    together, gaps = np.concatenate(parts), np.concatenate([np.diff(part) for part in parts])
     lengths, counts = np.unique(gaps, return_counts=True)
     step = float(lengths[counts.argmax()])
     phase = float(np.fmod(together[0], step))
     exact = (together - phase) / step
     off = np.abs(exact - np.rint(exact)) > 0.01
-    if off.any() or sum((part[-1] - part[0]) / step for part in parts) > _SPARSEST * len(together):
-        raise ValueError(
-            f"the time stamps are irregular: steps are between {lengths[0]:g} and {lengths[-1]:g} "
-            "(seconds, or the unit of the numbers), and no step fits them all; bring the data to equal steps first, or "
-            "take rows as steps with time_column row"
-        )
-    return step, phase
+    if off.any():
+        why = f"{written(together[off.argmax()])} is no whole number of them from {written(together[0])}"
+    elif sum((part[-1] - part[0]) / step for part in parts) > _SPARSEST * len(together):
+        why = f"there is a row for less than 1 in {_SPARSEST} of them"
+    else:
+        return step, phase
+    raise ValueError(
+        f"the time stamps are irregular: most steps are {length(step)}, and {why}; bring the data to equal steps "
+        "first, or take rows as steps with time_column row"
+    )

@@ -41,12 +41,29 @@ class AttentionMap(NamedTuple):
     weights: Tensor
 
 
+class ChangeMap(NamedTuple):
+    """What moved numbers, and by how much.
+
+    Attributes:
+        title: what the map shows, for people.
+        causes: the C things that moved them.
+        answers: the A numbers that were moved, as text.
+        changes: (A, C), what each cause adds to each number.
+    """
+
+    title: str
+    causes: Sequence[str]
+    answers: Sequence[str]
+    changes: Tensor
+
+
 def write_report(
     trace: "Trace",
     path: Path,
     tokens: Tokens | None,
     moved: Sequence[tuple[str, Sequence[float]]] = (),
     attention: AttentionMap | None = None,
+    changes: Sequence[ChangeMap] = (),
 ) -> Path:
     """Write the page, whole or not at all.
 
@@ -59,7 +76,12 @@ def write_report(
         if tokens is None or isinstance(tokens, Mapping) or len(values) != len(tokens):
             raise ValueError(f"moved: expected a number for each of the tokens, got {len(values)} for {answer!r}")
     # "<" would end the script that holds the data, whatever stands in a token.
-    shown = {**_data(trace, tokens), "moved": _moved(moved), "attention": _attention(attention)}
+    shown = {
+        **_data(trace, tokens),
+        "moved": _moved(moved),
+        "attention": _attention(attention),
+        "changes": [_changes(one, MOST_POINTS // len(changes)) for one in changes],
+    }
     data = json.dumps(shown, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     content = text.replace("__DATA__", data).encode()
     unfinished = path.with_name(f".{path.name}.partial")
@@ -123,6 +145,17 @@ def _attention(attention: AttentionMap | None) -> dict[str, Any] | None:
         "source": list(attention.source[:columns]),
         "answer": list(attention.answer[:rows]),
         "weights": [[round(value, 3) for value in row] for row in weights],
+    }
+
+
+def _changes(found: ChangeMap, points: int) -> dict[str, Any]:
+    # The latest causes are kept: what lies far back moves least.
+    first = max(0, len(found.causes) - max(1, points // max(1, len(found.answers))))
+    return {
+        "title": found.title,
+        "causes": list(found.causes[first:]),
+        "answers": list(found.answers),
+        "changes": [[_number(value) for value in row] for row in found.changes[:, first:].tolist()],
     }
 
 

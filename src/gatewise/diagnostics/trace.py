@@ -19,7 +19,7 @@ from gatewise.diagnostics.saturation import Saturation, saturation_of
 from gatewise.diagnostics.series import Label, Series
 
 if TYPE_CHECKING:
-    from gatewise.diagnostics.report import AttentionMap, Tokens
+    from gatewise.diagnostics.report import AttentionMap, ChangeMap, Tokens
 
 
 class Trace(Recorder):
@@ -208,6 +208,7 @@ class Trace(Recorder):
         tokens: "Tokens | None" = None,
         moved: Sequence[tuple[str, Sequence[float]]] = (),
         attention: "AttentionMap | None" = None,
+        changes: Sequence["ChangeMap"] = (),
     ) -> Path:
         """Write one page of HTML that shows all of it and needs nothing else.
 
@@ -217,13 +218,14 @@ class Trace(Recorder):
                 reads other tokens.
             moved: answers, and what every token adds to each: they are shown as colours of the tokens.
             attention: where a decoder looked.
+            changes: what moved numbers, a map for each kind of cause.
 
         Returns:
             The path.
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, Path(path), tokens, moved, attention)
+        return write_report(self, Path(path), tokens, moved, attention, changes)
 
     def plot(self, at: int = -1, *, axes: Any = None) -> Any:
         """Draw the gradient flow on matplotlib axes, by default new ones, which are returned."""

@@ -51,7 +51,8 @@ class Decoder(nn.Module):
       the context c_t goes into the layers beside the token, so that steps run one after the other.
 
     In both, h̃_t = tanh(W_c [c_t, h_t]) is what the next token is read from: y_t = W_hy h̃_t + b_y. Without attention it
-    is tanh(W_c h_t). The first state is tanh(W_s e + b_s), where e is the encoder's last hidden state.
+    is tanh(W_c h_t). The first state is tanh(W_s e + b_s), where e is the encoder's last hidden state: of every layer
+    and every state of the cell, whatever cell the encoder has.
 
     Args:
         embedding: of the tokens, (V, E).
@@ -135,13 +136,14 @@ class Decoder(nn.Module):
         x = self.dropout(self.embedding(tokens))
         if not self.feeds:
             output, _ = self.recurrent(x, start.state, lengths=lengths)
-            return self._combined(output, start.memory)
-        state, steps = start.state, list[tuple[Tensor, Tensor | None]]()
+            features, weights = self._combined(output, start.memory)
+            return self.dropout(features), weights
+        state, steps = start.state, list[tuple[Tensor, Tensor]]()
         for x_t in x:
-            feature, weights, state = self._fed(x_t[None], start.memory, state)
-            steps.append((feature, weights))
-        features, weights = zip(*steps, strict=True)
-        return torch.cat(features), torch.cat(weights)
+            found, seen, state = self._fed(x_t[None], start.memory, state)
+            steps.append((found, seen))
+        found, weights = (torch.cat(parts) for parts in zip(*steps, strict=True))
+        return self.dropout(self.combine(found).tanh()), weights
 
     def step(self, tokens: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, State]:
         """One more token of several hypotheses for each row.
@@ -156,23 +158,25 @@ class Decoder(nn.Module):
         """
         x = self.dropout(self.embedding(tokens))
         if self.feeds:
-            feature, _, state = self._fed(x, memory, state)
+            found, _, state = self._fed(x, memory, state)
+            feature = self.combine(found).tanh()
         else:
             output, state = self.recurrent.step(x.flatten(0, 1), state)
             feature, _ = self._combined(output.unflatten(0, tokens.shape), memory)
-        return functional.linear(feature, self.weight, self.b_y), state
+        return functional.linear(self.dropout(feature), self.weight, self.b_y), state
 
     def _fed(self, x: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, Tensor, State]:
-        """A step whose input has the context: h̃ (K, B, E) for x (K, B, E), weights (K, B, S), the state after."""
+        """A step whose input has the context: [c_t, h_t] for x (K, B, E), weights (K, B, S), the state after."""
         assert self.attention is not None
         assert memory is not None
-        context, weights = self.attention(parts_of(state)[0][-1].unflatten(0, x.shape[:2]), memory)
-        output, state = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
-        both = torch.cat((context, output.unflatten(0, x.shape[:2])), -1)
-        return self.dropout(self.combine(both).tanh()), weights, state
+        rows = x.shape[:2]
+        context, weights = self.attention(parts_of(state)[0][-1].unflatten(0, rows), memory)
+        output, after = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
+        return torch.cat((context, output.unflatten(0, rows)), -1), weights, after
 
     def _combined(self, output: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor | None]:
+        """h̃ of outputs, and the weights of attention."""
         if self.attention is None or memory is None:
-            return self.dropout(self.combine(output).tanh()), None
+            return self.combine(output).tanh(), None
         context, weights = self.attention(output, memory)
-        return self.dropout(self.combine(torch.cat((context, output), -1)).tanh()), weights
+        return self.combine(torch.cat((context, output), -1)).tanh(), weights

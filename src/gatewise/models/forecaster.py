@@ -52,9 +52,12 @@ class Forecaster(nn.Module):
         self.future = _FutureReadOut(encoder.width, future_size, outputs) if future_size else None
         self.located = outputs if located is None else located
 
-    def read(self, x: Tensor, lengths: Tensor, first: int = 0) -> tuple[Tensor, State]:
-        """Hidden states (T − first, B, H) at steps of series (T, B, I) of lengths (B,), and the state after them."""
-        output, after = self.encoder.recurrent(x, lengths=lengths)
+    def read(self, x: Tensor, lengths: Tensor, first: int = 0, state: State | None = None) -> tuple[Tensor, State]:
+        """Hidden states (T − first, B, H) at steps of series (T, B, I) of lengths (B,), and the state after them.
+
+        They go on from a state, by default zero.
+        """
+        output, after = self.encoder.recurrent(x, state, lengths=lengths)
         return self.encoder.dropout(output[first:]), after
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:

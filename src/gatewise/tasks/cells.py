@@ -21,3 +21,8 @@ def without_file(option: str) -> str:
         ValueError, OSError: when the file cannot be run or defines no such cell.
     """
     return cell_in_file(option).text if names_file(option) else option
+
+
+def is_cell(option: str) -> bool:
+    """Whether an option of that name is a cell."""
+    return option == "cell" or option.endswith("_cell")

@@ -15,19 +15,23 @@ from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
 
 
-def requested_report(folder: RunFolder, out: str | Path | None, steps: int) -> Path:
-    """The report to write of so many tokens.
+def requested_report(
+    folder: RunFolder, out: str | Path | None, steps: int, least: int = 1, what: str = "tokens"
+) -> Path:
+    """The report to write of so many steps.
 
     Args:
         folder: the run folder, where it stands by default.
         out: where else.
-        steps: the largest number of tokens to read.
+        steps: the number of steps to read, at most.
+        least: how many there must be.
+        what: what a step is.
 
     Raises:
-        ValueError: for a number below 1, or a report whose folder is missing.
+        ValueError: for fewer steps, or a report whose folder is missing.
     """
-    if steps < 1:
-        raise ValueError(f"steps: expected a number of tokens, at least 1, got {steps}")
+    if steps < least:
+        raise ValueError(f"steps: expected a number of {what}, at least {least}, got {steps}")
     report = folder.report if out is None else Path(out)
     if not report.parent.is_dir():
         raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 from torch import nn
 
 from gatewise.equations.in_file import names_file
+from gatewise.tasks.cells import is_cell
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import options_of
@@ -40,8 +41,9 @@ def read_options(folder: RunFolder, task: str) -> Any:
         raise ValueError(f"{folder.path}: the run folder of another task ({found}), expected {task}")
     values = read_toml(folder.config)
     # Training has put the cell's text there. A run folder may be somebody else's: what it names is not run.
-    if names_file(str(values.get("cell"))):
-        raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {values['cell']!r}")
+    for name, value in values.items():
+        if is_cell(name) and names_file(str(value)):
+            raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {value!r}")
     return build(options_of(task), values)
 
 

@@ -13,7 +13,7 @@ import tomllib
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -58,6 +58,23 @@ def build(kind: type[Options], values: Mapping[str, object]) -> Options:
             meant = f"; did you mean {near[0]}?" if near else f"; the options are: {', '.join(known)}"
             raise ValueError(f"unknown option {name!r}{meant}")
     return kind(**{name: _with_paths(value, known[name]) for name, value in values.items()})
+
+
+def with_recipe(options: Options, recipe: Mapping[str, object]) -> Options:
+    """The options with those of a recipe wherever they are at their defaults.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Baking:
+    ...     minutes: int = 10
+    ...     salt: bool = False
+    >>> with_recipe(Baking(minutes=12), {"minutes": 50, "salt": True})
+    Baking(minutes=12, salt=True)
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(cast(Any, options))}
+    return dataclasses.replace(
+        cast(Any, options),
+        **{name: value for name, value in recipe.items() if getattr(options, name) == defaults[name]},
+    )
 
 
 def check(options: object) -> None:

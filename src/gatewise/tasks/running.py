@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gatewise.data.files import atomic_write
-from gatewise.tasks.cells import cell_of
+from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.fitting import fit
 from gatewise.tasks.opening import read_options, same_data
@@ -79,13 +79,15 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
 
 def _summary(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.module.model.parameters())
-    chosen = (line for line in to_toml(job.options).splitlines() if not line.startswith("cell = "))
+    chosen = (line for line in to_toml(job.options).splitlines() if not is_cell(line.partition(" = ")[0]))
+    cells = [value for name, value in vars(job.options).items() if is_cell(name) and value is not None]
+
     return "\n".join(
         (
             f"data: {job.source}",
             *(f"sha256 of {name}: {value}" for name, value in job.hashes.items()),
             *job.facts,
-            f"model: {cell_of(job.options.cell).name}, {parameters:,} parameters",
+            f"model: {' and '.join(cell_of(cell).name for cell in cells)}, {parameters:,} parameters",
             f"training: {job.options.epochs} epochs of {len(job.training):,} steps",
             f"options: {', '.join(chosen)}",
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.cells import cell_of, without_file
+from gatewise.tasks.cells import cell_of, is_cell, without_file
 from gatewise.tasks.options import Bounds, Count, Positive, check
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
@@ -68,8 +68,10 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        object.__setattr__(self, "cell", without_file(self.cell))
-        cell_of(self.cell)
+        for name, value in vars(self).items():
+            if is_cell(name) and value is not None:
+                object.__setattr__(self, name, without_file(value))
+                cell_of(getattr(self, name))
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:

@@ -11,6 +11,7 @@ from gatewise.tasks.task_names import options_of
 
 if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
+    from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
     from gatewise.tasks.task import Task
@@ -40,8 +41,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     values: Mapping[str, Any] = {**(read_toml(Path(config)) if config is not None else {}), **options}
     if hasattr(values.get("data"), "columns"):
         return _train_on_frame(task, values)
-    if isinstance(values.get("cell"), Cell):
-        values = {**values, "cell": values["cell"].text}
+    values = {name: value.text if isinstance(value, Cell) else value for name, value in values.items()}
     chosen = build(kind, values)
 
     from gatewise.tasks.running import start
@@ -115,45 +115,58 @@ def inspect(
     folder: str | Path,
     text: str | None = None,
     *,
-    data: str | Path | Iterable[str | Path] | None = None,
-    steps: int = 2000,
+    data: Any = None,
+    steps: int | None = None,
+    series: str | None = None,
     out: str | Path | None = None,
-) -> "Trace | Inspection | AnswerInspection":
-    """Watch a trained model while it reads a text, forward and backward, and write a report.
+) -> "Trace | Inspection | AnswerInspection | ForecastInspection":
+    """Watch a trained model while it reads, forward and backward, and write a report.
 
-    A classifier or tagger reads it as one text or one sentence, and is asked which words moved its answers. A model
-    that answers a text with another reads its own answer too, and is asked where it looked.
+    A classifier or tagger reads one text or one sentence, and is asked which words moved its answers. A model that
+    answers a text with another reads its own answer too, and is asked where it looked. A model of forecasts reads a
+    series, and is asked which steps moved its forecast.
 
     Args:
         folder: the run folder.
         text: what to read.
-        data: text files to read instead.
-        steps: the largest number of tokens to read, from the beginning.
+        data: text files to read instead; for forecasts tables or a data frame, by default the run's own data.
+        steps: the largest number of tokens to read, from the beginning (2000); of a series the number of its last steps
+            to watch (the window of the run).
+        series: the name of the series, for forecasts; by default the first.
         out: the page of HTML to write, by default ``report.html`` in the run folder.
 
     Returns:
         what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked. Of a
-        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, whose ``trace`` this
-        is.
+        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, of forecasts a
+        `ForecastInspection`, whose ``trace`` this is.
 
     Raises:
-        ValueError: when not exactly one of ``text`` and ``data`` is given; when the folder is missing, foreign, corrupt
-            or of a model of numbers, a text is empty, too short or not UTF-8, ``steps`` is below 1, or the folder of
-            ``out`` is missing.
+        ValueError: when not exactly one of ``text`` and ``data`` is given, for a model of texts; when the folder is
+            missing, foreign, corrupt or of a model that has nothing to show, a text is empty, too short or not UTF-8,
+            there is no series of that name, ``steps`` is too small, or the folder of ``out`` is missing.
         OSError: when a file cannot be read or written.
     """
-    if (text is None) == (data is None):
-        raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     model = load(folder)
     if not hasattr(model, "inspect"):
-        raise ValueError(f"{folder}: a model of numbers reads no text; inspect is for lm, classify, tag and seq2seq")
+        raise ValueError(
+            f"{folder}: a model of sequences of numbers is not inspected; that is for lm, classify, tag, seq2seq and "
+            "forecast"
+        )
+    if hasattr(model, "follow"):
+        if text is not None:
+            raise ValueError("text: is not for this model, which reads series; give it data (--data), or nothing")
+        return model.inspect(data, series=series, steps=steps, out=out)
+    if series is not None:
+        raise ValueError("series: is not for this model, which reads text")
+    if (text is None) == (data is None):
+        raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     if text is None:
         from gatewise.data.text import read_text
         from gatewise.tasks.examples import as_paths
 
         assert data is not None
         text = read_text(as_paths(data))
-    return model.inspect(text, steps=steps, out=out)
+    return model.inspect(text, out=out, **({} if steps is None else {"steps": steps}))
 
 
 def _train_on_frame(task: str, values: Mapping[str, Any]) -> Any:

@@ -193,8 +193,6 @@ def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
     (tmp_path / "past.csv").write_text("\n".join(lines))
     with pytest.raises(ValueError, match=r"series 'north': no offer at 2021-04-17; a forecast needs the covariates"):
         trained.predict(tmp_path / "past.csv")
-    with pytest.raises(ValueError, match="follow: this model reads covariates of the steps to come"):
-        trained.follow()
 
 
 def test_missing_values_are_not_scored_nor_learned_from(tmp_path):

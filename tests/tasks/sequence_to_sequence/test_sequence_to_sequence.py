@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 import gatewise
+from gatewise.cells import lookup
 from gatewise.tasks.sequence_to_sequence import scores as scores_module
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 from gatewise.tasks.verbs import resume
@@ -44,6 +47,7 @@ def test_it_learns_and_stands_beside_its_baseline(trained):
         {"unit": "bpe", "vocabulary_size": 262, "vocabulary": "shared", "attention": "luong-dot", "merge": "sum"},
         {"attention": "none", "bidirectional": False, "tie": False, "precision": "64", "cell": "gru_chung2014"},
         {"encoder_hidden": 5, "label_smoothing": 0.0, "precision": "bf16-mixed", "cell": "peephole_lstm"},
+        {"decoder_cell": "lstm", "encoder_hidden": 5, "precision": "bf16-mixed"},
     ],
 )
 def test_every_choice_trains_and_comes_back(tmp_path, changes):
@@ -55,6 +59,22 @@ def test_every_choice_trains_and_comes_back(tmp_path, changes):
     assert ("target" in parts) == (changes.get("vocabulary") != "shared")
     shared = trained.model.embedding is trained.model.decoder.embedding
     assert shared == (changes.get("vocabulary") == "shared")
+
+
+def test_encoder_and_decoder_may_have_cells_of_their_own(tmp_path, capsys):
+    shutil.copy(Path(__file__).parents[3] / "examples" / "cells" / "ugrnn.py", tmp_path / "mine.py")
+    trained = train(tmp_path, cell="lstm", decoder_cell=f"{tmp_path / 'mine.py'}:ugrnn", epochs=1)
+    assert "model: lstm and ugrnn, " in capsys.readouterr().err
+    (tmp_path / "mine.py").unlink()
+    again = gatewise.load(tmp_path / "run")
+    assert (again.model.encoder.recurrent.cell.name, again.model.decoder.recurrent.cell.name) == ("lstm", "ugrnn")
+    assert again.evaluate() == trained.final_scores()
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(re.sub("decoder_cell = .*", 'decoder_cell = "theirs.py:mine"', config.read_text()))
+    with pytest.raises(ValueError, match=re.escape("got a file, 'theirs.py:mine'")):
+        gatewise.load(tmp_path / "run")
+    given = train(tmp_path, out=tmp_path / "other", decoder_cell=lookup("lstm"), epochs=1)
+    assert len(given.model.decoder.recurrent.cell.states) == 2
 
 
 def test_scores_are_those_of_the_answers(trained, tmp_path):
@@ -138,6 +158,14 @@ def test_parallel_files_are_the_same_as_a_table(tmp_path):
     assert other.final_scores() == trained.final_scores()
 
 
+def test_pairs_that_are_learned_and_scored_are_told_of(tmp_path, capsys):
+    (tmp_path / "all.tsv").write_text("".join(f"{at}\tnumber {at}\n" for at in range(50)))
+    train(tmp_path, data=tmp_path / "all.tsv", epochs=1)
+    assert "are in the training data too" not in capsys.readouterr().err
+    train(tmp_path, data=tmp_path / "all.tsv", test=tmp_path / "all.tsv", epochs=1, out=tmp_path / "other")
+    assert "warning: 45 of 50 pairs of test are in the training data too" in capsys.readouterr().err
+
+
 def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
     data = reversed_words(tmp_path)
     with data.open("a") as file:
@@ -164,8 +192,15 @@ def test_without_data_dates_are_generated_and_it_is_said(tmp_path, monkeypatch, 
 def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
     pairs = [(f"The name of thing {number}. And more.", f"Return name {number}.") for number in range(60)]
     monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus.summarised_docstrings", lambda: pairs)
-    options = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1}
+    options = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1, "batch": 2000}
     trained = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "run", **options)
+    # What is at its default comes from the recipe of these data.
+    chosen = trained.options
+    assert (chosen.vocabulary, chosen.longest, chosen.batch) == ("shared", 64, 700)
+    assert (chosen.vocabulary_size, chosen.lr, chosen.epochs) == (300, 0.02, 1)
+    options = {"unit": "char", "epochs": 1, "hidden": 8, "embedding_size": 8}
+    letters = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "letters", **options).options
+    assert (letters.unit, letters.vocabulary, letters.longest) == ("char", "separate", 200)
     scores = trained.final_scores()
     assert set(scores) == {"held_out", "held_out_baseline_first_sentence", "held_out_baseline_frequent_words"}
     assert (

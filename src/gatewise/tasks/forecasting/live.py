@@ -1,6 +1,7 @@
 """A series that comes step by step: the network reads each step once and keeps its state."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.series import Series, series_name
-from gatewise.data.series_rows import read_rows
+from gatewise.data.series_rows import Numbers, read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.layers.inputs import State
 from gatewise.tasks.forecasting.going_on import Teller, go_on
@@ -18,13 +19,14 @@ from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_
 from gatewise.tasks.reporting import say
 
 NAN = float("nan")
+_NONE: Numbers = np.empty(0)
 
 
 class LiveSeries:
     """One series, and the state of the network that has read it so far.
 
     Args:
-        teller: what forecasts, without covariates.
+        teller: what forecasts.
     """
 
     def __init__(self, teller: Teller) -> None:
@@ -33,6 +35,8 @@ class LiveSeries:
         self._state: State | None = None
         self._hidden: Tensor | None = None
         self._back = torch.tensor(lags(teller.recipe.horizon, teller.recipe.season)) + 1
+        # By step, from the last one that was read on.
+        self._covariates: dict[int, Numbers] = {}
         self.last: int | None = None
 
     @property
@@ -40,19 +44,43 @@ class LiveSeries:
         """Whether there was a value yet."""
         return self._hidden is not None
 
-    def read(self, number: int, value: float) -> None:
+    def read(self, number: int, value: float, covariates: Numbers = _NONE) -> None:
         """Read the value of a step of the grid, NaN where it is missing; so are the steps that were passed over.
+
+        Args:
+            number: of the step.
+            value: the value.
+            covariates: (C,), those of the step.
 
         Raises:
             ValueError: when the step is not after the last one.
         """
-        if self.last is not None and number <= self.last:
-            raise ValueError("is not after the row before it")
+        self._check(number)
         if not self.has_begun and math.isnan(value):
             return
+        self._covariates[number] = covariates
         for missing in range(self.last + 1 if self.last is not None else number, number):
             self._read(missing, NAN)
         self._read(number, value)
+        # Of the past the newest is enough: it stands for steps without a row.
+        self._covariates = {step: given for step, given in self._covariates.items() if step >= number}
+
+    def announce(self, number: int, covariates: Numbers) -> bool:
+        """Note the covariates (C,) of a step to come; whether that changes what a forecast from here rests on.
+
+        Raises:
+            ValueError: when the step is not after the last one that was read.
+        """
+        self._check(number)
+        before = self._ahead() if self.has_begun else _NONE
+        self._covariates[number] = covariates
+        return self.has_begun and not np.array_equal(before, self._ahead(), equal_nan=True)
+
+    @property
+    def lacks(self) -> int | None:
+        """The first of the steps to come whose covariates are not known."""
+        unknown = np.flatnonzero(np.isnan(self._ahead()).any(1))
+        return self.last + 1 + int(unknown[0]) if self.last is not None and len(unknown) else None
 
     def forecast(self) -> Tensor:
         """The quantiles (K, levels) of the steps to come, float64."""
@@ -61,12 +89,13 @@ class LiveSeries:
         assert self.last is not None
         model, output, recipe, levels, recursive = self._teller
         with torch.no_grad():
+            known = self._known(self.last + 1, recipe.horizon)[None]
             if recursive:
-                known = self._known(self.last + 1, recipe.horizon)[None]
                 return go_on(self._teller, self._hidden, self._state, self._buffer, known)[0]
             scale = scale_of(self._buffer[:, -recipe.window :])
             given = references(self._buffer[:, -self._back], scale, recipe.season)
-            told = model.decode(self._hidden, given.to(self._hidden))
+            future = known[..., known.shape[2] - recipe.covariates.width :].to(self._hidden)
+            told = model.decode(self._hidden, given.to(self._hidden), future)
             return scale.unscaled(output.quantiles(told, levels))[0]
 
     def _read(self, number: int, value: float) -> None:
@@ -80,9 +109,27 @@ class LiveSeries:
             self._hidden, self._state = model.step(features.to(model.blend), self._state)
         self.last = number
 
+    def _check(self, number: int) -> None:
+        if self.last is not None and number <= self.last:
+            raise ValueError("is not after the row before it")
+
     def _known(self, first: int, count: int) -> Tensor:
-        nothing = np.empty(0)
-        return self._teller.recipe.known(Series("", first, nothing, nothing.reshape(0, 0)), 0, count)
+        return self._teller.recipe.known(Series("", first, _NONE, self._covariates_of(first, count)), 0, count)
+
+    def _ahead(self) -> Numbers:
+        """The covariates (K, C) of the steps to come."""
+        assert self.last is not None
+        return self._covariates_of(self.last + 1, self._teller.recipe.horizon)
+
+    def _covariates_of(self, first: int, count: int) -> Numbers:
+        """Those of steps (n, C), where there is no row those before it; NaN after the last row."""
+        found = np.full((count, self._teller.recipe.covariates.width), np.nan)
+        steps = sorted(self._covariates)
+        for at in range(count if steps and found.shape[1] else 0):
+            place = bisect_right(steps, first + at)
+            if place and first + at <= steps[-1]:
+                found[at] = self._covariates[steps[place - 1]]
+        return found
 
 
 class LiveRow(NamedTuple):
@@ -92,12 +139,14 @@ class LiveRow(NamedTuple):
         series: the name of its series.
         step: its step on the grid; None for the next.
         value: NaN where it is missing.
+        covariates: (C,), those of the step.
         where: where it stood, for people.
     """
 
     series: str
     step: int | None
     value: float
+    covariates: Numbers
     where: str
 
 
@@ -116,7 +165,7 @@ class Rows:
     def __iter__(self) -> Iterator[LiveRow]:
         """The rows."""
         columns = self._recipe.columns
-        names = [*filter(None, (columns.time, columns.series)), *columns.values]
+        names = [*filter(None, (columns.time, columns.series)), *columns.values, *columns.covariates]
         head = "" if all(name.isdecimal() or name == "row" for name in names) else None
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
@@ -140,24 +189,44 @@ class Rows:
                 step = int(numbers[0])
             for place, column in enumerate(columns.values):
                 full = series_name(name, column, len(columns.values))
-                yield LiveRow(full, step, float(rows.values[0, place]), where)
+                yield LiveRow(full, step, float(rows.values[0, place]), rows.covariates[0], where)
 
 
 def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Teller) -> Iterator[tuple[str, int, Tensor]]:
-    """After each row the name of its series, its step and the forecast; a row that comes too late is told and left out.
+    """After each row the name of its series, the last step that was read and the forecast.
+
+    Where there are covariates, a row without a value tells those of a step to come, and there is a forecast after each
+    row that changes it, once those of all steps to come are known. A row that comes too late is told and left out.
 
     Args:
         rows: see `Rows`.
         series: those that have begun already, by name.
         teller: what forecasts those that have not.
     """
-    for name, number, value, where in rows:
+    recipe = teller.recipe
+    waiting: set[str] = set()
+    for name, number, value, covariates, where in rows:
         one = series.get(name) or series.setdefault(name, LiveSeries(teller))
         step = (one.last or 0) + 1 if number is None else number
+        changed = True
         try:
-            one.read(step, value)
+            if math.isnan(value) and recipe.covariates.width:
+                changed = one.announce(step, covariates)
+            else:
+                one.read(step, value, covariates)
         except ValueError as error:
             say(f"warning: {where}: the row {error}; left out")
             continue
-        if one.has_begun:
-            yield name, step, one.forecast()
+        if not one.has_begun or one.last is None or not changed:
+            continue
+        lacking = one.lacks
+        if lacking is None:
+            waiting.discard(name)
+            yield name, one.last, one.forecast()
+        elif name not in waiting:
+            waiting.add(name)
+            (stamp,) = recipe.grid.written(np.array([lacking]))
+            say(
+                f"warning: {where}: series {name!r}: no {', '.join(recipe.columns.covariates)} at {stamp}; forecasts "
+                f"go on once rows without a value have told the covariates of all {recipe.horizon} steps to come"
+            )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
+from gatewise.layers.inputs import State
 from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.cells import cell_of
@@ -88,18 +89,25 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequ
         model.read_out.bias.copy_(output.constant(errors).flatten())
 
 
-def told_at(model: Forecaster, batch: Batch) -> Tensor:
-    """The numbers (N, K, Q) of the forecasts of a batch."""
+def told_at(model: Forecaster, batch: Batch, state: State | None = None) -> Tensor:
+    """The numbers (N, K, Q) of the forecasts of a batch, whose rows all go on from a state (L, 1, H)."""
     x, references, future = (one.to(model.blend.dtype) for one in batch.inputs)
-    hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1])
+    hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1], in_rows(state, x.shape[1]))
     return model.decode(hidden.flatten(0, 1), references, future)
 
 
-def outcome_of(model: Forecaster, output: Output) -> Callable[[Batch], Outcome]:
-    """What comes of a batch: the loss, and the absolute error of the middle."""
+def in_rows(state: State | None, count: int) -> State | None:
+    """A state (L, 1, H) for so many rows."""
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else state.repeat(1, count, 1)
+    return tuple(one.repeat(1, count, 1) for one in state)
+
+
+def outcome_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], Outcome]:
+    """What comes of a batch that goes on from a state: the loss, and the absolute error of the middle."""
 
     def outcome(batch: Batch) -> Outcome:
-        told = told_at(model, batch)
+        told = told_at(model, batch, state)
         there = ~batch.targets.isnan()
         count = int(there.sum())
         truth = batch.targets.to(told)

@@ -10,7 +10,7 @@ from gatewise.layers.inputs import State
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.going_on import Teller, go_on
-from gatewise.tasks.forecasting.network import told_at
+from gatewise.tasks.forecasting.network import in_rows, told_at
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.scores import BackTest
 
@@ -18,13 +18,14 @@ from gatewise.tasks.forecasting.scores import BackTest
 _MOST_STEPS = 200_000
 
 
-def roll(teller: Teller, panel: Panel, spans: Sequence[Span]) -> BackTest:
+def roll(teller: Teller, panel: Panel, spans: Sequence[Span], state: State | None = None) -> BackTest:
     """Forecast from every step of spans; nothing after that step is read but what is known of it beside its value.
 
     Args:
         teller: what forecasts.
         panel: the series.
         spans: the steps; each is read from the beginning of the span on.
+        state: the state (L, 1, H) that all spans go on from; by default zero.
     """
     longest = max(span.last + 1 - span.begin for span in spans)
     size = max(1, min(64, _MOST_STEPS // longest))
@@ -37,18 +38,20 @@ def roll(teller: Teller, panel: Panel, spans: Sequence[Span]) -> BackTest:
             places = places[is_told]
             origins.append(places)
             if teller.recursive:
-                quantiles.append(_step_by_step(teller, panel, batch, places, is_told))
+                quantiles.append(_step_by_step(teller, panel, batch, places, is_told, state))
             else:
-                told = teller.output.quantiles(told_at(teller.model, batch)[is_told], teller.levels)
+                told = teller.output.quantiles(told_at(teller.model, batch, state)[is_told], teller.levels)
                 quantiles.append(panel.scale_at(places).unscaled(told))
     places = torch.cat(origins)
     return BackTest(panel, panel.series_at(places), places, teller.levels, torch.cat(quantiles), panel.to_come(places))
 
 
-def _step_by_step(teller: Teller, panel: Panel, batch: Batch, places: Tensor, is_told: Tensor) -> Tensor:
+def _step_by_step(
+    teller: Teller, panel: Panel, batch: Batch, places: Tensor, is_told: Tensor, before: State | None
+) -> Tensor:
     x = batch.inputs[0].to(teller.model.blend.dtype)
     first = len(x) - len(is_told) // x.shape[1]
-    hidden, states = _states_from(teller.model, x, batch.lengths, first)
+    hidden, states = _states_from(teller.model, x, batch.lengths, first, in_rows(before, x.shape[1]))
     told = is_told.unflatten(0, (-1, x.shape[1]))
     some = torch.cat([state[:, :, row] for state, row in zip(states, told, strict=True)], 2)
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
@@ -56,11 +59,12 @@ def _step_by_step(teller: Teller, panel: Panel, batch: Batch, places: Tensor, is
     return go_on(teller, hidden.flatten(0, 1)[is_told], state, buffer, panel.beside(places))
 
 
-def _states_from(model: Forecaster, x: Tensor, lengths: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
+def _states_from(
+    model: Forecaster, x: Tensor, lengths: Tensor, first: int, state: State | None
+) -> tuple[Tensor, list[Tensor]]:
     """Hidden states (T − first, B, H), and the states (S, L, B, H), after each step from `first` on."""
-    state: State | None = None
     if first:
-        _, state = model.read(x[:first], lengths.clamp(max=first))
+        _, state = model.read(x[:first], lengths.clamp(max=first), state=state)
     hidden: list[Tensor] = []
     states: list[Tensor] = []
     for step in x[first:]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.series import Series, read_series
+from gatewise.data.series import ROW, Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.forecaster import Forecaster
@@ -18,6 +18,7 @@ from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.going_on import Teller
+from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, inspect_forecast
 from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
@@ -27,6 +28,7 @@ from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
+from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.reporting import say
 from gatewise.tasks.task import Scores, Trained
@@ -124,27 +126,65 @@ class TrainedForecaster(Trained):
     def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
 
+        Covariates of steps to come stand in rows without a value, before or after the row from which there is to be a
+        forecast: it comes as soon as they are known for the whole horizon, and again when they change.
+
         Args:
             paths: tables with the history of the series, to be read before.
             format: "jsonl" (the default) or "csv".
 
         Raises:
-            ValueError: when the network reads covariates, or a row is malformed.
+            ValueError: when the network reads covariates and rows have no time stamps, or a row is malformed.
             OSError: when a file cannot be read.
         """
-        if self.recipe.columns.covariates:
+        recipe = self.recipe
+        if recipe.columns.covariates and recipe.columns.time == ROW:
             raise ValueError(
-                "follow: this model reads covariates of the steps to come, which rows that come one by one do not "
-                "have; give a table without --follow"
+                "follow: this model reads covariates, and rows without time stamps cannot say which steps to come "
+                "theirs are of; train with a time_column, or give a table without --follow"
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(as_tables(paths)) if paths else []:
-            series[one.name] = LiveSeries(self._teller)
-            for number, value in zip(one.numbers(0, len(one)).tolist(), one.values.tolist(), strict=True):
-                series[one.name].read(number, value)
-        rows = Rows(sys.stdin, _STANDARD_INPUT, self.recipe)
-        told = (self._forecast(name, last, quantiles) for name, last, quantiles in follow(rows, series, self._teller))
+            live = series[one.name] = LiveSeries(self._teller)
+            numbers = one.numbers(0, len(one.covariates)).tolist()
+            for number, value, covariates in zip(numbers, one.values.tolist(), one.covariates, strict=False):
+                live.read(number, value, covariates)
+            for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
+                live.announce(number, covariates)
+        rows = Rows(sys.stdin, _STANDARD_INPUT, recipe)
+        told = (self._forecast(*found) for found in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
+
+    def inspect(
+        self, data: Any = None, *, series: str | None = None, steps: int | None = None, out: str | Path | None = None
+    ) -> ForecastInspection:
+        """Watch the network read a series, find which steps moved its forecast, and write a report.
+
+        Args:
+            data: tables or a data frame with the history of series; by default the run's own.
+            series: the name of the one to read; by default the first.
+            steps: how many of its steps to watch, the last ones; by default the window of the run.
+            out: the page of HTML to write, by default ``report.html`` in the run folder.
+
+        Raises:
+            ValueError: when ``steps`` is below 2 or the series shorter, there is no series of that name, the folder of
+                ``out`` is missing; or as `predict`.
+            OSError: when a file cannot be read, or the report cannot be written.
+        """
+        steps = self.recipe.window if steps is None else steps
+        report = requested_report(self.folder, out, steps, 2, "steps of a series")
+        found = self._corpus().series if data is None else self._read(as_tables(data))
+        chosen = [one for one in found if series is None or one.name == series]
+        if not chosen:
+            known = ", ".join(repr(one.name) for one in found[:20])
+            raise ValueError(f"series: expected the name of one, such as {known}; got {series!r}")
+        one = chosen[0]
+        if len(one) < 2:
+            raise ValueError(f"series {one.name!r} has 1 step; at least 2 are needed")
+        if series is None and len(found) > 1:
+            say(f"looking at {one.name!r}, the first of {len(found)} series; choose another with --series")
+        (forecast,) = self._forecasts([one])
+        return inspect_forecast(self._teller, Watched.last(self._teller, one, steps), forecast, report)
 
     def finish(self) -> Scores:
         """The scores; a picture of forecasts of each part is left."""

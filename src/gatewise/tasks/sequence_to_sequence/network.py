@@ -39,7 +39,7 @@ def make_model(options: SequenceToSequenceOptions, source: TextSide, target: Tex
     encoder: Encoder = make_encoder(options, options.embedding_size, hidden_size=options.encoder_hidden)
     decoder = Decoder(
         embedding if target is source else _embedding(target, options.embedding_size),
-        cell_of(options.cell),
+        cell_of(options.decoder_cell or options.cell),
         options.hidden,
         options.layers,
         memory_size=encoder.width,

@@ -50,6 +50,8 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
 
     cell: str = "gru_cudnn"
     """Recurrent cell of both: a built-in one (see gatewise explain --list), or FILE.py:NAME, one of your own."""
+    decoder_cell: str | None = None
+    """Another cell for the decoder; its first state is learned from the encoder's last hidden state in any case."""
     attention: Literal["luong-general", "luong-dot", "bahdanau", "none"] = "luong-general"
     """What the decoder sees of the source; bahdanau runs step by step in training, the others as one sequence."""
     hidden: Count = 128

@@ -8,10 +8,11 @@ import torch
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.options import with_recipe
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
-from gatewise.tasks.sequence_to_sequence.corpus import DATES, DOCSTRINGS, builtin_of, read_corpus
+from gatewise.tasks.sequence_to_sequence.corpus import DATES, DOCSTRINGS, DOCSTRINGS_RECIPE, builtin_of, read_corpus
 from gatewise.tasks.sequence_to_sequence.network import (
     SequenceToSequenceModule,
     make_batches,
@@ -30,6 +31,8 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     builtin = builtin_of(options)
     if builtin == DATES:
         options = dataclasses.replace(options, unit="char")
+    elif builtin == DOCSTRINGS and options.unit == "bpe":
+        options = with_recipe(options, DOCSTRINGS_RECIPE)
     corpus = read_corpus(options)
     parts = _learn(options, builtin, corpus.training) if folder is None else _read(folder)
     source, target = sides_of_parts(parts)
@@ -49,6 +52,11 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         Measure("token_accuracy", "tokens", more_is_better=True),
         total_steps=options.epochs * len(batches),
     )
+    seen = set(corpus.training)
+    for name, pairs in corpus.scored.items():
+        again = sum(pair in seen for pair in pairs)
+        if folder is None and again:
+            say(f"warning: {again:,} of {len(pairs):,} pairs of {name.replace('_', ' ')} are in the training data too")
     if folder is None and not can_score_translations():
         say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
     sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]

@@ -1,0 +1,172 @@
+"""A trained network of forecasts watched while it reads a series, and what its forecast rests on."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatewise.data.series import Series
+from gatewise.diagnostics import Trace
+from gatewise.diagnostics.report import ChangeMap
+from gatewise.layers.inputs import State
+from gatewise.tasks.forecasting.batches import Span, SpanBatches
+from gatewise.tasks.forecasting.forecast import Forecast
+from gatewise.tasks.forecasting.going_on import Teller
+from gatewise.tasks.forecasting.network import outcome_of
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.inspection import watched
+
+
+@dataclass(frozen=True)
+class ForecastInspection:
+    """A series that was read while the network was watched, and its forecast.
+
+    Attributes:
+        forecast: of the K steps after it.
+        past: the time stamps of the T steps that were watched.
+        moved: (K, T), by how much the value of step t raises the forecast of step k, in units of the data: the forecast
+            less the one that is told when that value is missing. The hidden state, the scale of the window and the
+            values near at hand all have their part in it.
+        covariates: by name (K, T + K), the same for a covariate at each past step and each to come, against its mean
+            in training.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    forecast: Forecast
+    past: list[str]
+    moved: Tensor
+    covariates: dict[str, Tensor]
+    trace: Trace
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The last T steps of a series, and the state of the network that has read those before.
+
+    Attributes:
+        series: the steps, and as many before them as their windows and seasons reach back.
+        begin: how many those before are.
+        state: (L, 1, H) each; None for none before.
+    """
+
+    series: Series
+    begin: int
+    state: State | None
+
+    @classmethod
+    def last(cls, teller: Teller, series: Series, steps: int) -> "Watched":
+        """The last steps of a series."""
+        model, recipe = teller.model, teller.recipe
+        begin = max(0, len(series) - steps)
+        known = np.flatnonzero(~np.isnan(series.values[: max(0, begin - teller.buffer_width) + 1]))
+        first = int(known[-1])  # a series begins with a value
+        state: State | None = None
+        if begin:
+            before = Panel(recipe, [series.until(begin)]).inputs[:begin, None]
+            with torch.no_grad():
+                _, state = model.read(before.to(model.blend.dtype), torch.tensor([begin]))
+        return cls(_from(series, first), begin - first, state)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.series) - self.begin
+
+
+def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, report: Path) -> ForecastInspection:
+    """Watch one forward and backward pass over steps of a series, find what its forecast rests on, write the report.
+
+    The loss is that of training, the mean over all forecasts from these steps whose truth has come.
+
+    Args:
+        teller: what forecasts.
+        watching: the steps, at least 2.
+        forecast: of the steps after them.
+        report: the file to write.
+
+    Raises:
+        OSError: when the report cannot be written.
+    """
+    model, recipe = teller.model, teller.recipe
+    series, begin = watching.series, watching.begin
+    past = recipe.grid.written(series.numbers(begin, len(series)))
+    panel = Panel(dataclasses.replace(recipe, horizon=model.horizon), [series])
+    batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).at([0])
+    outcome = outcome_of(model, teller.output, watching.state)
+
+    def loss() -> Tensor:
+        found = outcome(batch)
+        return found.nats / found.predictions
+
+    values = moved_by_values(teller, watching)
+    covariates = moved_by_covariates(teller, watching)
+    trace = watched(model, model.encoder, loss)
+    told = [f"{time}: {value:.6g}" for time, value in zip(forecast.times, forecast.values, strict=True)]
+    maps = [ChangeMap("What moved the forecast: values", past, told, values)]
+    for name, changes in covariates.items():
+        maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], told, changes))
+    trace.report(report, tokens=past, changes=maps)
+    return ForecastInspection(forecast, past, values, covariates, trace)
+
+
+def moved_by_values(teller: Teller, watching: Watched) -> Tensor:
+    """(K, T): by how much the value of each step raises the forecast, see `ForecastInspection`.
+
+    As Li et al. 2016 (arXiv:1612.08220) erase words; a value that is erased is missing, as others in the data are.
+    """
+    series, begin = watching.series, watching.begin
+    values = torch.zeros(teller.recipe.horizon, watching.steps, dtype=torch.float64)
+    # A series that loses its first value begins with the next.
+    there = [place for place in range(max(begin, 1), len(series)) if not np.isnan(series.values[place])]
+    copies = [series, *(_without_value(series, place) for place in there)]
+    whole, *rest = _medians(teller, watching, copies)
+    for place, without in zip(there, rest, strict=True):
+        values[:, place - begin] = whole - without
+    if begin == 0:
+        second = int(np.flatnonzero(~np.isnan(series.values))[1])
+        later = dataclasses.replace(watching, series=_from(series, second))
+        values[:, 0] = whole - _medians(teller, later, [later.series])[0]
+    return values
+
+
+def moved_by_covariates(teller: Teller, watching: Watched) -> dict[str, Tensor]:
+    """By name (K, T + K): by how much each covariate raises the forecast, see `ForecastInspection`."""
+    recipe, series = teller.recipe, watching.series
+    ends = watching.begin, len(series) + recipe.horizon
+    found: dict[str, Tensor] = {}
+    for column, (name, mean) in enumerate(
+        zip(recipe.columns.covariates, recipe.covariates.means.tolist(), strict=True)
+    ):
+        copies = [series, *(_with_covariate(series, place, column, mean) for place in range(*ends))]
+        whole, *rest = _medians(teller, watching, copies)
+        found[name] = (whole - torch.stack(rest)).T
+    return found
+
+
+def _without_value(series: Series, place: int) -> Series:
+    values = series.values.copy()
+    values[place] = np.nan
+    return dataclasses.replace(series, values=values)
+
+
+def _with_covariate(series: Series, place: int, column: int, number: float) -> Series:
+    covariates = series.covariates.copy()
+    covariates[place, column] = number
+    return dataclasses.replace(series, covariates=covariates)
+
+
+def _from(series: Series, first: int) -> Series:
+    return dataclasses.replace(
+        series, first=series.first + first, values=series.values[first:], covariates=series.covariates[first:]
+    )
+
+
+def _medians(teller: Teller, watching: Watched, copies: list[Series]) -> Tensor:
+    """The medians (copies, K) of the forecasts after copies of the steps."""
+    last = len(watching.series) - 1
+    spans = [Span(place, watching.begin, last, last) for place in range(len(copies))]
+    return roll(teller, Panel(teller.recipe, copies), spans, watching.state).middle
