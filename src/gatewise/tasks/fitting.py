@@ -19,7 +19,9 @@ from gatewise.tasks.module import TaskModule
 from gatewise.tasks.progress import Progress
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.schedules import DecayOnPlateau
+from gatewise.tasks.speed import Speed
 from gatewise.tasks.state_file import SaveState, StateFile
+from gatewise.tasks.tensorboard_log import TensorBoardLog
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import BestWeights
 
@@ -74,10 +76,13 @@ def fit(
     total_steps = options.epochs * len(training)
     # Steps that diverge are told by the module, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
+    speed = Speed(module)
     callbacks: list[Callback] = [
         timer,
         *([] if watch is None else [watch]),
-        MetricsFile(folder.metrics, module, watch),
+        speed,
+        MetricsFile(folder.metrics, module, speed, watch),
+        *([TensorBoardLog(folder.tensorboard, module, speed, watch)] if options.logger == "tensorboard" else []),
         *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
         patience,
         BestWeights(folder.weights, weight_facts),

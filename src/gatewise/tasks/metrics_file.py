@@ -1,18 +1,19 @@
 """The metrics of a run as rows of a CSV file that a resumed run goes on writing."""
 
 import os
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 
 from gatewise.diagnostics.callback import Watch
+from gatewise.tasks.metrics import Metrics
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.speed import Speed
 
 
-class MetricsFile(Callback):
+class MetricsFile(Metrics):
     """A row per training step, and a row per score on the held-out data.
 
     Lightning's own CSV logger begins a new file when a run is resumed. Here the length of the file is part of the saved
@@ -21,53 +22,33 @@ class MetricsFile(Callback):
     Args:
         path: the file.
         module: the model in training.
+        speed: what measures its speed.
         watch: what watches some of the steps, the first one too; the rest of a row is what it saw of the step.
     """
 
-    def __init__(self, path: Path, module: TaskModule, watch: Watch | None = None) -> None:
+    def __init__(self, path: Path, module: TaskModule, speed: Speed, watch: Watch | None = None) -> None:
+        super().__init__(module, speed, watch)
         self._path = path
-        self._module = module
-        self._watch = watch
         self._watched: list[str] = []
         self._length = 0
-        self._step_ended_at = 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut the file to what belongs to the saved state."""
         with self._path.open("ab") as file:
             file.truncate(self._length)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The first step begins."""
-        self._step_ended_at = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def step(self, step: int, epoch: int, values: Mapping[str, float], seen: Mapping[str, float]) -> None:
         """Write the row of a step, and before the first one the names of the columns."""
-        now = time.monotonic()
-        speed = self._module.units(batch) / (now - self._step_ended_at)
-        self._step_ended_at = now
-        loss = self._module.loss
-        seen = {} if self._watch is None else self._watch.values
         if self._length == 0:
-            measure = self._module.measure
-            self._watched = [name for name in seen if name != "gradient_norm"]
-            names = f"loss,{measure.name},gradient_norm,{measure.unit}_per_second,held_out_loss,held_out_{measure.name}"
-            self._write(",".join(["step", "epoch", "learning_rate", names, *self._watched]))
-        self._write(
-            f"{trainer.global_step},{trainer.current_epoch + 1},{self._module.learning_rate!r},{loss!r},"
-            f"{self._module.reported!r},{self._module.gradient_norm!r},{speed:.0f},,"
-            + "".join(f",{seen[name]!r}" if seen else "," for name in self._watched)
-        )
+            self._watched = list(seen)
+            held_out = ("held_out_loss", f"held_out_{self._module.measure.name}")
+            self._write("step", "epoch", *values, *held_out, *self._watched)
+        of_watch = [repr(seen[name]) if seen else "" for name in self._watched]
+        self._write(step, epoch, *map(repr, values.values()), "", "", *of_watch)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def held_out(self, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Write the row of a held-out score."""
-        loss, reported = (float(trainer.callback_metrics[name]) for name in ("held_out_loss", "held_out"))
-        self._write(
-            f"{trainer.global_step},{trainer.current_epoch + 1},,,,,,{loss!r},{reported!r}" + "," * len(self._watched)
-        )
-        self._step_ended_at = time.monotonic()  # scoring is no part of the next step
+        self._write(step, epoch, *("" for _ in self.names), *map(repr, values.values()), *("" for _ in self._watched))
 
     def state_dict(self) -> dict[str, Any]:
         """The length of the file in bytes, all of them on the disk, and the columns of what is watched."""
@@ -80,8 +61,8 @@ class MetricsFile(Callback):
         self._length = state_dict["length"]
         self._watched = state_dict.get("watched", [])
 
-    def _write(self, row: str) -> None:
-        line = f"{row}\n".encode()
+    def _write(self, *row: object) -> None:
+        line = f"{','.join(map(str, row))}\n".encode()
         try:
             with self._path.open("ab") as file:
                 file.write(line)

@@ -47,6 +47,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def tensorboard(self) -> Path:
+        """The same for TensorBoard, in a folder, where that was asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def weights(self) -> Path:
         """The weights with the best held-out score."""
         return self.path / "weights.safetensors"

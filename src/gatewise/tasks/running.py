@@ -14,6 +14,7 @@ from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, create, unused
 from gatewise.tasks.task import Job, Task, Trained
+from gatewise.tasks.tensorboard_log import check_logger
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import vocabulary_fact
 
@@ -26,6 +27,7 @@ def start(task: Task, options: TrainingOptions) -> Trained:
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
+    check_logger(options.logger)
     job = task.prepare(options, None)
     cell = cell_of(options.cell)
     folder = create(
@@ -54,6 +56,7 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     """
     folder = RunFolder(path)
     options: Any = read_options(folder, task.name)
+    check_logger(options.logger)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
     if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":

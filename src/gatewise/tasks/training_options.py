@@ -10,6 +10,7 @@ from gatewise.tasks.options import Bounds, Count, Positive, check
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "cosine", "step", "plateau"]
 Init = Literal["default", "torch", "xavier", "he", "orthogonal", "identity", "uniform"]
+Logger = Literal["csv", "tensorboard"]
 Precision = Literal["32", "64", "bf16-mixed"]
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -57,6 +58,8 @@ class TrainingOptions:
     """Largest absolute value of each component of the gradient."""
     watch: Count | None = None
     """Note the gradients of the recurrent states, clipping and saturated gates at one step in so many of an epoch."""
+    logger: Logger = "csv"
+    """What metrics are written for besides metrics.csv; tensorboard: event files, see tensorboard --logdir."""
     precision: Precision = "32"
     """Floating point numbers to compute with."""
     device: Device = "auto"
