@@ -33,7 +33,7 @@ def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path,
     assert leave("train", "forecast", "--data", one_series(tmp_path), "--out", tmp_path / "run", *SMALL) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
-    assert lines[0].split()[:5] == ["text", "series", "forecasts", "mae", "rmse"]
+    assert lines[0].split()[:5] == ["part", "series", "forecasts", "mae", "rmse"]
     assert [line.split("  ")[0] for line in lines[1:5]] == [
         "held out",
         "held out, baseline",

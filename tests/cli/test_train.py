@@ -81,7 +81,7 @@ def test_the_table_and_the_json_of_evaluate(run, capsys):
     table = capsys.readouterr().out.splitlines()
     assert leave("evaluate", run, "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert table[0].split() == ["text", "tokens", "unknown", "tokens", "loss", "bits", "per", "character"]
+    assert table[0].split() == ["part", "tokens", "unknown", "tokens", "loss", "bits", "per", "character"]
     assert table[1].split()[-1] == f"{found['held_out']['bits_per_character']:.4f}"
     assert found == gatewise.evaluate(run)
 

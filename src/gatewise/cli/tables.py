@@ -10,16 +10,16 @@ _BASELINE, _MANY = "baseline_", 3
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """A row per text, a column per score, in the order in which they come; many of a baseline are rows of their own.
+    """A row per part of the data, a column per score, in the order in which they come; many of a baseline are rows of their own.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
-    text      tokens    loss
+    part      tokens    loss
     held out   1,000  1.2500
     """
     scores = _with_baseline_rows(scores)
     columns = list(dict.fromkeys(name for row in scores.values() for name in row))
     rows = [
-        ["text", *(name.replace("_", " ") for name in columns)],
+        ["part", *(name.replace("_", " ") for name in columns)],
         *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in scores.items()),
     ]
     return aligned(rows, ["<", *">" * len(columns)])
