@@ -180,6 +180,35 @@ def test_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(("tokens", "tilted"), [(list(TEXT), False), ([f"{one}-word" for one in TEXT], True)])
+def test_letters_stand_upright_over_every_step_in_a_browser(tmp_path: Path, tokens: list[str], tilted: bool):
+    page = trace_of(TEXT, 1).report(tmp_path / "report.html", tokens=tokens)
+    shown = dom(page, "", tmp_path)
+    lines = re.findall(r'<div class="(tokens[^"]*)"[^>]*>(.*?)</div>', shown)
+    assert [kind for kind, _ in lines] == ["tokens" if tilted else "tokens letters"] * 4
+    for _, line in lines:
+        found = [html.unescape(one) for one in re.findall(r"<span[^>]*>(.*?)</span>", line)]
+        assert found == [token.replace("\n", "⏎") for token in tokens]
+
+
+@pytest.mark.browser
+def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
+    trace = trace_of(TEXT, 1)
+    page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
+    hover = f"""
+      const svg = document.querySelector("#flow svg"), box = svg.getBoundingClientRect();
+      const x = box.left + (56 + (960 - 56 - 8) * 4 / {len(TEXT) - 1}) / 960 * box.width;
+      svg.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: box.top + 9, bubbles: true}}));
+    """
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', dom(page, hover, tmp_path))
+    assert tip is not None
+    norms = [float(f"{float(one[4]):.4g}") for one in trace.gradient_flow().values()]
+    found = re.fullmatch(r'step 4 "c": h (\S+), c (\S+)', html.unescape(tip[1]))
+    assert found is not None, tip[1]
+    assert [float(one) for one in found.groups()] == pytest.approx(norms, rel=5e-3)
+
+
+@pytest.mark.browser
 def test_moved_answers_in_a_browser(tmp_path: Path):
     moved = [("x", [0.5, -1.0, 0.25, 0.0])]
     page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), moved=moved)

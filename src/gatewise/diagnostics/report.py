@@ -12,6 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatewise.diagnostics.horizon import Horizon
+from gatewise.diagnostics.recorded import Place
+from gatewise.explanations.purposes import PURPOSES
+
 if TYPE_CHECKING:
     from gatewise.diagnostics.trace import Trace
 
@@ -21,6 +25,7 @@ MOST_CELLS = 900_000
 MOST_POINTS = 40_000
 BARS = 40
 _PADDING = 255
+_OUTCOMES = {"vanishes": "falls to 1 %", "explodes": "grows 100-fold", "lasts": "lasts"}
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
@@ -104,8 +109,9 @@ def _data(trace: "Trace", tokens: Tokens | None) -> dict[str, Any]:
     of_module = tokens if isinstance(tokens, Mapping) else {}
     of_all = None if isinstance(tokens, Mapping) else tokens
     gates, pooled = _gates(trace, of_module)
+    updates = [f"{_count(len(trace.updates), 'update')} measured"] if trace.updates else []
     return {
-        "about": f"{cells}; {steps} steps, {rows} rows; backend {backends}; {len(trace.updates)} updates measured",
+        "about": "; ".join((cells, _count(steps, "step"), _count(rows, "row"), f"backend {backends}", *updates)),
         "findings": [
             {
                 "kind": one.kind,
@@ -118,9 +124,9 @@ def _data(trace: "Trace", tokens: Tokens | None) -> dict[str, Any]:
             for one in diagnosis
         ],
         "unchecked": list(diagnosis.unchecked),
-        "flow": _flow(trace),
+        "flow": _flow(trace, of_module),
         "horizons": [
-            [str(place), one.outcome, f"{one.steps:.3g}", f"{one.rate:.4g}"]
+            [str(place), _OUTCOMES[one.outcome] + ("" if one.seen else ", extrapolated"), *_reach(one)]
             for place, one in trace.memory_horizon().items()
         ],
         "gates": gates,
@@ -163,18 +169,29 @@ def _number(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def _flow(trace: "Trace") -> list[dict[str, Any]]:
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
+
+
+def _reach(horizon: Horizon) -> tuple[str, str]:
+    return f"{horizon.steps:.3g}" if math.isfinite(horizon.steps) else "", f"{horizon.rate:.3g}"
+
+
+def _flow(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     if not any(one.reached for one in trace.passes):
         return []
     flow = trace.gradient_flow()
     each = max(1, -(-sum(len(value) for value in flow.values()) // MOST_POINTS))
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[Place, list[dict[str, Any]]] = {}
     for label in flow.labels:
         values = flow[label][::each].tolist()
         one = {"key": flow.key(label), "values": [_number(value) for value in values]}
-        groups.setdefault(str(label.place), []).append(one)
+        groups.setdefault(label.place, []).append(one)
     note = "" if each == 1 else f" (every {each}th step)"
-    return [{"title": title + note, "series": series} for title, series in groups.items()]
+    return [
+        {"title": f"{place}{note}", "series": series, "every": each, "tokens": tokens.get(place.module)}
+        for place, series in groups.items()
+    ]
 
 
 def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
@@ -183,6 +200,7 @@ def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[di
     # Of a long sequence or many units blocks are averaged, by as much in time as over units.
     units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))
     steps = max(1, math.ceil(cells / MOST_CELLS / units))
+    cell_of = {place: calls[0].cell.name for calls in trace.layers() for place in calls[0].places}
     found: list[dict[str, Any]] = []
     for label, (key, value) in zip(gates.labels, gates.items(), strict=True):
         first = value[:, 0].float() if value.shape[1] else value.new_full((value.shape[0], value.shape[2]), torch.nan)
@@ -196,6 +214,7 @@ def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[di
         found.append(
             {
                 "key": key,
+                "purpose": PURPOSES.get(cell_of[label.place], {}).get(label.name, "").partition(":")[0],
                 "activation": gates.activations[key],
                 "summary": f"{one.low:.0%} of the values at the lower end, {one.high:.0%} at the upper end",
                 "low": low,
