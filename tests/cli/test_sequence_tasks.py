@@ -38,7 +38,7 @@ def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
     }
     assert leave("train", task, "--data", make[task](tmp_path), "--out", tmp_path / "run", "--epochs", "1") == 0
     out = capsys.readouterr().out
-    assert out.startswith("text ")
+    assert out.startswith("part ")
     assert "baseline" in out
     assert len(commands_told(out)) == 3
     assert leave("train", task, "--resume", tmp_path / "run") == 0
