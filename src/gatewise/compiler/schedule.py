@@ -65,20 +65,13 @@ def needed(roots: Iterable[Expr], available: AbstractSet[Expr]) -> list[Expr]:
 
     The matrix of a product is no value of the step and is not among them.
     """
-    order: list[Expr] = []
-    seen: set[Expr] = set()
-    pending: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots))]
-    while pending:
-        node, ready = pending.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            pending.append((node, True))
-            if node not in available:
-                operands = node.args[1:] if node.op in PRODUCTS else node.args
-                pending.extend((arg, False) for arg in reversed(operands))
-    return order
+
+    def operands(node: Expr) -> tuple[Expr, ...]:
+        if node in available:
+            return ()
+        return node.args[1:] if node.op in PRODUCTS else node.args
+
+    return topological(roots, operands)
 
 
 def parameters_alone(roots: Iterable[Expr]) -> set[Expr]:

@@ -133,7 +133,7 @@ def steps_of(recorded: RecordedCall) -> list[Steps]:
         for name, value in zip(single.cell.states, before, strict=True):
             values[Expr.make("state", attr=name)] = value.flatten(0, 1)[at].requires_grad_()
         # A vector for each step of its own, so that each has a gradient of its own.
-        for leaf, block in _vectors(single.cell).items():
+        for leaf, block in vectors_of(single.cell).items():
             values[leaf] = BlocksOf(single)[block].expand(len(at), -1).clone().requires_grad_()
         gradients = None
         if recorded.state_gradients is not None:
@@ -169,7 +169,8 @@ def previous_states(call: Call, states: Tensor) -> list[Tensor]:
 
 
 @lru_cache(maxsize=256)
-def _vectors(cell: Cell) -> Mapping[Expr, Parameter]:
+def vectors_of(cell: Cell) -> Mapping[Expr, Parameter]:
+    """Every vector of a cell's equations."""
     return {
         node: node.attr
         for node in topological(cell.outputs)
@@ -180,8 +181,3 @@ def _vectors(cell: Cell) -> Mapping[Expr, Parameter]:
 def products_of(cell: Cell) -> list[Expr]:
     """Every product of a cell's equations."""
     return [node for node in topological(cell.outputs) if node.op == "matmul"]
-
-
-def vectors_of(cell: Cell) -> Mapping[Expr, Parameter]:
-    """Every vector of a cell's equations."""
-    return _vectors(cell)

@@ -7,8 +7,9 @@ subexpressions are shared by construction, and ``is`` answers whether two expres
 import math
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
 Attribute: TypeAlias = "str | float | Parameter | None"
@@ -240,8 +241,13 @@ def product(matrix: object, operand: object) -> Expr:
     return Expr.make("matmul", matrix, right)
 
 
-def topological(roots: Iterable[Expr]) -> list[Expr]:
-    """Every node that the roots need, operands before their users, in order of first use."""
+def topological(roots: Iterable[Expr], operands: Callable[[Expr], Sequence[Expr]] = attrgetter("args")) -> list[Expr]:
+    """Every node that the roots need, operands before their users, in order of first use.
+
+    Arguments:
+        roots: where to begin.
+        operands: what a node needs.
+    """
     order: list[Expr] = []
     seen: set[Expr] = set()
     pending: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots))]
@@ -252,5 +258,5 @@ def topological(roots: Iterable[Expr]) -> list[Expr]:
         elif node not in seen:
             seen.add(node)
             pending.append((node, True))
-            pending.extend((arg, False) for arg in reversed(node.args))
+            pending.extend((arg, False) for arg in reversed(operands(node)))
     return order

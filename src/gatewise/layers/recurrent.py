@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
@@ -25,28 +25,21 @@ from gatewise.kernels import (
     run,
 )
 from gatewise.kernels.recording import record_of
-from gatewise.layers.initialisers import check_scheme, initialise, uniform_by_width
+from gatewise.layers.initialisers import check_scheme
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
-from gatewise.layers.merging import check_merge, merge_directions, merged_width
+from gatewise.layers.merging import check_merge, merge_directions
 from gatewise.layers.packed import repack, unpack
+from gatewise.layers.parameters import Parameters
 from gatewise.layers.short_way import ShortWay, short_way_of
 from gatewise.layers.streaming import Stream
 from gatewise.layers.training_way import TrainingWay, training_way_of
-
-# torch.nn's names for the groups that its layers have.
-_TORCH_NAMES = {
-    ("W", "input"): "weight_ih",
-    ("R", "recurrent"): "weight_hh",
-    ("b", "vector"): "bias_ih",
-    ("d", "vector"): "bias_hh",
-}
 
 _NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run step by step"
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
 
-class Recurrent(nn.Module):
+class Recurrent(Parameters):
     """A stack of recurrent layers of any cell, with the interface of `torch.nn.LSTM`.
 
     Arguments:
@@ -95,7 +88,6 @@ class Recurrent(nn.Module):
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         if isinstance(cell, str):
             cell = lookup(cell)
         if not isinstance(cell, Cell):
@@ -124,91 +116,28 @@ class Recurrent(nn.Module):
         check_merge(merge, bidirectional)
         check_scheme(init)
         check_backend_name(backend)
-        self.cell = cell if bias else without_bias(cell)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
+        super().__init__(
+            cell if bias else without_bias(cell),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            merge,
+            init,
+            device,
+            dtype,
+        )
         self.batch_first = batch_first
         self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.merge = merge
-        self.init = init
         self.backend = backend
         self.checkpoint_every = checkpoint_every
         self._short_ways: dict[torch.Size, ShortWay | None] = {}
         self._training_ways: dict[torch.Size, TrainingWay | None] = {}
-        self._register(device, dtype)
-        self.reset_parameters()
-
-    def _register(self, device: Any, dtype: torch.dtype | None) -> None:
-        width = self.input_size
-        self._names: list[list[str]] = []
-        self._shapes: list[list[torch.Size]] = []
-        for layer in range(self.num_layers):
-            names: list[str] = []
-            shapes: list[torch.Size] = []
-            for suffix in ("", "_reverse")[: self._direction_count]:
-                for group in self.cell.groups:
-                    stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
-                    names.append(f"{stem}_l{layer}{suffix}")
-                    shapes.append(torch.Size(self.cell.parameter_shape(group, width, self.hidden_size)))
-                    empty = torch.empty(shapes[-1], device=device, dtype=dtype)
-                    self.register_parameter(names[-1], nn.Parameter(empty))
-            self._names.append(names)
-            self._shapes.append(shapes)
-            width = merged_width(self.merge, self.hidden_size, self._direction_count)
-        if self.merge == "learned":
-            both = 2 * self.hidden_size
-            for layer in range(self.num_layers):
-                weight = torch.empty(self.hidden_size, both, device=device, dtype=dtype)
-                self.register_parameter(f"merge_weight_l{layer}", nn.Parameter(weight))
-                bias = torch.empty(self.hidden_size, device=device, dtype=dtype)
-                self.register_parameter(f"merge_bias_l{layer}", nn.Parameter(bias) if self.bias else None)
-
-    @property
-    def _direction_count(self) -> int:
-        return 2 if self.bidirectional else 1
 
     @property
     def _directions(self) -> Directions:
         return "bidirectional" if self.bidirectional else "forward"
-
-    def reset_parameters(self) -> None:
-        """Draw the initial weights again."""
-        for names in self._names:
-            for at, name in enumerate(names):
-                group = self.cell.groups[at % len(self.cell.groups)]
-                initialise(self.init, self.cell, group, getattr(self, name), self.hidden_size)
-        if self.merge == "learned":
-            self._initialise_merges()
-
-    @torch.no_grad()
-    def _initialise_merges(self) -> None:
-        """Start as the mean of both directions, or as torch's scheme has it."""
-        for layer in range(self.num_layers):
-            weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
-            if self.init == "torch":
-                for tensor in (weight, bias) if self.bias else (weight,):
-                    uniform_by_width(tensor, self.hidden_size)
-            else:
-                half = torch.eye(self.hidden_size, device=weight.device, dtype=weight.dtype) / 2
-                weight.copy_(torch.cat([half, half], dim=1))
-                if self.bias:
-                    bias.zero_()
-
-    @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
-        """The parameters by layer and direction, as `torch.nn` gives them."""
-        groups = len(self.cell.groups)
-        return [
-            [getattr(self, name) for name in names[at : at + groups]]
-            for names in self._names
-            for at in range(0, len(names), groups)
-        ]
-
-    def flatten_parameters(self) -> None:
-        """Nothing: kept for code that was written for `torch.nn`."""
 
     def frozen(self) -> AbstractContextManager[None]:
         """Within a ``with`` block, take the weights for fixed and prepare them for the fused CPU kernels once.

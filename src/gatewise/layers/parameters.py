@@ -1,0 +1,114 @@
+"""The parameters of a stack of recurrent layers, with the names and shapes of `torch.nn`."""
+
+import torch
+from torch import nn
+
+from gatewise.equations import Cell
+from gatewise.layers.initialisers import initialise, uniform_by_width
+from gatewise.layers.merging import merged_width
+
+# torch.nn's names for the groups that its layers have.
+_TORCH_NAMES = {
+    ("W", "input"): "weight_ih",
+    ("R", "recurrent"): "weight_hh",
+    ("b", "vector"): "bias_ih",
+    ("d", "vector"): "bias_hh",
+}
+
+
+class Parameters(nn.Module):
+    """What a `Recurrent` learns; its arguments, checked there.
+
+    ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        bidirectional: bool,
+        merge: str | None,
+        init: str,
+        device: torch.device | str | int | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.bidirectional = bidirectional
+        self.merge = merge
+        self.init = init
+        self._names: list[list[str]] = []
+        self._shapes: list[list[torch.Size]] = []
+        width = input_size
+        for layer in range(num_layers):
+            named = self._of_layer(layer, width)
+            for name, shape in named.items():
+                self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            self._names.append(list(named))
+            self._shapes.append(list(named.values()))
+            width = merged_width(merge, hidden_size, self._direction_count)
+        if merge == "learned":
+            for layer in range(num_layers):
+                weight = torch.empty(hidden_size, 2 * hidden_size, device=device, dtype=dtype)
+                self.register_parameter(f"merge_weight_l{layer}", nn.Parameter(weight))
+                shift = torch.empty(hidden_size, device=device, dtype=dtype)
+                self.register_parameter(f"merge_bias_l{layer}", nn.Parameter(shift) if bias else None)
+        self.reset_parameters()
+
+    def _of_layer(self, layer: int, width: int) -> dict[str, torch.Size]:
+        """The shapes of a layer's parameters by name, for an input of this width."""
+        named: dict[str, torch.Size] = {}
+        for suffix in ("", "_reverse")[: self._direction_count]:
+            for group in self.cell.groups:
+                stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
+                named[f"{stem}_l{layer}{suffix}"] = torch.Size(
+                    self.cell.parameter_shape(group, width, self.hidden_size)
+                )
+        return named
+
+    @property
+    def _direction_count(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights again."""
+        for names in self._names:
+            for at, name in enumerate(names):
+                group = self.cell.groups[at % len(self.cell.groups)]
+                initialise(self.init, self.cell, group, getattr(self, name), self.hidden_size)
+        if self.merge == "learned":
+            self._initialise_merges()
+
+    @torch.no_grad()
+    def _initialise_merges(self) -> None:
+        """Start as the mean of both directions, or as torch's scheme has it."""
+        for layer in range(self.num_layers):
+            weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
+            if self.init == "torch":
+                for tensor in (weight, bias) if self.bias else (weight,):
+                    uniform_by_width(tensor, self.hidden_size)
+            else:
+                half = torch.eye(self.hidden_size, device=weight.device, dtype=weight.dtype) / 2
+                weight.copy_(torch.cat([half, half], dim=1))
+                if self.bias:
+                    bias.zero_()
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters by layer and direction, as `torch.nn` gives them."""
+        groups = len(self.cell.groups)
+        return [
+            [getattr(self, name) for name in names[at : at + groups]]
+            for names in self._names
+            for at in range(0, len(names), groups)
+        ]
+
+    def flatten_parameters(self) -> None:
+        """Nothing: kept for code that was written for `torch.nn`."""
