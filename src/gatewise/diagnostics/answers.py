@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.diagnostics.recorded import RecordedCall, row_norms
 from gatewise.diagnostics.replay import gates_of, steps_of
+from gatewise.diagnostics.saturation import Saturation, saturation_of
 from gatewise.diagnostics.series import Label, Series
 
 MISSING = "{what}: needs every step's gradients, which were not kept; use gatewise.watch(model, gates=True)"
@@ -54,6 +55,10 @@ class Gates(Series):
             ValueError: unless the model was watched with ``gates=True`` and a backward pass was run.
         """
         return Series(self._gradients(), short=self.short)
+
+    def saturation(self) -> dict[str, Saturation]:
+        """How much of every gate is where its activation is flat, by key."""
+        return {key: saturation_of(self[key], name) for key, name in self.activations.items()}
 
 
 def joined(parts: list[Tensor], padding: float) -> Tensor:

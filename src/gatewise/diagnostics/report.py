@@ -195,7 +195,8 @@ def _flow(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> list[dict[str,
 
 
 def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
-    gates, saturation = trace.gates(), trace.saturation()
+    gates = trace.gates()
+    saturation = gates.saturation()
     cells = sum(value.shape[0] * value.shape[2] for value in gates.values())
     # Of a long sequence or many units blocks are averaged, by as much in time as over units.
     units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))

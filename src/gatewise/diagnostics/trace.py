@@ -15,7 +15,7 @@ from gatewise.diagnostics.passes import Pass
 from gatewise.diagnostics.recorded import Place, RecordedCall
 from gatewise.diagnostics.recorder import Recorder
 from gatewise.diagnostics.replay import gates_of, states_of, steps_of
-from gatewise.diagnostics.saturation import Saturation, saturation_of
+from gatewise.diagnostics.saturation import Saturation
 from gatewise.diagnostics.series import Label, Series
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ class Trace(Recorder):
         Raises:
             ValueError: as `gates`.
         """
-        gates = self.gates(at)
-        return {key: saturation_of(gates[key], name) for key, name in gates.activations.items()}
+        return self.gates(at).saturation()
 
     def memory_horizon(self, at: int = -1) -> dict[Place, Horizon]:
         """How far back a gradient reaches through each layer's own recurrence.
