@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tests.agreement import ALL_TRANSCRIPTIONS, CELLS, Case, given, layer_of, lengths_of
-from tests.transcriptions import Gates, State, run_layers
+from tests.transcriptions import Gates, State, Transcription, run_layers
 
 
 @dataclass
@@ -23,11 +23,8 @@ class Unrolled:
     of_parameters: dict[str, Tensor]
 
 
-def unrolled(case: Case, dtype: torch.dtype = torch.float64) -> Unrolled:
-    transcription = ALL_TRANSCRIPTIONS[case.cell]
-    values, layer = given(case), layer_of(case)
-    parameters = {name: one.detach().to(dtype).requires_grad_() for name, one in layer.named_parameters()}
-    made: list[State] = []
+def retaining(transcription: Transcription, made: list[State]) -> Transcription:
+    """The same, noting the states after each step, which retain their whole gradients."""
 
     def step(gates: Gates, x: Tensor, state: State) -> State:
         parts = transcription.step(gates, x, state)
@@ -39,8 +36,16 @@ def unrolled(case: Case, dtype: torch.dtype = torch.float64) -> Unrolled:
         made.append(after)
         return after
 
+    return transcription._replace(step=step)
+
+
+def unrolled(case: Case, dtype: torch.dtype = torch.float64) -> Unrolled:
+    transcription = ALL_TRANSCRIPTIONS[case.cell]
+    values, layer = given(case), layer_of(case)
+    parameters = {name: one.detach().to(dtype).requires_grad_() for name, one in layer.named_parameters()}
+    made: list[State] = []
     output, finals = run_layers(
-        transcription._replace(step=step),
+        retaining(transcription, made),
         parameters,
         values.x.to(dtype),
         [state.to(dtype, copy=True).requires_grad_() for state in values.initial],
