@@ -19,6 +19,7 @@ DOCSTRINGS_RECIPE: dict[str, object] = {
     "vocabulary": "shared",
     "vocabulary_size": 1024,
     "longest": 56,
+    "length_penalty": 2.0,  # answers are shorter than first lines otherwise
     "embedding_size": 192,
     "dropout": 0.3,
     "batch": 500,
