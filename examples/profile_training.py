@@ -27,7 +27,7 @@ _PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::badd
 def shares(job: Job, steps: int) -> dict[str, float]:
     """The shares of time of the processor that some steps of a job spend in kernels, products, and elsewhere."""
     module: Any = job.module.train()
-    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+    optimiser = module.configure_optimizers()["optimizer"]
     batches = itertools.cycle(job.training)
 
     def step() -> None:

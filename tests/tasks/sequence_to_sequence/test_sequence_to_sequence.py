@@ -196,8 +196,8 @@ def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
     trained = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "run", **options)
     # What is at its default comes from the recipe of these data.
     chosen = trained.options
-    assert (chosen.vocabulary, chosen.longest, chosen.batch) == ("shared", 64, 700)
-    assert (chosen.vocabulary_size, chosen.lr, chosen.epochs) == (300, 0.02, 1)
+    assert (chosen.vocabulary, chosen.longest, chosen.batch) == ("shared", 56, 500)
+    assert (chosen.vocabulary_size, chosen.lr, chosen.epochs, chosen.length_penalty) == (300, 0.02, 1, 2.0)
     options = {"unit": "char", "epochs": 1, "hidden": 8, "embedding_size": 8}
     letters = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "letters", **options).options
     assert (letters.unit, letters.vocabulary, letters.longest) == ("char", "separate", 200)
