@@ -11,7 +11,6 @@ import argparse
 import itertools
 from typing import Any
 
-import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
