@@ -64,7 +64,7 @@ def outcome_of(model: Tagger, tags: TagSet) -> Callable[[Batch], Outcome]:
                 for rows in (answers, batch.targets)
             )
         )
-        return Outcome(nats, total, 2 * counts.right, counts.answered + counts.true)
+        return Outcome(nats, total, 2 * counts.correct, counts.actual + counts.possible)
 
     return outcome
 
