@@ -56,8 +56,13 @@ class Goal(ABC):
         """
 
     @abstractmethod
-    def outcome_of(self, model: Any) -> Callable[[Batch], Outcome]:
-        """What comes of a batch."""
+    def outcome_of(self, model: Any, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        """What comes of a batch in training.
+
+        Args:
+            model: the model.
+            training: what is learned from; labels may have weights by how often they occur there.
+        """
 
     @abstractmethod
     def scores(

@@ -73,7 +73,7 @@ class NextSteps(Goal):
 
         return RaggedBatches([len(row) - 1 for row in rows], make, size, seed=seed)
 
-    def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
         def outcome(batch: Batch) -> Outcome:
             answers = model(batch.inputs, batch.lengths)
             steps = int(batch.lengths.sum())

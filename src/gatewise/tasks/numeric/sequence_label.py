@@ -11,7 +11,7 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.classification.network import logits_of, make_batches, outcome_of
+from gatewise.tasks.classification.network import balanced, logits_of, make_batches, outcome_of
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.trained import Prediction, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
@@ -59,8 +59,10 @@ class SequenceLabel(Goal):
         rows = [self.reader.read(steps) for steps, _ in examples]
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
-    def outcome_of(self, model: Classifier) -> Callable[[Batch], Outcome]:
-        return outcome_of(model, None)
+    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        balance = self.options.class_weights == "balanced"
+        weights = balanced(self._targets(training, "the data"), self._labels.size) if balance else None
+        return outcome_of(model, weights)
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None

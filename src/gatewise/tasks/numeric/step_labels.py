@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.classification.network import balanced
+from gatewise.tasks.classification.scores import label_scores
+from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -62,23 +66,29 @@ class StepLabels(Goal):
         rows = [self.reader.read(steps) for steps, _ in examples]
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
-    def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
-        return outcome_of(model, self._tags)
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        balance = self.options.class_weights == "balanced"
+        targets = torch.cat(self._targets(training, "the data")).tolist() if balance else []
+        return outcome_of(model, self._tags, balanced(targets, self._tags.labels.size) if balance else None)
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
     ) -> dict[str, float]:
         assert isinstance(model, Tagger)
+        logits: list[Tensor] = []
+        targets: list[Tensor] = []
         with torch.no_grad():
-            total = Outcome.sum(map(self.outcome_of(model), self.batches(examples, where, BATCH)))
-        right = sum(int((row == self._baseline.overall).sum()) for row in self._targets(examples, where))
-        return {
-            "sequences": len(examples),
-            "steps": int(total.predictions),
-            "loss": total.loss,
-            "accuracy": total.counted,
-            "baseline_accuracy": right / total.chances,
-        }
+            for batch in self.batches(examples, where, BATCH):
+                told = model(batch.inputs, batch.lengths)
+                valid = inside(len(told), batch.lengths)
+                logits.append(told[valid].float())
+                targets.append(batch.targets[valid])
+        truth = torch.cat(targets)
+        scores, confusion = label_scores(torch.cat(logits), truth)
+        if folder is not None:
+            plot_confusion(confusion, self._tags.labels.names, folder / f"confusion_{where}.png")
+        right = int((truth == self._baseline.overall).sum())
+        return {"sequences": len(examples), "steps": len(truth), **scores, "baseline_accuracy": right / len(truth)}
 
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[LabelledSteps]:
         assert isinstance(model, Tagger)
