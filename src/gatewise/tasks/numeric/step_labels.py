@@ -16,8 +16,10 @@ from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.inspection import log_odds
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.inspection import Question, log_probabilities
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
@@ -94,6 +96,23 @@ class StepLabels(Goal):
         assert isinstance(model, Tagger)
         answers = decoded(model, self.reader, [self.reader.read(steps) for steps in sequences], BATCH)
         return [LabelledSteps(self._tags.names(row.tolist())) for row in answers]
+
+    def question(self, model: Tagger, x: Tensor, features: Sequence[str]) -> Question:
+        with torch.no_grad():
+            probabilities, answers = log_probabilities(model, x)[:, 0].exp().max(1)
+
+        def of_answers(x: Tensor) -> Tensor:
+            chosen = answers[:, None, None].expand(-1, x.shape[1], 1)
+            return log_probabilities(model, x).gather(2, chosen)[..., 0].T
+
+        return Question(
+            self._tags.names(answers.tolist()),
+            True,
+            "probability",
+            probabilities.tolist(),
+            lambda x: log_odds(of_answers(x)),
+            lambda x: -of_answers(x).mean(),
+        )
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[Tensor]:
         for number, (steps, labels) in enumerate(examples, 1):
