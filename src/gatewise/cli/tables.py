@@ -10,7 +10,7 @@ _BASELINE, _MANY = "baseline_", 3
 
 
 def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """A row per part of the data, a column per score, in the order in which they come; many of a baseline are rows of their own.
+    """A row per part of the data, a column per score, in their order; many of a baseline are rows of their own.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
     part      tokens    loss
