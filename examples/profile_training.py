@@ -3,15 +3,16 @@
     python examples/profile_training.py seq2seq --steps 30
     python examples/profile_training.py seq2seq --data pairs.tsv --hidden 256 --embedding-size 256
 
-The options after the task are those of `gatewise train`. Steps are the task's own, with its batches, loss, gradient
-and optimiser, without Lightning around them, under torch's profiler; of the first few nothing is counted.
+The options after the task are those of `gatewise train`. Steps are the task's own, with its batches, loss, gradient,
+clipping and optimiser, without Lightning around them, under torch's profiler; of the first few nothing is counted.
+Shares are of the time of all operators and, in the second column, of the time by the clock, in which Python is too.
 """
 
 import argparse
 import itertools
+import time
 from typing import Any
 
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from gatewise.tasks.options import build
@@ -23,27 +24,36 @@ _KERNELS = ("gatewise::recurrent", "Fused", "FusedBackward", "gatewise::recurren
 _PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm")
 
 
-def shares(job: Job, steps: int) -> dict[str, float]:
-    """The shares of time of the processor that some steps of a job spend in kernels, products, and elsewhere."""
+def shares(job: Job, steps: int) -> dict[str, tuple[float, float]]:
+    """What some steps of a job spend in kernels, products, and elsewhere: shares of operators, and of the clock."""
     module: Any = job.module.train()
-    optimiser = module.configure_optimizers()["optimizer"]
+    options, optimiser = job.options, module.configure_optimizers()["optimizer"]
+    clip = (options.clip_norm, "norm") if options.clip_norm else (options.clip_value, "value")
     batches = itertools.cycle(job.training)
 
     def step() -> None:
         optimiser.zero_grad()
         module.training_step(next(batches), 0).backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        module.configure_gradient_clipping(optimiser, *clip)
         optimiser.step()
 
     for _ in range(_WARM_UP):
         step()
     with profile(activities=[ProfilerActivity.CPU]) as watched:
+        began = time.perf_counter()
         for _ in range(steps):
             step()
-    times = {event.key: event.self_cpu_time_total for event in watched.key_averages()}
+        clock = time.perf_counter() - began
+    times = {event.key: event.self_cpu_time_total / 1e6 for event in watched.key_averages()}
     total = sum(times.values())
-    kernels, products = (sum(times.get(name, 0) for name in names) / total for names in (_KERNELS, _PRODUCTS))
-    return {"recurrent kernels": kernels, "matrix products": products, "the rest": 1 - kernels - products}
+    kernels, products = (sum(times.get(name, 0) for name in names) for names in (_KERNELS, _PRODUCTS))
+    parts = {
+        "recurrent kernels": kernels,
+        "matrix products": products,
+        "both": kernels + products,
+        "other operators": total - kernels - products,
+    }
+    return {name: (part / total, part / clock) for name, part in parts.items()}
 
 
 def main() -> None:
@@ -58,8 +68,9 @@ def main() -> None:
     for name, value in zip(names, values, strict=True):
         options[name.removeprefix("--").replace("-", "_")] = _value(value)
     task = task_of(known.task)
-    for name, share in shares(task.prepare(build(options_of(known.task), options), None), known.steps).items():
-        print(f"{share:6.1%}  {name}")
+    job = task.prepare(build(options_of(known.task), options), None)
+    for name, (of_operators, by_clock) in shares(job, known.steps).items():
+        print(f"{of_operators:6.1%}  {by_clock:6.1%}  {name}")
 
 
 def _value(text: str) -> int | float | str:

@@ -173,4 +173,52 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
 
 def test_inspect_says_what_it_cannot_watch(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
-    assert "a model of sequences of numbers is not inspected; that is for lm" in capsys.readouterr().err
+    assert "text: a model of numbers reads none; name a file of sequences with data (--data)" in capsys.readouterr().err
+    assert leave("inspect", folder / "classify", "--text", "New York", "--sequence", "2") == 2
+    assert "sequence: is not for this model; it does not read sequences of numbers" in capsys.readouterr().err
+
+
+def test_inspect_says_which_steps_and_features_moved_the_answer(folder, capsys):
+    data = folder / "sequence.jsonl"
+    assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    steps = json.loads(data.read_text().splitlines()[1])["steps"]
+    assert re.fullmatch(r"answer: (up|down), probability [01]\.\d+", head)
+    assert rows[0].split() == ["step", "moves", "it", "by"]
+    assert [row.split()[0] for row in rows[1 : len(steps) + 1]] == [str(step + 1) for step in range(len(steps))]
+    assert rows[len(steps) + 2].split() == ["feature", "moves", "it", "by"]
+    assert rows[len(steps) + 3].split()[0] == "1"
+    assert rows[-1] == f"report of {len(steps)} steps: {folder / 'numeric' / 'report.html'}"
+    assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["answers"]
+    assert one["answer"] == head.split()[1].rstrip(",")
+    assert [step for step, _ in one["moved_by"]] == [step + 1 for step in range(len(steps))]
+    assert [name for name, _ in one["moved_by_features"]] == ["1", "2"]
+
+
+def test_of_a_long_sequence_the_steps_that_move_most_are_shown(folder, tmp_path, capsys):
+    steps = [[10 + step / 10, 0] for step in range(30)]
+    (tmp_path / "long.jsonl").write_text(json.dumps({"steps": steps}) + "\n")
+    assert leave("inspect", folder / "numeric", "--data", tmp_path / "long.jsonl") == 0
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    shown = [int(row.split()[0]) for row in rows[:20]]
+    assert shown == sorted(shown)
+    assert rows[20] == "10 steps that move it less are left out"
+
+
+def test_inspect_tells_of_every_step_and_of_the_next(tmp_path, capsys):
+    data = numeric_sequences(tmp_path, "steps")
+    for predict, head in (
+        ("steps", ["step", "label", "probability", "moved", "most", "by", "steps", "by", "features"]),
+        ("next", ["feature", "of", "the", "next", "step", "value", "moved", "most", "by", "steps", "by", "features"]),
+    ):
+        run = tmp_path / predict
+        small = ["--hidden", "8", "--epochs", "1"]
+        assert leave("train", "numeric", "--data", data, "--predict", predict, "--out", run, *small) == 0
+        capsys.readouterr()
+        assert leave("inspect", run, "--data", data) == 0
+        rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert rows[0] == head
+        count = len(json.loads(data.read_text().splitlines()[0])["steps"]) if predict == "steps" else 2
+        assert [row[0] for row in rows[1 : count + 1]] == [str(number + 1) for number in range(count)]
+        assert rows[count + 1] == []

@@ -22,3 +22,19 @@ def test_each_step_is_erased_alone_however_many_go_together(monkeypatch):
     rows = []
     assert_close(moved_by(x, lambda x: rows.append(x.shape[1]) or answer(x)), found)
     assert rows == [1, 2, 2, 2, 1]
+
+
+def test_each_feature_is_erased_alone_at_every_step(monkeypatch):
+    x = torch.randn(4, 5, dtype=torch.float64)
+
+    def answer(x):
+        return (x[1:] * x[:-1]).sum((0, 2)).tanh()
+
+    found = moved_by(x, answer, "features")
+    assert found.shape == (5,)
+    for feature in range(5):
+        without = x.clone()
+        without[:, feature] = 0
+        assert_close(found[feature], (answer(x[:, None]) - answer(without[:, None]))[0])
+    monkeypatch.setattr(erasure, "_MOST_STEPS", 8)
+    assert_close(moved_by(x, answer, "features"), found)

@@ -1,5 +1,6 @@
 """What the answers of a watched model rest on, on a terminal and as JSON values."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.tables import aligned
@@ -7,25 +8,33 @@ from gatewise.cli.tables import aligned
 if TYPE_CHECKING:
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.numeric.inspection import NumericInspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
 
+    Answered = Inspection | AnswerInspection | NumericInspection | ForecastInspection
+
 _MOST = 3
+_MOST_ROWS = 20
 _BAR = 20
 
 
-def answers(found: "Inspection | AnswerInspection | ForecastInspection") -> list[dict[str, Any]]:
+def answers(found: "Answered") -> list[dict[str, Any]]:
     """Each answer, its probability, and what every token adds to its log-odds.
 
-    Of a text that answers another, the text, and for each token of it where the decoder looked. Of a forecast each step
-    to come, and what every value and covariate adds to it.
+    Of a text that answers another, the text, and for each token of it where the decoder looked. Of numbers, what every
+    step and every feature adds; steps are counted from 1. Of a forecast each step to come, and what every value and
+    covariate adds to it.
     """
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
 
     if isinstance(found, ForecastInspection):
         return _steps_to_come(found)
-    if not isinstance(found, Inspection):
+    if isinstance(found, AnswerInspection):
         return [{"answer": found.answer, "looked_at": _looks(found)}]
+    if not isinstance(found, Inspection):
+        return _of_numbers(found)
     rows = zip(found.answers, found.probabilities, found.moved.tolist(), strict=True)
     return [
         {
@@ -37,17 +46,20 @@ def answers(found: "Inspection | AnswerInspection | ForecastInspection") -> list
     ]
 
 
-def answers_table(found: "Inspection | AnswerInspection | ForecastInspection") -> str:
+def answers_table(found: "Answered") -> str:
     """A label with what every word adds to it; tags, each with the words that add or take most; a text; a forecast."""
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
 
     if isinstance(found, ForecastInspection):
         return _forecast(found)
-    if not isinstance(found, Inspection):
+    if isinstance(found, AnswerInspection):
         return _text(found)
     given = answers(found)
-    return _label(given[0]) if len(given) == 1 else _tags(found.tokens, given)
+    if isinstance(found, Inspection):
+        return _label(given[0]) if len(given) == 1 else _tags(found.tokens, given)
+    return _numbers(found, given)
 
 
 def _steps_to_come(found: "ForecastInspection") -> list[dict[str, Any]]:
@@ -93,19 +105,72 @@ def _text(found: "AnswerInspection") -> str:
 
 
 def _label(answer: dict[str, Any]) -> str:
-    most = max((abs(value) for _, value in answer["moved_by"]), default=0.0) or 1.0
-    rows = [
-        [repr(token)[1:-1], f"{value:+.3f}", ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)]
-        for token, value in answer["moved_by"]
-    ]
-    table = aligned([["token", "moves it by", ""], *rows], "<><")
+    table = _bars("token", [(repr(token)[1:-1], value) for token, value in answer["moved_by"]])
     return f"answer: {answer['answer']}, probability {answer['probability']:.3f}\n{table}"
 
 
+def _bars(what: str, moved: Sequence[tuple[str, float]]) -> str:
+    most = max((abs(value) for _, value in moved), default=0.0) or 1.0
+    rows = [
+        [name, f"{value:+.3f}", ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)] for name, value in moved
+    ]
+    return aligned([[what, "moves it by", ""], *rows], "<><")
+
+
 def _tags(tokens: list[str], given: list[dict[str, Any]]) -> str:
-    rows = []
-    for place, (token, answer) in enumerate(zip(tokens, given, strict=True)):
-        values = sorted(enumerate(answer["moved_by"]), key=lambda item: -abs(item[1][1]))[:_MOST]
-        by = ", ".join(f"{'itself' if at == place else repr(word)[1:-1]} {value:+.2f}" for at, (word, value) in values)
-        rows.append([repr(token)[1:-1], answer["answer"], f"{answer['probability']:.3f}", by])
+    rows = [
+        [repr(token)[1:-1], answer["answer"], f"{answer['probability']:.3f}", _most(answer["moved_by"], place)]
+        for place, (token, answer) in enumerate(zip(tokens, given, strict=True))
+    ]
     return aligned([["token", "tag", "probability", "moved most by"], *rows], "<<><")
+
+
+def _most(moved: Sequence[Sequence[Any]], itself: int | None = None, form: str = "+.2f") -> str:
+    """The parts that move an answer most; the one at a place is the answer's own."""
+    values = sorted(enumerate(moved), key=lambda item: -abs(item[1][1]))[:_MOST]
+    return ", ".join(
+        f"{'itself' if at == itself else repr(str(part))[1:-1]} {value:{form}}" for at, (part, value) in values
+    )
+
+
+def _of_numbers(found: "NumericInspection") -> list[dict[str, Any]]:
+    steps = range(1, found.steps + 1)
+    rows = zip(found.answers, found.told, found.moved.tolist(), found.moved_by_features.tolist(), strict=True)
+    return [
+        {
+            "answer": answer,
+            found.unit: told,
+            "moved_by": [[step, value] for step, value in zip(steps, by_steps, strict=True)],
+            "moved_by_features": [[name, value] for name, value in zip(found.features, by_features, strict=True)],
+        }
+        for answer, told, by_steps, by_features in rows
+    ]
+
+
+def _numbers(found: "NumericInspection", given: list[dict[str, Any]]) -> str:
+    if len(given) == 1 and not found.of_steps:
+        (answer,) = given
+        of_steps = sorted(sorted(answer["moved_by"], key=lambda item: -abs(item[1]))[:_MOST_ROWS])
+        of_features = sorted(answer["moved_by_features"], key=lambda item: -abs(item[1]))[:_MOST_ROWS]
+        tables = [
+            _bars("step", [(str(step), value) for step, value in of_steps]),
+            _bars("feature", [(name, value) for name, value in of_features]),
+        ]
+        left = found.steps - len(of_steps), len(found.features) - len(of_features)
+        for at, (count, what) in enumerate(zip(left, ("steps", "features"), strict=True)):
+            if count:
+                tables[at] += f"\n{count:,} {what} that move it less are left out"
+        return f"answer: {answer['answer']}, {found.unit} {answer[found.unit]:.3f}\n" + "\n\n".join(tables)
+    rows = [
+        [
+            *([str(place + 1)] if found.of_steps else []),
+            answer["answer"],
+            f"{answer[found.unit]:.4g}",
+            _most(answer["moved_by"], place if found.of_steps else None, "+.3g"),
+            _most(answer["moved_by_features"], None, "+.3g"),
+        ]
+        for place, answer in enumerate(given)
+    ]
+    head = ["step", "label"] if found.of_steps else ["feature of the next step"]
+    head = [*head, found.unit, "moved most by steps", "by features"]
+    return aligned([head, *rows], "><><<" if found.of_steps else "<><<")

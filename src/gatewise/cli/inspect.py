@@ -1,4 +1,4 @@
-"""``gatewise inspect``: look into a trained model while it reads a text."""
+"""``gatewise inspect``: look into a trained model while it reads."""
 
 import dataclasses
 import json as json_format
@@ -18,15 +18,17 @@ def inspect(
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
     steps: int | None = None,
     series: str | None = None,
+    sequence: int | None = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Watch a trained model read, forward and backward: gradients through time, gates, what is wrong.
 
     Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
-    against the same text with the word erased. Of a model that answers a text with another, also where it looked for
-    each token of its answer, here and as a picture. Of a model of forecasts, which reads series, also by how much the
-    value of each step, and each covariate, moved each step of the forecast, against the same series without it.
+    against the same text with the word erased. Of a model of numbers, the same of steps and of features, a sequence of
+    its data being read. Of a model that answers a text with another, also where it looked for each token of its
+    answer, here and as a picture. Of a model of forecasts, which reads series, also by how much the value of each step,
+    and each covariate, moved each step of the forecast, against the same series without it.
 
     Parameters
     ----------
@@ -35,12 +37,15 @@ def inspect(
     text
         Text to read.
     data
-        Text files in UTF-8 to read instead; for forecasts tables of series, by default those of the run.
+        Text files in UTF-8 to read instead; for a model of numbers, files such as it was trained on; for forecasts
+        tables of series, by default those of the run.
     steps
-        Read at most so many tokens, from the beginning (2000); of a series, watch so many steps, the last ones (by
-        default the window of the run).
+        Read at most so many tokens or steps, from the beginning (2000); of a series, watch so many steps, the last ones
+        (by default the window of the run).
     series
         Name of the series to read, for forecasts; by default the first.
+    sequence
+        Which sequence of the data a model of numbers reads, counted from 1 (1).
     out
         Report to write, one page of HTML; by default report.html in the run folder.
     json
@@ -49,7 +54,7 @@ def inspect(
     from gatewise import tasks
     from gatewise.diagnostics import Trace
 
-    found = tasks.inspect(folder, text, data=data or None, steps=steps, series=series, out=out)
+    found = tasks.inspect(folder, text, data=data or None, steps=steps, series=series, sequence=sequence, out=out)
     trace = found if isinstance(found, Trace) else found.trace
     diagnosis = trace.diagnose()
     if json:

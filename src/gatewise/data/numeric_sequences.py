@@ -79,6 +79,22 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
             yield steps, [str(one) for one in label] if isinstance(label, list) else [str(label)]
 
 
+def feature_names(
+    path: Path, sequence_column: str, label_column: str, feature_columns: Sequence[str], count: int
+) -> list[str]:
+    """The names of the features of a file that was read; their numbers, from 1, where it does not name them.
+
+    Args:
+        path: the file.
+        sequence_column, label_column, feature_columns: see `read_numeric_sequences`.
+        count: how many there are.
+    """
+    names = column_names(path)
+    if sequence_column not in names:
+        return [str(number) for number in range(1, count + 1)]
+    return list(feature_columns) or [name for name in names if name not in (sequence_column, label_column)]
+
+
 def _table(
     path: Path, sequence_column: str, label_column: str, feature_columns: Sequence[str]
 ) -> Iterator[NumericSequence]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.batches import padded, side_by_side
+from gatewise.data.batches import side_by_side
 from gatewise.data.characters import CharacterVocabulary
 
 
@@ -38,5 +38,8 @@ def spell(rows: Sequence[Sequence[str]], alphabet: CharacterVocabulary) -> Spell
     return Spellings(
         side_by_side(alphabet.encode("".join(words)), lengths),
         lengths,
-        padded([torch.tensor(row, dtype=torch.int64) for row in places]),
+        side_by_side(
+            torch.tensor([place for row in places for place in row], dtype=torch.int64),
+            torch.tensor([len(row) for row in places]),
+        ),
     )

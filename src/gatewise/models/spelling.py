@@ -29,11 +29,17 @@ class CharacterConvolution(nn.Module):
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (U, `width`) of words spelled by characters (C, U), of lengths (U,)."""
-        steps, before = len(characters), self.window // 2
-        valid = inside(steps, lengths.clamp(min=1))[..., None]
-        x = functional.pad(self.embedding(characters) * valid, (0, 0, 0, 0, before, self.window - 1 - before))
-        windows = torch.cat([x[first : first + steps] for first in range(self.window)], -1)
-        return self.filters(windows).masked_fill(~valid, float("-inf")).max(0).values
+        steps, before, nothing = len(characters), self.window // 2, self.embedding.num_embeddings
+        outside = ~inside(steps, lengths.clamp(min=1))
+        around = (0, 0, before, self.window - 1 - before)
+        numbers = functional.pad(characters.masked_fill(outside, nothing), around, value=nothing)
+        # The last row, of zeros, is what stands around a word.
+        x = functional.embedding(numbers, functional.pad(self.embedding.weight, (0, 0, 0, 1)))
+        x = torch.cat([x[first : first + steps] for first in range(self.window)], -1)
+        found = self.filters(x)
+        with torch.no_grad():
+            best = found.masked_fill(outside[..., None], float("-inf")).max(0, keepdim=True).indices
+        return found.gather(0, best)[0]
 
 
 class CharacterRecurrent(nn.Module):

@@ -88,15 +88,20 @@ class TaskModule(LightningModule, ABC):
             ValueError: when the loss or the gradient is no longer finite, with the layer and the time step at which
                 that began.
         """
-        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        self.gradient_norm = float(nn.utils.get_total_norm(gradients))
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        self.gradient_norm = float(norm)
         self.learning_rate = optimizer.param_groups[0]["lr"]
-        if not torch.isfinite(torch.tensor((self.loss, self.gradient_norm))).all():
+        if not (math.isfinite(self.loss) and math.isfinite(self.gradient_norm)):
             raise ValueError(
                 f"training diverged at step {self.global_step + 1}: loss {self.loss:g}, gradient norm "
                 f"{self.gradient_norm:g}{self._where()}; try a smaller lr, or clip_norm"
             )
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        assert gradient_clip_val is not None
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        elif self.gradient_norm + 1e-6 > gradient_clip_val:  # else the factor would be 1
+            nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
 
     def _where(self) -> str:
         """Where in the network a step diverged: the step is run once more while it is watched."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.numeric.inspection import NumericInspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
     from gatewise.tasks.task import Task
 
@@ -118,55 +119,64 @@ def inspect(
     data: Any = None,
     steps: int | None = None,
     series: str | None = None,
+    sequence: int | None = None,
     out: str | Path | None = None,
-) -> "Trace | Inspection | AnswerInspection | ForecastInspection":
+) -> "Trace | Inspection | AnswerInspection | NumericInspection | ForecastInspection":
     """Watch a trained model while it reads, forward and backward, and write a report.
 
-    A classifier or tagger reads one text or one sentence, and is asked which words moved its answers. A model that
-    answers a text with another reads its own answer too, and is asked where it looked. A model of forecasts reads a
-    series, and is asked which steps moved its forecast.
+    A classifier or tagger reads one text or one sentence, and is asked which words moved its answers; a model of
+    sequences of numbers reads one, and is asked which steps and features did. A model that answers a text with another
+    reads its own answer too, and is asked where it looked. A model of forecasts reads a series, and is asked which
+    steps moved its forecast.
 
     Args:
         folder: the run folder.
         text: what to read.
-        data: text files to read instead; for forecasts tables or a data frame, by default the run's own data.
-        steps: the largest number of tokens to read, from the beginning (2000); of a series the number of its last steps
-            to watch (the window of the run).
+        data: text files to read instead; for a model of sequences of numbers files such as it was trained on; for
+            forecasts tables or a data frame, by default the run's own data.
+        steps: the largest number of tokens or steps to read, from the beginning (2000); of a series the number of its
+            last steps to watch (the window of the run).
         series: the name of the series, for forecasts; by default the first.
+        sequence: which sequence of the data, for a model of them, counted from 1; by default the first.
         out: the page of HTML to write, by default ``report.html`` in the run folder.
 
     Returns:
         what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked. Of a
-        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, of forecasts a
-        `ForecastInspection`, whose ``trace`` this is.
+        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, of sequences of
+        numbers a `NumericInspection`, of forecasts a `ForecastInspection`, whose ``trace`` this is.
 
     Raises:
-        ValueError: when not exactly one of ``text`` and ``data`` is given, for a model of texts; when the folder is
-            missing, foreign, corrupt or of a model that has nothing to show, a text is empty, too short or not UTF-8,
-            there is no series of that name, ``steps`` is too small, or the folder of ``out`` is missing.
+        ValueError: when not exactly one of ``text`` and ``data`` is given, for a model of texts, or one that the model
+            does not read; when the folder is missing, foreign or corrupt, a text is empty, too short or not UTF-8,
+            there is no such series or sequence, ``steps`` is too small, or the folder of ``out`` is missing.
         OSError: when a file cannot be read or written.
     """
     model = load(folder)
-    if not hasattr(model, "inspect"):
-        raise ValueError(
-            f"{folder}: a model of sequences of numbers is not inspected; that is for lm, classify, tag, seq2seq and "
-            "forecast"
-        )
-    if hasattr(model, "follow"):
+    reads_series, reads_sequences = hasattr(model, "follow"), hasattr(model, "inspect_files")
+    if series is not None and not reads_series:
+        reads = "sequences; name one with sequence" if reads_sequences else "text"
+        raise ValueError(f"series: is not for this model, which reads {reads}")
+    if sequence is not None and not reads_sequences:
+        raise ValueError("sequence: is not for this model; it does not read sequences of numbers")
+    if reads_series:
         if text is not None:
             raise ValueError("text: is not for this model, which reads series; give it data (--data), or nothing")
         return model.inspect(data, series=series, steps=steps, out=out)
-    if series is not None:
-        raise ValueError("series: is not for this model, which reads text")
+
+    from gatewise.tasks.examples import as_paths
+
+    given: dict[str, Any] = {"out": out, **({} if steps is None else {"steps": steps})}
+    if reads_sequences:
+        if data is None or text is not None:
+            raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
+        return model.inspect_files(as_paths(data), 1 if sequence is None else sequence, **given)
     if (text is None) == (data is None):
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
     if text is None:
         from gatewise.data.text import read_text
-        from gatewise.tasks.examples import as_paths
 
-        assert data is not None
         text = read_text(as_paths(data))
-    return model.inspect(text, out=out, **({} if steps is None else {"steps": steps}))
+    return model.inspect(text, **given)
 
 
 def _train_on_frame(task: str, values: Mapping[str, Any]) -> Any:

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.data.streams import NO_TARGET
+from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, numeric_sequences
 
 
@@ -34,6 +37,41 @@ def test_a_label_for_each_step(tmp_path):
     assert scores["accuracy"] > 0.9 > scores["baseline_accuracy"]
     assert trained.predict([[[10.0, 0.0], [11.0, 0.0]]])[0].labels == ["up", "up"]
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+    assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
+    rows = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
+    told = [label for found in trained.predict([row["steps"] for row in rows]) for label in found.labels]
+    pairs = list(zip(told, [label for row in rows for label in row["label"]], strict=True))
+    f1 = [
+        2 * pairs.count((name, name)) / (told.count(name) + sum(true == name for _, true in pairs))
+        for name in ("up", "down")
+    ]
+    scores = trained.evaluate(tmp_path / "steps.jsonl")["data"]
+    assert scores["macro_f1"] == pytest.approx(sum(f1) / 2)
+    assert scores["accuracy"] == pytest.approx(sum(one == true for one, true in pairs) / len(pairs))
+
+
+@pytest.mark.parametrize(("kind", "predict"), [("sequence", "sequence"), ("steps", "steps")])
+def test_labels_may_weigh_as_much_as_they_are_rare(tmp_path, kind, predict):
+    data = (numeric_sequences(tmp_path, kind),)
+    with data[0].open("a") as file:
+        for _ in range(40):
+            file.write(json.dumps({"steps": [[0, 0]], "label": ["none"] if kind == "steps" else "none"}) + "\n")
+    losses = {}
+    for weights in ("none", "balanced"):
+        options = NumericOptions(data=data, predict=predict, class_weights=weights, hidden=8, batch=200)
+        job = task_of("numeric").prepare(options, None)
+        model = job.module.model.eval()
+        (batch,) = job.training
+        logits, targets = model(batch.inputs, batch.lengths), batch.targets
+        if kind == "steps":
+            logits, targets = logits[targets != NO_TARGET], targets[targets != NO_TARGET]
+        each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        job.module.training_step(batch, 0)
+        losses[weights] = job.module.loss
+        means = [each[targets == label].mean() for label in range(3)]
+        expected = each.mean() if weights == "none" else sum(means) / 3
+        assert losses[weights] == pytest.approx(expected.item(), rel=1e-4)
+    assert losses["none"] != pytest.approx(losses["balanced"], rel=1e-3)
 
 
 def parts_of(path):
@@ -79,6 +117,7 @@ def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
         ("binary", {"predict": "steps"}, "the data to learn from has one tag only ()"),
         ("sequence", {"predict": "steps"}, "expected a label for each of"),
         ("sequence", {"predict": "next", "values": "binary"}, "expected features of 0 and 1"),
+        ("sequence", {"predict": "next", "class_weights": "balanced"}, "class_weights: are for labels"),
     ],
 )
 def test_what_cannot_be_trained(tmp_path, kind, changes, told):

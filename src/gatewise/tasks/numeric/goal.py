@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import Encoder
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.numeric.inspection import Question
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
@@ -56,8 +57,13 @@ class Goal(ABC):
         """
 
     @abstractmethod
-    def outcome_of(self, model: Any) -> Callable[[Batch], Outcome]:
-        """What comes of a batch."""
+    def outcome_of(self, model: Any, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        """What comes of a batch in training.
+
+        Args:
+            model: the model.
+            training: what is learned from; labels may have weights by how often they occur there.
+        """
 
     @abstractmethod
     def scores(
@@ -70,6 +76,19 @@ class Goal(ABC):
             examples: what is to be told.
             where: the name of that part of the data.
             folder: where to leave a picture of how it was answered, if there is one to draw; None for nowhere.
+        """
+
+    @abstractmethod
+    def question(self, model: Any, x: Tensor, features: Sequence[str]) -> Question:
+        """What `inspect` asks of a trained model about a sequence.
+
+        Args:
+            model: the model.
+            x: the steps (T, 1, I) as it reads them.
+            features: their I names.
+
+        Raises:
+            ValueError: when there are too few steps to ask.
         """
 
     @abstractmethod

@@ -16,6 +16,7 @@ from gatewise.models.tagger import Tagger
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.inspection import Question
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
@@ -73,7 +74,7 @@ class NextSteps(Goal):
 
         return RaggedBatches([len(row) - 1 for row in rows], make, size, seed=seed)
 
-    def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
         def outcome(batch: Batch) -> Outcome:
             answers = model(batch.inputs, batch.lengths)
             steps = int(batch.lengths.sum())
@@ -122,6 +123,24 @@ class NextSteps(Goal):
             values = last.sigmoid() if self._binary else self.reader.scaling.unscaled(last)
             found.append(NextStep(values.tolist()))
         return found
+
+    def question(self, model: Tagger, x: Tensor, features: Sequence[str]) -> Question:
+        if len(x) < 2:
+            raise ValueError("one step has no next to learn from; at least 2 are needed")
+
+        def told(x: Tensor) -> Tensor:
+            last = model.read(x, torch.full(x.shape[1:2], len(x)))[-1].double()
+            return last if self._binary else self.reader.scaling.unscaled(last)
+
+        def loss(x: Tensor) -> Tensor:
+            lengths = torch.tensor([len(x) - 1])
+            return self._losses(model.read(x[:-1], lengths), x[1:], lengths)[0] / lengths.sum()
+
+        with torch.no_grad():
+            values = told(x)[0]
+        if self._binary:
+            return Question(list(features), False, "probability", values.sigmoid().tolist(), told, loss)
+        return Question(list(features), False, "value", values.tolist(), told, loss)
 
     def _losses(self, answers: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, float]:
         valid = inside(len(answers), lengths)

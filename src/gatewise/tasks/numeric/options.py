@@ -38,6 +38,8 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     """What the next step has: real numbers (least squares), or 0 and 1 (each feature a probability of its own)."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """What a sequence's label is read from: the last states, the mean or maximum of all outputs, or attention."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of a label in the loss; balanced: in inverse proportion to how often it occurs."""
     scale: bool = True
     """Bring real features to mean 0 and standard deviation 1."""
 
@@ -50,6 +52,8 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     patience: Count | None = 15
 
     def __post_init__(self) -> None:
+        if self.predict == "next" and self.class_weights != "none":
+            raise ValueError("class_weights: are for labels, and the next step has none; leave them at none")
         if self.predict == "next":
             # The other direction would read the answer.
             object.__setattr__(self, "bidirectional", False)

@@ -5,19 +5,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.classification.network import logits_of, make_batches, outcome_of
+from gatewise.tasks.classification.network import balanced, logits_of, make_batches, outcome_of
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.trained import Prediction, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.inspection import log_odds
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.inspection import Question, log_probabilities
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
@@ -59,8 +61,10 @@ class SequenceLabel(Goal):
         rows = [self.reader.read(steps) for steps, _ in examples]
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
-    def outcome_of(self, model: Classifier) -> Callable[[Batch], Outcome]:
-        return outcome_of(model, None)
+    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        balance = self.options.class_weights == "balanced"
+        weights = balanced(self._targets(training, "the data"), self._labels.size) if balance else None
+        return outcome_of(model, weights)
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
@@ -78,6 +82,19 @@ class SequenceLabel(Goal):
         assert isinstance(model, Classifier)
         rows = [self.reader.read(steps) for steps in sequences]
         return predictions(logits_of(model, self.reader, rows, BATCH), self._labels)
+
+    def question(self, model: Classifier, x: Tensor, features: Sequence[str]) -> Question:
+        with torch.no_grad():
+            probabilities = log_probabilities(model, x)[0].exp()
+        label = int(probabilities.argmax())
+        return Question(
+            [self._labels.names[label]],
+            False,
+            "probability",
+            [float(probabilities[label])],
+            lambda x: log_odds(log_probabilities(model, x)[:, label : label + 1]),
+            lambda x: -log_probabilities(model, x)[0, label],
+        )
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[int]:
         places = [(example, f"{where}: sequence {number}") for number, example in enumerate(examples, 1)]

@@ -10,10 +10,16 @@ from torch import Tensor, nn
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
+from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.classification.network import balanced
+from gatewise.tasks.classification.scores import label_scores
+from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
+from gatewise.tasks.inspection import log_odds
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
+from gatewise.tasks.numeric.inspection import Question, log_probabilities
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
@@ -62,28 +68,51 @@ class StepLabels(Goal):
         rows = [self.reader.read(steps) for steps, _ in examples]
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
-    def outcome_of(self, model: Tagger) -> Callable[[Batch], Outcome]:
-        return outcome_of(model, self._tags)
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+        balance = self.options.class_weights == "balanced"
+        targets = torch.cat(self._targets(training, "the data")).tolist() if balance else []
+        return outcome_of(model, self._tags, balanced(targets, self._tags.labels.size) if balance else None)
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
     ) -> dict[str, float]:
         assert isinstance(model, Tagger)
+        logits: list[Tensor] = []
+        targets: list[Tensor] = []
         with torch.no_grad():
-            total = Outcome.sum(map(self.outcome_of(model), self.batches(examples, where, BATCH)))
-        right = sum(int((row == self._baseline.overall).sum()) for row in self._targets(examples, where))
-        return {
-            "sequences": len(examples),
-            "steps": int(total.predictions),
-            "loss": total.loss,
-            "accuracy": total.counted,
-            "baseline_accuracy": right / total.chances,
-        }
+            for batch in self.batches(examples, where, BATCH):
+                told = model(batch.inputs, batch.lengths)
+                valid = inside(len(told), batch.lengths)
+                logits.append(told[valid].float())
+                targets.append(batch.targets[valid])
+        truth = torch.cat(targets)
+        scores, confusion = label_scores(torch.cat(logits), truth)
+        if folder is not None:
+            plot_confusion(confusion, self._tags.labels.names, folder / f"confusion_{where}.png")
+        right = int((truth == self._baseline.overall).sum())
+        return {"sequences": len(examples), "steps": len(truth), **scores, "baseline_accuracy": right / len(truth)}
 
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[LabelledSteps]:
         assert isinstance(model, Tagger)
         answers = decoded(model, self.reader, [self.reader.read(steps) for steps in sequences], BATCH)
         return [LabelledSteps(self._tags.names(row.tolist())) for row in answers]
+
+    def question(self, model: Tagger, x: Tensor, features: Sequence[str]) -> Question:
+        with torch.no_grad():
+            probabilities, answers = log_probabilities(model, x)[:, 0].exp().max(1)
+
+        def of_answers(x: Tensor) -> Tensor:
+            chosen = answers[:, None, None].expand(-1, x.shape[1], 1)
+            return log_probabilities(model, x).gather(2, chosen)[..., 0].T
+
+        return Question(
+            self._tags.names(answers.tolist()),
+            True,
+            "probability",
+            probabilities.tolist(),
+            lambda x: log_odds(of_answers(x)),
+            lambda x: -of_answers(x).mean(),
+        )
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[Tensor]:
         for number, (steps, labels) in enumerate(examples, 1):

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
+from gatewise.data.numeric_sequences import NumericSequence, Scaling, feature_names, numeric_lines
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
 from gatewise.tasks.examples import as_paths
+from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
+from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -66,6 +68,61 @@ class TrainedOnNumbers(Trained):
             for each a `Prediction` (label and probability), `LabelledSteps`, or the `NextStep`.
         """
         return self._goal.predict(self.model, sequences)
+
+    def inspect(
+        self,
+        sequence: list[list[float]],
+        *,
+        steps: int = 2000,
+        out: str | Path | None = None,
+        features: Sequence[str] | None = None,
+    ) -> NumericInspection:
+        """Watch the network read a sequence, find which steps and features moved its answers, and write a report.
+
+        Of a sequence's label and of labels of steps the answers are those labels; of the next step its features.
+
+        Args:
+            sequence: steps of features, as `predict` takes them.
+            steps: the largest number of steps to read, from the beginning.
+            out: the page of HTML to write, by default ``report.html`` in the run folder.
+            features: names of the features; by default their numbers.
+
+        Raises:
+            ValueError: when ``steps`` is below 1, the sequence has no steps or other features than in training, or the
+                folder of ``out`` is missing.
+            OSError: when the report cannot be written.
+        """
+        report = requested_report(self.folder, out, steps)
+        if not sequence:
+            raise ValueError("the sequence has no steps; at least 1 is needed")
+        (x,), _ = self._goal.reader.batch([self._goal.reader.read(sequence[:steps])])
+        x = x.to(self.model.read_out.weight)
+        names = [str(number) for number in range(1, x.shape[2] + 1)] if features is None else list(features)
+        return inspect_sequence(self.model, x, names, self._goal.question(self.model, x, names), report)
+
+    def inspect_files(
+        self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None
+    ) -> NumericInspection:
+        """The same of a sequence in files such as it was trained on.
+
+        Args:
+            paths: the files.
+            number: which of their sequences, counted from 1.
+            steps, out: see `inspect`.
+
+        Raises:
+            ValueError: as `inspect`; when the files are malformed, or have fewer sequences.
+            OSError: when a file cannot be read.
+        """
+        sequences = read_sequences(self.options, paths)
+        if not 1 <= number <= len(sequences):
+            raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
+        sequence, _ = sequences[number - 1]
+        options = self.options
+        columns = options.sequence_column, options.label_column, options.feature_columns
+        return self.inspect(
+            sequence, steps=steps, out=out, features=feature_names(paths[0], *columns, len(sequence[0]))
+        )
 
     def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """What the network tells of the sequences in files, as text.

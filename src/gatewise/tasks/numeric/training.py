@@ -26,7 +26,7 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     torch.manual_seed(options.seed)
     model = goal.make_model()
     total_steps = options.epochs * len(batches)
-    module = SequenceModule(model, goal.outcome_of(model), options, goal.measure, total_steps)
+    module = SequenceModule(model, goal.outcome_of(model, corpus.training), options, goal.measure, total_steps)
     parts = {"training": corpus.training, **corpus.scored}
     counts = (f"{name.replace('_', ' ')} {sum(len(steps) for steps, _ in part):,}" for name, part in parts.items())
     return Job(

@@ -39,24 +39,36 @@ def make_batches(
     return RaggedBatches([len(row.numbers) for row in rows], make, size, seed=seed)
 
 
-def nats_of(model: Tagger, scores: Tensor, batch: Batch) -> Tensor:
-    """The sum of the loss over all sentences: cross entropy, or minus the log-likelihood of whole sentences."""
+def nats_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> Tensor:
+    """The sum of the loss over all sentences: cross entropy, or minus the log-likelihood of whole sentences.
+
+    Args:
+        model: the model.
+        scores: what it made of the batch.
+        batch: the sentences.
+        weights: (K,), of tags in the cross entropy.
+    """
     if model.transitions is None:
         flat = batch.targets.flatten()
-        return functional.cross_entropy(scores.flatten(0, 1), flat, ignore_index=NO_TARGET, reduction="sum")
+        return functional.cross_entropy(
+            scores.flatten(0, 1), flat, weight=weights, ignore_index=NO_TARGET, reduction="sum"
+        )
     return -model.transitions.log_likelihood(scores, batch.targets.clamp(min=0), batch.lengths).sum()
 
 
-def outcome_of(model: Tagger, tags: TagSet) -> Callable[[Batch], Outcome]:
-    """What comes of a batch: the loss, and right tags or, where tags are of entities, F1 as a ratio."""
+def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Callable[[Batch], Outcome]:
+    """What comes of a batch: the loss, in which tags may have weights (K,), and right tags or, where tags are of
+    entities, F1 as a ratio."""
 
     def outcome(batch: Batch) -> Outcome:
         scores = model(batch.inputs, batch.lengths)
-        nats = nats_of(model, scores, batch)
+        weight = None if weights is None else weights.to(scores)
+        nats = nats_of(model, scores, batch, weight)
         answers = model.decode(scores.detach(), batch.lengths)
         total = int(batch.lengths.sum())
+        weighed = total if weight is None else float(weight[batch.targets[batch.targets != NO_TARGET]].sum())
         if tags.learned is None:
-            return Outcome(nats, total, int((answers == batch.targets).sum()), total)
+            return Outcome(nats, weighed, int((answers == batch.targets).sum()), total)
         lengths = batch.lengths.tolist()
         counts = count_entities(
             *(
@@ -64,7 +76,7 @@ def outcome_of(model: Tagger, tags: TagSet) -> Callable[[Batch], Outcome]:
                 for rows in (answers, batch.targets)
             )
         )
-        return Outcome(nats, total, 2 * counts.right, counts.answered + counts.true)
+        return Outcome(nats, weighed, 2 * counts.correct, counts.actual + counts.possible)
 
     return outcome
 

@@ -193,12 +193,12 @@ class TrainedTagger(Trained):
         of_baseline = count_entities([self.tags.names(row.tolist()) for row in guesses], truth)
         return {
             **scores,
-            "entity_precision": counts.precision,
-            "entity_recall": counts.recall,
-            "entity_f1": counts.f1,
+            "entity_precision": float(counts.precision),
+            "entity_recall": float(counts.recall),
+            "entity_f1": float(counts.f1),
             "invalid_sentences": sum(not self.tags.valid(row) for row in named),
             "baseline_accuracy": _share(guesses, targets),
-            "baseline_entity_f1": of_baseline.f1,
+            "baseline_entity_f1": float(of_baseline.f1),
         }
 
 

@@ -1,0 +1,102 @@
+"""A network on numbers watched while it reads a sequence, and which steps and features its answers rest on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.diagnostics import Trace
+from gatewise.diagnostics.report import ChangeMap
+from gatewise.models.classifier import Classifier
+from gatewise.models.erasure import moved_by
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.inspection import watched
+
+
+class Question(NamedTuple):
+    """What is asked of a network about one sequence.
+
+    Attributes:
+        answers: the A answers: a label; one for each step; or the features of the next step.
+        of_steps: whether there is one for each step.
+        unit: what is told of each: "probability", or "value", a number in the units of the data.
+        told: that of each answer.
+        moved: what parts of the sequence may move: log-odds, or the numbers; (B, A) for steps (T, B, I).
+        loss: for steps (T, 1, I), what the gradients are of.
+    """
+
+    answers: list[str]
+    of_steps: bool
+    unit: Literal["probability", "value"]
+    told: list[float]
+    moved: Callable[[Tensor], Tensor]
+    loss: Callable[[Tensor], Tensor]
+
+
+def log_probabilities(model: Classifier | Tagger, x: Tensor) -> Tensor:
+    """The logarithms of the probabilities of labels, float64, for steps (T, B, I) of sequences of one length."""
+    return model.read(x, torch.full(x.shape[1:2], len(x))).double().log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class NumericInspection:
+    """A sequence of numbers that was answered while the network was watched.
+
+    A step is erased by making its features 0, which is their mean where they are scaled; so is a feature, at every
+    step.
+
+    Attributes:
+        features: the names of the I features.
+        steps: T.
+        answers: the label, alone; the label of each step; or the names of the features of the next step.
+        of_steps: whether there is an answer for each step.
+        unit: what is told of each: "probability", or "value", a number in the units of the data.
+        told: that of each answer.
+        moved: (A, T), by how much step t raises answer a: its log-odds log p/(1 − p), or the number.
+        moved_by_features: (A, I), by how much feature i does.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    features: list[str]
+    steps: int
+    answers: list[str]
+    of_steps: bool
+    unit: Literal["probability", "value"]
+    told: list[float]
+    moved: Tensor
+    moved_by_features: Tensor
+    trace: Trace
+
+
+def inspect_sequence(
+    model: Classifier | Tagger, x: Tensor, features: Sequence[str], question: Question, report: Path
+) -> NumericInspection:
+    """Watch a model read a sequence, find what the answers rest on, and write the report.
+
+    Args:
+        model: the model, in evaluation mode.
+        x: the steps (T, 1, I) as it reads them.
+        features: their I names.
+        question: what is asked.
+        report: the file to write.
+
+    Raises:
+        OSError: when the report cannot be written.
+    """
+    moved = moved_by(x[:, 0], question.moved).T
+    by_features = moved_by(x[:, 0], question.moved, "features").T
+    trace = watched(model, model.encoder, lambda: question.loss(x))
+    steps = [str(number) for number in range(1, len(x) + 1)]
+    named = question.answers
+    if question.of_steps:
+        named = [f"step {step}: {answer}" for step, answer in zip(steps, named, strict=True)]
+    maps = [
+        ChangeMap("What each step adds to the answers, against it being erased", steps, named, moved),
+        ChangeMap("What each feature adds to the answers, against it being erased", features, named, by_features),
+    ]
+    trace.report(report, tokens=steps, changes=maps)
+    of_steps, unit, told = question.of_steps, question.unit, question.told
+    return NumericInspection(list(features), len(x), question.answers, of_steps, unit, told, moved, by_features, trace)

@@ -1,0 +1,160 @@
+"""A model of numbers watched: which steps and features moved its answers, against predictions without them."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import gatewise
+from tests.tasks.small_sequences import SMALL, numeric_sequences
+
+SEQUENCE = [[10.0, 0.3], [11.0, -0.2], [12.0, 0.1], [13.0, 0.4]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each kind by name, and the folder of its data."""
+    folder = tmp_path_factory.mktemp("inspection")
+    kinds = {
+        "sequence": ("sequence", {"pooling": "last"}),
+        "steps": ("steps", {"predict": "steps"}),
+        "next": ("sequence", {"predict": "next"}),
+        "binary": ("binary", {"predict": "next", "values": "binary"}),
+    }
+    return folder, {
+        name: gatewise.train("numeric", data=numeric_sequences(folder, kind), out=folder / name, **{**SMALL, **changes})
+        for name, (kind, changes) in kinds.items()
+    }
+
+
+def erased(model, sequence, step=None, feature=None):
+    """The sequence with the mean of the training data in place of a step or of a feature."""
+    scaling = model._goal.reader.scaling
+    return [
+        [
+            float(scaling.means[place]) if at == step or place == feature else value
+            for place, value in enumerate(features)
+        ]
+        for at, features in enumerate(sequence)
+    ]
+
+
+def check(found, value, model, sequence):
+    """What moved each answer is the difference that erasing makes to it."""
+    whole = value(sequence)
+    for step in range(len(sequence)):
+        without = value(erased(model, sequence, step=step))
+        expected = [a - b for a, b in zip(whole, without, strict=True)]
+        assert found.moved[:, step].tolist() == pytest.approx(expected, abs=1e-4)
+    for feature in range(len(sequence[0])):
+        without = value(erased(model, sequence, feature=feature))
+        expected = [a - b for a, b in zip(whole, without, strict=True)]
+        assert found.moved_by_features[:, feature].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def log_odds(probability):
+    return math.log(probability / (1 - probability))
+
+
+def test_a_label_of_a_sequence(runs, tmp_path):
+    _, trained = runs
+    model = trained["sequence"]
+    found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
+    assert (found.answers, found.steps, found.features, found.of_steps) == (["up"], 4, ["speed", "noise"], False)
+    assert (found.unit, found.told) == (
+        "probability",
+        [pytest.approx(model.predict([SEQUENCE])[0].probability, rel=1e-5)],
+    )
+    check(found, lambda rows: [log_odds(model.predict([rows])[0].probabilities["up"])], model, SEQUENCE)
+    assert found.moved_by_features[0].argmax() == 0
+    assert len(found.trace.gradient_flow()["recurrent.l0.h"]) == 4
+    assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
+    page = (tmp_path / "report.html").read_text()
+    assert '"causes": ["1", "2", "3", "4"], "answers": ["up"]' in page
+    assert '"causes": ["speed", "noise"], "answers": ["up"]' in page
+    assert all(parameter.grad is None for parameter in model.model.parameters())
+
+
+def test_a_label_of_each_step(runs, tmp_path):
+    _, trained = runs
+    model = trained["steps"]
+    found = model.inspect(SEQUENCE, steps=3, out=tmp_path / "report.html")
+    assert found.answers == model.predict([SEQUENCE[:3]])[0].labels
+    assert (found.steps, found.features, found.of_steps) == (3, ["1", "2"], True)
+
+    def value(rows):
+        (x,), lengths = model._goal.reader.batch([model._goal.reader.read(rows)])
+        with torch.no_grad():
+            told = model.model((x,), lengths)[:, 0].double().softmax(-1)
+        return [
+            log_odds(float(row[model._goal._tags.labels.number(name)]))
+            for row, name in zip(told, found.answers, strict=True)
+        ]
+
+    check(found, value, model, SEQUENCE[:3])
+    assert [log_odds(probability) for probability in found.told] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
+    assert f'"step 2: {found.answers[1]}"' in (tmp_path / "report.html").read_text()
+
+
+def test_the_next_step_in_the_units_of_the_data(runs, tmp_path):
+    _, trained = runs
+    model = trained["next"]
+    found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
+    assert (found.answers, found.unit) == (["speed", "noise"], "value")
+    assert found.told == pytest.approx(model.predict([SEQUENCE])[0].values)
+    check(found, lambda rows: model.predict([rows])[0].values, model, SEQUENCE)
+
+
+def test_the_next_step_of_binary_features(runs, tmp_path):
+    _, trained = runs
+    model = trained["binary"]
+    sequence = [[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]]
+    found = model.inspect(sequence, out=tmp_path / "report.html")
+    assert (found.answers, found.unit) == (["1", "2"], "probability")
+    assert found.told == pytest.approx(model.predict([sequence])[0].values)
+    check(found, lambda rows: list(map(log_odds, model.predict([rows])[0].values)), model, sequence)
+
+
+def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
+    folder, trained = runs
+    model = trained["sequence"]
+    first, second = (json.loads(line)["steps"] for line in (folder / "sequence.jsonl").read_text().splitlines()[:2])
+    out = tmp_path / "report.html"
+    found = model.inspect_files([folder / "sequence.jsonl"], 2, out=out)
+    assert found.features == ["1", "2"]
+    assert torch.equal(found.moved, model.inspect(second, out=out).moved)
+    rows = "".join(f"a,{speed!r},{noise!r}\n" for speed, noise in first)
+    (tmp_path / "rows.csv").write_text("sequence,speed,noise\n" + rows)
+    found = gatewise.inspect(folder / "sequence", data=tmp_path / "rows.csv", out=out)
+    assert found.features == ["speed", "noise"]
+    assert torch.equal(found.moved, model.inspect(first, out=out).moved)
+
+
+@pytest.mark.parametrize(
+    ("name", "ask", "told"),
+    [
+        ("sequence", lambda model, _: model.inspect([]), "the sequence has no steps; at least 1 is needed"),
+        (
+            "sequence",
+            lambda model, _: model.inspect(SEQUENCE, steps=0),
+            "steps: expected a number of tokens",
+        ),
+        ("sequence", lambda model, _: model.inspect([[1.0]]), "expected 2 features at each step, as in training"),
+        ("next", lambda model, _: model.inspect(SEQUENCE[:1]), "one step has no next to learn from"),
+        (
+            "sequence",
+            lambda model, at: model.inspect_files([at / "sequence.jsonl"], 61),
+            "from 1 to 60, got",
+        ),
+        (
+            "sequence",
+            lambda model, at: model.inspect_files([at / "sequence.jsonl"], 0),
+            "from 1 to 60, got",
+        ),
+    ],
+)
+def test_what_cannot_be_inspected(runs, name, ask, told):
+    folder, trained = runs
+    with pytest.raises(ValueError, match=told):
+        ask(trained[name], folder)
