@@ -34,6 +34,7 @@ class LabelledTextOptions:
 class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
     """Options of classification; the docstring of a field is its help."""
 
+    hidden: Count = 256
     pooling: Literal["last", "mean", "max", "attention"] = "attention"
     """What the class is read from: the last states, the mean or maximum of all outputs, or attention."""
     class_weights: Literal["none", "balanced"] = "none"
