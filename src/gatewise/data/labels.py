@@ -29,6 +29,13 @@ class Labels:
         """The number of labels K."""
         return len(self.names)
 
+    def check_several(self) -> None:
+        """Raise a ValueError when there is one label only, and so nothing to learn."""
+        if self.size < 2:
+            raise ValueError(
+                f"the data to learn from has one label only ({self.names[0]}); there is nothing to tell apart"
+            )
+
     def number(self, label: str) -> int:
         """The number of a label; KeyError for an unknown one."""
         return self._numbers[label]

@@ -126,6 +126,32 @@ def test_what_cannot_be_trained(tmp_path, kind, changes, told):
     assert not (tmp_path / "run").exists()
 
 
+def test_one_label_leaves_nothing_to_tell_apart(tmp_path):
+    rows = [json.dumps({"steps": [[0, number]], "label": "only"}) + "\n" for number in range(20)]
+    (tmp_path / "one.jsonl").write_text("".join(rows))
+    with pytest.raises(ValueError, match=r"the data to learn from has one label only \(only\)"):
+        gatewise.train("numeric", data=tmp_path / "one.jsonl", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("sequence", {}),
+        ("steps", {"predict": "steps"}),
+        ("sequence", {"predict": "next"}),
+        ("binary", {"predict": "next", "values": "binary"}),
+    ],
+)
+def test_double_precision(tmp_path, kind, changes):
+    trained = train(tmp_path, kind, precision="64", epochs=1, **changes)
+    assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+    assert {parameter.dtype for parameter in trained.model.parameters()} == {torch.float64}
+    steps = [[0.0, 1.0], [1.0, 1.0]]
+    assert len(trained.predict([steps])) == 1
+    trained.inspect(steps)
+
+
 def test_data_must_be_named(tmp_path):
     with pytest.raises(ValueError, match="data: name a file to learn from"):
         gatewise.train("numeric", out=tmp_path / "run")

@@ -56,10 +56,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
 
 def _learn(options: ClassificationOptions, examples: list[LabelledText]) -> tuple[TokenReader, Labels, MostFrequent]:
     labels = Labels.learn(label for _, label in examples)
-    if labels.size < 2:
-        raise ValueError(
-            f"the data to learn from has one label only ({labels.names[0]}); there is nothing to tell apart"
-        )
+    labels.check_several()
     reader = TokenReader.learn(options, options.unit, [text for text, _ in examples])
     return reader, labels, MostFrequent.learn((0, labels.number(label)) for _, label in examples)
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from gatewise.data.numeric_sequences import NumericSequence, Scaling
 from gatewise.tasks.numeric.goal import Goal
 from gatewise.tasks.numeric.next_step import NextSteps
@@ -23,12 +25,16 @@ def learn_goal(options: NumericOptions, examples: Sequence[NumericSequence]) -> 
     sequences = [steps for steps, _ in examples]
     as_they_are = not options.scale or (options.predict == "next" and options.values == "binary")
     scaling = Scaling.none(len(sequences[0][0])) if as_they_are else Scaling.learn(sequences)
-    return _GOALS[options.predict].learn(options, FeatureReader(scaling), examples)
+    return _GOALS[options.predict].learn(options, _reader(options, scaling), examples)
 
 
 def goal_of_parts(options: NumericOptions, parts: dict[str, Any]) -> Goal:
     """The goal of a run folder."""
-    return _GOALS[options.predict].from_parts(options, FeatureReader(parts["scaling"]), parts)
+    return _GOALS[options.predict].from_parts(options, _reader(options, parts["scaling"]), parts)
+
+
+def _reader(options: NumericOptions, scaling: Scaling) -> FeatureReader:
+    return FeatureReader(scaling, torch.float64 if options.precision == "64" else torch.float32)
 
 
 def parts_of(goal: Goal) -> dict[str, Any]:

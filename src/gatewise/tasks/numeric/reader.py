@@ -13,16 +13,18 @@ from gatewise.tasks.rows import Features
 class FeatureReader:
     """Reads sequences for one network.
 
-    Attributes:
+    Arguments:
         scaling: of the features.
+        dtype: of the network.
     """
 
-    def __init__(self, scaling: Scaling) -> None:
+    def __init__(self, scaling: Scaling, dtype: torch.dtype) -> None:
         self.scaling = scaling
+        self._dtype = dtype
 
     def read(self, steps: list[list[float]]) -> Features:
         """The features of a sequence."""
-        return Features(self.scaling.scaled(steps))
+        return Features(self.scaling.scaled(steps).to(self._dtype))
 
     def batch(self, rows: Sequence[Features]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""

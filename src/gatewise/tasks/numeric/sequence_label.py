@@ -40,6 +40,7 @@ class SequenceLabel(Goal):
         """The labels of the training data."""
         names = [_label(example, f"the data: sequence {number}") for number, example in enumerate(examples, 1)]
         labels = Labels.learn(names)
+        labels.check_several()
         return cls(options, reader, labels, MostFrequent.learn((0, labels.number(name)) for name in names))
 
     @classmethod

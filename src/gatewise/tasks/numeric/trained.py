@@ -96,7 +96,6 @@ class TrainedOnNumbers(Trained):
         if not sequence:
             raise ValueError("the sequence has no steps; at least 1 is needed")
         (x,), _ = self._goal.reader.batch([self._goal.reader.read(sequence[:steps])])
-        x = x.to(self.model.read_out.weight)
         names = [str(number) for number in range(1, x.shape[2] + 1)] if features is None else list(features)
         return inspect_sequence(self.model, x, names, self._goal.question(self.model, x, names), report)
 
