@@ -1,6 +1,7 @@
 """What calls in training have in common that differ in nothing but the values of their tensors."""
 
 from collections.abc import Hashable, Sequence
+from copy import copy
 
 from torch import Tensor
 
@@ -42,9 +43,7 @@ class Kind:
 
     def with_record(self, record: Record) -> "Kind":
         """Those that are to be written down there, and for which the same tapes serve."""
-        kind = Kind.__new__(Kind)
-        for name in self.__slots__:
-            setattr(kind, name, getattr(self, name))
+        kind = copy(self)
         kind._record = record
         return kind
 

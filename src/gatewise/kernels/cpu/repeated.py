@@ -92,10 +92,9 @@ def forward(kind: Kind, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor
     Returns:
         Output, final states, and what `backward` needs.
     """
-    tensors = (tensors[0], *_dense(tensors[1:]))
     passes = None if kind.hands_over_states else passes_of(kind, "forward")
     if passes is None:
-        return _parts(forward_as_it_comes(kind.call(tensors), keep=True))
+        return _parts(forward_as_it_comes(_call(kind, tensors), keep=True))
     tensors = _dense(tensors)
     try:
         tape = passes.free.pop()
@@ -118,11 +117,10 @@ def backward(
     needed: Sequence[bool],
 ) -> Gradients:
     """`backward.backward` of a call that `forward` ran."""
-    tensors = (tensors[0], *_dense(tensors[1:]))
     upstream = [one if one is None or one.is_contiguous() else one.contiguous() for one in upstream]
     passes = passes_of(kind, "backward", kind.recorded, tuple(needed), tuple([one is None for one in upstream]))
     if passes is None:
-        call = kind.call(tensors)
+        call = _call(kind, tensors)
         return backward_as_it_comes(call, output, restored(call.cell, kept.orders, kept.tensors), upstream, needed)
     tensors, before = _dense(tensors), _dense((output, *kept.tensors))
     try:
@@ -226,6 +224,11 @@ def _parts(passed: tuple[Tensor, tuple[Tensor, ...], list[Saved]]) -> tuple[Tens
         finals,
         Kept(tuple([one.order for one in saved]), tuple([tensor for one in saved for tensor in one.tensors])),
     )
+
+
+def _call(kind: Kind, tensors: Sequence[Tensor]) -> Call:
+    """The call as it comes; x may have any layout."""
+    return kind.call((tensors[0], *_dense(tensors[1:])))
 
 
 def _dense(tensors: Sequence[Tensor]) -> list[Tensor]:
