@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 if TYPE_CHECKING:
     from gatewise.tasks.language_model.scores import TokenScore

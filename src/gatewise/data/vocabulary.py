@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
 
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-vocabulary", 1
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from gatewise.diagnostics.horizon import Horizon
 from gatewise.diagnostics.recorded import Place
 from gatewise.explanations.purposes import PURPOSES
+from gatewise.writing import atomic_write
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.trace import Trace
@@ -89,13 +90,8 @@ def write_report(
     }
     data = json.dumps(shown, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     content = text.replace("__DATA__", data).encode()
-    unfinished = path.with_name(f".{path.name}.partial")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as file:
+        file.write(content)
     return path
 
 

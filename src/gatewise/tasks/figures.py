@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gatewise
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-run", 1
 

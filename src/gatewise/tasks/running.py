@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from gatewise.data.files import atomic_write
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.fitting import fit
@@ -17,6 +16,7 @@ from gatewise.tasks.task import Job, Task, Trained
 from gatewise.tasks.tensorboard_log import check_logger
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import vocabulary_fact
+from gatewise.writing import atomic_write
 
 
 def start(task: Task, options: TrainingOptions) -> Trained:

@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
-from gatewise.data.files import atomic_write
 from gatewise.tasks.interruption import Interrupted, Interruption
+from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-state", 1
 

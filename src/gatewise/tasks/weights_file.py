@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-weights", "1"
 

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from gatewise.data.files import atomic_write
+from gatewise.writing import atomic_write
 
 
 def test_the_file_has_the_new_content_and_nothing_else_is_left(tmp_path):
