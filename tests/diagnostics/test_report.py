@@ -158,6 +158,21 @@ def dom(page: Path, script: str, tmp_path: Path) -> str:
     return run.stdout
 
 
+def hovering(selector: str, at: int) -> str:
+    """A script that points at one of the elements."""
+    return f"""
+      const cell = document.querySelectorAll("{selector}")[{at}];
+      cell.dispatchEvent(new MouseEvent("mousemove", {{bubbles: true}}));
+    """
+
+
+def tip_of(shown: str) -> str:
+    """What a page tells of the place that is pointed at."""
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
+    assert tip is not None
+    return html.unescape(tip[1])
+
+
 @pytest.mark.browser
 def test_in_a_browser(tmp_path: Path):
     trace = trace_of(TEXT)
@@ -171,9 +186,7 @@ def test_in_a_browser(tmp_path: Path):
     """
     shown = dom(page, hover, tmp_path)
     value = float(trace.gates()["recurrent.l1.f"][step, 0, unit])
-    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
-    assert tip is not None
-    assert html.unescape(tip[1]) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
+    assert tip_of(shown) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
     assert shown.count("<canvas") == 8
     assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent', shown)) == 4
     assert "3 of 3 steps were clipped" in shown
@@ -200,11 +213,10 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
       const x = box.left + (56 + (960 - 56 - 8) * 4 / {len(TEXT) - 1}) / 960 * box.width;
       svg.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: box.top + 9, bubbles: true}}));
     """
-    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', dom(page, hover, tmp_path))
-    assert tip is not None
+    shown = dom(page, hover, tmp_path)
     norms = [float(f"{float(one[4]):.4g}") for one in trace.gradient_flow().values()]
-    found = re.fullmatch(r'step 4 "c": h (\S+), c (\S+)', html.unescape(tip[1]))
-    assert found is not None, tip[1]
+    found = re.fullmatch(r'step 4 "c": h (\S+), c (\S+)', tip_of(shown))
+    assert found is not None, tip_of(shown)
     assert [float(one) for one in found.groups()] == pytest.approx(norms, rel=5e-3)
 
 
@@ -225,18 +237,12 @@ def test_moved_answers_in_a_browser(tmp_path: Path):
 def test_attention_in_a_browser(tmp_path: Path):
     seen = AttentionMap(["x", "y"], ["z"], torch.tensor([[0.25, 0.75]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens={"recurrent": ["p", "q"]}, attention=seen)
-    hover = """
-      const cell = document.querySelectorAll(".matrix td")[1];
-      cell.dispatchEvent(new MouseEvent("mousemove", {bubbles: true}));
-    """
-    shown = dom(page, hover, tmp_path)
+    shown = dom(page, hovering(".matrix td", 1), tmp_path)
     assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
         "rgba(31,119,180,0.25)",
         "rgba(31,119,180,0.75)",
     ]
-    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
-    assert tip is not None
-    assert html.unescape(tip[1]) == '"z" looked at "y": 0.75'
+    assert tip_of(shown) == '"z" looked at "y": 0.75'
     assert re.findall(r'<span style="left:[^"]+">(.)</span>', shown) == ["p", "q"] * 4
 
 
@@ -244,16 +250,10 @@ def test_attention_in_a_browser(tmp_path: Path):
 def test_what_moved_numbers_in_a_browser(tmp_path: Path):
     found = ChangeMap("What moved it", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
-    hover = """
-      const cell = document.querySelectorAll("#changes td")[0];
-      cell.dispatchEvent(new MouseEvent("mousemove", {bubbles: true}));
-    """
-    shown = dom(page, hover, tmp_path)
+    shown = dom(page, hovering("#changes td", 0), tmp_path)
     assert "<h2>What moved it</h2>" in shown
     assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
         "rgba(214,69,65,0.500)",
         "rgba(52,120,190,1.000)",
     ]
-    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
-    assert tip is not None
-    assert html.unescape(tip[1]) == "1961-01: 7: +0.25 by 1960-11"
+    assert tip_of(shown) == "1961-01: 7: +0.25 by 1960-11"

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import pytest
 
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
-from gatewise.tasks.language_model.training import TASK
+from gatewise.tasks.language_model.training import TASK, LanguageModelModule
 from gatewise.tasks.running import start
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the dog sleeps on.\n" * 12
@@ -24,6 +27,22 @@ def train_small(folder: Path, **changes: Any) -> TrainedLanguageModel:
     trained = start(TASK, small_options(folder, **changes))
     assert isinstance(trained, TrainedLanguageModel)
     return trained
+
+
+def train_until_a_step_breaks(number: int, folder: Path, **changes: Any) -> None:
+    """Train until the step with this number, counted from 0, raises something."""
+    step = LanguageModelModule.training_step
+
+    def failing(self: LanguageModelModule, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == number:
+            raise RuntimeError("mine")
+        return step(self, batch, batch_idx)
+
+    with (
+        mock.patch.object(LanguageModelModule, "training_step", failing),
+        pytest.raises(RuntimeError, match="mine"),
+    ):
+        train_small(folder, **changes)
 
 
 def losses(run: Path) -> list[list[str]]:
