@@ -41,9 +41,11 @@ private:
 };
 thread_local Scratch kept;
 
-template <class Region> void spread(Region &region, int64_t slices, ParallelFor pool) {
+struct Nothing {};
+
+template <class Around = FlushDenormals, class Region> void spread(Region &region, int64_t slices, ParallelFor pool) {
   const auto body = [](int64_t begin, int64_t end, void *context) {
-    const FlushDenormals flush;
+    [[maybe_unused]] const Around around;
     static_cast<Region *>(context)->run(begin, end);
   };
   if (pool && slices > 1) pool(0, slices, 1, body, &region);
@@ -105,6 +107,12 @@ template <class T> void make_sums(const Sum<T> *sums, int64_t count) {
   for (const Sum<T> *s = sums; s < sums + count; ++s) s->make();
 }
 
+// Denormal numbers count: the norms of what vanishes are asked for.
+template <class T> void take_norms(const Norm<T> *norms, int64_t count, int64_t slices, ParallelFor pool) {
+  Norms<T> all{norms, count, slices};
+  spread<Nothing>(all, slices, pool);
+}
+
 template <class T> int play(const Tape &tape) {
   for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
     *p->word = tape.given[p->which] + p->offset;
@@ -159,6 +167,10 @@ struct RowCopies {
   }                                                                                                                    \
   GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count) {                         \
     gatewise::make_sums(sums, count);                                                                                  \
+  }                                                                                                                    \
+  GATEWISE_EXPORT void gatewise_take_norms_##suffix(const gatewise::Norm<T> *norms, int64_t count, int64_t slices,     \
+                                                    gatewise::ParallelFor pool) {                                      \
+    gatewise::take_norms(norms, count, slices, pool);                                                                  \
   }
 
 GATEWISE_INTERFACE(float, f32)
@@ -169,7 +181,7 @@ GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t s
   gatewise::spread(copies, slices, pool);
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 6; }
+GATEWISE_EXPORT int64_t gatewise_abi() { return 7; }
 
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
 #if defined(__x86_64__) || defined(__i386__)

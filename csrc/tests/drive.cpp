@@ -265,6 +265,33 @@ template <class T> void check_sums() {
       }
 }
 
+// Of rows and of differences of rows, several at once on more and on fewer threads.
+template <class T> void check_norms() {
+  for (int64_t width : {1, 31, 32, 33, 100})
+    for (int64_t rows : {0, 1, 3})
+      for (int64_t slices : {1, 2, 3}) {
+        const std::vector<T> a = integers<T>(rows * width, 1), b = integers<T>(rows * width, 2);
+        std::vector<T> alone(rows, std::numeric_limits<T>::quiet_NaN()), apart = alone;
+        const gatewise::Norm<T> norms[] = {{alone.data(), a.data(), nullptr, rows, width},
+                                           {apart.data(), a.data(), b.data(), rows, width}};
+        team_size = std::max<int64_t>(1, slices - 1);
+        Engine<T>::take_norms(norms, 2, slices, team);
+        Values wanted, wanted_apart;
+        for (int64_t r = 0; r < rows; ++r) {
+          double sum = 0, sum_apart = 0;
+          for (int64_t i = r * width; i < (r + 1) * width; ++i) {
+            sum += double(a[i]) * a[i];
+            sum_apart += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+          }
+          wanted.push_back(T(std::sqrt(sum)));
+          wanted_apart.push_back(T(std::sqrt(sum_apart)));
+        }
+        const std::string name = "norms of " + std::to_string(rows) + " rows of " + std::to_string(width);
+        compare(name, Values(alone.begin(), alone.end()), wanted, 0);
+        compare(name + ", of differences", Values(apart.begin(), apart.end()), wanted_apart, 0);
+      }
+}
+
 // Rows gathered, scattered and cleared; what stands between them stays.
 void check_row_copies() {
   for (int64_t count : {0, 1, 6, 41})
@@ -340,6 +367,8 @@ int main() {
   check_packings<double>();
   check_sums<float>();
   check_sums<double>();
+  check_norms<float>();
+  check_norms<double>();
   std::printf("%lld comparisons, %d failures\n", (long long)comparisons.load(), failures.load());
   return failures != 0;
 }

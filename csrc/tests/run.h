@@ -19,12 +19,14 @@ template <> struct Engine<float> {
   static constexpr auto multiply = gatewise_multiply_f32;
   static constexpr auto pack = gatewise_pack_f32;
   static constexpr auto add_up = gatewise_add_up_f32;
+  static constexpr auto take_norms = gatewise_take_norms_f32;
 };
 template <> struct Engine<double> {
   static constexpr auto run = gatewise_run_f64;
   static constexpr auto multiply = gatewise_multiply_f64;
   static constexpr auto pack = gatewise_pack_f64;
   static constexpr auto add_up = gatewise_add_up_f64;
+  static constexpr auto take_norms = gatewise_take_norms_f64;
 };
 
 using Values = std::vector<double>;

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import RecordedCall, row_norms
+from gatewise.diagnostics.recorded import RecordedCall
 from gatewise.diagnostics.replay import gates_of, steps_of
 from gatewise.diagnostics.saturation import Saturation, saturation_of
 from gatewise.diagnostics.series import Label, Series
+from gatewise.kernels.norms import row_norms
 
 MISSING = "{what}: needs every step's gradients, which were not kept; use gatewise.watch(model, gates=True)"
 

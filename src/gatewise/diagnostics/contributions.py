@@ -5,9 +5,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import RecordedCall, row_norms
+from gatewise.diagnostics.recorded import RecordedCall
 from gatewise.diagnostics.replay import Steps, products_of, steps_of, vectors_of
 from gatewise.equations import Parameter
+from gatewise.kernels.norms import row_norms
 
 
 def contributions_of(recorded: RecordedCall, *, shares: bool) -> list[dict[str, Tensor]]:

@@ -3,13 +3,13 @@
 import math
 import weakref
 from collections.abc import Container
-from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels import Call, Choice, Directions
+from gatewise.kernels.norms import norm_dtype, norms_and_largest
 
 
 class Place(NamedTuple):
@@ -28,35 +28,6 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         stem = f"{self.module}." if self.module else ""
         return f"{stem}l{self.layer}{'_reverse' if self.direction == 'reverse' else ''}"
-
-
-def row_norms(values: Tensor) -> Tensor:
-    """The norm of each row (…, H), also where squares would leave the range of the numbers."""
-    return norms_and_largest(values)[0]
-
-
-def norms_and_largest(values: Tensor) -> tuple[Tensor, float]:
-    """`row_norms`, and the largest of them: NaN where one is, infinite perhaps where its square is."""
-    norms = torch.linalg.vector_norm(values, dim=-1)
-    if not norms.numel():
-        return norms, 0.0
-    low, high = _trusted(norms.dtype)
-    smallest, largest = (one.item() for one in torch.aminmax(norms))
-    # Where squares are lost, or would be infinite, the rows are scaled first; NaN stays what it is.
-    if not (smallest >= low and largest <= high):
-        unsure = (norms < low) | (norms > high)
-        rows = values[unsure]
-        scale = rows.abs().amax(dim=-1, keepdim=True)
-        scale = torch.where((scale > 0) & scale.isfinite(), scale, torch.ones_like(scale))
-        norms[unsure] = torch.linalg.vector_norm(rows / scale, dim=-1) * scale[..., 0]
-    return norms, largest
-
-
-@cache
-def _trusted(dtype: torch.dtype) -> tuple[float, float]:
-    """Between which bounds a norm has lost no squares."""
-    info = torch.finfo(dtype)
-    return info.tiny**0.5 / info.eps, info.max**0.5
 
 
 class RecordedCall:
@@ -111,7 +82,7 @@ class RecordedCall:
 
     def _no_norms(self) -> Tensor:
         shape = self.direction_count, self.steps * self.rows, len(self.cell.states)
-        return torch.zeros(shape, dtype=_norm_dtype(self.x.dtype), device=self.x.device)
+        return torch.zeros(shape, dtype=norm_dtype(self.x.dtype), device=self.x.device)
 
     @property
     def abandoned(self) -> bool:
@@ -157,7 +128,7 @@ class RecordedCall:
 
     def end(self, output: Tensor) -> None:
         """A backend has run the call."""
-        if not math.isfinite(output.sum(dtype=_norm_dtype(output.dtype)).item()):
+        if not math.isfinite(output.sum(dtype=norm_dtype(output.dtype)).item()):
             sides = output.unflatten(-1, (self.direction_count, -1))
             finite = sides.isfinite().all(dim=-1).permute(2, 0, 1)
             if not finite.all():
@@ -174,7 +145,7 @@ class RecordedCall:
             self.has_gradients = True
             self._listener.reached(self)
         which, values = (slice(None), values) if state is None else (slice(state, state + 1), values[:, None])
-        norms, largest = norms_and_largest(values.to(_norm_dtype(values.dtype)))
+        norms, largest = norms_and_largest(values.to(norm_dtype(values.dtype)))
         self.all_finite &= math.isfinite(largest)
         if state is None and index is None and len(norms) == self.steps * self.rows and self.direction_count == 1:
             self._norms = norms[None]
@@ -246,10 +217,6 @@ class Listener:
 
     def reached(self, call: RecordedCall) -> None:
         """The first gradients of a call have come."""
-
-
-def _norm_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def _put(to: Tensor, first: int, values: Tensor, index: Tensor | None) -> None:

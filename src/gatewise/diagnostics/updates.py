@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from gatewise.kernels.norms import change_norms
+
 # Of more steps than this every second is forgotten, and no longer measured: a small network's step takes little longer
 # than its measurement.
 MOST = 128
@@ -53,7 +55,7 @@ class Updates:
         self.before: dict[int, Tensor] = {}
         self._names = names
         self._steps, self._every = 0, 1
-        self._measured: list[tuple[tuple[str, ...], list[Tensor]]] = []
+        self._measured: list[tuple[tuple[str, ...], Tensor]] = []
 
     def begin(self, optimiser: Optimizer) -> None:
         """An optimiser is about to make a step."""
@@ -69,18 +71,17 @@ class Updates:
         if (self._steps - 1) % self._every:
             return
         old = [before[id(one)] for one in own]
-        changes = torch._foreach_sub([one.detach() for one in own], old)  # pyright: ignore[reportPrivateImportUsage]
         gradients = [one.grad for one in own if one.grad is not None]
         with torch.no_grad():
-            norms = torch._foreach_norm([*gradients, *changes, *old])  # pyright: ignore[reportPrivateImportUsage]
-        self._measured.append((tuple([self._names[id(one)] for one in own]), list(norms)))
+            norms = change_norms(gradients, own, old)
+        self._measured.append((tuple([self._names[id(one)] for one in own]), norms))
         if len(self._measured) > MOST:
             self._measured = self._measured[::2]
             self._every *= 2
 
     def all(self) -> list[Update]:
         """Those that were measured, in order."""
-        return [Update(names, *torch.stack(norms).view(3, -1).unbind()) for names, norms in self._measured]
+        return [Update(names, *norms.unbind()) for names, norms in self._measured]
 
 
 def _parameters(optimiser: Optimizer) -> Iterator[Tensor]:

@@ -12,7 +12,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu.split import forked
 
-ABI = 6
+ABI = 7
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -35,6 +35,7 @@ class Engine:
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
         self._add_up = {dtype: self._function("add_up", dtype) for dtype in SUFFIX}
+        self._take_norms = {dtype: self._function("take_norms", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
         for function in self._play.values():
@@ -46,6 +47,9 @@ class Engine:
             function.restype = None
         for function in self._add_up.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+            function.restype = None
+        for function in self._take_norms.values():
+            function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
         self._copy_rows = self.library.gatewise_copy_rows
         self._copy_rows.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
@@ -79,6 +83,10 @@ class Engine:
     def add_up(self, dtype: torch.dtype, sums: array, count: int) -> None:
         """Sums of vectors, given as words."""
         self._add_up[dtype](sums.buffer_info()[0], count)
+
+    def take_norms(self, dtype: torch.dtype, norms: array, count: int, slices: int) -> None:
+        """Norms of rows, given as words."""
+        self._take_norms[dtype](norms.buffer_info()[0], count, slices, pool(slices))
 
     @staticmethod
     def _check(code: int) -> None:
