@@ -61,9 +61,9 @@ class ShortWay:
 
     __slots__ = (
         "_calls",
+        "_count",
         "_laid_out",
         "_lengths",
-        "_returned",
         "_rows",
         "_several",
         "_shape",
@@ -86,22 +86,21 @@ class ShortWay:
         # These have the shape of what a step returns; they are never written to.
         self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
         zeros = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
-        count = len(calls[0].cell.states)
-        self._shape, self._zeros, self._several = zeros.shape, (zeros,) * count, count > 1
-        self._returned = (self.output, *self._zeros)
+        self._count = len(calls[0].cell.states)
+        self._shape, self._zeros, self._several = zeros.shape, (zeros,) * self._count, self._count > 1
 
     def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.step` returns them."""
         states: Any = self._zeros if state is None else state if self._several else (state,)
         if (
-            not fits(states, self._zeros)
+            (state is not None and not fits(states, self._count, self._shape, self.dtype))
             or x_t.dtype is not self.dtype
             or not x_t.is_contiguous()
             or not x_t.is_cpu
             or (reset is not None and not self.takes(reset))
         ):
             return None
-        output, *after = map(empty_like, self._returned)
+        output, after = empty_like(self.output), tuple(map(empty_like, self._zeros))
         single = self._single or self._for_single_steps()
         try:
             frame = single.free.pop()
@@ -109,11 +108,17 @@ class ShortWay:
             frame = single.frame(1)
         given = frame.given
         given[0], given[1] = x_t.data_ptr(), output.data_ptr()
-        for at, one in enumerate((*states, *after), _STATES):
+        at = _STATES
+        for one in states:
             given[at] = one.data_ptr()
-        frame.run(reset)
+            at += 1
+        for one in after:
+            given[at] = one.data_ptr()
+            at += 1
+        if reset is not None or frame.play():
+            frame.run(reset)
         single.free.append(frame)
-        return output, tuple(after) if self._several else after[0]
+        return output, after if self._several else after[0]
 
     def sequence(self, x: Tensor, steps: int, state: State | None) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.forward` returns them.
@@ -130,7 +135,7 @@ class ShortWay:
         states: Any = self._zeros if state is None else state if self._several else (state,)
         if (
             known is None
-            or not fits(states, self._zeros)
+            or (state is not None and not fits(states, self._count, self._shape, self.dtype))
             or x.dtype is not self.dtype
             or not x.is_contiguous()
             or not x.is_cpu
@@ -231,12 +236,9 @@ class Lane:
         return self._before if others else first
 
 
-def fits(states: Any, expected: tuple[Tensor, ...]) -> bool:
+def fits(states: Any, count: int, shape: torch.Size, dtype: torch.dtype) -> bool:
     """Whether states are ordinary tensors of the number and form that is expected, dense too."""
-    if states is expected:
-        return True
-    dtype, shape = expected[0].dtype, expected[0].shape
-    if not isinstance(states, tuple) or len(states) != len(expected):
+    if not isinstance(states, tuple) or len(states) != count:
         return False
     for one in states:
         if (

@@ -50,7 +50,9 @@ class TrainingWay:
         initial: Any = self._initial
         if state is not None:
             initial = state if self._several else (state,)
-        if not fits(initial, self._initial) or x.dtype is not dtype or not x.is_cpu:
+            if not fits(initial, len(self._initial), self._initial[0].shape, dtype):
+                return None
+        if x.dtype is not dtype or not x.is_cpu:
             return None
         find = layer._parameters.get
         weights: list[list[Tensor]] = []
