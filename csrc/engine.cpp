@@ -108,8 +108,8 @@ template <class T> void make_sums(const Sum<T> *sums, int64_t count) {
 }
 
 // Denormal numbers count: the norms of what vanishes are asked for.
-template <class T> void take_norms(const Norm<T> *norms, int64_t count, int64_t slices, ParallelFor pool) {
-  Norms<T> all{norms, count, slices};
+template <class T> void measure(const Change<T> *changes, int64_t count, int64_t slices, ParallelFor pool) {
+  Changes<T> all{changes, count, slices};
   spread<Nothing>(all, slices, pool);
 }
 
@@ -168,9 +168,9 @@ struct RowCopies {
   GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count) {                         \
     gatewise::make_sums(sums, count);                                                                                  \
   }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_take_norms_##suffix(const gatewise::Norm<T> *norms, int64_t count, int64_t slices,     \
-                                                    gatewise::ParallelFor pool) {                                      \
-    gatewise::take_norms(norms, count, slices, pool);                                                                  \
+  GATEWISE_EXPORT void gatewise_measure_##suffix(const gatewise::Change<T> *changes, int64_t count, int64_t slices,    \
+                                                 gatewise::ParallelFor pool) {                                         \
+    gatewise::measure(changes, count, slices, pool);                                                                   \
   }
 
 GATEWISE_INTERFACE(float, f32)

@@ -16,8 +16,8 @@
                                                  gatewise::ParallelFor pool);                                          \
   GATEWISE_EXPORT void gatewise_pack_##suffix(const gatewise::Packing<T> *packing, gatewise::ParallelFor pool);        \
   GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count);                          \
-  GATEWISE_EXPORT void gatewise_take_norms_##suffix(const gatewise::Norm<T> *norms, int64_t count, int64_t slices,     \
-                                                    gatewise::ParallelFor pool);
+  GATEWISE_EXPORT void gatewise_measure_##suffix(const gatewise::Change<T> *changes, int64_t count, int64_t slices,    \
+                                                 gatewise::ParallelFor pool);
 
 GATEWISE_DECLARE(float, f32)
 GATEWISE_DECLARE(double, f64)

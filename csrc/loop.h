@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cell.h"
+#include "norms.h"
 #include "team.h"
 #include "tile.h"
 
@@ -75,6 +76,10 @@ template <class T> struct Job {
   int64_t input;        // the array of what is computed from x alone
   int64_t input_depth;  // or, unless 0, it holds x itself, this wide, and each step multiplies
   const int64_t *index; // by place the row of arrays that are indexed; null when there are none
+  // For whoever watches, at every place of each block of an array the sum of squares over all units, by participant of
+  // a team that shares out units: (slices or 1, places, blocks); null when nobody does.
+  double *squares;
+  int64_t squared, squared_blocks, places;
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
@@ -95,7 +100,8 @@ public:
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
-      : job(job), barrier(barrier), weight(end - begin), group(job.width()), reuses_operands(has_reused_operands(job)) {
+      : job(job), barrier(barrier), begin(begin), weight(end - begin), group(job.width()),
+        reuses_operands(has_reused_operands(job)) {
     const int64_t groups = (job.hidden + group - 1) / group;
     first_group = job.split_units ? groups * begin / slices : 0;
     last_group = job.split_units ? groups * end / slices : groups;
@@ -135,7 +141,7 @@ public:
 private:
   const Job<T> &job;
   Barrier &barrier;
-  int64_t weight, group, first_group, last_group, row_count = 0;
+  int64_t begin, weight, group, first_group, last_group, row_count = 0;
   bool reuses_operands;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
@@ -208,6 +214,24 @@ private:
       for (int64_t g = first_group; g < last_group; ++g)
         for (int64_t t = 0; t < tiles_of_rows; ++t)
           block(stage, g, active * t / tiles_of_rows, active * (t + 1) / tiles_of_rows);
+    }
+    if (job.squares) square(s, active);
+  }
+
+  // What this share has just written, while it is in the first cache.
+  void square(int64_t s, int64_t active) {
+    const int64_t first = first_group * group,
+                  units = std::max<int64_t>(0, std::min(last_group * group, job.hidden) - first);
+    const int64_t of_slice = job.places * job.squared_blocks;
+    for (int64_t r = 0; r < active; ++r) {
+      const T *const row = pointers[job.squared * row_count + r] + first;
+      double *to = job.squares + (job.place_of(s) + rows[r]) * job.squared_blocks;
+      if (job.split_units) to += begin * of_slice;
+      for (int64_t b = 0; b < job.squared_blocks; ++b) {
+        to[b] = sum_of_squares(row + b * job.hidden, units);
+        // A share of several slices stands for all of them.
+        for (int64_t other = 1; job.split_units && other < weight; ++other) to[other * of_slice + b] = 0;
+      }
     }
   }
 

@@ -51,6 +51,8 @@ void compare(const std::string &what, const Result &got, const Result &wanted, d
   each("gradient of initial", got.initial_gradients, wanted.initial_gradients);
   each("gradient of matrix", got.matrix_gradients, wanted.matrix_gradients);
   each("gradient of vector", got.vector_gradients, wanted.vector_gradients);
+  compare(what + ": norms of gradients of states", got.norms, wanted.norms, tolerance);
+  compare(what + ": norms beside the gradients", got.norms, got.norms_of_gradients, 1e-6);
 }
 
 double loss(const description::Cell &cell, const Problem &problem, const Way &way) {
@@ -265,31 +267,31 @@ template <class T> void check_sums() {
       }
 }
 
-// Of rows and of differences of rows, several at once on more and on fewer threads.
-template <class T> void check_norms() {
-  for (int64_t width : {1, 31, 32, 33, 100})
-    for (int64_t rows : {0, 1, 3})
-      for (int64_t slices : {1, 2, 3}) {
-        const std::vector<T> a = integers<T>(rows * width, 1), b = integers<T>(rows * width, 2);
-        std::vector<T> alone(rows, std::numeric_limits<T>::quiet_NaN()), apart = alone;
-        const gatewise::Norm<T> norms[] = {{alone.data(), a.data(), nullptr, rows, width},
-                                           {apart.data(), a.data(), b.data(), rows, width}};
-        team_size = std::max<int64_t>(1, slices - 1);
-        Engine<T>::take_norms(norms, 2, slices, team);
-        Values wanted, wanted_apart;
-        for (int64_t r = 0; r < rows; ++r) {
-          double sum = 0, sum_apart = 0;
-          for (int64_t i = r * width; i < (r + 1) * width; ++i) {
-            sum += double(a[i]) * a[i];
-            sum_apart += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
-          }
-          wanted.push_back(T(std::sqrt(sum)));
-          wanted_apart.push_back(T(std::sqrt(sum_apart)));
+// Several at once, on more and on fewer threads.
+template <class T> void check_changes() {
+  for (int64_t length : {0, 1, 15, 16, 33, 100})
+    for (int64_t slices : {1, 2, 3}) {
+      const int64_t count = 3;
+      const std::vector<T> gradient = integers<T>(count * length, 1), after = integers<T>(count * length, 2),
+                           before = integers<T>(count * length, 3);
+      std::vector<T> norms(3 * count, std::numeric_limits<T>::quiet_NaN());
+      std::vector<gatewise::Change<T>> changes;
+      Values wanted(3 * count, 0);
+      for (int64_t c = 0; c < count; ++c) {
+        const int64_t from = c * length;
+        changes.push_back(
+            {norms.data() + c, count, gradient.data() + from, after.data() + from, before.data() + from, length});
+        for (int64_t i = from; i < from + length; ++i) {
+          wanted[c] += gradient[i] * gradient[i];
+          wanted[count + c] += (after[i] - before[i]) * (after[i] - before[i]);
+          wanted[2 * count + c] += before[i] * before[i];
         }
-        const std::string name = "norms of " + std::to_string(rows) + " rows of " + std::to_string(width);
-        compare(name, Values(alone.begin(), alone.end()), wanted, 0);
-        compare(name + ", of differences", Values(apart.begin(), apart.end()), wanted_apart, 0);
       }
+      for (double &norm : wanted) norm = T(std::sqrt(norm));
+      team_size = std::max<int64_t>(1, slices - 1);
+      Engine<T>::measure(changes.data(), count, slices, team);
+      compare("changes of " + std::to_string(length), Values(norms.begin(), norms.end()), wanted, 0);
+    }
 }
 
 // Rows gathered, scattered and cleared; what stands between them stays.
@@ -367,8 +369,8 @@ int main() {
   check_packings<double>();
   check_sums<float>();
   check_sums<double>();
-  check_norms<float>();
-  check_norms<double>();
+  check_changes<float>();
+  check_changes<double>();
   std::printf("%lld comparisons, %d failures\n", (long long)comparisons.load(), failures.load());
   return failures != 0;
 }

@@ -19,14 +19,14 @@ template <> struct Engine<float> {
   static constexpr auto multiply = gatewise_multiply_f32;
   static constexpr auto pack = gatewise_pack_f32;
   static constexpr auto add_up = gatewise_add_up_f32;
-  static constexpr auto take_norms = gatewise_take_norms_f32;
+  static constexpr auto measure = gatewise_measure_f32;
 };
 template <> struct Engine<double> {
   static constexpr auto run = gatewise_run_f64;
   static constexpr auto multiply = gatewise_multiply_f64;
   static constexpr auto pack = gatewise_pack_f64;
   static constexpr auto add_up = gatewise_add_up_f64;
-  static constexpr auto take_norms = gatewise_take_norms_f64;
+  static constexpr auto measure = gatewise_measure_f64;
 };
 
 using Values = std::vector<double>;
@@ -122,6 +122,7 @@ struct Result {
   Values output; // (places, H)
   std::vector<Values> finals;
   Values x_gradient, value_gradient; // the latter of the values from x: (places, values, H)
+  Values norms, norms_of_gradients;  // (places, states): of the gradients of the states, and of what was kept of these
   std::vector<Values> initial_gradients, input_matrix_gradients, matrix_gradients, vector_gradients;
   bool intact = true; // nothing was written between the rows of the output
 };
@@ -219,6 +220,11 @@ public:
   void final(const std::string &name, T *to) {
     for (size_t i = 0; i < direction.arrays.size(); ++i)
       if (direction.arrays[i].name == name) finals.push_back({int64_t(i), to, hidden});
+  }
+  void square(const std::string &name, double *squares, int64_t blocks) {
+    for (size_t i = 0; i < direction.arrays.size(); ++i)
+      if (direction.arrays[i].name == name) job.squared = i;
+    job.squares = squares, job.squared_blocks = blocks, job.places = problem.places;
   }
   const gatewise::Job<T> &finished(T *sums, int64_t sum_count) {
     job.arrays = arrays.data(), job.array_count = arrays.size();
@@ -340,7 +346,8 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
 
   jobs.clear();
   struct Made {
-    T *delta, *sums;
+    T *delta, *sums, *shown;
+    std::vector<double> squares;
     std::vector<T *> initial;
     std::vector<std::pair<std::string, T *>> operands;
   };
@@ -355,8 +362,13 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     layout.array("saved", gatewise::sequence, kept[p].values, forward[p].blocks_of("saved") * hidden);
     layout.array("output gradient", problem.caller_kind(), layout.callers(problem.output_gradient, hidden), hidden);
     layout.array("delta", gatewise::sequence, one.delta, deltas * hidden);
-    layout.array("state gradients", gatewise::sequence, layout.empty(problem.places * states * hidden),
-                 states * hidden);
+    // With two slices nobody wants the gradients themselves.
+    one.shown = way.slices == 2 ? nullptr : layout.empty(problem.places * states * hidden);
+    layout.array("state gradients", one.shown ? gatewise::sequence : gatewise::per_row,
+                 one.shown ? one.shown : layout.empty(rows * states * hidden), states * hidden);
+    one.squares.resize((way.split_units ? way.slices : 1) * problem.places * states,
+                       std::numeric_limits<double>::quiet_NaN());
+    layout.square("state gradients", one.squares.data(), states);
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
       const std::string &state = cell.states[i];
@@ -410,6 +422,16 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
       for (int64_t slice = 0; slice < way.slices; ++slice)
         for (int64_t u = 0; u < hidden; ++u) total[u] += made[p].sums[(slice * cell.sums.size() + k) * hidden + u];
       result.vector_gradients.push_back(total);
+    }
+    const int64_t norms = places * states;
+    for (int64_t i = 0; i < norms; ++i) {
+      double sum = 0;
+      for (size_t at = i; at < made[p].squares.size(); at += norms) sum += made[p].squares[at];
+      result.norms.push_back(std::sqrt(sum));
+      sum = 0;
+      for (int64_t u = 0; made[p].shown && u < hidden; ++u)
+        sum += made[p].shown[i * hidden + u] * made[p].shown[i * hidden + u];
+      result.norms_of_gradients.push_back(made[p].shown ? std::sqrt(sum) : result.norms.back());
     }
   }
   return results;

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels import Call, Choice, Directions
-from gatewise.kernels.norms import norm_dtype, norms_and_largest
+from gatewise.kernels.norms import norm_dtype
 
 
 class Place(NamedTuple):
@@ -59,8 +59,8 @@ class RecordedCall:
         self._x_version: int | None = None
 
     @property
-    def wants_states(self) -> bool:
-        """Whether backends are to hand over the states."""
+    def wants_values(self) -> bool:
+        """Whether backends are to hand over states and gradients."""
         return self.keep_all
 
     @property
@@ -139,21 +139,24 @@ class RecordedCall:
         assert self.state_values is not None
         _put(self.state_values[direction, state].flatten(0, 1)[None], first, values[None], index)
 
-    def gradients(self, direction: int, state: int | None, first: int, values: Tensor, index: Tensor | None) -> None:
-        """The whole gradient of a state, or of all, after each step."""
+    def gradients(
+        self, direction: int, state: int | None, first: int, norms: Tensor, values: Tensor | None, index: Tensor | None
+    ) -> None:
+        """The norm of the whole gradient of a state, or of all, after each step; and the gradient, if all is kept."""
         if not self.has_gradients:
             self.has_gradients = True
             self._listener.reached(self)
-        which, values = (slice(None), values) if state is None else (slice(state, state + 1), values[:, None])
-        norms, largest = norms_and_largest(values.to(norm_dtype(values.dtype)))
-        self.all_finite &= math.isfinite(largest)
+        which = slice(None) if state is None else slice(state, state + 1)
+        norms = norms if state is None else norms[:, None]
+        self.all_finite &= len(norms) == 0 or math.isfinite(norms.max().item())
         if state is None and index is None and len(norms) == self.steps * self.rows and self.direction_count == 1:
             self._norms = norms[None]
         else:
             if self._norms is None:
                 self._norms = self._no_norms()
             _put(self._norms[direction][:, which].t(), first, norms.t(), index)
-        if self.keep_all:
+        if values is not None:
+            values = values if state is None else values[:, None]
             if self.state_gradients is None:
                 assert self.state_values is not None
                 self.state_gradients = torch.zeros_like(self.state_values)
@@ -204,9 +207,9 @@ class Ear:
         call.ear = weakref.ref(self)
 
     @property
-    def wants_states(self) -> bool:
-        """Whether backends are to hand over the states."""
-        return self._call.wants_states
+    def wants_values(self) -> bool:
+        """Whether backends are to hand over states and gradients."""
+        return self._call.wants_values
 
 
 class Listener:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gatewise.kernels.norms import change_norms
+from gatewise.kernels.changes import change_norms
 
 # Of more steps than this every second is forgotten, and no longer measured: a small network's step takes little longer
 # than its measurement.

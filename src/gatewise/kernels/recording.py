@@ -13,6 +13,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from gatewise.kernels.norms import norm_dtype, row_norms
+
 if TYPE_CHECKING:
     from gatewise.kernels.call import Call
     from gatewise.kernels.dispatch import Choice
@@ -37,28 +39,37 @@ class Rows(Protocol):
     def __call__(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None: ...
 
 
-class RowsOfAll(Protocol):
-    """`Rows`, and where ``state`` is None those of all states, values (n, S, H)."""
+class Norms(Protocol):
+    """Takes norms of the rows of one state, or of all of them.
 
-    def __call__(self, direction: int, state: int | None, first: int, values: Tensor, index: Tensor | None) -> None: ...
+    Arguments:
+        direction, first, index: as for `Rows`.
+        state: its number; None for all.
+        norms: (n,), or (n, S) of all.
+        values: the rows, (n, H) or (n, S, H), for who wants them.
+    """
+
+    def __call__(
+        self, direction: int, state: int | None, first: int, norms: Tensor, values: Tensor | None, index: Tensor | None
+    ) -> None: ...
 
 
 class Sink(Protocol):
     """Who asks. A call has one of its own; values at steps of padding may be anything.
 
     Attributes:
-        wants_states: whether `states` is to be called.
+        wants_values: whether `states` is to be called, and `gradients` with more than norms.
         states: takes the states after each step.
-        gradients: takes the whole gradient of each: from the output, from other states of the step (as that of c
-            through h = o ⊙ tanh(c)) and from the next step, unless a reset cuts it there.
+        gradients: takes the norm of the whole gradient of each: from the output, from other states of the step (as that
+            of c through h = o ⊙ tanh(c)) and from the next step, unless a reset cuts it there.
     """
 
     @property
-    def wants_states(self) -> bool: ...
+    def wants_values(self) -> bool: ...
     @property
     def states(self) -> Rows: ...
     @property
-    def gradients(self) -> RowsOfAll: ...
+    def gradients(self) -> Norms: ...
     def begin(self, call: "Call", choice: "Choice") -> None:
         """A call is about to be run by a backend."""
 
@@ -97,9 +108,9 @@ class Record:
         return replace(self, first=self.first + first)
 
     @property
-    def wants_states(self) -> bool:
-        """Whether anybody wants the states."""
-        return any(sink.wants_states for sink in self.sinks)
+    def wants_values(self) -> bool:
+        """Whether anybody wants the states and their gradients."""
+        return any(sink.wants_values for sink in self.sinks)
 
     def begin(self, call: "Call", choice: "Choice") -> None:
         """Tell everybody that the call is about to be run."""
@@ -114,13 +125,21 @@ class Record:
     def states(self, state: int, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
         """Hand over values of a state; see `Rows`."""
         for sink in self.sinks:
-            if sink.wants_states:
+            if sink.wants_values:
                 sink.states(self.direction, state, self.first + first, values.detach(), index)
 
     def gradients(self, state: int | None, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
-        """Hand over gradients of a state, or of all; see `Rows`."""
+        """Hand over gradients of a state, or of all; see `Norms`."""
+        values = values.detach()
+        self.norms(state, row_norms(values.to(norm_dtype(values.dtype))), values, index, first)
+
+    def norms(
+        self, state: int | None, norms: Tensor, values: Tensor | None, index: Tensor | None = None, first: int = 0
+    ) -> None:
+        """Hand over gradients of which the norms are known; the values only where somebody wants them."""
         for sink in self.sinks:
-            sink.gradients(self.direction, state, self.first + first, values.detach(), index)
+            own = values if sink.wants_values else None
+            sink.gradients(self.direction, state, self.first + first, norms, own, index)
 
     def observed(self, step: int, states: Sequence[Tensor], made: Sequence[bool], *, history: bool) -> list[Tensor]:
         """The states after a step as autograd is to go on with them, so that their gradients are told here.

@@ -18,6 +18,7 @@ from gatewise.kernels.cpu.inputs import input_rows, stacked
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
 from gatewise.kernels.cpu.program import BlocksOf, evaluate, program
+from gatewise.kernels.cpu.shown import Shown
 from gatewise.kernels.cpu.sums import Sum, add_up
 from gatewise.kernels.cpu.taping import current
 
@@ -36,7 +37,7 @@ class Loop(NamedTuple):
     delta: Tensor  # (N, slots·H)
     operands: dict[Expr, Tensor]  # (N, H) each, but for states whose sequence serves as it is
     sums: Tensor  # (slices, sums, H)
-    shown: Tensor | None  # (N, states, H), the gradient of every state after each step, for a watcher
+    shown: Shown | None
 
 
 def state_sequence(output: Tensor, at: int, kept: Saved, index: int, hidden: int) -> Tensor:

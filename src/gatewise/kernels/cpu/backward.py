@@ -15,6 +15,7 @@ from gatewise.kernels.cpu.forward import Saved
 from gatewise.kernels.cpu.jobs import Job, Rows
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.program import BlocksOf, program, template
+from gatewise.kernels.cpu.shown import Shown
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
 from gatewise.kernels.cpu.sums import Sum, add_up
 from gatewise.kernels.cpu.taping import current
@@ -103,16 +104,10 @@ def _loops(
         to.index_copy_(0, index, source)
     for single, kept, loop in zip(call.single_directions(), saved, loops, strict=True):
         if (shown := loop.shown) is not None:
-            _show(single, shown, kept.order.index)
+            shown.tell(single, kept.order.index)
             if (writing := current()) is not None:
-                writing.afterwards(lambda call, _, shown=shown: _show(call, shown, None))
+                writing.afterwards(lambda call, _, shown=shown: shown.tell(call, None))
     return loops
-
-
-def _show(call: Call, shown: Tensor, index: Tensor | None) -> None:
-    """Tell a watcher the gradients of the states."""
-    assert call.record is not None
-    call.record.gradients(None, shown, index)
 
 
 def _job(
@@ -198,11 +193,9 @@ def _job(
         scratch = memory.empty((batch, between * hidden), dtype)
         rows["between"] = jobs.rows(jobs.PER_ROW, scratch)
         held.append(scratch)
-    shown: Tensor | None = None
     rows[STATE_GRADIENTS] = jobs.NOWHERE
-    if call.record is not None:
-        shown = memory.empty((way.places, len(call.cell.states), hidden), dtype)
-        rows[STATE_GRADIENTS] = jobs.rows(jobs.SEQUENCE, shown)
+    if (shown := Shown.room_for(call, way, shared)) is not None:
+        rows[STATE_GRADIENTS] = shown.rows
     shape = (shared.slices, len(made.backward.sums), hidden)
     sums = torch.empty(shape, dtype=dtype)
     add_up(dtype, [Sum(sums.data_ptr(), sums.numel(), ())], sums)
@@ -215,6 +208,7 @@ def _job(
         sums,
         ends,
         shared.units,
+        squares=None if shown is None or shown.squares is None else (STATE_GRADIENTS, shown.squares),
         keep=(kept, carried, held, delta, operands, output_gradient, initial, shown),
     )
     return job, Loop(delta, operands, sums, shown)

@@ -114,7 +114,7 @@ def forward(
         placement.clear(output.view(-1, output.shape[-1]), saved[0].order.padding)
     for to, index, source in after:
         to.index_copy_(0, index, source)
-    if call.record is not None and call.record.wants_states:
+    if call.record is not None and call.record.wants_values:
         for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
             assert single.record is not None
             single.record.states(0, output.view(-1, output.shape[-1])[:, at * hidden : (at + 1) * hidden])
@@ -178,7 +178,7 @@ def _job(
     if keep and made.plan.backward.saved:
         values = memory.empty((places, len(made.plan.backward.saved) * hidden), dtype)
         rows["saved"] = jobs.rows(jobs.SEQUENCE, values)
-    keep_states = keep or (call.record is not None and call.record.wants_states)
+    keep_states = keep or (call.record is not None and call.record.wants_values)
     held: list[Tensor] = []
     ends: list[tuple[str, int, int]] = []
     sequences: list[Tensor] = []
@@ -220,7 +220,7 @@ def _job(
         ends,
         shared.units,
         within,
-        (x, values, held, sequences, output, finals),
+        keep=(x, values, held, sequences, output, finals),
     )
     # The first state is the output.
     return job, Saved(way, values, tuple(sequences) if keep_states else ())

@@ -127,6 +127,7 @@ class Template:
         finals: Sequence[tuple[str, int, int]],
         units: bool,
         inputs: Inputs | None = None,
+        squares: tuple[str, Tensor] | None = None,
         keep: tuple[object, ...] = (),
     ) -> Job:
         """Lay out a call.
@@ -141,6 +142,7 @@ class Template:
             finals: what is copied at the end: from which array, to which address, how many elements between rows.
             units: whether threads share out units rather than rows.
             inputs: for products with x step by step, of which the rows then are x; None when they are these products.
+            squares: an array of which the engine adds up squares, and where to: (participants, N, blocks).
             keep: whatever else must stay alive.
         """
         arrays = array("q")
@@ -192,10 +194,17 @@ class Template:
             self._input,
             0 if inputs is None else inputs.width,
             _address(order.index),
+            *self._square_words(squares),
         ]
         nested = (arrays, products, stages, ends, vector_addresses)
-        held = (zeros, order, vectors, packed, sums, inputs, keep)
+        held = (zeros, order, vectors, packed, sums, inputs, squares, keep)
         return Job(words, order.rows * self._hidden * work, nested, held)
+
+    def _square_words(self, squares: tuple[str, Tensor] | None) -> tuple[int, int, int, int]:
+        if squares is None:
+            return (0, 0, 0, 0)
+        name, to = squares
+        return to.data_ptr(), self._number[name], to.shape[2], to.shape[1]
 
     def places(self, job: Job, name: str) -> tuple[int, int]:
         """Where two words of a job stand: an array's first row, and what stands before the first step."""

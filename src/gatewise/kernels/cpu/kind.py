@@ -49,10 +49,10 @@ class Kind:
 
     @property
     def recorded(self) -> bool:
-        """Whether gradients are handed to a watcher."""
+        """Whether norms of gradients are handed to a watcher."""
         return self._record is not None
 
     @property
-    def hands_over_states(self) -> bool:
-        """Whether states are."""
-        return self._record is not None and self._record.wants_states
+    def hands_over_values(self) -> bool:
+        """Whether states and gradients are."""
+        return self._record is not None and self._record.wants_values

@@ -159,7 +159,7 @@ class _Layer:
             [(f"previous {state}", 0, hidden) for state in call.cell.states],
             self._units,
             prepared.within,
-            tuple(held),
+            keep=tuple(held),
         )
 
 

@@ -35,7 +35,7 @@ class Engine:
         self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
         self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
         self._add_up = {dtype: self._function("add_up", dtype) for dtype in SUFFIX}
-        self._take_norms = {dtype: self._function("take_norms", dtype) for dtype in SUFFIX}
+        self._measure = {dtype: self._function("measure", dtype) for dtype in SUFFIX}
         for function in self._run.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
         for function in self._play.values():
@@ -48,7 +48,7 @@ class Engine:
         for function in self._add_up.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
             function.restype = None
-        for function in self._take_norms.values():
+        for function in self._measure.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
         self._copy_rows = self.library.gatewise_copy_rows
@@ -84,9 +84,9 @@ class Engine:
         """Sums of vectors, given as words."""
         self._add_up[dtype](sums.buffer_info()[0], count)
 
-    def take_norms(self, dtype: torch.dtype, norms: array, count: int, slices: int) -> None:
-        """Norms of rows, given as words."""
-        self._take_norms[dtype](norms.buffer_info()[0], count, slices, pool(slices))
+    def measure(self, dtype: torch.dtype, changes: array, count: int, slices: int) -> None:
+        """Norms of what a step did to parameters, given as words."""
+        self._measure[dtype](changes.buffer_info()[0], count, slices, pool(slices))
 
     @staticmethod
     def _check(code: int) -> None:

@@ -92,7 +92,7 @@ def forward(kind: Kind, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor
     Returns:
         Output, final states, and what `backward` needs.
     """
-    passes = None if kind.hands_over_states else passes_of(kind, "forward")
+    passes = None if kind.hands_over_values else passes_of(kind, "forward")
     if passes is None:
         return _parts(forward_as_it_comes(_call(kind, tensors), keep=True))
     tensors = _dense(tensors)
@@ -118,7 +118,8 @@ def backward(
 ) -> Gradients:
     """`backward.backward` of a call that `forward` ran."""
     upstream = [one if one is None or one.is_contiguous() else one.contiguous() for one in upstream]
-    passes = passes_of(kind, "backward", kind.recorded, tuple(needed), tuple([one is None for one in upstream]))
+    told = kind.recorded, kind.hands_over_values
+    passes = passes_of(kind, "backward", *told, tuple(needed), tuple([one is None for one in upstream]))
     if passes is None:
         call = _call(kind, tensors)
         return backward_as_it_comes(call, output, restored(call.cell, kept.orders, kept.tensors), upstream, needed)
