@@ -76,10 +76,10 @@ template <class T> struct Job {
   int64_t input;        // the array of what is computed from x alone
   int64_t input_depth;  // or, unless 0, it holds x itself, this wide, and each step multiplies
   const int64_t *index; // by place the row of arrays that are indexed; null when there are none
-  // For whoever watches, at every place of each block of an array the sum of squares over all units, by participant of
-  // a team that shares out units: (slices or 1, places, blocks); null when nobody does.
-  double *squares;
-  int64_t squared, squared_blocks, places;
+  // For whoever watches, at every place the norm of each block of an array: (places, blocks); null when nobody does.
+  // Where a team shares out units, each participant's sum of squares: (slices, places, blocks).
+  double *norms;
+  int64_t measured, measured_blocks, places;
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
@@ -215,20 +215,21 @@ private:
         for (int64_t t = 0; t < tiles_of_rows; ++t)
           block(stage, g, active * t / tiles_of_rows, active * (t + 1) / tiles_of_rows);
     }
-    if (job.squares) square(s, active);
+    if (job.norms) measure(s, active);
   }
 
   // What this share has just written, while it is in the first cache.
-  void square(int64_t s, int64_t active) {
+  void measure(int64_t s, int64_t active) {
     const int64_t first = first_group * group,
                   units = std::max<int64_t>(0, std::min(last_group * group, job.hidden) - first);
-    const int64_t of_slice = job.places * job.squared_blocks;
+    const int64_t of_slice = job.places * job.measured_blocks;
     for (int64_t r = 0; r < active; ++r) {
-      const T *const row = pointers[job.squared * row_count + r] + first;
-      double *to = job.squares + (job.place_of(s) + rows[r]) * job.squared_blocks;
+      const T *const row = pointers[job.measured * row_count + r] + first;
+      double *to = job.norms + (job.place_of(s) + rows[r]) * job.measured_blocks;
       if (job.split_units) to += begin * of_slice;
-      for (int64_t b = 0; b < job.squared_blocks; ++b) {
-        to[b] = sum_of_squares(row + b * job.hidden, units);
+      for (int64_t b = 0; b < job.measured_blocks; ++b) {
+        const double sum = sum_of_squares(row + b * job.hidden, units);
+        to[b] = job.split_units ? sum : std::sqrt(sum);
         // A share of several slices stands for all of them.
         for (int64_t other = 1; job.split_units && other < weight; ++other) to[other * of_slice + b] = 0;
       }

@@ -221,10 +221,10 @@ public:
     for (size_t i = 0; i < direction.arrays.size(); ++i)
       if (direction.arrays[i].name == name) finals.push_back({int64_t(i), to, hidden});
   }
-  void square(const std::string &name, double *squares, int64_t blocks) {
+  void measure(const std::string &name, double *norms, int64_t blocks) {
     for (size_t i = 0; i < direction.arrays.size(); ++i)
-      if (direction.arrays[i].name == name) job.squared = i;
-    job.squares = squares, job.squared_blocks = blocks, job.places = problem.places;
+      if (direction.arrays[i].name == name) job.measured = i;
+    job.norms = norms, job.measured_blocks = blocks, job.places = problem.places;
   }
   const gatewise::Job<T> &finished(T *sums, int64_t sum_count) {
     job.arrays = arrays.data(), job.array_count = arrays.size();
@@ -347,7 +347,7 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
   jobs.clear();
   struct Made {
     T *delta, *sums, *shown;
-    std::vector<double> squares;
+    std::vector<double> norms;
     std::vector<T *> initial;
     std::vector<std::pair<std::string, T *>> operands;
   };
@@ -366,9 +366,9 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     one.shown = way.slices == 2 ? nullptr : layout.empty(problem.places * states * hidden);
     layout.array("state gradients", one.shown ? gatewise::sequence : gatewise::per_row,
                  one.shown ? one.shown : layout.empty(rows * states * hidden), states * hidden);
-    one.squares.resize((way.split_units ? way.slices : 1) * problem.places * states,
-                       std::numeric_limits<double>::quiet_NaN());
-    layout.square("state gradients", one.squares.data(), states);
+    one.norms.resize((way.split_units ? way.slices : 1) * problem.places * states,
+                     std::numeric_limits<double>::quiet_NaN());
+    layout.measure("state gradients", one.norms.data(), states);
     layout.array("between", gatewise::per_row, layout.empty(rows * between * hidden), between * hidden);
     for (int64_t i = 0; i < states; ++i) {
       const std::string &state = cell.states[i];
@@ -426,8 +426,8 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
     const int64_t norms = places * states;
     for (int64_t i = 0; i < norms; ++i) {
       double sum = 0;
-      for (size_t at = i; at < made[p].squares.size(); at += norms) sum += made[p].squares[at];
-      result.norms.push_back(std::sqrt(sum));
+      for (size_t at = i; at < made[p].norms.size(); at += norms) sum += made[p].norms[at];
+      result.norms.push_back(way.split_units ? std::sqrt(sum) : sum);
       sum = 0;
       for (int64_t u = 0; made[p].shown && u < hidden; ++u)
         sum += made[p].shown[i * hidden + u] * made[p].shown[i * hidden + u];

@@ -77,12 +77,13 @@ class RecordedCall:
 
         It is 0 in padding, and before a backward pass.
         """
-        norms = self._no_norms() if self._norms is None else self._norms
+        dtype = norm_dtype(self.x.dtype)
+        norms = self._no_norms(dtype) if self._norms is None else self._norms.to(dtype)
         return norms.transpose(1, 2).unflatten(-1, (self.steps, self.rows))
 
-    def _no_norms(self) -> Tensor:
+    def _no_norms(self, dtype: torch.dtype) -> Tensor:
         shape = self.direction_count, self.steps * self.rows, len(self.cell.states)
-        return torch.zeros(shape, dtype=norm_dtype(self.x.dtype), device=self.x.device)
+        return torch.zeros(shape, dtype=dtype, device=self.x.device)
 
     @property
     def abandoned(self) -> bool:
@@ -148,12 +149,12 @@ class RecordedCall:
             self._listener.reached(self)
         which = slice(None) if state is None else slice(state, state + 1)
         norms = norms if state is None else norms[:, None]
-        self.all_finite &= len(norms) == 0 or math.isfinite(norms.max().item())
-        if state is None and index is None and len(norms) == self.steps * self.rows and self.direction_count == 1:
+        self.all_finite &= norms.shape[0] == 0 or math.isfinite(norms.max().item())
+        if state is None and index is None and norms.shape[0] == self.steps * self.rows and self.direction_count == 1:
             self._norms = norms[None]
         else:
             if self._norms is None:
-                self._norms = self._no_norms()
+                self._norms = self._no_norms(norms.dtype)
             _put(self._norms[direction][:, which].t(), first, norms.t(), index)
         if values is not None:
             values = values if state is None else values[:, None]

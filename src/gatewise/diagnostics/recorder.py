@@ -79,7 +79,8 @@ class Recorder(Listener):
     def reached(self, call: RecordedCall) -> None:
         """The first gradients of a call have come."""
         for one in self.passes:
-            one.reached |= any(call is other for other in one.calls)
+            if not one.reached:
+                one.reached = any(call is other for other in one.calls)
 
     def clipped(self, parameters: Sequence[Tensor], event: Clipped) -> None:
         """Gradients were clipped, perhaps those of this model."""

@@ -1,6 +1,6 @@
 """What optimisers do to the weights of a model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -54,27 +54,38 @@ class Updates:
     def __init__(self, names: Mapping[int, str]) -> None:
         self.before: dict[int, Tensor] = {}
         self._names = names
+        self._own: list[Tensor] = []
         self._steps, self._every = 0, 1
         self._measured: list[tuple[tuple[str, ...], Tensor]] = []
 
     def begin(self, optimiser: Optimizer) -> None:
         """An optimiser is about to make a step."""
-        self.before = {id(one): one.detach().clone() for one in _parameters(optimiser) if id(one) in self._names}
+        self._own = own = []
+        for group in optimiser.param_groups:
+            own += [one for one in group["params"] if id(one) in self._names]
+        self.before = {id(one): one.detach().clone() for one in own}
 
     def end(self, optimiser: Optimizer) -> None:
         """It has made it."""
         before, self.before = self.before, {}
-        own = [one for one in _parameters(optimiser) if id(one) in before and one.grad is not None] if before else []
-        if not own:
+        names: list[str] = []
+        gradients: list[Tensor] = []
+        after: list[Tensor] = []
+        old: list[Tensor] = []
+        for one in self._own:
+            if (gradient := one.grad) is not None:
+                names.append(self._names[id(one)])
+                gradients.append(gradient)
+                after.append(one)
+                old.append(before[id(one)])
+        self._own = []
+        if not names:
             return
         self._steps += 1
         if (self._steps - 1) % self._every:
             return
-        old = [before[id(one)] for one in own]
-        gradients = [one.grad for one in own if one.grad is not None]
         with torch.no_grad():
-            norms = change_norms(gradients, own, old)
-        self._measured.append((tuple([self._names[id(one)] for one in own]), norms))
+            self._measured.append((tuple(names), change_norms(gradients, after, old)))
         if len(self._measured) > MOST:
             self._measured = self._measured[::2]
             self._every *= 2
@@ -82,8 +93,3 @@ class Updates:
     def all(self) -> list[Update]:
         """Those that were measured, in order."""
         return [Update(names, *norms.unbind()) for names, norms in self._measured]
-
-
-def _parameters(optimiser: Optimizer) -> Iterator[Tensor]:
-    for group in optimiser.param_groups:
-        yield from group["params"]

@@ -208,7 +208,7 @@ def _job(
         sums,
         ends,
         shared.units,
-        squares=None if shown is None or shown.squares is None else (STATE_GRADIENTS, shown.squares),
+        norms=None if shown is None or shown.norms is None else (STATE_GRADIENTS, shown.norms),
         keep=(kept, carried, held, delta, operands, output_gradient, initial, shown),
     )
     return job, Loop(delta, operands, sums, shown)

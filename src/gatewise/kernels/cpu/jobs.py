@@ -127,7 +127,7 @@ class Template:
         finals: Sequence[tuple[str, int, int]],
         units: bool,
         inputs: Inputs | None = None,
-        squares: tuple[str, Tensor] | None = None,
+        norms: tuple[str, Tensor] | None = None,
         keep: tuple[object, ...] = (),
     ) -> Job:
         """Lay out a call.
@@ -142,7 +142,7 @@ class Template:
             finals: what is copied at the end: from which array, to which address, how many elements between rows.
             units: whether threads share out units rather than rows.
             inputs: for products with x step by step, of which the rows then are x; None when they are these products.
-            squares: an array of which the engine adds up squares, and where to: (participants, N, blocks).
+            norms: an array, and where to put norms of its blocks; see `shown.Shown`.
             keep: whatever else must stay alive.
         """
         arrays = array("q")
@@ -194,17 +194,17 @@ class Template:
             self._input,
             0 if inputs is None else inputs.width,
             _address(order.index),
-            *self._square_words(squares),
+            *self._norm_words(norms),
         ]
         nested = (arrays, products, stages, ends, vector_addresses)
-        held = (zeros, order, vectors, packed, sums, inputs, squares, keep)
+        held = (zeros, order, vectors, packed, sums, inputs, norms, keep)
         return Job(words, order.rows * self._hidden * work, nested, held)
 
-    def _square_words(self, squares: tuple[str, Tensor] | None) -> tuple[int, int, int, int]:
-        if squares is None:
+    def _norm_words(self, norms: tuple[str, Tensor] | None) -> tuple[int, int, int, int]:
+        if norms is None:
             return (0, 0, 0, 0)
-        name, to = squares
-        return to.data_ptr(), self._number[name], to.shape[2], to.shape[1]
+        name, to = norms
+        return to.data_ptr(), self._number[name], to.shape[-1], to.shape[-2]
 
     def places(self, job: Job, name: str) -> tuple[int, int]:
         """Where two words of a job stand: an array's first row, and what stands before the first step."""

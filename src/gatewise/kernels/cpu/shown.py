@@ -18,12 +18,13 @@ class Shown(NamedTuple):
     Attributes:
         gradients: (N, states, H); or, for the loop's own use, those of one step, (B, states, H).
         whole: whether they are those of all steps.
-        squares: (participants, N, states) float64, sums of their squares over units; None where these could be lost.
+        norms: float64, over units, (N, states); where threads share out units the sums of squares of each,
+            (slices, N, states); None where squares could be lost.
     """
 
     gradients: Tensor
     whole: bool
-    squares: Tensor | None
+    norms: Tensor | None
 
     @classmethod
     def room_for(cls, call: Call, way: Order, shared: Split) -> "Shown | None":
@@ -34,9 +35,8 @@ class Shown(NamedTuple):
         alone = way.dtype == torch.float32  # whose squares, in double precision, are never lost
         whole = call.record.wants_values or not alone
         gradients = memory.empty((way.places if whole else way.rows, states, hidden), way.dtype)
-        participants = shared.slices if shared.units else 1
-        squares = torch.empty((participants, way.places, states), dtype=torch.float64) if alone else None
-        return cls(gradients, whole, squares)
+        shape = (shared.slices, way.places, states) if shared.units else (way.places, states)
+        return cls(gradients, whole, torch.empty(shape, dtype=torch.float64) if alone else None)
 
     @property
     def rows(self) -> Rows:
@@ -47,8 +47,8 @@ class Shown(NamedTuple):
     def tell(self, call: Call, index: Tensor | None) -> None:
         """Tell the watchers of a call; ``index`` as in `recording.Rows`."""
         assert call.record is not None
-        if self.squares is None:
+        if self.norms is None:
             call.record.gradients(None, self.gradients, index)
         else:
-            norms = self.squares.sum(dim=0).sqrt_().float()
+            norms = self.norms.clone() if self.norms.dim() == 2 else self.norms.sum(dim=0).sqrt_()
             call.record.norms(None, norms, self.gradients if self.whole else None, index)
