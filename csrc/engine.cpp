@@ -176,6 +176,8 @@ struct RowCopies {
 GATEWISE_INTERFACE(float, f32)
 GATEWISE_INTERFACE(double, f64)
 
+GATEWISE_EXPORT int64_t gatewise_order(const gatewise::Ordering *ordering) { return ordering->make(); }
+
 GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool) {
   gatewise::RowCopies copies{*rows, slices};
   gatewise::spread(copies, slices, pool);

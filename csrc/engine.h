@@ -4,6 +4,7 @@
 #include "gemm.h"
 #include "loop.h"
 #include "norms.h"
+#include "order.h"
 #include "rows.h"
 #include "tape.h"
 
@@ -22,6 +23,9 @@
 GATEWISE_DECLARE(float, f32)
 GATEWISE_DECLARE(double, f64)
 #undef GATEWISE_DECLARE
+
+// How many places there are.
+GATEWISE_EXPORT int64_t gatewise_order(const gatewise::Ordering *ordering);
 
 GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool);
 

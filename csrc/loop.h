@@ -13,11 +13,11 @@ namespace gatewise {
 // How the row of an array is found at step s of a row's own processing order. Rows are sequences, longest first.
 enum ArrayKind : int64_t {
   sequence,             // base + (at(s) + r) · stride
-  sequence_previous,    // the same at s − 1; before the first step `other`; zeros after a cut
+  sequence_previous,    // the same at s − 1; before the first step `other`, by the caller's row; zeros after a cut
   per_row,              // base + r · stride
   alternating,          // base + (s % 2 · rows + r) · stride
   alternating_previous, // the same at s − 1; before the first step `other`; zeros after a cut
-  gradient_arriving,    // base + r · stride; after the last step `other`; zeros after a cut
+  gradient_arriving,    // base + r · stride; after the last step `other`, by the caller's row; zeros after a cut
   absent,               // no memory: what would be written is not kept
   indexed,              // base + index(at(s) + r) · stride: rows that stand where the caller has them
   indexed_previous,     // the same at s − 1; before the first step `other`; zeros after a cut
@@ -48,7 +48,7 @@ template <class T> struct Stage {
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
 template <class T> struct Final {
   int64_t array; // one of the kinds that look back
-  T *to;         // (rows, stride)
+  T *to;         // (rows, stride), by the caller's row
   int64_t stride;
 };
 
@@ -71,11 +71,12 @@ template <class T> struct Job {
   int64_t sum_count;
   const Final<T> *finals;
   int64_t final_count;
-  const T *zeros;       // (hidden)
-  int64_t split_units;  // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
-  int64_t input;        // the array of what is computed from x alone
-  int64_t input_depth;  // or, unless 0, it holds x itself, this wide, and each step multiplies
-  const int64_t *index; // by place the row of arrays that are indexed; null when there are none
+  const T *zeros;        // (hidden)
+  int64_t split_units;   // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
+  int64_t input;         // the array of what is computed from x alone
+  int64_t input_depth;   // or, unless 0, it holds x itself, this wide, and each step multiplies
+  const int64_t *index;  // by place the row of arrays that are indexed; null when there are none
+  const int64_t *caller; // by row that of the caller, who has initial and final states in an order of its own; or null
   // For whoever watches, at every place the norm of each block of an array: (places, blocks); null when nobody does.
   // Where a team shares out units, each participant's sum of squares: (slices, places, blocks).
   double *norms;
@@ -84,6 +85,7 @@ template <class T> struct Job {
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
   int64_t length_of(int64_t r) const { return length ? length[r] : steps; }
+  int64_t caller_of(int64_t r) const { return caller ? caller[r] : r; }
   bool cut_before(int64_t s, int64_t r) const { return cut && cut[s * rows + r]; }
   int64_t width() const { return blocks * lanes<T>; }
 };
@@ -134,7 +136,7 @@ public:
       for (int64_t r = 0; r < row_count; ++r) {
         const int64_t beyond = job.backward ? -1 : job.length_of(rows[r]);
         const T *from = place(job.arrays[job.finals[f].array], beyond, rows[r]);
-        std::copy(from + first, from + last, job.finals[f].to + rows[r] * job.finals[f].stride + first);
+        std::copy(from + first, from + last, job.finals[f].to + job.caller_of(rows[r]) * job.finals[f].stride + first);
       }
   }
 
@@ -186,13 +188,14 @@ private:
     case indexed_previous:
     case alternating_previous:
       if (job.cut_before(s, r)) return zeros;
-      if (s == 0) return array.other + r * array.other_stride;
+      if (s == 0) return array.other + job.caller_of(r) * array.other_stride;
       if (array.kind == sequence_previous) return array.base + (job.place_of(s - 1) + r) * array.stride;
       if (array.kind == indexed_previous) return array.base + job.index[job.place_of(s - 1) + r] * array.stride;
       return array.base + ((s - 1) % 2 * job.rows + r) * array.stride;
     case gradient_arriving:
       if (job.cut_before(s + 1, r)) return zeros;
-      return s + 1 == job.length_of(r) ? array.other + r * array.other_stride : array.base + r * array.stride;
+      return s + 1 == job.length_of(r) ? array.other + job.caller_of(r) * array.other_stride
+                                       : array.base + r * array.stride;
     case absent: return nullptr;
     }
     return nullptr;

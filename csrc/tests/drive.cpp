@@ -267,6 +267,59 @@ template <class T> void check_sums() {
       }
 }
 
+// By its definition, step by step; also of a part of longer rows.
+void check_orders() {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    std::mt19937 random(seed);
+    const int64_t steps = 1 + random() % 6, rows = 1 + random() % 5, places = steps * rows;
+    const bool ragged = seed % 3, resets = seed % 2, reverse = seed % 5 > 2;
+    std::vector<int64_t> whole(rows), lengths(rows, steps);
+    for (int64_t r = 0; r < rows; ++r) {
+      whole[r] = random() % (2 * steps);
+      if (ragged) lengths[r] = std::min(whole[r], steps);
+    }
+    std::vector<uint8_t> reset(places), cut((steps + 1) * rows, 7);
+    for (uint8_t &one : reset) one = random() % 2;
+    std::vector<int64_t> caller(rows, -1), length(rows, -1), at(steps, -1), active(steps, -1), index(places, -1);
+    const gatewise::Ordering ordering{steps,         rows,
+                                      reverse,       ragged ? lengths.data() : nullptr,
+                                      whole.data(),  resets ? reset.data() : nullptr,
+                                      caller.data(), length.data(),
+                                      at.data(),     active.data(),
+                                      index.data(),  cut.data()};
+    const int64_t count = gatewise_order(&ordering);
+    const auto check = [&](const char *what, const auto &got, const Values &wanted) {
+      compare("order " + std::to_string(seed) + ": " + what, Values(got.begin(), got.end()), wanted, 0);
+    };
+    std::vector<int64_t> sorted(rows);
+    std::iota(sorted.begin(), sorted.end(), 0);
+    if (ragged)
+      std::stable_sort(sorted.begin(), sorted.end(), [&](int64_t a, int64_t b) { return whole[a] > whole[b]; });
+    Values lengths_wanted, at_wanted, active_wanted, index_wanted, padding, cut_wanted;
+    for (int64_t s = 0; s <= steps; ++s) {
+      if (s < steps) at_wanted.push_back(index_wanted.size());
+      for (const int64_t row : sorted) {
+        const int64_t time = reverse ? lengths[row] - s : s;
+        cut_wanted.push_back(time >= 0 && time < lengths[row] && reset[time * rows + row]);
+        if (s == steps) continue;
+        if (s < lengths[row]) index_wanted.push_back((reverse ? lengths[row] - 1 - s : s) * rows + row);
+        else padding.push_back(s * rows + row);
+      }
+      if (s < steps) active_wanted.push_back(index_wanted.size() - at_wanted.back());
+    }
+    check("places", std::vector<int64_t>{count}, {double(index_wanted.size())});
+    if (resets) check("cut", cut, cut_wanted);
+    if (!ragged) continue;
+    for (const int64_t row : sorted) lengths_wanted.push_back(lengths[row]);
+    index_wanted.insert(index_wanted.end(), padding.begin(), padding.end());
+    check("caller", caller, Values(sorted.begin(), sorted.end()));
+    check("length", length, lengths_wanted);
+    check("at", at, at_wanted);
+    check("active", active, active_wanted);
+    check("index", index, index_wanted);
+  }
+}
+
 // Several at once, on more and on fewer threads.
 template <class T> void check_changes() {
   for (int64_t length : {0, 1, 15, 16, 33, 100})
@@ -369,6 +422,7 @@ int main() {
   check_packings<double>();
   check_sums<float>();
   check_sums<double>();
+  check_orders();
   check_changes<float>();
   check_changes<double>();
   std::printf("%lld comparisons, %d failures\n", (long long)comparisons.load(), failures.load());

@@ -54,7 +54,8 @@ struct Problem {
   Shape shape;
   int64_t places;
   std::vector<int64_t> at, active, length;
-  std::vector<int64_t> index; // where ragged rows stand in the caller's arrays, twice as long as need be
+  std::vector<int64_t> index;  // where ragged rows stand in the caller's arrays, twice as long as need be
+  std::vector<int64_t> caller; // in which order the caller has their initial and final states
   std::vector<uint8_t> cut;
   Values x; // (places, I)
   std::vector<Values> initial, matrices, vectors;
@@ -79,6 +80,9 @@ struct Problem {
       std::iota(index.begin(), index.end(), 0);
       std::shuffle(index.begin(), index.end(), random);
       index.resize(places);
+      caller.resize(rows);
+      std::iota(caller.begin(), caller.end(), 0);
+      std::shuffle(caller.begin(), caller.end(), random);
     }
     if (shape.cut)
       for (int64_t i = 0; i < (steps + 1) * rows; ++i)
@@ -106,6 +110,7 @@ struct Problem {
   // The caller's arrays: how many rows they have, and which one stands for a place.
   int64_t caller_rows() const { return shape.ragged ? 2 * places : places; }
   int64_t caller_row(int64_t place) const { return shape.ragged ? index[place] : place; }
+  int64_t caller_of(int64_t row) const { return shape.ragged ? caller[row] : row; }
   gatewise::ArrayKind caller_kind() const { return shape.ragged ? gatewise::indexed : gatewise::sequence; }
 };
 
@@ -169,11 +174,27 @@ public:
     job.split_units = way.split_units;
     job.input_depth = fused ? problem.shape.inputs : 0;
     job.index = problem.shape.ragged ? problem.index.data() : nullptr;
+    job.caller = problem.shape.ragged ? problem.caller.data() : nullptr;
   }
 
   T *empty(int64_t count) { return fill(count, std::numeric_limits<T>::quiet_NaN()); }
   T *fill(int64_t count, T value) { return buffers.emplace_back(count, value).data(); }
   T *copy(const Values &values) { return buffers.emplace_back(values.begin(), values.end()).data(); }
+  // States, in the caller's order.
+  T *states(const Values &values) {
+    T *const rows = empty(problem.shape.rows * hidden);
+    for (int64_t r = 0; r < problem.shape.rows; ++r)
+      std::copy_n(values.data() + r * hidden, hidden, rows + problem.caller_of(r) * hidden);
+    return rows;
+  }
+  Values from_states(const T *rows) const {
+    Values values;
+    for (int64_t r = 0; r < problem.shape.rows; ++r) {
+      const T *const row = rows + problem.caller_of(r) * hidden;
+      values.insert(values.end(), row, row + hidden);
+    }
+    return values;
+  }
   // Rows by place, where the caller has them.
   T *callers(const Values &values, int64_t width) {
     T *const rows = empty(problem.caller_rows() * width);
@@ -314,7 +335,7 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
       const bool whole = i == 0 || backward;
       const int64_t count = !whole ? 2 * rows : i ? problem.places : problem.caller_rows();
       one.sequences.push_back(layout.empty(std::max<int64_t>(0, count * stride_of(i) - (i ? 0 : gap))));
-      one.initial.push_back(layout.copy(problem.initial[i]));
+      one.initial.push_back(layout.states(problem.initial[i]));
       one.finals.push_back(layout.empty(rows * hidden));
       const gatewise::ArrayKind next = i ? gatewise::sequence : problem.caller_kind();
       layout.array("next " + cell.states[i], whole ? next : gatewise::alternating, one.sequences[i], stride_of(i));
@@ -340,7 +361,7 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
         kept[p].sequences[0], kept[p].sequences[0] + std::max<int64_t>(0, problems[p].caller_rows() * stride - gap),
         [](T value) { return value == value; });
     result.intact &= rows_written == problems[p].places * hidden;
-    for (const T *final : kept[p].finals) result.finals.emplace_back(final, final + rows * hidden);
+    for (const T *final : kept[p].finals) result.finals.push_back(forward[p].from_states(final));
   }
   if (!backward) return results;
 
@@ -378,7 +399,7 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
       layout.array("previous " + state, previous(next), kept[p].sequences[i], stride_of(i), kept[p].initial[i]);
       layout.array("next " + state, next, kept[p].sequences[i], stride_of(i));
       layout.array("arriving " + state, gatewise::gradient_arriving, carried, hidden,
-                   layout.copy(problem.final_gradients[i]));
+                   layout.states(problem.final_gradients[i]));
       layout.array("sent " + state, gatewise::per_row, carried, hidden);
       layout.final("arriving " + state, one.initial[i]);
     }
@@ -407,7 +428,7 @@ std::vector<Result> run(const description::Cell &cell, const std::vector<Problem
             result.input_matrix_gradients[value][u * width + i] += row[u] * problems[p].x[place * width + i];
           }
       }
-    for (const T *gradient : made[p].initial) result.initial_gradients.emplace_back(gradient, gradient + rows * hidden);
+    for (const T *gradient : made[p].initial) result.initial_gradients.push_back(back[p].from_states(gradient));
     result.matrix_gradients.assign(cell.matrices, Values(hidden * hidden, 0));
     for (const description::Outer &outer : cell.outers)
       for (const auto &[name, operand] : made[p].operands)

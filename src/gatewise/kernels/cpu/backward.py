@@ -94,14 +94,11 @@ def _loops(
         gradient = gradient.contiguous().view(-1, gradient.shape[-1])
     all_jobs: list[Job] = []
     loops: list[Loop] = []
-    after: list[tuple[Tensor, Tensor, Tensor]] = []
     for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
-        job, loop = _job(single, made, output, kept, shared, gradient, upstream[1:], initial, at, after)
+        job, loop = _job(single, made, output, kept, shared, gradient, upstream[1:], initial, at)
         all_jobs.append(job)
         loops.append(loop)
     jobs.run(dtype, all_jobs, shared.slices)
-    for to, index, source in after:
-        to.index_copy_(0, index, source)
     for single, kept, loop in zip(call.single_directions(), saved, loops, strict=True):
         if (shown := loop.shown) is not None:
             shown.tell(single, kept.order.index)
@@ -120,9 +117,8 @@ def _job(
     final_gradients: Sequence[Tensor | None],
     initial: Sequence[Tensor],
     at: int,
-    after: list[tuple[Tensor, Tensor, Tensor]],
 ) -> tuple[Job, Loop]:
-    """One direction, the one with number ``at``; what is to be copied after the run goes into ``after``."""
+    """One direction, the one with number ``at``."""
     way, hidden = kept.order, call.hidden_size
     batch, dtype = way.rows, way.dtype
     rows_each = batch if shared.units else -(-batch // shared.slices)
@@ -157,11 +153,10 @@ def _job(
             now, before = jobs.INDEXED, jobs.INDEXED_PREVIOUS
         sequence = state_sequence(output, at, kept, index, hidden)
         start = call.initial[index][0]
-        start = start if way.row is None else start.index_select(0, way.row)
         start = start if start.stride(-1) == 1 else start.contiguous()
         end, final_gradient = nothing, final_gradients[index]
         if final_gradient is not None:
-            own = final_gradient[at] if way.row is None else final_gradient[at].index_select(0, way.row)
+            own = final_gradient[at]
             own = own if own.stride(-1) == 1 else own.contiguous()
             held.append(own)
             end = (own.data_ptr(), own.stride(0))
@@ -171,12 +166,7 @@ def _job(
         rows[f"arriving {state}"] = (jobs.GRADIENT_ARRIVING, arriving, end[0], hidden, end[1])
         rows[f"sent {state}"] = (jobs.PER_ROW, arriving, 0, hidden, 0)
         held += [sequence, start]
-        target = initial[index][at]
-        if way.row is not None:
-            sorted_target = torch.empty_like(target)
-            after.append((target, way.row, sorted_target))
-            target = sorted_target
-        ends.append((f"arriving {state}", target.data_ptr(), hidden))
+        ends.append((f"arriving {state}", initial[index][at].data_ptr(), hidden))
     delta = memory.empty((way.places, made.backward.arrays.get("delta", 0) * hidden), dtype)
     rows["delta"] = jobs.rows(jobs.SEQUENCE, delta)
     operands: dict[Expr, Tensor] = {}

@@ -103,17 +103,14 @@ def forward(
     shared = split(batch, hidden, len(call.whole.x), made.recurrent_blocks, directions)
     all_jobs: list[Job] = []
     saved: list[Saved] = []
-    after: list[tuple[Tensor, Tensor, Tensor]] = []  # to, by which rows, from
     for at, single in enumerate(call.single_directions()):
         way = order(single)
-        job, kept = _job(single, made, way, shared, keep, room, at, output, finals, after)
+        job, kept = _job(single, made, way, shared, keep, room, at, output, finals)
         all_jobs.append(job)
         saved.append(kept)
     jobs.run(dtype, all_jobs, shared.slices)
     if saved[0].order.padding is not None:
         placement.clear(output.view(-1, output.shape[-1]), saved[0].order.padding)
-    for to, index, source in after:
-        to.index_copy_(0, index, source)
     if call.record is not None and call.record.wants_values:
         for at, (single, kept) in enumerate(zip(call.single_directions(), saved, strict=True)):
             assert single.record is not None
@@ -162,9 +159,8 @@ def _job(
     at: int,
     output: Tensor,
     finals: tuple[Tensor, ...],
-    after: list[tuple[Tensor, Tensor, Tensor]],
 ) -> tuple[Job, Saved]:
-    """One direction, the one with number ``at``; what is to be copied after the run goes into ``after``."""
+    """One direction, the one with number ``at``."""
     batch, hidden, dtype, states = way.rows, call.hidden_size, way.dtype, call.cell.states
     prepared = prepare(call, made, shared, training=keep or torch.is_grad_enabled())
     within = prepared.within
@@ -183,8 +179,7 @@ def _job(
     ends: list[tuple[str, int, int]] = []
     sequences: list[Tensor] = []
     for index, (state, initial) in enumerate(zip(states, call.initial, strict=True)):
-        start = initial[0] if way.row is None else initial[0].index_select(0, way.row)
-        start = start if start.stride(-1) == 1 else start.contiguous()
+        start = initial[0] if initial.stride(-1) == 1 else initial[0].contiguous()
         now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
         if index == 0:
             base, stride = output.data_ptr() + at * hidden * output.element_size(), output.stride(1)
@@ -199,12 +194,7 @@ def _job(
         rows[f"next {state}"] = (now, base, 0, stride, 0)
         rows[f"previous {state}"] = (before, base, start.data_ptr(), stride, start.stride(0))
         held.append(start)
-        final = finals[index][at]
-        if way.row is not None:
-            sorted_final = torch.empty_like(final)
-            after.append((final, way.row, sorted_final))
-            final = sorted_final
-        ends.append((f"previous {state}", final.data_ptr(), hidden))
+        ends.append((f"previous {state}", finals[index][at].data_ptr(), hidden))
     between = made.forward.arrays.get("between", 0)
     if between:
         scratch = memory.empty((batch, between * hidden), dtype)

@@ -194,6 +194,7 @@ class Template:
             self._input,
             0 if inputs is None else inputs.width,
             _address(order.index),
+            _address(order.row),
             *self._norm_words(norms),
         ]
         nested = (arrays, products, stages, ends, vector_addresses)

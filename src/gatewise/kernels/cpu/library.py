@@ -51,6 +51,9 @@ class Engine:
         for function in self._measure.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
+        self._order = self.library.gatewise_order
+        self._order.argtypes = [ctypes.c_void_p]
+        self._order.restype = ctypes.c_int64
         self._copy_rows = self.library.gatewise_copy_rows
         self._copy_rows.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         self._copy_rows.restype = None
@@ -70,6 +73,10 @@ class Engine:
         """One matrix product, given as words."""
         laid_out = array("q", words)
         self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, pool(slices)))
+
+    def order(self, ordering: array) -> int:
+        """Put rows and steps in order, given as words; how many places there are."""
+        return self._order(ordering.buffer_info()[0])
 
     def copy_rows(self, words: Sequence[int], slices: int) -> None:
         """Copy rows from and to where an index says, given as words."""

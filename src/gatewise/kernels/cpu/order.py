@@ -1,11 +1,13 @@
 """In which order rows and steps are processed: longest row first, no step of padding, either way through time."""
 
+from array import array
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
+from gatewise.kernels.cpu.library import engine
 
 
 @dataclass(frozen=True)
@@ -43,41 +45,22 @@ def order(call: Call) -> Order:
     """The order of a call in one direction."""
     steps, rows = call.x.shape[:2]
     reverse = call.directions == "reverse"
-    if call.lengths is None and call.reset is None:
+    lengths, reset = call.lengths, call.reset
+    if lengths is None and reset is None:
         return Order(steps, rows, call.x.dtype, reverse, steps * rows)
-    row = at = active = index = padding = None
-    length = torch.full((rows,), steps)
-    step = torch.arange(steps + 1)[:, None]
-    places = steps * rows
-    if call.lengths is not None:
-        assert call.whole.lengths is not None
-        row = torch.sort(call.whole.lengths, descending=True, stable=True).indices
-        length = call.lengths[row]
-        valid = step[:-1] < length
-        active = valid.sum(dim=1)
-        at = active.cumsum(0) - active
-        places = int(active.sum())
-        place = step[:-1] * rows + row
-        padding = place[~valid]
-        index = ((length - 1 - step[:-1]) * rows + row)[valid] if reverse else place[valid]
-    cut = None
-    if call.reset is not None:
-        reset = call.reset if row is None else call.reset[:, row]
-        # Reversed, a boundary between t − 1 and t is crossed after step t, and the last one after the row's end.
-        time = length - step if reverse else step.expand(steps + 1, rows)
-        inside = (time >= 0) & (time < length)
-        cut = (reset.gather(0, time.clamp(0, steps - 1)) & inside).to(torch.uint8)
-    return Order(
-        steps,
-        rows,
-        call.x.dtype,
-        reverse,
-        places,
-        index,
-        padding,
-        row,
-        at,
-        active,
-        None if row is None else length,
-        cut,
-    )
+    row = length = at = active = index = cut = None
+    # Held until they have been read.
+    lengths, reset = (None if one is None else one.contiguous() for one in (lengths, reset))
+    sorted_by = None if call.whole.lengths is None else call.whole.lengths.contiguous()
+    if lengths is not None:
+        numbers = torch.empty(2 * rows + 2 * steps + steps * rows, dtype=torch.int64)
+        row, length, at, active, index = numbers.split([rows, rows, steps, steps, steps * rows])
+    if reset is not None:
+        cut = torch.empty((steps + 1, rows), dtype=torch.uint8)
+    given = (lengths, sorted_by, reset, row, length, at, active, index, cut)
+    words = array("q", (steps, rows, reverse, *[0 if one is None else one.data_ptr() for one in given]))
+    places = engine(torch.float32).order(words)
+    padding = None
+    if index is not None:
+        index, padding = index[:places], index[places:]
+    return Order(steps, rows, call.x.dtype, reverse, places, index, padding, row, at, active, length, cut)
