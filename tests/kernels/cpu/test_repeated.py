@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import gatewise
+from gatewise.equations import cell, sigmoid, tanh
 from gatewise.kernels.cpu import repeated
 from tests.agreement import CELLS
 from tests.kernels.engine import needs_engine
@@ -71,24 +72,31 @@ def as_it_comes(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> list[Tensor
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize(("steps", "rows"), [(1, 1), (1, 3), (7, 1), (4, 9)])
+@pytest.mark.parametrize(("steps", "rows", "both"), [(1, 1, True), (1, 3, False), (7, 1, False), (4, 9, True)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_same_bits(
-    cell: str, steps: int, rows: int, dtype: torch.dtype, played: list[object], monkeypatch: pytest.MonkeyPatch
+    cell: str,
+    steps: int,
+    rows: int,
+    both: bool,
+    dtype: torch.dtype,
+    played: list[object],
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    layer = gatewise.Recurrent(CELLS[cell], 5, 19, 2, init="torch", dtype=dtype)
+    layer = gatewise.Recurrent(CELLS[cell], 5, 19, 2, init="torch", dtype=dtype, bidirectional=both)
+    width, depth = (38, 4) if both else (19, 2)
     for at in range(5):
         with torch.no_grad():
             for parameter in layer.parameters():
                 parameter.copy_(drawn(*parameter.shape, dtype=dtype) / 4)
-        hx = tuple(drawn(2, rows, 19, dtype=dtype) for _ in layer.cell.states) if at != 3 else None
+        hx = tuple(drawn(depth, rows, 19, dtype=dtype) for _ in layer.cell.states) if at != 3 else None
         hx = hx if hx is None or len(hx) > 1 else hx[0]
         arguments = (
             layer,
             drawn(steps, rows, 5, dtype=dtype),
             hx,
-            drawn(steps, rows, 19, dtype=dtype),
-            drawn(len(layer.cell.states), 2, rows, 19, dtype=dtype),
+            drawn(steps, rows, width, dtype=dtype),
+            drawn(len(layer.cell.states), depth, rows, 19, dtype=dtype),
         )
         played.clear()
         found = differentiated(*arguments)
@@ -99,16 +107,41 @@ def test_the_same_bits(
 
 @pytest.mark.parametrize("wanted", ["parameters", "input"])
 @pytest.mark.parametrize("upstream", ["output", "finals"])
+@pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("cell", ["lstm", "gru_chung2014", "peephole_lstm_full"])
 def test_any_subset_of_gradients(
-    cell: str, upstream: str, wanted: str, played: list[object], monkeypatch: pytest.MonkeyPatch
+    cell: str, both: bool, upstream: str, wanted: str, played: list[object], monkeypatch: pytest.MonkeyPatch
 ):
-    layer = gatewise.Recurrent(CELLS[cell], 3, 4, init="torch")
+    layer = gatewise.Recurrent(CELLS[cell], 3, 4, init="torch", bidirectional=both)
+    count = 1 + both
     for _ in range(4):
-        gradients = (drawn(6, 2, 4), None) if upstream == "output" else (None, drawn(len(layer.cell.states), 1, 2, 4))
+        of_finals = drawn(len(layer.cell.states), count, 2, 4)
+        gradients = (drawn(6, 2, 4 * count), None) if upstream == "output" else (None, of_finals)
         arguments = (layer, drawn(6, 2, 3), None, *gradients, wanted)
         assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
     assert len(played) == 4
+
+
+@cell
+def decaying(x, h, /, W, R, b, d):
+    return tanh(W @ x + R @ h + 2 * b) + sigmoid(d) * h
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_what_torch_computes_around_a_tape(both: bool, played: list[object], monkeypatch: pytest.MonkeyPatch):
+    """Of b and d before it, and of their gradients after it; of either direction its own."""
+    layer = gatewise.Recurrent(decaying, 3, 4, bidirectional=both)
+    count = 1 + both
+    for _ in range(4):
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.copy_(drawn(*parameter.shape))
+        arguments = (layer, drawn(6, 2, 3), None, drawn(6, 2, 4 * count), drawn(1, count, 2, 4))
+        assert all(map(torch.equal, differentiated(*arguments), as_it_comes(monkeypatch, *arguments)))
+    assert len(played) == 4
+    tapes = [tape.written for passes in repeated._known.values() for tape in passes.free]
+    assert any(tape.before for tape in tapes)
+    assert any(tape.after for tape in tapes)
 
 
 def test_backward_passes_in_any_order(played: list[object]):
@@ -171,8 +204,9 @@ def usual(layer: gatewise.Recurrent, x: Tensor, **options: Any) -> None:
     layer(x, **options)[0].square().sum().backward()
 
 
-def test_watched_calls_are_played_too(played: list[object], monkeypatch: pytest.MonkeyPatch):
-    layer = gatewise.LSTM(3, 4)
+@pytest.mark.parametrize("both", [False, True])
+def test_watched_calls_are_played_too(both: bool, played: list[object], monkeypatch: pytest.MonkeyPatch):
+    layer = gatewise.LSTM(3, 4, bidirectional=both)
     for gates, plays in ((False, 4), (True, 2)):  # of a call that hands over its states, backward alone
         repeated._known.clear()
         for _ in range(4):
@@ -183,7 +217,8 @@ def test_watched_calls_are_played_too(played: list[object], monkeypatch: pytest.
                     if not taped:
                         patched.setattr(repeated, "passes_of", lambda *_: None)
                     usual(layer, x)
-                flows.append(torch.stack([trace.gradient_flow()[state] for state in "hc"]))
+                flow = trace.gradient_flow()
+                flows.append(torch.stack([flow[label] for label in flow]))
             assert flows[0].all()
             assert torch.equal(*flows)
         assert len(played) == plays
@@ -196,7 +231,6 @@ def test_calls_that_go_as_they_come(played: list[object], monkeypatch: pytest.Mo
     for _ in range(4):
         usual(layer, x, lengths=[6, 2])
         usual(layer, x, reset=torch.zeros(6, 2, dtype=torch.bool))
-        usual(gatewise.GRU(3, 4, bidirectional=True), x)
         with layer.frozen():
             usual(layer, x)
     assert not played
@@ -263,8 +297,9 @@ def test_what_is_held_is_bounded():
     assert 0 < sum(by_storage.values()) <= 2 * most
 
 
-def test_weights_that_were_kept_end_with_a_call_that_is_played(played: list[object]):
-    layer = gatewise.LSTM(3, 4)
+@pytest.mark.parametrize("both", [False, True])
+def test_weights_that_were_kept_end_with_a_call_that_is_played(both: bool, played: list[object]):
+    layer = gatewise.LSTM(3, 4, bidirectional=both)
     x = drawn(6, 2, 3)
     for _ in range(2):
         usual(layer, x)

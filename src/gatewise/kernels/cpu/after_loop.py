@@ -113,7 +113,7 @@ def parameter_gradients(
     if _rest(cell.equations).computed:
         _computed_gradients(call, sums, results, add=totals is not None)
         if (writing := current()) is not None:
-            writing.afterwards(lambda call, results: _computed_gradients(call, sums, results))
+            writing.afterwards(call.directions, lambda call, results: _computed_gradients(call, sums, results))
     return list(results)
 
 

@@ -103,7 +103,7 @@ def _loops(
         if (shown := loop.shown) is not None:
             shown.tell(single, kept.order.index)
             if (writing := current()) is not None:
-                writing.afterwards(lambda call, _, shown=shown: shown.tell(call, None))
+                writing.afterwards(single.directions, lambda call, _, shown=shown: shown.tell(call, None))
     return loops
 
 

@@ -16,22 +16,24 @@ class Kind:
 
     Attributes:
         states: how many there are.
+        groups: how many parameters of a direction.
         key: equal for calls that one tape serves; None when there can be no tape.
         bytes: about what a tape holds: packed weights, and the products with x or the gradients of all gates.
     """
 
-    __slots__ = ("_cell", "_of_steps", "_record", "_window_of", "bytes", "key", "states")
+    __slots__ = ("_cell", "_of_steps", "_record", "_window_of", "bytes", "groups", "key", "states")
 
     def __init__(self, call: Call) -> None:
-        self._cell, self.states, self._record = call.cell, len(call.initial), call.record
+        self._cell, self.states, self.groups = call.cell, len(call.initial), len(call.cell.groups)
+        self._record = call.record
         self._of_steps: tuple[Tensor | None, Tensor | None, Directions] = call.lengths, call.reset, call.directions
         self._window_of = call.window_of
         (steps, batch, width), dtype = call.x.shape, call.x.dtype
-        gates = max(parameter.shape[0] for parameter in call.parameters)
+        gates = call.direction_count * max(parameter.shape[0] for parameter in call.parameters)
         numbers = sum(parameter.numel() for parameter in call.parameters) + steps * batch * gates
         self.bytes = numbers * dtype.itemsize
         self.key: Hashable = None
-        if call.lengths is None and call.reset is None and call.directions != "bidirectional" and steps * batch > 0:
+        if call.lengths is None and call.reset is None and steps * batch > 0:
             hidden, all_steps = call.hidden_size, len(call.whole.x)
             self.key = (call.cell.equations, steps, batch, width, hidden, dtype, call.directions, all_steps)
 

@@ -2,8 +2,8 @@
 
 What a call is told of, in Python, takes longer than a short sequence through a small network. The first call of a kind
 goes as it comes, the second is written down, and those that follow are played with other addresses: the same
-operations, the same bits. That is for calls without lengths and resets, of one direction, of little memory; watched
-ones too, but where they hand over their states.
+operations, the same bits. That is for calls without lengths and resets, of little memory; watched ones too, but where
+they hand over their states.
 """
 
 import os
@@ -101,7 +101,8 @@ def forward(kind: Kind, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor
     except IndexError:
         return _written_forward(kind, tensors, passes)
     states = kind.states
-    weights.end(tensors[1 + states :])
+    for first in range(1 + states, len(tensors), kind.groups):
+        weights.end(tensors[first : first + kind.groups])
     results = [make() for make in tape.make if make is not None]
     _play(tape.written, kind, tensors, results)
     passes.free.append(tape)
@@ -207,15 +208,16 @@ def _play(
     others: Sequence[Tensor | None],
     found: Sequence[Tensor | None] = (),
 ) -> None:
-    for value, make in written.before:
-        value.copy_(make(kind.call(tensors)))
+    call = kind.call(tensors) if written.before or written.after else None
+    if call is not None:
+        written.prepare(call)
     addresses = [one.data_ptr() for one in tensors]
     addresses += [one.data_ptr() for one in others if one is not None]
     written.tape.given[:] = array("q", addresses)
     if written.tape.play():
         raise out_of_memory()
-    for finish in written.after:
-        finish(kind.call(tensors), found[1 + kind.states :])
+    if call is not None:
+        written.finish(call, found[1 + kind.states :])
 
 
 def _parts(passed: tuple[Tensor, tuple[Tensor, ...], list[Saved]]) -> tuple[Tensor, tuple[Tensor, ...], Kept]:

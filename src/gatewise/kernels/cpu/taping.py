@@ -17,11 +17,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.kernels.call import Call
+from gatewise.kernels.call import Call, Directions
 from gatewise.kernels.cpu.tape import ADD_UP, MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
 
 # No word that is not an address is so large.
 _SMALLEST_ADDRESS = 1 << 32
+
+Derive = Callable[[Call], Tensor]
+Finish = Callable[[Call, Sequence[Tensor | None]], None]
 
 
 class Written(NamedTuple):
@@ -29,13 +32,34 @@ class Written(NamedTuple):
 
     Attributes:
         tape: what the engine does; its addresses are given in the order of the tensors that `Taping.written` was told.
-        before: tensors that are filled first, with what is computed from the call.
-        after: what is done at the end with the call and the results.
+        before: tensors that are filled first, with what is computed from the call of one direction.
+        after: what is done at the end with the call of one direction and its results.
     """
 
     tape: Tape
-    before: tuple[tuple[Tensor, Callable[[Call], Tensor]], ...]
-    after: tuple[Callable[[Call, Sequence[Tensor | None]], None], ...]
+    before: tuple[tuple[Tensor, Directions, Derive], ...]
+    after: tuple[tuple[Directions, Finish], ...]
+
+    def prepare(self, call: Call) -> None:
+        """Compute what the tape reads of a call."""
+        if self.before:
+            singles = {single.directions: single for single in call.single_directions()}
+            for value, directions, make in self.before:
+                value.copy_(make(singles[directions]))
+
+    def finish(self, call: Call, results: Sequence[Tensor | None]) -> None:
+        """Do what is to be done when the tape was played.
+
+        Arguments:
+            call: that it was played for.
+            results: the gradients of its parameters; none of a forward pass.
+        """
+        if self.after:
+            groups = len(call.cell.groups)
+            singles = {single.directions: (at, single) for at, single in enumerate(call.single_directions())}
+            for directions, finish in self.after:
+                at, single = singles[directions]
+                finish(single, results[at * groups : (at + 1) * groups])
 
 
 class Taping:
@@ -50,8 +74,8 @@ class Taping:
         self._operations: list[Operation] = []
         self._words: list[array] = []  # all that may hold addresses
         self._held: list[object] = []  # from now on, so that nothing new gets an address that is written down
-        self._before: list[tuple[Tensor, Callable[[Call], Tensor]]] = []
-        self._after: list[Callable[[Call, Sequence[Tensor | None]], None]] = []
+        self._before: list[tuple[Tensor, Directions, Derive]] = []
+        self._after: list[tuple[Directions, Finish]] = []
 
     def run(self, jobs: array, count: int, slices: int, nested: Sequence[array], held: object) -> None:
         """Time loops were run.
@@ -86,13 +110,13 @@ class Taping:
         self._words += [sums, *nested]
         self._held.append(held)
 
-    def derived(self, value: Tensor, make: Callable[[Call], Tensor]) -> None:
-        """A tensor was computed from a call by torch, or is one of the call's own."""
-        self._before.append((value, make))
+    def derived(self, value: Tensor, directions: Directions, make: Derive) -> None:
+        """A tensor was computed from a call of one direction by torch, or is one of the call's own."""
+        self._before.append((value, directions, make))
 
-    def afterwards(self, do: Callable[[Call, Sequence[Tensor | None]], None]) -> None:
-        """Torch finished the results."""
-        self._after.append(do)
+    def afterwards(self, directions: Directions, finish: Finish) -> None:
+        """Torch finished the results of one direction."""
+        self._after.append((directions, finish))
 
     def written(self, dtype: torch.dtype, outside: Sequence[Tensor]) -> Written | None:
         """The tape; None when there can be none.
@@ -154,9 +178,9 @@ def taping() -> Iterator[Taping]:
         _here.taping = None
 
 
-def derived(call: Call, make: Callable[[Call], Tensor]) -> Tensor:
-    """What torch computes from a call for the engine to read."""
+def derived(call: Call, make: Derive) -> Tensor:
+    """What torch computes from a call of one direction for the engine to read."""
     value = make(call)
     if (writing := current()) is not None:
-        writing.derived(value, make)
+        writing.derived(value, call.directions, make)
     return value

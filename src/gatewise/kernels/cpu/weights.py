@@ -230,7 +230,7 @@ def any_frozen() -> bool:
 
 
 def end(owners: Sequence[Tensor]) -> None:
-    """Keep nothing of a layer's parameters any longer: a call in training has begun."""
+    """Keep nothing of a direction's parameters any longer: a call in training has begun."""
     _cache.pop(tuple(map(id, owners)), None)
 
 
