@@ -83,7 +83,7 @@ def names_of_text(text: str, delimiter: str = ",") -> list[str]:
 
 
 def _first_line(text: str) -> str:
-    return next((line for line in text.splitlines() if line.strip()), "")
+    return next((line.rstrip("\n") for line in io.StringIO(text, newline=None) if line.strip()), "")
 
 
 def is_table(path: Path) -> bool:
