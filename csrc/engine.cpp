@@ -113,6 +113,19 @@ template <class T> void measure(const Change<T> *changes, int64_t count, int64_t
   spread<Nothing>(all, slices, pool);
 }
 
+bool sort(const Sorting &sorting) {
+  const int64_t places = sorting.ordering.make();
+  if (places < 0) return false;
+  if (sorting.padding.to) {
+    RowCopy padding = sorting.padding;
+    padding.to_index = sorting.ordering.index + places;
+    padding.count = sorting.ordering.steps * sorting.ordering.rows - places;
+    padding.run(0, padding.count);
+  }
+  return true;
+}
+
+// 0; or 1 without memory, 2 when a length is out of range.
 template <class T> int play(const Tape &tape) {
   for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
     *p->word = tape.given[p->which] + p->offset;
@@ -135,6 +148,10 @@ template <class T> int play(const Tape &tape) {
     case add_up: {
       const auto &s = *static_cast<const Sums<T> *>(o->what);
       make_sums(s.sums, s.count);
+      break;
+    }
+    case sort_rows: {
+      if (!sort(*static_cast<const Sorting *>(o->what))) return 2;
       break;
     }
     }

@@ -24,7 +24,7 @@ GATEWISE_DECLARE(float, f32)
 GATEWISE_DECLARE(double, f64)
 #undef GATEWISE_DECLARE
 
-// How many places there are.
+// How many places there are; −1 when a length is none of [0, steps].
 GATEWISE_EXPORT int64_t gatewise_order(const gatewise::Ordering *ordering);
 
 GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool);

@@ -19,8 +19,9 @@ struct Ordering {
   int64_t *index;           // (steps · rows): by place the row of the caller's (steps · rows); then those of padding
   uint8_t *cut;             // (steps + 1, rows): whether nothing flows between a row's own steps s − 1 and s
 
-  // How many places there are.
+  // How many places there are; −1 when a length is none of [0, steps].
   int64_t make() const {
+    if (lengths && std::any_of(lengths, lengths + rows, [&](int64_t own) { return own < 0 || own > steps; })) return -1;
     const int64_t places = lengths ? sort() : steps * rows;
     if (reset) cut_rows();
     return places;

@@ -3,6 +3,8 @@
 
 #include "gemm.h"
 #include "loop.h"
+#include "order.h"
+#include "rows.h"
 #include "sums.h"
 
 namespace gatewise {
@@ -22,7 +24,13 @@ template <class T> struct Sums {
   int64_t count;
 };
 
-enum OperationKind : int64_t { run_jobs, multiply_matrices, pack_weights, add_up };
+// Rows are put in order, and what is padding becomes zero: the index of `padding` and its count are found here.
+struct Sorting {
+  Ordering ordering;
+  RowCopy padding; // without `to` nothing becomes zero
+};
+
+enum OperationKind : int64_t { run_jobs, multiply_matrices, pack_weights, add_up, sort_rows };
 
 // One of the above.
 struct Operation {

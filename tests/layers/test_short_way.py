@@ -6,6 +6,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -26,6 +27,10 @@ pytestmark = needs_engine
 @pytest.fixture
 def long_way(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return watched(monkeypatch)
+
+
+class Marked(Tensor):
+    """A subclass, whose operations are its own."""
 
 
 def tuple_of(state: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -93,6 +98,108 @@ def test_the_same_bits_as_the_long_way_of_a_sequence(
                 assert all(map(torch.equal, tuple_of(final), tuple_of(expected_final)))
 
 
+@pytest.mark.parametrize(("both", "ragged"), [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("rows", [1, 3, 8])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_both_directions_and_ragged_rows(
+    cell: str, layers: int, rows: int, both: bool, ragged: bool, long_way: list[object]
+):
+    torch.manual_seed(0)
+    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, init="torch", bidirectional=both)
+    with torch.no_grad():
+        layer(torch.zeros(1, rows, 5))
+        state = tuple(torch.randn(layers * (1 + both), rows, 19) for _ in layer.cell.states)
+        state = state if len(state) > 1 else state[0]
+        for steps in (3, 1, 2, 9, 3):  # a frame has room for more steps, or must grow
+            for hx in (None, state):
+                x = torch.randn(steps, rows, 5)
+                lengths = torch.randint(0, steps + 1, (rows,)) if ragged else None
+                long_way.clear()
+                output, final = layer(x, hx, lengths=lengths)
+                assert not long_way
+                every = torch.zeros(steps, rows, dtype=torch.bool)  # resets, and none of them is taken
+                expected, expected_final = layer(x, hx, lengths=lengths, reset=every)
+                assert len(long_way) == 1
+                # A product with a single row is summed up in another order.
+                alone = lengths is not None and lengths.sum() == 1
+                same = partial(torch.allclose, atol=1e-6) if alone else torch.equal
+                assert same(output, expected)
+                assert all(map(same, tuple_of(final), tuple_of(expected_final)))
+
+
+RAGGED = torch.randn(6, 3, 5)
+LENGTHS_NOT_AS_EXPECTED: dict[str, object] = {
+    "too long": torch.tensor([6, 7, 0]),
+    "negative": torch.tensor([6, -1, 0]),
+    "of other rows": torch.tensor([6, 1]),
+    "real numbers": torch.tensor([6.0, 1.0, 2.0]),
+    "for no rows": [],
+}
+
+
+@pytest.mark.parametrize("case", LENGTHS_NOT_AS_EXPECTED)
+def test_errors_of_lengths_are_those_of_the_long_way(case: str):
+    told: list[str] = []
+    for laid_out in (False, True):
+        layer = gatewise.LSTM(5, 19, bidirectional=True)
+        with torch.no_grad():
+            for _ in range(2 * laid_out):
+                layer(RAGGED, lengths=torch.tensor([6, 0, 3]))
+            assert bool(layer._short_ways) == laid_out
+            with pytest.raises((TypeError, ValueError)) as error:
+                layer(RAGGED, lengths=LENGTHS_NOT_AS_EXPECTED[case])
+        told.append(f"{type(error.value).__name__}: {error.value}")
+    assert told[0] == told[1]
+
+
+def test_lengths_of_any_kind(long_way: list[object]):
+    layer = gatewise.LSTM(5, 19, bidirectional=True)
+    lengths = torch.tensor([2, 6, 0])
+    with torch.no_grad():
+        layer(RAGGED)
+        expected, final = layer(RAGGED, lengths=lengths)
+        assert len(long_way) == 1
+        for other in ([2, 6, 0], lengths.int(), torch.stack([lengths, lengths], 1)[:, 0], lengths.as_subclass(Marked)):
+            long_way.clear()
+            output, after = layer(RAGGED, lengths=other)
+            assert len(long_way) == 1
+            assert torch.equal(output.as_subclass(Tensor), expected)
+            assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(after, final, strict=True))
+
+
+@pytest.mark.parametrize("merge", ["sum", "mean", "mul", "learned", None])
+def test_other_merges_go_the_long_way(merge: str | None, long_way: list[object]):
+    layer = gatewise.LSTM(5, 19, bidirectional=True, merge=merge)
+    with torch.no_grad():
+        for _ in range(3):
+            layer(RAGGED)
+    assert len(long_way) == 3
+
+
+def test_a_change_of_the_reverse_direction_is_seen(long_way: list[object]):
+    layer = gatewise.LSTM(5, 19, bidirectional=True)
+    every = torch.zeros(6, 3, dtype=torch.bool)
+
+    def replaced() -> None:
+        layer.weight_hh_l0_reverse = nn.Parameter(torch.randn(76, 19))
+
+    def assigned() -> None:
+        layer.weight_ih_l0_reverse.data = torch.randn(76, 5)
+
+    with torch.no_grad():
+        for change in (lambda: layer.weight_hh_l0_reverse.zero_(), replaced, assigned):
+            before = [layer(RAGGED)[0] for _ in range(3)][-1]
+            change()
+            after = layer(RAGGED)[0]
+            assert torch.equal(after, layer(RAGGED, reset=every)[0])
+            assert torch.equal(after[..., :19], before[..., :19])
+            assert not torch.equal(after, before)
+            long_way.clear()
+            assert torch.equal(layer(RAGGED)[0], after)
+            assert not long_way
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
 def test_batch_first(cell: str, long_way: list[object]):
     layer = gatewise.Recurrent(cell, 5, 19, 2, batch_first=True)
@@ -116,7 +223,7 @@ def test_sequences_that_go_the_long_way(long_way: list[object], monkeypatch: pyt
         layer(x)
         long_way.clear()
         layer(x[::2])
-        layer(x, lengths=[1, 0])
+        layer(x, lengths=torch.tensor([1, 0]), reset=torch.zeros(6, 2, dtype=torch.bool))
         layer(x, torch.zeros(1, 2, 38)[..., ::2])
         assert len(long_way) == 3
         short_way = layer._short_ways[x.shape[1:]]
@@ -168,6 +275,18 @@ def test_wide_layers_on_several_threads(threads: int, long_way: list[object]):
             assert not long_way
             assert torch.equal(y_t, output[0])
             assert all(map(torch.equal, state, final))
+            layer = gatewise.LSTM(40, 300, bidirectional=True)
+            x, lengths = torch.randn(7, rows, 40), torch.randint(0, 8, (rows,))
+            with torch.no_grad():
+                layer(x)
+                for options in ({}, {"lengths": lengths}):
+                    long_way.clear()
+                    output, final = layer(x, **options)
+                    assert not long_way
+                    every = torch.zeros(7, rows, dtype=torch.bool)
+                    expected, expected_final = layer(x, reset=every, **options)
+                    assert torch.equal(output, expected)
+                    assert all(map(torch.equal, final, expected_final))
     finally:
         torch.set_num_threads(before)
 
@@ -413,10 +532,6 @@ def test_errors_are_those_of_the_long_way(case: str):
 
 def transposed(of: Tensor) -> Tensor:
     return of.transpose(0, -1).contiguous().transpose(0, -1)
-
-
-class Marked(Tensor):
-    """A subclass, whose operations are its own."""
 
 
 UNUSUAL: dict[str, Callable[[gatewise.Recurrent, Tensor, tuple[Tensor, ...]], object]] = {

@@ -212,18 +212,22 @@ class Recurrent(Parameters):
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
-        if lengths is None and reset is None and (done := self._short(input, hx)) is not None:
+        if reset is None and (done := self._short(input, hx, lengths)) is not None:
             return done
         prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
         output, finals = self._run_layers(prepared)
         return self._arranged(output, prepared), self._state(finals, prepared.batched)
 
-    def _short(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
+    def _short(
+        self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None
+    ) -> tuple[Tensor, State] | None:
         """A sequence by the short way, or None."""
-        if self.bidirectional or not isinstance(input, Tensor) or input.dim() not in (2, 3):
+        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return None
         if torch.is_grad_enabled():
-            return self._in_training(input, hx)
+            return None if self.bidirectional or lengths is not None else self._in_training(input, hx)
+        if lengths is not None and (input.dim() == 2 or not isinstance(lengths, Tensor)):
+            return None
         shape = input.shape
         steps, of_step = shape[0], shape[1:]
         if self.batch_first and len(shape) == 3:
@@ -232,7 +236,7 @@ class Recurrent(Parameters):
                 return None  # the rows of a step do not stand together
             of_step = torch.Size((rows, shape[2]))
         way = short_way_of(self, input, of_step)
-        return None if way is None else way.sequence(input, steps, hx)
+        return None if way is None else way.sequence(input, steps, hx, lengths)
 
     def _in_training(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
         """A sequence by the short way in training, or None."""

@@ -1,7 +1,8 @@
 """A layer's short way: with gradients off, on the fused kernels, at little more than the arithmetic.
 
 It is for single steps, and for sequences that are short or narrow. Whatever is unusual is left to the long way: what is
-not as expected here is None, and that way says what is wrong, if anything is. Both compute the same bits.
+not as expected here is None, and that way says what is wrong, if anything is. Both compute the same bits; of ragged
+rows that have a single step in all, the same to rounding.
 
 A step takes the engine less time than a few lines of Python, so what is called for every step is written for the
 interpreter: it calls little, and looks up nothing twice.
@@ -22,6 +23,7 @@ from torch.compiler import is_compiling
 from gatewise.kernels import (
     MOST_AT_ONCE,
     Call,
+    Directions,
     Frame,
     LaidOut,
     UnchangedWeights,
@@ -47,6 +49,7 @@ MOST_LENGTHS = 256
 _STATES = Frame.FIRST_STATE
 BACKENDS = ("auto", "cpu")
 PLAIN = (Tensor, nn.Parameter)
+DIRECTIONS: tuple[Directions, Directions] = ("forward", "reverse")
 
 
 class ShortWay:
@@ -54,7 +57,7 @@ class ShortWay:
 
     Arguments:
         weights: those that it is laid out for.
-        calls: of the layers, each of one step.
+        calls: of the layers, of each direction one, each of one step.
         backend: what the layer's user asks for.
         shape: of x_t.
     """
@@ -62,6 +65,7 @@ class ShortWay:
     __slots__ = (
         "_calls",
         "_count",
+        "_directions",
         "_laid_out",
         "_lengths",
         "_rows",
@@ -76,17 +80,19 @@ class ShortWay:
         "weights_hold",
     )
 
-    def __init__(self, weights: UnchangedWeights, calls: Sequence[Call], backend: str, shape: torch.Size) -> None:
-        self._calls = calls
+    def __init__(
+        self, weights: UnchangedWeights, calls: Sequence[Sequence[Call]], backend: str, shape: torch.Size
+    ) -> None:
+        self._calls, first, self._directions = calls, calls[0][0], len(calls[0])
         self._single: LaidOut | None = None
         self._laid_out: dict[Hashable, LaidOut] = {}
-        self._lengths: dict[int, tuple[LaidOut, int] | None] = {}
+        self._lengths: dict[tuple[int, bool], tuple[LaidOut, int] | None] = {}
         self.weights_hold, self.backend, self.threads = weights.hold, backend, get_num_threads()
-        self._rows, hidden, self.dtype = shape[:-1], calls[0].hidden_size, calls[0].x.dtype
+        self._rows, hidden, self.dtype = shape[:-1], first.hidden_size, first.x.dtype
         # These have the shape of what a step returns; they are never written to.
         self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
-        zeros = torch.zeros((len(calls), *self._rows, hidden), dtype=self.dtype)
-        self._count = len(calls[0].cell.states)
+        zeros = torch.zeros((len(calls) * self._directions, *self._rows, hidden), dtype=self.dtype)
+        self._count = len(first.cell.states)
         self._shape, self._zeros, self._several = zeros.shape, (zeros,) * self._count, self._count > 1
 
     def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
@@ -120,18 +126,22 @@ class ShortWay:
         single.free.append(frame)
         return output, after if self._several else after[0]
 
-    def sequence(self, x: Tensor, steps: int, state: State | None) -> tuple[Tensor, State] | None:
+    def sequence(
+        self, x: Tensor, steps: int, state: State | None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.forward` returns them.
 
         Arguments:
             x: (T, B, I) or (T, I); or (B, T, I) of one row or one step.
             steps: T.
             state: the initial one.
+            lengths: (B,), if rows have some; then x is (T, B, I).
         """
+        ragged = lengths is not None
         try:
-            known = self._lengths[steps]
+            known = self._lengths[steps, ragged]
         except KeyError:
-            known = self._length(steps)
+            known = self._length(steps, ragged)
         states: Any = self._zeros if state is None else state if self._several else (state,)
         if (
             known is None
@@ -139,10 +149,11 @@ class ShortWay:
             or x.dtype is not self.dtype
             or not x.is_contiguous()
             or not x.is_cpu
+            or (lengths is not None and not self._are_lengths(lengths))
         ):
             return None
         laid_out, product_slices = known
-        output = empty((*x.shape[:-1], self._shape[-1]), self.dtype)
+        output = empty((*x.shape[:-1], self._directions * self._shape[-1]), self.dtype)
         after = tuple(map(empty_like, self._zeros))
         try:
             frame = laid_out.free.pop()
@@ -152,36 +163,53 @@ class ShortWay:
             frame = laid_out.frame(steps)
         rows = self._rows[0] if self._rows else 1
         given = frame.given
-        given[:_STATES] = array("q", (x.data_ptr(), output.data_ptr(), steps, steps * rows, product_slices))
+        of_lengths = 0 if lengths is None else lengths.data_ptr()
+        given[:_STATES] = array("q", (x.data_ptr(), output.data_ptr(), steps, steps * rows, product_slices, of_lengths))
         for at, one in enumerate((*states, *after), _STATES):
             given[at] = one.data_ptr()
-        frame.run()
+        done = frame.run()
         laid_out.free.append(frame)
+        if not done:
+            return None
         return output, after if self._several else after[0]
 
-    def _length(self, steps: int) -> tuple[LaidOut, int] | None:
+    def _are_lengths(self, lengths: Tensor) -> bool:
+        """Whether lengths are as expected, but for their values."""
+        return (
+            type(lengths) is Tensor
+            and lengths.dtype is torch.int64
+            and lengths.is_cpu
+            and lengths.is_contiguous()
+            and lengths.shape == self._rows
+        )
+
+    def _length(self, steps: int, ragged: bool) -> tuple[LaidOut, int] | None:
         """What runs so many steps, and on how many threads their products are made; None for too long a sequence."""
-        first, known = self._calls[0], None
+        first, known = self._calls[0][0], None
         rows = first.x.shape[1]
-        work = steps * rows * sum(parameter.numel() for call in self._calls for parameter in call.parameters)
-        shared, product_slices = shared_by(first, steps)
-        if steps == 1:
+        parameters = [one for calls in self._calls for call in calls for one in call.parameters]
+        work = steps * rows * sum(one.numel() for one in parameters)
+        shared, product_slices = shared_by(first, steps, self._directions)
+        if steps == 1 and not ragged:
             known = self._for_single_steps(), product_slices
         elif steps and work <= MOST_AT_ONCE:
-            if shared not in self._laid_out:
-                calls = [replace(call, x=call.x.expand(2, -1, -1)) for call in self._calls]
-                self._laid_out[shared] = lay_out(calls, shared)
-            laid_out = self._laid_out[shared]
+            key = shared, ragged, steps == 1
+            if key not in self._laid_out:
+                calls = self._calls
+                if steps > 1:
+                    calls = [[replace(call, x=call.x.expand(2, -1, -1)) for call in own] for own in calls]
+                self._laid_out[key] = lay_out(calls, shared, ragged=ragged)
+            laid_out = self._laid_out[key]
             if steps * laid_out.bytes_per_step <= MOST_BYTES:
                 known = laid_out, product_slices
         if len(self._lengths) == MOST_LENGTHS:
             self._lengths.clear()
-        self._lengths[steps] = known
+        self._lengths[steps, ragged] = known
         return known
 
     def _for_single_steps(self) -> LaidOut:
         if self._single is None:
-            self._single = lay_out(self._calls, shared_by(self._calls[0], 1)[0])
+            self._single = lay_out(self._calls, shared_by(self._calls[0][0], 1, self._directions)[0])
         return self._single
 
     def follow(self, state: State) -> "Lane":
@@ -295,6 +323,12 @@ def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None)
     return _laid_out(layer, shape)
 
 
+def _by_direction(layer: "Recurrent") -> list[Sequence[str]]:
+    """The names of the parameters of each layer's directions."""
+    count = len(layer.cell.groups)
+    return [names[at : at + count] for names in layer._names for at in range(0, len(names), count)]
+
+
 def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
     """Get ready to lay a layer out, and keep that; or that its cell has no short way."""
     backend, known = layer.backend, layer._short_ways
@@ -305,21 +339,27 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
         or len(shape) not in (1, 2)
         or shape[-1] != layer.input_size
         or not 0 < rows <= MOST_ROWS
-        or (weights := UnchangedWeights.of(layer._parameters, layer._names)) is None
+        or (layer.bidirectional and layer.merge != "concat")
+        or (weights := UnchangedWeights.of(layer._parameters, _by_direction(layer))) is None
     ):
         return None
-    calls: list[Call] = []
-    width = layer.input_size
-    for parameters in layer.all_weights:
-        dtype = parameters[0].dtype
-        if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
-            return None
-        zeros = torch.zeros((1, rows, layer.hidden_size), dtype=dtype)
-        x = torch.zeros((1, rows, width), dtype=dtype)
-        initial = (zeros,) * len(layer.cell.states)
-        calls.append(Call(layer.cell, x, initial, tuple(parameters), None, None, "forward"))
-        width = layer.hidden_size
-    if backend_for(calls[0], backend=backend).name != "cpu":
+    calls: list[list[Call]] = []
+    width, directions = layer.input_size, DIRECTIONS[: 1 + layer.bidirectional]
+    weights_left = iter(layer.all_weights)
+    for _ in range(layer.num_layers):
+        own: list[Call] = []
+        for direction in directions:
+            parameters = next(weights_left)
+            dtype = parameters[0].dtype
+            if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
+                return None
+            zeros = torch.zeros((1, rows, layer.hidden_size), dtype=dtype)
+            x = torch.zeros((1, rows, width), dtype=dtype)
+            initial = (zeros,) * len(layer.cell.states)
+            own.append(Call(layer.cell, x, initial, tuple(parameters), None, None, direction))
+        calls.append(own)
+        width = len(directions) * layer.hidden_size
+    if backend_for(calls[0][0], backend=backend).name != "cpu":
         return None
     known[shape] = ShortWay(weights, calls, backend, shape) if can_be_laid_out(layer.cell) else None
     return known[shape]

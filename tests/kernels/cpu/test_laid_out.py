@@ -35,7 +35,7 @@ def call_of(layer: gatewise.Recurrent, rows: int) -> Call:
 @torch.no_grad()
 def test_a_frame_is_taken_by_one_at_a_time():
     call = call_of(gatewise.LSTM(3, 5), 2)
-    stack = laid_out.lay_out([call], laid_out.shared_by(call, 1)[0])
+    stack = laid_out.lay_out([[call]], laid_out.shared_by(call, 1)[0])
     first, second = stack.frame(5), stack.frame(8)
     assert stack.free == []
     assert first.capacity == second.capacity == 8
@@ -60,10 +60,10 @@ def test_what_is_held_of_a_step():
     for rows, width in ((1, 2 * 5 + 3 * 5), (8, 2 * 5)):
         zeros = torch.zeros(2, rows, 5)
         calls = [
-            Call(layer.cell, zeros[..., : 5 if at else 3], (zeros[:1],), tuple(weights), None, None, "forward")
+            [Call(layer.cell, zeros[..., : 5 if at else 3], (zeros[:1],), tuple(weights), None, None, "forward")]
             for at, weights in enumerate(layer.all_weights)
         ]
-        stack = laid_out.lay_out(calls, laid_out.shared_by(calls[0], 2)[0])
+        stack = laid_out.lay_out(calls, laid_out.shared_by(calls[0][0], 2)[0])
         assert stack.bytes_per_step == rows * width * 4
 
 

@@ -1,7 +1,9 @@
 """In which order rows and steps are processed: longest row first, no step of padding, either way through time."""
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,19 +50,59 @@ def order(call: Call) -> Order:
     lengths, reset = call.lengths, call.reset
     if lengths is None and reset is None:
         return Order(steps, rows, call.x.dtype, reverse, steps * rows)
-    row = length = at = active = index = cut = None
+    cut: Tensor | None = None
+    room: tuple[Tensor | None, ...] = (None,) * 5
     # Held until they have been read.
     lengths, reset = (None if one is None else one.contiguous() for one in (lengths, reset))
     sorted_by = None if call.whole.lengths is None else call.whole.lengths.contiguous()
     if lengths is not None:
-        numbers = torch.empty(2 * rows + 2 * steps + steps * rows, dtype=torch.int64)
-        row, length, at, active, index = numbers.split([rows, rows, steps, steps, steps * rows])
+        room = _room(steps, rows)
     if reset is not None:
         cut = torch.empty((steps + 1, rows), dtype=torch.uint8)
-    given = (lengths, sorted_by, reset, row, length, at, active, index, cut)
-    words = array("q", (steps, rows, reverse, *[0 if one is None else one.data_ptr() for one in given]))
-    places = engine(torch.float32).order(words)
+    places = engine(torch.float32).order(_words(steps, rows, reverse, (lengths, sorted_by, reset, *room, cut)))
+    row, length, at, active, index = room
     padding = None
     if index is not None:
         index, padding = index[:places], index[places:]
     return Order(steps, rows, call.x.dtype, reverse, places, index, padding, row, at, active, length, cut)
+
+
+class Sorting(NamedTuple):
+    """What tells the engine to put rows in order, time and again.
+
+    Attributes:
+        words: of the engine's `Sorting`.
+        steps, lengths, output: where in them T, and the addresses of the lengths and of the output are told.
+    """
+
+    words: array
+    steps: tuple[int, ...]
+    lengths: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def sorted_anew(order: Order, capacity: int, cleared: int) -> tuple[Order, Sorting]:
+    """An order whose rows have lengths, others each time.
+
+    Arguments:
+        order: without any.
+        capacity: the most steps.
+        cleared: how wide the rows of the output are, in bytes, that become zero where there is padding; or 0.
+    """
+    row, length, at, active, index = room = _room(capacity, order.rows)
+    words = _words(0, order.rows, order.reverse, (None, None, None, *room, None))
+    output = len(words) + 1
+    words.extend((0, 0, 0, cleared, cleared, 0, 0, 0))
+    sorting = Sorting(words, (0,), (3, 4), (output,) if cleared else ())
+    return replace(order, index=index, row=row, at=at, active=active, length=length), sorting
+
+
+def _room(steps: int, rows: int) -> tuple[Tensor, ...]:
+    """For `row`, `length`, `at`, `active` and `index` with `padding` behind it."""
+    sizes = [rows, rows, steps, steps, steps * rows]
+    return torch.empty(sum(sizes), dtype=torch.int64).split(sizes)
+
+
+def _words(steps: int, rows: int, reverse: bool, tensors: Iterable[Tensor | None]) -> array:
+    """Of the engine's `Ordering`."""
+    return array("q", (steps, rows, reverse, *[0 if one is None else one.data_ptr() for one in tensors]))

@@ -10,12 +10,13 @@ from gatewise.kernels.cpu.library import engine, pool
 from gatewise.kernels.cpu.split import threads
 
 # What an operation does, in the engine's order.
-RUN, MULTIPLY, PACK, ADD_UP = range(4)
+RUN, MULTIPLY, PACK, ADD_UP, SORT = range(5)
 WORD = 8
 
 Operation = tuple[int, array]
 """What is done, and its words: of time loops, where the jobs' words stand, how many, on how many threads each; of a
-product, its own and the threads; of packing, its own; of sums, where their words stand, and how many."""
+product, its own and the threads; of packing, its own; of sums, where their words stand, and how many; of rows that are
+put in order, the words of an `order.Sorting`."""
 
 Place = tuple[int, int, int]
 """Where a word stands that is told anew each time, which of what is given, and what is added to that."""
@@ -33,8 +34,8 @@ class Tape:
 
     Attributes:
         given: what is told, by the numbers in ``places``.
-        play: does it all with what is given; 1 when there is no memory for the engine's scratch. Called for every step
-            of a stream, it is the engine's own function.
+        play: does it all with what is given; 1 when there is no memory for the engine's scratch, 2 when a length is out
+            of range. Called for every step of a stream, it is the engine's own function.
     """
 
     __slots__ = ("_held", "given", "play")
