@@ -168,6 +168,14 @@ def test_lengths_of_any_kind(long_way: list[object]):
             assert all(torch.equal(a.as_subclass(Tensor), b) for a, b in zip(after, final, strict=True))
 
 
+def test_lengths_of_half_the_bits_are_not_taken_for_others():
+    layer = gatewise.GRU(5, 19)
+    numbers = torch.tensor([2, 0, 6, 0, 3, 0], dtype=torch.int32)  # as int64: 2, 6, 3
+    with torch.no_grad():
+        layer(RAGGED)
+        assert torch.equal(layer(RAGGED, lengths=numbers[:3])[0], layer(RAGGED, lengths=[2, 0, 6])[0])
+
+
 @pytest.mark.parametrize("merge", ["sum", "mean", "mul", "learned", None])
 def test_other_merges_go_the_long_way(merge: str | None, long_way: list[object]):
     layer = gatewise.LSTM(5, 19, bidirectional=True, merge=merge)
