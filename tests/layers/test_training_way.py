@@ -59,23 +59,26 @@ def warm(layer: gatewise.Recurrent, x: Tensor) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize(("layers", "both"), [(1, False), (3, False), (1, True), (2, True)])
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_same_bits(
     cell: str,
     layers: int,
+    both: bool,
     batch_first: bool,
     dtype: torch.dtype,
     long_way: list[object],
     monkeypatch: pytest.MonkeyPatch,
 ):
     torch.manual_seed(0)
-    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, batch_first=batch_first, init="torch", dtype=dtype)
+    options = {"batch_first": batch_first, "init": "torch", "dtype": dtype, "bidirectional": both}
+    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, **options)
+    depth = layers * (1 + both)
     for steps, rows in ((6, 3), (1, 1), (4, 1)):
         x = torch.randn((rows, steps, 5) if batch_first else (steps, rows, 5), dtype=dtype).requires_grad_()
         warm(layer, x)
         for at in range(4):
-            states = tuple(torch.randn(layers, rows, 19, dtype=dtype).requires_grad_() for _ in layer.cell.states)
+            states = tuple(torch.randn(depth, rows, 19, dtype=dtype).requires_grad_() for _ in layer.cell.states)
             hx = None if at % 2 else states if len(states) > 1 else states[0]
             with torch.no_grad():
                 next(layer.parameters()).mul_(0.9)
@@ -241,8 +244,9 @@ def test_weights_of_another_form_are_refused():
             torch.func.functional_call(layer, double, x)
 
 
-def test_watched_calls_take_it_too(long_way: list[object], monkeypatch: pytest.MonkeyPatch):
-    layer, x = gatewise.LSTM(5, 7, 2), torch.randn(6, 2, 5)
+@pytest.mark.parametrize("both", [False, True])
+def test_watched_calls_take_it_too(both: bool, long_way: list[object], monkeypatch: pytest.MonkeyPatch):
+    layer, x = gatewise.LSTM(5, 7, 2, bidirectional=both), torch.randn(6, 2, 5)
     warm(layer, x)
     long_way.clear()
     flows: list[Tensor] = []
@@ -260,7 +264,7 @@ def test_watched_calls_take_it_too(long_way: list[object], monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore:`torch.jit.script. is deprecated:DeprecationWarning")  # torch's own doing
 def test_what_is_unusual_goes_the_long_way(long_way: list[object]):
     layer, x = gatewise.GRU(5, 7), torch.randn(6, 2, 5)
-    bidirectional = gatewise.GRU(5, 7, bidirectional=True)
+    bidirectional = gatewise.GRU(5, 7, bidirectional=True, merge="sum")
     by_segments = gatewise.GRU(5, 7, checkpoint_every=2)
     for one in (layer, bidirectional, by_segments):
         warm(one, x)

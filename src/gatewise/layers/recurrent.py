@@ -225,7 +225,7 @@ class Recurrent(Parameters):
         if not isinstance(input, Tensor) or input.dim() not in (2, 3):
             return None
         if torch.is_grad_enabled():
-            return None if self.bidirectional or lengths is not None else self._in_training(input, hx)
+            return None if lengths is not None else self._in_training(input, hx)
         if lengths is not None and (input.dim() == 2 or not isinstance(lengths, Tensor)):
             return None
         shape = input.shape

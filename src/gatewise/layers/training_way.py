@@ -31,7 +31,7 @@ class TrainingWay:
         choice: the backend that runs them, and why.
     """
 
-    __slots__ = ("_choice", "_dtype", "_initial", "_kinds", "_several", "_weights", "backend")
+    __slots__ = ("_choice", "_directions", "_dtype", "_initial", "_kinds", "_several", "_weights", "backend")
 
     def __init__(self, layer: "Recurrent", calls: Sequence[Call], choice: Choice) -> None:
         self._choice, self.backend, self._dtype = choice, layer.backend, calls[0].x.dtype
@@ -39,9 +39,10 @@ class TrainingWay:
         self._weights = [
             list(zip(names, shapes, strict=True)) for names, shapes in zip(layer._names, layer._shapes, strict=True)
         ]
-        rows, hidden = calls[0].initial[0].shape[1:]
+        self._directions, rows, hidden = calls[0].initial[0].shape
         # Never written to.
-        self._initial = (torch.zeros((len(calls), rows, hidden), dtype=self._dtype),) * len(layer.cell.states)
+        zeros = torch.zeros((len(calls) * self._directions, rows, hidden), dtype=self._dtype)
+        self._initial = (zeros,) * len(layer.cell.states)
         self._several = len(layer.cell.states) > 1
 
     def sequence(self, layer: "Recurrent", x: Tensor, state: State | None) -> tuple[Tensor, State] | None:
@@ -81,7 +82,8 @@ class TrainingWay:
         for at, own in enumerate(weights):
             if at > 0 and layer.dropout > 0:
                 x = functional.dropout(x, layer.dropout, layer.training)
-            x, *finals = self._run(layer, at, x, *[one[at : at + 1] for one in initial], *own)
+            first = at * self._directions
+            x, *finals = self._run(layer, at, x, *[one[first : first + self._directions] for one in initial], *own)
             ends.append(finals)
         after = tuple([torch.cat(states) for states in zip(*ends, strict=True)])
         return x, after if self._several else after[0]
@@ -104,7 +106,7 @@ def training_way_of(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
     The first call of a shape goes the long way, so that nothing is laid out for a shape that does not come again.
 
     Arguments:
-        layer: whose, of one direction.
+        layer: whose.
         x: (T, B, I).
     """
     if (
@@ -132,6 +134,7 @@ def _laid_out(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
     first = layer._parameters.get(layer._names[0][0])
     if (
         layer.backend not in BACKENDS
+        or (layer.bidirectional and layer.merge != "concat")
         or width != layer.input_size
         or steps * rows == 0
         or not x.is_cpu
@@ -140,11 +143,12 @@ def _laid_out(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
     ):
         return None
     calls: list[Call] = []
-    zero, states = torch.zeros((), dtype=x.dtype), len(layer.cell.states)
+    zero, directions = torch.zeros((), dtype=x.dtype), 1 + layer.bidirectional
+    initial = (zero.expand(directions, rows, layer.hidden_size),) * len(layer.cell.states)
     for shapes in layer._shapes:
-        x_like, initial = zero.expand(steps, rows, width), (zero.expand(1, rows, layer.hidden_size),) * states
         parameters = tuple([zero.expand(shape) for shape in shapes])
-        calls.append(Call(layer.cell, x_like, initial, parameters, None, None, "forward"))
-        width = layer.hidden_size
+        x_like = zero.expand(steps, rows, width)
+        calls.append(Call(layer.cell, x_like, initial, parameters, None, None, layer._directions))
+        width = directions * layer.hidden_size
     choice = backend_for(calls[0], backend=layer.backend)
     return TrainingWay(layer, calls, choice) if choice.name == "cpu" else None
