@@ -72,10 +72,12 @@ def test_the_same_bits(
 ):
     torch.manual_seed(0)
     options = {"batch_first": batch_first, "init": "torch", "dtype": dtype, "bidirectional": both}
-    layer = gatewise.Recurrent(CELLS[cell], 5, 19, layers, **options)
+    width = 19 if both else 5  # that of the lowest layer is that of one direction, too
+    layer = gatewise.Recurrent(CELLS[cell], width, 19, layers, **options)
     depth = layers * (1 + both)
     for steps, rows in ((6, 3), (1, 1), (4, 1)):
-        x = torch.randn((rows, steps, 5) if batch_first else (steps, rows, 5), dtype=dtype).requires_grad_()
+        shape = (rows, steps, width) if batch_first else (steps, rows, width)
+        x = torch.randn(shape, dtype=dtype).requires_grad_()
         warm(layer, x)
         for at in range(4):
             states = tuple(torch.randn(depth, rows, 19, dtype=dtype).requires_grad_() for _ in layer.cell.states)
