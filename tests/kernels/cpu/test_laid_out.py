@@ -67,6 +67,18 @@ def test_what_is_held_of_a_step():
         assert stack.bytes_per_step == rows * width * 4
 
 
+@torch.no_grad()
+def test_what_is_held_of_a_step_of_ragged_rows_in_both_directions():
+    """Products with x, and where the rows stand that the caller has."""
+    layer, zeros = gatewise.GRU(3, 5, bidirectional=True), torch.zeros(2, 1, 5)
+    calls = [
+        Call(layer.cell, zeros[..., :3], (zeros[:1],), tuple(weights), None, None, directions)
+        for weights, directions in zip(layer.all_weights, ("forward", "reverse"), strict=True)
+    ]
+    stack = laid_out.lay_out([calls], laid_out.shared_by(calls[0], 2, 2)[0], ragged=True)
+    assert stack.bytes_per_step == 2 * (3 * 5 * 4 + 8)
+
+
 @pytest.mark.parametrize("made", [doubled, twice, *CELLS.values()], ids=lambda made: made.name)
 @torch.no_grad()
 def test_every_cell_steps_and_all_but_the_strangest_are_laid_out(made: Cell):

@@ -6,6 +6,7 @@ can be known beforehand is: the words of every layer, with the places where the 
 
 from array import array
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,65 +45,22 @@ class Frame:
 
     def __init__(self, stack: "LaidOut", capacity: int) -> None:
         self.capacity = capacity
-        layers = stack.layers
-        call = layers[0].calls[0]
-        batch, hidden, dtype, states = call.x.shape[1], call.hidden_size, call.x.dtype, call.cell.states
-        directions = len(layers[0].calls)
+        first, layers = stack.layers[0].calls[0], stack.layers
+        batch, hidden, dtype, directions = first.x.shape[1], first.hidden_size, first.x.dtype, stack.directions
         with torch.inference_mode(False):  # which would forbid to write to the flags outside it
             cut = torch.zeros((2, batch), dtype=torch.uint8)  # nothing is cut after a single step
             self._flags = cut[0]
-        cut_at = _STATES + 2 * len(states)
         # A layer may read the output of the one below step by step, while it writes its own.
         between = [memory.empty((capacity * batch, directions * hidden), dtype) for _ in range(min(2, len(layers) - 1))]
         width = max(layer.width_of_products for layer in layers)
         products = [memory.empty((capacity * batch, width), dtype) for _ in range(directions if width else 0)]
-        operations: list[Operation] = []
-        places: list[Place] = []
-        held: list[object] = [cut, between, products]
-        of_hidden = hidden * dtype.itemsize
-        orders = [Order(1, batch, dtype, one.directions == "reverse", batch) for one in layers[0].calls]
-        if stack.ragged:
-            for at, order in enumerate(orders):
-                # What is padding is zero in the output of the highest layer; nothing reads that of another.
-                orders[at], sorting = sorted_anew(order, capacity, directions * of_hidden if at == 0 else 0)
-                operations.append((SORT, sorting.words))
-                address = sorting.words.buffer_info()[0]
-                places += [(address + WORD * word, _STEPS, 0) for word in sorting.steps]
-                places += [(address + WORD * word, _LENGTHS, 0) for word in sorting.lengths]
-                places += [(address + WORD * word, _OUTPUT, 0) for word in sorting.output]
+        told = _Told([], [], [cut, between, products], _STATES + 2 * len(first.cell.states))
+        orders = _orders(stack, capacity, told)
         for at, layer in enumerate(layers):
             x = between[(at - 1) % 2] if at else None
             output = between[at % 2] if at < len(layers) - 1 else None
-            made = products if layer.width_of_products else ()
-            own = [layer.job(number, order, x, output, made) for number, order in enumerate(orders)]
-            words = array("q", [word for job in own for word in job.words])
-            held += [own, words]
-            for number, job in enumerate(own):
-                begin = words.buffer_info()[0] + WORD * number * len(job.words)
-                if made:
-                    product = array("q", (*layer.product(number, x, made[number]), 1))
-                    address = product.buffer_info()[0]
-                    places.append((address + WORD * ROWS_OF_PRODUCT, _PLACES, 0))
-                    places.append((address + WORD * (len(product) - 1), _PRODUCT_SLICES, 0))
-                    operations.append((MULTIPLY, product))
-                    where_x = address
-                else:
-                    where_x = layer.template.places(job, "x")[0]
-                if x is None:
-                    places.append((where_x, _X, 0))
-                for word, which in ((jobs.STEPS, _STEPS), (jobs.END, _STEPS), (jobs.CUT, cut_at)):
-                    places.append((begin + WORD * word, which, 0))
-                of_states = (directions * at + number) * batch * of_hidden
-                for index, state in enumerate(states):
-                    rows, before = layer.template.places(job, f"previous {state}")
-                    places.append((before, _STATES + index, of_states))
-                    after = _STATES + len(states) + index
-                    places.append((layer.template.place_of_final(job, index), after, of_states))
-                    if output is None and index == 0:
-                        places.append((rows, _OUTPUT, number * of_hidden))
-                        places.append((layer.template.places(job, f"next {state}")[0], _OUTPUT, number * of_hidden))
-            operations.append((RUN, array("q", (words.buffer_info()[0], directions, stack.slices))))
-        self._tape = Tape(dtype, operations, places, cut_at + 1, tuple(held))
+            layer.tell(told, at, orders, x, output, products if layer.width_of_products else (), stack.slices)
+        self._tape = Tape(dtype, told.operations, told.places, told.cut_at + 1, tuple(told.held))
         self.play, self.given = self._tape.play, self._tape.given
         self.given[_STEPS], self.given[_PLACES], self.given[_PRODUCT_SLICES] = 1, batch, 1
 
@@ -128,13 +86,86 @@ class Frame:
         return code == 0
 
 
+class _Told(NamedTuple):
+    """What a frame's tape is made of.
+
+    Attributes:
+        operations, places, held: as for `Tape`.
+        cut_at: which of what is given is the address of the flags.
+    """
+
+    operations: list[Operation]
+    places: list[Place]
+    held: list[object]
+    cut_at: int
+
+
+def _orders(stack: "LaidOut", capacity: int, told: _Told) -> list[Order]:
+    """The order of each direction; ragged rows are put in order at every run."""
+    calls = stack.layers[0].calls
+    batch, dtype = calls[0].x.shape[1], calls[0].x.dtype
+    orders = [Order(1, batch, dtype, call.directions == "reverse", batch) for call in calls]
+    if not stack.ragged:
+        return orders
+    width = stack.directions * calls[0].hidden_size * dtype.itemsize
+    for at, order in enumerate(orders):
+        # What is padding is zero in the output of the highest layer; nothing reads that of another.
+        orders[at], sorting = sorted_anew(order, capacity, 0 if at else width)
+        told.operations.append((SORT, sorting.words))
+        address = sorting.words.buffer_info()[0]
+        for words, which in ((sorting.steps, _STEPS), (sorting.lengths, _LENGTHS), (sorting.output, _OUTPUT)):
+            told.places.extend((address + WORD * word, which, 0) for word in words)
+    return orders
+
+
 class _Layer:
     """What the words of a layer are made of, time and again."""
 
     def __init__(self, calls: Sequence[Call], prepared: Sequence[Prepared], units: bool) -> None:
         self.calls, self._prepared, self._units = calls, prepared, units
         first = calls[0]
-        self.template = template(first.cell.equations, first.x.dtype, first.hidden_size, False)
+        self._template = template(first.cell.equations, first.x.dtype, first.hidden_size, False)
+
+    def tell(
+        self,
+        told: "_Told",
+        at: int,
+        orders: Sequence[Order],
+        x: Tensor | None,
+        output: Tensor | None,
+        products: Sequence[Tensor],
+        slices: int,
+    ) -> None:
+        """Lay out the layer, which has number ``at``, on so many threads for each direction; else as for `_job`."""
+        jobs_of = [self._job(number, order, x, output, products) for number, order in enumerate(orders)]
+        words = array("q", [word for job in jobs_of for word in job.words])
+        told.held.extend((jobs_of, words))
+        call, states = self.calls[0], self.calls[0].cell.states
+        of_hidden = call.hidden_size * call.x.dtype.itemsize
+        for number, job in enumerate(jobs_of):
+            begin = words.buffer_info()[0] + WORD * number * len(job.words)
+            if products:
+                product = array("q", (*self._product(number, x, products[number]), 1))
+                where_x = product.buffer_info()[0]
+                told.places.append((where_x + WORD * ROWS_OF_PRODUCT, _PLACES, 0))
+                told.places.append((where_x + WORD * (len(product) - 1), _PRODUCT_SLICES, 0))
+                told.operations.append((MULTIPLY, product))
+            else:
+                where_x = self._template.places(job, "x")[0]
+            if x is None:
+                told.places.append((where_x, _X, 0))
+            for word, which in ((jobs.STEPS, _STEPS), (jobs.END, _STEPS), (jobs.CUT, told.cut_at)):
+                told.places.append((begin + WORD * word, which, 0))
+            of_states = (len(orders) * at + number) * call.x.shape[1] * of_hidden
+            for index, state in enumerate(states):
+                rows, before = self._template.places(job, f"previous {state}")
+                told.places.append((before, _STATES + index, of_states))
+                final = self._template.place_of_final(job, index)
+                told.places.append((final, _STATES + len(states) + index, of_states))
+                if output is None and index == 0:
+                    told.places.append((rows, _OUTPUT, number * of_hidden))
+                    told.places.append((self._template.places(job, f"next {state}")[0], _OUTPUT, number * of_hidden))
+        told.operations.append((RUN, array("q", (words.buffer_info()[0], len(orders), slices))))
 
     @property
     def width_of_products(self) -> int:
@@ -142,7 +173,7 @@ class _Layer:
         of_x = self._prepared[0].of_x
         return 0 if of_x is None or of_x.stacked is None else of_x.stacked.shape[0]
 
-    def product(self, direction: int, x: Tensor | None, out: Tensor) -> tuple[int, ...]:
+    def _product(self, direction: int, x: Tensor | None, out: Tensor) -> tuple[int, ...]:
         """The words of the product with x, (N, I); None when that is told later."""
         of_x = self._prepared[direction].of_x
         assert of_x is not None
@@ -150,7 +181,7 @@ class _Layer:
         x = self.calls[direction].x[0] if x is None else x
         return product_words(x, of_x.stacked.t(), out[:, : of_x.stacked.shape[0]], bias=of_x.bias)
 
-    def job(
+    def _job(
         self, direction: int, order: Order, x: Tensor | None, output: Tensor | None, products: Sequence[Tensor]
     ) -> Job:
         """The words of a direction.
@@ -186,7 +217,7 @@ class _Layer:
         if between:
             held.append(memory.empty((batch, between * hidden), dtype))
             rows["between"] = jobs.rows(jobs.PER_ROW, held[-1])
-        return self.template.job(
+        return self._template.job(
             order,
             rows,
             prepared.vectors,
@@ -218,14 +249,18 @@ class LaidOut:
         self.free: list[Frame] = []
 
     @property
+    def directions(self) -> int:
+        """D."""
+        return len(self.layers[0].calls)
+
+    @property
     def bytes_per_step(self) -> int:
         """That a frame holds of every step."""
-        calls = self.layers[0].calls
-        first, directions = calls[0], len(calls)
+        first = self.layers[0].calls[0]
         width = max(layer.width_of_products for layer in self.layers)
         width += min(2, len(self.layers) - 1) * first.hidden_size
         each = width * first.x.dtype.itemsize + (8 if self.ragged else 0)
-        return directions * first.x.shape[1] * each
+        return self.directions * first.x.shape[1] * each
 
     def frame(self, steps: int) -> Frame:
         """A new frame, for at least so many steps."""
