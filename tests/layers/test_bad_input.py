@@ -188,6 +188,18 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         "lengths: expected values between 0 and T=5, the number of steps of input, got -1; "
         "pass the number of valid steps of each row",
     ),
+    "lengths that are no numbers": (
+        {},
+        {"input": SEQUENCE, "lengths": [5, "all"]},
+        TypeError,
+        "lengths: expected integers, got [5, 'all']; pass the number of steps of each row",
+    ),
+    "one length for all": (
+        {},
+        {"input": SEQUENCE, "lengths": 5},
+        TypeError,
+        "lengths: expected integers, got 5; pass the number of steps of each row",
+    ),
     "number of lengths": (
         {},
         {"input": SEQUENCE, "lengths": torch.tensor([5, 5, 5])},

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 
@@ -11,6 +12,11 @@ from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_way
 from tests.agreement import layer_of as made
 
 LENGTHS = [5, 1, 3, 0]
+
+
+def test_lengths_in_an_array_of_numpy():
+    layer, x = Recurrent("lstm", 3, 4), torch.randn(5, 4, 3)
+    assert torch.equal(layer(x, lengths=numpy.array(LENGTHS))[0], layer(x, lengths=LENGTHS)[0])
 
 
 def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: bool) -> list[torch.Tensor]:
