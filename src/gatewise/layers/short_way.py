@@ -2,7 +2,7 @@
 
 It is for single steps, and for sequences that are short or narrow. Whatever is unusual is left to the long way: what is
 not as expected here is None, and that way says what is wrong, if anything is. Both compute the same bits; of ragged
-rows that have a single step in all, the same to rounding.
+rows the same to rounding, as products with x are made of all of them here, and there of the valid ones alone.
 
 A step takes the engine less time than a few lines of Python, so what is called for every step is written for the
 interpreter: it calls little, and looks up nothing twice.
