@@ -68,24 +68,16 @@ class Updates:
     def end(self, optimiser: Optimizer) -> None:
         """It has made it."""
         before, self.before = self.before, {}
-        names: list[str] = []
-        gradients: list[Tensor] = []
-        after: list[Tensor] = []
-        old: list[Tensor] = []
-        for one in self._own:
-            if (gradient := one.grad) is not None:
-                names.append(self._names[id(one)])
-                gradients.append(gradient)
-                after.append(one)
-                old.append(before[id(one)])
-        self._own = []
-        if not names:
+        own, self._own = [one for one in self._own if one.grad is not None], []
+        if not own:
             return
         self._steps += 1
         if (self._steps - 1) % self._every:
             return
+        gradients = [one.grad for one in own if one.grad is not None]
         with torch.no_grad():
-            self._measured.append((tuple(names), change_norms(gradients, after, old)))
+            norms = change_norms(gradients, own, [before[id(one)] for one in own])
+        self._measured.append((tuple([self._names[id(one)] for one in own]), norms))
         if len(self._measured) > MOST:
             self._measured = self._measured[::2]
             self._every *= 2
