@@ -23,7 +23,6 @@ from torch.compiler import is_compiling
 from gatewise.kernels import (
     MOST_AT_ONCE,
     Call,
-    Directions,
     Frame,
     LaidOut,
     UnchangedWeights,
@@ -49,7 +48,6 @@ MOST_LENGTHS = 256
 _STATES = Frame.FIRST_STATE
 BACKENDS = ("auto", "cpu")
 PLAIN = (Tensor, nn.Parameter)
-DIRECTIONS: tuple[Directions, Directions] = ("forward", "reverse")
 
 
 class ShortWay:
@@ -344,21 +342,17 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
     ):
         return None
     calls: list[list[Call]] = []
-    width, directions = layer.input_size, DIRECTIONS[: 1 + layer.bidirectional]
-    weights_left = iter(layer.all_weights)
-    for _ in range(layer.num_layers):
-        own: list[Call] = []
-        for direction in directions:
-            parameters = next(weights_left)
-            dtype = parameters[0].dtype
-            if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
-                return None
-            zeros = torch.zeros((1, rows, layer.hidden_size), dtype=dtype)
-            x = torch.zeros((1, rows, width), dtype=dtype)
-            initial = (zeros,) * len(layer.cell.states)
-            own.append(Call(layer.cell, x, initial, tuple(parameters), None, None, direction))
-        calls.append(own)
-        width = len(directions) * layer.hidden_size
+    width, directions = layer.input_size, 1 + layer.bidirectional
+    for names in layer._names:
+        parameters: tuple[Tensor, ...] = tuple([getattr(layer, name) for name in names])
+        dtype = parameters[0].dtype
+        if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
+            return None
+        x = torch.zeros((1, rows, width), dtype=dtype)
+        initial = (torch.zeros((directions, rows, layer.hidden_size), dtype=dtype),) * len(layer.cell.states)
+        call = Call(layer.cell, x, initial, parameters, None, None, layer._directions)
+        calls.append(call.single_directions())
+        width = directions * layer.hidden_size
     if backend_for(calls[0][0], backend=backend).name != "cpu":
         return None
     known[shape] = ShortWay(weights, calls, backend, shape) if can_be_laid_out(layer.cell) else None

@@ -128,7 +128,7 @@ class _Layer:
 
     def tell(
         self,
-        told: "_Told",
+        told: _Told,
         at: int,
         orders: Sequence[Order],
         x: Tensor | None,
