@@ -16,7 +16,7 @@ from gatewise.cells import lookup, names
 from gatewise.compiler.builtin import built_in, translation_unit
 from gatewise.compiler.emit import WIDEST, Program, emit
 from gatewise.compiler.flags import flags
-from gatewise.equations import Cell
+from gatewise.equations import Cell, cell, sigmoid, tanh
 from gatewise.kernels import Call, cpu, reference
 from gatewise.kernels.cpu import program
 from gatewise.kernels.cpu.library import engine
@@ -29,6 +29,30 @@ from tests.user_cells import USER_CELLS
 HOW_MANY = 32
 
 
+@cell
+def subtracted(x, h, /, W, R, b):
+    return tanh(W @ x + b) - R @ h
+
+
+@cell
+def coupled(x, h, /, W, R, b):
+    f = sigmoid(W.f @ x + R.f @ h + b.f)
+    return (1 - f) * tanh(W.n @ x + b.n)
+
+
+@cell
+def decaying(x, h, /, W, R, b):
+    return h - sigmoid(W @ x + R @ h + b)
+
+
+@cell
+def euler_step(x, h, /, W, R, b):
+    return h + 0.1 * (tanh(W @ x + b) - R @ h)
+
+
+UNDER_A_MINUS = {one.name: one for one in (subtracted, coupled, decaying, euler_step)}
+
+
 def random_cells() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
     found: dict[str, tuple[Cell, str]] = {}
@@ -39,8 +63,8 @@ def random_cells() -> dict[str, tuple[Cell, str]]:
         found.setdefault(cell.equations, (cell, f"random_{len(found)}"))
 
     collect()
-    for name, cell in USER_CELLS.items():
-        found[cell.equations] = cell, f"user_{name}"
+    for name, made in (USER_CELLS | UNDER_A_MINUS).items():
+        found[made.equations] = made, f"user_{name}"
     return found
 
 
@@ -61,7 +85,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Cell]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "prefixes", lambda: {**built_in(), **table})
         patch.setattr(program, "engine", lambda dtype: SimpleNamespace(library=loaded))
-        yield [cell for cell, _ in table.values()]
+        yield [made for made, _ in table.values()]
 
 
 Run = Callable[[Call], tuple[Tensor, Sequence[Tensor]]]
@@ -91,22 +115,29 @@ def shaken(call: Call) -> Call:
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler here")
 def test_random_cells_agree_with_the_reference(compiled: list[Cell]):
     compared = 0
-    for seed, cell in enumerate(compiled):
+    for seed, made in enumerate(compiled):
         directions = DIRECTIONS[seed % 3]
         for options in ({}, {"lengths": [5, 0, 3, 5, 1], "reset": True}):
-            call = call_of(cell, directions, steps=5, batch=5, hidden_size=5 + seed % 9, seed=seed, **options)
+            call = call_of(made, directions, steps=5, batch=5, hidden_size=5 + seed % 9, seed=seed, **options)
             expected = outcome(reference.run, call)
             if furthest(outcome(reference.run, shaken(call)), expected) > 1e-8:
                 continue  # it compares what is equal but for rounding
             with full_of_nan():
                 came = outcome(cpu.run, call)
-            assert furthest(came, expected) <= 1e-10, f"{cell.text}\n{directions} {options}"
+            assert furthest(came, expected) <= 1e-10, f"{made.text}\n{directions} {options}"
             compared += 1
     assert compared >= HOW_MANY
 
 
 def programs() -> list[Program]:
     return [emit(*one) for one in (*built_in().values(), *random_cells().values())]
+
+
+@pytest.mark.parametrize(("name", "deltas"), [("subtracted", 2), ("coupled", 2), ("decaying", 1), ("euler_step", 2)])
+def test_a_product_under_a_minus(name: str, deltas: int):
+    """Its negative gradient is stored once, for the transposed product and for the gradient of the matrix."""
+    made = emit(UNDER_A_MINUS[name], "cell").backward
+    assert made.arrays["delta"] == deltas
 
 
 def test_what_the_engine_is_told_is_consistent():
@@ -117,7 +148,8 @@ def test_what_the_engine_is_told_is_consistent():
                 assert stage.outputs >= max((product.first for product in stage.products), default=-1) + 1
                 for product in stage.products:
                     assert product.operand.array in direction.arrays
-                    assert product.operand.block < direction.arrays[product.operand.array]
+                    width = len(product.blocks) if direction is made.backward else 1
+                    assert product.operand.block + width <= direction.arrays[product.operand.array]
         # Every function is defined once, and every function that is defined is called.
         for function in made.functions:
             assert made.source.count(f"void {function}(") == 1

@@ -9,7 +9,7 @@ import torch
 
 import gatewise
 from csrc.tests.build import compiler
-from gatewise.compiler import store
+from gatewise.compiler import emit, store
 from gatewise.compiler.build import find_compiler
 from gatewise.equations import cell, sigmoid, tanh
 from gatewise.kernels.cpu import library, program, user_cells
@@ -194,6 +194,34 @@ def test_every_instruction_set(instruction_set: str, fresh: Fresh, monkeypatch: 
     finally:
         library.engine.cache_clear()
         program.functions.cache_clear()
+
+
+def test_what_cannot_be_scheduled_runs_on_the_reference(fresh: Fresh, capfd: pytest.CaptureFixture[str]):
+    @cell
+    def long_sum(x, h, /, W, R, b):
+        total = W @ x + R @ h + b
+        for factor in range(1, 1500):
+            total = total + factor * h
+        return tanh(total)
+
+    layer = gatewise.Recurrent(long_sum, 2, 3)
+    reason = "cell long_sum could not be compiled: its equations are nested too deeply"
+    choice = layer.backend_for(torch.zeros(2, 2, 2))
+    assert choice.name == "reference"
+    assert f"not cpu: {reason};" in choice.reason
+    layer(torch.zeros(2, 2, 2))[0].sum().backward()
+    assert capfd.readouterr().err == f"gatewise: {reason}\n"
+    layer.backend = "cpu"
+    with pytest.raises(ValueError, match=f"cannot run this call: {reason}"):
+        layer(torch.zeros(2, 2, 2))
+
+
+def test_what_the_compiler_trips_over_runs_on_the_reference(fresh: Fresh, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(emit, "_backward", lambda *_: {}["no slot"])
+    program.program.cache_clear()
+    assert (
+        refused() == "cell own could not be compiled: the compiler cannot schedule its equations (KeyError: 'no slot')"
+    )
 
 
 def test_what_cancels_in_the_equations_leaves_a_constant(fresh: Fresh):

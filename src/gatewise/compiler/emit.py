@@ -16,6 +16,10 @@ STATE_GRADIENTS = "state gradients"
 WIDEST = 4
 
 
+class EmitError(ValueError):
+    """The compiler found no way to run a cell's equations on the engine; other backends can."""
+
+
 @dataclass(frozen=True)
 class Product:
     """Blocks times one operand, forward; or, backward, transposed blocks times a run of gradients.
@@ -115,10 +119,22 @@ def emit(cell: Cell, prefix: str) -> Program:
         cell: the cell.
         prefix: begins the name of each function.
 
+    Raises:
+        EmitError: when there is no way to schedule its equations.
+
     >>> from gatewise.cells import lookup
     >>> emit(lookup("gru_chung2014"), "gru").functions
     ('gru_forward_1', 'gru_forward_2', 'gru_backward_0', 'gru_backward_1', 'gru_backward_2')
     """
+    try:
+        return _emit(cell, prefix)
+    except RecursionError as error:
+        raise EmitError("its equations are nested too deeply") from error
+    except (LookupError, AssertionError) as error:
+        raise EmitError(f"the compiler cannot schedule its equations ({type(error).__name__}: {error})") from error
+
+
+def _emit(cell: Cell, prefix: str) -> Program:
     planned = plan(cell)
     inputs = tuple(sorted(planned.inputs, key=lambda node: _rank(cell, _first_block(node))))
     forward_text, forward = _forward(planned, inputs, prefix)
@@ -223,6 +239,9 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
 
     available = {*tables.steady, *places}
     order = [node for node in needed(roots, available) if node not in tables.steady]
+    for node in order:  # nearly always one of those already
+        if node.op == "matmul_transposed" and node.args[1] not in delta_slots:
+            delta_slots[node.args[1]] = tables.slot("delta")
     sums = _Sums(order, available, set(roots))
     level = sums.levels()
     last = max(level.values(), default=0)

@@ -173,8 +173,6 @@ def _algebraic(op: str, args: tuple[Expr, ...]) -> Expr | None:
             return build("neg", build(op, first.args[0], last))
         case "mul" | "div" if last.op == "neg":
             return build("neg", build(op, first, last.args[0]))
-        case "matmul_transposed" if last.op == "neg":
-            return build("neg", build(op, first, last.args[0]))
         case "mul" if first.op == "where" and number(last) is not None:
             condition, yes, no = first.args
             return build("where", condition, build("mul", yes, last), build("mul", no, last))

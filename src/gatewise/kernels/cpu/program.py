@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatewise.compiler.build import PREFIX, BuildError
 from gatewise.compiler.builtin import built_in
-from gatewise.compiler.emit import Program, emit
+from gatewise.compiler.emit import EmitError, Program, emit
 from gatewise.equations import Cell, Expr, Parameter
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import user_cells
@@ -34,6 +34,8 @@ def refusal(cell: Cell) -> str | None:
             found = user_cells.load(program(cell.equations), cell.name, engine(torch.float32).instruction_set)
         except BuildError as error:
             found = error
+        except EmitError as error:
+            found = user_cells.failure(cell.name, error)
         _compiled[cell.equations] = found
     found = _compiled[cell.equations]
     return str(found) if isinstance(found, BuildError) else None

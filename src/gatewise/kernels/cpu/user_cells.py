@@ -28,9 +28,14 @@ def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
         )
         return _loaded(path, key)
     except BuildError as error:
-        told = BuildError(f"cell {name} could not be compiled: {error}")
-        _tell(str(told))
-        raise told from error
+        raise failure(name, error) from error
+
+
+def failure(name: str, error: Exception) -> BuildError:
+    """The error of a cell that does not run on the engine, which is told on the error stream, too."""
+    told = BuildError(f"cell {name} could not be compiled: {error}")
+    _tell(str(told))
+    return told
 
 
 def _loaded(path: Path, key: str) -> ctypes.CDLL:
