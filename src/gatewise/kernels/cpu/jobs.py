@@ -13,7 +13,7 @@ from gatewise.compiler.cpp import INPUTS
 from gatewise.compiler.emit import Direction
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order
-from gatewise.kernels.cpu.taping import current
+from gatewise.kernels.cpu.taping import Words, current
 
 # Multiply-adds that are run at once: at most a tenth of a second, and hundreds of times what a further call costs.
 CHUNK = 1_000_000_000
@@ -21,6 +21,8 @@ CHUNK = 1_000_000_000
 ELEMENTWISE = 64
 # Where these words of a job stand.
 STEPS, _BACKWARD, _BEGIN, END, CUT, _ARRAYS, _FINALS = 0, 3, 5, 6, 10, 14, 19
+# Which of them are addresses.
+_POINTERS = (7, 8, 9, 10, 12, 14, 16, 17, 19, 21, 25, 26, 27)
 
 # Array kinds, in the engine's order.
 (
@@ -75,7 +77,7 @@ class Job:
 
     words: list[int]
     work: int
-    nested: tuple[array, ...]
+    nested: tuple[Words, ...]
     keep: tuple[object, ...]
 
 
@@ -197,7 +199,13 @@ class Template:
             _address(order.row),
             *self._norm_words(norms),
         ]
-        nested = (arrays, products, stages, ends, vector_addresses)
+        nested = (
+            Words(arrays, 5, (1, 2)),
+            Words(products, 7, (5,)),
+            Words(stages, 8, (0, 1, 4, 5)),
+            Words(ends, 3, (1,)),
+            Words.of_pointers(vector_addresses),
+        )
         held = (zeros, order, vectors, packed, sums, inputs, norms, keep)
         return Job(words, order.rows * self._hidden * work, nested, held)
 
@@ -241,7 +249,8 @@ def run(dtype: torch.dtype, jobs: Sequence[Job], slices: int) -> None:
         engine(dtype).run(dtype, words, len(jobs), slices)
         if (writing := current()) is not None:
             writing.possible &= end - begin == steps  # else Python would not see to its signals
-            writing.run(words, len(jobs), slices, [part for one in jobs for part in one.nested], jobs)
+            nested = [part for one in jobs for part in one.nested]
+            writing.run(Words(words, len(words) // len(jobs), _POINTERS), len(jobs), slices, nested, jobs)
 
 
 def chunks(steps: int, work: int, backward: bool) -> Iterator[tuple[int, int]]:

@@ -11,8 +11,9 @@ from gatewise.kernels.cpu.taping import current
 
 # Below this much work a second thread costs more than it takes over.
 SMALL = 400_000
-# Which of `product_words` says how many rows.
+# Which of `product_words` says how many rows, and which are addresses.
 ROWS_OF_PRODUCT = 3
+_POINTERS = (0, 1, 2, 12)
 
 
 def product_slices(rows: int, depth: int, columns: int) -> int:
@@ -62,5 +63,5 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor, add: bool = False, bias: Tens
     words, slices = product_words(a, b, out, add=add, bias=bias), product_slices(rows, depth, b.shape[1])
     engine(a.dtype).multiply(a.dtype, words, slices)
     if (writing := current()) is not None:
-        writing.multiply(words, slices, (a, b, out, bias))
+        writing.multiply(words, _POINTERS, slices, (a, b, out, bias))
     return out

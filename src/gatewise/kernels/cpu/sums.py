@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from gatewise.kernels.cpu.library import engine
-from gatewise.kernels.cpu.taping import current
+from gatewise.kernels.cpu.taping import Words, current
 
 
 class Sum(NamedTuple):
@@ -34,4 +34,4 @@ def add_up(dtype: torch.dtype, sums: Sequence[Sum], held: object) -> None:
         words.extend((one.to, one.length, len(parts), parts.buffer_info()[0]))
     engine(dtype).add_up(dtype, words, len(sums))
     if (writing := current()) is not None:
-        writing.add_up(words, len(sums), nested, held)
+        writing.add_up(Words(words, 4, (0, 3)), len(sums), [Words.of_pointers(one) for one in nested], held)

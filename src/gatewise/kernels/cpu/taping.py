@@ -20,11 +20,27 @@ from torch import Tensor
 from gatewise.kernels.call import Call, Directions
 from gatewise.kernels.cpu.tape import ADD_UP, MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
 
-# No word that is not an address is so large.
-_SMALLEST_ADDRESS = 1 << 32
-
 Derive = Callable[[Call], Tensor]
 Finish = Callable[[Call, Sequence[Tensor | None]], None]
+
+
+class Words(NamedTuple):
+    """Structs of one kind, one after the other, as the engine reads them.
+
+    Attributes:
+        words: all of them.
+        size: words of each.
+        pointers: which of these are addresses; a number alone does not tell.
+    """
+
+    words: array
+    size: int
+    pointers: tuple[int, ...]
+
+    @classmethod
+    def of_pointers(cls, words: array) -> "Words":
+        """Addresses, and nothing else."""
+        return cls(words, 1, (0,))
 
 
 class Written(NamedTuple):
@@ -72,12 +88,12 @@ class Taping:
     def __init__(self) -> None:
         self.possible = True
         self._operations: list[Operation] = []
-        self._words: list[array] = []  # all that may hold addresses
+        self._words: list[Words] = []  # all that may hold addresses
         self._held: list[object] = []  # from now on, so that nothing new gets an address that is written down
         self._before: list[tuple[Tensor, Directions, Derive]] = []
         self._after: list[tuple[Directions, Finish]] = []
 
-    def run(self, jobs: array, count: int, slices: int, nested: Sequence[array], held: object) -> None:
+    def run(self, jobs: Words, count: int, slices: int, nested: Sequence[Words], held: object) -> None:
         """Time loops were run.
 
         Arguments:
@@ -87,26 +103,26 @@ class Taping:
             nested: the words that those point to.
             held: whatever else they point to.
         """
-        self._operations.append((RUN, array("q", (jobs.buffer_info()[0], count, slices))))
+        self._operations.append((RUN, array("q", (jobs.words.buffer_info()[0], count, slices))))
         self._words += [jobs, *nested]
         self._held.append(held)
 
-    def multiply(self, words: Sequence[int], slices: int, held: object) -> None:
-        """A product was made, of these `products.product_words`."""
+    def multiply(self, words: Sequence[int], pointers: tuple[int, ...], slices: int, held: object) -> None:
+        """A product was made, of these `products.product_words`, some of them addresses."""
         own = array("q", (*words, slices))
         self._operations.append((MULTIPLY, own))
-        self._words.append(own)
+        self._words.append(Words(own, len(own), pointers))
         self._held.append(held)
 
-    def pack(self, packing: array, blocks: array, to: Tensor) -> None:
+    def pack(self, packing: Words, blocks: array, to: Tensor) -> None:
         """Blocks were packed, of these words and the blocks' addresses."""
-        self._operations.append((PACK, packing))
-        self._words += [blocks, packing]
+        self._operations.append((PACK, packing.words))
+        self._words += [Words.of_pointers(blocks), packing]
         self._held.append(to)
 
-    def add_up(self, sums: array, count: int, nested: Sequence[array], held: object) -> None:
+    def add_up(self, sums: Words, count: int, nested: Sequence[Words], held: object) -> None:
         """Vectors were added up; arguments as of `run`."""
-        self._operations.append((ADD_UP, array("q", (sums.buffer_info()[0], count))))
+        self._operations.append((ADD_UP, array("q", (sums.words.buffer_info()[0], count))))
         self._words += [sums, *nested]
         self._held.append(held)
 
@@ -125,24 +141,30 @@ class Taping:
             dtype: of the numbers.
             outside: tensors that are others each time, dense; their addresses are given in this order.
         """
-        ranges = sorted((one.data_ptr(), one.data_ptr() + one.nbytes, at) for at, one in enumerate(outside))
+        ranges = sorted(
+            (one.data_ptr(), one.data_ptr() + one.nbytes, at) for at, one in enumerate(outside) if one.nbytes
+        )
         if not self.possible or any(end > start for (_, end, _), (start, _, _) in pairwise(ranges)):
             return None
         starts = [start for start, _, _ in ranges]
 
         def found(address: int) -> tuple[int, int] | None:
-            start, end, which = ranges[bisect_right(starts, address) - 1]
-            return (which, address - start) if start <= address < end else None
+            at = bisect_right(starts, address) - 1
+            if at < 0 or address >= ranges[at][1]:
+                return None
+            start, _, which = ranges[at]
+            return which, address - start
 
         places: list[Place] = []
-        for words in self._words:
+        for words, size, pointers in self._words:
             begin = words.buffer_info()[0]
-            for at, word in enumerate(words):
-                if word >= _SMALLEST_ADDRESS and (where := found(word)) is not None:
-                    places.append((begin + WORD * at, *where))
+            for pointer in pointers:
+                for at in range(pointer, len(words), size):
+                    if (where := found(words[at])) is not None:
+                        places.append((begin + WORD * at, *where))
         before = tuple([one for one in self._before if found(one[0].data_ptr()) is None])
         own = [tensor for tensor in _tensors(self._held) if found(tensor.data_ptr()) is None]
-        held = (self._words, own)
+        held = ([one.words for one in self._words], own)
         return Written(Tape(dtype, self._operations, places, len(outside), held), before, tuple(self._after))
 
 

@@ -26,7 +26,7 @@ from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.program import BlocksOf, evaluate
 from gatewise.kernels.cpu.split import threads
-from gatewise.kernels.cpu.taping import current, derived
+from gatewise.kernels.cpu.taping import Words, current, derived
 
 LIMIT = 64  # directions of layers whose weights are kept
 WORTH_SHARING = 1 << 17  # numbers to pack from which a second thread helps
@@ -148,7 +148,7 @@ def pack(
     packing = array("q", words)
     engine(dtype).pack(dtype, packing, slices)
     if (writing := current()) is not None:
-        writing.pack(packing, blocks, target)
+        writing.pack(Words(packing, len(packing), (0, 6)), blocks, target)
     return target
 
 

@@ -1,0 +1,68 @@
+"""A layer's call compared with the reference backend in float64, on the values that its tensors hold now."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gatewise.layers import Recurrent
+from tests.agreement import Results, assert_agrees
+
+
+def copy_of(layer: Recurrent, dtype: torch.dtype) -> Recurrent:
+    """A layer of the reference backend with the same weights, in memory of its own."""
+    copy = Recurrent(
+        layer.cell,
+        layer.input_size,
+        layer.hidden_size,
+        layer.num_layers,
+        bidirectional=layer.bidirectional,
+        merge=layer.merge,
+        batch_first=layer.batch_first,
+        backend="reference",
+        dtype=dtype,
+    )
+    with torch.no_grad():
+        for parameter, original in zip(copy.parameters(), layer.parameters(), strict=True):
+            parameter.copy_(original)
+    return copy.requires_grad_(layer.all_weights[0][0].requires_grad)
+
+
+def states_of(state: Any) -> tuple[Tensor, ...]:
+    """The states as a tuple, whatever the cell."""
+    return state if isinstance(state, tuple) else (state,)
+
+
+def call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options: Any) -> Results:
+    """Output and final states of a call, and in training the gradients of everything.
+
+    The upstream gradients are drawn from the shapes alone, so the same call has the same.
+    """
+    training = torch.is_grad_enabled()
+    x = x.detach().requires_grad_(training)
+    hx = tuple([state.detach().requires_grad_(training) for state in hx])
+    output, state = layer(x, (hx if len(hx) > 1 else hx[0]) if hx else None, **options)
+    finals = states_of(state)
+    found = {"output": output.detach(), **{f"final state {at}": final.detach() for at, final in enumerate(finals)}}
+    if training:
+        leaves = {"x": x, **{f"hx {at}": one for at, one in enumerate(hx)}, **dict(layer.named_parameters())}
+        draw = torch.Generator().manual_seed(output.numel())
+        upstream = [torch.randn(one.shape, generator=draw).to(one.dtype) for one in (output, *finals)]
+        gradients = torch.autograd.grad((output, *finals), [*leaves.values()], upstream)
+        found |= {f"gradient of {name}": one for name, one in zip(leaves, gradients, strict=True)}
+    return found
+
+
+def expected(layer: Recurrent, dtype: torch.dtype, x: Tensor, hx: Sequence[Tensor] = (), **options: Any) -> Results:
+    """What the reference makes of a call in ``dtype``."""
+    return call(copy_of(layer, dtype), x.detach().to(dtype), [state.detach().to(dtype) for state in hx], **options)
+
+
+def check_call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options: Any) -> Results:
+    """Check a call against the reference; what came of it."""
+    came = call(layer, x, hx, **options)
+    assert_agrees(
+        came, expected(layer, torch.float64, x, hx, **options), expected(layer, x.dtype, x, hx, **options), x.dtype
+    )
+    return came
