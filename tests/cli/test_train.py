@@ -140,7 +140,7 @@ def bad_inputs(folder):
     ("words", "told"),
     [
         ("train lm --data empty.txt", "empty.txt: the file is empty"),
-        ("train lm --data latin1.txt", "latin1.txt: not UTF-8: byte 0xe9 at offset 0"),
+        ("train lm --data latin1.txt", "latin1.txt: line 1: not UTF-8: byte 0xe9 at offset 0"),
         ("train lm --data missing.txt", "missing.txt: No such file or directory"),
         ("train lm --data short.txt", "too short for one window of 64 steps in each of 16 streams (1025 tokens)"),
         ("train lm --unit syllable", '"syllable"'),

@@ -23,5 +23,5 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: expected a folder for each class")):
         read_labelled_texts([tmp_path], "text", "label")
     (tmp_path / "a.csv").write_text("text,label\na,b\nc, \n")
-    with pytest.raises(ValueError, match="example 2: the label is empty"):
+    with pytest.raises(ValueError, match="line 3: the label is empty"):
         read_labelled_texts([tmp_path / "a.csv"], "text", "label")

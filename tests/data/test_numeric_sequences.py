@@ -2,6 +2,8 @@
 
 import re
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from gatewise.data.numeric_sequences import Scaling, read_numeric_sequences
@@ -30,17 +32,37 @@ def test_a_line_for_each_sequence(tmp_path):
     assert read(tmp_path, "a.jsonl", lines) == expected
 
 
+def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
+    # What `frame.to_csv("a.csv")` writes, and what reading and writing it again makes of it.
+    for name in ("", "Unnamed: 0"):
+        told = []
+        text = "".join(f"{at},{line}\n" for at, line in zip([name, 0, 1, 2], TABLE.splitlines(), strict=True))
+        assert read(tmp_path, "a.csv", text, tell=told.append) == FOUND
+        assert len(told) == 1
+        assert "and numbers the rows; skipped" in told[0]
+        with pytest.raises(ValueError, match=r"a\.csv: column 1 (has no name|is named 'Unnamed: 0'); expected a name"):
+            read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"))
+        # What is named by the user is used, whatever else there is.
+        assert read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"), feature_columns=("u", "v")) == FOUND
+    assert read(tmp_path, "a.csv", TABLE.replace("\n", ",,\n")) == FOUND  # empty columns of a spreadsheet
+    pyarrow.parquet.write_table(
+        pyarrow.table({"sequence": ["1", "2"], "u": [0.5, 4.0], "__index_level_0__": [1, 0]}), tmp_path / "a.parquet"
+    )
+    found = read_numeric_sequences([tmp_path / "a.parquet"], "sequence", "label")
+    assert found == [([[0.5]], []), ([[4.0]], [])]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.csv", "sequence,u\n1,x\n", "row 1: u: expected a finite number, got 'x'"),
-        ("a.csv", "sequence,u\n1,nan\n", "row 1: u: expected a finite number, got 'nan'"),
+        ("a.csv", "sequence,u\n1,x\n", "line 2: u: expected a finite number, got 'x'"),
+        ("a.csv", "sequence,u\n1,nan\n", "line 2: u: expected a finite number, got 'nan'"),
         ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
         ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),
         ("a.csv", "u,label\n1,1\n", "no column 'sequence'"),
         ("a.jsonl", '{"steps": [[1], [2, 3]]}', "expected the same number of features in every step, got 1, 2"),
         ("a.jsonl", '{"steps": []}', "line 1: a sequence without steps"),
-        ("a.jsonl", '{"step": 1}', 'line 1: expected {"steps": [[numbers of a step], ...]}, got \'{"step": 1}\''),
+        ("a.jsonl", '{"step": 1}', "line 1: expected {\"steps\": [[numbers of a step], ...]}, got {'step': 1}"),
         ("a.jsonl", '{"steps": [[true]]}', "line 1: expected a finite number, got True"),
         ("a.jsonl", f'{{"steps": [[1{"0" * 400}]]}}', "line 1: expected a finite number, got 1000"),
     ],

@@ -51,7 +51,7 @@ def test_pairs_with_an_empty_side_are_left_out_and_it_is_told(tmp_path):
         ({"a.tsv": "one\n"}, "line 1: expected at least 2 columns, got 1"),
         ({"a.jsonl": '{"source": "x"}\n'}, "line 1: no 'target'; the object has 'source'"),
         ({"a.tsv": "a\tb\n", "b": "x\n"}, "b: expected a name ending in .csv, .tsv, .jsonl, .parquet"),
-        ({"a": b"\xff\n", "b": "x\n"}, "a: not UTF-8: byte 0xff at offset 0"),
+        ({"a": b"\xff\n", "b": "x\n"}, "a: line 1: not UTF-8: byte 0xff at offset 0"),
     ],
 )
 def test_what_is_no_pair(tmp_path, files, told):

@@ -30,6 +30,23 @@ def test_wide_each_column_is_a_series():
     )
 
 
+def test_a_nameless_column_that_numbers_the_rows_is_not_a_series():
+    found = read(",date,sales\n0,2020-01,5\n1,2020-02,6\n")
+    assert {one.name: values(one) for one in found.series} == {"sales": [5, 6]}
+    assert found.notes == ("table: column 1 has no name and numbers the rows; skipped",)
+    with pytest.raises(ValueError, match=re.escape("table: column 1 has no name; expected a name for every column")):
+        read(",date,sales\n0.5,2020-01,5\n1,2020-02,6\n")
+    assert len(read(",date,sales\n0.5,2020-01,5\n1,2020-02,6\n", values=("sales",)).series) == 1
+
+
+def test_a_nameless_column_of_dates_is_the_time():
+    # A pandas series whose index of dates has no name, written by `to_csv`.
+    found = read(",sales\n2020-01,5\n2020-02,6\n")
+    assert {one.name: values(one) for one in found.series} == {"sales": [5, 6]}
+    assert found.grid.title == "1 month"
+    assert "column 1 has no name of its own and holds time stamps; it is the time column" in found.notes[0]
+
+
 def test_long_rows_in_any_order_and_steps_without_a_row():
     found = read("when,id,v\n2020-01-03,a,3\n2020-01-01,a,1\n2020-01-02,b,7\n2020-01-03,b,8\n", series="id")
     assert {one.name: (one.first, values(one)) for one in found.series} == {

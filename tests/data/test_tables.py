@@ -21,20 +21,24 @@ def write(folder, name, text):
     return path
 
 
+def cells(path, columns, **options):
+    return list(read_columns(path, columns, **options))
+
+
 def test_csv_and_json_lines_by_name(tmp_path):
     for path in (write(tmp_path, "a.csv", CSV), write(tmp_path, "a.jsonl", JSONL)):
-        assert read_columns(path, ("text", "label")) == ROWS
+        assert cells(path, ("text", "label")) == ROWS
         assert set(column_names(path)) == {"label", "id", "text"}
 
 
 def test_tsv_takes_quotes_as_they_are(tmp_path):
     path = write(tmp_path, "a.tsv", 'text\tlabel\n"a\tx\nb" c\ty\n')
-    assert read_columns(path, ("text", "label")) == [('"a', "x"), ('b" c', "y")]
+    assert cells(path, ("text", "label")) == [('"a', "x"), ('b" c', "y")]
 
 
 def test_columns_by_number_have_no_line_of_names(tmp_path):
     path = write(tmp_path, "a.tsv", "x\tone\ny\ttwo\n")
-    assert read_columns(path, ("2", "1")) == [("one", "x"), ("two", "y")]
+    assert cells(path, ("2", "1")) == [("one", "x"), ("two", "y")]
 
 
 def test_parquet(tmp_path):
@@ -42,11 +46,11 @@ def test_parquet(tmp_path):
     path = tmp_path / "a.parquet"
     texts, labels = zip(*ROWS, strict=True)
     parquet.write_table(arrow.table({"text": texts, "label": labels, "n": [1, 2]}), path)
-    assert read_columns(path, ("text", "label", "n")) == [(*ROWS[0], "1"), (*ROWS[1], "2")]
+    assert cells(path, ("text", "label", "n")) == [(*ROWS[0], "1"), (*ROWS[1], "2")]
     with pytest.raises(ValueError, match="no column 'words'; its first line names 'text', 'label', 'n'"):
         read_columns(path, ("words",))
     parquet.write_table(arrow.table({"text": ["a", None]}), path)
-    with pytest.raises(ValueError, match="row 2: no 'text'"):
+    with pytest.raises(ValueError, match="row 2: 'text' is null"):
         read_columns(path, ("text",))
     path.write_bytes(b"PAR1 not")
     with pytest.raises(ValueError, match="not Parquet, or a corrupt file"):
@@ -57,7 +61,7 @@ def test_parquet(tmp_path):
 def test_compressed(tmp_path, ending, compress):
     path = tmp_path / f"a.csv.{ending}"
     path.write_bytes(compress(CSV.encode()))
-    assert read_columns(path, ("text", "label")) == ROWS
+    assert cells(path, ("text", "label")) == ROWS
     path.write_bytes(compress(CSV.encode() * 99)[:-9])
     with pytest.raises(ValueError, match=f"not a .{ending} file, or a corrupt one"):
         read_columns(path, ("text", "label"))
@@ -70,10 +74,33 @@ def test_compressed(tmp_path, ending, compress):
         ("a.csv", "", "there are no rows in it"),
         ("a.csv", "text,label\n", "there are no rows in it"),
         ("a.csv", "words,label\na,b\n", "no column 'text'; its first line names 'words', 'label'"),
-        ("a.csv", "text,label\na,b\n\nc\n", "line 4: expected at least 2 columns, got 1"),
+        ("a.csv", "text,label\na,b\n\nc\n", "line 4: expected 2 fields, as in line 1, got 1"),
+        (
+            "a.csv",
+            "text,label\nthis is awful, bad,neg\n",
+            "line 2: expected 2 fields, as in line 1, got 3; a field with",
+        ),
+        ("a.tsv", "text\tlabel\na\tb\nc\td\te\n", "line 3: expected 2 fields, as in line 1, got 3; a field cannot"),
+        ("a.csv", "text,text,label\na,b,c\n", "columns 1 and 2 are both named 'text'; rename one of them"),
         ("a.csv", 'text,label\n"a" b,c\n', "line 2: not CSV: "),
+        ("a.csv", 'text,label\na,b\n"c,d\ne,f\ng,h\n', "line 3: not CSV: unexpected end of data; a quote that opens"),
+        ("a.csv", 'text,label\n"c,d\ne,f\n"g,h"\n', "line 2: not CSV: "),
+        (
+            "a.csv",
+            'text,label\n"c,d\ne,f\ng",h,i\n',
+            "line 2: expected 2 fields, as in line 1, got 3; the row goes on to",
+        ),
+        ("a.csv", "text,label\na\0,b\n", "line 2: a NUL byte at offset 12"),
         ("a.jsonl", '{"text": "a", "label": "b"}\n{', "line 2: not JSON: "),
         ("a.jsonl", "[1]", "line 1: expected a JSON object, got list"),
+        ("a.jsonl", '{"text": null, "label": "b"}', "line 1: 'text' is null; expected a value"),
+        ("a.jsonl", '{"text": "a", "label": NaN}', "line 1: 'label' is null; expected a value"),
+        ("a.jsonl", '{"text": "a", "label": ["b"]}', "line 1: 'label': expected text, a number or a date, got ['b']"),
+        ("a.jsonl", '{"text": "a", "text": "b", "label": "c"}', "line 1: the object has 'text' twice"),
+        ("a.jsonl", '{"text": "\\ud83d", "label": "b"}', "line 1: 'text' contains half of a surrogate pair (U+D83D)"),
+        ("a.jsonl", '{"text": "a\\u0000", "label": "b"}', "line 1: 'text' contains a NUL character (U+0000)"),
+        ("a.jsonl", "[" * 100_000, "line 1: nested too deeply; expected a JSON object of values"),
+        ("a.jsonl", f'{{"text": "a", "label": 1{"0" * 5000}}}', "line 1: Exceeds the limit"),
         ("a.jsonl", '{"text": "a"}', "line 1: no 'label'; the object has 'text'"),
     ],
 )
@@ -81,3 +108,23 @@ def test_malformed(tmp_path, name, text, told):
     path = write(tmp_path, name, text)
     with pytest.raises(ValueError, match=re.escape(f"{path}: {told}")):
         read_columns(path, ("text", "label"))
+
+
+def test_texts_must_be_texts_where_the_file_can_tell(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"text": 3, "label": 1}\n')
+    assert cells(path, ("text", "label")) == [("3", "1")]
+    with pytest.raises(ValueError, match=re.escape(f"{path}: line 1: 'text': expected text, got 3")):
+        read_columns(path, ("text", "label"), texts=("text",))
+
+
+def test_names_and_rows_come_from_one_reader(tmp_path):
+    path = write(tmp_path, "a.csv", '"the\ntext",label\na,b\n')
+    assert column_names(path) == ["the\ntext", "label"]
+    assert cells(path, ("the\ntext",)) == [("a",)]
+    assert cells(path, (0, 1)) == [("a", "b")]
+
+
+def test_rows_know_their_lines(tmp_path):
+    rows = read_columns(write(tmp_path, "a.csv", 'text,label\n\n"a\nb",c\n   \nd,e\n'), ("text", "label"))
+    assert list(rows) == [("a\nb", "c"), ("d", "e")]
+    assert [rows.place(row) for row in range(2)] == ["line 3", "line 6"]

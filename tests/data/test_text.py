@@ -18,7 +18,9 @@ def test_files_are_joined_as_they_are(tmp_path):
 def test_what_is_not_utf8_is_named_with_its_offset(tmp_path):
     path = tmp_path / "latin1.txt"
     path.write_bytes(b"caf\xe9!")
-    with pytest.raises(ValueError, match=re.escape(f"{path}: not UTF-8: byte 0xe9 at offset 3; convert the file")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{path}: line 1: not UTF-8: byte 0xe9 at offset 3; convert the file")
+    ):
         read_text([path])
 
 
@@ -26,7 +28,8 @@ def test_utf16_is_named(tmp_path):
     path = tmp_path / "text"
     path.write_text("für", encoding="utf-16")
     with pytest.raises(
-        ValueError, match=re.escape("not UTF-8: byte 0xff at offset 0; convert the file to UTF-8 first (iconv -f")
+        ValueError,
+        match=re.escape("line 1: not UTF-8: byte 0xff at offset 0; convert the file to UTF-8 first (iconv -f"),
     ):
         read_text([path])
 
@@ -58,3 +61,10 @@ def test_a_split_loses_nothing_and_cuts_no_word(text, held_out, at_line_end):
     else:
         assert training.endswith("\n")
         assert "\n" not in text[cut : len(training) - 1]
+
+
+def test_nul_bytes_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes(b"one\ntw\0o\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path}: line 2: a NUL byte at offset 6")):
+        read_text([path])

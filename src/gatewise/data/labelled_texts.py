@@ -23,10 +23,10 @@ def read_labelled_texts(paths: Sequence[Path], text_column: str, label_column: s
         if path.is_dir():
             examples += _folder(path)
             continue
-        rows = read_columns(path, (text_column, label_column))
-        for number, (text, label) in enumerate(rows, 1):
+        rows = read_columns(path, (text_column, label_column), texts=(text_column,))
+        for row, (text, label) in enumerate(rows):
             if not label.strip():
-                raise ValueError(f"{path}: example {number}: the label is empty")
+                raise ValueError(f"{rows.at(row)}: the label is empty")
             examples.append((text, label.strip()))
     return examples
 

@@ -1,8 +1,7 @@
 """Sequences of numbers: so many features at each step, so many steps in each sequence."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -11,16 +10,23 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from gatewise.data.cells import cell_text, shortened
 from gatewise.data.files import read_bytes
+from gatewise.data.json_lines import json_objects
 from gatewise.data.tables import column_names, kind_of, read_columns
 from gatewise.data.text import decoded
+from gatewise.data.unnamed_columns import data_columns
 
 NumericSequence = tuple[list[list[float]], list[str]]
 """Steps of features, and labels: none, one for the sequence, or one for each step."""
 
 
 def read_numeric_sequences(
-    paths: Sequence[Path], sequence_column: str, label_column: str, feature_columns: Sequence[str] = ()
+    paths: Sequence[Path],
+    sequence_column: str,
+    label_column: str,
+    feature_columns: Sequence[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> list[NumericSequence]:
     """Sequences of files, in order.
 
@@ -32,18 +38,20 @@ def read_numeric_sequences(
         paths: tables (.csv, .tsv, .parquet) or JSON lines.
         sequence_column: says which sequence a row belongs to.
         label_column: the label, if there is one.
-        feature_columns: the features; by default every other column.
+        feature_columns: the features; by default those of `feature_names`.
+        tell: receives notices.
 
     Raises:
-        ValueError: when something is no finite number or missing, or steps have different widths; with the place.
+        ValueError: when something is not a finite number or missing, or steps have different widths; with the place.
         OSError: when a file cannot be read.
     """
     found: list[NumericSequence] = []
     for path in paths:
-        if kind_of(path) == ".jsonl" and sequence_column not in column_names(path):
+        if not has_row_per_step(path, sequence_column):
             found += numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
         else:
-            found += _table(path, sequence_column, label_column, feature_columns)
+            features = feature_columns or feature_names(path, sequence_column, label_column, tell)
+            found += _table(path, sequence_column, label_column, features)
     widths = {len(step) for steps, _ in found for step in steps}
     if len(widths) != 1:
         raise ValueError(
@@ -63,49 +71,59 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
     Raises:
         ValueError: for a line that is no sequence of finite numbers, with its place.
     """
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            where = f"{source}: line {number}"
-            try:
-                row: Any = json.loads(line)
-                steps = [[_number(where, value) for value in step] for step in row["steps"]]
-                label = row.get(label_column, [])
-            except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-                raise ValueError(
-                    f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {line[:60]!r}'
-                ) from None
-            if not steps:
-                raise ValueError(f"{where}: a sequence without steps")
-            yield steps, [str(one) for one in label] if isinstance(label, list) else [str(label)]
+    for number, row in json_objects(source, text):
+        where = f"{source}: line {number}"
+        try:
+            steps = [[_number(where, value) for value in step] for step in row["steps"]]
+        except (KeyError, TypeError):
+            raise ValueError(
+                f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}'
+            ) from None
+        if not steps:
+            raise ValueError(f"{where}: a sequence without steps")
+        label = row.get(label_column, [])
+        labels = label if isinstance(label, list) else [label]
+        yield steps, [cell_text(one, where, label_column) for one in labels]
+
+
+def has_row_per_step(path: Path, sequence_column: str) -> bool:
+    """Whether a file has a row for each step; otherwise it is JSON lines with a sequence in each.
+
+    Raises:
+        ValueError, OSError: as `read_columns`.
+    """
+    return kind_of(path) != ".jsonl" or sequence_column in column_names(path)
 
 
 def feature_names(
-    path: Path, sequence_column: str, label_column: str, feature_columns: Sequence[str], count: int
+    path: Path, sequence_column: str, label_column: str, tell: Callable[[str], None] = lambda _: None
 ) -> list[str]:
-    """The names of the features of a file that was read; their numbers, from 1, where it does not name them.
+    """The names of the features of a table of which no one says them: every column that has no other part.
 
     Args:
-        path: the file.
-        sequence_column, label_column, feature_columns: see `read_numeric_sequences`.
-        count: how many there are.
+        path: the table.
+        sequence_column, label_column: see `read_numeric_sequences`.
+        tell: receives notices.
+
+    Raises:
+        ValueError: for a column without a name that is neither empty nor numbers the rows.
+        OSError: when it cannot be read.
     """
-    names = column_names(path)
-    if sequence_column not in names:
-        return [str(number) for number in range(1, count + 1)]
-    return list(feature_columns) or [name for name in names if name not in (sequence_column, label_column)]
+
+    def cells(place: int) -> list[str]:
+        return [cell for (cell,) in read_columns(path, [place], blanks=True)]
+
+    taken = (sequence_column, label_column)
+    return data_columns(str(path), column_names(path), taken, cells, lambda told: tell(f"{path}: {told}"))
 
 
-def _table(
-    path: Path, sequence_column: str, label_column: str, feature_columns: Sequence[str]
-) -> Iterator[NumericSequence]:
-    names = column_names(path)
-    features = list(feature_columns) or [name for name in names if name not in (sequence_column, label_column)]
-    labels = [label_column] if label_column in names else []
+def _table(path: Path, sequence_column: str, label_column: str, features: Sequence[str]) -> Iterator[NumericSequence]:
     if not features:
         raise ValueError(f"{path}: no column of features beside {sequence_column!r} and {label_column!r}")
-    rows = enumerate(read_columns(path, [sequence_column, *features, *labels]), 1)
+    labels = [label_column] if label_column in column_names(path) else []
+    rows = read_columns(path, [sequence_column, *features, *labels])
     seen = set[str]()
-    for name, group in groupby(rows, key=lambda row: row[1][0]):
+    for name, group in groupby(enumerate(rows), key=lambda row: row[1][0]):
         if name in seen:
             raise ValueError(f"{path}: the rows of sequence {name!r} do not stand together; sort the table")
         seen.add(name)
@@ -115,7 +133,7 @@ def _table(
             values = row[1 : 1 + len(features)]
             steps.append(
                 [
-                    _number(f"{path}: row {number}: {feature}", value)
+                    _number(f"{rows.at(number)}: {feature}", value)
                     for feature, value in zip(features, values, strict=True)
                 ]
             )

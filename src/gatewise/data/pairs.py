@@ -37,7 +37,7 @@ def read_pairs(
         rows: list[Pair] = []
         for path in paths:
             source, target = _columns(path, source_column, target_column)
-            rows += [(row[0], row[1]) for row in read_columns(path, (source, target))]
+            rows += [(row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target))]
     else:
         rows = _parallel(paths)
     pairs = [(source.strip(), target.strip()) for source, target in rows]

@@ -81,9 +81,9 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
             stamps, or no value at all; with the place.
         OSError: when a file cannot be read.
     """
-    columns = columns.resolved(tables[0])
-    rows = read_rows(tables, columns)
     notes = _Notes()
+    columns = columns.resolved(tables[0], lambda told: notes.add(told, tables[0].where))
+    rows = read_rows(tables, columns)
     try:
         found, grid = _sorted_on_grid(rows, columns, grid, notes)
     except ValueError as error:

@@ -2,15 +2,16 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from gatewise.data.cells import separator_hint
 from gatewise.data.series_tables import Table
-from gatewise.data.tables import unsplit
 from gatewise.data.time_stamps import Stamps, TimeForm
+from gatewise.data.unnamed_columns import data_columns, is_unnamed
 
 ROW = "row"
 """In place of the name of a time column: rows are steps, in their order."""
@@ -41,15 +42,19 @@ class Columns:
     covariates: tuple[str, ...] = ()
     time_format: str | None = None
 
-    def resolved(self, table: Table) -> "Columns":
+    def resolved(self, table: Table, tell: Callable[[str], None]) -> "Columns":
         """With the columns that a table has.
+
+        Args:
+            table: the table.
+            tell: receives notices.
 
         Raises:
             ValueError: when they cannot be told.
         """
         time, values = self.time, self.values
         if time is None:
-            time = _time_column(table, self.time_format)
+            time = _time_column(table, self.time_format, tell)
             form = TimeForm.of(time, self.time_format)
             if form is not None and not form.counts:
                 raise ValueError(
@@ -58,7 +63,11 @@ class Columns:
                 )
         if not values:
             taken = [name for name in (time, self.series, *self.covariates) if name is not None]
-            values = tuple(name for name in table.names() if name not in taken)
+
+            def cells(place: int) -> list[str]:
+                return [cell for (cell,) in table.rows([place])]
+
+            values = tuple(data_columns(table.where, table.names(), taken, cells, tell))
             if not values:
                 raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
         both = set(values) & {time, self.series, *self.covariates}
@@ -95,7 +104,7 @@ def read_rows(tables: Sequence[Table], columns: Columns) -> Rows:
     """
     timed = columns.time != ROW
     wanted = [
-        *([columns.time] if timed and columns.time else []),
+        *([columns.time] if timed and columns.time is not None else []),
         *([columns.series] if columns.series else []),
         *columns.values,
         *columns.covariates,
@@ -135,19 +144,22 @@ def read_rows(tables: Sequence[Table], columns: Columns) -> Rows:
     )
 
 
-def _time_column(table: Table, form: str | None) -> str:
+def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) -> str:
     names = table.names()
     named = [name for name in names if name.strip().lower() in _TIME_NAMES]
     if named:
         return named[0]
-    (first, *_) = table.rows(names)
-    for name, value in zip(names, first, strict=True):
+    # By place: there may be several columns without a name.
+    (first, *_) = table.rows(range(len(names)))
+    for place, (name, value) in enumerate(zip(names, first, strict=True), 1):
         found = TimeForm.of(value, form)
         if found is not None and not found.counts:
+            if is_unnamed(name):
+                tell(f"column {place} has no name of its own and holds time stamps; it is the time column")
             return name
     raise ValueError(
-        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{unsplit(names)}; name "
-        f"it with time_column, or give time_column {ROW} where rows are in order of time"
+        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{separator_hint(names)}"
+        f"; name it with time_column, or give time_column {ROW} where rows are in order of time"
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatewise.data.tables import column_names, columns_of_text, names_of_text, read_columns
+from gatewise.data.cells import column_place
+from gatewise.data.tables import Column, TableRows, column_names, columns_of_text, names_of_text, read_columns
 
 
 class Table(Protocol):
@@ -15,7 +16,7 @@ class Table(Protocol):
     @property
     def where(self) -> str: ...
     def names(self) -> list[str]: ...
-    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]: ...
+    def rows(self, columns: Sequence[Column]) -> TableRows: ...
 
 
 class FileTable:
@@ -29,7 +30,7 @@ class FileTable:
         """The names of the columns."""
         return column_names(self._path)
 
-    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
         return read_columns(self._path, columns, blanks=True)
 
@@ -43,9 +44,9 @@ class TextTable:
 
     def names(self) -> list[str]:
         """The names of the columns."""
-        return names_of_text(self._text)
+        return names_of_text(Path(self.where), self._text)
 
-    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
         return columns_of_text(Path(self.where), self._text, columns)
 
@@ -65,17 +66,18 @@ class FrameTable:
         """The names of the columns."""
         return [str(name) for name in self._frame.columns]
 
-    def rows(self, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
         names = self.names()
-        for column in columns:
-            if column not in names:
-                raise ValueError(f"{self.where}: no column {column!r}; it has {', '.join(map(repr, names[:20]))}")
-        values = [self._frame[self._frame.columns[names.index(column)]].to_list() for column in columns]
-        rows = [tuple("" if value is None else str(value) for value in row) for row in zip(*values, strict=True)]
+        places = [
+            column if isinstance(column, int) else column_place(self.where, column, names, "it has")
+            for column in columns
+        ]
+        values = [self._frame[self._frame.columns[place]].to_list() for place in places]
+        rows = [tuple(map(_cell, row)) for row in zip(*values, strict=True)]
         if not rows:
             raise ValueError(f"{self.where}: there are no rows in it")
-        return rows
+        return TableRows(self.where, "row", range(1, len(rows) + 1), rows)
 
     def to_csv(self) -> str:
         """The whole frame as CSV."""
@@ -84,6 +86,11 @@ class FrameTable:
         writer.writerow(self.names())
         writer.writerows(self.rows(self.names()))
         return buffer.getvalue()
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return "" if text in ("nan", "NaT", "<NA>") else text
 
 
 def is_frame(data: object) -> bool:

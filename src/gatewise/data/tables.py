@@ -1,21 +1,59 @@
 """Tables in files: CSV, TSV, JSON lines and Parquet, their columns by name or by number."""
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
-from decimal import Decimal
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.cells import cell_text, column_place
+from gatewise.data.delimited import delimited_rows
 from gatewise.data.files import read_bytes
+from gatewise.data.json_lines import json_objects
+from gatewise.data.parquet import parquet_names, parquet_rows
 from gatewise.data.text import decoded
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
+Column = str | int
+"""The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
 
-def read_columns(path: Path, columns: Sequence[str], *, blanks: bool = False) -> list[tuple[str, ...]]:
+NumberedCells = tuple[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Some columns of a table, row by row.
+
+    Attributes:
+        where: what to call the table.
+        unit: what rows are counted in: "line" or "row".
+        numbers: the line (or row) of each row.
+        cells: of each row the columns, as text.
+    """
+
+    where: str
+    unit: str
+    numbers: Sequence[int]
+    cells: Sequence[tuple[str, ...]]
+
+    def at(self, row: int) -> str:
+        """The place of a row (from 0), for people."""
+        return f"{self.where}: {self.place(row)}"
+
+    def place(self, row: int) -> str:
+        """The place of a row (from 0) in its table, for people."""
+        return f"{self.unit} {self.numbers[row]}"
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self.cells)
+
+
+def read_columns(
+    path: Path, columns: Sequence[Column], *, blanks: bool = False, texts: Collection[Column] = ()
+) -> TableRows:
     """Some columns of a table, as text, row by row.
 
     The ending of the name says what it is, before one of compression (.gz, .xz, .bz2). CSV is quoted as in RFC 4180,
@@ -23,40 +61,49 @@ def read_columns(path: Path, columns: Sequence[str], *, blanks: bool = False) ->
 
     Args:
         path: the file.
-        columns: the names of the columns, or their numbers.
+        columns: which.
         blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
+        texts: the columns that must hold text, where a file tells text from numbers.
 
     Raises:
-        ValueError: when the ending is unknown, a column is missing, or a row is too short or malformed; with its line.
+        ValueError: when the ending is unknown, a column is missing or there twice, or a row is malformed; with its
+            line.
         OSError: when it cannot be read.
     """
     kind = kind_of(path)
+    if kind in (".csv", ".tsv"):
+        return _delimited(path, decoded(path, read_bytes(path)), columns, kind)
     if kind == ".parquet":
-        return _filled(path, _parquet(path, columns, blanks))
-    text = decoded(path, read_bytes(path))
-    rows = _json_rows(path, text, columns, blanks) if kind == ".jsonl" else _rows(path, text, columns, kind)
-    return _filled(path, rows)
+        names = _by_name(columns, parquet_names(path))
+        unit, rows = "row", parquet_rows(path, names)
+    else:
+        text = decoded(path, read_bytes(path))
+        names = _by_name(columns, _first_members(path, text))
+        unit, rows = "line", _members(path, text, names, blanks)
+    chosen = [(name, column in texts) for name, column in zip(names, columns, strict=True)]
+
+    def as_text(number: int, values: tuple[Any, ...]) -> tuple[str, ...]:
+        where = f"{path}: {unit} {number}"
+        return tuple(
+            cell_text(value, where, name, blank=blanks, text=text)
+            for value, (name, text) in zip(values, chosen, strict=True)
+        )
+
+    return _collected(path, unit, ((number, as_text(number, values)) for number, values in rows))
 
 
-def columns_of_text(where: Path, text: str, columns: Sequence[str]) -> list[tuple[str, ...]]:
+def columns_of_text(where: Path, text: str, columns: Sequence[Column]) -> TableRows:
     """Some columns of a table that is CSV in a text, as `read_columns`.
 
     Args:
         where: what to call it.
         text: the table.
-        columns: the names of the columns, or their numbers.
+        columns: which.
 
     Raises:
         ValueError: as `read_columns`.
     """
-    return _filled(where, _rows(where, text, columns, ".csv"))
-
-
-def _filled(path: Path, rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    found = list(rows)
-    if not found:
-        raise ValueError(f"{path}: there are no rows in it")
-    return found
+    return _delimited(where, text, columns, ".csv")
 
 
 def column_names(path: Path) -> list[str]:
@@ -67,23 +114,19 @@ def column_names(path: Path) -> list[str]:
     """
     kind = kind_of(path)
     if kind == ".parquet":
-        return _parquet_names(path)
+        return parquet_names(path)
     text = decoded(path, read_bytes(path))
-    if kind == ".jsonl":
-        try:
-            return list(json.loads(_first_line(text)))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{path}: line 1: not a JSON object: {error}") from None
-    return names_of_text(text, "\t" if kind == ".tsv" else ",")
+    return _first_members(path, text) if kind == ".jsonl" else names_of_text(path, text, kind)
 
 
-def names_of_text(text: str, delimiter: str = ",") -> list[str]:
-    """The names in the first line of a table in a text."""
-    return next(csv.reader([_first_line(text)], delimiter=delimiter), [])
+def names_of_text(where: Path, text: str, kind: str = ".csv") -> list[str]:
+    """The names in the first line of a table in a text.
 
-
-def _first_line(text: str) -> str:
-    return next((line.rstrip("\n") for line in io.StringIO(text, newline=None) if line.strip()), "")
+    Raises:
+        ValueError: when that is malformed.
+    """
+    _, names = next(delimited_rows(where, text, kind), (0, []))
+    return names
 
 
 def is_table(path: Path) -> bool:
@@ -104,100 +147,52 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def _rows(path: Path, text: str, columns: Sequence[str], kind: str) -> Iterator[tuple[str, ...]]:
-    csv.field_size_limit(2**31 - 1)
-    if kind == ".tsv":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
-    else:
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    places: list[int] | None = None
-    if all(column.isdecimal() and int(column) > 0 for column in columns):
+def _delimited(path: Path, text: str, columns: Sequence[Column], kind: str) -> TableRows:
+    rows = delimited_rows(path, text, kind)
+    if all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in columns):
         places = [int(column) - 1 for column in columns]
-    try:
-        for row in reader:
-            if not row:
-                continue
-            if places is None:
-                places = [_place(path, column, row) for column in columns]
-                continue
-            if len(row) <= max(places):
-                raise ValueError(
-                    f"{path}: line {reader.line_num}: expected at least {max(places) + 1} columns, got {len(row)}"
-                )
-            yield tuple(row[place] for place in places)
-    except csv.Error as error:
-        raise ValueError(f"{path}: line {reader.line_num}: not CSV: {error}") from None
+    else:
+        _, names = next(rows, (0, []))
+        if not names:
+            raise _no_rows(path)
+        places = [column if isinstance(column, int) else column_place(path, column, names) for column in columns]
+    return _collected(path, "line", _picked(path, rows, places))
 
 
-def _place(path: Path, column: str, names: Sequence[str]) -> int:
-    if column not in names:
-        raise ValueError(
-            f"{path}: no column {column!r}; its first line names {', '.join(map(repr, names[:20]))}{unsplit(names)}. "
-            "Give the name of one of them, or numbers (from 1) for a table without names"
-        )
-    return names.index(column)
+def _picked(path: Path, rows: Iterable[tuple[int, list[str]]], places: list[int]) -> Iterator[NumberedCells]:
+    for number, row in rows:
+        if len(row) <= max(places):
+            raise ValueError(f"{path}: line {number}: expected at least {max(places) + 1} columns, got {len(row)}")
+        yield number, tuple(row[place] for place in places)
 
 
-def unsplit(names: Sequence[str]) -> str:
-    """What to say of the names in a first line that something else seems to separate; else nothing.
-
-    >>> unsplit(["day;sales"])
-    " (separated by ';'? .csv has commas, .tsv tabs)"
-    """
-    found = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
-    return "" if found is None else f" (separated by {found!r}? .csv has commas, .tsv tabs)"
+def _members(path: Path, text: str, names: list[str], blanks: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    for number, row in json_objects(path, text):
+        for name in names:
+            if name not in row and not blanks:
+                raise ValueError(f"{path}: line {number}: no {name!r}; the object has {', '.join(map(repr, row))}")
+        yield number, tuple(row.get(name) for name in names)
 
 
-def _json_rows(path: Path, text: str, columns: Sequence[str], blanks: bool) -> Iterator[tuple[str, ...]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row: Any = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: line {number}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}: line {number}: expected a JSON object, got {type(row).__name__}")
-        for column in columns:
-            if row.get(column) is None and not blanks:
-                raise ValueError(f"{path}: line {number}: no {column!r}; the object has {', '.join(map(repr, row))}")
-        yield tuple(_text(row.get(column)) for column in columns)
+def _collected(path: Path, unit: str, rows: Iterable[NumberedCells]) -> TableRows:
+    numbers: list[int] = []
+    cells: list[tuple[str, ...]] = []
+    for number, row in rows:
+        numbers.append(number)
+        cells.append(row)
+    if not cells:
+        raise _no_rows(path)
+    return TableRows(str(path), unit, numbers, cells)
 
 
-def _parquet(path: Path, columns: Sequence[str], blanks: bool) -> list[tuple[str, ...]]:
-    names = _parquet_names(path)
-    for column in columns:
-        _place(path, column, names)
-    from pyarrow import ArrowException, parquet
-
-    try:
-        table = parquet.read_table(path, columns=list(columns))
-    except ArrowException as error:
-        raise ValueError(f"{path}: a corrupt Parquet file ({error})") from None
-    values = [table.column(column).to_pylist() for column in columns]
-    rows = list(zip(*values, strict=True))
-    for number, row in enumerate(rows, 1):
-        if None in row and not blanks:
-            raise ValueError(f"{path}: row {number}: no {columns[row.index(None)]!r}")
-    return [tuple(_text(value) for value in row) for row in rows]
+def _no_rows(path: Path) -> ValueError:
+    return ValueError(f"{path}: there are no rows in it")
 
 
-def _parquet_names(path: Path) -> list[str]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise ValueError(f"{path}: Parquet needs pyarrow; install it with: pip install 'gatewise[parquet]'") from None
-    with path.open("rb"):  # a missing file is an OSError that names it
-        pass
-    try:
-        return parquet.read_schema(path).names
-    except ArrowException as error:
-        raise ValueError(f"{path}: not Parquet, or a corrupt file ({error})") from None
+def _by_name(columns: Sequence[Column], names: Sequence[str]) -> list[str]:
+    return [names[column] if isinstance(column, int) else column for column in columns]
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str | date | Decimal):
-        return str(value)
-    return json.dumps(value)
+def _first_members(path: Path, text: str) -> list[str]:
+    _, first = next(json_objects(path, text), (0, {}))
+    return list(first)

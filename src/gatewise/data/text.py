@@ -31,16 +31,27 @@ def decoded(path: Path, content: bytes) -> str:
     """The text that a file's content is, without a leading byte order mark.
 
     Raises:
-        ValueError: naming the file and the byte offset where it is not UTF-8.
+        ValueError: naming the file and the place where it is not UTF-8, or has a NUL character.
     """
     try:
-        return content.decode("utf-8").removeprefix("\ufeff")
+        text = content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         form = " -f UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
         raise ValueError(
-            f"{path}: not UTF-8: byte 0x{content[error.start]:02x} at offset {error.start}; "
-            f"convert the file to UTF-8 first (iconv{form} does)"
+            f"{path}: line {_line(content, error.start)}: not UTF-8: byte 0x{content[error.start]:02x} at offset "
+            f"{error.start}; convert the file to UTF-8 first (iconv{form} does)"
         ) from None
+    at = content.find(b"\0")
+    if at >= 0:
+        raise ValueError(
+            f"{path}: line {_line(content, at)}: a NUL byte at offset {at}, which text does not have; remove it, or "
+            "convert the file to UTF-8 first if it is UTF-16 or UTF-32 (iconv does)"
+        )
+    return text
+
+
+def _line(content: bytes, offset: int) -> int:
+    return content.count(b"\n", 0, offset) + 1
 
 
 def sha256(text: str) -> str:

@@ -59,7 +59,7 @@ def read_texts(
     for path in paths:
         if is_table(path):
             column = text_column if isinstance(text_column, str) else text_column(path)
-            yield from (text for (text,) in read_columns(path, (column,)))
+            yield from (text for (text,) in read_columns(path, (column,), texts=(column,)))
         else:
             yield from read_lines([path], empty=empty)
 

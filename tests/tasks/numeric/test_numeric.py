@@ -31,6 +31,26 @@ def test_a_label_for_each_sequence(tmp_path):
     assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_features_are_read_by_their_names(tmp_path):
+    rows = [(name, at * (1 if name < "c" else -1), at % 2) for name in "abcdef" for at in range(4)]
+    label = {name: "up" if name < "c" else "down" for name in "abcdef"}
+    for file, names in (("a", ("u", "v")), ("b", ("v", "u", "more"))):
+        lines = [",".join(("sequence", *names, "label"))]
+        for name, u, v in rows:
+            values = {"u": u, "v": v, "more": 7}
+            lines.append(",".join((name, *(str(values[one]) for one in names), label[name])))
+        (tmp_path / f"{file}.csv").write_text("\n".join(lines) + "\n")
+    files = {"data": tmp_path / "a.csv", "valid": tmp_path / "a.csv"}
+    trained = gatewise.train("numeric", **files, out=tmp_path / "run", **{**SMALL, "epochs": 1})
+    assert trained.options.feature_columns == ("u", "v")
+    # Another order of columns, and one more.
+    one, other = (trained.evaluate(tmp_path / f"{file}.csv") for file in "ab")
+    assert one == other
+    (tmp_path / "b.csv").write_text("sequence,u,w,label\na,1,1,up\n")
+    with pytest.raises(ValueError, match="no column 'v'; its first line names 'sequence', 'u', 'w', 'label'"):
+        trained.evaluate(tmp_path / "b.csv")
+
+
 def test_a_label_for_each_step(tmp_path):
     trained = train(tmp_path, "steps", predict="steps")
     scores = trained.final_scores()["held_out"]

@@ -1,11 +1,27 @@
 """The sequences of a run."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatewise.data.numeric_sequences import NumericSequence, read_numeric_sequences
+from gatewise.data.numeric_sequences import NumericSequence, feature_names, has_row_per_step, read_numeric_sequences
 from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.reporting import say
+
+
+def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOptions:
+    """The options with the names of the features, where the first of some files has them and the options do not.
+
+    Every other file is then read by them, whatever the order of its columns.
+
+    Raises:
+        ValueError, OSError: see `feature_names`.
+    """
+    if options.feature_columns or not paths or not has_row_per_step(paths[0], options.sequence_column):
+        return options
+    names = feature_names(paths[0], options.sequence_column, options.label_column, say)
+    return dataclasses.replace(options, feature_columns=tuple(names))
 
 
 def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[NumericSequence]:
@@ -15,7 +31,7 @@ def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[Numer
         ValueError, OSError: see `read_numeric_sequences`.
     """
     columns = options.sequence_column, options.label_column, options.feature_columns
-    return read_numeric_sequences(paths, *columns)
+    return read_numeric_sequences(paths, *columns, tell=say)
 
 
 def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:

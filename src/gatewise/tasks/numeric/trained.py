@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.numeric_sequences import NumericSequence, Scaling, feature_names, numeric_lines
+from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.numeric.corpus import read_corpus, read_sequences
+from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
 from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
 from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
@@ -117,11 +117,8 @@ class TrainedOnNumbers(Trained):
         if not 1 <= number <= len(sequences):
             raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
         sequence, _ = sequences[number - 1]
-        options = self.options
-        columns = options.sequence_column, options.label_column, options.feature_columns
-        return self.inspect(
-            sequence, steps=steps, out=out, features=feature_names(paths[0], *columns, len(sequence[0]))
-        )
+        features = with_features(self.options, paths).feature_columns
+        return self.inspect(sequence, steps=steps, out=out, features=features or None)
 
     def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """What the network tells of the sequences in files, as text.

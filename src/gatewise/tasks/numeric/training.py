@@ -4,7 +4,7 @@ import torch
 
 from gatewise.data.numeric_sequences import Scaling
 from gatewise.data.vocabulary_file import read_parts, to_json
-from gatewise.tasks.numeric.corpus import read_corpus
+from gatewise.tasks.numeric.corpus import read_corpus, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.trained import TrainedOnNumbers
@@ -16,6 +16,7 @@ from gatewise.tasks.task import Job, Task
 
 def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     """The job of training on sequences of numbers, see `Prepare`."""
+    options = with_features(options, options.data)
     corpus = read_corpus(options)
     if folder is None:
         goal = learn_goal(options, corpus.training)

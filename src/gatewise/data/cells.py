@@ -1,0 +1,93 @@
+"""The cells of tables as text, whatever type a file gives them."""
+
+import json
+import math
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+
+
+def cell_text(value: object, where: str, column: str, *, blank: bool = False, text: bool = False) -> str:
+    """A cell as text.
+
+    Args:
+        value: what a file holds: JSON or Python values.
+        where: its row, for people.
+        column: the name of its column.
+        blank: whether it may be missing; it is an empty text then.
+        text: whether it must be text already.
+
+    Raises:
+        ValueError: for one that is missing, a list or an object, bytes, or no text where it must be.
+
+    >>> cell_text(2.5, "line 1", "x"), cell_text(None, "line 1", "x", blank=True)
+    ('2.5', '')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        if blank:
+            return ""
+        raise ValueError(f"{where}: {column!r} is null; expected a value")
+    if isinstance(value, str):
+        return checked(value, where, column)
+    if text or not isinstance(value, bool | int | float | Decimal | date | time | timedelta):
+        expected = "text" if text else "text, a number or a date"
+        raise ValueError(f"{where}: {column!r}: expected {expected}, got {shortened(value)}")
+    return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
+
+
+def checked(cell: str, where: str, column: str) -> str:
+    """A cell of text, once it is known to be characters that a file of text can have.
+
+    Raises:
+        ValueError: for a NUL character, or half of a surrogate pair.
+    """
+    if "\0" in cell:
+        raise ValueError(f"{where}: {column!r} contains a NUL character (U+0000); remove it")
+    try:
+        cell.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: {column!r} contains half of a surrogate pair (U+{ord(cell[error.start]):04X}), which is not a "
+            "character; was a text cut, or escaped twice?"
+        ) from None
+    return cell
+
+
+def column_place(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:
+    """Where a column stands among names.
+
+    Args:
+        where: what to call the table.
+        column: its name.
+        names: those of the table.
+        first: how the names are introduced.
+
+    Raises:
+        ValueError: when it is missing, or there are two of it.
+    """
+    found = [place for place, name in enumerate(names) if name == column]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        places = " and ".join(str(place + 1) for place in found)
+        raise ValueError(f"{where}: columns {places} are both named {column!r}; rename one of them")
+    raise ValueError(
+        f"{where}: no column {column!r}; {first} {', '.join(map(repr, names[:20]))}{separator_hint(names)}. "
+        "Give the name of one of them, or numbers (from 1) for a table without names"
+    )
+
+
+def separator_hint(names: Sequence[str]) -> str:
+    """What to say of the names in a first line that something else seems to separate; else nothing.
+
+    >>> separator_hint(["day;sales"])
+    " (separated by ';'? .csv has commas, .tsv tabs)"
+    """
+    found = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
+    return "" if found is None else f" (separated by {found!r}? .csv has commas, .tsv tabs)"
+
+
+def shortened(value: object) -> str:
+    """A value for a message, not too long."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"

@@ -1,0 +1,71 @@
+"""Columns without a name of their own: the row numbers that data frames write beside their data."""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+
+# What pandas calls a column whose name is missing, and what it calls an index in Parquet.
+_UNNAMED = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a name in the first line of a table is none.
+
+    >>> is_unnamed(""), is_unnamed("Unnamed: 0"), is_unnamed("x")
+    (True, True, False)
+    """
+    return _UNNAMED.fullmatch(name) is not None
+
+
+def data_columns(
+    where: str,
+    names: Sequence[str],
+    taken: Collection[str],
+    cells: Callable[[int], Sequence[str]],
+    tell: Callable[[str], None],
+) -> list[str]:
+    """The columns of a table that hold data, where nobody says which: all but those that have another part.
+
+    A column without a name is skipped with a notice when it numbers the rows, as the index of a data frame does, or
+    is empty.
+
+    Args:
+        where: what to call the table.
+        names: of its columns.
+        taken: the columns that have another part.
+        cells: reads the column at a place (from 0).
+        tell: receives the notices.
+
+    Raises:
+        ValueError: for any other column without a name.
+    """
+    found: list[str] = []
+    for place, name in enumerate(names):
+        if name in taken:
+            continue
+        if not is_unnamed(name):
+            found.append(name)
+            continue
+        values = cells(place)
+        called = f"column {place + 1} has no name" if not name.strip() else f"column {place + 1} is named {name!r}"
+        if numbers_rows(values):
+            tell(f"{called} and numbers the rows; skipped")
+        elif any(value.strip() for value in values):
+            raise ValueError(
+                f"{where}: {called}; expected a name for every column of data: name it, delete it (pandas leaves the "
+                "index out with to_csv(index=False)), or list the columns to use"
+            )
+        elif name.strip():
+            tell(f"{called} and is empty; skipped")
+    return found
+
+
+def numbers_rows(values: Sequence[str]) -> bool:
+    """Whether values are consecutive whole numbers, in any order.
+
+    >>> numbers_rows(["0", "1", "2"]), numbers_rows(["8", "7"]), numbers_rows(["1", "1"]), numbers_rows(["0.5"])
+    (True, True, False, False)
+    """
+    if not all(value.isascii() and value.isdigit() and len(value) < 19 for value in values):
+        return False
+    numbers = {int(value) for value in values}
+    return len(numbers) == len(values) and max(numbers) - min(numbers) + 1 == len(numbers)
