@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nervaluate import Evaluator
 
-from gatewise.data.entities import Entity, are_entities, count_entities, entities, may_follow, scheme_of, tags_of
+from gatewise.data.entities import (
+    Entity,
+    are_entities,
+    count_entities,
+    entities,
+    may_follow,
+    meant_as_entities,
+    scheme_of,
+    tags_of,
+)
 
 BIO = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in "BI")]
 BIOES = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in "BIES")]
@@ -119,3 +128,20 @@ def test_counts_are_those_of_the_whole_of_nervaluate(rows):
         return
     strict = Evaluator(truth, answers, tags=["X", "Y"], loader="list").evaluate()["overall"]["strict"]
     assert count_entities(answers, truth) == strict
+
+
+@pytest.mark.parametrize(
+    ("counts", "meant"),
+    [
+        ({"O": 90, "B-LOC": 5, "I-LOC": 4, "0": 1}, True),
+        ({"O": 90, "B-LOC": 5, "LOC": 4, "": 1, "B-": 1}, True),
+        ({"0": 90, "B-LOC": 5, "I-LOC": 4}, True),
+        ({"O": 9, "B-LOC": 5}, True),
+        ({"O": 80, "B-LOC": 5, "NOUN": 15}, False),
+        ({"NOUN": 90, "B-LOC": 5}, False),
+        ({"NOUN": 90, "VERB": 9, "O": 1}, False),
+        ({}, False),
+    ],
+)
+def test_tags_are_meant_as_entities_but_for_a_few_mistakes(counts, meant):
+    assert meant_as_entities(counts) == meant

@@ -1,8 +1,10 @@
 """Words and tags in columns, a word per line, as CoNLL's shared tasks wrote them; CoNLL-U too."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from gatewise.data.column_rows import read_rows
 from gatewise.data.files import read_bytes
 from gatewise.data.text import decoded
 
@@ -17,50 +19,88 @@ def has_columns(path: Path) -> bool:
     return any(suffix in _SUFFIXES for suffix in path.suffixes)
 
 
-def read_tagged_words(
-    paths: Sequence[Path], word_column: str | None = None, tag_column: str | None = None
-) -> list[TaggedWords]:
-    """The sentences of files with a word per line and a blank line between sentences.
+def _ignore(text: str) -> None:
+    """Drop a notice."""
 
-    Columns stand between tabs, or between white space where a line has no tab. Lines that begin with ``-DOCSTART-``
+
+class Columns(NamedTuple):
+    """Where words and tags stand in files with a word per line and a blank line between sentences.
+
+    Columns are separated by tabs where most lines have one, otherwise by spaces and tabs. Every row has the same
+    number of columns; sentences may differ in it where the tag's column is named. Lines that begin with ``-DOCSTART-``
     are left out. A file whose name has ``.conllu`` in it is CoNLL-U: comments, words of several tokens (``3-4``) and
     empty nodes (``8.1``) are left out, and columns have names.
 
-    Args:
-        paths: the files.
-        word_column: number (from 1), or name in CoNLL-U; by default the first, or ``form``.
-        tag_column: likewise; by default the last, or ``upos``.
-
-    Raises:
-        ValueError: when a line has too few columns, or there is no sentence; with the line.
-        OSError: when a file cannot be read.
+    Attributes:
+        word: number (from 1), or name in CoNLL-U; by default the first, or ``form``.
+        tag: likewise; by default the last, or ``upos``.
+        comments: what lines begin with that are comments, an empty string if none are. By default comments are the
+            first lines of a sentence that begin with ``#`` and differ in form from the rows of words.
     """
-    return [
-        ([word for word, _ in rows], [tag for _, tag in rows])
-        for path in paths
-        for rows in _sentences(path, (word_column, tag_column))
-    ]
 
+    word: str | None = None
+    tag: str | None = None
+    comments: str | None = None
 
-def read_words(paths: Sequence[Path], word_column: str | None = None) -> list[list[str]]:
-    """The words alone.
+    def read_tagged_words(self, paths: Sequence[Path], notice: Callable[[str], None] = _ignore) -> list[TaggedWords]:
+        """The sentences of files.
 
-    Raises:
-        ValueError, OSError: as `read_tagged_words`.
-    """
-    return [[word for (word,) in rows] for path in paths for rows in _sentences(path, (word_column,))]
+        Args:
+            paths: the files.
+            notice: receives what the user should know, such as which lines were taken for comments.
 
+        Raises:
+            ValueError: when rows differ in their number of columns or have too few, or there is no sentence; with the
+                line.
+            OSError: when a file cannot be read.
+        """
+        return [
+            ([word for _, (word, _) in rows], [tag for _, (_, tag) in rows])
+            for path in paths
+            for rows in self._sentences(path, (self.word, self.tag), notice)
+        ]
 
-def _sentences(path: Path, columns: tuple[str | None, ...]) -> list[list[tuple[str, ...]]]:
-    universal = ".conllu" in path.suffixes
-    places = [
-        _place(path, column, universal, default)
-        for column, default in zip(columns, (1, 3) if universal else (0, -1), strict=False)
-    ]
-    found = list(_read(path, places, universal))
-    if not found:
-        raise ValueError(f"{path}: there are no words in it; expected a word per line")
-    return found
+    def read_words(self, paths: Sequence[Path], notice: Callable[[str], None] = _ignore) -> list[list[str]]:
+        """The words alone.
+
+        Raises:
+            ValueError, OSError: as `read_tagged_words`.
+        """
+        return [[word for _, (word,) in rows] for path in paths for rows in self._sentences(path, (self.word,), notice)]
+
+    def places_of_tags(self, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+        """The file and line of each tag, for errors, and the tag."""
+        for path in paths:
+            for rows in self._sentences(path, (self.word, self.tag), _ignore):
+                yield from ((f"{path}: line {line}", tag) for line, (_, tag) in rows)
+
+    def _sentences(
+        self, path: Path, columns: tuple[str | None, ...], notice: Callable[[str], None]
+    ) -> list[list[tuple[int, tuple[str, ...]]]]:
+        universal = ".conllu" in path.suffixes
+        defaults = (1, 3) if universal else (0, -1)
+        places = [_place(path, column, universal, default) for column, default in zip(columns, defaults, strict=False)]
+        comments = None if self.comments is None else (self.comments,) * (self.comments != "")
+        if universal:
+            comments = ("#", *(comments or ()))
+        found: list[list[tuple[int, tuple[str, ...]]]] = []
+        for rows in read_rows(
+            path,
+            decoded(path, read_bytes(path)),
+            comments=comments,
+            least=max(max(places) + 1, len(places)),
+            varying=self.tag is not None and not universal,
+            notice=notice,
+        ):
+            kept = [row for row in rows if not universal or row.cells[0].isdecimal()]
+            for line, cells in kept:
+                if not all(cells[place] for place in places):
+                    raise ValueError(f"{path}: line {line}: empty word or tag in {' '.join(cells)!r}")
+            if kept:
+                found.append([(line, tuple(cells[place] for place in places)) for line, cells in kept])
+        if not found:
+            raise ValueError(f"{path}: there are no words in it; expected a word per line")
+        return found
 
 
 def _place(path: Path, column: str | None, universal: bool, default: int) -> int:
@@ -72,25 +112,3 @@ def _place(path: Path, column: str | None, universal: bool, default: int) -> int
         return _UNIVERSAL.index(column.lower())
     names = f", or one of {', '.join(_UNIVERSAL)}" if universal else "; names are for files that end in .conllu"
     raise ValueError(f"{path}: no column {column!r}; expected a number from 1{names}")
-
-
-def _read(path: Path, places: list[int], universal: bool) -> Iterator[list[tuple[str, ...]]]:
-    rows: list[tuple[str, ...]] = []
-    for number, line in enumerate(decoded(path, read_bytes(path)).split("\n"), 1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            if rows:
-                yield rows
-            rows = []
-            continue
-        if line.startswith("-DOCSTART-") or (universal and line.startswith("#")):
-            continue
-        cells = line.split("\t") if "\t" in line else line.split()
-        if universal and not cells[0].isdecimal():
-            continue
-        wanted = max(max(places) + 1, len(places))
-        if len(cells) < wanted or not all(cells[place] for place in places):
-            raise ValueError(f"{path}: line {number}: expected at least {wanted} columns, got {line!r}")
-        rows.append(tuple(cells[place] for place in places))
-    if rows:
-        yield rows

@@ -5,7 +5,7 @@ script conlleval of the CoNLL tasks of 2000 to 2003: an I whose type is not that
 Tags are read here, in every scheme; nervaluate, which knows BIO alone, compares what they mark.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from nervaluate.entities import Entity as Span
@@ -15,6 +15,8 @@ from nervaluate.strategies import StrictEvaluation
 Scheme = Literal["bio", "bioes"]
 OUTSIDE = "O"
 _BEGIN, _END = "BSU", "ELSU"
+_MISTYPED = 0.1
+"""Share of words up to which tags that fit no scheme are taken for mistakes."""
 
 
 class Entity(NamedTuple):
@@ -25,13 +27,41 @@ class Entity(NamedTuple):
     end: int
 
 
+def is_entity_tag(tag: str) -> bool:
+    """Whether a tag is O, or a letter of a scheme with a type.
+
+    >>> is_entity_tag("B-LOC"), is_entity_tag("B_LOC"), is_entity_tag("0")
+    (True, False, False)
+    """
+    return tag == OUTSIDE or (tag[:1] in tuple("BIELSU") and tag[1:2] == "-" and len(tag) > 2)
+
+
 def are_entities(tags: Collection[str]) -> bool:
     """Whether tags mark entities: O, and letters of a scheme with a type.
 
     >>> are_entities({"O", "B-LOC", "I-LOC"}), are_entities({"NOUN", "VERB"})
     (True, False)
     """
-    return OUTSIDE in tags and all(tag == OUTSIDE or (tag[0] in "BIELSU" and tag[1:2] == "-") for tag in tags)
+    return OUTSIDE in tags and all(map(is_entity_tag, tags))
+
+
+def meant_as_entities(counts: Mapping[str, int]) -> bool:
+    """Whether tags are those of entities but for a few, or but for the one that stands for O.
+
+    >>> meant_as_entities({"O": 90, "B-LOC": 5, "I-LOC": 4, "B_LOC": 1})
+    True
+    >>> meant_as_entities({"NOUN": 50, "B-": 1, "O": 1})
+    False
+
+    Args:
+        counts: how often each tag occurs.
+    """
+    typed = [tag for tag in counts if tag != OUTSIDE and is_entity_tag(tag)]
+    others = [tag for tag in counts if not is_entity_tag(tag)]
+    if not typed:
+        return False
+    nearly_all = sum(counts[tag] for tag in others) <= _MISTYPED * sum(counts.values())
+    return nearly_all or (OUTSIDE not in counts and len(others) == 1 < len(typed))
 
 
 def scheme_of(tags: Collection[str]) -> Scheme:

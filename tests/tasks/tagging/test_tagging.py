@@ -122,6 +122,48 @@ def test_what_cannot_be_trained(tmp_path, text, changes, told):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("wrong", ["0", "B_LOC", "LOC", "B-", "o"])
+@pytest.mark.parametrize("part", ["data", "valid", "test"])
+def test_a_mistyped_tag_is_refused_with_its_place(tmp_path, wrong, part):
+    good, bad = tagged_words(tmp_path), tmp_path / "bad.conll"
+    lines = good.read_text().splitlines()
+    number = next(number for number in range(90, 200) if lines[number])
+    lines[number] = f"word {wrong}"
+    bad.write_text("\n".join(lines) + "\n")
+    files = {"data": good, part: bad}
+    place = f"{bad}: line {number + 1}: tag {wrong!r}: expected O, or the tag of an entity"
+    for scheme in ("auto", "bio", "bioes"):
+        with pytest.raises(ValueError, match=re.escape(place)):
+            train(tmp_path, **files, scheme=scheme)
+    assert not (tmp_path / "run").exists()
+    if part == "data":
+        trained = train(tmp_path, **files, scheme="none", epochs=1)
+        assert wrong in trained.tags.labels.names
+        assert "entity_f1" not in trained.final_scores()["held_out"]
+
+
+def test_a_mistyped_tag_is_refused_in_evaluation(trained, tmp_path):
+    (tmp_path / "a.conll").write_text("a O\n\nb 0\n")
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'a.conll'}: line 3: tag '0': expected O, or")):
+        trained.evaluate(tmp_path / "a.conll")
+
+
+def test_comments_are_skipped_with_a_notice(tmp_path, capsys):
+    data = tagged_words(tmp_path)
+    text = "# id 1\tdomain=en\n" + data.read_text().replace("\n\n", "\n\n# id 2\tdomain=en\n")
+    data.write_text(text)
+    trained = train(tmp_path, data=data, epochs=1)
+    assert f"{data}: skipped 80 comment lines, the first in line 1: '# id 1\\tdomain=en'" in capsys.readouterr().err
+    assert trained.tags.labels.size == 9
+    data.write_text(text.replace("# id", "% id"))
+    with pytest.raises(ValueError, match="line 1: expected 2 columns, as in the other rows, got 4"):
+        train(tmp_path, data=data, out=tmp_path / "other")
+    again = train(tmp_path, data=data, comments="%", out=tmp_path / "other", epochs=1)
+    assert again.final_scores() == trained.final_scores()
+    assert "skipped" not in capsys.readouterr().err
+    assert "".join(again.answers([data])) == "".join(again.answers([tagged_words(tmp_path)]))
+
+
 def test_a_tag_that_training_has_not_seen(trained, tmp_path):
     (tmp_path / "a.conll").write_text("a O\n\nb B-ORG\n")
     with pytest.raises(ValueError, match="data: sentence 2: tag 'S-ORG' is not in the training data"):

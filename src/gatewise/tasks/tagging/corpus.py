@@ -1,34 +1,75 @@
 """The tagged sentences of a run."""
 
+import itertools
 import platform
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gatewise.data.columns import TaggedWords, read_tagged_words
+from gatewise.data.columns import Columns, TaggedWords
+from gatewise.data.entities import is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
 from gatewise.tasks.examples import Examples, read_examples
+from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.options import TaggedTextOptions, TaggingOptions
 
 _CHARACTERS, _PIECE = 350_000, 200
-
-
-def read_sentences(options: TaggedTextOptions, paths: Sequence[Path]) -> list[TaggedWords]:
-    """The tagged sentences of files, in the columns that the options name.
-
-    Raises:
-        ValueError, OSError: as `read_tagged_words`.
-    """
-    return read_tagged_words(paths, options.word_column, options.tag_column)
 
 
 def read_corpus(options: TaggingOptions) -> Examples[TaggedWords]:
     """Read and split the sentences that the options name, or Python programs with the types of their tokens.
 
     Raises:
-        ValueError: for bad data.
+        ValueError: for bad data; where nearly all tags are those of entities, for any other one, with its place.
         OSError: for a file that cannot be read.
     """
-    return read_examples(options, lambda paths: read_sentences(options, paths), {"programs": _default})
+    columns = columns_of(options)
+    corpus = read_examples(options, lambda paths: columns.read_tagged_words(paths, say), {"programs": _default})
+    counts = Counter(tag for _, tags in corpus.training for tag in tags)
+    if options.scheme != "none" and meant_as_entities(counts):
+        paths = [*options.data, *options.valid, *options.test]
+        check_entity_tags(columns, paths, itertools.chain(corpus.training, *corpus.scored.values()))
+    return corpus
+
+
+def read_sentences(options: TaggingOptions, paths: Sequence[Path], *, of_entities: bool) -> list[TaggedWords]:
+    """The tagged sentences of files, in the columns that the options name.
+
+    Args:
+        options: the columns.
+        paths: the files.
+        of_entities: whether all tags must be those of entities.
+
+    Raises:
+        ValueError: as `Columns.read_tagged_words`, and for a tag that is not one of entities, with its place.
+        OSError: when a file cannot be read.
+    """
+    columns = columns_of(options)
+    sentences = columns.read_tagged_words(paths, say)
+    if of_entities:
+        check_entity_tags(columns, paths, sentences)
+    return sentences
+
+
+def columns_of(options: TaggedTextOptions) -> Columns:
+    """The columns that the options name."""
+    return Columns(options.word_column, options.tag_column, options.comments)
+
+
+def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterable[TaggedWords]) -> None:
+    """Raise a ValueError for a tag that is not one of entities, with its place.
+
+    Args:
+        columns: the columns.
+        paths: the files that the sentences come from.
+        sentences: what was read.
+    """
+    if not all(is_entity_tag(tag) for _, tags in sentences for tag in tags):
+        place, tag = next(found for found in columns.places_of_tags(paths) if not is_entity_tag(found[1]))
+        raise ValueError(
+            f"{place}: tag {tag!r}: expected O, or the tag of an entity (B-LOC, I-LOC …) as nearly all others; correct "
+            "it, or set scheme to none for tags as they are, without scores of entities"
+        )
 
 
 def _default() -> tuple[str, list[TaggedWords]]:

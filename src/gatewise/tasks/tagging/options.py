@@ -24,6 +24,8 @@ class TaggedTextOptions:
     """Column of the word: a number from 1, or a name in CoNLL-U; by default the first, or form."""
     tag_column: str | None = None
     """Column of the tag; by default the last, or upos."""
+    comments: str | None = None
+    """Beginning of comment lines, empty if there are none; by default # in first lines unlike the rows of words."""
     unit: Literal["word", "char"] = "word"
     """What has a tag: a word, or a character (always so without data)."""
 
@@ -35,7 +37,7 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     output: Literal["softmax", "crf"] = "softmax"
     """Whether each tag is decided alone, or all of a sentence together by a conditional random field."""
     scheme: Literal["auto", "none", "bio", "bioes"] = "auto"
-    """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: tags as they are."""
+    """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: any tags, as they are."""
 
     epochs: Count = 15
     lr: Positive = 2e-3

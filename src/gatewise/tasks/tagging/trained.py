@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.data.columns import TaggedWords, has_columns, read_words
+from gatewise.data.columns import TaggedWords, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
@@ -18,7 +18,8 @@ from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.tagging.corpus import read_corpus, read_sentences
+from gatewise.tasks.reporting import say
+from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -79,7 +80,7 @@ class TrainedTagger(Trained):
             OSError: when a file cannot be read.
         """
         if data is not None:
-            parts = {"data": read_sentences(self.options, as_paths(data))}
+            parts = {"data": read_sentences(self.options, as_paths(data), of_entities=self.tags.learned is not None)}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
         return {name: self._score(name, examples) for name, examples in parts.items()}
@@ -163,7 +164,7 @@ class TrainedTagger(Trained):
             yield from read_lines(())
         for path in paths:
             if has_columns(path):
-                yield from read_words([path], self.options.word_column)
+                yield from columns_of(self.options).read_words([path], say)
             else:
                 yield from read_lines([path])
 
