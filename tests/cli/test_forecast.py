@@ -103,10 +103,10 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
     [
         ("train forecast --data missing.csv", "missing.csv: No such file or directory"),
         ("train forecast --data series.txt", "series.txt: expected a name ending in .csv, .tsv, .jsonl, .parquet"),
-        ("train forecast --data twice.csv", "rows 1 and 2 have the same time stamp 2000-01 and different numbers"),
+        ("train forecast --data twice.csv", "line 2 and line 3 have the same time stamp 2000-01 and different numbers"),
         ("train forecast --data odd.csv", "odd.csv: the time stamps are irregular"),
         ("train forecast --data short.csv", "series 'sales' has 2 steps and none has more: too few to learn from"),
-        ("train forecast --data words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
+        ("train forecast --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
         ("train forecast --data empty.csv", "empty.csv: there are no rows in it"),
         ("train forecast --data series.csv --time-column when", "no column 'when'"),
         ("train forecast --data series.csv --value-columns price", "no column 'price'"),
@@ -117,13 +117,13 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
             "quantiles of one step do not tell those of the next",
         ),
         ("evaluate run --data short.csv", "2 steps are too few to score forecasts of 4"),
-        ("predict run words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
+        ("predict run words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
         ("predict run odd.csv", "no column 'month'"),
         ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("predict run series.csv --prompt a", "prompt: is not for this model; a language model writes text"),
         ("inspect run --text a", "text: is not for this model, which reads series; give it data (--data), or nothing"),
         ("inspect run --series shop", "series: expected the name of one, such as 'sales'; got 'shop'"),
-        ("inspect run --data words.csv", "words.csv: column 'sales': row 1: expected a number, got 'many'"),
+        ("inspect run --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
@@ -136,4 +136,4 @@ def test_a_bad_row_ends_a_stream_in_one_line(folder, monkeypatch, capsys):
     assert leave("predict", folder / "run", "--follow") == 2
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 1
-    assert captured.err.startswith("gatewise: error: standard input: line 3: column 'sales': row 1: expected a number")
+    assert captured.err.startswith("gatewise: error: standard input: line 3: column 'sales': expected a number")

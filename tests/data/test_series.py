@@ -11,6 +11,7 @@ from pyarrow import parquet
 from gatewise.data.series import Columns, read_series
 from gatewise.data.series_tables import FrameTable, TextTable, as_tables
 from gatewise.data.sunspots import SUNSPOTS
+from gatewise.data.time_stamps import TimeForm
 
 
 def read(text, **columns):
@@ -77,7 +78,9 @@ def test_covariates_go_on_where_values_end():
 
 def test_equal_rows_are_read_once_and_different_ones_are_not_chosen_from():
     assert read("time,v\n1,1\n1,1\n2,2\n").notes == ("the data: rows that stood there twice were read once",)
-    with pytest.raises(ValueError, match=re.escape("rows 1 and 3 have the same time stamp 1 and different numbers")):
+    with pytest.raises(
+        ValueError, match=re.escape("line 2 and line 4 have the same time stamp 1 and different numbers")
+    ):
         read("time,v\n1,1\n2,2\n1,3\n")
 
 
@@ -87,7 +90,7 @@ def test_a_constant_series_is_told_of():
 
 def test_several_tables_are_counted_through():
     tables = [TextTable(name, f"time,v\n1,1\n2,{value}\n") for name, value in (("a", 2), ("b", 3))]
-    with pytest.raises(ValueError, match="the 2 tables together: rows 2 and 4 have the same time stamp 2"):
+    with pytest.raises(ValueError, match="the 2 tables together: a: line 3 and b: line 3 have the same time stamp 2"):
         read_series(tables, Columns())
 
 
@@ -99,25 +102,30 @@ def test_rows_as_steps_and_columns_by_number():
 @pytest.mark.parametrize(
     ("text", "columns", "told"),
     [
-        ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with time_column, or give"),
+        ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with --time-column, or give"),
         ("day;v\n2020-01-01;1\n", {}, "among 'day;v' (separated by ';'? .csv has commas, .tsv tabs); name it with"),
         ("day;v\n2020-01-01;1\n", {"time": "day"}, "no column 'day'; its first line names 'day;v' (separated by ';'?"),
         ("2020-01,1\n2020-02,2\n", {}, "the first line has a time stamp, '2020-01', not names of columns; add a line"),
         (
             'time,v\n1,"2,5"\n',
             {},
-            "row 1: expected a number, got '2,5'; write decimals with a point, thousands without",
+            "table: line 2: column 'v': expected a number, got '2,5'; write decimals with a point, thousands without",
         ),
-        ("time,v\n1,1\n1,2\n", {}, "table: rows 1 and 2 have the same time stamp 1 and different numbers"),
-        ("t,v\nx,1\n", {"time": "t"}, "table: column 't': 'x' is no time stamp; expected ISO 8601"),
-        ("time,v\n1,x\n2,1\n", {}, "table: column 'v': row 1: expected a number, got 'x'; name what is to be forecast"),
-        ("time,v\n1,inf\n2,1\n", {}, "table: column 'v': row 1: expected a finite number, got 'inf'"),
+        ("time,v\n1,1\n1,2\n", {}, "table: line 2 and line 3 have the same time stamp 1 and different numbers"),
+        ("t,v\nx,1\n", {"time": "t"}, "table: line 2: column 't': 'x' is not a valid time stamp; expected ISO 8601"),
+        (
+            "time,v\n1,x\n2,1\n",
+            {},
+            "table: line 2: column 'v': expected a number, got 'x'; name what is to be forecast",
+        ),
+        ("time,v\n1,1_0\n2,1\n", {}, "table: line 2: column 'v': expected a number, got '1_0'"),
+        ("time,v\n1,inf\n2,1\n", {}, "table: line 2: column 'v': expected a finite number, got 'inf'"),
         ("time,v\n1,\n2,\n", {}, "table: there are no values in 'v'"),
         ("time,v\n", {}, "table: there are no rows in it"),
         ("time,v\n1,1\n2,2\n", {"values": ("w",)}, "no column 'w'"),
         ("time,v\n1,1\n2,2\n", {"values": ("time",)}, "column 'time' is named twice"),
         ("time,v\n1,1\n2,2\n", {"covariates": ("v",)}, "table: no column of values beside 'time', 'v'"),
-        ("time,v,c\n1,1,\n2,2,1\n", {"covariates": ("c",)}, "column 'c': row 1: a covariate must be known"),
+        ("time,v,c\n1,1,\n2,2,1\n", {"covariates": ("c",)}, "table: line 2: column 'c': a covariate must be known"),
         ("time,v\n2020-01-01 00:00,1\n2020-01-01 00:07,2\n2020-01-01 01:11,2\n", {}, "table: the time stamps are irr"),
     ],
 )
@@ -130,10 +138,71 @@ def test_a_grid_that_is_given():
     grid = read("time,v\n2020-01,1\n2020-02,1\n").grid
     found = read_series([TextTable("t", "time,v\n2021-05,1\n")], Columns(), grid)
     assert found.series[0].first == 51 * 12 + 4
-    with pytest.raises(ValueError, match="row 1: the time stamp 2021-05-02 is not on the grid of the others"):
+    with pytest.raises(ValueError, match="line 2: the time stamp 2021-05-02 00:00:00 is not on the grid of the others"):
         read_series([TextTable("t", "time,v\n2021-05-02,1\n")], Columns(), grid)
-    with pytest.raises(ValueError, match="t: expected time stamps like '1970-01'"):
+    with pytest.raises(
+        ValueError, match="t: line 2: column 'time': '1' is not a valid time stamp like the others; expected ISO 8601"
+    ):
         read_series([TextTable("t", "time,v\n1,1\n")], Columns(), grid)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "title", "form", "after"),
+    [
+        (["20200130", "20200131", "20200203"], "1 day", "%Y%m%d", "20200204"),
+        (["20200131.0", "20200229.0", "20200331.0"], "1 month", "%Y%m%d", "20200430"),  # beside a missing one, pandas
+        (["202011", "202012", "202101"], "1 month", "%Y%m", "202102"),
+        (["2020013122", "2020013123", "2020020100"], "1 hour", "%Y%m%d%H", "2020020101"),
+        (["202001312350", "202002010000"], "10 minutes", "%Y%m%d%H%M", "202002010010"),
+        (["20200131235959", "20200201000000"], "1 second", "%Y%m%d%H%M%S", "20200201000001"),
+        (["999993600", "1000080000"], "1 day", "seconds since 1970", "1000166400"),
+        (["1580515200.5", "1580515201.0"], "0.5 seconds", "seconds since 1970", "1580515201.5"),
+        (["1580515200000", "1583020800000", "1585699200000"], "1 month", "milliseconds since 1970", "1588291200000"),
+        (["1580515200000000", "1580518800000000"], "1 hour", "microseconds since 1970", "1580522400000000"),
+        (["1580515200000000000", "1580518800000000000"], "1 hour", "nanoseconds since 1970", "1580522400000000000"),
+    ],
+)
+def test_numbers_all_of_which_are_dates_are_dates(stamps, title, form, after):
+    text = "time,v\n" + "".join(f"{stamp},{at}\n" for at, stamp in enumerate(stamps))
+    found = read(text)
+    told = f"table: numbers of column 'time' are read as dates ({form}); give --time-format number where they are only"
+    assert found.notes[0].startswith(told)
+    (one,) = found.series
+    end = one.numbers(len(one) - 1, len(one))
+    assert (found.grid.title, found.grid.written(end + 1)) == (title, [after])
+    # What comes later is read in the same form, one row at a time too, and without saying it again.
+    later = read_series([TextTable("later", f"time,v\n{after},1\n")], Columns(), found.grid)
+    assert (later.series[0].first, later.notes) == (end[0] + 1, ())
+    with pytest.raises(ValueError, match="later: line 2: column 'time': 'x' is not a valid time stamp like the others"):
+        read_series([TextTable("later", "time,v\nx,1\n")], Columns(), found.grid)
+    as_numbers = TimeForm.of_all(stamps, "number")
+    assert as_numbers is not None
+    assert as_numbers.counts
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        ["20200130", "20200132"],  # not a day
+        ["202012", "202013"],  # not a month
+        ["1950", "1951"],
+        ["100001", "100002"],  # years that nobody counts in
+        ["20200130", "202002"],
+        ["100", "1580515200"],
+        ["1e3", "2e3"],
+    ],
+)
+def test_other_numbers_are_numbers(stamps):
+    form = TimeForm.of_all(stamps)
+    assert form is not None
+    assert form.counts
+
+
+def test_numbers_are_read_as_the_user_says():
+    for form, stamp, after in (("epoch-s", "3600", "10800"), ("%Y%m%d", "11110101", "11110103")):
+        found = read(f"time,v\n{stamp},1\n{int(stamp) + (after == '10800') * 3599 + 1},2\n", time_format=form)
+        assert found.notes == ()
+        assert found.grid.written(found.series[0].numbers(2, 3)) == [after]
 
 
 def test_data_frames_and_files_hold_the_same(tmp_path):

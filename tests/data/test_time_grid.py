@@ -13,7 +13,7 @@ from gatewise.data.time_stamps import TimeForm
 
 def grid_of(texts, form=None):
     found = TimeForm.of(texts[0], form)
-    stamps = found.read(texts, "table")
+    stamps = found.read(texts, lambda row: f"table: row {row + 1}")
     return TimeGrid.infer([stamps], found), stamps
 
 
@@ -65,9 +65,12 @@ def test_what_is_no_time_stamp(text):
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        (["2020-01-01", "x"], "table: row 2: 'x' is no time stamp like those before it; expected ISO 8601"),
-        (["2020-01-01 01:00", "2020-01-01 02:00+01:00"], "row 2: '2020-01-01 02:00+01:00' is no time stamp like"),
-        (["1", "x"], "row 2: 'x' is no time stamp like those before it; expected a number"),
+        (["2020-01-01", "x"], "table: row 2: 'x' is not a valid time stamp like the others; expected ISO 8601"),
+        (
+            ["2020-01-01 01:00", "2020-01-01 02:00+01:00"],
+            "row 2: '2020-01-01 02:00+01:00' is not a valid time stamp like",
+        ),
+        (["1", "x"], "row 2: 'x' is not a valid time stamp like the others; expected a number"),
         (["2020-01-01"], "the time stamps are too few to tell how long a step is"),
         (
             ["2020-01-01 00:00", "2020-01-01 00:07", "2020-01-01 00:14", "2020-01-01 01:11"],

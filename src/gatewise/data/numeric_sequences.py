@@ -13,6 +13,7 @@ from torch import Tensor
 from gatewise.data.cells import cell_text, shortened
 from gatewise.data.files import read_bytes
 from gatewise.data.json_lines import json_objects
+from gatewise.data.numerals import parse_number
 from gatewise.data.tables import column_names, kind_of, read_columns
 from gatewise.data.text import decoded
 from gatewise.data.unnamed_columns import data_columns
@@ -73,14 +74,12 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
     """
     for number, row in json_objects(source, text):
         where = f"{source}: line {number}"
-        try:
-            steps = [[_number(where, value) for value in step] for step in row["steps"]]
-        except (KeyError, TypeError):
-            raise ValueError(
-                f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}'
-            ) from None
-        if not steps:
+        rows = row.get("steps")
+        if not isinstance(rows, list) or not all(isinstance(step, list) for step in rows):
+            raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
+        if not rows:
             raise ValueError(f"{where}: a sequence without steps")
+        steps = [[_number(where, value) for value in step] for step in rows]
         label = row.get(label_column, [])
         labels = label if isinstance(label, list) else [label]
         yield steps, [cell_text(one, where, label_column) for one in labels]
@@ -142,12 +141,14 @@ def _table(path: Path, sequence_column: str, label_column: str, features: Sequen
 
 
 def _number(where: str, value: object) -> float:
-    number = math.nan
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        with suppress(ValueError, OverflowError):
+    number = None
+    if isinstance(value, str):
+        number = parse_number(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):
             number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: expected a finite number, got {value!r}")
+    if number is None or not math.isfinite(number):
+        raise ValueError(f"{where}: expected a finite number, got {shortened(value)}")
     return number
 
 

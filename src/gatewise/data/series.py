@@ -83,11 +83,16 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
     """
     notes = _Notes()
     columns = columns.resolved(tables[0], lambda told: notes.add(told, tables[0].where))
-    rows = read_rows(tables, columns)
+    rows = read_rows(tables, columns, grid.form if grid is not None and columns.time != ROW else None)
+    if grid is None and rows.form.is_date_number:
+        notes.add(
+            f"numbers of column {columns.time!r} are read as dates ({rows.form.expected}); "
+            "give --time-format number where they are only numbers",
+            tables[0].where,
+        )
     try:
         found, grid = _sorted_on_grid(rows, columns, grid, notes)
     except ValueError as error:
-        # Rows of several tables are counted through.
         where = tables[0].where if len(tables) == 1 else f"the {len(tables)} tables together"
         raise ValueError(f"{where}: {error}") from None
     if not found:
@@ -103,8 +108,6 @@ def _sorted_on_grid(
     }
     if grid is None:
         grid = TimeGrid.infer([stamps for _, stamps in sorted_rows.values()], rows.form)
-    elif grid.form.counts != rows.form.counts:
-        raise ValueError(f"expected time stamps like {grid.written(np.zeros(1, np.int64))[0]!r}")
     found: list[Series] = []
     for name, (places, stamps) in sorted_rows.items():
         found += _on_grid(name, rows, places, stamps, grid, columns.values, notes)
@@ -163,9 +166,9 @@ def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[I
         for part in (rows.values, rows.covariates):
             if not np.array_equal(part[one], part[other], equal_nan=True):
                 raise ValueError(
-                    f"{_of(name)}rows {one + 1} and {other + 1} have the same time stamp "
+                    f"{_of(name)}{rows.place(one)} and {rows.place(other)} have the same time stamp "
                     f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
-                    "or name with series_column what tells series apart"
+                    "or name with --series-column what tells series apart"
                 )
     if len(again):
         notes.add("rows that stood there twice were read once", name)
@@ -187,8 +190,8 @@ def _on_grid(
     if not on_grid.all():
         at = int(np.argmin(on_grid))
         raise ValueError(
-            f"{_of(name)}row {places[at] + 1}: the time stamp {rows.form.write(stamps[at])} is not on the grid "
-            f"of the others, a step of which is {grid.title}"
+            f"{_of(name)}{rows.place(int(places[at]))}: the time stamp {rows.form.shown(stamps[at])} is not on the "
+            f"grid of the others, a step of which is {grid.title}"
         )
     first, count = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
     if count > len(numbers):

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.cells import separator_hint
+from gatewise.data.numerals import parse_number
 from gatewise.data.series_tables import Table
-from gatewise.data.time_stamps import Stamps, TimeForm
+from gatewise.data.tables import TableRows
+from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
 from gatewise.data.unnamed_columns import data_columns, is_unnamed
 
 ROW = "row"
@@ -59,7 +61,7 @@ class Columns:
             if form is not None and not form.counts:
                 raise ValueError(
                     f"{table.where}: the first line has a time stamp, {time!r}, not names of columns; add a line of "
-                    "names, or give columns by number (time_column 1, value_columns 2)"
+                    "names, or give columns by number (--time-column 1 --value-columns 2)"
                 )
         if not values:
             taken = [name for name in (time, self.series, *self.covariates) if name is not None]
@@ -81,6 +83,7 @@ class Rows:
     """R rows of one or several tables.
 
     Attributes:
+        tables: the tables, one after the other.
         stamps: (R,), None where rows are steps.
         form: how they are written.
         series: (R,) which series each belongs to; None for none.
@@ -88,57 +91,76 @@ class Rows:
         covariates: (R, C) float64.
     """
 
+    tables: list[TableRows]
     stamps: Stamps | None
     form: TimeForm
     series: list[str] | None
     values: Numbers
     covariates: Numbers
 
+    def place(self, row: int) -> str:
+        """Where a row stands, for people: its line, with its file where there are several."""
+        for table in self.tables:
+            if row < len(table):
+                return table.place(row) if len(self.tables) == 1 else table.at(row)
+            row -= len(table)
+        raise IndexError(row)
 
-def read_rows(tables: Sequence[Table], columns: Columns) -> Rows:
+
+def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None = None) -> Rows:
     """The rows of tables that have the same (resolved) columns.
 
+    Args:
+        tables: the tables.
+        columns: which column is what.
+        form: how time stamps are written; by default as they suggest.
+
     Raises:
-        ValueError: when a column is missing, or something is no time stamp or no number; with the place.
+        ValueError: when a column is missing, or something is not a valid time stamp or number; with the place.
         OSError: when a file cannot be read.
     """
-    timed = columns.time != ROW
+    timed = columns.time is not None and columns.time != ROW
     wanted = [
         *([columns.time] if timed and columns.time is not None else []),
         *([columns.series] if columns.series else []),
         *columns.values,
         *columns.covariates,
     ]
-    stamps: list[Stamps] = []
-    series: list[str] = []
-    numbers: list[Numbers] = []
-    form: TimeForm | None = None if timed else TimeForm("number")
+    found = [table.rows(wanted) for table in tables]
+    parts = [[list(part) for part in zip(*rows, strict=True)] for rows in found]
+    texts = [columns_of_table.pop(0) for columns_of_table in parts] if timed else []
+    series = [columns_of_table.pop(0) for columns_of_table in parts] if columns.series else []
+    if not timed:
+        form = TimeForm(NUMBER)
+    elif form is None:
+        form = TimeForm.of_all([text for part in texts for text in part], columns.time_format)
+        if form is None:
+            raise ValueError(
+                f"{found[0].at(0)}: column {columns.time!r}: {texts[0][0]!r} is not a valid time stamp; expected ISO "
+                "8601 (2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
+            )
+    stamps = [
+        form.read(part, lambda row, rows=rows: f"{rows.at(row)}: column {columns.time!r}")
+        for rows, part in zip(found, texts, strict=False)
+    ]
     names = [*columns.values, *columns.covariates]
-    for table in tables:
-        parts = [list(part) for part in zip(*table.rows(wanted), strict=True)]
-        if timed:
-            texts = parts.pop(0)
-            form = form or TimeForm.of(texts[0], columns.time_format)
-            if form is None:
-                raise ValueError(
-                    f"{table.where}: column {columns.time!r}: {texts[0]!r} is no time stamp; expected ISO 8601 "
-                    "(2020-05-31 06:00) or a number, or name the form with time_format, such as %d/%m/%Y"
-                )
-            stamps.append(form.read(texts, f"{table.where}: column {columns.time!r}"))
-        if columns.series:
-            series += parts.pop(0)
-        filled = [
-            _numbers(part, f"{table.where}: column {name!r}", missing=name in columns.values)
-            for name, part in zip(names, parts, strict=True)
-        ]
-        numbers.append(np.stack(filled, 1))
-    assert form is not None
+    numbers = [
+        np.stack(
+            [
+                _numbers(part, rows, name, missing=name in columns.values)
+                for name, part in zip(names, cells, strict=True)
+            ],
+            1,
+        )
+        for rows, cells in zip(found, parts, strict=True)
+    ]
     together = np.concatenate(numbers)
     split = len(columns.values)
     return Rows(
+        found,
         np.concatenate(stamps) if timed else None,
         form,
-        series if columns.series else None,
+        [name for part in series for name in part] if columns.series else None,
         together[:, :split],
         together[:, split:],
     )
@@ -159,19 +181,19 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
             return name
     raise ValueError(
         f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{separator_hint(names)}"
-        f"; name it with time_column, or give time_column {ROW} where rows are in order of time"
+        f"; name it with --time-column, or give --time-column {ROW} where rows are in order of time"
     )
 
 
-def _numbers(texts: list[str], where: str, *, missing: bool) -> Numbers:
+def _numbers(texts: list[str], rows: TableRows, name: str, *, missing: bool) -> Numbers:
     found = np.empty(len(texts))
     for row, text in enumerate(texts):
-        try:
-            found[row] = float(text)
-        except ValueError:
-            found[row] = _word(text, f"{where}: row {row + 1}", missing)
-        if not math.isfinite(found[row]) and not (missing and math.isnan(found[row])):
-            raise ValueError(f"{where}: row {row + 1}: expected a finite number, got {text!r}")
+        number = parse_number(text)
+        if number is None:
+            number = _word(text, f"{rows.at(row)}: column {name!r}", missing)
+        if not math.isfinite(number) and not (missing and math.isnan(number)):
+            raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {text!r}")
+        found[row] = number
     return found
 
 
@@ -185,8 +207,8 @@ def _word(text: str, where: str, missing: bool) -> float:
                 f"{where}: expected a number, got {text!r}; write decimals with a point, thousands without"
             )
         raise ValueError(
-            f"{where}: expected a number, got {text!r}; name what is to be forecast with value_columns, and with "
-            "series_column what says which series a row belongs to"
+            f"{where}: expected a number, got {text!r}; name what is to be forecast with --value-columns, and with "
+            "--series-column what says which series a row belongs to"
         )
     if not missing:
         raise ValueError(f"{where}: a covariate must be known at every step, got {text!r}")

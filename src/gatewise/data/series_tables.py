@@ -1,6 +1,7 @@
 """Where rows of time series come from: files, a text of CSV, a data frame."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -36,10 +37,17 @@ class FileTable:
 
 
 class TextTable:
-    """CSV in a text."""
+    """CSV in a text.
 
-    def __init__(self, where: str, text: str) -> None:
+    Args:
+        where: what to call it.
+        text: the table.
+        line: the line to name in messages, where it has a single row that came from there.
+    """
+
+    def __init__(self, where: str, text: str, line: int | None = None) -> None:
         self._text = text
+        self._line = line
         self.where = where
 
     def names(self) -> list[str]:
@@ -48,7 +56,8 @@ class TextTable:
 
     def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
-        return columns_of_text(Path(self.where), self._text, columns)
+        found = columns_of_text(Path(self.where), self._text, columns)
+        return found if self._line is None else dataclasses.replace(found, numbers=[self._line] * len(found))
 
 
 class FrameTable:

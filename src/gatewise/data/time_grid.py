@@ -190,5 +190,5 @@ def _steps(parts: list[Stamps], written: Callable[[float], str], length: Callabl
         return step, phase
     raise ValueError(
         f"the time stamps are irregular: most steps are {length(step)}, and {why}; bring the data to equal steps "
-        "first, or take rows as steps with time_column row"
+        "first, or take rows as steps with --time-column row"
     )

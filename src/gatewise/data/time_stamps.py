@@ -1,16 +1,21 @@
 """Time stamps as text: read strictly, written again in the form they came in."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from gatewise.data.date_numbers import DIGIT_FORMS, EPOCH_FORMS, date_form, read_digits, read_epoch, write_epoch
+from gatewise.data.numerals import parse_number
+
 Stamps = np.ndarray[Any, np.dtype[Any]]
 """(n,) datetime64[us], or float64 where time is counted in numbers."""
 
+NUMBER = "number"
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -20,8 +25,8 @@ class TimeForm:
     """How the time stamps of a table are written.
 
     Attributes:
-        written: "number", or a format of `datetime.strftime`.
-        given: whether the user gave that format; otherwise stamps are read as ISO 8601.
+        written: "number"; one of `EPOCH_FORMS`; or a format of `datetime.strftime`.
+        given: whether the user gave that format; otherwise it is one of `DIGIT_FORMS`, or stamps are read as ISO 8601.
         zoned: whether they have a distance from UTC; then they are read, and written, in UTC.
     """
 
@@ -31,16 +36,20 @@ class TimeForm:
 
     @classmethod
     def of(cls, text: str, given: str | None = None) -> "TimeForm | None":
-        """The form of a time stamp; None where it is not one.
+        """The form of a time stamp, of which one that is a number counts; None where it is not one.
+
+        Args:
+            text: the time stamp.
+            given: the form, where the user gave it: "number", one of `EPOCH_FORMS` or a format of `datetime.strptime`.
 
         >>> TimeForm.of("1749-01").written, TimeForm.of("2020-05-01T06:00").written, TimeForm.of("17").written
         ('%Y-%m', '%Y-%m-%dT%H:%M', 'number')
         """
         if given is not None:
-            form = cls(given, given=True)
+            form = cls(given, given=given != NUMBER)
             return form if form._read(text) is not None else None
-        if _number(text) is not None:
-            return cls("number")
+        if _finite(text) is not None:
+            return cls(NUMBER)
         try:
             zoned = _iso(text).tzinfo is not None
         except ValueError:
@@ -53,24 +62,62 @@ class TimeForm:
         clock = "%H:%M:%S.%f" if "." in text else "%H:%M:%S" if text.count(":") - (2 if zoned else 0) >= 2 else "%H:%M"
         return cls(f"%Y-%m-%d{separator}{clock}{'+00:00' if zoned else ''}", zoned=zoned)
 
+    @classmethod
+    def of_all(cls, texts: Sequence[str], given: str | None = None) -> "TimeForm | None":
+        """The form of all time stamps of a table: numbers all of which are dates are read as such.
+
+        Args:
+            texts: the time stamps, one at least.
+            given: as for `of`.
+
+        >>> TimeForm.of_all(["202011", "202012"]).written, TimeForm.of_all(["202012", "202013"]).written
+        ('%Y%m', 'number')
+        """
+        first = cls.of(texts[0], given)
+        if given is None and first is not None and first.counts:
+            form = date_form(texts)
+            return first if form is None else cls(form)
+        return first
+
     @property
     def counts(self) -> bool:
         """Whether time is a number, of which no calendar knows."""
-        return self.written == "number"
+        return self.written == NUMBER
 
-    def read(self, texts: Sequence[str], where: str) -> Stamps:
+    @property
+    def is_date_number(self) -> bool:
+        """Whether numbers were found to be dates."""
+        return not self.given and (self.written in EPOCH_FORMS or self.written in DIGIT_FORMS.values())
+
+    @property
+    def expected(self) -> str:
+        """What a time stamp of this form looks like, for people."""
+        if self.counts:
+            return "a number"
+        if self.written in EPOCH_FORMS:
+            names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+            return f"{names[self.written.removeprefix('epoch-')]} since 1970"
+        if self.given or self.is_date_number:
+            return self.written
+        zone = {True: " with", False: " without"}[self.zoned] + " a distance from UTC"
+        return f"ISO 8601 (2020-05-31 06:00){zone}"
+
+    def read(self, texts: Sequence[str], where: Callable[[int], str]) -> Stamps:
         """The time stamps that texts are.
 
+        Args:
+            texts: the texts.
+            where: the place of one of them, for people.
+
         Raises:
-            ValueError: for one that is none, naming its row.
+            ValueError: for one that is not, with its place.
         """
         found: list[Any] = []
-        for row, text in enumerate(texts, 1):
+        for row, text in enumerate(texts):
             value = self._read(text)
             if value is None:
                 raise ValueError(
-                    f"{where}: row {row}: {text!r} is no time stamp like those before it; expected "
-                    + ("a number" if self.counts else self.written if self.given else "ISO 8601 (2020-05-31 06:00)")
+                    f"{where(row)}: {text!r} is not a valid time stamp like the others; expected {self.expected}"
                 )
             found.append(value)
         return np.array(found, "f8" if self.counts else "M8[us]")
@@ -79,11 +126,21 @@ class TimeForm:
         """A time stamp as text."""
         if self.counts:
             return f"{float(stamp):.12g}"
-        return stamp.astype("M8[us]").item().strftime(self.written)
+        value = stamp.astype("M8[us]").item()
+        return write_epoch(value, self.written) if self.written in EPOCH_FORMS else value.strftime(self.written)
+
+    def shown(self, stamp: Any) -> str:
+        """A time stamp for a message: in full, where the form has no room for it."""
+        text = self.write(stamp)
+        return text if self._read(text) == stamp.item() else str(stamp.astype("M8[us]").item())
 
     def _read(self, text: str) -> datetime | float | None:
         if self.counts:
-            return _number(text)
+            return _finite(text)
+        if self.written in EPOCH_FORMS:
+            return read_epoch(text, self.written)
+        if self.is_date_number:
+            return read_digits(text, self.written)
         try:
             stamp = datetime.strptime(text, self.written) if self.given else _iso(text)
         except ValueError:
@@ -97,9 +154,6 @@ def _iso(text: str) -> datetime:
     return datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+def _finite(text: str) -> float | None:
+    value = parse_number(text)
+    return value if value is not None and math.isfinite(value) else None

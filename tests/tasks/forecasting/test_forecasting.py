@@ -269,7 +269,7 @@ def test_what_cannot_be_trained(tmp_path, changes, told):
 def test_other_data_must_fit(tmp_path):
     trained = train(tmp_path)
     (tmp_path / "daily.csv").write_text("month,sales\n2020-01-01,1\n2020-01-02,1\n")
-    with pytest.raises(ValueError, match="row 2: the time stamp 2020-01-02 is not on the grid of the others"):
+    with pytest.raises(ValueError, match="line 3: the time stamp 2020-01-02 00:00:00 is not on the grid of the others"):
         trained.predict(tmp_path / "daily.csv")
     (tmp_path / "short.csv").write_text("month,sales\n2020-01,1\n2020-02,1\n")
     with pytest.raises(ValueError, match="series 'sales': 2 steps are too few to score forecasts of 4"):

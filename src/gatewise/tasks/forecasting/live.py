@@ -174,16 +174,14 @@ class Rows:
                 head = line if line.endswith("\n") else f"{line}\n"
                 continue
             where = f"{self._where}: line {number}"
-            rows = read_rows([TextTable(where, head + line)], columns)
+            rows = read_rows([TextTable(self._where, head + line, number)], columns, self._recipe.grid.form)
             name = rows.series[0] if rows.series else ""
             step = None
             if rows.stamps is not None:
-                if rows.form.counts != self._recipe.grid.form.counts:
-                    raise ValueError(f"{where}: the time stamp is not of the form of those in training")
                 numbers, on_grid = self._recipe.grid.numbers(rows.stamps)
                 if not on_grid.all():
                     raise ValueError(
-                        f"{where}: the time stamp {rows.form.write(rows.stamps[0])} is not on the grid of training, "
+                        f"{where}: the time stamp {rows.form.shown(rows.stamps[0])} is not on the grid of training, "
                         f"a step of which is {self._recipe.grid.title}"
                     )
                 step = int(numbers[0])

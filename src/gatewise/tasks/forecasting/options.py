@@ -19,7 +19,7 @@ class SeriesOptions:
     time_column: str | None = None
     """Column of the time stamps; row: none, rows are steps. By default one that looks like it."""
     time_format: str | None = None
-    """Form of the time stamps, such as %d/%m/%Y; by default ISO 8601, or numbers."""
+    """Form of the time stamps: %d/%m/%Y and the like; number; epoch-s, -ms, -us or -ns. By default as they look."""
     series_column: str | None = None
     """Column that says which series a row belongs to; by default each column of values is a series."""
     value_columns: tuple[str, ...] = ()

@@ -141,7 +141,7 @@ class TrainedForecaster(Trained):
         if recipe.columns.covariates and recipe.columns.time == ROW:
             raise ValueError(
                 "follow: this model reads covariates, and rows without time stamps cannot say which steps to come "
-                "theirs are of; train with a time_column, or give a table without --follow"
+                "theirs are of; train with --time-column, or give a table without --follow"
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(as_tables(paths)) if paths else []:

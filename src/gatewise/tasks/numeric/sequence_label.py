@@ -107,6 +107,6 @@ def _label(example: NumericSequence, where: str) -> str:
     if len(labels) != 1:
         raise ValueError(
             f"{where}: expected one label for the sequence, got {', '.join(sorted(labels)) or 'none'}; name its column "
-            "with label_column, or predict steps"
+            "with --label-column, or give --predict steps"
         )
     return labels.pop()
