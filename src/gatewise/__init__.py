@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
-    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, PeepholeLSTM, Recurrent
+    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
 _HOME = {
@@ -23,7 +23,19 @@ _HOME = {
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
-    "gatewise.layers": ("BiGRU", "BiLSTM", "BiRNN", "Clip", "GRU", "LSTM", "PeepholeLSTM", "RNN", "Recurrent", "TBPTT"),
+    "gatewise.layers": (
+        "BiGRU",
+        "BiLSTM",
+        "BiRNN",
+        "Clip",
+        "GRU",
+        "Init",
+        "LSTM",
+        "PeepholeLSTM",
+        "RNN",
+        "Recurrent",
+        "TBPTT",
+    ),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -39,6 +51,7 @@ __all__ = [
     "Cell",
     "Clip",
     "DefinitionError",
+    "Init",
     "PeepholeLSTM",
     "Recurrent",
     "Watch",

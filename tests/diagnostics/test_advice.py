@@ -1,12 +1,15 @@
 """Every finding has advice and a section of the documentation."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
 
-from gatewise.cells import names
-from gatewise.diagnostics.advice import _PAGES, advice_for, page_of
+from gatewise.cells import lookup, names
+from gatewise.diagnostics.advice import _PAGES, advice_for, advice_to_remember, bias_for, page_of
+from gatewise.equations import Cell, cell, sigmoid
+from gatewise.equations.keep_gates import keep_gates
 
 DOCS = Path(__file__).parents[2]
 
@@ -18,14 +21,41 @@ def test_its_section_is_there(kind: str):
     assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
 
 
+@cell
+def another(x, h, /, W, R, b):
+    return sigmoid(W @ x + R @ h + b)
+
+
+CELLS = [*map(lookup, names()), another]
+SENTENCE = r"[A-Z].*[^.]\."
+
+
 @pytest.mark.parametrize("kind", _PAGES)
-@pytest.mark.parametrize("cell", [*names(), "another"])
-def test_it_says_what_to_do(kind: str, cell: str):
+@pytest.mark.parametrize("cell", [*CELLS, None], ids=lambda one: one.name if one else "model")
+def test_it_says_what_to_do(kind: str, cell: Cell | None):
     for gate in ("", "f", "z", "layers"):
-        assert re.fullmatch(r"[A-Z].*[^.]\.", advice_for(kind, cell, gate))
+        if kind != "vanishing" or gate == "layers":
+            assert re.fullmatch(SENTENCE, advice_for(kind, cell, gate))
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("cell", CELLS, ids=lambda one: one.name)
+def test_what_to_do_to_remember(cell: Cell, dense: bool):
+    for bias in (-1.0, 1.0, 8.0) if keep_gates(cell) else (None,):
+        text = advice_to_remember(cell, 100, bias, dense=dense)
+        assert re.fullmatch(SENTENCE, text)
+        assert "gatewise.Init(chrono=100)" in text
+        assert ("more steps" in text) != dense
+        assert ("--forget-bias" in text) == (bias is not None and bias < 3)  # never what is there already
 
 
 def test_it_fits_the_cell():
-    assert "forget gate" in advice_for("vanishing", "peephole_lstm_full", "")
-    assert "update gate" in advice_for("vanishing", "gru_cho2014", "")
-    assert "1/4" in advice_for("vanishing", "rnn_sigmoid", "")
+    assert "1/4" in advice_to_remember(lookup("rnn_sigmoid"), 50, None)
+    assert "IRNN" in advice_to_remember(lookup("rnn_relu"), 50, None)
+
+
+@pytest.mark.parametrize("span", [50, 100, 1000])
+def test_the_bias_lets_a_gradient_reach_so_far(span: int):
+    keeps = 1 / (1 + math.exp(-bias_for(span)))
+    assert keeps**span == pytest.approx(0.01, rel=0.5)
+    assert bias_for(1) == 1.0

@@ -9,12 +9,13 @@ from torch import Tensor
 
 import gatewise
 from gatewise.cells import names
+from gatewise.equations import cell, sigmoid, tanh
 from gatewise.layers.initialisers import SCHEMES
 
 INPUT, HIDDEN = 24, 16
 
 
-def layer_of(cell: str, init: str, **options: object) -> gatewise.Recurrent:
+def layer_of(cell: str, init: str | gatewise.Init, **options: object) -> gatewise.Recurrent:
     torch.manual_seed(1)
     return gatewise.Recurrent(cell, INPUT, HIDDEN, init=init, **options)
 
@@ -92,6 +93,105 @@ def test_biases_are_zero_but_for_the_forget_gate_of_the_default(init: str, cell:
             assert (getattr(layer, f"bias_hh_l{at}") == 0).all()
     if "lstm" in cell:
         assert "f" in gates
+
+
+@cell
+def minimal_gated_unit(x, h, /, W, R, b):
+    f = sigmoid(W.f @ x + R.f @ h + b.f)
+    return (1 - f) * h + f * tanh(W.n @ x + R.n @ (f * h) + b.n)
+
+
+@cell
+def renamed_lstm(x, h, c, /, W, R, b):
+    keep = sigmoid(W.keep @ x + R.keep @ h + b.keep)
+    c = keep * c + sigmoid(W.new @ x + R.new @ h + b.new) * tanh(W.f @ x + R.f @ h + b.f)
+    return tanh(c), c
+
+
+def test_a_forget_gate_is_one_that_keeps_whatever_its_name():
+    """A bias of 1 on a gate named f that replaces the state would make it forget sooner."""
+    assert gatewise.Recurrent(minimal_gated_unit, INPUT, HIDDEN).bias_ih_l0.abs().sum() == 0
+    of = dict(
+        zip(("keep", "new", "f"), blocks(gatewise.Recurrent(renamed_lstm, INPUT, HIDDEN).bias_ih_l0), strict=True)
+    )
+    assert {name: float(block.sum()) for name, block in of.items()} == {"keep": HIDDEN, "new": 0, "f": 0}
+
+
+def biases(layer: gatewise.Recurrent, gate: str, suffix: str = "_l0") -> Tensor:
+    """All biases of a gate together."""
+    found = torch.zeros(HIDDEN)
+    for group, stem in (("b", "bias_ih"), ("d", "bias_hh")):
+        if group in layer.cell.groups:
+            found += blocks(getattr(layer, stem + suffix))[layer.cell.gates_of(group).index(gate)].float()
+    return found
+
+
+KEEPING = {"lstm": ("f", 1), "peephole_lstm": ("f", 1), "gru_cudnn": ("z", 1), "gru_chung2014": ("z", -1)}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("cell", KEEPING)
+def test_a_forget_bias_with_every_scheme(cell: str, scheme: str):
+    gate, sign = KEEPING[cell]
+    plain = layer_of(cell, scheme, num_layers=2, bidirectional=True)
+    layer = layer_of(cell, gatewise.Init(scheme, forget_bias=3.5), num_layers=2, bidirectional=True)
+    for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
+        assert (biases(layer, gate, suffix) == sign * 3.5).all()
+        for other in layer.cell.gates_of("b"):
+            if other != gate:
+                assert torch.equal(biases(layer, str(other), suffix), biases(plain, str(other), suffix))
+    assert torch.equal(layer.weight_hh_l1, plain.weight_hh_l1)
+
+
+@pytest.mark.parametrize("cell", KEEPING)
+def test_chrono_covers_all_spans(cell: str):
+    """Tallec & Ollivier 2018, equations 15 and 16: log U[1, T_max − 1], and the opposite for an input gate."""
+    gate, sign = KEEPING[cell]
+    torch.manual_seed(1)
+    layer = gatewise.Recurrent(cell, 3, 2000, init=gatewise.Init("torch", chrono=101))
+    group = torch.zeros(2000)
+    for name in ("bias_ih_l0", "bias_hh_l0"):
+        if hasattr(layer, name):
+            group += getattr(layer, name).detach().split(2000)[layer.cell.gates_of("b").index(gate)]
+    spans = (sign * group).exp()
+    assert 1 <= spans.min() < 2
+    assert 98 < spans.max() <= 100
+    assert spans.mean() == pytest.approx(50.5, rel=0.05)
+    if gate == "f":
+        inputs = sum(
+            getattr(layer, name).detach().split(2000)[layer.cell.gates_of("b").index("i")]
+            for name in ("bias_ih_l0", "bias_hh_l0")
+            if hasattr(layer, name)
+        )
+        assert torch.equal(inputs, -group)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheme": "chrono"}, r"init: expected one of .*, got 'chrono'; it needs the longest span"),
+        ({"forget_bias": 1.0, "chrono": 5}, "forget_bias and chrono exclude each other"),
+        ({"forget_bias": float("nan")}, "forget_bias: expected a finite number, got nan"),
+        ({"forget_bias": "1"}, "forget_bias: expected a number, got '1'"),
+        ({"chrono": 1}, "chrono: expected at least 2 steps, got 1"),
+        ({"chrono": 2.5}, "chrono: expected a number of steps, got 2.5"),
+    ],
+)
+def test_what_an_init_cannot_be(options: dict, message: str):
+    with pytest.raises((ValueError, TypeError), match=message):
+        gatewise.Init(**options)
+
+
+def test_biases_that_a_layer_does_not_have():
+    with pytest.raises(ValueError, match="forget_bias: the cell rnn_tanh has no gate"):
+        gatewise.RNN(3, 4, init=gatewise.Init(forget_bias=1.0))
+    with pytest.raises(ValueError, match=r"chrono: the cell lstm has no bias b\.f to set"):
+        gatewise.LSTM(3, 4, bias=False, init=gatewise.Init(chrono=10))
+    with pytest.raises(TypeError, match=r"init: expected the name of a scheme or a gatewise\.Init, got int"):
+        gatewise.LSTM(3, 4, init=3)
+    assert "init=Init(scheme='default', forget_bias=2.0, chrono=None)" in repr(
+        gatewise.LSTM(3, 4, init=gatewise.Init(forget_bias=2.0))
+    )
 
 
 @pytest.mark.parametrize("init", SCHEMES)

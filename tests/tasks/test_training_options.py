@@ -1,7 +1,17 @@
 """The options of every task."""
 
 import pytest
+import torch
+from torch import nn
 
+from gatewise.data.characters import CharacterVocabulary
+from gatewise.layers import Init, Recurrent
+from gatewise.tasks.encoding import make_encoder
+from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.language_model.trained import make_model
+from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -27,3 +37,36 @@ def test_a_cell_in_a_file_that_cannot_be_had(tmp_path):
     (tmp_path / "cells.py").write_text("1 / 0")
     with pytest.raises(ValueError, match=r"cells.py cannot be run: ZeroDivisionError: division by zero"):
         TrainingOptions(cell=f"{tmp_path / 'cells.py'}:mine")
+
+
+def test_biases_that_keep_a_state_are_for_cells_that_have_them():
+    assert TrainingOptions(forget_bias=-2.5).forget_bias == -2.5
+    assert TrainingOptions(cell="gru_cudnn", chrono=100).chrono == 100
+    for options in ({"forget_bias": 3.0}, {"chrono": 100}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))}: the cell rnn_tanh has no gate by which a state"):
+            TrainingOptions(cell="rnn_tanh", **options)
+        with pytest.raises(ValueError, match=f"{next(iter(options))}: the cell rnn_relu has no gate by which a state"):
+            SequenceToSequenceOptions(decoder_cell="rnn_relu", **options)
+    with pytest.raises(ValueError, match="forget_bias and chrono exclude each other"):
+        TrainingOptions(forget_bias=1.0, chrono=100)
+    with pytest.raises(ValueError, match="chrono: expected a number at least 2, got 1"):
+        TrainingOptions(chrono=1)
+    with pytest.raises(ValueError, match="forget_bias: expected a number at least -20 and at most 20, got inf"):
+        TrainingOptions(forget_bias=float("inf"))
+
+
+@pytest.mark.parametrize("init", ["default", "uniform"])
+def test_they_are_set_with_any_initialiser(init):
+    options = TrainingOptions(init=init, forget_bias=3.0, hidden=4)
+    model = initialised(nn.Sequential(Recurrent("lstm", 3, 4, init=recurrent_init(options))), options)
+    assert torch.equal((model[0].bias_ih_l0 + model[0].bias_hh_l0)[4:8], torch.full((4,), 3.0))
+    assert model[0].weight_hh_l0.abs().max() > 0
+
+
+def test_models_pass_them_on():
+    for make in (
+        lambda: make_encoder(EncoderOptions(hidden=4, layers=2, chrono=50), 3),
+        lambda: make_model(LanguageModelOptions(hidden=4, layers=2, chrono=50), CharacterVocabulary("abc")),
+    ):
+        (recurrent,) = (module for module in make().modules() if isinstance(module, Recurrent))
+        assert recurrent.init == Init("default", chrono=50)

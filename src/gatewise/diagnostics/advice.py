@@ -1,5 +1,10 @@
 """What to do about a finding, and where it is explained."""
 
+import math
+
+from gatewise.diagnostics.horizon import VANISHED
+from gatewise.equations import Cell
+
 _PAGES = {
     "vanishing": "docs/diagnosis.md#vanishing",
     "exploding": "docs/diagnosis.md#exploding",
@@ -11,17 +16,6 @@ _PAGES = {
     "weights barely move": "docs/diagnosis.md#weights-barely-move",
     "clipping at every step": "docs/diagnosis.md#clipping-at-every-step",
     "not finite": "docs/diagnosis.md#not-finite",
-}
-
-_VANISHING = {
-    "rnn_sigmoid": (
-        "The slope of the logistic function is at most 1/4; use tanh, ReLU with init='identity', or an LSTM or GRU"
-    ),
-    "rnn_tanh": "Use init='orthogonal', or a cell that keeps its state: an LSTM or GRU",
-    "rnn_relu": "Use init='identity' (IRNN), or a cell that keeps its state: an LSTM or GRU",
-    "lstm": "Raise the bias of the forget gate (init='default' starts it at 1; larger for longer memory)",
-    "peephole_lstm": "Raise the bias of the forget gate (init='default' starts it at 1; larger for longer memory)",
-    "gru": "Move the bias of the update gate towards keeping the state, or use init='default' (orthogonal)",
 }
 
 _EXPLODING = {
@@ -49,12 +43,12 @@ def page_of(kind: str) -> str:
     return _PAGES[kind]
 
 
-def advice_for(kind: str, cell: str, gate: str) -> str:
-    """What to do about a kind of finding.
+def advice_for(kind: str, cell: Cell | None, gate: str = "") -> str:
+    """What to do about a kind of finding other than a gradient that vanishes over time.
 
     Arguments:
         kind: as in `Finding`.
-        cell: its name; empty for the whole model.
+        cell: the equations; None for the whole model.
         gate: the gate that it is about; ``layers`` when it is about the stack of layers; or empty.
     """
     if gate == "layers":
@@ -62,11 +56,45 @@ def advice_for(kind: str, cell: str, gate: str) -> str:
         text += "" if kind == "vanishing" else "; clip gradients (gatewise.Clip(norm=1.0))"
     elif kind in ("gate stuck open", "gate stuck closed"):
         text = _STUCK.get(gate, f"Set the bias of {gate} to 0") + ", start from smaller weights, or scale the input"
-    elif kind == "vanishing":
-        fitting = [text for name, text in _VANISHING.items() if cell.startswith(name)]
-        text = fitting[0] if fitting else "Use init='orthogonal' or 'identity', or an LSTM or GRU"
     elif kind == "exploding":
-        text = _EXPLODING.get(cell, "Clip gradients (gatewise.Clip(norm=1.0)) and start from init='default'")
+        text = _EXPLODING.get(
+            "" if cell is None else cell.name, "Clip gradients (gatewise.Clip(norm=1.0)) and start from init='default'"
+        )
     else:
         text = _ALWAYS[kind]
     return text + "."
+
+
+def advice_to_remember(cell: Cell, span: int, forget_bias: float | None, *, dense: bool = True) -> str:
+    """What to do about a gradient that vanishes over time.
+
+    Arguments:
+        cell: the equations.
+        span: the steps that it should reach over.
+        forget_bias: the mean bias of the gates that keep the state, as `gatewise.Init` counts it; None for none.
+        dense: whether losses enter at most steps already.
+    """
+    chrono = f"init=gatewise.Init(chrono={max(2, span)}); gatewise train … --chrono {max(2, span)}"
+    sooner = "" if dense else "; or let losses enter at more steps, as pooling by mean, maximum or attention does"
+    if forget_bias is None:
+        slope = "The slope of the logistic function is at most 1/4. " if cell.name == "rnn_sigmoid" else ""
+        init = "identity' (IRNN)" if cell.name == "rnn_relu" else "orthogonal'"
+        text = f"{slope}Use a cell that keeps its state, an LSTM or GRU with chrono initialisation ({chrono})"
+        return f"{text}, or init='{init}{sooner}."
+    wanted = bias_for(span)
+    if forget_bias < wanted - 0.5:
+        larger = f"{wanted:.1f} (init=gatewise.Init(forget_bias={wanted:.1f}); --forget-bias {wanted:.1f})"
+        text = (
+            f"Start with gates that keep the state over such spans: chrono initialisation ({chrono}), or a forget bias"
+        )
+        return f"{text} of {larger}, now {forget_bias:.1f} on average{sooner}."
+    text = f"The forget bias suits such spans already ({forget_bias:.1f} on average)"
+    return f"{text}: use chrono initialisation ({chrono}), smaller recurrent weights, or more training{sooner}."
+
+
+def bias_for(span: int) -> float:
+    """The forget bias at which a gradient falls to 1 % over so many steps, if the gate follows its bias alone.
+
+    A gate of the value σ(β) lets the factor exp(−1/(1 + exp β)) pass in a step, nearly.
+    """
+    return math.log(max(math.e, span / math.log(1 / VANISHED) - 1))

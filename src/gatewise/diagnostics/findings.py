@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gatewise.diagnostics.advice import advice_for, page_of
+from gatewise.diagnostics.advice import advice_for, advice_to_remember, page_of
 from gatewise.diagnostics.horizon import Horizon
+from gatewise.diagnostics.reach import reach_of
 from gatewise.diagnostics.recorded import Place, RecordedCall
+from gatewise.diagnostics.replay import forget_bias
 from gatewise.diagnostics.saturation import Saturation
+from gatewise.equations import Cell
 
 if TYPE_CHECKING:
     from gatewise.diagnostics.trace import Trace
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 SHORT_MEMORY, FAST = 10, 0.65
 # The part of all values of a gate at its ends that is an illness: trained gates and candidates often are near them.
 NEARLY_ALL = 0.9
-# The part of its units that never leave an end.
+# The part of its units that never leave an end; of the steps, that no loss reaches.
 MOSTLY = 0.5
 # Values at both ends tell of large weights; a gate that leans to one may keep a memory.
 BOTH_ENDS = 0.1
@@ -97,7 +100,7 @@ def diagnose(trace: "Trace") -> Diagnosis:
     layers = trace.layers()
     bad = trace.first_not_finite
     if bad is not None:
-        cell = next(calls[0].cell.name for calls in layers)
+        cell = next(calls[0].cell for calls in layers)
         numbers = {"step": float(bad.step), "pass": float(bad.number)}
         evidence = f"the first {bad.what} that is NaN or infinite is at step {bad.step} (pass {bad.number})"
         return Diagnosis((_finding("not finite", _name(trace, bad.place), evidence, numbers, cell),))
@@ -107,12 +110,13 @@ def diagnose(trace: "Trace") -> Diagnosis:
     for calls in layers:
         for direction, place in enumerate(calls[0].places):
             found += _of_direction(trace, calls, place, direction, horizons[place], saturation)
+    found += _of_reach(trace, layers, found)
     found += _between_layers(trace, layers)
     exploding = any(finding.kind == "exploding" for finding in found)
     found += _of_updates(trace, exploding)
     unchecked: list[str] = []
     if not any(call.has_gradients for calls in layers for call in calls):
-        unchecked.append("gradients between layers: no backward pass was recorded")
+        unchecked.append("gradients between layers, and which steps losses reach: no backward pass was recorded")
     if not trace.updates:
         unchecked.append("whether weights move: no step of an optimiser was recorded")
     return Diagnosis(tuple(found), tuple(unchecked))
@@ -146,10 +150,40 @@ def _of_direction(
     causes = list(_of_gates(trace, place, saturation))
     for number, (kind, evidence, numbers, gate) in enumerate(causes):
         after = tuple(one for one, _, _ in flow if one == "vanishing") if number == 0 else ()
-        yield _finding(kind, layer, evidence, numbers, cell.name, gate, after)
+        yield _finding(kind, layer, evidence, numbers, cell, gate, after)
     for kind, evidence, numbers in flow:
-        if not (causes and kind == "vanishing"):
-            yield _finding(kind, layer, evidence, numbers, cell.name)
+        if kind == "vanishing" and not causes:
+            advice = advice_to_remember(cell, steps, forget_bias(calls[-1], direction))
+            yield Finding(kind, layer, evidence, numbers, advice, page_of(kind))
+        elif kind != "vanishing":
+            yield _finding(kind, layer, evidence, numbers, cell)
+
+
+def _of_reach(trace: "Trace", layers: list[list[RecordedCall]], found: list[Finding]) -> Iterator[Finding]:
+    """Modules most steps of which no loss reaches, unless a finding in one of their layers says so already."""
+    by_module: dict[str, list[list[RecordedCall]]] = {}
+    for calls in layers:
+        if calls[-1].has_gradients:
+            by_module.setdefault(calls[-1].module, []).append(calls)
+    for module, stack in by_module.items():
+        places = [place for calls in stack for place in calls[0].places]
+        names = {_name(trace, place) for place in places}
+        told = any(one.layer in names and "vanishing" in (one.kind, *one.consequences) for one in found)
+        lowest, highest = (pick(stack, key=lambda calls: calls[0].layer) for pick in (min, max))
+        reach = reach_of(lowest, highest)
+        if told or reach is None or reach.within is None or reach.unreached < MOSTLY:
+            continue
+        where = "at the end alone" if reach.at_ends else f"at {reach.entries:.3g} of {reach.steps:.3g} steps"
+        evidence = (
+            f"losses enter {where}, and their gradient falls to 1 % within {_count(reach.within, 'step')}, so that "
+            f"{reach.unreached:.0%} of the {reach.steps:.3g} steps get less than that"
+        )
+        numbers = {"unreached": reach.unreached, "steps": float(reach.within), "length": reach.steps}
+        call = lowest[-1]
+        dense = reach.entries > reach.steps / 2
+        advice = advice_to_remember(call.cell, reach.farthest + 1, forget_bias(call, 0), dense=dense)
+        layer = _name(trace, places[0]) if len(places) == 1 else module or "model"
+        yield Finding("vanishing", layer, evidence, numbers, advice, page_of("vanishing"))
 
 
 def _of_gates(
@@ -189,7 +223,7 @@ def _between_layers(trace: "Trace", layers: list[list[RecordedCall]]) -> Iterato
             continue
         ratio = lowest / highest
         numbers = {"lowest": lowest, "highest": highest}
-        cell = stack[0].cell.name
+        cell = stack[0].cell
         if ratio <= 1 / BETWEEN_LAYERS or ratio >= BETWEEN_LAYERS:
             kind = "vanishing" if ratio < 1 else "exploding"
             evidence = f"the gradient of layer 0 is {ratio:.2g} times that of layer {stack[-1].layer}"
@@ -206,10 +240,10 @@ def _of_updates(trace: "Trace", exploding: bool) -> Iterator[Finding]:
         norm = statistics.median(clip.norm for clip in trace.clips)
         evidence = f"{often:.0%} of {len(trace.clips)} steps were clipped; the norm before is {norm:.3g} in the middle"
         numbers = {"fraction": often, "norm": norm}
-        yield _finding("clipping at every step", "model", evidence, numbers, "", consequences=barely)
+        yield _finding("clipping at every step", "model", evidence, numbers, None, consequences=barely)
     elif barely:
         evidence = f"a step changes them by {ratio:.1e} of their size"
-        yield _finding("weights barely move", "model", evidence, {"ratio": ratio}, "")
+        yield _finding("weights barely move", "model", evidence, {"ratio": ratio}, None)
 
 
 def _name(trace: "Trace", place: Place) -> str:
@@ -221,11 +255,15 @@ def _finding(
     layer: str,
     evidence: str,
     numbers: dict[str, float],
-    cell: str,
+    cell: Cell | None,
     gate: str = "",
     consequences: tuple[str, ...] = (),
 ) -> Finding:
     return Finding(kind, layer, evidence, numbers, advice_for(kind, cell, gate), page_of(kind), consequences)
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def first_not_finite(calls: Sequence[RecordedCall]) -> tuple[Place, int, str] | None:

@@ -38,8 +38,9 @@ class Horizon:
         if self.outcome == "lasts":
             return f"{self.place}: the gradient lasts (factor {self.rate:.4g} per step)"
         verb = "falls to 1 %" if self.outcome == "vanishes" else "grows 100-fold"
-        how = "" if self.seen else ", extrapolated"
-        return f"{self.place}: the gradient {verb} in {self.steps:.3g} steps (factor {self.rate:.4g} per step{how})"
+        of = f" of {len(self.norms)}" if self.seen else ""
+        how = "" if self.seen else f", extrapolated from {len(self.norms)}"
+        return f"{self.place}: the gradient {verb} in {self.steps:.3g}{of} steps (factor {self.rate:.4g} per step{how})"
 
 
 def horizons_of(recorded: RecordedCall) -> list[Horizon]:

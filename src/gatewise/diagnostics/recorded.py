@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.diagnostics.loss_steps import LossSteps
 from gatewise.kernels import Call, Choice, Directions
 from gatewise.kernels.norms import norm_dtype
 
@@ -44,6 +45,7 @@ class RecordedCall:
         has_gradients: whether a backward pass has reached it.
         ear: who listens for the gradients.
         state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
+        loss_steps: where losses enter the module, in the call of its highest layer; None where that was not seen.
     """
 
     def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
@@ -56,6 +58,7 @@ class RecordedCall:
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
         self.ear: weakref.ref[Ear] | None = None
+        self.loss_steps: LossSteps | None = None
         self._x_version: int | None = None
 
     @property
@@ -70,6 +73,16 @@ class RecordedCall:
             not has_history and bool(state.any())
             for state, has_history in zip(self.initial, self._have_history, strict=True)
         )
+
+    @property
+    def has_history(self) -> bool:
+        """Whether it started from a state through which gradients go further back."""
+        return any(self._have_history)
+
+    @property
+    def reset(self) -> Tensor | None:
+        """(T, B) bool, the boundaries inside rows."""
+        return self._reset
 
     @property
     def gradient_norms(self) -> Tensor:

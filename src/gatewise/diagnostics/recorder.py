@@ -3,13 +3,16 @@
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 from gatewise.diagnostics.findings import first_not_finite
+from gatewise.diagnostics.loss_steps import LossSteps
 from gatewise.diagnostics.passes import NotFinite, Pass
 from gatewise.diagnostics.recorded import Ear, Listener, RecordedCall
 from gatewise.diagnostics.updates import Update, Updates
@@ -76,6 +79,16 @@ class Recorder(Listener):
         again = any((one.module, one.layer) == (call.module, call.layer) for one in last.calls)
         return last.reached or (not call.with_history and again)
 
+    def _returned(self, layer: nn.Module, arguments: object, returned: tuple[Any, Any]) -> None:
+        """A watched module has returned; its gradients tell where losses enter."""
+        assert isinstance(layer, Recurrent)
+        highest = self._name_of[layer], layer.num_layers - 1
+        calls = reversed(self.passes[-1].calls if self.passes else ())
+        call = next((call for call in calls if (call.module, call.layer) == highest), None)
+        if call is not None and call.loss_steps is None:
+            call.loss_steps = LossSteps(layer, call.steps)
+            call.loss_steps.follow(*returned)
+
     def reached(self, call: RecordedCall) -> None:
         """The first gradients of a call have come."""
         for one in self.passes:
@@ -110,12 +123,13 @@ class Recorder(Listener):
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Record within the block; it may be entered again later."""
-        hooks = [
+        hooks: list[RemovableHandle] = [
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
         ]
         for module in self.modules.values():
             recording.add(module, self)
+            hooks.append(module.register_forward_hook(self._returned))
         try:
             with clips_told_to(self.clipped):
                 yield

@@ -3,6 +3,7 @@
 The states before every step are known, so no loop is needed, and what is computed here costs one large product.
 """
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,9 +15,11 @@ from torch import Tensor
 from gatewise.diagnostics.recorded import Listener, RecordedCall
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.cell import ACTIVATIONS
+from gatewise.equations.keep_gates import keep_gates
 from gatewise.kernels import Call, run
 from gatewise.kernels.cpu.program import BlocksOf, evaluate
 from gatewise.kernels.recording import Record
+from gatewise.layers.initialisers import BIASES
 
 X = Expr.make("input")
 
@@ -166,6 +169,18 @@ def previous_states(call: Call, states: Tensor) -> list[Tensor]:
                 before = torch.where(last[..., None], initial, before)
         found.append(before)
     return found
+
+
+def forget_bias(recorded: RecordedCall, direction: int) -> float | None:
+    """The mean bias of the gates of one direction that keep the state, as `gatewise.Init` counts it; None for none."""
+    call = recorded.asked_again().single_directions()[direction]
+    cell, blocks = call.cell, BlocksOf(call)
+    biases: list[float] = []
+    for gate in keep_gates(cell):
+        groups = [group for group in BIASES if group in cell.groups and gate.name in cell.gates_of(group)]
+        if groups:
+            biases.append(gate.sign * sum(float(blocks[Parameter(group, gate.name)].mean()) for group in groups))
+    return statistics.fmean(biases) if biases else None
 
 
 @lru_cache(maxsize=256)

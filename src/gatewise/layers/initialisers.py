@@ -9,17 +9,23 @@
 | orthogonal | orthogonal      | orthogonal        | 0                   | Saxe et al. 2013, arXiv:1312.6120       |
 | identity   | normal, σ 0.001 | identity          | 0                   | Le et al. 2015, arXiv:1504.00941 (IRNN) |
 
-Matrices are drawn gate by gate. Vectors that are no biases (peepholes) are uniform in ±1/√H in every scheme.
+Matrices are drawn gate by gate. Vectors that are no biases (peepholes) are uniform in ±1/√H in every scheme. The forget
+gate is the gate by which a state keeps its value while another lets new values in, whatever its name.
+
+With any scheme `Init` sets the biases that decide how long a state lasts: to a value, or by chrono initialisation
+(Tallec & Ollivier 2018, arXiv:1804.11188).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import init
 
 from gatewise.equations import Cell
+from gatewise.equations.keep_gates import check_keep_biases, keep_gates
 
 BIASES = ("b", "d")
 
@@ -49,37 +55,133 @@ _RECURRENT: dict[str, Callable[[Tensor], object]] = {
 SCHEMES = ("torch", *_INPUT)
 
 
-def check_scheme(scheme: str) -> None:
-    """Raise a ValueError unless the scheme exists."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"init: expected one of {', '.join(SCHEMES)}, got {scheme!r}")
+@dataclass(frozen=True)
+class Init:
+    """A scheme of initial weights, with biases that decide how long a state lasts.
+
+    The gate that keeps the state of an LSTM is its forget gate, that of a GRU its update gate. A unit whose gate has
+    the value a keeps a part a of its state in every step, so what it holds lasts about 1/(1 − a) steps.
+
+    Arguments:
+        scheme: of everything else: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
+        forget_bias: the bias β of the gate that keeps the state: at first a = σ(β), and what is held lasts about
+            1 + exp(β) steps. Where the gate's value is the part that is replaced (the update gate of
+            ``gru_chung2014``), its bias is −β.
+        chrono: T_max, the longest span in steps that the network is to remember. Each unit's β is drawn from
+            log U[1, T_max − 1], and the bias of an LSTM's input gate is −β, so the units cover all spans up to it.
+
+    Raises:
+        ValueError, TypeError: for an unknown scheme, a bias that is not finite, a span below 2, or both of them.
+
+    >>> import gatewise
+    >>> layer = gatewise.LSTM(3, 4, init=gatewise.Init(forget_bias=3.0))
+    >>> layer.bias_ih_l0[4:8] + layer.bias_hh_l0[4:8]
+    tensor([3., 3., 3., 3.], grad_fn=<AddBackward0>)
+    """
+
+    scheme: str = "default"
+    forget_bias: float | None = None
+    chrono: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            hint = "; it needs the longest span: init=gatewise.Init(chrono=T_max)" if self.scheme == "chrono" else ""
+            raise ValueError(f"init: expected one of {', '.join(SCHEMES)}, got {self.scheme!r}{hint}")
+        if self.forget_bias is not None and self.chrono is not None:
+            raise ValueError("forget_bias and chrono exclude each other: chrono draws the biases of all units")
+        if self.forget_bias is not None:
+            if isinstance(self.forget_bias, bool) or not isinstance(self.forget_bias, int | float):
+                raise TypeError(f"forget_bias: expected a number, got {self.forget_bias!r}")
+            if not math.isfinite(self.forget_bias):
+                raise ValueError(f"forget_bias: expected a finite number, got {self.forget_bias}")
+        if self.chrono is not None:
+            if isinstance(self.chrono, bool) or not isinstance(self.chrono, int):
+                raise TypeError(f"chrono: expected a number of steps, got {self.chrono!r}")
+            if self.chrono < 2:
+                raise ValueError(f"chrono: expected at least 2 steps, got {self.chrono}")
+
+    @property
+    def sets_biases(self) -> bool:
+        """Whether it sets the biases that decide how long a state lasts."""
+        return self.forget_bias is not None or self.chrono is not None
+
+    def check_cell(self, cell: Cell) -> None:
+        """Raise a ValueError where biases are asked for that a cell does not have."""
+        if self.sets_biases:
+            check_keep_biases(cell, "forget_bias" if self.chrono is None else "chrono")
+
+
+def as_init(given: str | Init) -> Init:
+    """A scheme by its name, or with biases, as the latter.
+
+    Raises:
+        ValueError, TypeError: for anything else.
+    """
+    if not isinstance(given, str | Init):
+        raise TypeError(f"init: expected the name of a scheme or a gatewise.Init, got {type(given).__name__}")
+    return Init(given) if isinstance(given, str) else given
 
 
 @torch.no_grad()
-def initialise(scheme: str, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
+def initialise(given: str | Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
     """Fill a group's stacked tensor.
 
     Arguments:
-        scheme: one of `SCHEMES`.
+        given: one of `SCHEMES`, or with biases.
         cell: the cell that the group belongs to.
         group: its name.
         tensor: its tensor, of shape `Cell.parameter_shape`; written in place.
         hidden_size: H.
     """
+    chosen = as_init(given)
+    scheme = chosen.scheme
     kind = cell.shape_of(group)
     is_bias = kind == "vector" and group in BIASES
     if scheme == "torch" or (kind == "vector" and not is_bias):
         uniform_by_width(tensor, hidden_size)
-        return
-    # Orthogonal matrices come from a QR decomposition, which half precision lacks.
-    exact = tensor if tensor.dtype in (torch.float32, torch.float64) else torch.empty_like(tensor, dtype=torch.float32)
-    for gate, block in zip(cell.gates_of(group), exact.split(hidden_size), strict=True):
-        if is_bias:
-            block.fill_(1.0 if scheme == "default" and (group, gate) == ("b", "f") else 0.0)
-        else:
+    elif is_bias:
+        tensor.zero_()
+        if scheme == "default":
+            separate = {gate.name for gate in keep_gates(cell) if gate.sign > 0 and gate.inputs}
+            for gate, block in _blocks(cell, group, tensor, hidden_size):
+                if group == "b" and gate in separate:
+                    block.fill_(1.0)
+    else:
+        # Orthogonal matrices come from a QR decomposition, which half precision lacks.
+        has_qr = tensor.dtype in (torch.float32, torch.float64)
+        exact = tensor if has_qr else torch.empty_like(tensor, dtype=torch.float32)
+        for _, block in _blocks(cell, group, exact, hidden_size):
             (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
-    if exact is not tensor:
-        tensor.copy_(exact)
+        if exact is not tensor:
+            tensor.copy_(exact)
+    set_keep_biases(chosen, cell, group, tensor, hidden_size)
+
+
+@torch.no_grad()
+def set_keep_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
+    """Set the biases in a group that decide how long states last, if they are asked for; arguments as `initialise`."""
+    if group not in BIASES or not chosen.sets_biases:
+        return
+    blocks = dict(_blocks(cell, group, tensor, hidden_size))
+    for gate in keep_gates(cell):
+        concerned = [
+            name for name in (gate.name, *(gate.inputs if chosen.chrono is not None else ())) if name in blocks
+        ]
+        for name in concerned:
+            blocks[name].zero_()
+        if group != "b":
+            continue  # a second bias of the same gate adds to the first
+        if chosen.chrono is None:
+            assert chosen.forget_bias is not None
+            bias = torch.full((hidden_size,), float(chosen.forget_bias), device=tensor.device)
+        else:
+            bias = torch.empty(hidden_size, device=tensor.device).uniform_(1, chosen.chrono - 1).log()
+        for name in concerned:
+            blocks[name].copy_(bias * (gate.sign if name == gate.name else -1))
+
+
+def _blocks(cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> Iterator[tuple[str | None, Tensor]]:
+    return zip(cell.gates_of(group), tensor.split(hidden_size), strict=True)
 
 
 def uniform_by_width(tensor: Tensor, hidden_size: int) -> None:

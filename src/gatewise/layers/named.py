@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from gatewise.layers.initialisers import Init
 from gatewise.layers.recurrent import Recurrent
 
 _RNN_CELLS = {
@@ -39,7 +40,7 @@ class _LikeTorch(Recurrent):
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
         *,
-        init: str = "torch",
+        init: str | Init = "torch",
         **options: Any,
     ) -> None:
         if proj_size != 0:
@@ -144,7 +145,9 @@ class PeepholeLSTM(_LikeTorch):
     torch.Size([2, 7, 4])
     """
 
-    def __init__(self, *arguments: Any, peephole: str = "diagonal", init: str = "default", **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, peephole: str = "diagonal", init: str | Init = "default", **options: Any
+    ) -> None:
         super().__init__(_chosen(_PEEPHOLE_CELLS, "peephole", peephole), *arguments, init=init, **options)
         self.peephole = peephole
 

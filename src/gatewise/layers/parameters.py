@@ -1,10 +1,12 @@
 """The parameters of a stack of recurrent layers, with the names and shapes of `torch.nn`."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
 from gatewise.equations import Cell
-from gatewise.layers.initialisers import initialise, uniform_by_width
+from gatewise.layers.initialisers import Init, as_init, initialise, set_keep_biases, uniform_by_width
 from gatewise.layers.merging import merged_width
 
 # torch.nn's names for the groups that its layers have.
@@ -31,7 +33,7 @@ class Parameters(nn.Module):
         bias: bool,
         bidirectional: bool,
         merge: str | None,
-        init: str,
+        init: str | Init,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
     ) -> None:
@@ -79,19 +81,27 @@ class Parameters(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the initial weights again."""
-        for names in self._names:
-            for at, name in enumerate(names):
-                group = self.cell.groups[at % len(self.cell.groups)]
-                initialise(self.init, self.cell, group, getattr(self, name), self.hidden_size)
+        for group, tensor in self._by_group():
+            initialise(self.init, self.cell, group, tensor, self.hidden_size)
         if self.merge == "learned":
             self._initialise_merges()
+
+    def reset_keep_biases(self) -> None:
+        """Set again only the biases that ``init`` (a `gatewise.Init`) sets so that states last."""
+        for group, tensor in self._by_group():
+            set_keep_biases(as_init(self.init), self.cell, group, tensor, self.hidden_size)
+
+    def _by_group(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for names in self._names:
+            for at, name in enumerate(names):
+                yield self.cell.groups[at % len(self.cell.groups)], getattr(self, name)
 
     @torch.no_grad()
     def _initialise_merges(self) -> None:
         """Start as the mean of both directions, or as torch's scheme has it."""
         for layer in range(self.num_layers):
             weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
-            if self.init == "torch":
+            if as_init(self.init).scheme == "torch":
                 for tensor in (weight, bias) if self.bias else (weight,):
                     uniform_by_width(tensor, self.hidden_size)
             else:

@@ -25,7 +25,7 @@ from gatewise.kernels import (
     run,
 )
 from gatewise.kernels.recording import record_of
-from gatewise.layers.initialisers import check_scheme
+from gatewise.layers.initialisers import Init, as_init
 from gatewise.layers.inputs import Expected, Prepared, State, prepare
 from gatewise.layers.merging import check_merge, merge_directions
 from gatewise.layers.packed import repack, unpack
@@ -54,7 +54,8 @@ class Recurrent(Parameters):
         merge: how the outputs of both directions become one, at every layer: ``concat`` (2·H wide), ``sum``,
             ``mean``, ``mul``, ``learned`` (a trained map of both; H wide), or None: a pair (forward, reverse)
             comes out of the last layer, and the next layer reads both side by side.
-        init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
+        init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``; or, with the
+            biases that decide how long a state lasts, a `gatewise.Init`.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
         checkpoint_every: in training keep the states every so many steps and recompute the rest in the backward
             pass, for long sequences in little memory; ``auto`` is 4 √T; None keeps everything.
@@ -82,7 +83,7 @@ class Recurrent(Parameters):
         bidirectional: bool = False,
         *,
         merge: str | None = "concat",
-        init: str = "default",
+        init: str | Init = "default",
         backend: str = "auto",
         checkpoint_every: int | Literal["auto"] | None = None,
         device: torch.device | str | int | None = None,
@@ -114,7 +115,7 @@ class Recurrent(Parameters):
                 stacklevel=2,
             )
         check_merge(merge, bidirectional)
-        check_scheme(init)
+        as_init(init).check_cell(cell if bias else without_bias(cell))
         check_backend_name(backend)
         super().__init__(
             cell if bias else without_bias(cell),

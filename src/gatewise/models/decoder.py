@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatewise.equations import Cell
-from gatewise.layers import Recurrent
+from gatewise.layers import Init, Recurrent
 from gatewise.layers.inputs import State
 from gatewise.models.attention import Attention, Memory, Score
 from gatewise.models.dropout import SequenceDropout
@@ -81,7 +81,7 @@ class Decoder(nn.Module):
         final_size: int,
         attention: AttentionKind = "luong-general",
         dropout: float = 0.0,
-        init: str = "default",
+        init: str | Init = "default",
         tie: bool = True,
     ) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.equations import Cell
-from gatewise.layers import Recurrent
+from gatewise.layers import Init, Recurrent
 from gatewise.models.dropout import SequenceDropout
 
 
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
         merge: str = "concat",
         dropout: float = 0.0,
         drop_input: bool = True,
-        init: str = "default",
+        init: str | Init = "default",
     ) -> None:
         super().__init__()
         self.recurrent = Recurrent(

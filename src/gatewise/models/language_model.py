@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gatewise.equations import Cell
-from gatewise.layers import Recurrent
+from gatewise.layers import Init, Recurrent
 from gatewise.layers.inputs import State
 
 
@@ -44,7 +44,7 @@ class LanguageModel(nn.Module):
         cell: Cell | str = "lstm",
         num_layers: int = 1,
         dropout: float = 0.0,
-        init: str = "default",
+        init: str | Init = "default",
         tie: bool = False,
     ) -> None:
         super().__init__()

@@ -4,14 +4,15 @@ from typing import TypeVar
 
 from torch import nn
 
+from gatewise.layers import Init, Recurrent
 from gatewise.tasks.training_options import TrainingOptions
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def recurrent_init(options: TrainingOptions) -> str:
-    """The initialiser of the recurrent layers, which `initialised` may draw over."""
-    return "default" if options.init == "uniform" else options.init
+def recurrent_init(options: TrainingOptions) -> Init:
+    """The initialiser of the recurrent layers, whose weights `initialised` may draw over."""
+    return Init("default" if options.init == "uniform" else options.init, options.forget_bias, options.chrono)
 
 
 def initialised(model: Model, options: TrainingOptions) -> Model:
@@ -19,4 +20,7 @@ def initialised(model: Model, options: TrainingOptions) -> Model:
     if options.init == "uniform":
         for parameter in model.parameters():
             nn.init.uniform_(parameter, -options.init_range, options.init_range)
+        for module in model.modules():
+            if isinstance(module, Recurrent):
+                module.reset_keep_biases()
     return model.double() if options.precision == "64" else model

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from gatewise.equations.keep_gates import check_keep_biases
 from gatewise.tasks.cells import cell_of, is_cell, without_file
 from gatewise.tasks.options import Bounds, Count, Positive, check
 
@@ -31,6 +32,10 @@ class TrainingOptions:
     """Initialiser of the recurrent layers; uniform: all parameters between -init-range and init-range."""
     init_range: Positive = 0.1
     """Largest initial value with init uniform."""
+    forget_bias: Annotated[float, Bounds(low=-20, high=20)] | None = None
+    """Initial bias of the gate that keeps the state; the larger, the longer it lasts (LSTM by default 1, GRU 0)."""
+    chrono: Annotated[int, Bounds(low=2)] | None = None
+    """Longest span to remember, in steps: the biases of the gates are drawn for all spans up to it."""
 
     batch: Count = 16
     """Number of sequences (or streams) per step."""
@@ -74,7 +79,12 @@ class TrainingOptions:
         for name, value in vars(self).items():
             if is_cell(name) and value is not None:
                 object.__setattr__(self, name, without_file(value))
-                cell_of(getattr(self, name))
+                cell = cell_of(getattr(self, name))
+                for option in ("forget_bias", "chrono"):
+                    if getattr(self, option) is not None:
+                        check_keep_biases(cell, option)
+        if self.forget_bias is not None and self.chrono is not None:
+            raise ValueError("forget_bias and chrono exclude each other; give one of them")
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:

@@ -1,0 +1,122 @@
+"""Which gates let a state keep its value, read off a cell's equations."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gatewise.equations.cell import Cell
+from gatewise.equations.expression import Expr
+
+_LINEAR = frozenset({"add", "sub", "mul", "neg"})
+
+
+@dataclass(frozen=True)
+class KeepGate:
+    """A gate that decides which part of a state stays.
+
+    Attributes:
+        name: of the gate.
+        sign: 1 where its value is the part of the state that stays (a forget gate), −1 where it is the part that is
+            replaced.
+        inputs: the gates, if any, that let new values into the same state; where there are none, this one does.
+    """
+
+    name: str
+    sign: int
+    inputs: tuple[str, ...]
+
+
+@lru_cache(maxsize=256)
+def keep_gates(cell: Cell) -> tuple[KeepGate, ...]:
+    """The gates by which states keep their values.
+
+    With the other gates held fixed, the slope of the new state in the old one is the gate itself, or 1 less the gate.
+
+    >>> from gatewise.cells import lookup
+    >>> keep_gates(lookup("lstm"))
+    (KeepGate(name='f', sign=1, inputs=('i',)),)
+    >>> keep_gates(lookup("gru_chung2014")), keep_gates(lookup("gru_cudnn"))
+    ((KeepGate(name='z', sign=-1, inputs=()),), (KeepGate(name='z', sign=1, inputs=()),))
+    >>> keep_gates(lookup("rnn_tanh"))
+    ()
+    """
+    named = {name: cell.gate_value(name) for name in cell.gates}
+    gates = {name: node for name, node in named.items() if node.op == "sigmoid"}
+    found: dict[str, KeepGate] = {}
+    for name, output in zip(cell.states, cell.outputs, strict=True):
+        state = Expr.make("state", attr=name)
+        beside = [gate for gate, node in gates.items() if _acts_on(output, node)]
+        for gate in beside:
+            slopes = [
+                [
+                    _slope(output, state, {**dict.fromkeys(gates.values(), others), gates[gate]: own})
+                    for own in (0.0, 1.0)
+                ]
+                for others in (0.0, 1.0)
+            ]
+            for sign, ends in ((1, [0.0, 1.0]), (-1, [1.0, 0.0])):
+                if slopes == [ends, ends]:
+                    found[gate] = KeepGate(gate, sign, tuple(other for other in beside if other != gate))
+    return tuple(found.values())
+
+
+def check_keep_biases(cell: Cell, option: str) -> None:
+    """Raise a ValueError where an option asks for biases of the gates that keep a state, and a cell has none."""
+    gates = keep_gates(cell)
+    if not gates:
+        raise ValueError(
+            f"{option}: the cell {cell.name} has no gate by which a state keeps its value; use an LSTM or GRU"
+        )
+    if "b" not in cell.groups or not all(gate.name in cell.gates_of("b") for gate in gates):
+        names = " and ".join(f"b.{gate.name}" for gate in gates)
+        raise ValueError(f"{option}: the cell {cell.name} has no bias {names} to set; give it one, or leave bias=True")
+
+
+def _acts_on(node: Expr, gate: Expr) -> bool:
+    """Whether a gate scales a part of an expression, and not only what an activation is taken of."""
+    return node is gate or (node.op in _LINEAR and any(_acts_on(arg, gate) for arg in node.args))
+
+
+def _slope(node: Expr, state: Expr, gates: dict[Expr, float]) -> float | None:
+    """The derivative by a state of what holds it as it is (through no activation and no product with weights).
+
+    Gates are fixed. None where the derivative depends on more than their values.
+    """
+    if node is state:
+        return 1.0
+    if node in gates or node.op not in _LINEAR:
+        return 0.0
+    slopes = [_slope(arg, state, gates) for arg in node.args]
+    match node.op, slopes:
+        case "neg", [float(a)]:
+            return -a
+        case "add", [float(a), float(b)]:
+            return a + b
+        case "sub", [float(a), float(b)]:
+            return a - b
+        case "mul", [float(a), float(b)]:
+            left, right = (_value(arg, gates) for arg in node.args)
+            of_left = 0.0 if a == 0 else None if right is None else a * right
+            of_right = 0.0 if b == 0 else None if left is None else b * left
+            return None if of_left is None or of_right is None else of_left + of_right
+        case _:
+            return None
+
+
+def _value(node: Expr, gates: dict[Expr, float]) -> float | None:
+    """The value of an expression of gates and constants alone; None for any other."""
+    if node in gates:
+        return gates[node]
+    if isinstance(node.attr, float):
+        return node.attr
+    values = [_value(arg, gates) for arg in node.args]
+    match node.op, values:
+        case "neg", [float(a)]:
+            return -a
+        case "add", [float(a), float(b)]:
+            return a + b
+        case "sub", [float(a), float(b)]:
+            return a - b
+        case "mul", [float(a), float(b)]:
+            return a * b
+        case _:
+            return None
