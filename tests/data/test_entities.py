@@ -91,8 +91,8 @@ def test_what_tags_are():
     assert are_entities({"O", "S-LOC"})
     assert not are_entities({"B-LOC", "I-LOC"})
     assert not are_entities({"O", "B"})
-    assert scheme_of({"O", "B-X", "I-X"}) == "bio"
-    assert scheme_of({"O", "U-X"}) == "bioes"
+    assert scheme_of([["O", "B-X", "I-X"]]) == "bio"
+    assert scheme_of([["O", "U-X"]]) == "bilou"
 
 
 def test_counts_and_their_ratios():

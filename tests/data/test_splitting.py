@@ -23,3 +23,25 @@ def test_too_few(count, told):
         split_at_random(range(count), 0.1)
     with pytest.raises(ValueError, match="nothing is left to learn from"):
         split_at_random([1], 0.9)
+
+
+@given(
+    st.lists(st.sets(st.sampled_from("abcdef"), max_size=3), min_size=2, max_size=30),
+    st.floats(0.05, 0.9),
+    st.integers(0, 9),
+)
+def test_some_example_of_every_class_is_left_to_learn_from(examples, share, seed):
+    once = [{one for one in example if sum(one in other for other in examples) == 1} for example in examples]
+    if not 0 < round(len(examples) * share) < len(examples) or all(once):
+        return
+    training, held_out = split_at_random(examples, share, seed, classes_of=lambda example: example)
+    assert set().union(*training) == set().union(*examples)
+    assert 0 < len(held_out) <= round(len(examples) * share)
+    plain, other = split_at_random(examples, share, seed)
+    if set().union(*plain) == set().union(*examples):
+        assert (training, held_out) == (plain, other)
+
+
+def test_nothing_can_be_held_out_where_every_class_occurs_once():
+    with pytest.raises(ValueError, match="held_out: every example has a class that occurs once"):
+        split_at_random("abcd", 0.5, classes_of=set)

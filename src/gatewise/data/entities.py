@@ -6,6 +6,7 @@ Tags are read here, in every scheme; nervaluate, which knows BIO alone, compares
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import eq
 from typing import Literal, NamedTuple
 
 from nervaluate.entities import Entity as Span
@@ -13,8 +14,13 @@ from nervaluate.entities import EvaluationResult
 from nervaluate.strategies import StrictEvaluation
 
 Scheme = Literal["bio", "bioes"]
+"""Schemes to learn, in which each tag may follow some others only."""
+WrittenScheme = Literal["bio", "bioes", "iob1", "bilou", "ioe2"]
+"""Schemes that data is written in."""
 OUTSIDE = "O"
 _BEGIN, _END = "BSU", "ELSU"
+_LETTERS: dict[WrittenScheme, str] = {"bio": "BIIB", "bioes": "BIES", "iob1": "IIII", "bilou": "BILU", "ioe2": "IIEE"}
+"""The letters of an entity's first, inner and last words, and of its only word."""
 _MISTYPED = 0.1
 """Share of words up to which tags that fit no scheme are taken for mistakes."""
 
@@ -64,9 +70,18 @@ def meant_as_entities(counts: Mapping[str, int]) -> bool:
     return nearly_all or (OUTSIDE not in counts and len(others) == 1 < len(typed))
 
 
-def scheme_of(tags: Collection[str]) -> Scheme:
-    """The scheme of some tags: bioes if an entity's end is marked, else bio."""
-    return "bioes" if any(tag != OUTSIDE and tag[0] in _END for tag in tags) else "bio"
+def scheme_of(rows: Sequence[Sequence[str]]) -> WrittenScheme:
+    """The scheme that the tags of sentences are written in: the one in which most of them would be as they are.
+
+    >>> scheme_of([["B-LOC", "I-LOC"]]), scheme_of([["I-LOC", "B-LOC"]]), scheme_of([["U-LOC"]])
+    ('bio', 'iob1', 'bilou')
+    """
+    found = [(row, entities(row)) for row in rows]
+
+    def matches(scheme: WrittenScheme) -> int:
+        return sum(sum(map(eq, tags_of(of_row, len(row), scheme), row)) for row, of_row in found)
+
+    return max(_LETTERS, key=matches)
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:
@@ -91,17 +106,19 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     return found
 
 
-def tags_of(found: Iterable[Entity], length: int, scheme: Scheme) -> list[str]:
-    """The tags of a sentence of so many words.
+def tags_of(found: Iterable[Entity], length: int, scheme: WrittenScheme) -> list[str]:
+    """The tags of a sentence of so many words, for its entities in their order.
 
     >>> tags_of([Entity("PER", 0, 2), Entity("LOC", 3, 4)], 4, "bioes")
     ['B-PER', 'E-PER', 'O', 'S-LOC']
     """
+    begin, inside, last, alone = _LETTERS[scheme]
     tags = [OUTSIDE] * length
     for kind, first, end in found:
-        tags[first:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - first - 1)
-        if scheme == "bioes":
-            tags[end - 1] = f"{'S' if end - first == 1 else 'E'}-{kind}"
+        letters = alone if end - first == 1 else begin + inside * (end - first - 2) + last
+        if scheme == "iob1" and first > 0 and tags[first - 1] in (f"B-{kind}", f"I-{kind}"):
+            letters = "B" + letters[1:]
+        tags[first:end] = [f"{letter}-{kind}" for letter in letters]
     return tags
 
 

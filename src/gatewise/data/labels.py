@@ -36,24 +36,20 @@ class Labels:
                 f"the data to learn from has one label only ({self.names[0]}); there is nothing to tell apart"
             )
 
+    def __contains__(self, label: str) -> bool:
+        return label in self._numbers
+
+    def including(self, labels: Iterable[str]) -> Self:
+        """These labels with their numbers, and after them the others that some data has: none is ever answered.
+
+        >>> Labels(["bad", "good"]).including(["good", "fair"]).names
+        ['bad', 'good', 'fair']
+        """
+        others = sorted(set(labels) - set(self.names))
+        return type(self)([*self.names, *others]) if others else self
+
     def number(self, label: str) -> int:
         """The number of a label; KeyError for an unknown one."""
-        return self._numbers[label]
-
-    def number_at(self, label: str, where: str, what: str = "label") -> int:
-        """The number of a label that data has.
-
-        Args:
-            label: the label.
-            where: its place in the data, for people.
-            what: what they call it.
-
-        Raises:
-            ValueError: for one that training has not seen.
-        """
-        if label not in self._numbers:
-            known = ", ".join(self.names[:20])
-            raise ValueError(f"{where}: {what} {label!r} is not in the training data, which has {known}")
         return self._numbers[label]
 
     def content(self) -> dict[str, Any]:

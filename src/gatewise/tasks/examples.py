@@ -64,6 +64,7 @@ def read_examples(
     options: DataOptions,
     read: Callable[[Sequence[Path]], list[Example]],
     builtin: Mapping[str, Builtin[Example]],
+    classes_of: Callable[[Example], Collection[str]] | None = None,
 ) -> Examples[Example]:
     """Read the examples that the options name, and hold some out at random where no file says which.
 
@@ -72,6 +73,7 @@ def read_examples(
         read: reads files.
         builtin: by name, what needs no file: where the examples come from, and they. ``builtin:NAME`` instead of a
             file asks for it; the first is taken where no file is named.
+        classes_of: the classes of an example, see `split_at_random`.
 
     Raises:
         ValueError: for bad data.
@@ -88,7 +90,7 @@ def read_examples(
         training = examples
         parts["valid"] = scored["valid"] = read(options.valid)
     else:
-        training, scored["held_out"] = split_at_random(examples, options.held_out, options.seed)
+        training, scored["held_out"] = split_at_random(examples, options.held_out, options.seed, classes_of)
     if options.test:
         parts["test"] = scored["test"] = read(options.test)
     return Examples(source, training, scored, {name: _hash(part) for name, part in parts.items()})

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import balanced
+from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.verbs import resume
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts
 
@@ -158,10 +160,55 @@ def test_what_cannot_be_trained(tmp_path, text, changes, told):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_label_that_training_has_not_seen(trained, tmp_path):
-    (tmp_path / "a.csv").write_text("text,label\nx,good\ny,ugly\n")
-    with pytest.raises(ValueError, match="data: example 2: label 'ugly' is not in the training data, which has bad, g"):
-        trained.evaluate(tmp_path / "a.csv")
+def test_a_label_unknown_in_training_is_an_error(trained, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nlovely,good\ndull,bad\n")
+    known = trained.evaluate(path)["data"]
+    path.write_text("text,label\nlovely,good\ngreat,ugly\ndull,bad\nfine,ugly\n")
+    assert capsys.readouterr().err == ""
+    scores = trained.evaluate(path)["data"]
+    told = "warning: data: 2 of 4 labels are not in the training data ('ugly') and count as errors\n"
+    assert capsys.readouterr().err == told
+    assert (scores["unknown_labels"], scores["accuracy"], scores["baseline_accuracy"]) == (2, 0.5, 0.25)
+    assert scores["loss"] == pytest.approx(known["loss"], rel=1e-5)
+    assert scores["macro_f1"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert trained.confusion(path)["data"].tolist() == [[1, 0, 0], [0, 1, 0], [0, 2, 0]]
+    path.write_text("text,label\nlovely,ugly\ngreat,fair\n")
+    with pytest.raises(
+        ValueError, match="data: no label is one of the training data: got 'ugly', 'fair', where that ha"
+    ):
+        trained.evaluate(path)
+
+
+def test_every_file_is_checked_before_training_and_can_be_scored_after_it(tmp_path, capsys):
+    path = tmp_path / "more.csv"
+    path.write_text("text,label\nlovely,good\ngreat,ugly\ndull,bad\n")
+    trained = train(tmp_path, valid=path, test=path)
+    told = capsys.readouterr().err
+    assert (
+        told.index("warning: valid: 1 of 3 labels") < told.index("warning: test: 1 of 3 labels") < told.index("epoch")
+    )
+    assert trained.final_scores()["test"]["unknown_labels"] == 1
+    assert trained.evaluate() == trained.final_scores()
+    assert (trained.folder.path / "confusion_test.png").exists()
+    with trained.folder.metrics.open(newline="") as file:
+        losses = [float(row["held_out_loss"]) for row in csv.DictReader(file) if row["held_out_loss"]]
+    assert trained.final_scores()["valid"]["loss"] in [pytest.approx(loss, rel=1e-4) for loss in losses]
+    path.write_text("text,label\nlovely,ugly\n")
+    with pytest.raises(
+        ValueError, match="test: no label is one of the training data: got 'ugly', where that has 'bad'"
+    ):
+        train(tmp_path, test=path, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
+    rows = [("good", "a")] * 3 + [("bad", "b")] + [("fair", "c")] * 2
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    corpus = read_corpus(ClassificationOptions(data=(tmp_path / "a.csv",), held_out=0.5, seed=seed))
+    assert {label for _, label in corpus.training} == {"a", "b", "c"}
+    assert len(corpus.deciding) == 3
 
 
 def test_balanced_weights_make_every_class_count_the_same():

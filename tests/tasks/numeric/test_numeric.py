@@ -9,6 +9,7 @@ import torch
 
 import gatewise
 from gatewise.data.streams import NO_TARGET
+from gatewise.tasks.numeric.corpus import read_corpus
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, numeric_sequences
@@ -16,7 +17,7 @@ from tests.tasks.small_sequences import SMALL, numeric_sequences
 
 def train(folder, kind, **changes):
     data = numeric_sequences(folder, kind)
-    return gatewise.train("numeric", data=data, out=folder / "run", **{**SMALL, "epochs": 15, **changes})
+    return gatewise.train("numeric", data=data, **{"out": folder / "run", **SMALL, "epochs": 15, **changes})
 
 
 def test_a_label_for_each_sequence(tmp_path):
@@ -144,6 +145,74 @@ def test_what_cannot_be_trained(tmp_path, kind, changes, told):
     with pytest.raises(ValueError, match=re.escape(told)):
         train(tmp_path, kind, **changes)
     assert not (tmp_path / "run").exists()
+
+
+def write_lines(path, *rows):
+    path.write_text("".join(json.dumps({"steps": steps, "label": label}) + "\n" for steps, label in rows))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["sequence", "steps"])
+def test_a_label_unknown_in_training_is_an_error(tmp_path, capsys, kind):
+    several = 2 if kind == "steps" else 1
+    up, flat = [[10, 0], [11, 0]], [[10, 0], [10, 0]]
+    labels = {name: [name] * several if kind == "steps" else name for name in ("up", "flat", "odd")}
+    more = write_lines(tmp_path / "more.jsonl", (up, labels["up"]), (flat, labels["flat"]), (up, labels["up"]))
+    trained = train(tmp_path, kind, predict=kind, valid=more, test=more, epochs=2)
+    told = capsys.readouterr().err
+    warnings = [f"warning: {part}: {several} of {3 * several} labels are not in" for part in ("valid", "test")]
+    assert told.index(warnings[0]) < told.index(warnings[1]) < told.index("epoch 1:")
+    scores = trained.final_scores()["test"]
+    assert trained.evaluate() == trained.final_scores()
+    right = sum(answer == "up" for answer in answers_of(trained, [up, up]))
+    assert (scores["unknown_labels"], scores["accuracy"]) == (several, pytest.approx(right / 3 / several))
+    assert 0 < scores["loss"] < math.inf
+    assert (trained.folder.path / "confusion_test.png").exists()
+    (steps,) = {len(row["steps"]) for row in map(json.loads, more.read_text().splitlines())}
+    assert steps == 2
+    none = write_lines(tmp_path / "none.jsonl", (flat, labels["odd"]))
+    with pytest.raises(
+        ValueError, match="test: no label is one of the training data: got 'odd', where that has 'down', "
+    ):
+        train(tmp_path, kind, predict=kind, test=none, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def answers_of(trained, sequences):
+    for found in trained.predict(sequences):
+        yield from found.labels if hasattr(found, "labels") else [found.label]
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "label", "told"),
+    [
+        (
+            "sequence",
+            [[1, 1], [2, 2]],
+            ["up", "down"],
+            "test: sequence 1: expected one label for the sequence, got down, ",
+        ),
+        ("sequence", [[1, 1]], [], "test: sequence 1: expected one label for the sequence, got none"),
+        ("steps", [[1, 1], [2, 2]], ["up"], "test: sequence 1: expected a label for each of 2 steps, got 1"),
+        ("sequence", [[1], [2]], "up", "test: sequence 1: expected 2 features at each step, as in training"),
+        ("next", [[1, 1]], "up", "test: sequence 1: "),
+    ],
+)
+def test_every_file_is_checked_before_training(tmp_path, kind, steps, label, told):
+    test = write_lines(tmp_path / "more.jsonl", (steps, label))
+    data = "steps" if kind == "steps" else "sequence"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        train(tmp_path, data, predict=kind, test=test)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
+    path = write_lines(tmp_path / "a.jsonl", ([[1]], "once"), *[([[2]], "often")] * 5)
+    corpus = read_corpus(NumericOptions(data=(path,), held_out=0.5, seed=seed))
+    assert {label for _, labels in corpus.training for label in labels} == {"once", "often"}
+    split = read_corpus(NumericOptions(data=(path,), held_out=0.5, seed=seed, predict="next"))
+    assert len(split.deciding) == len(corpus.deciding) == 3
 
 
 def test_one_label_leaves_nothing_to_tell_apart(tmp_path):

@@ -1,5 +1,6 @@
 """A tag for every word: training, scores, predictions, what is refused."""
 
+import csv
 import json
 import math
 import re
@@ -7,7 +8,10 @@ import re
 import pytest
 
 import gatewise
+from gatewise.tasks.tagging.corpus import read_corpus
+from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, tagged_words
 
 
@@ -160,19 +164,108 @@ def test_comments_are_skipped_with_a_notice(tmp_path, capsys):
         train(tmp_path, data=data, out=tmp_path / "other")
     again = train(tmp_path, data=data, comments="%", out=tmp_path / "other", epochs=1)
     assert again.final_scores() == trained.final_scores()
-    assert "skipped" not in capsys.readouterr().err
+    assert "comment line" not in capsys.readouterr().err
     assert "".join(again.answers([data])) == "".join(again.answers([tagged_words(tmp_path)]))
 
 
-def test_a_tag_that_training_has_not_seen(trained, tmp_path):
-    (tmp_path / "a.conll").write_text("a O\n\nb B-ORG\n")
-    with pytest.raises(ValueError, match="data: sentence 2: tag 'S-ORG' is not in the training data"):
-        trained.evaluate(tmp_path / "a.conll")
+def test_a_tag_unknown_in_training_is_an_error(trained, tmp_path, capsys):
+    known = "Ann B-PER\ngoes O\n\nto O\nNew B-LOC\nYork I-LOC\n\n"
+    (tmp_path / "known.conll").write_text(known)
+    (tmp_path / "more.conll").write_text(known + "to O\nAnn B-ORG\nAnn I-ORG\n")
+    of_known, scores = (trained.evaluate(tmp_path / f"{name}.conll")["data"] for name in ("known", "more"))
+    assert capsys.readouterr().err == (
+        "warning: data: 2 of 8 tags are not in the training data ('B-ORG', 'I-ORG') and count as errors\n"
+    )
+    assert (of_known["unknown_tags"], of_known["accuracy"], of_known["entity_f1"]) == (0, 1, 1)
+    assert (scores["unknown_tags"], scores["accuracy"], scores["tokens"]) == (2, 6 / 8, 8)
+    assert scores["entity_recall"] == pytest.approx(2 / 3)
+    assert scores["baseline_accuracy"] == 6 / 8
+    if trained.options.output == "crf":  # the sentence with a tag that the field does not know has no loss
+        assert scores["loss"] == pytest.approx(of_known["loss"], rel=1e-5)
+    assert 0 < scores["loss"] < math.inf
+    (tmp_path / "none.conll").write_text("a B-ORG\n\nb S-MISC\n")
+    with pytest.raises(ValueError, match="data: no tag is one of the training data: got 'B-ORG', 'S-MISC', where that"):
+        trained.evaluate(tmp_path / "none.conll")
 
 
-def test_answers_are_written_in_the_scheme_of_the_data():
-    for rows, written in (([["O", "B-X", "I-X"]], ["B-X", "I-X"]), ([["O", "B-X", "E-X"]], ["B-X", "E-X"])):
-        tags = TagSet.learn(rows, "auto")
-        assert tags.names(tags.numbers(rows[0], "here").tolist()) == ["O", "B-X", "E-X"]
-        assert tags.written(["B-X", "E-X"]) == written
-        assert TagSet.from_content(tags.content()).content() == tags.content()
+@pytest.mark.parametrize("output", ["softmax", "crf"])
+def test_every_file_is_checked_before_training_and_can_be_scored_after_it(tmp_path, capsys, output):
+    (tmp_path / "more.conll").write_text("Ann B-PER\nin O\nSpain B-GPE\n\nto O\nNew B-LOC\nYork I-LOC\n\nAnn B-GPE\n")
+    files = {"valid": tmp_path / "more.conll", "test": tmp_path / "more.conll"}
+    trained = train(tmp_path, output=output, epochs=8, **files)
+    told = capsys.readouterr().err
+    assert told.index("warning: valid: 2 of 7 tags") < told.index("warning: test: 2 of 7 tags") < told.index("epoch 1:")
+    scores = trained.final_scores()
+    assert scores["test"] == scores["valid"] == trained.evaluate()["test"]
+    assert scores["test"]["unknown_tags"] == 2
+    with trained.folder.metrics.open(newline="") as file:
+        held_out = [row for row in csv.DictReader(file) if row["held_out_loss"]]
+    best = max(held_out, key=lambda row: float(row["held_out_entity_f1"]))
+    assert float(best["held_out_entity_f1"]) == pytest.approx(scores["valid"]["entity_f1"])
+    assert scores["valid"]["loss"] in [pytest.approx(float(row["held_out_loss"]), rel=1e-4) for row in held_out]
+    (tmp_path / "more.conll").write_text("in B-GPE\n")
+    with pytest.raises(ValueError, match="test: no tag is one of the training data"):
+        train(tmp_path, test=tmp_path / "more.conll", out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_type_that_occurs_once_is_learned(tmp_path, seed):
+    rows = ["a O\nb B-ONE\nc O"] + ["a O\nb B-TWO\nc I-TWO"] * 3
+    (tmp_path / "a.conll").write_text("\n\n".join(rows) + "\n")
+    options = TaggingOptions(data=(tmp_path / "a.conll",), held_out=0.5, seed=seed, scheme="auto")
+    corpus = read_corpus(options)
+    assert {"B-ONE", "B-TWO"} <= {tag for _, tags in corpus.training for tag in tags}
+    assert len(corpus.deciding) == 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ["B-X", "I-X", "B-X", "B-X"],
+        ["I-X", "I-X", "B-X", "B-X"],
+        ["B-X", "E-X", "S-X", "S-X"],
+        ["B-X", "L-X", "U-X", "U-X"],
+        ["I-X", "E-X", "E-X", "E-X"],
+    ],
+)
+@pytest.mark.parametrize(
+    ("scheme", "learned"), [("bioes", ["B-X", "E-X", "S-X", "S-X"]), ("bio", ["B-X", "I-X", "B-X", "B-X"])]
+)
+def test_answers_are_written_in_the_scheme_of_the_data(written, scheme, learned):
+    rows = [["O", *written], ["O"]]
+    tags = TagSet.learn(rows, scheme)
+    assert tags.names(tags.numbers(rows[0]).tolist()) == ["O", *learned]
+    assert tags.written(["O", *learned]) == rows[0]
+    assert TagSet.from_content(tags.content()).content() == tags.content()
+
+
+@pytest.mark.parametrize("first", ["B", "I"])  # BIO, and BIO of 1995, where B- is for entities side by side
+def test_scores_are_of_the_tags_as_the_data_has_them(tmp_path, first):
+    data = tagged_words(tmp_path)
+    text = data.read_text().replace(" B-", f" {first}-")
+    data.write_text(text)
+    trained = train(tmp_path, data=data, epochs=25, bidirectional=False)
+    (tmp_path / "a.conll").write_text(f"Ann {first}-PER\nNew {first}-LOC\nYork I-LOC\ngoes O\nNew O\nYork O\n")
+    scores = trained.evaluate(tmp_path / "a.conll")["data"]
+    (found,) = trained.predict([["Ann", "New", "York", "goes", "New", "York"]])
+    truth = [f"{first}-PER", f"{first}-LOC", "I-LOC", "O", "O", "O"]
+    assert found.tags[:3] == truth[:3]
+    assert scores["accuracy"] == sum(map(str.__eq__, found.tags, truth)) / 6
+    # The most frequent tags of the words in the file take the second New York for a place too.
+    assert (scores["baseline_accuracy"], scores["baseline_entity_f1"]) == (4 / 6, pytest.approx(4 / 5))
+
+
+def test_one_direction_learns_tags_that_need_no_word_to_come(tmp_path, capsys):
+    data = tagged_words(tmp_path)
+    for changes, learned, warned in (
+        ({"bidirectional": False}, "bio", False),
+        ({"bidirectional": False, "output": "crf"}, "bio", False),
+        ({}, "bioes", False),
+        ({"bidirectional": False, "scheme": "bioes"}, "bioes", True),
+        ({"bidirectional": False, "scheme": "bioes", "output": "crf"}, "bioes", True),
+    ):
+        options = TaggingOptions(data=(data,), hidden=4, embedding_size=4, **changes)
+        job = task_of("tag").prepare(options, None)
+        assert any(f"(scheme {learned})" in fact for fact in job.facts)
+        assert ("need a word that one direction has not read" in capsys.readouterr().err) == warned

@@ -26,7 +26,9 @@ def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-    return read_examples(options, lambda paths: read_labelled(options, paths), {"docstrings": _default})
+    return read_examples(
+        options, lambda paths: read_labelled(options, paths), {"docstrings": _default}, lambda example: example[1:]
+    )
 
 
 def _default() -> tuple[str, list[LabelledText]]:

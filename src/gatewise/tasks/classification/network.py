@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels
@@ -15,6 +14,7 @@ from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.token_reader import TokenReader
+from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
 def make_model(options: ClassificationOptions, reader: TokenReader, labels: Labels) -> Classifier:
@@ -36,13 +36,15 @@ def make_batches(
 
 
 def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], Outcome]:
-    """What comes of a batch: the cross entropy, in which classes may have weights (K,), and the right labels."""
+    """What comes of a batch: the cross entropy, in which classes may have weights (K,), and the right labels.
+
+    Targets of K and more are labels that are unknown in training: never right, and without a loss.
+    """
 
     def outcome(batch: Batch) -> Outcome:
         logits = model(batch.inputs, batch.lengths)
         weight = None if weights is None else weights.to(logits)
-        nats = functional.cross_entropy(logits, batch.targets, weight=weight, reduction="sum")
-        total = len(batch.targets) if weight is None else float(weight[batch.targets].sum())
+        nats, total = known_cross_entropy(logits, batch.targets, weight)
         return Outcome(nats, total, int((logits.argmax(1) == batch.targets).sum()), len(batch.targets))
 
     return outcome

@@ -1,6 +1,6 @@
 """A trained classifier, read from its run folder: label texts, score labelled texts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, req
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.unknown_labels import check_labels
 
 
 class Prediction(NamedTuple):
@@ -65,22 +66,27 @@ class TrainedClassifier(Trained):
             data: tables or folders; by default the held-out texts of the run, and the others it is to be scored on.
 
         Returns:
-            for each part ``examples``, ``unknown_tokens``, ``loss`` in nats, ``accuracy``, ``macro_f1``, and
+            for each part ``examples``, ``unknown_tokens``, ``unknown_labels`` (those that the training data does not
+            have, which count as errors), ``loss`` in nats over known labels, ``accuracy``, ``macro_f1``, and
             ``baseline_accuracy``, that of the most frequent label of the training data.
 
         Raises:
-            ValueError: when the data is malformed, has an unknown label, or has changed since the run.
+            ValueError: when the data is malformed, has no known label, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        return {name: self._score(name, examples)[0] for name, examples in self._scored(data).items()}
+        parts = self._scored(data)
+        check_parts(self.labels, parts)
+        return {name: self._score(examples)[0] for name, examples in parts.items()}
 
     def confusion(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, Tensor]:
-        """For each part of the data (K, K): how many texts of label i were taken for label j.
+        """For each part of the data (L, L): how many texts of label i were taken for label j.
+
+        The first K labels are those of the model; labels that the training data does not have come after them.
 
         Args:
             data: see `evaluate`.
         """
-        return {name: self._score(name, examples)[1] for name, examples in self._scored(data).items()}
+        return {name: self._score(examples)[1] for name, examples in self._scored(data).items()}
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Label texts.
@@ -141,8 +147,12 @@ class TrainedClassifier(Trained):
         """The scores; the confusion matrices are left as pictures."""
         found: Scores = {}
         for name, examples in self._scored(None).items():
-            found[name], counts = self._score(name, examples)
-            plot_confusion(counts, self.labels.names, self.folder.path / f"confusion_{name}.png")
+            found[name], counts = self._score(examples)
+            plot_confusion(
+                counts,
+                self.labels.including(label for _, label in examples).names,
+                self.folder.path / f"confusion_{name}.png",
+            )
         return found
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
@@ -150,9 +160,11 @@ class TrainedClassifier(Trained):
             return {"data": read_labelled(self.options, as_paths(data))}
         return same_data(self.folder, read_corpus(self.options)).scored
 
-    def _score(self, name: str, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
-        rows, targets = numbered(self.reader, self.labels, examples, self.options.longest, name)
-        scores, counts = label_scores(logits_of(self.model, self.reader, rows, _BATCH), torch.tensor(targets))
+    def _score(self, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
+        labels = self.labels.including(label for _, label in examples)
+        rows, targets = numbered(self.reader, labels, examples, self.options.longest)
+        logits = logits_of(self.model, self.reader, rows, _BATCH)
+        scores, counts = label_scores(logits, torch.tensor(targets), labels.size)
         right = targets.count(self._baseline.overall)
         unknown = self.reader.unknown_tokens(rows)
         return {
@@ -177,16 +189,18 @@ def predictions(logits: Tensor, labels: Labels) -> list[Prediction]:
 
 
 def numbered(
-    reader: TokenReader, labels: Labels, examples: Iterable[LabelledText], longest: int, where: str
+    reader: TokenReader, labels: Labels, examples: Iterable[LabelledText], longest: int
 ) -> tuple[list[Tokens], list[int]]:
-    """Labelled texts as tokens and the numbers of their labels.
-
-    Raises:
-        ValueError: for a label that training has not seen.
-    """
+    """Labelled texts as tokens and the numbers of their labels, all of which there are."""
     rows: list[Tokens] = []
     targets: list[int] = []
-    for number, (text, label) in enumerate(examples, 1):
+    for text, label in examples:
         rows.append(reader.read(reader.split(text), longest))
-        targets.append(labels.number_at(label, f"{where}: example {number}"))
+        targets.append(labels.number(label))
     return rows, targets
+
+
+def check_parts(labels: Labels, parts: Mapping[str, Iterable[LabelledText]]) -> None:
+    """Check the labels of data to be scored, see `check_labels`."""
+    for name, examples in parts.items():
+        check_labels(name, (label for _, label in examples), labels)

@@ -8,7 +8,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import balanced, make_batches, make_model, outcome_of
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.trained import TrainedClassifier, numbered
+from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, numbered
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.run_folder import RunFolder
@@ -24,8 +24,10 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     vectors = None
     if folder is None:
         options, vectors = with_vectors(options, reader.vocabulary)
-    training, targets = numbered(reader, labels, corpus.training, options.longest, "the data")
-    scored, scored_targets = numbered(reader, labels, corpus.deciding, options.longest, "the held-out data")
+    check_parts(labels, corpus.scored)
+    training, targets = numbered(reader, labels, corpus.training, options.longest)
+    with_unknown = labels.including(label for _, label in corpus.deciding)
+    scored, scored_targets = numbered(reader, with_unknown, corpus.deciding, options.longest)
     torch.manual_seed(options.seed)
     model = make_model(options, reader, labels)
     set_vectors(model.steps, vectors, freeze=options.freeze)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewise.data.numeric_sequences import NumericSequence, feature_names, has_row_per_step, read_numeric_sequences
-from gatewise.tasks.examples import Examples, read_examples
+from gatewise.tasks.examples import Examples, is_builtin, read_examples
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.reporting import say
 
@@ -18,7 +18,9 @@ def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOpti
     Raises:
         ValueError, OSError: see `feature_names`.
     """
-    if options.feature_columns or not paths or not has_row_per_step(paths[0], options.sequence_column):
+    if options.feature_columns or not paths or is_builtin(paths[0]):
+        return options
+    if not has_row_per_step(paths[0], options.sequence_column):
         return options
     names = feature_names(paths[0], options.sequence_column, options.label_column, say)
     return dataclasses.replace(options, feature_columns=tuple(names))
@@ -41,4 +43,5 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         ValueError: when no file is named, or for bad data.
         OSError: for a file that cannot be read.
     """
-    return read_examples(options, lambda paths: read_sequences(options, paths), {})
+    classes_of = None if options.predict == "next" else lambda example: set(example[1])
+    return read_examples(options, lambda paths: read_sequences(options, paths), {}, classes_of)

@@ -16,6 +16,7 @@ from gatewise.tasks.numeric.inspection import Question
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.rows import Features
 
 BATCH = 64
 
@@ -55,6 +56,32 @@ class Goal(ABC):
         Raises:
             ValueError: when that is missing.
         """
+
+    def check(self, examples: Sequence[NumericSequence], where: str) -> None:
+        """Check that examples can be scored, and warn of labels that the training data does not have.
+
+        Args:
+            examples: the examples.
+            where: the name of that part of the data.
+
+        Raises:
+            ValueError: when what is to be told is missing or contradictory, no label is known, or features are missing.
+        """
+        self.batches(examples, where, BATCH)
+
+    def read(self, examples: Sequence[NumericSequence], where: str) -> list[Features]:
+        """The features of sequences.
+
+        Raises:
+            ValueError: for a sequence that has others than in training.
+        """
+        found: list[Features] = []
+        for number, (steps, _) in enumerate(examples, 1):
+            try:
+                found.append(self.reader.read(steps))
+            except ValueError as error:
+                raise ValueError(f"{where.replace('_', ' ')}: sequence {number}: {error}") from None
+        return found
 
     @abstractmethod
     def outcome_of(self, model: Any, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:

@@ -63,8 +63,8 @@ class NextSteps(Goal):
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
     ) -> RaggedBatches:
         rows = [
-            self._checked(self.reader.read(steps).numbers, f"{where}: sequence {number}")
-            for number, (steps, _) in enumerate(examples, 1)
+            self._checked(row.numbers, f"{where.replace('_', ' ')}: sequence {number}")
+            for number, row in enumerate(self.read(examples, where), 1)
         ]
 
         def make(places: list[int]) -> Batch:

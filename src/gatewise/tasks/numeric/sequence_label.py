@@ -23,6 +23,7 @@ from gatewise.tasks.numeric.inspection import Question, log_probabilities
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.unknown_labels import check_labels
 
 
 class SequenceLabel(Goal):
@@ -38,7 +39,7 @@ class SequenceLabel(Goal):
     @classmethod
     def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
         """The labels of the training data."""
-        names = [_label(example, f"the data: sequence {number}") for number, example in enumerate(examples, 1)]
+        names = _labels(examples, "the data")
         labels = Labels.learn(names)
         labels.check_several()
         return cls(options, reader, labels, MostFrequent.learn((0, labels.number(name)) for name in names))
@@ -56,26 +57,30 @@ class SequenceLabel(Goal):
         model = Classifier(nn.Identity(), self.make_encoder(), self.options.pooling, self._labels.size)
         return initialised(model, self.options)
 
+    def check(self, examples: Sequence[NumericSequence], where: str) -> None:
+        super().check(examples, where)
+        check_labels(where, _labels(examples, where), self._labels)
+
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
     ) -> RaggedBatches:
-        rows = [self.reader.read(steps) for steps, _ in examples]
-        return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
+        rows = self.read(examples, where)
+        return make_batches(self.reader, rows, self._targets(examples, where)[1], size, seed)
 
     def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
         balance = self.options.class_weights == "balanced"
-        weights = balanced(self._targets(training, "the data"), self._labels.size) if balance else None
+        weights = balanced(self._targets(training, "the data")[1], self._labels.size) if balance else None
         return outcome_of(model, weights)
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
     ) -> dict[str, float]:
         assert isinstance(model, Classifier)
-        logits = logits_of(model, self.reader, [self.reader.read(steps) for steps, _ in examples], BATCH)
-        targets = self._targets(examples, where)
-        scores, confusion = label_scores(logits, torch.tensor(targets))
+        logits = logits_of(model, self.reader, self.read(examples, where), BATCH)
+        labels, targets = self._targets(examples, where)
+        scores, confusion = label_scores(logits, torch.tensor(targets), labels.size)
         if folder is not None:
-            plot_confusion(confusion, self._labels.names, folder / f"confusion_{where}.png")
+            plot_confusion(confusion, labels.names, folder / f"confusion_{where}.png")
         right = targets.count(self._baseline.overall)
         return {"sequences": len(examples), **scores, "baseline_accuracy": right / len(examples)}
 
@@ -97,16 +102,26 @@ class SequenceLabel(Goal):
             lambda x: -log_probabilities(model, x)[0, label],
         )
 
-    def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[int]:
-        places = [(example, f"{where}: sequence {number}") for number, example in enumerate(examples, 1)]
-        return [self._labels.number_at(_label(example, place), place) for example, place in places]
+    def _targets(self, examples: Sequence[NumericSequence], where: str) -> tuple[Labels, list[int]]:
+        """The labels, with those that are unknown in training, and their numbers."""
+        names = _labels(examples, where)
+        labels = self._labels.including(names)
+        return labels, [labels.number(name) for name in names]
 
 
-def _label(example: NumericSequence, where: str) -> str:
-    labels = set(example[1])
-    if len(labels) != 1:
-        raise ValueError(
-            f"{where}: expected one label for the sequence, got {', '.join(sorted(labels)) or 'none'}; name its column "
-            "with --label-column, or give --predict steps"
-        )
-    return labels.pop()
+def _labels(examples: Sequence[NumericSequence], where: str) -> list[str]:
+    """The label of each sequence.
+
+    Raises:
+        ValueError: for a sequence that has none, or several.
+    """
+    found: list[str] = []
+    for number, (_, labels) in enumerate(examples, 1):
+        different = sorted(set(labels))
+        if len(different) != 1:
+            raise ValueError(
+                f"{where.replace('_', ' ')}: sequence {number}: expected one label for the sequence, got "
+                f"{', '.join(different) or 'none'}; name its column with --label-column, or give --predict steps"
+            )
+        found += different
+    return found

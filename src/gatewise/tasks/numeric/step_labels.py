@@ -25,6 +25,7 @@ from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.tagging.network import decoded, make_batches, outcome_of
 from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.unknown_labels import check_labels
 
 
 class LabelledSteps(NamedTuple):
@@ -62,10 +63,14 @@ class StepLabels(Goal):
     def make_model(self) -> Tagger:
         return initialised(Tagger(nn.Identity(), self.make_encoder(), self._tags.labels.size), self.options)
 
+    def check(self, examples: Sequence[NumericSequence], where: str) -> None:
+        super().check(examples, where)
+        check_labels(where, (label for _, labels in examples for label in labels), self._tags.labels)
+
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
     ) -> RaggedBatches:
-        rows = [self.reader.read(steps) for steps, _ in examples]
+        rows = self.read(examples, where)
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
     def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
@@ -86,9 +91,10 @@ class StepLabels(Goal):
                 logits.append(told[valid].float())
                 targets.append(batch.targets[valid])
         truth = torch.cat(targets)
-        scores, confusion = label_scores(torch.cat(logits), truth)
+        labels = self._tags.including(of_steps for _, of_steps in examples).labels
+        scores, confusion = label_scores(torch.cat(logits), truth, labels.size)
         if folder is not None:
-            plot_confusion(confusion, self._tags.labels.names, folder / f"confusion_{where}.png")
+            plot_confusion(confusion, labels.names, folder / f"confusion_{where}.png")
         right = int((truth == self._baseline.overall).sum())
         return {"sequences": len(examples), "steps": len(truth), **scores, "baseline_accuracy": right / len(truth)}
 
@@ -117,9 +123,7 @@ class StepLabels(Goal):
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> list[Tensor]:
         for number, (steps, labels) in enumerate(examples, 1):
             if len(labels) != len(steps):
-                raise ValueError(
-                    f"{where}: sequence {number}: expected a label for each of {len(steps)} steps, got {len(labels)}"
-                )
-        return [
-            self._tags.numbers(labels, f"{where}: sequence {number}") for number, (_, labels) in enumerate(examples, 1)
-        ]
+                place = f"{where.replace('_', ' ')}: sequence {number}"
+                raise ValueError(f"{place}: expected a label for each of {len(steps)} steps, got {len(labels)}")
+        tags = self._tags.including(labels for _, labels in examples)
+        return [tags.numbers(labels) for _, labels in examples]

@@ -49,6 +49,8 @@ class TrainedOnNumbers(Trained):
             OSError: when a file cannot be read.
         """
         parts = self._held_out() if data is None else {"data": read_sequences(self.options, as_paths(data))}
+        for name, part in parts.items():
+            self._goal.check(part, name)
         return self._scores(parts)
 
     def finish(self) -> Scores:

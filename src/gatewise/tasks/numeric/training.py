@@ -22,6 +22,8 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
         goal = learn_goal(options, corpus.training)
     else:
         goal = goal_of_parts(options, read_parts(folder.vocabulary, TagSet, Scaling))
+    for name, part in corpus.scored.items():
+        goal.check(part, name)
     batches = goal.batches(corpus.training, "the data", options.batch, options.seed)
     held_out = goal.batches(corpus.deciding, "the held-out data", options.batch)
     torch.manual_seed(options.seed)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gatewise.data.columns import Columns, TaggedWords
-from gatewise.data.entities import is_entity_tag, meant_as_entities
+from gatewise.data.entities import OUTSIDE, is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
 from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.reporting import say
@@ -24,7 +24,9 @@ def read_corpus(options: TaggingOptions) -> Examples[TaggedWords]:
         OSError: for a file that cannot be read.
     """
     columns = columns_of(options)
-    corpus = read_examples(options, lambda paths: columns.read_tagged_words(paths, say), {"programs": _default})
+    corpus = read_examples(
+        options, lambda paths: columns.read_tagged_words(paths, say), {"programs": _default}, _classes
+    )
     counts = Counter(tag for _, tags in corpus.training for tag in tags)
     if options.scheme != "none" and meant_as_entities(counts):
         paths = [*options.data, *options.valid, *options.test]
@@ -70,6 +72,11 @@ def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterab
             f"{place}: tag {tag!r}: expected O, or the tag of an entity (B-LOC, I-LOC …) as nearly all others; correct "
             "it, or set scheme to none for tags as they are, without scores of entities"
         )
+
+
+def _classes(sentence: TaggedWords) -> set[str]:
+    """The tags of a sentence; of those of entities the types alone, since a type is learned with all of its tags."""
+    return {tag[2:] if is_entity_tag(tag) and tag != OUTSIDE else tag for tag in sentence[1]}
 
 
 def _default() -> tuple[str, list[TaggedWords]]:

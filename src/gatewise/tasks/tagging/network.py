@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gatewise.data.batches import Batch, RaggedBatches, padded
 from gatewise.data.entities import count_entities
@@ -18,6 +17,7 @@ from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.token_reader import TokenReader
+from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
 def make_model(options: TaggingOptions, reader: TokenReader, tags: TagSet) -> Tagger:
@@ -39,36 +39,40 @@ def make_batches(
     return RaggedBatches([len(row.numbers) for row in rows], make, size, seed=seed)
 
 
-def nats_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> Tensor:
+def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> tuple[Tensor, float]:
     """The sum of the loss over all sentences: cross entropy, or minus the log-likelihood of whole sentences.
+
+    Targets of K and more are tags that are unknown in training. They have no loss; with a conditional random field
+    their whole sentence has none.
 
     Args:
         model: the model.
         scores: what it made of the batch.
         batch: the sentences.
         weights: (K,), of tags in the cross entropy.
+
+    Returns:
+        the sum, and how many tags are in it, or the sum of their weights.
     """
     if model.transitions is None:
-        flat = batch.targets.flatten()
-        return functional.cross_entropy(
-            scores.flatten(0, 1), flat, weight=weights, ignore_index=NO_TARGET, reduction="sum"
-        )
-    return -model.transitions.log_likelihood(scores, batch.targets.clamp(min=0), batch.lengths).sum()
+        return known_cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), weights)
+    unknown = batch.targets >= scores.shape[2]
+    known = ~unknown.any(0)
+    targets = batch.targets.clamp(min=0).masked_fill(unknown, 0)
+    likelihoods = model.transitions.log_likelihood(scores, targets, batch.lengths)
+    return -likelihoods.where(known, 0).sum(), int(batch.lengths[known.to(batch.lengths.device)].sum())
 
 
 def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Callable[[Batch], Outcome]:
     """What comes of a batch: the loss, in which tags may have weights (K,), and right tags or, where tags are of
-    entities, F1 as a ratio."""
+    entities, F1 as a ratio. The tags include those of the batches that are unknown in training."""
 
     def outcome(batch: Batch) -> Outcome:
         scores = model(batch.inputs, batch.lengths)
-        weight = None if weights is None else weights.to(scores)
-        nats = nats_of(model, scores, batch, weight)
+        nats, weighed = loss_of(model, scores, batch, None if weights is None else weights.to(scores))
         answers = model.decode(scores.detach(), batch.lengths)
-        total = int(batch.lengths.sum())
-        weighed = total if weight is None else float(weight[batch.targets[batch.targets != NO_TARGET]].sum())
         if tags.learned is None:
-            return Outcome(nats, weighed, int((answers == batch.targets).sum()), total)
+            return Outcome(nats, weighed, int((answers == batch.targets).sum()), int(batch.lengths.sum()))
         lengths = batch.lengths.tolist()
         counts = count_entities(
             *(

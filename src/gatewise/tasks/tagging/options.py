@@ -37,7 +37,7 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     output: Literal["softmax", "crf"] = "softmax"
     """Whether each tag is decided alone, or all of a sentence together by a conditional random field."""
     scheme: Literal["auto", "none", "bio", "bioes"] = "auto"
-    """Tags of entities to learn; auto: bioes if the data's tags are of entities; none: any tags, as they are."""
+    """Tags of entities to learn; auto: bioes, or bio in one direction; none: any tags, as they are."""
 
     epochs: Count = 15
     lr: Positive = 2e-3

@@ -7,7 +7,16 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from gatewise.data.entities import Scheme, are_entities, entities, may_follow, scheme_of, tags_of
+from gatewise.data.entities import (
+    OUTSIDE,
+    Scheme,
+    WrittenScheme,
+    are_entities,
+    entities,
+    may_follow,
+    scheme_of,
+    tags_of,
+)
 from gatewise.data.labels import Labels
 
 
@@ -22,14 +31,24 @@ class TagSet:
 
     unit: ClassVar[str] = "tags"
 
-    def __init__(self, labels: Labels, learned: Scheme | None, given: Scheme | None) -> None:
+    def __init__(self, labels: Labels, learned: Scheme | None, given: WrittenScheme | None) -> None:
         self.labels = labels
         self.learned: Scheme | None = learned
-        self.given: Scheme | None = given
+        self.given: WrittenScheme | None = given
 
     @classmethod
-    def learn(cls, rows: Iterable[Sequence[str]], scheme: Literal["auto", "none", "bio", "bioes"]) -> Self:
+    def learn(
+        cls,
+        rows: Iterable[Sequence[str]],
+        scheme: Literal["auto", "none", "bio", "bioes"],
+        auto: Scheme = "bioes",
+    ) -> Self:
         """The tags of sentences, in a scheme.
+
+        Args:
+            rows: the tags of each sentence.
+            scheme: the scheme to learn; none: tags as they are.
+            auto: the scheme that auto is, where tags are those of entities.
 
         Raises:
             ValueError: when a scheme is asked for and the tags are not of entities, or there is only one tag.
@@ -37,6 +56,7 @@ class TagSet:
         >>> TagSet.learn([["O", "B-LOC"]], "auto").labels.names
         ['B-LOC', 'E-LOC', 'I-LOC', 'O', 'S-LOC']
         """
+        rows = list(rows)
         names = {tag for row in rows for tag in row}
         found = are_entities(names)
         if len(names) < 2:
@@ -48,24 +68,31 @@ class TagSet:
             )
         if scheme == "none" or not found:
             return cls(Labels.learn(names), None, None)
-        learned: Scheme = "bio" if scheme == "bio" else "bioes"
-        kinds = sorted({name[2:] for name in names if name != "O"})
+        learned: Scheme = auto if scheme == "auto" else scheme
+        kinds = sorted({name[2:] for name in names if name != OUTSIDE})
         letters = "BIES" if learned == "bioes" else "BI"
         return cls(
-            Labels.learn(["O", *(f"{letter}-{kind}" for kind in kinds for letter in letters)]),
+            Labels.learn([OUTSIDE, *(f"{letter}-{kind}" for kind in kinds for letter in letters)]),
             learned,
-            scheme_of(names),
+            scheme_of(rows),
         )
 
-    def numbers(self, tags: Sequence[str], where: str) -> Tensor:
-        """The numbers (T,) int64 of a sentence's tags.
+    def knows(self, tag: str) -> bool:
+        """Whether a tag as the data writes it may be answered."""
+        return (tag if self.learned is None or tag == OUTSIDE else f"B-{tag[2:]}") in self.labels
 
-        Raises:
-            ValueError: for a tag that training has not seen.
-        """
-        if self.learned is not None:
-            tags = tags_of(entities(tags), len(tags), self.learned)
-        return torch.tensor([self.labels.number_at(tag, where, "tag") for tag in tags], dtype=torch.int64)
+    def including(self, rows: Iterable[Sequence[str]]) -> Self:
+        """These tags with their numbers, and after them the others of sentences: see `Labels.including`."""
+        return type(self)(
+            self.labels.including(tag for row in rows for tag in self._learned(row)), self.learned, self.given
+        )
+
+    def numbers(self, tags: Sequence[str]) -> Tensor:
+        """The numbers (T,) int64 of a sentence's tags, all of which there are."""
+        return torch.tensor([self.labels.number(tag) for tag in self._learned(tags)], dtype=torch.int64)
+
+    def _learned(self, tags: Sequence[str]) -> Sequence[str]:
+        return tags if self.learned is None else tags_of(entities(tags), len(tags), self.learned)
 
     def names(self, numbers: Iterable[int]) -> list[str]:
         """The learned tags of some numbers."""

@@ -1,6 +1,6 @@
 """A trained tagger, read from its run folder: tag texts, score tagged texts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
-from gatewise.data.labels import MostFrequent
+from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, written
@@ -20,13 +20,16 @@ from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
-from gatewise.tasks.tagging.network import decoded, make_batches, make_model, nats_of
+from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.unknown_labels import check_labels
 
 _BATCH = 64
+_MANY = 0.1
+"""Share of sentences above which it is reported that their tags are invalid."""
 
 
 class Tagged(NamedTuple):
@@ -59,6 +62,8 @@ class TrainedTagger(Trained):
         parts = read_parts(self.folder.vocabulary, TagSet)
         self.reader = TokenReader.from_parts(parts)
         self.tags: TagSet = parts["tags"]
+        # Runs of earlier versions have the baseline in the tags that the network knows.
+        self._written: Labels = parts.get("written", self.tags.labels)
         self._baseline: MostFrequent = parts["baseline"]
         self.model = make_model(self.options, self.reader, self.tags)
         return to_json(parts)
@@ -70,20 +75,35 @@ class TrainedTagger(Trained):
             data: files with columns; by default the held-out sentences of the run, and the others to be scored.
 
         Returns:
-            for each part ``sentences``, ``tokens``, ``unknown_tokens``, ``loss`` in nats per token, ``accuracy`` of
-            tokens; where tags are of entities ``entity_precision``, ``entity_recall``, ``entity_f1`` as conlleval has
-            them, and ``invalid_sentences``, those with a tag where it may not stand; and the accuracy (and F1) of the
-            baseline, each token's most frequent tag in the training data.
+            for each part ``sentences``, ``tokens``, ``unknown_tokens``, ``unknown_tags`` (those that the training data
+            does not have, which count as errors), ``loss`` in nats per token with a known tag (with a CRF: of sentences
+            of known tags), ``accuracy`` of tokens, in the tags as the data has them; where tags are of entities
+            ``entity_precision``, ``entity_recall``, ``entity_f1`` as conlleval has them, and ``invalid_sentences``,
+            those with a tag where it may not stand; and the accuracy (and F1) of the baseline, each token's most
+            frequent tag in the training data.
 
         Raises:
-            ValueError: when the data is malformed, has an unknown tag, or has changed since the run.
+            ValueError: when the data is malformed, has no known tag, or has changed since the run.
             OSError: when a file cannot be read.
         """
         if data is not None:
             parts = {"data": read_sentences(self.options, as_paths(data), of_entities=self.tags.learned is not None)}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
-        return {name: self._score(name, examples) for name, examples in parts.items()}
+        check_parts(self.tags, parts)
+        return {name: self._score(examples) for name, examples in parts.items()}
+
+    def finish(self) -> Scores:
+        """The scores; with a warning where many sentences have tags that may not stand where they do."""
+        found = self.evaluate()
+        for name, scores in found.items():
+            invalid = scores.get("invalid_sentences", 0)
+            if invalid > _MANY * scores["sentences"]:
+                say(
+                    f"warning: {name.replace('_', ' ')}: {invalid:,} of {scores['sentences']:,} sentences have a tag "
+                    "where it may not stand; the output crf never writes one"
+                )
+        return found
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
         """Tag sentences: raw texts, or lists of their words.
@@ -148,7 +168,8 @@ class TrainedTagger(Trained):
             return found.gather(2, numbers[..., None].expand(-1, x.shape[1], 1))[..., 0].T
 
         def loss(x: Tensor) -> Tensor:
-            return nats_of(self.model, self.model.read(x, lengths), Batch(inputs, lengths, numbers)) / len(tokens)
+            nats, count = loss_of(self.model, self.model.read(x, lengths), Batch(inputs, lengths, numbers))
+            return nats / count
 
         tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
         return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
@@ -168,61 +189,64 @@ class TrainedTagger(Trained):
             else:
                 yield from read_lines([path])
 
-    def _score(self, name: str, examples: list[TaggedWords]) -> dict[str, float]:
-        rows, targets = numbered(self.reader, self.tags, examples, name)
+    def _score(self, examples: list[TaggedWords]) -> dict[str, float]:
+        truth = [tags for _, tags in examples]
+        rows, targets = numbered(self.reader, self.tags.including(truth), examples)
         with torch.no_grad():
             total = Outcome.sum(
-                Outcome(
-                    nats_of(self.model, self.model(batch.inputs, batch.lengths), batch), int(batch.lengths.sum()), 0, 0
-                )
+                Outcome(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
                 for batch in make_batches(self.reader, rows, targets, _BATCH)
             )
-        answers = decoded(self.model, self.reader, rows, _BATCH)
-        guesses = [torch.tensor(self._baseline.guess(row.numbers.tolist())) for row in rows]
-        truth = [self.tags.names(row.tolist()) for row in targets]
+        answers = [self.tags.names(row.tolist()) for row in decoded(self.model, self.reader, rows, _BATCH)]
+        guesses = [[self._written.names[one] for one in self._baseline.guess(row.numbers.tolist())] for row in rows]
         scores: dict[str, float] = {
             "sentences": len(rows),
-            "tokens": int(total.predictions),
+            "tokens": sum(map(len, truth)),
             "unknown_tokens": self.reader.unknown_tokens(rows),
+            "unknown_tags": sum(not self.tags.knows(tag) for row in truth for tag in row),
             "loss": total.loss,
-            "accuracy": _share(answers, targets),
+            "accuracy": _share(map(self.tags.written, answers), truth),
         }
         if self.tags.learned is None:
-            return {**scores, "baseline_accuracy": _share(guesses, targets)}
-        named = [self.tags.names(row.tolist()) for row in answers]
-        counts = count_entities(named, truth)
-        of_baseline = count_entities([self.tags.names(row.tolist()) for row in guesses], truth)
+            return {**scores, "baseline_accuracy": _share(guesses, truth)}
+        counts, of_baseline = count_entities(answers, truth), count_entities(guesses, truth)
         return {
             **scores,
             "entity_precision": float(counts.precision),
             "entity_recall": float(counts.recall),
             "entity_f1": float(counts.f1),
-            "invalid_sentences": sum(not self.tags.valid(row) for row in named),
-            "baseline_accuracy": _share(guesses, targets),
+            "invalid_sentences": sum(not self.tags.valid(row) for row in answers),
+            "baseline_accuracy": _share(guesses, truth),
             "baseline_entity_f1": float(of_baseline.f1),
         }
 
 
-def numbered(
-    reader: TokenReader, tags: TagSet, examples: Iterable[TaggedWords], where: str
-) -> tuple[list[Tokens], list[Tensor]]:
-    """Tagged sentences as tokens and the numbers of their tags.
+def numbered(reader: TokenReader, tags: TagSet, examples: Iterable[TaggedWords]) -> tuple[list[Tokens], list[Tensor]]:
+    """Tagged sentences as tokens and the numbers of their tags, all of which there are.
 
     Raises:
-        ValueError: for a tag that training has not seen.
+        ValueError: where tokens are characters and a row is not one.
     """
     rows: list[Tokens] = []
     targets: list[Tensor] = []
     for number, (words, of_words) in enumerate(examples, 1):
         rows.append(reader.read(words))
-        targets.append(tags.numbers(of_words, f"{where}: sentence {number}"))
+        targets.append(tags.numbers(of_words))
         if len(rows[-1].numbers) != len(words):
-            raise ValueError(f"{where}: sentence {number}: unit char expects a character per line, got words")
+            raise ValueError(f"sentence {number}: unit char expects a character per line, got words")
     return rows, targets
 
 
-def _share(answers: Sequence[Tensor], targets: Sequence[Tensor]) -> float:
-    return float((torch.cat(list(answers)) == torch.cat(list(targets))).double().mean())
+def check_parts(tags: TagSet, parts: Mapping[str, Iterable[TaggedWords]]) -> None:
+    """Check the tags of data to be scored, see `check_labels`."""
+    for name, examples in parts.items():
+        check_labels(name, (tag for _, row in examples for tag in row), tags.labels, "tag", tags.knows)
+
+
+def _share(answers: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> float:
+    """The share of tokens whose tag is right."""
+    pairs = [pair for rows in zip(answers, truth, strict=True) for pair in zip(*rows, strict=True)]
+    return sum(one == true for one, true in pairs) / len(pairs)
 
 
 def _visible(token: str) -> str:

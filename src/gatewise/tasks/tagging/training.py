@@ -5,18 +5,19 @@ import dataclasses
 import torch
 
 from gatewise.data.columns import TaggedWords
-from gatewise.data.labels import MostFrequent
+from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.network import make_batches, make_model, outcome_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.tagging.trained import TrainedTagger, numbered
+from gatewise.tasks.tagging.trained import TrainedTagger, check_parts, numbered
 from gatewise.tasks.task import Job, Task
 from gatewise.tasks.token_reader import TokenReader
 
@@ -33,9 +34,13 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     else:
         parts = read_parts(folder.vocabulary, TagSet)
         reader, tags = TokenReader.from_parts(parts), parts["tags"]
-    training, targets = numbered(reader, tags, corpus.training, "the data")
-    scored, scored_targets = numbered(reader, tags, corpus.deciding, "the held-out data")
-    pairs = zip(torch.cat([row.numbers for row in training]).tolist(), torch.cat(targets).tolist(), strict=True)
+    check_parts(tags, corpus.scored)
+    training, targets = numbered(reader, tags, corpus.training)
+    with_unknown = tags.including(row for _, row in corpus.deciding)
+    scored, scored_targets = numbered(reader, with_unknown, corpus.deciding)
+    written = Labels.learn(tag for _, row in corpus.training for tag in row)
+    numbers = torch.cat([row.numbers for row in training]).tolist()
+    pairs = zip(numbers, (written.number(tag) for _, row in corpus.training for tag in row), strict=True)
     baseline = MostFrequent.learn(pairs, reader.vocabulary.size)
     torch.manual_seed(options.seed)
     model = make_model(options, reader, tags)
@@ -43,7 +48,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     batches = make_batches(reader, training, targets, options.batch, options.seed)
     module = SequenceModule(
         model,
-        outcome_of(model, tags),
+        outcome_of(model, with_unknown),
         options,
         Measure(
             "accuracy" if tags.learned is None else "entity_f1",
@@ -59,7 +64,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
         module,
         batches,
         make_batches(reader, scored, scored_targets, options.batch),
-        to_json({**reader.parts, "tags": tags, "baseline": baseline}),
+        to_json({**reader.parts, "tags": tags, "written": written, "baseline": baseline}),
         corpus.source,
         corpus.hashes,
         (
@@ -77,7 +82,11 @@ def _learn(options: TaggingOptions, examples: list[TaggedWords]) -> tuple[TokenR
         reader = TokenReader.learn(options, "char", ["".join(row) for row in rows])
     else:
         reader = TokenReader.learn_words(options, rows)
-    return reader, TagSet.learn((tags for _, tags in examples), options.scheme)
+    # E- and S- depend on the next word, which one direction has not read.
+    auto = "bioes" if options.bidirectional else "bio"
+    if options.scheme == "bioes" and not options.bidirectional:
+        say("warning: scheme bioes: its tags E- and S- need a word that one direction has not read yet; bio does not")
+    return reader, TagSet.learn((tags for _, tags in examples), options.scheme, auto)
 
 
 TASK = Task(prepare, TrainedTagger)
