@@ -101,8 +101,8 @@ def _without_comments(
         if end == 0 and len(sentences) > 2 and all(marked) and _BLANKS.match(sentence[0].text, len(_MARK)):
             raise ValueError(
                 f"{path}: line {sentence[0].number}: {sentence[0].text!r}: a comment, as every sentence begins with "
-                f"{_MARK}, or a word, as it has the form of the other rows? Set comments to '{_MARK} ' if these are "
-                "comments, to an empty string if they are words"
+                f"{_MARK}, or a word, as it has the form of the other rows? Give --comments '{_MARK} ' if these are "
+                "comments, --comments '' if they are words"
             )
     if comments:
         first, several = comments[0], "s" if len(comments) > 1 else ""
@@ -124,5 +124,5 @@ def _check_widths(path: Path, rows: Sequence[Row], least: int) -> None:
     if wrong is not None:
         expected = f"at least {least} columns" if width < least else f"{width} columns, as in the other rows"
         text = " ".join(wrong.cells)[:60]
-        hint = "; if it is a comment, set comments to what it begins with" if text.startswith(_MARK) else ""
+        hint = "; if it is a comment, name its beginning with --comments" if text.startswith(_MARK) else ""
         raise ValueError(f"{path}: line {wrong.line}: expected {expected}, got {len(wrong.cells)}: {text!r}{hint}")

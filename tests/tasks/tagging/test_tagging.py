@@ -263,7 +263,7 @@ def test_one_direction_learns_tags_that_need_no_word_to_come(tmp_path, capsys):
         ({"bidirectional": False, "output": "crf"}, "bio", False),
         ({}, "bioes", False),
         ({"bidirectional": False, "scheme": "bioes"}, "bioes", True),
-        ({"bidirectional": False, "scheme": "bioes", "output": "crf"}, "bioes", True),
+        ({"bidirectional": False, "scheme": "bioes", "output": "crf"}, "bioes", False),
     ):
         options = TaggingOptions(data=(data,), hidden=4, embedding_size=4, **changes)
         job = task_of("tag").prepare(options, None)

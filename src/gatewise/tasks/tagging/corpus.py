@@ -70,7 +70,7 @@ def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterab
         place, tag = next(found for found in columns.places_of_tags(paths) if not is_entity_tag(found[1]))
         raise ValueError(
             f"{place}: tag {tag!r}: expected O, or the tag of an entity (B-LOC, I-LOC …) as nearly all others; correct "
-            "it, or set scheme to none for tags as they are, without scores of entities"
+            "it, or give --scheme none to take tags as they are, without scores of entities"
         )
 
 

@@ -84,7 +84,7 @@ def _learn(options: TaggingOptions, examples: list[TaggedWords]) -> tuple[TokenR
         reader = TokenReader.learn_words(options, rows)
     # E- and S- depend on the next word, which one direction has not read.
     auto = "bioes" if options.bidirectional else "bio"
-    if options.scheme == "bioes" and not options.bidirectional:
+    if options.scheme == "bioes" and options.output == "softmax" and not options.bidirectional:
         say("warning: scheme bioes: its tags E- and S- need a word that one direction has not read yet; bio does not")
     return reader, TagSet.learn((tags for _, tags in examples), options.scheme, auto)
 
