@@ -11,7 +11,7 @@ import pytest
 
 import gatewise
 from tests.cli.command_line import check_mistake, commands_told, leave
-from tests.tasks.forecasting.small import one_series
+from tests.tasks.forecasting.small import one_series, standard_input
 
 SMALL = ["--hidden", "8", "--epochs", "2", "--batch", "8", "--horizon", "4", "--window", "12"]
 
@@ -57,7 +57,7 @@ def test_predict_a_file_or_the_standard_input(folder, capsys, monkeypatch):
     rows = list(csv.DictReader(io.StringIO(of_file)))
     assert [row["time"] for row in rows] == ["2008-01", "2008-02", "2008-03", "2008-04"]
     assert list(rows[0]) == ["series", "time", "forecast", "q0.1", "q0.9"]
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((folder / "series.csv").read_bytes())))
+    standard_input(monkeypatch, (folder / "series.csv").read_bytes())
     assert leave("predict", folder / "run", "--format", "csv") == 0
     assert capsys.readouterr().out == of_file
 
@@ -131,9 +131,19 @@ def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsy
     check_mistake(folder, capsys, words, told)
 
 
-def test_a_bad_row_ends_a_stream_in_one_line(folder, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("month,sales\n2000-01,1\n2000-02,much\n"))
+def test_a_bad_row_is_a_warning_and_the_stream_goes_on(folder, monkeypatch, capsys):
+    standard_input(monkeypatch, "month,sales\n2000-01,1\n2000-02,much\n2000-03,2\n")
+    assert leave("predict", folder / "run", "--follow") == 0
+    captured = capsys.readouterr()
+    assert [json.loads(line)["time"] for line in captured.out.splitlines()] == ["2000-01", "2000-03"]
+    assert captured.err.startswith("warning: standard input: line 3: column 'sales': expected a number")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_stream_without_the_column_is_a_mistake(folder, monkeypatch, capsys):
+    standard_input(monkeypatch, "time,sales\n2000-01,1\n")
     assert leave("predict", folder / "run", "--follow") == 2
     captured = capsys.readouterr()
-    assert len(captured.out.splitlines()) == 1
-    assert captured.err.startswith("gatewise: error: standard input: line 3: column 'sales': expected a number")
+    told = "gatewise: error: standard input: line 1: no column 'month'; the line names 'time', 'sales'"
+    assert captured.err.startswith(told)
+    assert captured.err.count("\n") == 1

@@ -91,6 +91,18 @@ def test_what_is_off_the_grid():
     assert grid.numbers(np.array(["2021-01-09"], "M8[us]"))[1].tolist() == [False]
     grid, _ = grid_of(["2020-01", "2020-02"])
     assert grid.numbers(np.array(["2020-01-02", "2020-03-01"], "M8[us]"))[1].tolist() == [False, True]
+    grid, _ = grid_of(["0", "0.5"])
+    assert grid.numbers(np.array([1e300, 1e20, 0.2, 7.0]))[1].tolist() == [False, False, False, True]
+
+
+def test_a_stamp_beyond_the_calendar_is_written_and_one_at_its_end_is_refused():
+    grid, _ = grid_of(["9999-10", "9999-11"])
+    assert grid.written(np.array([12 * (9999 - 1970) + 11, 12 * (9999 - 1970) + 12])) == [
+        "9999-12",
+        "10000-01-01T00:00:00.000000",
+    ]
+    with pytest.raises(ValueError, match="is not a valid time stamp like the others"):
+        TimeForm("%Y-%m-%dT%H:%M+00:00", zoned=True).read(["0001-01-01T00:00+23:00"], str)
 
 
 @given(

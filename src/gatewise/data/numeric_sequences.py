@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,12 +153,20 @@ def _number(where: str, value: object) -> float:
     return number
 
 
+ROUNDING = 8 * 2.0**-52
+"""Of the largest number: smaller differences are taken for rounding, eight times what float64 resolves."""
+
+
 class Scaling:
-    """Features to mean 0 and standard deviation 1 over the training data; a feature that never changes stays as it is.
+    """Features to mean 0 and standard deviation 1 over the training data; one that never changes is only shifted.
+
+    Args:
+        means: of the features.
+        deviations: of the features; 0 for one that never changes.
 
     >>> scaling = Scaling.learn([[[1.0, 5.0], [3.0, 5.0]]])
-    >>> scaling.scaled([[3.0, 6.0]]).tolist()
-    [[1.0, 1.0]]
+    >>> scaling.scaled([[3.0, 6.0]]).tolist(), scaling.constant
+    ([[1.0, 1.0]], [1])
     """
 
     unit: ClassVar[str] = "scaling"
@@ -165,13 +174,18 @@ class Scaling:
     def __init__(self, means: list[float], deviations: list[float]) -> None:
         self.means = torch.tensor(means, dtype=torch.float64)
         self.deviations = torch.tensor(deviations, dtype=torch.float64)
+        self._divisors = self.deviations.where(self.deviations > 0, 1)
 
     @classmethod
     def learn(cls, sequences: Iterable[list[list[float]]]) -> Self:
         """Of the steps of some sequences."""
-        steps = torch.tensor([step for steps in sequences for step in steps], dtype=torch.float64)
-        deviations = steps.std(0, correction=0)
-        return cls(steps.mean(0).tolist(), deviations.where(deviations > 1e-12, 1.0).tolist())
+        steps = np.array([step for steps in sequences for step in steps], np.float64)
+        # By powers of two, which is exact, so that no square or sum of them is out of the range of float64.
+        _, exponents = np.frexp(np.abs(steps).max(0))
+        steps = np.ldexp(steps, -exponents)
+        deviations = steps.std(0)
+        deviations[deviations <= ROUNDING * np.abs(steps).max(0)] = 0
+        return cls(np.ldexp(steps.mean(0), exponents).tolist(), np.ldexp(deviations, exponents).tolist())
 
     @classmethod
     def none(cls, width: int) -> Self:
@@ -183,20 +197,36 @@ class Scaling:
         """The number of features I."""
         return len(self.means)
 
+    @property
+    def constant(self) -> list[int]:
+        """The features, from 0, that never change in the training data."""
+        return (self.deviations == 0).nonzero().flatten().tolist()
+
+    def of(self, values: Tensor) -> Tensor:
+        """Features (…, I) scaled, float64."""
+        return (values - self.means) / self._divisors
+
     def scaled(self, steps: list[list[float]]) -> Tensor:
         """The steps (T, I) of a sequence, float32.
 
         Raises:
-            ValueError: when there are more or fewer features.
+            ValueError: when there are more or fewer features, or one is so far off that float32 cannot hold it.
         """
         values = torch.tensor(steps, dtype=torch.float64)
         if values.dim() != 2 or values.shape[1] != self.width:
             raise ValueError(f"expected {self.width} features at each step, as in training, got {tuple(values.shape)}")
-        return ((values - self.means) / self.deviations).float()
+        scaled = self.of(values).float()
+        if not scaled.isfinite().all():
+            step, feature = (~scaled.isfinite()).nonzero()[0].tolist()
+            raise ValueError(
+                f"step {step + 1}: feature {feature + 1} is {steps[step][feature]:g}, too far from the training data "
+                f"(mean {float(self.means[feature]):g}, deviation {float(self.deviations[feature]):g})"
+            )
+        return scaled
 
     def unscaled(self, values: Tensor) -> Tensor:
         """The features (…, I) that scaled ones stand for, float64."""
-        return values.double() * self.deviations + self.means
+        return values.double() * self._divisors + self.means
 
     def content(self) -> dict[str, Any]:
         """What `from_content` needs, as JSON values."""

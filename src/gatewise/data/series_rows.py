@@ -21,6 +21,8 @@ ROW = "row"
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
 _MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
 _WITH_COMMA = re.compile(r"[+-]?\d[\d.,' ]*")
+# The sum of any number of these is finite.
+_LARGEST = 1e290
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -193,6 +195,10 @@ def _numbers(texts: list[str], rows: TableRows, name: str, *, missing: bool) -> 
             number = _word(text, f"{rows.at(row)}: column {name!r}", missing)
         if not math.isfinite(number) and not (missing and math.isnan(number)):
             raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {text!r}")
+        if abs(number) > _LARGEST:
+            raise ValueError(
+                f"{rows.at(row)}: column {name!r}: expected a number of at most {_LARGEST:g}, got {text!r}"
+            )
         found[row] = number
     return found
 

@@ -12,6 +12,8 @@ _DAY = 86_400.0
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _SEVERAL_WEEKS = 10
 _SPARSEST = 10
+# Beyond it float64 does not tell one step from the next.
+_FARTHEST = 2.0**53
 _UNITS = [(7 * _DAY, "week"), (_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second")]
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -71,9 +73,10 @@ class TimeGrid:
         """The numbers (n,) of the steps at time stamps, and whether each stamp lies on the grid."""
         if self.kind == "numbers" or self.kind == "seconds":
             values = stamps if self.kind == "numbers" else stamps.astype("f8") / 1e6
-            exact = (values - self.phase) / self.every
+            with np.errstate(over="ignore"):
+                exact = ((values - self.phase) / self.every).clip(-_FARTHEST, _FARTHEST)
             nearest = np.rint(exact)
-            return nearest.astype(np.int64), np.abs(exact - nearest) < 0.01
+            return nearest.astype(np.int64), (np.abs(exact - nearest) < 0.01) & (np.abs(exact) < _FARTHEST)
         days, clock = _days_and_clock(stamps)
         if self.kind == "weekdays":
             week = (days.astype(np.int64) + _EPOCH_WEEKDAY) // 7

@@ -125,8 +125,10 @@ class TimeForm:
     def write(self, stamp: Any) -> str:
         """A time stamp as text."""
         if self.counts:
-            return f"{float(stamp):.12g}"
+            return f"{float(stamp):.15g}"
         value = stamp.astype("M8[us]").item()
+        if not isinstance(value, datetime):
+            return str(stamp)  # beyond the year 9999
         return write_epoch(value, self.written) if self.written in EPOCH_FORMS else value.strftime(self.written)
 
     def shown(self, stamp: Any) -> str:
@@ -143,11 +145,11 @@ class TimeForm:
             return read_digits(text, self.written)
         try:
             stamp = datetime.strptime(text, self.written) if self.given else _iso(text)
-        except ValueError:
+            if not self.given and (stamp.tzinfo is not None) != self.zoned:
+                return None  # with and without a zone: which comes first cannot be told
+            return stamp.astimezone(UTC).replace(tzinfo=None) if stamp.tzinfo is not None else stamp
+        except (ValueError, OverflowError):
             return None
-        if not self.given and (stamp.tzinfo is not None) != self.zoned:
-            return None  # with and without a zone: which comes first cannot be told
-        return stamp.astimezone(UTC).replace(tzinfo=None) if stamp.tzinfo is not None else stamp
 
 
 def _iso(text: str) -> datetime:

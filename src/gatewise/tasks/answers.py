@@ -41,6 +41,13 @@ def read_standard_input() -> str:
     return decoded(Path("standard input"), sys.stdin.buffer.read())
 
 
+def standard_input_lines() -> Iterator[str]:
+    """The lines of the standard input as they come; bytes that are not UTF-8 are lone surrogates in them."""
+    for number, line in enumerate(sys.stdin.buffer):
+        text = line.decode("utf-8", "surrogateescape")
+        yield text if number else text.removeprefix("\ufeff")
+
+
 def read_texts(
     paths: Sequence[Path], text_column: str | Callable[[Path], str], *, empty: bool = False
 ) -> Iterator[str]:

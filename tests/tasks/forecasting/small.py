@@ -1,7 +1,9 @@
 """Series, and a network of them that trains in a second."""
 
+import io
 import math
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,3 +46,9 @@ def many_series(folder: Path) -> Path:
             lines.append(f"2021-{1 + day // 28:02d}-{1 + day % 28:02d},{shop},{shown},{offer}")
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def standard_input(monkeypatch: Any, content: str | bytes) -> None:
+    """What the standard input has."""
+    data = content.encode() if isinstance(content, str) else content
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))

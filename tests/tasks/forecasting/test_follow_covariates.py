@@ -1,15 +1,13 @@
 """Rows that come one by one, with covariates of the steps to come."""
 
-import io
 import json
 import re
-import sys
 from datetime import date, timedelta
 
 import pytest
 
 import gatewise
-from tests.tasks.forecasting.small import SMALL, many_series, one_series
+from tests.tasks.forecasting.small import SMALL, many_series, one_series, standard_input
 
 KINDS = {"direct": {}, "recursive": {"strategy": "recursive", "output": "point", "cell": "lstm"}}
 HEAD = "day,shop,sales,offer\n"
@@ -31,7 +29,7 @@ def row(number, value="", offer=0):
 
 
 def told(trained, monkeypatch, rows, *history):
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join([HEAD, *rows])))
+    standard_input(monkeypatch, "".join([HEAD, *rows]))
     return [json.loads(line) for line in trained.follow(history)]
 
 

@@ -1,9 +1,7 @@
 """Forecasts from end to end: trained, scored, told, followed; nothing of the future in any of it."""
 
-import io
 import json
 import re
-import sys
 
 import numpy as np
 import pandas
@@ -14,7 +12,7 @@ import torch
 import gatewise
 from gatewise.tasks import state_file
 from gatewise.tasks.verbs import resume
-from tests.tasks.forecasting.small import SMALL, many_series, monthly, one_series
+from tests.tasks.forecasting.small import SMALL, many_series, monthly, one_series, standard_input
 from tests.tasks.small import losses
 
 NAN = float("nan")
@@ -131,7 +129,7 @@ def test_rows_that_come_one_by_one_have_the_forecasts_of_the_whole(tmp_path, mon
     lines = one_series(tmp_path, v50=NAN, v51=NAN).read_text().splitlines(keepends=True)
     history, coming = lines[:61], [lines[0], *lines[61:70], *lines[72:]]  # two rows never come
     (tmp_path / "history.csv").write_text("".join(history))
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(coming)))
+    standard_input(monkeypatch, "".join(coming))
     told = [json.loads(line) for line in trained.follow([tmp_path / "history.csv"])]
     assert len(told) == len(coming) - 1
     for row in (0, 8, 9, len(told) - 1):
@@ -144,12 +142,55 @@ def test_rows_that_come_one_by_one_have_the_forecasts_of_the_whole(tmp_path, mon
             assert told[row][name] == pytest.approx(column, rel=1e-5)
 
 
+def test_no_garbage_ends_a_stream_or_changes_its_forecasts(tmp_path, monkeypatch, capsys, trained):
+    lines = one_series(tmp_path).read_bytes().splitlines(keepends=True)
+    months = [line.split(b",")[0] for line in lines]
+    standard_input(monkeypatch, b"".join(lines))
+    expected = list(trained.follow())
+    assert len(expected) == 96
+    garbage = [
+        b"???\n",
+        b"\xff\xfe\x00garbage\n",
+        months[9] + b",much\n",
+        months[9] + b",inf\n",
+        months[9] + b",1e308\n",  # whose mean with others is infinite
+        months[9] + b',"7\n',
+        months[9] + b"\n",
+        lines[0],  # as when files follow each other
+        b"2000-10-17,3\n",
+        b"9999-12,3\n",  # all months that come would be too late
+        b"0001-01,3\n",
+        b"99999-01,3\n",
+        b"\0\0\0\n",
+        b"," * 100 + b"\n",
+    ]
+    mixed = [*lines[:9], *garbage, *lines[9:20], *garbage, *lines[20:]]
+    standard_input(monkeypatch, b"".join(mixed))
+    assert list(trained.follow()) == expected
+    warnings = capsys.readouterr().err.splitlines()
+    assert all(
+        re.match(r"warning: standard input: line (1\d|2[0-4]|3[4-9]|4[0-8]): .*left out$", one) for one in warnings
+    )
+    assert len(warnings) == 2 * len(garbage)
+
+
+def test_a_stream_may_pause_for_long(tmp_path, monkeypatch, capsys):
+    trained = train(tmp_path, epochs=1)
+    capsys.readouterr()
+    lines = one_series(tmp_path).read_text().splitlines(keepends=True)
+    later = [f"{time},{value}\n" for time, value in monthly(400)[300:303]]
+    standard_input(monkeypatch, "".join([*lines[:20], *later]))
+    told = [json.loads(line)["time"] for line in trained.follow()]
+    assert told[-4:] == ["2001-07", "2025-01", "2025-02", "2025-03"]
+    assert capsys.readouterr().err == ""
+
+
 def test_rows_of_several_series_and_rows_that_come_too_late(tmp_path, monkeypatch, capsys):
     rows = [f"{time},{name},{value}\n" for time, value in monthly(60) for name in "ab"]
     (tmp_path / "long.csv").write_text("month,name,sales\n" + "".join(rows))
     trained = train(tmp_path, tmp_path / "long.csv", series_column="name")
     late = ["month,name,sales\n", *rows[:4], rows[0], "\n", rows[4]]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(late)))
+    standard_input(monkeypatch, "".join(late))
     told = [json.loads(line) for line in trained.follow()]
     assert [(one["series"], one["time"]) for one in told] == [
         *((name, month) for month in ("2000-01", "2000-02") for name in "ab"),
@@ -164,7 +205,7 @@ def test_rows_without_time_stamps_follow_each_other(tmp_path, monkeypatch):
     lines = [f"{value},{2 * value}\n" for _, value in monthly(80)]
     data.write_text("".join(lines[:70]))
     trained = train(tmp_path, data, time_column="row", value_columns=["1", "2"], season=12)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(lines[70:72])))
+    standard_input(monkeypatch, "".join(lines[70:72]))
     told = [json.loads(line) for line in trained.follow([data])]
     assert [(one["series"], one["time"]) for one in told] == [("1", "71"), ("2", "71"), ("1", "72"), ("2", "72")]
     data.write_text("".join(lines[:72]))
@@ -203,6 +244,34 @@ def test_missing_values_are_not_scored_nor_learned_from(tmp_path):
     scores = trained.final_scores()["test"]
     there = ~test.truth.isnan()
     assert scores["mae"] == pytest.approx(float((test.middle - test.truth)[there].abs().mean()))
+
+
+@pytest.mark.parametrize(("size", "offset"), [(10.0, 1e12), (1e-30, 0.0), (1e30, 0.0)])
+def test_a_series_is_forecast_alike_in_any_unit_and_at_any_offset(tmp_path, capsys, size, offset):
+    rows = [(time, round(value, 3)) for time, value in monthly()]
+    scores = []
+    for name, one, shift in (("plain", 1.0, 0.0), ("other", size, offset)):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("month,sales\n" + "".join(f"{time},{shift + one * value!r}\n" for time, value in rows))
+        found = gatewise.train("forecast", data=path, out=tmp_path / name, **SMALL).final_scores()["test"]
+        scores.append({"mae": found["mae"] / one, "mase": found["mase"], "coverage": found["coverage"]})
+    assert scores[1] == pytest.approx(scores[0], rel=0.02)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_values_that_float64_barely_tells_apart_have_a_warning(tmp_path, capsys):
+    (tmp_path / "far.csv").write_text("time,a\n" + "".join(f"{at},{10**15 + at * at % 7}\n" for at in range(60)))
+    train(tmp_path, tmp_path / "far.csv", epochs=1)
+    assert "warning: 'a': the values differ by so little from each other" in capsys.readouterr().err
+
+
+def test_a_covariate_that_never_changes_is_named(tmp_path, capsys):
+    rows = "".join(f"{at},{at % 5},3,{at % 2}\n" for at in range(70))
+    (tmp_path / "some.csv").write_text("time,sales,price,odd\n" + rows)
+    options = {"covariate_columns": ("price", "odd"), "value_columns": ("sales",), "epochs": 1}
+    train(tmp_path, tmp_path / "some.csv", **options)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert said == ["warning: covariate 'price' never changes in the part to learn from (3)"]
 
 
 def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):

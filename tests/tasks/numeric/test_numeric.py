@@ -52,6 +52,20 @@ def test_features_are_read_by_their_names(tmp_path):
         trained.evaluate(tmp_path / "b.csv")
 
 
+def test_tiny_features_are_learned_and_constant_ones_named(tmp_path, capsys):
+    rows = [json.loads(line) for line in numeric_sequences(tmp_path, "sequence").read_text().splitlines()]
+    (tmp_path / "tiny.jsonl").write_text(
+        "".join(
+            json.dumps({"steps": [[1e-20 * step[0], 5] for step in row["steps"]], "label": row["label"]}) + "\n"
+            for row in rows
+        )
+    )
+    options = {**SMALL, "epochs": 15, "pooling": "last"}
+    trained = gatewise.train("numeric", data=tmp_path / "tiny.jsonl", out=tmp_path / "run", **options)
+    assert trained.final_scores()["held_out"]["accuracy"] == 1.0
+    assert "warning: never change in the training data: 2 (5)" in capsys.readouterr().err.splitlines()
+
+
 def test_a_label_for_each_step(tmp_path):
     trained = train(tmp_path, "steps", predict="steps")
     scores = trained.final_scores()["held_out"]

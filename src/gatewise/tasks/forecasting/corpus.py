@@ -2,11 +2,14 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from gatewise.data.series import Columns, Series, SeriesSet, read_series
+from gatewise.data.series_rows import Numbers
 from gatewise.data.series_tables import as_tables
 from gatewise.data.sunspots import SUNSPOTS
 from gatewise.tasks.forecasting.options import ForecastOptions
@@ -16,6 +19,8 @@ from gatewise.tasks.run_folder import RunFolder
 
 _MOST_STEPS_OF_A_SEASON = 60
 _LONGEST_WINDOW = 256
+# Of the largest value: float64 has 16 digits.
+_COARSE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -95,5 +100,26 @@ def _settled(options: ForecastOptions, data: SeriesSet, source: str, kept: dict[
         notes.append(f"{shorter} of {len(ends)} series have fewer steps to learn from than the window of {window}")
     series = [data.series[at] for at in ends]
     recipe = Recipe.learn(dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window)
+    notes += _of_little_use(recipe, series, learned)
     settled = dataclasses.replace(options, season=season, horizon=horizon, window=window)
     return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled, kept)
+
+
+def _of_little_use(recipe: Recipe, series: Sequence[Series], ends: Sequence[int]) -> Iterator[str]:
+    for place in recipe.covariates.constant:
+        value = float(recipe.covariates.means[place])
+        yield f"covariate {recipe.columns.covariates[place]!r} never changes in the part to learn from ({value:g})"
+    coarse = [one.name for one, end in zip(series, ends, strict=True) if _is_coarse(one.values[:end])]
+    if coarse:
+        more = f" and {len(coarse) - 1} more series" if len(coarse) > 1 else ""
+        yield (
+            f"{coarse[0]!r}{more}: the values differ by so little from each other, beside their size, that few digits "
+            "of the differences are left; write them as differences from a fixed number"
+        )
+
+
+def _is_coarse(values: Numbers) -> bool:
+    """Whether the distances of values, which float64 has rounded, have fewer than about three digits."""
+    there = values[~np.isnan(values)]
+    spread = np.ptp(there) if len(there) else 0.0
+    return bool(0 < spread < _COARSE * np.abs(there).max())

@@ -38,7 +38,7 @@ class Teller(NamedTuple):
         return max(self.recipe.window, self.recipe.season + 1)
 
 
-def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: Tensor) -> Tensor:
+def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor) -> Tensor:
     """Quantiles of the K steps after N places, from courses that go on from there.
 
     The noise of the courses is drawn once, the same for every place, so the same history has the same forecast.
@@ -48,6 +48,7 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: T
         hidden: (N, H), the hidden states at the places.
         state: the states there, each (L, N, H).
         buffer: (N, `Teller.buffer_width`) float64, the values up to there, NaN where there was nothing yet.
+        usual: (N,) float64, the size of a usual change of the series up to there.
         known: (N, K, J), what is known of the steps to come beside their values.
 
     Returns:
@@ -68,6 +69,7 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: T
             hidden[rows],
             states[0] if isinstance(state, Tensor) else tuple(states),
             buffer[rows],
+            usual[rows],
             known[some].repeat_interleave(courses, 0),
             noise.repeat(count, 1),
         ).unflatten(0, (count, courses))
@@ -76,7 +78,9 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: T
     return torch.cat(found)
 
 
-def _course(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known: Tensor, noise: Tensor) -> Tensor:
+def _course(
+    teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor, noise: Tensor
+) -> Tensor:
     """One course of K steps for each row, (N, K) float64."""
     model, output, recipe = teller.model, teller.output, teller.recipe
     assert isinstance(output, Distribution)  # the options see to it
@@ -85,7 +89,7 @@ def _course(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known:
     present = torch.zeros(len(hidden), dtype=torch.bool)
     course: list[Tensor] = []
     for step in range(recipe.horizon):
-        scale = scale_of(buffer[:, -recipe.window :])
+        scale = scale_of(buffer[:, -recipe.window :], usual)
         given = references(buffer[:, -back], scale, recipe.season)
         at_step = known[:, step]
         told = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[:, 0]
@@ -93,6 +97,6 @@ def _course(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, known:
         course.append(value)
         buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)
         if step + 1 < recipe.horizon:
-            features, _ = step_features(buffer[:, -recipe.window :], present, at_step)
+            features, _ = step_features(buffer[:, -recipe.window :], usual, present, at_step)
             hidden, state = model.step(features.to(hidden), state)
     return torch.stack(course, 1)

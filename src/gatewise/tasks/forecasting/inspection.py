@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.series import Series
+from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report import ChangeMap
 from gatewise.layers.inputs import State
@@ -18,6 +18,7 @@ from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.network import outcome_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.forecasting.scaling import Changes
 from gatewise.tasks.inspection import watched
 
 
@@ -50,11 +51,13 @@ class Watched:
     Attributes:
         series: the steps, and as many before them as their windows and seasons reach back.
         begin: how many those before are.
+        changes: what was seen of the series' changes up to the first of them.
         state: (L, 1, H) each; None for none before.
     """
 
     series: Series
     begin: int
+    changes: Changes
     state: State | None
 
     @classmethod
@@ -69,7 +72,8 @@ class Watched:
             before = Panel(recipe, [series.until(begin)]).inputs[:begin, None]
             with torch.no_grad():
                 _, state = model.read(before.to(model.blend.dtype), torch.tensor([begin]))
-        return cls(_from(series, first), begin - first, state)
+        seen = Changes().after(torch.from_numpy(last_known(series.values)))
+        return cls(_from(series, first), begin - first, Changes(seen.logs[first], seen.seen[first]), state)
 
     @property
     def steps(self) -> int:
@@ -94,7 +98,7 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
     model, recipe = teller.model, teller.recipe
     series, begin = watching.series, watching.begin
     past = recipe.grid.written(series.numbers(begin, len(series)))
-    panel = Panel(dataclasses.replace(recipe, horizon=model.horizon), [series])
+    panel = Panel(dataclasses.replace(recipe, horizon=model.horizon), [series], watching.changes)
     batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).at([0])
     outcome = outcome_of(model, teller.output, watching.state)
 
@@ -169,4 +173,4 @@ def _medians(teller: Teller, watching: Watched, copies: list[Series]) -> Tensor:
     """The medians (copies, K) of the forecasts after copies of the steps."""
     last = len(watching.series) - 1
     spans = [Span(place, watching.begin, last, last) for place in range(len(copies))]
-    return roll(teller, Panel(teller.recipe, copies), spans, watching.state).middle
+    return roll(teller, Panel(teller.recipe, copies, watching.changes), spans, watching.state).middle

@@ -2,20 +2,23 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.data.cells import column_place
 from gatewise.data.series import Series, series_name
-from gatewise.data.series_rows import Numbers, read_rows
+from gatewise.data.series_rows import ROW, Numbers, read_rows
 from gatewise.data.series_tables import TextTable
+from gatewise.data.tables import names_of_text
 from gatewise.layers.inputs import State
 from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
+from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_of, step_features
 from gatewise.tasks.reporting import say
 
 NAN = float("nan")
@@ -32,6 +35,7 @@ class LiveSeries:
     def __init__(self, teller: Teller) -> None:
         self._teller = teller
         self._buffer = torch.full((1, teller.buffer_width), NAN, dtype=torch.float64)
+        self._changes = Changes()
         self._state: State | None = None
         self._hidden: Tensor | None = None
         self._back = torch.tensor(lags(teller.recipe.horizon, teller.recipe.season)) + 1
@@ -91,8 +95,8 @@ class LiveSeries:
         with torch.no_grad():
             known = self._known(self.last + 1, recipe.horizon)[None]
             if recursive:
-                return go_on(self._teller, self._hidden, self._state, self._buffer, known)[0]
-            scale = scale_of(self._buffer[:, -recipe.window :])
+                return go_on(self._teller, self._hidden, self._state, self._buffer, self._usual, known)[0]
+            scale = scale_of(self._buffer[:, -recipe.window :], self._usual)
             given = references(self._buffer[:, -self._back], scale, recipe.season)
             future = known[..., known.shape[2] - recipe.covariates.width :].to(self._hidden)
             told = model.decode(self._hidden, given.to(self._hidden), future)
@@ -101,13 +105,22 @@ class LiveSeries:
     def _read(self, number: int, value: float) -> None:
         missing = math.isnan(value)
         now = self._buffer[:, -1:] if missing else torch.tensor([[value]], dtype=torch.float64)
-        self._buffer = torch.cat((self._buffer[:, 1:], now), 1)
+        changes = self._changes
+        if self.has_begun:
+            after = changes.after(torch.cat((self._buffer[0, -1:], now[0])))
+            changes = Changes(after.logs[-1], after.seen[-1])
+        buffer = torch.cat((self._buffer[:, 1:], now), 1)
         model, recipe = self._teller.model, self._teller.recipe
         with torch.no_grad():
-            window = self._buffer[:, -recipe.window :]
-            features, _ = step_features(window, torch.tensor([missing]), self._known(number, 1))
+            window = buffer[:, -recipe.window :]
+            known = self._known(number, 1)
+            features, _ = step_features(window, changes.usual[None], torch.tensor([missing]), known)
             self._hidden, self._state = model.step(features.to(model.blend), self._state)
-        self.last = number
+        self._buffer, self._changes, self.last = buffer, changes, number
+
+    @property
+    def _usual(self) -> Tensor:
+        return self._changes.usual[None]
 
     def _check(self, number: int) -> None:
         if self.last is not None and number <= self.last:
@@ -153,6 +166,8 @@ class LiveRow(NamedTuple):
 class Rows:
     """Rows of CSV that come line by line: of each the series, the step and the value.
 
+    A row that cannot be read is skipped with a warning: a stream does not begin again for the sake of one.
+
     Args:
         lines: the lines; the first has the names, unless columns are given by numbers.
         where: what to call them.
@@ -161,40 +176,73 @@ class Rows:
 
     def __init__(self, lines: Iterable[str], where: str, recipe: Recipe) -> None:
         self._lines, self._where, self._recipe = lines, where, recipe
+        columns = recipe.columns
+        self._names = [*filter(None, (columns.time, columns.series)), *columns.values, *columns.covariates]
 
     def __iter__(self) -> Iterator[LiveRow]:
-        """The rows."""
-        columns = self._recipe.columns
-        names = [*filter(None, (columns.time, columns.series)), *columns.values, *columns.covariates]
-        head = "" if all(name.isdecimal() or name == "row" for name in names) else None
+        """The rows.
+
+        Raises:
+            ValueError: when a column is missing in the line of names.
+        """
+        head = "" if all(name.isdecimal() or name == ROW for name in self._names) else None
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
                 continue
-            if head is None:
-                head = line if line.endswith("\n") else f"{line}\n"
-                continue
             where = f"{self._where}: line {number}"
-            rows = read_rows([TextTable(self._where, head + line, number)], columns, self._recipe.grid.form)
-            name = rows.series[0] if rows.series else ""
-            step = None
-            if rows.stamps is not None:
-                numbers, on_grid = self._recipe.grid.numbers(rows.stamps)
-                if not on_grid.all():
-                    raise ValueError(
-                        f"{where}: the time stamp {rows.form.shown(rows.stamps[0])} is not on the grid of training, "
-                        f"a step of which is {self._recipe.grid.title}"
-                    )
-                step = int(numbers[0])
-            for place, column in enumerate(columns.values):
-                full = series_name(name, column, len(columns.values))
-                yield LiveRow(full, step, float(rows.values[0, place]), rows.covariates[0], where)
+            if head is None:
+                head = self._head(where, line)
+                continue
+            try:
+                rows = self._read(number, head, line)
+            except ValueError as error:
+                # The reader of CSV counts from the line of names.
+                told = str(error).replace(f"{self._where}: line {2 if head else 1}:", f"{where}:")
+                say(f"warning: {told}; the row is left out")
+                continue
+            yield from rows
+
+    def _head(self, where: str, line: str) -> str:
+        names = names_of_text(Path(where), line)
+        for name in self._names:
+            if name != ROW and not name.isdecimal():
+                column_place(where, name, names, "the line names")
+        return line if line.endswith("\n") else f"{line}\n"
+
+    def _read(self, number: int, head: str, line: str) -> list[LiveRow]:
+        where = f"{self._where}: line {number}"
+        if any("\ud800" <= letter <= "\udfff" for letter in line):
+            raise ValueError(f"{where}: not UTF-8")
+        columns, grid = self._recipe.columns, self._recipe.grid
+        rows = read_rows([TextTable(self._where, head + line, number)], columns, grid.form)
+        name = rows.series[0] if rows.series else ""
+        step = None
+        if rows.stamps is not None:
+            numbers, on_grid = grid.numbers(rows.stamps)
+            if not on_grid.all():
+                raise ValueError(
+                    f"{where}: the time stamp {rows.form.shown(rows.stamps[0])} is not on the grid of training, "
+                    f"a step of which is {grid.title}"
+                )
+            step = int(numbers[0])
+        return [
+            LiveRow(
+                series_name(name, column, len(columns.values)),
+                step,
+                float(rows.values[0, place]),
+                rows.covariates[0],
+                where,
+            )
+            for place, column in enumerate(columns.values)
+        ]
 
 
 def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Teller) -> Iterator[tuple[str, int, Tensor]]:
     """After each row the name of its series, the last step that was read and the forecast.
 
     Where there are covariates, a row without a value tells those of a step to come, and there is a forecast after each
-    row that changes it, once those of all steps to come are known. A row that comes too late is told and left out.
+    row that changes it, once those of all steps to come are known. A row that comes too late, or is far from all
+    others, is left out with a warning.
 
     Args:
         rows: see `Rows`.
@@ -203,7 +251,7 @@ def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Telle
     """
     recipe = teller.recipe
     waiting: set[str] = set()
-    for name, number, value, covariates, where in rows:
+    for name, number, value, covariates, where in _plausible(rows, series, recipe):
         one = series.get(name) or series.setdefault(name, LiveSeries(teller))
         step = (one.last or 0) + 1 if number is None else number
         changed = True
@@ -228,3 +276,38 @@ def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Telle
                 f"warning: {where}: series {name!r}: no {', '.join(recipe.columns.covariates)} at {stamp}; forecasts "
                 f"go on once rows without a value have told the covariates of all {recipe.horizon} steps to come"
             )
+
+
+def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe: Recipe) -> Iterator[LiveRow]:
+    """The rows without those whose time stamp is far ahead, unless the next row of their series is near them.
+
+    One wrong time stamp would else make all rows that come after it too late.
+    """
+    far = max(recipe.window, recipe.horizon, recipe.season)
+    held: dict[str, LiveRow] = {}
+
+    def left_out(row: LiveRow) -> None:
+        say(
+            f"warning: {row.where}: the row is more than {far} steps after the row before it, and the next one does "
+            "not go on from it; left out"
+        )
+
+    for row in rows:
+        last = series[row.series].last if row.series in series else None
+        announces = math.isnan(row.value) and recipe.covariates.width > 0
+        if row.step is None or last is None or announces:
+            yield row
+            continue
+        before = held.pop(row.series, None)
+        if before is not None:
+            if before.step is not None and 0 < row.step - before.step <= far:
+                yield before
+                yield row
+                continue
+            left_out(before)
+        if row.step - last <= far:
+            yield row
+        else:
+            held[row.series] = row
+    for row in held.values():
+        left_out(row)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatewise.data.series import Series, last_known
 from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.scaling import Scale, lags, references, step_features
+from gatewise.tasks.forecasting.scaling import Changes, Scale, lags, references, step_features
 
 _ROWS = 16_384
 NAN = float("nan")
@@ -27,10 +27,16 @@ class Panel:
         filled: (M,) float64; what is missing holds the value before it.
         inputs: (M, I) float32, what the network reads at each step.
         scale: the levels and scales of the windows that end at each step.
+        usual: (M,) float64, the size of a usual change of the series up to each step.
         known: (M, J) float32, what is known of a step beside its value; NaN where a covariate is not.
+
+    Args:
+        recipe: how series are read.
+        series: the series.
+        before: the changes of all of them that were seen before their first step.
     """
 
-    def __init__(self, recipe: Recipe, series: Sequence[Series]) -> None:
+    def __init__(self, recipe: Recipe, series: Sequence[Series], before: Changes | None = None) -> None:
         self.recipe = recipe
         self.series = list(series)
         self.begins: list[int] = []
@@ -39,6 +45,7 @@ class Panel:
         inputs: list[Tensor] = []
         levels: list[Tensor] = []
         scales: list[Tensor] = []
+        usual: list[Tensor] = []
         known: list[Tensor] = []
         to_come = torch.full((recipe.horizon,), NAN, dtype=torch.float64)
         place = 0
@@ -48,15 +55,18 @@ class Panel:
             true = torch.from_numpy(one.values)
             last = torch.from_numpy(last_known(one.values))
             beside = recipe.known(one, 0, len(one) + recipe.horizon)
-            read, scale = _read(last, true.isnan(), beside[: len(one)], recipe.window)
+            changes = (before or Changes()).after(last).usual
+            read, scale = _read(last, changes, true.isnan(), beside[: len(one)], recipe.window)
             values += [true, to_come]
             filled += [last, to_come]
             inputs += [read, read.new_zeros(recipe.horizon, read.shape[1])]
             levels += [scale.level, to_come]
             scales += [scale.scale, to_come]
+            usual += [changes, to_come]
             known.append(beside.float())
         self.values, self.filled, self.inputs = torch.cat(values), torch.cat(filled), torch.cat(inputs)
         self.scale = Scale(torch.cat(levels), torch.cat(scales))
+        self.usual = torch.cat(usual)
         self.known = torch.cat(known)
         lengths = torch.tensor([len(one) + recipe.horizon for one in self.series])
         self._begin_of = torch.tensor(self.begins).repeat_interleave(lengths)
@@ -120,11 +130,11 @@ class Panel:
         return self.filled[at.maximum(begin)].where(at >= begin, NAN)
 
 
-def _read(filled: Tensor, missing: Tensor, known: Tensor, window: int) -> tuple[Tensor, Scale]:
+def _read(filled: Tensor, usual: Tensor, missing: Tensor, known: Tensor, window: int) -> tuple[Tensor, Scale]:
     before = filled.new_full((window - 1,), NAN)
     windows = torch.cat((before, filled)).unfold(0, window, 1)
     parts = [
-        step_features(*(part[at : at + _ROWS] for part in (windows, missing, known)))
+        step_features(*(part[at : at + _ROWS] for part in (windows, usual, missing, known)))
         for at in range(0, len(filled), _ROWS)
     ]
     levels, scales = ([scale[of] for _, scale in parts] for of in (0, 1))

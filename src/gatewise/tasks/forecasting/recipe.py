@@ -61,7 +61,7 @@ class Recipe:
         there = np.full((end - begin, self.covariates.width), np.nan)
         part = series.covariates[begin:end]
         there[: len(part)] = part
-        return torch.cat((calendar, (torch.from_numpy(there) - self.covariates.means) / self.covariates.deviations), 1)
+        return torch.cat((calendar, self.covariates.of(torch.from_numpy(there))), 1)
 
     def content(self) -> dict[str, Any]:
         """What `from_content` needs, as JSON values."""

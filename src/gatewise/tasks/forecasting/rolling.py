@@ -56,7 +56,7 @@ def _step_by_step(
     some = torch.cat([state[:, :, row] for state, row in zip(states, told, strict=True)], 2)
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
     buffer = panel.before(places, teller.buffer_width)
-    return go_on(teller, hidden.flatten(0, 1)[is_told], state, buffer, panel.beside(places))
+    return go_on(teller, hidden.flatten(0, 1)[is_told], state, buffer, panel.usual[places], panel.beside(places))
 
 
 def _states_from(

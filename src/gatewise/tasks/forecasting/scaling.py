@@ -5,10 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Of the largest number in a window: below it differences are taken for rounding, and a constant window has a scale.
-_LEAST_SCALE = 1e-4
-# A scale below this is none: numbers divided by it would not be finite.
-_SMALLEST = 1e-30
+from gatewise.data.numeric_sequences import ROUNDING
+
+# Of the usual change of the series: a window that hardly moves is scaled by this much.
+_LEAST_OF_USUAL = 1e-3
+# Of the level: the scale of a series that has never changed.
+_NEVER_CHANGED = 1e-4
+# Near the least number of float64: what is divided by a smaller one would not be finite.
+_SMALLEST = 1e-290
 # Mean absolute distances from the median: what lies further off counts as if it lay there.
 _OUTLYING = 5.0
 
@@ -28,13 +32,51 @@ class Scale(NamedTuple):
         return values.double() * _beside(self.scale, values) + _beside(self.level, values)
 
 
-def scale_of(windows: Tensor) -> Scale:
+class Changes(NamedTuple):
+    """What has been seen of the size of a series' changes from one step to the next.
+
+    Their geometric mean is kept, so neither one outlier nor its distance matters, nor the unit of the series.
+
+    Attributes:
+        logs: () or (n,) float64, the sum of the logarithms of those that are more than rounding.
+        seen: () or (n,) how many they are.
+    """
+
+    logs: Tensor = torch.zeros((), dtype=torch.float64)
+    seen: Tensor = torch.zeros((), dtype=torch.float64)
+
+    def after(self, values: Tensor) -> "Changes":
+        """What has been seen at each of the steps (n,) that follow, float64; the first has no change yet.
+
+        Where there were steps before, `values` begins with the last of them.
+        """
+        sizes = values.diff().abs()
+        real = sizes > ROUNDING * values[1:].abs().maximum(values[:-1].abs())
+        logs = sizes.where(real, 1).log()
+        none = values.new_zeros(1)
+        return Changes(self.logs + torch.cat((none, logs.cumsum(0))), self.seen + torch.cat((none, real.cumsum(0))))
+
+    @property
+    def usual(self) -> Tensor:
+        """The size of a usual change; 0 where there was none.
+
+        >>> Changes().after(torch.tensor([3.0, 4.0, 4.0, 0.0], dtype=torch.float64)).usual.tolist()
+        [0.0, 1.0, 1.0, 2.0]
+        """
+        return (self.logs / self.seen.clamp(min=1)).exp().where(self.seen > 0, 0)
+
+
+def scale_of(windows: Tensor, usual: Tensor) -> Scale:
     """Mean and standard deviation of windows, outliers drawn in.
+
+    A window that does not change has the scale of a usual change of its series.
 
     Args:
         windows: (N, W) float64, the present last; NaN where there was nothing yet.
+        usual: (N,) float64, the size of a usual change of the series up to the present, see `Changes`.
 
-    >>> level, scale = scale_of(torch.tensor([[float("nan"), 1.0, 3.0]], dtype=torch.float64))
+    >>> one_window = torch.tensor([[float("nan"), 1.0, 3.0]], dtype=torch.float64)
+    >>> level, scale = scale_of(one_window, torch.tensor([2.0]))
     >>> float(level), float(scale)
     (2.0, 1.0)
     """
@@ -44,24 +86,31 @@ def scale_of(windows: Tensor) -> Scale:
     most = _OUTLYING * (windows - middle).where(there, 0).abs().sum(-1, keepdim=True) / count[:, None]
     off = (windows - middle).where(there, 0).clamp(-most, most)
     mean = off.sum(-1) / count
-    deviation = ((off - mean[:, None]).where(there, 0).square().sum(-1) / count).sqrt()
-    scale = deviation.maximum(_LEAST_SCALE * (middle + off).where(there, 0).abs().amax(-1))
+    from_mean = (off - mean[:, None]).where(there, 0)
+    widest = from_mean.abs().amax(-1)  # squares of very small or large numbers are not finite, those of ratios are
+    ratios = from_mean / widest.where(widest > 0, 1)[:, None]
+    deviation = widest * (ratios.square().sum(-1) / count).sqrt()
+    largest = (middle + off).where(there, 0).abs().amax(-1)
+    changes = deviation > ROUNDING * largest
+    scale = deviation.maximum(_LEAST_OF_USUAL * usual).where(changes, usual)
+    scale = scale.where(scale > 0, _NEVER_CHANGED * largest)
     level = middle[:, 0] + mean
     return Scale(level, scale.where(scale > _SMALLEST, 1))
 
 
-def step_features(windows: Tensor, missing: Tensor, more: Tensor) -> tuple[Tensor, Scale]:
+def step_features(windows: Tensor, usual: Tensor, missing: Tensor, more: Tensor) -> tuple[Tensor, Scale]:
     """What the network reads at a step.
 
     Args:
         windows: (N, W) float64, the values up to the step; what was missing holds the value before it.
+        usual: (N,) float64, see `scale_of`.
         missing: (N,) bool, whether the step's own value was.
         more: (N, J) what else is known of the step.
 
     Returns:
         (N, 3 + J) float32: the value and its change, scaled; whether it was missing; what else is known. And the scale.
     """
-    found = scale_of(windows)
+    found = scale_of(windows, usual)
     now, before = windows[:, -1], windows[:, -2]
     change = (now - before).where(~before.isnan(), 0) / found.scale
     of_value = torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1)

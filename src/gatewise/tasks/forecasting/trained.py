@@ -1,6 +1,5 @@
 """A trained network of forecasts, read from its run folder."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from gatewise.data.series import ROW, Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.forecaster import Forecaster
-from gatewise.tasks.answers import read_standard_input, written
+from gatewise.tasks.answers import read_standard_input, standard_input_lines, written
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
@@ -129,12 +128,14 @@ class TrainedForecaster(Trained):
         Covariates of steps to come stand in rows without a value, before or after the row from which there is to be a
         forecast: it comes as soon as they are known for the whole horizon, and again when they change.
 
+        A row that cannot be read, comes too late or is far from all others is skipped with a warning.
+
         Args:
             paths: tables with the history of the series, to be read before.
             format: "jsonl" (the default) or "csv".
 
         Raises:
-            ValueError: when the network reads covariates and rows have no time stamps, or a row is malformed.
+            ValueError: when the network reads covariates and rows have no time stamps, or a column is missing.
             OSError: when a file cannot be read.
         """
         recipe = self.recipe
@@ -151,7 +152,7 @@ class TrainedForecaster(Trained):
                 live.read(number, value, covariates)
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
-        rows = Rows(sys.stdin, _STANDARD_INPUT, recipe)
+        rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe)
         told = (self._forecast(*found) for found in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 

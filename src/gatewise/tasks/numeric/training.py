@@ -8,10 +8,13 @@ from gatewise.tasks.numeric.corpus import read_corpus, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.trained import TrainedOnNumbers
+from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Job, Task
+
+_MOST_NAMED = 20
 
 
 def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
@@ -20,6 +23,7 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     corpus = read_corpus(options)
     if folder is None:
         goal = learn_goal(options, corpus.training)
+        _say_constant(options, goal.reader.scaling)
     else:
         goal = goal_of_parts(options, read_parts(folder.vocabulary, TagSet, Scaling))
     for name, part in corpus.scored.items():
@@ -42,6 +46,17 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
         corpus.hashes,
         (corpus.summary, f"steps: {', '.join(counts)}", f"features of a step: {goal.reader.scaling.width}"),
     )
+
+
+def _say_constant(options: NumericOptions, scaling: Scaling) -> None:
+    """Name the features that say nothing."""
+    if scaling.constant:
+        names = options.feature_columns or [str(number) for number in range(1, scaling.width + 1)]
+        shown = [f"{names[place]} ({float(scaling.means[place]):g})" for place in scaling.constant[:_MOST_NAMED]]
+        more = len(scaling.constant) - len(shown)
+        say(
+            f"warning: never change in the training data: {', '.join(shown)}{f' and {more} more features' * bool(more)}"
+        )
 
 
 TASK = Task(prepare, TrainedOnNumbers)
