@@ -103,6 +103,7 @@ H, C, P = Expr.make("state", attr="h"), Expr.make("state", attr="c"), Expr.make(
             r"\left(\exp\left(h_{t-1}\right) - 1\right) \odot c_{t-1}",
         ),
         (lambda h, c: log1p(h - c), "ln(1 + h_{t−1} − c_{t−1})", r"\ln\left(1 + h_{t-1} - c_{t-1}\right)"),
+        (lambda h, c: log1p(-h), "ln(1 + (−h_{t−1}))", r"\ln\left(1 + \left(-h_{t-1}\right)\right)"),
         (lambda h, c: sqrt(abs(h)), "√(|h_{t−1}|)", r"\sqrt{\left|h_{t-1}\right|}"),
         (lambda h, c: log(exp(h)), "ln(exp(h_{t−1}))", r"\ln\left(\exp\left(h_{t-1}\right)\right)"),
         (
@@ -140,6 +141,16 @@ def test_parentheses_are_the_fewest(value, unicode: str, latex: str) -> None:
 
     assert equations(printed)[0].right == unicode
     assert equations(printed, latex=True)[0].right == latex
+
+
+def test_printing_an_operation_as_others_takes_no_name_of_a_later_value() -> None:
+    @cell
+    def both(x, h, c, /, W, R):
+        a = W @ x + R @ (h * c)
+        return expm1(a), exp(a) - 1
+
+    assert [line.right for line in equations(both)][1:] == ["exp(a_t) − 1", "exp(a_t) − 1"]
+    assert_prints_right(both, seed=1)
 
 
 def test_products_with_products() -> None:

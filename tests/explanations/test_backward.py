@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import without_bias
-from gatewise.equations import Cell, Expr, cell, relu, sigmoid, tanh
+from gatewise.equations import Cell, Expr, cell, expm1, log1p, relu, sigmoid, tanh
 from gatewise.equations.expression import Parameter
 from gatewise.equations.mathematics import Equation
 from gatewise.equations.notation import symbols
@@ -130,6 +130,24 @@ def test_gradients_with_a_name_are_not_taken_apart() -> None:
     """Though δa_i and δa_f share the factor δc."""
     lines = dict(BackwardEquations(lookup("peephole_lstm")).leaving)
     assert lines["εc_{t−1}"] == "δa_f,t ⊙ p_f + δc_t ⊙ f_t + δa_i,t ⊙ p_i"
+
+
+def test_arguments_of_activations_are_printed_like_the_cell() -> None:
+    @cell
+    def shared(x, h, c, /, W, R):
+        s = expm1(W.s @ x + R.s @ h)
+        t = log1p(W.t @ x + R.t @ h)
+        return tanh(h + c) * s * t, (h + c) * t
+
+    arguments = BackwardEquations(shared).arguments
+    assert [right for _, right in arguments] == ["exp(a_s,t) − 1", "ln(1 + a_t,t)"]
+    assert len(BackwardEquations(shared, latex=True).arguments) == 2
+
+    @cell
+    def twice(x, h, c, /, W):
+        return tanh(h + c), (h + c) * (W @ x)
+
+    assert BackwardEquations(twice).arguments == [Equation("h_t", "tanh(a_t)")]
 
 
 def test_brackets_are_announced() -> None:

@@ -13,11 +13,7 @@ from gatewise.compiler import plan
 from gatewise.compiler.cpp import values_read
 from gatewise.compiler.simplify import number
 from gatewise.equations import Cell, Expr, Parameter
-
-_SIGNS = {
-    **{"add": "+", "sub": "-", "mul": "*", "div": "/"},
-    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="},
-}
+from gatewise.equations.operations import OPERATIONS
 
 
 class Sum(NamedTuple):
@@ -340,7 +336,7 @@ class _Writer:
     def _chosen(self, node: Expr, value: Callable[[Expr], str]) -> str:
         condition, *branches = node.args
         a, b = map(value, condition.args)
-        return f"torch.where({a} {_SIGNS[condition.op]} {b}, {', '.join(map(value, branches))})"
+        return f"torch.where({a} {OPERATIONS[condition.op].infix} {b}, {', '.join(map(value, branches))})"
 
     def _sum_of(self, a: Expr, b: Expr) -> str:
         if not self._multiplied(b) and self._multiplied(a):
@@ -388,13 +384,19 @@ class _Writer:
 
 def _written(node: Expr, values: Sequence[str]) -> str:
     """An operation on values."""
-    if node.op in _SIGNS:
-        return f"{values[0]} {_SIGNS[node.op]} {values[1]}"
+    operation = OPERATIONS[node.op]
+    if operation.infix:
+        return f"{values[0]} {operation.infix} {values[1]}"
     if node.op in ("minimum", "maximum"):
         side = "max" if node.op == "minimum" else "min"
         a, b = values if _is_tensor(values[0]) else values[::-1]
         return f"torch.{node.op}({a}, {b})" if _is_tensor(b) else f"{a}.clamp({side}={b})"
-    return f"-{values[0]}" if node.op == "neg" else f"{values[0]}.{node.op}()"
+    if node.op == "neg":
+        return f"-{values[0]}"
+    spelling = operation.spelling("torch")
+    module, _, method = spelling.rpartition(".")
+    one = module == "torch" and operation.arity == 1
+    return f"{values[0]}.{method}()" if one else f"{spelling}({', '.join(values)})"
 
 
 def _is_tensor(value: str) -> bool:

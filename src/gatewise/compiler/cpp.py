@@ -8,26 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gatewise.equations.expression import COMPARISONS, Expr
-
-_OPERATORS = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "div": "/",
-    "lt": "<",
-    "le": "<=",
-    "gt": ">",
-    "ge": ">=",
-    "eq": "==",
-    "ne": "!=",
-}
-_FUNCTIONS = {
-    "abs": "absolute",
-    **{
-        name: name for name in ("sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "minimum", "maximum")
-    },
-}
-
+from gatewise.equations.operations import OPERATIONS
 
 # The array of what is computed from x alone: the engine may make these values step by step, elsewhere.
 INPUTS = "x"
@@ -166,20 +147,10 @@ class Function:
         return "\n".join(lines) + "\n"
 
     def _computed(self, node: Expr) -> str:
-        operands = [self._operand(arg) for arg in node.args]
-        if node.op == "where":
-            return f"{operands[0]} ? {operands[1]} : {operands[2]}"
-        if node.op == "neg":
-            return f"-{operands[0]}"
-        if node.op in _OPERATORS:
-            return f"{operands[0]} {_OPERATORS[node.op]} {operands[1]}"
-        return f"gatewise::{_FUNCTIONS[node.op]}<T>({', '.join(operands)})"
+        return OPERATIONS[node.op].spelling("cpp").format(*map(self._operand, node.args))
 
     def _operand(self, node: Expr) -> str:
-        if node.op in COMPARISONS:
-            a, b = (self.value(arg) for arg in node.args)
-            return f"({a} {_OPERATORS[node.op]} {b})"
-        return self.value(node)
+        return self._computed(node) if node.op in COMPARISONS else self.value(node)
 
     def _define(self, node: Expr, text: str, lines: list[str]) -> None:
         self._names[node] = f"v{len(self._names)}"

@@ -5,18 +5,17 @@ The derivative is a graph again, of the cell's own nodes and two more kinds that
 - ``gradient`` (a leaf): the gradient that reaches a returned value from outside the step, named by its state;
 - ``matmul_transposed``: a parameter block, transposed, times a gradient.
 
-At ties and kinks the derivatives are torch's: 0 for relu and abs at 0, half for each operand of minimum and maximum
-where they are equal, nothing through a condition. A branch that `where` does not take gets a zero that is selected,
-not multiplied, so NaN does not leak from it into what it never touched.
+The rules of elementwise operations stand in their table, `gatewise.equations.operations`.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gatewise.compiler.simplify import build, number
+from gatewise.compiler.simplify import build, number, simplify
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter, constant, topological
+from gatewise.equations.operations import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def backpropagate(
         passed_on = node.op in ("add", "sub", "neg") and sum(number(arg) is None for arg in node.args) == 1
         if not passed_on:
             atoms.add(adjoint)
-        for operand, term in () if node in last else _rule(node, adjoint):
+        for operand, term in () if node in last else _shares(node, adjoint):
             if operand in inside and number(operand) is None and number(term) != 0:
                 terms.setdefault(operand, []).append(term)
     return adjoints
@@ -131,59 +130,20 @@ def collect(adjoints: dict[Expr, Expr]) -> Gradient:
     return Gradient(adjoints, states, x, vectors, matrices)
 
 
-def _rule(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
+def _shares(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
     """Pairs of an operand and its share of the gradient."""
-    zero = constant(0)
-    one = constant(1)
-    a = node.args[0] if node.args else node
-    b = node.args[-1] if node.args else node
-    match node.op:
-        case "matmul":
-            yield b, build("matmul_transposed", a, gradient)
-        case "add":
-            yield a, gradient
-            yield b, gradient
-        case "sub":
-            yield a, gradient
-            yield b, build("neg", gradient)
-        case "mul":
-            yield a, build("mul", gradient, b)
-            yield b, build("mul", gradient, a)
-        case "div":
-            yield a, build("div", gradient, b)
-            yield b, build("neg", build("div", build("mul", gradient, node), b))
-        case "neg":
-            yield a, build("neg", gradient)
-        case "sigmoid":
-            yield a, build("mul", build("mul", gradient, node), build("sub", one, node))
-        case "tanh":
-            yield a, build("mul", gradient, build("sub", one, build("mul", node, node)))
-        case "exp":
-            yield a, build("mul", gradient, node)
-        case "expm1":
-            yield a, build("mul", gradient, build("add", node, one))
-        case "log":
-            yield a, build("div", gradient, a)
-        case "log1p":
-            yield a, build("div", gradient, build("add", a, one))
-        case "sqrt":
-            yield a, build("div", gradient, build("mul", constant(2), node))
-        case "relu":
-            yield a, build("where", Expr.make("le", node, zero), zero, gradient)
-        case "abs":
-            below = build("where", Expr.make("lt", a, zero), build("neg", gradient), zero)
-            yield a, build("where", Expr.make("gt", a, zero), gradient, below)
-        case "where":
-            condition, yes, no = node.args
-            yield yes, build("where", condition, gradient, zero)
-            yield no, build("where", condition, zero, gradient)
-        case "minimum" | "maximum":
-            shared = build("where", Expr.make("eq", a, b), build("mul", gradient, constant(0.5)), gradient)
-            loses = "gt" if node.op == "minimum" else "lt"
-            yield a, build("where", Expr.make(loses, a, b), zero, shared)
-            yield b, build("where", Expr.make(loses, b, a), zero, shared)
-        case _:
-            return
+    if node.op == "matmul":
+        matrix, operand = node.args
+        yield operand, build("matmul_transposed", matrix, gradient)
+    elif node.op in OPERATIONS and (rule := OPERATIONS[node.op].derivative) is not None:
+        shares = [
+            (arg, share)
+            for arg, share in zip(node.args, rule(gradient, node, *node.args), strict=True)
+            if share is not None
+        ]
+        atoms = {gradient, node, *node.args}
+        simple = simplify((share for _, share in shares), exact=False, atoms=atoms)
+        yield from zip((arg for arg, _ in shares), simple, strict=True)
 
 
 def _total(summands: list[Expr], atoms: set[Expr]) -> Expr:

@@ -12,8 +12,6 @@ from gatewise.compiler.simplify import number, simplify
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter, topological
 
-TRANSCENDENTAL = frozenset({"sigmoid", "tanh", "exp", "expm1", "log", "log1p", "sqrt"})
-
 
 class Outer(NamedTuple):
     """A share of a matrix gradient, for all steps at once: the sum of δ ⊗ operand over steps and batch."""

@@ -6,49 +6,19 @@ included) and are the only ones for what a cell computes. *Algebraic* rules also
 """
 
 import math
-import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 
 from gatewise.equations.expression import Expr, constant, topological
-
-_UNARY: dict[str, Callable[[float], float]] = {
-    "neg": operator.neg,
-    "abs": math.fabs,
-    "sigmoid": lambda a: 1 / (1 + math.exp(-a)),
-    "tanh": math.tanh,
-    "relu": lambda a: max(a, 0.0),
-    "exp": math.exp,
-    "expm1": math.expm1,
-    "log": math.log,
-    "log1p": math.log1p,
-    "sqrt": math.sqrt,
-}
-# The others' last bit differs between libraries of mathematics.
-_CORRECTLY_ROUNDED = frozenset({"neg", "abs", "relu", "sqrt"})
-_BINARY: dict[str, Callable[[float, float], float]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": lambda a, b: a / b,
-    "minimum": lambda a, b: min(a, b),
-    "maximum": lambda a, b: max(a, b),
-}
-_DECIDING: dict[str, Callable[[float, float], bool]] = {
-    "lt": operator.lt,
-    "le": operator.le,
-    "gt": operator.gt,
-    "ge": operator.ge,
-    "eq": operator.eq,
-    "ne": operator.ne,
-}
+from gatewise.equations.operations import OPERATIONS
 
 
-def simplify(roots: Iterable[Expr], *, exact: bool = True) -> tuple[Expr, ...]:
+def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Expr] = ()) -> tuple[Expr, ...]:
     """The roots, rewritten bottom-up.
 
     Arguments:
         roots: expressions.
         exact: False also allows the rules that hold for real numbers only.
+        atoms: nodes that are left as they are.
 
     Returns:
         As many expressions, in the same order; unchanged parts are the same nodes.
@@ -60,8 +30,10 @@ def simplify(roots: Iterable[Expr], *, exact: bool = True) -> tuple[Expr, ...]:
     True
     """
     roots = tuple(roots)
-    known: dict[Expr, Expr] = {}
-    for node in topological(roots):
+    known: dict[Expr, Expr] = {atom: atom for atom in atoms}
+    for node in topological(roots, lambda node: () if node in known else node.args):
+        if node in known:
+            continue
         args = [known[arg] for arg in node.args]
         known[node] = build(node.op, *args, exact=exact) if args else node
     return tuple(known[root] for root in roots)
@@ -96,16 +68,16 @@ def _fold(op: str, args: tuple[Expr, ...], exact: bool) -> Expr | None:
         left, right = (number(side) for side in condition.args)
         if left is None or right is None:
             return None
-        return first if _DECIDING[condition.op](left, right) else second
-    values = [number(arg) for arg in args]
+        holds = OPERATIONS[condition.op].fold
+        return None if holds is None else first if holds(left, right) else second
+    operation = OPERATIONS.get(op)
+    values = [value for arg in args if (value := number(arg)) is not None]
+    if operation is None or operation.fold is None or operation.comparison or len(values) < len(args):
+        return None
+    if exact and not operation.rounded:
+        return None
     try:
-        match values:
-            case [float(a)] if op in _UNARY and (op in _CORRECTLY_ROUNDED or not exact):
-                result = _UNARY[op](a)
-            case [float(a), float(b)] if op in _BINARY:
-                result = _BINARY[op](a, b)
-            case _:
-                return None
+        result = operation.fold(*values)
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
     return constant(result) if math.isfinite(result) else None

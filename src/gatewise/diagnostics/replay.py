@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gatewise.diagnostics.recorded import Listener, RecordedCall
 from gatewise.equations import Cell, Expr, Parameter, topological
-from gatewise.equations.cell import ACTIVATIONS
 from gatewise.equations.keep_gates import keep_gates
+from gatewise.equations.operations import activation
 from gatewise.kernels import Call, run
 from gatewise.kernels.cpu.program import BlocksOf, evaluate
 from gatewise.kernels.recording import Record
@@ -52,7 +52,7 @@ def gates_of(cell: Cell) -> tuple[Gate, ...]:
     """
     nodes = {name: cell.gate_value(name) for name in cell.gates} or {cell.states[0]: cell.outputs[0]}
     return tuple(
-        Gate(name, node, node.args[0], node.op) if node.op in ACTIVATIONS else Gate(name, node, node, "identity")
+        Gate(name, node, node.args[0], node.op) if activation(node) else Gate(name, node, node, "identity")
         for name, node in nodes.items()
     )
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from gatewise.diagnostics.horizon import Horizon
 from gatewise.diagnostics.recorded import Place
+from gatewise.equations.operations import OPERATIONS
 from gatewise.explanations.purposes import PURPOSES
 from gatewise.writing import atomic_write
 
@@ -27,7 +28,6 @@ MOST_POINTS = 40_000
 BARS = 40
 _PADDING = 255
 _OUTCOMES = {"vanishes": "falls to 1 %", "explodes": "grows 100-fold", "lasts": "lasts"}
-_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 Tokens = Sequence[str] | Mapping[str, Sequence[str]]
@@ -234,8 +234,9 @@ def _shares(counts: Tensor) -> Iterable[float]:
 
 
 def _range(activation: str, values: Tensor) -> tuple[float, float]:
-    if activation in _RANGES:
-        return _RANGES[activation]
+    low, high = OPERATIONS[activation].range[:2] if activation in OPERATIONS else (-math.inf, math.inf)
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
     finite = values[values.isfinite()]
     low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1.0)

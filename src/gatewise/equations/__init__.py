@@ -2,39 +2,9 @@
 
 from gatewise.equations.cell import Cell, cell
 from gatewise.equations.expression import Expr, Parameter, topological
-from gatewise.equations.operations import (
-    absolute,
-    exp,
-    expm1,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    relu,
-    sigmoid,
-    sqrt,
-    tanh,
-    where,
-)
+from gatewise.equations.operations import functions
+from gatewise.equations.operations.functions import *  # noqa: F403  (what a cell's equations may use; listed there)
 from gatewise.equations.tracing import DefinitionError
 
-__all__ = [
-    "Cell",
-    "DefinitionError",
-    "Expr",
-    "Parameter",
-    "absolute",
-    "cell",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "maximum",
-    "minimum",
-    "relu",
-    "sigmoid",
-    "sqrt",
-    "tanh",
-    "topological",
-    "where",
-]
+__all__ = ["Cell", "DefinitionError", "Expr", "Parameter", "cell", "topological"]
+__all__ += functions.__all__

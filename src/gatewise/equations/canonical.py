@@ -8,10 +8,13 @@ import json
 import re
 from typing import TypedDict
 
-from gatewise.equations.expression import ARITY, COMPARISONS, Expr, Parameter, constant, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, constant, topological
+from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterMistake, check_parameters, parameter_kinds
 
 FIRST_LINE = "gatewise cell 1"
+# How many operands the nodes have that are not elementwise.
+_STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "matmul": 2}
 
 
 class Fields(TypedDict):
@@ -103,8 +106,9 @@ def _words(line: str, word: str) -> tuple[str, ...]:
 
 def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], groups: tuple[str, ...]) -> Expr:
     target, equals, op, *rest = words
-    if equals != "=" or not re.fullmatch(r"%\d+", target) or op not in ARITY:
-        raise ValueError(f"expected '%n = operation operands', with one of {', '.join(ARITY)}")
+    if equals != "=" or not re.fullmatch(r"%\d+", target) or op not in {**_STRUCTURE, **OPERATIONS}:
+        known = ", ".join((*_STRUCTURE, *OPERATIONS))
+        raise ValueError(f"expected '%n = operation operands', with one of {known}")
     if op == "constant":
         return constant(float(rest[0]))
     if op == "state":
@@ -117,8 +121,9 @@ def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], gro
             raise ValueError(f"no group is named {group}")
         return Expr.make("parameter", attr=Parameter(group, gate or None))
     args = tuple(nodes[word] for word in rest)
-    if len(args) != ARITY[op]:
-        raise ValueError(f"{op} takes {ARITY[op]} operands")
+    arity = OPERATIONS[op].arity if op in OPERATIONS else _STRUCTURE[op]
+    if len(args) != arity:
+        raise ValueError(f"{op} takes {arity} operands")
     for place, arg in enumerate(args):
         if (arg.op in COMPARISONS) != (op == "where" and place == 0):
             raise ValueError("a comparison stands in the first place of where, and nowhere else")

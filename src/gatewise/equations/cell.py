@@ -7,9 +7,8 @@ from typing import overload
 
 from gatewise.equations import canonical
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.operations import activation
 from gatewise.equations.tracing import parameter_kinds, trace
-
-ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "abs"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +144,7 @@ class Cell:
         followers = set(users[meeting])
         if len(followers) == 1 and meeting not in roots:
             (follower,) = followers
-            if follower.op in ACTIVATIONS:
+            if activation(follower):
                 return follower
         return meeting
 

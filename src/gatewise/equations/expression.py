@@ -27,12 +27,6 @@ class Parameter(NamedTuple):
 
 LEAVES: Final = frozenset({"input", "state", "parameter", "constant"})
 COMPARISONS: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
-ARITY: Final[dict[str, int]] = {
-    **dict.fromkeys(("input", "state", "parameter", "constant"), 0),
-    **dict.fromkeys(("neg", "abs", "sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt"), 1),
-    **dict.fromkeys(("matmul", "add", "sub", "mul", "div", "minimum", "maximum", *COMPARISONS), 2),
-    "where": 3,
-}
 
 _interned: "weakref.WeakValueDictionary[tuple[object, ...], Expr]" = weakref.WeakValueDictionary()
 _interning = threading.Lock()

@@ -3,12 +3,11 @@
 from typing import NamedTuple
 
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import COMPARISONS, Expr
+from gatewise.equations.expression import Expr
 from gatewise.equations.notation import PRESENT, Symbol, symbols
+from gatewise.equations.operations import OPERATIONS
+from gatewise.equations.operations.operation import ATOM, CHOICE, MATRIX, PRODUCT, SUM, Notation
 from gatewise.equations.style import LATEX, UNICODE, Style
-
-CHOICE, SUM, PRODUCT, MATRIX, ATOM = range(5)
-_OPPOSITE = {"lt": "ge", "le": "gt", "gt": "le", "ge": "lt", "eq": "ne", "ne": "eq"}
 
 
 class Written(NamedTuple):
@@ -55,6 +54,10 @@ class Writer:
         """The operation of the node, even if it has a name."""
         return self._operation(node).text
 
+    def applied(self, node: Expr, symbol: Symbol) -> str:
+        """The operation of the node, with a symbol in place of its operand."""
+        return self._named(node, dict.fromkeys(node.args, self.symbol(symbol))).text
+
     def at(self, node: Expr, binding: int) -> str:
         """The node, in parentheses if it binds less tightly than this."""
         return self.bind(self._written(node), binding)
@@ -65,8 +68,10 @@ class Writer:
 
     def condition(self, node: Expr, opposite: bool = False) -> str:
         """A comparison, or its opposite."""
-        sign = self.style.comparisons[_OPPOSITE[node.op] if opposite else node.op]
-        return f"{self.at(node.args[0], SUM)} {sign} {self.at(node.args[1], SUM)}"
+        comparison = OPERATIONS[OPERATIONS[node.op].opposite if opposite else node.op]
+        assert isinstance(comparison.notation, Notation)
+        left, right = (self.at(arg, SUM) for arg in node.args)
+        return f"{left} {self.style.sign(comparison.notation)} {right}"
 
     def _written(self, node: Expr) -> Written:
         return self.names[node] if node in self.names else self._operation(node)
@@ -99,16 +104,28 @@ class Writer:
                 return Written(f"{style.transposed(self.write(first))} {self.at(last, ATOM)}", MATRIX)
             case "where":
                 return self._choice(node)
-            case "expm1":
-                return Written(f"{style.call('exp', self.write(first))} {style.minus} 1", SUM)
-            case "log1p":
-                return Written(style.call("log", f"1 + {self.at(first, SUM)}"), ATOM)
-            case "abs":
-                return Written(style.call("abs", self.write(first)), PRODUCT)
-            case op if op in COMPARISONS:
-                return Written(self.condition(node), CHOICE)
-            case op:
-                return Written(style.call(op, *(self.write(arg) for arg in node.args)), ATOM)
+            case _:
+                return self._function(node)
+
+    def _named(self, node: Expr, names: dict[Expr, Written]) -> Written:
+        """The operation of a node, with more names."""
+        before = self.names
+        self.names = before | names
+        written = self._operation(node)
+        self.names = before
+        return written
+
+    def _function(self, node: Expr) -> Written:
+        operation = OPERATIONS[node.op]
+        if operation.comparison:
+            return Written(self.condition(node), CHOICE)
+        notation = operation.notation
+        if not isinstance(notation, Notation):
+            assert notation is not None
+            # What is printed instead may be a value of the cell, too, which has a name that is defined further on.
+            operands = {Expr.make("operand", attr=str(at)): self._written(arg) for at, arg in enumerate(node.args)}
+            return self._named(notation(*operands), operands)
+        return Written(self.style.call(notation, *(self.write(arg) for arg in node.args)), notation.binding)
 
     def _factor(self, node: Expr) -> str:
         """A factor; a matrix product is set in parentheses, since ⊙ beside it would be read into it."""
@@ -117,8 +134,9 @@ class Writer:
 
     def _product(self, first: Expr, last: Expr) -> Written:
         if first is last:
-            if first.op in ("tanh", "sigmoid") and first not in self.names:
-                return Written(self.style.call(first.op, self.write(first.args[0]), squared=True), PRODUCT)
+            notation = OPERATIONS[first.op].notation if first.op in OPERATIONS else None
+            if isinstance(notation, Notation) and notation.squares and first not in self.names:
+                return Written(self.style.call(notation, self.write(first.args[0]), squared=True), PRODUCT)
             return Written(self.style.squared(self.at(first, ATOM)), PRODUCT)
         number, other = (first, last) if first.op == "constant" else (last, first)
         if number.op == "constant":

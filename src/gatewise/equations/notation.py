@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from gatewise.equations.cell import ACTIVATIONS, Cell
+from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.operations import activation
 
 PRESENT = "t"
 PAST = "t−1"
@@ -121,11 +122,11 @@ def _source(cell: Cell, group: str) -> str:
     for node in topological(cell.outputs):
         if node.op == "matmul" and isinstance(node.args[0].attr, Parameter) and node.args[0].attr.group == group:
             operand = node.args[1]
-            found |= {state_of[operand]} if operand in state_of else _read(operand, through=frozenset())
+            found |= {state_of[operand]} if operand in state_of else _read(operand)
     return found.pop() if len(found) == 1 else ""
 
 
-def _read(operand: Expr, through: frozenset[str]) -> set[str]:
+def _read(operand: Expr, *, inside: bool = False) -> set[str]:
     """The states in an operand; those inside a gate only where there are no others."""
     if operand.op == "input":
         return {"x"}
@@ -135,6 +136,6 @@ def _read(operand: Expr, through: frozenset[str]) -> set[str]:
         node = pending.pop()
         if node.op == "state":
             found.add(str(node.attr))
-        elif node.op != "matmul" and (node is operand or node.op not in ACTIVATIONS - through):
+        elif node.op != "matmul" and (inside or node is operand or activation(node) is None):
             pending.extend(node.args)
-    return found or (_read(operand, ACTIVATIONS) if not through else set())
+    return found or (set() if inside else _read(operand, inside=True))

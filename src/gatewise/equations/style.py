@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from gatewise.equations.notation import TILDE, Symbol
+from gatewise.equations.operations.operation import Notation
 
 
 class Style:
@@ -12,8 +13,6 @@ class Style:
     times = "⊙"
     scaled = "·"
     fractions = False
-    comparisons: ClassVar = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
-    functions: ClassVar = {"sigmoid": "σ", "relu": "ReLU", "log": "ln", "minimum": "min", "maximum": "max", "sqrt": "√"}
 
     def symbol(self, symbol: Symbol) -> str:
         """A letter with mark, subscript and time."""
@@ -58,11 +57,16 @@ class Style:
         """The derivative of the loss."""
         return f"∂L/∂{of}"
 
-    def call(self, op: str, *args: str, squared: bool = False) -> str:
+    def sign(self, notation: Notation) -> str:
+        """The sign of an operation."""
+        return notation.unicode
+
+    def call(self, notation: Notation, *args: str, squared: bool = False) -> str:
         """A function of its arguments."""
-        if op == "abs":
-            return f"|{args[0]}|"
-        return f"{self.functions.get(op, op)}{'²' if squared else ''}({', '.join(args)})"
+        sign = self.sign(notation)
+        if "{}" in sign:
+            return sign.replace("{}", ", ".join(args))
+        return (self.squared(sign) if squared else sign) + self.parentheses(", ".join(args))
 
     def _below(self, symbol: Symbol) -> str:
         letters = "".join if all(len(part.strip(TILDE)) == 1 for part in symbol.subscript) else ",".join
@@ -76,16 +80,6 @@ class Latex(Style):
     times = r"\odot"
     scaled = r"\,"
     fractions = True
-    comparisons: ClassVar = {"lt": "<", "le": r"\leq", "gt": ">", "ge": r"\geq", "eq": "=", "ne": r"\neq"}
-    functions: ClassVar = {
-        "sigmoid": r"\sigma",
-        "tanh": r"\tanh",
-        "relu": r"\operatorname{ReLU}",
-        "exp": r"\exp",
-        "log": r"\ln",
-        "minimum": r"\min",
-        "maximum": r"\max",
-    }
     _marks: ClassVar = {"": "", "δ": r"\delta ", "ε": r"\varepsilon "}
 
     def symbol(self, symbol: Symbol) -> str:
@@ -128,13 +122,9 @@ class Latex(Style):
         """The derivative of the loss."""
         return rf"\frac{{\partial L}}{{\partial {of}}}"
 
-    def call(self, op: str, *args: str, squared: bool = False) -> str:
-        """A function of its arguments."""
-        if op == "abs":
-            return rf"\left|{args[0]}\right|"
-        if op == "sqrt":
-            return rf"\sqrt{{{args[0]}}}"
-        return self.functions[op] + ("^{2}" if squared else "") + self.parentheses(", ".join(args))
+    def sign(self, notation: Notation) -> str:
+        """The sign of an operation."""
+        return notation.latex
 
     def _word(self, name: str) -> str:
         if name.endswith(TILDE):

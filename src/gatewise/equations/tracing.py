@@ -8,15 +8,19 @@ from types import TracebackType
 from typing import NamedTuple
 
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, lift, naming, topological
-
-SUPPORTED = (
-    "supported: + - * / and -a, comparisons inside where, sigmoid, tanh, relu, exp, expm1, log, log1p, sqrt, abs, "
-    "minimum, maximum, where (from gatewise.equations), numbers, W.gate @ x, R.gate @ h"
-)
+from gatewise.equations.operations import OPERATIONS
 
 
 class DefinitionError(ValueError):
     """A cell's definition cannot be understood; the message begins with file and line."""
+
+
+def _supported() -> str:
+    functions = ", ".join(name for name, operation in OPERATIONS.items() if operation.function)
+    return (
+        f"supported: + - * / and -a, comparisons inside where, {functions} (from gatewise.equations), numbers, "
+        "W.gate @ x, R.gate @ h"
+    )
 
 
 class Traced(NamedTuple):
@@ -52,7 +56,7 @@ def trace(function: Callable[..., object]) -> Traced:
         raise
     except Exception as error:
         line = _failing_line(error.__traceback__, where_defined)
-        raise _at(line, function.__name__, f"{error}\n  {SUPPORTED}") from error
+        raise _at(line, function.__name__, f"{error}\n  {_supported()}") from error
     finally:
         naming.reset(token)
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gatewise.compiler.differentiate import Gradient, arriving, differentiate
-from gatewise.equations.cell import ACTIVATIONS, Cell
+from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter
 from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Writer, Written
 from gatewise.equations.notation import PAST, PRESENT, TILDE, Symbol, free_letter
+from gatewise.equations.operations import activation
 
 READ_OUT = (Symbol("W", ("h", "y")), Symbol("y", time=PRESENT, mark="δ"))
 
@@ -37,9 +38,9 @@ class BackwardEquations:
         writer.names[arriving(cell.states[0])] = read_out
         self._arguments = self._name_arguments()
         self.arguments = [
-            Equation(writer.write(node), writer.style.call(node.op, writer.symbol(replace(symbol, mark="")).text))
+            Equation(writer.write(node), writer.applied(node, replace(symbol, mark="")))
             for node in writer.symbols.values
-            if (symbol := self._arguments.get(node.args[0])) is not None
+            if activation(node) and (symbol := self._arguments.get(node.args[0])) is not None
         ]
         self.inside = self._inside()
         self.leaving = self._leaving()
@@ -54,7 +55,7 @@ class BackwardEquations:
         found: dict[Expr, Symbol] = {}
         for node, symbol in values.items():
             argument = node.args[0]
-            if node.op in ACTIVATIONS and argument.args and argument not in values:
+            if activation(node) and argument.args and argument not in values:
                 owner = (symbol.base + TILDE * symbol.tilde, *symbol.subscript)
                 found.setdefault(argument, Symbol(letter, owner, PRESENT, mark="δ"))
                 if symbol.base in self._cell.gates and symbol.base not in self._cell.states:

@@ -4,14 +4,16 @@ from collections.abc import Callable
 
 from gatewise.compiler.plan import plan
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import topological
+from gatewise.equations.expression import Expr, topological
 from gatewise.equations.mathematics import equations
 from gatewise.equations.notation import symbols
+from gatewise.equations.operations import OPERATIONS
+from gatewise.equations.operations.operation import REALS, Range
 from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward import BackwardEquations
 from gatewise.explanations.counts import elementwise_work, multiply_add_formula, parameter_count, parameter_formula
 from gatewise.explanations.page import Page
-from gatewise.explanations.purposes import PURPOSES, RANGES
+from gatewise.explanations.purposes import PURPOSES
 from gatewise.explanations.remarks import REMARKS
 
 STORED = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
@@ -69,12 +71,16 @@ def _add_gates(page: Page, cell: Cell) -> None:
     rows = [
         (
             f"`{UNICODE.symbol(gates[gate])}`",
-            f"`{RANGES.get(cell.gate_value(gate).op, '(−∞, ∞)')}`",
+            f"`{_range(cell.gate_value(gate))}`",
             purposes.get(gate, "named by the cell's author"),
         )
         for gate in cell.gates
     ]
     page.table(("value", "range", "purpose"), rows)
+
+
+def _range(value: Expr) -> Range:
+    return OPERATIONS[value.op].range if value.op in OPERATIONS else REALS
 
 
 def add_costs(page: Page, cell: Cell, *, input_size: int, hidden_size: int, directions: int = 1) -> None:

@@ -1,7 +1,8 @@
 """How many parameters a cell has and how much work a step is, as a formula in I and H and as a number."""
 
-from gatewise.compiler.plan import TRANSCENDENTAL, Plan
+from gatewise.compiler.plan import Plan
 from gatewise.equations.cell import Cell
+from gatewise.equations.operations import OPERATIONS
 
 _WIDTH = {"input": "I", "recurrent": "H", "vector": "1"}
 
@@ -39,7 +40,7 @@ def multiply_add_formula(made: Plan, directions: int = 1) -> str:
 def elementwise_work(made: Plan) -> str:
     """What a step computes per unit beside the products, in words."""
     operations = made.operations
-    curves = sum(count for op, count in operations.items() if op in TRANSCENDENTAL)
+    curves = sum(count for op, count in operations.items() if OPERATIONS[op].expensive)
     others = f"{sum(operations.values()) - curves} elementwise operations"
     return f"{curves} times sigmoid, tanh or the like and {others}" if curves else others
 

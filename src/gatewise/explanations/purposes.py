@@ -33,4 +33,3 @@ PURPOSES: dict[str, dict[str, str]] = {
         "n": _CANDIDATE,
     },
 }
-RANGES = {"sigmoid": "(0, 1)", "tanh": "(−1, 1)", "relu": "[0, ∞)", "exp": "(0, ∞)", "sqrt": "[0, ∞)", "abs": "[0, ∞)"}

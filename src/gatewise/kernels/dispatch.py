@@ -36,7 +36,7 @@ def choose(call: Call, backend: str) -> Choice:
     """The backend for a call: the fastest that can run it, or the one asked for by name.
 
     Raises:
-        ValueError: when the named backend cannot run the call, with the reason.
+        ValueError: when the named backend, or every backend, cannot run the call, with the reason.
     """
     check_backend_name(backend)
     if backend != "auto":
@@ -51,7 +51,7 @@ def choose(call: Call, backend: str) -> Choice:
         if why_not is None:
             return Choice(name, "; ".join(refusals) or "the fastest backend there is for this call")
         refusals.append(f"not {name}: {why_not}")
-    raise AssertionError("the reference refuses no call")
+    raise ValueError(f"no backend can run this call: {'; '.join(refusals)}")
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:

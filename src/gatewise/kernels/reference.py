@@ -7,6 +7,7 @@ meet the same value in a step are multiplied together.
 
 from collections.abc import Callable
 from functools import lru_cache
+from pkgutil import resolve_name
 from typing import NamedTuple
 
 import torch
@@ -14,40 +15,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatewise.equations import Cell, Expr, Parameter, topological
+from gatewise.equations.operations import OPERATIONS
+from gatewise.equations.operations.operation import MissingSpelling
 from gatewise.kernels.call import Call
 
-ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
-    "add": torch.add,
-    "sub": torch.sub,
-    "mul": torch.mul,
-    "div": torch.div,
-    "neg": torch.neg,
-    "abs": torch.abs,
-    "lt": torch.lt,
-    "le": torch.le,
-    "gt": torch.gt,
-    "ge": torch.ge,
-    "eq": torch.eq,
-    "ne": torch.ne,
-    "where": torch.where,
-    "minimum": torch.minimum,
-    "maximum": torch.maximum,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "exp": torch.exp,
-    "expm1": torch.expm1,
-    "log": torch.log,
-    "log1p": torch.log1p,
-    "sqrt": torch.sqrt,
-}
 
-# Operations whose derivative can be infinite where the value is, and the operand that makes it so.
-_SINGULAR = {"div": 1, "log": 0, "log1p": 0, "sqrt": 0, "exp": 0, "expm1": 0}
+def torch_function(op: str) -> Callable[..., Tensor]:
+    """The torch function of an elementwise operation."""
+    return resolve_name(OPERATIONS[op].spelling("torch"))
 
 
 def refusal(call: Call) -> str | None:
-    """Why the reference cannot run a call: it always can."""
+    """Why the reference cannot run a call; None when it can."""
+    try:
+        _program(call.cell)
+    except MissingSpelling as missing:
+        return str(missing)
     return None
 
 
@@ -77,6 +60,7 @@ class _Program(NamedTuple):
     input_products: tuple[_Products, ...]
     each_step: tuple[Expr, ...]
     products: dict[Expr, _Products]
+    functions: dict[str, Callable[..., Tensor]]
 
 
 @lru_cache(maxsize=256)
@@ -116,6 +100,7 @@ def _program(cell: Cell) -> _Program:
         tuple(input_products),
         tuple(kinds["step"]),
         products,
+        {node.op: torch_function(node.op) for node in nodes if node.op in OPERATIONS},
     )
 
 
@@ -198,11 +183,11 @@ def _evaluate(
 ) -> Tensor:
     if node.op != "matmul":
         operands = [values[arg] for arg in node.args]
-        if valid is not None and node.op in _SINGULAR:
+        at = OPERATIONS[node.op].singular
+        if valid is not None and at is not None:
             # The result of a step past the end is dropped, but 0 times an infinite derivative there would be NaN.
-            at = _SINGULAR[node.op]
             operands[at] = torch.where(valid, operands[at], 1.0)
-        return ELEMENTWISE[node.op](*operands)
+        return program.functions[node.op](*operands)
     products = program.products[node]
     operand = values[products.operand]
     result = functional.linear(operand, weights[id(products)])

@@ -3,7 +3,8 @@
 It is what Flax's recurrent layers do, less their product with x in every step.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
@@ -14,32 +15,7 @@ from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
 from gatewise.compiler import Plan, plan
 from gatewise.equations import Cell, Expr, Parameter, topological
-
-ELEMENTWISE: dict[str, Callable[..., Any]] = {
-    "add": jnp.add,
-    "sub": jnp.subtract,
-    "mul": jnp.multiply,
-    "div": jnp.divide,
-    "neg": jnp.negative,
-    "abs": jnp.abs,
-    "lt": jnp.less,
-    "le": jnp.less_equal,
-    "gt": jnp.greater,
-    "ge": jnp.greater_equal,
-    "eq": jnp.equal,
-    "ne": jnp.not_equal,
-    "where": jnp.where,
-    "minimum": jnp.minimum,
-    "maximum": jnp.maximum,
-    "sigmoid": jax.nn.sigmoid,
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "exp": jnp.exp,
-    "expm1": jnp.expm1,
-    "log": jnp.log,
-    "log1p": jnp.log1p,
-    "sqrt": jnp.sqrt,
-}
+from gatewise.equations.operations import OPERATIONS
 
 Parameters = Mapping[str, Any]
 
@@ -134,5 +110,6 @@ def _evaluate(root: Expr, values: dict[Expr, Any]) -> Any:
         if node.op == "constant":
             values[node] = node.attr
         elif all(arg in values for arg in node.args):
-            values[node] = ELEMENTWISE[node.op](*(values[arg] for arg in node.args))
+            function = resolve_name(OPERATIONS[node.op].spelling("jax"))
+            values[node] = function(*(values[arg] for arg in node.args))
     return values[root]

@@ -11,11 +11,12 @@ from gatewise.compiler.build import PREFIX, BuildError
 from gatewise.compiler.builtin import built_in
 from gatewise.compiler.emit import EmitError, Program, emit
 from gatewise.equations import Cell, Expr, Parameter
+from gatewise.equations.operations.operation import MissingSpelling
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import user_cells
 from gatewise.kernels.cpu.jobs import Template
 from gatewise.kernels.cpu.library import SUFFIX, engine
-from gatewise.kernels.reference import ELEMENTWISE
+from gatewise.kernels.reference import torch_function
 
 prefixes = lru_cache(maxsize=1)(built_in)
 
@@ -34,7 +35,7 @@ def refusal(cell: Cell) -> str | None:
             found = user_cells.load(program(cell.equations), cell.name, engine(torch.float32).instruction_set)
         except BuildError as error:
             found = error
-        except EmitError as error:
+        except (EmitError, MissingSpelling) as error:
             found = user_cells.failure(cell.name, error)
         _compiled[cell.equations] = found
     found = _compiled[cell.equations]
@@ -128,5 +129,5 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
             # What cancels in the equations leaves a constant: (h - h) is one.
             values[node] = (operand if operand.dim() else operand.expand(matrix.shape[0])) @ matrix
         else:
-            values[node] = ELEMENTWISE[node.op](*(evaluate(arg, values, blocks) for arg in node.args))
+            values[node] = torch_function(node.op)(*(evaluate(arg, values, blocks) for arg in node.args))
     return values[node]

@@ -1,0 +1,102 @@
+"""The table of operations agrees with itself: values, derivatives, spellings."""
+
+import inspect
+import math
+import string
+from pkgutil import resolve_name
+
+import pytest
+import torch
+
+from gatewise.compiler.simplify import number, simplify
+from gatewise.equations.expression import COMPARISONS, Expr, constant
+from gatewise.equations.operations import OPERATIONS, activation
+from gatewise.equations.operations.operation import Operation
+
+POINTS = {1: [(0.3,), (1.7,)], 2: [(0.3, 1.7), (1.7, 0.3)]}
+COMPUTED = [operation for operation in OPERATIONS.values() if operation.fold and not operation.comparison]
+
+
+def by_name(operation: Operation) -> str:
+    return operation.name
+
+
+@pytest.mark.parametrize("operation", COMPUTED, ids=by_name)
+def test_derivatives_are_slopes_of_the_values(operation: Operation):
+    assert operation.fold is not None
+    assert operation.derivative is not None
+    for at in POINTS[operation.arity]:
+        value = operation.fold(*at)
+        shares = operation.derivative(constant(1), constant(value), *map(constant, at))
+        assert len(shares) == operation.arity
+        for place, share in enumerate(shares):
+            assert share is not None
+            (slope,) = simplify([share], exact=False)
+            low, high = ([*at[:place], at[place] + step, *at[place + 1 :]] for step in (-1e-6, 1e-6))
+            found = (operation.fold(*high) - operation.fold(*low)) / 2e-6
+            assert number(slope) == pytest.approx(found, rel=1e-6), (at, place)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=by_name)
+def test_a_derivative_takes_the_gradient_the_value_and_the_operands(operation: Operation):
+    assert (operation.derivative is None) == operation.comparison
+    if operation.derivative is not None:
+        assert len(inspect.signature(operation.derivative).parameters) == 2 + operation.arity
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=by_name)
+def test_the_built_in_operations_are_spelled_for_every_target(operation: Operation):
+    fields = {field for _, field, _, _ in string.Formatter().parse(operation.spelling("cpp")) if field is not None}
+    assert fields == {str(at) for at in range(operation.arity)}
+    for at in POINTS.get(operation.arity, []):
+        came = resolve_name(operation.spelling("torch"))(*(torch.tensor(x, dtype=torch.float64) for x in at))
+        assert operation.fold is not None
+        assert float(came) == pytest.approx(float(operation.fold(*at)), rel=1e-15)
+    assert operation.spelling("jax").startswith("jax.")
+
+
+def test_jax_has_what_the_table_says():
+    pytest.importorskip("jax")
+    for operation in OPERATIONS.values():
+        assert callable(resolve_name(operation.spelling("jax"))), operation.name
+
+
+@pytest.mark.parametrize("operation", COMPUTED, ids=by_name)
+def test_values_are_in_the_range(operation: Operation):
+    assert operation.fold is not None
+    low, high, closed = operation.range
+    for x in (-3.0, -0.5, 0.0, 0.5, 3.0):
+        try:
+            value = operation.fold(*[x] * operation.arity)
+        except (ValueError, ZeroDivisionError):
+            continue
+        assert low <= value < high if closed else low < value < high, x
+
+
+def test_comparisons_are_those_of_python_and_each_has_its_opposite():
+    comparisons = {name: operation for name, operation in OPERATIONS.items() if operation.comparison}
+    assert set(comparisons) == COMPARISONS
+    for name, operation in comparisons.items():
+        opposite = comparisons[operation.opposite]
+        assert opposite.opposite == name
+        assert operation.fold is not None
+        assert opposite.fold is not None
+        for pair in ((1, 2), (2, 1), (1, 1)):
+            assert operation.fold(*pair) != opposite.fold(*pair)
+
+
+def test_activations_are_the_functions_of_one_value():
+    h = Expr.make("state", attr="h")
+    found = {name for name in OPERATIONS if activation(Expr.make(name, *[h] * OPERATIONS[name].arity))}
+    assert found == {"sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "abs"}
+    assert activation(h) is None
+
+
+def test_ranges_as_text():
+    assert [str(OPERATIONS[name].range) for name in ("tanh", "relu", "exp", "log")] == [
+        "(−1, 1)",
+        "[0, ∞)",
+        "(0, ∞)",
+        "(−∞, ∞)",
+    ]
+    assert math.isinf(OPERATIONS["log"].range.high)
