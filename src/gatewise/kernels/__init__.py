@@ -7,6 +7,8 @@ from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.laid_out import Frame, LaidOut, can_be_laid_out, lay_out, shared_by
 from gatewise.kernels.cpu.memory import empty
 from gatewise.kernels.cpu.weights import Unchanged as UnchangedWeights
+from gatewise.kernels.cpu.weights import any_frozen as any_frozen_weights
+from gatewise.kernels.cpu.weights import are_frozen as are_frozen_weights
 from gatewise.kernels.cpu.weights import forget as forget_weights
 from gatewise.kernels.cpu.weights import frozen as frozen_weights
 from gatewise.kernels.dispatch import Choice, check_backend_name
@@ -26,6 +28,8 @@ __all__ = [
     "Kind",
     "LaidOut",
     "UnchangedWeights",
+    "any_frozen_weights",
+    "are_frozen_weights",
     "backend_for",
     "can_be_laid_out",
     "check_backend_name",

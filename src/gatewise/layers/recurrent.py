@@ -143,10 +143,10 @@ class Recurrent(Parameters):
     def frozen(self) -> AbstractContextManager[None]:
         """Within a ``with`` block, take the weights for fixed and prepare them for the fused CPU kernels once.
 
-        With gradients off a layer does so by itself, and sees by their version when weights have changed. Inside the
-        block it does so in every call: while gradients of the input or the state are taken, and in inference mode,
-        where weights that were made in it have no version. What shows in a version is noticed here too; call `refresh`
-        after any other write.
+        Outside it every call prepares them anew, and so computes with what they hold, however they were written.
+        Inside, short calls cost little more than their arithmetic; gradients can be taken. A change that the parameter
+        shows (of its version, its memory or itself, or a step of an optimiser) is noticed; call `refresh` after any
+        other write, such as one through ``.data`` or by another process.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
@@ -159,16 +159,16 @@ class Recurrent(Parameters):
         return frozen_weights(self.parameters())
 
     def refresh(self) -> None:
-        """Prepare the weights anew at the next call, after a write that leaves their version as it was.
+        """Prepare the weights anew at the next call inside `frozen`, and at the next step of an open `stream`.
 
-        Such are writes through ``.data`` and to inference tensors, and only with gradients off or inside `frozen` do
-        they need this: in training weights are prepared in every call.
+        That is for writes which leave their version as it was: through ``.data``, to inference tensors, or by another
+        process. Other calls need it never.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4)
-        >>> layer.weight_hh_l0.data.zero_()[0]
-        tensor([0., 0., 0., 0.])
-        >>> layer.refresh()
+        >>> with layer.frozen():
+        ...     _ = layer.weight_hh_l0.data.zero_()
+        ...     layer.refresh()
         """
         self._short_ways.clear()
         self._training_ways.clear()
@@ -293,7 +293,7 @@ class Recurrent(Parameters):
         *,
         reset: Iterable[Tensor | None] | None = None,
     ) -> Stream:
-        """Run over steps as they come: a loop of `step` that keeps the state, in less time.
+        """Run over steps as they come: a loop of `step` that keeps the state and the prepared weights, in less time.
 
         Arguments:
             inputs: yields x_t, (B, I) or (I,); a tensor (T, B, I) or (T, I) does, too.
@@ -302,7 +302,8 @@ class Recurrent(Parameters):
 
         Returns:
             An iterator of y_t, (B, H) or (H,). Each x_t is asked for when its y_t is. Its attribute ``state`` is the
-            state so far, and can be assigned to. What changes meanwhile, weights too, counts from the next step on.
+            state so far, and can be assigned to. Weights that are written meanwhile count from the next step on if the
+            write shows, as inside `frozen`; else after `refresh`.
 
         Raises:
             ValueError, TypeError: as `step`, at the step that is wrong; and when ``reset`` ends before the inputs.

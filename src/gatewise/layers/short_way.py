@@ -1,6 +1,7 @@
 """A layer's short way: with gradients off, on the fused kernels, at little more than the arithmetic.
 
-It is for single steps, and for sequences that are short or narrow. Whatever is unusual is left to the long way: what is
+It is for weights that stay as they are, inside `frozen` and in a stream: what is laid out holds them packed. It is for
+single steps, and for sequences that are short or narrow. Whatever is unusual is left to the long way: what is
 not as expected here is None, and that way says what is wrong, if anything is. Both compute the same bits; of ragged
 rows the same to rounding, as products with x are made of all of them here, and there of the valid ones alone.
 
@@ -26,6 +27,8 @@ from gatewise.kernels import (
     Frame,
     LaidOut,
     UnchangedWeights,
+    any_frozen_weights,
+    are_frozen_weights,
     backend_for,
     can_be_laid_out,
     empty,
@@ -75,7 +78,8 @@ class ShortWay:
         "dtype",
         "output",
         "threads",
-        "weights_hold",
+        "weights",
+        "x_shape",
     )
 
     def __init__(
@@ -85,13 +89,19 @@ class ShortWay:
         self._single: LaidOut | None = None
         self._laid_out: dict[Hashable, LaidOut] = {}
         self._lengths: dict[tuple[int, bool], tuple[LaidOut, int] | None] = {}
-        self.weights_hold, self.backend, self.threads = weights.hold, backend, get_num_threads()
+        self.weights, self.backend, self.threads, self.x_shape = weights, backend, get_num_threads(), shape
         self._rows, hidden, self.dtype = shape[:-1], first.hidden_size, first.x.dtype
         # These have the shape of what a step returns; they are never written to.
         self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
         zeros = torch.zeros((len(calls) * self._directions, *self._rows, hidden), dtype=self.dtype)
         self._count = len(first.cell.states)
         self._shape, self._zeros, self._several = zeros.shape, (zeros,) * self._count, self._count > 1
+
+    def serves(self, layer: "Recurrent") -> bool:
+        """Whether everything still is as it was when it was laid out."""
+        return (
+            self.weights.hold(layer._parameters) and layer.backend == self.backend and get_num_threads() == self.threads
+        )
 
     def step(self, x_t: Tensor, state: State | None, reset: Tensor | None) -> tuple[Tensor, State] | None:
         """Output and state, as `Recurrent.step` returns them."""
@@ -290,55 +300,68 @@ def nothing_between(x: Tensor) -> bool:
     )
 
 
-def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None) -> ShortWay | None:
-    """The short way of a layer for the next call.
+def may_be_short(layer: "Recurrent", x: Tensor) -> bool:
+    """Whether a call is of the kind that can be laid out beforehand, but for shapes."""
+    return not (
+        is_grad_enabled()
+        or not nothing_between(x)
+        or is_watched(layer)
+        or (layer.dropout and layer.training and layer.num_layers > 1)
+    )
 
-    The first call with new weights goes the long way, so that a layer whose weights change all the time is not laid out
-    in vain.
+
+def short_way_of(layer: "Recurrent", x: Tensor, shape: torch.Size | None = None) -> ShortWay | None:
+    """The short way of a layer whose weights are frozen for the next call.
 
     Arguments:
         layer: whose.
         x: the input.
         shape: of one step of it, when it is of several.
     """
-    if (
-        is_grad_enabled()
-        or not nothing_between(x)
-        or is_watched(layer)
-        or (layer.dropout and layer.training and layer.num_layers > 1)
-    ):
+    known = layer._short_ways
+    if not any_frozen_weights():
+        if known:
+            known.clear()
+        return None
+    if not may_be_short(layer, x):
         return None
     if shape is None:
         shape = x.shape
-    try:
-        way = layer._short_ways[shape]
-    except KeyError:
-        return _laid_out(layer, shape)
-    if way is None or (
-        way.weights_hold(layer._parameters) and layer.backend == way.backend and get_num_threads() == way.threads
-    ):
+    way = known.get(shape)
+    if way is not None and way.serves(layer):
         return way
-    return _laid_out(layer, shape)
-
-
-def _by_direction(layer: "Recurrent") -> list[Sequence[str]]:
-    """The names of the parameters of each layer's directions."""
-    count = len(layer.cell.groups)
-    return [names[at : at + count] for names in layer._names for at in range(0, len(names), count)]
-
-
-def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
-    """Get ready to lay a layer out, and keep that; or that its cell has no short way."""
-    backend, known = layer.backend, layer._short_ways
     known.pop(shape, None)
+    find = layer._parameters.get
+    if (
+        are_frozen_weights(find(name) for names in layer._names for name in names)
+        and (weights := weights_now(layer)) is not None
+        and (way := lay_out_layer(layer, shape, weights)) is not None
+    ):
+        known[shape] = way
+        return way
+    return None
+
+
+def weights_now(layer: "Recurrent") -> UnchangedWeights | None:
+    """By what changes of a layer's weights are noticed; None when nothing shows them."""
+    return UnchangedWeights.of(layer._parameters, (name for names in layer._names for name in names))
+
+
+def lay_out_layer(layer: "Recurrent", shape: torch.Size, weights: UnchangedWeights) -> ShortWay | None:
+    """Get ready to lay a layer out for its weights of now; None when it has no short way.
+
+    Arguments:
+        layer: whose.
+        shape: of one step of its input.
+        weights: tells of changes.
+    """
     rows = 1 if len(shape) == 1 else shape[0]
     if (
-        backend not in BACKENDS
+        layer.backend not in BACKENDS
         or len(shape) not in (1, 2)
         or shape[-1] != layer.input_size
         or not 0 < rows <= MOST_ROWS
         or (layer.bidirectional and layer.merge != "concat")
-        or (weights := UnchangedWeights.of(layer._parameters, _by_direction(layer))) is None
     ):
         return None
     calls: list[list[Call]] = []
@@ -353,7 +376,6 @@ def _laid_out(layer: "Recurrent", shape: torch.Size) -> ShortWay | None:
         call = Call(layer.cell, x, initial, parameters, None, None, layer._directions)
         calls.append(call.single_directions())
         width = directions * layer.hidden_size
-    if backend_for(calls[0][0], backend=backend).name != "cpu":
+    if backend_for(calls[0][0], backend=layer.backend).name != "cpu" or not can_be_laid_out(layer.cell):
         return None
-    known[shape] = ShortWay(weights, calls, backend, shape) if can_be_laid_out(layer.cell) else None
-    return known[shape]
+    return ShortWay(weights, calls, layer.backend, shape)

@@ -19,7 +19,7 @@ from gatewise.kernels.cpu.shown import Shown
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
 from gatewise.kernels.cpu.sums import Sum, add_up
 from gatewise.kernels.cpu.taping import current
-from gatewise.kernels.cpu.weights import kept_or_made, pack_products
+from gatewise.kernels.cpu.weights import are_frozen, kept_or_made, pack_products
 from gatewise.kernels.cpu.weights import vectors as vectors_of
 
 Gradients = tuple[Tensor | None, ...]
@@ -130,9 +130,8 @@ def _job(
         (call.cell.equations, "backward", registers),
         lambda: (
             pack_products(made.backward, blocks, hidden, registers * lanes, transposed=True),
-            vectors_of(call, made.backward),
+            vectors_of(call, made.backward, kept=are_frozen(call.parameters)),
         ),
-        training=True,
     )
     nothing = (jobs.zero_row(hidden, dtype).data_ptr(), 0)
     held: list[Tensor] = []

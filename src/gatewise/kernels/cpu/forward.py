@@ -16,7 +16,7 @@ from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order, order
 from gatewise.kernels.cpu.program import BlocksOf, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
-from gatewise.kernels.cpu.weights import Packed, kept_or_made, pack_products, vectors
+from gatewise.kernels.cpu.weights import Packed, are_frozen, kept_or_made, pack_products, vectors
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,15 @@ def forward(
     return output, finals, saved
 
 
-def prepare(call: Call, made: Program, shared: Split, *, training: bool) -> Prepared:
+def prepare(call: Call, made: Program, shared: Split, *, kept: bool = False) -> Prepared:
     """Lay out the parameters of one direction, or take what was kept of them.
 
     Arguments:
         call: one direction.
         made: its program.
         shared: how it is shared out.
-        training: whether gradients are recorded; see `kept_or_made`.
+        kept: whether the result outlives the call: then it shares no memory with the parameters, so that all of it
+            is of one moment. Inside `frozen` it always does.
     """
     steps, batch, _ = call.x.shape
     hidden, dtype = call.hidden_size, call.x.dtype
@@ -135,18 +136,21 @@ def prepare(call: Call, made: Program, shared: Split, *, training: bool) -> Prep
     lanes = engine(dtype).lanes[dtype]
     registers = registers_per_output(rows_each, made.widest, hidden, lanes, shared.slices if shared.units else 1)
     step_by_step = steps == 1 or rows_each >= inputs.ROWS_WORTH_STEPS
-    blocks = BlocksOf(call)
+    blocks, kept = BlocksOf(call), kept or are_frozen(call.parameters)
 
     def make() -> Prepared:
+        of_x = inputs.weights(call, made, blocks, registers, lanes, step_by_step=step_by_step)
+        if kept and of_x is not None and of_x.stacked is not None:
+            of_x = of_x._replace(stacked=of_x.stacked.clone())
         return Prepared(
             registers,
             pack_products(made.forward, blocks, hidden, registers * lanes, transposed=False),
-            vectors(call, made.forward),
-            inputs.weights(call, made, blocks, registers, lanes, step_by_step=step_by_step),
+            vectors(call, made.forward, kept=kept),
+            of_x,
         )
 
     key = (call.cell.equations, "forward", registers, step_by_step)
-    return kept_or_made(call.parameters, key, make, training=training)
+    return kept_or_made(call.parameters, key, make)
 
 
 def _job(
@@ -162,7 +166,7 @@ def _job(
 ) -> tuple[Job, Saved]:
     """One direction, the one with number ``at``."""
     batch, hidden, dtype, states = way.rows, call.hidden_size, way.dtype, call.cell.states
-    prepared = prepare(call, made, shared, training=keep or torch.is_grad_enabled())
+    prepared = prepare(call, made, shared)
     within = prepared.within
     if within is None:
         x, kind = inputs.products(call, made, way, BlocksOf(call), prepared.of_x), jobs.SEQUENCE

@@ -284,7 +284,7 @@ def lay_out(layers: Sequence[Sequence[Call]], shared: Split, *, ragged: bool = F
     """
     made = program(layers[0][0].cell.equations)
     ready = [
-        _Layer(calls, [prepare(call, made, shared, training=False) for call in calls], shared.units) for calls in layers
+        _Layer(calls, [prepare(call, made, shared, kept=True) for call in calls], shared.units) for calls in layers
     ]
     return LaidOut(ready, shared.slices, ragged)
 

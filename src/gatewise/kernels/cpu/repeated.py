@@ -101,8 +101,6 @@ def forward(kind: Kind, tensors: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor
     except IndexError:
         return _written_forward(kind, tensors, passes)
     states = kind.states
-    for first in range(1 + states, len(tensors), kind.groups):
-        weights.end(tensors[first : first + kind.groups])
     results = [make() for make in tape.make if make is not None]
     _play(tape.written, kind, tensors, results)
     passes.free.append(tape)

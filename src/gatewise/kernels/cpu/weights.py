@@ -1,13 +1,12 @@
 """Parameters in the layout that the engine reads: recurrent blocks packed for the tile.
 
-In training they are packed anew in every call. With gradients off, and inside `frozen`, what was packed is kept as long
-as the parameters are the same tensors, at the same place, of the same version, and until an optimiser has made a step:
-torch's fused ones leave versions as they are. A call in training ends it too. Beside other processes of
-torch.distributed they are kept inside `frozen` alone.
+They are packed anew in every call: a tensor does not show every write to it. Another process writes to shared memory,
+``.data`` and torch's fused optimisers leave versions as they are. What was packed is kept only where the user says that
+the weights stay: inside `frozen`, and by an open stream. There a change that shows, of a parameter's identity, place
+or version, is noticed, and so is a step of an optimiser.
 """
 
 import os
-import weakref
 from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,6 @@ from gatewise.kernels.cpu.program import BlocksOf, evaluate
 from gatewise.kernels.cpu.split import threads
 from gatewise.kernels.cpu.taping import Words, current, derived
 
-LIMIT = 64  # directions of layers whose weights are kept
 WORTH_SHARING = 1 << 17  # numbers to pack from which a second thread helps
 
 Packed = tuple[Tensor, ...]
@@ -37,40 +35,42 @@ _Stamp = tuple[int, int | None]
 
 
 class _Kept(NamedTuple):
-    owners: tuple["weakref.ref[Tensor]", ...]
     stamps: tuple[_Stamp, ...]
     storages: tuple[torch.UntypedStorage, ...]  # held, so that no other tensor gets the address
     made: dict[Hashable, Any]
 
 
-# By the ids of the owners. Only single operations that no other thread can come between, so a call waits for no lock.
+# By the ids of the owners, which `frozen` holds. Only single operations that no other thread can come between, so a
+# call waits for no lock.
 _cache: dict[tuple[int, ...], _Kept] = {}
 _frozen: Counter[int] = Counter()
 _freezing = Lock()
+_forgotten = 0  # how often `forget` was called
 
 
-def kept_or_made(owners: Sequence[Tensor], key: Hashable, make: Callable[[], Made], *, training: bool) -> Made:
-    """What `make` computes from these tensors alone: kept from an earlier call, or made now.
+def kept_or_made(owners: Sequence[Tensor], key: Hashable, make: Callable[[], Made]) -> Made:
+    """What `make` computes from these tensors alone: inside `frozen` kept from an earlier call, else made now.
 
     Arguments:
         owners: a layer's parameters.
         key: tells what else it depends on.
-        make: computes it.
-        training: whether gradients are recorded: what writes to parameters then may not show in their version.
+        make: computes it, in memory that it does not share with the owners.
     """
     ids = tuple(map(id, owners))
     if not _are_frozen(ids):
-        if training:
-            _cache.pop(ids, None)
-        if training or _may_be_gathered() or any(owner.is_inference() for owner in owners):
-            return make()
+        return make()
     kept = _kept(ids, owners).made
     if key not in kept:
         kept[key] = make()
     return kept[key]
 
 
-def _are_frozen(ids: tuple[int, ...]) -> bool:
+def are_frozen(owners: Iterable[Tensor | None]) -> bool:
+    """Whether all of these tensors are."""
+    return _are_frozen(map(id, owners))
+
+
+def _are_frozen(ids: Iterable[int]) -> bool:
     return bool(_frozen) and all(one in _frozen for one in ids)
 
 
@@ -80,49 +80,38 @@ def _may_be_gathered() -> bool:
 
 
 class Unchanged:
-    """Tells whether some layers' parameters still are what they were when something was kept of them.
+    """Tells whether a module's parameters still are what they were, as far as that shows, and nothing was forgotten."""
 
-    For whom asks in every step of a stream: that takes a third of looking it up.
-    """
+    __slots__ = ("_forgotten", "_owners")
 
-    __slots__ = ("_kept", "_owners")
-
-    def __init__(
-        self, owners: Sequence[tuple[str, Tensor, int, int | None]], kept: Sequence[tuple[tuple[int, ...], _Kept]]
-    ) -> None:
-        self._owners, self._kept = tuple(owners), tuple(kept)
+    def __init__(self, owners: Sequence[tuple[str, Tensor, int, int]]) -> None:
+        self._owners, self._forgotten = tuple(owners), _forgotten
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Tensor | None], names: Sequence[Sequence[str]]) -> "Unchanged | None":
-        """None when of some layer nothing is kept, or a write to its parameters does not show.
+    def of(cls, parameters: Mapping[str, Tensor | None], names: Iterable[str]) -> "Unchanged | None":
+        """None when a write to the parameters would not show at all.
 
         Arguments:
             parameters: of the module, by name.
-            names: of those of every layer.
+            names: those that matter.
         """
-        owners: list[tuple[str, Tensor, int, int | None]] = []
-        kept: list[tuple[tuple[int, ...], _Kept]] = []
-        for of_layer in names:
-            found = [parameters.get(name) for name in of_layer]
-            ids = tuple(map(id, found))
-            if (entry := _cache.get(ids)) is None or (_may_be_gathered() and not _are_frozen(ids)):
+        owners: list[tuple[str, Tensor, int, int]] = []
+        for name in names:
+            owner = parameters.get(name)
+            if owner is None or owner.is_inference():
                 return None
-            kept.append((ids, entry))
-            for name, owner, (address, version) in zip(of_layer, found, entry.stamps, strict=True):
-                if owner is None or version is None:
-                    return None
-                owners.append((name, owner, address, version))
-        now = cls(owners, kept)
-        return now if now.hold(parameters) else None
+            owners.append((name, owner, owner.data_ptr(), owner._version))
+        if _may_be_gathered() and not are_frozen(owner for _, owner, _, _ in owners):
+            return None
+        return cls(owners)
 
     def hold(self, parameters: Mapping[str, Tensor | None]) -> bool:
         """Whether it is so of the module's parameters."""
+        if self._forgotten != _forgotten:
+            return False
         find = parameters.get
         for name, owner, address, version in self._owners:
             if find(name) is not owner or owner._version != version or owner.data_ptr() != address:
-                return False
-        for ids, kept in self._kept:  # noqa: SIM110 (a generator takes longer)
-            if _cache.get(ids) is not kept:
                 return False
         return True
 
@@ -168,9 +157,10 @@ def pack_products(direction: Direction, blocks: BlocksOf, hidden_size: int, grou
     )
 
 
-def vectors(call: Call, direction: Direction) -> tuple[Tensor, ...]:
-    """The values of ``Direction.vectors``, (H,) each."""
-    return tuple([derived(call, _of(vector)) for vector in direction.vectors])
+def vectors(call: Call, direction: Direction, *, kept: bool) -> tuple[Tensor, ...]:
+    """The values of ``Direction.vectors``, (H,) each; if they are kept, none of them is a parameter itself."""
+    values = [derived(call, _of(vector)) for vector in direction.vectors]
+    return tuple([value.clone() for value in values] if kept else values)
 
 
 def _of(vector: Expr) -> Callable[[Call], Tensor]:
@@ -180,26 +170,8 @@ def _of(vector: Expr) -> Callable[[Call], Tensor]:
 def _kept(ids: tuple[int, ...], owners: Sequence[Tensor]) -> _Kept:
     stamps = tuple((owner.data_ptr(), None if owner.is_inference() else owner._version) for owner in owners)
     kept = _cache.get(ids)
-    # Identity is asked of the owner itself: an id can be given to a new tensor once the old one is gone.
-    if (
-        kept is not None
-        and kept.stamps == stamps
-        and all(reference() is owner for reference, owner in zip(kept.owners, owners, strict=True))
-    ):
-        return kept
-
-    def drop(_: object) -> None:
-        _cache.pop(ids, None)
-
-    kept = _Kept(
-        tuple(weakref.ref(owner, drop) for owner in owners),
-        stamps,
-        tuple(owner.untyped_storage() for owner in owners),
-        {},
-    )
-    _cache[ids] = kept
-    for oldest in list(_cache)[:-LIMIT]:
-        _cache.pop(oldest, None)
+    if kept is None or kept.stamps != stamps:
+        kept = _cache[ids] = _Kept(stamps, tuple(owner.untyped_storage() for owner in owners), {})
     return kept
 
 
@@ -229,24 +201,25 @@ def any_frozen() -> bool:
     return bool(_frozen)
 
 
-def end(owners: Sequence[Tensor]) -> None:
-    """Keep nothing of a direction's parameters any longer: a call in training has begun."""
-    _cache.pop(tuple(map(id, owners)), None)
-
-
 def forget(owners: Iterable[Tensor]) -> None:
     """Pack these tensors again at the next call: after they were written in a way that their version does not show."""
+    global _forgotten
     gone = set(map(id, owners))
     for ids in list(_cache):
         if not gone.isdisjoint(ids):
             _cache.pop(ids, None)
+    _forgotten += 1
 
 
 def _after_step(optimiser: Optimizer, arguments: tuple[object, ...], options: dict[str, object]) -> None:
-    if _cache:
-        forget(parameter for group in optimiser.param_groups for parameter in group["params"])
+    forget(parameter for group in optimiser.param_groups for parameter in group["params"])
+
+
+def _after_fork() -> None:
+    forget(())
+    _cache.clear()
 
 
 register_optimizer_step_post_hook(_after_step)
 # A forked child shares its work out in another way.
-os.register_at_fork(after_in_child=_cache.clear)
+os.register_at_fork(after_in_child=_after_fork)

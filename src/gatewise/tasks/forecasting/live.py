@@ -92,7 +92,7 @@ class LiveSeries:
         assert self._state is not None
         assert self.last is not None
         model, output, recipe, levels, recursive = self._teller
-        with torch.no_grad():
+        with torch.no_grad(), model.encoder.recurrent.frozen():
             known = self._known(self.last + 1, recipe.horizon)[None]
             if recursive:
                 return go_on(self._teller, self._hidden, self._state, self._buffer, self._usual, known)[0]

@@ -32,7 +32,7 @@ def roll(teller: Teller, panel: Panel, spans: Sequence[Span], state: State | Non
     batches = SpanBatches(panel, spans, size)
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
-    with torch.no_grad():
+    with torch.no_grad(), teller.model.encoder.recurrent.frozen():
         for at in range(0, len(spans), size):
             batch, places, is_told = batches.at(range(at, min(at + size, len(spans))))
             places = places[is_told]

@@ -171,15 +171,16 @@ class TrainedLanguageModel(Trained):
         generator: torch.Generator,
     ) -> Iterator[int]:
         logits, state = self._read(prompt)
-        for _ in range(length):
-            if self.vocabulary.unknown is not None:
-                logits[self.vocabulary.unknown] = float("-inf")  # it has no text to write
-            probabilities = sampling_probabilities(logits, temperature, top_k, top_p)
-            token = torch.multinomial(probabilities, 1, generator=generator)
-            yield int(token)
-            with torch.no_grad():
-                step_logits, state = self.model.step(token, state)
-            logits = step_logits[0]
+        with self.model.recurrent.frozen():
+            for _ in range(length):
+                if self.vocabulary.unknown is not None:
+                    logits[self.vocabulary.unknown] = float("-inf")  # it has no text to write
+                probabilities = sampling_probabilities(logits, temperature, top_k, top_p)
+                token = torch.multinomial(probabilities, 1, generator=generator)
+                yield int(token)
+                with torch.no_grad():
+                    step_logits, state = self.model.step(token, state)
+                logits = step_logits[0]
 
 
 def make_model(options: LanguageModelOptions, vocabulary: Vocabulary) -> LanguageModel:

@@ -107,7 +107,7 @@ def answered(
     """The best answers to each source, in their order; so many tokens of sources at a time."""
     found: list[list[Hypothesis]] = [[]] * len(sources)
     batches = RaggedBatches([len(source) for source in sources], list, steps=max(1, steps // beam))
-    with torch.no_grad():
+    with torch.no_grad(), model.decoder.recurrent.frozen():
         for places in batches:
             start = model.begin(*padded_sources([sources[place] for place in places]))
             answers = beam_search(model.decoder, start, end, width=beam, longest=longest, penalty=penalty)
