@@ -42,6 +42,7 @@ def test_public_names():
         "Clip",
         "DefinitionError",
         "GRU",
+        "Init",
         "LSTM",
         "PeepholeLSTM",
         "RNN",

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data.vocabulary import build_vocabulary, load_vocabulary
+from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.data.words import END_OF_LINE, UNKNOWN
 
 any_text = st.text(min_size=1, max_size=200)

@@ -4,20 +4,15 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import torch
 
 from gatewise.diagnostics.advice import advice_for, advice_to_remember, page_of
 from gatewise.diagnostics.horizon import Horizon
+from gatewise.diagnostics.measurements import Measurements
 from gatewise.diagnostics.reach import reach_of
 from gatewise.diagnostics.recorded import Place, RecordedCall
 from gatewise.diagnostics.replay import forget_bias
 from gatewise.diagnostics.saturation import Saturation
 from gatewise.equations import Cell
-
-if TYPE_CHECKING:
-    from gatewise.diagnostics.trace import Trace
 
 # A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, and goes on falling by
 # this factor in each, vanishes. (Between h and c of an LSTM much is lost once, which says nothing of long spans.)
@@ -88,7 +83,7 @@ class Diagnosis(Sequence[Finding]):
         return "\n".join([*lines, *(f"not checked: {one}" for one in self.unchecked)])
 
 
-def diagnose(trace: "Trace") -> Diagnosis:
+def diagnose(trace: Measurements) -> Diagnosis:
     """Look for everything in the last pass, the updates and the clippings of a trace.
 
     Each layer is run again to measure how far its gradient reaches. What follows from another finding in the same
@@ -123,7 +118,7 @@ def diagnose(trace: "Trace") -> Diagnosis:
 
 
 def _of_direction(
-    trace: "Trace",
+    trace: Measurements,
     calls: list[RecordedCall],
     place: Place,
     direction: int,
@@ -159,7 +154,7 @@ def _of_direction(
             yield _finding(kind, layer, evidence, numbers, cell)
 
 
-def _of_reach(trace: "Trace", layers: list[list[RecordedCall]], found: list[Finding]) -> Iterator[Finding]:
+def _of_reach(trace: Measurements, layers: list[list[RecordedCall]], found: list[Finding]) -> Iterator[Finding]:
     """Modules most steps of which no loss reaches, unless a finding in one of their layers says so already."""
     by_module: dict[str, list[list[RecordedCall]]] = {}
     for calls in layers:
@@ -187,7 +182,7 @@ def _of_reach(trace: "Trace", layers: list[list[RecordedCall]], found: list[Find
 
 
 def _of_gates(
-    trace: "Trace", place: Place, saturation: dict[str, Saturation]
+    trace: Measurements, place: Place, saturation: dict[str, Saturation]
 ) -> Iterator[tuple[str, str, dict[str, float], str]]:
     for label, one in zip(trace.gates_labels, saturation.values(), strict=True):
         if label.place != place:
@@ -211,7 +206,7 @@ def _cut_short(calls: list[RecordedCall], horizon: Horizon) -> bool:
     return whole and float(horizon.norms[-1]) >= STILL_LARGE
 
 
-def _between_layers(trace: "Trace", layers: list[list[RecordedCall]]) -> Iterator[Finding]:
+def _between_layers(trace: Measurements, layers: list[list[RecordedCall]]) -> Iterator[Finding]:
     by_module: dict[str, list[RecordedCall]] = {}
     for calls in layers:
         if calls[-1].has_gradients:
@@ -230,7 +225,7 @@ def _between_layers(trace: "Trace", layers: list[list[RecordedCall]]) -> Iterato
             yield _finding(kind, module or "model", evidence, numbers, cell, "layers")
 
 
-def _of_updates(trace: "Trace", exploding: bool) -> Iterator[Finding]:
+def _of_updates(trace: Measurements, exploding: bool) -> Iterator[Finding]:
     moved = [float(one.changes.norm() / one.weights.norm()) for one in trace.updates if float(one.weights.norm())]
     ratio = statistics.median(moved) if moved else math.inf
     barely = ("weights barely move",) if ratio < BARELY else ()
@@ -246,7 +241,7 @@ def _of_updates(trace: "Trace", exploding: bool) -> Iterator[Finding]:
         yield _finding("weights barely move", "model", evidence, {"ratio": ratio}, None)
 
 
-def _name(trace: "Trace", place: Place) -> str:
+def _name(trace: Measurements, place: Place) -> str:
     return "model" if trace.short else str(place)
 
 
@@ -264,29 +259,3 @@ def _finding(
 
 def _count(number: int, of: str) -> str:
     return f"{number} {of}{'' if number == 1 else 's'}"
-
-
-def first_not_finite(calls: Sequence[RecordedCall]) -> tuple[Place, int, str] | None:
-    """The first place at which calls met NaN or infinity: forward in their order, then backward against it.
-
-    Steps are counted over all calls of a layer.
-    """
-    if all(call.all_finite for call in calls):  # almost always, and asked of every pass
-        return None
-    done: dict[tuple[str, int], int] = {}
-    begins: list[int] = []
-    for call in calls:
-        layer = call.module, call.layer
-        begins.append(done.get(layer, 0))
-        done[layer] = begins[-1] + call.steps
-    for call, begin in zip(calls, begins, strict=True):
-        for place, finite in zip(call.places, () if call.finite_output is None else call.finite_output, strict=False):
-            bad = (~finite & call.valid).any(dim=1).nonzero()[:, 0]
-            if len(bad):
-                return place, begin + int(bad.min() if place.direction == "forward" else bad.max()), "output"
-    for call, begin in reversed(list(zip(calls, begins, strict=True))):
-        for place, norms in zip(call.places, call.gradient_norms, strict=True):
-            bad = (~torch.isfinite(norms)).any(dim=2).any(dim=0).nonzero()[:, 0]
-            if len(bad):
-                return place, begin + int(bad.max() if place.direction == "forward" else bad.min()), "gradient"
-    return None

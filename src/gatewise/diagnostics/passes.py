@@ -1,24 +1,8 @@
-"""What is recorded beside single calls: passes, and where something was not finite."""
+"""Calls that belong together."""
 
 from dataclasses import dataclass, field
 
-from gatewise.diagnostics.recorded import Place, RecordedCall
-
-
-@dataclass(frozen=True)
-class NotFinite:
-    """Where NaN or infinity was first met.
-
-    Attributes:
-        place, step: the layer, the direction and the time step.
-        what: ``output`` or ``gradient``.
-        number: of the pass, counted from 0 over all that were recorded.
-    """
-
-    place: Place
-    step: int
-    what: str
-    number: int
+from gatewise.diagnostics.recorded import RecordedCall
 
 
 @dataclass

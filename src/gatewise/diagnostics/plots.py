@@ -1,12 +1,11 @@
 """Pictures of a trace with matplotlib."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from gatewise.diagnostics.trace import Trace
+from gatewise.diagnostics.measurements import Measurements
 
 
-def plot_gradient_flow(trace: "Trace", at: int, axes: Any) -> Any:
+def plot_gradient_flow(trace: Measurements, at: int, axes: Any) -> Any:
     """Draw the norm of every state's gradient over time, logarithmic, on axes or on new ones; return them."""
     if axes is None:
         from matplotlib.figure import Figure

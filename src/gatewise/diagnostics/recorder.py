@@ -11,9 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-from gatewise.diagnostics.findings import first_not_finite
 from gatewise.diagnostics.loss_steps import LossSteps
-from gatewise.diagnostics.passes import NotFinite, Pass
+from gatewise.diagnostics.not_finite import NotFinite, first_not_finite
+from gatewise.diagnostics.passes import Pass
 from gatewise.diagnostics.recorded import Ear, Listener, RecordedCall
 from gatewise.diagnostics.updates import Update, Updates
 from gatewise.kernels import recording

@@ -6,20 +6,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatewise.diagnostics.findings import diagnose
 from gatewise.diagnostics.horizon import Horizon
+from gatewise.diagnostics.measurements import Measurements
 from gatewise.diagnostics.recorded import Place
 from gatewise.equations.operations import OPERATIONS
 from gatewise.explanations.purposes import PURPOSES
 from gatewise.writing import atomic_write
-
-if TYPE_CHECKING:
-    from gatewise.diagnostics.trace import Trace
 
 # Cells of all heat maps together, a byte each, which base64 makes 4/3: the page stays below 2 MB.
 MOST_CELLS = 900_000
@@ -64,7 +63,7 @@ class ChangeMap(NamedTuple):
 
 
 def write_report(
-    trace: "Trace",
+    trace: Measurements,
     path: Path,
     tokens: Tokens | None,
     moved: Sequence[tuple[str, Sequence[float]]] = (),
@@ -95,8 +94,8 @@ def write_report(
     return path
 
 
-def _data(trace: "Trace", tokens: Tokens | None) -> dict[str, Any]:
-    diagnosis = trace.diagnose()
+def _data(trace: Measurements, tokens: Tokens | None) -> dict[str, Any]:
+    diagnosis = diagnose(trace)
     layers = trace.layers()
     calls = [call for of_layer in layers for call in of_layer]
     cells = ", ".join(dict.fromkeys(call.cell.name for call in calls))
@@ -173,7 +172,7 @@ def _reach(horizon: Horizon) -> tuple[str, str]:
     return f"{horizon.steps:.3g}" if math.isfinite(horizon.steps) else "", f"{horizon.rate:.3g}"
 
 
-def _flow(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def _flow(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     if not any(one.reached for one in trace.passes):
         return []
     flow = trace.gradient_flow()
@@ -190,7 +189,7 @@ def _flow(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> list[dict[str,
     ]
 
 
-def _gates(trace: "Trace", tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
+def _gates(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
     gates = trace.gates()
     saturation = gates.saturation()
     cells = sum(value.shape[0] * value.shape[2] for value in gates.values())

@@ -13,7 +13,7 @@ from torch.nn import functional
 import gatewise
 from gatewise.data.streams import NO_TARGET, Streams
 from gatewise.data.text import sha256
-from gatewise.data.vocabulary import build_vocabulary
+from gatewise.data.vocabularies import build_vocabulary
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import make_model
 from gatewise.tasks.options import build, read_toml

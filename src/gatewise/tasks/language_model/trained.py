@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gatewise.data.text import read_text
-from gatewise.data.vocabulary import Vocabulary, load_vocabulary
+from gatewise.data.vocabularies import load_vocabulary
+from gatewise.data.vocabulary import Vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of

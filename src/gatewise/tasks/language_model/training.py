@@ -3,7 +3,7 @@
 import torch
 
 from gatewise.data.streams import Streams
-from gatewise.data.vocabulary import build_vocabulary, load_vocabulary
+from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions

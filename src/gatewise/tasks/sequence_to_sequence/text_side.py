@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from gatewise.data.pairs import Pair
-from gatewise.data.vocabulary import Vocabulary, build_vocabulary
+from gatewise.data.vocabularies import build_vocabulary
+from gatewise.data.vocabulary import Vocabulary
 from gatewise.data.words import WordVocabulary
 
 Unit = Literal["bpe", "char", "word"]
