@@ -14,7 +14,7 @@ from gatewise.compiler import without_bias
 from gatewise.equations import Cell, cell, maximum, minimum, sigmoid, tanh, where
 from gatewise.kernels import Call, run
 from tests.agreement import CELLS
-from tests.compiler.random_cells import cells
+from tests.compiler.random_cells import MEAN, cells
 from tests.examples.test_cells import CELLS as GALLERY
 
 
@@ -45,6 +45,10 @@ def assert_right(made: Cell) -> None:
         return torch.randn(shape, generator=draw, dtype=torch.float64).requires_grad_()
 
     x, weights = leaf(4, 3, 2), [leaf(*made.parameter_shape(group, 2, 5)) for group in made.groups]
+    weights = [
+        torch.full_like(weight, 1 / 5, requires_grad=True) if group == MEAN else weight
+        for group, weight in zip(made.groups, weights, strict=True)
+    ]
     zeros = tuple(torch.zeros(1, 3, 5, dtype=torch.float64) for _ in made.states)
     expected, _ = run(Call(made, x, zeros, tuple(weights), None, None, "forward"), backend="reference")
     came = loop_for(made)(x, *weights)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gatewise.equations import Cell, Expr, Parameter, topological
+from tests.compiler.random_cells import MEAN
 
 BATCH, INPUT, HIDDEN = 3, 4, 5
 ELEMENTWISE = {
@@ -77,6 +78,8 @@ def random_leaves(cell: Cell, seed: int, scale: float = 1.0, grid: bool = False)
         elif isinstance(node.attr, Parameter):
             kind = cell.shape_of(node.attr.group)
             values[node] = draw(HIDDEN, *{"input": (INPUT,), "recurrent": (HIDDEN,), "vector": ()}[kind])
+            if node.attr.group == MEAN:
+                values[node] = torch.full_like(values[node], 1 / HIDDEN, requires_grad=True)
     return values
 
 

@@ -1,5 +1,10 @@
 """Random cells for hypothesis: any expression that the language of cells allows."""
 
+import inspect
+from collections.abc import Sequence
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as with_seed
 from hypothesis import strategies as st
 
 from gatewise.equations import (
@@ -51,49 +56,119 @@ COMPARE = (
 )
 
 
+# Signs and scalings, of either side.
+SCALED = (
+    lambda a: -a,
+    lambda a: 0.0 * a,
+    lambda a: a * 0.5,
+    lambda a: a * 2.0,
+    lambda a: -0.1 * a,
+    lambda a: a / -3.0,
+    lambda a: 1 - a,
+    lambda a: a - 0.25,
+    lambda a: 0.5 / (2 + tanh(a)),
+)
+# How what was computed enters what is returned; where, minimum and maximum hide a part of it.
+COMBINED = (
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: b - a,
+    lambda a, b: a + 0.1 * (tanh(b) - a),
+    lambda a, b: (1 - sigmoid(b)) * a,
+    lambda a, b: a / (2 + tanh(b)),
+    lambda a, b: where(a < b, a, -b),
+    minimum,
+    maximum,
+)
+STATES = ("h", "c", "s")
+# A matrix whose elements are all 1/H, where tests fill the parameters: a product with it is the mean over units.
+MEAN = "M"
+
+
+def normalised(mean: Expr, a: Expr, epsilon: float) -> Expr:
+    """Layer normalisation of a value, with a matrix of 1/H."""
+    centred = a - mean @ a
+    return centred / sqrt(mean @ (centred * centred) + epsilon)
+
+
 @st.composite
-def cells(draw: st.DrawFn) -> Cell:
-    """A cell of one or two states whose every value may use any earlier one, products of expressions included."""
-    state_count = draw(st.integers(1, 2))
-    length = draw(st.integers(1, 12))
+def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
+    """A cell of up to three states whose every value may use any earlier one, products of expressions included.
 
-    def equations(x: Expr, states: tuple[Expr, ...], groups: tuple[Expr, ...]) -> tuple[Expr, ...]:
-        w, r, p = groups
-        values = [w.a @ x, *states, p.a]
-        matrices = ["b", "c", "d"]
+    A product may be used several times, and a block by several products; expressions of parameters alone grow beside
+    the others; states are changed, exchanged or passed through.
+    """
+    states = STATES[: draw(st.integers(1, 3))]
+    with_mean = draw(st.booleans())
+    groups = ("W", "R", "p", MEAN) if with_mean else ("W", "R", "p")
+    length = draw(st.integers(1, longest))
 
-        def value() -> Expr:
-            return values[draw(st.integers(0, len(values) - 1))]
+    def pick(values: Sequence[Expr]) -> Expr:
+        recent = values[-3:] if draw(st.booleans()) else values
+        return recent[draw(st.integers(0, len(recent) - 1))]
 
+    def equations(x: Expr, *rest: Expr) -> tuple[Expr, ...]:
+        past, (w, r, p, *mean) = rest[: len(states)], rest[len(states) :]
+        steady = [p.a, p.b]
+        values = [w.a @ x, r.a @ past[0], *past, p.a]
         for _ in range(length):
-            match draw(st.integers(0, 5)):
+            match draw(st.integers(0, 9)):
                 case 0:
-                    values.append(draw(st.sampled_from(UNARY))(value()))
+                    values.append(draw(st.sampled_from(UNARY))(pick(values)))
                 case 1 | 2:
-                    values.append(draw(st.sampled_from(BINARY))(value(), value()))
+                    values.append(draw(st.sampled_from(BINARY))(pick(values), pick(values)))
                 case 3:
-                    condition = draw(st.sampled_from(COMPARE))(value(), value())
-                    values.append(where(condition, value(), value()))
+                    condition = draw(st.sampled_from(COMPARE))(pick(values), pick(values))
+                    values.append(where(condition, pick(values), pick(values)))
                 case 4:
-                    values.append(value() * draw(st.sampled_from((-1.0, 0.0, 0.5, 1.0, 2.0))))
-                case _ if matrices:
-                    values.append(getattr(r, matrices.pop()) @ value())
+                    values.append(draw(st.sampled_from(SCALED))(pick(values)))
+                case 5 | 6:
+                    values.append(getattr(r, draw(st.sampled_from("bcd"))) @ pick(values))
+                case 7:
+                    product = getattr(w, draw(st.sampled_from("bcd"))) @ x
+                    values.append(draw(st.sampled_from(BINARY))(product, pick(values)))
+                case 8:
+                    alone = draw(st.sampled_from(BINARY))(pick(steady), pick(steady))
+                    steady.append(draw(st.sampled_from((lambda a: a, lambda a: r.b @ a, *UNARY)))(alone))
+                    values.append(draw(st.sampled_from(BINARY))(steady[-1], pick(values)))
+                case _ if mean:
+                    values.append(normalised(mean[0], pick(values), draw(st.sampled_from((1e-3, 1.0)))))
                 case _:
-                    values.append(w.b @ x + value())
-        # The returned values read everything, so that no name is unused.
-        total = values[0] + (r.a @ states[0]) * (1 + p.b)
-        for one in values[1:]:
-            total = total + one
-        outputs = (tanh(total), draw(st.sampled_from(values)))
-        return outputs[:state_count]
+                    values.append(tanh(pick(values)))
+        if mean:
+            values.append(normalised(mean[0], pick(values), 1.0))
+        # What is returned reads everything, so that no name is unused.
+        total = values[0]
+        for one in (*values[1:], *steady):
+            total = draw(st.sampled_from(COMBINED))(total, one)
+        outputs = [draw(st.sampled_from((tanh(total), -sigmoid(total), past[0] + 0.1 * (tanh(total) - past[0]))))]
+        while len(outputs) < len(states):
+            outputs.append(draw(st.sampled_from((*values, *past, *past, tanh(pick(values))))))
+        return tuple(draw(st.permutations(outputs)))
 
-    if state_count == 1:
+    equations.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("x", *states)]
+        + [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in groups]
+    )
+    equations.__name__ = "random_cell"
+    return cell(cite="nobody, 2026")(equations)
 
-        def random_cell(x, h, /, W, R, p):
-            return equations(x, (h,), (W, R, p))
-    else:
 
-        def random_cell(x, h, c, /, W, R, p):
-            return equations(x, (h, c), (W, R, p))
+def some_cells(count: int, seed: int) -> list[Cell]:
+    """Different random cells, the same for the same seed; one that hypothesis draws twice is there once."""
+    found: dict[str, Cell] = {}
 
-    return cell(cite="nobody, 2026")(random_cell)
+    @with_seed(seed)
+    @settings(
+        max_examples=count,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+    )
+    @given(cells())
+    def collect(made: Cell) -> None:
+        found.setdefault(made.equations, made)
+
+    collect()
+    return list(found.values())

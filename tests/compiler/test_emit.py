@@ -1,32 +1,25 @@
 """Random cells, emitted as C++, compiled and run by the engine, against the reference: outputs and every gradient."""
 
-import ctypes
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
-from hypothesis import Phase, given, settings
-from torch import Tensor
 
-from csrc.tests.build import ENGINE, compiler
+from csrc.tests.build import compiler
 from gatewise.cells import lookup, names
 from gatewise.compiler.builtin import built_in, translation_unit
 from gatewise.compiler.emit import WIDEST, Program, emit
-from gatewise.compiler.flags import flags
 from gatewise.equations import Cell, cell, sigmoid, tanh
-from gatewise.kernels import Call, cpu, reference
-from gatewise.kernels.cpu import program
-from gatewise.kernels.cpu.library import engine
-from tests.compiler.random_cells import cells
-from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
+from gatewise.kernels import cpu, reference
+from tests.compiler.agreement import furthest, outcome, shaken
+from tests.compiler.compiled import compiled_cells
+from tests.compiler.random_cells import some_cells
+from tests.kernels.calls import DIRECTIONS, call_of
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
 from tests.user_cells import USER_CELLS
 
-HOW_MANY = 32
+HOW_MANY = 24
 
 
 @cell
@@ -53,16 +46,9 @@ def euler_step(x, h, /, W, R, b):
 UNDER_A_MINUS = {one.name: one for one in (subtracted, coupled, decaying, euler_step)}
 
 
-def random_cells() -> dict[str, tuple[Cell, str]]:
+def table() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
-    found: dict[str, tuple[Cell, str]] = {}
-
-    @settings(max_examples=HOW_MANY, database=None, derandomize=True, phases=[Phase.generate])
-    @given(cells())
-    def collect(cell: Cell) -> None:
-        found.setdefault(cell.equations, (cell, f"random_{len(found)}"))
-
-    collect()
+    found = {made.equations: (made, f"random_{at}") for at, made in enumerate(some_cells(HOW_MANY, seed=0))}
     for name, made in (USER_CELLS | UNDER_A_MINUS).items():
         found[made.equations] = made, f"user_{name}"
     return found
@@ -70,45 +56,9 @@ def random_cells() -> dict[str, tuple[Cell, str]]:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Cell]]:
-    """Random cells that the engine finds beside the built-in ones, compiled as one translation unit."""
-    folder = tmp_path_factory.mktemp("emitted")
-    table = random_cells()
-    source, library = folder / "cells.cpp", folder / "cells.so"
-    source.write_text(translation_unit(emit(*one) for one in table.values()))
-    command = compiler()
-    assert command is not None
-    options = [*flags(engine(torch.float64).instruction_set), "-O1", f"-I{ENGINE}", "-shared"]
-    run = subprocess.run([*command, *options, source, "-o", library], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert "error" not in run.stderr
-    loaded = ctypes.CDLL(str(library))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "prefixes", lambda: {**built_in(), **table})
-        patch.setattr(program, "engine", lambda dtype: SimpleNamespace(library=loaded))
-        yield [made for made, _ in table.values()]
-
-
-Run = Callable[[Call], tuple[Tensor, Sequence[Tensor]]]
-
-
-def outcome(run: Run, call: Call) -> tuple[Tensor, ...]:
-    """Output, final states and every gradient."""
-    results = flat(run(call))
-    above = upstream_of(results)
-    return *results, *torch.autograd.grad(results, call.tensors, above, materialize_grads=True)
-
-
-def furthest(came: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest difference, by the size of the tensor that it is in."""
-    differences = [(a - b).abs().max() / (1 + b.abs().max()) for a, b in zip(came, expected, strict=True)]
-    return torch.stack(differences).max().item()  # NaN if one is
-
-
-def shaken(call: Call) -> Call:
-    """The same call on values that differ a little more than by rounding."""
-    return call.with_tensors(
-        tuple((tensor * (1 + 1e-12 * torch.rand_like(tensor))).detach().requires_grad_() for tensor in call.tensors)
-    )
+    made = table()
+    with compiled_cells(made, tmp_path_factory.mktemp("emitted")):
+        yield [one for one, _ in made.values()]
 
 
 @needs_engine
@@ -130,7 +80,7 @@ def test_random_cells_agree_with_the_reference(compiled: list[Cell]):
 
 
 def programs() -> list[Program]:
-    return [emit(*one) for one in (*built_in().values(), *random_cells().values())]
+    return [emit(*one) for one in (*built_in().values(), *table().values())]
 
 
 @pytest.mark.parametrize(("name", "deltas"), [("subtracted", 2), ("coupled", 2), ("decaying", 1), ("euler_step", 2)])

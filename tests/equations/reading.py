@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:e−?\d+)?)|(?P<name>[δε]?[^\W\d_]\u0303?\w*?(?:_(?:\{[^}]*\}|[A-Za-z0-9]+(?:,[a-z0-9]+)*))?(?![A-Za-z0-9]))"
+    r"\s*(?:(?P<number>\d+\.?\d*(?:e−?\d+)?)|(?P<name>[δε]?[^\W\d_]\u0303?\w*?"
+    r"(?:_(?:\{[^}]*\}|[A-Za-z0-9]+\u0303?(?:,[a-z0-9]+\u0303?)*))?(?![A-Za-z0-9]))"
     r"|(?P<sign>[δ√+−⊙·/()\[\]|ᵀ²<>≤≥=≠,]))"
 )
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {

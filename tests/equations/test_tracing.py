@@ -46,6 +46,13 @@ def test_a_gate_that_is_compared_has_the_value_that_is_chosen() -> None:
 
     assert compared.gate_value("b").op == "where"
 
+    @cell
+    def threshold(x, h, /, W, R, p):
+        a = W.a @ x + R.a @ h
+        return tanh(where(a < p.b, a, -a))
+
+    assert threshold.gate_value("b") is threshold.outputs[0]  # once a comparison, which is no value
+
 
 def define(function, message: str, line_holds: str) -> None:
     """The definition raises, and the message begins with this file and the line that holds this text."""

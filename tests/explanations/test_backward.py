@@ -99,7 +99,7 @@ def test_built_in_cells_read_back(name: str, bias: bool) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(cells(), st.integers(0, 1000))
+@given(cells(longest=7), st.integers(0, 1000))
 def test_random_cells_read_back(cell: Cell, seed: int) -> None:
     assert_backward_reads_right(cell, seed)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
 from tests.agreement import CELLS
+from tests.compiler.random_cells import MEAN
 
 DIRECTIONS: tuple[Directions, ...] = ("forward", "reverse", "bidirectional")
 
@@ -36,6 +37,10 @@ def call_of(
         value = 0.8 * torch.randn(shape, generator=draw, dtype=torch.float64)
         return value.to(device, dtype).requires_grad_(requires_grad)
 
+    def parameter(group: str) -> Tensor:
+        value = leaf(*cell.parameter_shape(group, input_size, hidden_size))
+        return torch.full_like(value, 1 / hidden_size, requires_grad=requires_grad) if group == MEAN else value
+
     flags = torch.rand(steps, batch, generator=draw) < 0.3
     # Whatever was drawn: a boundary before the first step, and one inside the longest row.
     flags[0, -1:] = flags[steps // 2, :1] = True
@@ -43,9 +48,7 @@ def call_of(
         cell,
         leaf(steps, batch, input_size),
         tuple(leaf(count, batch, hidden_size) for _ in cell.states),
-        tuple(
-            leaf(*cell.parameter_shape(group, input_size, hidden_size)) for _ in range(count) for group in cell.groups
-        ),
+        tuple(parameter(group) for _ in range(count) for group in cell.groups),
         None if lengths is None else torch.tensor(lengths, device=device),
         flags.to(device) if reset else None,
         directions,

@@ -138,9 +138,9 @@ class Cell:
             dominators[node] = common | {node}
         blocks = [node for node in nodes if isinstance(node.attr, Parameter) and node.attr.gate == gate]
         shared = set.intersection(*(dominators[block] for block in blocks))
-        meeting = next((node for node in nodes if node in shared and node.op not in COMPARISONS), users[blocks[0]][0])
-        if meeting.op == "parameter":
-            meeting = users[meeting][0] if users[meeting] else meeting
+        meeting = next((node for node in nodes if node in shared and node.op not in COMPARISONS), blocks[0])
+        while (meeting.op == "parameter" or meeting.op in COMPARISONS) and users[meeting]:
+            meeting = users[meeting][0]
         followers = set(users[meeting])
         if len(followers) == 1 and meeting not in roots:
             (follower,) = followers
