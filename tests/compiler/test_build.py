@@ -1,6 +1,8 @@
 """Cells compiled by the system's compiler."""
 
 import ctypes
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -161,6 +163,25 @@ def test_a_compiler_that_cannot_be_run_or_does_not_end(
     monkeypatch.setattr(module, "_LONGEST", 0.3)
     with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
         build(PROGRAM, "plain", 1, Told())
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no groups of processes here")
+def test_what_a_wrapper_has_started_ends_with_it(
+    tmp_path: Path, folder: Path, script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    os.mkfifo(tmp_path / "alive")
+    reading = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    script(f"test \"$1\" = --version || {{ exec 9>'{tmp_path}/alive'; echo up >&9; sleep 60; echo done; }}")
+    monkeypatch.setattr(module, "_LONGEST", 2)
+    with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
+        build(PROGRAM, "plain", 1, Told())
+    with open(reading, "rb") as pipe:
+        assert pipe.readline() == b"up\n"
+        os.set_blocking(pipe.fileno(), True)
+        # The end comes when nobody is left who could write.
+        assert select.select([pipe], [], [], 20)[0]
+        assert pipe.read() == b""
     assert list(folder.iterdir()) == []
 
 

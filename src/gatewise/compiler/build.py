@@ -5,9 +5,11 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -127,18 +129,34 @@ def _compile(compiler: Compiler, source: str, options: Sequence[str], work: Path
 def _run(command: Sequence[str], work: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"LC_ALL": "C"} | ({} if work is None else {"TMPDIR": str(work)})
     try:
-        return subprocess.run(
+        with subprocess.Popen(
             command,
             cwd=work,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=_LONGEST,
-        )
+            start_new_session=True,
+        ) as process:
+            try:
+                out, told = process.communicate(timeout=_LONGEST)
+            except BaseException:  # Ctrl-C too, which a session of its own does not see
+                _end(process)
+                raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"the C++ compiler cannot be used: {error}; name another with CXX") from error
+    return subprocess.CompletedProcess(command, process.returncode, out, told)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a process, and all that it has started: the compiler itself, where it is behind a wrapper."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _complaint(run: subprocess.CompletedProcess[str]) -> str:

@@ -3,10 +3,11 @@
 import math
 import os
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from gatewise.kernels.cpu.quota import quota
 
 # Multiply-adds of a step below which a barrier between threads costs more than the second thread saves.
 UNITS_WORTH_SPLITTING = 150_000
@@ -87,8 +88,15 @@ def registers_per_output(rows: int, outputs: int, hidden_size: int, lanes: int, 
 def threads() -> int:
     """Threads to use: torch's number, but no more than the process may run at once."""
     if _forked:
+        _leave_the_pool_alone()
         return 1
     return max(1, min(torch.get_num_threads(), _affinity(), _quota()))
+
+
+@lru_cache(maxsize=1)
+def _leave_the_pool_alone() -> None:
+    # torch's own operators would wait for the threads that do not exist, in the midst of a call of ours too.
+    torch.set_num_threads(1)
 
 
 def _affinity() -> int:
@@ -97,9 +105,4 @@ def _affinity() -> int:
 
 @lru_cache(maxsize=1)
 def _quota() -> int:
-    """Processors that the control group grants, rounded up."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):
-        return os.cpu_count() or 1
+    return quota() or os.cpu_count() or 1
