@@ -52,6 +52,15 @@ def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
     assert found == [([[0.5]], []), ([[4.0]], [])]
 
 
+def test_files_must_have_the_same_features(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"steps": [[1]]}')
+    (tmp_path / "b.jsonl").write_text('{"steps": [[1, 2]]}')
+    with pytest.raises(
+        ValueError, match=re.escape(f"b.jsonl: expected 1 features, as in {tmp_path / 'a.jsonl'}, got 2")
+    ):
+        read_numeric_sequences([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "sequence", "label")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
@@ -60,7 +69,16 @@ def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
         ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
         ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),
         ("a.csv", "u,label\n1,1\n", "no column 'sequence'"),
-        ("a.jsonl", '{"steps": [[1], [2, 3]]}', "expected the same number of features in every step, got 1, 2"),
+        ("a.jsonl", '{"steps": [[1], [2, 3]]}', "line 1: step 2: expected 1 features, as in line 1, got 2"),
+        (
+            "a.jsonl",
+            '{"steps": [[1]]}\n{"steps": [[1, 2]]}',
+            "line 2: step 1: expected 1 features, as in line 1, got 2",
+        ),
+        ("a.jsonl", "\n", "a.jsonl: there are no sequences in it"),
+        ("a.jsonl", '{"steps": [[]]}', "line 1: a sequence without features"),
+        ("a.jsonl", '{"steps": "12"}', 'line 1: expected {"steps": [[numbers of a step], ...]}'),
+        ("a.jsonl", '{"steps": {"1": [2]}}', 'line 1: expected {"steps": [[numbers of a step], ...]}'),
         ("a.jsonl", '{"steps": []}', "line 1: a sequence without steps"),
         ("a.jsonl", '{"step": 1}', "line 1: expected {\"steps\": [[numbers of a step], ...]}, got {'step': 1}"),
         ("a.jsonl", '{"steps": [[true]]}', "line 1: expected a finite number, got True"),

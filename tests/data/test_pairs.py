@@ -59,3 +59,31 @@ def test_what_is_no_pair(tmp_path, files, told):
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=re.escape(told)):
         read_pairs([tmp_path / name for name in files])
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("de,en\nein Hund,a dog\n", True),
+        ("article,highlights\nein Hund,a dog\nzwei,two\n" + "ein Hund,a dog\n" * 9, True),
+        ("de,en\nHund,dog\nKatze,cat\n", True),  # a dictionary
+        ("Hund,dog\nKatze,cat\n", False),
+        ("ein Hund,a dog\nKatze,cat\n", False),
+        ("two hundred,200\nthree,3\n", False),
+        ("Go.,Geh.\nein Hund,a dog\n", False),
+    ],
+)
+def test_names_of_columns_are_not_taken_for_a_pair(tmp_path, text, refused):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    if not refused:
+        assert len(read_pairs([path])) == text.count("\n")
+        return
+    with pytest.raises(
+        ValueError, match=r"a.csv: line 1: '\w+' and '\w+' look like names of columns; give --source-co"
+    ):
+        read_pairs([path])
+    # Both ways out of it.
+    source, target = text.split("\n")[0].split(",")
+    assert len(read_pairs([path], source, target)) == text.count("\n") - 1
+    assert len(read_pairs([path], "1", "2")) == text.count("\n")

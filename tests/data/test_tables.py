@@ -97,7 +97,11 @@ def test_compressed(tmp_path, ending, compress):
         ("a.jsonl", '{"text": "a", "label": NaN}', "line 1: 'label' is null; expected a value"),
         ("a.jsonl", '{"text": "a", "label": ["b"]}', "line 1: 'label': expected text, a number or a date, got ['b']"),
         ("a.jsonl", '{"text": "a", "text": "b", "label": "c"}', "line 1: the object has 'text' twice"),
-        ("a.jsonl", '{"text": "\\ud83d", "label": "b"}', "line 1: 'text' contains half of a surrogate pair (U+D83D)"),
+        (
+            "a.jsonl",
+            '{"text": "\\ud83d", "label": "b"}',
+            "line 1: 'text': character 1 is half of a surrogate pair (U+D83D)",
+        ),
         ("a.jsonl", '{"text": "a\\u0000", "label": "b"}', "line 1: 'text' contains a NUL character (U+0000)"),
         ("a.jsonl", "[" * 100_000, "line 1: nested too deeply; expected a JSON object of values"),
         ("a.jsonl", f'{{"text": "a", "label": 1{"0" * 5000}}}', "line 1: Exceeds the limit"),

@@ -136,3 +136,13 @@ def test_a_file_that_is_no_vocabulary(tmp_path, content, told):
     with pytest.raises(ValueError, match=re.escape(told)) as raised:
         load_vocabulary(path)
     assert str(raised.value).startswith(f"{path}: not a vocabulary of gatewise")
+
+
+@pytest.mark.parametrize(("unit", "size"), [("char", None), ("word", None), ("bpe", 260)])
+def test_half_a_surrogate_pair_is_refused(unit, size):
+    vocabulary = build_vocabulary(unit, BOOK, size)
+    with pytest.raises(ValueError, match=re.escape("the text: character 4 is half of a surrogate pair (U+D83D)")):
+        vocabulary.encode("cat\ud83d")
+    # A byte of the command line that is not UTF-8, as Python hands it over.
+    with pytest.raises(ValueError, match="byte 0xff of a command line that is not UTF-8"):
+        vocabulary.encode(b"cat\xff".decode("utf-8", "surrogateescape"))

@@ -205,6 +205,15 @@ def test_a_window_can_be_run_again_but_not_before_its_turn():
     assert torch.equal(second.run(network), again)
 
 
+def test_lengths_may_be_a_list():
+    x = torch.arange(10.0).reshape(5, 2, 1)
+    lists, tensors = (
+        [window.valid.tolist() for window in gatewise.TBPTT(2, 2).windows(x, lengths=lengths)]
+        for lengths in ([5, 2], torch.tensor([5, 2]))
+    )
+    assert lists == tensors
+
+
 def test_initial_states_are_detached():
     layer = gatewise.GRU(2, 3, dtype=torch.float64)
     x, _ = data(4)
@@ -228,7 +237,17 @@ BAD = {
     "lengths": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), lengths=torch.tensor([1, 2, 3])),
         ValueError,
-        r"lengths: expected \(2,\), one per row, got \(3,\)",
+        r"lengths: expected shape \(B=2,\), got \(3,\); pass one length per row",
+    ),
+    "lengths of a list": (
+        lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), lengths=[1.5, 2]),
+        TypeError,
+        "lengths: expected integers, got torch.float32; pass the number of steps of each row",
+    ),
+    "no tensor": (
+        lambda: gatewise.TBPTT(1, 1).windows(gatewise.LSTM(2, 3), torch.zeros(5, 2, 1)),
+        TypeError,
+        r"tensor 0: expected a tensor \(T, B, …\), got LSTM",
     ),
 }
 

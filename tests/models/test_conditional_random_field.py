@@ -99,3 +99,15 @@ def test_scores_of_any_size_have_finite_gradients(size):
     assert scores.grad is not None
     assert scores.grad.isfinite().all()
     assert made.transitions.grad.isfinite().all()
+
+
+def test_lengths_may_be_a_list_and_are_checked():
+    field = ConditionalRandomField(tag_count=3)
+    scores, tags = torch.randn(4, 2, 3), torch.zeros(4, 2, dtype=torch.int64)
+    for lengths in ([4, 2], torch.tensor([4, 2], dtype=torch.int32)):
+        expected = torch.tensor([4, 2])
+        assert field.log_likelihood(scores, tags, lengths).equal(field.log_likelihood(scores, tags, expected))
+        assert field.probabilities(scores, lengths).equal(field.probabilities(scores, expected))
+        assert field.decode(scores, lengths).equal(field.decode(scores, expected))
+    with pytest.raises(ValueError, match=r"lengths: expected shape \(B=2,\), got \(3,\)"):
+        field.decode(scores, [4, 2, 1])

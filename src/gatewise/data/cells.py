@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 
+from gatewise.data.text import check_characters
+
 
 def cell_text(value: object, where: str, column: str, *, blank: bool = False, text: bool = False) -> str:
     """A cell as text.
@@ -28,29 +30,13 @@ def cell_text(value: object, where: str, column: str, *, blank: bool = False, te
             return ""
         raise ValueError(f"{where}: {column!r} is null; expected a value")
     if isinstance(value, str):
-        return checked(value, where, column)
+        if "\0" in value:
+            raise ValueError(f"{where}: {column!r} contains a NUL character (U+0000); remove it")
+        return check_characters(value, f"{where}: {column!r}")
     if text or not isinstance(value, bool | int | float | Decimal | date | time | timedelta):
         expected = "text" if text else "text, a number or a date"
         raise ValueError(f"{where}: {column!r}: expected {expected}, got {shortened(value)}")
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
-
-
-def checked(cell: str, where: str, column: str) -> str:
-    """A cell of text, once it is known to be characters that a file of text can have.
-
-    Raises:
-        ValueError: for a NUL character, or half of a surrogate pair.
-    """
-    if "\0" in cell:
-        raise ValueError(f"{where}: {column!r} contains a NUL character (U+0000); remove it")
-    try:
-        cell.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{where}: {column!r} contains half of a surrogate pair (U+{ord(cell[error.start]):04X}), which is not a "
-            "character; was a text cut, or escaped twice?"
-        ) from None
-    return cell
 
 
 def column_place(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:

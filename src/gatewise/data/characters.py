@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.data.text import check_characters
 from gatewise.data.vocabulary import Vocabulary
 
 
@@ -34,7 +35,7 @@ class CharacterVocabulary(Vocabulary):
         return 1 + len(self._characters)
 
     def encode(self, text: str) -> Tensor:
-        points = _code_points(text)
+        points = _code_points(check_characters(text))
         at = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
         return torch.from_numpy(np.where(self._points[at] == points, at + 1, 0).astype(np.int64))
 

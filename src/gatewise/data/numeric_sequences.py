@@ -48,17 +48,16 @@ def read_numeric_sequences(
         OSError: when a file cannot be read.
     """
     found: list[NumericSequence] = []
+    widths: list[int] = []
     for path in paths:
         if not has_row_per_step(path, sequence_column):
             found += numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
         else:
             features = feature_columns or feature_names(path, sequence_column, label_column, tell)
             found += _table(path, sequence_column, label_column, features)
-    widths = {len(step) for steps, _ in found for step in steps}
-    if len(widths) != 1:
-        raise ValueError(
-            f"expected the same number of features in every step, got {', '.join(map(str, sorted(widths)))}"
-        )
+        widths.append(len(found[-1][0][0]))
+        if widths[-1] != widths[0]:
+            raise ValueError(f"{path}: expected {widths[0]} features, as in {paths[0]}, got {widths[-1]}")
     return found
 
 
@@ -71,19 +70,29 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
         label_column: the label, if there is one.
 
     Raises:
-        ValueError: for a line that is no sequence of finite numbers, with its place.
+        ValueError: for a line that is not a sequence of finite numbers, or has steps of another width than the first;
+            with its place.
     """
+    width, first = 0, 0
     for number, row in json_objects(source, text):
         where = f"{source}: line {number}"
         rows = row.get("steps")
         if not isinstance(rows, list) or not all(isinstance(step, list) for step in rows):
             raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
-        if not rows:
-            raise ValueError(f"{where}: a sequence without steps")
+        if not rows or not rows[0]:
+            raise ValueError(f"{where}: a sequence without {'features' if rows else 'steps'}")
+        width, first = width or len(rows[0]), first or number
+        for step, values in enumerate(rows, 1):
+            if len(values) != width:
+                raise ValueError(
+                    f"{where}: step {step}: expected {width} features, as in line {first}, got {len(values)}"
+                )
         steps = [[_number(where, value) for value in step] for step in rows]
         label = row.get(label_column, [])
         labels = label if isinstance(label, list) else [label]
         yield steps, [cell_text(one, where, label_column) for one in labels]
+    if not width:
+        raise ValueError(f"{source}: there are no sequences in it")
 
 
 def has_row_per_step(path: Path, sequence_column: str) -> bool:

@@ -1,5 +1,6 @@
 """Pairs of a source and its target, from tables or from two files whose lines belong together."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from gatewise.data.text import decoded
 Pair = tuple[str, str]
 
 _NAMES = ("source", "target")
+# What names of columns look like, among them codes of languages: en, de_DE.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_LANGUAGE = re.compile(r"[a-z]{2}([-_][A-Za-z]{2,4})?")
 
 
 def read_pairs(
@@ -37,7 +41,10 @@ def read_pairs(
         rows: list[Pair] = []
         for path in paths:
             source, target = _columns(path, source_column, target_column)
-            rows += [(row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target))]
+            found = [(row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target))]
+            if source_column is None and target_column is None and (source, target) != _NAMES:
+                _check_no_names(path, found)
+            rows += found
     else:
         rows = _parallel(paths)
     pairs = [(source.strip(), target.strip()) for source, target in rows]
@@ -67,6 +74,20 @@ def _columns(path: Path, source: str | None, target: str | None) -> Pair:
         return source, target
     defaults = _NAMES if _has_names(path) or set(_NAMES) <= set(column_names(path)) else ("1", "2")
     return source or defaults[0], target or defaults[1]
+
+
+def _check_no_names(path: Path, rows: Sequence[Pair]) -> None:
+    """Refuse a first pair that looks like the names of the columns, which would be learned and scored as a pair."""
+    source, target = rows[0]
+    if source == target or not (_NAME.fullmatch(source) and _NAME.fullmatch(target)):
+        return
+    words = sum(bool(_NAME.fullmatch(one) and _NAME.fullmatch(other)) for one, other in rows[1:])
+    codes = _LANGUAGE.fullmatch(source) and _LANGUAGE.fullmatch(target)
+    if codes or (len(rows) > 1 and 10 * words <= len(rows) - 1):
+        raise ValueError(
+            f"{path}: line 1: {source!r} and {target!r} look like names of columns; give --source-column {source} "
+            f"--target-column {target}, or --source-column 1 --target-column 2 if they are a pair"
+        )
 
 
 def _has_names(path: Path) -> bool:

@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
+from gatewise.data.text import check_characters
 from gatewise.data.vocabulary import Vocabulary
 
 _BYTES = 256
@@ -40,7 +41,7 @@ class BytePairVocabulary(Vocabulary):
         return self._tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> Tensor:
-        encodings = self._tokenizer.encode_batch_fast(list(_parts(text)))
+        encodings = self._tokenizer.encode_batch_fast(list(_parts(check_characters(text))))
         return torch.tensor([token for encoding in encodings for token in encoding.ids], dtype=torch.int64)
 
     def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:

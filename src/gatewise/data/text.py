@@ -50,6 +50,29 @@ def decoded(path: Path, content: bytes) -> str:
     return text
 
 
+def check_characters(text: str, where: str = "the text") -> str:
+    """The text, once it is known to consist of characters.
+
+    Args:
+        text: the text.
+        where: what to call it.
+
+    Raises:
+        ValueError: for half of a surrogate pair: JSON can have it, and Python reads a byte of the command line that is
+            not UTF-8 so.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        point = ord(text[error.start])
+        byte = f"; byte 0x{point - 0xDC00:02x} of a command line that is not UTF-8" if 0xDC80 <= point <= 0xDCFF else ""
+        raise ValueError(
+            f"{where}: character {error.start + 1} is half of a surrogate pair (U+{point:04X}{byte}); was a text cut, "
+            "or encoded twice?"
+        ) from None
+    return text
+
+
 def _line(content: bytes, offset: int) -> int:
     return content.count(b"\n", 0, offset) + 1
 

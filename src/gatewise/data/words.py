@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from gatewise.data.text import check_characters
 from gatewise.data.vocabulary import Vocabulary
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
@@ -45,7 +46,7 @@ class WordVocabulary(Vocabulary):
         return len(self._words)
 
     def encode(self, text: str) -> Tensor:
-        encodings = self._tokenizer.encode_batch_fast(_lines(text))
+        encodings = self._tokenizer.encode_batch_fast(_lines(check_characters(text)))
         return torch.tensor([token for encoding in encodings for token in encoding.ids], dtype=torch.int64)
 
     def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:

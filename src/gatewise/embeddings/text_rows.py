@@ -26,7 +26,7 @@ class TextRows(Rows):
         width, words, blank = self.width, 0, 0
         for at, (line, ended) in enumerate(self._lines(), self._start):
             line = line.rstrip(_LINE_ENDS)
-            if not line:
+            if not line.strip():
                 blank = blank or at
                 continue
             if blank:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.layers.row_lengths import row_lengths
 from gatewise.shapes import check_shape
 
 State = Tensor | tuple[Tensor, ...]
@@ -154,20 +155,7 @@ def _lengths(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, 
         return None
     if not batched:
         raise ValueError("lengths: expected None for an input without a batch, whose length is its own; cut it instead")
-    given = lengths if isinstance(lengths, Tensor) else _tensor_of_lengths(lengths)
-    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise TypeError(f"lengths: expected integers, got {given.dtype}; pass the number of steps of each row")
-    check_shape("lengths", given.shape, [("B", batch)], "pass one length per row of the batch")
-    return given.to(device=device, dtype=torch.int64)
-
-
-def _tensor_of_lengths(lengths: Sequence[int]) -> Tensor:
-    try:
-        return torch.as_tensor(lengths, dtype=None if len(lengths) else torch.int64)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(
-            f"lengths: expected integers, got {lengths!r:.60}; pass the number of steps of each row"
-        ) from None
+    return row_lengths(lengths, batch, device)
 
 
 def _reset(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from gatewise.layers.recurrent import Recurrent
+from gatewise.layers.row_lengths import Lengths, row_lengths
 
 
 @dataclass
@@ -178,7 +179,7 @@ class TBPTT:
         return f"TBPTT(k1={self.k1}, k2={self.k2})"
 
     def windows(
-        self, *tensors: Tensor, lengths: Tensor | None = None, reset: Tensor | None = None, state: Any = None
+        self, *tensors: Tensor, lengths: Lengths | None = None, reset: Tensor | None = None, state: Any = None
     ) -> Iterator[Window]:
         """The windows of a batch of sequences.
 
@@ -192,15 +193,19 @@ class TBPTT:
             Windows, to be run in this order.
 
         Raises:
+            TypeError: for something that is not a tensor, or lengths that are not integers.
             ValueError: for tensors that do not fit together.
         """
         if not tensors:
             raise ValueError("windows: expected the input as a tensor (T, B, …), got nothing")
-        shape = tensors[0].shape[:2]
         named = [
             *((f"tensor {at}", one) for at, one in enumerate(tensors)),
             *([("reset", reset)] if reset is not None else []),
         ]
+        for name, one in named:
+            if not isinstance(one, Tensor):
+                raise TypeError(f"{name}: expected a tensor (T, B, …), got {type(one).__name__}")
+        shape = tensors[0].shape[:2]
         for name, one in named:
             if one.dim() < 2 or one.shape[:2] != shape:
                 raise ValueError(
@@ -209,8 +214,7 @@ class TBPTT:
                 )
         if shape[0] == 0:
             raise ValueError("windows: expected at least one step, got T=0")
-        if lengths is not None and lengths.shape != shape[1:]:
-            raise ValueError(f"lengths: expected ({shape[1]},), one per row, got {tuple(lengths.shape)}")
+        lengths = None if lengths is None else row_lengths(lengths, shape[1], tensors[0].device)
         losses = int(shape.numel() if lengths is None else lengths.sum())
         # An average window has k1 / T of all losses.
         full = max(losses, 1) * min(self.k1, shape[0]) / shape[0]

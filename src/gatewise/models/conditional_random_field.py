@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gatewise.layers.row_lengths import Lengths, row_lengths
 from gatewise.models.encoder import inside
 
 _FORBIDDEN = -1e4
@@ -35,17 +36,18 @@ class ConditionalRandomField(nn.Module):
         self.register_buffer("forbidden", ~allowed, persistent=False)
         self.transitions = nn.Parameter(torch.empty(allowed.shape).uniform_(-0.1, 0.1))
 
-    def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+    def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Lengths) -> Tensor:
         """The logarithm of the probability of tags.
 
         Args:
             scores: (T, B, K).
             tags: (T, B) int64; in the padding whatever is a tag.
-            lengths: (B,) int64; a sequence without steps has probability 1.
+            lengths: (B,) integers; a sequence without steps has probability 1.
 
         Returns:
             (B,).
         """
+        lengths = row_lengths(lengths, scores.shape[1], scores.device)
         return self._score(scores, tags, lengths) - self._log_partition(scores, lengths)
 
     def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,34 +79,36 @@ class ConditionalRandomField(nn.Module):
             alpha = further.where(going, alpha)
         return torch.logsumexp(alpha + end, 1).where(lengths > 0, 0)
 
-    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+    def probabilities(self, scores: Tensor, lengths: Lengths) -> Tensor:
         """The probability of each tag at each step, whatever the others are.
 
         It is the derivative of the logarithm of the partition function by the score.
 
         Args:
             scores: (T, B, K).
-            lengths: (B,) int64.
+            lengths: (B,) integers.
 
         Returns:
             (T, B, K), 0 in the padding, without history.
         """
+        lengths = row_lengths(lengths, scores.shape[1], scores.device)
         with torch.enable_grad():
             leaf = scores.detach().requires_grad_()
             (found,) = torch.autograd.grad(self._log_partition(leaf, lengths).sum(), leaf)
         return found
 
     @torch.no_grad()
-    def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
+    def decode(self, scores: Tensor, lengths: Lengths) -> Tensor:
         """The most probable tags (Viterbi).
 
         Args:
             scores: (T, B, K).
-            lengths: (B,) int64.
+            lengths: (B,) integers.
 
         Returns:
             (T, B) int64; what stands in the padding means nothing.
         """
+        lengths = row_lengths(lengths, scores.shape[1], scores.device)
         move, start, end = self._parts(scores.dtype)
         best = start + scores[0]
         pointers: list[Tensor] = []

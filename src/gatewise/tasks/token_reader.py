@@ -10,6 +10,7 @@ from gatewise.data.batches import padded
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.spelling import spell
 from gatewise.data.subwords import BytePairVocabulary
+from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary, split_tokens
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.token_embedding import TokenEmbedding
@@ -19,10 +20,25 @@ Unit = Literal["word", "char", "bpe"]
 
 
 class Tokens(NamedTuple):
-    """One sequence of tokens: their numbers, (T,) int64, and as they are written (empty for byte pairs)."""
+    """One sequence of tokens.
+
+    Attributes:
+        numbers: (T,) int64.
+        written: as they are written; empty for byte pairs.
+        cut: whether there were more.
+    """
 
     numbers: Tensor
     written: list[str]
+    cut: bool = False
+
+
+def cut_texts(rows: Sequence[Tokens], longest: int) -> str | None:
+    """A notice of the rows that were cut after `longest` tokens; None where none was."""
+    cut = sum(row.cut for row in rows)
+    if not cut:
+        return None
+    return f"{cut:,} of {len(rows):,} texts have more than {longest:,} tokens; the rest of each is not read (--longest)"
 
 
 class TokenReader:
@@ -66,6 +82,7 @@ class TokenReader:
 
     def split(self, text: str) -> list[str]:
         """The tokens of a text as they are written; for byte pairs, the text itself."""
+        check_characters(text)
         if isinstance(self.vocabulary, TokenVocabulary):
             return split_tokens(text)
         return list(text) if isinstance(self.vocabulary, CharacterVocabulary) else [text]
@@ -73,9 +90,11 @@ class TokenReader:
     def read(self, row: Sequence[str], longest: int | None = None) -> Tokens:
         """A row that `split` made, or the words of a file, cut after `longest` tokens."""
         if isinstance(self.vocabulary, TokenVocabulary):
-            return Tokens(self.vocabulary.encode_tokens(row[:longest]), list(row[:longest]))
-        numbers = self.vocabulary.encode("".join(row))[:longest]
-        return Tokens(numbers, list(row[:longest]) if isinstance(self.vocabulary, CharacterVocabulary) else [])
+            kept = list(row[:longest])
+            return Tokens(self.vocabulary.encode_tokens(kept), kept, len(kept) < len(row))
+        numbers = self.vocabulary.encode("".join(row))
+        written = list(row[:longest]) if isinstance(self.vocabulary, CharacterVocabulary) else []
+        return Tokens(numbers[:longest], written, longest is not None and len(numbers) > longest)
 
     def batch(self, rows: Sequence[Tokens]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""

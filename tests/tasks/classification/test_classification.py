@@ -26,6 +26,17 @@ def trained(tmp_path_factory):
     return train(tmp_path_factory.mktemp("classify"), epochs=16)
 
 
+def test_texts_that_are_cut_are_counted(tmp_path, capsys):
+    trained = train(tmp_path, longest=4, epochs=1)
+    assert " texts have more than 4 tokens; the rest of each is not read (--longest)" in capsys.readouterr().err
+    trained.evaluate(tmp_path / "texts.csv")
+    assert "warning: " in (told := capsys.readouterr().err)
+    assert " of 80 texts have more than 4 tokens" in told
+    (tmp_path / "texts.txt").write_text("one two\none two three four five\n" * 100)
+    list(trained.answers([tmp_path / "texts.txt"]))
+    assert capsys.readouterr().err == "warning: texts of more than 4 tokens are read to there only (--longest)\n"
+
+
 def test_it_learns(trained):
     scores = trained.final_scores()["held_out"]
     assert scores["examples"] == 8

@@ -20,8 +20,9 @@ from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
+from gatewise.tasks.reporting import say
 from gatewise.tasks.task import Scores, Trained
-from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -98,8 +99,7 @@ class TrainedClassifier(Trained):
         """
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
-        rows = [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
-        return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
+        return self._predict(self._rows(texts))
 
     def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
         """The labels of the texts in files, as text.
@@ -139,9 +139,20 @@ class TrainedClassifier(Trained):
         return inspect_answers(self.model, inputs, tokens, answers, told, lambda x: -told(x).sum(), report)
 
     def _answers(self, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+        told = False
         for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):
-            for text, found in zip(texts, self.predict(texts), strict=True):
+            rows = self._rows(texts)
+            if not told and any(row.cut for row in rows):
+                told = True
+                say(f"warning: texts of more than {self.options.longest:,} tokens are read to there only (--longest)")
+            for text, found in zip(texts, self._predict(rows), strict=True):
                 yield {"text": text, "label": found.label, "probability": found.probability}
+
+    def _rows(self, texts: Sequence[str]) -> list[Tokens]:
+        return [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
+
+    def _predict(self, rows: Sequence[Tokens]) -> list[Prediction]:
+        return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
 
     def finish(self) -> Scores:
         """The scores; the confusion matrices are left as pictures."""
@@ -167,6 +178,9 @@ class TrainedClassifier(Trained):
         scores, counts = label_scores(logits, torch.tensor(targets), labels.size)
         right = targets.count(self._baseline.overall)
         unknown = self.reader.unknown_tokens(rows)
+        cut = cut_texts(rows, self.options.longest)
+        if cut is not None:
+            say(f"warning: {cut}")
         return {
             "examples": len(rows),
             "unknown_tokens": unknown,

@@ -14,7 +14,7 @@ from gatewise.tasks.measure import Measure
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.task import Job, Task
-from gatewise.tasks.token_reader import TokenReader
+from gatewise.tasks.token_reader import TokenReader, cut_texts
 
 
 def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
@@ -52,6 +52,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
             corpus.summary,
             f"classes: {labels.size}, the most frequent {labels.names[baseline.overall]}",
             reader.summary,
+            *filter(None, (cut_texts([*training, *scored], options.longest),)),
         ),
     )
 

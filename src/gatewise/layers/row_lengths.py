@@ -1,0 +1,41 @@
+"""The lengths of the rows of a batch, in whatever form a caller has them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.shapes import check_shape
+
+Lengths = Tensor | Sequence[int]
+
+
+def row_lengths(lengths: Lengths, batch: int, device: torch.device) -> Tensor:
+    """Lengths as a tensor.
+
+    Args:
+        lengths: an integer for each row.
+        batch: the number of rows B.
+        device: where they are needed.
+
+    Returns:
+        (B,) int64.
+
+    Raises:
+        TypeError: when they are not integers.
+        ValueError: when they are more or fewer than the rows.
+    """
+    given = lengths if isinstance(lengths, Tensor) else _tensor(lengths)
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        raise TypeError(f"lengths: expected integers, got {given.dtype}; pass the number of steps of each row")
+    check_shape("lengths", given.shape, [("B", batch)], "pass one length per row of the batch")
+    return given.to(device=device, dtype=torch.int64)
+
+
+def _tensor(lengths: Sequence[int]) -> Tensor:
+    try:
+        return torch.as_tensor(lengths, dtype=None if len(lengths) else torch.int64)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"lengths: expected integers, got {lengths!r:.60}; pass the number of steps of each row"
+        ) from None

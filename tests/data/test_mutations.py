@@ -1,0 +1,135 @@
+"""Every reader of data on files that random changes made invalid: read sensibly, or refused; columns never shift."""
+
+import csv
+import gzip
+import io
+import json
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from gatewise.data.columns import Columns as TagColumns
+from gatewise.data.labelled_texts import read_labelled_texts
+from gatewise.data.numeric_sequences import read_numeric_sequences
+from gatewise.data.pairs import read_pairs
+from gatewise.data.series import Columns, read_series
+from gatewise.data.series_tables import as_tables
+from gatewise.data.text import read_text
+from tests.mutations import check_reader
+
+TEXTS = [(f't{at} was, "quoted"' if at % 3 else f"t{at}\nis fine", f"l{at}") for at in range(9)]
+STEPS = [(f"s{at // 3}", at + 0.5, -float(at)) for at in range(9)]
+VALUES = [(at, at + 0.25) for at in range(25)]
+
+
+def as_csv(names, rows):
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([names, *rows])
+    return buffer.getvalue().encode()
+
+
+def as_tsv(names, rows):
+    return "".join("\t".join(map(str, row)).replace("\n", " ") + "\n" for row in [names, *rows]).encode()
+
+
+def as_json_lines(names, rows):
+    return "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows).encode()
+
+
+def as_parquet(names, rows):
+    buffer = io.BytesIO()
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    parquet.write_table(pyarrow.table({name: list(column) for name, column in columns.items()}), buffer)
+    return buffer.getvalue()
+
+
+def gzipped(write):
+    return lambda names, rows: gzip.compress(write(names, rows), mtime=0)
+
+
+TABLES = {
+    ".csv": as_csv,
+    ".csv.gz": gzipped(as_csv),
+    ".tsv": as_tsv,
+    ".jsonl": as_json_lines,
+    ".parquet": as_parquet,
+}
+
+
+def few_others(rows):
+    """One change makes two rows at most that were not there: cells do not move into other columns."""
+    known = {tuple(map(str, row)) for row in rows}
+
+    def check(found):
+        others = [row for row in found if tuple(map(str, row)) not in known]
+        assert len(others) <= 2, f"{others} are new"
+
+    return check
+
+
+@pytest.mark.parametrize("ending", TABLES)
+def test_labelled_texts(tmp_path, ending):
+    rows = TEXTS if ending != ".tsv" else [(text.replace("\n", " "), label) for text, label in TEXTS]
+    content = TABLES[ending](("text", "label"), rows)
+    read = lambda path: read_labelled_texts([path], "text", "label")  # noqa: E731
+    # A page of Parquet has no checksum by default, and a change of its dictionary changes every row that refers to it.
+    check_reader(tmp_path / f"a{ending}", content, read, few_others(rows) if ending != ".parquet" else lambda _: None)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_pairs(tmp_path, ending):
+    rows = [(f"t{at} is here", f"u{at} is there") for at in range(9)]
+    content = TABLES[ending](("source", "target"), rows)
+    check_reader(tmp_path / f"a{ending}", content, lambda path: read_pairs([path]), few_others(rows))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_rows_of_numbers(tmp_path, ending):
+    def read(path):
+        found = read_numeric_sequences([path], "sequence", "label")
+        return [tuple(step) for steps, _ in found for step in steps]
+
+    content = TABLES[ending](("sequence", "u", "v"), STEPS)
+    check_reader(tmp_path / f"a{ending}", content, read, few_others(row[1:] for row in STEPS))
+
+
+def test_sequences_of_numbers(tmp_path):
+    content = as_json_lines(("steps", "label"), [([[at, 0.5], [1.5, -at]], f"l{at}") for at in range(9)])
+    check_reader(tmp_path / "a.jsonl", content, lambda path: read_numeric_sequences([path], "sequence", "label"))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("stamp", ["2020-01-{:02}", "202001{:02}", "15778368{:02}"])
+def test_series(tmp_path, ending, stamp):
+    def read(path):
+        (one,) = read_series(as_tables(path), Columns()).series
+        return [(value,) for value in one.values if value == value]
+
+    rows = [(stamp.format(at + 1), value) for at, value in VALUES]
+    content = TABLES[ending](("date", "sales"), rows)
+    check = few_others((value,) for _, value in VALUES)
+    # One column more than there was is refused for its values, or is a second series.
+    check_reader(tmp_path / f"a{ending}", content, read, check if ending != ".parquet" else lambda _: None)
+
+
+@pytest.mark.parametrize("ending", [".conll", ".conllu"])
+def test_columns_of_words_and_tags(tmp_path, ending):
+    def read(path):
+        return [
+            pair for words, tags in TagColumns().read_tagged_words([path]) for pair in zip(words, tags, strict=True)
+        ]
+
+    pairs = [(f"w{at}", ("O", "B-LOC", "I-LOC")[at % 3] if ending == ".conll" else "NOUN") for at in range(20)]
+    rows = [
+        f"{word}\tNN\t{tag}" if ending == ".conll" else f"{at % 4 + 1}\t{word}\tl\t{tag}\t_\t_\t0\troot\t_\t_"
+        for at, (word, tag) in enumerate(pairs)
+    ]
+    content = "".join(f"{row}\n" + "\n" * (at % 4 == 3) for at, row in enumerate(rows)).encode()
+    check_reader(tmp_path / f"a{ending}", content, read, few_others(pairs))
+
+
+def test_text(tmp_path):
+    content = "Ein Satz – und noch einer.\r\n\n\tÄ\n".encode() * 4
+    check_reader(tmp_path / "a.txt", content, lambda path: read_text([path]))
