@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from gatewise.writing import atomic_write
+from gatewise.writing import atomic_write, check_writable
 
 
 def test_the_file_has_the_new_content_and_nothing_else_is_left(tmp_path):
@@ -46,14 +46,26 @@ def test_a_full_disk_leaves_the_old_content(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(OSError, match="too large"), atomic_write(path) as file:
+        with pytest.raises(OSError, match="too large") as raised, atomic_write(path) as file:
             file.write(b"x" * 100_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "missing" / "file"):
+def test_a_missing_folder_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as raised, atomic_write(path):
         pass
+    assert raised.value.filename == str(path)
+    with pytest.raises(ValueError, match="file: its folder does not exist"):
+        check_writable(path)
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    other = tmp_path / "other"
+    with pytest.raises(FileNotFoundError) as raised, atomic_write(tmp_path / "file"):
+        other.read_bytes()
+    assert raised.value.filename == str(other)

@@ -132,6 +132,9 @@ def bad_inputs(folder):
     (folder / "unknown.toml").write_text("hiden = 3\n")
     (folder / "value.toml").write_text('hidden = "many"\n')
     (folder / "no.toml").write_text("hidden 3\n")
+    (folder / "fraction.toml").write_text("hidden = 3.5\n")
+    (folder / "table.toml").write_text("[train]\nhidden = 3\n")
+    (folder / "file").touch()
     (folder / "full").mkdir()
     (folder / "full" / "mine").touch()
 
@@ -150,6 +153,21 @@ def bad_inputs(folder):
         ("train lm --lr nan", "lr: expected a number above 0, got nan"),
         ("train lm --tie", "tie: needs an embedding as wide as the hidden state"),
         ("train lm --clip-norm 1 --clip-value 1", "exclude each other"),
+        ("train lm --hidden 3.5", "--hidden: expected a whole number, got 3.5"),
+        ("train lm --hidden 3.0", "--hidden: expected a whole number, got 3.0"),
+        ("train lm --init-range 0.2", "init_range: has no effect: init is default, not uniform"),
+        ("train lm --decay 0.2", "decay: has no effect: schedule is cosine, neither step nor plateau"),
+        ("train lm --schedule plateau --decay-from 2", "decay_from: has no effect: schedule is plateau, not step"),
+        ("train lm --valid text.txt --held-out 0.2", "held_out: has no effect: valid names the data to score"),
+        ("train lm --unit char --vocabulary-size 9", "vocabulary_size: is for the units word and bpe"),
+        ("train lm --config fraction.toml", "fraction.toml: hidden: expected int, got 3.5"),
+        ("train lm --config table.toml", "table.toml: options stand at the top level, outside of tables; got the ta"),
+        ("train lm --data text.txt --out file/run", "file: Not a directory"),
+        ("train lm --resume full --config unknown.toml", "--config cannot be given with it"),
+        ("evaluate full --beam 2.5", "--beam: expected a whole number, got 2.5"),
+        ("predict full --length 2.5", "--length: expected a whole number, got 2.5"),
+        ("predict full --out missing/text", "missing/text: its folder does not exist; make it, or choose another"),
+        ("predict full --out full", "full: is a folder; expected the name of a file to write"),
         ("train lm --config missing.toml", "missing.toml"),
         ("train lm --config unknown.toml", "hiden"),
         ("train lm --config value.toml", "many"),
@@ -177,6 +195,55 @@ def test_bad_sampling(run, capsys, words):
     assert capsys.readouterr().err.startswith("gatewise: error: ")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--next 3 --temperature 0.5", "--temperature: has no effect: --next lists tokens, and draws none"),
+        ("--next 3 --length 5", "--length: has no effect: --next lists"),
+        ("--next 3 --seed 5", "--seed: has no effect: --next lists"),
+        ("--score x --prompt a", "--prompt: has no effect: --score reads its file, and writes no text"),
+        ("--score x --temperature 0.5", "--temperature: has no effect: --score"),
+        ("--temperature 0 --top-k 3", "top_k: has no effect: temperature 0 takes the most likely token"),
+        ("--temperature 0 --top-p 0.3", "top_p: has no effect: temperature 0"),
+    ],
+)
+def test_options_of_a_language_model_without_an_effect(run, capsys, words, told):
+    assert leave("predict", run, *words.split()) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"gatewise: error: {told}")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_a_language_model_refuses_text_on_the_standard_input(run, tmp_path, monkeypatch, capsys, kind):
+    def stream(content):
+        if kind == "file":
+            (tmp_path / "text").write_text(content)
+            return (tmp_path / "text").open()
+        reader, writer = os.pipe()
+        os.write(writer, content.encode())
+        os.close(writer)
+        return open(reader)
+
+    with stream("some text\n") as text:
+        monkeypatch.setattr("sys.stdin", text)
+        assert leave("predict", run) == 2
+        assert "a language model does not read the standard input; give it" in capsys.readouterr().err
+        # A loop of a shell over the lines of a file leaves the rest of them there.
+        assert leave("predict", run, "--prompt", "the ", "--length", "3") == 0
+        assert text.read() == "some text\n"
+    with stream("") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert leave("predict", run, "--length", "3") == 0
+
+
+def test_a_missing_device_is_told_before_anything_is_read_or_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("gatewise.tasks.language_model.training.read_corpus", None)
+    check_mistake(tmp_path, capsys, "train lm --device cuda", "device: cuda was asked for, but torch finds no CUDA")
+
+
 @pytest.mark.parametrize("limit", [100, 3000])
 def test_a_full_disk(tmp_path, limit):
     """A limit on the size of files stands in for the disk: too little for the options, or for the state."""
@@ -191,11 +258,8 @@ def test_a_full_disk(tmp_path, limit):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert process.returncode == 2, process.stderr
-    assert process.stderr.splitlines()[-1] == "gatewise: error: [Errno 27] File too large"
+    name = "config.toml" if limit == 100 else "weights.safetensors"
+    assert process.stderr.splitlines()[-1] == f"gatewise: error: {Path('run') / name}: File too large"
     assert "Traceback" not in process.stderr
-    if limit == 100:
-        assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
-    else:
-        left = sorted(path.name for path in (tmp_path / "run").iterdir())
-        assert not [name for name in left if "partial" in name]
-        assert (tmp_path / "run" / "metrics.csv").read_text().endswith("\n")
+    # There is nothing to resume, and nothing to evaluate.
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

@@ -8,6 +8,16 @@ from typing import Any
 SMALL: dict[str, Any] = {"hidden": 8, "epochs": 3, "batch": 8, "lr": 0.02, "dropout": 0.1}
 SMALL_TOKENS: dict[str, Any] = {"embedding_size": 6, "character_embedding": 4, "spelling_size": 6}
 
+
+def small_tokens(**changes: Any) -> dict[str, Any]:
+    """`SMALL_TOKENS` with changes, less those that the changes leave without an effect."""
+    spelled = changes.get("unit", "word") == "word" and changes.get("spelling") != "none"
+    unused = set() if spelled else {"character_embedding", "spelling_size"}
+    if "embedding" in changes:
+        unused.add("embedding_size")
+    return {**{name: value for name, value in SMALL_TOKENS.items() if name not in unused}, **changes}
+
+
 _WORDS = {"good": ["great", "lovely", "fine"], "bad": ["awful", "dull", "poor"]}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.tasks.options import Bounds, Count, Positive, build, check, read_toml, to_toml
+from gatewise.tasks.options import Bounds, Count, Positive, build, check, choose, read_toml, to_toml, without_effect
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,13 @@ class Some:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @classmethod
+    def recipe(cls, values):
+        return {"count": 7, "share": 0.25} if values.get("text") == "b" else {}
+
+    def unused(self):
+        return without_effect(["rate"], "kind is one", when=self.kind == "one")
 
 
 @pytest.mark.parametrize(
@@ -95,3 +102,55 @@ def test_what_is_not_toml_is_named(tmp_path):
     path.write_text("hidden : 3")
     with pytest.raises(ValueError, match=re.escape(f"{path}: not TOML: ")):
         read_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[train]\ncount = 3\n", "options stand at the top level, outside of tables; got the table [train]"),
+        ("count = 3\n[[some]]\na = 1\n", "got the table [some]"),
+        ("some-name = 3\nsome_name = 4\n", "some_name is there twice, with - and with _"),
+    ],
+)
+def test_tables_and_options_given_twice_are_refused(tmp_path, text, told):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + re.escape(told)):
+        read_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        ("count = 3.5\n", TypeError, "count: expected int, got 3.5"),
+        ("count = 0\n", ValueError, "count: expected a number at least 1, got 0"),
+        ('files = ["a", 3]\n', TypeError, "files: expected a sequence of Path"),
+        ("conut = 3\n", ValueError, "unknown option 'conut'; did you mean count?"),
+        ("rate = 3\n", ValueError, "rate: has no effect: kind is one"),
+    ],
+)
+def test_mistakes_in_a_file_name_the_file(tmp_path, text, error, told):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(error, match=re.escape(f"{path}: {told}")):
+        choose(Some, {}, path)
+
+
+def test_what_is_given_goes_before_a_file_that_before_a_recipe_and_that_before_defaults(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('count = 3\ntext = "b"\n')
+    assert choose(Some, {"kind": "two", "rate": 1}, path) == Some(text="b", kind="two", count=3, rate=1, share=0.25)
+    assert choose(Some, {"text": "c", "count": 1}, path) == Some(text="c")
+    # A value that is given stays, that of the default too.
+    assert choose(Some, {"text": "b", "count": 1}) == Some(text="b", count=1, share=0.25)
+
+
+def test_an_option_without_effect_is_refused_unless_a_file_has_its_default(tmp_path):
+    with pytest.raises(ValueError, match=r"^rate: has no effect: kind is one$"):
+        choose(Some, {"rate": None})
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(Some()))
+    assert choose(Some, {}, path) == Some()
+    path.write_text(to_toml(Some(rate=2.0)))
+    assert "rate" not in to_toml(Some(rate=2.0), omit=["rate"])
+    assert choose(Some, {"kind": "two"}, path) == Some(kind="two", rate=2.0)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gatewise.tasks import run_folder
-from gatewise.tasks.run_folder import RunFolder, create, unused
+from gatewise.tasks.run_folder import RunFolder, check_unused, create, new_run, unused
 
 
 def test_a_new_folder_has_description_options_and_vocabulary(tmp_path):
@@ -46,6 +46,50 @@ def test_nothing_is_left_when_it_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         create(tmp_path / "run", "lm", "", "{}", {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_name_files_as_they_would_be_called(tmp_path, monkeypatch):
+    def full(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(run_folder, "atomic_write", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        create(tmp_path / "run", "lm", "", "{}", {})
+    assert raised.value.filename == str(tmp_path / "run" / "config.toml")
+
+
+@pytest.mark.parametrize("left", [None, "metrics.csv", "state.ckpt", "weights.safetensors"])
+def test_a_failed_run_leaves_a_folder_only_with_something_to_resume_or_load(tmp_path, left):
+    out = tmp_path / "deep" / "run"
+
+    def train() -> None:
+        with new_run(out, "lm", "", "{}", {}) as folder:
+            if left is not None:
+                (folder.path / left).touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    if left in (None, "metrics.csv"):
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert (out / left).exists()
+
+
+def test_a_run_that_finds_its_name_taken_leaves_the_other_alone(tmp_path):
+    create(tmp_path / "run", "lm", "", "{}", {})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="exists already"), new_run(tmp_path / "run", "lm", "", "{}", {}):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_place_where_no_folder_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file"):
+        check_unused(tmp_path / "file" / "deep" / "run")
+    check_unused(tmp_path / "deep" / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_missing_folder(tmp_path):

@@ -61,6 +61,8 @@ def test_a_dropped_score_stays_dropped():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ((0, 3, None), "top_k: has no effect: temperature 0 takes the most likely token"),
+        ((0, None, 0.3), "top_p: has no effect: temperature 0 takes the most likely token"),
         ((-0.1, None, None), "temperature: expected a number at least 0, got -0.1"),
         ((float("nan"), None, None), "temperature: expected a number at least 0, got nan"),
         ((float("inf"), None, None), "temperature: expected a number at least 0, got inf"),

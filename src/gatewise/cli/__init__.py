@@ -5,8 +5,8 @@ Each verb is a plain function in a file of its own, which imports what is heavy 
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, get_args
 
 from cyclopts import App, CycloptsError
 
@@ -15,6 +15,15 @@ import gatewise
 
 def _epilogue(*examples: str) -> str:
     return "\n".join(["Try:", *(f"  {example}" for example in examples)])
+
+
+def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: Iterable[Any]) -> None:
+    """Refuse a fraction where a whole number is expected, which the parser would round."""
+    for argument in arguments:
+        if int in (argument.hint, *get_args(argument.hint)):
+            for token in argument.tokens:
+                if "." in token.value:
+                    raise ValueError(f"{argument.name}: expected a whole number, got {token.value}")
 
 
 def build_app() -> App:
@@ -30,6 +39,7 @@ def build_app() -> App:
         help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
         help_epilogue=_epilogue("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm"),
         help_format="plaintext",
+        config=_refuse_fractions,
         version=gatewise.__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_none",

@@ -2,14 +2,16 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gatewise.cli.refusing import refuse
-from gatewise.writing import atomic_write
+from gatewise.cli.refusing import refuse, refuse_unused
+from gatewise.cli.standard_input import input_waits
+from gatewise.writing import atomic_write, check_writable
 
 if TYPE_CHECKING:
     from gatewise.tasks.language_model.scores import TokenScore
@@ -35,7 +37,7 @@ def predict(
 ) -> None:
     """Label, tag, forecast or continue data with a trained model; with a language model, write text or look into it.
 
-    Without data the standard input is read. A language model takes none of it, but the options from --prompt on;
+    Without data the standard input is read. A language model reads neither, but the options from --prompt on;
     --beam and --length-penalty are for models that answer a text with another.
 
     Parameters
@@ -77,6 +79,8 @@ def predict(
 
     if next is not None and score is not None:
         raise ValueError("--next and --score exclude each other; give one of them")
+    if out is not None:
+        check_writable(out)
     model = tasks.load(folder)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
@@ -94,6 +98,16 @@ def predict(
             {"format": format, "data": data or None, "follow": follow or None},
             "a language model writes text; give it --prompt or --score",
         )
+        if next is not None:
+            refuse_unused({"length": length, **sampling}, "--next lists tokens, and draws none")
+        elif score is not None:
+            others = {name: value for name, value in writing.items() if name not in ("score", "top_k")}
+            refuse_unused(others, "--score reads its file, and writes no text")
+        elif prompt is None and input_waits(sys.stdin):
+            raise ValueError(
+                "a language model does not read the standard input; give it a text to go on from with --prompt, or a "
+                "file with --score"
+            )
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if out is not None:
         with atomic_write(out) as file:

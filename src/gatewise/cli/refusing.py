@@ -1,4 +1,4 @@
-"""Options that a model has no use for."""
+"""Options that have no effect are refused."""
 
 from collections.abc import Mapping
 
@@ -18,3 +18,20 @@ def refuse(options: Mapping[str, object], why: str) -> None:
     for name, value in options.items():
         if value is not None:
             raise ValueError(f"{name.replace('_', '-')}: is not for this model; {why}")
+
+
+def refuse_unused(options: Mapping[str, object], why: str) -> None:
+    """Raise a ValueError for the first option that was given beside others that leave it without an effect.
+
+    Args:
+        options: their values by name; None where one was not given.
+        why: what leaves it without one.
+
+    >>> refuse_unused({"top_p": 0.5}, "--next lists tokens, and draws none")
+    Traceback (most recent call last):
+    ValueError: --top-p: has no effect: --next lists tokens, and draws none
+    """
+    for name, value in options.items():
+        if value is not None:
+            flag = name if name in ("file", "topic", "data") else f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag}: has no effect: {why}")

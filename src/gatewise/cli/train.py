@@ -4,13 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from cyclopts import App, ArgumentCollection, Parameter
-from cyclopts.config import Dict
+from cyclopts import App, Parameter
 
 from gatewise.cli.tables import scores_table
-from gatewise.tasks.options import read_toml
+from gatewise.tasks.options import choose
 from gatewise.tasks.task_names import options_of
-from gatewise.tasks.training_options import TrainingOptions
 
 
 class _Command(NamedTuple):
@@ -67,33 +65,26 @@ def _epilogue(task: str, data: str = "") -> str:
     return f"Try:\n  gatewise train {task} {data}--max-minutes 2 --out {run}\n  gatewise train {task} --resume {run}"
 
 
-def _from_config_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in, from the file that ``--config`` names, what the command line does not give."""
-    given = {argument.name: argument for argument in arguments if argument.tokens}
-    if "--resume" in given:
-        changed = sorted(given.keys() - {"--resume", "--max-minutes"})
-        if changed:
-            raise ValueError(
-                f"--resume goes on with the options of the run, {', '.join(changed)} cannot be given with it; "
-                "only --max-minutes can"
-            )
-    elif "--config" in given:
-        path = given["--config"].tokens[0].value
-        Dict(read_toml(Path(path)), source=path, use_commands_as_keys=False)(app, commands, arguments)
+def _given_only(kind: type) -> type:
+    """The options of a kind as a command line gives them: the values of those that it names, and no defaults."""
+
+    class Given(kind):
+        def __init__(self, **values: Any) -> None:
+            object.__setattr__(self, "given", values)
+
+    return Given
 
 
 train = App(
     name="train",
     help="Train a model and leave a run folder.",
     help_epilogue=_epilogue("lm"),
-    config=_from_config_file,
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
 )
 
 
 def _add(name: str, told: _Command) -> None:
     kind = options_of(name)
-    defaults = kind()
 
     def command(
         *,
@@ -103,9 +94,9 @@ def _add(name: str, told: _Command) -> None:
         resume: Annotated[
             Path | None, Parameter(help="Go on with the run in this folder from its last saved state.")
         ] = None,
-        options: Any = defaults,
+        options: Any = None,
     ) -> None:
-        trained = _trained(name, options, resume)
+        trained = _trained(name, {} if options is None else options.given, config, resume)
         folder = trained.folder.path
         if told.shown is not None:
             print(f"\n{told.shown(trained)}")
@@ -113,7 +104,7 @@ def _add(name: str, told: _Command) -> None:
         for words in told.predictions:
             print(f"  gatewise predict {folder} {words}")
 
-    command.__annotations__["options"] = Annotated[kind, Parameter(name="*")]
+    command.__annotations__["options"] = Annotated[_given_only(kind), Parameter(name="*")]
     train.command(command, name=name, help=told.help, help_epilogue=_epilogue(name, told.data))
 
 
@@ -121,7 +112,11 @@ for _name, _told in _COMMANDS.items():
     _add(_name, _told)
 
 
-def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
+def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> Any:
+    if resume is not None:
+        _check_resumed(given, config)
+    options = choose(options_of(name), given, config)
+
     from gatewise.tasks import running
     from gatewise.tasks.task import task_of
 
@@ -129,3 +124,12 @@ def _trained(name: str, options: TrainingOptions, resume: Path | None) -> Any:
     trained = running.start(task, options) if resume is None else running.resume(task, resume, options.max_minutes)
     print(scores_table(trained.final_scores()))
     return trained
+
+
+def _check_resumed(given: dict[str, Any], config: Path | None) -> None:
+    changed = sorted(given.keys() - {"max_minutes"} | ({"config"} if config is not None else set()))
+    if changed:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+        raise ValueError(
+            f"--resume goes on with the options of the run, {names} cannot be given with it; only --max-minutes can"
+        )

@@ -21,6 +21,9 @@ GENERAL = {
     "gates": "Every gate with its equation, and how to read it",
     "bidirectional": "Two directions over one sequence, and how to merge them",
 }
+_DEFAULTS = {"input_size": 128, "hidden_size": 256, "steps": 4}
+_SIZES_OF_A_CELL = ("input_size", "hidden_size")
+_SIZES_OF: dict[str, tuple[str, ...]] = {"bptt": ("steps",), "gradients": (), "gates": ()}
 
 
 def topics() -> dict[str, str]:
@@ -35,7 +38,12 @@ def topics() -> dict[str, str]:
 
 
 def explain(
-    topic: str | Cell, *, latex: bool = False, input_size: int = 128, hidden_size: int = 256, steps: int = 4
+    topic: str | Cell,
+    *,
+    latex: bool = False,
+    input_size: int | None = None,
+    hidden_size: int | None = None,
+    steps: int | None = None,
 ) -> str:
     """Explain a cell or a topic: equations, gates, sizes, back-propagation.
 
@@ -43,26 +51,33 @@ def explain(
         topic: the name of a cell or topic (see `topics`), ``FILE.py:NAME`` for a cell in a file (which is run), or a
             `Cell`.
         latex: LaTeX (with amsmath) instead of Unicode.
-        input_size: width I of the input, for the numbers.
-        hidden_size: width H of the state, for the numbers.
-        steps: steps of the unrolled network in ``bptt``.
+        input_size: width I of the input, for the numbers of a cell (128).
+        hidden_size: width H of the state, for the numbers of a cell (256).
+        steps: steps of the unrolled network in ``bptt`` (4).
 
     Returns:
         The page, at most 100 columns wide unless it is LaTeX.
 
     Raises:
-        ValueError: for an unknown topic, a size below 1, a file that holds no such cell.
+        ValueError: for an unknown topic, a size below 1 or that the page does not use, a file that holds no such cell.
         OSError: when the file cannot be read.
 
     >>> print(explain("lstm").splitlines()[0])
     lstm
     """
+    used = _SIZES_OF.get(topic, _SIZES_OF_A_CELL) if isinstance(topic, str) else _SIZES_OF_A_CELL
+    sizes = _DEFAULTS.copy()
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("steps", steps)):
+        if size is None:
+            continue
         if operator.index(size) < 1:
             raise ValueError(f"{name}: expected a whole number from 1, got {size}")
+        if name not in used:
+            raise ValueError(f"{name}: has no effect on the page of {topic}")
+        sizes[name] = size
     if isinstance(topic, Cell):
-        return str(cell_page(topic, latex=latex, input_size=input_size, hidden_size=hidden_size))
-    return str(_page(topic, latex=latex, input_size=input_size, hidden_size=hidden_size, steps=steps))
+        return str(cell_page(topic, latex=latex, input_size=sizes["input_size"], hidden_size=sizes["hidden_size"]))
+    return str(_page(topic, latex=latex, **sizes))
 
 
 def _page(topic: str, *, latex: bool, input_size: int, hidden_size: int, steps: int) -> Page:

@@ -32,7 +32,13 @@ def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[T
     say(str(coverage))
     if not found.any():
         raise ValueError(f"embedding: {options.embedding} has none of the words of the data; is it of their language?")
-    return dataclasses.replace(options, embedding_size=matrix.shape[1]), (
+    width = matrix.shape[1]
+    if options.embedding_size not in (None, width):
+        raise ValueError(
+            f"embedding_size: {options.embedding_size} is asked for, but the vectors of {options.embedding} have "
+            f"{width} components; leave embedding_size out"
+        )
+    return dataclasses.replace(options, embedding_size=width), (
         torch.from_numpy(matrix),
         torch.from_numpy(found),
     )

@@ -64,12 +64,10 @@ def fit(
         why training ended.
 
     Raises:
-        ValueError: when training diverges, the device is missing, or the saved state is corrupt or of another model.
+        ValueError: when training diverges, or the saved state is corrupt or of another model.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
         OSError: when the run folder cannot be written.
     """
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
     limit = None if options.max_minutes is None else timedelta(minutes=options.max_minutes)
     timer = Timer(duration=limit, verbose=False)
     patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
@@ -114,6 +112,16 @@ def fit(
     if patience.wait_count >= patience.patience:
         return "patience"
     return "epochs" if trainer.global_step >= total_steps else "max_minutes"
+
+
+def check_device(device: str) -> None:
+    """Check that the device is there.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
 
 
 @contextmanager

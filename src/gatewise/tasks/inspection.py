@@ -13,6 +13,7 @@ from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
+from gatewise.writing import check_writable
 
 
 def requested_report(
@@ -29,12 +30,12 @@ def requested_report(
 
     Raises:
         ValueError: for fewer steps, or a report whose folder is missing.
+        OSError: when it cannot be written.
     """
     if steps < least:
         raise ValueError(f"steps: expected a number of {what}, at least {least}, got {steps}")
     report = folder.report if out is None else Path(out)
-    if not report.parent.is_dir():
-        raise ValueError(f"{report}: its folder does not exist; make it, or choose another --out")
+    check_writable(report)
     return report
 
 

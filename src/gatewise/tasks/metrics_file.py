@@ -11,6 +11,7 @@ from gatewise.diagnostics.callback import Watch
 from gatewise.tasks.metrics import Metrics
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.speed import Speed
+from gatewise.writing import errors_of
 
 
 class MetricsFile(Metrics):
@@ -63,11 +64,12 @@ class MetricsFile(Metrics):
 
     def _write(self, *row: object) -> None:
         line = f"{','.join(map(str, row))}\n".encode()
-        try:
-            with self._path.open("ab") as file:
-                file.write(line)
-        except OSError:
-            with self._path.open("ab") as file:
-                file.truncate(self._length)  # no half row
-            raise
+        with errors_of(self._path):
+            try:
+                with self._path.open("ab") as file:
+                    file.write(line)
+            except OSError:
+                with self._path.open("ab") as file:
+                    file.truncate(self._length)  # no half row
+                raise
         self._length += len(line)

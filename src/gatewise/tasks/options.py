@@ -11,9 +11,21 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -44,6 +56,53 @@ Count = Annotated[int, Bounds(low=1)]
 Positive = Annotated[float, Bounds(low=0, open=True)]
 
 
+class RunOptions(Protocol):
+    """The options of a run, as `choose` needs them."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+        """Other defaults, for the data that the values name."""
+        ...
+
+    def unused(self) -> Mapping[str, str]:
+        """The options without an effect beside the others, each with the reason."""
+        ...
+
+
+Chosen = TypeVar("Chosen", bound=RunOptions)
+
+
+def choose(kind: type[Chosen], given: Mapping[str, object], config: Path | None = None) -> Chosen:
+    """The options of a new run: those given, then those of a file, then defaults.
+
+    Args:
+        kind: the class of the options.
+        given: values by name.
+        config: a TOML file with more of them.
+
+    Raises:
+        ValueError: for an unknown name, a value that is out of bounds, or an option that has no effect.
+        TypeError: for a value of the wrong type.
+        OSError: when the file cannot be read.
+    """
+    of_file = {} if config is None else _checked(kind, read_toml(config), f"{config}: ")
+    values = {**of_file, **_checked(kind, given)}
+    options = kind(**{**kind.recipe(values), **values})
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    for name, why in options.unused().items():
+        # A file may list all options, as those of earlier versions do.
+        if name in given or of_file.get(name, defaults[name]) != defaults[name]:
+            raise ValueError(f"{'' if name in given else f'{config}: '}{name}: has no effect: {why}")
+    return options
+
+
+def without_effect(names: Iterable[str], why: str, *, when: bool) -> dict[str, str]:
+    """The names, each with the reason; nothing unless the condition holds."""
+    return dict.fromkeys(names, why) if when else {}
+
+
 def build(kind: type[Options], values: Mapping[str, object]) -> Options:
     """The options that a mapping of names to values gives, everything else at its default.
 
@@ -51,30 +110,26 @@ def build(kind: type[Options], values: Mapping[str, object]) -> Options:
         ValueError: for an unknown name, with the nearest known one, or a value that is out of bounds.
         TypeError: for a value of the wrong type.
     """
-    known = get_type_hints(kind, include_extras=True)
-    for name in values:
+    return kind(**_checked(kind, values))
+
+
+def _checked(kind: type, values: Mapping[str, object], where: str = "") -> dict[str, Any]:
+    """The values, each a field of the class and of its type; where they come from stands before every message."""
+    known = _hints(kind)
+    found: dict[str, Any] = {}
+    for name, value in values.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             meant = f"; did you mean {near[0]}?" if near else f"; the options are: {', '.join(known)}"
-            raise ValueError(f"unknown option {name!r}{meant}")
-    return kind(**{name: _with_paths(value, known[name]) for name, value in values.items()})
+            raise ValueError(f"{where}unknown option {name!r}{meant}")
+        found[name] = _with_paths(value, known[name])
+        _check(name, found[name], known[name], where)
+    return found
 
 
-def with_recipe(options: Options, recipe: Mapping[str, object]) -> Options:
-    """The options with those of a recipe wherever they are at their defaults.
-
-    >>> @dataclasses.dataclass(frozen=True)
-    ... class Baking:
-    ...     minutes: int = 10
-    ...     salt: bool = False
-    >>> with_recipe(Baking(minutes=12), {"minutes": 50, "salt": True})
-    Baking(minutes=12, salt=True)
-    """
-    defaults = {field.name: field.default for field in dataclasses.fields(cast(Any, options))}
-    return dataclasses.replace(
-        cast(Any, options),
-        **{name: value for name, value in recipe.items() if getattr(options, name) == defaults[name]},
-    )
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def check(options: object) -> None:
@@ -83,7 +138,7 @@ def check(options: object) -> None:
     Raises:
         ValueError, TypeError: naming the option, what was expected and what came.
     """
-    for name, hint in get_type_hints(type(options), include_extras=True).items():
+    for name, hint in _hints(type(options)).items():
         _check(name, getattr(options, name), hint)
 
 
@@ -91,19 +146,32 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The options in a TOML file; their names may have ``-`` for ``_``, as on the command line.
 
     Raises:
-        ValueError: when it is not TOML.
+        ValueError: when it is not TOML, has a table, or an option twice.
         OSError: when it cannot be read.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not TOML: {error}") from None
-    return {name.replace("-", "_"): value for name, value in content.items()}
+    values: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value)):
+            raise ValueError(f"{path}: options stand at the top level, outside of tables; got the table [{name}]")
+        if name.replace("-", "_") in values:
+            raise ValueError(f"{path}: {name} is there twice, with - and with _")
+        values[name.replace("-", "_")] = value
+    return values
 
 
-def to_toml(options: "DataclassInstance") -> str:
-    """All options as TOML; `read_toml` and `build` give the same options again. TOML has no null: None is left out."""
-    pairs = ((field.name, getattr(options, field.name)) for field in dataclasses.fields(options))
+def to_toml(options: "DataclassInstance", omit: Container[str] = ()) -> str:
+    """The options as TOML; `read_toml` and `build` give the same options again. TOML has no null: None is left out.
+
+    Args:
+        options: the options.
+        omit: the names of those to leave out too.
+    """
+    names = (field.name for field in dataclasses.fields(options) if field.name not in omit)
+    pairs = ((name, getattr(options, name)) for name in names)
     return "".join(f"{name} = {_toml(value)}\n" for name, value in pairs if value is not None)
 
 
@@ -125,24 +193,24 @@ def _with_paths(value: object, hint: object) -> object:
     return Path(value) if paths and isinstance(value, str) else value
 
 
-def _check(name: str, value: object, hint: Any) -> None:
+def _check(name: str, value: object, hint: Any, where: str = "") -> None:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return
         (hint,) = (argument for argument in arguments if argument is not type(None))
-        return _check(name, value, hint)
+        return _check(name, value, hint, where)
     if origin is Annotated:
-        _check(name, value, arguments[0])
+        _check(name, value, arguments[0], where)
         if not arguments[1].hold(value):
-            raise ValueError(f"{name}: expected a number {arguments[1]}, got {value}")
+            raise ValueError(f"{where}{name}: expected a number {arguments[1]}, got {value}")
     elif origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{name}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
+            raise ValueError(f"{where}{name}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
     elif origin is tuple:
         if not isinstance(value, tuple) or not all(isinstance(item, arguments[0]) for item in value):
-            raise TypeError(f"{name}: expected a sequence of {arguments[0].__name__}, got {value!r}")
+            raise TypeError(f"{where}{name}: expected a sequence of {arguments[0].__name__}, got {value!r}")
     else:
         accepted = (int, float) if hint is float else hint
         if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
-            raise TypeError(f"{name}: expected {hint.__name__}, got {value!r}")
+            raise TypeError(f"{where}{name}: expected {hint.__name__}, got {value!r}")

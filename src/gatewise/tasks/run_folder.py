@@ -1,17 +1,19 @@
 """The folder that a run leaves: what is in it, how it is made and how it is opened."""
 
+import errno
 import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import gatewise
-from gatewise.writing import atomic_write
+from gatewise.writing import atomic_write, errors_of
 
 FORMAT, VERSION = "gatewise-run", 1
 
@@ -111,8 +113,7 @@ def create(
         ValueError: when `out` exists and is not an empty folder.
         OSError: when it cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: exists already; choose another --out, or go on with --resume {out}")
+    check_unused(out)
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -122,22 +123,73 @@ def create(
         "python": platform.python_version(),
         **details,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = RunFolder(out.with_name(f".{out.name}.{os.getpid()}.partial"))
     try:
-        unfinished.path.mkdir()
-        for path, content in (
-            *((unfinished.path / name, content) for name, content in (kept or {}).items()),
-            (unfinished.config, config.encode("utf-8")),
-            (unfinished.vocabulary, vocabulary.encode("utf-8")),
-            (unfinished.description, (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode("utf-8")),
-        ):
-            with atomic_write(path) as file:
-                file.write(content)
-        unfinished.path.replace(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with errors_of(out, instead_of=unfinished.path):
+            unfinished.path.mkdir()
+            for path, content in (
+                *((unfinished.path / name, content) for name, content in (kept or {}).items()),
+                (unfinished.config, config.encode("utf-8")),
+                (unfinished.vocabulary, vocabulary.encode("utf-8")),
+                (
+                    unfinished.description,
+                    (json.dumps(description, indent=1, ensure_ascii=False) + "\n").encode("utf-8"),
+                ),
+            ):
+                with atomic_write(path) as file:
+                    file.write(content)
+            check_unused(out)  # somebody else may have made it meanwhile
+            unfinished.path.replace(out)
     finally:
         shutil.rmtree(unfinished.path, ignore_errors=True)  # it is there only where something was raised
     return RunFolder(out)
+
+
+@contextmanager
+def new_run(out: Path, *content: Any) -> Iterator[RunFolder]:
+    """Make a run folder for the block, which trains there.
+
+    Where the block raises before there is a state to resume or weights to load, the folder is removed, with those above
+    it that were made for it.
+
+    Args:
+        out: the folder.
+        *content: see `create`.
+
+    Raises:
+        ValueError, OSError: as `create`.
+    """
+    missing = [folder for folder in out.parents if not folder.exists()]
+    try:
+        folder = create(out, *content)
+        try:
+            yield folder
+        except BaseException:
+            if not folder.state.exists() and not folder.weights.exists():
+                shutil.rmtree(out, ignore_errors=True)
+            raise
+    except BaseException:
+        for above in missing:
+            with suppress(OSError):  # the run is kept, or another one is in it by now
+                above.rmdir()
+        raise
+
+
+def check_unused(out: Path) -> None:
+    """Check that a run folder can be made.
+
+    Raises:
+        ValueError: when `out` exists and is not an empty folder.
+        OSError: when it cannot be made where it is to be.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out}: exists already; choose another --out, or go on with --resume {out}")
+    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+    if not os.access(above, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
 
 
 def unused(prefix: str) -> Path:

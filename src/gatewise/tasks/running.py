@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
-from gatewise.tasks.examples import is_builtin
-from gatewise.tasks.fitting import fit
+from gatewise.tasks.fitting import check_device, fit
 from gatewise.tasks.opening import read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
-from gatewise.tasks.run_folder import RunFolder, create, unused
+from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task, Trained
 from gatewise.tasks.tensorboard_log import check_logger
 from gatewise.tasks.training_options import TrainingOptions
@@ -27,18 +27,21 @@ def start(task: Task, options: TrainingOptions) -> Trained:
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
-    check_logger(options.logger)
-    job = task.prepare(options, None)
     cell = cell_of(options.cell)
-    folder = create(
-        options.out or unused(f"{task.name}-{cell.name}"),
+    out = options.out or unused(f"{task.name}-{cell.name}")
+    check_unused(out)
+    check_logger(options.logger)
+    check_device(options.device)
+    job = task.prepare(options, None)
+    with new_run(
+        out,
         task.name,
-        to_toml(_absolute(job.options)),
+        to_toml(_absolute(job.options), job.options.unused()),
         job.vocabulary,
         {"cell": cell.text, "source": job.source, "sha256": job.hashes},
         job.kept,
-    )
-    return _go(task, job, folder)
+    ) as folder:
+        return _go(task, job, folder)
 
 
 def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
@@ -57,6 +60,7 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     folder = RunFolder(path)
     options: Any = read_options(folder, task.name)
     check_logger(options.logger)
+    check_device(options.device)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
     if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":
@@ -71,7 +75,8 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
         facts = vocabulary_fact(job.vocabulary)
         ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts)
     except KeyboardInterrupt:
-        say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
+        if folder.state.exists():
+            say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
     trained = task.load(folder.path)
     scores = {"ended_by": ended_by, "scores": trained.finish()}
@@ -82,7 +87,8 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
 
 def _summary(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.module.model.parameters())
-    chosen = (line for line in to_toml(job.options).splitlines() if not is_cell(line.partition(" = ")[0]))
+    options = to_toml(job.options, job.options.unused()).splitlines()
+    chosen = (line for line in options if not is_cell(line.partition(" = ")[0]))
     cells = [value for name, value in vars(job.options).items() if is_cell(name) and value is not None]
 
     return "\n".join(

@@ -16,6 +16,9 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
         raise ValueError(f"top_k: expected a number at least 1, got {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p: expected a number above 0 and at most 1, got {top_p}")
+    for name, value in (("top_k", top_k), ("top_p", top_p)):
+        if temperature == 0 and value is not None:
+            raise ValueError(f"{name}: has no effect: temperature 0 takes the most likely token")
 
 
 def sampling_probabilities(

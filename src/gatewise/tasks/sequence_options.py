@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -31,6 +31,12 @@ class EncoderOptions(TrainingOptions):
         if self.merge != "concat" and not self.bidirectional:
             raise ValueError(f"merge: {self.merge} combines two directions, and bidirectional is off; give one of them")
 
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **without_effect(["merge"], "bidirectional is off: there is one direction", when=not self.bidirectional),
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenOptions:
@@ -50,8 +56,8 @@ class TokenOptions:
     """File of word vectors to begin with (word2vec, GloVe, fastText)."""
     freeze: bool = False
     """Leave the vectors of the file as they are."""
-    embedding_size: Count = 100
-    """Width of the embedding of a token, unless a file gives it."""
+    embedding_size: Count | None = None
+    """Width of the embedding of a token; by default that of the file of word vectors, or 100."""
     spelling: Literal["none", "cnn", "recurrent"] = "cnn"
     """How a word's characters are read, beside the word as a whole."""
     character_embedding: Count = 25
@@ -60,12 +66,32 @@ class TokenOptions:
     """Width of the vector of a spelling."""
 
     def check_tokens(self, words: bool) -> None:
-        """Raise a ValueError where options of words are asked for and there are none."""
+        """Settle the width of the embedding, unless a file will; options of words need words.
+
+        Raises:
+            ValueError: where such options are given and tokens are no words.
+        """
+        if self.embedding is None and self.embedding_size is None:
+            object.__setattr__(self, "embedding_size", 100)
         if not words and self.embedding is not None:
-            raise ValueError("embedding: a file of word vectors needs words; leave the unit at word")
+            raise ValueError("embedding: a file of word vectors needs words; this model reads other tokens")
         if self.freeze and self.embedding is None:
             raise ValueError("freeze: there are no vectors to freeze; name a file with embedding")
         if self.spelling == "recurrent" and self.spelling_size % 2:
             raise ValueError(
                 f"spelling_size: expected an even number, one half per direction, got {self.spelling_size}"
             )
+
+    def unused_of_tokens(self, unit: str) -> dict[str, str]:
+        """Those of these options that have no effect on tokens of a unit, each with the reason."""
+        of_spellings = ("character_embedding", "spelling_size")
+        of_words = ("min_count", "lower", "digits", "unknown_weight", "spelling", *of_spellings)
+        return {
+            **without_effect(of_words, f"it is for words, and the unit is {unit}", when=unit != "word"),
+            **without_effect(["vocabulary_size"], "unit char takes every character", when=unit == "char"),
+            **without_effect(
+                of_spellings,
+                "spelling is none: characters are not read",
+                when=unit == "word" and self.spelling == "none",
+            ),
+        }

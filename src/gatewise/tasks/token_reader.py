@@ -128,6 +128,7 @@ class TokenReader:
 
     def embedding(self, options: TokenOptions) -> TokenEmbedding:
         """The first layer, with its initial weights."""
+        assert options.embedding_size is not None
         spelling = None
         if self.alphabet is not None:
             kind = CharacterConvolution if options.spelling == "cnn" else CharacterRecurrent

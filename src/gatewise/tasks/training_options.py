@@ -1,12 +1,13 @@
 """The options that every task has: the network, its training, the run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from gatewise.equations.keep_gates import check_keep_biases
 from gatewise.tasks.cells import cell_of, is_cell, without_file
-from gatewise.tasks.options import Bounds, Count, Positive, check
+from gatewise.tasks.options import Bounds, Count, Positive, check, without_effect
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "cosine", "step", "plateau"]
@@ -89,3 +90,20 @@ class TrainingOptions:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:
             object.__setattr__(self, "clip_norm", 1.0)
+
+    @classmethod
+    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+        """Other defaults, for the data that the values name."""
+        return {}
+
+    def unused(self) -> dict[str, str]:
+        """The options without an effect beside the others, each with the reason."""
+        return {
+            **without_effect(["init_range"], f"init is {self.init}, not uniform", when=self.init != "uniform"),
+            **without_effect(
+                ["decay"],
+                f"schedule is {self.schedule}, neither step nor plateau",
+                when=self.schedule not in ("step", "plateau"),
+            ),
+            **without_effect(["decay_from"], f"schedule is {self.schedule}, not step", when=self.schedule != "step"),
+        }

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gatewise.equations import Cell
-from gatewise.tasks.options import build, read_toml
+from gatewise.tasks.options import choose
 from gatewise.tasks.task_names import options_of
 
 if TYPE_CHECKING:
@@ -33,17 +33,16 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         the trained model, with its best weights.
 
     Raises:
-        ValueError: for an unknown task or option, a value out of bounds, bad data, a run folder that is not empty, or
-            training that diverges.
+        ValueError: for an unknown task or option, a value out of bounds, an option without an effect, bad data, a run
+            folder that is not empty, or training that diverges.
         TypeError: for a value of the wrong type.
         OSError: when a file cannot be read or written.
     """
     kind = options_of(task)
-    values: Mapping[str, Any] = {**(read_toml(Path(config)) if config is not None else {}), **options}
-    if hasattr(values.get("data"), "columns"):
-        return _train_on_frame(task, values)
-    values = {name: value.text if isinstance(value, Cell) else value for name, value in values.items()}
-    chosen = build(kind, values)
+    if hasattr(options.get("data"), "columns"):
+        return _train_on_frame(task, config, options)
+    given = {name: value.text if isinstance(value, Cell) else value for name, value in options.items()}
+    chosen = choose(kind, given, None if config is None else Path(config))
 
     from gatewise.tasks.running import start
     from gatewise.tasks.task import task_of
@@ -179,16 +178,16 @@ def inspect(
     return model.inspect(text, **given)
 
 
-def _train_on_frame(task: str, values: Mapping[str, Any]) -> Any:
+def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> Any:
     if task != "forecast":
-        raise TypeError(f"data: expected paths for the task {task}, got {type(values['data']).__name__}")
+        raise TypeError(f"data: expected paths for the task {task}, got {type(options['data']).__name__}")
 
     from gatewise.data.series_tables import FrameTable
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "frame.csv"
-        path.write_text(FrameTable(values["data"]).to_csv(), encoding="utf-8")
-        return train(task, **{**values, "data": path, "keep_data": True})
+        path.write_text(FrameTable(options["data"]).to_csv(), encoding="utf-8")
+        return train(task, config=config, **{**options, "data": path, "keep_data": True})
 
 
 def _task_of(path: Path) -> "Task":

@@ -13,12 +13,12 @@ from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.verbs import resume
-from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts
+from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, small_tokens
 
 
 def train(folder, **changes):
     data = changes.pop("data", None) or labelled_texts(folder)
-    return gatewise.train("classify", data=data, **{"out": folder / "run", **SMALL, **SMALL_TOKENS, **changes})
+    return gatewise.train("classify", data=data, **{"out": folder / "run", **SMALL, **small_tokens(**changes)})
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,10 @@ def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
         (None, {"freeze": True}, "freeze: there are no vectors to freeze"),
         (None, {"unit": "char", "embedding": "x.txt"}, "embedding: a file of word vectors needs words"),
         (None, {"spelling": "recurrent", "spelling_size": 7}, "spelling_size: expected an even number"),
-        (None, {"unit": "char", "vocabulary_size": 9}, "vocabulary_size: is for the units word and bpe"),
+        (None, {"unit": "char", "vocabulary_size": 9}, "vocabulary_size: has no effect: unit char takes every"),
+        (None, {"unit": "char", "spelling": "cnn"}, "spelling: has no effect: it is for words, and the unit is char"),
+        (None, {"spelling": "none", "spelling_size": 8}, "spelling_size: has no effect: spelling is none"),
+        (None, {"bidirectional": False, "merge": "concat"}, "merge: has no effect: bidirectional is off"),
     ],
 )
 def test_what_cannot_be_trained(tmp_path, text, changes, told):
@@ -235,6 +238,12 @@ def test_vectors_from_a_file_are_the_first_weights(tmp_path):
     assert trained.model.steps.embedding.weight[number].tolist() == [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]]
     (tmp_path / "vectors.txt").unlink()
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
+
+
+def test_a_width_that_the_vectors_of_the_file_do_not_have(tmp_path):
+    (tmp_path / "vectors.txt").write_text("great 1 2 3\npoor -1 -2 -3\n")
+    with pytest.raises(ValueError, match=r"embedding_size: 6 is asked for, but the vectors of .* have 3 components"):
+        gatewise.train("classify", data=labelled_texts(tmp_path), embedding=tmp_path / "vectors.txt", embedding_size=6)
 
 
 def test_frozen_vectors_stay_frozen_after_a_resume(tmp_path):

@@ -323,6 +323,8 @@ def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
     [
         ({"horizon": 60}, "series 'sales' has 96 steps and none has more: too few to learn from with a horizon of 60"),
         ({"held_out": 0.5, "test": 0.5}, "held_out and test: nothing is left to learn from (0.5 + 0.5)"),
+        ({"output": "point", "quantiles": [0.1, 0.9]}, "quantiles: has no effect: output is point"),
+        ({"time_column": "row", "time_format": "%Y"}, "time_format: has no effect: rows are steps"),
         ({"strategy": "recursive", "output": "quantile"}, "output: quantiles of one step do not tell"),
         ({"quantiles": (0.5, 1.0)}, "quantiles: expected numbers above 0 and below 1, got (0.5, 1.0)"),
         ({"window": 2}, "window: expected a number at least 4, got 2"),

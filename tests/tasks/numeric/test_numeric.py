@@ -153,6 +153,10 @@ def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
         ("sequence", {"predict": "steps"}, "expected a label for each of"),
         ("sequence", {"predict": "next", "values": "binary"}, "expected features of 0 and 1"),
         ("sequence", {"predict": "next", "class_weights": "balanced"}, "class_weights: are for labels"),
+        ("sequence", {"predict": "next", "bidirectional": True}, "bidirectional: has no effect: predict is next"),
+        ("sequence", {"predict": "next", "pooling": "max"}, "pooling: has no effect: predict is next"),
+        ("sequence", {"values": "real"}, "values: has no effect: it is of the next step"),
+        ("binary", {"predict": "next", "values": "binary", "scale": True}, "scale: has no effect: values are 0 and 1"),
     ],
 )
 def test_what_cannot_be_trained(tmp_path, kind, changes, told):

@@ -12,12 +12,13 @@ from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import task_of
-from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, tagged_words
+from tests.tasks.small_sequences import SMALL, small_tokens, tagged_words
 
 
 def train(folder, **changes):
     data = changes.pop("data", None) or tagged_words(folder)
-    options = {"out": folder / "run", **SMALL, **SMALL_TOKENS, "lower": False, **changes}
+    of_words = {} if "unit" in changes else {"lower": False}
+    options = {"out": folder / "run", **SMALL, **of_words, **small_tokens(**changes)}
     return gatewise.train("tag", data=data, **options)
 
 

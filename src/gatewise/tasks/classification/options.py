@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.options import Bounds, Count, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
 
 
@@ -43,5 +43,10 @@ class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_tokens(words=self.unit == "word")
-        if self.vocabulary_size is not None and self.unit == "char":
-            raise ValueError("vocabulary_size: is for the units word and bpe; unit char takes every character")
+
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **self.unused_of_tokens(self.unit),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
+        }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -74,3 +74,10 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
             )
         if self.held_out + self.test >= 1:
             raise ValueError(f"held_out and test: nothing is left to learn from ({self.held_out:g} + {self.test:g})")
+
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **without_effect(["quantiles"], "output is point: the median alone is told", when=self.output == "point"),
+            **without_effect(["time_format"], "rows are steps, without time stamps", when=self.time_column == "row"),
+        }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count
+from gatewise.tasks.options import Bounds, Count, without_effect
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -48,3 +48,9 @@ class LanguageModelOptions(TrainingOptions, TextOptions):
             )
         if self.vocabulary_size is not None and self.unit == "char":
             raise ValueError("vocabulary_size: is for the units word and bpe; unit char takes every character")
+
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
+        }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
 
 
@@ -58,3 +58,19 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
             # The other direction would read the answer.
             object.__setattr__(self, "bidirectional", False)
         super().__post_init__()
+
+    def unused(self) -> dict[str, str]:
+        label = self.predict == "sequence"
+        next_step = self.predict == "next"
+        return {
+            **super().unused(),
+            **without_effect(["pooling"], f"predict is {self.predict}: every step has its own answer", when=not label),
+            **without_effect(["values"], "it is of the next step, and predict is not next", when=not next_step),
+            **without_effect(
+                ["bidirectional", "merge", "class_weights"],
+                "predict is next: a step is told from those before it alone, and has no label",
+                when=next_step,
+            ),
+            **without_effect(["scale"], "values are 0 and 1", when=next_step and self.values == "binary"),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
+        }

@@ -7,26 +7,10 @@ from pathlib import Path
 from gatewise.data.pairs import Pair, read_pairs
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
-from gatewise.tasks.examples import Examples, builtin_name, read_examples
+from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.reporting import say
 from gatewise.tasks.sequence_to_sequence.baselines import Baseline, FrequentWords, copy, first_sentence, strptime
-from gatewise.tasks.sequence_to_sequence.options import PairOptions, SequenceToSequenceOptions
-
-DATES, DOCSTRINGS = "dates", "docstrings"
-
-# Few and short texts: few tokens, one vocabulary for both sides, many small steps.
-DOCSTRINGS_RECIPE: dict[str, object] = {
-    "vocabulary": "shared",
-    "vocabulary_size": 1024,
-    "longest": 56,
-    "length_penalty": 2.0,  # answers are shorter than first lines otherwise
-    "embedding_size": 192,
-    "dropout": 0.3,
-    "batch": 500,
-    "epochs": 25,
-    "lr": 4e-3,
-}
-"""What options that are at their defaults are for docstrings."""
+from gatewise.tasks.sequence_to_sequence.options import DATES, DOCSTRINGS, PairOptions, SequenceToSequenceOptions
 
 _DATES, _NUMBERS = 9_000, 6_000
 
@@ -50,11 +34,6 @@ def read_corpus(options: SequenceToSequenceOptions) -> Examples[Pair]:
     return read_examples(options, lambda paths: read_named_pairs(options, paths), _BUILTIN)
 
 
-def builtin_of(options: SequenceToSequenceOptions) -> str | None:
-    """The name of the data that needs no file, None where files are named."""
-    return builtin_name(options.data, _BUILTIN)
-
-
 def baselines_of(options: SequenceToSequenceOptions, words: FrequentWords | None) -> dict[str, Baseline]:
     """What answers without a model, by name.
 
@@ -62,7 +41,7 @@ def baselines_of(options: SequenceToSequenceOptions, words: FrequentWords | None
         options: they tell the data.
         words: those of the training targets, where the data is docstrings.
     """
-    if builtin_of(options) == DATES:
+    if options.builtin == DATES:
         return {"strptime": strptime}
     if words is None:
         return {"copy": copy}

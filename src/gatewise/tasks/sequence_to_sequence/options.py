@@ -1,11 +1,29 @@
 """The options of ``gatewise train seq2seq``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.builtin_data import builtin_name
+from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
+
+DATES, DOCSTRINGS = "dates", "docstrings"
+
+# Few and short texts: few tokens, one vocabulary for both sides, many small steps.
+DOCSTRINGS_RECIPE: dict[str, object] = {
+    "vocabulary": "shared",
+    "vocabulary_size": 1024,
+    "longest": 56,
+    "length_penalty": 2.0,  # answers are shorter than first lines otherwise
+    "embedding_size": 192,
+    "dropout": 0.3,
+    "batch": 500,
+    "epochs": 25,
+    "lr": 4e-3,
+}
+"""What options that are not given are for docstrings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +89,26 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     lr: Positive = 2e-3
 
     def __post_init__(self) -> None:
+        if self.builtin == DATES:
+            object.__setattr__(self, "unit", "char")
         super().__post_init__()
         if self.vocabulary_size is not None and self.unit == "char":
             raise ValueError("vocabulary_size: is for the units bpe and word; unit char takes every character")
+
+    @classmethod
+    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+        """For docstrings in byte pairs, `DOCSTRINGS_RECIPE`."""
+        of_docstrings = builtin_name(values.get("data", ()), (DATES, DOCSTRINGS)) == DOCSTRINGS
+        return DOCSTRINGS_RECIPE if of_docstrings and values.get("unit", "bpe") == "bpe" else {}
+
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **without_effect(["unit"], "without data, dates are read by characters", when=self.builtin == DATES),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
+        }
+
+    @property
+    def builtin(self) -> str | None:
+        """The name of the data that needs no file, None where files are named."""
+        return builtin_name(self.data, (DATES, DOCSTRINGS))

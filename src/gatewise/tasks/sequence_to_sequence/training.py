@@ -1,6 +1,5 @@
 """Training sequence to sequence: the job that its options describe."""
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -8,18 +7,17 @@ import torch
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.options import with_recipe
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
-from gatewise.tasks.sequence_to_sequence.corpus import DATES, DOCSTRINGS, DOCSTRINGS_RECIPE, builtin_of, read_corpus
+from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
 from gatewise.tasks.sequence_to_sequence.network import (
     SequenceToSequenceModule,
     make_batches,
     make_model,
     outcome_of,
 )
-from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
+from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
@@ -28,13 +26,8 @@ from gatewise.tasks.task import Job, Task
 
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
     """The job of training sequence to sequence, see `Prepare`."""
-    builtin = builtin_of(options)
-    if builtin == DATES:
-        options = dataclasses.replace(options, unit="char")
-    elif builtin == DOCSTRINGS and options.unit == "bpe":
-        options = with_recipe(options, DOCSTRINGS_RECIPE)
     corpus = read_corpus(options)
-    parts = _learn(options, builtin, corpus.training) if folder is None else _read(folder)
+    parts = _learn(options, corpus.training) if folder is None else _read(folder)
     source, target = sides_of_parts(parts)
     sources, targets = numbered(source, target, corpus.training, options.longest)
     kept = [place for place, answer in enumerate(targets) if len(answer) <= options.longest]
@@ -78,13 +71,13 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     )
 
 
-def _learn(options: SequenceToSequenceOptions, builtin: str | None, pairs: list[Pair]) -> dict[str, Any]:
+def _learn(options: SequenceToSequenceOptions, pairs: list[Pair]) -> dict[str, Any]:
     texts = [[pair[side] for pair in pairs] for side in (0, 1)]
     if options.vocabulary == "shared":
         source = target = TextSide.learn(options.unit, texts[0] + texts[1], options.vocabulary_size)
     else:
         source, target = (TextSide.learn(options.unit, side, options.vocabulary_size) for side in texts)
-    words = FrequentWords.learn(texts[1]) if builtin == DOCSTRINGS else None
+    words = FrequentWords.learn(texts[1]) if options.builtin == DOCSTRINGS else None
     return {**parts_of(source, target), "frequent_words": words}
 
 

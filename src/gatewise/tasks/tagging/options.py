@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.tasks.options import Bounds, Count, Positive
+from gatewise.tasks.builtin_data import is_builtin
+from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
 
 
@@ -43,5 +44,19 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     lr: Positive = 2e-3
 
     def __post_init__(self) -> None:
+        if self._reads_programs:
+            object.__setattr__(self, "unit", "char")
         super().__post_init__()
         self.check_tokens(words=self.unit == "word")
+
+    def unused(self) -> dict[str, str]:
+        return {
+            **super().unused(),
+            **self.unused_of_tokens(self.unit),
+            **without_effect(["unit"], "without data, characters of programs are tagged", when=self._reads_programs),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
+        }
+
+    @property
+    def _reads_programs(self) -> bool:
+        return not self.data or is_builtin(self.data[0])

@@ -1,13 +1,10 @@
 """Training a tagger: the job that its options describe."""
 
-import dataclasses
-
 import torch
 
 from gatewise.data.columns import TaggedWords
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
-from gatewise.tasks.examples import is_builtin
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.reporting import say
@@ -24,8 +21,6 @@ from gatewise.tasks.token_reader import TokenReader
 
 def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     """The job of training a tagger, see `Prepare`."""
-    if not options.data or is_builtin(options.data[0]):
-        options = dataclasses.replace(options, unit="char")
     corpus = read_corpus(options)
     vectors = None
     if folder is None:
