@@ -1,5 +1,6 @@
 """An operation that is in the table and nowhere else works everywhere: it is added here, and taken away again."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from csrc.tests.build import compiler
 from gatewise.benchmarks.written import write
 from gatewise.compiler import simplify
 from gatewise.diagnostics.replay import gates_of
+from gatewise.diagnostics.saturation import saturation_of
 from gatewise.equations import Cell, DefinitionError, Expr, absolute, cell
 from gatewise.equations.expression import constant, elementwise
 from gatewise.equations.mathematics import Equation, equations
@@ -29,6 +31,7 @@ SOFTSIGN = Operation(
     cpp="{0} / ((T)1 + gatewise::absolute<T>({0}))",
     torch="torch.nn.functional.softsign",
     range=Range(-1, 1),
+    steep=lambda part: Range(math.sqrt(part) - 1, 1 - math.sqrt(part)),
 )
 
 
@@ -130,6 +133,11 @@ def test_printed_mathematics():
     assert "g_t    (−1, 1)" in page
     assert "g_t = softsign(a_g,t)" in page
     assert re.search(r"δa_g,t += δg_t ⊙ \(1 − \|g_t\|\)²", page)
+
+
+def test_saturation():
+    found = saturation_of(torch.tensor([-0.9, -0.5, 0.0, 0.7, 0.8])[:, None, None], "softsign")
+    assert (found.low, found.high) == (pytest.approx(1 / 5), pytest.approx(1 / 5))
 
 
 def test_text_gates_folding_and_messages():

@@ -13,6 +13,7 @@ from gatewise.diagnostics.recorded import Place, RecordedCall
 from gatewise.diagnostics.replay import forget_bias
 from gatewise.diagnostics.saturation import Saturation
 from gatewise.equations import Cell
+from gatewise.equations.operations import OPERATIONS
 
 # A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, and goes on falling by
 # this factor in each, vanishes. (Between h and c of an LSTM much is lost once, which says nothing of long spans.)
@@ -189,12 +190,13 @@ def _of_gates(
             continue
         gate = label.name
         numbers = {"low": one.low, "high": one.high, "stuck low": one.stuck_low, "stuck high": one.stuck_high}
+        gating = one.activation in OPERATIONS and OPERATIONS[one.activation].gating
         if one.activation == "relu":
             if one.stuck_low >= DEAD:
                 yield "dead ReLU", f"{one.stuck_low:.0%} of the units are 0 at every step of every row", numbers, gate
-        elif one.activation == "sigmoid" and one.stuck_low >= MOSTLY:
+        elif gating and one.stuck_low >= MOSTLY:
             yield "gate stuck closed", f"{one.stuck_low:.0%} of the units of {gate} stay at 0", numbers, gate
-        elif one.activation == "sigmoid" and one.stuck_high >= MOSTLY:
+        elif gating and one.stuck_high >= MOSTLY:
             yield "gate stuck open", f"{one.stuck_high:.0%} of the units of {gate} stay at 1", numbers, gate
         elif one.total >= NEARLY_ALL and min(one.low, one.high) >= BOTH_ENDS:
             evidence = f"{one.total:.0%} of the values of {gate} are where {one.activation} is flat"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gatewise.equations.operations import OPERATIONS
+
 # Flat is where the slope is less than this part of its largest.
 FLAT = 0.05
 # Stuck is a unit that is flatter than this at every step of every row.
@@ -43,7 +45,7 @@ def saturation_of(values: Tensor, activation: str) -> Saturation:
 
     Arguments:
         values: (T, B, H), NaN in padding.
-        activation: ``sigmoid``, ``tanh``, ``relu`` or another, which has no flat part.
+        activation: the name of its operation; ``identity`` where there is none.
     """
     rows = values.flatten(0, 1)
     rows = rows[~rows.isnan().any(dim=1)]
@@ -64,11 +66,9 @@ def saturation_of(values: Tensor, activation: str) -> Saturation:
 
 def _ends(values: Tensor, activation: str, part: float) -> tuple[Tensor, Tensor]:
     """Where the values are at the lower and at the upper end: bounds at which the slope is ``part`` of its largest."""
-    if activation == "sigmoid":  # slope a (1 − a), at most 1/4
-        bound = (1 - (1 - part) ** 0.5) / 2
-        return values < bound, values > 1 - bound
-    if activation == "tanh":  # slope 1 − a²
-        bound = (1 - part) ** 0.5
-        return values < -bound, values > bound
-    nowhere = torch.zeros_like(values, dtype=torch.bool)
-    return (values <= 0, nowhere) if activation == "relu" else (nowhere, nowhere)
+    operation = OPERATIONS.get(activation)
+    if operation is None or operation.steep is None:
+        nowhere = torch.zeros_like(values, dtype=torch.bool)
+        return nowhere, nowhere
+    steep = operation.steep(part)
+    return values <= steep.low, values >= steep.high

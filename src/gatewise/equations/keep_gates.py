@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr
+from gatewise.equations.operations import OPERATIONS
 
 _LINEAR = frozenset({"add", "sub", "mul", "neg"})
 
@@ -40,7 +41,7 @@ def keep_gates(cell: Cell) -> tuple[KeepGate, ...]:
     ()
     """
     named = {name: cell.gate_value(name) for name in cell.gates}
-    gates = {name: node for name, node in named.items() if node.op == "sigmoid"}
+    gates = {name: node for name, node in named.items() if node.op in OPERATIONS and OPERATIONS[node.op].gating}
     found: dict[str, KeepGate] = {}
     for name, output in zip(cell.states, cell.outputs, strict=True):
         state = Expr.make("state", attr=name)

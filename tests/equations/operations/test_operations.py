@@ -73,6 +73,25 @@ def test_values_are_in_the_range(operation: Operation):
         assert low <= value < high if closed else low < value < high, x
 
 
+@pytest.mark.parametrize("operation", [one for one in COMPUTED if one.steep], ids=by_name)
+def test_slopes_are_flat_outside_of_the_steep_range(operation: Operation):
+    assert operation.steep is not None
+    assert operation.fold is not None
+    assert operation.derivative is not None
+    slopes: dict[float, float] = {}
+    for at in (step / 16 for step in range(-128, 129)):
+        value = operation.fold(at)
+        (share,) = operation.derivative(constant(1), constant(value), constant(at))
+        assert share is not None
+        slope = number(simplify([share], exact=False)[0])
+        assert slope is not None
+        slopes[value] = slope
+    steep = operation.steep(0.05)
+    flat = {value for value, slope in slopes.items() if slope < 0.05 * max(slopes.values())}
+    assert flat == {value for value in slopes if not steep.low < value < steep.high}
+    assert 0 < len(flat) < len(slopes)
+
+
 def test_comparisons_are_those_of_python_and_each_has_its_opposite():
     comparisons = {name: operation for name, operation in OPERATIONS.items() if operation.comparison}
     assert set(comparisons) == COMPARISONS

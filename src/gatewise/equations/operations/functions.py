@@ -107,6 +107,7 @@ FUNCTIONS = (
         jax="jax.nn.sigmoid",
         expensive=True,
         range=Range(0, 1),
+        steep=lambda part: Range((1 - math.sqrt(1 - part)) / 2, (1 + math.sqrt(1 - part)) / 2),
     ),
     Operation(
         "tanh",
@@ -119,6 +120,7 @@ FUNCTIONS = (
         jax="jax.numpy.tanh",
         expensive=True,
         range=Range(-1, 1),
+        steep=lambda part: Range(-math.sqrt(1 - part), math.sqrt(1 - part)),
     ),
     Operation(
         "relu",
@@ -131,6 +133,7 @@ FUNCTIONS = (
         jax="jax.nn.relu",
         rounded=True,
         range=Range(low=0, closed=True),
+        steep=lambda part: Range(low=0),
     ),
     Operation(
         "exp",
@@ -156,6 +159,7 @@ FUNCTIONS = (
         jax="jax.numpy.expm1",
         expensive=True,
         singular=0,
+        range=Range(low=-1),
     ),
     Operation(
         "log",

@@ -77,8 +77,11 @@ class Operation:
         infix: the sign between its two operands in C++, Python and JavaScript.
         rounded: whether ``fold`` is correctly rounded, and so the same on every machine.
         expensive: whether it costs many times what a sum does.
-        singular: the operand at which the derivative can be infinite where the value is needed no more.
+        singular: the operand that can make the derivative infinite. Where the value is not needed (steps in padding) it
+            is replaced, since 0 times infinity is NaN.
         range: the values it can have.
+        steep: for a part of the largest slope the range of values, ends excluded, at which the slope is more; None for
+            what is nowhere flat.
         opposite: of a comparison, the one that holds where it does not (NaN aside).
     """
 
@@ -96,6 +99,7 @@ class Operation:
     expensive: bool = False
     singular: int | None = None
     range: Range = REALS
+    steep: Callable[[float], Range] | None = None
     opposite: str = ""
 
     @property
@@ -107,6 +111,11 @@ class Operation:
     def activation(self) -> bool:
         """Whether it is a function of one value, as the one that makes a gate of a sum."""
         return self.arity == 1 and self.function
+
+    @property
+    def gating(self) -> bool:
+        """Whether its values lie between 0 and 1, as those of a gate that lets a part through."""
+        return self.range[:2] == (0, 1)
 
     @property
     def function(self) -> bool:
