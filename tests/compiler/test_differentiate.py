@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import differentiate, without_bias
-from gatewise.compiler.differentiate import arriving
+from gatewise.compiler.differentiate import arriving, backpropagate
 from gatewise.equations import Cell, Expr, cell, relu, tanh, topological, where
 from gatewise.equations.expression import Parameter
 from tests.compiler.evaluation import BATCH, HIDDEN, evaluate, full, random_leaves
@@ -137,3 +137,10 @@ def test_common_factors_are_taken_out() -> None:
     cell = lookup("gru_chung2014")
     adjoint = differentiate(cell).adjoints[cell.gate_value("z")]
     assert adjoint is Expr.make("mul", arriving("h"), cell.gate_value("n") - Expr.make("state", attr="h"))
+
+
+def test_shares_are_simplified_by_algebra() -> None:
+    """The gradient of −h, where that of its value is a − b, is b − a."""
+    h, a, b = Expr.make("state", attr="h"), arriving("a"), arriving("b")
+    negated = -h
+    assert backpropagate([(negated, a - b)], [h, negated])[h] is b - a
