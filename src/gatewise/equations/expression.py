@@ -29,7 +29,7 @@ LEAVES: Final = frozenset({"input", "state", "parameter", "constant"})
 COMPARISONS: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 _interned: "weakref.WeakValueDictionary[tuple[object, ...], Expr]" = weakref.WeakValueDictionary()
-_interning = threading.Lock()
+_interning = threading.RLock()  # a signal handler may make nodes
 
 
 class Expr:

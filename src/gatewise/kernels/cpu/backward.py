@@ -18,7 +18,7 @@ from gatewise.kernels.cpu.program import BlocksOf, program, template
 from gatewise.kernels.cpu.shown import Shown
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
 from gatewise.kernels.cpu.sums import Sum, add_up
-from gatewise.kernels.cpu.taping import current
+from gatewise.kernels.cpu.taping import current, one_pass
 from gatewise.kernels.cpu.weights import are_frozen, kept_or_made, pack_products
 from gatewise.kernels.cpu.weights import vectors as vectors_of
 
@@ -39,6 +39,7 @@ class Into(NamedTuple):
     parameters: Sequence[Tensor | None]
 
 
+@one_pass
 def backward(
     call: Call,
     output: Tensor,

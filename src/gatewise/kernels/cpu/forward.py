@@ -16,6 +16,7 @@ from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.order import Order, order
 from gatewise.kernels.cpu.program import BlocksOf, program, template
 from gatewise.kernels.cpu.split import Split, registers_per_output, split
+from gatewise.kernels.cpu.taping import one_pass
 from gatewise.kernels.cpu.weights import Packed, are_frozen, kept_or_made, pack_products, vectors
 
 
@@ -78,6 +79,7 @@ class Prepared(NamedTuple):
         return None if self.of_x is None else self.of_x.within
 
 
+@one_pass
 def forward(
     call: Call, keep: bool, *, room: bool = False, output: Tensor | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...], list[Saved]]:

@@ -23,6 +23,7 @@ from gatewise.kernels.cpu.products import ROWS_OF_PRODUCT, product_slices, produ
 from gatewise.kernels.cpu.program import program, template
 from gatewise.kernels.cpu.split import Split, split
 from gatewise.kernels.cpu.tape import MULTIPLY, RUN, SORT, WORD, Operation, Place, Tape
+from gatewise.kernels.cpu.taping import one_pass
 
 # What a frame tells the engine before the addresses of the states.
 _X, _OUTPUT, _STEPS, _PLACES, _PRODUCT_SLICES, _LENGTHS, _STATES = range(7)
@@ -272,6 +273,7 @@ def can_be_laid_out(cell: Cell) -> bool:
     return side(cell.equations) is not None
 
 
+@one_pass
 def lay_out(layers: Sequence[Sequence[Call]], shared: Split, *, ragged: bool = False) -> LaidOut:
     """Lay out a stack.
 

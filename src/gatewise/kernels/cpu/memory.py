@@ -1,8 +1,6 @@
 """Large buffers that are used again, so that a training step does not wait for the system to clear fresh pages."""
 
 import math
-import os
-import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -15,9 +13,9 @@ from torch import Tensor
 SMALLEST = 1 << 18
 LIMIT = 1 << 29
 
+# Only single operations that nothing can come between: a thread, a signal handler or the garbage collector, which run
+# anywhere, so nobody may wait for a lock.
 _free: dict[int, list[numpy.ndarray]] = {}
-_held = 0
-_lock = threading.Lock()
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -42,17 +40,12 @@ def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], Tensor]:
 
 def clear() -> None:
     """Give what the pool holds back to the system."""
-    global _held
-    with _lock:
-        blocks = list(_free.values())
-        _free.clear()
-        _held = 0
-    del blocks  # outside: freeing large blocks takes time
+    _free.clear()
 
 
 def held() -> int:
     """Bytes that the pool holds unused."""
-    return _held
+    return sum(size * len(blocks) for size, blocks in list(_free.items()))
 
 
 def _rounded(size: int) -> int:
@@ -62,28 +55,28 @@ def _rounded(size: int) -> int:
 
 
 def _take(size: int) -> numpy.ndarray:
-    global _held
-    with _lock:
-        waiting = _free.get(size)
-        block = waiting.pop() if waiting else None
-        if block is not None:
-            _held -= size
-    if block is None:
-        try:
-            block = _fresh(size)
-        except MemoryError:
-            clear()
-            try:
-                block = _fresh(size)
-            except MemoryError:
-                raise MemoryError(
-                    f"the fused CPU kernels found no {size / 2**20:.0f} MiB of memory; "
-                    "use smaller batches, shorter sequences, or checkpoint_every"
-                ) from None
+    try:
+        block = _free[size].pop()
+    except (KeyError, IndexError):
+        block = _made(size)
     # A view of its own for each lease: torch keeps it alive as long as any tensor shares the memory.
     lease = block[:]
     weakref.finalize(lease, _give_back, block).atexit = False
     return lease
+
+
+def _made(size: int) -> numpy.ndarray:
+    try:
+        return _fresh(size)
+    except MemoryError:
+        clear()
+        try:
+            return _fresh(size)
+        except MemoryError:
+            raise MemoryError(
+                f"the fused CPU kernels found no {size / 2**20:.0f} MiB of memory; "
+                "use smaller batches, shorter sequences, or checkpoint_every"
+            ) from None
 
 
 def _fresh(size: int) -> numpy.ndarray:
@@ -93,21 +86,5 @@ def _fresh(size: int) -> numpy.ndarray:
 
 
 def _give_back(block: numpy.ndarray) -> None:
-    global _held
-    # The garbage collector may call this anywhere, in the midst of `_take` too: it must not wait for the lock.
-    if not _lock.acquire(blocking=False):
-        return
-    try:
-        if _held + block.nbytes <= LIMIT:
-            _free.setdefault(block.nbytes, []).append(block)
-            _held += block.nbytes
-    finally:
-        _lock.release()
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # a thread that is not in the child may have held the other
-
-
-os.register_at_fork(after_in_child=_after_fork)
+    if held() + block.nbytes <= LIMIT:
+        _free.setdefault(block.nbytes, []).append(block)

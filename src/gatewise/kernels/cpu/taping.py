@@ -11,14 +11,19 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import wraps
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call, Directions
 from gatewise.kernels.cpu.tape import ADD_UP, MULTIPLY, PACK, RUN, WORD, Operation, Place, Tape
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+_Writing = TypeVar("_Writing", bound="Taping | None")
 
 Derive = Callable[[Call], Tensor]
 Finish = Callable[[Call, Sequence[Tensor | None]], None]
@@ -83,10 +88,12 @@ class Taping:
 
     Attributes:
         possible: whether it can be done again from a tape.
+        begun: whether the pass that is written down has begun.
     """
 
     def __init__(self) -> None:
         self.possible = True
+        self.begun = False
         self._operations: list[Operation] = []
         self._words: list[Words] = []  # all that may hold addresses
         self._held: list[object] = []  # from now on, so that nothing new gets an address that is written down
@@ -192,12 +199,39 @@ def current() -> Taping | None:
 
 @contextmanager
 def taping() -> Iterator[Taping]:
-    """Write down what this thread tells the engine."""
-    _here.taping = Taping()
+    """Write down what the next pass of this thread tells the engine."""
+    with _instead(Taping()) as writing:
+        yield writing
+
+
+def one_pass(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Let a function that runs a pass be called by a signal handler or a finaliser while another is written down.
+
+    It is no part of that one, which is not to be done again: what it told the engine may be told in another order.
+    """
+
+    @wraps(function)
+    def run(*arguments: _Arguments.args, **options: _Arguments.kwargs) -> _Result:
+        writing = current()
+        if writing is None:
+            return function(*arguments, **options)
+        if not writing.begun:
+            writing.begun = True
+            return function(*arguments, **options)
+        writing.possible = False
+        with _instead(None):
+            return function(*arguments, **options)
+
+    return run
+
+
+@contextmanager
+def _instead(writing: _Writing) -> Iterator[_Writing]:
+    before, _here.taping = current(), writing
     try:
-        yield _here.taping
+        yield writing
     finally:
-        _here.taping = None
+        _here.taping = before
 
 
 def derived(call: Call, make: Derive) -> Tensor:

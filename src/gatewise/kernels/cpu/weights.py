@@ -11,7 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -44,7 +44,7 @@ class _Kept(NamedTuple):
 # call waits for no lock.
 _cache: dict[tuple[int, ...], _Kept] = {}
 _frozen: Counter[int] = Counter()
-_freezing = Lock()
+_freezing = RLock()  # a finaliser may freeze others
 _forgotten = 0  # how often `forget` was called
 
 
