@@ -29,12 +29,13 @@ def open_rows(path: str | os.PathLike[str]) -> Rows:
         raise ValueError(f"{path}: the file is empty; expected words and their numbers")
     first, _, rest = head.partition(b"\n")
     fields = split_line(first)
-    if len(fields) == 2 and all(field.isdigit() and len(field) < 19 for field in fields):
-        promised, width = int(fields[0]), int(fields[1])
+    if len(fields) == 2 and all(field.isdigit() for field in fields):
+        # More digits than any count has are not read: Python refuses thousands of them.
+        promised, width = (int(field) if len(field) < 19 else 0 for field in fields)
         if promised < 1 or not 1 <= width <= _WIDEST:
             raise ValueError(
                 f"{path}: line 1: expected the number of words, from 1, and of numbers for each, from 1 to "
-                f"{_WIDEST:,}; got {promised:,} and {width:,}"
+                f"{_WIDEST:,}; got {shown(first)}"
             )
         rest = _gather(rest, chunks, lambda held: len(held) >= CHUNK)
         content = chain([rest], chunks)
