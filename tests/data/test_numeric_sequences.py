@@ -52,6 +52,29 @@ def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
     assert found == [([[0.5]], []), ([[4.0]], [])]
 
 
+def test_an_index_of_parquet_is_not_a_feature_whatever_it_holds(tmp_path):
+    # Of some rows of a frame.
+    columns = {"sequence": ["1", "2"], "u": [0.5, 4.0], "__index_level_0__": [3, 7]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    told = []
+    found = read_numeric_sequences([tmp_path / "a.parquet"], "sequence", "label", tell=told.append)
+    assert found == [([[0.5]], []), ([[4.0]], [])]
+    assert told[0].endswith("column 3 is named '__index_level_0__', the index of a data frame; skipped")
+
+
+def test_a_feature_that_numbers_the_rows_is_told_of(tmp_path):
+    told = []
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,a,2\n2,b,1\n", tell=told.append)
+    assert [one.partition(": ")[2] for one in told] == [
+        "feature 'index' numbers the rows of the file; leave it out with --feature-columns"
+    ]
+    # As a choice, in a single sequence, or beginning again in each, it is nothing to speak of.
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,b,2\n", tell=told.append, feature_columns=("index", "u"))
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n", tell=told.append)
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n0,b,1\n", tell=told.append)
+    assert len(told) == 1
+
+
 def test_files_must_have_the_same_features(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"steps": [[1]]}')
     (tmp_path / "b.jsonl").write_text('{"steps": [[1, 2]]}')
@@ -64,7 +87,11 @@ def test_files_must_have_the_same_features(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.csv", "sequence,u\n1,x\n", "line 2: u: expected a finite number, got 'x'"),
+        (
+            "a.csv",
+            "sequence,u\n1,x\n",
+            "line 2: u: expected a finite number, got 'x'; name the features with --feature-columns, the",
+        ),
         ("a.csv", "sequence,u\n1,nan\n", "line 2: u: expected a finite number, got 'nan'"),
         ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
         ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),

@@ -46,6 +46,9 @@ def test_a_nameless_column_of_dates_is_the_time():
     assert {one.name: values(one) for one in found.series} == {"sales": [5, 6]}
     assert found.grid.title == "1 month"
     assert "column 1 has no name of its own and holds time stamps; it is the time column" in found.notes[0]
+    assert read(",sales\n20200130,5\n20200131,6\n").grid.title == "1 day"
+    with pytest.raises(ValueError, match=r"found no column of time stamps .*; a column without a name needs one first"):
+        read(",sales\n1990,5\n1991,6\n")
 
 
 def test_long_rows_in_any_order_and_steps_without_a_row():

@@ -53,7 +53,10 @@ GOOD = b"a 1 2\n"
         (b"2 3\n" + GOOD, "line 2: expected a word and 3 numbers, got 2 after 'a'"),
         (b"1 2\nthe x y z\n", "line 2: expected 2 numbers after 'the x', got 'y' as number 1"),
         (b"1 3\nlong 0.125 x 0.25\n", "line 2: expected 3 numbers after 'long', got 'x' as number 2"),
-        (b"0 2\n", "line 1: expected the number of words, from 1, and of numbers for each, from 1 to 65,536; got '0 2'"),
+        (
+            b"0 2\n",
+            "line 1: expected the number of words, from 1, and of numbers for each, from 1 to 65,536; got '0 2'",
+        ),
         (b"5 0\n", "from 1 to 65,536; got '5 0'"),
         (b"5 99999999\n", "from 1 to 65,536; got '5 99999999'"),
         (b"5 1" + b"0" * 5000 + b"\n", "from 1 to 65,536; got '5 1000"),

@@ -60,8 +60,11 @@ def test_a_value_out_of_bounds(values, told):
         ({"rate": "fast"}, "rate: expected float, got 'fast'"),
         ({"text": 3}, "text: expected str, got 3"),
         ({"flag": 1}, "flag: expected bool, got 1"),
-        ({"files": 3}, "files: expected a sequence of Path, got 3"),
-        ({"files": ["a", 3]}, "files: expected a sequence of Path"),
+        (
+            {"files": 3},
+            "files: expected paths of files; write data in memory to one first (.jsonl: an object on each line), got 3",
+        ),
+        ({"files": ["a", ("b", "c")]}, "an object on each line), got ('b', 'c')"),
         ({"count": None}, "count: expected int, got None"),
     ],
 )
@@ -124,7 +127,7 @@ def test_tables_and_options_given_twice_are_refused(tmp_path, text, told):
     [
         ("count = 3.5\n", TypeError, "count: expected int, got 3.5"),
         ("count = 0\n", ValueError, "count: expected a number at least 1, got 0"),
-        ('files = ["a", 3]\n', TypeError, "files: expected a sequence of Path"),
+        ('files = ["a", 3]\n', TypeError, "files: expected paths of files"),
         ("conut = 3\n", ValueError, "unknown option 'conut'; did you mean count?"),
         ("rate = 3\n", ValueError, "rate: has no effect: kind is one"),
     ],

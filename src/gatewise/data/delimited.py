@@ -56,6 +56,6 @@ def _hint(kind: str, surplus: int, last: int | None) -> str:
     if last is not None:
         return f"; the row goes on to line {last}: is a quote not closed?"
     if surplus < 0:
-        return ""
+        return "" if kind == ".csv" else "; a field of TSV cannot have a line break in it, quoted or not: that is CSV"
     inside = "a field with a comma in it must be quoted" if kind == ".csv" else "a field cannot have a tab in it"
     return f"; {inside}, and every column needs a name in the first line"

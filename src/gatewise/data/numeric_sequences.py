@@ -17,7 +17,7 @@ from gatewise.data.json_lines import json_objects
 from gatewise.data.numerals import parse_number
 from gatewise.data.tables import column_names, kind_of, read_columns
 from gatewise.data.text import decoded
-from gatewise.data.unnamed_columns import data_columns
+from gatewise.data.unnamed_columns import counts_rows, data_columns
 
 NumericSequence = tuple[list[list[float]], list[str]]
 """Steps of features, and labels: none, one for the sequence, or one for each step."""
@@ -123,7 +123,13 @@ def feature_names(
         return [cell for (cell,) in read_columns(path, [place], blanks=True)]
 
     taken = (sequence_column, label_column)
-    return data_columns(str(path), column_names(path), taken, cells, lambda told: tell(f"{path}: {told}"))
+    found = data_columns(str(path), column_names(path), taken, cells, lambda told: tell(f"{path}: {told}"))
+    sequences, *columns = zip(*read_columns(path, [sequence_column, *found], blanks=True), strict=True)
+    for name, values in zip(found, columns, strict=True):
+        # The order of rows may say what the labels are; within one sequence it is time.
+        if counts_rows(values) and len(set(sequences)) > 1:
+            tell(f"{path}: feature {name!r} numbers the rows of the file; leave it out with --feature-columns")
+    return found
 
 
 def _table(path: Path, sequence_column: str, label_column: str, features: Sequence[str]) -> Iterator[NumericSequence]:
@@ -142,7 +148,7 @@ def _table(path: Path, sequence_column: str, label_column: str, features: Sequen
             values = row[1 : 1 + len(features)]
             steps.append(
                 [
-                    _number(f"{rows.at(number)}: {feature}", value)
+                    _number(f"{rows.at(number)}: {feature}", value, _OTHER_COLUMNS)
                     for feature, value in zip(features, values, strict=True)
                 ]
             )
@@ -150,7 +156,10 @@ def _table(path: Path, sequence_column: str, label_column: str, features: Sequen
         yield steps, of_steps
 
 
-def _number(where: str, value: object) -> float:
+_OTHER_COLUMNS = "; name the features with --feature-columns, the label with --label-column"
+
+
+def _number(where: str, value: object, hint: str = "") -> float:
     number = None
     if isinstance(value, str):
         number = parse_number(value)
@@ -158,7 +167,7 @@ def _number(where: str, value: object) -> float:
         with suppress(OverflowError):
             number = float(value)
     if number is None or not math.isfinite(number):
-        raise ValueError(f"{where}: expected a finite number, got {shortened(value)}")
+        raise ValueError(f"{where}: expected a finite number, got {shortened(value)}{hint}")
     return number
 
 

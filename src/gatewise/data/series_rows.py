@@ -176,14 +176,19 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
     # By place: there may be several columns without a name.
     (first, *_) = table.rows(range(len(names)))
     for place, (name, value) in enumerate(zip(names, first, strict=True), 1):
+        unnamed = is_unnamed(name)
         found = TimeForm.of(value, form)
+        if found is not None and found.counts and unnamed:
+            # No option can name it, so numbers are asked too whether they are dates.
+            found = TimeForm.of_all([cell for (cell,) in table.rows([place - 1])], form)
         if found is not None and not found.counts:
-            if is_unnamed(name):
+            if unnamed:
                 tell(f"column {place} has no name of its own and holds time stamps; it is the time column")
             return name
+    nameless = "; a column without a name needs one first" if any(map(is_unnamed, names)) else ""
     raise ValueError(
         f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{separator_hint(names)}"
-        f"; name it with --time-column, or give --time-column {ROW} where rows are in order of time"
+        f"; name it with --time-column, or give --time-column {ROW} where rows are in order of time{nameless}"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 
 # What pandas calls a column whose name is missing, and what it calls an index in Parquet.
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
+_INDEX = "__index_level_"
 
 
 def is_unnamed(name: str) -> bool:
@@ -25,8 +26,8 @@ def data_columns(
 ) -> list[str]:
     """The columns of a table that hold data, where nobody says which: all but those that have another part.
 
-    A column without a name is skipped with a notice when it numbers the rows, as the index of a data frame does, or
-    is empty.
+    A column without a name is skipped with a notice when it numbers the rows, as the index of a data frame does, is
+    empty, or is called an index by the file.
 
     Args:
         where: what to call the table.
@@ -49,6 +50,8 @@ def data_columns(
         called = f"column {place + 1} has no name" if not name.strip() else f"column {place + 1} is named {name!r}"
         if numbers_rows(values):
             tell(f"{called} and numbers the rows; skipped")
+        elif name.startswith(_INDEX):
+            tell(f"{called}, the index of a data frame; skipped")
         elif any(value.strip() for value in values):
             raise ValueError(
                 f"{where}: {called}; expected a name for every column of data: name it, delete it (pandas leaves the "
@@ -69,3 +72,13 @@ def numbers_rows(values: Sequence[str]) -> bool:
         return False
     numbers = {int(value) for value in values}
     return len(numbers) == len(values) and max(numbers) - min(numbers) + 1 == len(numbers)
+
+
+def counts_rows(values: Sequence[str]) -> bool:
+    """Whether values are 0, 1, 2, … or 1, 2, 3, …, in this order.
+
+    >>> counts_rows(["1", "2"]), counts_rows(["2", "1"])
+    (True, False)
+    """
+    first = {"0": 0, "1": 1}.get(values[0])
+    return first is not None and all(value == str(first + row) for row, value in enumerate(values))

@@ -193,6 +193,12 @@ def _with_paths(value: object, hint: object) -> object:
     return Path(value) if paths and isinstance(value, str) else value
 
 
+def _expected_items(kind: type) -> str:
+    if kind is Path:
+        return "paths of files; write data in memory to one first (.jsonl: an object on each line)"
+    return f"a sequence of {kind.__name__}"
+
+
 def _check(name: str, value: object, hint: Any, where: str = "") -> None:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -208,8 +214,12 @@ def _check(name: str, value: object, hint: Any, where: str = "") -> None:
         if value not in arguments:
             raise ValueError(f"{where}{name}: expected one of {', '.join(map(str, arguments))}, got {value!r}")
     elif origin is tuple:
-        if not isinstance(value, tuple) or not all(isinstance(item, arguments[0]) for item in value):
-            raise TypeError(f"{where}{name}: expected a sequence of {arguments[0].__name__}, got {value!r}")
+        items = value if isinstance(value, tuple) else (value,)
+        wrong = [item for item in items if not isinstance(item, arguments[0])]
+        if wrong or not isinstance(value, tuple):
+            raise TypeError(
+                f"{where}{name}: expected {_expected_items(arguments[0])}, got {(wrong or items)[0]!r:.100}"
+            )
     else:
         accepted = (int, float) if hint is float else hint
         if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
