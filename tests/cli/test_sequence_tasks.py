@@ -111,6 +111,8 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("predict seq2seq words.conll --length-penalty -1", "length_penalty: expected a number at least 0"),
         ("predict seq2seq words.conll --top-k 2", "top-k: is not for this model; a language model writes text"),
         ("predict seq2seq words.conll --format columns", "format: expected jsonl or csv for this model, got columns"),
+        ("predict classify texts.csv --input text", "input: is not for this model; only a tagger reads columns"),
+        ("predict tag words.conll --input lines", "lines"),
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],
 )

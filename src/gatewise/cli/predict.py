@@ -22,6 +22,7 @@ def predict(
     folder: Path,
     *data: Path,
     format: Literal["jsonl", "csv", "columns", "text"] | None = None,
+    input: Literal["columns", "text"] | None = None,
     beam: int | None = None,
     length_penalty: float | None = None,
     follow: Annotated[bool, Parameter(negative=())] = False,
@@ -49,6 +50,9 @@ def predict(
     format
         How answers are written: jsonl, csv; columns, for tags; text, for answers to texts, a line for each line. By
         default jsonl, and columns for tags.
+    input
+        For tags, what files and the standard input are: columns, a word per line; text, a sentence per line. By default
+        columns for files that are named so (.conll, .conllu ...) or whose lines have tags, otherwise text.
     beam
         Hypotheses to follow side by side; 1: greedy. By default as in training.
     length_penalty
@@ -85,13 +89,16 @@ def predict(
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
     search = {"beam": beam, "length_penalty": length_penalty}
+    reading = {"input": input}
     if not model.searches:
         refuse(search, "it does not search for answers")
+    if not model.reads_columns:
+        refuse(reading, "only a tagger reads columns")
     if not hasattr(model, "stream"):
         refuse(writing, "a language model writes text")
         if follow and not hasattr(model, "follow"):
             raise ValueError("follow: is not for this model; forecasts follow rows as they come")
-        chosen = {name: value for name, value in search.items() if value is not None}
+        chosen = {name: value for name, value in (search | reading).items() if value is not None}
         pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format, **chosen)
     else:
         refuse(

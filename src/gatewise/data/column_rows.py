@@ -37,6 +37,11 @@ class _Separator(NamedTuple):
         return tuple("\t" if "\t" in blanks else " " for blanks in _BLANKS.findall(line.strip(" \t")))
 
 
+def cells_of(line: str) -> list[str]:
+    """The cells of a line alone: between tabs if it has one, otherwise between spaces."""
+    return _Separator(tabs="\t" in line).cells(line)
+
+
 def read_rows(
     path: Path, text: str, *, comments: tuple[str, ...] | None, least: int, varying: bool, notice: Callable[[str], None]
 ) -> list[list[Row]]:

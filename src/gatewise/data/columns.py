@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatewise.data.column_rows import read_rows
+from gatewise.data.column_rows import cells_of, read_rows
 from gatewise.data.files import read_bytes
 from gatewise.data.text import decoded
 
@@ -60,13 +60,39 @@ class Columns(NamedTuple):
             for rows in self._sentences(path, (self.word, self.tag), notice)
         ]
 
-    def read_words(self, paths: Sequence[Path], notice: Callable[[str], None] = _ignore) -> list[list[str]]:
-        """The words alone.
+    def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> list[list[str]]:
+        """The words alone, of a file.
 
         Raises:
             ValueError, OSError: as `read_tagged_words`.
         """
-        return [[word for _, (word,) in rows] for path in paths for rows in self._sentences(path, (self.word,), notice)]
+        return self.words_of(path, decoded(path, read_bytes(path)), notice)
+
+    def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> list[list[str]]:
+        """The same of a text that was read.
+
+        Args:
+            path: what to call it.
+            text: the text.
+            notice: receives what the user should know.
+        """
+        return [[word for _, (word,) in rows] for rows in self._sentences_of(path, text, (self.word,), notice)]
+
+    def tagged_share(self, path: Path, known: Callable[[str], bool]) -> float:
+        """The share of a file's lines that have a known tag, and so are the rows of words.
+
+        Args:
+            path: the file.
+            known: whether a tag is known.
+
+        Raises:
+            ValueError, OSError: when it is not UTF-8, or cannot be read.
+        """
+        place = _place(path, self.tag, False, -1)
+        lines = [line for line in decoded(path, read_bytes(path)).split("\n") if line.strip(" \t\r")]
+        rows = [cells_of(line.removesuffix("\r")) for line in lines]
+        tagged = sum(len(row) > max(1, place) and known(row[place]) for row in rows)
+        return tagged / max(1, len(rows))
 
     def places_of_tags(self, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
@@ -77,6 +103,11 @@ class Columns(NamedTuple):
     def _sentences(
         self, path: Path, columns: tuple[str | None, ...], notice: Callable[[str], None]
     ) -> list[list[tuple[int, tuple[str, ...]]]]:
+        return self._sentences_of(path, decoded(path, read_bytes(path)), columns, notice)
+
+    def _sentences_of(
+        self, path: Path, text: str, columns: tuple[str | None, ...], notice: Callable[[str], None]
+    ) -> list[list[tuple[int, tuple[str, ...]]]]:
         universal = ".conllu" in path.suffixes
         defaults = (1, 3) if universal else (0, -1)
         places = [_place(path, column, universal, default) for column, default in zip(columns, defaults, strict=False)]
@@ -86,7 +117,7 @@ class Columns(NamedTuple):
         found: list[list[tuple[int, tuple[str, ...]]]] = []
         for rows in read_rows(
             path,
-            decoded(path, read_bytes(path)),
+            text,
             comments=comments,
             least=max(max(places) + 1, len(places)),
             varying=self.tag is not None and not universal,

@@ -1,6 +1,6 @@
 """A trained model watched while it reads, and what its answers rest on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,13 +122,13 @@ def log_odds(log_probability: Tensor) -> Tensor:
     return below - (-torch.expm1(below)).log()
 
 
-def one_text(reader: TokenReader, text: str, steps: int) -> tuple[tuple[Tensor, ...], list[str]]:
-    """A text as what a network reads, cut after so many tokens, and the tokens.
+def one_text(reader: TokenReader, text: str | Sequence[str], steps: int) -> tuple[tuple[Tensor, ...], list[str]]:
+    """A text, or a row of words, as what a network reads, cut after so many tokens, and the tokens.
 
     Raises:
         ValueError: when there is no token in it.
     """
-    row = reader.read(reader.split(text), steps)
+    row = reader.read(reader.split(text) if isinstance(text, str) else text, steps)
     if not len(row.numbers):
         raise ValueError(f"the text has no tokens (unit {reader.vocabulary.unit}); at least 1 is needed")
     tokens = row.written or [reader.vocabulary.name(int(number)) for number in row.numbers]

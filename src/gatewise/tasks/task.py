@@ -3,11 +3,12 @@
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from gatewise.data.text import read_text
 from gatewise.tasks.fitting import Batches
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.opening import check_weights_exist, load_best_weights, read_options
@@ -67,6 +68,7 @@ class Trained(ABC):
 
     Attributes:
         name: of the task.
+        reads_columns: whether files may have a word per line and columns.
         searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
         folder: the run folder.
         options: the resolved options of the run.
@@ -81,6 +83,7 @@ class Trained(ABC):
     """
 
     name: ClassVar[str]
+    reads_columns: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     options: Any
     model: Any
@@ -98,6 +101,15 @@ class Trained(ABC):
     @abstractmethod
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """The scores on data files, or on what the run held out."""
+
+    def text_of(self, paths: Sequence[Path]) -> str | list[str]:
+        """What `inspect` of a model of texts reads of files.
+
+        Raises:
+            ValueError: when a file is empty or not UTF-8.
+            OSError: when a file cannot be read.
+        """
+        return read_text(paths)
 
     def finish(self) -> Scores:
         """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there."""

@@ -131,8 +131,9 @@ def inspect(
     Args:
         folder: the run folder.
         text: what to read.
-        data: text files to read instead; for a model of sequences of numbers files such as it was trained on; for
-            forecasts tables or a data frame, by default the run's own data.
+        data: text files to read instead, for a tagger also a file with a word per line (its first sentence); for a
+            model of sequences of numbers files such as it was trained on; for forecasts tables or a data frame, by
+            default the run's own data.
         steps: the largest number of tokens or steps to read, from the beginning (2000); of a series the number of its
             last steps to watch (the window of the run).
         series: the name of the series, for forecasts; by default the first.
@@ -171,11 +172,7 @@ def inspect(
         return model.inspect_files(as_paths(data), 1 if sequence is None else sequence, **given)
     if (text is None) == (data is None):
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
-    if text is None:
-        from gatewise.data.text import read_text
-
-        text = read_text(as_paths(data))
-    return model.inspect(text, **given)
+    return model.inspect(model.text_of(as_paths(data)) if text is None else text, **given)
 
 
 def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> Any:

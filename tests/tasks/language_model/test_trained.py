@@ -1,5 +1,6 @@
 """A trained language model: scores, text, next tokens."""
 
+import csv
 import itertools
 import math
 import re
@@ -40,6 +41,13 @@ def test_the_scores_are_those_of_one_plain_pass(trained, tmp_path):
         assert found["bits_per_character"] == pytest.approx(nats / math.log(2) / scored_characters, rel=1e-6)
     if trained.vocabulary.unit != "char":
         assert found["perplexity"] == pytest.approx(math.exp(nats / (len(tokens) - 1)), rel=1e-6)
+
+
+def test_training_and_evaluation_score_in_one_way(trained):
+    name = "perplexity" if trained.options.unit == "word" else "bits_per_character"
+    with trained.folder.metrics.open(newline="") as file:
+        held_out = [float(row[f"held_out_{name}"]) for row in csv.DictReader(file) if row[f"held_out_{name}"]]
+    assert min(held_out) == pytest.approx(trained.evaluate()["held_out"][name], rel=1e-6)
 
 
 def test_scores_do_not_depend_on_the_window(trained, monkeypatch):

@@ -125,7 +125,7 @@ def test_the_best_weights_are_kept_and_training_stops_early(tmp_path):
     text = TEXT[len(TEXT) - len(TEXT) // 10 :]
     losses = []
     with torch.no_grad():
-        for inputs, targets in Streams(run.vocabulary.encode(text), 4, 1000):
+        for inputs, targets in Streams(run.vocabulary.encode(text), 1, 1000):
             logits, _ = run.model(inputs)
             losses.append(functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET))
     assert float(losses[0]) == pytest.approx(held_out[best], rel=1e-5)

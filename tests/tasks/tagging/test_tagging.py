@@ -1,6 +1,7 @@
 """A tag for every word: training, scores, predictions, what is refused."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -54,10 +55,43 @@ def test_answers_as_columns_and_lines(trained, tmp_path):
     assert rows[1]["entities"] == [{"type": "LOC", "first": 1, "end": 3}]
 
 
-def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_path):
+COLUMNS = "Ann NNP B-PER\ngoes VBZ O\n\nto TO O\nNew NNP B-LOC\nYork NNP I-LOC\n"
+TAGGED = "Ann\tB-PER\ngoes\tO\n\nto\tO\nNew\tB-LOC\nYork\tI-LOC\n\n"
+
+
+def test_a_file_is_read_alike_by_every_verb_whatever_its_name(trained, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "test.txt"
+    path.write_text(COLUMNS)
+    assert trained.evaluate(path)["data"]["tokens"] == 5
+    assert "".join(trained.answers([path])) == TAGGED
+    told = f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line\n"
+    assert capsys.readouterr().err == told
+    assert trained.inspect(trained.text_of([path]), out=tmp_path / "report.html").tokens == ["Ann", "goes"]
+    # One row that is wrong does not make a text of the file.
+    path.write_text(COLUMNS + "10 000 CD O\n")
+    for read in (trained.evaluate, lambda path: "".join(trained.answers([path]))):
+        with pytest.raises(ValueError, match="line 7: expected 3 columns, as in the other rows, got 4"):
+            read(path)
+    # Words without their tags, and sentences.
+    path.write_text("Ann\ngoes\n\nto\nNew\nYork\n")
+    assert "".join(trained.answers([path], input="columns")) == TAGGED
+    assert len(list(trained.answers([path]))) == 5
+    path.write_text("Ann goes\nto New York\nNew York\n")
+    assert "".join(trained.answers([path], input="text")).startswith(TAGGED)
+    assert trained.text_of([path]) == "Ann goes\nto New York\nNew York\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(COLUMNS.encode())))
+    assert "".join(trained.answers(input="columns")) == TAGGED
+    (tmp_path / "a.conll").write_text("Ann goes\n")
+    assert "".join(trained.answers([tmp_path / "a.conll"], input="text")) == "Ann\tB-PER\ngoes\tO\n\n"
+
+
+def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_path, capsys):
     untrained = {"epochs": 1, "lr": 1e-6}
     scores = train(tmp_path, output="crf", **untrained).evaluate()["held_out"]
+    assert "warning" not in capsys.readouterr().err
     alone = train(tmp_path, out=tmp_path / "other", output="softmax", **untrained).evaluate()["held_out"]
+    told = f"warning: held out: {alone['invalid_sentences']} of 8 sentences have a tag where it may not stand"
+    assert told in capsys.readouterr().err
     assert scores["invalid_sentences"] == 0 < alone["invalid_sentences"]
 
 
@@ -255,6 +289,17 @@ def test_scores_are_of_the_tags_as_the_data_has_them(tmp_path, first):
     assert scores["accuracy"] == sum(map(str.__eq__, found.tags, truth)) / 6
     # The most frequent tags of the words in the file take the second New York for a place too.
     assert (scores["baseline_accuracy"], scores["baseline_entity_f1"]) == (4 / 6, pytest.approx(4 / 5))
+
+
+def test_the_baseline_is_the_most_frequent_tag_in_the_file(tmp_path):
+    # As BIOES the most frequent tag of Ann is E-PER: four times, beside three times S-PER and three times B-PER.
+    rows = ["Ann B-PER\nruns O"] * 3 + ["Ann B-PER\nLee I-PER"] * 3 + ["Miss B-PER\nAnn I-PER"] * 4
+    (tmp_path / "a.conll").write_text("\n\n".join(rows) + "\n")
+    (tmp_path / "b.conll").write_text("Ann B-PER\n\nAnn B-PER\nruns O\n")
+    trained = train(tmp_path, data=tmp_path / "a.conll", valid=tmp_path / "b.conll", epochs=1)
+    assert trained.tags.learned == "bioes"
+    scores = trained.final_scores()["valid"]
+    assert (scores["baseline_accuracy"], scores["baseline_entity_f1"]) == (1, 1)
 
 
 def test_one_direction_learns_tags_that_need_no_word_to_come(tmp_path, capsys):

@@ -17,8 +17,7 @@ from gatewise.tasks.reporting import say
 class LanguageModelModule(TaskModule):
     """One window per step; the state is carried to the next window without its history, and is zero at epoch start.
 
-    The held-out loss during training is taken over as many parallel streams as in training, each from a zero state,
-    which is fast; `evaluate` reads the text in one stream.
+    The held-out loss is that of one stream from a zero state, as `evaluate` has it.
     """
 
     model: LanguageModel

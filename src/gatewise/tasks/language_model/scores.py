@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from gatewise.data.vocabulary import Unit, Vocabulary
+from gatewise.data.streams import Streams
+from gatewise.data.vocabulary import Vocabulary
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.measure import Measure
 
@@ -32,29 +33,45 @@ class TokenScore(NamedTuple):
     top: list[tuple[str, float]]
 
 
-def measure_for(unit: Unit, tokens: int, characters: int) -> Measure:
-    """How a unit is reported: words as perplexity, characters and byte pairs as bits per character."""
-    if unit == "word":
+def measure_for(vocabulary: Vocabulary, tokens: Tensor, text: str) -> Measure:
+    """How a unit is reported: words as perplexity, characters and byte pairs as bits per character.
+
+    Args:
+        vocabulary: the tokens.
+        tokens: those of a text to be scored, (N,) int64.
+        text: the text.
+    """
+    if vocabulary.unit == "word":
         return Measure("perplexity", "words")
-    return Measure("bits_per_character", "characters", characters / tokens)
+    return Measure("bits_per_character", "characters", _scored_characters(vocabulary, tokens, text) / (len(tokens) - 1))
 
 
-def log_probabilities(model: LanguageModel, tokens: Tensor) -> Iterator[Tensor]:
-    """The logarithms of the distributions of tokens 1, 2, … of a text, (T, V) for a window of T at a time.
+def _scored_characters(vocabulary: Vocabulary, tokens: Tensor, text: str) -> int:
+    """How many characters of a text are scored: all but those of its first token, which nothing predicts."""
+    return len(text) - len(vocabulary.name(int(tokens[0])))
 
-    The text is read as one stream from a zero state, so the numbers depend on nothing but the text and the weights.
+
+def scoring_stream(tokens: Tensor) -> Streams:
+    """A text to be scored, (N,) int64, as one stream, so that scores depend on nothing but the text and the weights."""
+    return Streams(tokens, streams=1, window=_WINDOW)
+
+
+def log_probabilities(model: LanguageModel, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The logarithms of the distributions of tokens 1, 2, … of a text, (T, V), and these tokens (T,), by windows of T.
+
+    The text is read as one stream from a zero state.
 
     Args:
         model: the model, in evaluation mode.
         tokens: the text, (N,) int64.
     """
     state: State | None = None
-    parts = tokens[:-1].split(_WINDOW)
-    for part in tqdm(parts, desc="scoring", unit="window", leave=False, disable=not sys.stderr.isatty()):
+    windows = scoring_stream(tokens)
+    for window in tqdm(windows, desc="scoring", unit="window", leave=False, disable=not sys.stderr.isatty()):
         with torch.no_grad():
-            logits, state = model(part[:, None], state)
+            logits, state = model(window.inputs, state)
             log_p = logits[:, 0].log_softmax(-1)
-        yield log_p
+        yield log_p, window.targets[:, 0]
 
 
 def score_text(model: LanguageModel, vocabulary: Vocabulary, text: str) -> dict[str, float]:
@@ -69,10 +86,9 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: str) -> dict[
         ValueError: when the text has fewer than two tokens.
     """
     tokens = encode(vocabulary, text)
-    targets = iter(tokens[1:].split(_WINDOW))
     nats = -math.fsum(
-        log_p.gather(1, target[:, None]).sum(dtype=torch.float64).item()
-        for log_p, target in zip(log_probabilities(model, tokens), targets, strict=True)
+        log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item()
+        for log_p, targets in log_probabilities(model, tokens)
     )
     scored = len(tokens) - 1
     scores: dict[str, float] = {
@@ -81,8 +97,7 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: str) -> dict[
         "loss": nats / scored,
     }
     if vocabulary.unit != "word":
-        characters = len(text) - len(vocabulary.name(int(tokens[0])))
-        scores["bits_per_character"] = nats / math.log(2) / characters
+        scores["bits_per_character"] = nats / math.log(2) / _scored_characters(vocabulary, tokens, text)
     if vocabulary.unit != "char":
         scores["perplexity"] = Measure("perplexity", "tokens").of(nats / scored)
     return scores
@@ -96,11 +111,11 @@ def score_tokens(model: LanguageModel, vocabulary: Vocabulary, text: str, top: i
     """
     tokens = encode(vocabulary, text)
     position = 0
-    for log_p in log_probabilities(model, tokens):
+    for log_p, targets in log_probabilities(model, tokens):
         best, candidates = log_p.topk(min(top, vocabulary.size))
-        for row, values, numbers in zip(log_p, best.exp().tolist(), candidates.tolist(), strict=True):
+        parts = log_p, targets.tolist(), best.exp().tolist(), candidates.tolist()
+        for row, token, values, numbers in zip(*parts, strict=True):
             position += 1
-            token = int(tokens[position])
             likely = [(vocabulary.name(number), value) for number, value in zip(numbers, values, strict=True)]
             yield TokenScore(position, vocabulary.name(token), float(row[token]), likely)
 

@@ -7,7 +7,7 @@ from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
-from gatewise.tasks.language_model.scores import encode, measure_for
+from gatewise.tasks.language_model.scores import encode, measure_for, scoring_stream
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task
@@ -35,7 +35,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     module = LanguageModelModule(
         make_model(options, vocabulary),
         options,
-        measure_for(options.unit, len(scored[deciding]), len(corpus.scored[deciding])),
+        measure_for(vocabulary, scored[deciding], corpus.scored[deciding]),
         total_steps=options.epochs * len(training),
     )
     texts = {"training": corpus.training, **corpus.scored}
@@ -43,7 +43,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         options,
         module,
         training,
-        Streams(scored[deciding], options.batch, options.window),
+        scoring_stream(scored[deciding]),
         vocabulary.to_json(),
         corpus.source,
         corpus.hashes,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.answers import in_groups, read_lines, written
+from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
@@ -26,6 +26,8 @@ from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.unknown_labels import check_labels
+
+InputForm = Literal["columns", "text"]
 
 _BATCH = 64
 _MANY = 0.1
@@ -55,6 +57,7 @@ class TrainedTagger(Trained):
     """
 
     name = "tag"
+    reads_columns: ClassVar[bool] = True
     options: TaggingOptions
     model: Tagger
 
@@ -124,19 +127,23 @@ class TrainedTagger(Trained):
             found.append(Tagged(row, self.tags.written(tags), of_entities))
         return found
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+    def answers(
+        self, paths: Sequence[Path] = (), format: str | None = None, *, input: InputForm | None = None
+    ) -> Iterator[str]:
         """The tags of the sentences in files, as text.
 
         Args:
-            paths: files with a word per line and columns (.conll, .conllu, .iob, .bio, .bioes, .tsv, .col), or with a
-                sentence per line; without any the standard input is read, line by line.
+            paths: files; without any the standard input is read.
             format: "columns" (the default: word, tab, tag, and a blank line after a sentence), "jsonl" or "csv".
+            input: "columns" for files with a word per line, "text" for a sentence per line. By default columns are
+                files that are named so (.conll, .conllu, .iob, .bio, .bioes, .tsv, .col), and those most of whose lines
+                have one of the model's tags where the training data had it; the standard input is text.
 
         Raises:
             ValueError: for malformed data.
             OSError: when a file cannot be read.
         """
-        found = (tagged for group in in_groups(self._sentences(paths), _BATCH) for tagged in self.predict(group))
+        found = (tagged for group in in_groups(self._sentences(paths, input), _BATCH) for tagged in self.predict(group))
         if format not in (None, "columns"):
             return written(map(self._row, found), format)
         return (
@@ -144,11 +151,17 @@ class TrainedTagger(Trained):
             for tagged in found
         )
 
-    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
+    def text_of(self, paths: Sequence[Path]) -> str | list[str]:
+        """What `inspect` reads of files: the first sentence where the first has a word per line, otherwise all text."""
+        if self._has_columns(paths[0]):
+            return columns_of(self.options).read_words(paths[0], say)[0]
+        return super().text_of(paths)
+
+    def inspect(self, text: str | Sequence[str], *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
         """Watch the network tag a text, find which words moved each tag, and write a report.
 
         Args:
-            text: the text, as one sentence.
+            text: the text, as one sentence, or the words of a sentence.
             steps: the largest number of tokens to read, from the beginning.
             out: the page of HTML to write, by default ``report.html`` in the run folder.
 
@@ -180,14 +193,25 @@ class TrainedTagger(Trained):
             row["entities"] = [entity._asdict() for entity in tagged.entities]
         return row
 
-    def _sentences(self, paths: Sequence[Path]) -> Iterator[str | list[str]]:
-        if not paths:
+    def _sentences(self, paths: Sequence[Path], form: InputForm | None) -> Iterator[str | list[str]]:
+        if not paths and form != "columns":
             yield from read_lines(())
+        elif not paths:
+            yield from columns_of(self.options).words_of(Path("standard input"), read_standard_input(), say)
         for path in paths:
-            if has_columns(path):
-                yield from columns_of(self.options).read_words([path], say)
+            if self._has_columns(path) if form is None else form == "columns":
+                yield from columns_of(self.options).read_words(path, say)
             else:
                 yield from read_lines([path])
+
+    def _has_columns(self, path: Path) -> bool:
+        """Whether a file has a word per line, as training and evaluation read every file."""
+        if has_columns(path):
+            return True
+        found = columns_of(self.options).tagged_share(path, self.tags.knows) > 0.5
+        if found:
+            say(f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line")
+        return found
 
     def _score(self, examples: list[TaggedWords]) -> dict[str, float]:
         truth = [tags for _, tags in examples]
