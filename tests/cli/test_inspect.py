@@ -90,6 +90,7 @@ def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp
         (["--text", "t"], "the text has 1 tokens"),
         (["--text", "the", "--steps", "0"], "steps: expected a number of tokens, at least 1, got 0"),
         (["--text", "the", "--out", "no/such/report.html"], "no/such/report.html: its folder does not exist"),
+        (["--text", "the\udcff"], "--text: character 4 is the byte 0xff, which is not UTF-8"),
         (["--data", "no.txt"], "no.txt: No such file or directory"),
     ],
 )

@@ -195,6 +195,14 @@ def test_bad_sampling(run, capsys, words):
     assert capsys.readouterr().err.startswith("gatewise: error: ")
 
 
+@pytest.mark.parametrize("words", [[], ["--next", "3"]])
+def test_a_prompt_that_is_not_utf8_writes_nothing(run, capsys, words):
+    assert leave("predict", run, "--prompt", "the\udcff", *words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("gatewise: error: --prompt: character 4 is the byte 0xff, which is not UTF-8")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -132,8 +132,9 @@ def _written(
     next: int | None,
     score: Path | None,
 ) -> Iterable[str]:
-    from gatewise.data.text import read_text
+    from gatewise.data.text import check_characters, read_text
 
+    check_characters(prompt, "--prompt")
     if next is not None:
         return (f"{value:.4f}  {token!r}\n" for token, value in model.next(prompt, next))
     if score is not None:

@@ -65,11 +65,11 @@ def check_characters(text: str, where: str = "the text") -> str:
         text.encode()
     except UnicodeEncodeError as error:
         point = ord(text[error.start])
-        byte = f"; byte 0x{point - 0xDC00:02x} of a command line that is not UTF-8" if 0xDC80 <= point <= 0xDCFF else ""
-        raise ValueError(
-            f"{where}: character {error.start + 1} is half of a surrogate pair (U+{point:04X}{byte}); was a text cut, "
-            "or encoded twice?"
-        ) from None
+        if 0xDC80 <= point <= 0xDCFF:
+            told = f"the byte 0x{point - 0xDC00:02x}, which is not UTF-8, or half of a surrogate pair (U+{point:04X})"
+        else:
+            told = f"half of a surrogate pair (U+{point:04X})"
+        raise ValueError(f"{where}: character {error.start + 1} is {told}; was a text cut, or encoded twice?") from None
     return text
 
 
