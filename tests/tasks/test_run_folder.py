@@ -1,5 +1,6 @@
 """A run folder is made whole or not at all, and known again."""
 
+import hashlib
 import json
 import re
 
@@ -17,6 +18,7 @@ def test_a_new_folder_has_description_options_and_vocabulary(tmp_path):
     assert (description["format"], description["version"], description["task"]) == ("gatewise-run", 1, "lm")
     assert {"gatewise", "torch", "python"} <= description.keys()
     assert description["sha256"] == {"data": "ab"}
+    assert description["vocabulary_sha256"] == hashlib.sha256(b"{}").hexdigest()
     assert [path.name for path in folder.path.parent.iterdir()] == ["run"]
 
 
@@ -97,7 +99,7 @@ def test_a_missing_folder(tmp_path):
         RunFolder(tmp_path / "run").read_description()
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "3", "{}"])
+@pytest.mark.parametrize("content", [None, "{", "[]", "3", "{}", "[" * 100_000])
 def test_a_folder_of_something_else(tmp_path, content):
     if content is not None:
         (tmp_path / "run.json").write_text(content)
@@ -116,3 +118,34 @@ def test_unused_names_count_up(tmp_path, monkeypatch):
     assert unused("lm-lstm").as_posix() == "runs/lm-lstm-1"
     (tmp_path / "runs" / "lm-lstm-1").mkdir(parents=True)
     assert unused("lm-lstm").as_posix() == "runs/lm-lstm-2"
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({}, "expected the name of a task in 'task', got None"),
+        ({"task": ["lm"]}, "expected the name of a task in 'task', got ['lm']"),
+        ({"task": "lm"}, "expected a hash by name in 'sha256', got None"),
+        ({"task": "lm", "sha256": {"data": 3}}, "expected a hash by name in 'sha256', got {'data': 3}"),
+    ],
+)
+def test_a_description_of_wrong_types(tmp_path, more, told):
+    (tmp_path / "run.json").write_text(json.dumps({"format": "gatewise-run", "version": 1, **more}))
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'run.json'}: {told}")):
+        RunFolder(tmp_path).read_description()
+
+
+def test_scores_that_are_none(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        folder.read_scores()
+    for content in (
+        "",
+        "3",
+        "{}",
+        '{"ended_by": 3, "scores": {}}',
+        '{"ended_by": "epochs", "scores": {"a": {"b": "c"}}}',
+    ):
+        folder.scores.write_text(content)
+        with pytest.raises(ValueError, match=re.escape(f"{folder.scores}: not the scores of a run")):
+            folder.read_scores()

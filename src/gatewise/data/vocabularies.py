@@ -6,6 +6,7 @@ from typing import Literal
 
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.vocabulary import FORMAT, VERSION, Vocabulary
+from gatewise.data.vocabulary_file import MALFORMED
 from gatewise.data.words import WordVocabulary
 
 
@@ -51,5 +52,5 @@ def load_vocabulary(path: Path) -> Vocabulary:
         if document["unit"] not in kinds:
             raise ValueError(f"unknown unit {document['unit']!r}")
         return kinds[document["unit"]].from_content(document)
-    except (ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path}: not a vocabulary of gatewise, or a corrupt one ({error})") from None

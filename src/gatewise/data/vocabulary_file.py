@@ -13,6 +13,10 @@ from gatewise.data.tokens import TokenVocabulary
 FORMAT, VERSION = "gatewise-vocabularies", 1
 
 
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a JSON document of another form may raise."""
+
+
 class Part(Protocol):
     """What can be kept: its kind and its content as JSON values."""
 
@@ -27,6 +31,19 @@ def to_json(parts: Mapping[str, Part | None]) -> str:
     """The parts as JSON, the same for the same parts."""
     named = {name: {"unit": part.unit, **part.content()} for name, part in parts.items() if part is not None}
     return json.dumps({"format": FORMAT, "version": VERSION, **named}, ensure_ascii=False, indent=1) + "\n"
+
+
+class _Parts(dict[str, Any]):
+    """Parts of a file by name; another name is a ValueError."""
+
+    def __init__(self, path: Path, parts: Mapping[str, Any]) -> None:
+        super().__init__(parts)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(
+            f"{self._path}: no {name!r} in it, which the options of the run need; are they of another run?"
+        )
 
 
 def read_parts(path: Path, *more: Any) -> dict[str, Any]:
@@ -49,6 +66,6 @@ def read_parts(path: Path, *more: Any) -> dict[str, Any]:
         found = document.pop("format"), document.pop("version")
         if found != (FORMAT, VERSION):
             raise ValueError(f"expected {FORMAT} version {VERSION}, got {found[0]} {found[1]}")
-        return {name: kinds[part["unit"]].from_content(part) for name, part in document.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return _Parts(path, {name: kinds[part["unit"]].from_content(part) for name, part in document.items()})
+    except MALFORMED as error:
         raise ValueError(f"{path}: not a file of vocabularies of gatewise, or a corrupt one ({error})") from None

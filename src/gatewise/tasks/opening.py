@@ -1,8 +1,9 @@
 """Opening a run folder: its options and, on the data it names, whether they are still the same."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
+import torch
 from torch import nn
 
 from gatewise.equations.in_file import names_file
@@ -10,7 +11,8 @@ from gatewise.tasks.cells import is_cell
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import options_of
-from gatewise.tasks.weights_file import load_weights, read_facts, vocabulary_fact
+from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.weights_file import check_shapes, load_weights, read_facts, read_shapes, vocabulary_fact
 
 
 class Sourced(Protocol):
@@ -28,6 +30,7 @@ class Sourced(Protocol):
 
 
 Data = TypeVar("Data", bound=Sourced)
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def read_options(folder: RunFolder, task: str) -> Any:
@@ -44,25 +47,53 @@ def read_options(folder: RunFolder, task: str) -> Any:
     for name, value in values.items():
         if is_cell(name) and names_file(str(value)):
             raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {value!r}")
-    return build(options_of(task), values)
+    try:
+        return build(options_of(task), values)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder.config}: {error}") from None
 
 
-def load_best_weights(folder: RunFolder, vocabulary: str, model: nn.Module) -> None:
-    """Read a run's best weights into a model, which then is in evaluation mode.
+def check_vocabulary(folder: RunFolder) -> None:
+    """Raise a ValueError when the vocabulary of a run is not that which it began with, or its weights have.
+
+    Raises:
+        ValueError: for that, or weights that are corrupt or foreign.
+        OSError: when a file cannot be read.
+    """
+    (fact,) = vocabulary_fact(folder.vocabulary.read_bytes()).items()
+    if folder.weights.exists() and fact not in read_facts(folder.weights).items():
+        raise ValueError(f"{folder.vocabulary}: not the vocabulary that {folder.weights} was trained with")
+    began_with = folder.read_description().get(fact[0])  # earlier versions did not write it
+    if began_with not in (None, fact[1]):
+        raise ValueError(f"{folder.vocabulary}: not the vocabulary that the run began with")
+
+
+def load_best_model(folder: RunFolder, options: TrainingOptions, make: Callable[[], Model]) -> Model:
+    """The model of a run with its best weights, in evaluation mode.
 
     Args:
         folder: the run folder.
-        vocabulary: the vocabulary that was read from the folder, as JSON again.
-        model: the model that the options describe.
+        options: its options.
+        make: makes the model that the options describe; it is called for one without memory first, so sizes that
+            the weights do not have are refused before memory is taken for them.
 
     Raises:
-        ValueError: when there are no weights yet, or they are corrupt, foreign or of another vocabulary.
+        ValueError: when the weights are corrupt, foreign or of another model.
         OSError: when they cannot be read.
     """
-    if not vocabulary_fact(vocabulary).items() <= read_facts(folder.weights).items():
-        raise ValueError(f"{folder.vocabulary}: not the vocabulary that {folder.weights} was trained with")
+    tensors = len(read_shapes(folder.weights))
+    if options.layers > tensors:
+        raise ValueError(f"{folder.config}: layers is {options.layers}, and {folder.weights} has {tensors} tensors")
+    try:
+        with torch.device("meta"):
+            described = make()
+    except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"{folder.config}: describes no model that could be made ({why})") from None
+    check_shapes(folder.weights, described)
+    model = make()
     load_weights(folder.weights, model)
-    model.eval()
+    return model.eval()
 
 
 def check_weights_exist(folder: RunFolder) -> None:
@@ -79,9 +110,10 @@ def same_data(folder: RunFolder, data: Data) -> Data:
     """
     recorded = folder.read_description()["sha256"]
     for name, value in data.hashes.items():
-        if recorded[name] != value:
+        was = recorded.get(name, "unknown")
+        if was != value:
             raise ValueError(
                 f"{folder.path}: the data has changed since the run began ({name}: {data.source}; sha256 was "
-                f"{recorded[name][:12]}…, is {value[:12]}…); bring the old data back, or name one with --data"
+                f"{was[:12]}…, is {value[:12]}…); bring the old data back, or name one with --data"
             )
     return data

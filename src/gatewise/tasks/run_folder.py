@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -87,16 +88,40 @@ class RunFolder:
         if not self.path.exists():
             raise ValueError(f"{self.path}: no such run folder")
         try:
-            description = json.loads(self.description.read_bytes())
+            description: Any = json.loads(self.description.read_bytes())
             found = description["format"], description["version"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"{self.path}: not a run folder of gatewise (no readable run.json in it)") from None
         if found != (FORMAT, VERSION):
             raise ValueError(
                 f"{self.description}: expected {FORMAT} version {VERSION}, got {found[0]} version {found[1]}; "
                 "use the version of gatewise that wrote it"
             )
+        task, hashes = description.get("task"), description.get("sha256")
+        if not isinstance(task, str):
+            raise ValueError(f"{self.description}: expected the name of a task in 'task', got {task!r:.60}")
+        if not isinstance(hashes, dict) or not all(isinstance(value, str) for value in hashes.values()):
+            raise ValueError(f"{self.description}: expected a hash by name in 'sha256', got {hashes!r:.60}")
         return description
+
+    def read_scores(self) -> dict[str, Any]:
+        """The content of `scores`: ``scores`` by the part of the data and their name, and ``ended_by``.
+
+        Raises:
+            ValueError: when it is corrupt.
+            OSError: when training has not ended yet.
+        """
+        content = self.scores.read_bytes()
+        try:
+            found: Any = json.loads(content)
+            ended_by, scores = found["ended_by"], found["scores"]
+            if isinstance(ended_by, str) and all(
+                isinstance(value, int | float) for part in scores.values() for value in part.values()
+            ):
+                return found
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        raise ValueError(f"{self.scores}: not the scores of a run, or corrupt")
 
 
 def create(
@@ -118,6 +143,7 @@ def create(
         "format": FORMAT,
         "version": VERSION,
         "task": task,
+        "vocabulary_sha256": sha256(vocabulary.encode("utf-8")).hexdigest(),
         "gatewise": gatewise.__version__,
         "torch": version("torch"),
         "python": platform.python_version(),

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.fitting import check_device, fit
-from gatewise.tasks.opening import read_options, same_data
+from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
@@ -59,11 +59,12 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     """
     folder = RunFolder(path)
     options: Any = read_options(folder, task.name)
+    check_vocabulary(folder)
     check_logger(options.logger)
     check_device(options.device)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
-    if folder.scores.exists() and json.loads(folder.scores.read_bytes())["ended_by"] != "max_minutes":
+    if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
     return _go(task, same_data(folder, task.prepare(options, folder)), folder)
@@ -72,7 +73,7 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
 def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
     say(f"{_summary(job)}\nrun folder: {folder.path}")
     try:
-        facts = vocabulary_fact(job.vocabulary)
+        facts = vocabulary_fact(job.vocabulary.encode())
         ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts)
     except KeyboardInterrupt:
         if folder.state.exists():

@@ -1,7 +1,6 @@
 """What a task is to the rest: a name, its options, the job of training and the trained model."""
 
 import importlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from gatewise.data.text import read_text
 from gatewise.tasks.fitting import Batches
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.opening import check_weights_exist, load_best_weights, read_options
+from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 from gatewise.tasks.training_options import TrainingOptions
@@ -92,11 +91,17 @@ class Trained(ABC):
         self.folder = RunFolder(Path(folder))
         self.options = read_options(self.folder, self.name)
         check_weights_exist(self.folder)
-        load_best_weights(self.folder, self._make(), self.model)
+        check_vocabulary(self.folder)
+        self._read_vocabulary()
+        self.model = load_best_model(self.folder, self.options, self._make_model)
 
     @abstractmethod
-    def _make(self) -> str:
-        """Make the model that the options describe, and what turns data into numbers, which is returned as JSON."""
+    def _read_vocabulary(self) -> None:
+        """Read what turns data into numbers."""
+
+    @abstractmethod
+    def _make_model(self) -> Any:
+        """Make the model that the options and the vocabulary describe."""
 
     @abstractmethod
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
@@ -119,9 +124,10 @@ class Trained(ABC):
         """The scores that were written when training ended, as `evaluate` gave them.
 
         Raises:
+            ValueError: when they are corrupt.
             OSError: when training has not ended yet.
         """
-        return json.loads(self.folder.scores.read_bytes())["scores"]
+        return self.folder.read_scores()["scores"]
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,32 @@
 """Weights in a file (safetensors) that says what it is."""
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from gatewise.writing import atomic_write
 
-FORMAT, VERSION = "gatewise-weights", "1"
+FORMAT, VERSION = "gatewise-weights", "2"
+_WITHOUT_CHECKSUM = "1"
+_CHECKSUM = "sha256"
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], **facts: str) -> None:
     """Write weights and some facts about them, atomically."""
     content = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
+    facts = {"format": FORMAT, "version": VERSION, **facts}
     with atomic_write(path) as file:
-        file.write(safetensors.torch.save(content, {"format": FORMAT, "version": VERSION, **facts}))
+        file.write(safetensors.torch.save(content, {**facts, _CHECKSUM: _checksum(content, facts)}))
 
 
 def read_facts(path: Path) -> dict[str, str]:
@@ -30,7 +36,36 @@ def read_facts(path: Path) -> dict[str, str]:
         ValueError: when the file is corrupt, or not one of ours.
         OSError: when it cannot be read.
     """
-    return _read(path, weights=False)[0]
+    with _opened(path) as file:
+        return _facts(path, file)
+
+
+def check_shapes(path: Path, model: nn.Module) -> None:
+    """Raise a ValueError unless the weights are those of such a model; nothing but the file's header is read.
+
+    Raises:
+        ValueError: when the file is corrupt, not one of ours, or of another model.
+        OSError: when it cannot be read.
+    """
+    expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    found = read_shapes(path)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ValueError(
+                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, "
+                f"the configuration expects {expected.get(name, 'none')}"
+            )
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights by name.
+
+    Raises:
+        ValueError, OSError: see `read_facts`.
+    """
+    with _opened(path) as file:
+        _facts(path, file)
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -40,36 +75,46 @@ def load_weights(path: Path, model: nn.Module) -> None:
         ValueError: when the file is corrupt, not one of ours, or of another model.
         OSError: when it cannot be read.
     """
-    _, weights = _read(path, weights=True)
-    expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ValueError(
-                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, "
-                f"the configuration expects {expected.get(name, 'none')}"
-            )
+    check_shapes(path, model)
+    with _opened(path) as file:
+        facts = _facts(path, file)
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if facts["version"] != _WITHOUT_CHECKSUM and facts.pop(_CHECKSUM, None) != _checksum(weights, facts):
+        raise ValueError(f"{path}: not the weights that were saved: the file has changed since (its checksum differs)")
     model.load_state_dict(weights)
 
 
-def _read(path: Path, *, weights: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _checksum(weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """The SHA-256 of weights, their names, types and shapes, and of the facts."""
+    kinds = {name: [str(weight.dtype), list(weight.shape)] for name, weight in weights.items()}
+    digest = hashlib.sha256(json.dumps([facts, kinds], sort_keys=True).encode())
+    for name in sorted(weights):
+        digest.update(weights[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     with path.open("rb"):  # a missing file is an OSError that names it
         pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            facts = file.metadata() or {}
-            found = facts.get("format"), facts.get("version")
-            content = {name: file.get_tensor(name) for name in file.keys()} if weights else {}  # noqa: SIM118
+            yield file
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a file of weights, or a corrupt one ({error})") from None
-    if found != (FORMAT, VERSION):
-        raise ValueError(f"{path}: expected {FORMAT} version {VERSION}, got {found[0]} version {found[1]}")
-    return facts, content
 
 
-def vocabulary_fact(vocabulary_json: str) -> dict[str, str]:
-    """The fact that ties weights to their vocabulary."""
-    return {"vocabulary_sha256": hashlib.sha256(vocabulary_json.encode("utf-8")).hexdigest()}
+def _facts(path: Path, file: Any) -> dict[str, str]:
+    facts = file.metadata() or {}
+    name, version = facts.get("format"), facts.get("version")
+    if name != FORMAT or version not in (VERSION, _WITHOUT_CHECKSUM):
+        raise ValueError(f"{path}: expected {FORMAT} version {VERSION}, got {name} version {version}")
+    return facts
+
+
+def vocabulary_fact(content: bytes) -> dict[str, str]:
+    """The fact that ties weights to their vocabulary, the content of its file."""
+    return {"vocabulary_sha256": hashlib.sha256(content).hexdigest()}
 
 
 class BestWeights(Callback):

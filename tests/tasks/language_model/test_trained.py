@@ -172,7 +172,7 @@ def spoil_option(run):
         (spoil_width, "weights of another model"),
         (spoil_option, "unknown option 'colour'"),
         (lambda run: run.weights.unlink(), "no weights yet: the run ended before its first held-out score"),
-        (lambda run: run.vocabulary.write_text("[]"), "vocabulary.json: not a vocabulary of gatewise"),
+        (lambda run: run.vocabulary.write_text("[]"), "vocabulary.json: not the vocabulary that"),
     ],
 )
 def test_a_corrupt_or_foreign_run(tmp_path, spoil, told):

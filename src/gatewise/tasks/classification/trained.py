@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
-from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.answers import in_groups, read_texts, written
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
@@ -52,13 +52,14 @@ class TrainedClassifier(Trained):
     options: ClassificationOptions
     model: Classifier
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         parts = read_parts(self.folder.vocabulary)
         self.reader = TokenReader.from_parts(parts)
         self.labels: Labels = parts["labels"]
         self._baseline: MostFrequent = parts["baseline"]
-        self.model = make_model(self.options, self.reader, self.labels)
-        return to_json(parts)
+
+    def _make_model(self) -> Classifier:
+        return make_model(self.options, self.reader, self.labels)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score labelled texts.

@@ -1,6 +1,7 @@
 """A trained network of forecasts, read from its run folder."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from gatewise.data.series import ROW, Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
-from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.answers import read_standard_input, standard_input_lines, written
 from gatewise.tasks.forecasting.batches import Span
@@ -46,12 +47,16 @@ class TrainedForecaster(Trained):
     options: ForecastOptions
     model: Forecaster
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
-        self.model = make_model(self.options, self.recipe)
+
+    def _make_model(self) -> Forecaster:
+        return make_model(self.options, self.recipe)
+
+    @cached_property
+    def _teller(self) -> Teller:
         recursive = self.options.strategy == "recursive"
-        self._teller = Teller(self.model, output_for(self.options), self.recipe, self.levels, recursive)
-        return to_json({"recipe": self.recipe})
+        return Teller(self.model, output_for(self.options), self.recipe, self.levels, recursive)
 
     @property
     def levels(self) -> tuple[float, ...]:

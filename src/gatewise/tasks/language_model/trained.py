@@ -35,10 +35,11 @@ class TrainedLanguageModel(Trained):
     options: LanguageModelOptions
     model: LanguageModel
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         self.vocabulary: Vocabulary = load_vocabulary(self.folder.vocabulary)
-        self.model = make_model(self.options, self.vocabulary)
-        return self.vocabulary.to_json()
+
+    def _make_model(self) -> LanguageModel:
+        return make_model(self.options, self.vocabulary)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
         """Score texts, each as one stream.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
-from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_standard_input, written
@@ -13,7 +13,7 @@ from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
 from gatewise.tasks.numeric.goal import BATCH
-from gatewise.tasks.numeric.goals import goal_of_parts, parts_of
+from gatewise.tasks.numeric.goals import goal_of_parts
 from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.opening import same_data
@@ -28,10 +28,11 @@ class TrainedOnNumbers(Trained):
     options: NumericOptions
     model: Classifier | Tagger
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         self._goal = goal_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
-        self.model = self._goal.make_model()
-        return to_json(parts_of(self._goal))
+
+    def _make_model(self) -> Classifier | Tagger:
+        return self._goal.make_model()
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score sequences.

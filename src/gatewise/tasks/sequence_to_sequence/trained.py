@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.pairs import Pair, source_column_of
-from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks.answers import in_groups, read_texts, written
@@ -55,12 +55,13 @@ class TrainedSequenceToSequence(Trained):
     options: SequenceToSequenceOptions
     model: SequenceToSequence
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         parts = read_parts(self.folder.vocabulary, *KINDS, FrequentWords)
         self.source, self.target = sides_of_parts(parts)
         self._baselines = baselines_of(self.options, parts.get("frequent_words"))
-        self.model = make_model(self.options, self.source, self.target)
-        return to_json(parts)
+
+    def _make_model(self) -> SequenceToSequence:
+        return make_model(self.options, self.source, self.target)
 
     def evaluate(
         self,

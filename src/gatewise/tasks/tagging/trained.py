@@ -11,7 +11,7 @@ from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import Labels, MostFrequent
-from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
 from gatewise.tasks.examples import as_paths
@@ -61,15 +61,16 @@ class TrainedTagger(Trained):
     options: TaggingOptions
     model: Tagger
 
-    def _make(self) -> str:
+    def _read_vocabulary(self) -> None:
         parts = read_parts(self.folder.vocabulary, TagSet)
         self.reader = TokenReader.from_parts(parts)
         self.tags: TagSet = parts["tags"]
         # Runs of earlier versions have the baseline in the tags that the network knows.
         self._written: Labels = parts.get("written", self.tags.labels)
         self._baseline: MostFrequent = parts["baseline"]
-        self.model = make_model(self.options, self.reader, self.tags)
-        return to_json(parts)
+
+    def _make_model(self) -> Tagger:
+        return make_model(self.options, self.reader, self.tags)
 
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """Score tagged sentences.
