@@ -46,10 +46,17 @@ def euler_step(x, h, /, W, R, b):
 UNDER_A_MINUS = {one.name: one for one in (subtracted, coupled, decaying, euler_step)}
 
 
+@cell
+def shared_block(x, h, /, W, R):
+    """One block has two products; the gradient of the second stands beside that of a block which has one."""
+    s = sigmoid(W.d @ x)
+    return tanh(R.d @ h) + tanh(R.d @ s) + tanh(R.c @ h)
+
+
 def table() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
     found = {made.equations: (made, f"random_{at}") for at, made in enumerate(some_cells(HOW_MANY, seed=0))}
-    for name, made in (USER_CELLS | UNDER_A_MINUS).items():
+    for name, made in (USER_CELLS | UNDER_A_MINUS | {"shared_block": shared_block}).items():
         found[made.equations] = made, f"user_{name}"
     return found
 

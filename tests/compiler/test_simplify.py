@@ -101,6 +101,16 @@ def test_values_stay(cell: Cell, exact: bool, seed: int) -> None:
         torch.testing.assert_close(full(after), full(before), rtol=0 if exact else 1e-9, atol=0 if exact else 1e-9)
 
 
+def test_a_root_keeps_its_uses() -> None:
+    """Otherwise what reaches a returned state inside the step would pass it by, and its gradient be too small."""
+    state = -tanh(H)
+    output = sigmoid(-state) + (C + state)
+    together = simplify([output, state])
+    assert together[0] is output
+    assert together[1] is state
+    assert simplify([output])[0] is sigmoid(tanh(H)) + (C - tanh(H))
+
+
 def test_what_has_no_finite_value_is_left() -> None:
     assert build("log", constant(0)).op == "log"
     assert build("exp", constant(1e4)).op == "exp"

@@ -15,6 +15,8 @@ from gatewise.equations.operations import OPERATIONS
 def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Expr] = ()) -> tuple[Expr, ...]:
     """The roots, rewritten bottom-up.
 
+    What uses a root keeps using it: −(−u) is not u where −u is a root, so that its gradient is the one of all its uses.
+
     Arguments:
         roots: expressions.
         exact: False also allows the rules that hold for real numbers only.
@@ -30,13 +32,35 @@ def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Exp
     True
     """
     roots = tuple(roots)
+    returned = set(roots)
+    behind: dict[Expr, Expr] = {}
     known: dict[Expr, Expr] = {atom: atom for atom in atoms}
     for node in topological(roots, lambda node: () if node in known else node.args):
         if node in known:
             continue
         args = [known[arg] for arg in node.args]
         known[node] = build(node.op, *args, exact=exact) if args else node
-    return tuple(known[root] for root in roots)
+        if node in returned and known[node].op == "neg":  # the one operation that rules see through
+            leaf = Expr.make("returned", attr=str(len(behind)))
+            behind[leaf], known[node] = known[node], leaf
+    return _replace((known[root] for root in roots), behind)
+
+
+def _replace(roots: Iterable[Expr], leaves: dict[Expr, Expr]) -> tuple[Expr, ...]:
+    """The roots with other values for some leaves, each of which may hold those before it."""
+    if not leaves:
+        return tuple(roots)
+    known: dict[Expr, Expr] = {}
+
+    def replaced(root: Expr) -> Expr:
+        for node in topological([root]):
+            if node not in known:
+                known[node] = Expr.make(node.op, *(known[arg] for arg in node.args)) if node.args else node
+        return known[root]
+
+    for leaf, value in leaves.items():
+        known[leaf] = replaced(value)
+    return tuple(replaced(root) for root in roots)
 
 
 def build(op: str, *args: Expr, exact: bool = False) -> Expr:

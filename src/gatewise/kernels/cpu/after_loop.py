@@ -24,11 +24,16 @@ from gatewise.kernels.cpu.taping import current
 
 
 class _Run(NamedTuple):
-    """Gradients side by side whose outer products with one operand fill blocks on top of each other."""
+    """Gradients side by side whose outer products with one operand fill blocks on top of each other.
+
+    Attributes:
+        adds: whether earlier runs filled the blocks, all of them, and this one adds to them.
+    """
 
     operand: Expr
     first_slot: int
     blocks: tuple[Parameter, ...]
+    adds: bool
 
 
 class Loop(NamedTuple):
@@ -53,6 +58,7 @@ def _runs(equations: str) -> tuple[_Run, ...]:
     made = program(equations)
     cell = made.plan.cell
     runs: list[_Run] = []
+    filled: set[Parameter] = set()
     for outer in sorted(
         made.plan.backward.outers,
         key=lambda outer: (
@@ -61,6 +67,8 @@ def _runs(equations: str) -> tuple[_Run, ...]:
         ),
     ):
         slot = made.backward.slots[outer.delta].block
+        adds = outer.block in filled
+        filled.add(outer.block)
         if runs:
             last = runs[-1]
             gates = cell.gates_of(outer.block.group)
@@ -69,11 +77,12 @@ def _runs(equations: str) -> tuple[_Run, ...]:
                 and gates.index(last.blocks[-1].gate) + 1 == gates.index(outer.block.gate)
                 and last.operand is outer.operand
                 and last.first_slot + len(last.blocks) == slot
+                and last.adds == adds
             )
             if follows:
-                runs[-1] = _Run(last.operand, last.first_slot, (*last.blocks, outer.block))
+                runs[-1] = last._replace(blocks=(*last.blocks, outer.block))
                 continue
-        runs.append(_Run(outer.operand, slot, (outer.block,)))
+        runs.append(_Run(outer.operand, slot, (outer.block,), adds))
     return tuple(runs)
 
 
@@ -95,7 +104,6 @@ def parameter_gradients(
         for tensor, is_wanted in zip(call.parameters, wanted, strict=True)
     ]
     gradients = dict(zip(cell.groups, results, strict=True))
-    filled: set[Parameter] = set()
     for run in _runs(cell.equations):
         gradient = gradients[run.blocks[0].group]
         if gradient is None:
@@ -103,8 +111,7 @@ def parameter_gradients(
         delta = loop.delta[:, run.first_slot * hidden : (run.first_slot + len(run.blocks)) * hidden]
         first = cell.gates_of(run.blocks[0].group).index(run.blocks[0].gate)
         out = gradient[first * hidden : (first + len(run.blocks)) * hidden]
-        add = totals is not None or run.blocks[0] in filled
-        filled.update(run.blocks)
+        add = totals is not None or run.adds
         for delta_rows, operand_rows in _pairs(call, output, at, way, kept, loop, run.operand, delta):
             multiply(delta_rows.t(), operand_rows, out=out, add=add)
             add = True
