@@ -172,7 +172,11 @@ def inspect(
         return model.inspect_files(as_paths(data), 1 if sequence is None else sequence, **given)
     if (text is None) == (data is None):
         raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
-    return model.inspect(model.text_of(as_paths(data)) if text is None else text, **given)
+
+    from gatewise.data.text import check_characters
+
+    read = model.text_of(as_paths(data)) if text is None else check_characters(text, "--text")
+    return model.inspect(read, **given)
 
 
 def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> Any:
