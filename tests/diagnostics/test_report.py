@@ -1,11 +1,14 @@
 """The page: complete, small, self-contained; and in a real browser down to a hover."""
 
+import base64
 import html
 import json
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +16,7 @@ from torch import nn
 
 import gatewise
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.report import MOST_POINTS, AttentionMap, ChangeMap
+from gatewise.diagnostics.report_contents import MOST_POINTS, AttentionMap, ChangeMap, Heading
 
 TEXT = "the cat </script> sat\non & the <b>mat</b>"
 
@@ -60,9 +63,30 @@ def test_it_holds_everything(tmp_path: Path):
     assert [gate["key"] for gate in data["gates"]] == list(trace.gates())
     assert all((gate["steps"], gate["units"]) == (len(TEXT), 16) for gate in data["gates"])
     assert all(sum(gate["histogram"]) == pytest.approx(1, abs=1e-3) for gate in data["gates"])
+    assert all(sorted(gate["order"]) == list(range(16)) for gate in data["gates"])
     assert "".join(data["tokens"]) == TEXT
     assert [clipped for _, clipped in data["clips"]] == [clip.clipped for clip in trace.clips]
     assert [one["kind"] for one in data["findings"]] == [finding.kind for finding in trace.diagnose()]
+
+
+def test_what_it_is_about(tmp_path: Path):
+    heading = Heading("a </script> run", {"data": "texts.csv", "trained": "2026-11-28 18:40 UTC"})
+    page = trace_of("abcd").report(tmp_path / "report.html", heading=heading)
+    data = data_of(page.read_text(encoding="utf-8"))
+    assert data["title"] == "a </script> run"
+    assert data["facts"][:2] == [["data", "texts.csv"], ["trained", "2026-11-28 18:40 UTC"]]
+    assert datetime.strptime(data["facts"][2][1], "%Y-%m-%d %H:%M").year >= 2026
+    assert (
+        data_of(trace_of("ab").report(page).read_text(encoding="utf-8"))["title"] == "What happens inside the network"
+    )
+
+
+def test_a_picture_holds_the_values_in_the_order_that_it_names(tmp_path: Path):
+    trace = trace_of(TEXT, 1)
+    (gate, *_) = data_of(trace.report(tmp_path / "report.html").read_text(encoding="utf-8"))["gates"]
+    rows = torch.frombuffer(bytearray(base64.b64decode(gate["data"])), dtype=torch.uint8).reshape(16, len(TEXT))
+    values = trace.gates()[gate["key"]][:, 0, gate["order"]].t()
+    torch.testing.assert_close(rows / 254, values, atol=0.5 / 254 + 1e-6, rtol=0)
 
 
 def test_no_token_ends_the_script(tmp_path: Path):
@@ -100,7 +124,13 @@ def test_what_moved_numbers(tmp_path: Path):
     found = ChangeMap("values", ["x", "</script>"], ["y"], torch.tensor([[0.25, -0.75]]))
     page = trace.report(tmp_path / "report.html", changes=[found])
     (shown,) = data_of(page.read_text(encoding="utf-8"))["changes"]
-    assert shown == {"title": "values", "causes": ["x", "</script>"], "answers": ["y"], "changes": [[0.25, -0.75]]}
+    assert shown == {
+        "title": "values",
+        "causes": ["x", "</script>"],
+        "answers": ["y"],
+        "changes": [[0.25, -0.75]],
+        "timed": True,
+    }
     causes = [str(number) for number in range(MOST_POINTS)]
     many = ChangeMap("many", causes, ["y", "z"], torch.arange(2.0 * MOST_POINTS).reshape(2, -1))
     trace.report(page, changes=[many, many])
@@ -177,18 +207,21 @@ def tip_of(shown: str) -> str:
 def test_in_a_browser(tmp_path: Path):
     trace = trace_of(TEXT)
     page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
-    step, unit = 4, 3
+    step, row = 4, 3
+    (gate,) = (one for one in data_of(page.read_text(encoding="utf-8"))["gates"] if one["key"] == "recurrent.l1.f")
+    unit = gate["order"][row]
     hover = f"""
       const canvas = document.querySelector('canvas[data-gate="recurrent.l1.f"]'), box = canvas.getBoundingClientRect();
       const x = box.left + ({step} + 0.5) / canvas.width * box.width;
-      const y = box.top + ({unit} + 0.5) / canvas.height * box.height;
+      const y = box.top + ({row} + 0.5) / canvas.height * box.height;
       canvas.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: y, bubbles: true}}));
     """
     shown = dom(page, hover, tmp_path)
     value = float(trace.gates()["recurrent.l1.f"][step, 0, unit])
     assert tip_of(shown) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
     assert shown.count("<canvas") == 8
-    assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent', shown)) == 4
+    assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent[^"]*[.][hc]"', shown)) == 4
+    assert "ordered by likeness, not by number" in shown
     assert "3 of 3 steps were clipped" in shown
 
 
@@ -210,7 +243,7 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
     page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
     hover = f"""
       const svg = document.querySelector("#flow svg"), box = svg.getBoundingClientRect();
-      const x = box.left + (56 + (960 - 56 - 8) * 4 / {len(TEXT) - 1}) / 960 * box.width;
+      const x = box.left + (56 + (1080 - 56 - 12) * 4 / {len(TEXT) - 1}) / 1080 * box.width;
       svg.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: box.top + 9, bubbles: true}}));
     """
     shown = dom(page, hover, tmp_path)
@@ -238,7 +271,7 @@ def test_attention_in_a_browser(tmp_path: Path):
     seen = AttentionMap(["x", "y"], ["z"], torch.tensor([[0.25, 0.75]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens={"recurrent": ["p", "q"]}, attention=seen)
     shown = dom(page, hovering(".matrix td", 1), tmp_path)
-    assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
+    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', shown) == [
         "rgba(31,119,180,0.25)",
         "rgba(31,119,180,0.75)",
     ]
@@ -252,8 +285,134 @@ def test_what_moved_numbers_in_a_browser(tmp_path: Path):
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
     shown = dom(page, hovering("#changes td", 0), tmp_path)
     assert "<h2>What moved it</h2>" in shown
-    assert re.findall(r'<td style="background:(rgba\([^"]+\))">', shown) == [
+    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', shown) == [
         "rgba(214,69,65,0.500)",
         "rgba(52,120,190,1.000)",
     ]
     assert tip_of(shown) == "1961-01: 7: +0.25 by 1960-11"
+
+
+def seen(page: Path, expression: str, tmp_path: Path) -> Any:
+    """What an expression of JavaScript is worth in a page."""
+    script = f"""
+      const seen = document.createElement("pre");
+      seen.id = "seen";
+      seen.textContent = JSON.stringify({expression});
+      document.body.append(seen);
+    """
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom(page, script, tmp_path), re.DOTALL)
+    assert found is not None
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.browser
+def test_the_head_in_a_browser(tmp_path: Path):
+    page = trace_of("ab", 1).report(tmp_path / "report.html", heading=Heading("order-1", {"data": "texts.csv"}))
+    shown = seen(page, "[document.title, $('title').textContent, $('facts').textContent]", tmp_path)
+    assert shown[:2] == ["order-1 · gatewise report", "order-1"]
+    assert shown[2].startswith("datatexts.csvreport20")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("text", ["abcd", ["What", "is", "this"], ["1961-01", "1961-02", "1961-03"]])
+def test_short_texts_fill_the_width_in_a_browser(tmp_path: Path, text: str | list[str]):
+    page = trace_of("x" * len(text), 1).report(tmp_path / "report.html", tokens=list(text))
+    expression = """[...document.querySelectorAll(".map")].map(box =>
+      [box.clientWidth, box.querySelector("canvas").getBoundingClientRect().width, box.scrollWidth])"""
+    for room, width, needed in seen(page, expression, tmp_path):
+        assert 0.9 * room < width <= room
+        assert needed <= room + 1
+    assert seen(page, "[...document.querySelectorAll('#flow text.token')].map(one => one.textContent)", tmp_path) == [
+        *text
+    ]
+
+
+@pytest.mark.browser
+def test_tokens_under_long_curves_in_a_browser(tmp_path: Path):
+    words = [f"word{number}" for number in range(300)]
+    page = trace_of("x" * 300, 1).report(tmp_path / "report.html", tokens=words)
+    expression = "[...document.querySelectorAll('#flow text.token')].map(one => one.textContent)"
+    shown = seen(page, expression, tmp_path)
+    assert 50 < len(shown) < 100
+    assert shown == words[:: words.index(shown[1])]
+    letters = "the quick brown fox jumps over the lazy dog. " * 20
+    page = trace_of("x" * len(letters), 1).report(tmp_path / "report.html", tokens=list(letters))
+    shown = seen(page, expression, tmp_path)
+    assert 8 < len(shown) < 20
+    assert all(one in letters for one in shown)
+    page = trace_of("x" * 300, 1).report(tmp_path / "report.html", tokens=[str(step) for step in range(1, 301)])
+    assert seen(page, expression, tmp_path) == []
+    numbers = seen(page, "[...document.querySelectorAll('#flow text')].map(one => one.textContent)", tmp_path)
+    assert {"1", "51", "251"} <= set(numbers)
+
+
+@pytest.mark.browser
+def test_one_unit_is_read_along_the_text_in_a_browser(tmp_path: Path):
+    trace = trace_of(TEXT, 1)
+    page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
+    (gate,) = (one for one in data_of(page.read_text(encoding="utf-8"))["gates"] if one["key"] == "o")
+    # What is looked at first is the forget gate whose values change most.
+    values = trace.gates()["f"][:, 0]
+    shown = seen(page, "[$('unit').querySelector('select').value, $('unit').querySelector('input').value]", tmp_path)
+    assert shown == ["f", str(int(values.var(dim=0).argmax()))]
+    click = """(() => {
+      const canvas = document.querySelector('canvas[data-gate="o"]'), box = canvas.getBoundingClientRect();
+      const at = {clientX: box.left + 5, clientY: box.top + 7.5 / canvas.height * box.height, bubbles: true};
+      canvas.dispatchEvent(new MouseEvent("click", at));
+      const panel = $("unit"), input = panel.querySelector("input");
+      const spans = [...panel.querySelectorAll("div.reading span")], paths = [...panel.querySelectorAll("path")];
+      return {
+        gate: panel.querySelector("select").value, unit: +input.value, text: spans.map(one => one.textContent),
+        colours: spans.map(one => one.style.background), series: paths.map(one => one.dataset.key),
+        marks: maps.map(map => [map.key, map.mark.hidden, parseFloat(map.mark.style.top)]),
+      };
+    })()"""
+    shown = seen(page, click, tmp_path)
+    unit = gate["order"][7]
+    assert (shown["gate"], shown["unit"]) == ("o", unit)
+    assert shown["text"] == [letter.replace("\n", "⏎") for letter in TEXT]
+    values = trace.gates()["o"][:, 0, unit]
+    first = shown["colours"][int(values.argmin())], shown["colours"][int(values.argmax())]
+    assert first[0] != first[1]
+    assert shown["series"] == [*"ifgo"]
+    for one in data_of(page.read_text(encoding="utf-8"))["gates"]:
+        assert [one["key"], False, pytest.approx(100 * one["order"].index(unit) / 16)] in shown["marks"]
+
+
+@pytest.mark.browser
+def test_pictures_grow_and_shrink_in_a_browser(tmp_path: Path):
+    page = trace_of("x" * 300, 1, 64).report(tmp_path / "report.html", tokens=["x"] * 300)
+    expression = """["fit", "in", "in", "out", "out"].map(what => {
+      document.querySelector(`[data-zoom=${what}]`).click();
+      const box = document.querySelector(".map"), canvas = box.querySelector("canvas").getBoundingClientRect();
+      return [canvas.width, canvas.height, box.clientWidth];
+    })"""
+    fit, one, two, again, least = seen(page, expression, tmp_path)
+    assert fit[0] == pytest.approx(fit[2], abs=5)
+    assert two[:2] == pytest.approx([2 * one[0], 2 * one[1]])
+    assert (again[:2], least[:2]) == (one[:2], fit[:2])
+    assert one[0] == 300 * 8  # letters are legible
+
+
+@pytest.mark.browser
+def test_of_many_lines_those_that_were_moved_most_in_a_browser(tmp_path: Path):
+    changes = torch.full((88, 100), 0.01)
+    changes[torch.arange(70, 82)] = 1.0
+    changes[:, 60] = 2.0
+    names = [f"feature {number}" for number in range(100)]
+    rows = [f"{name}: 0.5" for name in names[:88]]
+    maps = [ChangeMap("features", names, rows, changes, timed=False), ChangeMap("steps", names, rows, changes)]
+    page = trace_of("ab", 1).report(tmp_path / "report.html", changes=maps)
+    heads = """[...document.querySelectorAll(".matrix")].map(table =>
+      [[...table.rows].slice(1).map(row => row.cells[0].textContent), table.rows[0].cells.length - 1])"""
+    (some, columns), (same, steps) = seen(page, heads, tmp_path)
+    assert some == same == rows[70:82]
+    assert columns == 40
+    assert steps == 100  # of a time axis nothing is left out
+    click = f"""(() => {{
+      for (const button of document.querySelectorAll("#changes button")) button.click();
+      return {heads};
+    }})()"""
+    assert seen(page, click, tmp_path) == [[rows, 100]] * 2
+    note = seen(page, "document.querySelector('#changes .tools').textContent", tmp_path)
+    assert note.startswith("Shown: 12 of 88 lines and 40 of 100 columns, those with the largest changes.")

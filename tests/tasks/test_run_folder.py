@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -19,6 +20,7 @@ def test_a_new_folder_has_description_options_and_vocabulary(tmp_path):
     assert {"gatewise", "torch", "python"} <= description.keys()
     assert description["sha256"] == {"data": "ab"}
     assert description["vocabulary_sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert datetime.fromisoformat(description["created"]).utcoffset() == timedelta(0)
     assert [path.name for path in folder.path.parent.iterdir()] == ["run"]
 
 

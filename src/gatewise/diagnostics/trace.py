@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatewise.diagnostics.findings import Diagnosis, diagnose
 from gatewise.diagnostics.measurements import Measurements
-
-if TYPE_CHECKING:
-    from gatewise.diagnostics.report import AttentionMap, ChangeMap, Tokens
+from gatewise.diagnostics.report_contents import AttentionMap, ChangeMap, Heading, Tokens
 
 
 class Trace(Measurements):
@@ -43,10 +41,11 @@ class Trace(Measurements):
         self,
         path: str | Path,
         *,
-        tokens: "Tokens | None" = None,
+        tokens: Tokens | None = None,
         moved: Sequence[tuple[str, Sequence[float]]] = (),
-        attention: "AttentionMap | None" = None,
-        changes: Sequence["ChangeMap"] = (),
+        attention: AttentionMap | None = None,
+        changes: Sequence[ChangeMap] = (),
+        heading: Heading | None = None,
     ) -> Path:
         """Write one page of HTML that shows all of it and needs nothing else.
 
@@ -57,13 +56,14 @@ class Trace(Measurements):
             moved: answers, and what every token adds to each: they are shown as colours of the tokens.
             attention: where a decoder looked.
             changes: what moved numbers, a map for each kind of cause.
+            heading: the title, and what else stands above: of a run its name, data and date.
 
         Returns:
             The path.
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, Path(path), tokens, moved, attention, changes)
+        return write_report(self, Path(path), tokens, moved, attention, changes, heading)
 
     def plot(self, at: int = -1, *, axes: Any = None) -> Any:
         """Draw the gradient flow on matplotlib axes, by default new ones, which are returned."""

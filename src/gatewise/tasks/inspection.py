@@ -3,22 +3,44 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gatewise.diagnostics import Trace, watch
+from gatewise.diagnostics.report_contents import Heading
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
-from gatewise.writing import check_writable
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report to write.
+
+    Attributes:
+        path: of the page.
+        heading: what it says of the run.
+    """
+
+    path: Path
+    heading: Heading
+
+    def write(self, trace: Trace, **shown: Any) -> None:
+        """Write what was recorded, and what else `Trace.report` takes.
+
+        Raises:
+            OSError: when it cannot be written.
+        """
+        trace.report(self.path, heading=self.heading, **shown)
 
 
 def requested_report(
     folder: RunFolder, out: str | Path | None, steps: int, least: int = 1, what: str = "tokens"
-) -> Path:
+) -> Report:
     """The report to write of so many steps.
 
     Args:
@@ -30,13 +52,22 @@ def requested_report(
 
     Raises:
         ValueError: for fewer steps, or a report whose folder is missing.
-        OSError: when it cannot be written.
     """
     if steps < least:
         raise ValueError(f"steps: expected a number of {what}, at least {least}, got {steps}")
-    report = folder.report if out is None else Path(out)
-    check_writable(report)
-    return report
+    path = folder.report if out is None else Path(out)
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: its folder does not exist; make it, or choose another --out")
+    return Report(path, heading_of(folder))
+
+
+def heading_of(folder: RunFolder) -> Heading:
+    """The run's name, what it learned from, and when it began."""
+    told = folder.read_description()
+    facts = {"task": told["task"], "data": told.get("source")}
+    if "created" in told:
+        facts["trained"] = f"{str(told['created'])[:16].replace('T', ' ')} UTC"
+    return Heading(folder.path.resolve().name, {name: str(fact) for name, fact in facts.items() if fact})
 
 
 def watched(model: nn.Module, part: nn.Module, loss: Callable[[], Tensor]) -> Trace:
@@ -87,7 +118,7 @@ def inspect_answers(
     answers: list[str],
     told: Callable[[Tensor], Tensor],
     loss: Callable[[Tensor], Tensor],
-    report: Path,
+    report: Report,
 ) -> Inspection:
     """Watch a model answer about one text, find what the answers rest on, and write the report.
 
@@ -98,7 +129,7 @@ def inspect_answers(
         answers: the A answers: 1, or T.
         told: the logarithms of their probabilities, (B, A) float64, for steps (T, B, I).
         loss: of the answers, for steps (T, 1, I); what the gradients are of.
-        report: the file to write.
+        report: what to write.
 
     Raises:
         OSError: when the report cannot be written.
@@ -108,7 +139,7 @@ def inspect_answers(
         probabilities: list[float] = told(x)[0].exp().tolist()
     moved = moved_by(x[:, 0], lambda x: log_odds(told(x))).T
     trace = watched(model, model.encoder, lambda: loss(x))
-    trace.report(report, tokens=tokens, moved=list(zip(answers, moved.tolist(), strict=True)))
+    report.write(trace, tokens=tokens, moved=list(zip(answers, moved.tolist(), strict=True)))
     return Inspection(tokens, answers, probabilities, moved, trace)
 
 

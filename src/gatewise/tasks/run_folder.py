@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -144,6 +145,7 @@ def create(
         "version": VERSION,
         "task": task,
         "vocabulary_sha256": sha256(vocabulary.encode("utf-8")).hexdigest(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "gatewise": gatewise.__version__,
         "torch": version("torch"),
         "python": platform.python_version(),

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -70,9 +71,9 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     assert found.moved_by_features[0].argmax() == 0
     assert len(found.trace.gradient_flow()["recurrent.l0.h"]) == 4
     assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
-    page = (tmp_path / "report.html").read_text()
-    assert '"causes": ["1", "2", "3", "4"], "answers": ["up"]' in page
-    assert '"causes": ["speed", "noise"], "answers": ["up"]' in page
+    by_steps, by_features = shown_in(tmp_path / "report.html")["changes"]
+    assert (by_steps["causes"], by_features["causes"]) == (["1", "2", "3", "4"], ["speed", "noise"])
+    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {found.told[0]:.3g}"]
     assert all(parameter.grad is None for parameter in model.model.parameters())
 
 
@@ -94,7 +95,7 @@ def test_a_label_of_each_step(runs, tmp_path):
 
     check(found, value, model, SEQUENCE[:3])
     assert [log_odds(probability) for probability in found.told] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
-    assert f'"step 2: {found.answers[1]}"' in (tmp_path / "report.html").read_text()
+    assert f'"step 2: {found.answers[1]}, probability {found.told[1]:.3g}"' in (tmp_path / "report.html").read_text()
 
 
 def test_the_next_step_in_the_units_of_the_data(runs, tmp_path):
@@ -158,3 +159,30 @@ def test_what_cannot_be_inspected(runs, name, ask, told):
     folder, trained = runs
     with pytest.raises(ValueError, match=told):
         ask(trained[name], folder)
+
+
+def shown_in(page):
+    found = re.search(
+        r'<script id="data" type="application/json">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL
+    )
+    return json.loads(found[1])
+
+
+def test_the_report_names_run_data_and_date_and_its_lines(runs, tmp_path):
+    folder, models = runs
+    models["binary"].inspect(
+        json.loads((folder / "binary.jsonl").read_text().splitlines()[0])["steps"], out=tmp_path / "r.html"
+    )
+    data = shown_in(tmp_path / "r.html")
+    assert data["title"] == "binary"
+    facts = dict(data["facts"])
+    assert facts["task"] == "numeric"
+    assert facts["data"].endswith("binary.jsonl")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC", facts["trained"])
+    of_steps, of_features = data["changes"]
+    assert of_features["causes"] == ["feature 1", "feature 2"]
+    assert (of_steps["timed"], of_features["timed"]) == (True, False)
+    for shown in (of_steps, of_features):
+        assert all(re.fullmatch(r"feature \d: probability [\d.]+", name) for name in shown["answers"])
+    models["sequence"].inspect(SEQUENCE, out=tmp_path / "r.html")
+    assert re.fullmatch(r"(up|down): probability [\d.]+", shown_in(tmp_path / "r.html")["changes"][0]["answers"][0])

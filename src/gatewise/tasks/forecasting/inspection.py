@@ -2,7 +2,6 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.report import ChangeMap
+from gatewise.diagnostics.report_contents import ChangeMap
 from gatewise.layers.inputs import State
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
@@ -19,7 +18,7 @@ from gatewise.tasks.forecasting.network import outcome_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scaling import Changes
-from gatewise.tasks.inspection import watched
+from gatewise.tasks.inspection import Report, watched
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Watched:
         return len(self.series) - self.begin
 
 
-def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, report: Path) -> ForecastInspection:
+def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, report: Report) -> ForecastInspection:
     """Watch one forward and backward pass over steps of a series, find what its forecast rests on, write the report.
 
     The loss is that of training, the mean over all forecasts from these steps whose truth has come.
@@ -90,7 +89,7 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
         teller: what forecasts.
         watching: the steps, at least 2.
         forecast: of the steps after them.
-        report: the file to write.
+        report: what to write.
 
     Raises:
         OSError: when the report cannot be written.
@@ -113,7 +112,7 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
     maps = [ChangeMap("What moved the forecast: values", past, told, values)]
     for name, changes in covariates.items():
         maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], told, changes))
-    trace.report(report, tokens=past, changes=maps)
+    report.write(trace, tokens=past, changes=maps)
     return ForecastInspection(forecast, past, values, covariates, trace)
 
 

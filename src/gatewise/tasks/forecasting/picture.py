@@ -1,46 +1,97 @@
 """Forecasts as a picture: what came, what was told, and how sure."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.tasks.figures import new_figure, save_figure
 from gatewise.tasks.forecasting.scores import BackTest
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _MOST_SERIES = 4
+# So many forecasts one after the other are legible on one axis; of more, so many windows are shown. Of forecasts of few
+# steps a window holds several, over so many steps.
+_MOST_TOGETHER, _WINDOWS, _LEAST_STEPS = 6, 4, 12
 
 
 def plot_forecasts(test: BackTest, path: Path) -> None:
     """Draw, for the first series of a back-test, forecasts that follow each other, with the widest interval.
 
+    Of many forecasts some windows are drawn, evenly spread from the first to the last.
+
     Args:
         test: the back-test.
         path: the PNG file to write.
     """
-    panel, grid = test.panel, test.panel.recipe.grid
-    horizon = panel.recipe.horizon
-    interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     shown = test.series.unique()[:_MOST_SERIES].tolist()
-    figure = new_figure(10, 1 + 2.8 * len(shown))
-    baseline = panel.seasonal_naive(test.places)
-    for axes, series in zip(figure.subplots(len(shown), 1, squeeze=False)[:, 0], shown, strict=True):
-        one, begin = panel.series[series], panel.begins[series]
-        rows = (test.series == series).nonzero()[:, 0]
-        places = test.places[rows] - begin
-        # Forecasts that do not overlap, the last one at the end of the series.
-        chosen = rows[(int(places[-1]) - places) % horizon == 0]
-        first = max(0, int(places[0]) - 2 * horizon)
-        axes.plot(grid.stamps(one.numbers(first, len(one))), one.values[first:], color="black", lw=1, label="data")
-        for number, row in enumerate(chosen.tolist()):
-            at = int(test.places[row]) - begin
-            times = grid.stamps(one.numbers(at + 1, at + 1 + horizon))
-            # The legend names each once.
-            names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
-            told = test.quantiles[row].numpy()
-            axes.plot(times, test.middle[row].numpy(), color="C0", lw=1.5, label=names[0])
-            axes.plot(times, baseline[row].numpy(), color="C1", lw=0.8, ls=":", label=names[1])
-            if len(test.levels) > 1:
-                axes.fill_between(times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
-            axes.axvline(grid.stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.3)
-        axes.set_title(one.name.replace("$", r"\$"), loc="left", fontsize="medium")
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend(loc="upper left", ncols=4, fontsize="small")
+    chosen = {series: _following(test, series) for series in shown}
+    together = -(-_LEAST_STEPS // test.panel.recipe.horizon)
+    columns = 1 if max(map(len, chosen.values())) <= _MOST_TOGETHER * together else _WINDOWS
+    figure = new_figure(10 if columns == 1 else 13, 1.2 + 2.8 * len(shown))
+    for line, (series, rows) in zip(figure.subplots(len(shown), columns, squeeze=False), chosen.items(), strict=True):
+        windows = [rows] if columns == 1 else _spread(rows, columns, together)
+        for axes, window in zip(line, windows, strict=False):
+            _draw(axes, test, series, window)
+        for axes in line[len(windows) :]:
+            axes.set_axis_off()
+        name = test.panel.series[series].name.replace("$", r"\$")
+        count = sum(map(len, windows))
+        some = f": {count} of {len(rows)} forecasts, evenly spread" if count < len(rows) else ""
+        line[0].set_title(name + some, loc="left", fontsize="medium")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
     save_figure(figure, path)
+
+
+def _following(test: BackTest, series: int) -> list[int]:
+    """The rows of forecasts of a series that do not overlap, the last one at its end."""
+    rows = (test.series == series).nonzero()[:, 0]
+    places = test.places[rows]
+    return rows[(int(places[-1]) - places) % test.panel.recipe.horizon == 0].tolist()
+
+
+def _spread(rows: Sequence[int], count: int, together: int) -> list[Sequence[int]]:
+    """Some windows of so many rows that follow each other, the first and the last among them."""
+    last = max(0, len(rows) - together)
+    starts = np.linspace(0, last, min(count, last + 1)).round().astype(int)
+    return [rows[start : start + together] for start in starts]
+
+
+def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> None:
+    """Draw forecasts of a series, with the data around them, on axes."""
+    panel, grid = test.panel, test.panel.recipe.grid
+    one, begin, horizon = panel.series[series], panel.begins[series], panel.recipe.horizon
+    interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
+    origins = [int(test.places[row]) - begin for row in rows]
+    first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)
+    axes.plot(grid.stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
+    baseline = panel.seasonal_naive(test.places[list(rows)]).numpy()
+    for number, (row, at) in enumerate(zip(rows, origins, strict=True)):
+        times = grid.stamps(one.numbers(at + 1, at + 1 + horizon))
+        # The legend names each once.
+        names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
+        told = test.quantiles[row].numpy()
+        mark = "." if horizon == 1 else ""
+        axes.plot(times, test.middle[row].numpy(), color="C0", lw=1.5, marker=mark, label=names[0])
+        axes.plot(times, baseline[number], color="C1", lw=1, ls=":", marker=mark, label=names[1])
+        if len(test.levels) > 1:
+            axes.fill_between(times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
+        axes.axvline(grid.stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.6)
+    axes.grid(alpha=0.3)
+    _few_ticks(axes, grid.stamps(one.numbers(first, last)))
+
+
+def _few_ticks(axes: "Axes", stamps: NDArray[np.generic]) -> None:
+    """Dates that do not run into each other."""
+    if not np.issubdtype(stamps.dtype, np.datetime64):
+        return
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=6)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

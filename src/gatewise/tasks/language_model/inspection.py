@@ -1,17 +1,15 @@
 """A trained language model watched while it reads a text."""
 
-from pathlib import Path
-
 from torch.nn import functional
 
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
-from gatewise.tasks.inspection import watched
+from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.language_model.scores import encode
 
 
-def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps: int, report: Path) -> Trace:
+def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps: int, report: Report) -> Trace:
     """Watch one forward and backward pass over the beginning of a text, and write the report.
 
     The loss is the mean over all predicted tokens, read as one stream from a zero state. The gradients of the model's
@@ -22,7 +20,7 @@ def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps:
         vocabulary: its tokens.
         text: the text.
         steps: how many tokens to predict at most; there is one less than the text has tokens.
-        report: the file to write.
+        report: what to write.
 
     Returns:
         what was recorded, with every step's states and gradients.
@@ -33,5 +31,5 @@ def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps:
     """
     tokens = encode(vocabulary, text)[: steps + 1]
     trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
-    trace.report(report, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])
+    report.write(trace, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])
     return trace

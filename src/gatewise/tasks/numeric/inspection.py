@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.report import ChangeMap
+from gatewise.diagnostics.report_contents import ChangeMap
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.inspection import watched
+from gatewise.tasks.inspection import Report, watched
 
 
 class Question(NamedTuple):
@@ -72,7 +71,7 @@ class NumericInspection:
 
 
 def inspect_sequence(
-    model: Classifier | Tagger, x: Tensor, features: Sequence[str], question: Question, report: Path
+    model: Classifier | Tagger, x: Tensor, features: Sequence[str], question: Question, report: Report
 ) -> NumericInspection:
     """Watch a model read a sequence, find what the answers rest on, and write the report.
 
@@ -81,7 +80,7 @@ def inspect_sequence(
         x: the steps (T, 1, I) as it reads them.
         features: their I names.
         question: what is asked.
-        report: the file to write.
+        report: what to write.
 
     Raises:
         OSError: when the report cannot be written.
@@ -90,13 +89,33 @@ def inspect_sequence(
     by_features = moved_by(x[:, 0], question.moved, "features").T
     trace = watched(model, model.encoder, lambda: question.loss(x))
     steps = [str(number) for number in range(1, len(x) + 1)]
-    named = question.answers
-    if question.of_steps:
-        named = [f"step {step}: {answer}" for step, answer in zip(steps, named, strict=True)]
+    columns = [_named("feature", feature) for feature in features]
+    named = _told(question, "feature" if question.answers == list(features) else "label")
     maps = [
         ChangeMap("What each step adds to the answers, against it being erased", steps, named, moved),
-        ChangeMap("What each feature adds to the answers, against it being erased", features, named, by_features),
+        ChangeMap(
+            "What each feature adds to the answers, against it being erased",
+            columns,
+            named,
+            by_features,
+            timed=False,
+        ),
     ]
-    trace.report(report, tokens=steps, changes=maps)
+    report.write(trace, tokens=steps, changes=maps)
     of_steps, unit, told = question.of_steps, question.unit, question.told
     return NumericInspection(list(features), len(x), question.answers, of_steps, unit, told, moved, by_features, trace)
+
+
+def _told(question: Question, what: str) -> list[str]:
+    """Each answer, of which it is said what it is, with its number: the names of the lines of a map."""
+    unit = "probability " if question.unit == "probability" else ""
+    if question.of_steps:
+        names = [f"step {step}: {answer}," for step, answer in enumerate(question.answers, 1)]
+    else:
+        names = [f"{_named(what, answer)}:" for answer in question.answers]
+    return [f"{name} {unit}{number:.3g}" for name, number in zip(names, question.told, strict=True)]
+
+
+def _named(what: str, name: str) -> str:
+    """A name, or of what it is one where it is but a number."""
+    return f"{what} {name}" if name.isdecimal() else name

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.report import AttentionMap
+from gatewise.diagnostics.report_contents import AttentionMap
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
 from gatewise.tasks.heat_map import plot_heat_map
-from gatewise.tasks.inspection import watched
+from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.sequence_to_sequence.network import make_batches
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
@@ -34,7 +34,7 @@ class AnswerInspection:
 
 
 def inspect_answer(
-    model: SequenceToSequence, sides: tuple[TextSide, TextSide], source: Tensor, answer: list[int], report: Path
+    model: SequenceToSequence, sides: tuple[TextSide, TextSide], source: Tensor, answer: list[int], report: Report
 ) -> AnswerInspection:
     """Watch one forward and backward pass over a source and the model's answer, and write a report and a picture.
 
@@ -45,7 +45,7 @@ def inspect_answer(
         sides: the tokens of sources and answers.
         source: (S,) int64, with its end.
         answer: its tokens without the end.
-        report: the page to write; the picture stands beside it.
+        report: what to write; the picture stands beside it.
 
     Raises:
         OSError: when a file cannot be written.
@@ -65,9 +65,9 @@ def inspect_answer(
     seen = None if weights[0] is None else AttentionMap(read, written, weights[0][:, 0].detach())
     # The decoder reads the end, then what it has written.
     tokens = {"encoder.recurrent": read, "decoder.recurrent": [written[-1], *written[:-1]]}
-    trace.report(report, tokens=tokens, attention=seen)
+    report.write(trace, tokens=tokens, attention=seen)
     picture = None
     if seen is not None:
-        picture = report.with_name(f"{report.stem}_attention.png")
+        picture = report.path.with_name(f"{report.path.stem}_attention.png")
         plot_heat_map(seen.weights.float(), written, read, picture, titles=("answer", "source"))
     return AnswerInspection(sides[1].write(answer), seen, picture, trace)
