@@ -14,6 +14,7 @@ from gatewise.kernels.cpu.weights import frozen as frozen_weights
 from gatewise.kernels.dispatch import Choice, check_backend_name
 from gatewise.kernels.door import backend_for, run
 from gatewise.kernels.segments import AUTO
+from gatewise.kernels.tracing import is_traced
 
 # Output and final states, from a kind of call that the CPU engine runs and its tensors, to be differentiated.
 run_kind = Fused.apply
@@ -36,6 +37,7 @@ __all__ = [
     "empty",
     "forget_weights",
     "frozen_weights",
+    "is_traced",
     "lay_out",
     "run",
     "run_kind",

@@ -5,11 +5,13 @@ from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
-from gatewise.kernels import operators
+from gatewise.kernels import operators, reference
+from gatewise.kernels import torch as aten
 from gatewise.kernels.call import Call
 from gatewise.kernels.dispatch import Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.recording import COMPILED
+from gatewise.kernels.tracing import is_jit_traced, is_traced
 
 _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
@@ -34,9 +36,15 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
     compiling = torch.compiler.is_compiling()
     if compiling and _inside_a_transform():
         torch._dynamo.graph_break(msg=f"{_TRANSFORMED}, outside of torch.compile")
-    elif compiling or not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+    elif compiling or _through_operators(call):
         if call.record is not None:
             raise ValueError(COMPILED)
+        if is_jit_traced():
+            # Such programs run without gatewise too.
+            if backend in ("auto", "torch") and aten.is_traceable(call):
+                return aten.run(call)
+            if torch.onnx.is_in_onnx_export():
+                return reference.run(call)
         output, finals = operators.recurrent(
             call.x,
             call.initial,
@@ -78,6 +86,13 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
         return Choice("reference", _TRANSFORMED)
     call.check_values()
     return choose(call, backend)
+
+
+def _through_operators(call: Call) -> bool:
+    """Whether something other than eager code is to see one operator."""
+    if not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+        return True
+    return is_traced() and not _transformed(call)
 
 
 def _transformed(call: Call) -> bool:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from gatewise.kernels.dispatch import Choice
 
 COMPILED = (
-    "gatewise.watch: a watched layer was called inside torch.compile, torch.export or a torch.func transform, whose "
-    "graphs do not show the gradients of single steps; call the model itself while it is watched, not its compiled form"
+    "gatewise.watch: a watched layer was called inside torch.compile, torch.export, a trace or a torch.func transform, "
+    "whose graphs do not show the gradients of single steps; call the model itself while it is watched, not its "
+    "compiled form"
 )
 
 

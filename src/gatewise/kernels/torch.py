@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.kernels.call import Call
+from gatewise.kernels.tracing import is_jit_traced
 
 _SERVED: dict[str, Any] = {
     "lstm": torch.lstm,
@@ -55,12 +56,27 @@ def refusal(call: Call) -> str | None:
     return None
 
 
+def is_traceable(call: Call) -> bool:
+    """Whether torch's kernels run a call whatever its values and the number of its steps and rows."""
+    return (
+        call.cell.equations in _functions()
+        and call.lengths is None
+        and call.reset is None
+        and call.record is None
+        and call.directions != "reverse"
+        and call.x.device.type == "cpu"
+        and call.x.dtype in _CPU_DTYPES
+    )
+
+
 def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (T, B, D·H) and final states, each (D, B, H)."""
     function, has_biases = _functions()[call.cell.equations]
     states = call.initial[0] if len(call.cell.states) == 1 else call.initial
+    # A trace is for calls with gradients and without.
+    train = torch.is_grad_enabled() or is_jit_traced()
     # num_layers, dropout, train, bidirectional: one layer, so no dropout, whatever the mode.
-    options = (has_biases, 1, 0.0, torch.is_grad_enabled(), call.directions == "bidirectional")
+    options = (has_biases, 1, 0.0, train, call.directions == "bidirectional")
     steps = call.x.shape[0]
     if call.lengths is None or bool((call.lengths == steps).all()):
         output, *finals = function(call.x, states, call.parameters, *options, False)

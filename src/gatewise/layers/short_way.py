@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, empty_like, get_num_threads, is_grad_enabled, nn
-from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C import _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
@@ -32,6 +32,7 @@ from gatewise.kernels import (
     backend_for,
     can_be_laid_out,
     empty,
+    is_traced,
     lay_out,
     shared_by,
 )
@@ -289,11 +290,11 @@ def fits(states: Any, count: int, shape: torch.Size, dtype: torch.dtype) -> bool
 
 
 def nothing_between(x: Tensor) -> bool:
-    """Whether nothing stands between ordinary tensors and their operations: no mode, no transform."""
+    """Whether nothing stands between ordinary tensors and their operations: no mode, no trace, no transform."""
     return not (
         is_compiling()
         or _len_torch_function_stack()
-        or _len_torch_dispatch_stack()
+        or is_traced()
         or peek_interpreter_stack()
         or forward_ad._current_level >= 0
         or type(x) not in PLAIN
