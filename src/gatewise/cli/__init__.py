@@ -74,9 +74,9 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and leave with its exit code.
 
-    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, or words that do not parse) is told in one
-    line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its traceback. Any other exception is a
-    defect of ours and keeps it always.
+    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, memory that does not suffice, or words that do not
+    parse) is told in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its traceback. Any other exception
+    is a defect of ours and keeps it always.
 
     Args:
         arguments: the words after ``gatewise``; those of the process unless given.
@@ -93,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The reader has gone, as in `gatewise … | head`: what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except (CycloptsError, ValueError, TypeError, OSError) as error:
+    except (CycloptsError, ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            raise
         if os.environ.get("GATEWISE_DEBUG") == "1":
             raise
         print(f"gatewise: error: {_one_line(error)}", file=sys.stderr)
@@ -101,7 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory did not suffice, as torch says it: for the GPU with a class of its own."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
 def _one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        first = (str(error) or "no more memory").splitlines()[0]
+        return f"memory does not suffice; try a smaller batch or model ({' '.join(first.split())})"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
     else:

@@ -77,6 +77,14 @@ class RaggedBatches:
             self._pass += last
             yield self._make(batches[index].tolist())
 
+    @property
+    def most_steps(self) -> int:
+        """The steps of the largest batch, with padding."""
+        ordered = self._lengths.sort().values
+        if self._sizes is None:
+            return min(self._size, len(ordered)) * int(ordered.max()) if len(ordered) else 0
+        return max((len(part) * int(part[-1]) for part in ordered.split(self._sizes)), default=0)
+
     def state_dict(self) -> dict[str, int]:
         """The pass, and the batch in it, at which iteration over this object begins."""
         return {"pass": self._pass, "position": self._position}

@@ -56,6 +56,11 @@ class Streams:
         """The length of the longest stream."""
         return len(self._inputs)
 
+    @property
+    def most_steps(self) -> int:
+        """The steps of the largest window, of all streams together."""
+        return self._inputs.shape[1] * min(self._window, self.steps)
+
     def __len__(self) -> int:
         """The number of windows in a pass."""
         return -(-self.steps // self._window)

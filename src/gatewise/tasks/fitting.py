@@ -36,6 +36,11 @@ class Batches(Protocol):
     With ``state_dict`` and ``load_state_dict`` for its position, a run can go on inside an epoch.
     """
 
+    @property
+    def most_steps(self) -> int:
+        """Steps times sequences of the largest batch."""
+        ...
+
     def __iter__(self) -> Iterator[Any]: ...
     def __len__(self) -> int: ...
 

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.fitting import check_device, fit
+from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
 from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
@@ -32,7 +33,8 @@ def start(task: Task, options: TrainingOptions) -> Trained:
     check_unused(out)
     check_logger(options.logger)
     check_device(options.device)
-    job = task.prepare(options, None)
+    check_recurrent_fits(options)
+    job = _checked(task.prepare(options, None))
     with new_run(
         out,
         task.name,
@@ -67,7 +69,14 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
-    return _go(task, same_data(folder, task.prepare(options, folder)), folder)
+    return _go(task, _checked(same_data(folder, task.prepare(options, folder))), folder)
+
+
+def _checked(job: Job) -> Job:
+    """The job, if its largest batch fits into memory beside the model."""
+    need = need_of(job.module.model, job.options, job.training.most_steps)
+    check_fits(job.module.model, need, job.options)
+    return job
 
 
 def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
@@ -88,6 +97,7 @@ def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
 
 def _summary(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.module.model.parameters())
+    need = need_of(job.module.model, job.options, job.training.most_steps)
     options = to_toml(job.options, job.options.unused()).splitlines()
     chosen = (line for line in options if not is_cell(line.partition(" = ")[0]))
     cells = [value for name, value in vars(job.options).items() if is_cell(name) and value is not None]
@@ -98,6 +108,8 @@ def _summary(job: Job) -> str:
             *(f"sha256 of {name}: {value}" for name, value in job.hashes.items()),
             *job.facts,
             f"model: {' and '.join(cell_of(cell).name for cell in cells)}, {parameters:,} parameters",
+            f"memory: at least {written(need.parameters)} for parameters, gradients and the optimiser, "
+            f"{written(need.batch)} for a batch",
             f"training: {job.options.epochs} epochs of {len(job.training):,} steps",
             f"options: {', '.join(chosen)}",
         )

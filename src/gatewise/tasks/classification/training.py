@@ -1,7 +1,5 @@
 """Training a classifier: the job that its options describe."""
 
-import torch
-
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
@@ -11,6 +9,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, numbered
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.task import Job, Task
@@ -28,8 +27,8 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     training, targets = numbered(reader, labels, corpus.training, options.longest)
     with_unknown = labels.including(label for _, label in corpus.deciding)
     scored, scored_targets = numbered(reader, with_unknown, corpus.deciding, options.longest)
-    torch.manual_seed(options.seed)
-    model = make_model(options, reader, labels)
+    settled = options
+    model = planned(lambda: make_model(settled, reader, labels), options)
     set_vectors(model.steps, vectors, freeze=options.freeze)
     batches = make_batches(reader, training, targets, options.batch, options.seed)
     weights = balanced(targets, labels.size) if options.class_weights == "balanced" else None

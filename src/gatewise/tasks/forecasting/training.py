@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import torch
-
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
 from gatewise.tasks.forecasting.corpus import read_corpus
@@ -13,6 +11,7 @@ from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.parts import scored_spans
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.trained import TrainedForecaster
+from gatewise.tasks.memory import planned
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
@@ -26,8 +25,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
         say(f"warning: {note}")
     recipe = corpus.recipe if folder is None else read_parts(folder.vocabulary, Recipe)["recipe"]
     settled = corpus.options
-    torch.manual_seed(settled.seed)
-    model = make_model(settled, recipe)
+    model = planned(lambda: make_model(settled, recipe), settled)
     # Series are cut where learning ends: nothing of what comes later is even in memory.
     learning = Panel(
         dataclasses.replace(recipe, horizon=model.horizon),

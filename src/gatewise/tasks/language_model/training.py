@@ -1,7 +1,5 @@
 """Training a language model: the job that its options describe."""
 
-import torch
-
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.tasks.language_model.corpus import read_corpus
@@ -9,6 +7,7 @@ from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import encode, measure_for, scoring_stream
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
+from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task
 
@@ -31,9 +30,8 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     deciding = next(iter(corpus.scored))
     scored = {name: encode(vocabulary, text) for name, text in corpus.scored.items()}
     training = Streams(tokens, options.batch, options.window)
-    torch.manual_seed(options.seed)
     module = LanguageModelModule(
-        make_model(options, vocabulary),
+        planned(lambda: make_model(options, vocabulary), options),
         options,
         measure_for(vocabulary, scored[deciding], corpus.scored[deciding]),
         total_steps=options.epochs * len(training),

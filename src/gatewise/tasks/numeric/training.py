@@ -1,9 +1,8 @@
 """Training on sequences of numbers: the job that the options describe."""
 
-import torch
-
 from gatewise.data.numeric_sequences import Scaling
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.tasks.memory import planned
 from gatewise.tasks.numeric.corpus import read_corpus, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
@@ -30,8 +29,7 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
         goal.check(part, name)
     batches = goal.batches(corpus.training, "the data", options.batch, options.seed)
     held_out = goal.batches(corpus.deciding, "the held-out data", options.batch)
-    torch.manual_seed(options.seed)
-    model = goal.make_model()
+    model = planned(goal.make_model, options)
     total_steps = options.epochs * len(batches)
     module = SequenceModule(model, goal.outcome_of(model, corpus.training), options, goal.measure, total_steps)
     parts = {"training": corpus.training, **corpus.scored}

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import torch
-
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.memory import planned
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
@@ -33,8 +32,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     kept = [place for place, answer in enumerate(targets) if len(answer) <= options.longest]
     if not kept:
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
-    torch.manual_seed(options.seed)
-    model = make_model(options, source, target)
+    model = planned(lambda: make_model(options, source, target), options)
     batches = make_batches(
         [sources[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
     )

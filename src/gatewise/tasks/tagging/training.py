@@ -7,6 +7,7 @@ from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.memory import planned
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
@@ -37,8 +38,8 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     numbers = torch.cat([row.numbers for row in training]).tolist()
     pairs = zip(numbers, (written.number(tag) for _, row in corpus.training for tag in row), strict=True)
     baseline = MostFrequent.learn(pairs, reader.vocabulary.size)
-    torch.manual_seed(options.seed)
-    model = make_model(options, reader, tags)
+    settled = options
+    model = planned(lambda: make_model(settled, reader, tags), options)
     set_vectors(model.steps, vectors, freeze=options.freeze)
     batches = make_batches(reader, training, targets, options.batch, options.seed)
     module = SequenceModule(

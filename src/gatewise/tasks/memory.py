@@ -1,0 +1,161 @@
+"""The memory that training needs at least, told before any of it is allocated."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from gatewise.kernels.cpu.control_groups import control_groups, words_of
+from gatewise.layers import Recurrent
+from gatewise.models.language_model import LanguageModel
+from gatewise.models.sequence_to_sequence import SequenceToSequence
+from gatewise.tasks.cells import cell_of
+from gatewise.tasks.training_options import TrainingOptions
+
+Model = TypeVar("Model", bound=nn.Module)
+
+# The optimiser's own copies of every parameter, with torch's default settings.
+_OPTIMIZER_STATES = {"sgd": 0, "adam": 2, "adamw": 2, "rmsprop": 1}
+_UNLIMITED = 2**60  # what version 1 of control groups writes is nearly 2**63
+
+
+class Need(NamedTuple):
+    """What training needs at least, in bytes.
+
+    Attributes:
+        parameters: the parameters, their gradients and the optimiser's states.
+        batch: what the recurrent layers and a read-out keep of the largest batch for the backward pass.
+    """
+
+    parameters: int
+    batch: int
+
+
+def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> Need:
+    """What a model needs, which may stand on the device "meta".
+
+    Args:
+        model: the model.
+        options: of its training.
+        most_steps: steps times sequences of the largest batch.
+    """
+    size = 8 if options.precision == "64" else 4
+    count = sum(parameter.numel() for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    kept = sum(
+        parameter.shape[0]
+        for layer in _layers_over_tokens(model)
+        for name, parameter in layer.named_parameters()
+        if name.startswith("weight_ih")
+    )
+    if isinstance(model, SequenceToSequence):
+        kept //= 2  # the steps of a batch are those of sources and targets together
+    if isinstance(model, LanguageModel):
+        kept += 2 * len(model.b_y)  # the scores of all tokens, and their gradient
+    return Need(size * (count + (1 + _OPTIMIZER_STATES[options.optimizer]) * trained), size * most_steps * kept)
+
+
+def planned(make: Callable[[], Model], options: TrainingOptions) -> Model:
+    """The model that a function makes, with the initial weights of the seed, if it can be trained in memory.
+
+    Raises:
+        ValueError: when it cannot.
+    """
+    with torch.device("meta"):
+        plan = make()
+    check_fits(plan, need_of(plan, options), options)
+    torch.manual_seed(options.seed)
+    return make()
+
+
+def check_recurrent_fits(options: TrainingOptions) -> None:
+    """Check the recurrent layers alone, which is possible before any data is read.
+
+    Raises:
+        ValueError: when they cannot be trained in memory.
+    """
+    with torch.device("meta"):
+        layer = Recurrent(cell_of(options.cell), 1, options.hidden)
+    check_fits(layer, Need(options.layers * need_of(layer, options).parameters, 0), options)
+
+
+def check_fits(model: nn.Module, need: Need, options: TrainingOptions) -> None:
+    """Check that there is memory for what a model needs.
+
+    Raises:
+        ValueError: when that exceeds what the machine, or the GPU that is asked for, has in all.
+    """
+    limit, where = memory_limit(options.device)
+    if sum(need) <= limit:
+        return
+    of_batch = f", {written(need.batch)} for the largest batch" if need.batch else ""
+    name, largest = max(model.named_parameters(), key=lambda named: named[1].numel())
+    raise ValueError(
+        f"training needs at least {written(sum(need))} of memory ({written(need.parameters)} for parameters, gradients "
+        f"and the optimiser {options.optimizer}{of_batch}), and {where} has {written(limit)}; the largest "
+        f"parameter is {name} ({' x '.join(map(str, largest.shape))}; hidden is {options.hidden}, layers "
+        f"{options.layers}); try smaller sizes{' or a smaller batch' if of_batch else ''}"
+    )
+
+
+def memory_limit(device: str = "cpu") -> tuple[float, str]:
+    """The memory that training may use in all, in bytes, and where, for people."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory, "the GPU"
+    return min(min(_physical_memory(), *_granted()) + _swap(), _address_space()), "this machine"
+
+
+def _layers_over_tokens(model: nn.Module) -> Iterator[Recurrent]:
+    """The recurrent layers, but those over the characters of spellings, which have other steps."""
+    for name, module in model.named_modules():
+        if isinstance(module, Recurrent) and "spelling" not in name.split("."):
+            yield module
+
+
+def _physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return float("inf")
+
+
+def _swap(root: Path = Path("/")) -> float:
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("SwapTotal:"))
+
+
+def _granted(root: Path = Path("/")) -> list[float]:
+    """What control groups grant the process."""
+    files = ("memory.max", "memory.limit_in_bytes")
+    folders = control_groups("memory", root)
+    words = [word for folder in folders for name in files for word in words_of(folder / name)]
+    limits = [int(word) for word in words if word.isdecimal()]
+    return [limit for limit in limits if limit < _UNLIMITED] or [float("inf")]
+
+
+def _address_space() -> float:
+    if os.name != "posix":
+        return float("inf")
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return float("inf") if limit == resource.RLIM_INFINITY else limit
+
+
+def written(size: float) -> str:
+    """A number of bytes for people.
+
+    >>> written(3), written(2048), written(1.6e12)
+    ('3 bytes', '2.0 KiB', '1.5 TiB')
+    """
+    if size < 1024:
+        return f"{size:.0f} bytes"
+    power = min(int(math.log2(size)) // 10, 5)
+    return f"{size / 1024**power:,.1f} {'KMGTP'[power - 1]}iB"
