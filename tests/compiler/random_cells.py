@@ -95,8 +95,8 @@ def normalised(mean: Expr, a: Expr, epsilon: float) -> Expr:
 def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
     """A cell of up to three states whose every value may use any earlier one, products of expressions included.
 
-    A product may be used several times, and a block by several products; expressions of parameters alone grow beside
-    the others; states are changed, exchanged or passed through.
+    A product may be used several times, and a block by several products; expressions of parameters and of constants
+    alone grow beside the others; states are changed, exchanged or passed through.
     """
     states = STATES[: draw(st.integers(1, 3))]
     with_mean = draw(st.booleans())
@@ -109,7 +109,7 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
 
     def equations(x: Expr, *rest: Expr) -> tuple[Expr, ...]:
         past, (w, r, p, *mean) = rest[: len(states)], rest[len(states) :]
-        steady = [p.a, p.b]
+        steady = [p.a, p.b, *draw(st.lists(st.sampled_from((exp(-0.5), sigmoid(1.0))), max_size=1))]
         values = [w.a @ x, r.a @ past[0], *past, p.a]
         for _ in range(length):
             match draw(st.integers(0, 9)):

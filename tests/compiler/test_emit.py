@@ -53,10 +53,25 @@ def shared_block(x, h, /, W, R):
     return tanh(R.d @ h) + tanh(R.d @ s) + tanh(R.c @ h)
 
 
+@cell
+def constants(x, h, /, W, R, b):
+    """Constants beside a product with x, as a factor, and multiplied by a matrix."""
+    f = sigmoid(W.f @ x + R.f @ h + 1.0)
+    return f * h + sigmoid(2.0) * tanh(W.n @ x + R.n @ h + R.m @ sigmoid(1.0) + b.n)
+
+
+@cell
+def one_constant(x, h, /, W, R):
+    return tanh(W @ x + R @ h + 0.5)
+
+
+OTHERS = {one.name: one for one in (shared_block, constants, one_constant)}
+
+
 def table() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
     found = {made.equations: (made, f"random_{at}") for at, made in enumerate(some_cells(HOW_MANY, seed=0))}
-    for name, made in (USER_CELLS | UNDER_A_MINUS | {"shared_block": shared_block}).items():
+    for name, made in (USER_CELLS | UNDER_A_MINUS | OTHERS).items():
         found[made.equations] = made, f"user_{name}"
     return found
 

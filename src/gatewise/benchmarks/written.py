@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from gatewise.compiler import plan
 from gatewise.compiler.cpp import values_read
-from gatewise.compiler.simplify import number
-from gatewise.equations import Cell, Expr, Parameter
+from gatewise.compiler.simplify import number, simplify
+from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import OPERATIONS
 
 
@@ -207,7 +207,9 @@ class _Writer:
         if isinstance(node.attr, Parameter):
             return self._blocks([node.attr])
         if node not in self._steady:
-            if node.op == "matmul":
+            if all(leaf.op == "constant" for leaf in topological([node]) if not leaf.args):
+                text = f"x.new_full((H,), {number(simplify([node], exact=False)[0])!r})"
+            elif node.op == "matmul":
                 text = f"torch.nn.functional.linear({self._fixed(node.args[1])}, {self._fixed(node.args[0])})"
             elif node.op == "where":
                 text = self._chosen(node, self._fixed)

@@ -189,8 +189,10 @@ def _evaluate(
             operands[at] = torch.where(valid, operands[at], 1.0)
         return program.functions[node.op](*operands)
     products = program.products[node]
-    operand = values[products.operand]
-    result = functional.linear(operand, weights[id(products)])
+    operand, weight = values[products.operand], weights[id(products)]
+    if operand.dim() == 0:  # made of constants alone
+        operand = operand.expand(weight.shape[1])
+    result = functional.linear(operand, weight)
     parts = result.split(result.shape[-1] // len(products.nodes), dim=-1)
     values.update(zip(products.nodes, parts, strict=True))
     return values[node]

@@ -14,7 +14,7 @@ from gatewise.kernels.cpu import memory, placement
 from gatewise.kernels.cpu.jobs import Inputs
 from gatewise.kernels.cpu.order import Order
 from gatewise.kernels.cpu.products import multiply
-from gatewise.kernels.cpu.program import BlocksOf, evaluate, program
+from gatewise.kernels.cpu.program import BlocksOf, evaluate, evaluate_rows, program
 from gatewise.kernels.cpu.sums import Sum, add_up
 from gatewise.kernels.cpu.taping import current, derived
 from gatewise.kernels.cpu.weights import pack
@@ -183,7 +183,7 @@ def _computed_bias(call: Call, added: Sequence[Together]) -> Tensor:
             Expr.make("parameter", attr=Parameter(group, None)): blocks.rows(group, first, run.gates)
             for group, first in run.first.items()
         }
-        parts.append(evaluate(run.expression, values, blocks))
+        parts.append(evaluate_rows(run.expression, values, blocks, run.gates * call.hidden_size))
     return parts[0].contiguous() if len(parts) == 1 else torch.cat(parts)
 
 

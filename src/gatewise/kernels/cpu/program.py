@@ -131,3 +131,9 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
         else:
             values[node] = torch_function(node.op)(*(evaluate(arg, values, blocks) for arg in node.args))
     return values[node]
+
+
+def evaluate_rows(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, Tensor], rows: int) -> Tensor:
+    """As `evaluate`, with as many rows as asked for: an expression of constants alone has a single value."""
+    value = evaluate(node, values, blocks)
+    return value if value.dim() else value.expand(rows)

@@ -23,7 +23,7 @@ from gatewise.equations import Expr
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import memory
 from gatewise.kernels.cpu.library import engine
-from gatewise.kernels.cpu.program import BlocksOf, evaluate
+from gatewise.kernels.cpu.program import BlocksOf, evaluate_rows
 from gatewise.kernels.cpu.split import threads
 from gatewise.kernels.cpu.taping import Words, current, derived
 
@@ -164,7 +164,7 @@ def vectors(call: Call, direction: Direction, *, kept: bool) -> tuple[Tensor, ..
 
 
 def _of(vector: Expr) -> Callable[[Call], Tensor]:
-    return lambda call: evaluate(vector, {}, BlocksOf(call)).contiguous()
+    return lambda call: evaluate_rows(vector, {}, BlocksOf(call), call.hidden_size).contiguous()
 
 
 def _kept(ids: tuple[int, ...], owners: Sequence[Tensor]) -> _Kept:
