@@ -4,11 +4,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 
 from gatewise.kernels import reference
 from gatewise.kernels.call import Call
 
 Gradients = tuple[Tensor | None, ...]
+
+
+def batched(upstream: Sequence[Tensor | None]) -> bool:
+    """Whether many gradients are taken at once, as by ``is_grads_batched``; the reference's operations follow that."""
+    return any(is_functorch_wrapped_tensor(one) or is_legacy_batchedtensor(one) for one in upstream if one is not None)
 
 
 def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:

@@ -10,6 +10,7 @@ from gatewise.kernels import torch as aten
 from gatewise.kernels.call import Call
 from gatewise.kernels.dispatch import Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
+from gatewise.kernels.plain import plain
 from gatewise.kernels.recording import COMPILED
 from gatewise.kernels.tracing import is_jit_traced, is_traced
 
@@ -57,6 +58,8 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
             checkpoint_every,
         )
         return output, tuple(finals)
+    if not _transformed(call):
+        call = plain(call)
     choice = backend_for(call, backend=backend)
     if checkpoint_every is not None and _transformed(call):
         checkpoint_every = None  # what a transform keeps is its own affair

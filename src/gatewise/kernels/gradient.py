@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.call import Call
-from gatewise.kernels.differentiable import differentiable_gradients, gradients_of
+from gatewise.kernels.differentiable import batched, differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import run_on
 from gatewise.kernels.segments import leaves_of, recomputed, run_by_segments
 
@@ -51,7 +51,7 @@ class Checkpointed(torch.autograd.Function):
         """Gradients of ``tensors``."""
         saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
         call, needed = ctx.call.with_tensors(saved[: ctx.count]), ctx.needs_input_grad[3:]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched(upstream):
             return None, None, None, *differentiable_gradients(call, upstream, needed)
         states = len(call.initial)
         reaching = [saved[at : at + states] for at in range(ctx.count, len(saved), states)]
@@ -80,7 +80,7 @@ class Recorded(torch.autograd.Function):
         saved, count, needed = ctx.saved_tensors, ctx.count, ctx.needs_input_grad[2:]
         tensors, leaves, results = saved[:count], saved[count : 2 * count], saved[2 * count :]
         call = ctx.call.with_tensors(tensors)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched(upstream):
             return None, None, *differentiable_gradients(call, upstream, needed)
         if not any(result.requires_grad for result in results):
             # Hooks on saved tensors (torch.utils.checkpoint, offloading) have taken the graph away.

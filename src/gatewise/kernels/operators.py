@@ -69,7 +69,33 @@ def _call(
     cell: str,
     directions: Directions,
 ) -> Call:
-    return Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
+    call = Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
+    _check_shapes(call)
+    return call
+
+
+def _check_shapes(call: Call) -> None:
+    """A recorded program may be given anything.
+
+    Raises:
+        ValueError: for a tensor of another shape or dtype than the cell and the input ask for.
+    """
+    steps, batch, width = call.x.shape
+    hidden, directions = call.hidden_size, call.direction_count
+    wanted: list[tuple[str, Tensor, tuple[Any, ...]]] = [
+        (f"initial {name}", state, (directions, batch, hidden))
+        for name, state in zip(call.cell.states, call.initial, strict=True)
+    ]
+    shapes = [call.cell.parameter_shape(group, width, hidden) for group in call.cell.groups] * directions
+    groups = call.cell.groups * directions
+    wanted += [(group, one, shape) for group, one, shape in zip(groups, call.parameters, shapes, strict=True)]
+    wanted += [("lengths", call.lengths, (batch,))] if call.lengths is not None else []
+    wanted += [("reset", call.reset, (steps, batch))] if call.reset is not None else []
+    for name, tensor, shape in wanted:
+        if len(tensor.shape) != len(shape) or any(a != b for a, b in zip(tensor.shape, shape, strict=True)):
+            raise ValueError(f"gatewise::recurrent: {name}: expected shape {shape}, got {tuple(tensor.shape)}")
+        if name not in ("lengths", "reset") and tensor.dtype != call.x.dtype:
+            raise ValueError(f"gatewise::recurrent: {name}: expected {call.x.dtype} as x, got {tensor.dtype}")
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Clip:
             cut = sum(int((gradient.abs() > self.value).sum()) for gradient in gradients)
             values = cut / max(1, sum(gradient.numel() for gradient in gradients))
             nn.utils.clip_grad_value_([one for group in groups.values() for one in group], self.value)
-        whole = torch.tensor(list(norms.values()), dtype=torch.float64).norm().item()
+        whole = torch.tensor(list(norms.values()), dtype=torch.float64, device="cpu").norm().item()
         over = values > 0 if self.norm is None else any(not one <= self.norm for one in norms.values())
         self.last = Clipped(whole, over, norms, values)
         self.steps += 1

@@ -36,6 +36,7 @@ from gatewise.kernels import (
     lay_out,
     shared_by,
 )
+from gatewise.kernels.plain import is_plain
 from gatewise.kernels.recording import is_watched
 from gatewise.layers.inputs import State
 
@@ -93,8 +94,8 @@ class ShortWay:
         self.weights, self.backend, self.threads, self.x_shape = weights, backend, get_num_threads(), shape
         self._rows, hidden, self.dtype = shape[:-1], first.hidden_size, first.x.dtype
         # These have the shape of what a step returns; they are never written to.
-        self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype)
-        zeros = torch.zeros((len(calls) * self._directions, *self._rows, hidden), dtype=self.dtype)
+        self.output = torch.zeros((*self._rows, hidden), dtype=self.dtype, device="cpu")
+        zeros = torch.zeros((len(calls) * self._directions, *self._rows, hidden), dtype=self.dtype, device="cpu")
         self._count = len(first.cell.states)
         self._shape, self._zeros, self._several = zeros.shape, (zeros,) * self._count, self._count > 1
 
@@ -111,6 +112,7 @@ class ShortWay:
             (state is not None and not fits(states, self._count, self._shape, self.dtype))
             or x_t.dtype is not self.dtype
             or not x_t.is_contiguous()
+            or not is_plain(x_t)
             or not x_t.is_cpu
             or (reset is not None and not self.takes(reset))
         ):
@@ -157,6 +159,7 @@ class ShortWay:
             or (state is not None and not fits(states, self._count, self._shape, self.dtype))
             or x.dtype is not self.dtype
             or not x.is_contiguous()
+            or not is_plain(x)
             or not x.is_cpu
             or (lengths is not None and not self._are_lengths(lengths))
         ):
@@ -253,6 +256,7 @@ class Lane:
         if (
             x_t.dtype is not way.dtype
             or not x_t.is_contiguous()
+            or not is_plain(x_t)
             or not x_t.is_cpu
             or (reset is not None and not way.takes(reset))
         ):
@@ -284,6 +288,7 @@ def fits(states: Any, count: int, shape: torch.Size, dtype: torch.dtype) -> bool
             or one.shape != shape
             or not one.is_contiguous()
             or not one.is_cpu
+            or not is_plain(one)
         ):
             return False
     return True
@@ -370,10 +375,14 @@ def lay_out_layer(layer: "Recurrent", shape: torch.Size, weights: UnchangedWeigh
     for names in layer._names:
         parameters: tuple[Tensor, ...] = tuple([getattr(layer, name) for name in names])
         dtype = parameters[0].dtype
-        if not all(type(one) in PLAIN and one.is_contiguous() and one.dtype == dtype for one in parameters):
+        if not all(
+            type(one) in PLAIN and is_plain(one) and one.is_contiguous() and one.dtype == dtype for one in parameters
+        ):
             return None
-        x = torch.zeros((1, rows, width), dtype=dtype)
-        initial = (torch.zeros((directions, rows, layer.hidden_size), dtype=dtype),) * len(layer.cell.states)
+        x = torch.zeros((1, rows, width), dtype=dtype, device="cpu")
+        initial = (torch.zeros((directions, rows, layer.hidden_size), dtype=dtype, device="cpu"),) * len(
+            layer.cell.states
+        )
         call = Call(layer.cell, x, initial, parameters, None, None, layer._directions)
         calls.append(call.single_directions())
         width = directions * layer.hidden_size

@@ -11,6 +11,7 @@ from torch import Tensor, is_autocast_enabled, is_grad_enabled
 from torch.nn import functional
 
 from gatewise.kernels import Call, Choice, Kind, backend_for, run_kind
+from gatewise.kernels.plain import is_plain
 from gatewise.kernels.recording import record_of
 from gatewise.layers.inputs import State
 from gatewise.layers.short_way import BACKENDS, PLAIN, fits, nothing_between
@@ -41,7 +42,7 @@ class TrainingWay:
         ]
         self._directions, rows, hidden = calls[0].initial[0].shape
         # Never written to.
-        zeros = torch.zeros((len(calls) * self._directions, rows, hidden), dtype=self._dtype)
+        zeros = torch.zeros((len(calls) * self._directions, rows, hidden), dtype=self._dtype, device="cpu")
         self._initial = (zeros,) * len(layer.cell.states)
         self._several = len(layer.cell.states) > 1
 
@@ -53,7 +54,7 @@ class TrainingWay:
             initial = state if self._several else (state,)
             if not fits(initial, len(self._initial), self._initial[0].shape, dtype):
                 return None
-        if x.dtype is not dtype or not x.is_cpu:
+        if x.dtype is not dtype or not x.is_cpu or not is_plain(x):
             return None
         find = layer._parameters.get
         weights: list[list[Tensor]] = []
@@ -68,6 +69,7 @@ class TrainingWay:
                     or one.dtype is not dtype
                     or one.shape != shape
                     or not one.is_cpu
+                    or not is_plain(one)
                 ):
                     return None
                 wanted = wanted or one.requires_grad
@@ -143,7 +145,7 @@ def _laid_out(layer: "Recurrent", x: Tensor) -> TrainingWay | None:
     ):
         return None
     calls: list[Call] = []
-    zero, directions = torch.zeros((), dtype=x.dtype), 1 + layer.bidirectional
+    zero, directions = torch.zeros((), dtype=x.dtype, device="cpu"), 1 + layer.bidirectional
     initial = (zero.expand(directions, rows, layer.hidden_size),) * len(layer.cell.states)
     for shapes in layer._shapes:
         parameters = tuple([zero.expand(shape) for shape in shapes])

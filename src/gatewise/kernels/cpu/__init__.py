@@ -12,13 +12,15 @@ from gatewise.kernels.cpu.backward import Into, backward
 from gatewise.kernels.cpu.forward import forward, restored, widths
 from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.order import order
-from gatewise.kernels.differentiable import Gradients, differentiable_gradients
+from gatewise.kernels.differentiable import Gradients, batched, differentiable_gradients
 
 
 def refusal(call: Call) -> str | None:
     """Why the engine cannot run a call, or None."""
     if call.x.device.type != "cpu":
         return f"the fused CPU kernels do not run on {call.x.device.type}"
+    if any(tensor.layout is not torch.strided for tensor in call.tensors):
+        return "the fused CPU kernels read strided tensors, and one here has another layout"
     if call.x.dtype not in library.SUFFIX:
         return (
             f"the fused CPU kernels compute in float32 and float64, not in {str(call.x.dtype).removeprefix('torch.')}"
@@ -92,7 +94,7 @@ class Fused(torch.autograd.Function):
         saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
         count = len(needed)
         tensors = saved[:count]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched(upstream):
             return None, *differentiable_gradients(kind.call(tensors), upstream, needed)
         kept = repeated.Kept(ctx.orders, saved[count + 1 :])
         return None, *repeated.backward(kind, tensors, saved[count], kept, upstream, needed)

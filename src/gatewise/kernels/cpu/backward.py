@@ -145,7 +145,7 @@ def _job(
         part = output_gradient[:, at * hidden : (at + 1) * hidden]
         rows["output gradient"] = jobs.rows(jobs.SEQUENCE if way.index is None else jobs.INDEXED, part)
         held.append(part)
-    carried = torch.empty((len(call.cell.states) * batch, hidden), dtype=dtype)
+    carried = torch.empty((len(call.cell.states) * batch, hidden), dtype=dtype, device="cpu")
     ends: list[tuple[str, int, int]] = []
     for index, state in enumerate(call.cell.states):
         now, before = jobs.SEQUENCE, jobs.SEQUENCE_PREVIOUS
@@ -187,7 +187,7 @@ def _job(
     if (shown := Shown.room_for(call, way, shared)) is not None:
         rows[STATE_GRADIENTS] = shown.rows
     shape = (shared.slices, len(made.backward.sums), hidden)
-    sums = torch.empty(shape, dtype=dtype)
+    sums = torch.empty(shape, dtype=dtype, device="cpu")
     add_up(dtype, [Sum(sums.data_ptr(), sums.numel(), ())], sums)
     job = template(call.cell.equations, dtype, hidden, True).job(
         way,

@@ -18,7 +18,7 @@ def change_norms(gradients: Sequence[Tensor], after: Sequence[Tensor], before: S
     count, dtype = len(before), before[0].dtype
     if dtype not in SUFFIX or why_missing() is not None:
         return None
-    norms = torch.empty((3, count), dtype=dtype)
+    norms = torch.empty((3, count), dtype=dtype, device="cpu")
     to, size, numbers, words = norms.data_ptr(), dtype.itemsize, 0, array("q")
     for of_one in zip(gradients, after, before, strict=True):
         for tensor in of_one:

@@ -99,7 +99,7 @@ def forward(
     hidden, dtype, directions = call.hidden_size, call.x.dtype, call.direction_count
     if output is None:
         output = memory.empty((steps, batch, directions * hidden), dtype)
-    finals = tuple([torch.empty((directions, batch, hidden), dtype=dtype) for _ in call.cell.states])
+    finals = tuple([torch.empty((directions, batch, hidden), dtype=dtype, device="cpu") for _ in call.cell.states])
     if batch == 0:
         return output, finals, []
     shared = split(batch, hidden, len(call.whole.x), made.recurrent_blocks, directions)

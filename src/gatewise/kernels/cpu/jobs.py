@@ -229,7 +229,7 @@ class Template:
 @lru_cache(maxsize=64)
 def zero_row(hidden_size: int, dtype: torch.dtype) -> Tensor:
     """(H,) of zeros, which with stride 0 stands for any number of rows; never written to."""
-    return torch.zeros(hidden_size, dtype=dtype)
+    return torch.zeros(hidden_size, dtype=dtype, device="cpu")
 
 
 def _address(tensor: Tensor | None) -> int:

@@ -49,7 +49,7 @@ class Frame:
         first, layers = stack.layers[0].calls[0], stack.layers
         batch, hidden, dtype, directions = first.x.shape[1], first.hidden_size, first.x.dtype, stack.directions
         with torch.inference_mode(False):  # which would forbid to write to the flags outside it
-            cut = torch.zeros((2, batch), dtype=torch.uint8)  # nothing is cut after a single step
+            cut = torch.zeros((2, batch), dtype=torch.uint8, device="cpu")  # nothing is cut after a single step
             self._flags = cut[0]
         # A layer may read the output of the one below step by step, while it writes its own.
         between = [memory.empty((capacity * batch, directions * hidden), dtype) for _ in range(min(2, len(layers) - 1))]

@@ -27,14 +27,14 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     count = math.prod(shape)
     size = count * dtype.itemsize
     if size < SMALLEST:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
 
 
 def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], Tensor]:
     """What makes tensors as `empty` does, decided once."""
     if math.prod(shape) * dtype.itemsize < SMALLEST:
-        return partial(torch.empty, shape, dtype=dtype)
+        return partial(torch.empty, shape, dtype=dtype, device="cpu")
     return partial(empty, shape, dtype)
 
 

@@ -58,7 +58,7 @@ def order(call: Call) -> Order:
     if lengths is not None:
         room = _room(steps, rows)
     if reset is not None:
-        cut = torch.empty((steps + 1, rows), dtype=torch.uint8)
+        cut = torch.empty((steps + 1, rows), dtype=torch.uint8, device="cpu")
     places = engine(torch.float32).order(_words(steps, rows, reverse, (lengths, sorted_by, reset, *room, cut)))
     row, length, at, active, index = room
     padding = None
@@ -100,7 +100,7 @@ def sorted_anew(order: Order, capacity: int, cleared: int) -> tuple[Order, Sorti
 def _room(steps: int, rows: int) -> tuple[Tensor, ...]:
     """For `row`, `length`, `at`, `active` and `index` with `padding` behind it."""
     sizes = [rows, rows, steps, steps, steps * rows]
-    return torch.empty(sum(sizes), dtype=torch.int64).split(sizes)
+    return torch.empty(sum(sizes), dtype=torch.int64, device="cpu").split(sizes)
 
 
 def _words(steps: int, rows: int, reverse: bool, tensors: Iterable[Tensor | None]) -> array:

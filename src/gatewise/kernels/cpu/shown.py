@@ -36,7 +36,7 @@ class Shown(NamedTuple):
         whole = call.record.wants_values or not alone
         gradients = memory.empty((way.places if whole else way.rows, states, hidden), way.dtype)
         shape = (shared.slices, way.places, states) if shared.units else (way.places, states)
-        return cls(gradients, whole, torch.empty(shape, dtype=torch.float64) if alone else None)
+        return cls(gradients, whole, torch.empty(shape, dtype=torch.float64, device="cpu") if alone else None)
 
     @property
     def rows(self) -> Rows:

@@ -1,0 +1,30 @@
+"""One gate before an address is taken: plain, strided, allocated memory, or made so, or refused by name."""
+
+from torch import Tensor, strided
+
+from gatewise.kernels.call import Call
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is what its memory holds: strided and allocated, and not to be read with another sign."""
+    return tensor.layout is strided and not tensor.is_neg() and (tensor.data_ptr() != 0 or tensor.numel() == 0)
+
+
+def plain(call: Call) -> Call:
+    """The call with signs resolved.
+
+    Raises:
+        ValueError: for a tensor whose storage has no memory, naming it.
+    """
+    if all(map(is_plain, call.tensors)):
+        return call
+    states = len(call.initial)
+    names = ["input", *(f"hx ({name})" for name in call.cell.states), *(call.cell.groups * call.direction_count)]
+    for name, tensor in zip(names, call.tensors, strict=True):
+        if tensor.layout is strided and tensor.numel() and not tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{name}: expected values for its shape {tuple(tensor.shape)}, got a tensor whose storage is empty "
+                "(resized to nothing, or not gathered yet); give it back its values before the call"
+            )
+    assert len(names) == 1 + states + len(call.parameters)
+    return call.with_tensors(tuple(one.resolve_neg() if one.layout is strided else one for one in call.tensors))
