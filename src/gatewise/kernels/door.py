@@ -106,6 +106,9 @@ def _transformed(call: Call) -> bool:
     )
 
 
-@torch._dynamo.assume_constant_result
 def _inside_a_transform() -> bool:
     return peek_interpreter_stack() is not None
+
+
+# What torch.compiler.assume_constant_result does; that imports the compiler, for which only its users should wait.
+setattr(_inside_a_transform, "_dynamo_marked_constant", True)  # noqa: B010

@@ -12,6 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
 
 from gatewise.diagnostics.callback import Watch
+from gatewise.tasks.best_weights import BestWeights
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
@@ -23,7 +24,6 @@ from gatewise.tasks.speed import Speed
 from gatewise.tasks.state_file import SaveState, StateFile
 from gatewise.tasks.tensorboard_log import TensorBoardLog
 from gatewise.tasks.training_options import TrainingOptions
-from gatewise.tasks.weights_file import BestWeights
 
 Ending = Literal["epochs", "patience", "max_minutes"]
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from gatewise.equations.in_file import names_file
 from gatewise.tasks.cells import is_cell
@@ -85,7 +86,7 @@ def load_best_model(folder: RunFolder, options: TrainingOptions, make: Callable[
     if options.layers > tensors:
         raise ValueError(f"{folder.config}: layers is {options.layers}, and {folder.weights} has {tensors} tensors")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingDrawn():
             described = make()
     except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
         why = str(error).partition("\n")[0]
@@ -94,6 +95,20 @@ def load_best_model(folder: RunFolder, options: TrainingOptions, make: Callable[
     model = make()
     load_weights(folder.weights, model)
     return model.eval()
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Initialises nothing at random: for that torch would load its compiler where tensors have no memory."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _DRAWING or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **kwargs or {})
+
+
+_DRAWING = (torch.Tensor.normal_, torch.Tensor.uniform_)
 
 
 def check_weights_exist(folder: RunFolder) -> None:

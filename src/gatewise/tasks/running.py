@@ -13,8 +13,9 @@ from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
-from gatewise.tasks.task import Job, Task, Trained
+from gatewise.tasks.task import Job, Task
 from gatewise.tasks.tensorboard_log import check_logger
+from gatewise.tasks.trained import Trained
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import vocabulary_fact
 from gatewise.writing import atomic_write

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.numeric.inspection import NumericInspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
-    from gatewise.tasks.task import Task
 
 
 def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> Any:
@@ -64,7 +63,9 @@ def resume(folder: str | Path, *, max_minutes: float | None = None) -> Any:
     from gatewise.tasks import running
 
     path = Path(folder)
-    return running.resume(_task_of(path), path, max_minutes)
+    from gatewise.tasks.task import task_of
+
+    return running.resume(task_of(_name_of(path)), path, max_minutes)
 
 
 def load(folder: str | Path) -> Any:
@@ -74,8 +75,10 @@ def load(folder: str | Path) -> Any:
         ValueError: when the folder is missing, foreign or corrupt.
         OSError: when a file cannot be read.
     """
+    from gatewise.tasks.trained import trained_of
+
     path = Path(folder)
-    return _task_of(path).load(path)
+    return trained_of(_name_of(path))(path)
 
 
 def evaluate(
@@ -191,8 +194,8 @@ def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, 
         return train(task, config=config, **{**options, "data": path, "keep_data": True})
 
 
-def _task_of(path: Path) -> "Task":
+def _name_of(path: Path) -> str:
+    """The name of the task of a run folder."""
     from gatewise.tasks.run_folder import RunFolder
-    from gatewise.tasks.task import task_of
 
-    return task_of(RunFolder(path).read_description()["task"])
+    return RunFolder(path).read_description()["task"]

@@ -10,8 +10,6 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from gatewise.writing import atomic_write
@@ -115,21 +113,3 @@ def _facts(path: Path, file: Any) -> dict[str, str]:
 def vocabulary_fact(content: bytes) -> dict[str, str]:
     """The fact that ties weights to their vocabulary, the content of its file."""
     return {"vocabulary_sha256": hashlib.sha256(content).hexdigest()}
-
-
-class BestWeights(Callback):
-    """Writes the weights whenever the held-out criterion is the least so far; a resumed run knows it from the file."""
-
-    def __init__(self, path: Path, facts: Mapping[str, str]) -> None:
-        self._path = path
-        self._facts = facts
-        self._best = float(read_facts(path)["criterion"]) if path.exists() else float("inf")
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare, and write."""
-        criterion = float(trainer.callback_metrics["criterion"])
-        if criterion < self._best:
-            model: Any = pl_module.model
-            facts = {**self._facts, "criterion": repr(criterion), "epoch": str(trainer.current_epoch + 1)}
-            save_weights(self._path, model.state_dict(), **facts)
-            self._best = criterion

@@ -1,8 +1,8 @@
 """How well texts were labelled."""
 
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_f1_score
 
+from gatewise.tasks.class_scores import confusion, macro_f1
 from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
@@ -27,9 +27,10 @@ def label_scores(logits: Tensor, targets: Tensor, class_count: int | None = None
     classes = class_count or logits.shape[1]
     answers = logits.argmax(1)
     nats, known = known_cross_entropy(logits.double(), targets)
+    counts = confusion(answers, targets, classes)
     return {
         "unknown_labels": len(targets) - int(known),
         "loss": float(nats) / max(known, 1),
         "accuracy": int((answers == targets).sum()) / len(targets),
-        "macro_f1": float(multiclass_f1_score(answers, targets, classes, average="macro")),
-    }, multiclass_confusion_matrix(answers, targets, classes)
+        "macro_f1": macro_f1(counts),
+    }, counts

@@ -21,8 +21,8 @@ from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.reporting import say
-from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
+from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -219,3 +219,6 @@ def check_parts(labels: Labels, parts: Mapping[str, Iterable[LabelledText]]) -> 
     """Check the labels of data to be scored, see `check_labels`."""
     for name, examples in parts.items():
         check_labels(name, (label for _, label in examples), labels)
+
+
+TRAINED = TrainedClassifier

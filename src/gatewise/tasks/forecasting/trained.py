@@ -31,7 +31,7 @@ from gatewise.tasks.forecasting.scores import BackTest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.reporting import say
-from gatewise.tasks.task import Scores, Trained
+from gatewise.tasks.trained import Scores, Trained
 
 _STANDARD_INPUT = "standard input"
 
@@ -232,3 +232,6 @@ class TrainedForecaster(Trained):
         columns = quantiles.T.tolist()
         others = {f"q{level:g}": column for level, column in zip(self.levels, columns, strict=True) if level != 0.5}
         return Forecast(name, after, times, columns[self.levels.index(0.5)], others)
+
+
+TRAINED = TrainedForecaster

@@ -21,7 +21,7 @@ from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
-from gatewise.tasks.task import Trained
+from gatewise.tasks.trained import Trained
 
 
 class TrainedLanguageModel(Trained):
@@ -198,3 +198,6 @@ def make_model(options: LanguageModelOptions, vocabulary: Vocabulary) -> Languag
         tie=options.tie,
     )
     return initialised(model, options)
+
+
+TRAINED = TrainedLanguageModel

@@ -18,7 +18,7 @@ from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequenc
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.task import Scores, Trained
+from gatewise.tasks.trained import Scores, Trained
 
 
 class TrainedOnNumbers(Trained):
@@ -142,3 +142,6 @@ class TrainedOnNumbers(Trained):
         sequences = (steps for steps, _ in examples)
         found = (answer for group in in_groups(sequences, BATCH) for answer in self.predict(group))
         return written((answer._asdict() for answer in found), format)
+
+
+TRAINED = TrainedOnNumbers

@@ -16,17 +16,8 @@ from gatewise.tasks.cells import cell_of
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
-
-
-class SequenceToSequenceModule(SequenceModule):
-    """As others on whole sequences, but steps are those of both sides."""
-
-    def units(self, batch: Batch) -> float:
-        """The tokens of sources and targets."""
-        return int(batch.lengths.sum() + batch.inputs[2].sum())
 
 
 def make_model(options: SequenceToSequenceOptions, source: TextSide, target: TextSide) -> SequenceToSequence:

@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from torchmetrics.functional.text.rouge import rouge_score
-
 _ROUGE = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
 
 
@@ -26,6 +24,8 @@ def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> dict[str, f
     >>> scores["exact_match"], round(scores["rouge_1"], 3), round(scores["rouge_2"], 3)
     (0.0, 0.857, 0.8)
     """
+    from torchmetrics.functional.text.rouge import rouge_score  # takes seconds to import
+
     right = sum(answer == target for answer, target in zip(answers, targets, strict=True))
     scores = {"exact_match": right / len(targets)}
     if can_score_translations():

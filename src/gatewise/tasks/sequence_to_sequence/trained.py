@@ -24,7 +24,7 @@ from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, 
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, numbered, sides_of_parts
-from gatewise.tasks.task import Scores, Trained
+from gatewise.tasks.trained import Scores, Trained
 
 _GROUP = 512
 
@@ -208,3 +208,6 @@ class TrainedSequenceToSequence(Trained):
             "token_accuracy": total.counted,
             **answer_scores([answer.text for answer in answers], [target for _, target in pairs]),
         }
+
+
+TRAINED = TrainedSequenceToSequence

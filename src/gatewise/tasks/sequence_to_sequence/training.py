@@ -10,12 +10,8 @@ from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
-from gatewise.tasks.sequence_to_sequence.network import (
-    SequenceToSequenceModule,
-    make_batches,
-    make_model,
-    outcome_of,
-)
+from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
+from gatewise.tasks.sequence_to_sequence.network import make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts

@@ -23,8 +23,8 @@ from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentence
 from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.task import Scores, Trained
 from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_labels import check_labels
 
 InputForm = Literal["columns", "text"]
@@ -277,3 +277,6 @@ def _share(answers: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> 
 def _visible(token: str) -> str:
     """A token that can stand in a column: white space in it as Python escapes it."""
     return token if token.strip() == token and token else token.encode("unicode_escape").decode().replace(" ", "\\x20")
+
+
+TRAINED = TrainedTagger

@@ -1,0 +1,91 @@
+"""A trained model, read from its run folder. Opening one loads nothing of what training needs."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gatewise.data.text import read_text
+from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.task_names import home_of
+
+Scores = dict[str, dict[str, float]]
+
+
+class Trained(ABC):
+    """The trained model of a run folder, with its best weights, on the processor.
+
+    Attributes:
+        name: of the task.
+        reads_columns: whether files may have a word per line and columns.
+        searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
+        folder: the run folder.
+        options: the resolved options of the run.
+        model: the model, in evaluation mode.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        ValueError: when the folder is missing or of another task, or a file in it is corrupt or foreign.
+        OSError: when a file cannot be read.
+    """
+
+    name: ClassVar[str]
+    reads_columns: ClassVar[bool] = False
+    searches: ClassVar[bool] = False
+    options: Any
+    model: Any
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = RunFolder(Path(folder))
+        self.options = read_options(self.folder, self.name)
+        check_weights_exist(self.folder)
+        check_vocabulary(self.folder)
+        self._read_vocabulary()
+        self.model = load_best_model(self.folder, self.options, self._make_model)
+
+    @abstractmethod
+    def _read_vocabulary(self) -> None:
+        """Read what turns data into numbers."""
+
+    @abstractmethod
+    def _make_model(self) -> Any:
+        """Make the model that the options and the vocabulary describe."""
+
+    @abstractmethod
+    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
+        """The scores on data files, or on what the run held out."""
+
+    def text_of(self, paths: Sequence[Path]) -> str | list[str]:
+        """What `inspect` of a model of texts reads of files.
+
+        Raises:
+            ValueError: when a file is empty or not UTF-8.
+            OSError: when a file cannot be read.
+        """
+        return read_text(paths)
+
+    def finish(self) -> Scores:
+        """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there."""
+        return self.evaluate()
+
+    def final_scores(self) -> Scores:
+        """The scores that were written when training ended, as `evaluate` gave them.
+
+        Raises:
+            ValueError: when they are corrupt.
+            OSError: when training has not ended yet.
+        """
+        return self.folder.read_scores()["scores"]
+
+
+def trained_of(name: str) -> type[Trained]:
+    """The class of a task's trained models.
+
+    Raises:
+        ValueError: when there is no such task.
+    """
+    return importlib.import_module(f"{home_of(name)}.trained").TRAINED
