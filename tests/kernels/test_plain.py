@@ -41,15 +41,16 @@ def test_another_default_device(options: dict[str, object]):
                 )
 
 
-def test_a_negative_bit_is_a_sign():
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_negative_bit_is_a_sign(dense: bool):
     layer, x = layer_and_input()
-    negative = torch.complex(torch.zeros_like(x), -x).conj().imag
+    negative = torch._neg_view(-x) if dense else torch.complex(torch.zeros_like(x), -x).conj().imag
     assert negative.is_neg()
     assert torch.equal(negative, x)
     for _ in range(4):
         torch.testing.assert_close(outcome(layer, negative), outcome(layer, x))
     state = torch.randn(1, 2, 4, dtype=torch.float64)
-    signed = torch.complex(torch.zeros_like(state), -state).conj().imag
+    signed = torch._neg_view(-state) if dense else torch.complex(torch.zeros_like(state), -state).conj().imag
     with torch.no_grad(), layer.frozen():
         for _ in range(3):
             torch.testing.assert_close(layer(negative, (signed, state))[0], layer(x, (state, state))[0])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu.library import engine
+from gatewise.kernels.cpu.split import threads
 from gatewise.kernels.cpu.taping import current
 
 # Below this much work a second thread costs more than it takes over.
@@ -18,7 +19,7 @@ _POINTERS = (0, 1, 2, 12)
 
 def product_slices(rows: int, depth: int, columns: int) -> int:
     """On how many threads to compute a product of (M, K) and (K, N)."""
-    return 1 if 2 * rows * depth * columns < SMALL else min(torch.get_num_threads(), rows)
+    return 1 if 2 * rows * depth * columns < SMALL else min(threads(), rows)
 
 
 def product_words(
