@@ -123,7 +123,7 @@ def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
 
 
 def test_time_spent_before_a_resume_counts(tmp_path, capsys):
-    trained = train_small(tmp_path, max_minutes=1e-4, epochs=3)
+    trained = train_small(tmp_path, max_minutes=1e-4, epochs=3, schedule="constant")
     run = trained.folder
     assert json.loads(run.scores.read_bytes())["ended_by"] == "max_minutes"
     stopped = losses(run.path)
@@ -131,7 +131,7 @@ def test_time_spent_before_a_resume_counts(tmp_path, capsys):
     resume(run.path)
     assert len(losses(run.path)) <= len(stopped)
     resume(run.path, max_minutes=1.0)
-    train_small(tmp_path, epochs=3, out=tmp_path / "whole")
+    train_small(tmp_path, epochs=3, schedule="constant", out=tmp_path / "whole")
     assert losses(run.path) == losses(tmp_path / "whole")
     assert json.loads(run.scores.read_bytes())["ended_by"] == "epochs"
 

@@ -1,5 +1,6 @@
 """``gatewise train``: a command per task."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -113,6 +114,7 @@ for _name, _told in _COMMANDS.items():
 
 
 def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> Any:
+    began_at = time.monotonic()
     if resume is not None:
         _check_resumed(given, config)
     options = choose(options_of(name), given, config)
@@ -121,7 +123,11 @@ def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path
     from gatewise.tasks.task import task_of
 
     task = task_of(name)
-    trained = running.start(task, options) if resume is None else running.resume(task, resume, options.max_minutes)
+    trained = (
+        running.start(task, options, began_at)
+        if resume is None
+        else running.resume(task, resume, options.max_minutes, began_at)
+    )
     print(scores_table(trained.final_scores()))
     return trained
 

@@ -4,12 +4,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from gatewise.diagnostics.callback import Watch
 from gatewise.tasks.best_weights import BestWeights
@@ -17,12 +16,14 @@ from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.progress import Progress
+from gatewise.tasks.progress import Progress, clock
+from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.schedules import DecayOnPlateau
 from gatewise.tasks.speed import Speed
 from gatewise.tasks.state_file import SaveState, StateFile
 from gatewise.tasks.tensorboard_log import TensorBoardLog
+from gatewise.tasks.time_limit import TimeLimit
 from gatewise.tasks.training_options import TrainingOptions
 
 Ending = Literal["epochs", "patience", "max_minutes"]
@@ -52,6 +53,7 @@ def fit(
     options: TrainingOptions,
     folder: RunFolder,
     weight_facts: Mapping[str, str],
+    began_at: float,
 ) -> Ending:
     """Train a model, from the state in the run folder if there is one.
 
@@ -64,6 +66,7 @@ def fit(
         options: the resolved options.
         folder: the run folder.
         weight_facts: what the file of weights is to say about them.
+        began_at: when the command began, by `time.monotonic`: `max_minutes` counts from there.
 
     Returns:
         why training ended.
@@ -73,15 +76,15 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, with the state saved.
         OSError: when the run folder cannot be written.
     """
-    limit = None if options.max_minutes is None else timedelta(minutes=options.max_minutes)
-    timer = Timer(duration=limit, verbose=False)
+    limit = TimeLimit(options.max_minutes, began_at, folder.weights.exists())
+    module.time_used = limit.fraction
     patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
     total_steps = options.epochs * len(training)
     # Steps that diverge are told by the module, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
     speed = Speed(module)
     callbacks: list[Callback] = [
-        timer,
+        limit,
         *([] if watch is None else [watch]),
         speed,
         MetricsFile(folder.metrics, module, speed, watch),
@@ -89,7 +92,7 @@ def fit(
         *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
         patience,
         BestWeights(folder.weights, weight_facts),
-        Progress(module, total_steps, options.max_minutes, timer),
+        Progress(module, total_steps, limit),
     ]
     with deferred_interrupt() as interruption, _quiet():
         trainer = Trainer(
@@ -114,6 +117,7 @@ def fit(
             plot_learning_curve(folder.metrics, folder.plot, module.measure)
             raise
     plot_learning_curve(folder.metrics, folder.plot, module.measure)
+    say(f"training has ended; scoring the best weights, about {clock(limit.scoring_seconds)} for the held-out data")
     if patience.wait_count >= patience.patience:
         return "patience"
     return "epochs" if trainer.global_step >= total_steps else "max_minutes"

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ class TaskModule(LightningModule, ABC):
         counted: what the last step counted, for a `Measure` that is no form of the loss.
         gradient_norm: the norm of the last step's gradient before clipping.
         learning_rate: that of the last step.
+        time_used: the fraction of the time of the run that is used; 0 without a limit.
     """
 
     def __init__(self, model: nn.Module, options: TrainingOptions, measure: Measure, total_steps: int) -> None:
@@ -32,6 +34,7 @@ class TaskModule(LightningModule, ABC):
         self.model = model
         self.measure = measure
         self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
+        self.time_used: Callable[[], float] = lambda: 0.0
         self._options = options
         self._total_steps = total_steps
         self._batch: tuple[Any, int] | None = None
@@ -73,7 +76,7 @@ class TaskModule(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Lightning's hook: the optimiser and the decay of its learning rate."""
         optimizer = make_optimizer(self._options, self.model)
-        schedule = make_schedule(self._options, optimizer, self._total_steps)
+        schedule = make_schedule(self._options, optimizer, self._total_steps, self.time_used)
         return {"optimizer": optimizer} | ({"lr_scheduler": schedule} if schedule else {})
 
     def configure_gradient_clipping(

@@ -5,11 +5,12 @@ import time
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm
 
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.reporting import say
+from gatewise.tasks.time_limit import TimeLimit
 
 
 class Progress(Callback):
@@ -18,15 +19,13 @@ class Progress(Callback):
     Args:
         module: the model in training.
         total_steps: the steps of the whole run.
-        max_minutes: the limit on training time, if any.
-        timer: what measures training time.
+        limit: the limit on the time of the run.
     """
 
-    def __init__(self, module: TaskModule, total_steps: int, max_minutes: float | None, timer: Timer) -> None:
+    def __init__(self, module: TaskModule, total_steps: int, limit: TimeLimit) -> None:
         self._module = module
         self._total_steps = total_steps
-        self._max_seconds = float("inf") if max_minutes is None else 60 * max_minutes
-        self._timer = timer
+        self._limit = limit
         self._bar: tqdm[Any] | None = None
         self._first_step = 0
         self._began_at = self._epoch_began_at = 0.0
@@ -92,21 +91,21 @@ class Progress(Callback):
         return (
             f"loss {loss:.3f}, {reported:.3f} {self._module.measure.title}, "
             f"gradient norm {gradient_norm:.2f}, {speed:,.0f} {self._module.measure.unit}/s, "
-            f"{_clock(self._seconds_left(trainer))} left"
+            f"{clock(self._seconds_left(trainer))} left"
         )
 
     def _seconds_left(self, trainer: Trainer) -> float:
         done = trainer.global_step - self._first_step
         per_step = (time.monotonic() - self._began_at) / max(done, 1)
-        until_limit = self._max_seconds - self._timer.time_elapsed()
-        return max(0.0, min(per_step * (self._total_steps - trainer.global_step), until_limit))
+        return min(per_step * (self._total_steps - trainer.global_step), self._limit.seconds_left())
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A duration as hours, minutes and seconds."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

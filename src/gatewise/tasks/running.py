@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -21,14 +22,20 @@ from gatewise.tasks.weights_file import vocabulary_fact
 from gatewise.writing import atomic_write
 
 
-def start(task: Task, options: TrainingOptions) -> Trained:
+def start(task: Task, options: TrainingOptions, began_at: float | None = None) -> Trained:
     """Train a model from the beginning and leave a run folder.
+
+    Args:
+        task: what is trained.
+        options: its options.
+        began_at: when the command began, by `time.monotonic`, if before this call; `max_minutes` counts from there.
 
     Raises:
         ValueError: for bad data, an output folder that is not empty, or training that diverges.
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
+    began_at = time.monotonic() if began_at is None else began_at
     cell = cell_of(options.cell)
     out = options.out or unused(f"{task.name}-{cell.name}")
     check_unused(out)
@@ -44,22 +51,24 @@ def start(task: Task, options: TrainingOptions) -> Trained:
         {"cell": cell.text, "source": job.source, "sha256": job.hashes},
         job.kept,
     ) as folder:
-        return _go(task, job, folder)
+        return _go(task, job, folder, began_at)
 
 
-def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
+def resume(task: Task, path: Path, max_minutes: float | None = None, began_at: float | None = None) -> Trained:
     """Go on with a run from its last saved state, as if it had never stopped.
 
     Args:
         task: what the run is expected to be.
         path: the run folder.
-        max_minutes: a new limit on training time, counted from the beginning of the run.
+        max_minutes: a new limit on the time of the run, counted from its beginning.
+        began_at: as for `start`.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
     """
+    began_at = time.monotonic() if began_at is None else began_at
     folder = RunFolder(path)
     options: Any = read_options(folder, task.name)
     check_vocabulary(folder)
@@ -70,7 +79,7 @@ def resume(task: Task, path: Path, max_minutes: float | None = None) -> Trained:
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
-    return _go(task, _checked(same_data(folder, task.prepare(options, folder))), folder)
+    return _go(task, _checked(same_data(folder, task.prepare(options, folder))), folder, began_at)
 
 
 def _checked(job: Job) -> Job:
@@ -80,11 +89,11 @@ def _checked(job: Job) -> Job:
     return job
 
 
-def _go(task: Task, job: Job, folder: RunFolder) -> Trained:
+def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
     say(f"{_summary(job)}\nrun folder: {folder.path}")
     try:
         facts = vocabulary_fact(job.vocabulary.encode())
-        ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts)
+        ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts, began_at)
     except KeyboardInterrupt:
         if folder.state.exists():
             say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")

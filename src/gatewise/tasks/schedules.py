@@ -1,6 +1,7 @@
 """Optimisers and the decay of the learning rate."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,11 +30,23 @@ def make_optimizer(options: TrainingOptions, model: nn.Module) -> Optimizer:
     return kind(model.parameters(), lr=options.lr, weight_decay=options.weight_decay, **fused)
 
 
-def make_schedule(options: TrainingOptions, optimizer: Optimizer, total_steps: int) -> dict[str, Any] | None:
-    """The decay by step or epoch, as Lightning wants it; None where there is none (the plateau is `DecayOnPlateau`)."""
+def make_schedule(
+    options: TrainingOptions, optimizer: Optimizer, total_steps: int, time_used: Callable[[], float] = lambda: 0.0
+) -> dict[str, Any] | None:
+    """The decay by step or epoch, as Lightning wants it; None where there is none (the plateau is `DecayOnPlateau`).
+
+    Args:
+        options: the resolved options.
+        optimizer: whose learning rate decays.
+        total_steps: the steps of the whole run.
+        time_used: the fraction of the time that is used, of a run with a limit: the cosine follows whichever of steps
+            and time is nearer to its end.
+    """
     if options.schedule == "cosine":
         return {
-            "scheduler": LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / total_steps))),
+            "scheduler": LambdaLR(
+                optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * max(step / total_steps, time_used())))
+            ),
             "interval": "step",
         }
     if options.schedule == "step":

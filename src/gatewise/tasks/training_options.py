@@ -43,7 +43,7 @@ class TrainingOptions:
     epochs: Count = 14
     """Passes over the training data."""
     max_minutes: Positive | None = None
-    """Stop after so many minutes of training, those before a resume included."""
+    """Stop training so many minutes after the command began, those before a resume included; cosine ends there too."""
     optimizer: Optimizer = "adam"
     """Optimiser, as in torch.optim, its other settings at torch's defaults."""
     lr: Positive = 3e-3

@@ -125,8 +125,8 @@ def test_the_run_folder_has_a_picture_of_what_was_taken_for_what(trained):
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):
-    train(tmp_path)
-    stopped = train(tmp_path, data=tmp_path / "texts.csv", out=tmp_path / "part", max_minutes=1e-5)
+    train(tmp_path, schedule="constant")
+    stopped = train(tmp_path, data=tmp_path / "texts.csv", out=tmp_path / "part", max_minutes=1e-5, schedule="constant")
     whole = steps_of(tmp_path / "run")
     assert len(steps_of(tmp_path / "part")) < len(whole)
     resume(stopped.folder.path, max_minutes=5.0)

@@ -294,10 +294,10 @@ def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
 
 
 def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):
-    train(tmp_path, epochs=3)
+    train(tmp_path, epochs=3, schedule="constant")
     (tmp_path / "stopped").mkdir()
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
-    stopped = train(tmp_path / "stopped", one_series(tmp_path), epochs=3, max_minutes=1e-4)
+    stopped = train(tmp_path / "stopped", one_series(tmp_path), epochs=3, max_minutes=1e-4, schedule="constant")
     assert len(losses(stopped.folder.path)) < len(losses(tmp_path / "run"))
     resume(stopped.folder.path, max_minutes=5.0)
     assert losses(stopped.folder.path) == losses(tmp_path / "run")

@@ -137,8 +137,8 @@ def test_answers_as_lines(trained, tmp_path):
 
 @pytest.mark.parametrize("attention", ["luong-general", "bahdanau"])
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path, attention):
-    train(tmp_path, dropout=0.2, attention=attention)
-    data, options = tmp_path / "pairs.tsv", {"dropout": 0.2, "attention": attention}
+    data, options = tmp_path / "pairs.tsv", {"dropout": 0.2, "attention": attention, "schedule": "constant"}
+    train(tmp_path, **options)
     stopped = train(tmp_path, data=data, out=tmp_path / "part", max_minutes=1e-5, **options)
     whole = steps_of(tmp_path / "run")
     assert len(steps_of(tmp_path / "part")) < len(whole)
