@@ -3,14 +3,17 @@
 import copy
 import itertools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
 
 import gatewise
 from tests.agreement import assert_agrees, results
+from tests.kernels.engine import needs_engine
 
 PAIRS: dict[str, tuple[type[nn.Module], type[gatewise.Recurrent], dict[str, Any]]] = {
     "LSTM": (nn.LSTM, gatewise.LSTM, {}),
@@ -216,3 +219,35 @@ def test_no_warning_is_given_that_torch_does_not_give(pair: str):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layer(torch.randn(5, 2, 3))[0].sum().backward()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda package: package.LSTM(3, 4, num_layers=2, bidirectional=True),
+        lambda package: package.GRU(3, 4, bias=False),
+        lambda package: package.RNN(3, 4, nonlinearity="relu"),
+    ],
+)
+def test_what_code_for_torchs_layers_looks_at(make: Callable[[Any], Any]):
+    ours, theirs = make(gatewise), make(torch.nn)
+    assert ours.mode == theirs.mode
+    assert ours._all_weights == theirs._all_weights
+    assert ours._flat_weights_names == theirs._flat_weights_names
+    assert [one.shape for one in ours._flat_weights] == [one.shape for one in theirs._flat_weights]
+
+
+def test_dropout_may_be_a_number_of_numpy():
+    assert gatewise.LSTM(3, 4, num_layers=2, dropout=numpy.float32(0.5)).dropout == 0.5
+
+
+def test_symbolic_tracing_is_refused_in_one_line():
+    with pytest.raises(TypeError, match=r"^input: torch.fx.symbolic_trace cannot follow LSTM, .*torch.export.export"):
+        torch.fx.symbolic_trace(torch.nn.Sequential(gatewise.LSTM(3, 4)))
+
+
+@needs_engine
+def test_a_node_is_named_after_its_cell():
+    layer = gatewise.PeepholeLSTM(3, 4)
+    for _ in range(3):
+        assert type(layer(torch.randn(5, 2, 3))[0].grad_fn).__name__ == "peephole_lstmBackward"

@@ -1,7 +1,7 @@
 """The kernels, behind one door: `run` computes one layer over a sequence, `backend_for` says which backend does."""
 
 from gatewise.kernels.call import Call, Directions
-from gatewise.kernels.cpu import Fused
+from gatewise.kernels.cpu import run_kind
 from gatewise.kernels.cpu.jobs import CHUNK as MOST_AT_ONCE
 from gatewise.kernels.cpu.kind import Kind
 from gatewise.kernels.cpu.laid_out import Frame, LaidOut, can_be_laid_out, lay_out, shared_by
@@ -15,9 +15,6 @@ from gatewise.kernels.dispatch import Choice, check_backend_name
 from gatewise.kernels.door import backend_for, run
 from gatewise.kernels.segments import AUTO
 from gatewise.kernels.tracing import is_traced
-
-# Output and final states, from a kind of call that the CPU engine runs and its tensors, to be differentiated.
-run_kind = Fused.apply
 
 __all__ = [
     "AUTO",

@@ -17,6 +17,10 @@ _GRU_CELLS = {"cudnn": "gru_cudnn", "chung2014": "gru_chung2014", "cho2014": "gr
 _PEEPHOLE_CELLS = {"diagonal": "peephole_lstm", "full": "peephole_lstm_full"}
 
 
+# The names of torch.nn.RNNBase for the cells that it has.
+_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
+
+
 def _chosen(cells: dict[str, str], argument: str, value: str) -> str:
     if value not in cells:
         raise ValueError(f"{argument}: expected one of {', '.join(cells)}, got {value!r}")
@@ -63,6 +67,11 @@ class _LikeTorch(Recurrent):
             **options,
         )
         self.proj_size = 0
+
+    @property
+    def mode(self) -> str:
+        """The name by which `torch.nn` knows the cell, such as ``LSTM`` or ``RNN_TANH``; else the cell's own."""
+        return _MODES.get(self.cell.name, self.cell.name)
 
 
 class RNN(_LikeTorch):

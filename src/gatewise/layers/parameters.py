@@ -120,5 +120,21 @@ class Parameters(nn.Module):
             for at in range(0, len(names), groups)
         ]
 
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """The names of `all_weights`, as code for `torch.nn` asks for them."""
+        groups = len(self.cell.groups)
+        return [names[at : at + groups] for names in self._names for at in range(0, len(names), groups)]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        """The names of all weights in one list, likewise."""
+        return [name for names in self._names for name in names]
+
+    @property
+    def _flat_weights(self) -> list[nn.Parameter]:
+        """All weights in one list, likewise."""
+        return [getattr(self, name) for name in self._flat_weights_names]
+
     def flatten_parameters(self) -> None:
         """Nothing: kept for code that was written for `torch.nn`."""

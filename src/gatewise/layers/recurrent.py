@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from numbers import Real
 from typing import Any, Literal, Self
 
 import torch
@@ -34,6 +35,10 @@ from gatewise.layers.short_way import ShortWay, short_way_of
 from gatewise.layers.streaming import Stream
 from gatewise.layers.training_way import TrainingWay, training_way_of
 
+_SYMBOLIC = (
+    "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
+    "Tracer whose is_leaf_module is true for it"
+)
 _NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run step by step"
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
@@ -106,7 +111,7 @@ class Recurrent(Parameters):
         for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
             if not isinstance(flag, bool):
                 raise TypeError(f"{name}: expected True or False, got {flag!r}")
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout <= 1:
+        if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
@@ -211,6 +216,8 @@ class Recurrent(Parameters):
         Raises:
             TypeError, ValueError: naming the argument, what was expected and what came.
         """
+        if isinstance(input, torch.fx.Proxy):
+            raise TypeError(_SYMBOLIC.format(type(self).__name__))
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
         if reset is None and (done := self._short(input, hx, lengths)) is not None:

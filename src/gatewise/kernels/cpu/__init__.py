@@ -1,6 +1,7 @@
 """The fused CPU backend: cells compiled from their equations, run by the engine on torch's own threads."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def refusal(call: Call) -> str | None:
 def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (T, B, D·H) and final states, each (D, B, H)."""
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
-        output, *finals = Fused.apply(Kind(call), *call.tensors)
+        output, *finals = fused(call.cell.name).apply(Kind(call), *call.tensors)
         return output, tuple(finals)
     output, finals, _ = forward(_dense(call), keep=False)
     return output, finals
@@ -98,6 +99,17 @@ class Fused(torch.autograd.Function):
             return None, *differentiable_gradients(kind.call(tensors), upstream, needed)
         kept = repeated.Kept(ctx.orders, saved[count + 1 :])
         return None, *repeated.backward(kind, tensors, saved[count], kept, upstream, needed)
+
+
+@cache
+def fused(cell: str) -> type[Fused]:
+    """`Fused` with the name of a cell, by which profilers and graphs show its node: ``lstmBackward``."""
+    return type(cell, (Fused,), {})
+
+
+def run_kind(kind: Kind, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Output and final states of a kind of call that the engine runs, to be differentiated."""
+    return fused(kind.cell_name).apply(kind, *tensors)
 
 
 def _dense(call: Call) -> Call:

@@ -51,6 +51,11 @@ class Kind:
         return kind
 
     @property
+    def cell_name(self) -> str:
+        """The cell's name."""
+        return self._cell.name
+
+    @property
     def recorded(self) -> bool:
         """Whether norms of gradients are handed to a watcher."""
         return self._record is not None
