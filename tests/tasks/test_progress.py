@@ -2,6 +2,7 @@
 
 import io
 
+from gatewise.tasks import progress
 from tests.tasks.small import train_small
 
 
@@ -32,3 +33,12 @@ def test_without_a_terminal_there_is_a_line_per_epoch_and_no_bar(tmp_path, capsy
     assert " perplexity, gradient norm " in lines[0]
     assert " words/s, " in lines[0]
     assert lines[-1].endswith("0:00 left")
+
+
+def test_without_a_terminal_a_long_epoch_has_lines_of_steps(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SAY_EVERY_SECONDS", 0.0)
+    train_small(tmp_path, epochs=1)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    assert [line.split(":")[0] for line in lines] == [f"step {number} of 4" for number in range(1, 5)]
+    assert " bits per character, gradient norm " in lines[0]
+    assert lines[0].endswith(" left")

@@ -1,4 +1,4 @@
-"""What a training run shows while it runs: a bar on a terminal, a line per epoch everywhere."""
+"""What a training run shows while it runs: a bar on a terminal or lines of steps, and a line per epoch."""
 
 import sys
 import time
@@ -11,6 +11,8 @@ from tqdm import tqdm
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.reporting import say
 from gatewise.tasks.time_limit import TimeLimit
+
+SAY_EVERY_SECONDS = 10.0
 
 
 class Progress(Callback):
@@ -28,14 +30,14 @@ class Progress(Callback):
         self._limit = limit
         self._bar: tqdm[Any] | None = None
         self._first_step = 0
-        self._began_at = self._epoch_began_at = 0.0
+        self._began_at = self._epoch_began_at = self._said_at = 0.0
         self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
         self._first_step = trainer.global_step
-        self._began_at = self._epoch_began_at = time.monotonic()
+        self._began_at = self._epoch_began_at = self._said_at = time.monotonic()
         self._bar = tqdm(
             total=self._total_steps,
             initial=self._first_step,
@@ -62,10 +64,15 @@ class Progress(Callback):
         self._norm_sum += self._module.gradient_norm
         assert self._bar is not None
         self._bar.update()
+        due = time.monotonic() - self._said_at >= SAY_EVERY_SECONDS
+        if self._bar.disable and not due:
+            return
+        text = self._line(trainer, self._module.loss, self._module.reported, self._module.gradient_norm)
         if not self._bar.disable:
-            self._bar.set_description_str(
-                self._line(trainer, self._module.loss, self._module.reported, self._module.gradient_norm), refresh=False
-            )
+            self._bar.set_description_str(text, refresh=False)
+        else:
+            say(f"step {trainer.global_step:,} of {self._total_steps:,}: {text}")
+            self._said_at = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A line for the epoch."""
@@ -76,6 +83,7 @@ class Progress(Callback):
             total / self._epoch_steps for total in (self._loss_sum, self._counted_sum, self._norm_sum)
         )
         text = self._line(trainer, loss, self._module.measure.of(loss, counted), norm)
+        self._said_at = time.monotonic()
         say(f"epoch {trainer.current_epoch + 1}: held-out {held_out:.3f}; {text}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
