@@ -32,7 +32,15 @@ def compiled_cells(table: Mapping[str, tuple[Cell, str]], folder: Path) -> Itera
     assert run.returncode == 0, run.stderr
     assert "error" not in run.stderr
     loaded = ctypes.CDLL(str(library))
+    _forget_programs()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "prefixes", lambda: {**built_in(), **table})
         patch.setattr(program, "engine", lambda dtype: SimpleNamespace(library=loaded))
         yield
+    _forget_programs()
+
+
+def _forget_programs() -> None:
+    """Cells are known by their equations, and here some of other tests have functions of other names."""
+    for known in (program.program, program.template, program.functions):
+        known.cache_clear()

@@ -79,7 +79,9 @@ class Reader:
         value = self.raised()
         following = self.peek()
         if following and following not in ("if", "else") and (following in "(δ√" or following[0].isalpha()):
-            return value @ self.raised()
+            operand = self.raised()
+            # A constant stands for a vector of it.
+            return value @ (operand if operand.dim() else operand.expand(value.shape[-1]))
         return value
 
     def raised(self) -> Tensor:
