@@ -81,7 +81,7 @@ class Reader:
         if following and following not in ("if", "else") and (following in "(δ√" or following[0].isalpha()):
             operand = self.raised()
             # A constant stands for a vector of it.
-            return value @ (operand if operand.dim() else operand.expand(value.shape[-1]))
+            return value @ (operand if operand.dim() else operand.expand(value.shape[-1], 1))
         return value
 
     def raised(self) -> Tensor:
