@@ -1,8 +1,9 @@
 """What a kernel is asked to compute: one layer, one or both directions, a whole sequence."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -15,20 +16,29 @@ Directions = Literal["forward", "reverse", "bidirectional"]
 cell_of_text = lru_cache(maxsize=256)(Cell.from_text)
 
 
-@dataclass(frozen=True, eq=False)
+# For a number of steps per segment in proportion to the root of all steps, so that memory grows like the root. With the
+# root itself, what a call costs whatever its length would take a tenth of the time.
+AUTO = 0
+_ROOTS = 4
+
+
+@dataclass(eq=False, slots=True)
 class Call:
     """The arguments of one layer's computation over a sequence.
 
     Attributes:
         cell: the equations.
         x: (T, B, I).
-        initial: per state (D, B, H).
+        initial: per state (D, B, H); none at all are zeros.
         parameters: per direction, then per group of the cell, the stacked tensor of `Cell.parameter_shape`.
         lengths: (B,) int64 on the device of x, or None when every row has T steps.
         reset: (T, B) bool on the device of x, or None; true at t is a boundary between t−1 and t.
         directions: which way the sequence is read.
-        record: what is to be written down of it, or None.
-        window_of: the call that this is a window of, or None; rows are taken together, and shared out, as there.
+        record: what observers want of it, or None.
+        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: 4 √T) and recompute the
+            rest; None keeps everything.
+        fixed_shapes: whether what is saved for backward has a shape that no value decides.
+        packed: where a backend may keep packed weights, since these do not change; None: it may not.
     """
 
     cell: Cell
@@ -39,7 +49,9 @@ class Call:
     reset: Tensor | None
     directions: Directions
     record: Record | None = None
-    window_of: "Call | None" = None
+    checkpoint_every: int | None = None
+    fixed_shapes: bool = False
+    packed: Any = None
 
     @property
     def direction_count(self) -> int:
@@ -49,12 +61,24 @@ class Call:
     @property
     def hidden_size(self) -> int:
         """H."""
-        return self.initial[0].shape[-1]
+        if self.initial:
+            return self.initial[0].shape[-1]
+        return self.parameters[0].shape[0] // len(self.cell.gates_of(self.cell.groups[0]))
 
     @property
-    def whole(self) -> "Call":
-        """The call that this is a window of, or itself."""
-        return self if self.window_of is None else self.window_of
+    def segment_steps(self) -> int:
+        """Steps between two states that are kept, or T."""
+        steps, every = self.x.shape[0], self.checkpoint_every
+        if every == AUTO:
+            every = _ROOTS * (math.isqrt(steps - 1) + 1)
+        return steps if every is None else min(every, steps)
+
+    def with_states(self) -> "Call":
+        """The call with initial states of its own where it has none."""
+        if self.initial:
+            return self
+        shape = (self.direction_count, self.x.shape[1], self.hidden_size)
+        return replace(self, initial=tuple(self.x.new_zeros(shape) for _ in self.cell.states))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -63,8 +87,27 @@ class Call:
 
     def with_tensors(self, tensors: tuple[Tensor, ...]) -> "Call":
         """The same call on other values of `tensors`."""
-        states = len(self.cell.states)
-        return replace(self, x=tensors[0], initial=tensors[1 : 1 + states], parameters=tensors[1 + states :])
+        states = len(tensors) - 1 - self.direction_count * len(self.cell.groups)
+        return self._copy(tensors[0], tensors[1 : 1 + states], tensors[1 + states :])
+
+    def without_tensors(self) -> "Call":
+        """The call without what `with_tensors` gives it, to be kept for the backward pass."""
+        return self._copy(None, (), ())  # pyright: ignore[reportArgumentType]
+
+    def _copy(self, x: Tensor, initial: tuple[Tensor, ...], parameters: tuple[Tensor, ...]) -> "Call":
+        return Call(  # a third of the time that `replace` takes
+            self.cell,
+            x,
+            initial,
+            parameters,
+            self.lengths,
+            self.reset,
+            self.directions,
+            self.record,
+            self.checkpoint_every,
+            self.fixed_shapes,
+            self.packed,
+        )
 
     def single_directions(self) -> list["Call"]:
         """The call as one call per direction, forward first."""
@@ -91,7 +134,6 @@ class Call:
             initial=initial,
             lengths=None if self.lengths is None else (self.lengths - start).clamp(0, stop - start),
             reset=None if self.reset is None else self.reset[start:stop],
-            window_of=self.whole,
             record=None if self.record is None else self.record.of_rows(start * self.x.shape[1]),
         )
 

@@ -4,11 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gatewise.kernels import cpu, reference, torch
+from gatewise.kernels import aten, cpu, reference
+from gatewise.kernels.backend import Backend
 from gatewise.kernels.call import Call
 
-# Fastest first; each module has `refusal(call)` and `run(call)`.
-BACKENDS = {"cpu": cpu, "torch": torch, "reference": reference}
+# Fastest first.
+BACKENDS: dict[str, Backend] = {"cpu": cpu, "torch": aten, "reference": reference}
+
+
+FASTEST = "the fastest backend there is for this call"
 
 
 class Choice(NamedTuple):
@@ -49,11 +53,11 @@ def choose(call: Call, backend: str) -> Choice:
     for name, module in BACKENDS.items():
         why_not = module.refusal(call)
         if why_not is None:
-            return Choice(name, "; ".join(refusals) or "the fastest backend there is for this call")
+            return Choice(name, "; ".join(refusals) or FASTEST)
         refusals.append(f"not {name}: {why_not}")
     raise ValueError(f"no backend can run this call: {'; '.join(refusals)}")
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a call on the backend of this name."""
-    return BACKENDS[name].run(call)
+    return BACKENDS[name].forward(call, False)[:2]

@@ -4,8 +4,6 @@ import math
 import os
 import threading
 import weakref
-from collections.abc import Callable
-from functools import partial
 
 import numpy
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 # Smaller than this the allocator is quick; more than this in all is given back to the system.
 SMALLEST = 1 << 18
 LIMIT = 1 << 29
+_CPU = torch.device("cpu")  # whatever the default device is
 
 _free: dict[int, list[numpy.ndarray]] = {}
 _held = 0
@@ -29,15 +28,8 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     count = math.prod(shape)
     size = count * dtype.itemsize
     if size < SMALLEST:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device=_CPU)
     return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
-
-
-def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], Tensor]:
-    """What makes tensors as `empty` does, decided once."""
-    if math.prod(shape) * dtype.itemsize < SMALLEST:
-        return partial(torch.empty, shape, dtype=dtype)
-    return partial(empty, shape, dtype)
 
 
 def clear() -> None:

@@ -11,7 +11,7 @@ from gatewise.shapes import check_shape
 State = Tensor | tuple[Tensor, ...]
 
 
-class Expected(NamedTuple):
+class InputSpec(NamedTuple):
     """What a layer can take.
 
     Attributes:
@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     autocast_dtype: torch.dtype | None
 
 
-class Prepared(NamedTuple):
+class Inputs(NamedTuple):
     """A layer's input in one form.
 
     Attributes:
@@ -42,6 +42,8 @@ class Prepared(NamedTuple):
         lengths: (B,) int64 on the device of x, or None.
         reset: (T, B) bool on the device of x, or None.
         batched: whether the input had a batch dimension.
+        is_plain: whether these are plain CPU tensors for the fused kernels, which nothing records; the initial state
+            then may be no tensors at all, which are zeros.
     """
 
     x: Tensor
@@ -49,6 +51,7 @@ class Prepared(NamedTuple):
     lengths: Tensor | None
     reset: Tensor | None
     batched: bool
+    is_plain: bool = False
 
 
 def prepare(
@@ -56,8 +59,8 @@ def prepare(
     hx: State | None,
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
-    expected: Expected,
-) -> Prepared:
+    expected: InputSpec,
+) -> Inputs:
     """Check a layer's arguments and bring them into one form.
 
     Raises:
@@ -86,7 +89,7 @@ def prepare(
     steps, batch = x.shape[0], x.shape[1]
     if steps == 0:
         raise ValueError("input: expected at least one step, got T=0; leave empty sequences out, or use lengths")
-    return Prepared(
+    return Inputs(
         x,
         _states(hx, batch, batched, expected, x),
         _lengths(lengths, batch, batched, x.device),
@@ -95,7 +98,7 @@ def prepare(
     )
 
 
-def _check_tensor(name: str, value: object, expected: Expected) -> None:
+def _check_tensor(name: str, value: object, expected: InputSpec) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
     wrong_dtype = value.dtype != expected.dtype
@@ -111,11 +114,11 @@ def _check_tensor(name: str, value: object, expected: Expected) -> None:
         )
 
 
-def _cast(value: Tensor, expected: Expected) -> Tensor:
+def _cast(value: Tensor, expected: InputSpec) -> Tensor:
     return value if expected.autocast_dtype is None else value.to(expected.autocast_dtype)
 
 
-def _states(hx: State | None, batch: int, batched: bool, expected: Expected, x: Tensor) -> tuple[Tensor, ...]:
+def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x: Tensor) -> tuple[Tensor, ...]:
     names = expected.states
     if hx is None:
         zeros = x.new_zeros((expected.state_rows, batch, expected.hidden_size))

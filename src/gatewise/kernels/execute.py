@@ -1,13 +1,19 @@
-"""The one door to the kernels: `run`."""
+"""Running a call: `run` chooses a backend, `run_on_cpu` is for callers that know that the fused kernels can."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
-from gatewise.kernels import operators
+from gatewise.equations import Cell
+from gatewise.kernels import cpu, operators
 from gatewise.kernels.call import Call
-from gatewise.kernels.dispatch import Choice, check_backend_name, choose
+from gatewise.kernels.cpu import stepping
+from gatewise.kernels.cpu.packed import PackedWeights
+from gatewise.kernels.cpu.program import loaded
+from gatewise.kernels.dispatch import FASTEST, Choice, check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.recording import COMPILED
 
@@ -15,14 +21,12 @@ _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed 
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
 
 
-def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute one layer over a sequence.
 
     Arguments:
         call: cell, tensors, lengths, resets and directions.
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
-        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: 4 √T) and recompute the
-            rest.
 
     Returns:
         Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).
@@ -39,23 +43,54 @@ def run(call: Call, *, backend: str = "auto", checkpoint_every: int | None = Non
             raise ValueError(COMPILED)
         output, finals = operators.recurrent(
             call.x,
-            call.initial,
+            call.with_states().initial,
             call.parameters,
             call.lengths,
             call.reset,
             call.cell.text,
             call.directions,
             backend,
-            checkpoint_every,
+            call.checkpoint_every,
         )
         return output, tuple(finals)
     choice = backend_for(call, backend=backend)
-    if checkpoint_every is not None and _transformed(call):
-        checkpoint_every = None  # what a transform keeps is its own affair
+    if call.checkpoint_every is not None and _transformed(call):
+        call.checkpoint_every = None  # what a transform keeps is its own affair
     if call.record is None:
-        return run_differentiable(call, choice.name, checkpoint_every)
+        return run_differentiable(call, choice.name)
+    return _recorded(call, choice)
+
+
+def runs_on_cpu(cell: Cell, dtype: torch.dtype) -> bool:
+    """Whether the fused CPU kernels run plain CPU tensors of this dtype through a cell."""
+    return cpu.runs(cell, dtype)
+
+
+def run_on_cpu(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Compute one layer of plain CPU tensors, which `runs_on_cpu`, as `run` does."""
+    if call.record is None:
+        return run_differentiable(call, "cpu")
+    return _recorded(call, Choice("cpu", FASTEST))
+
+
+def step_on_cpu(
+    cell: Cell,
+    x: Tensor,
+    output: Tensor,
+    initial: Sequence[Tensor],
+    finals: Sequence[Tensor],
+    weights: Sequence[Sequence[Tensor]],
+    reset: Tensor | None,
+    packed: Sequence[PackedWeights] | None,
+) -> bool:
+    """One step of a stack of layers without gradients, in plain dense CPU tensors; see `cpu.stepping.step`."""
+    return stepping.step(loaded(cell), x, output, initial, finals, weights, reset, packed)
+
+
+def _recorded(call: Call, choice: Choice) -> tuple[Tensor, tuple[Tensor, ...]]:
+    assert call.record is not None
     call.record.begin(call, choice)
-    output, finals = run_differentiable(call, choice.name, checkpoint_every)
+    output, finals = run_differentiable(call, choice.name)
     call.record.end(output)
     return output, finals
 

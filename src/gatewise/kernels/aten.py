@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gatewise.cells import lookup
 from gatewise.compiler import without_bias
+from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
 _SERVED: dict[str, Any] = {
@@ -55,30 +56,31 @@ def refusal(call: Call) -> str | None:
     return None
 
 
-def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Output (T, B, D·H) and final states, each (D, B, H)."""
+def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
+    """See `Backend.forward`."""
     function, has_biases = _functions()[call.cell.equations]
-    states = call.initial[0] if len(call.cell.states) == 1 else call.initial
+    initial = call.with_states().initial
+    states = initial[0] if len(initial) == 1 else initial
     # num_layers, dropout, train, bidirectional: one layer, so no dropout, whatever the mode.
     options = (has_biases, 1, 0.0, torch.is_grad_enabled(), call.directions == "bidirectional")
     steps = call.x.shape[0]
     if call.lengths is None or bool((call.lengths == steps).all()):
         output, *finals = function(call.x, states, call.parameters, *options, False)
-        return output, tuple(finals)
+        return output, tuple(finals), ()
     packed = pack_padded_sequence(call.x, call.lengths.cpu(), enforce_sorted=False)
     order, restore = packed.sorted_indices, packed.unsorted_indices
     assert order is not None
     assert restore is not None
-    ordered = tuple(state.index_select(1, order) for state in call.initial)
+    ordered = tuple(state.index_select(1, order) for state in initial)
     data, *finals = function(
         packed.data,
         packed.batch_sizes,
-        ordered[0] if len(call.cell.states) == 1 else ordered,
+        ordered[0] if len(initial) == 1 else ordered,
         call.parameters,
         *options,
     )
     output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, restore), total_length=steps)
-    return output, tuple(final.index_select(1, restore) for final in finals)
+    return output, tuple(final.index_select(1, restore) for final in finals), ()
 
 
 def _short(dtype: torch.dtype) -> str:

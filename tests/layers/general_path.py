@@ -1,15 +1,15 @@
-"""For tests of single steps: which of them went the way that sequences take."""
+"""For tests of single steps: which of them were validated, as calls of the general path are."""
 
 import pytest
 import torch
 from torch import Tensor
 
 from gatewise.layers import recurrent
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """One entry for each call that goes the long way."""
+def validations(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each call whose arguments are validated."""
     seen: list[object] = []
     original = recurrent.prepare
 
@@ -24,7 +24,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def in_full(
     layer: recurrent.Recurrent, x_t: Tensor, state: State | None = None, reset: Tensor | None = None
 ) -> tuple[Tensor, State]:
-    """A sequence of one step the long way, which it goes with resets."""
+    """A sequence of one step."""
     reset = torch.zeros(x_t.shape[:-1], dtype=torch.bool) if reset is None else reset
     output, final = layer(x_t.unsqueeze(0), state, reset=reset.unsqueeze(0))
     assert isinstance(output, Tensor)
