@@ -250,4 +250,4 @@ def test_symbolic_tracing_is_refused_in_one_line():
 def test_a_node_is_named_after_its_cell():
     layer = gatewise.PeepholeLSTM(3, 4)
     for _ in range(3):
-        assert type(layer(torch.randn(5, 2, 3))[0].grad_fn).__name__ == "peephole_lstmBackward"
+        assert type(layer(torch.randn(5, 2, 3))[0].grad_fn).__name__ == "Fused_peephole_lstm_Backward"

@@ -103,8 +103,8 @@ class Fused(torch.autograd.Function):
 
 @cache
 def fused(cell: str) -> type[Fused]:
-    """`Fused` with the name of a cell, by which profilers and graphs show its node: ``lstmBackward``."""
-    return type(cell, (Fused,), {})
+    """`Fused` with the name of a cell, by which profilers and graphs show its node: ``Fused_lstm_Backward``."""
+    return type(f"Fused_{cell}_", (Fused,), {})
 
 
 def run_kind(kind: Kind, *tensors: Tensor) -> tuple[Tensor, ...]:
