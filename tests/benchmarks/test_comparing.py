@@ -1,7 +1,5 @@
 """Who takes part at a point and what is made of their times. The times themselves are given."""
 
-import math
-
 import pytest
 import torch
 
@@ -143,7 +141,7 @@ def test_the_loop_alone_is_told_where_the_fused_kernels_run(seconds):
     assert loop.backward_us is not None
     assert loop.backward_us > 0
     assert loop.products_us > 0
-    assert math.isfinite(loop.rest_us)  # whole calls and their parts are timed in turns, so load can make it negative
+    assert loop.rest_us > 0
 
 
 def test_checking_leaves_gradients_on():
