@@ -18,7 +18,6 @@ def plain(call: Call) -> Call:
     """
     if all(map(is_plain, call.tensors)):
         return call
-    states = len(call.initial)
     names = ["input", *(f"hx ({name})" for name in call.cell.states), *(call.cell.groups * call.direction_count)]
     for name, tensor in zip(names, call.tensors, strict=True):
         if tensor.layout is strided and tensor.numel() and not tensor.untyped_storage().nbytes():
@@ -26,5 +25,4 @@ def plain(call: Call) -> Call:
                 f"{name}: expected values for its shape {tuple(tensor.shape)}, got a tensor whose storage is empty "
                 "(resized to nothing, or not gathered yet); give it back its values before the call"
             )
-    assert len(names) == 1 + states + len(call.parameters)
     return call.with_tensors(tuple(one.resolve_neg() if one.layout is strided else one for one in call.tensors))

@@ -42,8 +42,8 @@ class Changes(NamedTuple):
         seen: () or (n,) how many they are.
     """
 
-    logs: Tensor = torch.zeros((), dtype=torch.float64)
-    seen: Tensor = torch.zeros((), dtype=torch.float64)
+    logs: Tensor = torch.zeros((), dtype=torch.float64, device="cpu")
+    seen: Tensor = torch.zeros((), dtype=torch.float64, device="cpu")
 
     def after(self, values: Tensor) -> "Changes":
         """What has been seen at each of the steps (n,) that follow, float64; the first has no change yet.
