@@ -52,6 +52,20 @@ def test_evaluate(folder, capsys, task):
     assert json.loads(capsys.readouterr().out) == gatewise.evaluate(folder / task)
 
 
+@pytest.mark.parametrize(
+    ("task", "kinds"), [("classify", ["label"]), ("tag", ["entity", "tag"]), ("numeric", ["label"]), ("seq2seq", [])]
+)
+def test_evaluate_has_a_table_of_classes(folder, capsys, task, kinds):
+    assert leave("evaluate", folder / task) == 0
+    first, *tables = capsys.readouterr().out.split("\n\n")
+    assert "per " not in first
+    heads = [table.splitlines()[0].split() for table in tables]
+    assert heads == [["held", "out,", "per", kind, "precision", "recall", "f1", "support"] for kind in kinds]
+    scores = gatewise.evaluate(folder / task)["held_out"]
+    for kind, table in zip(kinds, tables, strict=True):
+        assert [line.split()[0] for line in table.splitlines()[1:]] == list(scores[f"per_{kind}"])
+
+
 def test_predict_reads_the_standard_input(folder, capsys, monkeypatch):
     for task, text, expected in (
         ("classify", "lovely film\n", '"label": "good"'),

@@ -1,32 +1,34 @@
-"""Scores of classes as torchmetrics has them."""
+"""Scores of classes: what is one, and what is not."""
+
+import json
 
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torchmetrics.functional.classification import (
-    multiclass_confusion_matrix,
-    multiclass_f1_score,
-    multiclass_precision,
-    multiclass_recall,
+
+from gatewise.tasks.class_scores import ClassScore, are_class_scores, as_numbers, scores_of_names
+
+
+def test_a_class_that_is_never_answered_or_never_true():
+    found = scores_of_names(["a", "b"], ["a", "c"])
+    assert found == {
+        "a": ClassScore(1.0, 1.0, 1.0, 1),
+        "b": ClassScore(0.0, 0.0, 0.0, 0),
+        "c": ClassScore(0.0, 0.0, 0.0, 1),
+    }
+    assert are_class_scores(json.loads(json.dumps(as_numbers(found))))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.5,
+        [],
+        {"a": 0.5},
+        {"a": {}},
+        {"a": {"precision": 1, "recall": 1, "f1": 1}},
+        {"a": {"precision": 1, "recall": 1, "f1": 1, "support": "1"}},
+        {"a": {"precision": 1, "recall": 1, "f1": 1, "support": True}},
+        {"a": {"precision": 1, "recall": 1, "f1": 1, "support": 1, "more": 1}},
+    ],
 )
-
-from gatewise.tasks.class_scores import class_scores, confusion, macro_f1
-
-NAMES = ["a", "b", "c", "d"]
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
-def test_any_answers(pairs):
-    answers, targets = torch.tensor(pairs).unbind(1)
-    counts = confusion(answers, targets, 4)
-    assert torch.equal(counts, multiclass_confusion_matrix(answers, targets, 4))
-    assert macro_f1(counts) == pytest.approx(float(multiclass_f1_score(answers, targets, 4, average="macro")), abs=1e-6)
-    found = class_scores(counts, NAMES)
-    assert set(found) == {NAMES[number] for pair in pairs for number in pair}
-    measures = {"precision": multiclass_precision, "recall": multiclass_recall, "f1": multiclass_f1_score}
-    for measure, function in measures.items():
-        expected = function(answers, targets, 4, average="none").tolist()
-        for name, score in found.items():
-            assert getattr(score, measure) == pytest.approx(expected[NAMES.index(name)], abs=1e-6)
-    assert sum(score.support for score in found.values()) == len(pairs)
+def test_what_is_not_scores_of_classes(value):
+    assert not are_class_scores(value)

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse
-from gatewise.cli.tables import scores_table
+from gatewise.cli.tables import class_tables, scores_table
 
 
 def evaluate(
@@ -18,7 +18,9 @@ def evaluate(
     length_penalty: float | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Score a trained model on the text that its run held out, or on other text.
+    """Score a trained model on the data that its run held out, or on other data.
+
+    Of labels and tags the scores of each are told too.
 
     Parameters
     ----------
@@ -40,4 +42,7 @@ def evaluate(
     if not model.searches:
         refuse(search, "it does not search for answers")
     scores = model.evaluate(data or None, **{name: value for name, value in search.items() if value is not None})
-    print(json_format.dumps(scores, indent=1) if json else scores_table(scores))
+    if json:
+        print(json_format.dumps(scores, indent=1))
+    else:
+        print("\n\n".join(filter(None, (scores_table(scores), class_tables(scores)))))

@@ -5,22 +5,55 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gatewise.diagnostics import Finding
+    from gatewise.tasks.trained import Scores
 
 _BASELINE, _MANY = "baseline_", 3
 
 
-def scores_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+def scores_table(scores: "Scores") -> str:
     """A row per part of the data, a column per score, in their order; many of a baseline are rows of their own.
+
+    Scores of classes are left out, see `class_tables`.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
     part      tokens    loss
     held out   1,000  1.2500
     """
-    scores = _with_baseline_rows(scores)
-    columns = list(dict.fromkeys(name for row in scores.values() for name in row))
+    numbers = {
+        name: {key: value for key, value in part.items() if not isinstance(value, Mapping)}
+        for name, part in scores.items()
+    }
+    found = _with_baseline_rows(numbers)
+    columns = list(dict.fromkeys(name for row in found.values() for name in row))
     rows = [
         ["part", *(name.replace("_", " ") for name in columns)],
-        *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in scores.items()),
+        *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in found.items()),
+    ]
+    return aligned(rows, ["<", *">" * len(columns)])
+
+
+def class_tables(scores: "Scores") -> str:
+    """A table for each part of the data and its scores of classes, a row per class; empty where there are none.
+
+    >>> of_class = {"precision": 1.0, "recall": 0.5, "f1": 0.6666, "support": 1200}
+    >>> print(class_tables({"held_out": {"accuracy": 0.5, "per_label": {"good": of_class}}}))
+    held out, per label  precision  recall      f1  support
+    good                    1.0000  0.5000  0.6666    1,200
+    """
+    tables = [
+        (f"{part}, {name}".replace("_", " "), classes)
+        for part, row in scores.items()
+        for name, classes in row.items()
+        if isinstance(classes, Mapping) and classes
+    ]
+    return "\n\n".join(_class_table(title, classes) for title, classes in tables)
+
+
+def _class_table(title: str, classes: Mapping[str, Mapping[str, float]]) -> str:
+    columns = list(next(iter(classes.values())))
+    rows = [
+        [title, *columns],
+        *([" ".join(name.split()), *(_number(row[column]) for column in columns)] for name, row in classes.items()),
     ]
     return aligned(rows, ["<", *">" * len(columns)])
 

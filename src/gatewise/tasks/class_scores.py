@@ -1,9 +1,8 @@
-"""Scores of classes, from how often what was taken for what."""
+"""Scores of each class: precision, recall, F1 and support. Standard library alone."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from torch import Tensor
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeGuard
 
 
 class ClassScore(NamedTuple):
@@ -31,37 +30,64 @@ class ClassScore(NamedTuple):
         return cls(right / max(answered, 1), right / max(support, 1), 2 * right / max(answered + support, 1), support)
 
 
-def confusion(answers: Tensor, targets: Tensor, class_count: int) -> Tensor:
-    """How many examples of class i were taken for class j, (K, K) int64.
+def scores_by_name(right: Counter[str], answered: Counter[str], support: Counter[str]) -> dict[str, ClassScore]:
+    """The scores of the classes that occur, in truth or among the answers, in alphabetical order.
 
     Args:
-        answers, targets: (N,) int64, from 0 to K - 1.
-        class_count: K.
+        right: how often each was answered rightly.
+        answered: how often it was answered.
+        support: how many examples it has.
 
-    >>> import torch
-    >>> confusion(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2).tolist()
-    [[1, 1], [0, 1]]
+    >>> scores_by_name(Counter("a"), Counter("aab"), Counter("a"))["b"]
+    ClassScore(precision=0.0, recall=0.0, f1=0.0, support=0)
     """
-    return (targets * class_count + answers).bincount(minlength=class_count**2).reshape(class_count, class_count)
+    return {
+        name: ClassScore.of_counts(right[name], answered[name], support[name])
+        for name in sorted(answered.keys() | support.keys())
+    }
 
 
-def class_scores(counts: Tensor, names: Sequence[str]) -> dict[str, ClassScore]:
-    """The scores of the K classes that occur, in truth or among the answers, by their names.
+def scores_of_names(answers: Iterable[str], truth: Iterable[str]) -> dict[str, ClassScore]:
+    """The scores of the classes that occur, in truth or among the answers, by their names.
 
     Args:
-        counts: (K, K), see `confusion`.
-        names: of the classes.
+        answers: the name of each answer.
+        truth: that of each example.
+
+    >>> scores_of_names(["a", "a", "b"], ["a", "b", "b"])["a"]
+    ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=1)
     """
-    rows = zip(names, counts.diagonal().tolist(), counts.sum(0).tolist(), counts.sum(1).tolist(), strict=True)
-    return {name: ClassScore.of_counts(*found) for name, *found in rows if found[1] or found[2]}
+    pairs = Counter(zip(answers, truth, strict=True))
+    right, answered, support = Counter[str](), Counter[str](), Counter[str]()
+    for (answer, true), count in pairs.items():
+        answered[answer] += count
+        support[true] += count
+        right[true] += count * (answer == true)
+    return scores_by_name(right, answered, support)
 
 
-def macro_f1(counts: Tensor) -> float:
-    """The mean of F1 over the classes that occur, in truth or among the answers.
+def as_numbers(scores: Mapping[str, ClassScore]) -> dict[str, dict[str, float]]:
+    """Scores of classes as the scores of a run have them: numbers by name.
 
-    >>> import torch
-    >>> macro_f1(torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]))
-    0.6666666666666666
+    >>> as_numbers({"good": ClassScore(1.0, 0.5, 0.6666666666666666, 2)})
+    {'good': {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666, 'support': 2}}
     """
-    found = class_scores(counts, [str(number) for number in range(len(counts))])
-    return sum(score.f1 for score in found.values()) / len(found)
+    return {name: score._asdict() for name, score in scores.items()}
+
+
+def are_class_scores(value: object) -> TypeGuard[Mapping[str, Mapping[str, float]]]:
+    """Whether a value is what `as_numbers` makes of scores of classes.
+
+    >>> are_class_scores({"good": {"precision": 1.0}}), are_class_scores({}), are_class_scores(0.5)
+    (False, True, False)
+    """
+    return isinstance(value, Mapping) and all(map(_is_class_score, value.values()))
+
+
+def _is_class_score(value: Any) -> bool:
+    return isinstance(value, Mapping) and tuple(value) == ClassScore._fields and all(map(is_number, value.values()))
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, which a bool is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gatewise
+from gatewise.tasks.class_scores import are_class_scores, is_number
 from gatewise.writing import atomic_write, errors_of
 
 FORMAT, VERSION = "gatewise-run", 1
@@ -108,6 +109,8 @@ class RunFolder:
     def read_scores(self) -> dict[str, Any]:
         """The content of `scores`: ``scores`` by the part of the data and their name, and ``ended_by``.
 
+        A score is a number; those of classes are numbers by the name of the class and of the measure.
+
         Raises:
             ValueError: when it is corrupt.
             OSError: when training has not ended yet.
@@ -117,7 +120,7 @@ class RunFolder:
             found: Any = json.loads(content)
             ended_by, scores = found["ended_by"], found["scores"]
             if isinstance(ended_by, str) and all(
-                isinstance(value, int | float) for part in scores.values() for value in part.values()
+                is_number(value) or are_class_scores(value) for part in scores.values() for value in part.values()
             ):
                 return found
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -11,7 +11,8 @@ from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_b
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 
-Scores = dict[str, dict[str, float]]
+Scores = dict[str, dict[str, Any]]
+"""For each part of the data numbers by name; ``per_label`` and its like have numbers by the name of the class."""
 
 
 class Trained(ABC):

@@ -83,8 +83,11 @@ def load(folder: str | Path) -> Any:
 
 def evaluate(
     folder: str | Path, data: str | Path | Iterable[str | Path] | None = None, **search: Any
-) -> dict[str, dict[str, float]]:
-    """The scores of a trained model, for each text that it is scored on.
+) -> dict[str, dict[str, Any]]:
+    """The scores of a trained model, for each part of the data that it is scored on.
+
+    They are numbers by their names. Those of a classifier or tagger have ``per_label``, ``per_tag`` and ``per_entity``
+    too: for each label, tag and type of entity its ``precision``, ``recall``, ``f1`` and ``support``.
 
     Args:
         folder: the run folder.

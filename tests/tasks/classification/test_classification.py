@@ -185,6 +185,11 @@ def test_a_label_unknown_in_training_is_an_error(trained, tmp_path, capsys):
     assert capsys.readouterr().err == told
     assert (scores["unknown_labels"], scores["accuracy"], scores["baseline_accuracy"]) == (2, 0.5, 0.25)
     assert scores["loss"] == pytest.approx(known["loss"], rel=1e-5)
+    per_label = scores["per_label"]
+    assert list(per_label) == ["bad", "good", "ugly"]
+    assert per_label["bad"] == {"precision": 1, "recall": 1, "f1": 1, "support": 1}
+    assert per_label["good"] == {"precision": 1 / 3, "recall": 1, "f1": 0.5, "support": 1}
+    assert per_label["ugly"] == {"precision": 0, "recall": 0, "f1": 0, "support": 2}
     assert scores["macro_f1"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert trained.confusion(path)["data"].tolist() == [[1, 0, 0], [0, 1, 0], [0, 2, 0]]
     path.write_text("text,label\nlovely,ugly\ngreat,fair\n")

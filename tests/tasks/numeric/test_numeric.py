@@ -24,6 +24,8 @@ def test_a_label_for_each_sequence(tmp_path):
     trained = train(tmp_path, "sequence", pooling="last")
     scores = trained.final_scores()["held_out"]
     assert scores["accuracy"] == 1.0 > scores["baseline_accuracy"]
+    assert {score["f1"] for score in scores["per_label"].values()} == {1.0}
+    assert sum(score["support"] for score in scores["per_label"].values()) == scores["sequences"]
     up, down = trained.predict([[[10.0, 0.0], [11.0, 0.0], [12.0, 0.0]], [[10.0, 0.0], [9.0, 0.0], [8.0, 0.0]]])
     assert (up.label, down.label) == ("up", "down")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "sequence.jsonl"])]
@@ -70,6 +72,7 @@ def test_a_label_for_each_step(tmp_path):
     trained = train(tmp_path, "steps", predict="steps")
     scores = trained.final_scores()["held_out"]
     assert scores["accuracy"] > 0.9 > scores["baseline_accuracy"]
+    assert sum(score["support"] for score in scores["per_label"].values()) == scores["steps"]
     assert trained.predict([[[10.0, 0.0], [11.0, 0.0]]])[0].labels == ["up", "up"]
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
     assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")

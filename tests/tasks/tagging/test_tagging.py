@@ -214,6 +214,12 @@ def test_a_tag_unknown_in_training_is_an_error(trained, tmp_path, capsys):
     assert (of_known["unknown_tags"], of_known["accuracy"], of_known["entity_f1"]) == (0, 1, 1)
     assert (scores["unknown_tags"], scores["accuracy"], scores["tokens"]) == (2, 6 / 8, 8)
     assert scores["entity_recall"] == pytest.approx(2 / 3)
+    whole, none = ({"precision": one, "recall": one, "f1": one} for one in (1, 0))
+    assert scores["per_entity"]["LOC"] == {**whole, "support": 1}
+    assert scores["per_entity"]["ORG"] == {**none, "support": 1}
+    assert list(scores["per_tag"]) == sorted(scores["per_tag"])
+    assert scores["per_tag"]["I-LOC"] == {**whole, "support": 1}  # as the file has it, whatever was learned
+    assert scores["per_tag"]["I-ORG"] == {**none, "support": 1}
     assert scores["baseline_accuracy"] == 6 / 8
     if trained.options.output == "crf":  # the sentence with a tag that the field does not know has no loss
         assert scores["loss"] == pytest.approx(of_known["loss"], rel=1e-5)

@@ -1,36 +1,43 @@
 """How well texts were labelled."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import Tensor
 
-from gatewise.tasks.class_scores import confusion, macro_f1
+from gatewise.tasks.class_scores import as_numbers
+from gatewise.tasks.confusion import class_scores, confusion, macro_f1
 from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
-def label_scores(logits: Tensor, targets: Tensor, class_count: int | None = None) -> tuple[dict[str, float], Tensor]:
-    """Loss, accuracy and macro-F1, and the confusion matrix.
+def label_scores(logits: Tensor, targets: Tensor, names: Sequence[str]) -> tuple[dict[str, Any], Tensor]:
+    """Loss, accuracy and macro-F1, the scores of each label, and the confusion matrix.
 
     Args:
         logits: (N, K).
         targets: (N,) int64; those of K and more are classes that are unknown in training.
-        class_count: L, with these; K if there are none.
+        names: of all L classes, with these.
 
     Returns:
         ``unknown_labels``, how many targets are unknown in training; ``loss`` in nats, of the others; ``accuracy``;
-        ``macro_f1`` (the mean of F1 over the classes in truth or answer), and (L, L) int64: how many examples of class
-        i were taken for class j.
+        ``macro_f1`` (the mean of F1 over the classes in truth or answer); ``per_label``, for each of these
+        ``precision``, ``recall``, ``f1`` and ``support``; and (L, L) int64: how many examples of class i were taken for
+        class j.
 
     >>> import torch
-    >>> scores, counts = label_scores(torch.eye(3), torch.tensor([0, 1, 1]))
+    >>> scores, counts = label_scores(torch.eye(3), torch.tensor([0, 1, 1]), ["a", "b", "c"])
     >>> round(scores["accuracy"], 3), round(scores["macro_f1"], 3), counts.tolist()
     (0.667, 0.556, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    >>> scores["per_label"]["b"]
+    {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666, 'support': 2}
     """
-    classes = class_count or logits.shape[1]
     answers = logits.argmax(1)
     nats, known = known_cross_entropy(logits.double(), targets)
-    counts = confusion(answers, targets, classes)
+    counts = confusion(answers, targets, len(names))
     return {
         "unknown_labels": len(targets) - int(known),
         "loss": float(nats) / max(known, 1),
         "accuracy": int((answers == targets).sum()) / len(targets),
         "macro_f1": macro_f1(counts),
+        "per_label": as_numbers(class_scores(counts, names)),
     }, counts

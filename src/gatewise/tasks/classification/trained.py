@@ -69,8 +69,9 @@ class TrainedClassifier(Trained):
 
         Returns:
             for each part ``examples``, ``unknown_tokens``, ``unknown_labels`` (those that the training data does not
-            have, which count as errors), ``loss`` in nats over known labels, ``accuracy``, ``macro_f1``, and
-            ``baseline_accuracy``, that of the most frequent label of the training data.
+            have, which count as errors), ``loss`` in nats over known labels, ``accuracy``, ``macro_f1``, ``per_label``
+            (for each label ``precision``, ``recall``, ``f1`` and ``support``), and ``baseline_accuracy``, that of the
+            most frequent label of the training data.
 
         Raises:
             ValueError: when the data is malformed, has no known label, or has changed since the run.
@@ -172,11 +173,11 @@ class TrainedClassifier(Trained):
             return {"data": read_labelled(self.options, as_paths(data))}
         return same_data(self.folder, read_corpus(self.options)).scored
 
-    def _score(self, examples: list[LabelledText]) -> tuple[dict[str, float], Tensor]:
+    def _score(self, examples: list[LabelledText]) -> tuple[dict[str, Any], Tensor]:
         labels = self.labels.including(label for _, label in examples)
         rows, targets = numbered(self.reader, labels, examples, self.options.longest)
         logits = logits_of(self.model, self.reader, rows, _BATCH)
-        scores, counts = label_scores(logits, torch.tensor(targets), labels.size)
+        scores, counts = label_scores(logits, torch.tensor(targets), labels.names)
         right = targets.count(self._baseline.overall)
         unknown = self.reader.unknown_tokens(rows)
         cut = cut_texts(rows, self.options.longest)

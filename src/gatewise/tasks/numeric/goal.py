@@ -95,7 +95,7 @@ class Goal(ABC):
     @abstractmethod
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """The scores of a trained model.
 
         Args:

@@ -74,11 +74,11 @@ class SequenceLabel(Goal):
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         assert isinstance(model, Classifier)
         logits = logits_of(model, self.reader, self.read(examples, where), BATCH)
         labels, targets = self._targets(examples, where)
-        scores, confusion = label_scores(logits, torch.tensor(targets), labels.size)
+        scores, confusion = label_scores(logits, torch.tensor(targets), labels.names)
         if folder is not None:
             plot_confusion(confusion, labels.names, folder / f"confusion_{where}.png")
         right = targets.count(self._baseline.overall)

@@ -80,7 +80,7 @@ class StepLabels(Goal):
 
     def scores(
         self, model: nn.Module, examples: Sequence[NumericSequence], where: str, folder: Path | None = None
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         assert isinstance(model, Tagger)
         logits: list[Tensor] = []
         targets: list[Tensor] = []
@@ -92,7 +92,7 @@ class StepLabels(Goal):
                 targets.append(batch.targets[valid])
         truth = torch.cat(targets)
         labels = self._tags.including(of_steps for _, of_steps in examples).labels
-        scores, confusion = label_scores(torch.cat(logits), truth, labels.size)
+        scores, confusion = label_scores(torch.cat(logits), truth, labels.names)
         if folder is not None:
             plot_confusion(confusion, labels.names, folder / f"confusion_{where}.png")
         right = int((truth == self._baseline.overall).sum())

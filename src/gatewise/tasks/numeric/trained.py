@@ -41,9 +41,9 @@ class TrainedOnNumbers(Trained):
             data: files; by default the held-out sequences of the run, and the others that it is to be scored on.
 
         Returns:
-            for each part its scores: ``accuracy`` of labels beside that of the most frequent one; of the next step
-            ``nats_per_step`` (binary), or ``mae`` and ``rmse`` in the units of the data beside the ``mae`` of the step
-            before (real).
+            for each part its scores: ``accuracy`` of labels beside that of the most frequent one, and ``per_label``
+            (for each label ``precision``, ``recall``, ``f1`` and ``support``); of the next step ``nats_per_step``
+            (binary), or ``mae`` and ``rmse`` in the units of the data beside the ``mae`` of the step before (real).
 
         Raises:
             ValueError: when the data is malformed, or has changed since the run.

@@ -1,6 +1,7 @@
 """A trained tagger, read from its run folder: tag texts, score tagged texts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
+from gatewise.tasks.class_scores import as_numbers, scores_of_names
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
@@ -22,6 +24,7 @@ from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model
 from gatewise.tasks.tagging.options import TaggingOptions
+from gatewise.tasks.tagging.scores import entity_scores
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained import Scores, Trained
@@ -84,7 +87,8 @@ class TrainedTagger(Trained):
             of known tags), ``accuracy`` of tokens, in the tags as the data has them; where tags are of entities
             ``entity_precision``, ``entity_recall``, ``entity_f1`` as conlleval has them, and ``invalid_sentences``,
             those with a tag where it may not stand; and the accuracy (and F1) of the baseline, each token's most
-            frequent tag in the training data.
+            frequent tag in the training data. ``per_tag`` and, where tags are of entities, ``per_entity`` have for each
+            tag as the data has it, and each type of entity, ``precision``, ``recall``, ``f1`` and ``support``.
 
         Raises:
             ValueError: when the data is malformed, has no known tag, or has changed since the run.
@@ -214,7 +218,7 @@ class TrainedTagger(Trained):
             say(f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line")
         return found
 
-    def _score(self, examples: list[TaggedWords]) -> dict[str, float]:
+    def _score(self, examples: list[TaggedWords]) -> dict[str, Any]:
         truth = [tags for _, tags in examples]
         rows, targets = numbered(self.reader, self.tags.including(truth), examples)
         with torch.no_grad():
@@ -224,16 +228,18 @@ class TrainedTagger(Trained):
             )
         answers = [self.tags.names(row.tolist()) for row in decoded(self.model, self.reader, rows, _BATCH)]
         guesses = [[self._written.names[one] for one in self._baseline.guess(row.numbers.tolist())] for row in rows]
-        scores: dict[str, float] = {
+        written_answers = [self.tags.written(row) for row in answers]
+        scores: dict[str, Any] = {
             "sentences": len(rows),
             "tokens": sum(map(len, truth)),
             "unknown_tokens": self.reader.unknown_tokens(rows),
             "unknown_tags": sum(not self.tags.knows(tag) for row in truth for tag in row),
             "loss": total.loss,
-            "accuracy": _share(map(self.tags.written, answers), truth),
+            "accuracy": _share(written_answers, truth),
         }
+        per_tag = as_numbers(scores_of_names(chain.from_iterable(written_answers), chain.from_iterable(truth)))
         if self.tags.learned is None:
-            return {**scores, "baseline_accuracy": _share(guesses, truth)}
+            return {**scores, "baseline_accuracy": _share(guesses, truth), "per_tag": per_tag}
         counts, of_baseline = count_entities(answers, truth), count_entities(guesses, truth)
         return {
             **scores,
@@ -243,6 +249,8 @@ class TrainedTagger(Trained):
             "invalid_sentences": sum(not self.tags.valid(row) for row in answers),
             "baseline_accuracy": _share(guesses, truth),
             "baseline_entity_f1": float(of_baseline.f1),
+            "per_entity": as_numbers(entity_scores(answers, truth)),
+            "per_tag": per_tag,
         }
 
 
