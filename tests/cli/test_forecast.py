@@ -34,11 +34,13 @@ def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path,
     out = capsys.readouterr().out
     lines = out.splitlines()
     assert lines[0].split()[:5] == ["part", "series", "forecasts", "mae", "rmse"]
-    assert [line.split("  ")[0] for line in lines[1:5]] == [
+    assert [line.split("  ")[0] for line in lines[1:7]] == [
         "held out",
         "held out, baseline",
+        "held out, last value",
         "test",
         "test, baseline",
+        "test, last value",
     ]
     assert len(commands_told(out)) == 3
     assert leave("train", "forecast", "--resume", tmp_path / "run") == 0

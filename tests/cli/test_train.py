@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gatewise
+from gatewise.formatting import format_number
 from gatewise.tasks.task_names import names, options_of
 from tests.cli.command_line import check_mistake, commands_told, leave
 from tests.tasks.small import TEXT, losses
@@ -82,7 +83,7 @@ def test_the_table_and_the_json_of_evaluate(run, capsys):
     assert leave("evaluate", run, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert table[0].split() == ["part", "tokens", "unknown", "tokens", "loss", "bits", "per", "character"]
-    assert table[1].split()[-1] == f"{found['held_out']['bits_per_character']:.4f}"
+    assert table[1].split()[-1] == format_number(found["held_out"]["bits_per_character"])
     assert found == gatewise.evaluate(run)
 
 

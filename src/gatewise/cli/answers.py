@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.tables import aligned
+from gatewise.formatting import format_number
 
 if TYPE_CHECKING:
     from gatewise.tasks.forecasting.inspection import ForecastInspection
@@ -80,8 +81,8 @@ def _forecast(found: "ForecastInspection") -> str:
     for row in _steps_to_come(found):
         moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
         most = sorted(moves, key=lambda item: -abs(item[1]))[:_MOST]
-        by = ", ".join(f"{step} {value:+.4g}" for step, value in most)
-        rows.append([row["time"], f"{row['forecast']:.6g}", by])
+        by = ", ".join(f"{step} {format_number(value, sign='+')}" for step, value in most)
+        rows.append([row["time"], format_number(row["forecast"], 6), by])
     title = f"forecast of {found.forecast.series} after {found.forecast.after}"
     return f"{title}\n{aligned([['time', 'forecast', 'moved most by'], *rows], '<><')}"
 
@@ -98,7 +99,12 @@ def _text(found: "AnswerInspection") -> str:
     rows = []
     for look in _looks(found):
         most = sorted(look["weights"], key=lambda item: -item[1])[:_MOST]
-        rows.append([repr(look["token"])[1:-1], ", ".join(f"{repr(word)[1:-1]} {value:.2f}" for word, value in most)])
+        rows.append(
+            [
+                repr(look["token"])[1:-1],
+                ", ".join(f"{repr(word)[1:-1]} {format_number(value, 2)}" for word, value in most),
+            ]
+        )
     table = aligned([["token", "looked most at"], *rows], "<<") if rows else "no attention in this model"
     picture = "" if found.picture is None else f"\npicture: {found.picture}"
     return f"answer: {found.answer}\n{table}{picture}"
@@ -106,30 +112,32 @@ def _text(found: "AnswerInspection") -> str:
 
 def _label(answer: dict[str, Any]) -> str:
     table = _bars("token", [(repr(token)[1:-1], value) for token, value in answer["moved_by"]])
-    return f"answer: {answer['answer']}, probability {answer['probability']:.3f}\n{table}"
+    return f"answer: {answer['answer']}, probability {format_number(answer['probability'])}\n{table}"
 
 
 def _bars(what: str, moved: Sequence[tuple[str, float]]) -> str:
     most = max((abs(value) for _, value in moved), default=0.0) or 1.0
     rows = [
-        [name, f"{value:+.3f}", ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)] for name, value in moved
+        [name, format_number(value, sign="+"), ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)]
+        for name, value in moved
     ]
     return aligned([[what, "moves it by", ""], *rows], "<><")
 
 
 def _tags(tokens: list[str], given: list[dict[str, Any]]) -> str:
     rows = [
-        [repr(token)[1:-1], answer["answer"], f"{answer['probability']:.3f}", _most(answer["moved_by"], place)]
+        [repr(token)[1:-1], answer["answer"], format_number(answer["probability"]), _most(answer["moved_by"], place)]
         for place, (token, answer) in enumerate(zip(tokens, given, strict=True))
     ]
     return aligned([["token", "tag", "probability", "moved most by"], *rows], "<<><")
 
 
-def _most(moved: Sequence[Sequence[Any]], itself: int | None = None, form: str = "+.2f") -> str:
+def _most(moved: Sequence[Sequence[Any]], itself: int | None = None) -> str:
     """The parts that move an answer most; the one at a place is the answer's own."""
     values = sorted(enumerate(moved), key=lambda item: -abs(item[1][1]))[:_MOST]
     return ", ".join(
-        f"{'itself' if at == itself else repr(str(part))[1:-1]} {value:{form}}" for at, (part, value) in values
+        f"{'itself' if at == itself else repr(str(part))[1:-1]} {format_number(value, 3, '+')}"
+        for at, (part, value) in values
     )
 
 
@@ -160,14 +168,14 @@ def _numbers(found: "NumericInspection", given: list[dict[str, Any]]) -> str:
         for at, (count, what) in enumerate(zip(left, ("steps", "features"), strict=True)):
             if count:
                 tables[at] += f"\n{count:,} {what} that move it less are left out"
-        return f"answer: {answer['answer']}, {found.unit} {answer[found.unit]:.3f}\n" + "\n\n".join(tables)
+        return f"answer: {answer['answer']}, {found.unit} {format_number(answer[found.unit])}\n" + "\n\n".join(tables)
     rows = [
         [
             *([str(place + 1)] if found.of_steps else []),
             answer["answer"],
-            f"{answer[found.unit]:.4g}",
-            _most(answer["moved_by"], place if found.of_steps else None, "+.3g"),
-            _most(answer["moved_by_features"], None, "+.3g"),
+            format_number(answer[found.unit]),
+            _most(answer["moved_by"], place if found.of_steps else None),
+            _most(answer["moved_by_features"]),
         ]
         for place, answer in enumerate(given)
     ]

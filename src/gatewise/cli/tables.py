@@ -3,33 +3,70 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gatewise.formatting import format_number
+from gatewise.tasks.measure import best
+
 if TYPE_CHECKING:
     from gatewise.diagnostics import Finding
     from gatewise.tasks.trained import Scores
 
-_BASELINE, _MANY = "baseline_", 3
+_BASELINES = {"baseline_": "baseline", "last_value_": "last value"}
+_BEST = "*"
 
 
 def scores_table(scores: "Scores") -> str:
-    """A row per part of the data, a column per score, in their order; many of a baseline are rows of their own.
+    """A row per part of the data, and below it one per baseline; a column per score, in their order.
 
-    Scores of classes are left out, see `class_tables`.
+    Where a score stands beside that of a baseline, the better one is marked. Scores of classes are left out, see
+    `class_tables`.
 
-    >>> print(scores_table({"held_out": {"tokens": 1000, "loss": 1.25}}))
-    part      tokens    loss
-    held out   1,000  1.2500
+    >>> print(scores_table({"held_out": {"tokens": 1000, "accuracy": 0.0088, "baseline_accuracy": 0.00876}}))
+    part                tokens  accuracy
+    held out             1,000  0.008800*
+    held out, baseline          0.008760
+    * the best of a score, where there is one of a baseline
     """
-    numbers = {
-        name: {key: value for key, value in part.items() if not isinstance(value, Mapping)}
-        for name, part in scores.items()
-    }
-    found = _with_baseline_rows(numbers)
-    columns = list(dict.fromkeys(name for row in found.values() for name in row))
-    rows = [
-        ["part", *(name.replace("_", " ") for name in columns)],
-        *([name.replace("_", " "), *(_number(row.get(column)) for column in columns)] for name, row in found.items()),
+    parts = _by_part(scores)
+    titles = ["part", *(title for rows in parts for title in rows)]
+    names = list(dict.fromkeys(name for rows in parts for row in rows.values() for name in row))
+    columns = [
+        [name.replace("_", " "), *(cell for rows in parts for cell in _cells(name, rows.values()))] for name in names
     ]
-    return aligned(rows, ["<", *">" * len(columns)])
+    marked = [any(cell.endswith(_BEST) for cell in column) for column in columns]
+    columns = [
+        [cell if cell.endswith(_BEST) else f"{cell} " for cell in column] if has_mark else column
+        for column, has_mark in zip(columns, marked, strict=True)
+    ]
+    table = aligned(list(zip(titles, *columns, strict=True)), ["<", *">" * len(columns)])
+    return f"{table}\n{_BEST} the best of a score, where there is one of a baseline" if any(marked) else table
+
+
+def _by_part(scores: "Scores") -> list[dict[str, dict[str, float]]]:
+    """For each part of the data its rows, by their titles: that of the model, and those of baselines."""
+    parts: dict[str, dict[str, dict[str, float]]] = {}
+    for name, row in scores.items():
+        part, _, baseline = name.partition("_baseline_")
+        rows = parts.setdefault(part, {})
+        title = part.replace("_", " ") + f", baseline {baseline.replace('_', ' ')}" * bool(baseline)
+        rows[title] = {}
+        for key, value in row.items():
+            if isinstance(value, Mapping):
+                continue
+            prefix = next((prefix for prefix in _BASELINES if key.startswith(prefix)), "")
+            of = rows.setdefault(f"{title}, {_BASELINES[prefix]}", {}) if prefix else rows[title]
+            of[key.removeprefix(prefix)] = value
+    return list(parts.values())
+
+
+def _cells(name: str, rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """The column of a score in the rows of a part."""
+    values = [row.get(name) for row in rows]
+    found = [value for value in values if value is not None]
+    marked = best(name, found) if len(set(found)) > 1 else None
+    return [
+        "" if value is None else format_number(value) + _BEST * (marked is not None and value == marked)
+        for value in values
+    ]
 
 
 def class_tables(scores: "Scores") -> str:
@@ -38,7 +75,7 @@ def class_tables(scores: "Scores") -> str:
     >>> of_class = {"precision": 1.0, "recall": 0.5, "f1": 0.6666, "support": 1200}
     >>> print(class_tables({"held_out": {"accuracy": 0.5, "per_label": {"good": of_class}}}))
     held out, per label  precision  recall      f1  support
-    good                    1.0000  0.5000  0.6666    1,200
+    good                     1.000  0.5000  0.6666    1,200
     """
     tables = [
         (f"{part}, {name}".replace("_", " "), classes)
@@ -53,21 +90,12 @@ def _class_table(title: str, classes: Mapping[str, Mapping[str, float]]) -> str:
     columns = list(next(iter(classes.values())))
     rows = [
         [title, *columns],
-        *([" ".join(name.split()), *(_number(row[column]) for column in columns)] for name, row in classes.items()),
+        *(
+            [" ".join(name.split()), *(format_number(row[column]) for column in columns)]
+            for name, row in classes.items()
+        ),
     ]
     return aligned(rows, ["<", *">" * len(columns)])
-
-
-def _with_baseline_rows(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
-    found: dict[str, Mapping[str, float]] = {}
-    for name, row in scores.items():
-        of_baseline = {key.removeprefix(_BASELINE): value for key, value in row.items() if key.startswith(_BASELINE)}
-        if len(of_baseline) < _MANY:
-            found[name] = row
-            continue
-        found[name] = {key: value for key, value in row.items() if not key.startswith(_BASELINE)}
-        found[f"{name}, baseline"] = of_baseline
-    return found
 
 
 def findings_table(findings: Iterable["Finding"]) -> str:
@@ -101,9 +129,3 @@ def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in rows
     )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"

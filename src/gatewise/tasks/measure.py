@@ -1,9 +1,26 @@
 """How a task reports how well it does: bits per character, perplexity, accuracy."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _FORMS_OF_THE_LOSS = ("bits_per_character", "perplexity", "nats_per_step")
+
+_LESS_IS_BETTER = {*_FORMS_OF_THE_LOSS, "loss", "mean_squared_error", "scaled_error"}
+_LESS_IS_BETTER |= {"mae", "rmse", "mase", "smape", "pinball"}
+_MORE_IS_BETTER = {"accuracy", "macro_f1", "token_accuracy", "exact_match", "bleu", "chrf"}
+_MORE_IS_BETTER |= {"rouge_1", "rouge_2", "rouge_l", "entity_precision", "entity_recall", "entity_f1"}
+
+
+def best(name: str, values: Iterable[float]) -> float | None:
+    """The best of some values of a score; None where scores of that name are neither good nor bad.
+
+    >>> best("accuracy", [0.8, 0.9]), best("mae", [0.8, 0.9]), best("tokens", [8, 9])
+    (0.9, 0.8, None)
+    """
+    if name in _MORE_IS_BETTER:
+        return max(values)
+    return min(values) if name in _LESS_IS_BETTER else None
 
 
 @dataclass(frozen=True)
@@ -14,14 +31,12 @@ class Measure:
         name: "bits_per_character", "perplexity" and "nats_per_step" are forms of the loss; any other is counted.
         unit: the plural of what is read, for speeds: "characters", "words".
         units_per_token: how many of them a token has on average.
-        more_is_better: whether the best model has the highest number.
         by_loss: whether the best model is that with the least loss, whatever is reported.
     """
 
     name: str
     unit: str
     units_per_token: float = 1.0
-    more_is_better: bool = False
     by_loss: bool = False
 
     def of(self, loss: float, counted: float = math.nan) -> float:
@@ -29,7 +44,7 @@ class Measure:
 
         >>> Measure("bits_per_character", "characters").of(math.log(2))
         1.0
-        >>> Measure("accuracy", "words", more_is_better=True).of(0.25, counted=0.9)
+        >>> Measure("accuracy", "words").of(0.25, counted=0.9)
         0.9
         """
         if self.name == "perplexity":
@@ -41,11 +56,11 @@ class Measure:
     def criterion(self, loss: float, reported: float) -> float:
         """What the best model has the least of; where equally many answers are right, the loss decides.
 
-        >>> measure = Measure("accuracy", "words", more_is_better=True)
+        >>> measure = Measure("accuracy", "words")
         >>> measure.criterion(0.5, 0.9) < measure.criterion(0.6, 0.9) < measure.criterion(0.1, 0.8999)
         True
         """
-        if self.more_is_better:
+        if self.name in _MORE_IS_BETTER:
             return -reported + 1e-9 * min(loss, 1e3)
         return loss if self.by_loss or self.name in _FORMS_OF_THE_LOSS else reported
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
+from gatewise.formatting import format_number
 from gatewise.layers.inputs import State
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
@@ -108,7 +109,7 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
     values = moved_by_values(teller, watching)
     covariates = moved_by_covariates(teller, watching)
     trace = watched(model, model.encoder, loss)
-    told = [f"{time}: {value:.6g}" for time, value in zip(forecast.times, forecast.values, strict=True)]
+    told = [f"{time}: {format_number(value, 6)}" for time, value in zip(forecast.times, forecast.values, strict=True)]
     maps = [ChangeMap("What moved the forecast: values", past, told, values)]
     for name, changes in covariates.items():
         maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], told, changes))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
+from gatewise.formatting import format_number
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
@@ -113,7 +114,7 @@ def _told(question: Question, what: str) -> list[str]:
         names = [f"step {step}: {answer}," for step, answer in enumerate(question.answers, 1)]
     else:
         names = [f"{_named(what, answer)}:" for answer in question.answers]
-    return [f"{name} {unit}{number:.3g}" for name, number in zip(names, question.told, strict=True)]
+    return [f"{name} {unit}{format_number(number)}" for name, number in zip(names, question.told, strict=True)]
 
 
 def _named(what: str, name: str) -> str:

@@ -29,7 +29,7 @@ from gatewise.tasks.unknown_labels import check_labels
 class SequenceLabel(Goal):
     """One of K labels for a sequence; in a table every row of a sequence has the same."""
 
-    measure = Measure("accuracy", "steps", more_is_better=True)
+    measure = Measure("accuracy", "steps")
 
     def __init__(self, options: NumericOptions, reader: FeatureReader, labels: Labels, baseline: MostFrequent) -> None:
         super().__init__(options, reader)

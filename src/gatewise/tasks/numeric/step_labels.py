@@ -37,7 +37,7 @@ class LabelledSteps(NamedTuple):
 class StepLabels(Goal):
     """One of K labels for each step."""
 
-    measure = Measure("accuracy", "steps", more_is_better=True)
+    measure = Measure("accuracy", "steps")
 
     def __init__(self, options: NumericOptions, reader: FeatureReader, tags: TagSet, baseline: MostFrequent) -> None:
         super().__init__(options, reader)

@@ -36,7 +36,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         model,
         outcome_of(model, options.label_smoothing),
         options,
-        Measure("token_accuracy", "tokens", more_is_better=True),
+        Measure("token_accuracy", "tokens"),
         total_steps=options.epochs * len(batches),
     )
     seen = set(corpus.training)

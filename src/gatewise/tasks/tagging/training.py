@@ -49,7 +49,6 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
         Measure(
             "accuracy" if tags.learned is None else "entity_f1",
             "words" if options.unit == "word" else "characters",
-            more_is_better=True,
         ),
         total_steps=options.epochs * len(batches),
     )

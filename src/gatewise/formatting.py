@@ -1,0 +1,29 @@
+"""Numbers as people read them: the same everywhere, in tables, progress and reports of answers."""
+
+import math
+from typing import Literal
+
+_SMALLEST, _LARGEST = -5, 15
+
+
+def format_number(value: float, digits: int = 4, sign: Literal["-", "+"] = "-") -> str:
+    """A number with significant digits; whole digits are never rounded away, and an ``int`` is a count.
+
+    Args:
+        value: the number.
+        digits: how many significant digits it has at least.
+        sign: "+" to write it before positive numbers too.
+
+    >>> format_number(12345), format_number(12345.678), format_number(0.0087612), format_number(0.95)
+    ('12,345', '12,346', '0.008761', '0.9500')
+    >>> format_number(0.25, sign="+"), format_number(1.5e-7), format_number(0.0)
+    ('+0.2500', '1.500e-07', '0')
+    """
+    if isinstance(value, int) or value == 0:
+        return f"{int(value):{sign},}"
+    if not math.isfinite(value):
+        return f"{value:{sign}}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 0.99996 is 1.000
+    if not _SMALLEST <= exponent < _LARGEST:
+        return f"{value:{sign}.{digits - 1}e}"
+    return f"{value:{sign},.{max(0, digits - 1 - exponent)}f}"
