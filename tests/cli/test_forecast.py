@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -140,6 +141,16 @@ def test_a_bad_row_is_a_warning_and_the_stream_goes_on(folder, monkeypatch, caps
     assert [json.loads(line)["time"] for line in captured.out.splitlines()] == ["2000-01", "2000-03"]
     assert captured.err.startswith("warning: standard input: line 3: column 'sales': expected a number")
     assert captured.err.count("\n") == 1
+
+
+def test_cells_of_a_stream_are_numbers(folder, monkeypatch, capsys):
+    standard_input(monkeypatch, "month,sales\n2000-01,1\n2000-02,2\n")
+    assert leave("predict", folder / "run", "--follow", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["time"] for row in rows] == ["2000-01", "2000-02"]
+    steps = [f"{name}_{step}" for name in ("forecast", "q0.1", "q0.9") for step in (1, 2, 3, 4)]
+    assert list(rows[0]) == ["series", "time", *steps]
+    assert all(math.isfinite(float(rows[0][name])) for name in steps)
 
 
 def test_a_stream_without_the_column_is_a_mistake(folder, monkeypatch, capsys):

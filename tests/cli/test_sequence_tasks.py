@@ -83,6 +83,9 @@ def test_predict_reads_files_and_writes_one(folder, tmp_path):
     assert leave("predict", folder / "classify", folder / "texts.csv", "--format", "csv", "--out", out) == 0
     assert out.read_text().startswith("text,label,probability\n")
     assert len(out.read_text().splitlines()) == 81
+    words = ["predict", folder / "classify", folder / "texts.csv", "--format", "csv", "--out", out, "--probabilities"]
+    assert leave(*words) == 0
+    assert out.read_text().startswith("text,label,probability,probabilities_bad,probabilities_good\n")
     assert leave("predict", folder / "numeric", folder / "sequence.jsonl", "--out", tmp_path / "a.jsonl") == 0
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["label"] in ("up", "down")
 
@@ -127,6 +130,8 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("predict seq2seq words.conll --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("predict classify texts.csv --input text", "input: is not for this model; only a tagger reads columns"),
         ("predict tag words.conll --input lines", "lines"),
+        ("predict tag words.conll --probabilities", "columns have a word and its tag alone; give --format jsonl or"),
+        ("predict seq2seq texts.csv --format text --probabilities", "text has the best answers alone"),
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],
 )

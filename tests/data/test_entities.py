@@ -16,6 +16,7 @@ from gatewise.data.entities import (
     meant_as_entities,
     scheme_of,
     tags_of,
+    written_letters,
 )
 
 BIO = ["O", *(f"{letter}-{kind}" for kind in ("X", "Y") for letter in "BI")]
@@ -145,3 +146,21 @@ def test_counts_are_those_of_the_whole_of_nervaluate(rows):
 )
 def test_tags_are_meant_as_entities_but_for_a_few_mistakes(counts, meant):
     assert meant_as_entities(counts) == meant
+
+
+SPANS = st.lists(st.tuples(st.sampled_from("XY"), st.integers(0, 2), st.integers(1, 4)), max_size=5)
+
+
+@pytest.mark.parametrize("learned", ["bio", "bioes"])
+@pytest.mark.parametrize("written", ["bio", "bioes", "iob1", "bilou", "ioe2"])
+@given(SPANS)
+def test_letters_of_another_scheme(learned, written, spans):
+    found, end = [], 0
+    for kind, gap, length in spans:
+        found.append(Entity(kind, end + gap, end + gap + length))
+        end += gap + length
+    letters = written_letters(learned, written)
+    assert (letters is None) == (written == "iob1" or (learned == "bio" and written != "bio"))
+    if letters is not None:
+        tags = [letters.get(tag[0], tag[0]) + tag[1:] for tag in tags_of(found, end, learned)]
+        assert tags == tags_of(found, end, written)

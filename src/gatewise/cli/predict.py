@@ -25,6 +25,7 @@ def predict(
     input: Literal["columns", "text"] | None = None,
     beam: int | None = None,
     length_penalty: float | None = None,
+    probabilities: Annotated[bool, Parameter(negative=())] = False,
     follow: Annotated[bool, Parameter(negative=())] = False,
     prompt: str | None = None,
     length: int | None = None,
@@ -48,8 +49,8 @@ def predict(
     data
         Files: a text per line, or what the model was trained on (tables; columns of words).
     format
-        How answers are written: jsonl, csv; columns, for tags; text, for answers to texts, a line for each line. By
-        default jsonl, and columns for tags.
+        How answers are written, one for each line of text: jsonl; csv, where tags and labels of steps have a row each;
+        columns, for tags; text, for answers to texts. By default jsonl, and columns for tags.
     input
         For tags, what files and the standard input are: columns, a word per line; text, a sentence per line. By default
         columns for files that are named so (.conll, .conllu ...) or whose lines have tags, otherwise text.
@@ -57,6 +58,9 @@ def predict(
         Hypotheses to follow side by side; 1: greedy. By default as in training.
     length_penalty
         Power of the length that log-probabilities are divided by.
+    probabilities
+        Write the probability of every label, or of every tag of each word; of answers to texts the others that were
+        found, with their log-probabilities.
     follow
         Forecast after each row (of CSV) that comes from the standard input, keeping the network's state; data, if
         given, is the history before. Rows without a value tell the covariates of steps to come.
@@ -94,11 +98,14 @@ def predict(
         refuse(search, "it does not search for answers")
     if not model.reads_columns:
         refuse(reading, "only a tagger reads columns")
+    if probabilities and not model.has_probabilities:
+        raise ValueError("--probabilities: this model does not choose among labels, tags or texts")
     if not hasattr(model, "stream"):
         refuse(writing, "a language model writes text")
         if follow and not hasattr(model, "follow"):
             raise ValueError("follow: is not for this model; forecasts follow rows as they come")
-        chosen = {name: value for name, value in (search | reading).items() if value is not None}
+        wanted = search | reading | {"probabilities": probabilities or None}
+        chosen = {name: value for name, value in wanted.items() if value is not None}
         pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format, **chosen)
     else:
         refuse(

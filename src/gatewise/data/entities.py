@@ -122,6 +122,18 @@ def tags_of(found: Iterable[Entity], length: int, scheme: WrittenScheme) -> list
     return tags
 
 
+def written_letters(scheme: Scheme, written: WrittenScheme) -> dict[str, str] | None:
+    """The letter that another scheme has for each of a scheme's; None where that depends on the words around.
+
+    >>> written_letters("bioes", "bio"), written_letters("bio", "bioes")
+    ({'B': 'B', 'I': 'I', 'E': 'I', 'S': 'B'}, None)
+    """
+    pairs = list(zip(_LETTERS[scheme], _LETTERS[written], strict=True))
+    letters = dict(pairs)
+    # In iob1 the first letter depends on the word before.
+    return letters if written != "iob1" and all(letters[letter] == other for letter, other in pairs) else None
+
+
 def may_follow(before: str | None, after: str | None, scheme: Scheme) -> bool:
     """Whether one tag may stand after another; None is what is around a sentence.
 

@@ -60,6 +60,11 @@ class Trained(ABC):
     def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
         """The scores on data files, or on what the run held out."""
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether an answer is one of several, whose probabilities can be written."""
+        return False
+
     def text_of(self, paths: Sequence[Path]) -> str | list[str]:
         """What `inspect` of a model of texts reads of files.
 

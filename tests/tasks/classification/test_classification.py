@@ -110,11 +110,25 @@ def test_which_words_moved_the_answer(trained, tmp_path):
 def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("lovely\n\npoor, dull\n")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
-    assert [row["label"] for row in rows] == ["good", "bad"]
+    assert [row["label"] for row in rows] == ["good", None, "bad"]
+    assert rows[1] == {"text": "", "label": None, "probability": None}
     table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
-    assert [row["text"] for row in table] == ["lovely", "poor, dull"]
+    assert [(row["text"], row["label"]) for row in table] == [("lovely", "good"), ("", ""), ("poor, dull", "bad")]
+    (tmp_path / "blank.csv").write_text("id,text\n1,\n2,lovely\n")
+    assert [json.loads(line)["label"] for line in trained.answers([tmp_path / "blank.csv"])] == [None, "good"]
     with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
+
+
+def test_all_probabilities(trained, tmp_path):
+    (tmp_path / "texts.txt").write_text("\nlovely\n")
+    (found,) = trained.predict(["lovely"])
+    blank, row = (json.loads(line) for line in trained.answers([tmp_path / "texts.txt"], probabilities=True))
+    assert row == {"text": "lovely", **found._asdict()}
+    assert blank["probabilities"] == {"bad": None, "good": None}
+    lines = "".join(trained.answers([tmp_path / "texts.txt"], "csv", probabilities=True)).splitlines()
+    assert lines[:2] == ["text,label,probability,probabilities_bad,probabilities_good", ",,,,"]
+    assert [float(cell) for cell in lines[2].split(",")[2:]] == [found.probability, *found.probabilities.values()]
 
 
 def test_the_run_folder_has_a_picture_of_what_was_taken_for_what(trained):

@@ -1,5 +1,6 @@
 """Sequences of numbers: labels of sequences, labels of steps, the next step."""
 
+import csv
 import json
 import math
 import re
@@ -30,6 +31,13 @@ def test_a_label_for_each_sequence(tmp_path):
     assert (up.label, down.label) == ("up", "down")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "sequence.jsonl"])]
     assert {row["label"] for row in rows} == {"up", "down"}
+    assert list(rows[0]) == ["label", "probability"]
+    (first, *_) = trained.answers([tmp_path / "sequence.jsonl"], probabilities=True)
+    assert {**json.loads(first), "probabilities": None} == {**rows[0], "probabilities": None}
+    assert sum(json.loads(first)["probabilities"].values()) == pytest.approx(1)
+    head, row, *_ = trained.answers([tmp_path / "sequence.jsonl"], "csv", probabilities=True)
+    assert head == "label,probability,probabilities_down,probabilities_up\n"
+    assert row.startswith(rows[0]["label"])
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
     assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
 
@@ -74,6 +82,19 @@ def test_a_label_for_each_step(tmp_path):
     assert scores["accuracy"] > 0.9 > scores["baseline_accuracy"]
     assert sum(score["support"] for score in scores["per_label"].values()) == scores["steps"]
     assert trained.predict([[[10.0, 0.0], [11.0, 0.0]]])[0].labels == ["up", "up"]
+    (tmp_path / "two.jsonl").write_text('{"steps": [[10, 0], [11, 0]]}\n{"steps": [[10, 0], [9, 0], [8, 0]]}\n')
+    rows = [json.loads(line) for line in trained.answers([tmp_path / "two.jsonl"], probabilities=True)]
+    assert [row["labels"] for row in rows] == [["up"] * 2, ["down"] * 3]
+    table = list(csv.DictReader(trained.answers([tmp_path / "two.jsonl"], "csv", probabilities=True)))
+    assert [(row["sequence"], row["step"], row["label"]) for row in table] == [
+        ("1", "1", "up"),
+        ("1", "2", "up"),
+        *(("2", str(step), "down") for step in (1, 2, 3)),
+    ]
+    for cells, values in zip(table, [values for row in rows for values in row["probabilities"]], strict=True):
+        assert max(values, key=values.__getitem__) == cells["label"]
+        assert {name: float(cells[f"probabilities_{name}"]) for name in values} == pytest.approx(values)
+        assert sum(values.values()) == pytest.approx(1)
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
     assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
@@ -120,6 +141,10 @@ def test_the_next_step_of_real_features_with_errors_in_the_units_of_the_data(tmp
     trained = train(tmp_path, "sequence", predict="next", cell="gru_cudnn")
     assert not trained.options.bidirectional
     errors, before = [], []
+    head, row, *_ = trained.answers([tmp_path / "sequence.jsonl"], "csv")
+    first = parts_of(tmp_path / "sequence.jsonl")[0]
+    assert head == "values_1,values_2\n"
+    assert [float(cell) for cell in row.split(",")] == pytest.approx(trained.predict([first])[0].values)
     for sequence in parts_of(tmp_path / "sequence.jsonl"):
         for end in range(1, len(sequence)):
             (found,) = trained.predict([sequence[:end]])

@@ -13,7 +13,7 @@ import torch
 import gatewise
 from gatewise.cells import lookup
 from gatewise.tasks.sequence_to_sequence import scores as scores_module
-from gatewise.tasks.sequence_to_sequence.text_side import TextSide
+from gatewise.tasks.sequence_to_sequence.text_side import TextSide, read_sources
 from gatewise.tasks.verbs import resume
 from tests.tasks.classification.test_classification import steps_of
 from tests.tasks.small_sequences import reversed_words
@@ -121,9 +121,14 @@ def test_the_search_can_be_chosen_later(trained):
 def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("red blue\n\ngreen\n")
     rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
-    assert [(row["source"], row["answer"]) for row in rows] == [("red blue", "blue red"), ("green", "green")]
+    assert [(row["source"], row["answer"]) for row in rows] == [
+        ("red blue", "blue red"),
+        ("", ""),
+        ("green", "green"),
+    ]
+    assert rows[1]["log_probability"] is None
     table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
-    assert [row["answer"] for row in table] == ["blue red", "green"]
+    assert [row["answer"] for row in table] == ["blue red", "", "green"]
     assert "".join(trained.answers([tmp_path / "texts.txt"], "text", beam=1)) == "blue red\n\ngreen\n"
     (tmp_path / "none.txt").write_text("\n")
     assert "".join(trained.answers([tmp_path / "none.txt"], "text")) == "\n"
@@ -133,6 +138,42 @@ def test_answers_as_lines(trained, tmp_path):
         assert "".join(trained.answers([tmp_path / name], "text")) == "blue red\n"
     with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
+
+
+def test_other_answers(trained, tmp_path):
+    (tmp_path / "texts.txt").write_text("\nred blue\n")
+    path, search = [tmp_path / "texts.txt"], {"beam": 3, "probabilities": True}
+    blank, row = (json.loads(line) for line in trained.answers(path, **search))
+    (found,) = trained.predict(["red blue"], beam=3)
+    others = [{"answer": text, "log_probability": pytest.approx(value)} for text, value in found.candidates[1:]]
+    assert row["alternatives"] == others != []
+    assert (blank["answer"], blank["alternatives"]) == ("", [])
+    blank, row = csv.DictReader(io.StringIO("".join(trained.answers(path, "csv", **search))))
+    assert row["alternatives_1_answer"] == found.candidates[1][0]
+    assert blank == dict.fromkeys(row, "")
+    assert [name for name in row if name.endswith("_answer")] == ["alternatives_1_answer", "alternatives_2_answer"]
+    with pytest.raises(ValueError, match="probabilities: text has the best answers alone"):
+        trained.answers(path, "text", **search)
+
+
+def test_sources_that_are_cut_are_counted(tmp_path, capsys):
+    trained = train(tmp_path, longest=3, epochs=1)
+    told = capsys.readouterr().err
+    longer = sum(line.partition("\t")[0].count(" ") == 2 for line in (tmp_path / "pairs.tsv").read_text().splitlines())
+    (cut,) = re.findall(r"longest, 3 tokens: (\d+) sources have more, whose rest is not read", told)
+    (of_scored,) = re.findall(
+        r"warning: (\d+) of 12 sources have more than 3 tokens, the end included; the rest of each is not read", told
+    )
+    assert int(cut) + int(of_scored) == longer
+    (tmp_path / "one.tsv").write_text("red blue\tblue red\nred blue red\tred blue red\n")
+    trained.evaluate(tmp_path / "one.tsv")
+    assert capsys.readouterr().err.startswith("warning: 1 of 2 sources have more than 3 tokens")
+    (tmp_path / "texts.txt").write_text("red blue\n" + "red blue red\n" * 600)
+    list(trained.answers([tmp_path / "texts.txt"], "text"))
+    assert capsys.readouterr().err == "warning: sources of more than 3 tokens are read to there only (--longest)\n"
+    (tmp_path / "texts.txt").write_text("red blue\n")
+    list(trained.answers([tmp_path / "texts.txt"], "text"))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("attention", ["luong-general", "bahdanau"])
@@ -171,7 +212,7 @@ def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
     with data.open("a") as file:
         file.write("".join(f"red\t{'red ' * 50}\n" for _ in range(20)))
     trained = train(tmp_path, data=data, longest=5)
-    told = r"longest, 5 tokens: reached by 0 sources, which may be cut; left out: 1\d pairs whose target has more"
+    told = r"longest, 5 tokens: 0 sources have more, whose rest is not read; left out: 1\d pairs whose target has more"
     assert re.search(told, capsys.readouterr().err)
     assert len(trained.predict(["red " * 30])[0].text.split()) <= 5
     (tmp_path / "long.tsv").write_text("a\tb c d\n" * 30)
@@ -255,7 +296,9 @@ def test_a_side_reads_and_writes():
     assert tokens[-1] == side.end == side.size - 1
     assert side.write(tokens[:-1].tolist()) == "b c <unk>"
     assert side.names(tokens.tolist()) == ["b", "c", "<unk>", "<end>"]
-    assert side.read("a b c a b c", longest=3).tolist() == [*side.read("a b")[:2].tolist(), side.end]
+    (cut, whole), count = read_sources(side, ["a b c a b c", "a b"], 3)
+    assert cut.tolist() == whole.tolist() == side.read("a b").tolist()
+    assert count == 1
 
 
 @pytest.mark.parametrize("attention", ["luong-general", "bahdanau", "none"])

@@ -53,6 +53,46 @@ def test_answers_as_columns_and_lines(trained, tmp_path):
     assert "".join(trained.answers([tmp_path / "a.conll"], "columns")) == expected
     rows = [json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl")]
     assert rows[1]["entities"] == [{"type": "LOC", "first": 1, "end": 3}]
+    (tmp_path / "a.txt").write_text("Ann goes\n\nto New York\n")
+    assert "".join(trained.answers([tmp_path / "a.txt"])) == expected.replace("\n\n", "\n\n\n", 1)
+    rows = [json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl")]
+    assert rows[1] == {"tokens": [], "tags": [], "entities": []}
+    table = "".join(trained.answers([tmp_path / "a.txt"], "csv"))
+    assert table == "sentence,token,tag\n1,Ann,B-PER\n1,goes,O\n3,to,O\n3,New,B-LOC\n3,York,I-LOC\n"
+
+
+def test_all_probabilities(trained, tmp_path):
+    names = ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]  # as the data has them; BIOES was learned
+    tagged, empty = trained.probabilities(["Ann goes to New York", ""])
+    assert empty == []
+    for values, tag in zip(tagged, ["B-PER", "O", "O", "B-LOC", "I-LOC"], strict=True):
+        assert sorted(values) == names
+        assert sum(values.values()) == pytest.approx(1)
+        assert max(values, key=values.__getitem__) == tag
+    (tmp_path / "a.txt").write_text("\nAnn goes to New York\n")
+    blank, row = (json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl", probabilities=True))
+    assert blank["probabilities"] == []
+    assert row["probabilities"] == [pytest.approx(values) for values in tagged]
+    table = list(csv.DictReader(trained.answers([tmp_path / "a.txt"], "csv", probabilities=True)))
+    assert [(cells["sentence"], cells["token"]) for cells in table][::4] == [("2", "Ann"), ("2", "York")]
+    for cells, values in zip(table, tagged, strict=True):
+        assert {name: float(cells[f"probabilities_{name}"]) for name in names} == pytest.approx(values)
+    with pytest.raises(ValueError, match="probabilities: columns have a word and its tag alone"):
+        trained.answers([tmp_path / "a.txt"], probabilities=True)
+
+
+def test_how_the_data_would_write_learned_tags():
+    def names(row, scheme):
+        tags = TagSet.learn([row], scheme)
+        return dict(zip(tags.labels.names, tags.written_names, strict=True))
+
+    of_bioes = {"B-X": "B-X", "I-X": "I-X", "E-X": "I-X", "S-X": "B-X", "O": "O"}
+    assert names(["B-X", "I-X", "O"], "bioes") == of_bioes
+    assert names(["B-X", "I-X", "L-X", "U-X", "O"], "bioes") == {**of_bioes, "E-X": "L-X", "S-X": "U-X"}
+    same = {"B-X": "B-X", "I-X": "I-X", "O": "O"}
+    assert names(["B-X", "I-X", "O"], "bio") == same
+    assert names(["S-X", "O"], "bio") == same  # B or S, by the word after
+    assert names(["N", "V"], "none") == {"N": "N", "V": "V"}
 
 
 COLUMNS = "Ann NNP B-PER\ngoes VBZ O\n\nto TO O\nNew NNP B-LOC\nYork NNP I-LOC\n"
@@ -75,7 +115,7 @@ def test_a_file_is_read_alike_by_every_verb_whatever_its_name(trained, tmp_path,
     # Words without their tags, and sentences.
     path.write_text("Ann\ngoes\n\nto\nNew\nYork\n")
     assert "".join(trained.answers([path], input="columns")) == TAGGED
-    assert len(list(trained.answers([path]))) == 5
+    assert len(list(trained.answers([path]))) == 6  # one for each line, the blank one too
     path.write_text("Ann goes\nto New York\nNew York\n")
     assert "".join(trained.answers([path], input="text")).startswith(TAGGED)
     assert trained.text_of([path]) == "Ann goes\nto New York\nNew York\n"

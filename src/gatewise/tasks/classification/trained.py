@@ -11,7 +11,7 @@ from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.answers import in_groups, read_texts, written
+from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
@@ -91,6 +91,10 @@ class TrainedClassifier(Trained):
         """
         return {name: self._score(examples)[1] for name, examples in self._scored(data).items()}
 
+    @property
+    def has_probabilities(self) -> bool:
+        return True
+
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Label texts.
 
@@ -103,18 +107,21 @@ class TrainedClassifier(Trained):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
         return self._predict(self._rows(texts))
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
-        """The labels of the texts in files, as text.
+    def answers(
+        self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
+    ) -> Iterator[str]:
+        """The labels of the texts in files, as text; a text without a word has none.
 
         Args:
             paths: tables, or files with a text per line; without any the standard input is read, line by line.
             format: "jsonl" (the default) or "csv".
+            probabilities: whether to write the probability of every label.
 
         Raises:
             ValueError: for another format, or malformed data.
             OSError: when a file cannot be read.
         """
-        return written(self._answers(paths), format)
+        return written(self._answers(paths, probabilities), format)
 
     def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
         """Watch the network label a text, find which words moved the answer, and write a report.
@@ -140,15 +147,20 @@ class TrainedClassifier(Trained):
         answers = [self.labels.names[answer]]
         return inspect_answers(self.model, inputs, tokens, answers, told, lambda x: -told(x).sum(), report)
 
-    def _answers(self, paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
         told = False
-        for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):
+
+        def answer(texts: list[str]) -> list[Prediction]:
+            nonlocal told
             rows = self._rows(texts)
             if not told and any(row.cut for row in rows):
                 told = True
                 say(f"warning: texts of more than {self.options.longest:,} tokens are read to there only (--longest)")
-            for text, found in zip(texts, self._predict(rows), strict=True):
-                yield {"text": text, "label": found.label, "probability": found.probability}
+            return self._predict(rows)
+
+        for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):
+            for text, found in zip(texts, answer_texts(texts, answer), strict=True):
+                yield {"text": text, **prediction_row(found, self.labels, probabilities)}
 
     def _rows(self, texts: Sequence[str]) -> list[Tokens]:
         return [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
@@ -202,6 +214,16 @@ def predictions(logits: Tensor, labels: Labels) -> list[Prediction]:
         best = max(values, key=values.__getitem__)
         found.append(Prediction(best, values[best], values))
     return found
+
+
+def prediction_row(found: Prediction | None, labels: Labels, probabilities: bool) -> dict[str, Any]:
+    """What is written of a prediction, or where there is none; the probability of every label, if wanted."""
+    values = dict.fromkeys(labels.names) if found is None else found.probabilities
+    return {
+        "label": None if found is None else found.label,
+        "probability": None if found is None else found.probability,
+        **({"probabilities": values} if probabilities else {}),
+    }
 
 
 def numbered(

@@ -1,7 +1,7 @@
 """What is to be told of a sequence of numbers: the interface of the three goals."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,25 @@ class Goal(ABC):
             ValueError: when there are too few steps to ask.
         """
 
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether an answer is one of several labels."""
+        return True
+
     @abstractmethod
     def predict(self, model: nn.Module, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What a trained model tells of sequences."""
+
+    @abstractmethod
+    def rows(
+        self, model: nn.Module, sequences: Iterable[list[list[float]]], *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        """What is written of sequences.
+
+        Args:
+            model: a trained model.
+            sequences: the steps of each.
+            probabilities: whether the probability of every label is written.
+            cells: whether rows are those of a table, all of the same columns, where a step may have its own; otherwise
+                there is one for each sequence.
+        """

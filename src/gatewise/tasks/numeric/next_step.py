@@ -1,7 +1,7 @@
 """The next step of a sequence of numbers, from those before it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +13,7 @@ from gatewise.data.batches import Batch, RaggedBatches, padded
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.answers import in_groups
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.goal import BATCH, Goal
@@ -123,6 +124,18 @@ class NextSteps(Goal):
             values = last.sigmoid() if self._binary else self.reader.scaling.unscaled(last)
             found.append(NextStep(values.tolist()))
         return found
+
+    @property
+    def has_probabilities(self) -> bool:
+        return False
+
+    def rows(
+        self, model: nn.Module, sequences: Iterable[list[list[float]]], *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        names = self.options.feature_columns
+        for group in in_groups(sequences, BATCH):
+            for (values,) in self.predict(model, group):
+                yield dict(zip(names, values, strict=True)) if cells and names else {"values": values}
 
     def question(self, model: Tagger, x: Tensor, features: Sequence[str]) -> Question:
         if len(x) < 2:

@@ -1,6 +1,6 @@
 """A label for each sequence of numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,9 +11,10 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.answers import in_groups
 from gatewise.tasks.classification.network import balanced, logits_of, make_batches, outcome_of
 from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.classification.trained import Prediction, predictions
+from gatewise.tasks.classification.trained import Prediction, prediction_row, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.inspection import log_odds
@@ -88,6 +89,13 @@ class SequenceLabel(Goal):
         assert isinstance(model, Classifier)
         rows = [self.reader.read(steps) for steps in sequences]
         return predictions(logits_of(model, self.reader, rows, BATCH), self._labels)
+
+    def rows(
+        self, model: nn.Module, sequences: Iterable[list[list[float]]], *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        for group in in_groups(sequences, BATCH):
+            for found in self.predict(model, group):
+                yield prediction_row(found, self._labels, probabilities)
 
     def question(self, model: Classifier, x: Tensor, features: Sequence[str]) -> Question:
         with torch.no_grad():

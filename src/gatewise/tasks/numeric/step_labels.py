@@ -1,6 +1,6 @@
 """A label for each step of a sequence of numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -12,6 +12,7 @@ from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.answers import in_groups
 from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
@@ -23,7 +24,7 @@ from gatewise.tasks.numeric.inspection import Question, log_probabilities
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.tagging.network import decoded, make_batches, outcome_of
+from gatewise.tasks.tagging.network import decoded, make_batches, outcome_of, tag_probabilities
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.unknown_labels import check_labels
 
@@ -102,6 +103,28 @@ class StepLabels(Goal):
         assert isinstance(model, Tagger)
         answers = decoded(model, self.reader, [self.reader.read(steps) for steps in sequences], BATCH)
         return [LabelledSteps(self._tags.names(row.tolist())) for row in answers]
+
+    def probabilities(self, model: Tagger, sequences: Sequence[list[list[float]]]) -> list[list[dict[str, float]]]:
+        """The probability of each label at each step of sequences."""
+        names = self._tags.labels.names
+        found = tag_probabilities(model, self.reader, [self.reader.read(steps) for steps in sequences], BATCH)
+        return [[dict(zip(names, row, strict=True)) for row in of_steps.tolist()] for of_steps in found]
+
+    def rows(
+        self, model: nn.Module, sequences: Iterable[list[list[float]]], *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        assert isinstance(model, Tagger)
+        number = 0
+        for group in in_groups(sequences, BATCH):
+            values = self.probabilities(model, group) if probabilities else [None] * len(group)
+            for (labels,), of_steps in zip(self.predict(model, group), values, strict=True):
+                number += 1
+                if not cells:
+                    yield {"labels": labels, **({} if of_steps is None else {"probabilities": of_steps})}
+                    continue
+                for step, label in enumerate(labels):
+                    of_step = {} if of_steps is None else {"probabilities": of_steps[step]}
+                    yield {"sequence": number, "step": step + 1, "label": label, **of_step}
 
     def question(self, model: Tagger, x: Tensor, features: Sequence[str]) -> Question:
         with torch.no_grad():

@@ -8,11 +8,10 @@ from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_li
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.answers import in_groups, read_standard_input, written
+from gatewise.tasks.answers import read_standard_input, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
-from gatewise.tasks.numeric.goal import BATCH
 from gatewise.tasks.numeric.goals import goal_of_parts
 from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
 from gatewise.tasks.numeric.options import NumericOptions
@@ -63,6 +62,10 @@ class TrainedOnNumbers(Trained):
 
     def _scores(self, parts: dict[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
         return {name: self._goal.scores(self.model, part, name, folder) for name, part in parts.items()}
+
+    @property
+    def has_probabilities(self) -> bool:
+        return self._goal.has_probabilities
 
     def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
         """What the network tells of sequences of steps of features.
@@ -123,13 +126,16 @@ class TrainedOnNumbers(Trained):
         features = with_features(self.options, paths).feature_columns
         return self.inspect(sequence, steps=steps, out=out, features=features or None)
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+    def answers(
+        self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
+    ) -> Iterator[str]:
         """What the network tells of the sequences in files, as text.
 
         Args:
             paths: files such as it was trained on; without any the standard input is read, JSON lines with a sequence
                 in each.
-            format: "jsonl" (the default) or "csv".
+            format: "jsonl" (the default) or "csv", where labels of steps have a row each.
+            probabilities: whether to write the probability of every label, where there are labels.
 
         Raises:
             ValueError: for malformed data.
@@ -140,8 +146,8 @@ class TrainedOnNumbers(Trained):
         else:
             examples = numeric_lines(read_standard_input(), "standard input", self.options.label_column)
         sequences = (steps for steps, _ in examples)
-        found = (answer for group in in_groups(sequences, BATCH) for answer in self.predict(group))
-        return written((answer._asdict() for answer in found), format)
+        rows = self._goal.rows(self.model, sequences, probabilities=probabilities, cells=format == "csv")
+        return written(rows, format)
 
 
 TRAINED = TrainedOnNumbers

@@ -1,7 +1,7 @@
 """One side of a pair: texts to the numbers of tokens with an end, and back."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,12 +42,9 @@ class TextSide:
         """The number of tokens, with the end."""
         return self.vocabulary.size + 1
 
-    def read(self, text: str, longest: int | None = None) -> Tensor:
-        """The tokens of a text and its end, (T,) int64; of a text that is too long its beginning."""
-        numbers = self.vocabulary.encode(text)
-        if longest is not None:
-            numbers = numbers[: longest - 1]
-        return torch.cat((numbers, torch.tensor([self.end])))
+    def read(self, text: str) -> Tensor:
+        """The tokens of a text and its end, (T,) int64."""
+        return torch.cat((self.vocabulary.encode(text), torch.tensor([self.end])))
 
     def write(self, tokens: Sequence[int]) -> str:
         """The text of tokens without their end."""
@@ -70,12 +67,39 @@ def parts_of(source: TextSide, target: TextSide) -> dict[str, Any]:
     return {"source": source.vocabulary, "target": None if target is source else target.vocabulary}
 
 
-def numbered(
-    source: TextSide, target: TextSide, pairs: Iterable[Pair], longest: int
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Pairs as the numbers of their tokens, each text with its end; of a source that is too long its beginning."""
+class Sources(NamedTuple):
+    """Texts to be answered.
+
+    Attributes:
+        numbers: the tokens of each with its end, (T,) int64.
+        cut: how many are the beginning of a longer text.
+    """
+
+    numbers: list[Tensor]
+    cut: int
+
+    def notice(self, longest: int) -> str | None:
+        """That some were cut after so many tokens; None where none was."""
+        if not self.cut:
+            return None
+        return (
+            f"{self.cut:,} of {len(self.numbers):,} sources have more than {longest:,} tokens, the end included; the "
+            "rest of each is not read (--longest)"
+        )
+
+
+def read_sources(side: TextSide, texts: Iterable[str], longest: int) -> Sources:
+    """The tokens of sources; of one that has more than `longest`, its end included, the beginning and an end."""
+    whole = [side.read(text) for text in texts]
+    cut = [len(numbers) > longest for numbers in whole]
+    kept = [torch.cat((row[: longest - 1], row[-1:])) if long else row for row, long in zip(whole, cut, strict=True)]
+    return Sources(kept, sum(cut))
+
+
+def numbered(source: TextSide, target: TextSide, pairs: Iterable[Pair], longest: int) -> tuple[Sources, list[Tensor]]:
+    """Pairs as the numbers of their tokens, each text with its end; targets are whole."""
     sources, targets = zip(*pairs, strict=True)
-    return [source.read(text, longest) for text in sources], [target.read(text) for text in targets]
+    return read_sources(source, sources, longest), [target.read(text) for text in targets]
 
 
 KINDS = (WordVocabulary,)

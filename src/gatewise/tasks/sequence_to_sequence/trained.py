@@ -11,19 +11,20 @@ from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
-from gatewise.tasks.answers import in_groups, read_texts, written
+from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
 from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.reporting import say
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
-from gatewise.tasks.sequence_to_sequence.text_side import KINDS, numbered, sides_of_parts
+from gatewise.tasks.sequence_to_sequence.text_side import KINDS, numbered, read_sources, sides_of_parts
 from gatewise.tasks.trained import Scores, Trained
 
 _GROUP = 512
@@ -100,6 +101,10 @@ class TrainedSequenceToSequence(Trained):
                 scores[f"{name}_baseline_{baseline}"] = {"pairs": len(pairs), **answer_scores(answers, targets)}
         return scores
 
+    @property
+    def has_probabilities(self) -> bool:
+        return True
+
     def predict(
         self, texts: Sequence[str], *, beam: int | None = None, length_penalty: float | None = None
     ) -> list[Answer]:
@@ -121,29 +126,38 @@ class TrainedSequenceToSequence(Trained):
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
         search = self._search(beam, length_penalty)
-        found = self._found([self.source.read(text, search.longest) for text in texts], search)
-        answers: list[Answer] = []
-        for hypotheses in found:
-            candidates = [(self.target.write(one.tokens), one.log_probability) for one in hypotheses]
-            answers.append(Answer(*candidates[0], candidates))
-        return answers
+        return self._answers(read_sources(self.source, texts, search.longest).numbers, search)
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None, **search: Any) -> Iterator[str]:
-        """Answers to the lines of files, as text.
+    def answers(
+        self,
+        paths: Sequence[Path] = (),
+        format: str | None = None,
+        *,
+        probabilities: bool = False,
+        beam: int | None = None,
+        length_penalty: float | None = None,
+    ) -> Iterator[str]:
+        """Answers to the lines of files, as text; an empty line has an empty answer.
 
         Args:
             paths: files with a source per line, or tables; without any the standard input is read.
-            format: "jsonl" (the default), "csv", or "text", an answer per line and an empty one for an empty line.
-            **search: ``beam`` and ``length_penalty``, see `predict`.
+            format: "jsonl" (the default), "csv", or "text", an answer per line.
+            probabilities: whether to write the other answers that were found too, with their log-probabilities, which
+                text cannot hold.
+            beam, length_penalty: see `predict`.
 
         Raises:
             ValueError: for another format, an option out of its bounds, or a text that is not UTF-8.
             OSError: when a file cannot be read.
         """
-        self._search(**search)
+        search = self._search(beam, length_penalty)
+        found = self._found_in(paths, search)
         if format == "text":
-            return self._lines(paths, search)
-        return written(self._rows(paths, search), format)
+            if probabilities:
+                raise ValueError("probabilities: text has the best answers alone; give --format jsonl or csv")
+            return (f"{' '.join(answer.text.split()) if answer else ''}\n" for _, answer in found)
+        others = None if not probabilities else search.beam - 1 if format == "csv" else 0
+        return written((_row(text, answer, others) for text, answer in found), format)
 
     def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> AnswerInspection:
         """Watch the model while it reads a text and its own answer, forward and backward; write a report and a picture.
@@ -162,7 +176,7 @@ class TrainedSequenceToSequence(Trained):
         if not text.strip():
             raise ValueError("the text has no tokens; at least 1 is needed")
         search = self._search()
-        source = self.source.read(text.strip(), min(steps + 1, search.longest))
+        (source,), _ = read_sources(self.source, [text.strip()], min(steps + 1, search.longest))
         ((best, *_),) = self._found([source], search)
         return inspect_answer(self.model, (self.source, self.target), source, best.tokens, report)
 
@@ -176,16 +190,27 @@ class TrainedSequenceToSequence(Trained):
             penalty=search.length_penalty,
         )
 
-    def _rows(self, paths: Sequence[Path], search: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for texts in in_groups(read_texts(paths, self._column), _GROUP):
-            for text, found in zip(texts, self.predict(texts, **search), strict=True):
-                yield {"source": text, "answer": found.text, "log_probability": found.log_probability}
+    def _answers(self, sources: Sequence[Tensor], search: DecodingOptions) -> list[Answer]:
+        answers: list[Answer] = []
+        for hypotheses in self._found(sources, search):
+            candidates = [(self.target.write(one.tokens), one.log_probability) for one in hypotheses]
+            answers.append(Answer(*candidates[0], candidates))
+        return answers
 
-    def _lines(self, paths: Sequence[Path], search: dict[str, Any]) -> Iterator[str]:
-        for texts in in_groups(read_texts(paths, self._column, empty=True), _GROUP):
-            found = iter(self.predict([text for text in texts if text.strip()], **search))
-            for text in texts:
-                yield (" ".join(next(found).text.split()) if text.strip() else "") + "\n"
+    def _found_in(self, paths: Sequence[Path], search: DecodingOptions) -> Iterator[tuple[str, Answer | None]]:
+        """The texts of files and their answers, None for a text without a word."""
+        told = False
+
+        def answer(texts: list[str]) -> list[Answer]:
+            nonlocal told
+            sources = read_sources(self.source, texts, search.longest)
+            if not told and sources.cut:
+                told = True
+                say(f"warning: sources of more than {search.longest:,} tokens are read to there only (--longest)")
+            return self._answers(sources.numbers, search)
+
+        for texts in in_groups(read_texts(paths, self._column), _GROUP):
+            yield from zip(texts, answer_texts(texts, answer), strict=True)
 
     def _column(self, path: Path) -> str:
         return source_column_of(path, self.options.source_column)
@@ -199,15 +224,39 @@ class TrainedSequenceToSequence(Trained):
 
     def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
         sources, targets = numbered(self.source, self.target, pairs, search.longest)
+        notice = sources.notice(search.longest)
+        if notice is not None:
+            say(f"warning: {notice}")
         with torch.no_grad():
-            total = Outcome.sum(map(outcome_of(self.model, 0.0), make_batches(sources, targets, self.options.batch)))
-        answers = self.predict([source for source, _ in pairs], beam=search.beam, length_penalty=search.length_penalty)
+            batches = make_batches(sources.numbers, targets, self.options.batch)
+            total = Outcome.sum(map(outcome_of(self.model, 0.0), batches))
+        answers = self._answers(sources.numbers, search)
         return {
             "pairs": len(pairs),
             "loss": total.loss,
             "token_accuracy": total.counted,
             **answer_scores([answer.text for answer in answers], [target for _, target in pairs]),
         }
+
+
+def _row(text: str, answer: Answer | None, others: int | None) -> dict[str, Any]:
+    """What is written of an answer.
+
+    Args:
+        text: the source.
+        answer: the answer; None where there is none.
+        others: how many other answers a row has at least, empty ones after those that were found; None for no others.
+    """
+    row: dict[str, Any] = {
+        "source": text,
+        "answer": answer.text if answer else "",
+        "log_probability": answer.log_probability if answer else None,
+    }
+    if others is not None:
+        found = answer.candidates[1:] if answer else []
+        filled = [*found, *[(None, None)] * (others - len(found))]
+        row["alternatives"] = [{"answer": one, "log_probability": value} for one, value in filled]
+    return row
 
 
 TRAINED = TrainedSequenceToSequence

@@ -30,7 +30,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
     model = planned(lambda: make_model(options, source, target), options)
     batches = make_batches(
-        [sources[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
+        [sources.numbers[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
     )
     module = SequenceToSequenceModule(
         model,
@@ -46,21 +46,22 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
             say(f"warning: {again:,} of {len(pairs):,} pairs of {name.replace('_', ' ')} are in the training data too")
     if folder is None and not can_score_translations():
         say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
+    scored, scored_targets = numbered(source, target, corpus.deciding, options.longest)
     sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]
     return Job(
         options,
         module,
         batches,
-        make_batches(*numbered(source, target, corpus.deciding, options.longest), options.batch),
+        make_batches(scored.numbers, scored_targets, options.batch),
         to_json(parts),
         corpus.source,
         corpus.hashes,
         (
             corpus.summary,
             f"vocabulary: {' and '.join(sizes)} tokens (unit {options.unit}, {options.vocabulary})",
-            f"tokens: sources {sum(map(len, sources)):,}, targets {sum(map(len, targets)):,}",
-            f"longest, {options.longest} tokens: reached by {sum(len(one) == options.longest for one in sources):,} "
-            f"sources, which may be cut; left out: {len(targets) - len(kept):,} pairs whose target has more",
+            f"tokens: sources {sum(map(len, sources.numbers)):,}, targets {sum(map(len, targets)):,}",
+            f"longest, {options.longest} tokens: {sources.cut:,} sources have more, whose rest is not read; left out: "
+            f"{len(targets) - len(kept):,} pairs whose target has more",
         ),
     )
 

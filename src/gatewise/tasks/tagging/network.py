@@ -87,12 +87,31 @@ def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Ca
 
 def decoded(model: Tagger, reader: Reader, rows: Sequence[Row], size: int) -> list[Tensor]:
     """The numbers of the best tags of each sentence, (T,) int64."""
-    found = [torch.empty(0, dtype=torch.int64)] * len(rows)
-    places = [torch.full((len(row.numbers),), place) for place, row in enumerate(rows)]
+    return _of_sentences(model, reader, rows, size, model.decode)
+
+
+def tag_probabilities(model: Tagger, reader: Reader, rows: Sequence[Row], size: int) -> list[Tensor]:
+    """The probability of each tag at each step of each sentence, (T, K) float64."""
+
+    def read_out(scores: Tensor, lengths: Tensor) -> Tensor:
+        return model.log_probabilities(scores.double(), lengths).exp()
+
+    return _of_sentences(model, reader, rows, size, read_out)
+
+
+def _of_sentences(
+    model: Tagger,
+    reader: Reader,
+    rows: Sequence[Row],
+    size: int,
+    read_out: Callable[[Tensor, Tensor], Tensor],
+) -> list[Tensor]:
+    """What is read out of the scores (T, B, K) and lengths (B,) of batches, (T, B, ...), by sentence."""
+    found = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        for batch in make_batches(reader, rows, places, size):
-            answers = model.decode(model(batch.inputs, batch.lengths), batch.lengths)
-            for column, length in enumerate(batch.lengths.tolist()):
-                if length:
-                    found[int(batch.targets[0, column])] = answers[:length, column]
+        for places in RaggedBatches([len(row.numbers) for row in rows], list, size):
+            inputs, lengths = reader.batch([rows[place] for place in places])
+            answers = read_out(model(inputs, lengths), lengths)
+            for column, (place, length) in enumerate(zip(places, lengths.tolist(), strict=True)):
+                found[place] = answers[:length, column]
     return found

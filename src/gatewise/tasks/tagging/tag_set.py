@@ -16,6 +16,7 @@ from gatewise.data.entities import (
     may_follow,
     scheme_of,
     tags_of,
+    written_letters,
 )
 from gatewise.data.labels import Labels
 
@@ -101,6 +102,16 @@ class TagSet:
     def written(self, tags: Sequence[str]) -> list[str]:
         """Learned tags as the data writes them."""
         return list(tags) if self.given is None else tags_of(entities(tags), len(tags), self.given)
+
+    @property
+    def written_names(self) -> list[str]:
+        """How the data would write each of the learned tags; they themselves where it could write one in two ways."""
+        if self.learned is None or self.given is None:
+            return self.labels.names
+        letters = written_letters(self.learned, self.given)
+        if letters is None:
+            return self.labels.names
+        return [tag if tag == OUTSIDE else letters[tag[0]] + tag[1:] for tag in self.labels.names]
 
     def valid(self, tags: Sequence[str]) -> bool:
         """Whether every learned tag may stand where it does."""

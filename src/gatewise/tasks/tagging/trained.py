@@ -22,7 +22,7 @@ from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
-from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model
+from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, tag_probabilities
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.scores import entity_scores
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -49,6 +49,10 @@ class Tagged(NamedTuple):
     tokens: list[str]
     tags: list[str]
     entities: list[Entity]
+
+
+_TaggedSentence = tuple[Tagged, list[dict[str, float]] | None]
+"""With the probabilities of the tags of each token, where they are wanted."""
 
 
 class TrainedTagger(Trained):
@@ -113,6 +117,10 @@ class TrainedTagger(Trained):
                 )
         return found
 
+    @property
+    def has_probabilities(self) -> bool:
+        return True
+
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
         """Tag sentences: raw texts, or lists of their words.
 
@@ -121,9 +129,7 @@ class TrainedTagger(Trained):
         >>> model.predict(["x = 1"])[0].tags  # doctest: +SKIP
         ['name', 'space', 'operator', 'space', 'number']
         """
-        if isinstance(sentences, str):
-            raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
-        words = [self.reader.split(row) if isinstance(row, str) else list(row) for row in sentences]
+        words = self._words(sentences)
         found: list[Tagged] = []
         answers = decoded(self.model, self.reader, [self.reader.read(row) for row in words], _BATCH)
         for row, numbers in zip(words, answers, strict=True):
@@ -132,14 +138,40 @@ class TrainedTagger(Trained):
             found.append(Tagged(row, self.tags.written(tags), of_entities))
         return found
 
+    def probabilities(self, sentences: Sequence[str | Sequence[str]]) -> list[list[dict[str, float]]]:
+        """The probability of each tag at each token of sentences, whatever the other tags are.
+
+        Tags are those that the data has, or those that the network learned where one of these may be written in two
+        ways: ``B-`` as ``B-`` or ``S-``.
+
+        Args:
+            sentences: see `predict`.
+        """
+        names = self.tags.written_names
+        rows = [self.reader.read(row) for row in self._words(sentences)]
+        found: list[list[dict[str, float]]] = []
+        for of_sentence in tag_probabilities(self.model, self.reader, rows, _BATCH):
+            found.append([dict.fromkeys(names, 0.0) for _ in of_sentence])
+            for values, row in zip(found[-1], of_sentence.tolist(), strict=True):
+                for name, value in zip(names, row, strict=True):
+                    values[name] += value
+        return found
+
     def answers(
-        self, paths: Sequence[Path] = (), format: str | None = None, *, input: InputForm | None = None
+        self,
+        paths: Sequence[Path] = (),
+        format: str | None = None,
+        *,
+        input: InputForm | None = None,
+        probabilities: bool = False,
     ) -> Iterator[str]:
-        """The tags of the sentences in files, as text.
+        """The tags of the sentences in files, as text; an empty line is a sentence without words.
 
         Args:
             paths: files; without any the standard input is read.
-            format: "columns" (the default: word, tab, tag, and a blank line after a sentence), "jsonl" or "csv".
+            format: "columns" (the default: word, tab, tag, and a blank line after a sentence), "jsonl" (a sentence per
+                line) or "csv" (a word per line, with the number of its sentence).
+            probabilities: whether to write the probability of every tag, which columns cannot hold.
             input: "columns" for files with a word per line, "text" for a sentence per line. By default columns are
                 files that are named so (.conll, .conllu, .iob, .bio, .bioes, .tsv, .col), and those most of whose lines
                 have one of the model's tags where the training data had it; the standard input is text.
@@ -148,13 +180,13 @@ class TrainedTagger(Trained):
             ValueError: for malformed data.
             OSError: when a file cannot be read.
         """
-        found = (tagged for group in in_groups(self._sentences(paths, input), _BATCH) for tagged in self.predict(group))
-        if format not in (None, "columns"):
-            return written(map(self._row, found), format)
-        return (
-            "".join(f"{_visible(token)}\t{tag}\n" for token, tag in zip(tagged.tokens, tagged.tags, strict=True)) + "\n"
-            for tagged in found
-        )
+        sentences = self._sentences(paths, input)
+        if format in (None, "columns"):
+            if probabilities:
+                raise ValueError("probabilities: columns have a word and its tag alone; give --format jsonl or csv")
+            return (_columns(tagged) for tagged, _ in self._tagged(sentences, False))
+        found = self._tagged(sentences, probabilities)
+        return written(_cells(found) if format == "csv" else self._rows(found), format)
 
     def text_of(self, paths: Sequence[Path]) -> str | list[str]:
         """What `inspect` reads of files: the first sentence where the first has a word per line, otherwise all text."""
@@ -192,11 +224,24 @@ class TrainedTagger(Trained):
         tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
         return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
 
-    def _row(self, tagged: Tagged) -> dict[str, Any]:
-        row: dict[str, Any] = {"tokens": tagged.tokens, "tags": tagged.tags}
-        if self.tags.learned is not None:
-            row["entities"] = [entity._asdict() for entity in tagged.entities]
-        return row
+    def _words(self, sentences: Sequence[str | Sequence[str]]) -> list[list[str]]:
+        if isinstance(sentences, str):
+            raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
+        return [self.reader.split(row) if isinstance(row, str) else list(row) for row in sentences]
+
+    def _tagged(self, sentences: Iterable[str | list[str]], probabilities: bool) -> Iterator[_TaggedSentence]:
+        for group in in_groups(sentences, _BATCH):
+            values = self.probabilities(group) if probabilities else [None] * len(group)
+            yield from zip(self.predict(group), values, strict=True)
+
+    def _rows(self, found: Iterable[_TaggedSentence]) -> Iterator[dict[str, Any]]:
+        for tagged, probabilities in found:
+            row: dict[str, Any] = {"tokens": tagged.tokens, "tags": tagged.tags}
+            if self.tags.learned is not None:
+                row["entities"] = [entity._asdict() for entity in tagged.entities]
+            if probabilities is not None:
+                row["probabilities"] = probabilities
+            yield row
 
     def _sentences(self, paths: Sequence[Path], form: InputForm | None) -> Iterator[str | list[str]]:
         if not paths and form != "columns":
@@ -280,6 +325,19 @@ def _share(answers: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> 
     """The share of tokens whose tag is right."""
     pairs = [pair for rows in zip(answers, truth, strict=True) for pair in zip(*rows, strict=True)]
     return sum(one == true for one, true in pairs) / len(pairs)
+
+
+def _columns(tagged: Tagged) -> str:
+    pairs = zip(tagged.tokens, tagged.tags, strict=True)
+    return "".join(f"{_visible(token)}\t{tag}\n" for token, tag in pairs) + "\n"
+
+
+def _cells(found: Iterable[_TaggedSentence]) -> Iterator[dict[str, Any]]:
+    """A row for each token."""
+    for number, (tagged, probabilities) in enumerate(found, 1):
+        for place, (token, tag) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
+            of_token = {} if probabilities is None else {"probabilities": probabilities[place]}
+            yield {"sentence": number, "token": token, "tag": tag, **of_token}
 
 
 def _visible(token: str) -> str:
