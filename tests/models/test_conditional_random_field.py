@@ -25,7 +25,7 @@ def field(*, constrained):
 def by_hand(made, scores, tags):
     """The score of one sequence of tags, or None where it is forbidden."""
     around = [K, *tags, K]
-    if any(made.forbidden[pair] for pair in itertools.pairwise(around)):
+    if any(not made.allowed[pair] for pair in itertools.pairwise(around)):
         return None
     moves = sum(made.transitions[pair] for pair in itertools.pairwise(around))
     return moves + sum(scores[step, tag] for step, tag in enumerate(tags))
@@ -67,7 +67,7 @@ def test_the_gradient_is_that_of_finite_differences():
 
 
 def _with(made, transitions):
-    copy = ConditionalRandomField(~made.forbidden).double()
+    copy = ConditionalRandomField(made.allowed).double()
     del copy.transitions
     copy.transitions = transitions
     return copy

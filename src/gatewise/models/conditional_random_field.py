@@ -27,13 +27,13 @@ class ConditionalRandomField(nn.Module):
     (torch.Size([2]), torch.Size([5, 2]))
     """
 
-    forbidden: Tensor
+    allowed: Tensor
 
     def __init__(self, allowed: Tensor | None = None, tag_count: int = 0) -> None:
         super().__init__()
         if allowed is None:
             allowed = torch.ones(tag_count + 1, tag_count + 1, dtype=torch.bool)
-        self.register_buffer("forbidden", ~allowed, persistent=False)
+        self.register_buffer("allowed", allowed, persistent=False)
         self.transitions = nn.Parameter(torch.empty(allowed.shape).uniform_(-0.1, 0.1))
 
     def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Lengths) -> Tensor:
@@ -52,7 +52,7 @@ class ConditionalRandomField(nn.Module):
 
     def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Of tag after tag (K, K), at the start (K,), at the end (K,)."""
-        table = self.transitions.to(dtype).masked_fill(self.forbidden, _FORBIDDEN)
+        table = self.transitions.to(dtype).masked_fill(~self.allowed, _FORBIDDEN)
         return table[:-1, :-1], table[-1, :-1], table[:-1, -1]
 
     def _score(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:

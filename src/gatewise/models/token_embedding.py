@@ -50,8 +50,9 @@ class TokenEmbedding(nn.Module):
         if counts is None or unknown_weight == 0:
             self.unknown_rates = None
         else:
-            rates = unknown_weight / (unknown_weight + torch.tensor(counts, dtype=torch.float32))
-            self.register_buffer("unknown_rates", rates, persistent=False)
+            # Not in torch: arithmetic on the device "meta", on which a model is planned, loads torch's compiler.
+            rates = [unknown_weight / (unknown_weight + count) for count in counts]
+            self.register_buffer("unknown_rates", torch.tensor(rates, dtype=torch.float32), persistent=False)
 
     def forward(
         self,
