@@ -11,6 +11,7 @@ from typing import Any, NoReturn, get_args
 from cyclopts import App, CycloptsError
 
 import gatewise
+from gatewise.progress import clear
 
 
 def _epilogue(*examples: str) -> str:
@@ -85,8 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always. 0 is success, 2 a user's mistake, 130 Ctrl-C, 141 a closed pipe.
     """
     try:
-        build_app()(arguments, exit_on_error=False, print_error=False)
-        sys.stdout.flush()
+        try:
+            build_app()(arguments, exit_on_error=False, print_error=False)
+            sys.stdout.flush()
+        finally:
+            clear()  # a traceback holds the loops whose bars these are
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

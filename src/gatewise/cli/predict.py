@@ -4,6 +4,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse, refuse_unused
 from gatewise.cli.standard_input import input_waits
+from gatewise.progress import hidden, tracked
 from gatewise.writing import atomic_write, check_writable
 
 if TYPE_CHECKING:
@@ -123,12 +125,15 @@ def predict(
                 "file with --score"
             )
         pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
+    if not follow:
+        pieces = tracked(pieces, "predicting", "tokens" if hasattr(model, "stream") else "answers")
     if out is not None:
         with atomic_write(out) as file:
             file.writelines(piece.encode("utf-8") for piece in pieces)
     else:
-        for piece in pieces:
-            print(piece, end="", flush=True)
+        with hidden() if sys.stdout.isatty() else nullcontext():
+            for piece in pieces:
+                print(piece, end="", flush=True)
 
 
 def _written(

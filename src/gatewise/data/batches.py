@@ -22,6 +22,11 @@ class Batch(NamedTuple):
     lengths: Tensor
     targets: Tensor
 
+    @property
+    def steps(self) -> int:
+        """The steps of all sequences."""
+        return int(self.lengths.sum())
+
 
 class RaggedBatches:
     """Passes over sequences of different lengths, B at a time; what stands in a batch is of similar length.

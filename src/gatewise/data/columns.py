@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gatewise.data.column_rows import cells_of, read_rows
 from gatewise.data.files import read_bytes
 from gatewise.data.text import decoded
+from gatewise.progress import Progress
 
 TaggedWords = tuple[list[str], list[str]]
 
@@ -103,7 +104,8 @@ class Columns(NamedTuple):
     def _sentences(
         self, path: Path, columns: tuple[str | None, ...], notice: Callable[[str], None]
     ) -> list[list[tuple[int, tuple[str, ...]]]]:
-        return self._sentences_of(path, decoded(path, read_bytes(path)), columns, notice)
+        with Progress(f"reading {path.name}"):
+            return self._sentences_of(path, decoded(path, read_bytes(path)), columns, notice)
 
     def _sentences_of(
         self, path: Path, text: str, columns: tuple[str | None, ...], notice: Callable[[str], None]

@@ -18,6 +18,7 @@ from gatewise.data.numerals import parse_number
 from gatewise.data.tables import column_names, kind_of, read_columns
 from gatewise.data.text import decoded
 from gatewise.data.unnamed_columns import counts_rows, data_columns
+from gatewise.progress import tracked
 
 NumericSequence = tuple[list[list[float]], list[str]]
 """Steps of features, and labels: none, one for the sequence, or one for each step."""
@@ -51,10 +52,12 @@ def read_numeric_sequences(
     widths: list[int] = []
     for path in paths:
         if not has_row_per_step(path, sequence_column):
-            found += numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
+            lines = numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
+            found += tracked(lines, f"reading {path.name}", "sequences")
         else:
             features = feature_columns or feature_names(path, sequence_column, label_column, tell)
-            found += _table(path, sequence_column, label_column, features)
+            rows = _table(path, sequence_column, label_column, features)
+            found += tracked(rows, f"reading {path.name}", "sequences")
         widths.append(len(found[-1][0][0]))
         if widths[-1] != widths[0]:
             raise ValueError(f"{path}: expected {widths[0]} features, as in {paths[0]}, got {widths[-1]}")

@@ -1,6 +1,6 @@
 """Tables in files: CSV, TSV, JSON lines and Parquet, their columns by name or by number."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from gatewise.data.files import read_bytes
 from gatewise.data.json_lines import json_objects
 from gatewise.data.parquet import parquet_names, parquet_rows
 from gatewise.data.text import decoded
+from gatewise.progress import Progress
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -70,9 +71,16 @@ def read_columns(
             line.
         OSError: when it cannot be read.
     """
+    with Progress(f"reading {path.name}", "rows") as progress:
+        return _read_columns(path, columns, blanks, texts, progress.advance)
+
+
+def _read_columns(
+    path: Path, columns: Sequence[Column], blanks: bool, texts: Collection[Column], advance: Callable[[], None]
+) -> TableRows:
     kind = kind_of(path)
     if kind in (".csv", ".tsv"):
-        return _delimited(path, decoded(path, read_bytes(path)), columns, kind)
+        return _delimited(path, decoded(path, read_bytes(path)), columns, kind, advance)
     if kind == ".parquet":
         names = _by_name(columns, parquet_names(path))
         unit, rows = "row", parquet_rows(path, names)
@@ -89,7 +97,7 @@ def read_columns(
             for value, (name, text) in zip(values, chosen, strict=True)
         )
 
-    return _collected(path, unit, ((number, as_text(number, values)) for number, values in rows))
+    return _collected(path, unit, ((number, as_text(number, values)) for number, values in rows), advance)
 
 
 def columns_of_text(where: Path, text: str, columns: Sequence[Column]) -> TableRows:
@@ -147,7 +155,9 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def _delimited(path: Path, text: str, columns: Sequence[Column], kind: str) -> TableRows:
+def _delimited(
+    path: Path, text: str, columns: Sequence[Column], kind: str, advance: Callable[[], None] = lambda: None
+) -> TableRows:
     rows = delimited_rows(path, text, kind)
     if all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in columns):
         places = [int(column) - 1 for column in columns]
@@ -156,7 +166,7 @@ def _delimited(path: Path, text: str, columns: Sequence[Column], kind: str) -> T
         if not names:
             raise _no_rows(path)
         places = [column if isinstance(column, int) else column_place(path, column, names) for column in columns]
-    return _collected(path, "line", _picked(path, rows, places))
+    return _collected(path, "line", _picked(path, rows, places), advance)
 
 
 def _picked(path: Path, rows: Iterable[tuple[int, list[str]]], places: list[int]) -> Iterator[NumberedCells]:
@@ -174,12 +184,13 @@ def _members(path: Path, text: str, names: list[str], blanks: bool) -> Iterator[
         yield number, tuple(row.get(name) for name in names)
 
 
-def _collected(path: Path, unit: str, rows: Iterable[NumberedCells]) -> TableRows:
+def _collected(path: Path, unit: str, rows: Iterable[NumberedCells], advance: Callable[[], None]) -> TableRows:
     numbers: list[int] = []
     cells: list[tuple[str, ...]] = []
     for number, row in rows:
         numbers.append(number)
         cells.append(row)
+        advance()
     if not cells:
         raise _no_rows(path)
     return TableRows(str(path), unit, numbers, cells)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gatewise.data.files import read_bytes
+from gatewise.progress import Progress
 
 
 def read_text(paths: Iterable[str | Path]) -> str:
@@ -21,7 +22,8 @@ def read_text(paths: Iterable[str | Path]) -> str:
 
 
 def _read(path: Path) -> str:
-    text = decoded(path, read_bytes(path))
+    with Progress(f"reading {path.name}"):
+        text = decoded(path, read_bytes(path))
     if not text:
         raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
     return text

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.vocabulary import Vocabulary
+from gatewise.progress import tracked
 
 UNKNOWN = "<unk>"
 # English clitics stand alone, as in the Penn Treebank and in most files of word vectors: do n't, it 's.
@@ -67,7 +68,9 @@ class TokenVocabulary(Vocabulary):
             ValueError: when no token is left.
         """
         empty = cls([UNKNOWN], [0], lower=lower, digits=digits)
-        counts = Counter(empty.normal(token) for row in rows for token in row)
+        counts = Counter(
+            empty.normal(token) for row in tracked(rows, "building the vocabulary", "texts") for token in row
+        )
         often = (item for item in counts.items() if item[1] >= min_count and item[0] != UNKNOWN)
         kept = [token for token, _ in sorted(often, key=lambda item: (-item[1], item[0]))]
         if not kept:

@@ -8,6 +8,7 @@ from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.vocabulary import FORMAT, VERSION, Vocabulary
 from gatewise.data.vocabulary_file import MALFORMED
 from gatewise.data.words import WordVocabulary
+from gatewise.progress import Progress
 
 
 def build_vocabulary(unit: Literal["char", "word", "bpe"], text: str, size: int | None = None) -> Vocabulary:
@@ -26,13 +27,14 @@ def build_vocabulary(unit: Literal["char", "word", "bpe"], text: str, size: int 
     >>> vocabulary.encode("hell").tolist(), vocabulary.decode([3, 1])
     ([2, 1, 3, 3], 'le')
     """
-    if unit == "char":
-        if size is not None:
-            raise ValueError("a vocabulary size is for words and bpe; a char vocabulary has every character")
-        return CharacterVocabulary.learn(text)
-    from gatewise.data.subwords import BytePairVocabulary  # loads the library tokenizers
+    if unit == "char" and size is not None:
+        raise ValueError("a vocabulary size is for words and bpe; a char vocabulary has every character")
+    with Progress("building the vocabulary"):
+        if unit == "char":
+            return CharacterVocabulary.learn(text)
+        from gatewise.data.subwords import BytePairVocabulary  # loads the library tokenizers
 
-    return WordVocabulary.learn(text, size) if unit == "word" else BytePairVocabulary.learn(text, size or 2048)
+        return WordVocabulary.learn(text, size) if unit == "word" else BytePairVocabulary.learn(text, size or 2048)
 
 
 def load_vocabulary(path: Path) -> Vocabulary:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gatewise.embeddings.layout import open_rows
+from gatewise.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
     matrix = np.zeros((len(words), rows.width), dtype=np.float32)
     best = np.full(len(words), _NOWHERE, dtype=np.int8)
     seen, repeated = set[bytes](), 0
-    for row in rows:
+    for row in tracked(rows, f"reading {Path(path).name}", "words"):
         if row.word not in wanted:
             continue
         repeated += row.word in seen

@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gatewise.progress import tracked
+
 _MOST_STEPS = 50_000
 
 
@@ -33,7 +35,8 @@ def moved_by(x: Tensor, answer: Callable[[Tensor], Tensor], parts: Literal["step
     whole = answer(x[:, None])
     found: list[Tensor] = []
     count = steps if parts == "steps" else x.shape[1]
-    for erased in torch.arange(count, device=x.device).split(max(1, _MOST_STEPS // max(1, steps))):
+    groups = torch.arange(count, device=x.device).split(max(1, _MOST_STEPS // max(1, steps)))
+    for erased in tracked(groups, "looking for what moved the answer", parts, size=len):
         without = x[:, None].repeat(1, len(erased), 1)
         rows = torch.arange(len(erased), device=x.device)
         if parts == "steps":

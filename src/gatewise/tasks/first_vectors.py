@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.models.pretrained import initialise_embedding
 from gatewise.models.token_embedding import TokenEmbedding
-from gatewise.tasks.reporting import say
+from gatewise.progress import say
 from gatewise.tasks.sequence_options import TokenOptions
 
 Options = TypeVar("Options", bound=TokenOptions)

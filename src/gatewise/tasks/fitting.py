@@ -11,13 +11,12 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
 from gatewise.diagnostics.callback import Watch
+from gatewise.progress import clock, say
 from gatewise.tasks.best_weights import BestWeights
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.progress import Progress, clock
-from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.schedules import DecayOnPlateau
 from gatewise.tasks.speed import Speed
@@ -25,6 +24,7 @@ from gatewise.tasks.state_file import SaveState, StateFile
 from gatewise.tasks.tensorboard_log import TensorBoardLog
 from gatewise.tasks.time_limit import TimeLimit
 from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.training_progress import TrainingProgress
 
 Ending = Literal["epochs", "patience", "max_minutes"]
 
@@ -92,7 +92,7 @@ def fit(
         *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
         patience,
         BestWeights(folder.weights, weight_facts),
-        Progress(module, total_steps, limit),
+        TrainingProgress(module, total_steps, limit),
     ]
     with deferred_interrupt() as interruption, _quiet():
         trainer = Trainer(

@@ -30,12 +30,14 @@ class Measure:
     Attributes:
         name: "bits_per_character", "perplexity" and "nats_per_step" are forms of the loss; any other is counted.
         unit: the plural of what is read, for speeds: "characters", "words".
+        loss_unit: what the loss is measured in.
         units_per_token: how many of them a token has on average.
         by_loss: whether the best model is that with the least loss, whatever is reported.
     """
 
     name: str
     unit: str
+    loss_unit: str = "nats/token"
     units_per_token: float = 1.0
     by_loss: bool = False
 

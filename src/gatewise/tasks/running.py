@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from gatewise.progress import Progress, say
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.fitting import check_device, fit
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
 from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
-from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task
 from gatewise.tasks.tensorboard_log import check_logger
@@ -42,7 +42,8 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
     check_logger(options.logger)
     check_device(options.device)
     check_recurrent_fits(options)
-    job = _checked(task.prepare(options, None))
+    with Progress("preparing"):
+        job = _checked(task.prepare(options, None))
     with new_run(
         out,
         task.name,
@@ -79,7 +80,9 @@ def resume(task: Task, path: Path, max_minutes: float | None = None, began_at: f
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
-    return _go(task, _checked(same_data(folder, task.prepare(options, folder))), folder, began_at)
+    with Progress("preparing"):
+        job = _checked(same_data(folder, task.prepare(options, folder)))
+    return _go(task, job, folder, began_at)
 
 
 def _checked(job: Job) -> Job:
@@ -98,8 +101,9 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
         if folder.state.exists():
             say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
-    trained = task.load(folder.path)
-    scores = {"ended_by": ended_by, "scores": trained.finish()}
+    with Progress("scoring the best weights"):
+        trained = task.load(folder.path)
+        scores = {"ended_by": ended_by, "scores": trained.finish()}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
     return trained

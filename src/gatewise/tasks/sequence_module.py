@@ -10,10 +10,10 @@ from gatewise.models.classifier import Classifier
 from gatewise.models.forecaster import Forecaster
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
+from gatewise.progress import say
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.reporting import say
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -44,7 +44,7 @@ class SequenceModule(TaskModule):
 
     def units(self, batch: Batch) -> float:
         """The steps of all sequences."""
-        return int(batch.lengths.sum())
+        return batch.steps
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""

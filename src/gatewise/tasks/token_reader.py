@@ -14,6 +14,7 @@ from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary, split_tokens
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.progress import Progress, tracked
 from gatewise.tasks.sequence_options import TokenOptions
 
 Unit = Literal["word", "char", "bpe"]
@@ -61,10 +62,13 @@ class TokenReader:
     def learn(cls, options: TokenOptions, unit: Unit, texts: Sequence[str]) -> "TokenReader":
         """Learn from texts."""
         if unit == "word":
-            return cls.learn_words(options, [split_tokens(text) for text in texts])
-        if unit == "char":
-            return cls(CharacterVocabulary.learn("".join(texts)), None)
-        return cls(BytePairVocabulary.learn("\n".join(texts), options.vocabulary_size or 2048), None)
+            return cls.learn_words(
+                options, [split_tokens(text) for text in tracked(texts, "splitting texts into words", "texts")]
+            )
+        with Progress("building the vocabulary"):
+            if unit == "char":
+                return cls(CharacterVocabulary.learn("".join(texts)), None)
+            return cls(BytePairVocabulary.learn("\n".join(texts), options.vocabulary_size or 2048), None)
 
     @classmethod
     def learn_words(cls, options: TokenOptions, rows: Sequence[Sequence[str]]) -> "TokenReader":

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from gatewise.data.labels import Labels
 from gatewise.data.streams import NO_TARGET
-from gatewise.tasks.reporting import say
+from gatewise.progress import say
 
 _SHOWN = 5
 

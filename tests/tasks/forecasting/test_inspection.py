@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.formatting import format_number
 from gatewise.tasks.forecasting.inspection import Watched
 from tests.tasks.forecasting.small import SMALL, many_series, one_series
 
@@ -42,7 +43,7 @@ def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained,
     assert data["tokens"] == found.past
     (shown,) = data["changes"]
     assert (shown["causes"], len(shown["changes"])) == (found.past, 4)
-    assert shown["answers"][0] == f"2008-01: {told.values[0]:.6g}"
+    assert shown["answers"][0] == f"2008-01: {format_number(told.values[0], 6)}"
     assert data["flow"]
     assert all(parameter.grad is None for parameter in trained.model.parameters())
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.formatting import format_number
 from tests.tasks.small_sequences import SMALL, numeric_sequences
 
 SEQUENCE = [[10.0, 0.3], [11.0, -0.2], [12.0, 0.1], [13.0, 0.4]]
@@ -73,7 +74,7 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
     by_steps, by_features = shown_in(tmp_path / "report.html")["changes"]
     assert (by_steps["causes"], by_features["causes"]) == (["1", "2", "3", "4"], ["speed", "noise"])
-    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {found.told[0]:.3g}"]
+    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {format_number(found.told[0])}"]
     assert all(parameter.grad is None for parameter in model.model.parameters())
 
 
@@ -95,7 +96,10 @@ def test_a_label_of_each_step(runs, tmp_path):
 
     check(found, value, model, SEQUENCE[:3])
     assert [log_odds(probability) for probability in found.told] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
-    assert f'"step 2: {found.answers[1]}, probability {found.told[1]:.3g}"' in (tmp_path / "report.html").read_text()
+    assert (
+        f'"step 2: {found.answers[1]}, probability {format_number(found.told[1])}"'
+        in (tmp_path / "report.html").read_text()
+    )
 
 
 def test_the_next_step_in_the_units_of_the_data(runs, tmp_path):

@@ -8,6 +8,7 @@ from torch import Tensor
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
+from gatewise.progress import tracked
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
@@ -64,7 +65,8 @@ def logits_of(model: Classifier, reader: Reader, rows: Sequence[Row], size: int)
     """The scores (N, K) of rows before the softmax, so many rows at a time."""
     found: list[Tensor] = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        for batch in make_batches(reader, rows, range(len(rows)), size):
+        batches = make_batches(reader, rows, range(len(rows)), size)
+        for batch in tracked(batches, "labelling", "texts", size=lambda batch: len(batch.targets)):
             for place, logits in zip(batch.targets.tolist(), model(batch.inputs, batch.lengths), strict=True):
                 found[place] = logits.float()
     return torch.stack(found) if found else torch.empty(0, model.read_out.out_features)

@@ -11,6 +11,7 @@ from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
+from gatewise.progress import say, tracked
 from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
@@ -20,7 +21,6 @@ from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
-from gatewise.tasks.reporting import say
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_labels import check_labels
@@ -232,7 +232,7 @@ def numbered(
     """Labelled texts as tokens and the numbers of their labels, all of which there are."""
     rows: list[Tokens] = []
     targets: list[int] = []
-    for text, label in examples:
+    for text, label in tracked(examples, "encoding", "texts"):
         rows.append(reader.read(reader.split(text), longest))
         targets.append(labels.number(label))
     return rows, targets

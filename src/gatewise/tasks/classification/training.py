@@ -36,7 +36,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
         model,
         outcome_of(model, weights),
         options,
-        Measure("accuracy", "words" if options.unit == "word" else "tokens"),
+        Measure("accuracy", "words" if options.unit == "word" else "tokens", "nats/text"),
         total_steps=options.epochs * len(batches),
     )
     return Job(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.layers.inputs import State
 from gatewise.models.forecaster import Forecaster
+from gatewise.progress import tracked
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
@@ -59,7 +60,7 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: T
     noise = torch.cat((noise, -noise))[:courses]  # as many above as below
     size = max(1, _MOST_ROWS // courses)
     found: list[Tensor] = []
-    for at in range(0, len(hidden), size):
+    for at in tracked(range(0, len(hidden), size), "drawing sample paths", "forecasts", size=lambda _: size):
         some = slice(at, at + size)
         rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
         states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]

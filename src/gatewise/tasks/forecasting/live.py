@@ -16,10 +16,10 @@ from gatewise.data.series_rows import ROW, Numbers, read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.data.tables import names_of_text
 from gatewise.layers.inputs import State
+from gatewise.progress import say
 from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_of, step_features
-from gatewise.tasks.reporting import say
 
 NAN = float("nan")
 _NONE: Numbers = np.empty(0)

@@ -17,10 +17,12 @@ class Output(ABC):
     Attributes:
         size: Q.
         located: how many of them move with the level of the forecast.
+        loss_unit: what the loss is measured in.
     """
 
     size: int
     located: int
+    loss_unit: str
 
     @abstractmethod
     def loss(self, told: Tensor, truth: Tensor) -> Tensor:
@@ -51,6 +53,7 @@ class Point(Distribution):
     """The median: least absolute error. All that is drawn is the median too."""
 
     size = located = 1
+    loss_unit = "scaled absolute error"
 
     def loss(self, told: Tensor, truth: Tensor) -> Tensor:
         return (told[..., 0] - truth).abs()
@@ -70,6 +73,8 @@ class Point(Distribution):
 
 class Quantiles(Output):
     """Quantiles at levels of their own: least pinball loss (Koenker & Bassett 1978), twice it, so 0.5 is as `Point`."""
+
+    loss_unit = "scaled pinball loss"
 
     def __init__(self, levels: Sequence[float]) -> None:
         self._levels = tuple(levels)
@@ -96,6 +101,7 @@ class Gaussian(Distribution):
     """Mean and deviation of a normal distribution: least negative log-likelihood."""
 
     size, located = 2, 1
+    loss_unit = "nats/value"
 
     def loss(self, told: Tensor, truth: Tensor) -> Tensor:
         mean, deviation = self._parts(told)

@@ -8,6 +8,7 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.layers.inputs import State
 from gatewise.models.forecaster import Forecaster
+from gatewise.progress import tracked
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.network import in_rows, told_at
@@ -18,7 +19,9 @@ from gatewise.tasks.forecasting.scores import BackTest
 _MOST_STEPS = 200_000
 
 
-def roll(teller: Teller, panel: Panel, spans: Sequence[Span], state: State | None = None) -> BackTest:
+def roll(
+    teller: Teller, panel: Panel, spans: Sequence[Span], state: State | None = None, what: str = "forecasting"
+) -> BackTest:
     """Forecast from every step of spans; nothing after that step is read but what is known of it beside its value.
 
     Args:
@@ -26,6 +29,7 @@ def roll(teller: Teller, panel: Panel, spans: Sequence[Span], state: State | Non
         panel: the series.
         spans: the steps; each is read from the beginning of the span on.
         state: the state (L, 1, H) that all spans go on from; by default zero.
+        what: what progress calls it.
     """
     longest = max(span.last + 1 - span.begin for span in spans)
     size = max(1, min(64, _MOST_STEPS // longest))
@@ -33,8 +37,9 @@ def roll(teller: Teller, panel: Panel, spans: Sequence[Span], state: State | Non
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
     with torch.no_grad(), teller.model.encoder.recurrent.frozen():
-        for at in range(0, len(spans), size):
-            batch, places, is_told = batches.at(range(at, min(at + size, len(spans))))
+        groups = [range(at, min(at + size, len(spans))) for at in range(0, len(spans), size)]
+        for group in tracked(groups, what, "series", size=len):
+            batch, places, is_told = batches.at(group)
             places = places[is_told]
             origins.append(places)
             if teller.recursive:

@@ -13,6 +13,7 @@ from gatewise.data.series import ROW, Series, read_series
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
+from gatewise.progress import say
 from gatewise.tasks.answers import read_standard_input, standard_input_lines, written
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
@@ -30,7 +31,6 @@ from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
-from gatewise.tasks.reporting import say
 from gatewise.tasks.trained import Scores, Trained
 
 _STANDARD_INPUT = "standard input"
@@ -95,7 +95,7 @@ class TrainedForecaster(Trained):
                 raise ValueError(
                     f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
                 )
-        return {part: roll(self._teller, panel, spans) for part, spans in parts.items() if spans}
+        return {part: roll(self._teller, panel, spans, what="back-testing") for part, spans in parts.items() if spans}
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.

@@ -3,6 +3,7 @@
 import dataclasses
 
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.progress import say
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
 from gatewise.tasks.forecasting.corpus import read_corpus
 from gatewise.tasks.forecasting.network import MEASURE, begin_as_linear, make_model, outcome_of, output_for
@@ -12,7 +13,6 @@ from gatewise.tasks.forecasting.parts import scored_spans
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.memory import planned
-from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.task import Job, Task
@@ -40,8 +40,9 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     held_out = SpanBatches(deciding, scored_spans(corpus.ends, model.horizon, "held_out"), 64)
     output = output_for(settled)
     begin_as_linear(model, output, learning, spans)
+    measure = dataclasses.replace(MEASURE, loss_unit=output.loss_unit)
     total_steps = settled.epochs * len(batches)
-    module = SequenceModule(model, outcome_of(model, output), settled, MEASURE, total_steps)
+    module = SequenceModule(model, outcome_of(model, output), settled, measure, total_steps)
     to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))
     return Job(
         settled,

@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from gatewise.data.streams import NO_TARGET, Window
 from gatewise.models.language_model import LanguageModel, State, detach
+from gatewise.progress import say
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.reporting import say
 
 
 class LanguageModelModule(TaskModule):

@@ -1,17 +1,16 @@
 """How well a language model predicts a text: every token but the first scored once, in one stream."""
 
 import math
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gatewise.data.streams import Streams
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.models.language_model import LanguageModel, State
+from gatewise.progress import tracked
 from gatewise.tasks.measure import Measure
 
 _WINDOW = 512
@@ -42,8 +41,10 @@ def measure_for(vocabulary: Vocabulary, tokens: Tensor, text: str) -> Measure:
         text: the text.
     """
     if vocabulary.unit == "word":
-        return Measure("perplexity", "words")
-    return Measure("bits_per_character", "characters", _scored_characters(vocabulary, tokens, text) / (len(tokens) - 1))
+        return Measure("perplexity", "words", "nats/word")
+    loss_unit = "nats/character" if vocabulary.unit == "char" else "nats/token"
+    per_token = _scored_characters(vocabulary, tokens, text) / (len(tokens) - 1)
+    return Measure("bits_per_character", "characters", loss_unit, per_token)
 
 
 def _scored_characters(vocabulary: Vocabulary, tokens: Tensor, text: str) -> int:
@@ -67,7 +68,7 @@ def log_probabilities(model: LanguageModel, tokens: Tensor) -> Iterator[tuple[Te
     """
     state: State | None = None
     windows = scoring_stream(tokens)
-    for window in tqdm(windows, desc="scoring", unit="window", leave=False, disable=not sys.stderr.isatty()):
+    for window in tracked(windows, "scoring", "tokens", size=lambda window: len(window.targets)):
         with torch.no_grad():
             logits, state = model(window.inputs, state)
             log_p = logits[:, 0].log_softmax(-1)

@@ -2,6 +2,7 @@
 
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
+from gatewise.progress import Progress
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
@@ -19,7 +20,8 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         vocabulary = build_vocabulary(options.unit, corpus.training, options.vocabulary_size)
     else:
         vocabulary = load_vocabulary(folder.vocabulary)
-    tokens = vocabulary.encode(corpus.training)
+    with Progress("encoding"):
+        tokens = vocabulary.encode(corpus.training)
     needed = options.batch * options.window + 1
     if len(tokens) < needed:
         raise ValueError(

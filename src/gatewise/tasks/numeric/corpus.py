@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewise.data.numeric_sequences import NumericSequence, feature_names, has_row_per_step, read_numeric_sequences
+from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.reporting import say
 
 
 def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOptions:

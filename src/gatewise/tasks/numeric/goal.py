@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import Encoder
+from gatewise.progress import tracked
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.inspection import Question
@@ -76,7 +77,7 @@ class Goal(ABC):
             ValueError: for a sequence that has others than in training.
         """
         found: list[Features] = []
-        for number, (steps, _) in enumerate(examples, 1):
+        for number, (steps, _) in enumerate(tracked(examples, "scaling", "sequences"), 1):
             try:
                 found.append(self.reader.read(steps))
             except ValueError as error:

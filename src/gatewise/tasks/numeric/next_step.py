@@ -13,6 +13,7 @@ from gatewise.data.batches import Batch, RaggedBatches, padded
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.progress import tracked
 from gatewise.tasks.answers import in_groups
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
@@ -41,7 +42,11 @@ class NextSteps(Goal):
     def __init__(self, options: NumericOptions, reader: FeatureReader) -> None:
         super().__init__(options, reader)
         self._binary = options.values == "binary"
-        self.measure = Measure("nats_per_step" if self._binary else "mean_squared_error", "steps")
+        if self._binary:
+            self.measure = Measure("nats_per_step", "steps", "nats/step")
+        else:
+            scaled = "scaled " if options.scale else ""
+            self.measure = Measure("mean_squared_error", "steps", f"{scaled}half squared error/step")
 
     @classmethod
     def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
@@ -92,7 +97,9 @@ class NextSteps(Goal):
         total = Outcome(torch.zeros(()), 0, 0, 0)
         absolute = squared = absolute_before = 0.0
         with torch.no_grad():
-            for batch in self.batches(examples, where, BATCH):
+            for batch in tracked(
+                self.batches(examples, where, BATCH), "scoring", "steps", size=lambda batch: batch.steps
+            ):
                 answers = model(batch.inputs, batch.lengths)
                 nats, squares = self._losses(answers, batch.targets, batch.lengths)
                 steps = int(batch.lengths.sum())

@@ -30,7 +30,7 @@ from gatewise.tasks.unknown_labels import check_labels
 class SequenceLabel(Goal):
     """One of K labels for a sequence; in a table every row of a sequence has the same."""
 
-    measure = Measure("accuracy", "steps")
+    measure = Measure("accuracy", "steps", "nats/sequence")
 
     def __init__(self, options: NumericOptions, reader: FeatureReader, labels: Labels, baseline: MostFrequent) -> None:
         super().__init__(options, reader)

@@ -12,6 +12,7 @@ from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
+from gatewise.progress import tracked
 from gatewise.tasks.answers import in_groups
 from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.scores import label_scores
@@ -38,7 +39,7 @@ class LabelledSteps(NamedTuple):
 class StepLabels(Goal):
     """One of K labels for each step."""
 
-    measure = Measure("accuracy", "steps")
+    measure = Measure("accuracy", "steps", "nats/step")
 
     def __init__(self, options: NumericOptions, reader: FeatureReader, tags: TagSet, baseline: MostFrequent) -> None:
         super().__init__(options, reader)
@@ -86,7 +87,9 @@ class StepLabels(Goal):
         logits: list[Tensor] = []
         targets: list[Tensor] = []
         with torch.no_grad():
-            for batch in self.batches(examples, where, BATCH):
+            for batch in tracked(
+                self.batches(examples, where, BATCH), "scoring", "steps", size=lambda batch: batch.steps
+            ):
                 told = model(batch.inputs, batch.lengths)
                 valid = inside(len(told), batch.lengths)
                 logits.append(told[valid].float())

@@ -7,8 +7,8 @@ from pathlib import Path
 from gatewise.data.pairs import Pair, read_pairs
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
+from gatewise.progress import say
 from gatewise.tasks.examples import Examples, read_examples
-from gatewise.tasks.reporting import say
 from gatewise.tasks.sequence_to_sequence.baselines import Baseline, FrequentWords, copy, first_sentence, strptime
 from gatewise.tasks.sequence_to_sequence.options import DATES, DOCSTRINGS, PairOptions, SequenceToSequenceOptions
 

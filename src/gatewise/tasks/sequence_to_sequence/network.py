@@ -12,6 +12,7 @@ from gatewise.models.decoder import Decoder
 from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
+from gatewise.progress import tracked
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised, recurrent_init
@@ -99,7 +100,7 @@ def answered(
     found: list[list[Hypothesis]] = [[]] * len(sources)
     batches = RaggedBatches([len(source) for source in sources], list, steps=max(1, steps // beam))
     with torch.no_grad(), model.decoder.recurrent.frozen():
-        for places in batches:
+        for places in tracked(batches, "searching for answers", "texts", size=len):
             start = model.begin(*padded_sources([sources[place] for place in places]))
             answers = beam_search(model.decoder, start, end, width=beam, longest=longest, penalty=penalty)
             for place, answer in zip(places, answers, strict=True):

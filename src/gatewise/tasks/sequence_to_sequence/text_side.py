@@ -10,6 +10,7 @@ from gatewise.data.pairs import Pair
 from gatewise.data.vocabularies import build_vocabulary
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.data.words import WordVocabulary
+from gatewise.progress import tracked
 
 Unit = Literal["bpe", "char", "word"]
 
@@ -90,7 +91,7 @@ class Sources(NamedTuple):
 
 def read_sources(side: TextSide, texts: Iterable[str], longest: int) -> Sources:
     """The tokens of sources; of one that has more than `longest`, its end included, the beginning and an end."""
-    whole = [side.read(text) for text in texts]
+    whole = [side.read(text) for text in tracked(texts, "encoding", "sources")]
     cut = [len(numbers) > longest for numbers in whole]
     kept = [torch.cat((row[: longest - 1], row[-1:])) if long else row for row, long in zip(whole, cut, strict=True)]
     return Sources(kept, sum(cut))
@@ -99,7 +100,9 @@ def read_sources(side: TextSide, texts: Iterable[str], longest: int) -> Sources:
 def numbered(source: TextSide, target: TextSide, pairs: Iterable[Pair], longest: int) -> tuple[Sources, list[Tensor]]:
     """Pairs as the numbers of their tokens, each text with its end; targets are whole."""
     sources, targets = zip(*pairs, strict=True)
-    return read_sources(source, sources, longest), [target.read(text) for text in targets]
+    return read_sources(source, sources, longest), [
+        target.read(text) for text in tracked(targets, "encoding", "targets")
+    ]
 
 
 KINDS = (WordVocabulary,)

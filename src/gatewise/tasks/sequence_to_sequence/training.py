@@ -4,9 +4,9 @@ from typing import Any
 
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.progress import say
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
-from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import read_corpus

@@ -9,8 +9,8 @@ from pathlib import Path
 from gatewise.data.columns import Columns, TaggedWords
 from gatewise.data.entities import OUTSIDE, is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
+from gatewise.progress import say
 from gatewise.tasks.examples import Examples, read_examples
-from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.options import TaggedTextOptions, TaggingOptions
 
 _CHARACTERS, _PIECE = 350_000, 200

@@ -10,6 +10,7 @@ from gatewise.data.entities import count_entities
 from gatewise.data.streams import NO_TARGET
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
+from gatewise.progress import tracked
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.outcome import Outcome
@@ -109,7 +110,8 @@ def _of_sentences(
     """What is read out of the scores (T, B, K) and lengths (B,) of batches, (T, B, ...), by sentence."""
     found = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        for places in RaggedBatches([len(row.numbers) for row in rows], list, size):
+        batches = RaggedBatches([len(row.numbers) for row in rows], list, size)
+        for places in tracked(batches, "tagging", "sentences", size=len):
             inputs, lengths = reader.batch([rows[place] for place in places])
             answers = read_out(model(inputs, lengths), lengths)
             for column, (place, length) in enumerate(zip(places, lengths.tolist(), strict=True)):

@@ -14,13 +14,13 @@ from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
+from gatewise.progress import say, tracked
 from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
 from gatewise.tasks.class_scores import as_numbers, scores_of_names
 from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
-from gatewise.tasks.reporting import say
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, tag_probabilities
 from gatewise.tasks.tagging.options import TaggingOptions
@@ -269,7 +269,12 @@ class TrainedTagger(Trained):
         with torch.no_grad():
             total = Outcome.sum(
                 Outcome(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
-                for batch in make_batches(self.reader, rows, targets, _BATCH)
+                for batch in tracked(
+                    make_batches(self.reader, rows, targets, _BATCH),
+                    "scoring",
+                    "tokens",
+                    size=lambda batch: batch.steps,
+                )
             )
         answers = [self.tags.names(row.tolist()) for row in decoded(self.model, self.reader, rows, _BATCH)]
         guesses = [[self._written.names[one] for one in self._baseline.guess(row.numbers.tolist())] for row in rows]
@@ -307,7 +312,7 @@ def numbered(reader: TokenReader, tags: TagSet, examples: Iterable[TaggedWords])
     """
     rows: list[Tokens] = []
     targets: list[Tensor] = []
-    for number, (words, of_words) in enumerate(examples, 1):
+    for number, (words, of_words) in enumerate(tracked(examples, "encoding", "sentences"), 1):
         rows.append(reader.read(words))
         targets.append(tags.numbers(of_words))
         if len(rows[-1].numbers) != len(words):

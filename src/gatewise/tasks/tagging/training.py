@@ -5,10 +5,10 @@ import torch
 from gatewise.data.columns import TaggedWords
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.progress import say
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
-from gatewise.tasks.reporting import say
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.corpus import read_corpus
@@ -49,6 +49,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
         Measure(
             "accuracy" if tags.learned is None else "entity_f1",
             "words" if options.unit == "word" else "characters",
+            "nats/word" if options.unit == "word" else "nats/character",
         ),
         total_steps=options.epochs * len(batches),
     )
