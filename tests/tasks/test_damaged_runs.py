@@ -14,7 +14,9 @@ import gatewise
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
+from gatewise.tasks.tagging import training as tagging
 from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.verbs import resume
 from tests.tasks.small import train_small
 from tests.tasks.small_sequences import SMALL, tagged_words
 
@@ -155,4 +157,26 @@ def test_sizes_that_the_weights_do_not_have_take_no_memory(runs, tmp_path, monke
     monkeypatch.setattr(TrainedLanguageModel, "_make_model", noted)
     with pytest.raises(ValueError, match=r"run/(config\.toml|weights\.safetensors): "):
         gatewise.load(folder)
+    assert devices in ([], ["meta"])
+
+
+@pytest.mark.parametrize("option", ["hidden", "layers", "embedding_size"])
+@pytest.mark.parametrize("size", [500, 10**9, 10**18])
+def test_a_run_is_not_resumed_with_sizes_that_its_state_does_not_have(runs, tmp_path, monkeypatch, option, size):
+    folder = tmp_path / "run"
+    shutil.copytree(runs["tag"], folder)
+    (folder / "scores.json").unlink()
+    lines = (folder / "config.toml").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(f"{option} = ")]
+    (folder / "config.toml").write_text("\n".join([*kept, f"{option} = {size}"]))
+    devices = []
+    make = tagging.make_model
+
+    def noted(*described):
+        devices.append(torch.empty(0).device.type)
+        return make(*described)
+
+    monkeypatch.setattr(tagging, "make_model", noted)
+    with pytest.raises(ValueError, match=r"run/(config\.toml|state\.ckpt): "):
+        resume(folder)
     assert devices in ([], ["meta"])

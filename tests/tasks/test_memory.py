@@ -67,7 +67,7 @@ def test_initial_weights_are_those_of_the_seed_and_nothing_is_allocated_for_the_
     options = TrainingOptions(seed=3)
     torch.manual_seed(3)
     expected = model().state_dict()
-    found = planned(model, options).state_dict()
+    found = planned(model, options, None).state_dict()
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
     devices = []
     monkeypatch.setattr(memory, "memory_limit", lambda device: (1000, "this machine"))
@@ -79,7 +79,7 @@ def test_initial_weights_are_those_of_the_seed_and_nothing_is_allocated_for_the_
 
     told = r"training needs at least 8.3 KiB of memory .* and this machine has 1000 bytes; the largest parameter is rec"
     with pytest.raises(ValueError, match=told):
-        planned(make, options)
+        planned(make, options, None)
     assert devices == ["meta"]
 
 

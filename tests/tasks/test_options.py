@@ -45,6 +45,8 @@ class Some:
         ({"rate": float("nan")}, "rate: expected a number above 0, got nan"),
         ({"rate": float("inf")}, "rate: expected a number above 0, got inf"),
         ({"share": 1.5}, "share: expected a number at least 0 and at most 1, got 1.5"),
+        ({"count": 2**63}, "count: expected a number of at most 63 bits, got one of 64"),
+        ({"rate": 10**400}, "rate: expected a number of at most 63 bits, got one of 1329"),
     ],
 )
 def test_a_value_out_of_bounds(values, told):

@@ -164,6 +164,15 @@ def test_a_corrupt_or_foreign_state(tmp_path, spoil, told):
         resume(run.path)
 
 
+def test_fewer_epochs_than_were_made(tmp_path):
+    run = train_small(tmp_path, epochs=4, schedule="constant").folder
+    run.scores.unlink()
+    run.config.write_text(re.sub("epochs = .*", "epochs = 1", run.config.read_text()))
+    told = f"epochs: the run has made 3 epochs already ({run.state}), got 1"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        resume(run.path)
+
+
 def test_changed_data(tmp_path):
     run = train_small(tmp_path).folder
     run.scores.unlink()

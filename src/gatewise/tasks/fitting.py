@@ -103,7 +103,7 @@ def fit(
             gradient_clip_val=options.clip_norm or options.clip_value,
             gradient_clip_algorithm="norm" if options.clip_norm else "value",
             callbacks=[*callbacks, SaveState(folder.state, interruption)],
-            plugins=[StateFile()],
+            plugins=[StateFile(options.epochs)],
             default_root_dir=folder.path,
             logger=False,
             enable_progress_bar=False,

@@ -14,6 +14,9 @@ from gatewise.layers import Recurrent
 from gatewise.models.language_model import LanguageModel
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks.cells import cell_of
+from gatewise.tasks.opening import check_described
+from gatewise.tasks.run_folder import RunFolder
+from gatewise.tasks.state_file import read_state_shapes
 from gatewise.tasks.training_options import TrainingOptions
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -59,12 +62,19 @@ def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> 
     return Need(size * (count + (1 + _OPTIMIZER_STATES[options.optimizer]) * trained), size * most_steps * kept)
 
 
-def planned(make: Callable[[], Model], options: TrainingOptions) -> Model:
+def planned(make: Callable[[], Model], options: TrainingOptions, folder: RunFolder | None) -> Model:
     """The model that a function makes, with the initial weights of the seed, if it can be trained in memory.
 
+    Args:
+        make: makes the model.
+        options: of its training.
+        folder: the run to go on with, if any; what it saved must be of this model.
+
     Raises:
-        ValueError: when it cannot.
+        ValueError: when it cannot, or is not.
     """
+    if folder is not None and folder.state.exists():
+        check_described(folder.config, options, make, folder.state, read_state_shapes(folder.state))
     with torch.device("meta"):
         plan = make()
     check_fits(plan, need_of(plan, options), options)

@@ -1,6 +1,7 @@
 """Opening a run folder: its options and, on the data it names, whether they are still the same."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -13,7 +14,7 @@ from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import options_of
 from gatewise.tasks.training_options import TrainingOptions
-from gatewise.tasks.weights_file import check_shapes, load_weights, read_facts, read_shapes, vocabulary_fact
+from gatewise.tasks.weights_file import Shape, check_shapes, load_weights, read_facts, read_shapes, vocabulary_fact
 
 
 class Sourced(Protocol):
@@ -75,26 +76,42 @@ def load_best_model(folder: RunFolder, options: TrainingOptions, make: Callable[
     Args:
         folder: the run folder.
         options: its options.
-        make: makes the model that the options describe; it is called for one without memory first, so sizes that
-            the weights do not have are refused before memory is taken for them.
+        make: makes the model that the options describe; see `check_described`.
 
     Raises:
         ValueError: when the weights are corrupt, foreign or of another model.
         OSError: when they cannot be read.
     """
-    tensors = len(read_shapes(folder.weights))
-    if options.layers > tensors:
-        raise ValueError(f"{folder.config}: layers is {options.layers}, and {folder.weights} has {tensors} tensors")
+    check_described(folder.config, options, make, folder.weights, read_shapes(folder.weights))
+    model = make()
+    load_weights(folder.weights, model)
+    return model.eval()
+
+
+def check_described(
+    config: Path, options: TrainingOptions, make: Callable[[], nn.Module], path: Path, saved: Mapping[str, Shape]
+) -> None:
+    """Check that what a run saved is of the model that its configuration describes, before memory is taken for one.
+
+    Args:
+        config: the configuration.
+        options: what it says.
+        make: makes the model that the options describe; it is called for one without memory.
+        path: the file with what was saved.
+        saved: the shapes of the weights in it, by name.
+
+    Raises:
+        ValueError: when it is not.
+    """
+    if options.layers > len(saved):
+        raise ValueError(f"{config}: layers is {options.layers}, and {path} has {len(saved)} tensors")
     try:
         with torch.device("meta"), _NothingDrawn():
             described = make()
     except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
         why = str(error).partition("\n")[0]
-        raise ValueError(f"{folder.config}: describes no model that could be made ({why})") from None
-    check_shapes(folder.weights, described)
-    model = make()
-    load_weights(folder.weights, model)
-    return model.eval()
+        raise ValueError(f"{config}: describes no model that could be made ({why})") from None
+    check_shapes(path, saved, described)
 
 
 class _NothingDrawn(TorchFunctionMode):

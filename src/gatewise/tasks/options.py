@@ -52,6 +52,8 @@ class Bounds:
         return " and ".join(ends) or "finite"
 
 
+_LARGEST = 2**63 - 1
+
 Count = Annotated[int, Bounds(low=1)]
 Positive = Annotated[float, Bounds(low=0, open=True)]
 
@@ -226,3 +228,5 @@ def _check(name: str, value: object, hint: Any, where: str = "") -> None:
         accepted = (int, float) if hint is float else hint
         if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
             raise TypeError(f"{where}{name}: expected {hint.__name__}, got {value!r}")
+        if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+            raise ValueError(f"{where}{name}: expected a number of at most 63 bits, got one of {value.bit_length()}")

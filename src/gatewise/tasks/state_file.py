@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from gatewise.tasks.interruption import Interrupted, Interruption
+from gatewise.tasks.weights_file import Shape
 from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-state", 1
@@ -20,7 +21,15 @@ SAVE_EVERY_SECONDS = 30.0
 
 
 class StateFile(TorchCheckpointIO):
-    """Lightning's checkpoints as one file with a format name and version."""
+    """Lightning's checkpoints as one file with a format name and version.
+
+    Args:
+        epochs: how many epochs the run has in all.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write the file, complete or not at all."""
@@ -32,8 +41,15 @@ class StateFile(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read the file; see `read_state`."""
-        return read_state(Path(path))
+        """Read the file; see `read_state`.
+
+        Raises:
+            ValueError: when the run has made more epochs already than it has in all.
+        """
+        state = read_state(Path(path))
+        if state["epoch"] > self._epochs:
+            raise ValueError(f"epochs: the run has made {state['epoch']} epochs already ({path}), got {self._epochs}")
+        return state
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -52,6 +68,16 @@ def read_state(path: Path) -> dict[str, Any]:
     if found != (FORMAT, VERSION):
         raise ValueError(f"{path}: expected {FORMAT} version {VERSION}, got {found[0]} version {found[1]}")
     return state
+
+
+def read_state_shapes(path: Path) -> dict[str, Shape]:
+    """The shapes of the weights in the saved state of a run, by their names in the model.
+
+    Raises:
+        ValueError, OSError: see `read_state`.
+    """
+    weights = read_state(path)["state_dict"]
+    return {name.removeprefix("model."): tuple(weight.shape) for name, weight in weights.items()}
 
 
 class SaveState(Checkpoint):

@@ -42,7 +42,7 @@ class TrainingOptions:
     """Number of sequences (or streams) per step."""
     epochs: Count = 14
     """Passes over the training data."""
-    max_minutes: Positive | None = None
+    max_minutes: Annotated[float, Bounds(low=0, high=1e6, open=True)] | None = None
     """Stop training so many minutes after the command began, those before a resume included; cosine ends there too."""
     optimizer: Optimizer = "adam"
     """Optimiser, as in torch.optim, its other settings at torch's defaults."""

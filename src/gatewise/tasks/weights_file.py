@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-weights", "2"
+Shape = tuple[int, ...]
+
 _WITHOUT_CHECKSUM = "1"
 _CHECKSUM = "sha256"
 
@@ -38,15 +40,9 @@ def read_facts(path: Path) -> dict[str, str]:
         return _facts(path, file)
 
 
-def check_shapes(path: Path, model: nn.Module) -> None:
-    """Raise a ValueError unless the weights are those of such a model; nothing but the file's header is read.
-
-    Raises:
-        ValueError: when the file is corrupt, not one of ours, or of another model.
-        OSError: when it cannot be read.
-    """
+def check_shapes(path: Path, found: Mapping[str, Shape], model: nn.Module) -> None:
+    """Raise a ValueError unless the weights in a file, of these shapes, are those of such a model."""
     expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    found = read_shapes(path)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(
@@ -55,8 +51,8 @@ def check_shapes(path: Path, model: nn.Module) -> None:
             )
 
 
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the weights by name.
+def read_shapes(path: Path) -> dict[str, Shape]:
+    """The shapes of the weights by name; nothing but the file's header is read.
 
     Raises:
         ValueError, OSError: see `read_facts`.
@@ -73,7 +69,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
         ValueError: when the file is corrupt, not one of ours, or of another model.
         OSError: when it cannot be read.
     """
-    check_shapes(path, model)
+    check_shapes(path, read_shapes(path), model)
     with _opened(path) as file:
         facts = _facts(path, file)
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

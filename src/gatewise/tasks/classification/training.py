@@ -28,7 +28,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     with_unknown = labels.including(label for _, label in corpus.deciding)
     scored, scored_targets = numbered(reader, with_unknown, corpus.deciding, options.longest)
     settled = options
-    model = planned(lambda: make_model(settled, reader, labels), options)
+    model = planned(lambda: make_model(settled, reader, labels), options, folder)
     set_vectors(model.steps, vectors, freeze=options.freeze)
     batches = make_batches(reader, training, targets, options.batch, options.seed)
     weights = balanced(targets, labels.size) if options.class_weights == "balanced" else None

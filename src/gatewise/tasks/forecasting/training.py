@@ -25,7 +25,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
         say(f"warning: {note}")
     recipe = corpus.recipe if folder is None else read_parts(folder.vocabulary, Recipe)["recipe"]
     settled = corpus.options
-    model = planned(lambda: make_model(settled, recipe), settled)
+    model = planned(lambda: make_model(settled, recipe), settled, folder)
     # Series are cut where learning ends: nothing of what comes later is even in memory.
     learning = Panel(
         dataclasses.replace(recipe, horizon=model.horizon),

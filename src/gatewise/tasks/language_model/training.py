@@ -33,7 +33,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     scored = {name: encode(vocabulary, text) for name, text in corpus.scored.items()}
     training = Streams(tokens, options.batch, options.window)
     module = LanguageModelModule(
-        planned(lambda: make_model(options, vocabulary), options),
+        planned(lambda: make_model(options, vocabulary), options, folder),
         options,
         measure_for(vocabulary, scored[deciding], corpus.scored[deciding]),
         total_steps=options.epochs * len(training),

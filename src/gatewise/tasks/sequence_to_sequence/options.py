@@ -30,9 +30,9 @@ DOCSTRINGS_RECIPE: dict[str, object] = {
 class DecodingOptions:
     """How answers are searched for, unless told otherwise then."""
 
-    beam: Count = 5
+    beam: Annotated[int, Bounds(low=1, high=1000)] = 5
     """Hypotheses that are followed side by side when an answer is searched; 1: greedy."""
-    length_penalty: Annotated[float, Bounds(low=0)] = 1.0
+    length_penalty: Annotated[float, Bounds(low=0, high=10)] = 1.0
     """Power of the length that log-probabilities are divided by; 0: not at all, which favours short answers."""
     longest: Annotated[int, Bounds(low=2)] = 200
     """Tokens of a source that are read, and of an answer that are written; pairs with longer ones teach nothing."""

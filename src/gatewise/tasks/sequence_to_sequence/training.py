@@ -28,7 +28,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     kept = [place for place, answer in enumerate(targets) if len(answer) <= options.longest]
     if not kept:
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
-    model = planned(lambda: make_model(options, source, target), options)
+    model = planned(lambda: make_model(options, source, target), options, folder)
     batches = make_batches(
         [sources.numbers[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
     )

@@ -39,7 +39,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     pairs = zip(numbers, (written.number(tag) for _, row in corpus.training for tag in row), strict=True)
     baseline = MostFrequent.learn(pairs, reader.vocabulary.size)
     settled = options
-    model = planned(lambda: make_model(settled, reader, tags), options)
+    model = planned(lambda: make_model(settled, reader, tags), options, folder)
     set_vectors(model.steps, vectors, freeze=options.freeze)
     batches = make_batches(reader, training, targets, options.batch, options.seed)
     module = SequenceModule(
