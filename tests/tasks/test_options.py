@@ -87,7 +87,7 @@ def test_paths_may_be_strings_and_one_may_stand_for_several():
         Some,
         text=st.text(),
         kind=st.sampled_from(["one", "two"]),
-        count=st.integers(1),
+        count=st.integers(1, 2**63 - 1),
         rate=st.none() | st.floats(1e-300, 1e300),
         share=st.floats(0, 1),
         flag=st.booleans(),
