@@ -1,7 +1,7 @@
 """Whole sequences of different lengths in batches of similar length."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,24 @@ class Batch(NamedTuple):
     def steps(self) -> int:
         """The steps of all sequences."""
         return int(self.lengths.sum())
+
+
+class Batches(Protocol):
+    """What can be iterated over once per epoch, and knows how many batches there are.
+
+    With ``state_dict`` and ``load_state_dict`` for its position, a run can go on inside an epoch.
+    """
+
+    @property
+    def most_steps(self) -> int:
+        """Steps times sequences of the largest batch."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+    def sample(self, count: int, /) -> Iterator[Any]:
+        """So many of the batches, whatever the position."""
+        ...
 
 
 class RaggedBatches:
@@ -82,6 +100,12 @@ class RaggedBatches:
             self._pass += last
             yield self._make(batches[index].tolist())
 
+    def sample(self, count: int) -> Iterator[Any]:
+        """So many of the batches, from the whole range of lengths; the position stays."""
+        batches = self._order()
+        for place in spread(len(batches), min(count, len(batches))):
+            yield self._make(batches[place].tolist())
+
     @property
     def most_steps(self) -> int:
         """The steps of the largest batch, with padding."""
@@ -111,6 +135,15 @@ class RaggedBatches:
         for pool in pools:
             batches += pool[self._lengths[pool].argsort(stable=True)].split(sizes)
         return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def spread(count: int, chosen: int) -> list[int]:
+    """The places of some of so many items, in the middles of parts of equal length.
+
+    >>> spread(10, 2), spread(3, 3)
+    ([2, 7], [0, 1, 2])
+    """
+    return [(2 * place + 1) * count // (2 * chosen) for place in range(chosen)]
 
 
 def _sizes(lengths: Sequence[int], steps: int) -> list[int]:

@@ -70,8 +70,15 @@ class Streams:
         for index in range(first, len(self)):
             # Before the yield: whoever saves the state while this window is used wants to go on after it.
             self._position = (index + 1) % len(self)
-            steps = slice(index * self._window, (index + 1) * self._window)
-            yield Window(self._inputs[steps], self._targets[steps])
+            yield self._at(index)
+
+    def sample(self, count: int) -> Iterator[Window]:
+        """So many windows from the beginning, as each goes on from the one before; the position stays."""
+        return map(self._at, range(min(count, len(self))))
+
+    def _at(self, index: int) -> Window:
+        steps = slice(index * self._window, (index + 1) * self._window)
+        return Window(self._inputs[steps], self._targets[steps])
 
     def state_dict(self) -> dict[str, int]:
         """The window at which the next pass over this object begins."""

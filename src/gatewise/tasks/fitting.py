@@ -4,12 +4,13 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
+from gatewise.data.batches import Batches
 from gatewise.diagnostics.callback import Watch
 from gatewise.progress import clock, say
 from gatewise.tasks.best_weights import BestWeights
@@ -31,29 +32,13 @@ Ending = Literal["epochs", "patience", "max_minutes"]
 _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16-mixed": "bf16-mixed"}
 
 
-class Batches(Protocol):
-    """What can be iterated over once per epoch, and knows how many batches there are.
-
-    With ``state_dict`` and ``load_state_dict`` for its position, a run can go on inside an epoch.
-    """
-
-    @property
-    def most_steps(self) -> int:
-        """Steps times sequences of the largest batch."""
-        ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-    def __len__(self) -> int: ...
-
-
 def fit(
     module: TaskModule,
     training: Batches,
-    held_out: Batches,
     options: TrainingOptions,
     folder: RunFolder,
     weight_facts: Mapping[str, str],
-    began_at: float,
+    limit: TimeLimit,
 ) -> Ending:
     """Train a model, from the state in the run folder if there is one.
 
@@ -62,11 +47,10 @@ def fit(
     Args:
         module: the model in training.
         training: the batches of an epoch.
-        held_out: the batches of the held-out data.
         options: the resolved options.
         folder: the run folder.
         weight_facts: what the file of weights is to say about them.
-        began_at: when the command began, by `time.monotonic`: `max_minutes` counts from there.
+        limit: the limit on the time of the run, which has the held-out data.
 
     Returns:
         why training ended.
@@ -76,7 +60,6 @@ def fit(
         KeyboardInterrupt: after Ctrl-C, with the state saved.
         OSError: when the run folder cannot be written.
     """
-    limit = TimeLimit(options.max_minutes, began_at, folder.weights.exists())
     module.time_used = limit.fraction
     patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
     total_steps = options.epochs * len(training)
@@ -112,12 +95,12 @@ def fit(
         )
         state = folder.state if folder.state.exists() else None
         try:
-            trainer.fit(module, training, held_out, ckpt_path=state, weights_only=True)
+            trainer.fit(module, training, limit.batches, ckpt_path=state, weights_only=True)
         except Interrupted:
             plot_learning_curve(folder.metrics, folder.plot, module.measure)
             raise
     plot_learning_curve(folder.metrics, folder.plot, module.measure)
-    say(f"training has ended; scoring the best weights, about {clock(limit.scoring_seconds)} for the held-out data")
+    say(f"training has ended; scoring the best weights, about {clock(limit.final_seconds)}")
     if patience.wait_count >= patience.patience:
         return "patience"
     return "epochs" if trainer.global_step >= total_steps else "max_minutes"

@@ -16,6 +16,7 @@ from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task
 from gatewise.tasks.tensorboard_log import check_logger
+from gatewise.tasks.time_limit import TimeLimit
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import vocabulary_fact
@@ -94,16 +95,23 @@ def _checked(job: Job) -> Job:
 
 def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
     say(f"{_summary(job)}\nrun folder: {folder.path}")
+    has_weights = folder.weights.exists()
+    limit = TimeLimit(job.options.max_minutes, began_at, has_weights, job.held_out, job.final_cost, job.search)
     try:
         facts = vocabulary_fact(job.vocabulary.encode())
-        ended_by = fit(job.module, job.training, job.held_out, job.options, folder, facts, began_at)
+        ended_by = fit(job.module, job.training, job.options, folder, facts, limit)
     except KeyboardInterrupt:
         if folder.state.exists():
             say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
     with Progress("scoring the best weights"):
         trained = task.load(folder.path)
-        scores = {"ended_by": ended_by, "scores": trained.finish()}
+        if folder.scores.exists() and not limit.made_steps:
+            say("no step was made; the scores are as before")
+            return trained
+        share = limit.share_to_score()
+        scored = job.scored if share == 1 else trained.thinned(job.scored, share)
+        scores = {"ended_by": ended_by, "scores": trained.finish(scored)}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
     return trained

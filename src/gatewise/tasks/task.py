@@ -1,16 +1,23 @@
 """What a task is to the rest: a name, its options, the job of training and the trained model."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewise.tasks.fitting import Batches
+from gatewise.data.batches import Batches
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
+from gatewise.tasks.time_limit import Trial
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.training_options import TrainingOptions
+
+
+def cost_of(parts: Mapping[str, Sized]) -> float:
+    """How many times as much all parts of the data are as the first, which decides which weights are kept."""
+    sizes = [len(part) for part in parts.values()]
+    return sum(sizes) / max(sizes[0], 1)
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,9 @@ class Job:
         source: where the data comes from, for people.
         hashes: the SHA-256 of what was read, by the option that named it.
         facts: lines about data and vocabulary, for people.
+        scored: the data to score at the end.
+        final_cost: how long that takes, in scorings of the held-out data, without searching.
+        search: a trial of searching for answers.
         kept: files to keep in the run folder, by name.
     """
 
@@ -37,6 +47,9 @@ class Job:
     source: str
     hashes: Mapping[str, str]
     facts: tuple[str, ...]
+    scored: Any
+    final_cost: float
+    search: Trial | None = None
     kept: Mapping[str, bytes] = field(default_factory=dict)
 
 

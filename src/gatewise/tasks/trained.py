@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gatewise.data.batches import spread
 from gatewise.data.text import read_text
 from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
+
+_LEAST_CHARACTERS, _LEAST_EXAMPLES = 1000, 16
 
 Scores = dict[str, dict[str, Any]]
 """For each part of the data numbers by name; ``per_label`` and its like have numbers by the name of the class."""
@@ -74,9 +77,17 @@ class Trained(ABC):
         """
         return read_text(paths)
 
-    def finish(self) -> Scores:
-        """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there."""
-        return self.evaluate()
+    @abstractmethod
+    def finish(self, scored: Any) -> Scores:
+        """The scores once training has ended, as of `evaluate`; whatever else belongs in the folder is left there.
+
+        Args:
+            scored: the data to score, as training has read it.
+        """
+
+    def thinned(self, scored: Any, share: float) -> Any:
+        """A share of such data, spread over all of it; of a text its beginning."""
+        return {name: _thinned(part, share) for name, part in scored.items()}
 
     def final_scores(self) -> Scores:
         """The scores that were written when training ended, as `evaluate` gave them.
@@ -86,6 +97,13 @@ class Trained(ABC):
             OSError: when training has not ended yet.
         """
         return self.folder.read_scores()["scores"]
+
+
+def _thinned(part: str | Sequence[Any], share: float) -> str | Sequence[Any]:
+    if isinstance(part, str):
+        return part[: max(int(len(part) * share), _LEAST_CHARACTERS)]
+    count = min(len(part), max(int(len(part) * share), _LEAST_EXAMPLES))
+    return [part[place] for place in spread(len(part), count)]
 
 
 def trained_of(name: str) -> type[Trained]:

@@ -168,10 +168,10 @@ class TrainedClassifier(Trained):
     def _predict(self, rows: Sequence[Tokens]) -> list[Prediction]:
         return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
 
-    def finish(self) -> Scores:
+    def finish(self, scored: Mapping[str, list[LabelledText]]) -> Scores:
         """The scores; the confusion matrices are left as pictures."""
         found: Scores = {}
-        for name, examples in self._scored(None).items():
+        for name, examples in scored.items():
             found[name], counts = self._score(examples)
             plot_confusion(
                 counts,

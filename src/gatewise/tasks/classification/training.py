@@ -12,7 +12,7 @@ from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
 from gatewise.tasks.token_reader import TokenReader, cut_texts
 
 
@@ -51,8 +51,10 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
             corpus.summary,
             f"classes: {labels.size}, the most frequent {labels.names[baseline.overall]}",
             reader.summary,
-            *filter(None, (cut_texts([*training, *scored], options.longest),)),
+            *filter(None, (cut_texts(training, options.longest),)),
         ),
+        corpus.scored,
+        cost_of(corpus.scored),
     )
 
 

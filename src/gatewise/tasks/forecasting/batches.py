@@ -30,6 +30,15 @@ class Span(NamedTuple):
     first: int
     last: int
 
+    @property
+    def forecasts(self) -> int:
+        """How many there are."""
+        return self.last + 1 - self.first
+
+    def shortened(self, share: float) -> "Span":
+        """With the first of its forecasts, such a share of them and at least one."""
+        return self._replace(last=self.first + max(0, int(self.forecasts * share) - 1))
+
 
 def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
     """The windows of a pass over series that end there.

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from gatewise.data.series import Columns, Series, SeriesSet, read_series
 from gatewise.data.series_rows import Numbers
 from gatewise.data.series_tables import as_tables
 from gatewise.data.sunspots import SUNSPOTS
+from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.forecasting.parts import Ends, split_all
+from gatewise.tasks.forecasting.parts import Ends, scored_spans, split_all
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.run_folder import RunFolder
 
@@ -21,6 +23,18 @@ _MOST_STEPS_OF_A_SEASON = 60
 _LONGEST_WINDOW = 256
 # Of the largest value: float64 has 16 digits.
 _COARSE = 1e-13
+
+
+class Scored(NamedTuple):
+    """What is scored of series.
+
+    Attributes:
+        series: the series.
+        spans: the forecasts, by the part of the data.
+    """
+
+    series: list[Series]
+    spans: dict[str, list[Span]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,12 @@ class Corpus:
     notes: tuple[str, ...]
     options: ForecastOptions
     kept: dict[str, bytes]
+
+    @property
+    def scored(self) -> Scored:
+        """What is scored once training has ended."""
+        parts = {part: scored_spans(self.ends, self.recipe.horizon, part) for part in ("held_out", "test")}
+        return Scored(self.series, {part: spans for part, spans in parts.items() if spans})
 
     @property
     def hashes(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatewise.layers.inputs import State
 from gatewise.models.forecaster import Forecaster
-from gatewise.progress import tracked
+from gatewise.progress import Progress
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
@@ -60,27 +60,37 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: T
     noise = torch.cat((noise, -noise))[:courses]  # as many above as below
     size = max(1, _MOST_ROWS // courses)
     found: list[Tensor] = []
-    for at in tracked(range(0, len(hidden), size), "drawing sample paths", "forecasts", size=lambda _: size):
-        some = slice(at, at + size)
-        rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
-        states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
-        count = len(rows) // courses
-        told = _course(
-            teller,
-            hidden[rows],
-            states[0] if isinstance(state, Tensor) else tuple(states),
-            buffer[rows],
-            usual[rows],
-            known[some].repeat_interleave(courses, 0),
-            noise.repeat(count, 1),
-        ).unflatten(0, (count, courses))
-        at_levels = torch.tensor(teller.levels, dtype=torch.float64)
-        found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
+    groups = range(0, len(hidden), size)
+    with Progress("drawing sample paths", "steps", len(groups) * teller.recipe.horizon) as progress:
+        for at in groups:
+            some = slice(at, at + size)
+            rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
+            states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
+            count = len(rows) // courses
+            told = _course(
+                teller,
+                hidden[rows],
+                states[0] if isinstance(state, Tensor) else tuple(states),
+                buffer[rows],
+                usual[rows],
+                known[some].repeat_interleave(courses, 0),
+                noise.repeat(count, 1),
+                progress,
+            ).unflatten(0, (count, courses))
+            at_levels = torch.tensor(teller.levels, dtype=torch.float64)
+            found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
     return torch.cat(found)
 
 
 def _course(
-    teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor, noise: Tensor
+    teller: Teller,
+    hidden: Tensor,
+    state: State,
+    buffer: Tensor,
+    usual: Tensor,
+    known: Tensor,
+    noise: Tensor,
+    progress: Progress,
 ) -> Tensor:
     """One course of K steps for each row, (N, K) float64."""
     model, output, recipe = teller.model, teller.output, teller.recipe
@@ -96,6 +106,7 @@ def _course(
         told = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[:, 0]
         value = scale.unscaled(output.drawn(told, noise[:, step].to(told)))
         course.append(value)
+        progress.advance(len(value))
         buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)
         if step + 1 < recipe.horizon:
             features, _ = step_features(buffer[:, -recipe.window :], usual, present, at_step)

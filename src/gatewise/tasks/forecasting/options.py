@@ -75,6 +75,11 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
         if self.held_out + self.test >= 1:
             raise ValueError(f"held_out and test: nothing is left to learn from ({self.held_out:g} + {self.test:g})")
 
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of the quantiles that are told; the median alone where points are."""
+        return (0.5,) if self.output == "point" else self.quantiles
+
     def unused(self) -> dict[str, str]:
         return {
             **super().unused(),

@@ -1,6 +1,6 @@
 """A trained network of forecasts, read from its run folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
 from gatewise.tasks.answers import read_standard_input, standard_input_lines, written
 from gatewise.tasks.forecasting.batches import Span
-from gatewise.tasks.forecasting.corpus import Corpus, read_corpus
+from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, inspect_forecast
@@ -24,7 +24,7 @@ from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.parts import all_spans, scored_spans
+from gatewise.tasks.forecasting.parts import all_spans
 from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
@@ -56,12 +56,7 @@ class TrainedForecaster(Trained):
     @cached_property
     def _teller(self) -> Teller:
         recursive = self.options.strategy == "recursive"
-        return Teller(self.model, output_for(self.options), self.recipe, self.levels, recursive)
-
-    @property
-    def levels(self) -> tuple[float, ...]:
-        """The levels of the quantiles that are told; the median alone where points are."""
-        return (0.5,) if self.options.output == "point" else self.options.quantiles
+        return Teller(self.model, output_for(self.options), self.recipe, self.options.levels, recursive)
 
     def evaluate(self, data: Any = None) -> Scores:
         """Score rolling forecasts, one from every step.
@@ -82,20 +77,21 @@ class TrainedForecaster(Trained):
 
     def back_tests(self, data: Any = None) -> dict[str, BackTest]:
         """The forecasts that `evaluate` scores, and what came."""
-        horizon = self.recipe.horizon
         if data is None:
             corpus = self._corpus()
-            panel = Panel(self.recipe, corpus.series)
-            parts = {part: scored_spans(corpus.ends, horizon, part) for part in ("held_out", "test")}
-        else:
-            series = self._read(as_tables(data))
-            panel = Panel(self.recipe, series)
-            parts = {"data": all_spans([len(one) for one in series], self.recipe)}
-            if not parts["data"]:
-                raise ValueError(
-                    f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of {horizon}"
-                )
-        return {part: roll(self._teller, panel, spans, what="back-testing") for part, spans in parts.items() if spans}
+            return self._back_tests(*corpus.scored)
+        series = self._read(as_tables(data))
+        spans = all_spans([len(one) for one in series], self.recipe)
+        if not spans:
+            raise ValueError(
+                f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of "
+                f"{self.recipe.horizon}"
+            )
+        return self._back_tests(series, {"data": spans})
+
+    def _back_tests(self, series: Sequence[Series], parts: Mapping[str, list[Span]]) -> dict[str, BackTest]:
+        panel = Panel(self.recipe, series)
+        return {part: roll(self._teller, panel, spans, what="back-testing") for part, spans in parts.items()}
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.
@@ -192,9 +188,14 @@ class TrainedForecaster(Trained):
         (forecast,) = self._forecasts([one])
         return inspect_forecast(self._teller, Watched.last(self._teller, one, steps), forecast, report)
 
-    def finish(self) -> Scores:
+    def thinned(self, scored: Scored, share: float) -> Scored:
+        """The first forecasts of each series in each part."""
+        parts = {part: [span.shortened(share) for span in spans] for part, spans in scored.spans.items()}
+        return Scored(scored.series, parts)
+
+    def finish(self, scored: Scored) -> Scores:
         """The scores; a picture of forecasts of each part is left."""
-        tests = self.back_tests()
+        tests = self._back_tests(*scored)
         for name, test in tests.items():
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
         return {name: test.scores() for name, test in tests.items()}
@@ -230,8 +231,10 @@ class TrainedForecaster(Trained):
         numbers = np.arange(last, last + 1 + self.recipe.horizon)
         after, *times = self.recipe.grid.written(numbers)
         columns = quantiles.T.tolist()
-        others = {f"q{level:g}": column for level, column in zip(self.levels, columns, strict=True) if level != 0.5}
-        return Forecast(name, after, times, columns[self.levels.index(0.5)], others)
+        others = {
+            f"q{level:g}": column for level, column in zip(self.options.levels, columns, strict=True) if level != 0.5
+        }
+        return Forecast(name, after, times, columns[self.options.levels.index(0.5)], others)
 
 
 TRAINED = TrainedForecaster

@@ -3,19 +3,26 @@
 import dataclasses
 
 from gatewise.data.vocabulary_file import read_parts, to_json
+from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
-from gatewise.tasks.forecasting.corpus import read_corpus
+from gatewise.tasks.forecasting.corpus import Scored, read_corpus
+from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.network import MEASURE, begin_as_linear, make_model, outcome_of, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.parts import scored_spans
 from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
+from gatewise.tasks.time_limit import Trial
+
+_TRIED = 16
+"""Forecasts of a trial."""
 
 
 def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
@@ -43,6 +50,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     measure = dataclasses.replace(MEASURE, loss_unit=output.loss_unit)
     total_steps = settled.epochs * len(batches)
     module = SequenceModule(model, outcome_of(model, output), settled, measure, total_steps)
+    scored = corpus.scored
     to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))
     return Job(
         settled,
@@ -58,8 +66,22 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
             f"horizon {recipe.horizon}, season {recipe.season}, window {recipe.window}; "
             f"calendar: {', '.join(recipe.cycles) or 'none'}; covariates: {recipe.covariates.width}",
         ),
+        scored,
+        cost_of({part: range(sum(span.forecasts for span in spans)) for part, spans in scored.spans.items()}),
+        trial(settled, recipe, model, scored),
         corpus.kept,
     )
+
+
+def trial(options: ForecastOptions, recipe: Recipe, model: Forecaster, scored: Scored) -> Trial:
+    """Some forecasts and their scores, which take longer than what training and the held-out score read."""
+    spans = [span for part in scored.spans.values() for span in part]
+    span = max(spans, key=lambda span: span.forecasts)
+    some = span.shortened(_TRIED / span.forecasts)
+    some = some._replace(series=0, begin=max(some.begin, some.first - recipe.window))
+    teller = Teller(model, output_for(options), recipe, options.levels, options.strategy == "recursive")
+    panel = Panel(recipe, [scored.series[span.series]])
+    return Trial(lambda: roll(teller, panel, [some]).scores(), sum(span.forecasts for span in spans) / some.forecasts)
 
 
 TASK = Task(prepare, TrainedForecaster)

@@ -1,6 +1,6 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -58,7 +58,11 @@ class TrainedLanguageModel(Trained):
             texts = same_data(self.folder, read_corpus(self.options)).scored
         else:
             texts = {"data": read_text(as_paths(data))}
-        return {name: score_text(self.model, self.vocabulary, text) for name, text in texts.items()}
+        return self.finish(texts)
+
+    def finish(self, scored: Mapping[str, str]) -> dict[str, dict[str, float]]:
+        """The scores of texts, as of `evaluate`."""
+        return {name: score_text(self.model, self.vocabulary, text) for name, text in scored.items()}
 
     def generate(
         self,

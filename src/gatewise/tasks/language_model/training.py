@@ -10,7 +10,7 @@ from gatewise.tasks.language_model.scores import encode, measure_for, scoring_st
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
 
 
 def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
@@ -51,6 +51,8 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
             "characters: " + ", ".join(f"{name.replace('_', ' ')} {len(text):,}" for name, text in texts.items()),
             f"vocabulary: {vocabulary.size:,} tokens (unit {options.unit})",
         ),
+        corpus.scored,
+        cost_of(corpus.scored),
     )
 
 

@@ -1,6 +1,6 @@
 """A network trained on sequences of numbers, read from its run folder."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,19 @@ class TrainedOnNumbers(Trained):
             ValueError: when the data is malformed, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        parts = self._held_out() if data is None else {"data": read_sequences(self.options, as_paths(data))}
+        if data is not None:
+            parts = {"data": read_sequences(self.options, as_paths(data))}
+        else:
+            parts = same_data(self.folder, read_corpus(self.options)).scored
         for name, part in parts.items():
             self._goal.check(part, name)
         return self._scores(parts)
 
-    def finish(self) -> Scores:
+    def finish(self, scored: Mapping[str, list[NumericSequence]]) -> Scores:
         """The scores; confusion matrices of labels of sequences are left as pictures."""
-        return self._scores(self._held_out(), self.folder.path)
+        return self._scores(scored, self.folder.path)
 
-    def _held_out(self) -> dict[str, list[NumericSequence]]:
-        return same_data(self.folder, read_corpus(self.options)).scored
-
-    def _scores(self, parts: dict[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
+    def _scores(self, parts: Mapping[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
         return {name: self._goal.scores(self.model, part, name, folder) for name, part in parts.items()}
 
     @property

@@ -11,7 +11,7 @@ from gatewise.tasks.numeric.trained import TrainedOnNumbers
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
 
 _MOST_NAMED = 20
 
@@ -43,6 +43,8 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
         corpus.source,
         corpus.hashes,
         (corpus.summary, f"steps: {', '.join(counts)}", f"features of a step: {goal.reader.scaling.width}"),
+        corpus.scored,
+        cost_of(corpus.scored),
     )
 
 

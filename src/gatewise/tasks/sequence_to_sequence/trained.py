@@ -1,6 +1,6 @@
 """A trained sequence-to-sequence model, read from its run folder: answer texts, score answers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,6 +92,13 @@ class TrainedSequenceToSequence(Trained):
             parts = {"data": read_named_pairs(self.options, as_paths(data))}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
+        return self._scores(parts, search)
+
+    def finish(self, scored: Mapping[str, list[Pair]]) -> Scores:
+        """The scores, as of `evaluate`."""
+        return self._scores(scored, self._search())
+
+    def _scores(self, parts: Mapping[str, list[Pair]], search: DecodingOptions) -> Scores:
         scores: Scores = {}
         for name, pairs in parts.items():
             scores[name] = self._score(pairs, search)

@@ -1,7 +1,9 @@
 """Training sequence to sequence: the job that its options describe."""
 
+from statistics import median
 from typing import Any
 
+from gatewise.data.batches import spread
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
@@ -11,12 +13,16 @@ from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
-from gatewise.tasks.sequence_to_sequence.network import make_batches, make_model, outcome_of
+from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
+from gatewise.tasks.time_limit import Trial
+
+_SEARCHED = 32
+"""Sources of a trial of searching."""
 
 
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
@@ -47,6 +53,14 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     if folder is None and not can_score_translations():
         say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
     scored, scored_targets = numbered(source, target, corpus.deciding, options.longest)
+    sample = [scored.numbers[place] for place in spread(len(scored.numbers), min(_SEARCHED, len(scored.numbers)))]
+    # A network that has learned little does not end its answers; one that has ends them as the targets end.
+    longest = min(options.longest, 2 * int(median(map(len, scored_targets))))
+    search = {"beam": options.beam, "longest": longest, "penalty": options.length_penalty}
+    trial = Trial(
+        lambda: answered(model, sample, target.end, **search),
+        sum(map(len, corpus.scored.values())) / len(sample),
+    )
     sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]
     return Job(
         options,
@@ -63,6 +77,9 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
             f"longest, {options.longest} tokens: {sources.cut:,} sources have more, whose rest is not read; left out: "
             f"{len(targets) - len(kept):,} pairs whose target has more",
         ),
+        corpus.scored,
+        cost_of(corpus.scored),
+        trial,
     )
 
 

@@ -103,11 +103,14 @@ class TrainedTagger(Trained):
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
         check_parts(self.tags, parts)
+        return self._scores(parts)
+
+    def _scores(self, parts: Mapping[str, list[TaggedWords]]) -> Scores:
         return {name: self._score(examples) for name, examples in parts.items()}
 
-    def finish(self) -> Scores:
+    def finish(self, scored: Mapping[str, list[TaggedWords]]) -> Scores:
         """The scores; with a warning where many sentences have tags that may not stand where they do."""
-        found = self.evaluate()
+        found = self._scores(scored)
         for name, scores in found.items():
             invalid = scores.get("invalid_sentences", 0)
             if invalid > _MANY * scores["sentences"]:

@@ -16,7 +16,7 @@ from gatewise.tasks.tagging.network import make_batches, make_model, outcome_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.trained import TrainedTagger, check_parts, numbered
-from gatewise.tasks.task import Job, Task
+from gatewise.tasks.task import Job, Task, cost_of
 from gatewise.tasks.token_reader import TokenReader
 
 
@@ -69,6 +69,8 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
             f"tags: {tags.labels.size}" + (f" (scheme {tags.learned})" if tags.learned else ""),
             reader.summary,
         ),
+        corpus.scored,
+        2 * cost_of(corpus.scored),  # read for the loss, and for the tags
     )
 
 
