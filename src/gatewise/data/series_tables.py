@@ -3,11 +3,12 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from gatewise.data.cells import column_place
+from gatewise.data.files import as_paths
 from gatewise.data.tables import Column, TableRows, column_names, columns_of_text, names_of_text, read_columns
 
 
@@ -108,8 +109,9 @@ def is_frame(data: object) -> bool:
 
 
 def as_tables(data: Any) -> list[Table]:
-    """One path, several, or a data frame, as tables."""
-    if is_frame(data):
-        return [FrameTable(data)]
-    paths: Iterable[Any] = [data] if isinstance(data, str | Path) else data
-    return [FileTable(Path(path)) for path in paths]
+    """One path, several, or a data frame, as tables.
+
+    Raises:
+        TypeError, ValueError: as `as_paths`.
+    """
+    return [FrameTable(data)] if is_frame(data) else [FileTable(path) for path in as_paths(data)]

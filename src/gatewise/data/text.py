@@ -60,9 +60,12 @@ def check_characters(text: str, where: str = "the text") -> str:
         where: what to call it.
 
     Raises:
+        TypeError: when it is not a text.
         ValueError: for half of a surrogate pair: JSON can have it, and Python reads a byte of the command line that is
             not UTF-8 so.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"{where}: expected str, got {text!r:.60}")
     try:
         text.encode()
     except UnicodeEncodeError as error:

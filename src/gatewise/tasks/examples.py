@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -93,11 +93,6 @@ def read_examples(
     if options.test:
         parts["test"] = scored["test"] = read(options.test)
     return Examples(source, training, scored, {name: _hash(part) for name, part in parts.items()})
-
-
-def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
-    """One path or several, as a list."""
-    return [Path(data)] if isinstance(data, str | Path) else [Path(path) for path in data]
 
 
 def _hash(examples: list[Example]) -> str:

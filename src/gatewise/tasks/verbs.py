@@ -169,7 +169,7 @@ def inspect(
             raise ValueError("text: is not for this model, which reads series; give it data (--data), or nothing")
         return model.inspect(data, series=series, steps=steps, out=out)
 
-    from gatewise.tasks.examples import as_paths
+    from gatewise.data.files import as_paths
 
     given: dict[str, Any] = {"out": out, **({} if steps is None else {"steps": steps})}
     if reads_sequences:

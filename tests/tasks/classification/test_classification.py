@@ -87,6 +87,21 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
     assert trained.predict([]) == []
     with pytest.raises(TypeError, match="expected a sequence of texts, got one str"):
         trained.predict("lovely")
+    with pytest.raises(TypeError, match="the text: expected str, got 3"):
+        trained.predict([3])
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "told"),
+    [
+        ([("lovely", "good")], TypeError, r"data: expected paths of files, got \('lovely', 'good'\); write data"),
+        (3, TypeError, "data: expected paths of files, got 3; write data in memory to one first"),
+        ([], ValueError, "data: expected at least one file, got none"),
+    ],
+)
+def test_data_that_is_no_file(trained, data, error, told):
+    with pytest.raises(error, match=told):
+        trained.evaluate(data)
 
 
 def test_which_words_moved_the_answer(trained, tmp_path):

@@ -43,6 +43,8 @@ def test_predictions_of_texts_and_of_words(trained):
     assert [(entity.type, entity.first, entity.end) for entity in found[0].entities] == [("PER", 0, 1), ("LOC", 3, 5)]
     assert found[1].tags == ["B-LOC", "I-LOC"]
     assert found[2] == ([], [], [])
+    with pytest.raises(TypeError, match="a word: expected str, got 3"):
+        trained.predict([["New", 3]])
 
 
 def test_answers_as_columns_and_lines(trained, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.data.files import as_paths
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
@@ -18,7 +19,6 @@ from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.confusion_picture import plot_confusion
-from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts

@@ -6,13 +6,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gatewise.data.files import as_paths
 from gatewise.data.text import read_text
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.examples import as_paths
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.corpus import read_corpus

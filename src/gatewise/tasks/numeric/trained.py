@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.files import as_paths
 from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answers import read_standard_input, written
-from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts

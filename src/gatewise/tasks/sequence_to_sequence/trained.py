@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from gatewise.data.files import as_paths
 from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.progress import say, tracked
 from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
-from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check

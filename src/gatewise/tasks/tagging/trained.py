@@ -11,13 +11,14 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
+from gatewise.data.files import as_paths
 from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.text import check_characters
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say, tracked
 from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
 from gatewise.tasks.class_scores import as_numbers, scores_of_names
-from gatewise.tasks.examples import as_paths
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.outcome import Outcome
@@ -230,7 +231,10 @@ class TrainedTagger(Trained):
     def _words(self, sentences: Sequence[str | Sequence[str]]) -> list[list[str]]:
         if isinstance(sentences, str):
             raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
-        return [self.reader.split(row) if isinstance(row, str) else list(row) for row in sentences]
+        return [
+            self.reader.split(row) if isinstance(row, str) else [check_characters(word, "a word") for word in row]
+            for row in sentences
+        ]
 
     def _tagged(self, sentences: Iterable[str | list[str]], probabilities: bool) -> Iterator[_TaggedSentence]:
         for group in in_groups(sentences, _BATCH):
