@@ -75,3 +75,18 @@ def test_batches_of_so_many_steps_change_from_pass_to_pass():
     batches = RaggedBatches([5] * 100, list, steps=50, seed=0)
     first, second = list(batches), list(batches)
     assert sorted(map(sorted, first)) != sorted(map(sorted, second))
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 5), st.integers(1, 12))
+def test_a_sample_is_some_of_the_batches_from_all_lengths_and_moves_nothing(lengths, size, count):
+    batches = RaggedBatches(lengths, list, size)
+    whole = list(batches)
+    next(iter(batches))
+    before = batches.state_dict()
+    found = list(batches.sample(count))
+    assert batches.state_dict() == before
+    assert len(found) == min(count, len(whole))
+    places = [whole.index(batch) for batch in found]
+    assert places == sorted(set(places))
+    width = len(whole) / len(found)
+    assert all(part * width - 1 < place < (part + 1) * width for part, place in enumerate(places))

@@ -57,3 +57,14 @@ def test_a_pass_goes_on_from_a_saved_position(count, streams, window, position):
     second.load_state_dict(state)
     assert numbers(second) == everything[position:]
     assert numbers(second) == everything
+
+
+def test_a_sample_is_the_beginning_and_moves_nothing():
+    streams = Streams(torch.arange(30), streams=2, window=3)
+    whole = list(streams)
+    next(iter(streams))
+    before = streams.state_dict()
+    found = list(streams.sample(2))
+    assert streams.state_dict() == before
+    assert all(torch.equal(one.inputs, other.inputs) for one, other in zip(found, whole[:2], strict=True))
+    assert len(list(streams.sample(99))) == len(whole)

@@ -1,6 +1,7 @@
 """A run ends at its limit of time, with its schedule at the end; by a clock that steps move, not the time."""
 
 import csv
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,8 @@ from gatewise.tasks.language_model import scores as lm_scores
 from gatewise.tasks.language_model import trained as lm_trained
 from gatewise.tasks.language_model.training import TASK, LanguageModelModule
 from gatewise.tasks.running import start
+from gatewise.tasks.task import Task
+from gatewise.tasks.time_limit import Trial
 from tests.tasks.small import small_options
 
 CLOSING = 2  # seconds that are left for what ends a run
@@ -114,6 +117,20 @@ def test_steps_that_take_longer_than_foreseen_are_not_validated(tmp_path, clock,
     assert told.count("\nepoch ") == 1
     assert "warning: the time is up: the last steps are not validated" in told
     assert trained.folder.weights.exists()
+
+
+def test_time_to_search_for_answers_is_tried_and_kept(tmp_path, clock):
+    def some():
+        clock.at += 3
+
+    def prepare(options, folder):
+        return dataclasses.replace(TASK.prepare(options, folder), search=Trial(some, 10))
+
+    options = small_options(tmp_path, epochs=40, patience=40, max_minutes=minutes(150))
+    start(Task(prepare, TASK.load), options, began_at=0.0)
+    assert len(rates(tmp_path / "run")) == 16
+    assert clock.at == 20 + 10 + 3 + 4 * (4 + 10 + 3) + 10
+    assert clock.at + 30 <= 150 - CLOSING
 
 
 def test_time_before_a_resume_counts_for_limit_and_schedule(tmp_path, clock, capsys):

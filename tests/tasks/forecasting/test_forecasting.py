@@ -348,3 +348,18 @@ def test_other_data_must_fit(tmp_path):
     one_series(tmp_path, v3=5.0)
     with pytest.raises(ValueError, match="the data has changed since the run began"):
         trained.evaluate()
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_a_part_of_the_forecasts_is_scored_as_in_all_of_them(tmp_path, strategy):
+    trained = train(tmp_path, strategy=strategy, epochs=1)
+    scored = trained._corpus().scored
+    whole = trained._back_tests(*scored)
+    half = trained._back_tests(*trained.thinned(scored, 0.5))
+    assert half.keys() == whole.keys() == {"held_out", "test"}
+    for name, test in half.items():
+        count = len(test.places)
+        assert count == len(whole[name].places) // 2
+        torch.testing.assert_close(test.quantiles, whole[name].quantiles[:count], rtol=1e-5, atol=1e-5)
+    least = trained.thinned(scored, 0.0)
+    assert [span.forecasts for part in least.spans.values() for span in part] == [1, 1]
