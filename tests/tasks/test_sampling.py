@@ -48,6 +48,12 @@ def test_temperature_zero_takes_the_most_likely(logits):
     assert found.tolist() == [float(value == max(logits)) for value in logits]
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-300])
+def test_the_smallest_temperatures_take_the_most_likely_too(temperature):
+    found = sampling_probabilities(torch.tensor([3.0, float("-inf"), 5.0, -1e300, 5.0]), temperature)
+    assert found.tolist() == [0, 0, 0.5, 0, 0.5]
+
+
 def test_top_p_1_keeps_everything():
     logits = torch.tensor([0.0, -30.0])
     assert_close(sampling_probabilities(logits, top_p=1.0), logits.double().softmax(0))
@@ -69,6 +75,7 @@ def test_a_dropped_score_stays_dropped():
         ((1.0, 0, None), "top_k: expected a number at least 1, got 0"),
         ((1.0, None, 0.0), "top_p: expected a number above 0 and at most 1, got 0.0"),
         ((1.0, None, 1.5), "top_p: expected a number above 0 and at most 1, got 1.5"),
+        ((1.0, None, None, 2**63), "seed: expected a number from -2**63 to 2**63 - 1, got 9223372036854775808"),
     ],
 )
 def test_options_out_of_bounds(options, told):

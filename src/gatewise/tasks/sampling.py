@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 
-def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Check the options of `sampling_probabilities`.
+def check_sampling(temperature: float, top_k: int | None, top_p: float | None, seed: int | None = None) -> None:
+    """Check the options of `sampling_probabilities`, and the seed of what is drawn.
 
     Raises:
         ValueError: naming the option, what was expected and what came.
@@ -16,6 +16,8 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float | None) -
         raise ValueError(f"top_k: expected a number at least 1, got {top_k}")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p: expected a number above 0 and at most 1, got {top_p}")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed: expected a number from -2**63 to 2**63 - 1, got {seed}")
     for name, value in (("top_k", top_k), ("top_p", top_p)):
         if temperature == 0 and value is not None:
             raise ValueError(f"{name}: has no effect: temperature 0 takes the most likely token")
@@ -45,7 +47,8 @@ def sampling_probabilities(
     if temperature == 0:
         return torch.nn.functional.one_hot(logits.argmax(), len(logits)).double()
     ordered, order = logits.sort(descending=True, stable=True)
-    probabilities = (ordered / temperature).softmax(-1)
+    # Of differences no quotient is infinite and positive, however small the temperature.
+    probabilities = ((ordered - ordered[0]) / temperature).softmax(-1)
     if top_k is not None:
         probabilities[top_k:] = 0
         probabilities /= probabilities.sum()

@@ -103,7 +103,7 @@ class TrainedLanguageModel(Trained):
         seed: int | None = None,
     ) -> Iterator[str]:
         """As `generate`, but piece by piece, as the text is written."""
-        check_sampling(temperature, top_k, top_p)
+        check_sampling(temperature, top_k, top_p, seed)
         if length < 0:
             raise ValueError(f"length: expected a number of tokens, at least 0, got {length}")
         generator = torch.Generator()
