@@ -1,0 +1,29 @@
+"""Paths of files as callers give them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gatewise.data.files import as_paths
+from gatewise.data.series_tables import as_tables
+
+
+def test_one_path_or_several():
+    assert as_paths("a") == as_paths(Path("a")) == as_paths(["a"]) == [Path("a")]
+    assert as_paths(name for name in ("a", "b")) == [Path("a"), Path("b")]
+
+
+@pytest.mark.parametrize("read", [as_paths, as_tables])
+@pytest.mark.parametrize(
+    ("data", "error", "told"),
+    [
+        (3, TypeError, "data: expected paths of files, got 3; write data in memory to one first"),
+        ([("a", "b")], TypeError, "data: expected paths of files, got ('a', 'b'); write data in memory to one first"),
+        ([None], TypeError, "data: expected paths of files, got None"),
+        ([], ValueError, "data: expected at least one file, got none"),
+    ],
+)
+def test_what_is_no_path(read, data, error, told):
+    with pytest.raises(error, match=re.escape(told)):
+        read(data)
