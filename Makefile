@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-browser check sanitize bench docs clean
+.PHONY: help demo test test-browser check fuzz sanitize sanitize-python bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -22,7 +22,9 @@ help:
 	@echo "make test   run the tests"
 	@echo "make test-browser  open the reports in headless Chromium"
 	@echo "make check  format, lint, types, import rule"
+	@echo "make fuzz   ten minutes of random calls of random layers against the reference (ARGS='--minutes 1')"
 	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
+	@echo "make sanitize-python  run tests of the kernels on an engine under the address sanitizer"
 	@echo "make bench  time the layers beside torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environment and everything built"
@@ -47,9 +49,19 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/tests/*.h csrc/tests/*.cpp
 
+# Freed memory holds no zeros, so that reading it shows.
+fuzz: $(VENV)/.test
+	MALLOC_PERTURB_=165 $(BIN)/python -m tests.layers.fuzz $(ARGS)
+
 # Needs a C++ compiler and Python alone.
 sanitize:
 	PYTHONPATH=src:. $(PYTHON) csrc/tests/sanitize.py build/sanitize
+
+# Linux with GCC: its sanitizer is loaded into Python. The engine is built anew, into a folder of its own.
+SANITIZED := $(addprefix tests/kernels/,test_gradient.py test_norms.py \
+    cpu/test_saved.py cpu/test_threads.py cpu/test_properties.py) $(addprefix tests/layers/,test_step.py test_stacks.py)
+sanitize-python: $(VENV)/.test
+	PYTHONPATH=src:. $(BIN)/python csrc/tests/sanitize_python.py build/sanitize-python $(SANITIZED) $(ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/gatewise bench $(ARGS)

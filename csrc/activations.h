@@ -95,12 +95,14 @@ template <class T> inline Vec<T> absolute(Vec<T> x) {
   return from_bits<T>(bits<T>(x) & ~bits<T>(broadcast<T>((T)-0.0)));
 }
 
-// 1 / (1 + exp(−x)), x held where exp(−x) is a normal number: beyond, the result is below the smallest one.
+// 1 / (1 + exp(−x)), x held where exp(−x) is a normal number. Where the result would be smaller than the smallest one
+// it is zero: a gradient that remained there, times an input of 1e38, would be as large as any other.
 template <class T> inline Vec<T> sigmoid(Vec<T> x) {
   using E = ExpTraits<T>;
   const Reduced<T> reduced = reduce<T>(-at_most<T>(at_least<T>(x, -E::widest), E::widest));
   const Vec<T> scale = scale_of<T>(reduced);
-  return (T)1 / (exp_minus_one_polynomial<T>(reduced.r) * scale + (scale + (T)1));
+  const Vec<T> value = (T)1 / (exp_minus_one_polynomial<T>(reduced.r) * scale + (scale + (T)1));
+  return x < -E::widest ? Vec<T>{} : value;
 }
 
 // tanh x = e / (e + 2) with e = exp(2x) − 1, in which nothing cancels: not near 0, where e is the polynomial, and not

@@ -8,6 +8,8 @@
 
 namespace gatewise {
 
+inline constexpr int most_rows = 8; // rows of a tile
+
 // A block of the elementwise work of one stage: some rows (sequences) times some units. The caller owns everything;
 // arrays that are written do not overlap with others that are read in the same stage, but for the unit itself.
 template <class T> struct Block {

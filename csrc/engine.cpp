@@ -1,212 +1,523 @@
 // The engine, built once for each instruction set.
-#include "engine.h"
-#include "pack.h"
+#include "backward.h"
 
-#include <memory>
-#include <new>
+#include <cstddef>
+#include <iterator>
+#include <string_view>
+#include <utility>
+
+static_assert(sizeof(void *) == 8, "every field of a call has 8 bytes");
+#ifndef GATEWISE_ABI
+#define GATEWISE_ABI 0
+#endif
 
 namespace gatewise {
 namespace {
 
-struct Free {
-  void operator()(std::byte *p) const { ::operator delete(p, std::align_val_t(64)); }
+#define GATEWISE_FIELD(name) {#name, offsetof(gatewise_call, name)}
+#define GATEWISE_STATE_FIELD(name) {"states." #name, offsetof(gatewise_state, name)}
+#define GATEWISE_PARAMETER_FIELD(name) {"parameters." #name, offsetof(gatewise_parameter, name)}
+constexpr gatewise_field fields[] = {
+    GATEWISE_FIELD(struct_size),
+    GATEWISE_FIELD(abi),
+    GATEWISE_FIELD(dtype),
+    GATEWISE_FIELD(steps),
+    GATEWISE_FIELD(rows),
+    GATEWISE_FIELD(input_size),
+    GATEWISE_FIELD(hidden_size),
+    GATEWISE_FIELD(directions),
+    GATEWISE_FIELD(layers),
+    GATEWISE_FIELD(reverse),
+    GATEWISE_FIELD(threads),
+    GATEWISE_FIELD(workers),
+    GATEWISE_FIELD(chunk),
+    GATEWISE_FIELD(checkpoint),
+    GATEWISE_FIELD(share_small),
+    GATEWISE_FIELD(accumulate),
+    GATEWISE_FIELD(position),
+    GATEWISE_FIELD(needed),
+    GATEWISE_FIELD(weights_layout),
+    GATEWISE_FIELD(weights_filled),
+    GATEWISE_FIELD(program),
+    GATEWISE_FIELD(pool),
+    GATEWISE_FIELD(seconds),
+    GATEWISE_FIELD(workspace),
+    GATEWISE_FIELD(weights),
+    GATEWISE_FIELD(x),
+    GATEWISE_FIELD(output),
+    GATEWISE_FIELD(lengths),
+    GATEWISE_FIELD(reset),
+    GATEWISE_FIELD(saved),
+    GATEWISE_FIELD(boundaries),
+    GATEWISE_FIELD(output_gradient),
+    GATEWISE_FIELD(x_gradient),
+    GATEWISE_FIELD(norms),
+    GATEWISE_FIELD(state_values),
+    GATEWISE_FIELD(state_gradients),
+    GATEWISE_FIELD(states),
+    GATEWISE_FIELD(parameters),
+    GATEWISE_STATE_FIELD(initial),
+    GATEWISE_STATE_FIELD(final),
+    GATEWISE_STATE_FIELD(final_gradient),
+    GATEWISE_STATE_FIELD(initial_gradient),
+    GATEWISE_PARAMETER_FIELD(value),
+    GATEWISE_PARAMETER_FIELD(gradient),
 };
-using Memory = std::unique_ptr<std::byte, Free>;
-Memory allocate(int64_t bytes) {
-  return Memory(static_cast<std::byte *>(::operator new(bytes, std::align_val_t(64), std::nothrow)));
+
+// The number of the field whose buffer is too short is left in `needed`.
+int64_t number_of(const char *name) {
+  int64_t k = 0;
+  while (std::string_view(fields[k].name) != name) ++k;
+  return k;
+}
+int64_t short_buffer(gatewise_call &call, const char *name) {
+  call.needed = number_of(name);
+  return GATEWISE_BAD_BUFFER;
 }
 
-// Scratch memory of the thread that calls, kept for its next call: pages fresh from the system cost as much as a
-// product of theirs. What is larger than most_kept is given back at once.
-class Scratch {
+// Refuses buffers that are too short, by their field's number.
+class Checker {
 public:
-  std::byte *of(int64_t bytes) {
-    if (bytes > size) {
-      memory.reset();
-      memory = allocate(bytes);
-      size = memory ? bytes : 0;
-    }
-    return memory.get();
+  explicit Checker(gatewise_call &call) : call(call) {}
+  bool ok = true;
+
+  void dense(const char *name, const gatewise_dense &buffer, int64_t count, bool needed = false) {
+    if (buffer.data ? buffer.count < count : needed && count > 0) refuse(name);
   }
-  void done() {
-    if (size <= most_kept) return;
-    memory.reset();
-    size = 0;
+  void sequence(const char *name, const gatewise_sequence &buffer, int64_t width, bool needed = false) {
+    const int64_t steps = call.steps, rows = call.rows;
+    const int64_t count = (steps - 1) * buffer.step_stride + (rows - 1) * buffer.row_stride + width;
+    if (buffer.data ? buffer.count < count || buffer.step_stride < 0 || buffer.row_stride < 0 : needed) refuse(name);
+  }
+
+  void refuse(const char *name) {
+    if (!ok) return;
+    ok = false;
+    short_buffer(call, name);
   }
 
 private:
-  static constexpr int64_t most_kept = int64_t(64) << 20;
-  Memory memory;
-  int64_t size = 0;
+  gatewise_call &call;
 };
-thread_local Scratch kept;
 
-struct Nothing {};
+int64_t blocks_saved(const Program &program) { return program.saved_blocks + program.state_count - 1; }
 
-template <class Around = FlushDenormals, class Region> void spread(Region &region, int64_t slices, ParallelFor pool) {
-  const auto body = [](int64_t begin, int64_t end, void *context) {
-    [[maybe_unused]] const Around around;
-    static_cast<Region *>(context)->run(begin, end);
-  };
-  if (pool && slices > 1) pool(0, slices, 1, body, &region);
-  else body(0, slices, &region);
-}
-
-// The directions of a layer side by side, each on `slices` threads.
-template <class T> struct Loops {
-  const Job<T> *jobs;
-  int64_t job_count, slices, scratch_bytes;
-  Barrier *barriers;
-  std::byte *scratch;
-
-  void run(int64_t begin, int64_t end) {
-    for (int64_t j = 0; j < job_count; ++j) {
-      const int64_t from = std::max(begin, j * slices), to = std::min(end, (j + 1) * slices);
-      if (from < to)
-        Share<T>(jobs[j], from - j * slices, to - j * slices, slices, barriers[j], scratch + from * scratch_bytes)
-            .run();
+int64_t check(gatewise_call &c, bool backward) {
+  const Program &program = *static_cast<const Program *>(c.program);
+  Checker checker(c);
+  const int64_t all_rows = c.layers * c.directions * c.rows * c.hidden_size, places = c.steps * c.rows;
+  const int64_t width = c.directions * c.hidden_size;
+  checker.sequence("x", c.x, c.input_size, true);
+  checker.sequence("output", c.output, width, !backward || !c.checkpoint);
+  checker.dense("lengths", c.lengths, c.rows);
+  checker.sequence("reset", c.reset, 1);
+  if (c.layers > 1) // the outputs of the layers below are not handed out
+    for (const auto &[name, given] : {std::pair{"saved", c.saved.data},
+                                      {"boundaries", c.boundaries.data},
+                                      {"norms", c.norms.data},
+                                      {"state_values", c.state_values.data}})
+      if (given || backward) checker.refuse(name);
+  checker.dense("norms", c.norms, c.directions * places * program.state_count);
+  checker.dense("state_values", c.state_values, c.directions * places * c.hidden_size * program.state_count);
+  checker.dense("state_gradients", c.state_gradients, c.directions * places * c.hidden_size * program.state_count);
+  if (c.checkpoint) {
+    const int64_t segments = (c.steps + c.checkpoint - 1) / c.checkpoint;
+    checker.dense("boundaries", c.boundaries, c.directions * segments * program.state_count * c.rows * c.hidden_size,
+                  true);
+  }
+  if (backward) {
+    checker.sequence("output_gradient", c.output_gradient, width);
+    checker.sequence("x_gradient", c.x_gradient, c.input_size);
+  }
+  for (int64_t s = 0; s < program.state_count; ++s) {
+    const gatewise_state &state = c.states[s];
+    checker.dense("states.initial", state.initial, all_rows);
+    if (!backward) checker.dense("states.final", state.final, all_rows);
+    else {
+      checker.dense("states.final_gradient", state.final_gradient, all_rows);
+      checker.dense("states.initial_gradient", state.initial_gradient, all_rows);
     }
   }
-};
-
-template <class T> int run(const Job<T> *jobs, int64_t job_count, int64_t slices, ParallelFor pool) {
-  int64_t bytes = 0;
-  for (int64_t j = 0; j < job_count; ++j) bytes = std::max(bytes, Share<T>::scratch_bytes(jobs[j], slices));
-  const int64_t of_barriers = int64_t(sizeof(Barrier)) * job_count;
-  std::byte *const scratch = kept.of(of_barriers + bytes * slices * job_count);
-  if (!scratch) return 1;
-  auto *const barriers = reinterpret_cast<Barrier *>(scratch);
-  for (int64_t j = 0; j < job_count; ++j) new (barriers + j) Barrier(slices);
-  Loops<T> loops{jobs, job_count, slices, bytes, barriers, scratch + of_barriers};
-  spread(loops, job_count * slices, pool);
-  kept.done();
-  return 0;
+  for (int64_t l = 0, at = 0; l < c.layers; ++l)
+    for (int64_t d = 0; d < c.directions; ++d)
+      for (int64_t g = 0; g < program.group_count; ++g, ++at) {
+        const GroupInfo &group = program.groups[g];
+        const int64_t input = l ? width : c.input_size;
+        const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? input : c.hidden_size;
+        const int64_t count = group.gates * c.hidden_size * columns;
+        checker.dense("parameters.value", c.parameters[at].value, count, true);
+        if (backward) checker.dense("parameters.gradient", c.parameters[at].gradient, count);
+      }
+  return checker.ok ? GATEWISE_OK : GATEWISE_BAD_BUFFER;
 }
 
-template <class T> struct Product2 {
-  const Gemm<T> &g;
-  int64_t slices;
-  std::byte *scratch;
-  void run(int64_t begin, int64_t end) {
-    gemm(g, part_of(g, begin, end, slices), reinterpret_cast<T *>(scratch + begin * gemm_scratch_bytes(g)));
+// Layer `l` of a call; `between`: where the outputs of all but the last one stand, in turn.
+template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *const *between = nullptr) {
+  const Program &program = *static_cast<const Program *>(c.program);
+  const int64_t width = c.directions * c.hidden_size, count = c.steps * c.rows * width;
+  const auto inner = [&](int64_t k) { return gatewise_sequence{between[k % 2], count, c.rows * width, width}; };
+  return {program,
+          c.steps,
+          c.rows,
+          l ? width : c.input_size,
+          c.hidden_size,
+          c.directions,
+          program.state_count,
+          program.group_count,
+          c.reverse != 0,
+          c.reset.data != nullptr,
+          c.threads,
+          c.workers,
+          c.share_small != 0,
+          c.pool,
+          c.seconds,
+          l ? inner(l - 1) : c.x,
+          l < c.layers - 1 ? inner(l) : c.output,
+          c.states,
+          l * c.directions,
+          c.parameters + l * c.directions * program.group_count};
+}
+
+// Multiply-adds of a step, forward; one backward is at most about twice that.
+template <class T> int64_t work_of_step(const Layer<T> &layer) {
+  const Program &program = layer.program;
+  const int64_t products = block_count(program.forward) * layer.hidden + program.input_count * layer.input;
+  return layer.directions * layer.state_size() * (products + elementwise_cost);
+}
+
+// The steps of a call in parts: segments between checkpoints, and within them no more steps than a chunk has.
+struct Parts {
+  int64_t steps, segment, chunk; // steps of all, of a segment, of a part
+  Parts(int64_t steps, int64_t checkpoint, int64_t chunk, int64_t work_of_step)
+      : steps(steps), segment(checkpoint ? std::min(checkpoint, steps) : steps),
+        chunk(std::min(segment, chunk ? std::max<int64_t>(1, chunk / std::max<int64_t>(1, work_of_step)) : steps)) {}
+  int64_t per_segment() const { return (segment + chunk - 1) / chunk; }
+  int64_t segments() const { return (steps + segment - 1) / segment; }
+  int64_t count() const { return segments() * per_segment(); }
+  int64_t segment_begin(int64_t k) const { return k * segment; }
+  int64_t segment_end(int64_t k) const { return std::min(steps, (k + 1) * segment); }
+  int64_t begin(int64_t part) const {
+    const int64_t k = part / per_segment();
+    return std::min(segment_end(k), k * segment + part % per_segment() * chunk);
+  }
+  int64_t end(int64_t part) const {
+    const int64_t k = part / per_segment();
+    return std::min(segment_end(k), k * segment + (part % per_segment() + 1) * chunk);
   }
 };
 
-template <class T> int multiply(const Gemm<T> &g, int64_t slices, ParallelFor pool) {
-  std::byte *const scratch = kept.of(gemm_scratch_bytes(g) * slices);
-  if (!scratch) return 1;
-  Product2<T> product{g, slices, scratch};
-  spread(product, slices, pool);
-  kept.done();
-  return 0;
-}
+// What both passes of a layer share: the order of its rows, and where nothing flows.
+template <class T> struct Prepared {
+  RowOrder order;
+  uint8_t *cut[2] = {nullptr, nullptr};
 
-template <class T> void pack(Packing<T> packing, ParallelFor pool) { spread(packing, packing.slices, pool); }
-
-template <class T> void make_sums(const Sum<T> *sums, int64_t count) {
-  for (const Sum<T> *s = sums; s < sums + count; ++s) s->make();
-}
-
-// Denormal numbers count: the norms of what vanishes are asked for.
-template <class T> void measure(const Change<T> *changes, int64_t count, int64_t slices, ParallelFor pool) {
-  Changes<T> all{changes, count, slices};
-  spread<Nothing>(all, slices, pool);
-}
-
-bool sort(const Sorting &sorting) {
-  const int64_t places = sorting.ordering.make();
-  if (places < 0) return false;
-  if (sorting.padding.to) {
-    RowCopy padding = sorting.padding;
-    padding.to_index = sorting.ordering.index + places;
-    padding.count = sorting.ordering.steps * sorting.ordering.rows - places;
-    padding.run(0, padding.count);
+  Prepared(const gatewise_call &c, const Layer<T> &layer)
+      : order(c.steps, c.rows, static_cast<const int64_t *>(c.lengths.data)), reset(c.reset), layer(layer) {}
+  void take(Carver &work) {
+    order.take(work);
+    for (int64_t d = 0; reset.data && d < layer.directions; ++d)
+      cut[d] = work.take<uint8_t>((layer.steps + 1) * layer.rows);
   }
+  void make() const {
+    order.make();
+    for (int64_t d = 0; reset.data && d < layer.directions; ++d)
+      cut_rows(order, layer.reads_backward(d), static_cast<const uint8_t *>(reset.data), reset.step_stride,
+               reset.row_stride, cut[d]);
+  }
+
+private:
+  const gatewise_sequence &reset;
+  const Layer<T> &layer;
+};
+
+// Whether weights that are held serve; else how many bytes of which layout.
+int64_t check_weights(gatewise_call &c, const Carver &weights, int64_t layout) {
+  if (!c.weights.data) return GATEWISE_OK;
+  if (c.weights_layout == layout && weights.fits()) return GATEWISE_OK;
+  c.weights_layout = layout, c.needed = weights.needed();
+  return GATEWISE_NEEDS_WEIGHTS;
+}
+int64_t check_workspace(gatewise_call &c, const Carver &work) {
+  if (work.fits()) return GATEWISE_OK;
+  c.needed = work.needed();
+  return GATEWISE_NEEDS_WORKSPACE;
+}
+
+// The states after each step in the caller's order, (S, T·B, H) of one direction.
+template <class T>
+void copy_states(const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t begin, int64_t end,
+                 const Sequences<T> &sequences, T *to) {
+  const bool reverse = layer.reads_backward(d);
+  const int64_t first = order.first_place(begin, end, reverse) - sequences.origin, hidden = layer.hidden;
+  order.each(begin, end, reverse, [&](int64_t place, int64_t time, int64_t row) {
+    T *target = to + (time * layer.rows + row) * hidden;
+    const T *const output = static_cast<const T *>(layer.output.data) + d * hidden;
+    std::copy_n(output + time * layer.output.step_stride + row * layer.output.row_stride, hidden, target);
+    for (int64_t s = 1; s < layer.states; ++s) {
+      target += layer.steps * layer.rows * hidden;
+      std::copy_n(sequences.states + (first + place) * sequences.stride + (s - 1) * hidden, hidden, target);
+    }
+  });
+}
+
+template <class T> int64_t forward_pass(gatewise_call &c) {
+  Carver held(c.weights.data, c.weights.count), work(c.workspace.data, c.workspace.count);
+  const Layer<T> layer = layer_of<T>(c);
+  Prepared<T> prepared(c, layer);
+  if (prepared.order.places < 0) return GATEWISE_BAD_LENGTH;
+  prepared.take(work);
+  const Program &program = layer.program;
+  const Parts parts(c.steps, c.checkpoint, c.chunk, work_of_step(layer));
+  Carver &weights = c.weights.data ? held : work;
+  Forward<T> forward(layer, prepared.order, prepared.cut, parts.chunk, !c.weights.data, weights, work);
+  const int64_t saved_width = blocks_saved(program) * layer.hidden, other_states = layer.states - 1;
+  Sequences<T> sequences[2];
+  const int64_t room = saved_width && c.saved.data ? c.saved.count / (layer.directions * saved_width) : 0;
+  if (c.saved.data && saved_width && room < prepared.order.places) return short_buffer(c, "saved");
+  for (int64_t d = 0; d < layer.directions; ++d) {
+    Sequences<T> &own = sequences[d];
+    if (c.saved.data) {
+      own.saved = static_cast<T *>(c.saved.data) + d * room * saved_width;
+      own.states = own.saved + program.saved_blocks * layer.hidden, own.stride = saved_width;
+    } else if (c.state_values.data && other_states)
+      own.states = work.take<T>(prepared.order.places * other_states * layer.hidden),
+      own.stride = other_states * layer.hidden;
+  }
+  if (const int64_t code = check_weights(c, held, forward.layout())) return code;
+  if (const int64_t code = check_workspace(c, work)) return code;
+
+  forward.prepare();
+  if (c.position == 0) {
+    prepared.make();
+    if (!c.weights.data || !c.weights_filled) forward.pack();
+    for (int64_t d = 0; c.saved.data && d < layer.directions; ++d) // the same run gives the same bits
+      std::fill_n(sequences[d].saved + prepared.order.places * saved_width,
+                  (room - prepared.order.places) * saved_width, T(0));
+  }
+  const int64_t segment_size = layer.states * layer.state_size();
+  const auto keep_boundary = [&](int64_t segment) {
+    for (int64_t d = 0; c.checkpoint && d < layer.directions; ++d)
+      for (int64_t s = 0; s < layer.states; ++s)
+        forward.state_before(d, parts.segment_begin(segment), s, sequences[d],
+                             static_cast<T *>(c.boundaries.data) + (d * parts.segments() + segment) * segment_size +
+                                 s * layer.state_size());
+  };
+  const int64_t part = c.position, begin = parts.begin(part), end = parts.end(part);
+  if (begin < end) {
+    if (part % parts.per_segment() == 0) keep_boundary(part / parts.per_segment());
+    forward.run(begin, end, sequences);
+    for (int64_t d = 0; c.state_values.data && d < layer.directions; ++d)
+      copy_states(layer, prepared.order, d, begin, end, sequences[d],
+                  static_cast<T *>(c.state_values.data) + d * layer.states * layer.steps * layer.rows * layer.hidden);
+  }
+  if (++c.position < parts.count()) return GATEWISE_MORE;
+  clear_padding<T>(prepared.order, layer.directions * layer.hidden, layer.output);
+  return GATEWISE_OK;
+}
+
+// One layer after the other, where nothing is saved and nothing stands between them.
+template <class T> int64_t forward_stack(gatewise_call &c) {
+  struct Stacked {
+    Layer<T> layer;
+    Forward<T> forward;
+    Stacked(const gatewise_call &c, int64_t l, T *const *between, const Prepared<T> &prepared, int64_t most_steps,
+            Carver &weights, Carver &work)
+        : layer(layer_of<T>(c, l, between)),
+          forward(layer, prepared.order, prepared.cut, most_steps, !c.weights.data, weights, work) {}
+  };
+  Carver held(c.weights.data, c.weights.count), work(c.workspace.data, c.workspace.count);
+  T *between[2] = {nullptr, nullptr};
+  const Layer<T> first = layer_of<T>(c, 0, between);
+  Prepared<T> prepared(c, first);
+  if (prepared.order.places < 0) return GATEWISE_BAD_LENGTH;
+  prepared.take(work);
+  for (int64_t k = 0; k < std::min<int64_t>(2, c.layers - 1); ++k)
+    between[k] = work.take<T>(c.steps * c.rows * c.directions * c.hidden_size);
+  const int64_t work_of_steps = std::max(work_of_step(first), work_of_step(layer_of<T>(c, 1, between)));
+  const Parts parts(c.steps, 0, c.chunk ? std::max<int64_t>(1, c.chunk / c.layers) : 0, work_of_steps);
+  // The layers use the same part of the workspace in turn, and tables are written to it when a layer is planned: so
+  // others than the one that is run are planned without memory.
+  std::optional<Stacked> one;
+  Carver nowhere(nullptr, 0);
+  const int64_t mark = work.mark();
+  const auto plan = [&](int64_t l, Carver &memory) {
+    memory.rewind(mark);
+    one.emplace(c, l, between, prepared, parts.chunk, c.weights.data ? held : memory, memory);
+  };
+  for (int64_t l = 0; l < c.layers; ++l) plan(l, nowhere);
+  work.reserve(nowhere);
+  if (const int64_t code = check_weights(c, held, one->forward.layout() + c.layers * 4096)) return code;
+  if (const int64_t code = check_workspace(c, work)) return code;
+
+  if (c.position == 0) prepared.make();
+  held.rewind(0);
+  const Sequences<T> sequences[2];
+  for (int64_t l = 0; l < c.layers; ++l) {
+    const int64_t part = c.position - l * parts.count();
+    plan(l, part < parts.count() ? work : nowhere);
+    if (part >= parts.count()) continue;
+    one->forward.prepare();
+    if (part == 0 && (!c.weights.data || !c.weights_filled)) one->forward.pack();
+    if (parts.begin(part) < parts.end(part)) one->forward.run(parts.begin(part), parts.end(part), sequences);
+    if (++c.position < c.layers * parts.count() && parts.count() > 1) return GATEWISE_MORE;
+  }
+  clear_padding<T>(prepared.order, c.directions * c.hidden_size, c.output);
+  return GATEWISE_OK;
+}
+
+template <class T> int64_t backward_pass(gatewise_call &c) {
+  Carver held(c.weights.data, c.weights.count), work(c.workspace.data, c.workspace.count);
+  const Layer<T> layer = layer_of<T>(c);
+  Prepared<T> prepared(c, layer);
+  if (prepared.order.places < 0) return GATEWISE_BAD_LENGTH;
+  prepared.take(work);
+  const RowOrder &order = prepared.order;
+  const Program &program = layer.program;
+  const Parts parts(c.steps, c.checkpoint, c.chunk, 2 * work_of_step(layer));
+  const bool again = c.checkpoint != 0;
+  const int64_t saved_width = blocks_saved(program) * layer.hidden;
+  const int64_t room = again         ? order.most_places(parts.segment)
+                       : saved_width ? c.saved.count / (layer.directions * saved_width)
+                                     : 0;
+  if (!again && saved_width && order.places && (!c.saved.data || room < order.places)) return short_buffer(c, "saved");
+  const Upstream<T> upstream{c.output_gradient,
+                             c.x_gradient,
+                             (c.accumulate & 1) != 0,
+                             (c.accumulate & 2) != 0,
+                             static_cast<double *>(c.norms.data),
+                             static_cast<T *>(c.state_gradients.data)};
+  Carver &weights = c.weights.data ? held : work;
+  Backward<T> backward(layer, order, prepared.cut, parts.chunk, upstream, weights, work);
+  std::optional<Forward<T>> forward;
+  if (again) forward.emplace(layer, order, prepared.cut, parts.chunk, false, weights, work);
+  T *saved = static_cast<T *>(c.saved.data), *output = nullptr;
+  if (again) {
+    saved = work.take<T>(layer.directions * room * saved_width);
+    output = work.take<T>(layer.directions * room * layer.hidden);
+  }
+  if (const int64_t code = check_weights(c, held, backward.layout() * 64 + (again ? forward->layout() : 0)))
+    return code;
+  if (const int64_t code = check_workspace(c, work)) return code;
+
+  backward.prepare();
+  if (again) forward->prepare();
+  const bool in_parts = parts.count() > 1;
+  if (c.position == 0) {
+    prepared.make();
+    if (!c.weights.data || !c.weights_filled) {
+      backward.pack();
+      if (again) forward->pack();
+    }
+    backward.begin(in_parts);
+  }
+  // From the last segment to the first; each forward once more, if it was not saved, and then backward.
+  const int64_t each = parts.per_segment(), of_segment = again ? 2 * each : each;
+  const int64_t segment = parts.segments() - 1 - c.position / of_segment, within = c.position % of_segment;
+  const bool recompute = again && within < each;
+  const int64_t part = segment * each + (recompute ? within : of_segment - 1 - within);
+  const int64_t begin = parts.begin(part), end = parts.end(part);
+  Sequences<T> sequences[2];
+  for (int64_t d = 0; d < layer.directions; ++d) {
+    Sequences<T> &own = sequences[d];
+    own.saved = saved + d * room * saved_width;
+    own.states = own.saved + program.saved_blocks * layer.hidden, own.stride = saved_width;
+    if (!again) continue;
+    own.output = output + d * room * layer.hidden;
+    own.first = parts.segment_begin(segment);
+    own.origin = order.first_place(own.first, parts.segment_end(segment), layer.reads_backward(d));
+    own.before = static_cast<const T *>(c.boundaries.data) +
+                 (d * parts.segments() + segment) * layer.states * layer.state_size();
+  }
+  if (begin < end) {
+    if (recompute) forward->run(begin, end, sequences);
+    else backward.run(begin, end, sequences, in_parts);
+  }
+  if (++c.position < parts.segments() * of_segment) return GATEWISE_MORE;
+  backward.end();
+  return GATEWISE_OK;
+}
+
+bool is_of_this_build(const gatewise_call *c) {
+  return c->struct_size == int64_t(sizeof(gatewise_call)) && c->abi == GATEWISE_ABI && c->program &&
+         static_cast<const Program *>(c->program)->abi == GATEWISE_ABI &&
+         (c->dtype == sizeof(float) || c->dtype == sizeof(double));
+}
+// The number of the field that holds a size which no call has is left in `needed`.
+bool has_sizes(gatewise_call *c) {
+  const std::pair<const char *, bool> right[] = {
+      {"steps", c->steps >= 0},
+      {"rows", c->rows >= 0},
+      {"input_size", c->input_size >= 1},
+      {"hidden_size", c->hidden_size >= 1},
+      {"directions", c->directions == 1 || c->directions == 2},
+      {"layers", c->layers >= 1},
+      {"threads", c->threads >= 1},
+      {"workers", c->workers >= 1},
+      {"chunk", c->chunk >= 0},
+      {"checkpoint", c->checkpoint >= 0},
+  };
+  for (const auto &[name, is_right] : right)
+    if (!is_right) {
+      c->needed = number_of(name);
+      return false;
+    }
   return true;
 }
-
-// 0; or 1 without memory, 2 when a length is out of range.
-template <class T> int play(const Tape &tape) {
-  for (const Place *p = tape.places; p < tape.places + tape.place_count; ++p)
-    *p->word = tape.given[p->which] + p->offset;
-  for (const Operation *o = tape.operations; o < tape.operations + tape.operation_count; ++o) {
-    switch (o->kind) {
-    case run_jobs: {
-      const auto &r = *static_cast<const Runs<T> *>(o->what);
-      if (run(r.jobs, r.count, r.slices, tape.pool)) return 1;
-      break;
-    }
-    case multiply_matrices: {
-      const auto &m = *static_cast<const Multiplication<T> *>(o->what);
-      if (multiply(m.product, m.slices, tape.pool)) return 1;
-      break;
-    }
-    case pack_weights: {
-      pack(*static_cast<const Packing<T> *>(o->what), tape.pool);
-      break;
-    }
-    case add_up: {
-      const auto &s = *static_cast<const Sums<T> *>(o->what);
-      make_sums(s.sums, s.count);
-      break;
-    }
-    case sort_rows: {
-      if (!sort(*static_cast<const Sorting *>(o->what))) return 2;
-      break;
-    }
-    }
-  }
-  return 0;
-}
-
-struct RowCopies {
-  const RowCopy &rows;
-  int64_t slices;
-  void run(int64_t begin, int64_t end) { rows.run(rows.count * begin / slices, rows.count * end / slices); }
-};
+bool is_empty(const gatewise_call &c) { return c.rows == 0 || c.steps == 0; }
 
 } // namespace
 } // namespace gatewise
 
-#define GATEWISE_INTERFACE(T, suffix)                                                                                  \
-  GATEWISE_EXPORT int64_t gatewise_lanes_##suffix() { return gatewise::lanes<T>; }                                     \
-  GATEWISE_EXPORT int gatewise_run_##suffix(const gatewise::Job<T> *jobs, int64_t count, int64_t slices,               \
-                                            gatewise::ParallelFor pool) {                                              \
-    return gatewise::run(jobs, count, slices, pool);                                                                   \
-  }                                                                                                                    \
-  GATEWISE_EXPORT int gatewise_play_##suffix(const gatewise::Tape *tape) { return gatewise::play<T>(*tape); }          \
-  GATEWISE_EXPORT int gatewise_multiply_##suffix(const gatewise::Gemm<T> *g, int64_t slices,                           \
-                                                 gatewise::ParallelFor pool) {                                         \
-    return gatewise::multiply(*g, slices, pool);                                                                       \
-  }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_pack_##suffix(const gatewise::Packing<T> *packing, gatewise::ParallelFor pool) {       \
-    gatewise::pack(*packing, pool);                                                                                    \
-  }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_add_up_##suffix(const gatewise::Sum<T> *sums, int64_t count) {                         \
-    gatewise::make_sums(sums, count);                                                                                  \
-  }                                                                                                                    \
-  GATEWISE_EXPORT void gatewise_measure_##suffix(const gatewise::Change<T> *changes, int64_t count, int64_t slices,    \
-                                                 gatewise::ParallelFor pool) {                                         \
-    gatewise::measure(changes, count, slices, pool);                                                                   \
-  }
+using namespace gatewise;
 
-GATEWISE_INTERFACE(float, f32)
-GATEWISE_INTERFACE(double, f64)
+GATEWISE_EXPORT int64_t gatewise_abi() { return GATEWISE_ABI; }
 
-GATEWISE_EXPORT int64_t gatewise_order(const gatewise::Ordering *ordering) { return ordering->make(); }
-
-GATEWISE_EXPORT void gatewise_copy_rows(const gatewise::RowCopy *rows, int64_t slices, gatewise::ParallelFor pool) {
-  gatewise::RowCopies copies{*rows, slices};
-  gatewise::spread(copies, slices, pool);
+GATEWISE_EXPORT const gatewise_field *gatewise_fields(int64_t *count) {
+  *count = int64_t(std::size(fields));
+  return fields;
 }
 
-GATEWISE_EXPORT int64_t gatewise_abi() { return 7; }
+// K: blocks of H units that a row of `saved` has.
+GATEWISE_EXPORT int64_t gatewise_saved_blocks(const void *program) {
+  return blocks_saved(*static_cast<const Program *>(program));
+}
 
+GATEWISE_EXPORT int64_t gatewise_forward(gatewise_call *c) {
+  if (!is_of_this_build(c)) return GATEWISE_BAD_ABI;
+  if (!has_sizes(c)) return GATEWISE_BAD_SIZE;
+  if (is_empty(*c)) return GATEWISE_OK;
+  if (const int64_t code = check(*c, false)) return code;
+  if (c->layers > 1) return c->dtype == sizeof(float) ? forward_stack<float>(*c) : forward_stack<double>(*c);
+  return c->dtype == sizeof(float) ? forward_pass<float>(*c) : forward_pass<double>(*c);
+}
+
+GATEWISE_EXPORT int64_t gatewise_backward(gatewise_call *c) {
+  if (!is_of_this_build(c)) return GATEWISE_BAD_ABI;
+  if (!has_sizes(c)) return GATEWISE_BAD_SIZE;
+  if (is_empty(*c)) return GATEWISE_OK;
+  if (const int64_t code = check(*c, true)) return code;
+  return c->dtype == sizeof(float) ? backward_pass<float>(*c) : backward_pass<double>(*c);
+}
+
+// Norms of what a step of an optimiser did to parameters. Denormal numbers count: the norms of what vanishes are asked
+// for.
+GATEWISE_EXPORT void gatewise_measure_f32(const Change<float> *changes, int64_t count, int64_t slices,
+                                          gatewise_pool pool) {
+  Changes<float> all{changes, count, slices};
+  spread<Nothing>(all, slices, slices, pool);
+}
+GATEWISE_EXPORT void gatewise_measure_f64(const Change<double> *changes, int64_t count, int64_t slices,
+                                          gatewise_pool pool) {
+  Changes<double> all{changes, count, slices};
+  spread<Nothing>(all, slices, slices, pool);
+}
+
+// The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__) && GATEWISE_VECTOR_BYTES == 16
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl"))
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))
     return 64;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 32;
 #endif

@@ -39,9 +39,10 @@ template <class T> Part part_of(const Gemm<T> &g, int64_t begin, int64_t end, in
 template <class T> int64_t gemm_packed_size(const Gemm<T> &g) {
   return std::min(g.depth, depth_block) * strips_of(g) * gemm_group<T>;
 }
-template <class T> int64_t gemm_scratch_bytes(const Gemm<T> &g) {
+// Elements of scratch for one participant.
+template <class T> int64_t gemm_scratch(const Gemm<T> &g) {
   const int64_t panel = g.a_transposed ? panel_rows * depth_block : 0;
-  return (int64_t(sizeof(T)) * (gemm_packed_size(g) + panel + gemm_group<T> * most_rows) + 127) / 64 * 64;
+  return (gemm_packed_size(g) + panel + gemm_group<T> * most_rows + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
 template <class T> void gemm(const Gemm<T> &g, const Part &part, T *scratch) {

@@ -2,39 +2,46 @@
 #pragma once
 
 #include "cell.h"
+#include "dot.h"
 #include "norms.h"
+#include "program.h"
 #include "team.h"
 #include "tile.h"
+#include "tuning.h"
+#include "workspace.h"
 
 #include <algorithm>
 
 namespace gatewise {
 
-// How the row of an array is found at step s of a row's own processing order. Rows are sequences, longest first.
-enum ArrayKind : int64_t {
-  sequence,             // base + (at(s) + r) · stride
-  sequence_previous,    // the same at s − 1; before the first step `other`, by the caller's row; zeros after a cut
+// How the row of an array is found at step s of a row's own processing order. Rows are sequences, longest first. Those
+// that look back give at the array's first step `other`, by the caller's row, and zeros after a cut.
+enum ArrayKind {
+  absent,               // no memory: what would be written is not kept
+  sequence,             // base + (place(s) + r − origin) · stride
+  sequence_previous,    // the same at s − 1
+  caller_rows,          // base + time · step_stride + caller's row · stride
+  caller_rows_previous, // the same at s − 1
   per_row,              // base + r · stride
   alternating,          // base + (s % 2 · rows + r) · stride
-  alternating_previous, // the same at s − 1; before the first step `other`; zeros after a cut
-  gradient_arriving,    // base + r · stride; after the last step `other`, by the caller's row; zeros after a cut
-  absent,               // no memory: what would be written is not kept
-  indexed,              // base + index(at(s) + r) · stride: rows that stand where the caller has them
-  indexed_previous,     // the same at s − 1; before the first step `other`; zeros after a cut
+  alternating_previous, // the same at s − 1
+  gradient_arriving,    // base + r · stride; after the last step `other`; zeros after a cut
 };
 
-// Everything below is of 8-byte words, so that a caller can lay it out as an array of integers.
 template <class T> struct Array {
-  ArrayKind kind;
-  T *base, *other; // other: initial states, or gradients of final states
-  int64_t stride, other_stride;
+  ArrayKind kind = absent;
+  T *base = nullptr;
+  int64_t stride = 0, step_stride = 0, origin = 0;
+  T *other = nullptr; // initial states, or gradients of final states
+  int64_t other_stride = 0, first = 0;
 };
 
 template <class T> struct Product {
   int64_t operand, offset; // array, and units into its rows
   int64_t depth, outputs, first_output;
-  const T *packed; // by strip
-  int64_t add;     // whether an earlier product filled the same outputs
+  const T *packed;        // by strip; null: in place
+  const T *const *blocks; // the blocks (hidden, depth) where they are
+  int64_t add;            // whether an earlier product filled the same outputs
 };
 
 template <class T> struct Stage {
@@ -42,26 +49,28 @@ template <class T> struct Stage {
   const Product<T> *products;
   int64_t product_count, output_count;
   const T *input_packed, *input_start; // weights of x by strip, and what is added to the products; see Job::input_depth
-  int64_t input_first, input_count;    // the values from x alone that the work reads
+  const T *const *input_blocks, *const
+                                    *input_vectors; // the same in place, where `input_packed` is null; vectors or null
+  int64_t input_first, input_count;                 // the values from x alone that the work reads
 };
 
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
 template <class T> struct Final {
   int64_t array; // one of the kinds that look back
-  T *to;         // (rows, stride), by the caller's row
-  int64_t stride;
+  T *to;         // (rows, hidden), by the caller's row
 };
 
-// One direction of one layer.
+// One direction of one layer, for the steps [begin, end).
 template <class T> struct Job {
   int64_t steps, rows, hidden;
-  int64_t backward, reverse; // through the steps; and whether the caller's time runs against them
-  int64_t begin, end;        // the steps of this call
-  const int64_t *at;         // (steps): a step's first place in the sequence arrays; null: rows · time
-  const int64_t *active;     // (steps): how many rows are longer than s; null: all
-  const int64_t *length;     // (rows); null: steps
-  const uint8_t *cut;        // (steps + 1, rows): true at s, nothing flows between s − 1 and s; or null
-  int64_t blocks;            // registers per output in a strip
+  bool backward, reverse; // through the steps; and whether the caller's time runs against them
+  int64_t begin, end;
+  const int64_t *at;     // (steps + 1): a step's first place in the sequence arrays; null: rows · time
+  const int64_t *active; // (steps): how many rows are longer than s; null: all
+  const int64_t *length; // (rows); null: steps
+  const int64_t *caller; // (rows): the caller's row of each; null: the same
+  const uint8_t *cut;    // (steps + 1, rows): true at s, nothing flows between s − 1 and s; or null
+  int64_t blocks;        // registers per output in a strip
   const Stage<T> *stages;
   int64_t stage_count;
   const Array<T> *arrays;
@@ -71,21 +80,21 @@ template <class T> struct Job {
   int64_t sum_count;
   const Final<T> *finals;
   int64_t final_count;
-  const T *zeros;        // (hidden)
-  int64_t split_units;   // 1: slices are of units and meet at a barrier in each stage; 0: slices are of rows
-  int64_t input;         // the array of what is computed from x alone
-  int64_t input_depth;   // or, unless 0, it holds x itself, this wide, and each step multiplies
-  const int64_t *index;  // by place the row of arrays that are indexed; null when there are none
-  const int64_t *caller; // by row that of the caller, who has initial and final states in an order of its own; or null
-  // For whoever watches, at every place the norm of each block of an array: (places, blocks); null when nobody does.
-  // Where a team shares out units, each participant's sum of squares: (slices, places, blocks).
+  const T *zeros;      // (hidden)
+  bool split_units;    // slices are of units and meet at a barrier in each stage; else slices are of rows
+  int64_t input;       // the array of what is computed from x alone
+  int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
+  // For observers, at every step and row the norm of each block of an array, by the caller's (time, row); null when
+  // there are none. Where a team shares out units, each participant's sum of squares instead: (slices, places, blocks),
+  // places from `norm_origin` on.
   double *norms;
-  int64_t measured, measured_blocks, places;
+  int64_t measured, measured_blocks, norm_places, norm_origin;
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
   int64_t length_of(int64_t r) const { return length ? length[r] : steps; }
   int64_t caller_of(int64_t r) const { return caller ? caller[r] : r; }
+  int64_t time_of(int64_t s, int64_t r) const { return reverse ? length_of(r) - 1 - s : s; }
   bool cut_before(int64_t s, int64_t r) const { return cut && cut[s * rows + r]; }
   int64_t width() const { return blocks * lanes<T>; }
 };
@@ -94,19 +103,21 @@ template <class T> struct Job {
 template <class T> class Share {
 public:
   // Bytes of scratch that a slice needs; a share of several slices may use the scratch of all of them.
-  static int64_t scratch_bytes(const Job<T> &job, int64_t slices) {
-    const int64_t rows = job.split_units ? job.rows : (job.rows + slices - 1) / slices;
-    const int64_t words = rows * (job.array_count + 1) + 2 * job.array_count + job.sum_count + 2 * most_rows + 64;
-    const int64_t outputs = outputs_of(job) + inputs_of(job);
-    return (words * 8 + outputs * most_rows * job.width() * int64_t(sizeof(T)) + 127) / 64 * 64;
+  static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split) {
+    const int64_t own = split.units ? rows : (rows + split.slices - 1) / split.slices;
+    const int64_t words = own * (pass.array_count + 1) + 2 * pass.array_count + pass.sum_count + 2 * most_rows + 64;
+    int64_t outputs = 0, inputs = 0;
+    for (int64_t k = 0; k < pass.stage_count; ++k) {
+      outputs = std::max(outputs, pass.stages[k].output_count);
+      inputs = std::max(inputs, pass.stages[k].input_count);
+    }
+    return round_up(words * 8 + (outputs + inputs) * most_rows * width * int64_t(sizeof(T)), 64);
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
-      : job(job), barrier(barrier), begin(begin), weight(end - begin), group(job.width()),
-        reuses_operands(has_reused_operands(job)) {
-    const int64_t groups = (job.hidden + group - 1) / group;
-    first_group = job.split_units ? groups * begin / slices : 0;
-    last_group = job.split_units ? groups * end / slices : groups;
+      : job(job), barrier(barrier), begin(begin), weight(end - begin), slices(slices), group(job.width()),
+        reuses_operands(has_reused_operands(job)), first_group(first_group_of(begin)),
+        last_group(job.split_units ? first_group_of(end) : groups()) {
     product_buffer = reinterpret_cast<T *>(scratch); // first: it is the part that must be aligned
     input_buffer = product_buffer + outputs_of(job) * most_rows * group;
     auto *words = reinterpret_cast<int64_t *>(input_buffer + inputs_of(job) * most_rows * group);
@@ -134,17 +145,18 @@ public:
     const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
     for (int64_t f = 0; f < job.final_count && first < last; ++f)
       for (int64_t r = 0; r < row_count; ++r) {
-        const int64_t beyond = job.backward ? -1 : job.length_of(rows[r]);
-        const T *from = place(job.arrays[job.finals[f].array], beyond, rows[r]);
-        std::copy(from + first, from + last, job.finals[f].to + job.caller_of(rows[r]) * job.finals[f].stride + first);
+        if (!job.finals[f].to || !ends_here(rows[r])) continue;
+        const T *from = place(job.arrays[job.finals[f].array], job.backward ? -1 : job.length_of(rows[r]), rows[r]);
+        std::copy(from + first, from + last, job.finals[f].to + job.caller_of(rows[r]) * job.hidden + first);
       }
   }
 
 private:
   const Job<T> &job;
   Barrier &barrier;
-  int64_t begin, weight, group, first_group, last_group, row_count = 0;
+  int64_t begin, weight, slices, group;
   bool reuses_operands;
+  int64_t first_group, last_group, row_count = 0;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
   int64_t *rows;     // the share's rows
@@ -180,17 +192,17 @@ private:
   T *place(const Array<T> &array, int64_t s, int64_t r) const {
     T *const zeros = const_cast<T *>(job.zeros);
     switch (array.kind) {
-    case sequence: return array.base + (job.place_of(s) + r) * array.stride;
-    case indexed: return array.base + job.index[job.place_of(s) + r] * array.stride;
+    case sequence: return array.base + (job.place_of(s) + r - array.origin) * array.stride;
+    case caller_rows: return caller_row(array, s, r);
     case per_row: return array.base + r * array.stride;
     case alternating: return array.base + (s % 2 * job.rows + r) * array.stride;
     case sequence_previous:
-    case indexed_previous:
+    case caller_rows_previous:
     case alternating_previous:
       if (job.cut_before(s, r)) return zeros;
-      if (s == 0) return array.other + job.caller_of(r) * array.other_stride;
-      if (array.kind == sequence_previous) return array.base + (job.place_of(s - 1) + r) * array.stride;
-      if (array.kind == indexed_previous) return array.base + job.index[job.place_of(s - 1) + r] * array.stride;
+      if (s == array.first || s == 0) return array.other + job.caller_of(r) * array.other_stride;
+      if (array.kind == sequence_previous) return array.base + (job.place_of(s - 1) + r - array.origin) * array.stride;
+      if (array.kind == caller_rows_previous) return caller_row(array, s - 1, r);
       return array.base + ((s - 1) % 2 * job.rows + r) * array.stride;
     case gradient_arriving:
       if (job.cut_before(s + 1, r)) return zeros;
@@ -199,6 +211,16 @@ private:
     case absent: return nullptr;
     }
     return nullptr;
+  }
+  T *caller_row(const Array<T> &array, int64_t s, int64_t r) const {
+    return array.base + job.time_of(s, r) * array.step_stride + job.caller_of(r) * array.stride;
+  }
+
+  // Whether a row's final state, or backward the gradient of its initial state, comes of these steps.
+  bool ends_here(int64_t r) const {
+    if (job.backward) return job.begin == 0;
+    const int64_t length = job.length_of(r);
+    return length == 0 ? job.begin == 0 : length > job.begin && length <= job.end;
   }
 
   void step(int64_t s) {
@@ -221,32 +243,45 @@ private:
     if (job.norms) measure(s, active);
   }
 
-  // What this share has just written, while it is in the first cache.
+  int64_t groups() const { return (job.hidden + group - 1) / group; }
+  int64_t first_group_of(int64_t slice) const { return job.split_units ? groups() * slice / slices : 0; }
+
+  // What this share has just written, while it is in the first cache; slice by slice.
   void measure(int64_t s, int64_t active) {
-    const int64_t first = first_group * group,
-                  units = std::max<int64_t>(0, std::min(last_group * group, job.hidden) - first);
-    const int64_t of_slice = job.places * job.measured_blocks;
+    const int64_t blocks = job.measured_blocks, of_slice = job.norm_places * blocks;
     for (int64_t r = 0; r < active; ++r) {
-      const T *const row = pointers[job.measured * row_count + r] + first;
-      double *to = job.norms + (job.place_of(s) + rows[r]) * job.measured_blocks;
-      if (job.split_units) to += begin * of_slice;
-      for (int64_t b = 0; b < job.measured_blocks; ++b) {
-        const double sum = sum_of_squares(row + b * job.hidden, units);
-        to[b] = job.split_units ? sum : std::sqrt(sum);
-        // A share of several slices stands for all of them.
-        for (int64_t other = 1; job.split_units && other < weight; ++other) to[other * of_slice + b] = 0;
+      const T *const row = pointers[job.measured * row_count + r];
+      if (!job.split_units) {
+        double *const to = job.norms + (job.time_of(s, rows[r]) * job.rows + job.caller_of(rows[r])) * blocks;
+        for (int64_t b = 0; b < blocks; ++b) to[b] = std::sqrt(sum_of_squares(row + b * job.hidden, job.hidden));
+        continue;
+      }
+      for (int64_t slice = begin; slice < begin + weight; ++slice) {
+        const int64_t first = std::min(first_group_of(slice) * group, job.hidden);
+        const int64_t units = std::min(first_group_of(slice + 1) * group, job.hidden) - first;
+        double *const to = job.norms + slice * of_slice + (job.place_of(s) + rows[r] - job.norm_origin) * blocks;
+        for (int64_t b = 0; b < blocks; ++b) to[b] = sum_of_squares(row + b * job.hidden + first, units);
       }
     }
   }
 
+  int64_t units_of(int64_t g) const { return std::min(group, job.hidden - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
 
   // The values from x alone of one block, where its work finds them as in rows of the array.
   void input_products(const Stage<T> &stage, int64_t g, int64_t count) {
     const int64_t width = stage.input_count * group;
-    tiles<T>.of[stage.input_count * job.blocks][count](
-        row_of[job.input], job.input_depth, stage.input_packed + g * job.input_depth * width, input_buffer, width,
-        stage.input_start ? stage.input_start + g * width : nullptr, 0);
+    if (stage.input_packed)
+      tiles<T>.of[stage.input_count * job.blocks][count](
+          row_of[job.input], job.input_depth, stage.input_packed + g * job.input_depth * width, input_buffer, width,
+          stage.input_start ? stage.input_start + g * width : nullptr, 0);
+    else
+      for (int64_t i = 0; i < stage.input_count; ++i) {
+        const T *const vector = stage.input_vectors[i];
+        for (int64_t r = 0; r < count; ++r)
+          dots(stage.input_blocks[i] + g * group * job.input_depth, row_of[job.input][r], job.input_depth, units_of(g),
+               vector ? vector + g * group : nullptr, input_buffer + r * width + i * group);
+      }
     for (int64_t r = 0; r < count; ++r) input_rows[r] = input_buffer + r * width - (stage.input_first + g) * group;
     row_of[job.input] = input_rows;
   }
@@ -264,12 +299,19 @@ private:
       }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
-      tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth,
-                                                       product.packed + g * product.depth * width, out, width,
-                                                       product.add ? out : nullptr, width);
+      if (product.packed) {
+        tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth,
+                                                         product.packed + g * product.depth * width, out, width,
+                                                         product.add ? out : nullptr, width);
+        continue;
+      }
+      for (int64_t o = 0; o < product.outputs; ++o)
+        for (int64_t r = 0; r < count; ++r)
+          dots(product.blocks[o] + g * group * product.depth, operand[r], product.depth, units_of(g),
+               static_cast<const T *>(nullptr), out + r * width + o * group);
     }
-    stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, std::min(group, job.hidden - g * group),
-                group, job.hidden, job.input_depth ? group : job.hidden});
+    stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(g), group, job.hidden,
+                job.input_depth ? group : job.hidden});
   }
 };
 

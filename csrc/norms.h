@@ -1,4 +1,4 @@
-// Sums of squares, for whoever watches: of gradients, and of how far a step moved the weights.
+// Sums of squares, for observers: of gradients, and of how far a step moved the weights.
 #pragma once
 
 #include "vec.h"
@@ -49,6 +49,24 @@ template <class T> inline double sum_of_squares(const T *from, int64_t length) {
   for (; i + n <= length; i += n) sum.add(0, widened(from + i));
   for (; i < length; ++i) sum.add(double(from[i]));
   return sum.total();
+}
+
+// The norm of a row whose squares may leave the range of the numbers.
+template <class T> inline double scaled_norm(const T *from, int64_t length) {
+  double largest = 0;
+  for (int64_t i = 0; i < length; ++i) {
+    const double size = std::abs(double(from[i]));
+    if (largest == largest && !(size <= largest)) largest = size; // NaN stays
+  }
+  if (!(largest > 0) || std::isinf(largest)) return largest;
+  int exponent;
+  std::frexp(largest, &exponent);
+  double sum = 0;
+  for (int64_t i = 0; i < length; ++i) {
+    const double scaled = std::ldexp(double(from[i]), -exponent);
+    sum += scaled * scaled;
+  }
+  return std::ldexp(std::sqrt(sum), exponent);
 }
 
 // What a step did to a parameter: norms[0] of its gradient, norms[apart] of its change, norms[2 apart] of what it was.

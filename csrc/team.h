@@ -1,4 +1,5 @@
-// Threads: slices handed out by whoever runs the process's thread pool, and a barrier between them.
+// Threads of the caller's pool: a barrier between them, and denormals flushed to zero. A participant of several slices
+// arrives with the weight of all of them, so the barrier opens whatever the size of the team.
 #pragma once
 
 #include <atomic>
@@ -10,12 +11,6 @@
 #include <sched.h>
 
 namespace gatewise {
-
-// The pool calls body(begin, end, context) so that the ranges cover [0, slices), each on a thread of its own; on a
-// smaller team a call gets several slices. A participant arrives with the weight of its slices, so the barrier opens
-// whatever the size of the team.
-using ParallelFor = int32_t (*)(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void *),
-                                void *context);
 
 class Barrier {
 public:

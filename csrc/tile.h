@@ -1,6 +1,7 @@
 // The register tile: a few rows times a strip of packed weights, accumulated over the whole depth in registers.
 #pragma once
 
+#include "cell.h"
 #include "vec.h"
 
 #include <utility>
@@ -8,7 +9,6 @@
 namespace gatewise {
 
 inline constexpr int widest_strip = 8; // registers of weights per row
-inline constexpr int most_rows = 8;    // rows of a tile
 inline constexpr int panel_rows = 96;
 inline constexpr int short_sum = 128; // terms in turn; a longer sum is a sum of these, and rounds less
 

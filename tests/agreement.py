@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gatewise.cells import lookup, names
-from gatewise.kernels import door
+from gatewise.kernels import execute
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.layers import Recurrent, recurrent
 from tests.transcriptions import TRANSCRIPTIONS, run_layers
@@ -221,10 +221,9 @@ def options(case: Case, values: Given) -> dict[str, Any]:
 def operators_only() -> Iterator[None]:
     """Send eager calls through the operators too, as a compiled or exported program does."""
     with (
-        mock.patch.object(recurrent, "short_way_of", return_value=None),
-        mock.patch.object(recurrent, "training_way_of", return_value=None),
-        mock.patch.object(door, "_EAGER_TYPES", ()),
-        mock.patch.object(door.operators, "recurrent", wraps=door.operators.recurrent) as operator,
+        mock.patch.object(recurrent, "plain_inputs", return_value=None),
+        mock.patch.object(execute, "_EAGER_TYPES", ()),
+        mock.patch.object(execute.operators, "recurrent", wraps=execute.operators.recurrent) as operator,
     ):
         yield
     assert operator.called

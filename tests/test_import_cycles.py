@@ -51,7 +51,7 @@ def cycle_in_package(folder: Path, root: Path) -> list[str]:
     return cycle_in({module: imports(module, path, known) for module, path in known.items()})
 
 
-@pytest.mark.parametrize("package", ["data", "diagnostics"])
+@pytest.mark.parametrize("package", ["data", "diagnostics", "kernels", "layers"])
 def test_no_cycle(package: str):
     assert cycle_in_package(SOURCE / "gatewise" / package, SOURCE) == []
 

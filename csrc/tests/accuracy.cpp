@@ -88,7 +88,9 @@ template <class T> void check(const Case<T> &c) {
   expect(c, tiny, c.at_zero == 0 ? tiny : c.at_zero);
   expect(c, -tiny, c.at_zero == 0 ? -tiny : c.at_zero);
   expect(c, Limits<T>::infinity(), c.at_infinity);
-  if (c.floor == 0) expect(c, -Limits<T>::infinity(), c.at_minus_infinity);
+  expect(c, Limits<T>::max(), c.at_infinity);
+  expect(c, -Limits<T>::infinity(), c.at_minus_infinity);
+  expect(c, -Limits<T>::max(), c.at_minus_infinity);
   expect(c, Limits<T>::quiet_NaN(), Limits<T>::quiet_NaN());
   expect(c, -Limits<T>::quiet_NaN(), Limits<T>::quiet_NaN());
 }

@@ -41,6 +41,15 @@ def build(sources: Sequence[Path], instruction_set: str, to: Path, *options: str
     command = compiler()
     assert command is not None
     subprocess.run(
-        [*command, *flags(instruction_set), *options, f"-I{ENGINE}", *map(str, sources), "-o", str(to), "-pthread"],
+        [
+            *command,
+            *flags(instruction_set, ENGINE),
+            *options,
+            f"-I{ENGINE}",
+            *map(str, sources),
+            "-o",
+            str(to),
+            "-pthread",
+        ],
         check=True,
     )

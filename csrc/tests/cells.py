@@ -1,6 +1,9 @@
 """The cells that the driver runs: the built-in ones, and some whose stages no built-in one has."""
 
+from collections.abc import Iterable
+
 from gatewise.compiler.builtin import built_in
+from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import Program, emit
 from gatewise.equations import cell, sigmoid, tanh
 
@@ -22,3 +25,20 @@ def driven() -> dict[str, Program]:
     """Their programs, by the beginning of their functions' names."""
     cells = [*built_in().values(), *((one, one.name) for one in (product_of_new_state, product_of_old_state))]
     return {prefix: emit(one, prefix) for one, prefix in cells}
+
+
+def table(prefixes: Iterable[str]) -> str:
+    """C++ of the table of programs that the driver goes through."""
+    constants = [symbol(prefix) for prefix in prefixes]
+    return "\n".join(
+        [
+            '#include "program.h"',
+            'namespace gatewise { extern "C" {',
+            *(f"extern const Program {one};" for one in constants),
+            "} }",
+            "extern const gatewise::Program *const cells[];",
+            f"const gatewise::Program *const cells[] = {{{', '.join(f'&gatewise::{one}' for one in constants)}}};",
+            "extern const int64_t cell_count;",
+            f"const int64_t cell_count = {len(constants)};\n",
+        ]
+    )

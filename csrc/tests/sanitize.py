@@ -1,4 +1,4 @@
-"""Builds the driver with the emitted cells for each instruction set under each sanitizer, and runs it.
+"""Builds the C++ tests with the emitted cells for each instruction set under each sanitizer, and runs them.
 
 ``python csrc/tests/sanitize.py FOLDER [INSTRUCTION_SET ...]``, with the package and the root of the tree on PYTHONPATH.
 """
@@ -6,12 +6,11 @@
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from csrc.tests.build import ENGINE, build, compiler, runnable
-from csrc.tests.cells import driven
-from csrc.tests.describe import tables
+from csrc.tests.cells import driven, table
 from gatewise.compiler.builtin import translation_unit
 
 # -O1: the code that runs is still vectors in registers, and reports name lines. NDEBUG is not defined. GCC 12 takes
@@ -30,34 +29,44 @@ def main(folder: Path, instruction_sets: list[str]) -> None:
         sys.exit("there is no C++ compiler: set CXX to one")
     folder.mkdir(parents=True, exist_ok=True)
     programs = driven()
-    emitted, described = folder / "cells.cpp", folder / "tables.cpp"
+    emitted = folder / "cells.cpp"
     emitted.write_text(translation_unit(programs.values()), encoding="utf-8")
-    described.write_text(tables(programs), encoding="utf-8")
-    include = (f"-I{ENGINE / 'tests'}",)
+    (folder / "table.cpp").write_text(table(programs), encoding="utf-8")
+    tests = ENGINE / "tests"
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # One for all: it is only read, and a sanitizer takes a minute over it.
-        table = folder / "tables.o"
-        compiled = [pool.submit(build, [described], "plain", table, "-c", "-O0", *include)]
-        drivers: list[tuple[str, str, list[Path]]] = []
+        compiled: list[Future[None]] = []
+
+        def compile_all(sources: list[Path], instruction_set: str, sanitizer: str, which: str) -> list[Path]:
+            objects = [folder / f"{source.stem}_{which}_{sanitizer}.o" for source in sources]
+            for source, to in zip(sources, objects, strict=True):
+                options = ("-c", *OPTIONS, *SANITIZERS[sanitizer])
+                compiled.append(pool.submit(build, [source], instruction_set, to, *options))
+            return objects
+
+        # The driver knows no instruction set, only the C interface.
+        driver = {
+            one: compile_all([tests / "drive.cpp", folder / "table.cpp"], "plain", one, "any") for one in SANITIZERS
+        }
+        runs: list[tuple[str, str, str, list[Path]]] = []
         for instruction_set in instruction_sets:
-            for sanitizer, options in SANITIZERS.items():
-                objects: list[Path] = []
-                for source in (ENGINE / "tests" / "drive.cpp", emitted, ENGINE / "engine.cpp"):
-                    objects.append(folder / f"{source.stem}_{instruction_set}_{sanitizer}.o")
-                    arguments = ([source], instruction_set, objects[-1], "-c", *OPTIONS, *options, *include)
-                    compiled.append(pool.submit(build, *arguments))
-                drivers.append((instruction_set, sanitizer, objects))
+            for sanitizer, arguments in (("address", ""), ("thread", "threads")):
+                engine = compile_all([ENGINE / "engine.cpp", emitted], instruction_set, sanitizer, instruction_set)
+                runs.append((instruction_set, sanitizer, arguments, [*driver[sanitizer], *engine]))
+            products = compile_all([tests / "products.cpp"], instruction_set, "address", instruction_set)
+            runs.append((instruction_set, "address", "", products))
         try:
             for one in compiled:
                 one.result()
         except subprocess.CalledProcessError as error:
             pool.shutdown(cancel_futures=True)
             sys.exit(f"it does not compile: {error}")
-    for instruction_set, sanitizer, objects in drivers:
-        print(f"{instruction_set}, {sanitizer}: ", end="", flush=True)
-        program = folder / f"drive_{instruction_set}_{sanitizer}"
-        build([*objects, table], instruction_set, program, *SANITIZERS[sanitizer])
-        if (code := subprocess.run([program], env={**os.environ, **ENVIRONMENT}).returncode) != 0:
+    for instruction_set, sanitizer, arguments, objects in runs:
+        name = objects[0].stem.split("_")[0]
+        print(f"{name}, {instruction_set}, {sanitizer}: ", end="", flush=True)
+        program = folder / f"{name}_{instruction_set}_{sanitizer}"
+        build(objects, instruction_set, program, *SANITIZERS[sanitizer])
+        command = [str(program), *arguments.split()]
+        if (code := subprocess.run(command, env={**os.environ, **ENVIRONMENT}).returncode) != 0:
             sys.exit(f"{program} ended with {code}")
 
 

@@ -12,11 +12,12 @@ from gatewise.benchmarks.written import write
 from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell, cell, maximum, minimum, sigmoid, tanh, where
-from gatewise.kernels import Call, reference, run
+from gatewise.kernels import Call, run
 from tests.agreement import CELLS
 from tests.compiler.agreement import furthest, outcome, shaken
 from tests.compiler.random_cells import MEAN, cells
 from tests.examples.test_cells import CELLS as GALLERY
+from tests.kernels.calls import on_reference
 
 
 @cell
@@ -53,7 +54,7 @@ def assert_right(made: Cell) -> None:
     zeros = tuple(torch.zeros(1, 3, 5, dtype=torch.float64) for _ in made.states)
     call = Call(made, x, zeros, tuple(weights), None, None, "forward")
     expected, _ = run(call, backend="reference")
-    if furthest(outcome(reference.run, shaken(call)), outcome(reference.run, call)) > 1e-8:
+    if furthest(outcome(on_reference, shaken(call)), outcome(on_reference, call)) > 1e-8:
         reject()  # it compares what is equal but for rounding
     came = loop_for(made)(x, *weights)
     torch.testing.assert_close(came, expected)

@@ -23,8 +23,8 @@ def outcome() -> MemoryOutcome:
 def test_every_way_takes_less_than_the_one_before(outcome: MemoryOutcome):
     plain, checkpointed, truncated = outcome.measured
     assert [one.way for one in outcome.measured] == list(memory.WAYS)
-    # The plain path keeps, or computes at once, at least the four gates and their gradients.
-    assert plain.own_bytes > 8 * 2000 * 8 * 256 * 4
+    # The plain path keeps at least the four gates; their gradients are made for a part of the steps at a time.
+    assert plain.own_bytes > 4 * 2000 * 8 * 256 * 4
     assert max(checkpointed.own_bytes, truncated.own_bytes) < plain.own_bytes / 2
     assert all(one.us_per_step > 1 for one in outcome.measured)
 

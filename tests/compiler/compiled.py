@@ -5,13 +5,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from csrc.tests.build import ENGINE, compiler
-from gatewise.compiler.builtin import built_in, translation_unit
+from gatewise.compiler.builtin import translation_unit
 from gatewise.compiler.emit import emit
 from gatewise.compiler.flags import flags
 from gatewise.equations import Cell
@@ -27,20 +25,12 @@ def compiled_cells(table: Mapping[str, tuple[Cell, str]], folder: Path) -> Itera
     command = compiler()
     assert command is not None
     # They run for moments: fast to compile matters more.
-    options = [*flags(engine(torch.float64).instruction_set), "-O1", f"-I{ENGINE}", "-shared"]
+    options = [*flags(engine().instruction_set, ENGINE), "-O1", f"-I{ENGINE}", "-shared"]
     run = subprocess.run([*command, *options, source, "-o", library], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "error" not in run.stderr
     loaded = ctypes.CDLL(str(library))
-    _forget_programs()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(program, "prefixes", lambda: {**built_in(), **table})
-        patch.setattr(program, "engine", lambda dtype: SimpleNamespace(library=loaded))
+        for equations, (one, prefix) in table.items():
+            patch.setitem(program._found, equations, program._loaded(loaded, prefix, one))
         yield
-    _forget_programs()
-
-
-def _forget_programs() -> None:
-    """Cells are known by their equations, and here some of other tests have functions of other names."""
-    for known in (program.program, program.template, program.functions):
-        known.cache_clear()

@@ -13,7 +13,9 @@ import pytest
 from csrc.tests.build import compiler
 from gatewise.compiler import build as module
 from gatewise.compiler.build import PREFIX, BuildError, build, find_compiler
+from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import emit
+from gatewise.compiler.flags import INTERFACE
 from gatewise.equations import cell, tanh
 
 ROOT = Path(__file__).parents[2]
@@ -59,26 +61,24 @@ class Told(list[Path]):
 @needs_compiler
 def test_a_library_is_made_once_and_says_what_it_is(folder: Path):
     told = Told()
-    path, key = build(PROGRAM, "plain", 1, told)
+    path, key = build(PROGRAM, "plain", told)
     assert told == [folder]
     assert list(folder.iterdir()) == [path]
     library = ctypes.CDLL(str(path))
     library.gatewise_key.restype = ctypes.c_char_p
     assert library.gatewise_key() == key.encode()
-    for function in PROGRAM.functions:
-        for number in ("f32", "f64"):
-            assert hasattr(library, f"{function}_{number}")
-    assert build(PROGRAM, "plain", 1, told) == (path, key)
+    assert ctypes.c_char.in_dll(library, symbol(PREFIX))
+    assert build(PROGRAM, "plain", told) == (path, key)
     assert told == [folder]
 
 
 @needs_compiler
 def test_what_was_cut_off_is_made_again(folder: Path):
-    path, _ = build(PROGRAM, "plain", 1, Told())
+    path, _ = build(PROGRAM, "plain", Told())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     told = Told()
-    assert build(PROGRAM, "plain", 1, told)[0] == path
+    assert build(PROGRAM, "plain", told)[0] == path
     assert told == [folder]
     assert path.read_bytes() == content
 
@@ -88,30 +88,34 @@ def test_whatever_it_is_made_of_is_in_its_key(
 ):
     keys: list[str] = []
 
-    def note(instruction_set: str = "plain", interface: int = 1, program=PROGRAM) -> None:
+    def note(instruction_set: str = "plain", program=PROGRAM) -> None:
         find_compiler.cache_clear()
         with pytest.raises(BuildError, match="failed: exit code 1 without a message"):
-            build(program, instruction_set, interface, Told())
+            build(program, instruction_set, Told())
         keys.append(str(made[-1]))
 
     made: list[Path] = []
     monkeypatch.setattr(module.store, "is_whole", lambda path: made.append(path))
     headers = tmp_path / "include"
     headers.mkdir()
-    (headers / "cell.h").write_text("// one\n")
+    for name in {*module.INCLUDED, *INTERFACE, "loop.h"}:
+        (headers / name).write_text("// one\n")
     monkeypatch.setattr(module, "_headers", lambda: headers)
     script('echo one; test "$1" = --version')
     note()
     note()
     assert keys[0] == keys[1]
     note("avx2")
-    note(interface=2)
     note(program=emit(own, "other"))
-    (headers / "cell.h").write_text("// two\n")
+    for name in {*module.INCLUDED, *INTERFACE}:
+        (headers / name).write_text("// two\n")
+        note()
+    (headers / "loop.h").write_text("// two\n")
     note()
+    assert keys.pop() == keys[-1]  # the engine's own
     script('echo two; test "$1" = --version')
     note()
-    monkeypatch.setattr(module, "flags", lambda _: ("-O1",))
+    monkeypatch.setattr(module, "flags", lambda *_: ("-O1",))
     note()
     assert len(set(keys)) == len(keys) - 1
 
@@ -126,7 +130,7 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     }.items():
         monkeypatch.setenv("CXX", named) if named is not None else monkeypatch.delenv("CXX", raising=False)
         with pytest.raises(BuildError, match=words):
-            build(PROGRAM, "plain", 1, Told())
+            build(PROGRAM, "plain", Told())
     assert not folder.exists()
 
 
@@ -148,7 +152,7 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_compiler_that_fails(text: str, reason: str, folder: Path, script: Callable[[str], Path]):
     path = script(text)
     with pytest.raises(BuildError, match=reason) as failed:
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     assert str(path) in str(failed.value)
     assert list(folder.iterdir()) == []
 
@@ -158,11 +162,11 @@ def test_a_compiler_that_cannot_be_run_or_does_not_end(
 ):
     script("true").write_text("no program")
     with pytest.raises(BuildError, match=r"cannot be used: .*Exec format error.*; name another with CXX"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     script('test "$1" = --version || exec sleep 60')
     monkeypatch.setattr(module, "_LONGEST", 0.3)
     with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     assert list(folder.iterdir()) == []
 
 
@@ -175,7 +179,7 @@ def test_what_a_wrapper_has_started_ends_with_it(
     script(f"test \"$1\" = --version || {{ exec 9>'{tmp_path}/alive'; echo up >&9; sleep 60; echo done; }}")
     monkeypatch.setattr(module, "_LONGEST", 2)
     with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     with open(reading, "rb") as pipe:
         assert pipe.readline() == b"up\n"
         os.set_blocking(pipe.fileno(), True)
@@ -189,19 +193,19 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, folder: Path, script: Call
     script("true")
     folder.touch()
     with pytest.raises(BuildError, match=rf"{folder}: File exists; name a folder of your own with .* GATEWISE_CACHE"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     folder.unlink()
     folder.mkdir()
     folder.chmod(0o777)
     with pytest.raises(BuildError, match=rf"{folder}: can be written by others \(chmod go-w\); name a folder"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
     assert list(folder.iterdir()) == []
 
 
 def test_missing_headers(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.gatewise, "__file__", str(tmp_path / "site" / "gatewise" / "__init__.py"))
     with pytest.raises(BuildError, match="the engine's headers are missing"):
-        build(PROGRAM, "plain", 1, Told())
+        build(PROGRAM, "plain", Told())
 
 
 MAKER = """
@@ -209,7 +213,7 @@ import sys
 from gatewise.compiler.build import build
 from tests.compiler.test_build import PROGRAM
 sys.stdin.read(1)
-print(*build(PROGRAM, "plain", 1, lambda folder: None))
+print(*build(PROGRAM, "plain", lambda folder: None))
 """
 
 

@@ -1,20 +1,19 @@
 """Random cells, emitted as C++, compiled and run by the engine, against the reference: outputs and every gradient."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from csrc.tests.build import compiler
 from gatewise.cells import lookup, names
 from gatewise.compiler.builtin import built_in, translation_unit
+from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import WIDEST, Program, emit
 from gatewise.equations import Cell, cell, sigmoid, tanh
-from gatewise.kernels import cpu, reference
 from tests.compiler.agreement import furthest, outcome, shaken
 from tests.compiler.compiled import compiled_cells
 from tests.compiler.random_cells import some_cells
-from tests.kernels.calls import DIRECTIONS, call_of
+from tests.kernels.calls import DIRECTIONS, call_of, on_engine, on_reference
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
 from tests.user_cells import USER_CELLS
@@ -91,11 +90,11 @@ def test_random_cells_agree_with_the_reference(compiled: list[Cell]):
         directions = DIRECTIONS[seed % 3]
         for options in ({}, {"lengths": [5, 0, 3, 5, 1], "reset": True}):
             call = call_of(made, directions, steps=5, batch=5, hidden_size=5 + seed % 9, seed=seed, **options)
-            expected = outcome(reference.run, call)
-            if furthest(outcome(reference.run, shaken(call)), expected) > 1e-8:
+            expected = outcome(on_reference, call)
+            if furthest(outcome(on_reference, shaken(call)), expected) > 1e-8:
                 continue  # it compares what is equal but for rounding
             with full_of_nan():
-                came = outcome(cpu.run, call)
+                came = outcome(on_engine, call)
             assert furthest(came, expected) <= 1e-10, f"{made.text}\n{directions} {options}"
             compared += 1
     assert compared >= HOW_MANY
@@ -143,9 +142,9 @@ def test_products_of_one_operand_are_taken_together():
             assert len(operands) == len(set(operands)), f"{name} multiplies an operand twice"
 
 
-def test_functions_are_exported_for_every_number_type(tmp_path: Path):
+def test_programs_are_exported_with_their_functions_for_every_number_type():
     made = emit(lookup("lstm"), "one")
     text = translation_unit([made])
+    assert f"const Program {symbol('one')} = {{GATEWISE_ABI, " in text
     for function in made.functions:
-        for suffix in ("f32", "f64"):
-            assert f"GATEWISE_EXPORT void {function}_{suffix}(" in text
+        assert f"{function}<float>, {function}<double>," in text

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
+from gatewise.kernels.gradient import run_differentiable
 from tests.agreement import CELLS
 from tests.compiler.random_cells import MEAN
 
@@ -67,3 +68,13 @@ def upstream_of(values: Sequence[Tensor], seed: int = 1) -> tuple[Tensor, ...]:
     return tuple(
         torch.randn(value.shape, generator=draw, dtype=torch.float64).to(value.device, value.dtype) for value in values
     )
+
+
+def on_engine(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """A call run by the fused CPU kernels, to be differentiated."""
+    return run_differentiable(call, "cpu")
+
+
+def on_reference(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """A call run by the reference, to be differentiated."""
+    return run_differentiable(call, "reference")

@@ -1,13 +1,14 @@
 """The same agreement on a CUDA device, where cuDNN runs what it has; run wherever there is such a device."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from gatewise.kernels import Directions, backend_for, reference, run
+from gatewise.kernels import Directions, backend_for, run
 from tests.agreement import CELLS, SLACK
-from tests.kernels.calls import call_of, flat, upstream_of
+from tests.kernels.calls import call_of, flat, on_reference, upstream_of
 from tests.kernels.test_dispatch import SERVED
 from tests.kernels.test_gradient import close
 
@@ -20,11 +21,11 @@ OPTIONS: list[dict[str, Any]] = [{}, {"lengths": [4, 2, 1]}, {"lengths": [4, 0, 
 @pytest.mark.parametrize("cell", CELLS)
 def test_cuda_agrees_with_the_reference_on_the_cpu(cell: str, directions: Directions, options: dict[str, Any]):
     there, here = (call_of(cell, directions, device=device, **options) for device in ("cuda", "cpu"))
-    expected = flat(reference.run(here))
+    expected = flat(on_reference(here))
     above = upstream_of(expected)
     wanted = torch.autograd.grad(expected, here.tensors, above, allow_unused=True)
     for every in (None, 2):
-        came = flat(run(there, checkpoint_every=every))
+        came = flat(run(replace(there, checkpoint_every=every)))
         close([value.cpu() for value in came], expected)
         gradients = torch.autograd.grad(came, there.tensors, [value.cuda() for value in above], allow_unused=True)
         close([None if gradient is None else gradient.cpu() for gradient in gradients], wanted)
@@ -35,7 +36,7 @@ def test_cuda_agrees_with_the_reference_on_the_cpu(cell: str, directions: Direct
 def test_cudnn_runs_what_it_serves(cell: str, dtype: torch.dtype):
     call = call_of(cell, "bidirectional", dtype=dtype, device="cuda")
     assert backend_for(call).name == "torch"
-    exact = flat(reference.run(call_of(cell, "bidirectional")))
+    exact = flat(on_reference(call_of(cell, "bidirectional")))
     for value, expected in zip(flat(run(call)), exact, strict=True):
         # TF32 may stand in for float32 in the products.
         tolerance = SLACK[dtype] * max(torch.finfo(dtype).eps, 2**-10)

@@ -1,18 +1,19 @@
 """Back-propagation around the backends: recomputed, recorded, twice, and derived again."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from gatewise.kernels import Call, Directions, reference, run
+from gatewise.kernels import Call, Directions, run
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.kernels.gradient import Checkpointed, Recorded
 from gatewise.kernels.segments import recomputed
 from tests.agreement import CELLS, operators_only
-from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
+from tests.kernels.calls import DIRECTIONS, call_of, flat, on_reference, upstream_of
 
 Runner = Callable[[Call], tuple[Tensor, ...]]
 
@@ -22,7 +23,13 @@ def recorded(call: Call) -> tuple[Tensor, ...]:
 
 
 def checkpointed(call: Call) -> tuple[Tensor, ...]:
-    return Checkpointed.apply(call, _first_of(call, *BACKENDS), 2, *call.tensors)
+    call.checkpoint_every = 2
+    return flat(run(call, backend=_first_of(call, *BACKENDS)))
+
+
+def checkpointed_by_the_reference(call: Call) -> tuple[Tensor, ...]:
+    call.checkpoint_every = 2
+    return Checkpointed.apply(call, "reference", *call.tensors)
 
 
 def through_operators(call: Call) -> tuple[Tensor, ...]:
@@ -32,10 +39,10 @@ def through_operators(call: Call) -> tuple[Tensor, ...]:
 
 def through_operators_in_segments(call: Call) -> tuple[Tensor, ...]:
     with operators_only():
-        return flat(run(call, checkpoint_every=3))
+        return flat(run(replace(call, checkpoint_every=3)))
 
 
-def through_the_door(call: Call) -> tuple[Tensor, ...]:
+def dispatched(call: Call) -> tuple[Tensor, ...]:
     return flat(run(call))
 
 
@@ -46,9 +53,10 @@ def not_compiled(call: Call) -> tuple[Tensor, ...]:
 RUNNERS: list[Runner] = [
     recorded,
     checkpointed,
+    checkpointed_by_the_reference,
     through_operators,
     through_operators_in_segments,
-    through_the_door,
+    dispatched,
     not_compiled,
 ]
 runners = pytest.mark.parametrize("runner", RUNNERS, ids=lambda runner: runner.__name__)
@@ -75,7 +83,7 @@ def test_values_and_gradients_are_the_references(
     runner: Runner, cell: str, directions: Directions, options: dict[str, object]
 ):
     call = call_of(cell, directions, **options)
-    expected = flat(reference.run(call))
+    expected = flat(on_reference(call))
     above = upstream_of(expected)
     came = runner(call)
     close(came, expected)
@@ -89,9 +97,9 @@ def test_values_and_gradients_are_the_references(
 @runners
 def test_second_derivatives_are_the_references(runner: Runner, cell: str, options: dict[str, object]):
     call = call_of(cell, "bidirectional", **options)
-    above = tuple(value.requires_grad_() for value in upstream_of(flat(reference.run(call))))
+    above = tuple(value.requires_grad_() for value in upstream_of(flat(on_reference(call))))
     found = []
-    for function in (runner, lambda call: flat(reference.run(call))):
+    for function in (runner, lambda call: flat(on_reference(call))):
         first = torch.autograd.grad(function(call), call.tensors, above, create_graph=True)
         weights = upstream_of(first, seed=2)
         second = torch.autograd.grad(first, (*call.tensors, *above), weights, create_graph=True, allow_unused=True)
@@ -106,7 +114,7 @@ def test_only_what_is_asked_for_is_differentiated(runner: Runner):
     for asked in range(1 + 2 + 4):
         call = call_of("lstm", reset=True, lengths=[4, 3, 1], requires_grad=False)
         call.tensors[asked].requires_grad_()
-        expected = flat(reference.run(call))
+        expected = flat(on_reference(call))
         (gradient,) = torch.autograd.grad(runner(call)[0].sum(), call.tensors[asked])
         close([gradient], torch.autograd.grad(expected[0].sum(), call.tensors[asked]))
 
@@ -114,7 +122,7 @@ def test_only_what_is_asked_for_is_differentiated(runner: Runner):
 @runners
 def test_upstream_of_one_result_alone(runner: Runner):
     call = call_of("lstm", "bidirectional", lengths=[4, 0, 3])
-    expected = flat(reference.run(call))
+    expected = flat(on_reference(call))
     for at in range(3):
         came = runner(call)
         close(
@@ -141,7 +149,7 @@ def test_backward_twice_needs_retain_graph(runner: Runner):
 def test_saved_tensors_may_be_put_elsewhere_meanwhile(runner: Runner, options: dict[str, object]):
     """As torch.utils.checkpoint and offloading do: what comes back has the values and no history."""
     call = call_of("lstm", "bidirectional", **options)
-    expected = flat(reference.run(call))
+    expected = flat(on_reference(call))
     above = upstream_of(expected)
     gradients = torch.autograd.grad(expected, call.tensors, above)
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda tensor: tensor):
@@ -192,7 +200,7 @@ def test_recomputed_by_any_number_of_steps(directions: Directions, every: int):
             call = call_of("lstm", directions, steps=5, **options)
             if BACKENDS[backend].refusal(call) is not None:
                 continue
-            expected = flat(reference.run(call))
+            expected = flat(on_reference(call))
             above = upstream_of(expected)
             came = recomputed(call, backend, above, [True] * len(call.tensors), every)
             close(came, torch.autograd.grad(expected, call.tensors, above))
@@ -212,11 +220,11 @@ def test_recomputed_keeps_less_than_the_plain_run():
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            run(call, checkpoint_every=every)
+            run(replace(call, checkpoint_every=every))
         return sum(sizes)
 
     states = 2 * 3 * 2  # of three rows of width two
     assert saved(2, steps=40) == 20 * states
     assert saved(10, steps=40) == 4 * states
-    assert saved(40, steps=40) == 0
+    assert saved(40, steps=40) == states
     assert saved(None, steps=40) > 40 * 4 * 3 * 2

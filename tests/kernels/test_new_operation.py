@@ -37,10 +37,9 @@ SOFTSIGN = Operation(
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "_compiled", {})
+    monkeypatch.setattr(program, "_found", {})
     monkeypatch.setitem(OPERATIONS, "softsign", SOFTSIGN)
-    for of_cells in (program.program, reference._program):
-        of_cells.cache_clear()
+    reference._program.cache_clear()
 
 
 def without(monkeypatch: pytest.MonkeyPatch, target: str) -> None:

@@ -1,5 +1,6 @@
 """The operator pair keeps the promises that compilers, exporters and transforms build on."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,12 +126,12 @@ def test_results_share_no_memory_and_are_contiguous(cell: str):
 def test_what_a_backend_shares_is_copied(monkeypatch: pytest.MonkeyPatch):
     """A backend may return what it was given, one tensor twice, or a view; an operator may not."""
 
-    def sharing(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def sharing(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
         output = call.x.new_ones(3, 4, 2).transpose(0, 1)
-        return output, (call.initial[0], output[-1:])
+        return output, (call.initial[0], output[-1:]), ()
 
     call = call_of("lstm", requires_grad=False)
-    monkeypatch.setattr(reference, "run", sharing)
+    monkeypatch.setattr(reference, "forward", sharing)
     given = list(arguments(call))
     given[7] = "reference"
     values = flat(torch.ops.gatewise.recurrent(*given, ""))
@@ -171,7 +172,7 @@ def test_what_is_kept_gives_the_gradients(cell: str, directions: Any, options: d
     with full_of_nan():
         given = backward_arguments(call)
         came = gradients_through(given[-1], given)
-    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.kept_shapes(call)
+    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.saved_shapes(call)
     tensors = [*given[-1], *call.tensors]
     if call.x.numel():
         assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
@@ -186,7 +187,7 @@ def test_nothing_is_run_again_where_something_is_kept(monkeypatch: pytest.Monkey
     monkeypatch.setattr(operators, "recomputed", None)
     torch.autograd.grad(values[0].sum(), call.tensors)
     with operators_only():
-        values = flat(run(call, checkpoint_every=2))
+        values = flat(run(replace(call, checkpoint_every=2)))
     with pytest.raises(TypeError, match="not callable"):
         torch.autograd.grad(values[0].sum(), call.tensors)
 
@@ -196,7 +197,7 @@ def test_a_graph_that_was_made_where_the_engine_is_runs_without_it(monkeypatch: 
     call = call_of("lstm", "bidirectional", lengths=[4, 0, 2], requires_grad=False)
     monkeypatch.setattr(cpu, "refusal", lambda _: "not here")
     given = backward_arguments(call)
-    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.kept_shapes(call)
+    assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.saved_shapes(call)
     torch.testing.assert_close(gradients_through(given[-1], given), gradients_through([], given))
 
 

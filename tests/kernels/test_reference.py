@@ -1,6 +1,7 @@
 """The reference: each direction by itself against the transcription, and its derivatives against finite differences."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -80,7 +81,7 @@ def test_both_directions_are_each_direction_side_by_side(cell: str):
 def test_a_reset_at_the_first_step_drops_a_given_state_forward_and_the_last_state_in_reverse():
     for directions, function in (("forward", run_row), ("reverse", run_row_reversed)):
         call = call_of("lstm", directions, steps=3, batch=1)
-        call = Call(**{**vars(call), "reset": torch.tensor([[True], [False], [False]])})
+        call = replace(call, reset=torch.tensor([[True], [False], [False]]))
         output, finals = run(call, backend="reference")
         gradients = torch.autograd.grad(output.sum() + sum(f.sum() for f in finals), call.initial)
         if function is run_row:
@@ -96,7 +97,7 @@ def test_no_gradient_crosses_a_boundary(directions: Directions):
     call = call_of("gru_cudnn", directions, steps=6, batch=1)
     flags = torch.zeros(6, 1, dtype=torch.bool)
     flags[3] = True
-    call = Call(**{**vars(call), "reset": flags})
+    call = replace(call, reset=flags)
     output, _ = run(call, backend="reference")
     for part, other in ((slice(0, 3), slice(3, 6)), (slice(3, 6), slice(0, 3))):
         (gradient,) = torch.autograd.grad(output[part].sum(), call.x, retain_graph=True)

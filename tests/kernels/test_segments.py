@@ -1,13 +1,14 @@
 """Sequences run by segments: the bits of the plain path, what is kept, and what is not computed again."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from gatewise.kernels import AUTO, Call, Directions, cpu, run
-from gatewise.kernels.cpu import memory
+from gatewise.kernels import AUTO, Call, Directions, cpu, reference, run
+from gatewise.kernels.cpu import memory, workspace
 from gatewise.kernels.segments import recomputed, run_by_segments
 from tests.agreement import CELLS
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
@@ -21,7 +22,7 @@ def of_both(call: Call, every: int) -> list[tuple[tuple[torch.Tensor, ...], ...]
     """Results and gradients of the plain path and of segments."""
     found = []
     for checkpoint_every in (None, every):
-        results = flat(run(call, backend="cpu", checkpoint_every=checkpoint_every))
+        results = flat(run(replace(call, checkpoint_every=checkpoint_every), backend="cpu"))
         found.append((results, torch.autograd.grad(results, call.tensors, upstream_of(results), allow_unused=True)))
     return found
 
@@ -57,7 +58,11 @@ def test_every_cell_has_its_gradients(cell: str):
     results = flat(run(call))
     above = upstream_of(results)
     expected = torch.autograd.grad(results, call.tensors, above, allow_unused=True)
-    for a, b in zip(recomputed(call, "reference", above, [True] * len(call.tensors), 5), expected, strict=True):
+    for a, b in zip(
+        recomputed(replace(call, checkpoint_every=5), "reference", above, [True] * len(call.tensors)),
+        expected,
+        strict=True,
+    ):
         a, b = (torch.zeros(1) if one is None else one for one in (a, b))
         torch.testing.assert_close(a.expand_as(b), b, rtol=1e-9, atol=1e-11, check_dtype=False)
 
@@ -69,7 +74,7 @@ def test_gradients_that_nobody_wants_are_not_there():
     expected = torch.autograd.grad(results, call.tensors, above)
     for asked in range(len(call.tensors)):
         needed = [number == asked for number in range(len(call.tensors))]
-        came = recomputed(call, "reference", above, needed, 4)
+        came = recomputed(replace(call, checkpoint_every=4), "reference", above, needed)
         assert [gradient is not None for gradient in came] == needed
         torch.testing.assert_close(came[asked], expected[asked])
 
@@ -77,28 +82,42 @@ def test_gradients_that_nobody_wants_are_not_there():
 def test_only_what_reaches_a_segment_is_kept():
     call = call_of("lstm", "bidirectional", steps=40)
     for every, count in ((12, 4), (20, 2), (39, 2), (AUTO, 2)):
-        output, finals, reaching = run_by_segments(call, "reference", every)
+        output, finals, reaching = run_by_segments(replace(call, checkpoint_every=every), "reference")
         assert [[state.shape for state in direction] for direction in reaching] == [[(count, 3, 2)] * 2] * 2
         torch.testing.assert_close((output, *finals), flat(run(call)))
         for state, kept in zip(call.initial, reaching[0], strict=True):
             assert torch.equal(kept[0], state[0])
-    assert run_by_segments(call, "reference", 40)[2] == []
+    assert run_by_segments(replace(call, checkpoint_every=40), "reference")[2] == []
 
 
 def test_a_segment_is_run_twice_and_no_more(monkeypatch: pytest.MonkeyPatch):
     call = call_of("lstm", steps=12)
-    if cpu.refusal(call) is not None:
-        pytest.skip("the engine does not run it here")
     steps: list[int] = []
-    forward = cpu.forward
+    forward = reference.forward
 
-    def counted(call: Call, **options: Any) -> Any:
+    def counted(call: Call, save: bool) -> Any:
         steps.append(len(call.x))
-        return forward(call, **options)
+        return forward(call, save)
 
-    monkeypatch.setattr(cpu, "forward", counted)
-    run(call, backend="cpu", checkpoint_every=4)[0].sum().backward()
+    monkeypatch.setattr(reference, "forward", counted)
+    run(replace(call, checkpoint_every=4), backend="reference")[0].sum().backward()
     assert steps == [4] * 6
+
+
+def workspace_of(call: Call, steps: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The bytes of the largest workspace that the engine asks for."""
+    asked = [0]
+    larger = workspace.larger
+
+    def counted(size: int) -> workspace.Workspace:
+        asked.append(size)
+        return larger(size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(workspace, "_free", [])
+        patched.setattr(workspace, "larger", counted)
+        run(replace(call, x=call.x[:steps], checkpoint_every=10), backend="cpu")[0].sum().backward()
+    return max(asked)
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -115,7 +134,10 @@ def test_memory_is_that_of_one_segment(monkeypatch: pytest.MonkeyPatch, batch: i
     if cpu.refusal(call) is not None:
         pytest.skip("the engine does not run it here")
     monkeypatch.setattr(memory, "empty", counted)
-    run(call, backend="cpu", checkpoint_every=10)[0].sum().backward()
+    workspaces = [workspace_of(call, steps, monkeypatch) for steps in (20, 400)]
+    assert workspaces[0] == workspaces[1] > 0
+    largest.clear()
+    run(replace(call, checkpoint_every=10), backend="cpu")[0].sum().backward()
     whole = 400 * batch * 16
     assert largest.count(whole) == 2
     largest = [size for size in largest if size != whole]

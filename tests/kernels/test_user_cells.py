@@ -36,9 +36,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Fresh:
     """Makes a process of this one that has met no cell."""
 
     def forget() -> None:
-        monkeypatch.setattr(program, "_compiled", {})
+        monkeypatch.setattr(program, "_found", {})
         find_compiler.cache_clear()
-        program.functions.cache_clear()
 
     forget()
     return forget
@@ -187,14 +186,13 @@ def test_every_instruction_set(instruction_set: str, fresh: Fresh, monkeypatch: 
     monkeypatch.setenv("GATEWISE_ISA", instruction_set)
     library.engine.cache_clear()
     try:
-        library.engine(torch.float64)
+        library.engine()
     except ValueError:
         pytest.skip(f"this processor has no {instruction_set}")
     else:
         assert_compiled()
     finally:
         library.engine.cache_clear()
-        program.functions.cache_clear()
 
 
 def test_what_cannot_be_scheduled_runs_on_the_reference(fresh: Fresh, capfd: pytest.CaptureFixture[str]):
@@ -222,7 +220,6 @@ def test_what_cannot_be_scheduled_runs_on_the_reference(fresh: Fresh, capfd: pyt
 
 def test_what_the_compiler_trips_over_runs_on_the_reference(fresh: Fresh, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(emit, "_backward", lambda *_: {}["no slot"])
-    program.program.cache_clear()
     assert (
         refused() == "cell own could not be compiled: the compiler cannot schedule its equations (KeyError: 'no slot')"
     )

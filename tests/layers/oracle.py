@@ -49,7 +49,11 @@ def call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options: Any)
         leaves = {"x": x, **{f"hx {at}": one for at, one in enumerate(hx)}, **dict(layer.named_parameters())}
         draw = torch.Generator().manual_seed(output.numel())
         upstream = [torch.randn(one.shape, generator=draw).to(one.dtype) for one in (output, *finals)]
-        gradients = torch.autograd.grad((output, *finals), [*leaves.values()], upstream)
+        # A state that nothing has touched, as with lengths of 0 from a zero state, has no history.
+        roots, upstream = zip(
+            *(both for both in zip((output, *finals), upstream, strict=True) if both[0].requires_grad), strict=True
+        )
+        gradients = torch.autograd.grad(roots, [*leaves.values()], upstream, materialize_grads=True)
         found |= {f"gradient of {name}": one for name, one in zip(leaves, gradients, strict=True)}
     return found
 

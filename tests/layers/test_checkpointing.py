@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 import gatewise
 from gatewise.kernels import Call, segments
 from tests.agreement import CELLS
+from tests.kernels.engine import needs_engine
 
 RAGGED = [5, 0, 3, 1]
 
@@ -104,8 +105,22 @@ def test_auto_is_four_times_the_root(steps: int, lengths: list[int], monkeypatch
 
     monkeypatch.setattr(segments, "_again", counted)
     layer = layer_of("rnn_tanh", every="auto")
-    layer(torch.randn(steps, 2, 3, dtype=torch.float64))[0].sum().backward()
+    layer.backend = "reference"
+    x = torch.randn(steps, 2, 3, dtype=torch.float64)
+    layer(x)[0].sum().backward()
     assert seen == 2 * lengths  # two layers
+
+
+@needs_engine
+@pytest.mark.parametrize(("steps", "segments"), [(16, 1), (17, 1), (100, 3), (1000, 8)])
+def test_what_the_engine_keeps_are_the_states_between_segments(steps: int, segments: int):
+    layer = layer_of("rnn_tanh", every="auto")
+    shapes: list[torch.Size] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: shapes.append(one.shape) or one, lambda one: one):
+        layer(torch.randn(steps, 2, 3, dtype=torch.float64))
+    (hidden,) = {layer.hidden_size}
+    assert [shape for shape in shapes if len(shape) > 3] == [(1, segments, 1, 2, hidden)] * 2
+    assert [len(shape) for shape in shapes if steps in shape] == [3, 3]  # the input of each layer
 
 
 def test_another_word_is_refused():

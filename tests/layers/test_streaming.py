@@ -1,5 +1,6 @@
 """A stream is the sequence at once, and its state is there at any time."""
 
+import copy
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 import gatewise
 from tests.agreement import CELLS
 from tests.kernels.engine import needs_engine
-from tests.layers.long_way import in_full, watched
+from tests.layers.general_path import in_full, validations
 
 
 def tuple_of(state: Tensor | tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
@@ -42,19 +43,20 @@ def test_a_stream_is_the_sequence(cell: str, shape: tuple[int, ...], dtype: torc
 
 @needs_engine
 @torch.no_grad()
-def test_a_stream_is_a_loop_of_steps_and_goes_the_short_way(monkeypatch: pytest.MonkeyPatch):
+def test_a_stream_is_a_loop_of_steps_and_validates_none(monkeypatch: pytest.MonkeyPatch):
     layer = gatewise.LSTM(3, 5, num_layers=2)
     inputs = [torch.randn(1, 3) for _ in range(7)]
     state, expected = None, []
     for x_t in inputs:
-        y_t, state = layer.step(x_t, state)
+        with layer.frozen():  # packed weights, as a stream's: sums in the same order
+            y_t, state = layer.step(x_t, state)
         expected.append(y_t)
-    long_way = watched(monkeypatch)
+    general = validations(monkeypatch)
     stream = layer.stream(inputs)
     assert iter(stream) is stream
     assert all(map(torch.equal, stream, expected))
     assert all(map(torch.equal, stream.state, state))
-    assert len(long_way) == 1  # the first step
+    assert not general
     assert next(stream, None) is None
 
 
@@ -123,20 +125,31 @@ def test_rows_begin_anew_where_flags_say_so():
 
 
 @torch.no_grad()
-def test_new_weights_count_from_the_next_step():
-    layer = gatewise.GRU(3, 5)
-    x = torch.randn(6, 1, 3)
+def test_new_weights_count_from_the_next_step_after_refresh():
+    layer, other = gatewise.GRU(3, 5), gatewise.GRU(3, 5)
+    x = torch.randn(9, 1, 3)
     stream, state, expected = layer.stream(x), None, []
     came = []
     for at, x_t in enumerate(x):
+        before = copy.deepcopy(layer)
         if at == 3:
             layer.weight_hh_l0.mul_(-1)
         if at == 4:
             layer.bias_hh_l0 = nn.Parameter(torch.ones(15))
+        if at in (3, 4):
+            layer.refresh()
+        if at == 5:
+            layer.load_state_dict(other.state_dict())
+        if at == 6:
+            layer.reset_parameters()
+        if at == 7:
+            layer.weight_hh_l0.mul_(-1)  # not seen: the stream reads its own copy
         came.append(next(stream))
-        output, state = in_full(layer, x_t, state)
+        output, state = in_full(before if at >= 7 else layer, x_t, state)
+        if at == 7:
+            layer.weight_hh_l0.mul_(-1)
         expected.append(output[0])
-    assert all(map(torch.equal, came, expected))
+    torch.testing.assert_close(came, expected)
 
 
 def test_gradients_between_steps_without_them():

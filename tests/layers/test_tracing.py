@@ -184,6 +184,35 @@ def test_the_first_onnx_exporter():
     assert run.returncode == 0, run.stderr[-2000:]
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script. is deprecated:DeprecationWarning")  # torch's own doing
+def test_scripts_are_refused_with_what_to_do():
+    message = r"^torch\.jit\.script cannot compile LSTM, .*; use torch\.jit\.trace or torch\.export\.export$"
+    for module in (gatewise.LSTM(3, 4), torch.nn.Sequential(gatewise.LSTM(3, 4))):
+        with pytest.raises(TypeError, match=message):
+            torch.jit.script(module)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru_cudnn", "peephole_lstm"])
+def test_programs_for_onnx_hold_operators_of_torch_alone(cell: str, monkeypatch: pytest.MonkeyPatch):
+    """The exporter knows no others."""
+    layer, x = gatewise.Recurrent(cell, 3, 4, bidirectional=True), torch.randn(5, 2, 3)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    program = torch.export.export(layer, (x,), strict=False)
+    called = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert called
+    assert not [name for name in called if "gatewise" in name]
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
+def test_the_second_onnx_exporter():
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    program = ONNX.replace('dynamo=False, input_names=["x"], dynamic_axes=axes', 'dynamo=True, input_names=["x"]')
+    program = program.replace("for rows in (2, 7)", "for rows in (2, 2)")
+    run = subprocess.run([sys.executable, "-c", COMMON + program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
 @pytest.mark.parametrize("pre_dispatch", [False, True])
 @pytest.mark.parametrize("cell", ["lstm", "peephole_lstm"])
 def test_make_fx_with_real_tensors(cell: str, pre_dispatch: bool):

@@ -94,11 +94,11 @@ def through_another_precision(layer: nn.Module) -> None:
     layer.bfloat16().float()
 
 
-def optimised(make: Callable[..., torch.optim.Optimizer], **options: object) -> Callable[[nn.Module], None]:
-    def step(layer: nn.Module) -> None:
+def optimised(make: Callable[..., torch.optim.Optimizer], **options: object) -> Callable[[gatewise.LSTM], None]:
+    def step(layer: gatewise.LSTM) -> None:
         optimiser = make(layer.parameters(), lr=0.1, **options)
         with torch.enable_grad():
-            layer(torch.randn(4, 2, 3))[0].square().sum().backward()
+            layer(torch.randn(4, 2, layer.input_size, dtype=layer.weight_hh_l0.dtype))[0].square().sum().backward()
         optimiser.step()
 
     return step

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.kernels import door
+from gatewise.kernels import execute
 from tests.tasks.forecasting.small import one_series
 from tests.tasks.small import TEXT, train_small
 from tests.tasks.small_sequences import (
@@ -71,4 +71,4 @@ def test_a_function_is_marked_as_torch_marks_it():
         return True
 
     torch.compiler.assume_constant_result(function)
-    assert vars(door._inside_a_transform) == vars(function)
+    assert vars(execute._inside_a_transform) == vars(function)

@@ -25,7 +25,7 @@ def describe() -> dict[str, str | int]:
         "processor": processor(),
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
-        "instruction_set": missing or library.engine(torch.float32).instruction_set,
+        "instruction_set": missing or library.engine().instruction_set,
         "torch_instruction_set": torch.backends.cpu.get_cpu_capability(),
     }
 

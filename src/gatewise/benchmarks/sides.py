@@ -1,8 +1,7 @@
 """A side of a comparison: something that computes a point, and can be timed."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -12,8 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from gatewise.benchmarks.given import Given, given, layer_of
 from gatewise.benchmarks.loops import loop_for
 from gatewise.benchmarks.points import Point
-from gatewise.kernels.cpu import library, repeated
-from gatewise.layers import recurrent
+from gatewise.kernels.cpu.execution import LOOP, PRODUCTS_AFTER, PRODUCTS_BEFORE, phase_seconds
 
 # By name: output; in training also the gradients of x and of every weight.
 Results = dict[str, Tensor]
@@ -260,62 +258,25 @@ class InsideLoop:
         return {}
 
     def turn(self, calls: int) -> list[float]:
-        """Seconds of each call; `times` gets the parts, from calls that the engine is told of part by part."""
+        """Seconds of each call; `times` gets the phases, of calls that the engine times."""
         seconds: list[float] = []
         for _ in range(calls):
             self._side.change_weights()
             started = time.perf_counter()
             self._call()
             seconds.append(time.perf_counter() - started)
-        with _timed("run") as loops, _timed("multiply") as products, _part_by_part():
-            for whole in seconds:
-                self._side.change_weights()
-                loops.clear()
-                products.clear()
-                forward = self._call(loops)
-                self.times.append(LoopTimes(forward, sum(loops) - forward, sum(products), whole))
+        for whole in seconds:
+            self._side.change_weights()
+            with phase_seconds() as phases:
+                output = self._side.forward()
+                forward = phases[LOOP]
+                if self._training:
+                    self._side.backward(output)
+            products = phases[PRODUCTS_BEFORE] + phases[PRODUCTS_AFTER]
+            self.times.append(LoopTimes(forward, phases[LOOP] - forward, products, whole))
         return seconds
 
-    def _call(self, loops: Sequence[float] = ()) -> float:
-        """One call; gives what the loops had taken when its forward pass was over."""
+    def _call(self) -> None:
         output = self._side.forward()
-        forward = sum(loops)
         if self._training:
             self._side.backward(output)
-        return forward
-
-
-@contextmanager
-def _timed(name: str) -> Iterator[list[float]]:
-    """Gathers the seconds of every call of one of the engine's functions."""
-    spent: list[float] = []
-    plain = getattr(library.Engine, name)
-
-    def timed(*arguments: Any) -> None:
-        started = time.perf_counter()
-        plain(*arguments)
-        spent.append(time.perf_counter() - started)
-
-    with _replaced(library.Engine, name, timed):
-        yield spent
-
-
-@contextmanager
-def _part_by_part() -> Iterator[None]:
-    """Neither the layers' short ways nor what is played from tapes."""
-    with (
-        _replaced(recurrent, "short_way_of", lambda *_: None),
-        _replaced(recurrent, "training_way_of", lambda *_: None),
-        _replaced(repeated, "passes_of", lambda *_: None),
-    ):
-        yield
-
-
-@contextmanager
-def _replaced(owner: object, name: str, other: object) -> Iterator[None]:
-    plain = getattr(owner, name)
-    setattr(owner, name, other)
-    try:
-        yield
-    finally:
-        setattr(owner, name, plain)

@@ -24,6 +24,8 @@ from gatewise.compiler.flags import flags
 PREFIX = "gatewise_cell"  # of the functions in a library of one cell
 KEY_FUNCTION = "gatewise_key"
 ANOTHER_FOLDER = f"name a folder of your own with the environment variable {store.VARIABLE}"
+# What a cell's source includes; nothing else of the engine enters its key.
+INCLUDED = ("activations.h", "cell.h", "program.h", "vec.h")
 _USUAL = ("c++", "g++", "clang++")
 _LONGEST = 300  # seconds
 
@@ -44,15 +46,12 @@ class Compiler(NamedTuple):
     version: str
 
 
-def build(
-    program: Program, instruction_set: str, interface: int, before_compiling: Callable[[Path], None]
-) -> tuple[Path, str]:
+def build(program: Program, instruction_set: str, before_compiling: Callable[[Path], None]) -> tuple[Path, str]:
     """The library with a cell's functions for every number type: a kept one, or else a new one.
 
     Arguments:
         program: the cell's work, its functions named with `PREFIX`.
         instruction_set: that of the engine which will call it.
-        interface: the number of the engine's interface.
         before_compiling: told the folder that the library will be kept in, when there is none yet.
 
     Returns:
@@ -62,9 +61,9 @@ def build(
         BuildError: when there is neither.
     """
     headers, compiler = _headers(), find_compiler(os.environ.get("CXX") or None)
-    source, options = translation_unit([program]), (*flags(instruction_set), "-shared")
-    included = {path.name: path.read_text(encoding="utf-8") for path in sorted(headers.glob("*.h"))}
-    made_of = [source, included, options, compiler, interface, platform.system(), platform.machine()]
+    source, options = translation_unit([program]), (*flags(instruction_set, headers), "-shared")
+    included = {name: (headers / name).read_text(encoding="utf-8") for name in INCLUDED}
+    made_of = [source, included, options, compiler, platform.system(), platform.machine()]
     key = sha256(json.dumps(made_of).encode()).hexdigest()
     try:
         folder = store.private_folder()

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gatewise.cells import lookup, names
+from gatewise.compiler.constants import constants
 from gatewise.compiler.emit import Program, emit
 from gatewise.compiler.without import without_bias
 from gatewise.equations.cell import Cell
-
-NUMBERS = {"f32": "float", "f64": "double"}
 
 
 def built_in() -> dict[str, tuple[Cell, str]]:
@@ -22,18 +21,11 @@ def built_in() -> dict[str, tuple[Cell, str]]:
 
 
 def translation_unit(programs: Iterable[Program]) -> str:
-    """C++ that exports the functions of some programs, for every number type."""
+    """C++ that exports some programs, each with its functions for every number type."""
     programs = tuple(programs)
-    lines = ['#include "activations.h"', '#include "cell.h"', '#include "tile.h"', "namespace gatewise {"]
-    lines += [program.source for program in programs]
-    lines += ["} // namespace gatewise", "using namespace gatewise;"]
-    for program in programs:
-        for function in program.functions:
-            for suffix, number in NUMBERS.items():
-                lines.append(
-                    f"GATEWISE_EXPORT void {function}_{suffix}(const Block<{number}> &b) {{ {function}<{number}>(b); }}"
-                )
-    return "\n".join(lines) + "\n"
+    lines = [f'#include "{header}.h"' for header in ("activations", "cell", "program")]
+    lines += ["namespace gatewise {", *(program.source for program in programs), *map(constants, programs)]
+    return "\n".join([*lines, "} // namespace gatewise"]) + "\n"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 from gatewise.compiler.cpp import INPUTS, Accumulator, Function, Place, Slot, Tables, values_read
+from gatewise.compiler.differentiate import arriving
+from gatewise.compiler.one_row import BlockGradient, RowPass, epilogue, prologue
 from gatewise.compiler.plan import Plan, plan
 from gatewise.compiler.schedule import needed, parameters_alone
 from gatewise.equations.cell import Cell
@@ -73,42 +75,72 @@ class Direction:
     sums: tuple[Expr, ...]
 
 
+VectorPlace = Parameter | int
+"""Where a vector stands: a block of a parameter group, or a block of what the prologue computes."""
+
+
+class Input(NamedTuple):
+    """A value computed from x alone: a product with x, and at most one vector that is added to it."""
+
+    block: Parameter
+    vector: VectorPlace | None
+
+
+class OuterRun(NamedTuple):
+    """Blocks of one group, next to each other, whose gradients are outer products with one operand.
+
+    Attributes:
+        blocks: in gate order.
+        delta: the first block of the array ``delta``; the others follow.
+        operand: the number of the operand; −1 for x.
+    """
+
+    blocks: tuple[Parameter, ...]
+    delta: int
+    operand: int
+
+
 @dataclass(frozen=True)
 class Program:
-    """A cell, ready for the engine: C++ source and what it expects.
+    """A cell, ready for the engine: C++ source, and what `constants` says of it.
 
     Attributes:
         plan: how the cell runs.
-        inputs: the values computed from x alone, in the order of their slots in the array ``x``.
+        prefix: begins the name of each function.
         source: the functions, templates over the number type.
+        inputs: the values computed from x alone, in the order of their blocks in the array ``x``.
         forward, backward: the two ways through time.
+        forward_vectors, backward_vectors: where the vectors stand that each reads.
+        prologue, epilogue: what is done once of parameters alone, before the loops and after them.
+        outers: the gradients of matrices.
+        operand_states: by operand of ``outers`` the number of the state that it is, before the step; −1 for another.
+        gradients: the gradients of parameters that follow from sums over steps and rows.
     """
 
     plan: Plan
-    inputs: tuple[Expr, ...]
+    prefix: str
     source: str
+    inputs: tuple[Input, ...]
     forward: Direction
     backward: Direction
+    forward_vectors: tuple[VectorPlace, ...]
+    backward_vectors: tuple[VectorPlace, ...]
+    prologue: RowPass
+    epilogue: RowPass
+    outers: tuple[OuterRun, ...]
+    operand_states: tuple[int, ...]
+    gradients: tuple[BlockGradient, ...]
 
-    @cached_property
-    def recurrent_blocks(self) -> int:
-        """Parameter blocks (H, H) that a step forward multiplies by."""
-        return sum(len(product.blocks) for stage in self.forward.stages for product in stage.products)
-
-    @cached_property
-    def transposed_blocks(self) -> int:
-        """Parameter blocks (H, H) that a step backward multiplies by."""
-        return sum(len(product.blocks) for stage in self.backward.stages for product in stage.products)
-
-    @cached_property
-    def widest(self) -> int:
-        """Outputs of the widest product of a step forward."""
-        return max((len(product.blocks) for stage in self.forward.stages for product in stage.products), default=1)
+    @property
+    def saved_blocks(self) -> int:
+        """Blocks of H units that the forward pass saves for backward, beside the states."""
+        return len(self.plan.backward.saved)
 
     @property
     def functions(self) -> tuple[str, ...]:
         """The names of the functions in the source."""
-        stages = (*self.forward.stages, *self.backward.stages)
+        loops = (*self.forward.stages, *self.backward.stages)
+        stages = (*self.prologue.stages, *loops, *self.epilogue.stages)
         return tuple(stage.function for stage in stages if stage.function)
 
 
@@ -139,7 +171,92 @@ def _emit(cell: Cell, prefix: str) -> Program:
     inputs = tuple(sorted(planned.inputs, key=lambda node: _rank(cell, _first_block(node))))
     forward_text, forward = _forward(planned, inputs, prefix)
     backward_text, backward = _backward(planned, prefix)
-    return Program(planned, inputs, forward_text + backward_text, forward, backward)
+    added = [_added(node) for node in inputs]
+    read = [*(node for node in added if node is not None), *forward.vectors, *backward.vectors]
+    computed = {node: at for at, node in enumerate(node for node in dict.fromkeys(read) if node.op != "parameter")}
+
+    def place(node: Expr) -> VectorPlace:
+        return node.attr if isinstance(node.attr, Parameter) else computed[node]
+
+    before = prologue(cell, tuple(computed), prefix)
+    after, gradients = epilogue(cell, tuple(computed), _sum_leaves(planned, backward), _from_sums(planned), prefix)
+    operands = [slot for slot in backward.slots.values() if slot.array != "delta"]
+    return Program(
+        plan=planned,
+        prefix=prefix,
+        source=before.source + forward_text + backward_text + after.source,
+        inputs=tuple(
+            Input(_first_block(node), None if vector is None else place(vector))
+            for node, vector in zip(inputs, added, strict=True)
+        ),
+        forward=forward,
+        backward=backward,
+        forward_vectors=tuple(map(place, forward.vectors)),
+        backward_vectors=tuple(map(place, backward.vectors)),
+        prologue=before,
+        epilogue=after,
+        outers=_outer_runs(planned, backward),
+        operand_states=tuple(
+            cell.states.index(str(operand.attr)) if operand.op == "state" else -1
+            for operand, slot in backward.slots.items()
+            if slot in operands
+        ),
+        gradients=gradients,
+    )
+
+
+def _added(node: Expr) -> Expr | None:
+    """What is added to a product with x."""
+    return (
+        None
+        if node.op == "matmul"
+        else next(arg for arg in node.args if arg.op != "matmul" or arg.args[1].op != "input")
+    )
+
+
+def _sum_leaves(planned: Plan, backward: Direction) -> list[Expr]:
+    """The leaves that stand for the sums of the loop, in their order."""
+    number = {expression: at for at, expression in enumerate(planned.hoisted)}
+    return [arriving(str(number[expression])) for expression in backward.sums]
+
+
+def _from_sums(planned: Plan) -> list[tuple[Parameter, tuple[Expr, ...]]]:
+    """Of each block the expressions of sums that its gradient is made of."""
+    gradient = planned.backward.parameters
+    vectors = [(block, (vector,)) for block, vector in gradient.vectors.items()]
+    return vectors + [(block, pair) for block, pairs in gradient.matrices.items() for pair in pairs]
+
+
+def _outer_runs(planned: Plan, backward: Direction) -> tuple[OuterRun, ...]:
+    """The outer products of the matrix gradients, as few and as large as the layouts allow.
+
+    All blocks of a run are either the first to write to their gradients, or none is.
+    """
+    cell, runs = planned.cell, []
+    written: set[Parameter] = set()
+    for outer in sorted(planned.backward.outers, key=lambda outer: _rank(cell, outer.block)):
+        delta = backward.slots[outer.delta].block
+        operand = -1 if outer.operand.op == "input" else int(backward.slots[outer.operand].array.split()[1])
+        first_write = outer.block not in written
+        last = runs[-1] if runs else None
+        if (
+            last is not None
+            and last[0].operand == operand
+            and last[1] == first_write
+            and last[0].delta + len(last[0].blocks) == delta
+            and _follows(cell, last[0].blocks[-1], outer.block)
+        ):
+            runs[-1] = (last[0]._replace(blocks=(*last[0].blocks, outer.block)), first_write)
+        else:
+            runs.append((OuterRun((outer.block,), delta, operand), first_write))
+        written.add(outer.block)
+    return tuple(run for run, _ in runs)
+
+
+def _follows(cell: Cell, before: Parameter, block: Parameter) -> bool:
+    """Whether a block stands right behind another one of its group."""
+    gates = cell.gates_of(block.group)
+    return before.group == block.group and gates.index(before.gate) + 1 == gates.index(block.gate)
 
 
 def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str, Direction]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from gatewise.compiler.simplify import build
+from gatewise.compiler.simplify import build, number
 from gatewise.equations.expression import COMPARISONS, Expr, topological
 
 PRODUCTS = ("matmul", "matmul_transposed")
@@ -85,14 +85,20 @@ def parameters_alone(roots: Iterable[Expr]) -> set[Expr]:
 
 
 def input_alone(roots: Iterable[Expr], steady: AbstractSet[Expr]) -> set[Expr]:
-    """The nodes that are products with x, or sums of such products and of parameters."""
+    """The nodes that are products with x, or the sum of one such product and one vector of parameters alone."""
     found: set[Expr] = set()
     for node in topological(roots):
-        product = node.op == "matmul" and node.args[1].op == "input"
-        summed = node.op in ("add", "sub") and all(arg in found or arg in steady for arg in node.args)
-        if product or (summed and any(arg in found for arg in node.args)):
+        if _is_input_product(node):
             found.add(node)
+        elif node.op == "add":
+            product, vector = node.args if _is_input_product(node.args[0]) else reversed(node.args)
+            if _is_input_product(product) and vector in steady and number(vector) is None:
+                found.add(node)
     return found
+
+
+def _is_input_product(node: Expr) -> bool:
+    return node.op == "matmul" and node.args[1].op == "input"
 
 
 def frontier(roots: Iterable[Expr], inside: AbstractSet[Expr]) -> list[Expr]:

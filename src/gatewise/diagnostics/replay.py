@@ -17,7 +17,7 @@ from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.keep_gates import keep_gates
 from gatewise.equations.operations import activation
 from gatewise.kernels import Call, run
-from gatewise.kernels.cpu.program import BlocksOf, evaluate
+from gatewise.kernels.evaluation import BlocksOf, evaluate
 from gatewise.kernels.recording import Record
 from gatewise.layers.initialisers import BIASES
 

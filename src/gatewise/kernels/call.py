@@ -1,13 +1,15 @@
 """What a kernel is asked to compute: one layer, one or both directions, a whole sequence."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
 from gatewise.equations import Cell
-from gatewise.kernels.recording import Record
+from gatewise.kernels.choice import Choice
 
 Directions = Literal["forward", "reverse", "bidirectional"]
 
@@ -15,20 +17,66 @@ Directions = Literal["forward", "reverse", "bidirectional"]
 cell_of_text = lru_cache(maxsize=256)(Cell.from_text)
 
 
-@dataclass(frozen=True, eq=False)
+# For a number of steps per segment in proportion to the root of all steps, so that memory grows like the root. With the
+# root itself, what a call costs whatever its length would take a tenth of the time.
+AUTO = 0
+_ROOTS = 4
+
+
+class Observer(Protocol):
+    """Wants the states of a call after every step, and the whole gradients that reach them.
+
+    Attributes:
+        wants_values: whether the states themselves are wanted, and more of their gradients than norms.
+    """
+
+    @property
+    def wants_values(self) -> bool: ...
+
+    def of_direction(self, direction: int) -> "Observer":
+        """The part of one direction of a bidirectional call."""
+        ...
+
+    def of_rows(self, first: int) -> "Observer":
+        """The part of a window that begins with this row of (T·B)."""
+        ...
+
+    def begin(self, call: "Call", choice: Choice) -> None:
+        """The call is about to be run by a backend."""
+
+    def end(self, output: Tensor) -> None:
+        """It has been run; output (T, B, D·H)."""
+
+    def states(self, state: int, values: Tensor) -> None:
+        """Values (T·B, H) of a state."""
+
+    def norms(self, state: int | None, norms: Tensor, values: Tensor | None) -> None:
+        """Norms (T·B, S) of the gradients of all states, and these (T·B, S, H) where they are wanted."""
+
+    def observed(self, step: int, states: Sequence[Tensor], made: Sequence[bool], *, history: bool) -> list[Tensor]:
+        """The states after a step as autograd is to continue with them."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
 class Call:
     """The arguments of one layer's computation over a sequence.
 
     Attributes:
         cell: the equations.
         x: (T, B, I).
-        initial: per state (D, B, H).
+        initial: per state (D, B, H); none at all are zeros.
         parameters: per direction, then per group of the cell, the stacked tensor of `Cell.parameter_shape`.
         lengths: (B,) int64 on the device of x, or None when every row has T steps.
         reset: (T, B) bool on the device of x, or None; true at t is a boundary between t−1 and t.
         directions: which way the sequence is read.
-        record: what is to be written down of it, or None.
-        window_of: the call that this is a window of, or None; rows are taken together, and shared out, as there.
+        record: what observers want of it, or None.
+        checkpoint_every: for the backward pass keep the states every so many steps (`AUTO`: 4 √T) and recompute the
+            rest; None keeps everything.
+        fixed_shapes: whether what is saved for backward has a shape that no value decides.
+        packed: where a backend may keep packed weights, since these do not change; None: it may not.
+        layers: more than one is a stack, to be run without gradients; initial states are then (L·D, B, H), and
+            parameters those of all layers.
     """
 
     cell: Cell
@@ -38,8 +86,11 @@ class Call:
     lengths: Tensor | None
     reset: Tensor | None
     directions: Directions
-    record: Record | None = None
-    window_of: "Call | None" = None
+    record: Observer | None = None
+    checkpoint_every: int | None = None
+    fixed_shapes: bool = False
+    packed: Any = None
+    layers: int = 1
 
     @property
     def direction_count(self) -> int:
@@ -49,12 +100,24 @@ class Call:
     @property
     def hidden_size(self) -> int:
         """H."""
-        return self.initial[0].shape[-1]
+        if self.initial:
+            return self.initial[0].shape[-1]
+        return self.parameters[0].shape[0] // len(self.cell.gates_of(self.cell.groups[0]))
 
     @property
-    def whole(self) -> "Call":
-        """The call that this is a window of, or itself."""
-        return self if self.window_of is None else self.window_of
+    def segment_steps(self) -> int:
+        """Steps between two states that are kept, or T."""
+        steps, every = self.x.shape[0], self.checkpoint_every
+        if every == AUTO:
+            every = _ROOTS * (math.isqrt(steps - 1) + 1)
+        return steps if every is None else min(every, steps)
+
+    def with_states(self) -> "Call":
+        """The call with initial states of its own where it has none."""
+        if self.initial:
+            return self
+        shape = (self.direction_count, self.x.shape[1], self.hidden_size)
+        return replace(self, initial=tuple(self.x.new_zeros(shape) for _ in self.cell.states))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -63,8 +126,28 @@ class Call:
 
     def with_tensors(self, tensors: tuple[Tensor, ...]) -> "Call":
         """The same call on other values of `tensors`."""
-        states = len(self.cell.states)
-        return replace(self, x=tensors[0], initial=tensors[1 : 1 + states], parameters=tensors[1 + states :])
+        states = len(tensors) - 1 - self.layers * self.direction_count * len(self.cell.groups)
+        return self._copy(tensors[0], tensors[1 : 1 + states], tensors[1 + states :])
+
+    def without_tensors(self) -> "Call":
+        """The call without what `with_tensors` gives it, to be kept for the backward pass."""
+        return self._copy(None, (), ())  # pyright: ignore[reportArgumentType]
+
+    def _copy(self, x: Tensor, initial: tuple[Tensor, ...], parameters: tuple[Tensor, ...]) -> "Call":
+        return Call(  # a third of the time that `replace` takes
+            self.cell,
+            x,
+            initial,
+            parameters,
+            self.lengths,
+            self.reset,
+            self.directions,
+            self.record,
+            self.checkpoint_every,
+            self.fixed_shapes,
+            self.packed,
+            self.layers,
+        )
 
     def single_directions(self) -> list["Call"]:
         """The call as one call per direction, forward first."""
@@ -91,7 +174,6 @@ class Call:
             initial=initial,
             lengths=None if self.lengths is None else (self.lengths - start).clamp(0, stop - start),
             reset=None if self.reset is None else self.reset[start:stop],
-            window_of=self.whole,
             record=None if self.record is None else self.record.of_rows(start * self.x.shape[1]),
         )
 

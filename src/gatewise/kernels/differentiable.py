@@ -20,7 +20,7 @@ def batched(upstream: Sequence[Tensor | None]) -> bool:
 def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
     """The gradients of a call as functions that can be differentiated again: those of the reference."""
     with torch.enable_grad():
-        output, finals = reference.run(call)
+        output, finals, _ = reference.forward(call, False)
         return gradients_of((output, *finals), upstream, call.tensors, needed, create_graph=True)
 
 

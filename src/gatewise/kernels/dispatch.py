@@ -1,29 +1,14 @@
 """Which backend runs a call, and why."""
 
-from typing import NamedTuple
-
 from torch import Tensor
 
-from gatewise.kernels import cpu, reference, torch
+from gatewise.kernels import aten, cpu, reference
+from gatewise.kernels.backend import Backend
 from gatewise.kernels.call import Call
+from gatewise.kernels.choice import FASTEST, Choice
 
-# Fastest first; each module has `refusal(call)` and `run(call)`.
-BACKENDS = {"cpu": cpu, "torch": torch, "reference": reference}
-
-
-class Choice(NamedTuple):
-    """The backend that runs a call.
-
-    Attributes:
-        name: ``cpu``, ``torch`` or ``reference``.
-        reason: why this one, and why not a faster one.
-    """
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
+# Fastest first.
+BACKENDS: dict[str, Backend] = {"cpu": cpu, "torch": aten, "reference": reference}
 
 
 def check_backend_name(name: str) -> None:
@@ -49,11 +34,11 @@ def choose(call: Call, backend: str) -> Choice:
     for name, module in BACKENDS.items():
         why_not = module.refusal(call)
         if why_not is None:
-            return Choice(name, "; ".join(refusals) or "the fastest backend there is for this call")
+            return Choice(name, "; ".join(refusals) or FASTEST)
         refusals.append(f"not {name}: {why_not}")
     raise ValueError(f"no backend can run this call: {'; '.join(refusals)}")
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a call on the backend of this name."""
-    return BACKENDS[name].run(call)
+    return BACKENDS[name].forward(call, False)[:2]

@@ -3,45 +3,79 @@
 A second derivative that a backend does not have is that of the reference.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gatewise.kernels.backend import DifferentiableBackend, differentiates
 from gatewise.kernels.call import Call
 from gatewise.kernels.differentiable import batched, differentiable_gradients, gradients_of
-from gatewise.kernels.dispatch import run_on
+from gatewise.kernels.dispatch import BACKENDS, run_on
 from gatewise.kernels.segments import leaves_of, recomputed, run_by_segments
 
 
-def run_differentiable(call: Call, backend: str, checkpoint_every: int | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a call so that its result can be differentiated, any number of times.
-
-    Arguments:
-        call: what to compute.
-        backend: the name of the backend.
-        checkpoint_every: keep the states every so many steps (`AUTO` chooses) and recompute the rest, or None to keep
-            everything.
-    """
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
-    if wanted and checkpoint_every is not None:
-        output, *finals = Checkpointed.apply(call, backend, checkpoint_every, *call.tensors)
+def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a call so that its result can be differentiated, any number of times."""
+    runs = BACKENDS[backend]
+    tensors = call.tensors
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
+        return runs.forward(call, False)[:2]
+    if differentiates(runs):
+        output, *finals = _node(call.cell.name).apply(runs, call, *tensors)
+        return output, tuple(finals)
+    if call.checkpoint_every is not None:
+        output, *finals = Checkpointed.apply(call, backend, *tensors)
         return output, tuple(finals)
     # cuDNN has no second derivative; on the CPU autograd's own graph has all of them.
-    if wanted and backend == "torch" and call.x.is_cuda:
-        output, *finals = Recorded.apply(call, backend, *call.tensors)
+    if backend == "torch" and call.x.is_cuda:
+        output, *finals = Recorded.apply(call, backend, *tensors)
         return output, tuple(finals)
-    return run_on(backend, call)
+    return runs.forward(call, False)[:2]
+
+
+class Differentiated(torch.autograd.Function):
+    """A run of a backend that differentiates itself; the second derivative is the reference's."""
+
+    @staticmethod
+    def forward(ctx: Any, backend: DifferentiableBackend, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Output and final states; ``tensors`` are those of the call."""
+        # Copies: what the caller writes to them before the backward pass does not count.
+        if call.lengths is not None:
+            call.lengths = call.lengths.clone()
+        if call.reset is not None:
+            call.reset = call.reset.clone()
+        output, finals, saved = backend.forward(call, True)
+        ctx.backend, ctx.call, ctx.count = backend, call.without_tensors(), len(tensors)
+        ctx.save_for_backward(*tensors, *saved)
+        ctx.set_materialize_grads(False)
+        return output, *finals
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
+        """Gradients of ``tensors``."""
+        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]  # saved tensors are unpacked once
+        call = ctx.call.with_tensors(saved[: ctx.count])
+        if torch.is_grad_enabled() or batched(upstream):
+            return None, None, *differentiable_gradients(call, upstream, needed)
+        return None, None, *ctx.backend.backward(call, saved[ctx.count :], upstream, needed)
+
+
+@cache
+def _node(cell: str) -> type[Differentiated]:
+    """`Differentiated` with the name of a cell, which profilers and graphs show: ``Fused_lstm_Backward``."""
+    return type(f"Fused_{cell}_", (Differentiated,), {})
 
 
 class Checkpointed(torch.autograd.Function):
     """A run that keeps its arguments and the states between segments; its backward pass runs each segment again."""
 
     @staticmethod
-    def forward(ctx: Any, call: Call, backend: str, every: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Output and final states; ``tensors`` are those of the call."""
-        output, finals, reaching = run_by_segments(call, backend, every)
-        ctx.call, ctx.backend, ctx.every, ctx.count = call, backend, every, len(tensors)
+        output, finals, reaching = run_by_segments(call, backend)
+        ctx.call, ctx.backend, ctx.count = call, backend, len(tensors)
         ctx.save_for_backward(*tensors, *(state for direction in reaching for state in direction))
         ctx.set_materialize_grads(False)
         return output, *finals
@@ -50,12 +84,12 @@ class Checkpointed(torch.autograd.Function):
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         """Gradients of ``tensors``."""
         saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
-        call, needed = ctx.call.with_tensors(saved[: ctx.count]), ctx.needs_input_grad[3:]
+        call, needed = ctx.call.with_tensors(saved[: ctx.count]), ctx.needs_input_grad[2:]
         if torch.is_grad_enabled() or batched(upstream):
-            return None, None, None, *differentiable_gradients(call, upstream, needed)
+            return None, None, *differentiable_gradients(call, upstream, needed)
         states = len(call.initial)
         reaching = [saved[at : at + states] for at in range(ctx.count, len(saved), states)]
-        return None, None, None, *recomputed(call, ctx.backend, upstream, needed, ctx.every, reaching)
+        return None, None, *recomputed(call, ctx.backend, upstream, needed, reaching)
 
 
 class Recorded(torch.autograd.Function):
@@ -84,5 +118,5 @@ class Recorded(torch.autograd.Function):
             return None, None, *differentiable_gradients(call, upstream, needed)
         if not any(result.requires_grad for result in results):
             # Hooks on saved tensors (torch.utils.checkpoint, offloading) have taken the graph away.
-            return None, None, *recomputed(call, ctx.backend, upstream, needed, None)
+            return None, None, *recomputed(call, ctx.backend, upstream, needed)
         return None, None, *gradients_of(results, upstream, leaves, needed, retain_graph=True)

@@ -18,11 +18,12 @@ from torch import Tensor
 
 import gatewise
 from gatewise.kernels import cpu
+from gatewise.kernels.backend import differentiates
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.differentiable import differentiable_gradients
-from gatewise.kernels.dispatch import choose, run_on
+from gatewise.kernels.dispatch import BACKENDS, choose, run_on
 from gatewise.kernels.recording import refuse
-from gatewise.kernels.segments import recomputed, run_in_training
+from gatewise.kernels.segments import recomputed
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
@@ -144,14 +145,16 @@ def _forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Te
     call = _call(*of_call)
     refuse(call.parameters)
     call.check_values()
-    name = choose(call, backend).name
+    runs = BACKENDS[choose(call, backend).name]
     kept: list[Tensor] = []
-    if keep and name == "cpu":
-        output, finals, kept = cpu.run_keeping(call)
+    if keep and differentiates(runs):
+        call.fixed_shapes = True
+        output, finals, (_, *kept) = runs.forward(call, True)
     else:
-        output, finals = run_in_training(name, call)
+        with torch.enable_grad():
+            output, finals, _ = runs.forward(call.with_tensors(tuple(one.detach() for one in call.tensors)), False)
         if keep:  # a compiled graph kept on disk, the engine gone since
-            kept = [call.x.new_empty(shape) for shape in cpu.kept_shapes(call)]
+            kept = [call.x.new_empty(shape) for shape in cpu.saved_shapes(call)]
     return *_separate(call, output, finals), kept
 
 
@@ -173,11 +176,11 @@ def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *argum
     call.check_values()
     upstream, name = (output_gradient, *final_gradients), choose(call, backend).name
     if kept and name == "cpu":
-        output, *kept = kept
-        gradients = cpu.gradients(call, output, kept, upstream, needed)
+        gradients = cpu.backward(call, tuple(kept), upstream, needed)
     else:
         with _autograd_inside():
-            gradients = recomputed(call, name, upstream, needed, every)
+            call.checkpoint_every = every
+            gradients = recomputed(call, name, upstream, needed)
     return [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if gradient is None else gradient.contiguous()
         for tensor, gradient, wanted in zip(call.tensors, gradients, needed, strict=True)
@@ -196,7 +199,7 @@ def _fake_forward(x: Tensor, initial: Sequence[Tensor], *arguments: Any) -> tupl
 def _fake_forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     *of_forward, keep = arguments
     call = _call(*of_forward[:-2])
-    return *_fake_forward(*of_forward), [call.x.new_empty(shape) for shape in cpu.kept_shapes(call)] if keep else []
+    return *_fake_forward(*of_forward), [call.x.new_empty(shape) for shape in cpu.saved_shapes(call)] if keep else []
 
 
 @torch.library.register_fake("gatewise::recurrent_backward")

@@ -18,7 +18,8 @@ def plain(call: Call) -> Call:
     """
     if all(map(is_plain, call.tensors)):
         return call
-    names = ["input", *(f"hx ({name})" for name in call.cell.states), *(call.cell.groups * call.direction_count)]
+    states = call.cell.states if call.initial else ()
+    names = ["input", *(f"hx ({name})" for name in states), *(call.cell.groups * (call.layers * call.direction_count))]
     for name, tensor in zip(names, call.tensors, strict=True):
         if tensor.layout is strided and tensor.numel() and not tensor.untyped_storage().nbytes():
             raise ValueError(

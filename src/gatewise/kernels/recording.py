@@ -7,17 +7,15 @@ gradients) follows from these values and the equations.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from gatewise.kernels.call import Call
+from gatewise.kernels.choice import Choice
 from gatewise.kernels.norms import norm_dtype, row_norms
-
-if TYPE_CHECKING:
-    from gatewise.kernels.call import Call
-    from gatewise.kernels.dispatch import Choice
 
 COMPILED = (
     "gatewise.watch: a watched layer was called inside torch.compile, torch.export, a trace or a torch.func transform, "
@@ -71,7 +69,7 @@ class Sink(Protocol):
     def states(self) -> Rows: ...
     @property
     def gradients(self) -> Norms: ...
-    def begin(self, call: "Call", choice: "Choice") -> None:
+    def begin(self, call: Call, choice: Choice) -> None:
         """A call is about to be run by a backend."""
 
     def end(self, output: Tensor) -> None:
@@ -113,7 +111,7 @@ class Record:
         """Whether anybody wants the states and their gradients."""
         return any(sink.wants_values for sink in self.sinks)
 
-    def begin(self, call: "Call", choice: "Choice") -> None:
+    def begin(self, call: Call, choice: Choice) -> None:
         """Tell everybody that the call is about to be run."""
         for sink in self.sinks:
             sink.begin(call, choice)

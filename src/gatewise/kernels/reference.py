@@ -17,6 +17,7 @@ from torch.nn import functional
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import MissingSpelling
+from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
 
@@ -34,12 +35,12 @@ def refusal(call: Call) -> str | None:
     return None
 
 
-def run(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Output (T, B, D·H) and final states, each (D, B, H)."""
-    results = [_one_direction(single) for single in call.single_directions()]
+def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
+    """See `Backend.forward`."""
+    results = [_one_direction(single) for single in call.with_states().single_directions()]
     output = torch.cat([output for output, _ in results], dim=-1)
     finals = tuple(torch.stack(states) for states in zip(*(finals for _, finals in results), strict=True))
-    return output, finals
+    return output, finals, ()
 
 
 class _Products(NamedTuple):

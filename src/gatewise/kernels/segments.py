@@ -3,48 +3,37 @@
 Between the passes nothing is kept but the states that reach each segment; within them, what one segment needs.
 """
 
-import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-from gatewise.kernels import cpu
+from gatewise.kernels.backend import differentiates
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import memory
-from gatewise.kernels.cpu.backward import Into
-from gatewise.kernels.cpu.weights import frozen
 from gatewise.kernels.differentiable import Gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
-
-# For a number of steps per segment in proportion to the root of all steps, so that memory grows like the root. With the
-# root itself, what a call costs whatever its length would take a tenth of the time.
-AUTO = 0
-_ROOTS = 4
 
 Reaching = tuple[Tensor, ...]
 """The states (S, B, H) each that reach the S segments of one direction, in the order in which they are run."""
 
 
-def run_by_segments(call: Call, backend: str, every: int | None) -> tuple[Tensor, tuple[Tensor, ...], list[Reaching]]:
+def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...], list[Reaching]]:
     """Run a call for its values.
 
     Arguments:
         call: what to compute.
         backend: the backend to run it on.
-        every: steps per segment, or `AUTO`, or None for one segment.
 
     Returns:
         Output (T, B, D·H), final states (D, B, H) each, and by direction what reaches the segments; nothing for a
         single segment.
     """
-    call, every = _detached(call), _length(call, every)
+    call, every = _detached(call).with_states(), call.segment_steps
     steps, batch, _ = call.x.shape
     if every == steps:
-        return *run_in_training(backend, call), []
+        return *run_on(backend, call), []
     hidden = call.hidden_size
-    output = _empty(call, backend, (steps, batch, call.direction_count * hidden))
+    output = call.x.new_empty((steps, batch, call.direction_count * hidden))
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
     reaching: list[Reaching] = []
     for at, single in enumerate(call.single_directions()):
@@ -61,7 +50,6 @@ def recomputed(
     backend: str,
     upstream: Sequence[Tensor | None],
     needed: Sequence[bool],
-    every: int | None,
     reaching: Sequence[Reaching] = (),
 ) -> Gradients:
     """The gradients of a call, run again from its arguments.
@@ -71,20 +59,21 @@ def recomputed(
         backend: the backend to run it on.
         upstream: gradients of output and final states; None is zero.
         needed: for each of `Call.tensors` whether its gradient is wanted.
-        every: as `run_by_segments`.
         reaching: what `run_by_segments` has kept; nothing: then that is run once more, too.
 
     Returns:
         For each of `Call.tensors` its gradient, or None where it is not needed or zero.
     """
-    call, every = _detached(call), _length(call, every)
+    call, every = _detached(call).with_states(), call.segment_steps
+    if differentiates(runs := BACKENDS[backend]):
+        return runs.backward(call, runs.forward(call, True)[2], upstream, needed)
     if every == call.x.shape[0]:
         leaves = leaves_of(call.tensors, needed)
         with torch.enable_grad():
             output, finals = run_on(backend, call.with_tensors(leaves))
         return gradients_of((output, *finals), upstream, leaves, needed)
     states, groups, hidden = len(call.initial), len(call.cell.groups), call.hidden_size
-    of_x = _empty(call, backend, tuple(call.x.shape)) if needed[0] else None
+    of_x = torch.zeros_like(call.x) if needed[0] else None
     sums = [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
         for tensor, wanted in zip(call.parameters, needed[1 + states :], strict=True)
@@ -93,43 +82,22 @@ def recomputed(
     for at, single in enumerate(call.single_directions()):
         kept = reaching[at] if reaching else _run(single, backend, every, None)[1]
         own = None if upstream[0] is None else upstream[0][..., at * hidden : (at + 1) * hidden]
-        into = Into(of_x, at > 0, sums[at * groups : (at + 1) * groups])
+        own_sums = sums[at * groups : (at + 1) * groups]
         carried: Gradients = tuple(None if final is None else final[at : at + 1] for final in upstream[1:])
-        with _packed_once(backend, single):
-            for number, start in reversed(list(enumerate(_starts(single, every)))):
-                stop = min(start + every, call.x.shape[0])
-                segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
-                above = (None if own is None else own[start:stop], *carried)
-                part = None if of_x is None else of_x[start:stop]
-                carried = _again(segment, backend, above, into._replace(x=part))
+        for number, start in reversed(list(enumerate(_starts(single, every)))):
+            stop = min(start + every, call.x.shape[0])
+            segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
+            above = (None if own is None else own[start:stop], *carried)
+            part = None if of_x is None else of_x[start:stop]
+            carried = _again(segment, backend, above, (part, *own_sums))
         for found, gradient in zip(of_initial, carried, strict=True):
             found.append(gradient)
     return (of_x, *map(_joined, of_initial, call.initial, needed[1:]), *sums)
 
 
-def run_in_training(backend: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run for the values alone, but with gradients on where autograd has switched them off to record the whole.
-
-    So backends do as in training: they do not trust that the weights are those of the last call.
-    """
-    with torch.enable_grad():
-        return run_on(backend, _detached(call))
-
-
 def leaves_of(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
     """The same values without history, to ask gradients of."""
     return tuple(tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True))
-
-
-def _empty(call: Call, backend: str, shape: tuple[int, ...]) -> Tensor:
-    return memory.empty(shape, call.x.dtype) if backend == "cpu" else call.x.new_empty(shape)
-
-
-def _length(call: Call, every: int | None) -> int:
-    steps = call.x.shape[0]
-    if every == AUTO:
-        every = _ROOTS * (math.isqrt(steps - 1) + 1)
-    return steps if every is None else min(every, steps)
 
 
 def _starts(call: Call, every: int) -> list[int]:
@@ -145,38 +113,28 @@ def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[t
     """
     steps, starts, states = call.x.shape[0], _starts(call, every), call.initial
     kept = tuple(state.new_empty((len(starts), *state.shape[1:])) for state in states)
-    with _packed_once(backend, call), torch.enable_grad():
-        for number, start in enumerate(starts):
-            for to, state in zip(kept, states, strict=True):
-                to[number] = state[0]
-            if output is None and start == starts[-1]:
-                break
-            stop = min(start + every, steps)
-            segment = call.window(start, stop, states)
-            name = _able(backend, segment)
-            if name == "cpu" and output is not None:
-                states = cpu.run_into(segment, output[start:stop])
-                continue
-            part, states = run_on(name, segment)
-            if output is not None:
-                output[start:stop] = part
+    for number, start in enumerate(starts):
+        for to, state in zip(kept, states, strict=True):
+            to[number] = state[0]
+        if output is None and start == starts[-1]:
+            break
+        stop = min(start + every, steps)
+        segment = call.window(start, stop, states)
+        part, states = run_on(_able(backend, segment), segment)
+        if output is not None:
+            output[start:stop] = part
     return states, kept
 
 
-def _again(segment: Call, backend: str, upstream: Sequence[Tensor | None], into: Into) -> Gradients:
-    """The gradients of the states that reach a segment; the others go where they are wanted."""
+def _again(segment: Call, backend: str, upstream: Sequence[Tensor | None], sums: Sequence[Tensor | None]) -> Gradients:
+    """The gradients of the states that reach a segment; those of x and the parameters are added to the sums."""
     states = len(segment.initial)
-    needed = (into.x is not None, *[True] * states, *(total is not None for total in into.parameters))
-    name = _able(backend, segment)
-    if name == "cpu":
-        return cpu.again(segment, upstream, needed, into)[1 : 1 + states]
+    needed = (sums[0] is not None, *[True] * states, *(total is not None for total in sums[1:]))
     leaves = leaves_of(segment.tensors, needed)
     with torch.enable_grad():
-        output, finals = run_on(name, segment.with_tensors(leaves))
+        output, finals = run_on(_able(backend, segment), segment.with_tensors(leaves))
     of_x, *rest = gradients_of((output, *finals), upstream, leaves, needed)
-    if into.x is not None and not into.add_to_x:
-        into.x.zero_()
-    for total, gradient in zip((into.x, *into.parameters), (of_x, *rest[states:]), strict=True):
+    for total, gradient in zip(sums, (of_x, *rest[states:]), strict=True):
         if total is not None and gradient is not None:
             total += gradient
     return tuple(rest[:states])
@@ -190,15 +148,12 @@ def _joined(gradients: Sequence[Tensor | None], initial: Tensor, wanted: bool) -
     return torch.cat([zero if gradient is None else gradient for gradient in gradients])
 
 
-def _packed_once(backend: str, call: Call) -> AbstractContextManager[None]:
-    """The weights are the same for all segments of a pass."""
-    return frozen(call.parameters) if backend == "cpu" else nullcontext()
-
-
 def _able(backend: str, segment: Call) -> str:
     """A window can be what the whole call is not: one direction, a row of length 0."""
     return backend if BACKENDS[backend].refusal(segment) is None else "reference"
 
 
 def _detached(call: Call) -> Call:
-    return call.with_tensors(tuple(tensor.detach() for tensor in call.tensors))
+    detached = call.with_tensors(tuple([tensor.detach() for tensor in call.tensors]))
+    detached.checkpoint_every = call.checkpoint_every
+    return detached

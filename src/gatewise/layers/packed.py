@@ -1,4 +1,4 @@
-"""torch's PackedSequence at a layer's door: taken apart on the way in, put together on the way out."""
+"""torch's PackedSequence as input and output: unpacked before a layer runs, packed again afterwards."""
 
 from typing import NamedTuple
 

@@ -1,39 +1,28 @@
 """The recurrent layer: any cell, stacked, in one or both directions, over padded, ragged or reset sequences."""
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Real
-from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.cells import lookup
-from gatewise.compiler import without_bias
-from gatewise.equations import Cell
 from gatewise.kernels import (
     AUTO,
     Call,
     Choice,
-    Directions,
     backend_for,
-    check_backend_name,
-    forget_weights,
-    frozen_weights,
     run,
+    run_on_cpu,
 )
 from gatewise.kernels.recording import record_of
-from gatewise.layers.initialisers import Init, as_init
-from gatewise.layers.inputs import Expected, Prepared, State, prepare
-from gatewise.layers.merging import check_merge, merge_directions
+from gatewise.layers.base import RecurrentBase
+from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, run_plain_step
+from gatewise.layers.merging import merge_directions
 from gatewise.layers.packed import repack, unpack
-from gatewise.layers.parameters import Parameters
-from gatewise.layers.short_way import ShortWay, short_way_of
 from gatewise.layers.streaming import Stream
-from gatewise.layers.training_way import TrainingWay, training_way_of
+from gatewise.layers.validation import Inputs, InputSpec, State, prepare
 
 _SYMBOLIC = (
     "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
@@ -44,7 +33,7 @@ _NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run ste
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
 
-class Recurrent(Parameters):
+class Recurrent(RecurrentBase):
     """A stack of recurrent layers of any cell, with the interface of `torch.nn.LSTM`.
 
     Arguments:
@@ -75,118 +64,6 @@ class Recurrent(Parameters):
     >>> output.shape, state.shape
     (torch.Size([7, 2, 4]), torch.Size([2, 2, 4]))
     """
-
-    def __init__(
-        self,
-        cell: Cell | str,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        merge: str | None = "concat",
-        init: str | Init = "default",
-        backend: str = "auto",
-        checkpoint_every: int | Literal["auto"] | None = None,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        if isinstance(cell, str):
-            cell = lookup(cell)
-        if not isinstance(cell, Cell):
-            raise TypeError(f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}")
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        if isinstance(checkpoint_every, str) and checkpoint_every != "auto":
-            raise ValueError(f"checkpoint_every: expected a number of steps, 'auto' or None, got {checkpoint_every!r}")
-        if checkpoint_every is not None and checkpoint_every != "auto":
-            sizes["checkpoint_every"] = checkpoint_every
-        for name, size in sizes.items():
-            if not isinstance(size, int) or isinstance(size, bool):
-                raise TypeError(f"{name}: expected an int, got {type(size).__name__} ({size!r})")
-            if size < 1:
-                raise ValueError(f"{name}: expected at least 1, got {size}")
-        for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
-            if not isinstance(flag, bool):
-                raise TypeError(f"{name}: expected True or False, got {flag!r}")
-        if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(
-                f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
-                "use num_layers of 2 or more, or put an nn.Dropout after the layer",
-                stacklevel=2,
-            )
-        check_merge(merge, bidirectional)
-        as_init(init).check_cell(cell if bias else without_bias(cell))
-        check_backend_name(backend)
-        super().__init__(
-            cell if bias else without_bias(cell),
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            bidirectional,
-            merge,
-            init,
-            device,
-            dtype,
-        )
-        self.batch_first = batch_first
-        self.dropout = float(dropout)
-        self.backend = backend
-        self.checkpoint_every = checkpoint_every
-        self._short_ways: dict[torch.Size, ShortWay | None] = {}
-        self._training_ways: dict[torch.Size, TrainingWay | None] = {}
-
-    @property
-    def _directions(self) -> Directions:
-        return "bidirectional" if self.bidirectional else "forward"
-
-    def frozen(self) -> AbstractContextManager[None]:
-        """Within a ``with`` block, take the weights for fixed and prepare them for the fused CPU kernels once.
-
-        Outside it every call prepares them anew, and so computes with what they hold, however they were written.
-        Inside, short calls cost little more than their arithmetic; gradients can be taken. A change that the parameter
-        shows (of its version, its memory or itself, or a step of an optimiser) is noticed; call `refresh` after any
-        other write, such as one through ``.data`` or by another process.
-
-        >>> import torch, gatewise
-        >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
-        >>> x = torch.zeros(5, 2, 3, requires_grad=True)
-        >>> with layer.frozen():
-        ...     for _ in range(3):
-        ...         (step,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
-        ...         x = (x - step).detach().requires_grad_()
-        """
-        return frozen_weights(self.parameters())
-
-    def refresh(self) -> None:
-        """Prepare the weights anew at the next call inside `frozen`, and at the next step of an open `stream`.
-
-        That is for writes which leave their version as it was: through ``.data``, to inference tensors, or by another
-        process. Other calls need it never.
-
-        >>> import torch, gatewise
-        >>> layer = gatewise.LSTM(3, 4)
-        >>> with layer.frozen():
-        ...     _ = layer.weight_hh_l0.data.zero_()
-        ...     layer.refresh()
-        """
-        self._short_ways.clear()
-        self._training_ways.clear()
-        forget_weights(self.parameters())
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is laid out for one layer is of no use to a copy.
-        return {**self.__dict__, "_short_ways": {}, "_training_ways": {}}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # What torch does to move a module or change its precision does not show in versions either.
-        self.refresh()
-        return super()._apply(fn, recurse)
 
     def forward(
         self,
@@ -220,43 +97,23 @@ class Recurrent(Parameters):
             raise TypeError(_SYMBOLIC.format(type(self).__name__))
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, lengths, reset)
-        if reset is None and (done := self._short(input, hx, lengths)) is not None:
-            return done
-        prepared = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
-        output, finals = self._run_layers(prepared)
-        return self._arranged(output, prepared), self._state(finals, prepared.batched)
+        inputs = self._plain(input, hx, lengths, reset)
+        if inputs is None:
+            inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
+        output, finals = self._run_layers(inputs)
+        return self._arranged(output, inputs), self._state(finals, inputs.batched)
 
-    def _short(
-        self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None
-    ) -> tuple[Tensor, State] | None:
-        """A sequence by the short way, or None."""
-        if not isinstance(input, Tensor) or input.dim() not in (2, 3):
+    def _plain(
+        self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
+    ) -> Inputs | None:
+        """The arguments of a batched call, when they need no validation; see `fast_path`."""
+        if not isinstance(input, Tensor) or input.dim() != 3:
             return None
-        if torch.is_grad_enabled():
-            return None if lengths is not None else self._in_training(input, hx)
-        if lengths is not None and (input.dim() == 2 or not isinstance(lengths, Tensor)):
-            return None
-        shape = input.shape
-        steps, of_step = shape[0], shape[1:]
-        if self.batch_first and len(shape) == 3:
-            rows, steps = steps, shape[1]
-            if rows != 1 and steps != 1:
-                return None  # the rows of a step do not stand together
-            of_step = torch.Size((rows, shape[2]))
-        way = short_way_of(self, input, of_step)
-        return None if way is None else way.sequence(input, steps, hx, lengths)
-
-    def _in_training(self, input: Tensor, hx: State | None) -> tuple[Tensor, State] | None:
-        """A sequence by the short way in training, or None."""
-        if input.dim() != 3:
-            return None
-        x = input.transpose(0, 1) if self.batch_first else input
-        way = training_way_of(self, x)
-        done = None if way is None else way.sequence(self, x, hx)
-        if done is None or not self.batch_first:
-            return done
-        output, state = done
-        return output.transpose(0, 1), state
+        if not self.batch_first:
+            return plain_inputs(self, input, hx, lengths, reset)
+        if isinstance(reset, Tensor) and reset.dim() == 2:
+            reset = reset.transpose(0, 1)
+        return plain_inputs(self, input.transpose(0, 1), hx, lengths, reset)
 
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
@@ -282,7 +139,7 @@ class Recurrent(Parameters):
         """
         if self.bidirectional:
             raise ValueError(_NO_STEPS.format("step"))
-        if (way := short_way_of(self, x_t)) is not None and (done := way.step(x_t, state, reset)) is not None:
+        if isinstance(x_t, Tensor) and (done := run_plain_step(self, x_t, state, reset)) is not None:
             return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
@@ -309,8 +166,8 @@ class Recurrent(Parameters):
 
         Returns:
             An iterator of y_t, (B, H) or (H,). Each x_t is asked for when its y_t is. Its attribute ``state`` is the
-            state so far, and can be assigned to. Weights that are written meanwhile count from the next step on if the
-            write shows, as inside `frozen`; else after `refresh`.
+            state so far, and can be assigned to. With gradients off the stream packs the weights at its first step and
+            holds them: after a change of weights call `refresh`.
 
         Raises:
             ValueError, TypeError: as `step`, at the step that is wrong; and when ``reset`` ends before the inputs.
@@ -325,7 +182,7 @@ class Recurrent(Parameters):
         """
         if self.bidirectional:
             raise ValueError(_NO_STEPS.format("stream"))
-        return Stream(self, inputs, state, reset)
+        return Stream(self, self.step, inputs, state, reset)
 
     def backend_for(
         self,
@@ -351,30 +208,14 @@ class Recurrent(Parameters):
         prepared = prepare(input, hx, lengths, reset, self._expected(batch_first))
         return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
 
-    def extra_repr(self) -> str:
-        """The arguments that differ from their defaults, for printing."""
-        options = {
-            "num_layers": (self.num_layers, 1),
-            "bias": (self.bias, True),
-            "batch_first": (self.batch_first, False),
-            "dropout": (self.dropout, 0.0),
-            "bidirectional": (self.bidirectional, False),
-            "merge": (self.merge, "concat"),
-            "init": (self.init, "default"),
-            "backend": (self.backend, "auto"),
-            "checkpoint_every": (self.checkpoint_every, None),
-        }
-        given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
-        return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
-
-    def _expected(self, batch_first: bool) -> Expected:
+    def _expected(self, batch_first: bool) -> InputSpec:
         parameter: Tensor = getattr(self, self._names[0][0])
         device_type = parameter.device.type
         autocast_dtype = None
         if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
             # On the CPU recurrences stay in the parameters' precision: half precision is up to the processor there.
             autocast_dtype = parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
-        return Expected(
+        return InputSpec(
             self.cell.states,
             self.input_size,
             self.hidden_size,
@@ -385,7 +226,7 @@ class Recurrent(Parameters):
             autocast_dtype,
         )
 
-    def _call(self, layer: int, x: Tensor, prepared: Prepared) -> Call:
+    def _call(self, layer: int, x: Tensor, prepared: Inputs) -> Call:
         initial = prepared.initial
         if self.num_layers > 1:
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
@@ -406,37 +247,41 @@ class Recurrent(Parameters):
             prepared.reset,
             self._directions,
             record_of(self, layer),
+            AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
+            packed=None if self._packed is None else self._packed[layer],
         )
 
-    def _run_layers(self, prepared: Prepared) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run_layers(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H)."""
-        x, valid = prepared.x, None
-        if prepared.lengths is not None and self.merge == "learned":
-            valid = (torch.arange(x.shape[0], device=x.device)[:, None] < prepared.lengths)[..., None]
+        if (stack := plain_stack(self, inputs)) is not None:
+            return run_on_cpu(stack)
+        x, valid = inputs.x, None
+        if inputs.lengths is not None and self.merge == "learned":
+            valid = (torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths)[..., None]
         finals: list[tuple[Tensor, ...]] = []
-        with _no_autocast(x.device.type):
+        with _no_autocast(x.device.type) if inputs.weights is None else nullcontext():
             for layer in range(self.num_layers):
-                output, states = run(
-                    self._call(layer, x, prepared),
-                    backend=self.backend,
-                    checkpoint_every=AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
-                )
+                if inputs.weights is not None:
+                    output, states = run_on_cpu(plain_call(self, layer, x, inputs))
+                else:
+                    output, states = run(self._call(layer, x, inputs), backend=self.backend)
                 finals.append(states)
-                weight = bias = None
-                if self.merge == "learned":
-                    weight, bias = (
-                        getattr(self, f"merge_weight_l{layer}"),
-                        getattr(self, f"merge_bias_l{layer}"),
-                    )
-                    weight, bias = weight.to(x.dtype), None if bias is None else bias.to(x.dtype)
-                x = merge_directions(output, self.merge, weight, bias, valid)
+                x = output if self.merge in ("concat", None) else self._merged(layer, output, valid)
                 if layer < self.num_layers - 1 and self.dropout > 0:
                     x = functional.dropout(x, self.dropout, self.training)
-        return x, tuple(
-            states[0] if self.num_layers == 1 else torch.cat(states) for states in zip(*finals, strict=True)
-        )
+        if self.num_layers == 1:
+            return x, finals[0]
+        return x, tuple([torch.cat(states) for states in zip(*finals, strict=True)])
 
-    def _arranged(self, output: Tensor, prepared: Prepared) -> Tensor | tuple[Tensor, Tensor]:
+    def _merged(self, layer: int, output: Tensor, valid: Tensor | None) -> Tensor:
+        """The outputs of both directions as one."""
+        weight = bias = None
+        if self.merge == "learned":
+            weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
+            weight, bias = weight.to(output.dtype), None if bias is None else bias.to(output.dtype)
+        return merge_directions(output, self.merge, weight, bias, valid)
+
+    def _arranged(self, output: Tensor, prepared: Inputs) -> Tensor | tuple[Tensor, Tensor]:
         """An output (T, B, …) in the form of the input."""
         if not prepared.batched:
             output = output.squeeze(1)

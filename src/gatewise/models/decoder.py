@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.models.attention import Attention, Memory, Score
 from gatewise.models.dropout import SequenceDropout
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.models.encoder import Encoder
 
 

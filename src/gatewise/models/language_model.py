@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 
 
 class LanguageModel(nn.Module):

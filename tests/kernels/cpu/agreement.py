@@ -8,7 +8,7 @@ import itertools
 import torch
 
 from gatewise.cells import names
-from gatewise.kernels.cpu import split
+from gatewise.kernels.cpu import execution, parallelism
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from tests.agreement import Case, Way, check
 from tests.kernels.cpu.workspaces import full_of_nan
@@ -36,7 +36,7 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    split._affinity = split._quota = lambda: 8
+    parallelism._affinity = parallelism._quota = lambda: 8
     # Small calls are shared out too.
-    split.CALL_WORTH_SPLITTING = split.UNITS_WORTH_SPLITTING = 1
-    print(run(), *(engine(dtype).instruction_set for dtype in SUFFIX))
+    execution.SHARE_SMALL = 1
+    print(run(), engine().instruction_set)

@@ -5,10 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gatewise.kernels import cpu
-from gatewise.kernels.cpu import split
-from gatewise.kernels.cpu.products import multiply
-from tests.kernels.calls import call_of, flat
+from gatewise.kernels.cpu import parallelism
+from tests.kernels.calls import call_of, flat, on_engine
 from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
@@ -19,7 +17,7 @@ DTYPES = pytest.mark.parametrize("dtype", TINY, ids=str)
 @pytest.fixture(params=[1, 3])
 def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     for name in ("_affinity", "_quota"):
-        monkeypatch.setattr(split, name, lambda: 8)
+        monkeypatch.setattr(parallelism, name, lambda: 8)
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -40,15 +38,6 @@ def flushes(dtype: torch.dtype) -> bool:
 
 
 @DTYPES
-def test_products(dtype: torch.dtype, threads: int, flushed: bool):
-    tiny = torch.full((64, 40), TINY[dtype], dtype=dtype)
-    ones = torch.ones(40, 200, dtype=dtype)
-    out = multiply(tiny, ones, out=torch.full((64, 200), torch.nan, dtype=dtype))
-    assert (out == 0).all()
-    assert flushes(dtype) == flushed
-
-
-@DTYPES
 def test_both_passes(dtype: torch.dtype, threads: int, flushed: bool):
     """A ReLU network that hands its state on, which is tiny: zero after a step, and so is the gradient."""
     call = call_of("rnn_relu", steps=8, batch=12, input_size=1, hidden_size=80, dtype=dtype)
@@ -57,12 +46,12 @@ def test_both_passes(dtype: torch.dtype, threads: int, flushed: bool):
             tensor.zero_()
         call.initial[0].fill_(TINY[dtype])
         call.parameters[1].copy_(torch.eye(80))
-    output, final = flat(cpu.run(call))
+    output, final = flat(on_engine(call))
     assert (output == 0).all()
     assert (final == 0).all()
     assert flushes(dtype) == flushed
     call.initial[0].data.fill_(1)
-    output, final = flat(cpu.run(call))
+    output, final = flat(on_engine(call))
     assert (output == 1).all()
     (gradient,) = torch.autograd.grad(final, call.initial, torch.full_like(final, TINY[dtype]))
     assert (gradient == 0).all()
@@ -71,7 +60,7 @@ def test_both_passes(dtype: torch.dtype, threads: int, flushed: bool):
 
 def test_torchs_threads_are_left_as_they_were(threads: int):
     torch.set_flush_denormal(False)
-    flat(cpu.run(call_of("lstm", steps=8, batch=12, hidden_size=80)))[0].sum().backward()
+    flat(on_engine(call_of("lstm", steps=8, batch=12, hidden_size=80)))[0].sum().backward()
     # Large enough for all of them.
     large = torch.full((1 << 18,), TINY[torch.float32])
     assert (large * 1.0 != 0).all()

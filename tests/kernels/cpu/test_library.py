@@ -1,14 +1,14 @@
 """The compiled engine: what is said when it is not there, cannot be used, or has no memory."""
 
+import ctypes
 import os
-import re
-from array import array
 from pathlib import Path
 
 import pytest
 import torch
 
-from gatewise.kernels.cpu import library, split
+from gatewise.kernels.cpu import interface, library, parallelism, workspace
+from tests.kernels.calls import call_of, on_engine
 from tests.kernels.engine import needs_engine
 
 DTYPES = pytest.mark.parametrize("dtype", list(library.SUFFIX), ids=str)
@@ -30,58 +30,58 @@ def test_a_torch_without_openmp(monkeypatch: pytest.MonkeyPatch):
 
 
 @needs_engine
-@DTYPES
-def test_the_widest_instruction_set_of_the_processor_or_the_one_that_is_asked_for(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_widest_instruction_set_of_the_processor_or_the_one_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     choose = library.engine.__wrapped__
     monkeypatch.delenv("GATEWISE_ISA", raising=False)
-    width = choose(dtype).library.gatewise_vector_bytes()
-    assert choose(dtype).lanes[dtype] * dtype.itemsize == width
+    width = library._load("plain").library.gatewise_vector_bytes()
+    assert choose().instruction_set == library.INSTRUCTION_SETS[width]
     for bytes_wide, name in library.INSTRUCTION_SETS.items():
         monkeypatch.setenv("GATEWISE_ISA", name)
         if bytes_wide <= width:
-            assert choose(dtype).instruction_set == name
-            assert choose(dtype).lanes[dtype] * dtype.itemsize == bytes_wide
+            assert choose().instruction_set == name
         else:
             with pytest.raises(ValueError, match=f"GATEWISE_ISA: expected one of .* on this processor, got '{name}'"):
-                choose(dtype)
+                choose()
     monkeypatch.setenv("GATEWISE_ISA", "neon")
     with pytest.raises(ValueError, match=r"GATEWISE_ISA: expected one of .*plain on this processor, got 'neon'"):
-        choose(dtype)
+        choose()
 
 
 @needs_engine
-def test_an_engine_of_another_version(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(library, "ABI", library.ABI + 1)
-    message = f"the compiled engine has interface {library.ABI - 1}, this package expects {library.ABI}"
-    with pytest.raises(OSError, match=message):
+def test_instruction_sets_have_interfaces_of_their_own():
+    """A program that was compiled for one is refused by the others."""
+    sets = library.INSTRUCTION_SETS.values() if os.uname().machine == "x86_64" else ["plain"]
+    numbers = {library._load(name).abi for name in sets if (library.FOLDER / f"libgatewise_{name}.so").is_file()}
+    assert len(numbers) == len(list(sets))
+
+
+@needs_engine
+def test_an_engine_that_lays_out_a_call_differently(monkeypatch: pytest.MonkeyPatch):
+    class Swapped(ctypes.Structure):
+        _fields_ = (("gradient", interface.Dense), ("value", interface.Dense))
+
+    monkeypatch.setattr(interface, "Parameter", Swapped)
+    with pytest.raises(OSError, match=r"lays out a call differently \(parameters\.gradient, parameters\.value\)"):
         library.Engine("plain")
 
 
-NO_MEMORY = re.escape("the engine could not allocate its scratch memory; use smaller batches")
-
-
 @needs_engine
-@DTYPES
-@pytest.mark.parametrize("slices", [1, 2])
-def test_scratch_that_cannot_be_had(dtype: torch.dtype, slices: int):
-    """Of a product, and of a run, of more rows and columns than there are addresses: nothing of it is touched."""
-    huge = 1 << 50
-    engine = library.engine(dtype)
-    with pytest.raises(MemoryError, match=NO_MEMORY):
-        engine.multiply(dtype, (0, 0, 0, slices, huge, 512, 1, huge, huge, 0, 0, 0, 0), slices)
-    words = array("q", [0] * 23)
-    words[0], words[1], words[2], words[11] = 1, huge, 1, 1
-    with pytest.raises(MemoryError, match=NO_MEMORY):
-        engine.run(dtype, words, 1, slices)
+def test_a_call_of_another_build(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(library.engine(), "abi", library.engine().abi + 1)
+    with pytest.raises(RuntimeError, match="the fused CPU kernels returned code 6; install gatewise again"):
+        on_engine(call_of("lstm"))
+
+
+def test_a_workspace_that_cannot_be_had():
+    with pytest.raises(MemoryError, match=r"the fused CPU kernels need a workspace of .* MiB; use smaller batches"):
+        workspace.larger(1 << 60)
 
 
 @needs_engine
 def test_who_hands_out_slices(monkeypatch: pytest.MonkeyPatch):
     assert library.pool(1) is None
     assert library.pool(2) == library.pool_address()
-    monkeypatch.setattr(split, "_forked", True)
+    monkeypatch.setattr(parallelism, "_forked", True)
     assert library.pool(2) is None
 
 

@@ -183,4 +183,4 @@ output.sum().backward()
 def test_a_process_that_runs_out_of_memory_is_told_and_goes_on():
     run = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith("MemoryError the fused CPU kernels found no"), run.stdout
+    assert run.stdout.startswith("MemoryError the fused CPU kernels"), run.stdout

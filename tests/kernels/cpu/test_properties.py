@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import without_bias
-from gatewise.kernels import Call, Directions, cpu, reference
-from tests.kernels.calls import DIRECTIONS, call_of, flat
+from gatewise.kernels import Call, Directions
+from tests.kernels.calls import DIRECTIONS, call_of, flat, on_engine, on_reference
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
 
@@ -107,16 +107,16 @@ def test_agrees_with_the_reference(data: st.DataObject):
     call = data.draw(calls())
     padding = past_the_end(call)
     with torch.no_grad():
-        shapes = [result.shape for result in flat(reference.run(call))]
+        shapes = [result.shape for result in flat(on_reference(call))]
     upstream = data.draw(gradients_of(shapes, padding))
     needed = data.draw(st.lists(st.booleans(), min_size=len(call.tensors), max_size=len(call.tensors)))
     clean = [None if above is None else above.nan_to_num(0.0) for above in upstream]
-    expected, expected_gradients = outcome(call, reference.run, clean, needed)
+    expected, expected_gradients = outcome(call, on_reference, clean, needed)
     x = call.x.clone()
     x[padding] = data.draw(st.sampled_from([torch.nan, torch.inf, -torch.inf]))
     layout = data.draw(st.sampled_from([lambda x: x, lambda x: x.permute(2, 1, 0).contiguous().permute(2, 1, 0)]))
     with full_of_nan():
-        came, gradients = outcome(replace(call, x=layout(x)), cpu.run, upstream, needed)
+        came, gradients = outcome(replace(call, x=layout(x)), on_engine, upstream, needed)
     for one, other in zip(came, expected, strict=True):
         close(one, other)
     for one, other in zip(gradients, expected_gradients, strict=True):
@@ -127,23 +127,23 @@ def test_agrees_with_the_reference(data: st.DataObject):
 @pytest.mark.parametrize("cell", names())
 def test_every_single_gradient_is_that_of_all(cell: str, directions: Directions):
     call = call_of(cell, directions, lengths=[4, 0, 3], reset=True)
-    results = flat(cpu.run(call))
+    results = flat(on_engine(call))
     above = tuple(torch.randn_like(result) for result in results)
     every = torch.autograd.grad(results, call.tensors, above, materialize_grads=True)
     for at, expected in enumerate(every):
         needed = [index == at for index in range(len(call.tensors))]
         with full_of_nan():
-            _, (gradient,) = outcome(call, cpu.run, above, needed)
+            _, (gradient,) = outcome(call, on_engine, above, needed)
         assert gradient is not None
         assert torch.equal(gradient, expected)
 
 
 def test_infinity_and_nan_in_a_row_stay_there():
     call = call_of("lstm", "bidirectional", batch=6, hidden_size=20, requires_grad=False)
-    clean = flat(cpu.run(call))
+    clean = flat(on_engine(call))
     x = call.x.clone()
     x[2, 3] = torch.nan
-    came = flat(cpu.run(replace(call, x=x)))
+    came = flat(on_engine(replace(call, x=x)))
     others = [0, 1, 2, 4, 5]
     for one, other in zip(came, clean, strict=True):
         assert torch.equal(one[:, others], other[:, others])
@@ -159,7 +159,7 @@ def test_a_reset_stops_nan():
     reset = torch.zeros(6, 3, dtype=torch.bool)
     reset[3, 0] = True
     call = replace(call, x=x.requires_grad_(), reset=reset)
-    output = flat(cpu.run(call))[0]
+    output = flat(on_engine(call))[0]
     assert output[1:3, 0].isnan().all()
     assert output[3:].isfinite().all()
     (gradient,) = torch.autograd.grad(output[3:].sum(), x)

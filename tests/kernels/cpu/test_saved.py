@@ -8,8 +8,8 @@ from torch import Tensor
 
 import gatewise
 from gatewise.cells import names
-from gatewise.kernels import Call, cpu, reference
-from tests.kernels.calls import call_of, flat
+from gatewise.kernels import Call, reference
+from tests.kernels.calls import call_of, flat, on_engine
 from tests.kernels.cpu.workspaces import Counted
 from tests.kernels.engine import needs_engine
 
@@ -46,7 +46,7 @@ def test_numbers_per_unit_and_step(cell: str, directions: Any, options: dict[str
 
     with Counted() as pool:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            results = flat(cpu.run(call))
+            results = flat(on_engine(call))
         for tensor in call.tensors:
             saved.pop(tensor.untyped_storage().data_ptr(), None)
         # Nothing hides from autograd, and nothing is in use but what it keeps.
@@ -63,10 +63,8 @@ def test_numbers_per_unit_and_step(cell: str, directions: Any, options: dict[str
 @pytest.mark.parametrize("cell", names())
 def test_inference_keeps_the_output_alone(cell: str, options: dict[str, Any]):
     for call, gradients in ((large(cell, **options), False), (large(cell, requires_grad=False, **options), True)):
-        cpu.weights._cache.clear()
         with Counted() as pool, torch.set_grad_enabled(gradients):
-            results = flat(cpu.run(call))
-            cpu.weights._cache.clear()
+            results = flat(on_engine(call))
             output = results[0]
             assert pool.bytes_in_use == output.numel() * output.element_size()
             assert all(result.grad_fn is None for result in results)
@@ -75,10 +73,10 @@ def test_inference_keeps_the_output_alone(cell: str, options: dict[str, Any]):
 def test_a_second_derivative_keeps_no_more(monkeypatch: pytest.MonkeyPatch):
     """It is the reference's, computed from the arguments."""
     call = large("lstm")
-    output = flat(cpu.run(call))[0]
+    output = flat(on_engine(call))[0]
     ran: list[Call] = []
-    original = reference.run
-    monkeypatch.setattr(reference, "run", lambda call: ran.append(call) or original(call))
+    original = reference.forward
+    monkeypatch.setattr(reference, "forward", lambda call, save: ran.append(call) or original(call, save))
     (first,) = torch.autograd.grad(output.sum(), call.x, create_graph=True)
     assert len(ran) == 1
     torch.autograd.grad(first.square().sum(), call.parameters)
@@ -93,9 +91,9 @@ def test_saved_tensors_are_asked_for_once():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, give):
-        output = flat(cpu.run(large("lstm")))[0]
+        output = flat(on_engine(large("lstm")))[0]
     output.sum().backward()
-    assert len(taken) == 1 + 2 + 4 + 3  # x, states, groups; output, values, the second state
+    assert len(taken) == 1 + 2 + 4 + 2  # x, states, groups; output, and values with the second state
 
 
 def test_an_output_that_was_written_to_is_noticed():

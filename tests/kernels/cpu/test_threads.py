@@ -14,9 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatewise.kernels import cpu
-from gatewise.kernels.cpu import split
-from tests.kernels.calls import call_of, flat, upstream_of
+from gatewise.kernels.cpu import parallelism
+from tests.kernels.calls import call_of, flat, on_engine, upstream_of
 from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
@@ -34,8 +33,8 @@ CELLS = ["lstm", "gru_chung2014", "peephole_lstm_full"]
 @pytest.fixture
 def several_processors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As where there are processors enough: more threads than there are do no harm."""
-    monkeypatch.setattr(split, "_affinity", lambda: 8)
-    monkeypatch.setattr(split, "_quota", lambda: 8)
+    monkeypatch.setattr(parallelism, "_affinity", lambda: 8)
+    monkeypatch.setattr(parallelism, "_quota", lambda: 8)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -43,7 +42,7 @@ def several_processors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def outcome(cell: str, shape: str, backward_on: int | None = None, directions: Any = "forward") -> tuple[Tensor, ...]:
     call = call_of(cell, directions, dtype=torch.float32, **CALLS[shape])
-    results = flat(cpu.run(call))
+    results = flat(on_engine(call))
     if backward_on is not None:
         torch.set_num_threads(backward_on)
     above = upstream_of(results)
@@ -57,13 +56,6 @@ def same(came: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
 def close(came: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
     """To rounding: gradients of vectors are added up thread by thread."""
     return all(((a - b).abs().max() <= 1e-4 * (1 + b.abs().max())).item() for a, b in zip(came, expected, strict=True))
-
-
-def test_the_shapes_are_shared_out_as_they_are_called(several_processors: None):
-    torch.set_num_threads(4)
-    for name, shape in CALLS.items():
-        shared = split.split(shape["batch"], shape["hidden_size"], shape["steps"], 3, 1)
-        assert shared == (4, "units" in name)
 
 
 @pytest.mark.parametrize("directions", ["forward", "bidirectional"])
@@ -108,16 +100,16 @@ def test_a_caller_whose_team_is_smaller_than_asked(several_processors: None, mon
     """A participant then has several slices, and must not wait for itself."""
     torch.set_num_threads(2)
     expected = outcome("gru_chung2014", "units")
-    monkeypatch.setattr(split, "threads", lambda: 2)
+    monkeypatch.setattr(parallelism, "threads", lambda: 2)
     torch.set_num_threads(1)
     assert same(outcome("gru_chung2014", "units"), expected)
 
 
 FORKING = """
 import os, signal, sys, torch, gatewise
-from gatewise.kernels.cpu import split
+from gatewise.kernels.cpu import parallelism
 torch.set_num_threads(2)
-split._affinity = split._quota = lambda: 2
+parallelism._affinity = parallelism._quota = lambda: 2
 torch.manual_seed(0)
 layer = gatewise.LSTM(64, 300, bidirectional=True, backend="cpu")
 inputs = [torch.randn(20, rows, 64) for rows in (1, 16)]
@@ -133,14 +125,14 @@ expected = train()
 child = os.fork()
 if child == 0:
     signal.alarm(20)
-    assert split.threads() == 1
+    assert parallelism.threads() == 1
     trained = train()
     # torch's own larger operations would wait for threads that are not here; our call has told it.
     for came, wanted in zip(trained, expected):
         torch.testing.assert_close(came, wanted)
     os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert split.threads() == 2
+assert parallelism.threads() == 2
 train()
 """
 
@@ -153,9 +145,9 @@ def test_a_forked_child_trains_on_one_thread():
 
 LOADING = """
 import torch, gatewise
-from gatewise.kernels.cpu import split
+from gatewise.kernels.cpu import parallelism
 torch.set_num_threads(2)
-split._affinity = split._quota = lambda: 2
+parallelism._affinity = parallelism._quota = lambda: 2
 layer = gatewise.GRU(32, 300, backend="cpu").requires_grad_(False)
 samples = torch.randn(6, 20, 16, 32)
 

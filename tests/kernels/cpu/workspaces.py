@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatewise.kernels.cpu import memory
+from gatewise.kernels.cpu import memory, workspace
 
 
 @contextmanager
@@ -25,9 +25,18 @@ def full_of_nan() -> Iterator[None]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(memory, "empty", filled)
+            # The engine's workspaces: all ones are NaN in both precisions.
+            larger, take = workspace.larger, workspace.take
+            patch.setattr(workspace, "larger", lambda size: _spoilt(larger(size)))
+            patch.setattr(workspace, "take", lambda: _spoilt(take()))
             yield
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def _spoilt(one: workspace.Workspace) -> workspace.Workspace:
+    one.memory.fill(255)
+    return one
 
 
 class Counted:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu.library import SUFFIX, engine, why_missing
-from gatewise.kernels.cpu.split import threads
+from gatewise.kernels.cpu.parallelism import threads
 
 # Numbers from which a second thread helps.
 WORTH_SHARING = 1 << 17
@@ -34,5 +34,5 @@ def change_norms(gradients: Sequence[Tensor], after: Sequence[Tensor], before: S
         words.extend((to, count, gradient.data_ptr(), new.data_ptr(), old.data_ptr(), length))
         to += size
         numbers += length
-    engine(dtype).measure(dtype, words, count, 1 if numbers < WORTH_SHARING else min(threads(), count))
+    engine().measure(dtype, words, count, 1 if numbers < WORTH_SHARING else min(threads(), count))
     return norms

@@ -3,16 +3,15 @@
 import ctypes
 import os
 from array import array
-from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import torch
 
 import gatewise
-from gatewise.kernels.cpu.split import forked
+from gatewise.kernels.cpu import interface
+from gatewise.kernels.cpu.parallelism import forked
 
-ABI = 7
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
@@ -20,90 +19,37 @@ FOLDER = Path(gatewise.__file__).parent / "_engine"
 
 
 class Engine:
-    """The engine of one instruction set, with the built-in cells."""
+    """The engine of one instruction set, with the built-in cells.
+
+    Attributes:
+        abi: the number of its interface, which calls and programs must have.
+        forward, backward: the two passes; given the address of a call, they return a code of `interface`.
+        fields: the names of the fields of a call, by their number.
+    """
 
     def __init__(self, instruction_set: str) -> None:
         self.instruction_set = instruction_set
-        self.library = ctypes.CDLL(str(FOLDER / f"libgatewise_{instruction_set}.so"))
-        if self.library.gatewise_abi() != ABI:
-            raise OSError(
-                f"the compiled engine has interface {self.library.gatewise_abi()}, this package expects {ABI}"
-            )
-        self.lanes = {dtype: int(self._function("lanes", dtype)()) for dtype in SUFFIX}
-        self._run = {dtype: self._function("run", dtype) for dtype in SUFFIX}
-        self._play = {dtype: self._function("play", dtype) for dtype in SUFFIX}
-        self._multiply = {dtype: self._function("multiply", dtype) for dtype in SUFFIX}
-        self._pack = {dtype: self._function("pack", dtype) for dtype in SUFFIX}
-        self._add_up = {dtype: self._function("add_up", dtype) for dtype in SUFFIX}
-        self._measure = {dtype: self._function("measure", dtype) for dtype in SUFFIX}
-        for function in self._run.values():
-            function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
-        for function in self._play.values():
-            function.argtypes = [ctypes.c_void_p]
-        for function in self._multiply.values():
-            function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-        for function in self._pack.values():
-            function.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-            function.restype = None
-        for function in self._add_up.values():
-            function.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-            function.restype = None
+        self.library = library = ctypes.CDLL(str(FOLDER / f"libgatewise_{instruction_set}.so"))
+        library.gatewise_abi.restype = ctypes.c_int64
+        self.abi: int = library.gatewise_abi()
+        self.fields = interface.check_layout(library)
+        self.forward, self.backward = library.gatewise_forward, library.gatewise_backward
+        for function in (self.forward, self.backward):
+            function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int64
+        self._saved_blocks = library.gatewise_saved_blocks
+        self._saved_blocks.argtypes, self._saved_blocks.restype = [ctypes.c_void_p], ctypes.c_int64
+        self._measure = {dtype: getattr(library, f"gatewise_measure_{suffix}") for dtype, suffix in SUFFIX.items()}
         for function in self._measure.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
-        self._order = self.library.gatewise_order
-        self._order.argtypes = [ctypes.c_void_p]
-        self._order.restype = ctypes.c_int64
-        self._copy_rows = self.library.gatewise_copy_rows
-        self._copy_rows.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-        self._copy_rows.restype = None
 
-    def _function(self, name: str, dtype: torch.dtype) -> "ctypes._NamedFuncPointer":
-        return getattr(self.library, f"gatewise_{name}_{SUFFIX[dtype]}")
-
-    def run(self, dtype: torch.dtype, jobs: array, count: int, slices: int) -> None:
-        """Run the time loops of some jobs, given as words, each on so many threads."""
-        self._check(self._run[dtype](jobs.buffer_info()[0], count, slices, pool(count * slices)))
-
-    def play_function(self, dtype: torch.dtype) -> Callable[[int], int]:
-        """What does what was laid out once, given where the words of a ``Tape`` stand; 1: without memory."""
-        return self._play[dtype]
-
-    def multiply(self, dtype: torch.dtype, words: Sequence[int], slices: int) -> None:
-        """One matrix product, given as words."""
-        laid_out = array("q", words)
-        self._check(self._multiply[dtype](laid_out.buffer_info()[0], slices, pool(slices)))
-
-    def order(self, ordering: array) -> int:
-        """Put rows and steps in order, given as words; how many places there are."""
-        return self._order(ordering.buffer_info()[0])
-
-    def copy_rows(self, words: Sequence[int], slices: int) -> None:
-        """Copy rows from and to where an index says, given as words."""
-        laid_out = array("q", words)
-        self._copy_rows(laid_out.buffer_info()[0], slices, pool(slices))
-
-    def pack(self, dtype: torch.dtype, packing: array, slices: int) -> None:
-        """Lay parameter blocks out for the tile, given as words."""
-        self._pack[dtype](packing.buffer_info()[0], pool(slices))
-
-    def add_up(self, dtype: torch.dtype, sums: array, count: int) -> None:
-        """Sums of vectors, given as words."""
-        self._add_up[dtype](sums.buffer_info()[0], count)
+    def saved_blocks(self, program: int) -> int:
+        """How many blocks of H units a row has of what the forward pass saves, given a program's address."""
+        return self._saved_blocks(program)
 
     def measure(self, dtype: torch.dtype, changes: array, count: int, slices: int) -> None:
         """Norms of what a step did to parameters, given as words."""
         self._measure[dtype](changes.buffer_info()[0], count, slices, pool(slices))
-
-    @staticmethod
-    def _check(code: int) -> None:
-        if code:
-            raise out_of_memory()
-
-
-def out_of_memory() -> MemoryError:
-    """What to raise when a function of the engine returns anything but 0."""
-    return MemoryError("the engine could not allocate its scratch memory; use smaller batches")
 
 
 @cache
@@ -119,8 +65,8 @@ def why_missing() -> str | None:
 
 
 @cache
-def engine(dtype: torch.dtype) -> Engine:
-    """The engine for a dtype, of the widest instruction set that the processor runs.
+def engine() -> Engine:
+    """The engine, of the widest instruction set that the processor runs.
 
     ``GATEWISE_ISA`` (avx512, avx2 or plain) forces one.
 

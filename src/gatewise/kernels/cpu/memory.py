@@ -2,8 +2,6 @@
 
 import math
 import weakref
-from collections.abc import Callable
-from functools import partial
 
 import numpy
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor
 # Smaller than this the allocator is quick; more than this in all is given back to the system.
 SMALLEST = 1 << 18
 LIMIT = 1 << 29
+_CPU = torch.device("cpu")  # whatever the default device is
 
 # Only single operations that nothing can come between: a thread, a signal handler or the garbage collector, which run
 # anywhere, so nobody may wait for a lock.
@@ -27,15 +26,8 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     count = math.prod(shape)
     size = count * dtype.itemsize
     if size < SMALLEST:
-        return torch.empty(shape, dtype=dtype, device="cpu")
+        return torch.empty(shape, dtype=dtype, device=_CPU)
     return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
-
-
-def maker(shape: tuple[int, ...], dtype: torch.dtype) -> Callable[[], Tensor]:
-    """What makes tensors as `empty` does, decided once."""
-    if math.prod(shape) * dtype.itemsize < SMALLEST:
-        return partial(torch.empty, shape, dtype=dtype, device="cpu")
-    return partial(empty, shape, dtype)
 
 
 def clear() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from gatewise.compiler.build import ANOTHER_FOLDER, KEY_FUNCTION, BuildError, build
 from gatewise.compiler.emit import Program
-from gatewise.kernels.cpu.library import ABI
 
 
 def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
@@ -24,7 +23,7 @@ def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
     """
     try:
         path, key = build(
-            program, instruction_set, ABI, lambda folder: _tell(f"compiling cell {name} (once, kept in {folder})")
+            program, instruction_set, lambda folder: _tell(f"compiling cell {name} (once, kept in {folder})")
         )
         return _loaded(path, key)
     except BuildError as error:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import Progress
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point

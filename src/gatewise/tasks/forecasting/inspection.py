@@ -11,7 +11,7 @@ from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
 from gatewise.formatting import format_number
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.going_on import Teller

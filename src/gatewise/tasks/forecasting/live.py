@@ -15,7 +15,7 @@ from gatewise.data.series import Series, series_name
 from gatewise.data.series_rows import ROW, Numbers, read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.data.tables import names_of_text
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.progress import say
 from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.recipe import Recipe

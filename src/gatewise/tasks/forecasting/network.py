@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.layers.inputs import State
+from gatewise.layers.validation import State
 from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.cells import cell_of

@@ -1,0 +1,105 @@
+/* The engine's C interface: one struct for each call.
+ *
+ * The caller owns every buffer and keeps it until the call returns; the engine keeps no address. A null buffer means a
+ * zero state, a zero upstream gradient, or a gradient that is not wanted. Letters: T steps, B rows, I input size,
+ * H hidden size, D directions, L layers, S states of a cell, N rows of a sequence array: T·B, or with lengths the valid
+ * steps alone. Every field has 8 bytes. */
+#ifndef GATEWISE_API_H
+#define GATEWISE_API_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Elements one after the other. */
+typedef struct gatewise_dense {
+  void *data;
+  int64_t count; /* of elements */
+} gatewise_dense;
+
+/* (T, B, features): features are dense, strides are in elements. */
+typedef struct gatewise_sequence {
+  void *data;
+  int64_t count; /* of elements, up to the last one */
+  int64_t step_stride, row_stride;
+} gatewise_sequence;
+
+/* One state of the cell, (L·D, B, H) each. */
+typedef struct gatewise_state {
+  gatewise_dense initial, final;
+  gatewise_dense final_gradient, initial_gradient;
+} gatewise_state;
+
+/* One parameter group of one direction of one layer, in the layout of its tensor. */
+typedef struct gatewise_parameter {
+  gatewise_dense value, gradient;
+} gatewise_parameter;
+
+/* By which thread pool: calls body(begin, end, context) so that the ranges cover [begin, end), each on a thread of its
+ * own and of at least `grain`. */
+typedef int32_t (*gatewise_pool)(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void *),
+                                 void *context);
+
+enum gatewise_code {
+  GATEWISE_OK = 0,
+  GATEWISE_MORE = 1,            /* call again with the same struct and workspace to continue */
+  GATEWISE_NEEDS_WORKSPACE = 2, /* `needed` bytes; nothing has been done */
+  GATEWISE_NEEDS_WEIGHTS = 3,   /* `needed` bytes of layout `weights_layout`; nothing has been done */
+  GATEWISE_BAD_LENGTH = 4,      /* a length is not in [0, T] */
+  GATEWISE_BAD_BUFFER = 5,      /* `needed` is the number of the field in `gatewise_fields`: its buffer is too short */
+  GATEWISE_BAD_ABI = 6,         /* the struct or the program belongs to another build */
+  GATEWISE_BAD_SIZE = 7         /* `needed` is the number of the field: no call has this size */
+};
+
+enum gatewise_phase {
+  GATEWISE_PACKING,
+  GATEWISE_PRODUCTS_BEFORE,
+  GATEWISE_LOOP,
+  GATEWISE_PRODUCTS_AFTER,
+  GATEWISE_SUMS,
+  GATEWISE_PHASES
+};
+
+typedef struct gatewise_call {
+  int64_t struct_size, abi;
+  int64_t dtype; /* 4: float, 8: double */
+  int64_t steps, rows, input_size, hidden_size, directions;
+  int64_t layers;      /* more than 1: forward alone, nothing saved or observed, no checkpoints */
+  int64_t reverse;     /* with one direction: whether it reads from the end */
+  int64_t threads;     /* in how many shares work is split, which decides the last bits */
+  int64_t workers;     /* how many threads may run at once */
+  int64_t chunk;       /* return GATEWISE_MORE after about so many multiply-adds; 0: never */
+  int64_t checkpoint;  /* steps between the states in `boundaries`; 0: no checkpoints */
+  int64_t share_small; /* share work out however little it is, as tests want it */
+  int64_t accumulate;  /* 1: add to the gradient of x; 2: add to the gradients of the parameters; 3: both */
+  int64_t position;    /* 0, then the engine's own while it returns GATEWISE_MORE */
+  int64_t needed;
+  int64_t weights_layout, weights_filled; /* of `weights`; filled: they are read, else written */
+  const void *program;                    /* a gatewise::Program */
+  gatewise_pool pool;                     /* or null: one thread */
+  double *seconds;                        /* by phase, added to; or null */
+  gatewise_dense workspace, weights;      /* in bytes; weights: null, or packed weights that outlive the call */
+  gatewise_sequence x, output;
+  gatewise_dense lengths;    /* (B) int64 or null */
+  gatewise_sequence reset;   /* (T, B) bytes or null */
+  gatewise_dense saved;      /* (D, N, K·H), K as `gatewise_saved_blocks` tells; room for more rows is zeroed */
+  gatewise_dense boundaries; /* (D, segments, S, B, H): states before every `checkpoint` steps */
+  gatewise_sequence output_gradient, x_gradient;
+  gatewise_dense norms;           /* (D, T·B, S) double: norms of the whole gradients of the states */
+  gatewise_dense state_values;    /* (D, S, T·B, H) */
+  gatewise_dense state_gradients; /* (D, T·B, S, H) */
+  gatewise_state *states;         /* S */
+  gatewise_parameter *parameters; /* (L, D, groups) */
+} gatewise_call;
+
+typedef struct gatewise_field {
+  const char *name;
+  int64_t offset;
+} gatewise_field;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

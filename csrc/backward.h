@@ -1,0 +1,430 @@
+// The backward pass of a layer: the time loop backward, then parameter gradients, and the gradient of x.
+#pragma once
+
+#include "forward.h"
+
+namespace gatewise {
+
+// What a backward pass is given beside its layer.
+template <class T> struct Upstream {
+  gatewise_sequence output_gradient, x_gradient;
+  bool accumulate_x, accumulate_parameters;
+  double *norms;      // (D, T·B, S), or null
+  T *state_gradients; // (D, T·B, S, H), or null
+};
+
+template <class T> class Backward {
+public:
+  Backward(const Layer<T> &layer, const RowOrder &order, uint8_t *const *cut, int64_t most_steps,
+           const Upstream<T> &upstream, Carver &weights, Carver &work)
+      : layer(layer), order(order), cut(cut), upstream(upstream), pass(layer.program.backward),
+        epilogue(layer.program.epilogue) {
+    const int64_t hidden = layer.hidden, size = layer.state_size(), places = order.most_places(most_steps);
+    shares =
+        split(layer.rows, hidden, layer.steps, block_count(pass), layer.directions, layer.threads, layer.share_small);
+    const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
+    registers = registers_per_output(rows_each, 1, hidden, lanes<T>, shares.units ? shares.slices : 1);
+    zeros = work.take<T>(std::max(hidden, size));
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      direction[d].emplace(layer, pass, epilogue, d, registers, weights, work);
+      Direction &own = *direction[d];
+      own.arrays = work.take<Array<T>>(pass.array_count);
+      own.finals = work.take<Final<T>>(layer.states);
+      own.carried = work.take<T>(layer.states * size);
+      own.operands = work.take<T *>(layer.program.operand_count);
+      for (int64_t a = 0; a < pass.array_count; ++a) {
+        const ArrayInfo &info = pass.arrays[a];
+        if (info.role == role_scratch) own.scratch = work.take<T>(info.blocks * size);
+        if (info.role == role_delta)
+          own.deltas = work.take<T>(places * info.blocks * hidden), own.delta_width = info.blocks * hidden;
+        if (info.role == role_operand && !is_shifted_state(info.index)) {
+          T *const rows = work.take<T>(places * hidden);
+          if (own.operands) own.operands[info.index] = rows;
+        } else if (info.role == role_operand && own.operands) own.operands[info.index] = nullptr;
+        if (info.role == role_state_gradients && upstream.norms && !upstream.state_gradients)
+          own.shown = work.take<T>((norms_after_loop() ? places : layer.rows) * layer.states * hidden);
+      }
+      if (upstream.norms && shares.units && !norms_after_loop())
+        own.squares = work.take<double>(shares.slices * places * layer.states);
+      own.sums = work.take<T>(shares.slices * pass.sum_count * hidden);
+      own.totals = work.take<T>(pass.sum_count * hidden);
+      for (int64_t a = 0; a < epilogue.array_count; ++a) {
+        const ArrayInfo &info = epilogue.arrays[a];
+        if (info.role == role_results) own.results = work.take<T>(info.blocks * hidden);
+        if (info.role == role_scratch) own.epilogue_scratch = work.take<T>(info.blocks * hidden);
+      }
+      int64_t gates = 0;
+      for (int64_t g = 0; g < layer.groups; ++g) gates += layer.program.groups[g].gates;
+      own.touched = work.take<bool>(gates);
+      if (gathers()) own.rows = work.take<T>(places * layer.input);
+    }
+    int64_t product = 0;
+    for (int64_t o = 0; o < layer.program.outer_count; ++o) {
+      const OuterInfo &outer = layer.program.outers[o];
+      product = std::max(
+          product, product_scratch(layer, outer.count * hidden, places, outer.operand < 0 ? layer.input : hidden));
+      if (outer.operand < 0)
+        product = std::max(product, product_scratch(layer, places, outer.count * hidden, layer.input));
+    }
+    product_memory = work.take<T>(product);
+    if (scatters()) x_rows = work.take<T>(places * layer.input);
+    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares);
+    barriers = work.take<Barrier>(layer.directions);
+    scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
+  }
+  Backward(const Backward &) = delete;
+  Backward &operator=(const Backward &) = delete;
+
+  int64_t layout() const { return registers * 4 + 2; }
+
+  void prepare() {
+    std::fill_n(zeros, std::max(layer.hidden, layer.state_size()), T(0));
+    for (int64_t d = 0; d < layer.directions; ++d) direction[d]->weights.describe();
+  }
+  void pack() {
+    const Clock clock(layer.seconds, GATEWISE_PACKING);
+    for (int64_t d = 0; d < layer.directions; ++d) direction[d]->vectors.compute(), direction[d]->weights.pack();
+  }
+  // Before the first steps. `in_parts`: whether `run` is called more than once.
+  void begin(bool in_parts) {
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      Direction &own = *direction[d];
+      std::fill_n(own.sums, shares.slices * pass.sum_count * layer.hidden, T(0));
+      int64_t gate = 0;
+      for (int64_t g = 0; g < layer.groups; ++g)
+        for (int64_t k = 0; k < layer.program.groups[g].gates; ++k)
+          own.touched[gate++] = upstream.accumulate_parameters;
+    }
+    const gatewise_sequence &x_gradient = upstream.x_gradient;
+    if (!x_gradient.data || upstream.accumulate_x) return;
+    // Each direction reaches a row of x in another part.
+    if (in_parts || !reads_x()) clear<T>(layer.steps, layer.rows, layer.input, x_gradient);
+    else clear_padding<T>(order, layer.input, x_gradient);
+  }
+
+  // The steps [begin, end) of every direction, from what the forward pass has saved.
+  void run(int64_t begin, int64_t end, const Sequences<T> *sequences, bool in_parts) {
+    Job<T> jobs[2];
+    for (int64_t d = 0; d < layer.directions; ++d) jobs[d] = job(d, begin, end, sequences[d]);
+    {
+      const Clock clock(layer.seconds, GATEWISE_LOOP);
+      run_loops(layer, jobs, shares, barriers, scratch, loop_scratch);
+      if (upstream.norms)
+        for (int64_t d = 0; d < layer.directions; ++d) finish_norms(d, begin, end);
+    }
+    const Clock clock(layer.seconds, GATEWISE_PRODUCTS_AFTER);
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      if (order.place_count(begin, end) == 0) break;
+      multiply_parameters(d, begin, end, sequences[d]);
+      if (upstream.x_gradient.data) multiply_x(d, begin, end, upstream.accumulate_x || in_parts || d > 0);
+    }
+  }
+
+  // After the last steps: gradients that are sums, or follow from them.
+  void end() {
+    const Clock clock(layer.seconds, GATEWISE_SUMS);
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      Direction &own = *direction[d];
+      const int64_t length = pass.sum_count * layer.hidden;
+      std::copy_n(own.sums, length, own.totals);
+      for (int64_t s = 1; s < shares.slices; ++s)
+        for (int64_t i = 0; i < length; ++i) own.totals[i] += own.sums[s * length + i];
+      run_epilogue(d);
+      for (int64_t k = 0; k < layer.program.gradient_count; ++k) add(d, layer.program.gradients[k]);
+      int64_t gate = 0;
+      for (int64_t g = 0; g < layer.groups; ++g)
+        for (int64_t k = 0; k < layer.program.groups[g].gates; ++k, ++gate)
+          if (T *const block = layer.gradient_block(d, {g, k}); block && !own.touched[gate])
+            std::fill_n(block, layer.block_size(g), T(0));
+    }
+  }
+
+private:
+  struct Direction {
+    Direction(const Layer<T> &layer, const PassInfo &pass, const PassInfo &epilogue, int64_t d, int64_t registers,
+              Carver &weights, Carver &work)
+        : vectors(layer, d, weights, work), weights(layer, pass, d, registers, false, false, vectors, weights, work),
+          epilogue(epilogue, layer.hidden, work) {}
+    Vectors<T> vectors;
+    PassWeights<T> weights;
+    OneRow<T> epilogue;
+    Array<T> *arrays = nullptr;
+    Final<T> *finals = nullptr;
+    T *carried = nullptr, *scratch = nullptr, *deltas = nullptr, *shown = nullptr, *sums = nullptr, *totals = nullptr;
+    T *results = nullptr, *epilogue_scratch = nullptr, *rows = nullptr;
+    T **operands = nullptr; // (N, H) each; null: the state's own sequence, one step apart
+    double *squares = nullptr;
+    int64_t delta_width = 0;
+    bool *touched = nullptr; // by group and gate: whether its gradient holds something
+  };
+
+  const Layer<T> &layer;
+  const RowOrder &order;
+  uint8_t *const *cut;
+  const Upstream<T> &upstream;
+  const PassInfo &pass, &epilogue;
+  Split shares;
+  int64_t registers, loop_scratch;
+  T *zeros, *product_memory, *x_rows = nullptr;
+  std::optional<Direction> direction[2];
+  Barrier *barriers;
+  std::byte *scratch;
+
+  bool gathers() const { return order.lengths || !Layer<T>::is_dense(layer.x, layer.rows); }
+  bool scatters() const {
+    return upstream.x_gradient.data && (order.lengths || !Layer<T>::is_dense(upstream.x_gradient, layer.rows));
+  }
+  // Whether an operand is a state whose own sequence serves, one step apart: rows that nothing cuts or reorders. (It
+  // must not ask whether there is memory yet: what a call needs is a function of the call alone.)
+  bool is_shifted_state(int64_t operand) const {
+    return layer.program.operands[operand].state >= 0 && !order.lengths && !layer.resets &&
+           (layer.program.operands[operand].state > 0 || Layer<T>::is_dense(layer.output, layer.rows));
+  }
+  bool reads_x() const {
+    for (int64_t o = 0; o < layer.program.outer_count; ++o)
+      if (layer.program.outers[o].operand < 0) return true;
+    return false;
+  }
+  // Squares of double precision can be lost, so its norms are made of whole rows.
+  static constexpr bool norms_after_loop() { return sizeof(T) == sizeof(double); }
+
+  const T *before_first(int64_t d, int64_t state, const Sequences<T> &sequences) const {
+    if (sequences.before) return sequences.before + state * layer.state_size();
+    const T *const given = layer.initial(d, state);
+    return given ? given : zeros;
+  }
+
+  Job<T> job(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
+    Direction &own = *direction[d];
+    const bool reverse = layer.reads_backward(d);
+    const int64_t first_place = order.first_place(begin, end, reverse);
+    const int64_t hidden = layer.hidden;
+    Job<T> job{};
+    for (int64_t a = 0; a < pass.array_count; ++a) {
+      const ArrayInfo &info = pass.arrays[a];
+      Array<T> &array = own.arrays[a];
+      array = {};
+      switch (info.role) {
+      case role_saved:
+        array.kind = sequence, array.base = sequences.saved, array.stride = sequences.stride,
+        array.origin = sequences.origin;
+        break;
+      case role_previous_state:
+      case role_next_state: {
+        const bool previous = info.role == role_previous_state;
+        array.first = sequences.first, array.other_stride = hidden;
+        array.other = const_cast<T *>(before_first(d, info.index, sequences));
+        if (info.index == 0 && !sequences.output) {
+          array.kind = previous ? caller_rows_previous : caller_rows;
+          array.base = static_cast<T *>(layer.output.data) + d * hidden;
+          array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
+        } else {
+          array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
+          array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * hidden;
+          array.stride = info.index == 0 ? hidden : sequences.stride;
+        }
+        break;
+      }
+      case role_output_gradient:
+        if (upstream.output_gradient.data) {
+          array.kind = caller_rows, array.base = static_cast<T *>(upstream.output_gradient.data) + d * hidden;
+          array.step_stride = upstream.output_gradient.step_stride, array.stride = upstream.output_gradient.row_stride;
+        } else array.kind = per_row, array.base = zeros;
+        break;
+      case role_arriving_gradient: {
+        T *const final = layer.state_row(layer.states_of[info.index].final_gradient, d);
+        array.kind = gradient_arriving, array.base = own.carried + info.index * layer.state_size(),
+        array.stride = hidden;
+        array.other = final ? final : zeros, array.other_stride = final ? hidden : 0;
+        own.finals[info.index] = {a, layer.state_row(layer.states_of[info.index].initial_gradient, d)};
+        break;
+      }
+      case role_sent_gradient:
+        array.kind = per_row, array.base = own.carried + info.index * layer.state_size(), array.stride = hidden;
+        break;
+      case role_state_gradients: {
+        if (!upstream.norms && !upstream.state_gradients) break;
+        array.stride = layer.states * hidden;
+        if (upstream.state_gradients) {
+          array.kind = caller_rows, array.step_stride = layer.rows * array.stride;
+          array.base = upstream.state_gradients + d * layer.steps * array.step_stride;
+        } else {
+          array.kind = norms_after_loop() ? sequence : per_row, array.base = own.shown, array.origin = first_place;
+        }
+        if (!upstream.norms || norms_after_loop()) break;
+        job.measured = a, job.measured_blocks = layer.states;
+        job.norm_places = order.place_count(begin, end), job.norm_origin = first_place;
+        job.norms = own.squares ? own.squares : upstream.norms + d * layer.steps * layer.rows * layer.states;
+        break;
+      }
+      case role_delta:
+        array.kind = sequence, array.base = own.deltas, array.stride = own.delta_width, array.origin = first_place;
+        break;
+      case role_operand:
+        if (own.operands[info.index])
+          array.kind = sequence, array.base = own.operands[info.index], array.stride = hidden,
+          array.origin = first_place;
+        break;
+      case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      default: break;
+      }
+    }
+    job.steps = layer.steps, job.rows = layer.rows, job.hidden = hidden;
+    job.backward = true, job.reverse = reverse, job.begin = begin, job.end = end;
+    job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
+    job.cut = cut[d];
+    job.blocks = registers;
+    job.stages = own.weights.stages, job.stage_count = pass.stage_count;
+    job.arrays = own.arrays, job.array_count = pass.array_count;
+    job.vectors = own.weights.read;
+    job.sums = own.sums, job.sum_count = pass.sum_count;
+    job.finals = own.finals, job.final_count = layer.states;
+    job.zeros = own.weights.zeros;
+    job.split_units = shares.units;
+    return job;
+  }
+
+  void finish_norms(int64_t d, int64_t begin, int64_t end) const {
+    const Direction &own = *direction[d];
+    const int64_t blocks = layer.states, places = order.place_count(begin, end);
+    double *const norms = upstream.norms + d * layer.steps * layer.rows * blocks;
+    if (!norms_after_loop() && !own.squares) return;
+    order.each(begin, end, layer.reads_backward(d), [&](int64_t place, int64_t time, int64_t row) {
+      double *const to = norms + (time * layer.rows + row) * blocks;
+      for (int64_t b = 0; b < blocks; ++b) {
+        if (norms_after_loop()) {
+          const T *const shown =
+              upstream.state_gradients
+                  ? upstream.state_gradients + ((d * layer.steps + time) * layer.rows + row) * blocks * layer.hidden
+                  : own.shown + place * blocks * layer.hidden;
+          to[b] = scaled_norm(shown + b * layer.hidden, layer.hidden);
+          continue;
+        }
+        double sum = 0;
+        for (int64_t s = 0; s < shares.slices; ++s) sum += own.squares[(s * places + place) * blocks + b];
+        to[b] = std::sqrt(sum);
+      }
+    });
+  }
+
+  // Whether a gradient already holds something, and now it does.
+  bool touch(int64_t d, const BlockInfo &info) const {
+    int64_t at = info.gate;
+    for (int64_t g = 0; g < info.group; ++g) at += layer.program.groups[g].gates;
+    const bool before = direction[d]->touched[at];
+    direction[d]->touched[at] = true;
+    return before;
+  }
+
+  void multiply_parameters(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
+    const Direction &own = *direction[d];
+    const T *x = nullptr;
+    for (int64_t o = 0; o < layer.program.outer_count; ++o) {
+      const OuterInfo &outer = layer.program.outers[o];
+      T *const gradient = layer.gradient_block(d, outer.first);
+      if (!gradient) continue;
+      bool add = false;
+      for (int64_t k = 0; k < outer.count; ++k) add = touch(d, {outer.first.group, outer.first.gate + k});
+      const bool of_x = outer.operand < 0;
+      Gemm<T> g{};
+      g.a = own.deltas + outer.delta * layer.hidden, g.a_stride = own.delta_width, g.a_transposed = 1;
+      g.c = gradient, g.c_stride = of_x ? layer.input : layer.hidden;
+      g.rows = outer.count * layer.hidden, g.columns = of_x ? layer.input : layer.hidden;
+      g.depth = order.place_count(begin, end), g.add = add;
+      if (of_x) {
+        if (!x) x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
+        g.b = x, g.b_stride = own.rows ? layer.input : layer.x.row_stride;
+      } else if (own.operands[outer.operand]) g.b = own.operands[outer.operand], g.b_stride = layer.hidden;
+      else {
+        multiply_shifted(d, begin, end, sequences, layer.program.operands[outer.operand].state, g);
+        continue;
+      }
+      multiply(layer, g, product_memory);
+    }
+  }
+
+  // A state's own sequence, one step apart, after what stands before the first step.
+  void multiply_shifted(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences, int64_t state,
+                        const Gemm<T> &whole) {
+    const bool reverse = layer.reads_backward(d), starts = begin == sequences.first;
+    const int64_t rows = layer.rows, count = whole.depth;
+    const T *values;
+    int64_t stride;
+    if (state == 0 && !sequences.output)
+      values = static_cast<T *>(layer.output.data) + d * layer.hidden, stride = layer.output.row_stride;
+    else {
+      values = state == 0 ? sequences.output : sequences.states + (state - 1) * layer.hidden;
+      stride = state == 0 ? layer.hidden : sequences.stride;
+    }
+    // Places of the steps, and of the steps before them but for the first.
+    const int64_t first_place = order.first_place(begin, end, reverse) - sequences.origin;
+    const int64_t alone = starts ? rows : 0;
+    Gemm<T> g = whole;
+    if (count > alone) {
+      g.depth = count - alone;
+      g.a = whole.a + (reverse ? 0 : alone * whole.a_stride);
+      g.b = values + (reverse ? first_place + rows : first_place + alone - rows) * stride, g.b_stride = stride;
+      multiply(layer, g, product_memory);
+      g.add = true;
+    }
+    if (!alone) return;
+    g.depth = rows;
+    g.a = whole.a + (reverse ? (count - rows) * whole.a_stride : 0);
+    g.b = before_first(d, state, sequences), g.b_stride = layer.hidden;
+    multiply(layer, g, product_memory);
+  }
+
+  void multiply_x(int64_t d, int64_t begin, int64_t end, bool add) {
+    const Direction &own = *direction[d];
+    const bool reverse = layer.reads_backward(d), scattered = x_rows != nullptr;
+    const gatewise_sequence &to = upstream.x_gradient;
+    bool filled = false;
+    for (int64_t o = 0; o < layer.program.outer_count; ++o) {
+      const OuterInfo &outer = layer.program.outers[o];
+      if (outer.operand >= 0) continue;
+      Gemm<T> g{};
+      g.a = own.deltas + outer.delta * layer.hidden, g.a_stride = own.delta_width;
+      g.b = layer.block(d, outer.first), g.b_stride = layer.input;
+      g.c = scattered ? x_rows : static_cast<T *>(to.data) + order.first_place(begin, end, reverse) * to.row_stride;
+      g.c_stride = scattered ? layer.input : to.row_stride;
+      g.rows = order.place_count(begin, end), g.columns = layer.input, g.depth = outer.count * layer.hidden;
+      g.add = filled || (add && !scattered);
+      filled = true;
+      multiply(layer, g, product_memory);
+    }
+    if (filled && scattered) scatter_rows(x_rows, order, reverse, begin, end, layer.input, add, to);
+  }
+
+  void run_epilogue(int64_t d) {
+    Direction &own = *direction[d];
+    if (!epilogue.stage_count) return;
+    for (int64_t a = 0; a < epilogue.array_count; ++a) {
+      const ArrayInfo &info = epilogue.arrays[a];
+      own.epilogue.arrays[a] = info.role == role_sums      ? own.totals
+                               : info.role == role_results ? own.results
+                               : info.role == role_vectors ? own.vectors.all()
+                               : info.role == role_scratch ? own.epilogue_scratch
+                                                           : layer.block(d, {info.index, 0});
+    }
+    own.epilogue.run([&](const BlockInfo &info) { return layer.block(d, info); });
+  }
+
+  void add(int64_t d, const GradientInfo &info) {
+    const Direction &own = *direction[d];
+    T *const to = layer.gradient_block(d, info.block);
+    if (!to) return;
+    const auto from = [&](const SourceInfo &source) {
+      return (source.result ? own.results : own.totals) + source.block * layer.hidden;
+    };
+    const bool add = touch(d, info.block), outer = info.right.block >= 0;
+    const T *const left = from(info.left), *const right = outer ? from(info.right) : nullptr;
+    const int64_t columns = outer ? layer.hidden : 1;
+    for (int64_t i = 0; i < layer.hidden; ++i)
+      for (int64_t j = 0; j < columns; ++j) {
+        const T value = outer ? left[i] * right[j] : left[i];
+        to[i * columns + j] = add ? to[i * columns + j] + value : value;
+      }
+  }
+};
+
+} // namespace gatewise

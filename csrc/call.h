@@ -1,0 +1,131 @@
+// A call of the engine, one layer of it: shapes, buffers by name, threads and clocks.
+#pragma once
+
+#include "api.h"
+#include "gemm.h"
+#include "order.h"
+#include "pack.h"
+#include "program.h"
+#include "team.h"
+#include "tuning.h"
+
+#include <chrono>
+
+namespace gatewise {
+
+// Adds the time of its life to a phase.
+class Clock {
+public:
+  Clock(double *seconds, gatewise_phase phase) : to(seconds ? seconds + phase : nullptr) {
+    if (to) begin = std::chrono::steady_clock::now();
+  }
+  ~Clock() {
+    if (to) *to += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  Clock(const Clock &) = delete;
+  Clock &operator=(const Clock &) = delete;
+
+private:
+  double *to;
+  std::chrono::steady_clock::time_point begin;
+};
+
+// One layer of a call.
+template <class T> struct Layer {
+  const Program &program;
+  int64_t steps, rows, input, hidden, directions, states, groups;
+  bool reverse;             // with one direction: whether it reads from the end
+  bool resets;              // whether a state may be reset
+  int64_t threads, workers; // shares, and how many may run at once
+  bool share_small;         // whatever it costs
+  gatewise_pool pool;
+  double *seconds;
+  gatewise_sequence x, output;          // output: (T, B, D·H)
+  const gatewise_state *states_of;      // (S)
+  int64_t first_state;                  // the row of (L·D, B, H) of the first direction
+  const gatewise_parameter *parameters; // (D, groups)
+
+  bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
+  int64_t state_size() const { return rows * hidden; }
+  T *initial(int64_t d, int64_t state) const { return state_row(states_of[state].initial, d); }
+  T * final(int64_t d, int64_t state) const { return state_row(states_of[state].final, d); }
+  T *state_row(const gatewise_dense &all, int64_t d) const {
+    return all.data ? static_cast<T *>(all.data) + (first_state + d) * state_size() : nullptr;
+  }
+  const gatewise_parameter &parameter(int64_t d, int64_t group) const { return parameters[d * groups + group]; }
+  int64_t columns_of(int64_t group) const {
+    const int64_t columns = program.groups[group].columns;
+    return columns < 0 ? 1 : columns == size_input ? input : hidden;
+  }
+  int64_t block_size(int64_t group) const { return hidden * columns_of(group); }
+  T *block(int64_t d, const BlockInfo &info) const {
+    return static_cast<T *>(parameter(d, info.group).value.data) + info.gate * block_size(info.group);
+  }
+  T *gradient_block(int64_t d, const BlockInfo &info) const {
+    T *const all = static_cast<T *>(parameter(d, info.group).gradient.data);
+    return all ? all + info.gate * block_size(info.group) : nullptr;
+  }
+  // Whether (T, B) rows of a sequence follow each other.
+  static bool is_dense(const gatewise_sequence &sequence, int64_t rows) {
+    return sequence.step_stride == rows * sequence.row_stride;
+  }
+};
+
+// Parameter blocks that the products of a pass multiply by, and the outputs of its widest one.
+inline int64_t block_count(const PassInfo &pass) {
+  int64_t count = 0;
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p)
+      count += pass.products[pass.stages[k].first_product + p].block_count;
+  return count;
+}
+inline int64_t widest_product(const PassInfo &pass) {
+  int64_t widest = 1;
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p) {
+      const ProductInfo &product = pass.products[pass.stages[k].first_product + p];
+      if (!product.transposed) widest = std::max(widest, product.block_count);
+    }
+  return widest;
+}
+
+struct Nothing {};
+
+// Runs region.run(begin, end) for all of [0, slices), on at most so many threads.
+template <class Around = FlushDenormals, class Region>
+void spread(Region &region, int64_t slices, int64_t workers, gatewise_pool pool) {
+  const auto body = [](int64_t begin, int64_t end, void *context) {
+    [[maybe_unused]] const Around around;
+    static_cast<Region *>(context)->run(begin, end);
+  };
+  if (pool && slices > 1 && workers > 1) pool(0, slices, (slices + workers - 1) / workers, body, &region);
+  else body(0, slices, &region);
+}
+template <class Around = FlushDenormals, class T, class Region>
+void spread(Region &region, int64_t slices, const Layer<T> &layer) {
+  spread<Around>(region, slices, layer.workers, layer.pool);
+}
+
+template <class T> struct SharedProduct {
+  const Gemm<T> &g;
+  int64_t slices;
+  T *scratch;
+  // Slice by slice: how many rows stand in a tile decides the last bits, and a worker of several slices shall not.
+  void run(int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) gemm(g, part_of(g, s, s + 1, slices), scratch + s * gemm_scratch(g));
+  }
+};
+
+// Elements of scratch for a product on so many threads.
+template <class T> int64_t product_scratch(const Layer<T> &layer, int64_t rows, int64_t depth, int64_t columns) {
+  Gemm<T> g{};
+  g.rows = rows, g.columns = columns, g.depth = depth, g.a_transposed = 1;
+  return gemm_scratch(g) * product_slices(rows, depth, columns, layer.threads, layer.share_small);
+}
+template <class T> void multiply(const Layer<T> &layer, const Gemm<T> &g, T *scratch) {
+  const int64_t slices = product_slices(g.rows, g.depth, g.columns, layer.threads, layer.share_small);
+  SharedProduct<T> product{g, slices, scratch};
+  spread(product, slices, layer);
+}
+
+} // namespace gatewise

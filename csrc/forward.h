@@ -1,0 +1,278 @@
+// The forward pass of a layer: products with x, then the time loop.
+#pragma once
+
+#include "gather.h"
+#include "weights.h"
+
+#include <new>
+#include <optional>
+
+namespace gatewise {
+
+// Where the sequences of a run of one direction stand.
+template <class T> struct Sequences {
+  T *saved = nullptr;        // values that the backward pass needs; null: not kept
+  T *states = nullptr;       // the states but the first, block after block; null: not kept
+  T *output = nullptr;       // the first state by place, (N, H); null: it is in the caller's output
+  int64_t stride = 0;        // of `saved` and `states`
+  int64_t origin = 0;        // the place with which they begin
+  int64_t first = 0;         // and the step
+  const T *before = nullptr; // (S, B, H): the states before that step; null: the initial ones
+};
+
+// The directions of a layer side by side, each on `slices` threads.
+template <class T> struct Loops {
+  const Job<T> *jobs;
+  int64_t job_count, slices, scratch_bytes;
+  Barrier *barriers;
+  std::byte *scratch;
+
+  void run(int64_t begin, int64_t end) {
+    for (int64_t j = 0; j < job_count; ++j) {
+      const int64_t from = std::max(begin, j * slices), to = std::min(end, (j + 1) * slices);
+      // Slices of units meet in every step, so one participant runs all of its own at once. Slices of rows never do:
+      // one after the other they give the same bits whoever runs them.
+      for (int64_t next, k = from; k < to; k = next) {
+        next = jobs[j].split_units ? to : k + 1;
+        Share<T>(jobs[j], k - j * slices, next - j * slices, slices, barriers[j], scratch + k * scratch_bytes).run();
+      }
+    }
+  }
+};
+template <class T>
+void run_loops(const Layer<T> &layer, const Job<T> *jobs, const Split &shares, Barrier *barriers, std::byte *scratch,
+               int64_t scratch_bytes) {
+  for (int64_t d = 0; d < layer.directions; ++d) new (barriers + d) Barrier(shares.slices);
+  Loops<T> loops{jobs, layer.directions, shares.slices, scratch_bytes, barriers, scratch};
+  spread(loops, layer.directions * shares.slices, layer);
+}
+
+template <class T> class Forward {
+public:
+  Forward(const Layer<T> &layer, const RowOrder &order, uint8_t *const *cut, int64_t most_steps, bool may_be_in_place,
+          Carver &weights, Carver &work)
+      : layer(layer), order(order), cut(cut), pass(layer.program.forward),
+        zero_state(work.take<T>(layer.state_size())) {
+    shares = split(layer.rows, layer.hidden, layer.steps, block_count(pass), layer.directions, layer.threads,
+                   layer.share_small);
+    const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
+    registers =
+        registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
+    step_by_step = can_multiply_in_steps() && (layer.steps == 1 || rows_each >= rows_worth_steps);
+    in_place = may_be_in_place && layer.rows <= rows_in_place && layer.steps <= steps_in_place && !shares.units;
+    const int64_t places = order.most_places(most_steps);
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      direction[d].emplace(layer, pass, d, registers, step_by_step, in_place, weights, work);
+      Direction &own = *direction[d];
+      own.alternating = work.take<T>((layer.states - 1) * 2 * layer.state_size());
+      for (int64_t a = 0; a < pass.array_count; ++a)
+        if (pass.arrays[a].role == role_scratch) own.scratch = work.take<T>(pass.arrays[a].blocks * layer.state_size());
+      own.arrays = work.take<Array<T>>(pass.array_count);
+      own.finals = work.take<Final<T>>(layer.states);
+      if (step_by_step) continue;
+      own.bias = has_vectors() ? weights.take<T>(layer.program.input_count * layer.hidden) : nullptr;
+      own.products = work.take<T>(places * layer.program.input_count * layer.hidden);
+      if (gathers()) own.rows = work.take<T>(places * layer.input);
+    }
+    if (!step_by_step)
+      product_memory =
+          work.take<T>(product_scratch(layer, places, layer.input, layer.program.input_count * layer.hidden));
+    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares);
+    barriers = work.take<Barrier>(layer.directions);
+    scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
+  }
+  Forward(const Forward &) = delete;
+  Forward &operator=(const Forward &) = delete;
+
+  // Tells how the weights are laid out: weights that are held serve calls of the same layout.
+  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2; }
+
+  // Computes and packs what follows from the parameters alone, once for all segments.
+  void prepare() {
+    std::fill_n(zero_state, layer.state_size(), T(0));
+    for (int64_t d = 0; d < layer.directions; ++d) direction[d]->weights.describe();
+  }
+  void pack() {
+    const Clock clock(layer.seconds, GATEWISE_PACKING);
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      Direction &own = *direction[d];
+      own.vectors.compute();
+      own.weights.pack();
+      for (int64_t i = 0; own.bias && i < layer.program.input_count; ++i) {
+        const VectorInfo &vector = layer.program.inputs[i].vector;
+        const T *const from = vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
+        std::copy_n(from, layer.hidden, own.bias + i * layer.hidden);
+      }
+    }
+  }
+
+  // The steps [begin, end) of every direction.
+  void run(int64_t begin, int64_t end, const Sequences<T> *sequences) {
+    if (!step_by_step) multiply_inputs(begin, end);
+    Job<T> jobs[2];
+    for (int64_t d = 0; d < layer.directions; ++d) jobs[d] = job(d, begin, end, sequences[d]);
+    const Clock clock(layer.seconds, GATEWISE_LOOP);
+    run_loops(layer, jobs, shares, barriers, scratch, loop_scratch);
+  }
+
+  // Copies the state before step `s`, which all rows have processed or been through, by the caller's row: (B, H).
+  void state_before(int64_t d, int64_t s, int64_t state, const Sequences<T> &sequences, T *to) const {
+    const Direction &own = *direction[d];
+    for (int64_t r = 0; r < layer.rows; ++r) {
+      const int64_t b = order.caller_of(r), length = order.length_of(r);
+      if (length <= s && s > 0) continue; // nothing reads it
+      const T *from;
+      if (s == 0) from = initial(d, state) + b * layer.hidden;
+      else if (state == 0) {
+        const int64_t time = layer.reads_backward(d) ? length - s : s - 1;
+        from = output(d) + time * layer.output.step_stride + b * layer.output.row_stride;
+      } else if (sequences.states) {
+        const int64_t step = layer.reads_backward(d) ? layer.steps - s : s - 1;
+        const int64_t place = (order.at ? order.at[s - 1] : step * layer.rows) + r - sequences.origin;
+        from = sequences.states + place * sequences.stride + (state - 1) * layer.hidden;
+      } else from = own.alternating + ((state - 1) * 2 * layer.rows + (s - 1) % 2 * layer.rows + r) * layer.hidden;
+      std::copy_n(from, layer.hidden, to + b * layer.hidden);
+    }
+  }
+
+private:
+  struct Direction {
+    Direction(const Layer<T> &layer, const PassInfo &pass, int64_t d, int64_t registers, bool step_by_step,
+              bool in_place, Carver &weights, Carver &work)
+        : vectors(layer, d, weights, work),
+          weights(layer, pass, d, registers, step_by_step, in_place, vectors, weights, work) {}
+    Vectors<T> vectors;
+    PassWeights<T> weights;
+    Array<T> *arrays = nullptr;
+    Final<T> *finals = nullptr;
+    T *alternating = nullptr, *scratch = nullptr, *bias = nullptr, *products = nullptr, *rows = nullptr;
+  };
+
+  const Layer<T> &layer;
+  const RowOrder &order;
+  uint8_t *const *cut;
+  const PassInfo &pass;
+  T *zero_state;
+  Split shares;
+  int64_t registers, loop_scratch;
+  bool step_by_step, in_place;
+  std::optional<Direction> direction[2];
+  T *product_memory = nullptr;
+  Barrier *barriers;
+  std::byte *scratch;
+
+  bool gathers() const { return order.lengths || !Layer<T>::is_dense(layer.x, layer.rows); }
+  bool has_vectors() const {
+    for (int64_t i = 0; i < layer.program.input_count; ++i)
+      if (layer.program.inputs[i].vector.gate >= 0) return true;
+    return false;
+  }
+  // Not where a product reads a value from x, nor where the values of a stage are wider than the tile.
+  bool can_multiply_in_steps() const {
+    for (int64_t k = 0; k < pass.stage_count; ++k) {
+      const StageInfo &stage = pass.stages[k];
+      if (stage.input_count * registers > widest_strip) return false;
+      for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
+        if (pass.arrays[pass.products[p].array].role == role_input) return false;
+    }
+    return true;
+  }
+  const T *initial(int64_t d, int64_t state) const {
+    const T *const given = layer.initial(d, state);
+    return given ? given : zero_state;
+  }
+  T *output(int64_t d) const { return static_cast<T *>(layer.output.data) + d * layer.hidden; }
+
+  // The values computed from x alone, for all places of some steps.
+  void multiply_inputs(int64_t begin, int64_t end) {
+    const Clock clock(layer.seconds, GATEWISE_PRODUCTS_BEFORE);
+    const Program &program = layer.program;
+    const int64_t width = program.input_count * layer.hidden;
+    for (int64_t d = 0; d < layer.directions; ++d) {
+      Direction &own = *direction[d];
+      const int64_t places = order.place_count(begin, end);
+      const T *x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
+      for (int64_t i = 0, next; i < program.input_count; i = next) {
+        const BlockInfo &first = program.inputs[i].block;
+        for (next = i + 1; next < program.input_count; ++next) {
+          const BlockInfo &other = program.inputs[next].block;
+          if (other.group != first.group || other.gate != first.gate + next - i) break;
+        }
+        Gemm<T> g{};
+        g.a = x, g.a_stride = own.rows ? layer.input : layer.x.row_stride;
+        g.b = layer.block(d, first), g.b_stride = layer.input, g.b_transposed = 1;
+        g.c = own.products + i * layer.hidden, g.c_stride = width;
+        g.rows = places, g.columns = (next - i) * layer.hidden, g.depth = layer.input;
+        g.bias = own.bias ? own.bias + i * layer.hidden : nullptr;
+        multiply(layer, g, product_memory);
+      }
+    }
+  }
+
+  Job<T> job(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
+    Direction &own = *direction[d];
+    const bool reverse = layer.reads_backward(d);
+    const int64_t first_place = order.first_place(begin, end, reverse);
+    const int64_t hidden = layer.hidden;
+    Job<T> job{};
+    for (int64_t a = 0; a < pass.array_count; ++a) {
+      const ArrayInfo &info = pass.arrays[a];
+      Array<T> &array = own.arrays[a];
+      array = {};
+      switch (info.role) {
+      case role_input:
+        job.input = a;
+        if (step_by_step) {
+          array.kind = caller_rows, array.base = static_cast<T *>(layer.x.data);
+          array.step_stride = layer.x.step_stride, array.stride = layer.x.row_stride;
+          job.input_depth = layer.input;
+        } else {
+          array.kind = sequence, array.base = own.products, array.origin = first_place;
+          array.stride = layer.program.input_count * hidden;
+        }
+        break;
+      case role_saved:
+        if (sequences.saved)
+          array.kind = sequence, array.base = sequences.saved, array.stride = sequences.stride,
+          array.origin = sequences.origin;
+        break;
+      case role_previous_state:
+      case role_next_state: {
+        const bool previous = info.role == role_previous_state;
+        array.first = sequences.first, array.other_stride = hidden;
+        array.other = const_cast<T *>(sequences.before ? sequences.before + info.index * layer.state_size()
+                                                       : initial(d, info.index));
+        if (info.index == 0 && !sequences.output) {
+          array.kind = previous ? caller_rows_previous : caller_rows, array.base = output(d);
+          array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
+        } else if (info.index == 0 || sequences.states) {
+          array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
+          array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * hidden;
+          array.stride = info.index == 0 ? hidden : sequences.stride;
+        } else {
+          array.kind = previous ? alternating_previous : alternating, array.stride = hidden;
+          array.base = own.alternating + (info.index - 1) * 2 * layer.state_size();
+        }
+        if (previous) own.finals[info.index] = {a, layer.final(d, info.index)};
+        break;
+      }
+      case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      default: break;
+      }
+    }
+    job.steps = layer.steps, job.rows = layer.rows, job.hidden = hidden;
+    job.reverse = reverse, job.begin = begin, job.end = end;
+    job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
+    job.cut = cut[d];
+    job.blocks = registers;
+    job.stages = own.weights.stages, job.stage_count = pass.stage_count;
+    job.arrays = own.arrays, job.array_count = pass.array_count;
+    job.vectors = own.weights.read;
+    job.finals = own.finals, job.final_count = sequences.before ? 0 : layer.states;
+    job.zeros = own.weights.zeros;
+    job.split_units = shares.units;
+    return job;
+  }
+};
+
+} // namespace gatewise

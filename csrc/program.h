@@ -1,0 +1,126 @@
+// What a cell is to the engine: constants that the compiler emits beside the functions of the cell's work.
+//
+// A step of a cell is stages of products and elementwise work. A pass is the stages of one way through time; the
+// prologue and the epilogue are passes over a single row, which hold expressions of parameters alone and their
+// gradients. Widths and depths are indices into the sizes of a call.
+#pragma once
+
+#include "cell.h"
+
+namespace gatewise {
+
+enum Size : int64_t { size_input, size_hidden };
+
+// What the rows of an array hold; `index` tells which of several.
+enum Role : int64_t {
+  role_input,             // the values computed from x alone, block after block; or x itself
+  role_previous_state,    // state `index` before the step
+  role_next_state,        // and after it
+  role_saved,             // values that the backward pass needs
+  role_scratch,           // values that pass from stage to stage
+  role_output_gradient,   // upstream gradient of the first state
+  role_arriving_gradient, // gradient of state `index` that arrives from the step after
+  role_sent_gradient,     // and the one that is sent to the step before
+  role_state_gradients,   // for observers: the whole gradient of every state, side by side
+  role_delta,             // gradients of products, for the parameter gradients after the loop
+  role_operand,           // operand `index` of such products
+  // In the prologue and the epilogue:
+  role_parameter, // the vector group `index`
+  role_vectors,   // what the prologue computes
+  role_sums,      // sums over steps and rows of gradients of vectors
+  role_results,   // what the epilogue computes
+};
+
+struct ArrayInfo {
+  Role role;
+  int64_t index, blocks; // a row has this many blocks
+  Size size;             // of a block
+};
+
+// A block of a parameter group: the rows of one gate.
+struct BlockInfo {
+  int64_t group, gate;
+};
+
+// Blocks times one operand. In a loop forward: one output for each block; backward the transposed blocks, stacked in
+// the depth, make one output. In the prologue and the epilogue there is one block.
+struct ProductInfo {
+  int64_t array, block; // where the operand stands
+  int64_t first_block, block_count;
+  int64_t first_output, transposed;
+  int64_t add; // whether an earlier product of the stage has the same output, and this one adds to it
+};
+
+enum StageKind : int64_t { products_then_work };
+
+struct StageInfo {
+  StageKind kind;
+  Work<float> work_f32; // or null
+  Work<double> work_f64;
+  int64_t first_product, product_count, output_count;
+  int64_t first_input, input_count; // the values from x alone that the work reads
+};
+
+// A vector of width H that the work reads: a block of a parameter, or block `gate` of what the prologue computes when
+// `group` is −1.
+using VectorInfo = BlockInfo;
+
+struct PassInfo {
+  const StageInfo *stages;
+  int64_t stage_count;
+  const ProductInfo *products;
+  const BlockInfo *blocks;
+  const ArrayInfo *arrays;
+  int64_t array_count;
+  const VectorInfo *vectors;
+  int64_t vector_count, sum_count;
+};
+
+struct GroupInfo {
+  const char *name;
+  int64_t gates;
+  Size rows;       // of a gate's block
+  int64_t columns; // a Size, or −1 for a vector
+};
+
+// A value computed from x alone: a product with x, and at most one vector (`vector.gate` −1: none).
+struct InputInfo {
+  BlockInfo block;
+  VectorInfo vector;
+};
+
+// Matrix gradients: the sum over steps and rows of blocks of the array of deltas times one operand.
+struct OuterInfo {
+  BlockInfo first;
+  int64_t count, delta; // blocks of the group, and the first block of the array
+  int64_t operand;      // number of the operand; −1: x
+};
+
+struct OperandInfo {
+  int64_t state; // the state that it is, before the step; −1: a value of its own
+};
+
+// A vector of the epilogue: a block of its sums, or of its results.
+struct SourceInfo {
+  int64_t result, block; // result: 1 for the results, 0 for the sums
+};
+
+// The gradient of a block holds a vector, or the outer product of two (`right.block` −1: the first alone).
+struct GradientInfo {
+  BlockInfo block;
+  SourceInfo left, right;
+};
+
+struct Program {
+  int64_t abi;
+  const char *name;
+  int64_t state_count, group_count, input_count, outer_count, operand_count, gradient_count, saved_blocks;
+  const GroupInfo *groups;
+  const InputInfo *inputs;
+  const OuterInfo *outers;
+  const OperandInfo *operands;
+  const GradientInfo *gradients;
+  PassInfo prologue, forward, backward, epilogue;
+};
+
+} // namespace gatewise

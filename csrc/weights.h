@@ -1,0 +1,175 @@
+// Weights as a pass reads them: vectors, and blocks packed for the tile.
+#pragma once
+
+#include "call.h"
+#include "loop.h"
+#include "one_row.h"
+
+namespace gatewise {
+
+// What the prologue computes of the parameters of one direction, and where its vectors stand.
+template <class T> class Vectors {
+public:
+  Vectors(const Layer<T> &layer, int64_t d, Carver &weights, Carver &work)
+      : layer(layer), d(d), pass(layer.program.prologue), row(pass, layer.hidden, work) {
+    for (int64_t a = 0; a < pass.array_count; ++a)
+      if (pass.arrays[a].role == role_vectors) blocks = pass.arrays[a].blocks;
+    computed = weights.take<T>(blocks * layer.hidden);
+    scratch = work.take<T>(scratch_blocks(pass) * layer.hidden);
+  }
+  static int64_t scratch_blocks(const PassInfo &pass) {
+    for (int64_t a = 0; a < pass.array_count; ++a)
+      if (pass.arrays[a].role == role_scratch) return pass.arrays[a].blocks;
+    return 0;
+  }
+
+  void compute() const {
+    if (!blocks) return;
+    for (int64_t a = 0; a < pass.array_count; ++a) {
+      const ArrayInfo &info = pass.arrays[a];
+      row.arrays[a] = info.role == role_vectors   ? computed
+                      : info.role == role_scratch ? scratch
+                                                  : layer.block(d, {info.index, 0});
+    }
+    row.run([&](const BlockInfo &info) { return layer.block(d, info); });
+  }
+
+  T *at(const VectorInfo &info) const {
+    return info.group < 0 ? computed + info.gate * layer.hidden : layer.block(d, info);
+  }
+  T *all() const { return computed; }
+
+private:
+  const Layer<T> &layer;
+  int64_t d;
+  const PassInfo &pass;
+  OneRow<T> row;
+  int64_t blocks = 0;
+  T *computed, *scratch;
+};
+
+// The weights of a pass of one direction.
+template <class T> class PassWeights {
+public:
+  // `products_with_x`: whether the products with x are made step by step; `in_place`: whether nothing is packed.
+  PassWeights(const Layer<T> &layer, const PassInfo &pass, int64_t d, int64_t registers, bool products_with_x,
+              bool in_place, const Vectors<T> &vectors, Carver &weights, Carver &work)
+      : layer(layer), pass(pass), d(d), group(registers * lanes<T>), strips((layer.hidden + group - 1) / group),
+        products_with_x(products_with_x), in_place(in_place), vectors(vectors) {
+    int64_t products = 0, most_blocks = 0, blocks = 0;
+    for (int64_t k = 0; k < pass.stage_count; ++k) {
+      const StageInfo &stage = pass.stages[k];
+      products = std::max(products, stage.first_product + stage.product_count);
+      most_blocks = std::max(most_blocks, stage.input_count);
+      for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
+        most_blocks = std::max(most_blocks, pass.products[p].block_count), blocks += pass.products[p].block_count;
+    }
+    table = work.take<Product<T>>(products);
+    stages = work.take<Stage<T>>(pass.stage_count);
+    read = work.take<const T *>(pass.vector_count);
+    sources = work.take<const T *>(most_blocks);
+    if (in_place) {
+      unpacked = work.take<const T *>(blocks);
+      unpacked_inputs = work.take<const T *>(2 * layer.program.input_count);
+    }
+    packed = work.take<T *>(products);
+    inputs = work.take<T *>(2 * pass.stage_count);
+    zeros = work.take<T>(std::max(layer.hidden, group));
+    for (int64_t k = 0; !in_place && k < pass.stage_count; ++k) {
+      const StageInfo &stage = pass.stages[k];
+      for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
+        keep(packed, p, weights.take<T>(strips * group * layer.hidden * pass.products[p].block_count));
+      if (!products_with_x || !stage.input_count) continue;
+      keep(inputs, 2 * k, weights.take<T>(strips * group * layer.input * stage.input_count));
+      keep(inputs, 2 * k + 1, weights.take<T>(strips * group * stage.input_count));
+    }
+  }
+
+  // Packs them; once for all runs.
+  void pack() const {
+    for (int64_t k = 0; !in_place && k < pass.stage_count; ++k) {
+      const StageInfo &stage = pass.stages[k];
+      for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
+        const ProductInfo &product = pass.products[p];
+        for (int64_t b = 0; b < product.block_count; ++b)
+          sources[b] = layer.block(d, pass.blocks[product.first_block + b]);
+        pack(product.block_count, layer.hidden, product.transposed, packed[p]);
+      }
+      if (!products_with_x || !stage.input_count) continue;
+      const InputInfo *const info = layer.program.inputs + stage.first_input;
+      for (int64_t i = 0; i < stage.input_count; ++i) sources[i] = layer.block(d, info[i].block);
+      pack(stage.input_count, layer.input, false, inputs[2 * k]);
+      for (int64_t i = 0; i < stage.input_count; ++i)
+        sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
+      pack(stage.input_count, 1, false, inputs[2 * k + 1]);
+    }
+  }
+
+  // Fills the tables of the loop.
+  void describe() const {
+    std::fill_n(zeros, std::max(layer.hidden, group), T(0));
+    for (int64_t i = 0; in_place && i < layer.program.input_count; ++i) {
+      const InputInfo &info = layer.program.inputs[i];
+      unpacked_inputs[i] = layer.block(d, info.block);
+      unpacked_inputs[layer.program.input_count + i] = info.vector.gate < 0 ? nullptr : vectors.at(info.vector);
+    }
+    for (int64_t v = 0; v < pass.vector_count; ++v) read[v] = vectors.at(pass.vectors[v]);
+    for (int64_t k = 0; k < pass.stage_count; ++k) {
+      const StageInfo &stage = pass.stages[k];
+      for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
+        const ProductInfo &product = pass.products[p];
+        const int64_t count = product.block_count;
+        table[p] = {product.array,
+                    product.block * layer.hidden,
+                    product.transposed ? count * layer.hidden : layer.hidden,
+                    product.transposed ? 1 : count,
+                    product.first_output,
+                    in_place ? nullptr : packed[p],
+                    unpacked + product.first_block,
+                    product.add};
+        for (int64_t b = product.first_block; in_place && b < product.first_block + count; ++b)
+          unpacked[b] = layer.block(d, pass.blocks[b]);
+      }
+      const bool reads_x = products_with_x && stage.input_count;
+      stages[k] = {work_of<T>(stage),
+                   table + stage.first_product,
+                   stage.product_count,
+                   stage.output_count,
+                   reads_x && !in_place ? inputs[2 * k] : nullptr,
+                   reads_x && !in_place ? inputs[2 * k + 1] : nullptr,
+                   unpacked_inputs + stage.first_input,
+                   unpacked_inputs + layer.program.input_count + stage.first_input,
+                   stage.first_input,
+                   stage.input_count};
+    }
+  }
+
+  Stage<T> *stages;
+  const T **read; // the vectors
+  T *zeros;       // (H)
+
+private:
+  const Layer<T> &layer;
+  const PassInfo &pass;
+  int64_t d, group, strips;
+  bool products_with_x, in_place;
+  const Vectors<T> &vectors;
+  Product<T> *table;
+  const T **sources, **unpacked = nullptr, **unpacked_inputs = nullptr;
+  T **packed, **inputs;
+
+  // Where the carver has no memory there is no table either.
+  static void keep(T **to, int64_t at, T *part) {
+    if (to) to[at] = part;
+  }
+
+  void pack(int64_t count, int64_t depth, bool transposed, T *to) const {
+    const int64_t elements = strips * group * depth * count;
+    const int64_t slices =
+        elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips);
+    Packing<T> packing{sources, count, layer.hidden, depth, group, transposed, to, slices};
+    spread(packing, slices, layer);
+  }
+};
+
+} // namespace gatewise

@@ -1,0 +1,187 @@
+"""A program as C++ constants: the `Program` of `program.h` that the engine reads."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from gatewise.compiler.cpp import INPUTS
+from gatewise.compiler.emit import STATE_GRADIENTS, Direction, Program, VectorPlace
+from gatewise.compiler.one_row import PARAMETER, RESULTS, SCRATCH, SUMS, VECTORS, BlockGradient, RowPass
+from gatewise.equations.expression import Parameter
+
+SUFFIXES = ("f32", "f64")
+
+
+def symbol(prefix: str) -> str:
+    """The name of the constant of the program whose functions begin with this prefix."""
+    return f"{prefix}_program"
+
+
+def constants(program: Program) -> str:
+    """C++ that defines the program; its functions are declared before it.
+
+    Every table is a constant of its own, so that nothing is computed when a library is loaded.
+    """
+    return _Text(program).text()
+
+
+class _Text:
+    def __init__(self, program: Program) -> None:
+        self._program, self._cell, self._prefix = program, program.plan.cell, program.prefix
+        self._lines: list[str] = []
+
+    def text(self) -> str:
+        program, cell = self._program, self._cell
+        groups = self._table("GroupInfo", "groups", (self._group(name) for name in cell.groups))
+        inputs = self._table(
+            "InputInfo",
+            "inputs",
+            (f"{{{self._block(one.block)}, {self._vector(one.vector)}}}" for one in program.inputs),
+        )
+        operands = self._table("OperandInfo", "operands", (f"{{{state}}}" for state in program.operand_states))
+        outers = self._table(
+            "OuterInfo",
+            "outers",
+            (
+                f"{{{self._block(outer.blocks[0])}, {len(outer.blocks)}, {outer.delta}, {outer.operand}}}"
+                for outer in program.outers
+            ),
+        )
+        gradients = self._table("GradientInfo", "gradients", map(self._gradient, program.gradients))
+        passes = [
+            self._row_pass("prologue", program.prologue),
+            self._loop("forward", program.forward, program.forward_vectors, transposed=False),
+            self._loop("backward", program.backward, program.backward_vectors, transposed=True),
+            self._row_pass("epilogue", program.epilogue),
+        ]
+        counts = (
+            len(cell.states),
+            len(cell.groups),
+            len(program.inputs),
+            len(program.outers),
+            len(program.operand_states),
+            len(program.gradients),
+            program.saved_blocks,
+        )
+        fields = ["GATEWISE_ABI", _quoted(cell.name), *map(str, counts), groups, inputs, outers, operands, gradients]
+        name = symbol(self._prefix)
+        declared = f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}'
+        self._lines += [declared, f"const Program {name} = {{{', '.join([*fields, *passes])}}};"]
+        return "\n".join(self._lines) + "\n"
+
+    def _table(self, kind: str, name: str, rows: Iterable[str]) -> str:
+        rows = list(rows)
+        if not rows:
+            return "nullptr"
+        full = f"{self._prefix}_{name}"
+        self._lines.append(f"static const {kind} {full}[] = {{{', '.join(rows)}}};")
+        return full
+
+    def _group(self, name: str) -> str:
+        columns = {"input": "size_input", "recurrent": "size_hidden", "vector": "-1"}[self._cell.shape_of(name)]
+        return f"{{{_quoted(name)}, {len(self._cell.gates_of(name))}, size_hidden, {columns}}}"
+
+    def _block(self, block: Parameter) -> str:
+        return f"{{{self._cell.groups.index(block.group)}, {self._cell.gates_of(block.group).index(block.gate)}}}"
+
+    def _vector(self, place: VectorPlace | None) -> str:
+        if place is None:
+            return "{-1, -1}"
+        return self._block(place) if isinstance(place, Parameter) else f"{{-1, {place}}}"
+
+    def _gradient(self, gradient: BlockGradient) -> str:
+        sides = [f"{{{int(slot.array == RESULTS)}, {slot.block}}}" for slot in gradient.vectors]
+        return f"{{{self._block(gradient.block)}, {', '.join([*sides, '{0, -1}'][:2])}}}"
+
+    def _arrays(self, name: str, arrays: dict[str, int], role: Callable[[str], tuple[str, int]]) -> str:
+        rows: list[str] = []
+        for array, blocks in arrays.items():
+            kind, index = role(array)
+            rows.append(f"{{{kind}, {index}, {blocks}, size_hidden}}")
+        return self._table("ArrayInfo", f"{name}_arrays", rows)
+
+    def _pass(
+        self,
+        name: str,
+        stages: Sequence[str],
+        products: Sequence[str],
+        blocks: Sequence[str],
+        arrays: tuple[str, int],
+        vectors: Sequence[str],
+        sums: int,
+    ) -> str:
+        tables = (
+            self._table("StageInfo", f"{name}_stages", stages),
+            self._table("ProductInfo", f"{name}_products", products),
+            self._table("BlockInfo", f"{name}_blocks", blocks),
+        )
+        read = self._table("VectorInfo", f"{name}_vectors", vectors)
+        return (
+            f"{{{tables[0]}, {len(stages)}, {tables[1]}, {tables[2]}, {arrays[0]}, {arrays[1]}, "
+            f"{read}, {len(vectors)}, {sums}}}"
+        )
+
+    def _stage(self, function: str, first: int, products: int, outputs: int, inputs: range) -> str:
+        works = ", ".join(f"{function}<{number}>" for number in ("float", "double")) if function else "nullptr, nullptr"
+        return f"{{products_then_work, {works}, {first}, {products}, {outputs}, {inputs.start}, {len(inputs)}}}"
+
+    def _loop(self, name: str, direction: Direction, vectors: Sequence[VectorPlace], *, transposed: bool) -> str:
+        numbers = list(direction.arrays)
+        stages: list[str] = []
+        products: list[str] = []
+        blocks: list[str] = []
+        for stage in direction.stages:
+            first = len(products)
+            for product in stage.products:
+                products.append(
+                    f"{{{numbers.index(product.operand.array)}, {product.operand.block}, {len(blocks)}, "
+                    f"{len(product.blocks)}, {product.first}, {int(transposed)}, {int(product.add)}}}"
+                )
+                blocks += map(self._block, product.blocks)
+            stages.append(self._stage(stage.function, first, len(stage.products), stage.outputs, stage.inputs))
+        arrays = self._arrays(name, direction.arrays, self._role)
+        read = [self._vector(place) for place in vectors]
+        return self._pass(name, stages, products, blocks, (arrays, len(numbers)), read, len(direction.sums))
+
+    def _role(self, array: str) -> tuple[str, int]:
+        whole = {
+            INPUTS: "role_input",
+            "saved": "role_saved",
+            "between": "role_scratch",
+            "output gradient": "role_output_gradient",
+            STATE_GRADIENTS: "role_state_gradients",
+            "delta": "role_delta",
+        }
+        if array in whole:
+            return whole[array], 0
+        kind, _, which = array.partition(" ")
+        if kind == "operand":
+            return "role_operand", int(which)
+        of_state = {"previous": "previous_state", "next": "next_state", "arriving": "arriving_gradient"}
+        return f"role_{of_state.get(kind, 'sent_gradient')}", self._cell.states.index(which)
+
+    def _row_pass(self, name: str, row: RowPass) -> str:
+        numbers = list(row.arrays)
+        stages: list[str] = []
+        products: list[str] = []
+        blocks: list[str] = []
+        for stage in row.stages:
+            first = len(products)
+            for product in stage.products:
+                products.append(
+                    f"{{{numbers.index(product.operand.array)}, {product.operand.block}, {len(blocks)}, 1, "
+                    f"{product.output}, {int(product.transposed)}, 0}}"
+                )
+                blocks.append(self._block(product.block))
+            stages.append(self._stage(stage.function, first, len(stage.products), len(stage.products), range(0)))
+        arrays = self._arrays(name, row.arrays, self._row_role)
+        return self._pass(name, stages, products, blocks, (arrays, len(numbers)), (), 0)
+
+    def _row_role(self, array: str) -> tuple[str, int]:
+        whole = {VECTORS: "role_vectors", SUMS: "role_sums", RESULTS: "role_results", SCRATCH: "role_scratch"}
+        if array in whole:
+            return whole[array], 0
+        return "role_parameter", self._cell.groups.index(array.removeprefix(PARAMETER))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text)

@@ -1,0 +1,103 @@
+"""torch's own recurrent kernels (ATen, oneDNN, cuDNN), for exactly the calls that they serve with the same numbers."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatewise.cells import lookup
+from gatewise.compiler import without_bias
+from gatewise.kernels.backend import Saved
+from gatewise.kernels.call import Call
+from gatewise.kernels.tracing import is_jit_traced
+
+_SERVED: dict[str, Any] = {
+    "lstm": torch.lstm,
+    "gru_cudnn": torch.gru,
+    "rnn_tanh": torch.rnn_tanh,
+    "rnn_relu": torch.rnn_relu,
+}
+_CPU_DTYPES = (torch.float32, torch.float64)
+_CUDA_DTYPES = (*_CPU_DTYPES, torch.float16, torch.bfloat16)
+
+
+@lru_cache(maxsize=1)
+def _functions() -> dict[str, tuple[Any, bool]]:
+    """By a cell's equations: torch's function, and whether it takes biases."""
+    table = {}
+    for name, function in _SERVED.items():
+        table[lookup(name).equations] = (function, True)
+        table[without_bias(lookup(name)).equations] = (function, False)
+    return table
+
+
+def refusal(call: Call) -> str | None:
+    """Why torch's kernels cannot run a call, or None."""
+    if call.cell.equations not in _functions():
+        return f"torch has no kernel for the equations of {call.cell.name} (it has {', '.join(_SERVED)})"
+    if call.record is not None:
+        return "the layer is watched, and torch's kernels do not show the gradients of single steps"
+    if call.reset is not None:
+        return "torch's kernels cannot reset the state inside a sequence"
+    if call.directions == "reverse":
+        return "torch's kernels read a sequence backward only beside the forward direction"
+    device = call.x.device.type
+    if device not in ("cpu", "cuda"):
+        return f"torch's kernels are used on cpu and cuda, not on {device}"
+    if device == "cpu" and call.x.dtype not in _CPU_DTYPES:
+        return f"whether torch's CPU kernels take {_short(call.x.dtype)} depends on the processor"
+    if device == "cuda" and call.x.dtype not in _CUDA_DTYPES:
+        return f"torch's CUDA kernels do not take {_short(call.x.dtype)}"
+    if call.x.shape[1] == 0:
+        return "torch's kernels do not take an empty batch"
+    if call.lengths is not None and bool((call.lengths == 0).any()):
+        return "torch's PackedSequence has no row of length 0"
+    return None
+
+
+def is_traceable(call: Call) -> bool:
+    """Whether torch's kernels run a call whatever its values and the number of its steps and rows."""
+    return (
+        call.cell.equations in _functions()
+        and call.lengths is None
+        and call.reset is None
+        and call.record is None
+        and call.directions != "reverse"
+        and call.x.device.type == "cpu"
+        and call.x.dtype in _CPU_DTYPES
+    )
+
+
+def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
+    """See `Backend.forward`."""
+    function, has_biases = _functions()[call.cell.equations]
+    initial = call.with_states().initial
+    states = initial[0] if len(initial) == 1 else initial
+    # A trace is for calls with gradients and without.
+    train = torch.is_grad_enabled() or is_jit_traced()
+    # num_layers, dropout, train, bidirectional: one layer, so no dropout, whatever the mode.
+    options = (has_biases, 1, 0.0, train, call.directions == "bidirectional")
+    steps = call.x.shape[0]
+    if call.lengths is None or bool((call.lengths == steps).all()):
+        output, *finals = function(call.x, states, call.parameters, *options, False)
+        return output, tuple(finals), ()
+    packed = pack_padded_sequence(call.x, call.lengths.cpu(), enforce_sorted=False)
+    order, restore = packed.sorted_indices, packed.unsorted_indices
+    assert order is not None
+    assert restore is not None
+    ordered = tuple(state.index_select(1, order) for state in initial)
+    data, *finals = function(
+        packed.data,
+        packed.batch_sizes,
+        ordered[0] if len(initial) == 1 else ordered,
+        call.parameters,
+        *options,
+    )
+    output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, restore), total_length=steps)
+    return output, tuple(final.index_select(1, restore) for final in finals), ()
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

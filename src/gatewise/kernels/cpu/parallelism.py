@@ -1,0 +1,47 @@
+"""How many threads a call may use."""
+
+import os
+from functools import lru_cache
+
+import torch
+
+from gatewise.kernels.cpu.quota import quota
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    # The threads of the parent's pool do not exist in a forked child, and waiting for them would not end.
+    _forked = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def forked() -> bool:
+    """Whether this process is a forked child, which has one thread."""
+    return _forked
+
+
+def threads() -> int:
+    """Threads to use: torch's number, but no more than the process may run at once."""
+    if _forked:
+        _leave_the_pool_alone()
+        return 1
+    return max(1, min(torch.get_num_threads(), _affinity(), _quota()))
+
+
+@lru_cache(maxsize=1)
+def _leave_the_pool_alone() -> None:
+    # torch's own operators would wait for the threads that do not exist, in the midst of a call of ours too.
+    torch.set_num_threads(1)
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def _quota() -> int:
+    return quota() or os.cpu_count() or 1

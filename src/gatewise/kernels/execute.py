@@ -1,0 +1,155 @@
+"""Running a call: `run` chooses a backend, `run_on_cpu` is for callers that know that the fused kernels can."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
+from torch.autograd import forward_ad
+
+from gatewise.equations import Cell
+from gatewise.kernels import aten, cpu, operators, reference
+from gatewise.kernels.call import Call
+from gatewise.kernels.choice import FASTEST, Choice
+from gatewise.kernels.cpu import stepping
+from gatewise.kernels.cpu.packed import PackedWeights
+from gatewise.kernels.cpu.program import loaded
+from gatewise.kernels.dispatch import check_backend_name, choose
+from gatewise.kernels.gradient import run_differentiable
+from gatewise.kernels.plain import plain
+from gatewise.kernels.recording import COMPILED
+from gatewise.kernels.tracing import is_jit_traced, is_traced
+
+_TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
+_EAGER_TYPES = (Tensor, torch.nn.Parameter)
+
+
+def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Compute one layer over a sequence.
+
+    Arguments:
+        call: cell, tensors, lengths, resets and directions.
+        backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
+
+    Returns:
+        Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).
+
+    Raises:
+        ValueError: when lengths are out of range, the named backend cannot run the call, or the call is to be written
+            down and goes through a compiler or a transform.
+    """
+    compiling = torch.compiler.is_compiling()
+    if compiling and _inside_a_transform():
+        torch._dynamo.graph_break(msg=f"{_TRANSFORMED}, outside of torch.compile")
+    elif compiling or _through_operators(call):
+        if call.record is not None:
+            raise ValueError(COMPILED)
+        if is_jit_traced() or _in_onnx_export():
+            # Such programs run without gatewise too.
+            if backend in ("auto", "torch") and aten.is_traceable(call):
+                return aten.forward(call, False)[:2]
+            if _in_onnx_export():
+                return reference.forward(call, False)[:2]
+        output, finals = operators.recurrent(
+            call.x,
+            call.with_states().initial,
+            call.parameters,
+            call.lengths,
+            call.reset,
+            call.cell.text,
+            call.directions,
+            backend,
+            call.checkpoint_every,
+        )
+        return output, tuple(finals)
+    if not _transformed(call):
+        call = plain(call)
+    choice = backend_for(call, backend=backend)
+    if call.checkpoint_every is not None and _transformed(call):
+        call.checkpoint_every = None  # what a transform keeps is its own affair
+    if call.record is None:
+        return run_differentiable(call, choice.name)
+    return _recorded(call, choice)
+
+
+def runs_on_cpu(cell: Cell, dtype: torch.dtype) -> bool:
+    """Whether the fused CPU kernels run plain CPU tensors of this dtype through a cell."""
+    return cpu.runs(cell, dtype)
+
+
+def run_on_cpu(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Compute one layer of plain CPU tensors, which `runs_on_cpu`, as `run` does."""
+    if call.record is None:
+        return run_differentiable(call, "cpu")
+    return _recorded(call, Choice("cpu", FASTEST))
+
+
+def step_on_cpu(
+    cell: Cell,
+    x: Tensor,
+    output: Tensor,
+    initial: Sequence[Tensor],
+    finals: Sequence[Tensor],
+    layers: int,
+    weights: Sequence[Tensor],
+    reset: Tensor | None,
+    packed: PackedWeights | None,
+) -> bool:
+    """One step of a stack of layers without gradients, in plain dense CPU tensors; see `cpu.stepping.step`."""
+    return stepping.step(loaded(cell), x, output, initial, finals, layers, weights, reset, packed)
+
+
+def _recorded(call: Call, choice: Choice) -> tuple[Tensor, tuple[Tensor, ...]]:
+    assert call.record is not None
+    call.record.begin(call, choice)
+    output, finals = run_differentiable(call, choice.name)
+    call.record.end(output)
+    return output, finals
+
+
+def backend_for(call: Call, *, backend: str = "auto") -> Choice:
+    """Which backend runs a call, and why.
+
+    Raises:
+        ValueError: as `run`.
+    """
+    if _transformed(call):
+        if call.record is not None:
+            raise ValueError(COMPILED)
+        check_backend_name(backend)
+        if backend not in ("auto", "reference"):
+            raise ValueError(
+                f"backend {backend!r} was asked for by name and cannot run this call: {_TRANSFORMED}; "
+                "use backend='auto'"
+            )
+        return Choice("reference", _TRANSFORMED)
+    call.check_values()
+    return choose(call, backend)
+
+
+def _through_operators(call: Call) -> bool:
+    """Whether something other than eager code is to see one operator."""
+    if not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+        return True
+    return is_traced() and not _transformed(call)
+
+
+def _in_onnx_export() -> bool:
+    # Dynamo, which is never what exports to ONNX, cannot follow the question.
+    return not torch.compiler.is_dynamo_compiling() and torch.onnx.is_in_onnx_export()
+
+
+def _transformed(call: Call) -> bool:
+    """Whether a transform of torch.func or forward-mode differentiation is to follow the computation."""
+    return any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors) or (
+        forward_ad._current_level >= 0
+        and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in call.tensors)
+    )
+
+
+def _inside_a_transform() -> bool:
+    return peek_interpreter_stack() is not None
+
+
+# What torch.compiler.assume_constant_result does; that imports the compiler, for which only its users should wait.
+setattr(_inside_a_transform, "_dynamo_marked_constant", True)  # noqa: B010

@@ -1,0 +1,174 @@
+"""A recurrent layer apart from its calls: checked options, parameters, and whether its weights are held packed."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Real
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+
+from gatewise.cells import lookup
+from gatewise.compiler import without_bias
+from gatewise.equations import Cell
+from gatewise.kernels import Directions, PackedWeights, check_backend_name
+from gatewise.layers.initialisers import Init, as_init
+from gatewise.layers.merging import check_merge
+from gatewise.layers.parameters import Parameters
+
+
+class RecurrentBase(Parameters):
+    """What a `Recurrent` is before it runs; its arguments are described there."""
+
+    # Inside `frozen`: of each layer, and last of the whole stack.
+    _packed: list[PackedWeights] | None = None
+    _generation = 0  # of the weights that streams hold
+
+    def __init__(
+        self,
+        cell: Cell | str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        merge: str | None = "concat",
+        init: str | Init = "default",
+        backend: str = "auto",
+        checkpoint_every: int | Literal["auto"] | None = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if isinstance(cell, str):
+            cell = lookup(cell)
+        if not isinstance(cell, Cell):
+            raise TypeError(f"cell: expected a Cell (made by @gatewise.cell) or a name, got {type(cell).__name__}")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        if isinstance(checkpoint_every, str) and checkpoint_every != "auto":
+            raise ValueError(f"checkpoint_every: expected a number of steps, 'auto' or None, got {checkpoint_every!r}")
+        if checkpoint_every is not None and checkpoint_every != "auto":
+            sizes["checkpoint_every"] = checkpoint_every
+        for name, size in sizes.items():
+            if not isinstance(size, int) or isinstance(size, bool):
+                raise TypeError(f"{name}: expected an int, got {type(size).__name__} ({size!r})")
+            if size < 1:
+                raise ValueError(f"{name}: expected at least 1, got {size}")
+        for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}: expected True or False, got {flag!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
+            raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
+        if dropout > 0 and num_layers == 1:
+            warnings.warn(
+                f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
+                "use num_layers of 2 or more, or put an nn.Dropout after the layer",
+                stacklevel=2,
+            )
+        check_merge(merge, bidirectional)
+        as_init(init).check_cell(cell if bias else without_bias(cell))
+        check_backend_name(backend)
+        super().__init__(
+            cell if bias else without_bias(cell),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            merge,
+            init,
+            device,
+            dtype,
+        )
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.backend = backend
+        self.checkpoint_every = checkpoint_every
+
+    @property
+    def _directions(self) -> Directions:
+        return "bidirectional" if self.bidirectional else "forward"
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within a ``with`` block, declare that the weights do not change, so that they are packed once.
+
+        Outside it every call computes with what the weights hold, however they were written. Inside, the fused CPU
+        kernels copy and pack them at the first call and read only that: many short calls then cost little more than
+        their arithmetic. After a write inside the block call `refresh`; `load_state_dict`, `reset_parameters` and
+        moves to another device or precision do.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
+        >>> x = torch.zeros(5, 2, 3, requires_grad=True)
+        >>> with layer.frozen():
+        ...     for _ in range(3):
+        ...         (step,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
+        ...         x = (x - step).detach().requires_grad_()
+        """
+        before = self._packed
+        if before is None:
+            self._packed = self._unpacked()
+        try:
+            yield
+        finally:
+            if before is None:
+                object.__setattr__(self, "_packed", None)  # torch's own may be gone, when the interpreter ends in here
+
+    def _unpacked(self) -> list[PackedWeights]:
+        of_layers = [PackedWeights() for _ in self._names]
+        return of_layers if len(of_layers) == 1 else [*of_layers, PackedWeights()]
+
+    def refresh(self) -> None:
+        """Pack the weights again at the next call inside `frozen`, and at the next step of an open `stream`.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4)
+        >>> with layer.frozen(), torch.no_grad():
+        ...     _ = layer.weight_hh_l0.zero_()
+        ...     layer.refresh()
+        """
+        self._generation += 1
+        if self._packed is not None:
+            self._packed = self._unpacked()
+
+    def reset_parameters(self) -> None:
+        """Draw the initial weights again."""
+        super().reset_parameters()
+        self.refresh()
+
+    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
+        super()._load_from_state_dict(*arguments, **options)
+        self.refresh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": None}  # a copy is not frozen
+
+    def __prepare_scriptable__(self) -> Self:
+        raise TypeError(
+            f"torch.jit.script cannot compile {type(self).__name__}, whose work depends on values; use torch.jit.trace "
+            "or torch.export.export"
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.refresh()
+        return super()._apply(fn, recurse)
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults, for printing."""
+        options = {
+            "num_layers": (self.num_layers, 1),
+            "bias": (self.bias, True),
+            "batch_first": (self.batch_first, False),
+            "dropout": (self.dropout, 0.0),
+            "bidirectional": (self.bidirectional, False),
+            "merge": (self.merge, "concat"),
+            "init": (self.init, "default"),
+            "backend": (self.backend, "auto"),
+            "checkpoint_every": (self.checkpoint_every, None),
+        }
+        given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
+        return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])

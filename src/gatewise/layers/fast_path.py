@@ -1,0 +1,240 @@
+"""Fast path: skips validation and dispatch for calls that need neither. What runs is the same."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._C import _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+
+from gatewise.kernels import AUTO, Call, runs_on_cpu, step_on_cpu
+from gatewise.kernels.plain import is_plain
+from gatewise.kernels.recording import is_watched, record_of
+from gatewise.kernels.tracing import is_traced
+from gatewise.layers.base import RecurrentBase
+from gatewise.layers.validation import Inputs, State
+
+_BACKENDS = ("auto", "cpu")
+_PLAIN = (Tensor, nn.Parameter)
+
+
+def _is_strided(tensor: Tensor) -> bool:
+    return tensor.is_cpu and tensor.layout is torch.strided
+
+
+def nothing_recorded() -> bool:
+    """Whether operations reach plain tensors as they are: no mode, transform, tracer or compiler, and no autocast."""
+    return not (
+        is_compiling()
+        or _len_torch_function_stack()
+        or is_traced()
+        or peek_interpreter_stack()
+        or forward_ad._current_level >= 0
+        or torch.is_autocast_enabled("cpu")
+    )
+
+
+def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: object, reset: object) -> Inputs | None:
+    """The arguments of a call on the fused CPU kernels as validation returns them.
+
+    Returns None for anything unusual; the general path then validates and reports.
+
+    Arguments:
+        layer: the layer.
+        x: the input, batched, time first.
+        hx, lengths, reset: as for `Recurrent.forward`.
+    """
+    if (
+        is_compiling()
+        or type(x) not in _PLAIN
+        or x.dim() != 3
+        or not _is_strided(x)
+        or layer.backend not in _BACKENDS
+        or not nothing_recorded()
+        or not runs_on_cpu(layer.cell, x.dtype)
+    ):
+        return None
+    steps, batch, width = x.shape
+    if width != layer.input_size or steps == 0:
+        return None
+    initial: Any = ()
+    if hx is not None:
+        initial = hx if isinstance(hx, tuple) else (hx,)
+        shape = (layer.num_layers * layer._direction_count, batch, layer.hidden_size)
+        if len(initial) != len(layer.cell.states) or isinstance(hx, tuple) != (len(initial) > 1):
+            return None
+        for one in initial:
+            if type(one) not in _PLAIN or one.dtype is not x.dtype or one.shape != shape or not _is_strided(one):
+                return None
+    if lengths is not None and not (
+        type(lengths) is Tensor and lengths.dtype is torch.int64 and lengths.is_cpu and lengths.shape == (batch,)
+    ):
+        return None
+    if reset is not None and not (
+        type(reset) is Tensor and reset.dtype is torch.bool and reset.is_cpu and reset.shape == (steps, batch)
+    ):
+        return None
+    weights = plain_weights(layer, x.dtype)
+    return None if weights is None else Inputs(x, initial, lengths, reset, batched=True, weights=weights)
+
+
+def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call:
+    """The call of one layer of a stack, whose weights `plain_inputs` has found."""
+    assert inputs.weights is not None
+    initial = inputs.initial
+    if initial and layer.num_layers > 1:
+        first = at * layer._direction_count
+        initial = tuple([one[first : first + layer._direction_count] for one in initial])
+    every = layer.checkpoint_every
+    record = record_of(layer, at)
+    call = Call(
+        layer.cell,
+        x,
+        initial,
+        inputs.weights[at],
+        inputs.lengths,
+        inputs.reset,
+        layer._directions,
+        record,
+        AUTO if isinstance(every, str) else every,
+        packed=None if layer._packed is None else layer._packed[at],
+    )
+    return call if record is None else call.with_states()  # observers see the initial state
+
+
+def plain_weights(layer: RecurrentBase, dtype: torch.dtype) -> list[tuple[Tensor, ...]] | None:
+    """The weights of every layer of a stack; None when one is unusual."""
+    find = layer._parameters.get
+    found: list[tuple[Tensor, ...]] = []
+    for names, shapes in zip(layer._names, layer._shapes, strict=True):
+        own: list[Tensor] = []
+        for name, shape in zip(names, shapes, strict=True):
+            one = find(name)
+            if (
+                one is None
+                or type(one) not in _PLAIN
+                or one.dtype is not dtype
+                or one.shape != shape
+                or not _is_strided(one)
+            ):
+                return None
+            own.append(one)
+        found.append(tuple(own))
+    return found
+
+
+def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> Sequence[Tensor] | None:
+    """The weights of all layers, one after the other; None when one is unusual, or not dense."""
+    found = plain_weights(layer, dtype)
+    if found is None:
+        return None
+    weights = [one for own in found for one in own]
+    return weights if all(one.is_contiguous() and is_plain(one) for one in weights) else None
+
+
+def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
+    """The call of a whole stack: without gradients, observers, and anything between the layers."""
+    if (
+        layer.num_layers == 1
+        or inputs.weights is None
+        or torch.is_grad_enabled()
+        or (layer.dropout and layer.training)
+        or layer.merge not in ("concat", None)
+        or is_watched(layer)
+    ):
+        return None
+    weights = tuple([one for own in inputs.weights for one in own])
+    packed = None if layer._packed is None else layer._packed[-1]
+    return Call(
+        layer.cell,
+        inputs.x,
+        inputs.initial,
+        weights,
+        inputs.lengths,
+        inputs.reset,
+        layer._directions,
+        packed=packed,
+        layers=layer.num_layers,
+    )
+
+
+def plain_step(layer: RecurrentBase, x_t: Tensor) -> bool:
+    """Whether a step of this input needs neither gradients nor validation of it, and runs on the fused CPU kernels."""
+    return (
+        not is_compiling()
+        and not torch.is_grad_enabled()
+        and type(x_t) in _PLAIN
+        and x_t.dim() in (1, 2)
+        and x_t.is_contiguous()
+        and x_t.is_cpu
+        and x_t.shape[-1] == layer.input_size
+        and x_t.numel() > 0
+        and layer.backend in _BACKENDS
+        and nothing_recorded()
+        and is_plain(x_t)
+        and runs_on_cpu(layer.cell, x_t.dtype)
+        and not is_watched(layer)
+        and not (layer.dropout and layer.training and layer.num_layers > 1)
+    )
+
+
+def fits_states(states: Any, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    """Whether states are plain dense tensors of the number and form that is expected."""
+    if len(states) != count:
+        return False
+    for one in states:
+        if (
+            type(one) not in _PLAIN
+            or one.dtype is not dtype
+            or one.shape != shape
+            or not one.is_contiguous()
+            or not one.is_cpu
+            or not is_plain(one)
+        ):
+            return False
+    return True
+
+
+def fits_reset(reset: object, shape: tuple[int, ...]) -> bool:
+    """Whether the flags of a step are a plain dense tensor."""
+    return (
+        type(reset) is Tensor
+        and reset.dtype is torch.bool
+        and reset.shape == shape
+        and reset.is_cpu
+        and reset.is_contiguous()
+    )
+
+
+def run_plain_step(
+    layer: RecurrentBase, x_t: Tensor, state: State | None, reset: Tensor | None
+) -> tuple[Tensor, State] | None:
+    """Output and state, as `Recurrent.step` returns them; None for anything unusual."""
+    if not plain_step(layer, x_t):
+        return None
+    count, dtype, rows = len(layer.cell.states), x_t.dtype, x_t.shape[:-1]
+    shape = (layer.num_layers, *rows, layer.hidden_size)
+    initial: Any = ()
+    if state is not None:
+        initial = state if isinstance(state, tuple) else (state,)
+        if isinstance(state, tuple) != (count > 1) or not fits_states(initial, count, shape, dtype):
+            return None
+    if reset is not None and not fits_reset(reset, rows):
+        return None
+    weights = dense_weights(layer, dtype)
+    if weights is None:
+        return None
+    packed = None if layer._packed is None else layer._packed[-1]
+    if packed is not None:
+        weights = packed.values(weights)
+    output = x_t.new_empty((*rows, layer.hidden_size))
+    if initial:
+        finals = tuple([torch.empty_like(one) for one in initial])
+    else:
+        finals = tuple([x_t.new_empty(shape) for _ in range(count)])
+    if not step_on_cpu(layer.cell, x_t, output, initial, finals, layer.num_layers, weights, reset, packed):
+        return None
+    return output, finals if count > 1 else finals[0]

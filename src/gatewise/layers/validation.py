@@ -1,0 +1,180 @@
+"""What a layer is given, checked and brought into one form: time first, with a batch, with a state."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.layers.row_lengths import row_lengths
+from gatewise.shapes import check_shape
+
+State = Tensor | tuple[Tensor, ...]
+
+
+class InputSpec(NamedTuple):
+    """What a layer can take.
+
+    Attributes:
+        states: names of the cell's states.
+        input_size, hidden_size: I and H.
+        state_rows: D·L, directions times layers.
+        batch_first: whether batched input is (B, T, I).
+        dtype, device: of the parameters.
+        autocast_dtype: the dtype that input of another dtype is cast to, or None where it must match.
+    """
+
+    states: tuple[str, ...]
+    input_size: int
+    hidden_size: int
+    state_rows: int
+    batch_first: bool
+    dtype: torch.dtype
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+
+
+class Inputs(NamedTuple):
+    """A layer's input in one form.
+
+    Attributes:
+        x: (T, B, I).
+        initial: per state (D·L, B, H).
+        lengths: (B,) int64 on the device of x, or None.
+        reset: (T, B) bool on the device of x, or None.
+        batched: whether the input had a batch dimension.
+        weights: of each layer, where these and the rest are plain CPU tensors for the fused kernels, which nothing
+            records; the initial state then may be no tensors at all, which are zeros. None for all else.
+    """
+
+    x: Tensor
+    initial: tuple[Tensor, ...]
+    lengths: Tensor | None
+    reset: Tensor | None
+    batched: bool
+    weights: list[tuple[Tensor, ...]] | None = None
+
+
+def prepare(
+    input: Tensor,
+    hx: State | None,
+    lengths: Tensor | Sequence[int] | None,
+    reset: Tensor | None,
+    expected: InputSpec,
+) -> Inputs:
+    """Check a layer's arguments and bring them into one form.
+
+    Raises:
+        TypeError: for something that is no tensor, or of the wrong dtype.
+        ValueError: for a wrong rank, width, device, or number of values.
+    """
+    _check_tensor("input", input, expected)
+    batched = input.dim() == 3
+    if input.dim() not in (2, 3):
+        order = "(B, T, I)" if expected.batch_first else "(T, B, I)"
+        raise ValueError(
+            f"input: expected {order}, or (T, I) without a batch, got {_shape(input)}; "
+            "for single steps of shape (B, I) there is layer.step"
+        )
+    time_first = not (batched and expected.batch_first)
+    letters = ("T", "B") if time_first else ("B", "T")
+    check_shape(
+        "input",
+        input.shape,
+        [*((letter, None) for letter in (letters if batched else ("T",))), ("I", expected.input_size)],
+        "the last dimension holds the input_size features of a step",
+    )
+    x = _cast(input, expected)
+    x = x if time_first else x.transpose(0, 1)
+    x = x if batched else x.unsqueeze(1)
+    steps, batch = x.shape[0], x.shape[1]
+    if steps == 0:
+        raise ValueError("input: expected at least one step, got T=0; leave empty sequences out, or use lengths")
+    return Inputs(
+        x,
+        _states(hx, batch, batched, expected, x),
+        _lengths(lengths, batch, batched, x.device),
+        _reset(reset, steps, batch, batched, time_first, x.device),
+        batched,
+    )
+
+
+def _check_tensor(name: str, value: object, expected: InputSpec) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
+    wrong_dtype = value.dtype != expected.dtype
+    if wrong_dtype and not (expected.autocast_dtype is not None and value.is_floating_point()):
+        raise TypeError(
+            f"{name}: expected {expected.dtype} as the layer's parameters, got {value.dtype}; "
+            f"convert one of them, for example with {name}.to({expected.dtype})"
+        )
+    if value.device != expected.device:
+        raise ValueError(
+            f"{name}: expected device {expected.device} as the layer's parameters, got {value.device}; "
+            f"move one of them, for example with {name}.to({str(expected.device)!r})"
+        )
+
+
+def _cast(value: Tensor, expected: InputSpec) -> Tensor:
+    return value if expected.autocast_dtype is None else value.to(expected.autocast_dtype)
+
+
+def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x: Tensor) -> tuple[Tensor, ...]:
+    names = expected.states
+    if hx is None:
+        zeros = x.new_zeros((expected.state_rows, batch, expected.hidden_size))
+        return (zeros,) * len(names)
+    given: tuple[object, ...]
+    if len(names) == 1:
+        if isinstance(hx, tuple | list):
+            raise TypeError(f"hx: expected a tensor, the state {names[0]}, got a {type(hx).__name__} of {len(hx)}")
+        given = (hx,)
+    else:
+        wanted = f"a tuple of {len(names)} tensors ({', '.join(names)})"
+        if not isinstance(hx, tuple | list):
+            raise TypeError(f"hx: expected {wanted}, got {type(hx).__name__}")
+        if len(hx) != len(names):
+            raise ValueError(f"hx: expected {wanted}, got {len(hx)}")
+        given = tuple(hx)
+    checked: list[Tensor] = []
+    for name, state in zip(names, given, strict=True):
+        label = f"hx ({name})" if len(names) > 1 else "hx"
+        _check_tensor(label, state, expected)
+        assert isinstance(state, Tensor)
+        middle = [("B", batch)] if batched else []
+        check_shape(
+            label,
+            state.shape,
+            [("D*L", expected.state_rows), *middle, ("H", expected.hidden_size)],
+            "a state has a row per layer and direction, also with batch_first, and a batch as the input has",
+        )
+        state = _cast(state, expected)
+        checked.append(state if batched else state.unsqueeze(1))
+    return tuple(checked)
+
+
+def _lengths(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, device: torch.device) -> Tensor | None:
+    if lengths is None:
+        return None
+    if not batched:
+        raise ValueError("lengths: expected None for an input without a batch, whose length is its own; cut it instead")
+    return row_lengths(lengths, batch, device)
+
+
+def _reset(
+    reset: Tensor | None, steps: int, batch: int, batched: bool, time_first: bool, device: torch.device
+) -> Tensor | None:
+    if reset is None:
+        return None
+    if not isinstance(reset, Tensor):
+        raise TypeError(f"reset: expected a bool tensor, got {type(reset).__name__}; convert it with torch.as_tensor")
+    if reset.dtype != torch.bool:
+        raise TypeError(f"reset: expected torch.bool, got {reset.dtype}; pass reset.bool() if nonzero means a boundary")
+    sizes: list[tuple[str, int | None]] = [("T", steps), ("B", batch)] if time_first else [("B", batch), ("T", steps)]
+    check_shape("reset", reset.shape, sizes if batched else sizes[:1], "pass one flag per step and row of the input")
+    flags = reset.to(device)
+    return (flags if time_first else flags.transpose(0, 1)) if batched else flags.unsqueeze(1)
+
+
+def _shape(value: Tensor) -> str:
+    return f"({', '.join(str(size) for size in value.shape)})"

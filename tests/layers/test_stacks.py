@@ -1,0 +1,77 @@
+"""A stack without gradients is one call of the engine, and gives the bits of its layers one by one."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import torch
+
+import gatewise
+from gatewise.kernels.cpu import execution
+from gatewise.layers import recurrent
+from tests.agreement import CELLS
+from tests.kernels.engine import needs_engine
+from tests.layers.oracle import call, check_call
+
+pytestmark = needs_engine
+
+
+@pytest.mark.parametrize("chunk", [1, 1 << 30], ids=["in many parts", "at once"])
+@pytest.mark.parametrize("held", [False, True], ids=["", "frozen"])
+@pytest.mark.parametrize("shape", [(7, 3), (1, 1), (40, 1), (2, 17)], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_the_same_bits_as_layer_by_layer(
+    cell: str, shape: tuple[int, int], held: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(execution, "CHUNK", chunk)
+    for number, (both, ragged) in enumerate([(False, False), (True, True), (True, False), (False, True)]):
+        torch.manual_seed(number)
+        layers = 2 + number % 3
+        layer = gatewise.Recurrent(CELLS[cell], 5, 9, layers, bidirectional=both, init="torch")
+        x, options = torch.randn(*shape, 5), dict[str, Any]()
+        if ragged:
+            options = {"lengths": torch.randint(0, shape[0] + 1, shape[1:]), "reset": torch.rand(shape) < 0.2}
+        rows = layers * (1 + both)
+        for hx in ([], [torch.randn(rows, shape[1], 9) for _ in layer.cell.states]):
+            with ExitStack() as stack:
+                if held:
+                    stack.enter_context(layer.frozen())
+                    call(layer, x, hx, **options)
+                came = check_call(layer, x, hx, **options)
+                stack.enter_context(monkeypatch.context()).setattr(recurrent, "plain_stack", lambda *_: None)
+                expected = call(layer, x, hx, **options)
+            assert all(torch.equal(came[name], value) for name, value in expected.items())
+
+
+def test_what_stands_between_layers_takes_them_apart(monkeypatch: pytest.MonkeyPatch):
+    ran: list[int] = []
+    original = recurrent.run_on_cpu
+
+    def counted(one: Any) -> Any:
+        ran.append(one.layers)
+        return original(one)
+
+    monkeypatch.setattr(recurrent, "run_on_cpu", counted)
+    x = torch.randn(6, 2, 5)
+
+    def layers_of(gradients: bool = False, watched: bool = False, **options: Any) -> list[int]:
+        layer = gatewise.LSTM(5, 7, 3, **options)
+        ran.clear()
+        with ExitStack() as stack:
+            stack.enter_context(torch.set_grad_enabled(gradients))
+            if watched:
+                stack.enter_context(gatewise.watch(layer))
+            layer(x)
+            if "dropout" in options:
+                layer.eval()
+                layer(x)
+        return list(ran)
+
+    assert layers_of() == [3]
+    assert layers_of(bidirectional=True) == [3]
+    assert layers_of(bidirectional=True, merge=None) == [3]
+    assert layers_of(bidirectional=True, merge="sum") == [1, 1, 1]
+    assert layers_of(dropout=0.5) == [1, 1, 1, 3]
+    assert layers_of(watched=True) == [1, 1, 1]
+    assert layers_of(gradients=True) == [1, 1, 1]
