@@ -2,9 +2,12 @@
 
 from gatewise.kernels.call import AUTO, Call, Directions
 from gatewise.kernels.choice import Choice
-from gatewise.kernels.cpu.packed import PackedWeights
+from gatewise.kernels.cpu import runs as runs_on_cpu
+from gatewise.kernels.cpu.packed import PackedWeights, weight_words
+from gatewise.kernels.cpu.stepping import StepSizes
+from gatewise.kernels.cpu.stepping import step as step_on_cpu
 from gatewise.kernels.dispatch import check_backend_name
-from gatewise.kernels.execute import backend_for, run, run_on_cpu, runs_on_cpu, step_on_cpu
+from gatewise.kernels.execute import backend_for, run, run_on_cpu
 
 __all__ = [
     "AUTO",
@@ -12,10 +15,12 @@ __all__ = [
     "Choice",
     "Directions",
     "PackedWeights",
+    "StepSizes",
     "backend_for",
     "check_backend_name",
     "run",
     "run_on_cpu",
     "runs_on_cpu",
     "step_on_cpu",
+    "weight_words",
 ]

@@ -1,19 +1,13 @@
 """Running a call: `run` chooses a backend, `run_on_cpu` is for callers that know that the fused kernels can."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor, peek_interpreter_stack
 from torch.autograd import forward_ad
 
-from gatewise.equations import Cell
-from gatewise.kernels import aten, cpu, operators, reference
+from gatewise.kernels import aten, operators, reference
 from gatewise.kernels.call import Call
 from gatewise.kernels.choice import FASTEST, Choice
-from gatewise.kernels.cpu import stepping
-from gatewise.kernels.cpu.packed import PackedWeights
-from gatewise.kernels.cpu.program import loaded
 from gatewise.kernels.dispatch import check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.plain import plain
@@ -72,31 +66,11 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
     return _recorded(call, choice)
 
 
-def runs_on_cpu(cell: Cell, dtype: torch.dtype) -> bool:
-    """Whether the fused CPU kernels run plain CPU tensors of this dtype through a cell."""
-    return cpu.runs(cell, dtype)
-
-
 def run_on_cpu(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Compute one layer of plain CPU tensors, which `runs_on_cpu`, as `run` does."""
+    """Compute one layer of plain CPU tensors, which `cpu.runs`, as `run` does."""
     if call.record is None:
         return run_differentiable(call, "cpu")
     return _recorded(call, Choice("cpu", FASTEST))
-
-
-def step_on_cpu(
-    cell: Cell,
-    x: Tensor,
-    output: Tensor,
-    initial: Sequence[Tensor],
-    finals: Sequence[Tensor],
-    layers: int,
-    weights: Sequence[Tensor],
-    reset: Tensor | None,
-    packed: PackedWeights | None,
-) -> bool:
-    """One step of a stack of layers without gradients, in plain dense CPU tensors; see `cpu.stepping.step`."""
-    return stepping.step(loaded(cell), x, output, initial, finals, layers, weights, reset, packed)
 
 
 def _recorded(call: Call, choice: Choice) -> tuple[Tensor, tuple[Tensor, ...]]:

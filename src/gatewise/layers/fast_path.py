@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch._C import _len_torch_function_stack
+from torch import Tensor, empty_like, is_grad_enabled, nn, strided
+from torch._C import _is_any_autocast_enabled, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from gatewise.kernels import AUTO, Call, runs_on_cpu, step_on_cpu
-from gatewise.kernels.plain import is_plain
+from gatewise.kernels import AUTO, Call, StepSizes, runs_on_cpu, step_on_cpu, weight_words
 from gatewise.kernels.recording import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
 from gatewise.layers.base import RecurrentBase
@@ -21,8 +20,28 @@ _BACKENDS = ("auto", "cpu")
 _PLAIN = (Tensor, nn.Parameter)
 
 
-def _is_strided(tensor: Tensor) -> bool:
-    return tensor.is_cpu and tensor.layout is torch.strided
+def _is_plain(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
+    """Whether a tensor is of no subclass, strided, on the CPU, and of this form."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.dtype is dtype
+        and tensor.shape == shape
+        and tensor.is_cpu
+        and tensor.layout is strided
+    )
+
+
+def _is_dense(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
+    """The same, and its elements follow each other in memory as they are."""
+    return (
+        type(tensor) in _PLAIN
+        and tensor.dtype is dtype
+        and tensor.shape == shape
+        and tensor.is_cpu
+        and tensor.layout is strided
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
 
 
 def nothing_recorded() -> bool:
@@ -33,7 +52,7 @@ def nothing_recorded() -> bool:
         or is_traced()
         or peek_interpreter_stack()
         or forward_ad._current_level >= 0
-        or torch.is_autocast_enabled("cpu")
+        or _is_any_autocast_enabled()
     )
 
 
@@ -48,17 +67,15 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         hx, lengths, reset: as for `Recurrent.forward`.
     """
     if (
-        is_compiling()
+        not nothing_recorded()
         or type(x) not in _PLAIN
         or x.dim() != 3
-        or not _is_strided(x)
         or layer.backend not in _BACKENDS
-        or not nothing_recorded()
-        or not runs_on_cpu(layer.cell, x.dtype)
+        or not runs_on_cpu(layer.cell, dtype := x.dtype)
     ):
         return None
-    steps, batch, width = x.shape
-    if width != layer.input_size or steps == 0:
+    steps, batch, width = shape = x.shape
+    if width != layer.input_size or steps == 0 or not _is_plain(x, dtype, shape):
         return None
     initial: Any = ()
     if hx is not None:
@@ -67,15 +84,11 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         if len(initial) != len(layer.cell.states) or isinstance(hx, tuple) != (len(initial) > 1):
             return None
         for one in initial:
-            if type(one) not in _PLAIN or one.dtype is not x.dtype or one.shape != shape or not _is_strided(one):
+            if not _is_plain(one, dtype, shape):
                 return None
-    if lengths is not None and not (
-        type(lengths) is Tensor and lengths.dtype is torch.int64 and lengths.is_cpu and lengths.shape == (batch,)
-    ):
+    if lengths is not None and not (type(lengths) is Tensor and _is_plain(lengths, torch.int64, (batch,))):
         return None
-    if reset is not None and not (
-        type(reset) is Tensor and reset.dtype is torch.bool and reset.is_cpu and reset.shape == (steps, batch)
-    ):
+    if reset is not None and not (type(reset) is Tensor and _is_plain(reset, torch.bool, (steps, batch))):
         return None
     weights = plain_weights(layer, x.dtype)
     return None if weights is None else Inputs(x, initial, lengths, reset, batched=True, weights=weights)
@@ -113,26 +126,24 @@ def plain_weights(layer: RecurrentBase, dtype: torch.dtype) -> list[tuple[Tensor
         own: list[Tensor] = []
         for name, shape in zip(names, shapes, strict=True):
             one = find(name)
-            if (
-                one is None
-                or type(one) not in _PLAIN
-                or one.dtype is not dtype
-                or one.shape != shape
-                or not _is_strided(one)
-            ):
+            if one is None or not _is_plain(one, dtype, shape):
                 return None
             own.append(one)
         found.append(tuple(own))
     return found
 
 
-def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> Sequence[Tensor] | None:
+def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> list[Tensor] | None:
     """The weights of all layers, one after the other; None when one is unusual, or not dense."""
-    found = plain_weights(layer, dtype)
-    if found is None:
-        return None
-    weights = [one for own in found for one in own]
-    return weights if all(one.is_contiguous() and is_plain(one) for one in weights) else None
+    find = layer._parameters.get
+    found: list[Tensor] = []
+    for names, shapes in zip(layer._names, layer._shapes, strict=True):
+        for name, shape in zip(names, shapes, strict=True):
+            one = find(name)
+            if one is None or not _is_dense(one, dtype, shape):
+                return None
+            found.append(one)
+    return found
 
 
 def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
@@ -140,7 +151,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
     if (
         layer.num_layers == 1
         or inputs.weights is None
-        or torch.is_grad_enabled()
+        or is_grad_enabled()
         or (layer.dropout and layer.training)
         or layer.merge not in ("concat", None)
         or is_watched(layer)
@@ -163,19 +174,16 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
 
 def plain_step(layer: RecurrentBase, x_t: Tensor) -> bool:
     """Whether a step of this input needs neither gradients nor validation of it, and runs on the fused CPU kernels."""
+    if not nothing_recorded() or is_grad_enabled() or type(x_t) not in _PLAIN:
+        return False
+    dtype, shape = x_t.dtype, x_t.shape
     return (
-        not is_compiling()
-        and not torch.is_grad_enabled()
-        and type(x_t) in _PLAIN
-        and x_t.dim() in (1, 2)
-        and x_t.is_contiguous()
-        and x_t.is_cpu
-        and x_t.shape[-1] == layer.input_size
-        and x_t.numel() > 0
+        len(shape) in (1, 2)
+        and shape[-1] == layer.input_size
+        and shape[0] > 0
+        and _is_dense(x_t, dtype, shape)
         and layer.backend in _BACKENDS
-        and nothing_recorded()
-        and is_plain(x_t)
-        and runs_on_cpu(layer.cell, x_t.dtype)
+        and runs_on_cpu(layer.cell, dtype)
         and not is_watched(layer)
         and not (layer.dropout and layer.training and layer.num_layers > 1)
     )
@@ -183,30 +191,18 @@ def plain_step(layer: RecurrentBase, x_t: Tensor) -> bool:
 
 def fits_states(states: Any, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
     """Whether states are plain dense tensors of the number and form that is expected."""
-    if len(states) != count:
-        return False
-    for one in states:
-        if (
-            type(one) not in _PLAIN
-            or one.dtype is not dtype
-            or one.shape != shape
-            or not one.is_contiguous()
-            or not one.is_cpu
-            or not is_plain(one)
-        ):
-            return False
-    return True
+    return len(states) == count and all(_is_dense(one, dtype, shape) for one in states)
 
 
 def fits_reset(reset: object, shape: tuple[int, ...]) -> bool:
     """Whether the flags of a step are a plain dense tensor."""
-    return (
-        type(reset) is Tensor
-        and reset.dtype is torch.bool
-        and reset.shape == shape
-        and reset.is_cpu
-        and reset.is_contiguous()
-    )
+    return type(reset) is Tensor and _is_dense(reset, torch.bool, shape)
+
+
+def sizes_of_step(layer: RecurrentBase, x_t: Tensor) -> StepSizes:
+    """Those of a step of this input."""
+    batch = x_t.shape[0] if x_t.dim() == 2 else 1
+    return StepSizes(x_t.element_size(), batch, layer.input_size, layer.hidden_size, layer.num_layers)
 
 
 def run_plain_step(
@@ -224,17 +220,16 @@ def run_plain_step(
             return None
     if reset is not None and not fits_reset(reset, rows):
         return None
-    weights = dense_weights(layer, dtype)
-    if weights is None:
-        return None
     packed = None if layer._packed is None else layer._packed[-1]
-    if packed is not None:
-        weights = packed.values(weights)
+    words = None if packed is None else packed.words(dtype)
+    if not words:
+        weights = dense_weights(layer, dtype)
+        if weights is None:
+            return None
+        words = weight_words(weights if packed is None else packed.values(weights))
     output = x_t.new_empty((*rows, layer.hidden_size))
-    if initial:
-        finals = tuple([torch.empty_like(one) for one in initial])
-    else:
-        finals = tuple([x_t.new_empty(shape) for _ in range(count)])
-    if not step_on_cpu(layer.cell, x_t, output, initial, finals, layer.num_layers, weights, reset, packed):
+    finals = tuple(map(empty_like, initial)) if initial else tuple([x_t.new_empty(shape) for _ in range(count)])
+    sizes = sizes_of_step(layer, x_t)
+    if not step_on_cpu(layer.cell, sizes, x_t, output, initial, finals, words, reset, packed):
         return None
     return output, finals if count > 1 else finals[0]

@@ -6,9 +6,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from gatewise.kernels import PackedWeights, step_on_cpu
+from gatewise.kernels import PackedWeights, step_on_cpu, weight_words
 from gatewise.layers.base import RecurrentBase
-from gatewise.layers.fast_path import dense_weights, fits_reset, fits_states, plain_step
+from gatewise.layers.fast_path import dense_weights, fits_reset, fits_states, plain_step, sizes_of_step
 from gatewise.layers.validation import State
 
 
@@ -98,12 +98,12 @@ class _Slot:
     __slots__ = (
         "_cell",
         "_generation",
-        "_layers",
         "_output",
         "_packed",
         "_shape",
+        "_sizes",
         "_spare",
-        "_weights",
+        "_words",
         "dtype",
         "state",
     )
@@ -111,7 +111,7 @@ class _Slot:
     def __init__(self, layer: RecurrentBase, weights: Sequence[Tensor], x_t: Tensor, state: tuple[Tensor, ...]) -> None:
         self._cell, self._shape = layer.cell, x_t.shape
         self._packed = PackedWeights() if layer._packed is None else layer._packed[-1]
-        self._layers, self._weights = layer.num_layers, self._packed.values(weights)
+        self._words, self._sizes = weight_words(self._packed.values(weights)), sizes_of_step(layer, x_t)
         self._generation, self.dtype = layer._generation, x_t.dtype
         self._output = x_t.new_empty((*x_t.shape[:-1], layer.hidden_size))
         if state:
@@ -130,7 +130,7 @@ class _Slot:
         if reset is not None and not fits_reset(reset, self._shape[:-1]):
             return None
         output, before, after = torch.empty_like(self._output), self.state, self._spare
-        if not step_on_cpu(self._cell, x_t, output, before, after, self._layers, self._weights, reset, self._packed):
+        if not step_on_cpu(self._cell, self._sizes, x_t, output, before, after, self._words, reset, self._packed):
             return None
         self.state, self._spare = after, before
         return output

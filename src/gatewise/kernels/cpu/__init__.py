@@ -31,7 +31,11 @@ def refusal(call: Call) -> str | None:
 
 def runs(cell: Cell, dtype: torch.dtype) -> bool:
     """Whether the engine runs plain CPU tensors of this dtype through a cell."""
-    return dtype in library.SUFFIX and library.why_missing() is None and program.refusal(cell) is None
+    return (
+        dtype in library.SUFFIX
+        and library.why_missing() is None
+        and (program.ready(cell) is not None or program.refusal(cell) is None)
+    )
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:

@@ -4,22 +4,25 @@ Nothing here survives a call but workspaces: no address, no layout, no packed we
 """
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from struct import Struct
 
-import numpy
 import torch
-from torch import Tensor, empty, empty_like, get_num_threads
+from torch import Tensor, empty_like, get_num_threads
 
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import interface, memory, workspace
-from gatewise.kernels.cpu.dense import dense, dense_features
+from gatewise.kernels.cpu.dense import dense, dense_sequence
 from gatewise.kernels.cpu.interface import WORDS, word_of
 from gatewise.kernels.cpu.library import engine, pool_address
-from gatewise.kernels.cpu.packed import PackedWeights
+from gatewise.kernels.cpu.packed import PackedWeights, weight_words
 from gatewise.kernels.cpu.parallelism import threads
 from gatewise.kernels.cpu.program import Loaded, loaded
+from gatewise.kernels.cpu.workspace import Workspace
+from gatewise.kernels.plain import plain
 
 # Multiply-adds between two looks at Python's signals: at most about a tenth of a second.
 CHUNK = 1_000_000_000
@@ -27,7 +30,6 @@ CHUNK = 1_000_000_000
 SHARE_SMALL = 0
 _WORKSPACE, _NEEDED = word_of("workspace"), word_of("needed")
 _WEIGHTS, _LAYOUT = word_of("weights"), word_of("weights_layout")
-_STATES, _PARAMETERS = word_of("states"), word_of("parameters")
 # What the engine times, in its order.
 PACKING, PRODUCTS_BEFORE, LOOP, PRODUCTS_AFTER, SUMS = range(5)
 _seconds: array | None = None
@@ -47,7 +49,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     hidden, dtype = call.hidden_size, x.dtype
     output = memory.empty((steps, batch, directions * hidden), dtype)
     shape = (call.layers * directions, batch, hidden)
-    finals = tuple([empty(shape, dtype=dtype, device=_CPU) for _ in range(cell.states)])
+    finals = tuple([x.new_empty(shape) for _ in range(cell.states)])
     saved: Saved = ()
     values = boundaries = None
     if save and call.checkpoint_every is not None:
@@ -64,16 +66,16 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     if batch == 0:
         return output, finals, saved
     states: list[int] = []
+    count = call.layers * directions * batch * hidden
     if call.initial:
         for initial, final in zip(call.initial, finals, strict=True):
-            states += [initial.data_ptr(), initial.numel(), final.data_ptr(), final.numel(), 0, 0, 0, 0]
+            states += (_address(call, initial), count, final.data_ptr(), count, 0, 0, 0, 0)
     else:
         for final in finals:
-            states += [0, 0, final.data_ptr(), final.numel(), 0, 0, 0, 0]
-    parameters: list[int] = []
-    values_of = call.parameters if call.packed is None else call.packed.values(call.parameters)
-    for one in values_of:
-        parameters += [one.data_ptr(), one.numel(), 0, 0]
+            states += (0, 0, final.data_ptr(), count, 0, 0, 0, 0)
+    held = call.packed
+    # The copies are held by `held`, which the call holds.
+    parameters = weight_words(call.parameters if held is None else held.values(call.parameters))
     buffers = [
         *_sequence(x),
         *_sequence(output),
@@ -124,7 +126,7 @@ def backward(
     final_gradients = [None if one is None else dense(one) for one in upstream[1:]]
     for at in range(cell.states):
         final_gradient = final_gradients[at]
-        states += _flat(call.initial[at] if count else None)
+        states += (_address(call, call.initial[at]), call.initial[at].numel()) if count else _NO_DENSE
         states += _NO_DENSE
         states += _flat(final_gradient)
         if count and needed[1 + at]:
@@ -141,11 +143,12 @@ def backward(
         if wanted:
             gradient = empty_like(one)
             found.append(gradient)
-            parameters += [one.data_ptr(), one.numel(), gradient.data_ptr(), gradient.numel()]
+            number = one.numel()
+            parameters += (one.data_ptr(), number, gradient.data_ptr(), number)
         else:
             found.append(None)
-            parameters += [one.data_ptr(), one.numel(), 0, 0]
-    output_gradient = None if upstream[0] is None else dense_features(upstream[0])
+            parameters += (one.data_ptr(), one.numel(), 0, 0)
+    output_gradient = None if upstream[0] is None else dense_sequence(upstream[0])
     norms, shown = _room_for_observers(call, cell)
     again = call.checkpoint_every is not None
     values, output = saved[-1], None if again else saved[0]
@@ -194,6 +197,14 @@ def _flat(tensor: Tensor | None) -> tuple[int, int]:
     return _NO_DENSE if tensor is None else (tensor.data_ptr(), tensor.numel())
 
 
+def _address(call: Call, state: Tensor) -> int:
+    """Of a state that is given; none is zero."""
+    address = state.data_ptr()
+    if not address:
+        plain(call)
+    return address
+
+
 def _steps(call: Call) -> tuple[int, ...]:
     """Lengths and resets."""
     lengths, reset = call.lengths, call.reset
@@ -239,6 +250,7 @@ def _run(
     if code == interface.BAD_LENGTH:
         call.check_values()  # tells which
     if code == interface.BAD_BUFFER:
+        plain(call)  # tells which tensor has no memory
         raise ValueError(f"{field}: its memory is smaller than its shape says")
     if code:
         raise RuntimeError(f"the fused CPU kernels returned code {code}; install gatewise again")
@@ -273,43 +285,42 @@ def execute(
     slices, found = get_num_threads(), engine()
     workers = 1 if slices == 1 else threads()
     own = workspace.take()
-    words = array(
-        "q",
-        (
-            _SIZE,
-            found.abi,
-            *shape,
-            reverse,
-            slices,
-            workers,
-            CHUNK,
-            every,
-            SHARE_SMALL,
-            0,
-            0,
-            0,
-            0,
-            0,
-            cell.address,
-            0 if workers == 1 else pool_address(),
-            0 if _seconds is None else _seconds.buffer_info()[0],
-            own.address,
-            own.size,
-            0,
-            0,
-            *buffers,
-            0,
-            0,
-            *states,
-            *parameters,
-        ),
-    )
+    count = WORDS + len(states) + len(parameters)
+    words = array("q", bytes(8 * count))
     address = words.buffer_info()[0]
-    words[_STATES] = address + _SIZE
-    words[_PARAMETERS] = address + _SIZE + 8 * len(states)
+    _packing(count)(
+        words,
+        0,
+        _SIZE,
+        found.abi,
+        *shape,
+        reverse,
+        slices,
+        workers,
+        CHUNK,
+        every,
+        SHARE_SMALL,
+        0,
+        0,
+        0,
+        0,
+        0,
+        cell.address,
+        0 if workers == 1 else pool_address(),
+        0 if _seconds is None else _seconds.buffer_info()[0],
+        own.address,
+        own.size,
+        0,
+        0,
+        *buffers,
+        address + _SIZE,
+        address + _SIZE + 8 * len(states),
+        *states,
+        *parameters,
+    )
     memory = None
     if packed is not None:
-        memory = _hold(words, packed, backward, packed.last_layout(backward))
+        memory = _hold(words, packed, shape[0], backward, packed.last_layout(shape[0], backward))
     function = found.backward if backward else found.forward
     try:
         while code := function(address):
@@ -317,21 +328,26 @@ def execute(
                 own = workspace.larger(words[_NEEDED])
                 words[_WORKSPACE], words[_WORKSPACE + 1] = own.address, own.size
             elif code == interface.NEEDS_WEIGHTS and packed is not None:
-                memory = _hold(words, packed, backward, words[_LAYOUT])
+                memory = _hold(words, packed, shape[0], backward, words[_LAYOUT])
             elif code != interface.MORE:
                 return code, found.fields[words[_NEEDED]] if code == interface.BAD_BUFFER else ""
     finally:
         workspace.give_back(own)
     if packed is not None and memory is not None:
-        packed.keep(backward, words[_LAYOUT], memory)
+        packed.keep(shape[0], backward, words[_LAYOUT], memory)
     return 0, ""
 
 
-def _hold(words: array, packed: PackedWeights, backward: bool, layout: int) -> numpy.ndarray | None:
+def _hold(words: array, packed: PackedWeights, number: int, backward: bool, layout: int) -> Workspace | None:
     """Let a call use packed weights of a layout, or pack them into new memory, which is returned."""
-    kept = packed.get(backward, layout)
-    memory = kept if kept is not None else numpy.empty(words[_NEEDED], dtype=numpy.uint8)
-    words[_WEIGHTS] = memory.ctypes.data or words.buffer_info()[0]
-    words[_WEIGHTS + 1] = memory.nbytes
+    kept = packed.get(number, backward, layout)
+    memory = kept if kept is not None else workspace.larger(words[_NEEDED])
+    words[_WEIGHTS], words[_WEIGHTS + 1] = memory.address or words.buffer_info()[0], memory.size
     words[_LAYOUT], words[_LAYOUT + 1] = layout, kept is not None
     return None if kept is not None else memory
+
+
+@lru_cache(maxsize=256)
+def _packing(count: int) -> Callable[..., None]:
+    """Writes so many words to a buffer; a few times as fast as an array is made of them."""
+    return Struct(f"{count}q").pack_into

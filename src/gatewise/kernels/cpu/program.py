@@ -42,6 +42,12 @@ def refusal(cell: Cell) -> str | None:
     return str(found) if isinstance(found, BuildError) else None
 
 
+def ready(cell: Cell) -> Loaded | None:
+    """The program of a cell if it was asked for before; None too where it was refused."""
+    found = _found.get(cell.equations)
+    return found if type(found) is Loaded else None
+
+
 def loaded(cell: Cell) -> Loaded:
     """The program of a cell that `refusal` does not refuse."""
     found = _found.get(cell.equations)
