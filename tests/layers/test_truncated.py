@@ -212,6 +212,8 @@ def test_lengths_may_be_a_list():
         for lengths in ([5, 2], torch.tensor([5, 2]))
     )
     assert lists == tensors
+    with pytest.raises(ValueError, match="lengths: expected values between 0 and T=5, .*, got 6; pass the number of"):
+        gatewise.TBPTT(2, 2).windows(x, lengths=[6, 2])
 
 
 def test_initial_states_are_detached():

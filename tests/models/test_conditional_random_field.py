@@ -111,3 +111,8 @@ def test_lengths_may_be_a_list_and_are_checked():
         assert field.decode(scores, lengths).equal(field.decode(scores, expected))
     with pytest.raises(ValueError, match=r"lengths: expected shape \(B=2,\), got \(3,\)"):
         field.decode(scores, [4, 2, 1])
+    for lengths, wrong in (([4, 5], 5), ([-1, 4], -1)):
+        message = f"lengths: expected values between 0 and T=4, the number of steps of input, got {wrong}; pass"
+        for run in (field.decode, field.probabilities, lambda *given: field.log_likelihood(given[0], tags, given[1])):
+            with pytest.raises(ValueError, match=message):
+                run(scores, lengths)

@@ -1,6 +1,6 @@
 """The kernels: `run` computes one layer over a sequence, `backend_for` says which backend does."""
 
-from gatewise.kernels.call import AUTO, Call, Directions
+from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import Choice
 from gatewise.kernels.cpu import runs as runs_on_cpu
 from gatewise.kernels.cpu.packed import PackedWeights, weight_words
@@ -18,6 +18,7 @@ __all__ = [
     "StepSizes",
     "backend_for",
     "check_backend_name",
+    "check_lengths",
     "run",
     "run_on_cpu",
     "runs_on_cpu",

@@ -23,6 +23,23 @@ AUTO = 0
 _ROOTS = 4
 
 
+def check_lengths(lengths: Tensor, steps: int) -> None:
+    """Check the values of lengths (B,).
+
+    Raises:
+        ValueError: when one is not between 0 and T.
+    """
+    if lengths.numel() == 0:
+        return
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest < 0 or longest > steps:
+        wrong = shortest if shortest < 0 else longest
+        raise ValueError(
+            f"lengths: expected values between 0 and T={steps}, the number of steps of input, got {wrong}; "
+            "pass the number of valid steps of each row"
+        )
+
+
 class Observer(Protocol):
     """Wants the states of a call after every step, and the whole gradients that reach them.
 
@@ -183,12 +200,5 @@ class Call:
         Raises:
             ValueError: for lengths out of range.
         """
-        if self.lengths is None or self.lengths.numel() == 0:
-            return
-        steps, shortest, longest = self.x.shape[0], int(self.lengths.min()), int(self.lengths.max())
-        if shortest < 0 or longest > steps:
-            wrong = shortest if shortest < 0 else longest
-            raise ValueError(
-                f"lengths: expected values between 0 and T={steps}, the number of steps of input, got {wrong}; "
-                "pass the number of valid steps of each row"
-            )
+        if self.lengths is not None:
+            check_lengths(self.lengths, self.x.shape[0])

@@ -214,7 +214,7 @@ class TBPTT:
                 )
         if shape[0] == 0:
             raise ValueError("windows: expected at least one step, got T=0")
-        lengths = None if lengths is None else row_lengths(lengths, shape[1], tensors[0].device)
+        lengths = None if lengths is None else row_lengths(lengths, shape[1], tensors[0].device, shape[0])
         losses = int(shape.numel() if lengths is None else lengths.sum())
         # An average window has k1 / T of all losses.
         full = max(losses, 1) * min(self.k1, shape[0]) / shape[0]

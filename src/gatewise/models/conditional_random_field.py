@@ -47,7 +47,7 @@ class ConditionalRandomField(nn.Module):
         Returns:
             (B,).
         """
-        lengths = row_lengths(lengths, scores.shape[1], scores.device)
+        lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
         return self._score(scores, tags, lengths) - self._log_partition(scores, lengths)
 
     def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +91,7 @@ class ConditionalRandomField(nn.Module):
         Returns:
             (T, B, K), 0 in the padding, without history.
         """
-        lengths = row_lengths(lengths, scores.shape[1], scores.device)
+        lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
         with torch.enable_grad():
             leaf = scores.detach().requires_grad_()
             (found,) = torch.autograd.grad(self._log_partition(leaf, lengths).sum(), leaf)
@@ -108,7 +108,7 @@ class ConditionalRandomField(nn.Module):
         Returns:
             (T, B) int64; what stands in the padding means nothing.
         """
-        lengths = row_lengths(lengths, scores.shape[1], scores.device)
+        lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
         move, start, end = self._parts(scores.dtype)
         best = start + scores[0]
         pointers: list[Tensor] = []
