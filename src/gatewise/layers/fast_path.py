@@ -1,6 +1,6 @@
 """Fast path: skips validation and dispatch for calls that need neither. What runs is the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from gatewise.layers.validation import Inputs, State
 
 _BACKENDS = ("auto", "cpu")
 _PLAIN = (Tensor, nn.Parameter)
+Fits = Callable[[Tensor, torch.dtype, Sequence[int]], bool]
 
 
 def _is_plain(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
@@ -33,15 +34,7 @@ def _is_plain(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
 
 def _is_dense(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
     """The same, and its elements follow each other in memory as they are."""
-    return (
-        type(tensor) in _PLAIN
-        and tensor.dtype is dtype
-        and tensor.shape == shape
-        and tensor.is_cpu
-        and tensor.layout is strided
-        and tensor.is_contiguous()
-        and not tensor.is_neg()
-    )
+    return _is_plain(tensor, dtype, shape) and tensor.is_contiguous() and not tensor.is_neg()
 
 
 def nothing_recorded() -> bool:
@@ -90,7 +83,7 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         return None
     if reset is not None and not (type(reset) is Tensor and _is_plain(reset, torch.bool, (steps, batch))):
         return None
-    weights = plain_weights(layer, x.dtype)
+    weights = weights_of(layer, dtype, _is_plain)
     return None if weights is None else Inputs(x, initial, lengths, reset, batched=True, weights=weights)
 
 
@@ -101,13 +94,14 @@ def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call
     if initial and layer.num_layers > 1:
         first = at * layer._direction_count
         initial = tuple([one[first : first + layer._direction_count] for one in initial])
+    count = len(layer._names[at])  # the same in every layer
     every = layer.checkpoint_every
     record = record_of(layer, at)
     call = Call(
         layer.cell,
         x,
         initial,
-        inputs.weights[at],
+        inputs.weights[at * count : (at + 1) * count],
         inputs.lengths,
         inputs.reset,
         layer._directions,
@@ -118,32 +112,22 @@ def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call
     return call if record is None else call.with_states()  # observers see the initial state
 
 
-def plain_weights(layer: RecurrentBase, dtype: torch.dtype) -> list[tuple[Tensor, ...]] | None:
-    """The weights of every layer of a stack; None when one is unusual."""
-    find = layer._parameters.get
-    found: list[tuple[Tensor, ...]] = []
-    for names, shapes in zip(layer._names, layer._shapes, strict=True):
-        own: list[Tensor] = []
-        for name, shape in zip(names, shapes, strict=True):
-            one = find(name)
-            if one is None or not _is_plain(one, dtype, shape):
-                return None
-            own.append(one)
-        found.append(tuple(own))
-    return found
-
-
-def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> list[Tensor] | None:
-    """The weights of all layers, one after the other; None when one is unusual, or not dense."""
+def weights_of(layer: RecurrentBase, dtype: torch.dtype, fits: Fits) -> tuple[Tensor, ...] | None:
+    """The weights of all layers of a stack, one after the other; None when one does not fit."""
     find = layer._parameters.get
     found: list[Tensor] = []
     for names, shapes in zip(layer._names, layer._shapes, strict=True):
         for name, shape in zip(names, shapes, strict=True):
             one = find(name)
-            if one is None or not _is_dense(one, dtype, shape):
+            if one is None or not fits(one, dtype, shape):
                 return None
             found.append(one)
-    return found
+    return tuple(found)
+
+
+def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> tuple[Tensor, ...] | None:
+    """The weights of all layers; None when one is unusual, or not dense."""
+    return weights_of(layer, dtype, _is_dense)
 
 
 def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
@@ -157,13 +141,12 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
         or is_watched(layer)
     ):
         return None
-    weights = tuple([one for own in inputs.weights for one in own])
     packed = None if layer._packed is None else layer._packed[-1]
     return Call(
         layer.cell,
         inputs.x,
         inputs.initial,
-        weights,
+        inputs.weights,
         inputs.lengths,
         inputs.reset,
         layer._directions,

@@ -43,7 +43,7 @@ class Inputs(NamedTuple):
         lengths: (B,) int64 on the device of x, or None.
         reset: (T, B) bool on the device of x, or None.
         batched: whether the input had a batch dimension.
-        weights: of each layer, where these and the rest are plain CPU tensors for the fused kernels, which nothing
+        weights: of all layers, where these and the rest are plain CPU tensors for the fused kernels, which nothing
             records; the initial state then may be no tensors at all, which are zeros. None for all else.
     """
 
@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
     lengths: Tensor | None
     reset: Tensor | None
     batched: bool
-    weights: list[tuple[Tensor, ...]] | None = None
+    weights: tuple[Tensor, ...] | None = None
 
 
 def prepare(

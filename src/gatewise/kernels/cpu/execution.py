@@ -73,9 +73,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     else:
         for final in finals:
             states += (0, 0, final.data_ptr(), count, 0, 0, 0, 0)
-    held = call.packed
-    # The copies are held by `held`, which the call holds.
-    parameters = weight_words(call.parameters if held is None else held.values(call.parameters))
+    parameters = weight_words(_weights(call))
     buffers = [
         *_sequence(x),
         *_sequence(output),
@@ -138,8 +136,7 @@ def backward(
             if count:
                 found.append(None)
     parameters: list[int] = []
-    values_of = call.parameters if call.packed is None else call.packed.values(call.parameters)
-    for one, wanted in zip(values_of, needed[1 + count :], strict=True):
+    for one, wanted in zip(_weights(call), needed[1 + count :], strict=True):
         if wanted:
             gradient = empty_like(one)
             found.append(gradient)
@@ -195,6 +192,11 @@ def _sequence(tensor: Tensor | None) -> tuple[int, int, int, int]:
 
 def _flat(tensor: Tensor | None) -> tuple[int, int]:
     return _NO_DENSE if tensor is None else (tensor.data_ptr(), tensor.numel())
+
+
+def _weights(call: Call) -> Sequence[Tensor]:
+    """Those that the engine reads: the call's own, or the copies that it holds."""
+    return call.parameters if call.packed is None else call.packed.values(call.parameters)
 
 
 def _address(call: Call, state: Tensor) -> int:
