@@ -196,10 +196,10 @@ private:
 
   Job<T> job(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
     Direction &own = *direction[d];
-    const bool reverse = layer.reads_backward(d);
-    const int64_t first_place = order.first_place(begin, end, reverse);
+    const int64_t first_place = order.first_place(begin, end, layer.reads_backward(d));
     const int64_t hidden = layer.hidden;
-    Job<T> job{};
+    Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
+    job.backward = true, job.sums = own.sums, job.sum_count = pass.sum_count;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];
@@ -210,21 +210,9 @@ private:
         array.origin = sequences.origin;
         break;
       case role_previous_state:
-      case role_next_state: {
-        const bool previous = info.role == role_previous_state;
-        array.first = sequences.first, array.other_stride = hidden;
-        array.other = const_cast<T *>(before_first(d, info.index, sequences));
-        if (info.index == 0 && !sequences.output) {
-          array.kind = previous ? caller_rows_previous : caller_rows;
-          array.base = static_cast<T *>(layer.output.data) + d * hidden;
-          array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
-        } else {
-          array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
-          array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * hidden;
-          array.stride = info.index == 0 ? hidden : sequences.stride;
-        }
+      case role_next_state:
+        array = state_array(layer, d, info, sequences, before_first(d, info.index, sequences));
         break;
-      }
       case role_output_gradient:
         if (upstream.output_gradient.data) {
           array.kind = caller_rows, array.base = static_cast<T *>(upstream.output_gradient.data) + d * hidden;
@@ -269,18 +257,6 @@ private:
       default: break;
       }
     }
-    job.steps = layer.steps, job.rows = layer.rows, job.hidden = hidden;
-    job.backward = true, job.reverse = reverse, job.begin = begin, job.end = end;
-    job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
-    job.cut = cut[d];
-    job.blocks = registers;
-    job.stages = own.weights.stages, job.stage_count = pass.stage_count;
-    job.arrays = own.arrays, job.array_count = pass.array_count;
-    job.vectors = own.weights.read;
-    job.sums = own.sums, job.sum_count = pass.sum_count;
-    job.finals = own.finals, job.final_count = layer.states;
-    job.zeros = own.weights.zeros;
-    job.split_units = shares.units;
     return job;
   }
 

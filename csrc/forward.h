@@ -20,6 +20,44 @@ template <class T> struct Sequences {
   const T *before = nullptr; // (S, B, H): the states before that step; null: the initial ones
 };
 
+// Where a state stands before or after a step, when it is kept for all of them; `before`: where it begins, (B, H).
+template <class T>
+Array<T> state_array(const Layer<T> &layer, int64_t d, const ArrayInfo &info, const Sequences<T> &sequences,
+                     const T *before) {
+  const bool previous = info.role == role_previous_state;
+  Array<T> array{};
+  array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = layer.hidden;
+  if (info.index == 0 && !sequences.output) {
+    array.kind = previous ? caller_rows_previous : caller_rows;
+    array.base = static_cast<T *>(layer.output.data) + d * layer.hidden;
+    array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
+  } else {
+    array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
+    array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * layer.hidden;
+    array.stride = info.index == 0 ? layer.hidden : sequences.stride;
+  }
+  return array;
+}
+
+// The steps [begin, end) of one direction; its arrays and sums are the pass's own.
+template <class T, class Direction>
+Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass, const Direction &own, int64_t d,
+              int64_t begin, int64_t end, const uint8_t *cut, int64_t registers, const Split &shares) {
+  Job<T> job{};
+  job.steps = layer.steps, job.rows = layer.rows, job.hidden = layer.hidden;
+  job.reverse = layer.reads_backward(d), job.begin = begin, job.end = end;
+  job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
+  job.cut = cut;
+  job.blocks = registers;
+  job.stages = own.weights.stages, job.stage_count = pass.stage_count;
+  job.arrays = own.arrays, job.array_count = pass.array_count;
+  job.vectors = own.weights.read;
+  job.finals = own.finals, job.final_count = layer.states;
+  job.zeros = own.weights.zeros;
+  job.split_units = shares.units;
+  return job;
+}
+
 // The directions of a layer side by side, each on `slices` threads.
 template <class T> struct Loops {
   const Job<T> *jobs;
@@ -211,10 +249,10 @@ private:
 
   Job<T> job(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
     Direction &own = *direction[d];
-    const bool reverse = layer.reads_backward(d);
-    const int64_t first_place = order.first_place(begin, end, reverse);
+    const int64_t first_place = order.first_place(begin, end, layer.reads_backward(d));
     const int64_t hidden = layer.hidden;
-    Job<T> job{};
+    Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
+    if (sequences.before) job.final_count = 0;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];
@@ -239,19 +277,13 @@ private:
       case role_previous_state:
       case role_next_state: {
         const bool previous = info.role == role_previous_state;
-        array.first = sequences.first, array.other_stride = hidden;
-        array.other = const_cast<T *>(sequences.before ? sequences.before + info.index * layer.state_size()
-                                                       : initial(d, info.index));
-        if (info.index == 0 && !sequences.output) {
-          array.kind = previous ? caller_rows_previous : caller_rows, array.base = output(d);
-          array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
-        } else if (info.index == 0 || sequences.states) {
-          array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
-          array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * hidden;
-          array.stride = info.index == 0 ? hidden : sequences.stride;
-        } else {
+        const T *const before =
+            sequences.before ? sequences.before + info.index * layer.state_size() : initial(d, info.index);
+        if (info.index == 0 || sequences.states) array = state_array(layer, d, info, sequences, before);
+        else {
           array.kind = previous ? alternating_previous : alternating, array.stride = hidden;
           array.base = own.alternating + (info.index - 1) * 2 * layer.state_size();
+          array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = hidden;
         }
         if (previous) own.finals[info.index] = {a, layer.final(d, info.index)};
         break;
@@ -260,17 +292,6 @@ private:
       default: break;
       }
     }
-    job.steps = layer.steps, job.rows = layer.rows, job.hidden = hidden;
-    job.reverse = reverse, job.begin = begin, job.end = end;
-    job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
-    job.cut = cut[d];
-    job.blocks = registers;
-    job.stages = own.weights.stages, job.stage_count = pass.stage_count;
-    job.arrays = own.arrays, job.array_count = pass.array_count;
-    job.vectors = own.weights.read;
-    job.finals = own.finals, job.final_count = sequences.before ? 0 : layer.states;
-    job.zeros = own.weights.zeros;
-    job.split_units = shares.units;
     return job;
   }
 };
