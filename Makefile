@@ -64,7 +64,7 @@ sanitize-python: $(VENV)/.test
 	PYTHONPATH=src:. $(BIN)/python csrc/tests/sanitize_python.py build/sanitize-python $(SANITIZED) $(ARGS)
 
 bench: $(VENV)/.bench
-	$(BIN)/gatewise bench $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q docs docs/_build/html

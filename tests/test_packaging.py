@@ -21,7 +21,7 @@ QUICK = (
         for words in (
             ["--version"],
             ["--help"],
-            *([verb, "--help"] for verb in ("bench", "evaluate", "explain", "inspect", "predict", "train")),
+            *([verb, "--help"] for verb in ("evaluate", "explain", "inspect", "predict", "train")),
         )
     ),
 )
@@ -48,7 +48,6 @@ def test_public_names():
         "Recurrent",
         "TBPTT",
         "Watch",
-        "bench",
         "cell",
         "evaluate",
         "explain",

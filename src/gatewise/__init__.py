@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from gatewise.benchmarks.running import bench
     from gatewise.diagnostics import watch
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
 _HOME = {
-    "gatewise.benchmarks.running": ("bench",),
     "gatewise.diagnostics": ("watch",),
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
@@ -55,7 +53,6 @@ __all__ = [
     "PeepholeLSTM",
     "Recurrent",
     "Watch",
-    "bench",
     "cell",
     "evaluate",
     "explain",

@@ -5,11 +5,11 @@ import re
 import pytest
 import torch
 
-from gatewise.benchmarks.agreement import WRONG, Reference
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.sides import Local, ours, torch_nn
+from benchmarks.agreement import WRONG, Reference
+from benchmarks.cases import Case
+from benchmarks.contenders import Local, ours, torch_nn
 
-POINT = Point("lstm", "training", 3, 8, 6)
+CASE = Case("lstm", "training", 3, 8, 6)
 
 
 class Spoiled:
@@ -18,16 +18,16 @@ class Spoiled:
     name = "spoiled"
     remote = False
 
-    def __init__(self, point, spoil):
-        self._side = torch_nn(point)
+    def __init__(self, case, spoil):
+        self._contender = torch_nn(case)
         self._spoil = spoil
 
-    def results(self):
-        results = {name: tensor.detach().clone() for name, tensor in self._side.results().items()}
+    def compute(self):
+        results = {name: tensor.detach().clone() for name, tensor in self._contender.compute().items()}
         self._spoil(results)
         return results
 
-    def turn(self, calls):
+    def time_calls(self, calls):
         raise AssertionError("a wrong answer must not be timed")
 
 
@@ -57,46 +57,46 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_wrong_answer_is_told(case):
-    spoil, told = SPOILED[case]
-    agreement = Reference(POINT).agreement(Spoiled(POINT, spoil))
+def test_a_wrong_answer_is_reported(case):
+    spoil, message = SPOILED[case]
+    agreement = Reference(CASE).agreement(Spoiled(CASE, spoil))
     assert agreement.wrong is not None
-    assert re.search(told, agreement.wrong)
+    assert re.search(message, agreement.wrong)
 
 
 @pytest.mark.parametrize("mode", ["training", "inference"])
 @pytest.mark.parametrize(
-    "point",
+    "case",
     [
-        POINT,
-        Point("gru_cudnn", "training", 1, 8, 6),
-        Point("rnn_tanh", "training", 3, 8, 6),
-        Point("lstm", "training", 3, 8, 6, bidirectional=True),
-        Point("gru_cudnn", "training", 3, 8, 6, ragged=True),
+        CASE,
+        Case("gru_cudnn", "training", 1, 8, 6),
+        Case("rnn_tanh", "training", 3, 8, 6),
+        Case("lstm", "training", 3, 8, 6, bidirectional=True),
+        Case("gru_cudnn", "training", 3, 8, 6, ragged=True),
     ],
     ids=str,
 )
-def test_ours_and_torchs_are_right(point, mode):
-    point = Point(**{**vars(point), "mode": mode})
-    reference = Reference(point)
-    for side in (ours(point), ours(point, "torch"), torch_nn(point)):
-        assert isinstance(side, Local)
-        agreement = reference.agreement(side)
+def test_ours_and_torchs_are_right(case, mode):
+    case = Case(**{**vars(case), "mode": mode})
+    reference = Reference(case)
+    for contender in (ours(case), ours(case, "torch"), torch_nn(case)):
+        assert isinstance(contender, Local)
+        agreement = reference.agreement(contender)
         assert agreement.wrong is None
-        assert 0 <= agreement.excess <= WRONG
+        assert 0 <= agreement.error_ratio <= WRONG
 
 
 def test_resets_are_part_of_the_answer():
-    point = Point("lstm", "training", 3, 8, 6, reset=0.5)
-    reference = Reference(point)
-    assert reference.agreement(ours(point)).wrong is None
-    assert reference.agreement(ours(Point("lstm", "training", 3, 8, 6))).wrong is not None
+    case = Case("lstm", "training", 3, 8, 6, reset=0.5)
+    reference = Reference(case)
+    assert reference.agreement(ours(case)).wrong is None
+    assert reference.agreement(ours(Case("lstm", "training", 3, 8, 6))).wrong is not None
 
 
 def test_turns_change_the_weights_only_when_training():
     for mode in ("training", "inference"):
-        side = ours(Point("lstm", mode, 3, 8, 6))
-        before = [weight.detach().clone() for weight in side._weights]
-        assert len(side.turn(3)) == 3
-        changed = [not torch.equal(a, b) for a, b in zip(before, side._weights, strict=True)]
+        contender = ours(Case("lstm", mode, 3, 8, 6))
+        before = [weight.detach().clone() for weight in contender._weights]
+        assert len(contender.time_calls(3)) == 3
+        changed = [not torch.equal(a, b) for a, b in zip(before, contender._weights, strict=True)]
         assert set(changed) == {mode == "training"}

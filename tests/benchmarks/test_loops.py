@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, reject, settings
 
-from gatewise.benchmarks.agreement import Reference
-from gatewise.benchmarks.loops import loop_for
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.sides import Local, python_loop
-from gatewise.benchmarks.written import write
+from benchmarks.agreement import Reference
+from benchmarks.cases import Case
+from benchmarks.contenders import Local, python_loop
+from benchmarks.eager_codegen import generate
+from benchmarks.loops import loop_for
 from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell, cell, maximum, minimum, sigmoid, tanh, where
@@ -84,10 +84,10 @@ def test_it_is_right_for_any_cell(made: Cell):
 
 @pytest.mark.parametrize("mode", ["training", "inference"])
 def test_it_takes_part(mode):
-    for point in (Point("gru_chung2014", mode, 3, 8, 6), Point("ugrnn", mode, 3, 8, 6, text=GALLERY["ugrnn"].text)):
-        side = python_loop(point)
-        assert isinstance(side, Local)
-        assert Reference(point).agreement(side).wrong is None
+    for case in (Case("gru_chung2014", mode, 3, 8, 6), Case("ugrnn", mode, 3, 8, 6, text=GALLERY["ugrnn"].text)):
+        contender = python_loop(case)
+        assert isinstance(contender, Local)
+        assert Reference(case).agreement(contender).wrong is None
 
 
 # As few operations inside the loop as torch has for it; chunks and splits are views.
@@ -106,7 +106,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_it_is_as_short_as_by_hand(name: str):
-    source = write(ALL[name])
+    source = generate(ALL[name])
     lines = [line.partition(" = ")[2] for line in source.splitlines() if line.startswith("        v")]
     called = [line.partition("(")[0].rpartition(".")[2] for line in lines]
     done = [line.split(" ")[1] if "(" not in line else call for line, call in zip(lines, called, strict=True)]

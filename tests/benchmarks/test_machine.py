@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from gatewise.benchmarks import machine
+from benchmarks import machine
 
 
 def test_a_busy_machine_is_warned_of():
@@ -15,7 +15,7 @@ def test_a_busy_machine_is_warned_of():
     assert "worthless" in warning
 
 
-def test_what_a_measurement_depends_on_is_told():
+def test_what_a_measurement_depends_on_is_reported():
     about = machine.describe()
     assert about["torch"] == torch.__version__
     assert about["threads"] == torch.get_num_threads()
@@ -23,7 +23,7 @@ def test_what_a_measurement_depends_on_is_told():
     assert about["instruction_set"]
 
 
-def test_memory_is_told():
+def test_memory_is_reported():
     assert machine.available_memory() > 2**20
 
 
@@ -33,7 +33,7 @@ def test_our_own_work_is_not_that_of_others(monkeypatch):
     monkeypatch.setattr(machine, "_process_seconds", lambda pid: {7: own[0]}[pid])
     monkeypatch.setattr(machine.os, "times", lambda: os.times_result((own[0], 0.0, 0.0, 0.0, 0.0)))
     monkeypatch.setattr(machine.time, "monotonic", lambda: busy[0])
-    others = machine.Others([7])
+    others = machine.OtherProcesses([7])
     # In ten seconds two of ours have taken three each, and all processors sixteen.
     busy[0] += 10
     own[0] += 3
@@ -48,9 +48,9 @@ def test_busy_is_all_but_idle_and_waiting(monkeypatch):
     assert machine._busy_seconds() == pytest.approx(3576 / os.sysconf("SC_CLK_TCK"))
 
 
-def test_where_the_system_tells_nothing_nothing_is_told(monkeypatch):
+def test_where_the_system_tells_nothing_nothing_is_reported(monkeypatch):
     monkeypatch.setattr(machine, "_busy_seconds", lambda: None)
-    assert machine.Others([]).processors() is None
+    assert machine.OtherProcesses([]).processors() is None
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="Linux tells processor time in /proc")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gatewise.benchmarks.outcome import Comparison, Loop, Outcome, Row, means
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.report import block, heading, summary
-from gatewise.benchmarks.spread import Spread
+from benchmarks.cases import Case
+from benchmarks.report import block, heading, summary
+from benchmarks.results import BenchmarkResults, Comparison, ContenderResult, LoopBreakdown, means
+from benchmarks.statistics import Quartiles
 
 MACHINE: dict[str, str | int] = {
     "gatewise": "0.1",
@@ -21,30 +21,30 @@ MACHINE: dict[str, str | int] = {
 }
 
 
-def row(side, kind, us, ratio, excess=0.5):
-    about = None if ratio is None else Spread(ratio, ratio * 0.9, ratio * 1.1)
-    return Row(side, kind, Spread(us, us * 0.9, us * 1.1), about, 12.5, 0.25, excess)
+def row(contender, kind, us, ratio, error_ratio=0.5):
+    about = None if ratio is None else Quartiles(ratio, ratio * 0.9, ratio * 1.1)
+    return ContenderResult(contender, kind, Quartiles(us, us * 0.9, us * 1.1), about, 12.5, 0.25, error_ratio)
 
 
 def comparison(ratios, cell="lstm", **changed):
     rows = [row("gatewise", "ours", 10.0, None)]
-    for side, ratio in ratios.items():
-        rows.append(row(side, "own" if side.startswith("our") else "peer", 10 * ratio, ratio))
+    for contender, ratio in ratios.items():
+        rows.append(row(contender, "baseline" if contender.startswith("our") else "peer", 10 * ratio, ratio))
     fields = {
-        "point": Point(cell, "training", 1, 64, 100),
+        "case": Case(cell, "training", 1, 64, 100),
         "backend": "cpu",
         "mm_gflops": 50.0,
         "checked_steps": 100,
         "rows": tuple(rows),
         "wrong": {},
-        "absent": (),
+        "unavailable": (),
         "loop": None,
     }
     return Comparison(**{**fields, **changed})
 
 
-def outcome(*comparisons, **changed):
-    made = Outcome("core", MACHINE, 10, 0.1, **changed)
+def results(*comparisons, **changed):
+    made = BenchmarkResults("core", MACHINE, 10, 0.1, **changed)
     made.comparisons.extend(comparisons)
     return made
 
@@ -71,7 +71,7 @@ def test_when_ours_is_wrong_there_is_no_table():
 
 
 def test_more_than_the_tests_tolerance_is_said():
-    rows = (row("gatewise", "ours", 10.0, None, excess=1.7), row("jax", "peer", 10.0, 1.0, excess=1.0))
+    rows = (row("gatewise", "ours", 10.0, None, error_ratio=1.7), row("jax", "peer", 10.0, 1.0, error_ratio=1.0))
     text = block(comparison({}, rows=rows), set())
     assert text.count("the tests' tolerance") == 1
     assert "1.7 × the tests' tolerance" in text
@@ -82,26 +82,26 @@ def test_steps_that_were_not_compared_are_said():
     assert "compared with" not in block(comparison({}), set())
 
 
-def test_the_loop_is_told():
-    loop = Loop(1.5, 0.8, 2.5, 0.7, 40.0, 25.0)
+def test_the_loop_breakdown_is_shown():
+    loop = LoopBreakdown(1.5, 0.8, 2.5, 0.7, 40.0, 25.0)
     text = block(comparison({}, loop=loop), set())
     assert "forward 1.50 µs a step, 80% of mm; backward 2.50 µs, 70%" in text
     assert "40.0 µs in large products, 25.0 µs on the rest" in text
-    without = block(comparison({}, loop=Loop(1.5, 0.8, None, None, 40.0, 25.0)), set())
+    without = block(comparison({}, loop=LoopBreakdown(1.5, 0.8, None, None, 40.0, 25.0)), set())
     assert "backward" not in without
 
 
 def test_a_reason_is_said_once():
-    told = set()
-    absent = comparison({}, absent=("onnxruntime does not train",))
-    assert "(onnxruntime does not train)" in block(absent, told)
-    assert "onnxruntime" not in block(absent, told)
+    shown = set()
+    unavailable = comparison({}, unavailable=("onnxruntime does not train",))
+    assert "(onnxruntime does not train)" in block(unavailable, shown)
+    assert "onnxruntime" not in block(unavailable, shown)
 
 
 def test_means_by_side_and_of_the_best_peer():
     first = comparison({"torch.nn.LSTM": 8.0, "jax": 2.0, "our padded batch": 0.5})
     second = comparison({"torch.nn.LSTM": 0.5, "jax": 4.0, "our padded batch": 2.0})
-    found = {mean.side: (mean.ratio, mean.least, mean.most, mean.points) for mean in means([first, second])}
+    found = {mean.contender: (mean.ratio, mean.least, mean.most, mean.cases) for mean in means([first, second])}
     assert found == {
         "torch.nn.LSTM": pytest.approx((2.0, 0.5, 8.0, 2)),
         "jax": pytest.approx((8.0**0.5, 2.0, 4.0, 2)),
@@ -112,22 +112,22 @@ def test_means_by_side_and_of_the_best_peer():
 
 def test_means_keep_cells_and_modes_apart():
     found = means([comparison({"jax": 2.0}), comparison({"jax": 2.0}, "rnn_tanh")])
-    assert {(mean.cell, mean.points) for mean in found} == {("lstm", 1), ("rnn_tanh", 1)}
+    assert {(mean.cell, mean.cases) for mean in found} == {("lstm", 1), ("rnn_tanh", 1)}
 
 
 def test_the_summary():
-    made = outcome(comparison({"jax": 2.0}), left_out={"no time left": ["one point", "another"]}, others_processors=0.3)
+    made = results(comparison({"jax": 2.0}), skipped={"no time left": ["one case", "another"]}, other_processes=0.3)
     made.warnings.append("others are at work")
     text = summary(made)
-    assert "best peer                2.00× (2.00, 2.00)  1 point" in text
-    assert "left out, no time left: one point; another" in text
+    assert "best peer                2.00× (2.00, 2.00)  1 case" in text
+    assert "skipped, no time left: one case; another" in text
     assert "other processes kept 0.30 processors busy" in text
     assert "WARNING: others are at work" in text
-    assert "nothing was compared" in summary(outcome())
+    assert "nothing was compared" in summary(results())
 
 
 def test_the_heading():
-    made = outcome(absent=["onnxruntime is not timed: not installed"])
+    made = results(unavailable=["onnxruntime is not timed: not installed"])
     made.warnings.append("the load average was 3.0")
     text = heading(made)
     for part in (
@@ -142,33 +142,33 @@ def test_the_heading():
 
 
 def test_json():
-    loop = Loop(1.5, 0.8, None, None, 40.0, 25.0)
-    made = outcome(comparison({"jax": 2.0}, loop=loop, wrong={"torch.nn.LSTM": "why"}))
+    loop = LoopBreakdown(1.5, 0.8, None, None, 40.0, 25.0)
+    made = results(comparison({"jax": 2.0}, loop=loop, wrong={"torch.nn.LSTM": "why"}))
     read = json.loads(json.dumps(made.as_dict(), allow_nan=False))
     assert read.keys() == {
-        "format", "grid", "machine", "pairs", "load_average", "others_processors", "warnings", "absent", "comparisons",
-        "left_out", "geometric_means",
+        "format", "grid", "machine", "pairs", "load_average", "other_processes", "warnings", "unavailable",
+        "comparisons", "skipped", "geometric_means",
     }  # fmt: skip
-    assert read["format"] == 1
+    assert read["format"] == 2
     (one,) = read["comparisons"]
-    assert one.keys() == {"point", "backend", "mm_gflops", "checked_steps", "rows", "wrong", "absent", "loop"}
-    assert one["point"] == {
+    assert one.keys() == {"case", "backend", "mm_gflops", "checked_steps", "rows", "wrong", "unavailable", "loop"}
+    assert one["case"] == {
         "cell": "lstm", "mode": "training", "B": 1, "H": 64, "T": 100, "bidirectional": False, "ragged": False,
         "reset": 0.0, "stream": False, "text": "",
     }  # fmt: skip
     ours, jax = one["rows"]
     assert ours["ratio"] is None
     assert jax == {
-        "side": "jax",
+        "contender": "jax",
         "kind": "peer",
         "us_per_step": {"median": 20.0, "low": 18.0, "high": 22.0},
         "ratio": {"median": 2.0, "low": 1.8, "high": 2.2},
         "gflops": 12.5,
         "share_of_mm": 0.25,
-        "excess": 0.5,
+        "error_ratio": 0.5,
     }
     assert one["wrong"] == {"torch.nn.LSTM": "why"}
     assert one["loop"]["rest_us"] == 25.0
     assert read["geometric_means"][0] == {
-        "cell": "lstm", "mode": "training", "side": "jax", "ratio": 2.0, "least": 2.0, "most": 2.0, "points": 1,
+        "cell": "lstm", "mode": "training", "contender": "jax", "ratio": 2.0, "least": 2.0, "most": 2.0, "cases": 1,
     }  # fmt: skip

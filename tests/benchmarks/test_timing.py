@@ -1,22 +1,22 @@
-"""Turns and their order. Nothing is measured here: the sides say how long they took."""
+"""Turns and their order. Nothing is measured here: the contenders say how long they took."""
 
 import pytest
 
-from gatewise.benchmarks import timing
-from gatewise.benchmarks.timing import LONG_SECONDS, MOST_CALLS, TURN_SECONDS, interleaved
+from benchmarks import timing
+from benchmarks.timing import LONG_SECONDS, MOST_CALLS, TURN_SECONDS, interleaved
 
 
 class Scripted:
-    """A side whose every call takes as long as it says."""
+    """A contender whose every call takes as long as it says."""
 
     def __init__(self, name, seconds, log, remote=False):
         self.name, self.seconds, self.remote = name, seconds, remote
         self.log = log
 
-    def results(self):
+    def compute(self):
         return {}
 
-    def turn(self, calls):
+    def time_calls(self, calls):
         self.log.append((self.name, calls))
         # The first call of a turn is cold.
         return [100 * self.seconds] * (calls > 1) + [self.seconds] * (calls - (calls > 1))

@@ -13,7 +13,7 @@ from cyclopts import App
 import gatewise
 from gatewise import cli
 
-VERBS = ("bench", "evaluate", "explain", "inspect", "predict", "train")
+VERBS = ("evaluate", "explain", "inspect", "predict", "train")
 
 
 def leave(arguments: list[str]) -> int | str | None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import gatewise
+from benchmarks.eager_codegen import generate
 from csrc.tests.build import compiler
-from gatewise.benchmarks.written import write
 from gatewise.compiler import simplify
 from gatewise.diagnostics.replay import gates_of
 from gatewise.diagnostics.saturation import saturation_of
@@ -145,7 +145,7 @@ def test_text_gates_folding_and_messages():
     half = Expr.make("softsign", constant(1))
     assert simplify([half]) == (half,)
     assert simplify([half], exact=False)[0] is constant(0.5)
-    assert "torch.nn.functional.softsign(" in write(own())
+    assert "torch.nn.functional.softsign(" in generate(own())
     with pytest.raises(DefinitionError, match="maximum, where, softsign"):
 
         @cell

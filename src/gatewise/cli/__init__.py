@@ -29,7 +29,6 @@ def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: Iterable[A
 
 def build_app() -> App:
     """The parser of the command line, with every verb."""
-    from gatewise.cli.bench import bench
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
     from gatewise.cli.inspect import inspect
@@ -65,29 +64,35 @@ def build_app() -> App:
         ),
     )
     app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))
-    app.command(
-        bench,
-        help_epilogue=_epilogue("gatewise bench --mode training", "gatewise bench variants --max-minutes 5 --json"),
-    )
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line, and leave with its exit code.
+    """Run the command line, and leave with its exit code; see `run_app`.
+
+    Args:
+        arguments: the words after ``gatewise``; those of the process unless given.
+    """
+    run_app(build_app(), arguments)
+
+
+def run_app(app: App, arguments: Sequence[str] | None) -> NoReturn:
+    """Run a command, and leave with its exit code.
 
     A user's mistake (``ValueError``, ``TypeError``, ``OSError``, memory that does not suffice, or words that do not
     parse) is told in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its traceback. Any other exception
     is a defect of ours and keeps it always.
 
     Args:
-        arguments: the words after ``gatewise``; those of the process unless given.
+        app: the parser of the command line.
+        arguments: its words; those of the process unless given.
 
     Raises:
         SystemExit: always. 0 is success, 2 a user's mistake, 130 Ctrl-C, 141 a closed pipe.
     """
     try:
         try:
-            build_app()(arguments, exit_on_error=False, print_error=False)
+            app(arguments, exit_on_error=False, print_error=False)
             sys.stdout.flush()
         finally:
             clear()  # a traceback holds the loops whose bars these are
@@ -102,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         if os.environ.get("GATEWISE_DEBUG") == "1":
             raise
-        print(f"gatewise: error: {_one_line(error)}", file=sys.stderr)
+        print(f"{app.name[0]}: error: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
     sys.exit(0)
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from gatewise.benchmarks.agreement import Reference
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.workers import client
-from gatewise.benchmarks.workers.client import LIBRARIES, Remote, Worker, WorkerError, missing
+from benchmarks.agreement import Reference
+from benchmarks.cases import Case
+from benchmarks.workers import client
+from benchmarks.workers.client import LIBRARIES, Remote, Worker, WorkerError, missing
 
 installed = pytest.mark.parametrize(
     "library",
@@ -19,26 +19,26 @@ installed = pytest.mark.parametrize(
 )
 SERVED = {
     "onnxruntime": [
-        *(Point(cell, "inference", 3, 8, 6) for cell in ("lstm", "peephole_lstm", "rnn_tanh", "rnn_relu")),
-        *(Point(cell, "inference", 3, 8, 6) for cell in ("gru_cudnn", "gru_chung2014", "gru_cho2014")),
-        Point("lstm", "inference", 3, 8, 6, bidirectional=True),
-        Point("gru_chung2014", "inference", 1, 8, 6, bidirectional=True),
+        *(Case(cell, "inference", 3, 8, 6) for cell in ("lstm", "peephole_lstm", "rnn_tanh", "rnn_relu")),
+        *(Case(cell, "inference", 3, 8, 6) for cell in ("gru_cudnn", "gru_chung2014", "gru_cho2014")),
+        Case("lstm", "inference", 3, 8, 6, bidirectional=True),
+        Case("gru_chung2014", "inference", 1, 8, 6, bidirectional=True),
     ],
     "jax": [
-        *(Point(cell, "training", 3, 8, 6) for cell in ("lstm", "peephole_lstm", "peephole_lstm_full")),
-        *(Point(cell, "training", 3, 8, 6) for cell in ("gru_cudnn", "gru_chung2014", "rnn_leaky_relu")),
-        Point("lstm", "inference", 1, 8, 6),
+        *(Case(cell, "training", 3, 8, 6) for cell in ("lstm", "peephole_lstm", "peephole_lstm_full")),
+        *(Case(cell, "training", 3, 8, 6) for cell in ("gru_cudnn", "gru_chung2014", "rnn_leaky_relu")),
+        Case("lstm", "inference", 1, 8, 6),
     ],
 }
 NOT_SERVED = {
     "onnxruntime": [
-        (Point("lstm", "training", 3, 8, 6), "onnxruntime does not train"),
-        (Point("peephole_lstm_full", "inference", 3, 8, 6), "ONNX has no operator for peephole_lstm_full"),
-        (Point("lstm", "inference", 3, 8, 6, ragged=True), "onnxruntime is timed on full rows"),
+        (Case("lstm", "training", 3, 8, 6), "onnxruntime does not train"),
+        (Case("peephole_lstm_full", "inference", 3, 8, 6), "ONNX has no operator for peephole_lstm_full"),
+        (Case("lstm", "inference", 3, 8, 6, ragged=True), "onnxruntime is timed on full rows"),
     ],
     "jax": [
-        (Point("lstm", "training", 3, 8, 6, bidirectional=True), "in one direction"),
-        (Point("lstm", "training", 3, 8, 6, reset=0.5), "jax is timed on full rows"),
+        (Case("lstm", "training", 3, 8, 6, bidirectional=True), "in one direction"),
+        (Case("lstm", "training", 3, 8, 6, reset=0.5), "jax is timed on full rows"),
     ],
 }
 
@@ -47,21 +47,21 @@ NOT_SERVED = {
 def test_a_library_computes_the_same(library):
     with Worker(library, 1) as worker:
         assert worker.version.startswith(f"{library} ")
-        for point in SERVED[library]:
-            side = worker.side(point)
-            assert isinstance(side, Remote), point
+        for case in SERVED[library]:
+            contender = worker.contender(case)
+            assert isinstance(contender, Remote), case
             # Calls change the weights in training; the results are those of the given ones again.
-            assert all(seconds > 0 for seconds in side.turn(3))
-            assert Reference(point).agreement(side).wrong is None, point
+            assert all(seconds > 0 for seconds in contender.time_calls(3))
+            assert Reference(case).agreement(contender).wrong is None, case
 
 
 @installed
-def test_what_a_library_does_not_do_is_told(library):
+def test_what_a_library_does_not_do_is_reported(library):
     with Worker(library, 1) as worker:
-        for point, told in NOT_SERVED[library]:
-            answer = worker.side(point)
+        for case, message in NOT_SERVED[library]:
+            answer = worker.contender(case)
             assert isinstance(answer, str)
-            assert told in answer
+            assert message in answer
 
 
 @installed
@@ -69,7 +69,7 @@ def test_a_worker_that_dies_says_so(library):
     with Worker(library, 1) as worker:
         worker._process.kill()
         with pytest.raises(WorkerError, match=f"{library} ended with code -9"):
-            worker.ask("results")
+            worker.ask("compute")
 
 
 def test_a_worker_that_cannot_start_says_why():
@@ -77,14 +77,15 @@ def test_a_worker_that_cannot_start_says_why():
         Worker("nonesuch", 1)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_library_that_is_not_installed_is_told(monkeypatch):
+def test_a_library_that_is_not_installed_is_reported(monkeypatch):
     monkeypatch.setattr(client.importlib.util, "find_spec", lambda name: None)
-    assert missing("onnxruntime") == (
-        "onnxruntime is not timed: onnx and onnxruntime not installed (pip install 'gatewise[bench]')"
+    assert (
+        missing("onnxruntime")
+        == "onnxruntime is not timed: onnx and onnxruntime not installed (make bench installs them)"
     )
 
 
 def test_a_worker_imports_no_torch():
-    code = "import gatewise.benchmarks.workers.serve, sys; print('torch' in sys.modules)"
+    code = "import benchmarks.workers.serve, sys; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"

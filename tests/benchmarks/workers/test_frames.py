@@ -3,7 +3,7 @@ import io
 import numpy
 import pytest
 
-from gatewise.benchmarks.workers.frames import receive, send
+from benchmarks.workers.frames import receive, send
 
 
 def test_messages_arrive_in_order():
@@ -16,7 +16,7 @@ def test_messages_arrive_in_order():
 
 
 @pytest.mark.parametrize("kept", [0, 3, 12])
-def test_a_stream_that_ends_is_told(kept):
+def test_a_stream_that_ends_is_reported(kept):
     stream = io.BytesIO()
     send(stream, "a message")
     with pytest.raises(EOFError, match="has gone"):

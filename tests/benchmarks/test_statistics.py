@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gatewise.benchmarks.spread import Spread, geometric_mean, spread
+from benchmarks.statistics import Quartiles, geometric_mean, quartiles
 
 RATIOS = some.lists(some.floats(1e-3, 1e3), min_size=1, max_size=20)
 
@@ -22,9 +22,9 @@ def test_the_geometric_mean_lies_between(ratios):
 
 @given(RATIOS)
 def test_quartiles_stand_in_order(ratios):
-    found = spread(ratios)
+    found = quartiles(ratios)
     assert min(ratios) <= found.low <= found.median <= found.high <= max(ratios)
 
 
-def test_one_value_has_no_spread():
-    assert spread([2.0]) == Spread(2.0, 2.0, 2.0)
+def test_one_value_has_no_quartiles():
+    assert quartiles([2.0]) == Quartiles(2.0, 2.0, 2.0)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gatewise.benchmarks.memory import BATCH, HIDDEN, WINDOW
+from benchmarks.memory import BATCH, HIDDEN, WINDOW
 from gatewise.equations import Cell
 from gatewise.layers import TBPTT, Recurrent
 
@@ -24,11 +24,11 @@ def resident(name: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 
-def measured(cell: Cell, way: str, steps: int) -> tuple[int, float]:
+def measured(cell: Cell, strategy: str, steps: int) -> tuple[int, float]:
     """Bytes beyond the caller's, and the seconds of a call."""
     torch.manual_seed(0)
-    layer = Recurrent(cell, HIDDEN, HIDDEN, checkpoint_every="auto" if way == "checkpointed" else None)
-    of_windows = way == "tbptt"
+    layer = Recurrent(cell, HIDDEN, HIDDEN, checkpoint_every="auto" if strategy == "checkpointed" else None)
+    of_windows = strategy == "tbptt"
     train = _train_windows if of_windows else _train
     _train(layer, *_data(2))  # libraries, and buffers of the size of the weights
     x, gradient = _data(steps)
@@ -66,4 +66,4 @@ def _train_windows(layer: Recurrent, x: Tensor, gradient: Tensor) -> None:
 if __name__ == "__main__":
     wanted = json.loads(sys.argv[1])
     torch.set_num_threads(wanted["threads"])
-    print(json.dumps(measured(Cell.from_text(wanted["cell"]), wanted["way"], wanted["steps"])))
+    print(json.dumps(measured(Cell.from_text(wanted["cell"]), wanted["strategy"], wanted["steps"])))

@@ -1,6 +1,7 @@
-"""What `gatewise.watch` costs: training steps watched and not watched, in turns, by processor time on one thread.
+"""Overhead of `gatewise.watch`: training steps with and without it, interleaved; processor time on one thread.
 
-The first steps of a watch cost more than later ones, of which not all are measured how far they move the weights.
+The first steps of a watch cost more: later on the size of the update is measured on a sample of the steps.
+Run with ``python -m benchmarks.watch_overhead``.
 """
 
 import time
@@ -21,7 +22,7 @@ CASES = (
 
 
 def seconds(step: Callable[[], None]) -> float:
-    """Of the quickest of some steps after one that does not count; processor time, as others may be at work."""
+    """The fastest of five steps after a warm-up; processor time, since other processes may be running."""
     step()
     taken: list[float] = []
     for _ in range(5):
@@ -32,7 +33,7 @@ def seconds(step: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    """Print the least time of a step of either kind, and what watching adds."""
+    """Print the fastest step without `watch`, and the overhead of each kind of watching."""
     torch.set_num_threads(1)
     print(f"{'cell':10} {'B':>3} {'H':>4} {'T':>4} {'layers':>6}  {'ms':>8}  {'first':>7}  {'later':>7}  {'gates':>7}")
     for cell, batch, width, steps, layers, rounds in CASES:

@@ -34,11 +34,11 @@ class Sum(NamedTuple):
     rest: list[Expr]
 
 
-def write(cell: Cell) -> str:
+def generate(cell: Cell) -> str:
     """The source of a function ``loop``, from x (T, B, I) and the weights, in the order of the groups, to (T, B, H).
 
     >>> from gatewise.cells import lookup
-    >>> print(write(lookup("rnn_tanh")))
+    >>> print(generate(lookup("rnn_tanh")))
     def loop(x, weight_W, weight_R, weight_b, weight_d):
         H = weight_W.shape[0] // 1
         x0 = torch.nn.functional.linear(x, weight_W, weight_b + weight_d)
@@ -52,10 +52,10 @@ def write(cell: Cell) -> str:
             outputs.append(h)
         return torch.stack(outputs)
     """
-    return _Writer(cell).write()
+    return _Generator(cell).generate()
 
 
-class _Writer:
+class _Generator:
     def __init__(self, cell: Cell) -> None:
         planned = plan(cell)
         self._cell, self._outputs = cell, planned.outputs
@@ -74,15 +74,15 @@ class _Writer:
                 self._readers.setdefault(arg, []).append(node)
         self._uses = Counter({node: len(readers) for node, readers in self._readers.items()})
         self._uses.update(planned.outputs)
-        self._lines: list[str] = []
+        self._body: list[str] = []
         self._count = 0
         states = (Expr.make("state", attr=name) for name in cell.states)
         self._names = dict(zip(states, self._states, strict=True))
-        self._before: list[str] = []
-        self._steady: dict[Expr, str] = {}
-        self._fed: list[str] = []
+        self._prologue: list[str] = []
+        self._invariant: dict[Expr, str] = {}
+        self._step_inputs: list[str] = []
         sums = self._sums(loop)
-        self._together: dict[Expr, list[Sum]] = {}
+        self._fused: dict[Expr, list[Sum]] = {}
         self._unfinished: dict[Expr, tuple[str, list[Expr]]] = {}
         groups: dict[tuple[Expr, ...], list[Sum]] = {}
         for one in sums:
@@ -92,15 +92,15 @@ class _Writer:
             kinds = list(dict.fromkeys(self._kind(one) for one in group))
             group.sort(key=lambda one: (one.from_input is None, kinds.index(self._kind(one))))
             for one in group:
-                self._together.update((node, group) for node in (one.root, *self._chain(one)))
+                self._fused.update((node, group) for node in (one.root, *self._chain(one)))
         in_sums = {one.from_input for one in sums}
         alone = [node for node in self._readers if node in self._inputs and node not in in_sums]
         alone = list(dict.fromkeys([*alone, *(node for node in planned.outputs if node in self._inputs)]))
         if alone:
             value = self._input(alone)
-            self._names.update(zip(alone, self._parts(value, [1] * len(alone)), strict=True))
+            self._names.update(zip(alone, self._split(value, [1] * len(alone)), strict=True))
 
-    def write(self) -> str:
+    def generate(self) -> str:
         values = [self._value(output) for output in self._outputs]
         values = [
             f"torch.zeros_like({self._states[0]}) + {value}"
@@ -109,9 +109,9 @@ class _Writer:
             for value, output in zip(values, self._outputs, strict=True)
         ]
         weights = [f"weight_{group}" for group in self._cell.groups]
-        over = ", ".join(f"{x}.unbind()" for x in self._fed)
+        over = ", ".join(f"{x}.unbind()" for x in self._step_inputs)
         inside = [
-            *self._lines,
+            *self._body,
             f"{', '.join(self._states)} = {', '.join(values)}",
             f"outputs.append({self._states[0]})",
         ]
@@ -119,10 +119,10 @@ class _Writer:
         lines = [
             f"def loop({', '.join(['x', *weights])}):",
             f"    H = weight_{first}.shape[0] // {len(self._cell.gates_of(first))}",
-            *(f"    {line}" for line in self._before),
+            *(f"    {line}" for line in self._prologue),
             f"    {' = '.join(self._states)} = x.new_zeros(x.shape[1], H)",
             "    outputs = []",
-            f"    for {', '.join(self._fed)} in {over if len(self._fed) == 1 else f'zip({over})'}:",
+            f"    for {', '.join(self._step_inputs)} in {over if len(self._step_inputs) == 1 else f'zip({over})'}:",
             *(f"        {line}" for line in inside),
             "    return torch.stack(outputs)",
         ]
@@ -186,39 +186,40 @@ class _Writer:
         assert isinstance(block, Parameter)
         return self._cell.gates_of(block.group).index(block.gate)
 
-    def _line(self, text: str) -> str:
+    def _emit(self, text: str) -> str:
         name = f"v{self._count}"
         self._count += 1
-        self._lines.append(f"{name} = {text}")
+        self._body.append(f"{name} = {text}")
         return name
 
-    def _once(self, letter: str, text: str) -> str:
+    def _emit_prologue(self, letter: str, text: str) -> str:
         """The name of what is computed before the loop."""
-        name = f"{letter}{sum(line.startswith(letter) for line in self._before)}"
-        self._before.append(f"{name} = {text}")
+        name = f"{letter}{sum(line.startswith(letter) for line in self._prologue)}"
+        self._prologue.append(f"{name} = {text}")
         return name
 
-    def _fixed(self, node: Expr) -> str:
+    def _invariant_value(self, node: Expr) -> str:
         """The name of an expression of parameters and x alone, or its number."""
         if (constant := number(node)) is not None:
             return repr(constant)
         if node.op == "input":
             return "x"
         if isinstance(node.attr, Parameter):
-            return self._blocks([node.attr])
-        if node not in self._steady:
+            return self._weight_blocks([node.attr])
+        if node not in self._invariant:
             if all(leaf.op == "constant" for leaf in topological([node]) if not leaf.args):
                 text = f"x.new_full((H,), {number(simplify([node], exact=False)[0])!r})"
             elif node.op == "matmul":
-                text = f"torch.nn.functional.linear({self._fixed(node.args[1])}, {self._fixed(node.args[0])})"
+                weight, operand = map(self._invariant_value, node.args)
+                text = f"torch.nn.functional.linear({operand}, {weight})"
             elif node.op == "where":
-                text = self._chosen(node, self._fixed)
+                text = self._where(node, self._invariant_value)
             else:
-                text = _written(node, list(map(self._fixed, node.args)))
-            self._steady[node] = self._once("s", text)
-        return self._steady[node]
+                text = _operation(node, list(map(self._invariant_value, node.args)))
+            self._invariant[node] = self._emit_prologue("s", text)
+        return self._invariant[node]
 
-    def _blocks(self, blocks: Sequence[Parameter]) -> str:
+    def _weight_blocks(self, blocks: Sequence[Parameter]) -> str:
         """Parameter blocks on top of each other."""
         group = blocks[0].group
         gates = self._cell.gates_of(group)
@@ -228,10 +229,10 @@ class _Writer:
                 return f"weight_{group}"
             if at == list(range(at[0], at[0] + len(at))):
                 return f"weight_{group}[{at[0]} * H : {at[-1] + 1} * H]"
-        return f"torch.cat([{', '.join(self._blocks([block]) for block in blocks)}])"
+        return f"torch.cat([{', '.join(self._weight_blocks([block]) for block in blocks)}])"
 
     def _matrix(self, products: Sequence[Expr]) -> str:
-        return self._blocks([block for one in products if isinstance(block := one.args[0].attr, Parameter)])
+        return self._weight_blocks([block for one in products if isinstance(block := one.args[0].attr, Parameter)])
 
     def _bias(self, nodes: Sequence[Expr | None]) -> str:
         """Vectors side by side; None is zero."""
@@ -240,8 +241,8 @@ class _Writer:
             return f"{self._bias(left)} + {self._bias(right)}"
         leaves = [node.attr for node in nodes if node is not None and isinstance(node.attr, Parameter)]
         if len(leaves) == len(nodes):
-            return self._blocks(leaves)
-        parts = ["x.new_zeros(H)" if node is None else self._fixed(node) for node in nodes]
+            return self._weight_blocks(leaves)
+        parts = ["x.new_zeros(H)" if node is None else self._invariant_value(node) for node in nodes]
         return f"torch.cat([{', '.join(parts)}])"
 
     def _input(self, nodes: Sequence[Expr]) -> str:
@@ -254,13 +255,13 @@ class _Writer:
             bias = f", {self._bias(added)}" if any(term is not None for term in added) else ""
             text = f"torch.nn.functional.linear(x, {self._matrix(products)}{bias})"
         elif len(nodes) == 1:
-            text = self._fixed(nodes[0])
+            text = self._invariant_value(nodes[0])
         else:
-            text = f"torch.cat([{', '.join(map(self._fixed, nodes))}], -1)"
-        self._fed.append(self._once("x", text))
-        return self._fed[-1]
+            text = f"torch.cat([{', '.join(map(self._invariant_value, nodes))}], -1)"
+        self._step_inputs.append(self._emit_prologue("x", text))
+        return self._step_inputs[-1]
 
-    def _parts(self, value: str, widths: Sequence[int]) -> list[str]:
+    def _split(self, value: str, widths: Sequence[int]) -> list[str]:
         """A value (B, k·H) cut into blocks of so many times H columns."""
         if len(widths) < 2:
             return [value] * len(widths)
@@ -268,7 +269,7 @@ class _Writer:
         self._count += len(widths)
         blocks = ", ".join(f"{width} * H" for width in widths)
         how = f"chunk({len(widths)}, 1)" if len(set(widths)) == 1 else f"split([{blocks}], 1)"
-        self._lines.append(f"{', '.join(names)} = {value}.{how}")
+        self._body.append(f"{', '.join(names)} = {value}.{how}")
         return names
 
     def _value(self, node: Expr) -> str:
@@ -277,18 +278,18 @@ class _Writer:
             return repr(constant)
         if node not in self._names:
             if node in self._hoisted:
-                fixed = self._fixed(node)
-                self._names[node] = fixed if fixed.isidentifier() else self._once("s", fixed)
+                fixed = self._invariant_value(node)
+                self._names[node] = fixed if fixed.isidentifier() else self._emit_prologue("s", fixed)
             elif node in self._unfinished:
                 value, rest = self._unfinished.pop(node)
                 for term in rest:
-                    value = self._line(self._added(value, term))
+                    value = self._emit(self._add(value, term))
                 self._names[node] = value
-            elif node in self._together and not any(one.root in self._names for one in self._together[node]):
-                self._multiply(self._together[node])
+            elif node in self._fused and not any(one.root in self._names for one in self._fused[node]):
+                self._multiply(self._fused[node])
                 return self._value(node)
             else:
-                self._names[node] = self._line(self._computed(node))
+                self._names[node] = self._emit(self._computed(node))
         return self._names[node]
 
     def _multiply(self, group: Sequence[Sum]) -> None:
@@ -298,19 +299,19 @@ class _Writer:
         whole = len(fed) == len(group) and all(one.bias is None for one in group)
         total = x if whole else None
         if any(one.bias is not None for one in group):
-            total = self._once("b", self._bias([one.bias for one in group]))
+            total = self._emit_prologue("b", self._bias([one.bias for one in group]))
         for operand in group[0].products:
             value = self._value(operand)
             matrix = self._matrix([one.products[operand] for one in group])
-            by = f"{value}, {self._once('m', f'{matrix}.t()')}"
-            total = self._line(f"torch.mm({by})" if total is None else f"torch.addmm({total}, {by})")
+            by = f"{value}, {self._emit_prologue('m', f'{matrix}.t()')}"
+            total = self._emit(f"torch.mm({by})" if total is None else f"torch.addmm({total}, {by})")
         assert total is not None
         halves = [half for half in (group[: len(fed)], group[len(fed) :]) if half]
-        for half, part in zip(halves, self._parts(total, [len(half) for half in halves]), strict=True):
+        for half, part in zip(halves, self._split(total, [len(half) for half in halves]), strict=True):
             if half[0].from_input is not None and not whole:
-                part = self._line(f"{x} + {part}")
+                part = self._emit(f"{x} + {part}")
             runs = [[one for one in half if self._kind(one) == kind] for kind in dict.fromkeys(map(self._kind, half))]
-            for run, columns in zip(runs, self._parts(part, [len(run) for run in runs]), strict=True):
+            for run, columns in zip(runs, self._split(part, [len(run) for run in runs]), strict=True):
                 self._finish(run, columns)
 
     def _finish(self, run: Sequence[Sum], value: str) -> None:
@@ -318,7 +319,7 @@ class _Writer:
         ends = [(self._chain(one) or [one.root])[-1] for one in run]
         self._names[run[0].root] = value
         value = self._value(ends[0])
-        for one, end, part in zip(run, ends, self._parts(value, [1] * len(run)), strict=True):
+        for one, end, part in zip(run, ends, self._split(value, [1] * len(run)), strict=True):
             self._names[one.root] = self._names[end] = part
             if one.rest:
                 del self._names[one.root]
@@ -328,36 +329,36 @@ class _Writer:
         """A node's value from those of its operands."""
         args = node.args
         if node.op == "add":
-            return self._mixed(*args) or self._mixed(*reversed(args)) or self._sum_of(*args)
+            return self._lerp(*args) or self._lerp(*reversed(args)) or self._sum(*args)
         if node.op in ("minimum", "maximum"):
-            return self._limited(node)
+            return self._clamp(node)
         if node.op == "where":
-            return self._chosen(node, self._value)
-        return _written(node, [self._value(arg) for arg in args])
+            return self._where(node, self._value)
+        return _operation(node, [self._value(arg) for arg in args])
 
-    def _chosen(self, node: Expr, value: Callable[[Expr], str]) -> str:
+    def _where(self, node: Expr, value: Callable[[Expr], str]) -> str:
         condition, *branches = node.args
         a, b = map(value, condition.args)
         return f"torch.where({a} {OPERATIONS[condition.op].infix} {b}, {', '.join(map(value, branches))})"
 
-    def _sum_of(self, a: Expr, b: Expr) -> str:
-        if not self._multiplied(b) and self._multiplied(a):
+    def _sum(self, a: Expr, b: Expr) -> str:
+        if not self._is_product(b) and self._is_product(a):
             a, b = b, a
-        return self._added(self._value(a), b)
+        return self._add(self._value(a), b)
 
-    def _added(self, value: str, term: Expr) -> str:
+    def _add(self, value: str, term: Expr) -> str:
         """A value plus a term, which a product of two tensors can be a part of."""
-        if self._multiplied(term) and _is_tensor(value):
+        if self._is_product(term) and _is_tensor(value):
             return f"torch.addcmul({value}, {', '.join(map(self._value, term.args))})"
         return f"{value} + {self._value(term)}"
 
-    def _multiplied(self, node: Expr) -> bool:
+    def _is_product(self, node: Expr) -> bool:
         within = node.op == "mul" and self._uses[node] == 1 and node not in self._names
         return within and node not in self._hoisted and all(number(arg) is None for arg in node.args)
 
-    def _mixed(self, a: Expr, b: Expr) -> str | None:
+    def _lerp(self, a: Expr, b: Expr) -> str | None:
         """(1 − z) · p + z · q as one operation, or None when the sum is something else."""
-        if not (self._multiplied(a) and self._multiplied(b)):
+        if not (self._is_product(a) and self._is_product(b)):
             return None
         for rest, p in (a.args, a.args[::-1]):
             if rest.op != "sub" or number(rest.args[0]) != 1:
@@ -367,7 +368,7 @@ class _Writer:
                     return f"torch.lerp({self._value(p)}, {self._value(q)}, {self._value(z)})"
         return None
 
-    def _limited(self, node: Expr) -> str:
+    def _clamp(self, node: Expr) -> str:
         """The smaller or larger of two values; by `clamp` where one is a number, or two limits follow one another."""
         limits: dict[str, float] = {}
         inner = node
@@ -384,7 +385,7 @@ class _Writer:
         return f"torch.{node.op}({a}, {b})"
 
 
-def _written(node: Expr, values: Sequence[str]) -> str:
+def _operation(node: Expr, values: Sequence[str]) -> str:
     """An operation on values."""
     operation = OPERATIONS[node.op]
     if operation.infix:

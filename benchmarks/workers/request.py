@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One point, as arrays in float32.
+class Request:
+    """One case, as arrays in float32.
 
     Attributes:
         cell: name of a built-in cell; None for another.
@@ -30,20 +30,20 @@ class Task:
 
 
 class Refusal(NamedTuple):
-    """Why a library cannot compute a task."""
+    """Why a library cannot compute a request."""
 
     reason: str
 
 
 class Prepared(NamedTuple):
-    """A task made ready.
+    """A request made ready.
 
     Attributes:
-        results: output (T, B, D·H), and in training the gradients of x and of every parameter, in order.
+        compute: output (T, B, D·H), and in training the gradients of x and of every parameter, in order.
         call: one call, complete when it returns.
         change: what changes the weights between calls.
     """
 
-    results: "Callable[[], list[numpy.ndarray]]"
+    compute: "Callable[[], list[numpy.ndarray]]"
     call: Callable[[], object]
     change: Callable[[], None]

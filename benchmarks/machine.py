@@ -64,10 +64,10 @@ def available_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-class Others:
+class OtherProcesses:
     """Processor time that others take while we measure; nothing where the system does not tell.
 
-    Arguments:
+    Args:
         workers: ids of processes that are ours too.
     """
 

@@ -1,40 +1,40 @@
-"""What a benchmark found. Standard library alone; `Outcome.as_dict` is what ``--json`` prints."""
+"""What a benchmark found. Standard library alone; `BenchmarkResults.as_dict` is what ``--json`` prints."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.spread import Spread, geometric_mean
+from benchmarks.cases import Case
+from benchmarks.statistics import Quartiles, geometric_mean
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Row:
-    """One side at one point.
+class ContenderResult:
+    """One contender at one case.
 
     Attributes:
-        side: its name.
-        kind: ``ours``, ``peer`` (something else that computes the same) or ``own`` (ours on a lighter task).
+        contender: its name.
+        kind: ``ours``, ``peer`` (something else that computes the same) or ``baseline`` (ours on a lighter task).
         us_per_step: microseconds per step of the batch; where rows are ragged, per step of as many rows as are valid.
-        ratio: its time over ours, in the same round; of ``own`` ours over its. None for our first row.
+        ratio: its time over ours, in the same round; of ``baseline`` ours over its. None for our first row.
         gflops: of the matrix products.
         share_of_mm: of the rate of `torch.mm` in the same rounds.
-        excess: its largest error over the rule of the tests.
+        error_ratio: its largest error over the rule of the tests.
     """
 
-    side: str
+    contender: str
     kind: str
-    us_per_step: Spread
-    ratio: Spread | None
+    us_per_step: Quartiles
+    ratio: Quartiles | None
     gflops: float
     share_of_mm: float
-    excess: float
+    error_ratio: float
 
 
 @dataclass(frozen=True)
-class Loop:
+class LoopBreakdown:
     """The recurrent loop alone, within our calls.
 
     Attributes:
@@ -54,83 +54,83 @@ class Loop:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One point.
+    """One case.
 
     Attributes:
-        point: what was computed.
+        case: what was computed.
         backend: what `auto` chose.
         mm_gflops: of `torch.mm` at (64·B, H) × (H, G·H).
         checked_steps: steps that were compared with the reference, fewer than T where all would take minutes.
         rows: ours first.
-        wrong: by side, why no time is told.
-        absent: sides that are not there, and why.
+        wrong: by contender, why it was not timed.
+        unavailable: contenders that are not there, and why.
         loop: of the fused kernels; None on other backends.
     """
 
-    point: Point
+    case: Case
     backend: str
     mm_gflops: float
     checked_steps: int
-    rows: tuple[Row, ...]
+    rows: tuple[ContenderResult, ...]
     wrong: dict[str, str]
-    absent: tuple[str, ...]
-    loop: Loop | None
+    unavailable: tuple[str, ...]
+    loop: LoopBreakdown | None
 
     @property
     def ours_is_wrong(self) -> bool:
         """Whether it is our own answer that is wrong."""
-        return any(side.startswith(("gatewise", "our")) for side in self.wrong)
+        return any(contender.startswith(("gatewise", "our")) for contender in self.wrong)
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Geometric mean of a ratio over points of one cell and mode.
+    """Geometric mean of a ratio over cases of one cell and mode.
 
     Attributes:
-        cell, mode: of the points.
-        side: what ours is compared with; ``best peer`` is the fastest other one at each point.
+        cell, mode: of the cases.
+        contender: what ours is compared with; ``best peer`` is the fastest other one at each case.
         ratio: the mean.
-        least, most: over the points.
-        points: how many.
+        least, most: over the cases.
+        cases: how many.
     """
 
     cell: str
     mode: str
-    side: str
+    contender: str
     ratio: float
     least: float
     most: float
-    points: int
+    cases: int
 
 
 BEST_PEER = "best peer"
 
 
 @dataclass
-class Outcome:
+class BenchmarkResults:
     """Everything a run found.
 
     Attributes:
         grid: its name.
         machine: versions, threads, processor.
-        pairs: rounds at every point.
+        pairs: rounds at every case.
         load_average: at the start.
-        others_processors: how many processors others kept busy meanwhile; None where the system does not tell.
+        other_processes: how many processors others kept busy meanwhile; None where the system does not tell.
         warnings: why the times may say little.
-        absent: libraries that are not installed.
-        comparisons: by point.
-        left_out: points that were not measured, by the reason.
+        unavailable: libraries that are not installed.
+        comparisons: by case.
+        skipped: cases that were not measured, by the reason.
     """
 
     grid: str
     machine: dict[str, str | int]
     pairs: int
     load_average: float
-    others_processors: float | None = None
+    other_processes: float | None = None
     warnings: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
+    unavailable: list[str] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def means(self) -> list[Mean]:
@@ -148,15 +148,15 @@ class Outcome:
 
 
 def means(comparisons: Sequence[Comparison]) -> list[Mean]:
-    """Geometric means of the ratios by cell, mode and side."""
+    """Geometric means of the ratios by cell, mode and contender."""
     ratios: dict[tuple[str, str, str], list[float]] = {}
     for comparison in comparisons:
-        cell, mode = comparison.point.cell, comparison.point.mode
+        cell, mode = comparison.case.cell, comparison.case.mode
         of_peers: list[float] = []
         for row in comparison.rows:
             if row.ratio is None:
                 continue
-            ratios.setdefault((cell, mode, row.side), []).append(row.ratio.median)
+            ratios.setdefault((cell, mode, row.contender), []).append(row.ratio.median)
             if row.kind == "peer":
                 of_peers.append(row.ratio.median)
         if of_peers:

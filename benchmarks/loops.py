@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from gatewise.benchmarks.written import write
+from benchmarks.eager_codegen import generate
 from gatewise.equations import Cell
 
 
@@ -14,5 +14,5 @@ from gatewise.equations import Cell
 def loop_for(cell: Cell) -> Callable[..., Tensor]:
     """From x (T, B, I) and the weights, in the order of the cell's groups, to the output (T, B, H)."""
     names: dict[str, Callable[..., Tensor]] = {}
-    exec(write(cell), {"torch": torch}, names)
+    exec(generate(cell), {"torch": torch}, names)
     return names["loop"]

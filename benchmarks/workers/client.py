@@ -1,4 +1,4 @@
-"""torch's end of a worker: starts it, sends it a point, has it take its turns."""
+"""torch's end of a worker: starts it, sends it a case, has it take its turns."""
 
 import importlib.util
 import os
@@ -12,11 +12,11 @@ from typing import Any, Literal, get_args
 import numpy
 import torch
 
-from gatewise.benchmarks.given import given, layer_of
-from gatewise.benchmarks.points import Point
-from gatewise.benchmarks.sides import Results, gradients
-from gatewise.benchmarks.workers.frames import receive, send
-from gatewise.benchmarks.workers.task import Refusal, Task
+from benchmarks.cases import Case
+from benchmarks.contenders import NamedTensors, gradients
+from benchmarks.inputs import layer_of, make_inputs
+from benchmarks.workers.frames import receive, send
+from benchmarks.workers.request import Refusal, Request
 
 LibraryName = Literal["onnxruntime", "jax"]
 LIBRARIES: tuple[LibraryName, ...] = get_args(LibraryName)
@@ -25,10 +25,10 @@ _MODULES = {"onnxruntime": ("onnx", "onnxruntime"), "jax": ("jax",)}
 
 def missing(library: LibraryName) -> str | None:
     """Why a library cannot be timed here, or None."""
-    absent = [module for module in _MODULES[library] if importlib.util.find_spec(module) is None]
-    if not absent:
+    unavailable = [module for module in _MODULES[library] if importlib.util.find_spec(module) is None]
+    if not unavailable:
         return None
-    return f"{library} is not timed: {' and '.join(absent)} not installed (pip install 'gatewise[bench]')"
+    return f"{library} is not timed: {' and '.join(unavailable)} not installed (make bench installs them)"
 
 
 class WorkerError(RuntimeError):
@@ -48,7 +48,7 @@ class Worker:
         self.name = library
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gatewise.benchmarks.workers.serve", library, str(threads)],
+            [sys.executable, "-m", "benchmarks.workers.serve", library, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -61,27 +61,27 @@ class Worker:
             self.close()
             raise
 
-    def side(self, point: Point) -> "Remote | str":
-        """The library's side at a point, or why it has none."""
-        if point.ragged or point.reset:
+    def contender(self, case: Case) -> "Remote | str":
+        """The library's contender at a case, or why it has none."""
+        if case.ragged or case.reset:
             return f"{self.name} is timed on full rows without resets"
-        values = given(point)
-        layer = layer_of(point)
+        values = make_inputs(case)
+        layer = layer_of(case)
         layer.load_state_dict(values.weights)
         parameters = [
             {group: weight.detach().numpy() for group, weight in zip(layer.cell.groups, weights, strict=True)}
             for weights in layer.all_weights
         ]
-        task = Task(
-            point.built_in,
-            point.definition.text,
-            point.mode == "training",
+        request = Request(
+            case.built_in,
+            case.definition.text,
+            case.mode == "training",
             values.x.numpy(),
             values.gradient.numpy(),
             parameters,
         )
-        refusal: Refusal | None = self.ask("prepare", task)
-        return refusal.reason if refusal is not None else Remote(self, point)
+        refusal: Refusal | None = self.ask("prepare", request)
+        return refusal.reason if refusal is not None else Remote(self, case)
 
     def ask(self, question: str, argument: object = None) -> Any:
         """The answer to one message.
@@ -133,21 +133,21 @@ class Worker:
 
 
 class Remote:
-    """A side in a worker."""
+    """A contender in a worker."""
 
     remote = True
 
-    def __init__(self, worker: Worker, point: Point) -> None:
+    def __init__(self, worker: Worker, case: Case) -> None:
         self.name = worker.name
         self._worker = worker
-        self._point = point
+        self._case = case
 
-    def results(self) -> Results:
+    def compute(self) -> NamedTensors:
         """Output and gradients, at the given weights."""
-        arrays: list[numpy.ndarray] = self._worker.ask("results")
+        arrays: list[numpy.ndarray] = self._worker.ask("compute")
         output, *found = (torch.from_numpy(numpy.array(array)) for array in arrays)
-        return {"output": output, **(gradients(given(self._point), tuple(found)) if found else {})}
+        return {"output": output, **(gradients(make_inputs(self._case), tuple(found)) if found else {})}
 
-    def turn(self, calls: int) -> list[float]:
+    def time_calls(self, calls: int) -> list[float]:
         """Seconds of each call."""
-        return self._worker.ask("turn", calls)
+        return self._worker.ask("time_calls", calls)

@@ -8,7 +8,7 @@ import onnx  # pyright: ignore[reportMissingImports]
 import onnxruntime  # pyright: ignore[reportMissingImports]
 from onnx import TensorProto, helper, numpy_helper  # pyright: ignore[reportMissingImports]
 
-from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
+from benchmarks.workers.request import Prepared, Refusal, Request
 
 Parameters = dict[str, numpy.ndarray]
 
@@ -18,38 +18,38 @@ def version() -> str:
     return f"onnxruntime {onnxruntime.__version__}"
 
 
-def prepare(task: Task, threads: int) -> Prepared | Refusal:
-    """A session for a task."""
-    if task.training:
+def prepare(request: Request, threads: int) -> Prepared | Refusal:
+    """A session for a request."""
+    if request.training:
         return Refusal("onnxruntime does not train")
-    if task.cell not in FORMS:
-        return Refusal(f"ONNX has no operator for {task.cell or 'cells of your own'}")
+    if request.cell not in FORMS:
+        return Refusal(f"ONNX has no operator for {request.cell or 'cells of your own'}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Its threads spin while they wait within a run, but not on into the next side's turn.
+    # Its threads spin while they wait within a run, but not on into the next contender's turn.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    content = model(task).SerializeToString()
+    content = model(request).SerializeToString()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    feed = {"X": task.x}
+    feed = {"X": request.x}
 
     def call() -> Any:
         return session.run(["Y"], feed)[0]
 
-    def results() -> list[numpy.ndarray]:
+    def compute() -> list[numpy.ndarray]:
         steps, directions, batch, hidden = (output := call()).shape
         return [output.transpose(0, 2, 1, 3).reshape(steps, batch, directions * hidden)]
 
-    return Prepared(results, call, lambda: None)
+    return Prepared(compute, call, lambda: None)
 
 
-def model(task: Task) -> onnx.ModelProto:
+def model(request: Request) -> onnx.ModelProto:
     """The ONNX model of one layer, from X (T, B, I) to Y (T, D, B, H)."""
-    assert task.cell is not None
-    operator, attributes, arrange = FORMS[task.cell]
-    sides = [arrange(parameters) for parameters in task.parameters]
-    inputs = {name: numpy.stack([side[name] for side in sides]) for name in sides[0]}
+    assert request.cell is not None
+    operator, attributes, arrange = FORMS[request.cell]
+    directions = [arrange(parameters) for parameters in request.parameters]
+    inputs = {name: numpy.stack([direction[name] for direction in directions]) for name in directions[0]}
     hidden = inputs["R"].shape[-1]
     order = ["X", *(name if name in inputs else "" for name in ("W", "R", "B", "", "", "", "P"))]
     while not order[-1]:
@@ -59,15 +59,15 @@ def model(task: Task) -> onnx.ModelProto:
         order,
         ["Y"],
         hidden_size=hidden,
-        direction="bidirectional" if len(sides) > 1 else "forward",
+        direction="bidirectional" if len(directions) > 1 else "forward",
         **attributes,
     )
-    steps, batch, width = task.x.shape
+    steps, batch, width = request.x.shape
     graph = helper.make_graph(
         [node],
         "layer",
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, [steps, batch, width])],
-        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [steps, len(sides), batch, hidden])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [steps, len(directions), batch, hidden])],
         [numpy_helper.from_array(numpy.ascontiguousarray(array), name) for name, array in inputs.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])

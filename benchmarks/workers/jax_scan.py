@@ -12,7 +12,7 @@ import numpy
 from jax import lax  # pyright: ignore[reportMissingImports]
 from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 
-from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
+from benchmarks.workers.request import Prepared, Refusal, Request
 from gatewise.compiler import Plan, plan
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import OPERATIONS
@@ -25,17 +25,17 @@ def version() -> str:
     return f"jax {jax.__version__}"
 
 
-def prepare(task: Task, threads: int) -> Prepared | Refusal:
-    """A compiled function for a task."""
-    if len(task.parameters) > 1:
+def prepare(request: Request, threads: int) -> Prepared | Refusal:
+    """A compiled function for a request."""
+    if len(request.parameters) > 1:
         return Refusal("lax.scan is timed in one direction")
-    made = plan(Cell.from_text(task.text))
-    (parameters,) = task.parameters
+    made = plan(Cell.from_text(request.text))
+    (parameters,) = request.parameters
     # Two sets of weights by turns, so that in training no call can reuse what it made of the last one's.
     sets = [jax.device_put(parameters)]
-    if task.training:
+    if request.training:
         sets.append(jax.tree.map(lambda array: array + 1e-6, sets[0]))
-    x, gradient = jax.device_put(task.x), jax.device_put(task.gradient)
+    x, gradient = jax.device_put(request.x), jax.device_put(request.gradient)
 
     def infer(weights: Parameters, x: Any, gradient: Any) -> Any:
         return output(made, weights, x)
@@ -44,15 +44,15 @@ def prepare(task: Task, threads: int) -> Prepared | Refusal:
         value, pull = jax.vjp(lambda weights, x: output(made, weights, x), weights, x)
         return value, pull(gradient)
 
-    compiled = jax.jit(train if task.training else infer)
+    compiled = jax.jit(train if request.training else infer)
     turn = [0]
 
     def call() -> Any:
         return jax.block_until_ready(compiled(sets[turn[0]], x, gradient))
 
-    def results() -> list[numpy.ndarray]:
+    def compute() -> list[numpy.ndarray]:
         turn[0] = 0
-        if not task.training:
+        if not request.training:
             return [numpy.asarray(call())]
         value, (weights, of_x) = call()
         return [numpy.asarray(array) for array in (value, of_x, *(weights[group] for group in parameters))]
@@ -60,7 +60,7 @@ def prepare(task: Task, threads: int) -> Prepared | Refusal:
     def change() -> None:
         turn[0] = (turn[0] + 1) % len(sets)
 
-    return Prepared(results, call, change)
+    return Prepared(compute, call, change)
 
 
 def output(made: Plan, weights: Parameters, x: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Spread:
+class Quartiles:
     """Median and quartiles."""
 
     median: float
@@ -15,16 +15,16 @@ class Spread:
     high: float
 
 
-def spread(values: Sequence[float]) -> Spread:
+def quartiles(values: Sequence[float]) -> Quartiles:
     """Median and quartiles.
 
-    >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
-    Spread(median=3.0, low=2.0, high=4.0)
+    >>> quartiles([1.0, 2.0, 3.0, 4.0, 5.0])
+    Quartiles(median=3.0, low=2.0, high=4.0)
     """
     if len(values) < 2:
-        return Spread(values[0], values[0], values[0])
+        return Quartiles(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return Spread(median, low, high)
+    return Quartiles(median, low, high)
 
 
 def geometric_mean(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""What can be measured: points, and the grids of them. Standard library alone."""
+"""What can be measured: cases, and the grids of them. Standard library alone."""
 
 import math
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ _CELLS: dict[Grid, tuple[str, ...]] = {
     "stream": TORCH_CELLS,
 }
 _RESET_RATES = (0.001, 0.03, 0.1)
-# What is spent at most on comparing one point with the reference, which runs step by step.
+# What is spent at most on comparing one case with the reference, which runs step by step.
 _CHECK_OPERATIONS = 2e10
 _CHECK_STEPS = 200
 
 
 @dataclass(frozen=True)
-class Point:
+class Case:
     """One thing to time, in float32, input width I = H.
 
     Attributes:
@@ -92,7 +92,7 @@ class Point:
     def operations(self, row_steps: int | None = None) -> float:
         """Floating-point operations of a call's matrix products.
 
-        Arguments:
+        Args:
             row_steps: steps summed over rows; B·T unless given.
 
         The backward pass has two products for every one of the forward pass.
@@ -110,7 +110,7 @@ class Point:
         """Blocks (H, H) that a step multiplies by."""
         return len(_plan(self.definition).recurrent_products)
 
-    def shortened(self) -> "Point":
+    def shortened(self) -> "Case":
         """The same with fewer steps, where comparing all of them with the reference would take minutes."""
         in_training = replace(self, mode="training").operations()
         affordable = math.floor(self.T * _CHECK_OPERATIONS / in_training)
@@ -122,13 +122,13 @@ def _plan(cell: Cell) -> Plan:
     return plan(cell)
 
 
-def points(grid: Grid, cells: Sequence[str | Cell] = (), modes: Sequence[Mode] = MODES) -> list[Point]:
-    """The points of a grid, for its own cells unless others are named.
+def cases(grid: Grid, cells: Sequence[str | Cell] = (), modes: Sequence[Mode] = MODES) -> list[Case]:
+    """The cases of a grid, for its own cells unless others are named.
 
     Raises:
         ValueError: for an unknown grid or cell, or a cell that the grid has nothing to compare with.
 
-    >>> [str(point) for point in points("core", ["lstm"], ["training"])][:2]
+    >>> [str(case) for case in cases("core", ["lstm"], ["training"])][:2]
     ['lstm training B=1 H=64 T=100', 'lstm training B=1 H=256 T=100']
     """
     if grid not in GRIDS:
@@ -145,24 +145,24 @@ def points(grid: Grid, cells: Sequence[str | Cell] = (), modes: Sequence[Mode] =
         if grid == "variants" and (text or name not in PLAIN):
             raise ValueError(f"cells: the grid variants compares {', '.join(PLAIN)} with their plain form, not {name}")
         wanted.append((name, text))
-    return [replace(point, text=text) for name, text in wanted for mode in modes for point in _points(grid, name, mode)]
+    return [replace(case, text=text) for name, text in wanted for mode in modes for case in _cases(grid, name, mode)]
 
 
-def _points(grid: Grid, cell: str, mode: Mode) -> list[Point]:
+def _cases(grid: Grid, cell: str, mode: Mode) -> list[Case]:
     match grid:
         case "ragged":
-            return [Point(cell, mode, 32, 128, 1000, ragged=True)]
+            return [Case(cell, mode, 32, 128, 1000, ragged=True)]
         case "reset":
-            return [Point(cell, mode, *shape, reset=rate) for shape in CORE[2:4] for rate in _RESET_RATES]
+            return [Case(cell, mode, *shape, reset=rate) for shape in CORE[2:4] for rate in _RESET_RATES]
         case "stream":
             shapes = [(1, hidden, 200) for hidden in (64, 256)]
-            return [Point(cell, mode, *shape, stream=True) for shape in shapes] if mode == "inference" else []
+            return [Case(cell, mode, *shape, stream=True) for shape in shapes] if mode == "inference" else []
         case "full":
             return [
-                Point(cell, mode, batch, hidden, steps)
+                Case(cell, mode, batch, hidden, steps)
                 for steps in (1, 32, 128, 1024)
                 for batch in (1, 4, 16, 64, 256)
                 for hidden in (32, 64, 128, 256, 512, 1024)
             ]
         case _:
-            return [Point(cell, mode, *shape, bidirectional=grid == "bidirectional") for shape in CORE]
+            return [Case(cell, mode, *shape, bidirectional=grid == "bidirectional") for shape in CORE]

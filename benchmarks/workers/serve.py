@@ -1,4 +1,4 @@
-"""The worker's end: ``python -m gatewise.benchmarks.workers.serve LIBRARY THREADS``, messages on stdin and stdout."""
+"""The worker's end: ``python -m benchmarks.workers.serve LIBRARY THREADS``, messages on stdin and stdout."""
 
 import gc
 import importlib
@@ -7,8 +7,8 @@ import sys
 import time
 from typing import Any, Protocol
 
-from gatewise.benchmarks.workers.frames import receive, send
-from gatewise.benchmarks.workers.task import Prepared, Refusal, Task
+from benchmarks.workers.frames import receive, send
+from benchmarks.workers.request import Prepared, Refusal, Request
 
 MODULES = {"onnxruntime": "onnx_runtime", "jax": "jax_scan"}
 
@@ -20,7 +20,7 @@ class Library(Protocol):
         """Name and version, as shown."""
         ...
 
-    def prepare(self, task: Task, threads: int) -> Prepared | Refusal:
+    def prepare(self, task: Request, threads: int) -> Prepared | Refusal:
         """A task made ready to be called."""
         ...
 
@@ -46,7 +46,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         # JAX has no option for its threads: it has as many as there are processors for it.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-    library: Any = importlib.import_module(f"gatewise.benchmarks.workers.{MODULES[name]}")
+    library: Any = importlib.import_module(f"benchmarks.workers.{MODULES[name]}")
     send(answers, library.version())
     prepared: Prepared | None = None
     gc.disable()
@@ -61,9 +61,9 @@ def main() -> None:
             made = library.prepare(argument, threads)
             prepared = made if isinstance(made, Prepared) else None
             send(answers, made if isinstance(made, Refusal) else None)
-        elif question == "results":
+        elif question == "compute":
             assert prepared is not None
-            send(answers, prepared.results())
+            send(answers, prepared.compute())
         else:
             assert prepared is not None
             send(answers, timed(prepared, argument))

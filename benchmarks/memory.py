@@ -10,44 +10,44 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from gatewise.benchmarks import machine
+from benchmarks import machine
 from gatewise.cells import lookup
 from gatewise.equations import Cell
 from gatewise.equations.in_file import cell_in_file, names_file
 
-Way = Literal["plain", "checkpointed", "tbptt"]
-WAYS: tuple[Way, ...] = get_args(Way)
+Strategy = Literal["plain", "checkpointed", "tbptt"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 STEPS = (1_000, 3_000, 10_000, 30_000, 100_000)
 BATCH, HIDDEN = 8, 256
 # Steps of a window of truncated back-propagation, both k1 and k2.
 WINDOW = 100
 # Bytes for every unit and step: input, output and their gradients, and what the plain path keeps and computes.
 _CALLERS = 4 * 4
-_BYTES_PER_UNIT: dict[Way, int] = {"plain": _CALLERS + 80, "checkpointed": _CALLERS + 4, "tbptt": _CALLERS}
-FORMAT = 1
+_BYTES_PER_UNIT: dict[Strategy, int] = {"plain": _CALLERS + 80, "checkpointed": _CALLERS + 4, "tbptt": _CALLERS}
+FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One way to train over a sequence of B = 8 rows, I = H = 256, in float32.
+class Measurement:
+    """One strategy to train over a sequence of B = 8 rows, I = H = 256, in float32.
 
     Attributes:
         cell: its name.
-        way: ``plain``; ``checkpointed`` (``checkpoint_every="auto"``); or ``tbptt`` (windows of 100 steps).
+        strategy: ``plain``; ``checkpointed`` (``checkpoint_every="auto"``); or ``tbptt`` (windows of 100 steps).
         T: steps.
         own_bytes: the most memory of the process, beyond what it had before, output, and gradient of the input.
         us_per_step: microseconds per step of forward and backward, the median call.
     """
 
     cell: str
-    way: Way
+    strategy: Strategy
     T: int
     own_bytes: int
     us_per_step: float
 
 
 @dataclass
-class MemoryOutcome:
+class MemoryResults:
     """Everything a run found.
 
     Attributes:
@@ -55,14 +55,14 @@ class MemoryOutcome:
         load_average: at the start.
         warnings: why the times may say little.
         measured: in the order of the cells and steps.
-        left_out: what was not measured, by the reason.
+        skipped: what was not measured, by the reason.
     """
 
     machine: dict[str, str | int]
     load_average: float
     warnings: list[str] = field(default_factory=list)
-    measured: list[Measured] = field(default_factory=list)
-    left_out: dict[str, list[str]] = field(default_factory=dict)
+    measured: list[Measurement] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -75,16 +75,16 @@ def measure(
     steps: Sequence[int] = STEPS,
     threads: int | None = None,
     max_minutes: float | None = None,
-    told: Callable[[MemoryOutcome], None] = lambda outcome: None,
-) -> MemoryOutcome:
-    """Measure every way at every number of steps.
+    on_progress: Callable[[MemoryResults], None] = lambda results: None,
+) -> MemoryResults:
+    """Measure every strategy at every number of steps.
 
-    Arguments:
+    Args:
         cells: names of built-in cells, ``FILE.py:NAME`` or a `Cell` of your own.
         steps: T.
         threads: torch's number unless given.
-        max_minutes: what no longer fits is left out.
-        told: called after each measurement, with what there is so far.
+        max_minutes: skip what no longer fits.
+        on_progress: called after each measurement, with what there is so far.
 
     Raises:
         ValueError: for an unknown cell, or a number below 1.
@@ -97,57 +97,57 @@ def measure(
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value}")
     load = machine.load_average()
-    outcome = MemoryOutcome(machine.describe() | {"threads": threads or torch.get_num_threads()}, load)
+    results = MemoryResults(machine.describe() | {"threads": threads or torch.get_num_threads()}, load)
     if (warning := machine.load_warning(load)) is not None:
-        outcome.warnings.append(warning)
+        results.warnings.append(warning)
     deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes
     slowest = 0.0
     for cell in texts:
         for count in steps:
-            for way in WAYS:
-                name = f"{cell.name} {way} T={count}"
-                if _BYTES_PER_UNIT[way] * BATCH * HIDDEN * count > machine.available_memory():
-                    outcome.left_out.setdefault("too little memory", []).append(name)
+            for strategy in STRATEGIES:
+                name = f"{cell.name} {strategy} T={count}"
+                if _BYTES_PER_UNIT[strategy] * BATCH * HIDDEN * count > machine.available_memory():
+                    results.skipped.setdefault("too little memory", []).append(name)
                     continue
                 if deadline is not None and time.monotonic() + 2 * slowest * count > deadline:
-                    outcome.left_out.setdefault("no time left", []).append(name)
+                    results.skipped.setdefault("no time left", []).append(name)
                     continue
-                found = _in_a_process(cell, way, count, int(outcome.machine["threads"]))
+                found = _in_a_process(cell, strategy, count, int(results.machine["threads"]))
                 slowest = max(slowest, found.us_per_step / 1e6)
-                outcome.measured.append(found)
-                told(outcome)
-    return outcome
+                results.measured.append(found)
+                on_progress(results)
+    return results
 
 
-def _in_a_process(cell: Cell, way: Way, steps: int, threads: int) -> Measured:
-    words = json.dumps({"cell": cell.text, "way": way, "steps": steps, "threads": threads})
+def _in_a_process(cell: Cell, strategy: Strategy, steps: int, threads: int) -> Measurement:
+    words = json.dumps({"cell": cell.text, "strategy": strategy, "steps": steps, "threads": threads})
     ended = subprocess.run(
-        [sys.executable, "-m", "gatewise.benchmarks.one_training", words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.training_process", words], capture_output=True, text=True, check=False
     )
     if ended.returncode:
         last = ended.stderr.strip().splitlines() or [f"code {ended.returncode}"]
-        raise OSError(f"the process that trains {cell.name} {way} over {steps} steps ended with: {last[-1]}")
+        raise OSError(f"the process that trains {cell.name} {strategy} over {steps} steps ended with: {last[-1]}")
     own_bytes, seconds = json.loads(ended.stdout)
-    return Measured(cell.name, way, steps, own_bytes, 1e6 * seconds / steps)
+    return Measurement(cell.name, strategy, steps, own_bytes, 1e6 * seconds / steps)
 
 
-def table(outcome: MemoryOutcome) -> str:
+def table(results: MemoryResults) -> str:
     """The numbers side by side."""
-    about = outcome.machine
+    about = results.machine
     lines = [
         f"{about['processor']}, {about['threads']} of {about['processors']} processors, float32; gatewise "
-        f"{about['gatewise']}, torch {about['torch']}; load average {outcome.load_average:.2f} at the start",
+        f"{about['gatewise']}, torch {about['torch']}; load average {results.load_average:.2f} at the start",
         f"Training, B={BATCH}, I=H={HIDDEN}: memory of the process beyond input, output and their gradients;",
         f'checkpointed: checkpoint_every="auto"; tbptt: windows of {WINDOW} steps. Times beside plain at the same T.',
         "",
-        f"{'cell':18} {'T':>8}  {'way':12} {'MB':>8}  {'µs a step':>9}  {'times':>5}",
+        f"{'cell':18} {'T':>8}  {'strategy':12} {'MB':>8}  {'µs a step':>9}  {'times':>5}",
     ]
-    plain = {(one.cell, one.T): one.us_per_step for one in outcome.measured if one.way == "plain"}
-    for one in outcome.measured:
+    plain = {(one.cell, one.T): one.us_per_step for one in results.measured if one.strategy == "plain"}
+    for one in results.measured:
         beside = plain.get((one.cell, one.T))
         ratio = "" if beside is None else f"{one.us_per_step / beside:.2f}"
         lines.append(
-            f"{one.cell:18} {one.T:8}  {one.way:12} {one.own_bytes / 1e6:8.1f}  {one.us_per_step:9.1f}  {ratio:>5}"
+            f"{one.cell:18} {one.T:8}  {one.strategy:12} {one.own_bytes / 1e6:8.1f}  {one.us_per_step:9.1f}  {ratio:>5}"
         )
-    lines += [f"left out, {why}: {'; '.join(points)}" for why, points in outcome.left_out.items()]
-    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in outcome.warnings)])
+    lines += [f"skipped, {why}: {'; '.join(cases)}" for why, cases in results.skipped.items()]
+    return "\n".join([*lines, *(f"WARNING: {warning}" for warning in results.warnings)])

@@ -1,0 +1,1 @@
+"""Benchmarks of the layers against the alternatives; run with ``python -m benchmarks``."""

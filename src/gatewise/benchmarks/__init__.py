@@ -1,1 +1,0 @@
-"""Timing the layers beside what a user could run instead; see `gatewise.benchmarks.running.bench`."""
