@@ -1,34 +1,34 @@
+from pathlib import Path
+
 import pytest
 
 from gatewise import cells
 from gatewise.cells import lookup, names
 from gatewise.equations import Cell, topological
+from tests.transcriptions import TRANSCRIPTIONS
 
 
-def test_names_and_lookup_agree() -> None:
-    assert names() == (
-        "rnn_tanh",
-        "rnn_relu",
-        "rnn_sigmoid",
-        "rnn_leaky_relu",
-        "lstm",
-        "gru_cudnn",
-        "gru_chung2014",
-        "gru_cho2014",
-        "peephole_lstm",
-        "peephole_lstm_full",
-    )
+def test_every_file_of_the_package_is_a_cell() -> None:
+    files = sorted(path.stem for path in Path(cells.__file__).parent.glob("[!_]*.py"))
+    assert names() == tuple(files)
+    assert len(names()) >= 10
     for name in names():
         assert lookup(name).name == name
         assert getattr(cells, name) is lookup(name)
 
 
+def test_every_cell_has_a_transcription() -> None:
+    assert sorted(TRANSCRIPTIONS) == list(names())
+
+
 @pytest.mark.parametrize("name", names())
-def test_every_cell_says_where_it_is_published_and_what_it_is(name: str) -> None:
+def test_every_cell_has_a_citation_a_summary_and_gate_roles(name: str) -> None:
     cell = lookup(name)
     assert isinstance(cell, Cell)
     assert len(cell.cite) > 10
-    assert cell.doc.endswith(".")
+    assert cell.documentation.summary.endswith(".")
+    assert tuple(cell.documentation.gates) == cell.gates
+    assert set(cell.documentation.related) <= set(names()) - {name}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_the_output_gate_sees_the_new_cell_state() -> None:
 
 
 def test_unknown_cell() -> None:
-    with pytest.raises(ValueError, match="unknown cell 'lsmt'; did you mean lstm\\? The cells are: rnn_tanh, "):
+    with pytest.raises(ValueError, match="unknown cell 'lsmt'; did you mean lstm\\? The cells are: gru_cho2014, "):
         lookup("lsmt")
     with pytest.raises(ValueError, match="unknown cell 'zzz'; The cells are: "):
         lookup("zzz")

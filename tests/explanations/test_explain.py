@@ -5,7 +5,7 @@ import pytest
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import plan
-from gatewise.equations import Cell, cell, tanh
+from gatewise.equations import Cell, cell, sigmoid, tanh
 from gatewise.explanations import explain, topics
 from gatewise.explanations.bptt import unrolled
 from gatewise.explanations.counts import multiply_add_formula, parameter_count, parameter_formula
@@ -81,7 +81,9 @@ def test_cell_pages_hold_what_they_promise(name: str) -> None:
     ):
         assert wanted in text
     assert ("What each gate is for" in text) == bool(made.gates)
-    assert "named by the cell's author" not in text
+    assert "not documented" not in text
+    for role in (*made.documentation.gates.values(), *made.documentation.notes):
+        assert " ".join(role.replace("`", "").split()[:4]) in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", names())
@@ -115,7 +117,7 @@ def test_multiply_adds_where_the_products_differ() -> None:
     assert multiply_add_formula(plan(lookup("peephole_lstm_full"))) == "4·H·I + 7·H²"
 
 
-def test_gru_tells_three_forms_apart() -> None:
+def test_gru_page_compares_the_three_forms() -> None:
     for topic in ("gru", "gru_cho2014", "gru_cudnn"):
         text = explain(topic)
         for wanted in (
@@ -129,10 +131,23 @@ def test_gru_tells_three_forms_apart() -> None:
 
 
 @pytest.mark.parametrize("name", ["peephole_lstm", "peephole_lstm_full"])
-def test_peephole_shows_both_readings(name: str) -> None:
+def test_peephole_page_compares_both_forms(name: str) -> None:
     text = explain(name)
     for wanted in ("p_i ⊙ c_{t−1}", "W_ci c_{t−1}", "circular"):
         assert wanted in text
+
+
+@pytest.mark.parametrize("name", names())
+def test_two_biases_are_explained_where_only_their_sum_matters(name: str) -> None:
+    adds = {"b", "d"} <= set(lookup(name).groups) and name != "gru_cudnn"  # whose b_hn stands inside a product
+    assert ("Why there are two biases" in explain(name)) == adds
+
+
+def test_comparison_shows_only_equations_that_differ() -> None:
+    related = explain("peephole_lstm").partition("Related cells")[2]
+    assert "o_t = " in related
+    assert "g_t = " not in related
+    assert "h_t = " not in related
 
 
 def test_bidirectional_counts_twice() -> None:
@@ -195,6 +210,32 @@ def test_long_equations_are_broken_before_a_sign() -> None:
     assert any(line.strip().startswith("k = gate0, gate1") for line in lines)
 
 
+def test_the_docstring_of_a_users_cell_is_explained() -> None:
+    @cell
+    def leaky(x, h, /, W, R):
+        """Leaky integrator.
+
+        A second paragraph.
+
+        Gates:
+            f: forget gate: how much of
+                `h` is kept
+
+        Notes:
+            Shown below.
+
+        See also: rnn_tanh, no_such_cell
+        """
+        return sigmoid(W.f @ x) * h + tanh(R.n @ h)
+
+    text = explain(leaky)
+    assert "Leaky integrator.\n\n  A second paragraph.\n" in text
+    assert re.search(r"f_t +\(0, 1\) +forget gate: how much of h is kept\n", text)
+    assert re.search(r"n_t +\(−1, 1\) +not documented", text)
+    assert "Notes\n\n  Shown below." in text
+    assert "rnn_tanh  h_t = tanh(" in text
+
+
 def test_a_cell_itself() -> None:
     @cell
     def bare(x, h, /, W):
@@ -202,7 +243,7 @@ def test_a_cell_itself() -> None:
 
     assert isinstance(bare, Cell)
     text = explain(bare)
-    assert "named by the cell's author" in text
+    assert "not documented" in text
     assert "Published" not in text
 
 

@@ -1,46 +1,38 @@
-"""The built-in cells, one file each: where they are published, and their equations."""
+"""The built-in cells, one file each: the citation, the equations, the roles of the gates and notes.
+
+Every module of this package defines the cell of its own name and is found by being there; nothing else lists it.
+"""
 
 import difflib
+import importlib
+import pkgutil
 
-from gatewise.cells.gru_cho2014 import gru_cho2014
-from gatewise.cells.gru_chung2014 import gru_chung2014
-from gatewise.cells.gru_cudnn import gru_cudnn
-from gatewise.cells.lstm import lstm
-from gatewise.cells.peephole_lstm import peephole_lstm
-from gatewise.cells.peephole_lstm_full import peephole_lstm_full
-from gatewise.cells.rnn_leaky_relu import rnn_leaky_relu
-from gatewise.cells.rnn_relu import rnn_relu
-from gatewise.cells.rnn_sigmoid import rnn_sigmoid
-from gatewise.cells.rnn_tanh import rnn_tanh
 from gatewise.equations import Cell
 
-_BUILT_IN = {
-    built_in.name: built_in
-    for built_in in (
-        rnn_tanh,
-        rnn_relu,
-        rnn_sigmoid,
-        rnn_leaky_relu,
-        lstm,
-        gru_cudnn,
-        gru_chung2014,
-        gru_cho2014,
-        peephole_lstm,
-        peephole_lstm_full,
-    )
-}
+
+def _discover() -> dict[str, Cell]:
+    found: dict[str, Cell] = {}
+    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        cell = getattr(importlib.import_module(f"{__name__}.{module.name}"), module.name, None)
+        assert isinstance(cell, Cell), f"cells/{module.name}.py must define a cell named {module.name}"
+        found[module.name] = cell
+    return found
+
+
+_BUILT_IN = _discover()
+globals().update(_BUILT_IN)  # gatewise.cells.lstm is the cell, not the module that defines it
 
 
 def names() -> tuple[str, ...]:
-    """The names of the built-in cells."""
+    """The names of the built-in cells, sorted."""
     return tuple(_BUILT_IN)
 
 
 def lookup(name: str) -> Cell:
-    """The built-in cell of this name.
+    """The built-in cell with this name.
 
     Raises:
-        ValueError: for an unknown name, with the known ones.
+        ValueError: for an unknown name; the message lists the known ones.
 
     >>> lookup("gru_chung2014").gates
     ('r', 'z', 'n')
@@ -52,17 +44,4 @@ def lookup(name: str) -> Cell:
     return _BUILT_IN[name]
 
 
-__all__ = [
-    "gru_cho2014",
-    "gru_chung2014",
-    "gru_cudnn",
-    "lookup",
-    "lstm",
-    "names",
-    "peephole_lstm",
-    "peephole_lstm_full",
-    "rnn_leaky_relu",
-    "rnn_relu",
-    "rnn_sigmoid",
-    "rnn_tanh",
-]
+__all__ = ["lookup", "names", *_BUILT_IN]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -3,6 +3,6 @@
 from gatewise.compiler.differentiate import Gradient, differentiate
 from gatewise.compiler.plan import Plan, plan
 from gatewise.compiler.simplify import simplify
-from gatewise.compiler.without import drop_groups, without_bias
+from gatewise.compiler.drop_bias import drop_groups, without_bias
 
 __all__ = ["Gradient", "Plan", "differentiate", "drop_groups", "plan", "simplify", "without_bias"]

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from gatewise.diagnostics.likeness import order_by_likeness
 from gatewise.diagnostics.measurements import Measurements
-from gatewise.explanations.purposes import PURPOSES
 
 # Cells of all heat maps together, a byte each, which base64 makes 4/3: the page stays below 2 MB.
 MOST_CELLS = 900_000
@@ -30,7 +29,7 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
     # Of a long sequence or many units blocks are averaged, by as much in time as over units.
     units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))
     steps = max(1, math.ceil(cells / MOST_CELLS / units))
-    cell_of = {place: calls[0].cell.name for calls in trace.layers() for place in calls[0].places}
+    cell_of = {place: calls[0].cell for calls in trace.layers() for place in calls[0].places}
     found: list[dict[str, Any]] = []
     for label, (key, value) in zip(gates.labels, gates.items(), strict=True):
         first = value[:, 0].float() if value.shape[1] else value.new_full((value.shape[0], value.shape[2]), torch.nan)
@@ -46,7 +45,7 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
             {
                 "key": key,
                 "place": str(label.place),
-                "purpose": PURPOSES.get(cell_of[label.place], {}).get(label.name, "").partition(":")[0],
+                "purpose": cell_of[label.place].documentation.gates.get(label.name, "").partition(":")[0],
                 "activation": gates.activations[key],
                 "summary": f"{one.low:.0%} of the values at the lower end, {one.high:.0%} at the upper end",
                 "low": low,

@@ -1,14 +1,16 @@
 """A recurrent cell: its equations as a graph, and what follows from them."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
 
 from gatewise.equations import canonical
+from gatewise.equations.documentation import Documentation, parse_docstring
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 from gatewise.equations.operations import activation
-from gatewise.equations.tracing import parameter_kinds, trace
+from gatewise.equations.tracing import definition_error, parameter_kinds, trace
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,11 @@ class Cell:
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Cell":
         return self
+
+    @cached_property
+    def documentation(self) -> Documentation:
+        """The sections of the docstring: summary, roles of the gates, notes, related cells."""
+        return parse_docstring(self.doc, self.gates)
 
     @cached_property
     def _kinds(self) -> dict[Parameter, str]:
@@ -183,7 +190,11 @@ def cell(
 
     def make(function: Callable[..., object]) -> Cell:
         traced = trace(function)
-        doc = (function.__doc__ or "").strip()
+        doc = inspect.cleandoc(function.__doc__ or "").strip()
+        try:
+            parse_docstring(doc, traced.gates)
+        except ValueError as error:
+            raise definition_error(function, str(error)) from None
         return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs)
 
     return make if function is None else make(function)

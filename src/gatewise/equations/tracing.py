@@ -205,6 +205,12 @@ def _outputs(
     return tuple(outputs)
 
 
+def definition_error(function: Callable[..., object], message: str) -> DefinitionError:
+    """The error of a cell's definition as a whole, with the file and line where it begins."""
+    code = function.__code__
+    return _at((code.co_filename, code.co_firstlineno), function.__name__, message)
+
+
 def _at(line: tuple[str, int], cell_name: str, message: str) -> DefinitionError:
     return DefinitionError(f"{line[0]}:{line[1]}: cell {cell_name}: {message}")
 

@@ -1,10 +1,12 @@
-"""The page of a cell: its equations, what its gates are for, what it costs, and its back-propagation."""
+"""The page of a cell: its equations, the roles of its gates, its cost, its back-propagation, notes."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from gatewise.cells import lookup, names
+from gatewise.compiler.drop_bias import BIASES, without_bias
 from gatewise.compiler.plan import plan
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import Expr, topological
+from gatewise.equations.expression import Expr, Parameter, topological
 from gatewise.equations.mathematics import equations
 from gatewise.equations.notation import symbols
 from gatewise.equations.operations import OPERATIONS
@@ -13,8 +15,6 @@ from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward import BackwardEquations
 from gatewise.explanations.counts import elementwise_work, multiply_add_formula, parameter_count, parameter_formula
 from gatewise.explanations.page import Page
-from gatewise.explanations.purposes import PURPOSES
-from gatewise.explanations.remarks import REMARKS
 
 STORED = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
 
@@ -23,17 +23,14 @@ def cell_page(cell: Cell, *, latex: bool, input_size: int, hidden_size: int) -> 
     """Everything about one cell."""
     page = Page(latex)
     page.title(cell.name)
-    if cell.doc:
-        page.say(cell.doc)
+    page.say(*filter(None, (cell.documentation.summary, *cell.documentation.description)))
     if cell.cite:
         page.say(f"Published: {cell.cite}")
     add_equations(page, cell)
     _add_gates(page, cell)
     add_costs(page, cell, input_size=input_size, hidden_size=hidden_size)
     add_backward(page, cell)
-    remark: Callable[[Page], None] | None = REMARKS.get(cell.name)
-    if remark is not None:
-        remark(page)
+    _add_notes(page, cell)
     return page
 
 
@@ -66,17 +63,17 @@ def _add_gates(page: Page, cell: Cell) -> None:
     if not cell.gates:
         return
     page.section("What each gate is for")
-    purposes = PURPOSES.get(cell.name, {})
+    roles = cell.documentation.gates
     gates = symbols(cell).gates
     rows = [
         (
             f"`{UNICODE.symbol(gates[gate])}`",
             f"`{_range(cell.gate_value(gate))}`",
-            purposes.get(gate, "named by the cell's author"),
+            roles.get(gate, "not documented (a section Gates: of the cell's docstring says it)"),
         )
         for gate in cell.gates
     ]
-    page.table(("value", "range", "purpose"), rows)
+    page.table(("value", "range", "role"), rows)
 
 
 def _range(value: Expr) -> Range:
@@ -122,3 +119,49 @@ def add_backward(page: Page, cell: Cell) -> None:
     page.show(lines.parameters)
     if lines.brackets:
         page.say("`[condition]` is 1 where the condition holds, else 0.")
+
+
+def _add_notes(page: Page, cell: Cell) -> None:
+    """What the docstring of the cell adds, and how the equations of related cells differ from its own."""
+    if cell.documentation.notes:
+        page.section("Notes")
+        page.say(*cell.documentation.notes)
+    if _biases_only_add(cell):
+        page.section("Why there are two biases")
+        page.say(
+            "Only their sum matters here. torch.nn keeps one for the input and one for the recurrence, because cuDNN "
+            "does; the cell keeps both, so that weights can be exchanged by copying."
+        )
+    related = [lookup(name) for name in cell.documentation.related if name in names()]
+    if related:
+        _add_comparison(page, [cell, *related])
+
+
+def _biases_only_add(cell: Cell) -> bool:
+    """Whether the cell has two biases, each of which occurs only in a sum with the other."""
+    if not all(group in cell.groups and cell.shape_of(group) == "vector" for group in BIASES):
+        return False
+    sums = [node for node in plan(cell).hoisted if node.op == "add"]
+    return all(any(_adds_biases(node, gate) for node in sums) for gate in cell.gates_of(BIASES[0]))
+
+
+def _adds_biases(node: Expr, gate: str | None) -> bool:
+    return {arg.attr for arg in node.args} == {Parameter(group, gate) for group in BIASES}
+
+
+def _add_comparison(page: Page, forms: Sequence[Cell]) -> None:
+    """The equations in which some cells differ by more than their biases."""
+    without = [{line.left: line.right for line in equations(_without_bias(form))} for form in forms]
+    rows: list[tuple[str, str]] = []
+    for form in forms:
+        lines = [line for line in equations(form) if len({one.get(line.left) for one in without}) > 1]
+        rows += [(form.name if at == 0 else "", f"`{line.left} = {line.right}`") for at, line in enumerate(lines)]
+    page.section("Related cells")
+    page.table(("cell", "equations that differ by more than biases"), rows)
+
+
+def _without_bias(cell: Cell) -> Cell:
+    try:
+        return without_bias(cell)
+    except ValueError:  # its b or d is more than a bias
+        return cell

@@ -1,11 +1,10 @@
 """What a gate is, and every gate of the built-in cells with its equation."""
 
-from gatewise.cells import lookup
+from gatewise.cells import lookup, names
 from gatewise.equations.mathematics import equations
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import LATEX, UNICODE
 from gatewise.explanations.page import Page
-from gatewise.explanations.purposes import PURPOSES
 
 
 def gates_page(*, latex: bool) -> Page:
@@ -19,8 +18,10 @@ def gates_page(*, latex: bool) -> Page:
         "what the gates let through; its activation is tanh."
     )
     style = LATEX if latex else UNICODE
-    for name in PURPOSES:
+    for name in names():
         cell = lookup(name)
+        if not cell.gates:
+            continue
         page.section(name)
         known = symbols(cell).gates
         own = {style.symbol(symbol) for symbol in known.values()}
@@ -28,8 +29,8 @@ def gates_page(*, latex: bool) -> Page:
         page.show(line for line in lines if line.left in own)
         page.show(line for line in lines if line.left not in own)
         page.table(
-            ("value", "purpose"),
-            [(f"`{UNICODE.symbol(known[gate])}`", purpose) for gate, purpose in PURPOSES[name].items()],
+            ("value", "role"),
+            [(f"`{UNICODE.symbol(known[gate])}`", role) for gate, role in cell.documentation.gates.items()],
         )
     page.section("Reading gates")
     page.say(

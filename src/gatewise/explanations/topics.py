@@ -34,7 +34,7 @@ def topics() -> dict[str, str]:
     """
     two = {name: f"Bidirectional network of {cell}" for name, cell in TWO_DIRECTIONS.items()}
     short = {name: f"The same as {cell}" for name, cell in CELLS.items()}
-    return GENERAL | two | short | {name: lookup(name).doc for name in names()}
+    return GENERAL | two | short | {name: lookup(name).documentation.summary for name in names()}
 
 
 def explain(
