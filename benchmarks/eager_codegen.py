@@ -396,7 +396,7 @@ def _operation(node: Expr, values: Sequence[str]) -> str:
         return f"torch.{node.op}({a}, {b})" if _is_tensor(b) else f"{a}.clamp({side}={b})"
     if node.op == "neg":
         return f"-{values[0]}"
-    spelling = operation.spelling("torch")
+    spelling = operation.implementation("torch")
     module, _, method = spelling.rpartition(".")
     one = module == "torch" and operation.arity == 1
     return f"{values[0]}.{method}()" if one else f"{spelling}({', '.join(values)})"

@@ -13,7 +13,7 @@ import torch
 from benchmarks import machine
 from gatewise.cells import lookup
 from gatewise.equations import Cell
-from gatewise.equations.in_file import cell_in_file, names_file
+from gatewise.equations.load import is_file_reference, load_cell
 
 Strategy = Literal["plain", "checkpointed", "tbptt"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -90,7 +90,7 @@ def measure(
         ValueError: for an unknown cell, or a number below 1.
         OSError: where the system does not tell the memory of a process (Linux does).
     """
-    own = [cell_in_file(cell) if isinstance(cell, str) and names_file(cell) else cell for cell in cells]
+    own = [load_cell(cell) if isinstance(cell, str) and is_file_reference(cell) else cell for cell in cells]
     texts = [(lookup(cell) if isinstance(cell, str) else cell) for cell in own]
     for name, values in (("steps", steps), ("threads", [threads or 1])):
         for value in values:

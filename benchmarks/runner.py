@@ -13,7 +13,7 @@ from benchmarks.comparison import PEERS, PeerName, compare
 from benchmarks.results import BenchmarkResults, Comparison
 from benchmarks.workers.client import LIBRARIES, Worker, WorkerError, missing
 from gatewise.equations import Cell
-from gatewise.equations.in_file import cell_in_file, names_file
+from gatewise.equations.load import is_file_reference, load_cell
 
 DEFAULT_PEERS: dict[Grid, tuple[PeerName, ...]] = {
     "core": ("torch", "loop", "onnxruntime", "jax"),
@@ -74,7 +74,7 @@ def run(
     Raises:
         ValueError: for a value that is none of these, or a library named that is not installed.
     """
-    own = [cell_in_file(cell) if isinstance(cell, str) and names_file(cell) else cell for cell in cells]
+    own = [load_cell(cell) if isinstance(cell, str) and is_file_reference(cell) else cell for cell in cells]
     wanted = cases(grid, own, _modes(mode))
     peers, unavailable = _peers(against, grid)
     _check_at_least("pairs", pairs, FEWEST_PAIRS)

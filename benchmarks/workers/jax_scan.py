@@ -110,6 +110,6 @@ def _evaluate(root: Expr, values: dict[Expr, Any]) -> Any:
         if node.op == "constant":
             values[node] = node.attr
         elif all(arg in values for arg in node.args):
-            function = resolve_name(OPERATIONS[node.op].spelling("jax"))
+            function = resolve_name(OPERATIONS[node.op].implementation("jax"))
             values[node] = function(*(values[arg] for arg in node.args))
     return values[root]

@@ -9,7 +9,7 @@ import pytest
 from gatewise.cells import lookup, names
 from gatewise.diagnostics.advice import _PAGES, advice_for, advice_to_remember, bias_for, page_of
 from gatewise.equations import Cell, cell, sigmoid
-from gatewise.equations.keep_gates import keep_gates
+from gatewise.equations.retention import retention_gates
 
 DOCS = Path(__file__).parents[2]
 
@@ -41,7 +41,7 @@ def test_it_says_what_to_do(kind: str, cell: Cell | None):
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("cell", CELLS, ids=lambda one: one.name)
 def test_what_to_do_to_remember(cell: Cell, dense: bool):
-    for bias in (-1.0, 1.0, 8.0) if keep_gates(cell) else (None,):
+    for bias in (-1.0, 1.0, 8.0) if retention_gates(cell) else (None,):
         text = advice_to_remember(cell, 100, bias, dense=dense)
         assert re.fullmatch(SENTENCE, text)
         assert "gatewise.Init(chrono=100)" in text

@@ -69,13 +69,13 @@ def test_a_local_function_pickles_and_copies() -> None:
 
 def test_the_text_is_the_same_in_another_process() -> None:
     code = "from gatewise.cells import lookup; print(lookup('lstm').text, end='')"
-    told = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         check=True,
     )
-    assert told.stdout.decode() == lookup("lstm").text
+    assert run.stdout.decode() == lookup("lstm").text
 
 
 def changed(old: str, new: str) -> str:
@@ -101,21 +101,21 @@ def changed(old: str, new: str) -> str:
         (changed("= input", "= state q"), "no state is named q"),
         (changed("constant 1.0", "constant inf"), "is not a node"),
         (changed("constant 1.0", "constant one"), "is not a node"),
-        (changed("return %", "return %9"), "is not a node|cut off"),
-        (TEXT[: TEXT.index("return")], "cut off"),
-        (TEXT[: TEXT.index("states")], "cut off"),
+        (changed("return %", "return %9"), "is not a node|truncated"),
+        (TEXT[: TEXT.index("return")], "truncated"),
+        (TEXT[: TEXT.index("states")], "truncated"),
         (TEXT + "%99 = input\n", "nothing may follow"),
         (TEXT.replace("= sigmoid %", "= sigmoid %1 %", 1), "takes 1 operands"),
     ],
 )
-def test_a_text_that_is_no_cell(text: str, message: str) -> None:
+def test_invalid_text_raises(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Cell.from_text(text)
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.data())
-def test_damaged_texts_raise_nothing_else(data: st.DataObject) -> None:
+def test_damaged_text_raises_value_error(data: st.DataObject) -> None:
     """A bit of damage gives another cell or a ValueError."""
     at = data.draw(st.integers(0, len(TEXT) - 1))
     length = data.draw(st.integers(0, 8))
@@ -127,7 +127,7 @@ def test_damaged_texts_raise_nothing_else(data: st.DataObject) -> None:
     assert Cell.from_text(came.text) == came
 
 
-def test_nodes_of_gradients_are_refused() -> None:
+def test_gradient_nodes_raise() -> None:
     made = lookup("rnn_tanh")
     broken = Cell("broken", "", "", ("h",), made.groups, (), (made.outputs[0] + Expr.make("gradient", attr="h"),))
     with pytest.raises(ValueError, match="is not a node"):

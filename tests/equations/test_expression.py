@@ -35,7 +35,7 @@ def test_threads_share_nodes() -> None:
     assert len({id(node) for node in made}) == 1
 
 
-def test_nodes_that_nobody_holds_are_forgotten() -> None:
+def test_unreferenced_nodes_are_collected() -> None:
     from gatewise.equations import expression
 
     gc.collect()
@@ -92,8 +92,8 @@ def test_operators(build, op: str, args: tuple[Expr, ...]) -> None:
         (lambda: 2 @ H, "left side of @ must be a parameter"),
         (lambda: parameter("R", None) @ 2, "not a number"),
         (lambda: parameter("R", None) @ (H > 0), "or a comparison"),
-        (lambda: X + H, "only stand in a product: W @ x"),
-        (lambda: sigmoid(X), "only stand in a product: W @ x"),
+        (lambda: X + H, "only be used in a product: W @ x"),
+        (lambda: sigmoid(X), "only be used in a product: W @ x"),
         (lambda: (H > 0) * H, "first argument of where"),
         (lambda: where(H, H, C), "must be a comparison"),
         (lambda: H + "1", "got str"),
@@ -102,7 +102,7 @@ def test_operators(build, op: str, args: tuple[Expr, ...]) -> None:
         (lambda: H + math.nan, "finite"),
     ],
 )
-def test_what_is_no_equation_raises(mistake, message: str) -> None:
+def test_invalid_equations_raise(mistake, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         mistake()
 

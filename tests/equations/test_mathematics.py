@@ -143,7 +143,7 @@ def test_parentheses_are_the_fewest(value, unicode: str, latex: str) -> None:
     assert equations(printed, latex=True)[0].right == latex
 
 
-def test_printing_an_operation_as_others_takes_no_name_of_a_later_value() -> None:
+def test_printing_an_equivalent_does_not_use_names_of_later_values() -> None:
     @cell
     def both(x, h, c, /, W, R):
         a = W @ x + R @ (h * c)
@@ -162,7 +162,7 @@ def test_products_with_products() -> None:
     assert line.right == "W_xh x_t + (R (Q h_{t−1})) ⊙ h_{t−1} + R (1 − h_{t−1})"
 
 
-def test_names_of_a_users_cell() -> None:
+def test_symbols_of_a_user_defined_cell() -> None:
     @cell
     def mine(x, hidden, memory, /, W, V, R, keep, b):
         h = sigmoid(W.forget @ x + R.forget @ memory + keep.forget * memory + b.forget)
@@ -201,7 +201,7 @@ def test_a_shared_condition_is_written_out() -> None:
     assert line.right == f"(h_{{t−1}} if {condition} else 1) + (W_xh x_t if {condition} else −1)"
 
 
-def test_states_that_return_the_same_or_move_on() -> None:
+def test_states_returned_twice_or_shifted() -> None:
     @cell
     def delay(x, h, c, e, /, W):
         new = tanh(W @ x)

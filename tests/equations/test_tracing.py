@@ -1,4 +1,4 @@
-"""From a function to a cell: what follows from it, and what a bad definition is told, with file and line."""
+"""Tracing a function to a cell: what is derived, and errors with file and line."""
 
 import inspect
 import re
@@ -39,7 +39,7 @@ def test_gates_are_in_order_of_first_appearance() -> None:
     assert late.gates == ("o", "a")
 
 
-def test_a_gate_that_is_compared_has_the_value_that_is_chosen() -> None:
+def test_gate_used_in_a_comparison_has_the_selected_value() -> None:
     @cell
     def compared(x, h, /, W, b):
         return where(W.b @ x > b.b, h, -h) + W.a @ x
@@ -51,22 +51,22 @@ def test_a_gate_that_is_compared_has_the_value_that_is_chosen() -> None:
         a = W.a @ x + R.a @ h
         return tanh(where(a < p.b, a, -a))
 
-    assert threshold.gate_value("b") is threshold.outputs[0]  # once a comparison, which is no value
+    assert threshold.gate_value("b") is threshold.outputs[0]  # not a comparison, which has no value
 
 
 def define(function, message: str, line_holds: str) -> None:
     """The definition raises, and the message begins with this file and the line that holds this text."""
     with pytest.raises(DefinitionError, match=message) as raised:
         cell(function)
-    told = re.match(r"(.*?):(\d+): cell (\w+): ", str(raised.value))
-    assert told is not None
-    assert told[1] == __file__
-    assert told[3] == function.__name__
+    message = re.match(r"(.*?):(\d+): cell (\w+): ", str(raised.value))
+    assert message is not None
+    assert message[1] == __file__
+    assert message[3] == function.__name__
     source, first = inspect.getsourcelines(function)
-    assert line_holds in source[int(told[2]) - first]
+    assert line_holds in source[int(message[2]) - first]
 
 
-def test_a_decision_on_a_value() -> None:
+def test_control_flow_on_a_value_raises() -> None:
     def decides(x, h, /, W):
         new = W @ x
         if h > 0:
@@ -76,7 +76,7 @@ def test_a_decision_on_a_value() -> None:
     define(decides, "use where.*\n  supported: ", "if h > 0")
 
 
-def test_a_mistake_inside_a_helper_is_told_at_the_users_line() -> None:
+def test_error_in_a_helper_names_the_users_line() -> None:
     def squared(a):
         return a**2
 
@@ -90,13 +90,13 @@ def test_a_mistake_inside_a_helper_is_told_at_the_users_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "told"), [(torch.tanh, "Tensor"), (numpy.tanh, "does not support ufuncs"), (torch.mean, "Tensor")]
+    ("library", "message"), [(torch.tanh, "Tensor"), (numpy.tanh, "does not support ufuncs"), (torch.mean, "Tensor")]
 )
-def test_other_libraries_functions(library, told: str) -> None:
+def test_other_libraries_functions(library, message: str) -> None:
     def foreign(x, h, /, W):
         return library(W @ x) + h
 
-    define(foreign, f"(?s){told}.*supported: ", "library(")
+    define(foreign, f"(?s){message}.*supported: ", "library(")
 
 
 def test_numbers_of_other_libraries() -> None:

@@ -16,12 +16,12 @@ from torch import Tensor, sigmoid, tanh
 import gatewise
 from csrc.tests.build import compiler
 from gatewise.equations import Cell
-from gatewise.equations.in_file import cell_in_file
+from gatewise.equations.load import load_cell
 from gatewise.kernels.cpu import library
 from tests.agreement import Results, assert_agrees, results
 
 GALLERY = Path(__file__).parents[2] / "examples" / "cells"
-CELLS: dict[str, Cell] = {path.stem: cell_in_file(f"{path}:{path.stem}") for path in sorted(GALLERY.glob("*.py"))}
+CELLS: dict[str, Cell] = {path.stem: load_cell(f"{path}:{path.stem}") for path in sorted(GALLERY.glob("*.py"))}
 
 Blocks = Mapping[str, Tensor]
 State = tuple[Tensor, ...]

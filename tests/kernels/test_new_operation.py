@@ -17,7 +17,7 @@ from gatewise.equations import Cell, DefinitionError, Expr, absolute, cell
 from gatewise.equations.expression import constant, elementwise
 from gatewise.equations.mathematics import Equation, equations
 from gatewise.equations.operations import OPERATIONS
-from gatewise.equations.operations.operation import MissingSpelling, Notation, Operation, Range
+from gatewise.equations.operations.operation import MissingImplementation, Notation, Operation, Range
 from gatewise.kernels import backend_for, reference, run
 from gatewise.kernels.cpu import library, program
 from tests.kernels.calls import call_of, flat
@@ -31,7 +31,7 @@ SOFTSIGN = Operation(
     cpp="{0} / ((T)1 + gatewise::absolute<T>({0}))",
     torch="torch.nn.functional.softsign",
     range=Range(-1, 1),
-    steep=lambda part: Range(math.sqrt(part) - 1, 1 - math.sqrt(part)),
+    unsaturated=lambda part: Range(math.sqrt(part) - 1, 1 - math.sqrt(part)),
 )
 
 
@@ -99,20 +99,20 @@ def test_the_engine_and_its_gradient(tmp_path, monkeypatch):
     torch.testing.assert_close(*gradients)
 
 
-def test_without_a_cpp_spelling_the_reference_runs_and_the_reason_is_given(monkeypatch):
+def test_without_a_cpp_implementation_the_reference_runs_and_the_reason_is_given(monkeypatch):
     without(monkeypatch, "cpp")
     choice = backend_for(call_of(own()))
     assert choice.name == "reference"
     if library.why_missing() is None:
-        reason = "cell softsigned could not be compiled: operation softsign has no C++ spelling"
+        reason = "cell softsigned could not be compiled: operation softsign has no C++ implementation"
         assert choice.reason.startswith(f"not cpu: {reason}; ")
         with pytest.raises(ValueError, match=re.escape(f"cannot run this call: {reason}")):
             gatewise.Recurrent(own(), 2, 3, backend="cpu")(torch.zeros(2, 2, 2))
 
 
-def test_without_a_torch_spelling_the_reference_refuses(monkeypatch):
+def test_without_a_torch_implementation_the_reference_refuses(monkeypatch):
     without(monkeypatch, "torch")
-    reason = "operation softsign has no torch spelling"
+    reason = "operation softsign has no torch implementation"
     with pytest.raises(ValueError, match=reason):
         run(call_of(own()), backend="reference")
     monkeypatch.setitem(OPERATIONS, "softsign", replace(SOFTSIGN, cpp=None, torch=None))
@@ -120,9 +120,9 @@ def test_without_a_torch_spelling_the_reference_refuses(monkeypatch):
         backend_for(call_of(own()))
 
 
-def test_without_a_jax_spelling_it_is_refused():
-    with pytest.raises(MissingSpelling, match="operation softsign has no JAX spelling"):
-        OPERATIONS["softsign"].spelling("jax")
+def test_without_a_jax_implementation_it_is_refused():
+    with pytest.raises(MissingImplementation, match="operation softsign has no JAX implementation"):
+        OPERATIONS["softsign"].implementation("jax")
 
 
 def test_printed_mathematics():

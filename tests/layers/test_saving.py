@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import gatewise
-from gatewise.equations.in_file import cell_in_file
+from gatewise.equations.load import load_cell
 
 CELL_FILE = """
 import gatewise
@@ -37,7 +37,7 @@ for one in (whole, layer):
 def test_a_cell_is_read_where_its_file_is_not(tmp_path: Path):
     file = tmp_path / "cells.py"
     file.write_text(CELL_FILE)
-    layer = gatewise.Recurrent(cell_in_file(f"{file}:mine"), 3, 4, 2)
+    layer = gatewise.Recurrent(load_cell(f"{file}:mine"), 3, 4, 2)
     x = torch.randn(7, 2, 3)
     output, (h, slow) = layer(x)
     torch.save({"cell": layer.cell.text, "weights": layer.state_dict()}, tmp_path / "model.pt")

@@ -35,7 +35,7 @@ def test_a_cell_in_a_file_that_cannot_be_had(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
         TrainingOptions(cell=f"{tmp_path / 'none.py'}:mine")
     (tmp_path / "cells.py").write_text("1 / 0")
-    with pytest.raises(ValueError, match=r"cells.py cannot be run: ZeroDivisionError: division by zero"):
+    with pytest.raises(ValueError, match=r"cells.py cannot be executed: ZeroDivisionError: division by zero"):
         TrainingOptions(cell=f"{tmp_path / 'cells.py'}:mine")
 
 
@@ -43,9 +43,13 @@ def test_biases_that_keep_a_state_are_for_cells_that_have_them():
     assert TrainingOptions(forget_bias=-2.5).forget_bias == -2.5
     assert TrainingOptions(cell="gru_cudnn", chrono=100).chrono == 100
     for options in ({"forget_bias": 3.0}, {"chrono": 100}):
-        with pytest.raises(ValueError, match=f"{next(iter(options))}: the cell rnn_tanh has no gate by which a state"):
+        with pytest.raises(
+            ValueError, match=f"{next(iter(options))}: the cell rnn_tanh has no gate that keeps a state"
+        ):
             TrainingOptions(cell="rnn_tanh", **options)
-        with pytest.raises(ValueError, match=f"{next(iter(options))}: the cell rnn_relu has no gate by which a state"):
+        with pytest.raises(
+            ValueError, match=f"{next(iter(options))}: the cell rnn_relu has no gate that keeps a state"
+        ):
             SequenceToSequenceOptions(decoder_cell="rnn_relu", **options)
     with pytest.raises(ValueError, match="forget_bias and chrono exclude each other"):
         TrainingOptions(forget_bias=1.0, chrono=100)

@@ -1,8 +1,8 @@
 """From a cell's equations to what runs: simplified, differentiated, planned. Standard library alone."""
 
 from gatewise.compiler.differentiate import Gradient, differentiate
+from gatewise.compiler.drop_bias import drop_groups, without_bias
 from gatewise.compiler.plan import Plan, plan
 from gatewise.compiler.simplify import simplify
-from gatewise.compiler.drop_bias import drop_groups, without_bias
 
 __all__ = ["Gradient", "Plan", "differentiate", "drop_groups", "plan", "simplify", "without_bias"]

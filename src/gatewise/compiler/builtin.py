@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gatewise.cells import lookup, names
 from gatewise.compiler.constants import constants
-from gatewise.compiler.emit import Program, emit
 from gatewise.compiler.drop_bias import without_bias
+from gatewise.compiler.emit import Program, emit
 from gatewise.equations.cell import Cell
 
 

@@ -147,7 +147,7 @@ class Function:
         return "\n".join(lines) + "\n"
 
     def _computed(self, node: Expr) -> str:
-        return OPERATIONS[node.op].spelling("cpp").format(*map(self._operand, node.args))
+        return OPERATIONS[node.op].implementation("cpp").format(*map(self._operand, node.args))
 
     def _operand(self, node: Expr) -> str:
         return self._computed(node) if node.op in COMPARISONS else self.value(node)

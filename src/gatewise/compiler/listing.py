@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gatewise.compiler.plan import Plan
 from gatewise.compiler.schedule import Stage
 from gatewise.equations.expression import Expr
-from gatewise.equations.mathematics import ATOM, UNICODE, Writer, Written
+from gatewise.equations.mathematics import ATOM, UNICODE, Printed, Printer
 
 
 def listing(plan: Plan) -> str:
@@ -70,10 +70,10 @@ class _Lines:
     """Lines, with a name for each value that an earlier one computes."""
 
     def __init__(self, plan: Plan) -> None:
-        self._writer = Writer(plan.cell, UNICODE)
-        present = self._writer.symbols.present
+        self._printer = Printer(plan.cell, UNICODE)
+        present = self._printer.symbols.present
         for state, output in zip(plan.cell.states, plan.outputs, strict=True):
-            self._writer.names.setdefault(output, self._writer.symbol(present[state]))
+            self._printer.names.setdefault(output, self._printer.symbol(present[state]))
         self._text: list[str] = []
         self._made = 0
 
@@ -82,11 +82,11 @@ class _Lines:
 
     def write(self, node: Expr) -> str:
         """A value, by its name if it has one."""
-        return self._writer.write(node)
+        return self._printer.write(node)
 
     def factor(self, node: Expr) -> str:
         """A value as a factor."""
-        return self._writer.at(node, ATOM)
+        return self._printer.operand(node, ATOM)
 
     def heading(self, text: str) -> None:
         """What the following lines are."""
@@ -102,10 +102,10 @@ class _Lines:
         if nodes:
             self.heading(heading)
         for node in nodes:
-            right = self._writer.define(node)
-            if node not in self._writer.names:
+            right = self._printer.define(node)
+            if node not in self._printer.names:
                 self._made += 1
-                self._writer.names[node] = Written(f"v{self._made}", ATOM)
+                self._printer.names[node] = Printed(f"v{self._made}", ATOM)
             self.add(f"{self.write(node)} = {right}")
 
     def stages(self, heading: str, stages: Iterable[Stage]) -> None:

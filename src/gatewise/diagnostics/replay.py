@@ -14,8 +14,8 @@ from torch import Tensor
 
 from gatewise.diagnostics.recorded import Listener, RecordedCall
 from gatewise.equations import Cell, Expr, Parameter, topological
-from gatewise.equations.keep_gates import keep_gates
 from gatewise.equations.operations import activation
+from gatewise.equations.retention import retention_gates
 from gatewise.kernels import Call, run
 from gatewise.kernels.evaluation import BlocksOf, evaluate
 from gatewise.kernels.recording import Record
@@ -176,7 +176,7 @@ def forget_bias(recorded: RecordedCall, direction: int) -> float | None:
     call = recorded.asked_again().single_directions()[direction]
     cell, blocks = call.cell, BlocksOf(call)
     biases: list[float] = []
-    for gate in keep_gates(cell):
+    for gate in retention_gates(cell):
         groups = [group for group in BIASES if group in cell.groups and gate.name in cell.gates_of(group)]
         if groups:
             biases.append(gate.sign * sum(float(blocks[Parameter(group, gate.name)].mean()) for group in groups))

@@ -67,8 +67,8 @@ def saturation_of(values: Tensor, activation: str) -> Saturation:
 def _ends(values: Tensor, activation: str, part: float) -> tuple[Tensor, Tensor]:
     """Where the values are at the lower and at the upper end: bounds at which the slope is ``part`` of its largest."""
     operation = OPERATIONS.get(activation)
-    if operation is None or operation.steep is None:
+    if operation is None or operation.unsaturated is None:
         nowhere = torch.zeros_like(values, dtype=torch.bool)
         return nowhere, nowhere
-    steep = operation.steep(part)
-    return values <= steep.low, values >= steep.high
+    unsaturated = operation.unsaturated(part)
+    return values <= unsaturated.low, values >= unsaturated.high

@@ -3,7 +3,7 @@
 from gatewise.equations.cell import Cell, cell
 from gatewise.equations.expression import Expr, Parameter, topological
 from gatewise.equations.operations import functions
-from gatewise.equations.operations.functions import *  # noqa: F403  (what a cell's equations may use; listed there)
+from gatewise.equations.operations.functions import *  # noqa: F403  (the functions available to a cell; listed there)
 from gatewise.equations.tracing import DefinitionError
 
 __all__ = ["Cell", "DefinitionError", "Expr", "Parameter", "cell", "topological"]

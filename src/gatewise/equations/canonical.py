@@ -1,7 +1,7 @@
 """A cell as text, and back: one line per node of its graph, nothing to execute.
 
 The text travels in pickles, checkpoints and operator calls, and keys compiled kernels, so it is the same for the
-same equations on every machine and its version is checked when it is read.
+same equations on every machine, and its version is checked on reading.
 """
 
 import json
@@ -13,12 +13,12 @@ from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterMistake, check_parameters, parameter_kinds
 
 FIRST_LINE = "gatewise cell 1"
-# How many operands the nodes have that are not elementwise.
+# Number of operands of the nodes that are not elementwise.
 _STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "matmul": 2}
 
 
 class Fields(TypedDict):
-    """What a cell is made of."""
+    """The fields of a cell."""
 
     name: str
     cite: str
@@ -30,45 +30,47 @@ class Fields(TypedDict):
 
 
 def header_text(name: str, cite: str, doc: str) -> str:
-    """The lines that do not change what a cell computes."""
+    """The lines of metadata, which do not affect what a cell computes."""
     return f"{FIRST_LINE}\nname {json.dumps(name)}\ncite {json.dumps(cite)}\ndoc {json.dumps(doc)}\n"
 
 
 def equations_text(
     states: tuple[str, ...], groups: tuple[str, ...], gates: tuple[str, ...], outputs: tuple[Expr, ...]
 ) -> str:
-    """The lines that do: names, then a line per node, operands before their users, then what is returned."""
+    """The lines of the computation: names, then one node per line, operands before users, then the returned values."""
     lines = [f"states {' '.join(states)}", f"groups {' '.join(groups)}", " ".join(("gates", *gates))]
-    number: dict[Expr, str] = {}
+    names: dict[Expr, str] = {}
     for node in topological(outputs):
-        number[node] = f"%{len(number)}"
+        names[node] = f"%{len(names)}"
         payload = repr(node.attr) if isinstance(node.attr, float) else "" if node.attr is None else str(node.attr)
-        operands = [number[arg] for arg in node.args]
-        lines.append(" ".join(word for word in (number[node], "=", node.op, payload, *operands) if word))
-    lines.append(" ".join(("return", *(number[output] for output in outputs))))
+        operands = [names[arg] for arg in node.args]
+        lines.append(" ".join(word for word in (names[node], "=", node.op, payload, *operands) if word))
+    lines.append(" ".join(("return", *(names[output] for output in outputs))))
     return "\n".join(lines) + "\n"
 
 
 def parse(text: str) -> Fields:
-    """The parts of the cell that a text describes.
+    """The fields of the cell that a text describes.
 
     Raises:
         ValueError: naming the line, when the text is not a cell of this version.
     """
     lines = text.splitlines()
     if not lines or lines[0] != FIRST_LINE:
-        came = lines[0] if lines else ""
-        raise ValueError(f"not the text of a cell: expected the first line {FIRST_LINE!r}, got {came!r:.60}")
+        first = lines[0] if lines else ""
+        raise ValueError(f"not the text of a cell: expected the first line {FIRST_LINE!r}, got {first!r:.60}")
     try:
-        name, cite, doc = (_quoted(lines[at], word) for at, word in ((1, "name"), (2, "cite"), (3, "doc")))
-        states, groups, gates = (_words(lines[at], word) for at, word in ((4, "states"), (5, "groups"), (6, "gates")))
+        name, cite, doc = (_quoted(lines[number], word) for number, word in ((1, "name"), (2, "cite"), (3, "doc")))
+        states, groups, gates = (
+            _words(lines[number], word) for number, word in ((4, "states"), (5, "groups"), (6, "gates"))
+        )
     except IndexError:
-        raise ValueError("the text of a cell ends before its equations; it was cut off") from None
+        raise ValueError("the text of a cell ends before its equations; it was truncated") from None
     nodes: dict[str, Expr] = {}
     outputs: tuple[Expr, ...] | None = None
-    for at, line in enumerate(lines[7:], start=8):
+    for number, line in enumerate(lines[7:], start=8):
         if outputs is not None:
-            raise ValueError(f"line {at} of the text of cell {name}: nothing may follow the return line")
+            raise ValueError(f"line {number} of the text of cell {name}: nothing may follow the return line")
         words = line.split()
         try:
             if words[0] == "return":
@@ -76,9 +78,11 @@ def parse(text: str) -> Fields:
             else:
                 nodes[words[0]] = _node(words, nodes, states, groups)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ValueError(f"line {at} of the text of cell {name} is not a node: {line!r:.80} ({error})") from None
+            raise ValueError(
+                f"line {number} of the text of cell {name} is not a node: {line!r:.80} ({error})"
+            ) from None
     if outputs is None or len(outputs) != len(states) or not states:
-        raise ValueError(f"the text of cell {name} must return one value per state; it was cut off or changed")
+        raise ValueError(f"the text of cell {name} must return one value per state; it was truncated or changed")
     try:
         check_parameters(outputs, groups, ())
         used = {block.gate for block in parameter_kinds(outputs) if block.gate is not None}
@@ -124,11 +128,11 @@ def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], gro
     arity = OPERATIONS[op].arity if op in OPERATIONS else _STRUCTURE[op]
     if len(args) != arity:
         raise ValueError(f"{op} takes {arity} operands")
-    for place, arg in enumerate(args):
-        if (arg.op in COMPARISONS) != (op == "where" and place == 0):
-            raise ValueError("a comparison stands in the first place of where, and nowhere else")
-        if arg.op == "input" and (op, place) != ("matmul", 1):
-            raise ValueError("x can only stand on the right of a product")
+    for position, arg in enumerate(args):
+        if (arg.op in COMPARISONS) != (op == "where" and position == 0):
+            raise ValueError("a comparison can only be the first operand of where")
+        if arg.op == "input" and (op, position) != ("matmul", 1):
+            raise ValueError("x can only be the right operand of a product")
     if op == "matmul" and args[0].op != "parameter":
-        raise ValueError("the left side of a product is a parameter")
+        raise ValueError("the left operand of a product must be a parameter")
     return Expr.make(op, *args)

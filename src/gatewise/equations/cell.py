@@ -1,4 +1,4 @@
-"""A recurrent cell: its equations as a graph, and what follows from them."""
+"""A recurrent cell: its equations as a graph, and the properties derived from them."""
 
 import inspect
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from gatewise.equations.tracing import definition_error, parameter_kinds, trace
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A recurrent cell, as its equations.
+    """A recurrent cell, defined by its equations.
 
-    Made by `cell` from a function, or by `Cell.from_text` from its canonical text.
+    Created by `cell` from a function, or by `Cell.from_text` from its canonical text.
 
     Attributes:
         name: the function's name.
@@ -26,9 +26,9 @@ class Cell:
         states: names of the states; the first is the output.
         groups: names of the parameter groups, as in the signature.
         gates: names of the gates in order of first appearance; every stacked tensor has this order.
-        outputs: an expression per state, its value at t from x_t and the states at t−1.
-        equations: the canonical text of the equations alone, equal for cells that compute the same from parameters
-            laid out the same.
+        outputs: for each state, the expression of its value at t in terms of x_t and the states at t−1.
+        equations: the canonical text of the equations alone; equal for cells that compute the same from the same
+            layout of parameters.
         text: the canonical text of the whole cell; `from_text` reads it.
     """
 
@@ -62,7 +62,7 @@ class Cell:
 
     @classmethod
     def from_equations(cls, equations: str) -> "Cell":
-        """A nameless cell with these `equations`."""
+        """A cell with these `equations` and without a name, citation or docstring."""
         return cls.from_text(canonical.header_text("", "", "") + equations)
 
     def __eq__(self, other: object) -> bool:
@@ -101,7 +101,7 @@ class Cell:
         """The kind of a group: ``input`` (blocks of H rows, I columns), ``recurrent`` (H, H) or ``vector`` (H,).
 
         Raises:
-            KeyError: for a name that is no group.
+            KeyError: for an unknown group.
         """
         for block, kind in self._kinds.items():
             if block.group == group:
@@ -124,10 +124,10 @@ class Cell:
         return (rows, *columns[self.shape_of(group)])
 
     def gate_value(self, gate: str) -> Expr:
-        """The expression of a gate's value: its activation, where everything that carries its name has met.
+        """The expression of a gate's value: the activation of the sum of all its parameter blocks.
 
         Raises:
-            KeyError: for a name that is no gate.
+            KeyError: for an unknown gate.
         """
         if gate not in self.gates:
             raise KeyError(gate)
@@ -145,15 +145,15 @@ class Cell:
             dominators[node] = common | {node}
         blocks = [node for node in nodes if isinstance(node.attr, Parameter) and node.attr.gate == gate]
         shared = set.intersection(*(dominators[block] for block in blocks))
-        meeting = next((node for node in nodes if node in shared and node.op not in COMPARISONS), blocks[0])
-        while (meeting.op == "parameter" or meeting.op in COMPARISONS) and users[meeting]:
-            meeting = users[meeting][0]
-        followers = set(users[meeting])
-        if len(followers) == 1 and meeting not in roots:
+        join = next((node for node in nodes if node in shared and node.op not in COMPARISONS), blocks[0])
+        while (join.op == "parameter" or join.op in COMPARISONS) and users[join]:
+            join = users[join][0]
+        followers = set(users[join])
+        if len(followers) == 1 and join not in roots:
             (follower,) = followers
             if activation(follower):
                 return follower
-        return meeting
+        return join
 
 
 @overload
@@ -163,20 +163,20 @@ def cell(*, cite: str = "") -> Callable[[Callable[..., object]], Cell]: ...
 def cell(
     function: Callable[..., object] | None = None, /, *, cite: str = ""
 ) -> Cell | Callable[[Callable[..., object]], Cell]:
-    """Make a `Cell` of a function that states one time step.
+    """Make a `Cell` from a function that computes one time step.
 
     The function takes x and the states before a ``/`` and the parameter groups after it, and returns the new value
-    of each state, the output first. It is called once, on symbols. A parameter's shape follows from its use:
-    ``W.i @ x`` makes ``W`` a stack of (H, I) blocks, ``R.i @ h`` of (H, H), anything else of vectors (H,).
+    of each state, the output first. It is called once, with symbols as arguments. A parameter's shape follows from its
+    use: ``W.i @ x`` makes ``W`` a stack of (H, I) blocks, ``R.i @ h`` of (H, H), anything else of vectors (H,).
 
-    Arguments:
+    Args:
         cite: where the equations are published.
 
     Returns:
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.
 
     Raises:
-        DefinitionError: with the file, the line and what to do, for what is not a cell's equations.
+        DefinitionError: for a function that does not define a cell, with file, line and what to change.
 
     >>> from gatewise.equations import cell, sigmoid, tanh
     >>> @cell(cite="Zhou et al. 2016, arXiv:1603.09420")

@@ -1,7 +1,7 @@
-"""The expression graph that a cell's equations become.
+"""The expression graph of a cell's equations.
 
-Nodes are immutable and interned: two nodes with the same operation, operands and payload are one object. So common
-subexpressions are shared by construction, and ``is`` answers whether two expressions are the same.
+Nodes are immutable and interned: two nodes with the same operation, operands and payload are one object. Common
+subexpressions are therefore shared, and ``is`` compares expressions.
 """
 
 import math
@@ -36,7 +36,7 @@ class Expr:
     """A node of the graph: an operation, its operands, and for a leaf its payload.
 
     Arithmetic on nodes builds nodes. A node has no truth value and no length: equations are elementwise over the
-    units of a layer, and what they do cannot depend on a value while they are read.
+    units of a layer, and control flow cannot depend on a value while they are traced.
     """
 
     __slots__ = ("__weakref__", "args", "attr", "op")
@@ -48,7 +48,7 @@ class Expr:
     @staticmethod
     def make(op: str, *args: "Expr", attr: Attribute = None) -> "Expr":
         """The node with this operation and these operands; no simplification."""
-        # repr keeps -0.0 apart from 0.0 and makes one key of every NaN.
+        # repr distinguishes -0.0 from 0.0 and gives every NaN the same key.
         payload = repr(attr) if isinstance(attr, float) else attr
         key = (op, payload, *(id(arg) for arg in args))
         with _interning:
@@ -66,7 +66,7 @@ class Expr:
 
     def __bool__(self) -> bool:
         raise TypeError(
-            "the value of an expression is not known while the equations are read, so `if`, `and`, `or`, `not`, "
+            "the value of an expression is not known while the equations are traced, so `if`, `and`, `or`, `not`, "
             "`max` and `min` cannot decide on it; use where(condition, a, b), maximum(a, b) or minimum(a, b) "
             "from gatewise.equations"
         )
@@ -79,11 +79,11 @@ class Expr:
 
     def __float__(self) -> float:
         raise TypeError(
-            "an expression has no number yet; use the functions of gatewise.equations (sigmoid, tanh, exp, …) "
-            "instead of those of math, numpy or torch"
+            "an expression has no numeric value while the equations are traced; use the functions of "
+            "gatewise.equations (sigmoid, tanh, exp, …) instead of those of math, numpy or torch"
         )
 
-    # numpy would otherwise take the operator over and build an array of expressions.
+    # Otherwise numpy would handle the operator and build an array of expressions.
     __array_ufunc__ = None
     __hash__ = object.__hash__
 
@@ -160,7 +160,7 @@ class Expr:
 
 Operand: TypeAlias = "Expr | float"
 
-# While a function is traced: called with each parameter block that it names.
+# While a function is traced: called with each parameter block it names.
 naming: ContextVar[Callable[[Parameter], None] | None] = ContextVar("naming", default=None)
 
 
@@ -176,7 +176,7 @@ def constant(value: float) -> Expr:
 
 
 def parameter(group: str, gate: str | None) -> Expr:
-    """The node of a parameter block, reported to whoever traces."""
+    """The node of a parameter block; while tracing, `naming` is called with it."""
     block = Parameter(group, gate)
     if (report := naming.get()) is not None:
         report(block)
@@ -184,7 +184,7 @@ def parameter(group: str, gate: str | None) -> Expr:
 
 
 def lift(value: object) -> Expr:
-    """A node from whatever may stand in an equation: a node or a number.
+    """Convert an operand of an equation, a node or a number, to a node.
 
     Raises:
         TypeError: for anything else, and for numbers that are not finite.
@@ -203,15 +203,15 @@ def elementwise(op: str, *operands: object) -> Expr:
     """The node of an elementwise operation, its operands lifted and checked.
 
     Raises:
-        TypeError: when x stands outside a product, or a comparison outside the first place of ``where``.
+        TypeError: when x is not the operand of a product, or a comparison is not the first argument of ``where``.
     """
     args = tuple(lift(operand) for operand in operands)
-    for place, arg in enumerate(args):
+    for position, arg in enumerate(args):
         if arg.op == "input":
             raise TypeError(
-                "x has the width of the input, not of the hidden state, so it can only stand in a product: W @ x"
+                "x has the width of the input, not of the hidden state, so it can only be used in a product: W @ x"
             )
-        is_condition = op == "where" and place == 0
+        is_condition = op == "where" and position == 0
         if arg.op in COMPARISONS and not is_condition:
             raise TypeError("a comparison can only be the first argument of where(condition, a, b)")
         if is_condition and arg.op not in COMPARISONS:
@@ -223,7 +223,7 @@ def product(matrix: object, operand: object) -> Expr:
     """The node of ``matrix @ operand``: a parameter block times x, or times an expression of width H.
 
     Raises:
-        TypeError: when the left side is no parameter block, or the right side has no width.
+        TypeError: when the left side is not a parameter block, or the right side has no width.
     """
     if not isinstance(matrix, Expr) or matrix.op != "parameter":
         raise TypeError(
@@ -236,11 +236,11 @@ def product(matrix: object, operand: object) -> Expr:
 
 
 def topological(roots: Iterable[Expr], operands: Callable[[Expr], Sequence[Expr]] = attrgetter("args")) -> list[Expr]:
-    """Every node that the roots need, operands before their users, in order of first use.
+    """All nodes reachable from the roots, operands before their users, in order of first use.
 
-    Arguments:
-        roots: where to begin.
-        operands: what a node needs.
+    Args:
+        roots: the nodes to start from.
+        operands: returns the nodes that a node depends on.
     """
     order: list[Expr] = []
     seen: set[Expr] = set()

@@ -13,14 +13,14 @@ TILDE = "\u0303"  # combines with the letter before it
 
 @dataclass(frozen=True)
 class Symbol:
-    """A letter with what stands around it.
+    """A letter with its decorations.
 
     Attributes:
         base: the letter or word.
-        subscript: what it belongs to, as ("x", "i") in W_xi.
-        time: "t", "t−1" or "" for what does not change in time.
-        mark: a letter before it, as δ in δh_t.
-        tilde: whether a tilde tells it from another symbol of this letter.
+        subscript: its parts, as ("x", "i") in W_xi.
+        time: "t", "t−1", or "" for time-invariant symbols.
+        mark: a prefix, as δ in δh_t.
+        tilde: whether it has a tilde, to distinguish it from another symbol with this letter.
     """
 
     base: str
@@ -35,11 +35,11 @@ class Symbols:
     """The symbols of a cell.
 
     Attributes:
-        parameters: of every block.
+        parameters: by parameter block.
         past: of the states at t−1, by name.
         present: of the states at t, by name.
         gates: of the gates' values, by name.
-        values: of every value that gets an equation of its own, in the order of the equations.
+        values: of every value that has its own equation, in the order of the equations.
     """
 
     parameters: dict[Parameter, Symbol]
@@ -52,10 +52,10 @@ class Symbols:
 def symbols(cell: Cell) -> Symbols:
     """The symbols of a cell.
 
-    A matrix times x is W_x…, one times a state h is W_h…, then comes the gate, or the output where the cell has no
-    gates; two groups for the same product keep their own letters. Two biases are b_x… (of the input) and b_h… (of the
-    recurrence), as the two that torch keeps. Other vectors keep their letter. A gate that is called like a state or
-    like x gets a tilde.
+    A matrix that multiplies x is W_x…, one that multiplies a state h is W_h…, followed by the gate, or by the output
+    where the cell has no gates; two groups for the same product keep their own letters. Two biases are b_x… (of the
+    input) and b_h… (of the recurrence), as in torch. Other vectors keep their letter. A gate with the name of a state
+    or of x gets a tilde.
     """
     present = {state: Symbol(state, time=PRESENT) for state in cell.states}
     past = {state: Symbol(state, time=PAST) for state in cell.states}
@@ -75,7 +75,7 @@ def symbols(cell: Cell) -> Symbols:
 
 
 def _shared(order: list[Expr], named: dict[Expr, Symbol], taken: set[str]) -> dict[Expr, Symbol]:
-    """Symbols for what is used more than once and would be long to write twice."""
+    """Symbols for long expressions that are used more than once."""
     uses: dict[Expr, int] = {}
     length: dict[Expr, int] = {}
     for node in order:
@@ -91,7 +91,7 @@ def _shared(order: list[Expr], named: dict[Expr, Symbol], taken: set[str]) -> di
 
 
 def free_letter(taken: set[str]) -> str:
-    """A letter for a value that the equations do not name."""
+    """A letter for a value without a name in the equations."""
     return next((letter for letter in ("a", "u", "v", "q", "s") if letter not in taken), "value")
 
 
@@ -116,7 +116,7 @@ def _parameters(cell: Cell) -> dict[Parameter, Symbol]:
 
 
 def _source(cell: Cell, group: str) -> str:
-    """What the matrices of a group are multiplied with: x or one state; empty when it is not one of them."""
+    """What the matrices of a group multiply: x or one state; empty for anything else."""
     state_of = dict(zip(cell.outputs, cell.states, strict=True))
     found: set[str] = set()
     for node in topological(cell.outputs):
@@ -127,7 +127,7 @@ def _source(cell: Cell, group: str) -> str:
 
 
 def _read(operand: Expr, *, inside: bool = False) -> set[str]:
-    """The states in an operand; those inside a gate only where there are no others."""
+    """The states in an operand; those inside an activation only where there are no others."""
     if operand.op == "input":
         return {"x"}
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Two ways to set mathematics: Unicode for a terminal, LaTeX for paper."""
+"""Two styles of mathematics: Unicode for a terminal, LaTeX for paper."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from gatewise.equations.operations.operation import Notation
 
 
 class Style:
-    """How symbols and operations look; this one is for a terminal."""
+    """How symbols and operations are printed: Unicode, for a terminal."""
 
     minus = "−"
     times = "⊙"
@@ -15,14 +15,14 @@ class Style:
     fractions = False
 
     def symbol(self, symbol: Symbol) -> str:
-        """A letter with mark, subscript and time."""
+        """A letter with its mark, subscript and time."""
         below = self._below(symbol)
         base = symbol.base + TILDE * symbol.tilde
         below = f"{{{below}}}" if "−" in below else below
         return f"{symbol.mark}{base}" + (f"_{below}" if below else "")
 
     def number(self, value: float) -> str:
-        """A number, whole if it is."""
+        """A number, as an integer where it is one."""
         return (str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)).replace("-", self.minus)
 
     def parentheses(self, text: str) -> str:
@@ -42,7 +42,7 @@ class Style:
         return f"[{condition}]"
 
     def choice(self, yes: str, condition: str, no: str) -> str:
-        """One value or another."""
+        """One of two values, by a condition."""
         return f"{yes} if {condition} else {no}"
 
     def fraction(self, numerator: str, denominator: str) -> str:
@@ -74,7 +74,7 @@ class Style:
 
 
 class Latex(Style):
-    """How they look in LaTeX with amsmath."""
+    """LaTeX with amsmath."""
 
     minus = "-"
     times = r"\odot"
@@ -83,7 +83,7 @@ class Latex(Style):
     _marks: ClassVar = {"": "", "δ": r"\delta ", "ε": r"\varepsilon "}
 
     def symbol(self, symbol: Symbol) -> str:
-        """A letter with mark, subscript and time."""
+        """A letter with its mark, subscript and time."""
         base = self._word(symbol.base + TILDE * symbol.tilde)
         letters = " " if all(len(part.strip(TILDE)) == 1 for part in symbol.subscript) else ","
         owner = letters.join(self._word(part) for part in symbol.subscript).replace(" ", "")
@@ -91,7 +91,7 @@ class Latex(Style):
         return f"{self._marks[symbol.mark]}{base}" + (f"_{{{below}}}" if below else "")
 
     def parentheses(self, text: str) -> str:
-        """The text in parentheses that grow with it."""
+        """The text in parentheses of its height."""
         return rf"\left({text}\right)"
 
     def transposed(self, text: str) -> str:
@@ -107,7 +107,7 @@ class Latex(Style):
         return rf"\left[{condition}\right]"
 
     def choice(self, yes: str, condition: str, no: str) -> str:
-        """One value or another."""
+        """One of two values, by a condition."""
         return rf"\begin{{cases}}{yes} & \text{{if }} {condition} \\ {no} & \text{{else}}\end{{cases}}"
 
     def fraction(self, numerator: str, denominator: str) -> str:

@@ -1,4 +1,4 @@
-"""From a Python function to expressions: the function is called once, on symbols, and what it returns is checked."""
+"""Tracing: a Python function is called once with symbols, and the expressions it returns are checked."""
 
 import inspect
 import sys
@@ -12,7 +12,7 @@ from gatewise.equations.operations import OPERATIONS
 
 
 class DefinitionError(ValueError):
-    """A cell's definition cannot be understood; the message begins with file and line."""
+    """A cell's definition is invalid; the message begins with file and line."""
 
 
 def _supported() -> str:
@@ -24,7 +24,7 @@ def _supported() -> str:
 
 
 class Traced(NamedTuple):
-    """What a cell function says: its names, its gates in order of first appearance, an expression per state."""
+    """A traced cell function: its names, its gates in order of first appearance, an expression per state."""
 
     states: tuple[str, ...]
     groups: tuple[str, ...]
@@ -33,10 +33,10 @@ class Traced(NamedTuple):
 
 
 def trace(function: Callable[..., object]) -> Traced:
-    """Call the function on symbols and check what it returns.
+    """Call the function with symbols and check what it returns.
 
     Raises:
-        DefinitionError: with the file, the line and what to do.
+        DefinitionError: with file, line and what to change.
     """
     code = function.__code__
     where_defined = (code.co_filename, code.co_firstlineno)
@@ -70,7 +70,7 @@ def trace(function: Callable[..., object]) -> Traced:
 
 
 class ParameterMistake(ValueError):
-    """A parameter block is used in a way that gives it no shape."""
+    """A parameter block is used such that its shape is undefined."""
 
     def __init__(self, block: Parameter, message: str):
         super().__init__(message)
@@ -90,10 +90,10 @@ def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
         assert isinstance(block, Parameter)
         known = kinds.setdefault(block, kind)
         if known != kind:
-            words = {"input": "a matrix times x", "recurrent": "a matrix times a state", "vector": "a vector"}
+            uses = {"input": "a matrix times x", "recurrent": "a matrix times a state", "vector": "a vector"}
             raise ParameterMistake(
                 block,
-                f"{block} is used as {words[known]} and as {words[kind]}; give each use its own parameter",
+                f"{block} is used as {uses[known]} and as {uses[kind]}; give each use its own parameter",
             )
 
     for root in outputs:
@@ -110,7 +110,7 @@ def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
 
 
 def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: Iterable[Parameter]) -> None:
-    """Check that every group and block has one shape and is needed, and that the cell reads its input.
+    """Check that every group and block has one shape and is used, and that the cell reads its input.
 
     Raises:
         ParameterMistake: otherwise.

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gatewise.compiler.differentiate import Gradient, arriving, differentiate
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter
-from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Writer, Written
+from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Printed, Printer
 from gatewise.equations.notation import PAST, PRESENT, TILDE, Symbol, free_letter
 from gatewise.equations.operations import activation
 
@@ -29,17 +29,17 @@ class BackwardEquations:
 
     def __init__(self, cell: Cell, *, latex: bool = False):
         self._cell = cell
-        self._writer = writer = Writer(cell, LATEX if latex else UNICODE)
+        self._printer = printer = Printer(cell, LATEX if latex else UNICODE)
         self._gradient = differentiate(cell)
         self._per_gate: dict[Expr, str] = {}
-        matrix, error = (writer.symbol(symbol).text for symbol in READ_OUT)
-        carried = writer.symbol(Symbol(cell.states[0], time=PRESENT, mark="ε")).text
-        read_out = Written(f"{writer.style.transposed(matrix)} {error} + {carried}", SUM)
-        writer.names[arriving(cell.states[0])] = read_out
+        matrix, error = (printer.symbol(symbol).text for symbol in READ_OUT)
+        carried = printer.symbol(Symbol(cell.states[0], time=PRESENT, mark="ε")).text
+        read_out = Printed(f"{printer.style.transposed(matrix)} {error} + {carried}", SUM)
+        printer.names[arriving(cell.states[0])] = read_out
         self._arguments = self._name_arguments()
         self.arguments = [
-            Equation(writer.write(node), writer.applied(node, replace(symbol, mark="")))
-            for node in writer.symbols.values
+            Equation(printer.write(node), printer.applied(node, replace(symbol, mark="")))
+            for node in printer.symbols.values
             if activation(node) and (symbol := self._arguments.get(node.args[0])) is not None
         ]
         self.inside = self._inside()
@@ -49,7 +49,7 @@ class BackwardEquations:
 
     def _name_arguments(self) -> dict[Expr, Symbol]:
         """Symbols for the sums inside activations: a_{i,t} for gate i, a_t where there is one such sum."""
-        values = self._writer.symbols.values
+        values = self._printer.symbols.values
         taken = {"x", *self._cell.states, *self._cell.groups, *(symbol.base for symbol in values.values())}
         letter = free_letter(taken)
         found: dict[Expr, Symbol] = {}
@@ -65,23 +65,23 @@ class BackwardEquations:
         return found
 
     def _inside(self) -> list[Equation]:
-        writer, adjoints = self._writer, self._gradient.adjoints
+        printer, adjoints = self._printer, self._gradient.adjoints
         spelled = self._spelled_out()
         lines: list[Equation] = []
         for node, adjoint in adjoints.items():
-            if node in writer.symbols.values:
-                name = writer.symbol(replace(writer.symbols.values[node], mark="δ"))
+            if node in printer.symbols.values:
+                name = printer.symbol(replace(printer.symbols.values[node], mark="δ"))
             elif node in self._arguments:
-                name = writer.symbol(self._arguments[node])
+                name = printer.symbol(self._arguments[node])
             elif node in spelled:
-                delta = writer.symbol(Symbol("", mark="δ")).text
-                name = Written(delta + writer.style.parentheses(writer.write(node)), ATOM)
+                delta = printer.symbol(Symbol("", mark="δ")).text
+                name = Printed(delta + printer.style.parentheses(printer.write(node)), ATOM)
             else:
                 continue
-            known = writer.names.get(adjoint)
-            lines.append(Equation(name.text, known.text if known else writer.define(adjoint)))
+            known = printer.names.get(adjoint)
+            lines.append(Equation(name.text, known.text if known else printer.define(adjoint)))
             if known is None or adjoint.op == "gradient":
-                writer.names[adjoint] = name
+                printer.names[adjoint] = name
         return lines
 
     def _spelled_out(self) -> set[Expr]:
@@ -105,17 +105,17 @@ class BackwardEquations:
         }
 
     def _leaving(self) -> list[Equation]:
-        writer = self._writer
+        printer = self._printer
         lines = [
             Equation(
-                writer.symbol(Symbol(state, time=PAST, mark="ε")).text,
-                writer.write(self._gradient.states[state]) if state in self._gradient.states else "0",
+                printer.symbol(Symbol(state, time=PAST, mark="ε")).text,
+                printer.write(self._gradient.states[state]) if state in self._gradient.states else "0",
             )
             for state in self._cell.states
         ]
         if self._gradient.input is not None:
-            x = writer.symbol(Symbol("x", time=PRESENT, mark="δ")).text
-            lines.append(Equation(x, writer.write(self._gradient.input)))
+            x = printer.symbol(Symbol("x", time=PRESENT, mark="δ")).text
+            lines.append(Equation(x, printer.write(self._gradient.input)))
         return lines
 
     def _parameters(self) -> list[Equation]:
@@ -133,30 +133,32 @@ class BackwardEquations:
                     lines.append(Equation(*self._parameter(Parameter(group, members[0]), None)))
                 else:
                     listed = ", ".join(str(member) for member in members)
-                    space = r"\quad" if self._writer.style is LATEX else " "
+                    space = r"\quad" if self._printer.style is LATEX else " "
                     lines.append(Equation(template[0], f"{template[1]},{space} {index} = {listed}"))
         return lines
 
     def _parameter(self, block: Parameter, stand_in: str | None) -> tuple[str, str]:
-        writer, gradient = self._writer, self._gradient
-        names = dict(writer.names)
-        symbol = writer.symbols.parameters[block]
+        printer, gradient = self._printer, self._gradient
+        names = dict(printer.names)
+        symbol = printer.symbols.parameters[block]
         if stand_in:
             symbol = replace(symbol, subscript=(*symbol.subscript[:-1], stand_in))
             for argument, gate in self._per_gate.items():
                 if gate == block.gate and argument in gradient.adjoints:
                     letter = self._arguments[argument]
-                    writer.names[gradient.adjoints[argument]] = writer.symbol(replace(letter, subscript=(stand_in,)))
+                    printer.names[gradient.adjoints[argument]] = printer.symbol(replace(letter, subscript=(stand_in,)))
         terms = [
-            f"{writer.at(delta, ATOM)} {writer.style.transposed(writer.at(operand, ATOM))}"
+            f"{printer.operand(delta, ATOM)} {printer.style.transposed(printer.operand(operand, ATOM))}"
             for delta, operand in gradient.matrices.get(block, [])
         ]
         if block in gradient.vectors:
-            terms = [writer.at(gradient.vectors[block], PRODUCT)]
-        writer.names = names
-        total = writer.bind(Written(" + ".join(terms), SUM if len(terms) > 1 else MATRIX), MATRIX) if terms else ""
-        right = writer.style.sum_over_time(total) if terms else "0"
-        return writer.style.derivative(writer.symbol(symbol).text), right
+            terms = [printer.operand(gradient.vectors[block], PRODUCT)]
+        printer.names = names
+        total = (
+            printer.parenthesise(Printed(" + ".join(terms), SUM if len(terms) > 1 else MATRIX), MATRIX) if terms else ""
+        )
+        right = printer.style.sum_over_time(total) if terms else "0"
+        return printer.style.derivative(printer.symbol(symbol).text), right
 
 
 def _results(gradient: Gradient) -> Iterable[Expr]:

@@ -5,7 +5,7 @@ import operator
 
 from gatewise.cells import lookup, names
 from gatewise.equations.cell import Cell
-from gatewise.equations.in_file import cell_in_file, names_file
+from gatewise.equations.load import is_file_reference, load_cell
 from gatewise.explanations.bidirectional import bidirectional_page
 from gatewise.explanations.bptt import bptt_page
 from gatewise.explanations.cell_page import cell_page
@@ -102,8 +102,8 @@ def _cell(topic: str) -> Cell:
     name = CELLS.get(topic, topic)
     if name in names():
         return lookup(name)
-    if names_file(topic):
-        return cell_in_file(topic)
+    if is_file_reference(topic):
+        return load_cell(topic)
     near = difflib.get_close_matches(topic, topics(), n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"the topics are {', '.join(topics())}."
     raise ValueError(f"unknown topic {topic!r}: {meant} A cell of your own is FILE.py:NAME")

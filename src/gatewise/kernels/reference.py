@@ -16,21 +16,21 @@ from torch.nn import functional
 
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import OPERATIONS
-from gatewise.equations.operations.operation import MissingSpelling
+from gatewise.equations.operations.operation import MissingImplementation
 from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
 
 def torch_function(op: str) -> Callable[..., Tensor]:
     """The torch function of an elementwise operation."""
-    return resolve_name(OPERATIONS[op].spelling("torch"))
+    return resolve_name(OPERATIONS[op].implementation("torch"))
 
 
 def refusal(call: Call) -> str | None:
     """Why the reference cannot run a call; None when it can."""
     try:
         _program(call.cell)
-    except MissingSpelling as missing:
+    except MissingImplementation as missing:
         return str(missing)
     return None
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import init
 
 from gatewise.equations import Cell
-from gatewise.equations.keep_gates import check_keep_biases, keep_gates
+from gatewise.equations.retention import check_retention_biases, retention_gates
 
 BIASES = ("b", "d")
 
@@ -108,7 +108,7 @@ class Init:
     def check_cell(self, cell: Cell) -> None:
         """Raise a ValueError where biases are asked for that a cell does not have."""
         if self.sets_biases:
-            check_keep_biases(cell, "forget_bias" if self.chrono is None else "chrono")
+            check_retention_biases(cell, "forget_bias" if self.chrono is None else "chrono")
 
 
 def as_init(given: str | Init) -> Init:
@@ -142,7 +142,7 @@ def initialise(given: str | Init, cell: Cell, group: str, tensor: Tensor, hidden
     elif is_bias:
         tensor.zero_()
         if scheme == "default":
-            separate = {gate.name for gate in keep_gates(cell) if gate.sign > 0 and gate.inputs}
+            separate = {gate.name for gate in retention_gates(cell) if gate.sign > 0 and gate.input_gates}
             for gate, block in _blocks(cell, group, tensor, hidden_size):
                 if group == "b" and gate in separate:
                     block.fill_(1.0)
@@ -163,9 +163,9 @@ def set_keep_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, hidden
     if group not in BIASES or not chosen.sets_biases:
         return
     blocks = dict(_blocks(cell, group, tensor, hidden_size))
-    for gate in keep_gates(cell):
+    for gate in retention_gates(cell):
         concerned = [
-            name for name in (gate.name, *(gate.inputs if chosen.chrono is not None else ())) if name in blocks
+            name for name in (gate.name, *(gate.input_gates if chosen.chrono is not None else ())) if name in blocks
         ]
         for name in concerned:
             blocks[name].zero_()

@@ -2,7 +2,7 @@
 
 from gatewise.cells import lookup
 from gatewise.equations import Cell
-from gatewise.equations.in_file import cell_in_file, names_file
+from gatewise.equations.load import is_file_reference, load_cell
 
 
 def cell_of(option: str) -> Cell:
@@ -18,9 +18,9 @@ def without_file(option: str) -> str:
     """The option itself, but for ``FILE.py:NAME``, which is run, the text of that cell: a run needs the file no more.
 
     Raises:
-        ValueError, OSError: when the file cannot be run or defines no such cell.
+        ValueError, OSError: when the file cannot be executed or defines no such cell.
     """
-    return cell_in_file(option).text if names_file(option) else option
+    return load_cell(option).text if is_file_reference(option) else option
 
 
 def is_cell(option: str) -> bool:

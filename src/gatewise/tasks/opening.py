@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from gatewise.equations.in_file import names_file
+from gatewise.equations.load import is_file_reference
 from gatewise.tasks.cells import is_cell
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
@@ -47,7 +47,7 @@ def read_options(folder: RunFolder, task: str) -> Any:
     values = read_toml(folder.config)
     # Training has put the cell's text there. A run folder may be somebody else's: what it names is not run.
     for name, value in values.items():
-        if is_cell(name) and names_file(str(value)):
+        if is_cell(name) and is_file_reference(str(value)):
             raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {value!r}")
     try:
         return build(options_of(task), values)

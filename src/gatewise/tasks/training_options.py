@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from gatewise.equations.keep_gates import check_keep_biases
+from gatewise.equations.retention import check_retention_biases
 from gatewise.tasks.cells import cell_of, is_cell, without_file
 from gatewise.tasks.options import Bounds, Count, Positive, check, without_effect
 
@@ -83,7 +83,7 @@ class TrainingOptions:
                 cell = cell_of(getattr(self, name))
                 for option in ("forget_bias", "chrono"):
                     if getattr(self, option) is not None:
-                        check_keep_biases(cell, option)
+                        check_retention_biases(cell, option)
         if self.forget_bias is not None and self.chrono is not None:
             raise ValueError("forget_bias and chrono exclude each other; give one of them")
         if self.clip_norm is not None and self.clip_value is not None:

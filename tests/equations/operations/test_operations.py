@@ -1,4 +1,4 @@
-"""The table of operations agrees with itself: values, derivatives, spellings."""
+"""The table of operations agrees with itself: values, derivatives, implementations."""
 
 import inspect
 import math
@@ -38,27 +38,29 @@ def test_derivatives_are_slopes_of_the_values(operation: Operation):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=by_name)
-def test_a_derivative_takes_the_gradient_the_value_and_the_operands(operation: Operation):
+def test_derivative_rules_take_gradient_value_and_operands(operation: Operation):
     assert (operation.derivative is None) == operation.comparison
     if operation.derivative is not None:
         assert len(inspect.signature(operation.derivative).parameters) == 2 + operation.arity
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=by_name)
-def test_the_built_in_operations_are_spelled_for_every_target(operation: Operation):
-    fields = {field for _, field, _, _ in string.Formatter().parse(operation.spelling("cpp")) if field is not None}
+def test_built_in_operations_are_implemented_for_every_target(operation: Operation):
+    fields = {
+        field for _, field, _, _ in string.Formatter().parse(operation.implementation("cpp")) if field is not None
+    }
     assert fields == {str(at) for at in range(operation.arity)}
     for at in POINTS.get(operation.arity, []):
-        came = resolve_name(operation.spelling("torch"))(*(torch.tensor(x, dtype=torch.float64) for x in at))
+        came = resolve_name(operation.implementation("torch"))(*(torch.tensor(x, dtype=torch.float64) for x in at))
         assert operation.fold is not None
         assert float(came) == pytest.approx(float(operation.fold(*at)), rel=1e-15)
-    assert operation.spelling("jax").startswith("jax.")
+    assert operation.implementation("jax").startswith("jax.")
 
 
 def test_jax_has_what_the_table_says():
     pytest.importorskip("jax")
     for operation in OPERATIONS.values():
-        assert callable(resolve_name(operation.spelling("jax"))), operation.name
+        assert callable(resolve_name(operation.implementation("jax"))), operation.name
 
 
 @pytest.mark.parametrize("operation", COMPUTED, ids=by_name)
@@ -73,9 +75,9 @@ def test_values_are_in_the_range(operation: Operation):
         assert low <= value < high if closed else low < value < high, x
 
 
-@pytest.mark.parametrize("operation", [one for one in COMPUTED if one.steep], ids=by_name)
-def test_slopes_are_flat_outside_of_the_steep_range(operation: Operation):
-    assert operation.steep is not None
+@pytest.mark.parametrize("operation", [one for one in COMPUTED if one.unsaturated], ids=by_name)
+def test_slopes_are_flat_outside_of_the_unsaturated_range(operation: Operation):
+    assert operation.unsaturated is not None
     assert operation.fold is not None
     assert operation.derivative is not None
     slopes: dict[float, float] = {}
@@ -86,13 +88,13 @@ def test_slopes_are_flat_outside_of_the_steep_range(operation: Operation):
         slope = number(simplify([share], exact=False)[0])
         assert slope is not None
         slopes[value] = slope
-    steep = operation.steep(0.05)
+    unsaturated = operation.unsaturated(0.05)
     flat = {value for value, slope in slopes.items() if slope < 0.05 * max(slopes.values())}
-    assert flat == {value for value in slopes if not steep.low < value < steep.high}
+    assert flat == {value for value in slopes if not unsaturated.low < value < unsaturated.high}
     assert 0 < len(flat) < len(slopes)
 
 
-def test_comparisons_are_those_of_python_and_each_has_its_opposite():
+def test_comparisons_match_python_and_have_opposites():
     comparisons = {name: operation for name, operation in OPERATIONS.items() if operation.comparison}
     assert set(comparisons) == COMPARISONS
     for name, operation in comparisons.items():
@@ -104,7 +106,7 @@ def test_comparisons_are_those_of_python_and_each_has_its_opposite():
             assert operation.fold(*pair) != opposite.fold(*pair)
 
 
-def test_activations_are_the_functions_of_one_value():
+def test_activations_are_unary_functions():
     h = Expr.make("state", attr="h")
     found = {name for name in OPERATIONS if activation(Expr.make(name, *[h] * OPERATIONS[name].arity))}
     assert found == {"sigmoid", "tanh", "relu", "exp", "expm1", "log", "log1p", "sqrt", "abs"}

@@ -35,7 +35,7 @@ def most_bytes(call: Call) -> int:
     "options", [{}, {"reset": True}, {"lengths": [20, 2, 2, 2, 0, 2]}, {"dtype": torch.float32}], ids=str
 )
 @pytest.mark.parametrize("directions", ["forward", "bidirectional"])
-@pytest.mark.parametrize("cell", names())
+@pytest.mark.parametrize("cell", [name for name in names() if name.startswith(tuple(MOST))])
 def test_numbers_per_unit_and_step(cell: str, directions: Any, options: dict[str, Any]):
     call = large(cell, directions, **options)
     saved: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""The one table of operations: what everything that treats them by name asks."""
+"""The table of operations, the only definition of each."""
 
 from typing import Final
 

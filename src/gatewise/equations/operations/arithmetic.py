@@ -1,4 +1,4 @@
-"""The operations that Python has signs for."""
+"""The operations written with Python's operators."""
 
 import operator
 from collections.abc import Callable

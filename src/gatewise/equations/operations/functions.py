@@ -1,6 +1,6 @@
-"""The functions that may stand in a cell's equations, all elementwise over units.
+"""The functions available in a cell's equations, all elementwise over units.
 
-A new one is written here, as a function and a row of the table; its C++ in ``csrc/activations.h``.
+A new operation is a function and a row of the table here, and its C++ in ``csrc/activations.h``.
 """
 
 import math
@@ -91,7 +91,7 @@ def where(condition: Expr, a: Operand, b: Operand) -> Expr:
     return elementwise("where", condition, a, b)
 
 
-def _unless(loses: Expr, tie: Expr, gradient: Expr) -> Expr:
+def _subgradient(loses: Expr, tie: Expr, gradient: Expr) -> Expr:
     return where(loses, 0, where(tie, gradient * 0.5, gradient))
 
 
@@ -107,7 +107,7 @@ FUNCTIONS = (
         jax="jax.nn.sigmoid",
         expensive=True,
         range=Range(0, 1),
-        steep=lambda part: Range((1 - math.sqrt(1 - part)) / 2, (1 + math.sqrt(1 - part)) / 2),
+        unsaturated=lambda fraction: Range((1 - math.sqrt(1 - fraction)) / 2, (1 + math.sqrt(1 - fraction)) / 2),
     ),
     Operation(
         "tanh",
@@ -120,7 +120,7 @@ FUNCTIONS = (
         jax="jax.numpy.tanh",
         expensive=True,
         range=Range(-1, 1),
-        steep=lambda part: Range(-math.sqrt(1 - part), math.sqrt(1 - part)),
+        unsaturated=lambda fraction: Range(-math.sqrt(1 - fraction), math.sqrt(1 - fraction)),
     ),
     Operation(
         "relu",
@@ -133,7 +133,7 @@ FUNCTIONS = (
         jax="jax.nn.relu",
         rounded=True,
         range=Range(low=0, closed=True),
-        steep=lambda part: Range(low=0),
+        unsaturated=lambda fraction: Range(low=0),
     ),
     Operation(
         "exp",
@@ -215,7 +215,7 @@ FUNCTIONS = (
         "minimum",
         2,
         min,
-        lambda gradient, value, a, b: (_unless(a > b, a == b, gradient), _unless(b > a, a == b, gradient)),
+        lambda gradient, value, a, b: (_subgradient(a > b, a == b, gradient), _subgradient(b > a, a == b, gradient)),
         Notation("min", r"\min"),
         cpp="gatewise::minimum<T>({0}, {1})",
         torch="torch.minimum",
@@ -226,15 +226,14 @@ FUNCTIONS = (
         "maximum",
         2,
         max,
-        lambda gradient, value, a, b: (_unless(a < b, a == b, gradient), _unless(b < a, a == b, gradient)),
+        lambda gradient, value, a, b: (_subgradient(a < b, a == b, gradient), _subgradient(b < a, a == b, gradient)),
         Notation("max", r"\max"),
         cpp="gatewise::maximum<T>({0}, {1})",
         torch="torch.maximum",
         jax="jax.numpy.maximum",
         rounded=True,
     ),
-    # The branch that is not taken gets a zero that is selected, not multiplied: NaN does not leak from it into what
-    # it never touched.
+    # The gradient of the branch not taken is selected as zero, not multiplied by zero, which would propagate NaN.
     Operation(
         "where",
         3,

@@ -1,4 +1,4 @@
-"""What the language knows of one elementwise operation."""
+"""The definition of one elementwise operation: value, derivative, notation, implementations."""
 
 import math
 from collections.abc import Callable
@@ -7,27 +7,27 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from gatewise.equations.expression import COMPARISONS, Expr
 
-# How tightly what is printed holds together, from loose to tight.
+# How tightly a printed expression binds, from loose to tight.
 CHOICE, SUM, PRODUCT, MATRIX, ATOM = range(5)
 
 Target: TypeAlias = Literal["cpp", "torch", "jax"]
 TARGETS: Final[dict[Target, str]] = {"cpp": "C++", "torch": "torch", "jax": "JAX"}
 
 
-class MissingSpelling(ValueError):
-    """An operation cannot be written for a target."""
+class MissingImplementation(ValueError):
+    """An operation has no implementation for a target."""
 
 
 class Notation(NamedTuple):
     """How an operation is printed.
 
-    A text with ``{}`` is set around the operands, as ``|{}|``; any other is a name, with the operands in parentheses.
+    A text with ``{}`` encloses the operands, as ``|{}|``; any other is a name followed by the operands in parentheses.
 
     Attributes:
         unicode: for a terminal.
         latex: for paper.
         squares: whether the square is printed as name²(a).
-        binding: of what is printed.
+        binding: how tightly the printed text binds.
     """
 
     unicode: str
@@ -64,25 +64,25 @@ class Operation:
     """One operation, elementwise over units.
 
     Attributes:
-        name: as nodes and canonical texts have it.
-        arity: how many operands.
-        fold: its value for numbers, in double precision; of a comparison, whether it holds; None where there is
+        name: as in nodes and canonical texts.
+        arity: number of operands.
+        fold: its value for numbers, in double precision; for a comparison, whether it holds; None where there is
             nothing to compute.
-        derivative: from the gradient of the value, the value and the operands to the operands' shares of the
-            gradient; None in place of a share that does not exist. At ties and kinks the shares are torch's.
-        notation: how it is printed; or the expression that is printed in its place; None for arithmetic, which
-            is printed by its own rules.
+        derivative: maps the gradient of the value, the value and the operands to the gradients of the operands; None
+            for an operand without a gradient. Subgradients at ties and kinks are torch's.
+        notation: how it is printed; or an equivalent expression to print instead; None for arithmetic, which has
+            rules of its own.
         cpp: C++ on vectors, a format of the operands.
         torch, jax: the dotted name of a function.
         infix: the sign between its two operands in C++, Python and JavaScript.
-        rounded: whether ``fold`` is correctly rounded, and so the same on every machine.
-        expensive: whether it costs many times what a sum does.
-        singular: the operand that can make the derivative infinite. Where the value is not needed (steps in padding) it
-            is replaced, since 0 times infinity is NaN.
+        rounded: whether ``fold`` is correctly rounded, hence the same on every machine.
+        expensive: whether it costs many times as much as an addition.
+        singular: index of the operand that can make the derivative infinite. It is replaced where the value is not
+            needed (padding), since 0 times infinity is NaN.
         range: the values it can have.
-        steep: for a part of the largest slope the range of values, ends excluded, at which the slope is more; None for
-            what is nowhere flat.
-        opposite: of a comparison, the one that holds where it does not (NaN aside).
+        unsaturated: maps a fraction of the largest slope to the open range of values at which the slope exceeds it;
+            None for operations that never saturate.
+        opposite: for a comparison, its negation (NaN aside).
     """
 
     name: str
@@ -99,36 +99,36 @@ class Operation:
     expensive: bool = False
     singular: int | None = None
     range: Range = REALS
-    steep: Callable[[float], Range] | None = None
+    unsaturated: Callable[[float], Range] | None = None
     opposite: str = ""
 
     @property
     def comparison(self) -> bool:
-        """Whether it decides in ``where``, and has no value of its own."""
+        """Whether it is a condition of ``where``, without a value of its own."""
         return self.name in COMPARISONS
 
     @property
     def activation(self) -> bool:
-        """Whether it is a function of one value, as the one that makes a gate of a sum."""
+        """Whether it is a function of one value, such as sigmoid."""
         return self.arity == 1 and self.function
 
     @property
     def gating(self) -> bool:
-        """Whether its values lie between 0 and 1, as those of a gate that lets a part through."""
+        """Whether its values lie between 0 and 1, as those of a multiplicative gate."""
         return self.range[:2] == (0, 1)
 
     @property
     def function(self) -> bool:
-        """Whether equations call it by its name, and not by a sign."""
+        """Whether equations call it by name rather than by an operator sign."""
         return not self.infix and self.name != "neg"
 
-    def spelling(self, target: Target) -> str:
-        """How it is written for a target.
+    def implementation(self, target: Target) -> str:
+        """The code or function that computes it on a target.
 
         Raises:
-            MissingSpelling: when the table has none.
+            MissingImplementation: when the table has none.
         """
         found: str | None = getattr(self, target)
         if found is None:
-            raise MissingSpelling(f"operation {self.name} has no {TARGETS[target]} spelling")
+            raise MissingImplementation(f"operation {self.name} has no {TARGETS[target]} implementation")
         return found

@@ -9,7 +9,7 @@ from gatewise.compiler.builtin import built_in
 from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import EmitError, emit
 from gatewise.equations import Cell
-from gatewise.equations.operations.operation import MissingSpelling
+from gatewise.equations.operations.operation import MissingImplementation
 from gatewise.kernels.cpu import user_cells
 from gatewise.kernels.cpu.library import engine
 
@@ -66,7 +66,7 @@ def _find(cell: Cell) -> Loaded | BuildError:
         return _loaded(user_cells.load(program, cell.name, engine().instruction_set), PREFIX, cell)
     except BuildError as error:
         return error
-    except (EmitError, MissingSpelling) as error:
+    except (EmitError, MissingImplementation) as error:
         return user_cells.failure(cell.name, error)
 
 

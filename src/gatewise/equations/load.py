@@ -1,4 +1,4 @@
-"""Cells in files of the user's own, named ``FILE.py:NAME``."""
+"""Load cells from users' files by a reference ``FILE.py:NAME``."""
 
 import importlib.util
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 from gatewise.equations.cell import Cell
 
 
-def names_file(text: str) -> bool:
+def is_file_reference(text: str) -> bool:
     """Whether a text has the form ``FILE.py:NAME``.
 
-    >>> names_file("cells/mine.py:fast"), names_file("lstm")
+    >>> is_file_reference("cells/mine.py:fast"), is_file_reference("lstm")
     (True, False)
     """
     return text.rpartition(":")[0].endswith(".py")
 
 
-def cell_in_file(text: str) -> Cell:
-    """Run a file and take a cell from what it defines.
+def load_cell(text: str) -> Cell:
+    """Execute a file and return one of the cells it defines.
 
-    Arguments:
+    Args:
         text: ``FILE.py:NAME``.
 
     Raises:
-        ValueError: when the file cannot be run, or defines no such cell.
+        ValueError: when executing the file fails, or it does not define the cell.
         OSError: when it cannot be read.
     """
     path, _, name = text.rpartition(":")
@@ -36,9 +36,9 @@ def cell_in_file(text: str) -> Cell:
     try:
         spec.loader.exec_module(module)
     except (ValueError, OSError):
-        raise  # among them DefinitionError, which says where
+        raise  # includes DefinitionError, which names the line
     except Exception as error:
-        raise ValueError(f"{file} cannot be run: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{file} cannot be executed: {type(error).__name__}: {error}") from error
     found = {key: value for key, value in vars(module).items() if isinstance(value, Cell)}
     if name not in found:
         listed = f"its cells are {', '.join(found)}" if found else "it defines no cell (see gatewise.cell)"

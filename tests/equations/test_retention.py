@@ -4,7 +4,7 @@ import pytest
 
 from gatewise.cells import lookup, names
 from gatewise.equations import Cell, cell, sigmoid, tanh, where
-from gatewise.equations.keep_gates import KeepGate, check_keep_biases, keep_gates
+from gatewise.equations.retention import RetentionGate, check_retention_biases, retention_gates
 
 
 @cell
@@ -49,42 +49,42 @@ def two(x, h, c, /, W, R, b):
     return tanh(c), c
 
 
-FORGET = KeepGate("f", 1, ("i",))
-EXPECTED: dict[str, tuple[KeepGate, ...]] = {
+FORGET = RetentionGate("f", 1, ("i",))
+EXPECTED: dict[str, tuple[RetentionGate, ...]] = {
     "lstm": (FORGET,),
     "peephole_lstm": (FORGET,),
     "peephole_lstm_full": (FORGET,),
-    "gru_cudnn": (KeepGate("z", 1, ()),),
-    "gru_cho2014": (KeepGate("z", 1, ()),),
-    "gru_chung2014": (KeepGate("z", -1, ()),),
+    "gru_cudnn": (RetentionGate("z", 1, ()),),
+    "gru_cho2014": (RetentionGate("z", 1, ()),),
+    "gru_chung2014": (RetentionGate("z", -1, ()),),
 }
 
 
 @pytest.mark.parametrize("name", names())
 def test_built_in_cells(name: str):
-    assert keep_gates(lookup(name)) == EXPECTED.get(name, ())
+    assert retention_gates(lookup(name)) == EXPECTED.get(name, ())
 
 
 @pytest.mark.parametrize(
     ("defined", "expected"),
     [
-        (towards, (KeepGate("z", -1, ()),)),
-        (minimal_gated_unit, (KeepGate("f", -1, ()),)),
-        (coupled, (KeepGate("k", 1, ()),)),
+        (towards, (RetentionGate("z", -1, ()),)),
+        (minimal_gated_unit, (RetentionGate("f", -1, ()),)),
+        (coupled, (RetentionGate("k", 1, ()),)),
         (squashed, ()),
         (halved, ()),
         (two, ()),
     ],
     ids=lambda one: one.name if isinstance(one, Cell) else "",
 )
-def test_other_cells(defined: Cell, expected: tuple[KeepGate, ...]):
-    assert keep_gates(defined) == expected
+def test_other_cells(defined: Cell, expected: tuple[RetentionGate, ...]):
+    assert retention_gates(defined) == expected
 
 
-def test_cells_without_such_a_gate_or_its_bias_are_refused():
-    check_keep_biases(coupled, "forget_bias")
-    with pytest.raises(ValueError, match="forget_bias: the cell rnn_tanh has no gate by which a state keeps its value"):
-        check_keep_biases(lookup("rnn_tanh"), "forget_bias")
+def test_cells_without_a_retention_gate_or_its_bias_raise():
+    check_retention_biases(coupled, "forget_bias")
+    with pytest.raises(ValueError, match="forget_bias: the cell rnn_tanh has no gate that keeps a state"):
+        check_retention_biases(lookup("rnn_tanh"), "forget_bias")
 
     @cell
     def without(x, h, /, W, R):
@@ -92,4 +92,4 @@ def test_cells_without_such_a_gate_or_its_bias_are_refused():
         return (1 - z) * h + z * tanh(W.n @ x)
 
     with pytest.raises(ValueError, match=r"chrono: the cell without has no bias b\.z to set"):
-        check_keep_biases(without, "chrono")
+        check_retention_biases(without, "chrono")

@@ -1,4 +1,4 @@
-"""Which gates let a state keep its value, read off a cell's equations."""
+"""Retention gates, such as the forget gate of an LSTM: derived from a cell's equations."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,42 +11,42 @@ _LINEAR = frozenset({"add", "sub", "mul", "neg"})
 
 
 @dataclass(frozen=True)
-class KeepGate:
-    """A gate that decides which part of a state stays.
+class RetentionGate:
+    """A gate that scales how much of a state is kept.
 
     Attributes:
-        name: of the gate.
-        sign: 1 where its value is the part of the state that stays (a forget gate), −1 where it is the part that is
-            replaced.
-        inputs: the gates, if any, that let new values into the same state; where there are none, this one does.
+        name: name of the gate.
+        sign: 1 where its value is the fraction of the state that is kept (a forget gate), −1 where it is the fraction
+            that is replaced.
+        input_gates: the gates that admit new values into the same state; empty where this gate does both.
     """
 
     name: str
     sign: int
-    inputs: tuple[str, ...]
+    input_gates: tuple[str, ...]
 
 
 @lru_cache(maxsize=256)
-def keep_gates(cell: Cell) -> tuple[KeepGate, ...]:
-    """The gates by which states keep their values.
+def retention_gates(cell: Cell) -> tuple[RetentionGate, ...]:
+    """The gates that scale how much of each state is kept.
 
-    With the other gates held fixed, the slope of the new state in the old one is the gate itself, or 1 less the gate.
+    With the other gates fixed, the derivative of the new state in the old one is the gate itself, or 1 minus the gate.
 
     >>> from gatewise.cells import lookup
-    >>> keep_gates(lookup("lstm"))
-    (KeepGate(name='f', sign=1, inputs=('i',)),)
-    >>> keep_gates(lookup("gru_chung2014")), keep_gates(lookup("gru_cudnn"))
-    ((KeepGate(name='z', sign=-1, inputs=()),), (KeepGate(name='z', sign=1, inputs=()),))
-    >>> keep_gates(lookup("rnn_tanh"))
+    >>> retention_gates(lookup("lstm"))
+    (RetentionGate(name='f', sign=1, input_gates=('i',)),)
+    >>> retention_gates(lookup("gru_chung2014")), retention_gates(lookup("gru_cudnn"))
+    ((RetentionGate(name='z', sign=-1, input_gates=()),), (RetentionGate(name='z', sign=1, input_gates=()),))
+    >>> retention_gates(lookup("rnn_tanh"))
     ()
     """
     named = {name: cell.gate_value(name) for name in cell.gates}
     gates = {name: node for name, node in named.items() if node.op in OPERATIONS and OPERATIONS[node.op].gating}
-    found: dict[str, KeepGate] = {}
+    found: dict[str, RetentionGate] = {}
     for name, output in zip(cell.states, cell.outputs, strict=True):
         state = Expr.make("state", attr=name)
-        beside = [gate for gate, node in gates.items() if _acts_on(output, node)]
-        for gate in beside:
+        scaling = [gate for gate, node in gates.items() if _acts_on(output, node)]
+        for gate in scaling:
             slopes = [
                 [
                     _slope(output, state, {**dict.fromkeys(gates.values(), others), gates[gate]: own})
@@ -56,16 +56,16 @@ def keep_gates(cell: Cell) -> tuple[KeepGate, ...]:
             ]
             for sign, ends in ((1, [0.0, 1.0]), (-1, [1.0, 0.0])):
                 if slopes == [ends, ends]:
-                    found[gate] = KeepGate(gate, sign, tuple(other for other in beside if other != gate))
+                    found[gate] = RetentionGate(gate, sign, tuple(other for other in scaling if other != gate))
     return tuple(found.values())
 
 
-def check_keep_biases(cell: Cell, option: str) -> None:
-    """Raise a ValueError where an option asks for biases of the gates that keep a state, and a cell has none."""
-    gates = keep_gates(cell)
+def check_retention_biases(cell: Cell, option: str) -> None:
+    """Raise a ValueError if an option sets biases of retention gates and a cell has none."""
+    gates = retention_gates(cell)
     if not gates:
         raise ValueError(
-            f"{option}: the cell {cell.name} has no gate by which a state keeps its value; use an LSTM or GRU"
+            f"{option}: the cell {cell.name} has no gate that keeps a state (forget or update gate); use an LSTM or GRU"
         )
     if "b" not in cell.groups or not all(gate.name in cell.gates_of("b") for gate in gates):
         names = " and ".join(f"b.{gate.name}" for gate in gates)
@@ -73,14 +73,14 @@ def check_keep_biases(cell: Cell, option: str) -> None:
 
 
 def _acts_on(node: Expr, gate: Expr) -> bool:
-    """Whether a gate scales a part of an expression, and not only what an activation is taken of."""
+    """Whether a gate scales a term of an expression, outside any activation."""
     return node is gate or (node.op in _LINEAR and any(_acts_on(arg, gate) for arg in node.args))
 
 
 def _slope(node: Expr, state: Expr, gates: dict[Expr, float]) -> float | None:
-    """The derivative by a state of what holds it as it is (through no activation and no product with weights).
+    """The derivative of a node in a state, through neither activations nor matrix products, with the gates fixed.
 
-    Gates are fixed. None where the derivative depends on more than their values.
+    None where the derivative depends on more than the gates.
     """
     if node is state:
         return 1.0
@@ -104,7 +104,7 @@ def _slope(node: Expr, state: Expr, gates: dict[Expr, float]) -> float | None:
 
 
 def _value(node: Expr, gates: dict[Expr, float]) -> float | None:
-    """The value of an expression of gates and constants alone; None for any other."""
+    """The value of an expression of gates and constants only; None for any other."""
     if node in gates:
         return gates[node]
     if isinstance(node.attr, float):
