@@ -59,7 +59,7 @@ class _Generator:
     def __init__(self, cell: Cell) -> None:
         planned = plan(cell)
         self._cell, self._outputs = cell, planned.outputs
-        self._inputs, self._hoisted = set(planned.inputs), set(planned.hoisted)
+        self._inputs, self._hoisted = set(planned.input_projections), set(planned.hoisted)
         self._states = [name if name in ("h", "c") else f"state_{name}" for name in cell.states]
         loop: list[Expr] = []
         for node in (node for stage in planned.stages for node in (*stage.products, *stage.work)):

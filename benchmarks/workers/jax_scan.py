@@ -80,7 +80,7 @@ def output(made: Plan, weights: Parameters, x: Any) -> Any:
     stacked = jnp.concatenate([blocks[product.args[0]] for product in made.input_products])
     products = jnp.split(x @ stacked.T, len(made.input_products), axis=-1)
     from_x.update(zip(made.input_products, products, strict=True))
-    sequences = [jnp.broadcast_to(_evaluate(node, from_x), (*x.shape[:2], hidden)) for node in made.inputs]
+    sequences = [jnp.broadcast_to(_evaluate(node, from_x), (*x.shape[:2], hidden)) for node in made.input_projections]
     transposed = {
         operand: jnp.concatenate([blocks[product.args[0]] for product in together]).T
         for stage in made.stages
@@ -89,7 +89,11 @@ def output(made: Plan, weights: Parameters, x: Any) -> Any:
     states = [Expr.make("state", attr=name) for name in cell.states]
 
     def step(before: tuple[Any, ...], inputs: list[Any]) -> tuple[tuple[Any, ...], Any]:
-        values = {**fixed, **dict(zip(states, before, strict=True)), **dict(zip(made.inputs, inputs, strict=True))}
+        values = {
+            **fixed,
+            **dict(zip(states, before, strict=True)),
+            **dict(zip(made.input_projections, inputs, strict=True)),
+        }
         for stage in made.stages:
             for operand, together in stage.operands.items():
                 result = _evaluate(operand, values) @ transposed[operand]

@@ -109,7 +109,7 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
 
     def equations(x: Expr, *rest: Expr) -> tuple[Expr, ...]:
         past, (w, r, p, *mean) = rest[: len(states)], rest[len(states) :]
-        steady = [p.a, p.b, *draw(st.lists(st.sampled_from((exp(-0.5), sigmoid(1.0))), max_size=1))]
+        loop_invariant = [p.a, p.b, *draw(st.lists(st.sampled_from((exp(-0.5), sigmoid(1.0))), max_size=1))]
         values = [w.a @ x, r.a @ past[0], *past, p.a]
         for _ in range(length):
             match draw(st.integers(0, 9)):
@@ -128,9 +128,9 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
                     product = getattr(w, draw(st.sampled_from("bcd"))) @ x
                     values.append(draw(st.sampled_from(BINARY))(product, pick(values)))
                 case 8:
-                    alone = draw(st.sampled_from(BINARY))(pick(steady), pick(steady))
-                    steady.append(draw(st.sampled_from((lambda a: a, lambda a: r.b @ a, *UNARY)))(alone))
-                    values.append(draw(st.sampled_from(BINARY))(steady[-1], pick(values)))
+                    alone = draw(st.sampled_from(BINARY))(pick(loop_invariant), pick(loop_invariant))
+                    loop_invariant.append(draw(st.sampled_from((lambda a: a, lambda a: r.b @ a, *UNARY)))(alone))
+                    values.append(draw(st.sampled_from(BINARY))(loop_invariant[-1], pick(values)))
                 case _ if mean:
                     values.append(normalised(mean[0], pick(values), draw(st.sampled_from((1e-3, 1.0)))))
                 case _:
@@ -139,7 +139,7 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
             values.append(normalised(mean[0], pick(values), 1.0))
         # What is returned reads everything, so that no name is unused.
         total = values[0]
-        for one in (*values[1:], *steady):
+        for one in (*values[1:], *loop_invariant):
             total = draw(st.sampled_from(COMBINED))(total, one)
         outputs = [draw(st.sampled_from((tanh(total), -sigmoid(total), past[0] + 0.1 * (tanh(total) - past[0]))))]
         while len(outputs) < len(states):

@@ -59,31 +59,31 @@ class Told(list[Path]):
 
 
 @needs_compiler
-def test_a_library_is_made_once_and_says_what_it_is(folder: Path):
-    told = Told()
-    path, key = build(PROGRAM, "plain", told)
-    assert told == [folder]
+def test_a_library_is_compiled_once_and_reports_its_key(folder: Path):
+    stderr = Told()
+    path, key = build(PROGRAM, "plain", stderr)
+    assert stderr == [folder]
     assert list(folder.iterdir()) == [path]
     library = ctypes.CDLL(str(path))
     library.gatewise_key.restype = ctypes.c_char_p
     assert library.gatewise_key() == key.encode()
     assert ctypes.c_char.in_dll(library, symbol(PREFIX))
-    assert build(PROGRAM, "plain", told) == (path, key)
-    assert told == [folder]
+    assert build(PROGRAM, "plain", stderr) == (path, key)
+    assert stderr == [folder]
 
 
 @needs_compiler
-def test_what_was_cut_off_is_made_again(folder: Path):
+def test_truncated_library_is_recompiled(folder: Path):
     path, _ = build(PROGRAM, "plain", Told())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    told = Told()
-    assert build(PROGRAM, "plain", told)[0] == path
-    assert told == [folder]
+    stderr = Told()
+    assert build(PROGRAM, "plain", stderr)[0] == path
+    assert stderr == [folder]
     assert path.read_bytes() == content
 
 
-def test_whatever_it_is_made_of_is_in_its_key(
+def test_every_input_is_part_of_the_key(
     folder: Path, tmp_path: Path, script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ):
     keys: list[str] = []
@@ -95,7 +95,7 @@ def test_whatever_it_is_made_of_is_in_its_key(
         keys.append(str(made[-1]))
 
     made: list[Path] = []
-    monkeypatch.setattr(module.store, "is_whole", lambda path: made.append(path))
+    monkeypatch.setattr(module.build_cache, "is_complete", lambda path: made.append(path))
     headers = tmp_path / "include"
     headers.mkdir()
     for name in {*module.INCLUDED, *INTERFACE, "loop.h"}:
@@ -157,7 +157,7 @@ def test_a_compiler_that_fails(text: str, reason: str, folder: Path, script: Cal
     assert list(folder.iterdir()) == []
 
 
-def test_a_compiler_that_cannot_be_run_or_does_not_end(
+def test_compiler_that_fails_to_start_or_hangs(
     folder: Path, script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ):
     script("true").write_text("no program")
@@ -171,7 +171,7 @@ def test_a_compiler_that_cannot_be_run_or_does_not_end(
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no groups of processes here")
-def test_what_a_wrapper_has_started_ends_with_it(
+def test_children_of_a_compiler_wrapper_are_terminated(
     tmp_path: Path, folder: Path, script: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ):
     os.mkfifo(tmp_path / "alive")
@@ -233,4 +233,4 @@ def test_several_processes_at_once(folder: Path):
     assert [maker.returncode for maker in makers] == [0] * len(makers)
     ((path, _),) = (line.split() for line in printed)
     assert [str(left) for left in folder.iterdir()] == [path]
-    assert module.store.is_whole(Path(path))
+    assert module.build_cache.is_complete(Path(path))

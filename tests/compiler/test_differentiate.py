@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import differentiate, without_bias
-from gatewise.compiler.differentiate import arriving, backpropagate
+from gatewise.compiler.differentiate import backpropagate, upstream_leaf
 from gatewise.equations import Cell, Expr, cell, relu, tanh, topological, where
 from gatewise.equations.expression import Parameter
 from tests.compiler.evaluation import BATCH, HIDDEN, evaluate, full, random_leaves
@@ -17,7 +17,7 @@ from tests.compiler.random_cells import cells
 def derived(cell: Cell, leaves: dict[Expr, torch.Tensor], arrived: list[torch.Tensor]) -> dict[Expr, torch.Tensor]:
     """The gradient of every leaf from the derived expressions; a missing entry means zero."""
     gradient = differentiate(cell)
-    values = leaves | {arriving(state): upstream for state, upstream in zip(cell.states, arrived, strict=True)}
+    values = leaves | {upstream_leaf(state): upstream for state, upstream in zip(cell.states, arrived, strict=True)}
     result = {leaf: torch.zeros_like(value) for leaf, value in leaves.items()}
     for leaf, value in leaves.items():
         if leaf.op == "state" and str(leaf.attr) in gradient.states:
@@ -113,7 +113,7 @@ def test_common_factors_of_negative_terms() -> None:
     assert_as_autograd(negative, random_leaves(negative, seed=4))
 
 
-def test_what_has_no_influence_is_absent() -> None:
+def test_values_without_influence_have_no_gradient() -> None:
     @cell
     def forgetful(x, h, c, /, W, R):
         return W @ x, R @ h
@@ -132,15 +132,15 @@ def test_outputs_of_activations_are_reused() -> None:
     assert {node for node in topological(roots) if node.op in ("sigmoid", "tanh")} <= forward
 
 
-def test_common_factors_are_taken_out() -> None:
+def test_common_factors_are_extracted() -> None:
     """z of a GRU: δh ⊙ (n − h), one product instead of two."""
     cell = lookup("gru_chung2014")
     adjoint = differentiate(cell).adjoints[cell.gate_value("z")]
-    assert adjoint is Expr.make("mul", arriving("h"), cell.gate_value("n") - Expr.make("state", attr="h"))
+    assert adjoint is Expr.make("mul", upstream_leaf("h"), cell.gate_value("n") - Expr.make("state", attr="h"))
 
 
 def test_shares_are_simplified_by_algebra() -> None:
     """The gradient of −h, where that of its value is a − b, is b − a."""
-    h, a, b = Expr.make("state", attr="h"), arriving("a"), arriving("b")
+    h, a, b = Expr.make("state", attr="h"), upstream_leaf("a"), upstream_leaf("b")
     negated = -h
     assert backpropagate([(negated, a - b)], [h, negated])[h] is b - a

@@ -55,7 +55,7 @@ def test_a_cell_without_biases_is_returned_as_it_is() -> None:
     assert without_bias(bare) is bare
 
 
-def test_a_gate_of_biases_alone_goes_with_them() -> None:
+def test_a_gate_of_biases_only_is_removed() -> None:
     @cell
     def leaky(x, h, /, W, R, b):
         keep = sigmoid(b.keep)
@@ -75,7 +75,7 @@ def test_a_condition_on_a_bias_is_decided() -> None:
     assert without_bias(choosing).outputs[0].op == "matmul"
 
 
-def test_refuses_a_group_that_is_no_bias() -> None:
+def test_raises_for_a_group_that_is_more_than_a_bias() -> None:
     @cell
     def scaled(x, h, /, W, R, b):
         return tanh(b * (W @ x) + R @ h)
@@ -84,7 +84,7 @@ def test_refuses_a_group_that_is_no_bias() -> None:
         without_bias(scaled)
 
 
-def test_refuses_a_matrix() -> None:
+def test_raises_for_a_matrix() -> None:
     @cell
     def named_so(x, h, /, W, d):
         return tanh(W @ x + d @ h)
@@ -93,7 +93,7 @@ def test_refuses_a_matrix() -> None:
         without_bias(named_so)
 
 
-def test_refuses_what_would_not_be_finite() -> None:
+def test_raises_for_non_finite_results() -> None:
     @cell
     def divided(x, h, /, W, b):
         return (W @ x) / b + h
@@ -111,6 +111,6 @@ def test_refuses_what_would_not_be_finite() -> None:
             without_bias(broken)
 
 
-def test_refuses_an_unknown_group() -> None:
+def test_raises_for_an_unknown_group() -> None:
     with pytest.raises(ValueError, match="cell lstm has no parameter group 'q'; it has W, R, b, d"):
         drop_groups(lookup("lstm"), ["q"])

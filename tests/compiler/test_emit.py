@@ -8,7 +8,7 @@ from csrc.tests.build import compiler
 from gatewise.cells import lookup, names
 from gatewise.compiler.builtin import built_in, translation_unit
 from gatewise.compiler.constants import symbol
-from gatewise.compiler.emit import WIDEST, Program, emit
+from gatewise.compiler.emit import MAX_PRODUCTS, Program, emit
 from gatewise.equations import Cell, cell, sigmoid, tanh
 from tests.compiler.agreement import furthest, outcome, shaken
 from tests.compiler.compiled import compiled_cells
@@ -111,11 +111,13 @@ def test_a_product_under_a_minus(name: str, deltas: int):
     assert made.arrays["delta"] == deltas
 
 
-def test_what_the_engine_is_told_is_consistent():
+def test_engine_tables_are_consistent():
     for made in programs():
         for direction in (made.forward, made.backward):
             for stage in direction.stages:
-                assert all(len(product.blocks) <= WIDEST for product in stage.products) or direction is made.backward
+                assert (
+                    all(len(product.blocks) <= MAX_PRODUCTS for product in stage.products) or direction is made.backward
+                )
                 assert stage.outputs >= max((product.first for product in stage.products), default=-1) + 1
                 for product in stage.products:
                     assert product.operand.array in direction.arrays
@@ -134,7 +136,7 @@ def test_the_unit_is_the_same_every_time():
     )
 
 
-def test_products_of_one_operand_are_taken_together():
+def test_products_of_one_operand_are_merged():
     for name in names():
         made = emit(lookup(name), "cell")
         for stage in made.forward.stages:

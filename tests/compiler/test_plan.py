@@ -1,4 +1,4 @@
-"""A plan, executed as it says, against the plain evaluation of the cell and torch's gradient."""
+"""An executed plan against the plain evaluation of the cell and torch's gradient."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatewise.cells import lookup, names
 from gatewise.compiler import Plan, differentiate, plan
-from gatewise.compiler.differentiate import arriving
+from gatewise.compiler.differentiate import upstream_leaf
 from gatewise.compiler.schedule import Stage
 from gatewise.equations import Cell, Expr, Parameter, cell, tanh
 from gatewise.equations.expression import COMPARISONS
@@ -37,31 +37,31 @@ def run(stages: tuple[Stage, ...], known: dict[Expr, Tensor]) -> dict[Expr, Tens
     return known
 
 
-def forward(made: Plan, leaves: dict[Expr, Tensor]) -> tuple[list[Tensor], dict[Expr, Tensor]]:
-    once = dict(zip(made.hoisted, evaluate(made.hoisted, leaves), strict=True))
+def forward(planned: Plan, leaves: dict[Expr, Tensor]) -> tuple[list[Tensor], dict[Expr, Tensor]]:
+    once = dict(zip(planned.hoisted, evaluate(planned.hoisted, leaves), strict=True))
     blocks = {leaf: value for leaf, value in leaves.items() if value.ndim == 2 and leaf.op == "parameter"}
     before_loop = once | blocks | {X: leaves[X]}
-    inputs = dict(zip(made.inputs, evaluate(made.inputs, before_loop), strict=True))
+    inputs = dict(zip(planned.input_projections, evaluate(planned.input_projections, before_loop), strict=True))
     states = {leaf: value for leaf, value in leaves.items() if leaf.op == "state"}
-    known = run(made.stages, once | blocks | inputs | states)
-    return [full(apply(out) if out.op == "constant" else known[out]) for out in made.outputs], known
+    known = run(planned.stages, once | blocks | inputs | states)
+    return [full(apply(out) if out.op == "constant" else known[out]) for out in planned.outputs], known
 
 
 def backward(
-    made: Plan,
+    planned: Plan,
     leaves: dict[Expr, Tensor],
     known: dict[Expr, Tensor],
     outputs: list[Tensor],
-    arrived: list[Tensor],
+    incoming: list[Tensor],
 ) -> dict[Expr, Tensor]:
-    """The gradients of all leaves, from nothing but what the plan says is saved."""
-    back = made.backward
-    kept = {node: known[node] for node in back.saved}
-    kept |= {out: value for out, value in zip(made.outputs, outputs, strict=True) if out.op != "constant"}
-    kept |= {leaf: value for leaf, value in leaves.items() if leaf.op == "state" or value.ndim == 2}
-    kept |= dict(zip(back.hoisted, evaluate(back.hoisted, leaves), strict=True))
-    kept |= {arriving(state): arrival for state, arrival in zip(made.cell.states, arrived, strict=True)}
-    found = run(back.stages, kept)
+    """The gradients of all leaves, from the values that the plan saves."""
+    back = planned.backward
+    saved = {node: known[node] for node in back.saved}
+    saved |= {out: value for out, value in zip(planned.outputs, outputs, strict=True) if out.op != "constant"}
+    saved |= {leaf: value for leaf, value in leaves.items() if leaf.op == "state" or value.ndim == 2}
+    saved |= dict(zip(back.hoisted, evaluate(back.hoisted, leaves), strict=True))
+    saved |= {upstream_leaf(state): arrival for state, arrival in zip(planned.cell.states, incoming, strict=True)}
+    found = run(back.stages, saved)
 
     def value(node: Expr) -> Tensor:
         return apply(node) if node.op == "constant" else found[node]
@@ -76,9 +76,9 @@ def backward(
         leaf = Expr.make("parameter", attr=block)
         result[leaf] = result[leaf] + full(value(delta)).T @ value(operand).expand(BATCH, result[leaf].shape[1])
     sums = {
-        arriving(str(at)): full(value(back.sums[root])).sum(0)
-        for at, root in enumerate(made.hoisted)
-        if root in back.sums
+        upstream_leaf(str(index)): full(value(back.reductions[root])).sum(0)
+        for index, root in enumerate(planned.hoisted)
+        if root in back.reductions
     }
     after = leaves | sums
     for block, gradient in back.parameters.vectors.items():
@@ -93,18 +93,18 @@ def backward(
 
 
 def assert_plan_runs(cell: Cell, leaves: dict[Expr, Tensor]) -> None:
-    made = plan(cell)
+    planned = plan(cell)
     generator = torch.Generator().manual_seed(5)
     expected = [full(output) for output in evaluate(cell.outputs, leaves)]
-    arrived = [torch.randn(BATCH, HIDDEN, generator=generator, dtype=torch.float64) for _ in expected]
+    incoming = [torch.randn(BATCH, HIDDEN, generator=generator, dtype=torch.float64) for _ in expected]
     tracked = [output for output in expected if output.requires_grad]
-    upstream = [arrival for output, arrival in zip(expected, arrived, strict=True) if output.requires_grad]
+    upstream = [arrival for output, arrival in zip(expected, incoming, strict=True) if output.requires_grad]
     gradients = torch.autograd.grad(tracked, list(leaves.values()), upstream, allow_unused=True)
     with torch.no_grad():
-        outputs, known = forward(made, leaves)
-        for came, wanted in zip(outputs, expected, strict=True):
-            torch.testing.assert_close(came, wanted, rtol=1e-9, atol=1e-9)
-        found = backward(made, leaves, known, outputs, arrived)
+        outputs, known = forward(planned, leaves)
+        for actual, wanted in zip(outputs, expected, strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=1e-9, atol=1e-9)
+        found = backward(planned, leaves, known, outputs, incoming)
     for leaf, wanted in zip(leaves, gradients, strict=True):
         wanted = torch.zeros_like(leaves[leaf]) if wanted is None else wanted
         torch.testing.assert_close(found[leaf], wanted, rtol=1e-8, atol=1e-8)
@@ -121,21 +121,21 @@ def test_random_cells(cell: Cell, seed: int) -> None:
     assert_plan_runs(cell, random_leaves(cell, seed, scale=0.7))
 
 
-def test_parameters_alone_may_hold_products_and_share_vectors() -> None:
-    """Everything that is the same at every step leaves the loop, and its gradient is summed before it goes on."""
+def test_loop_invariants_with_products_and_shared_vectors() -> None:
+    """Everything that is the same at every step leaves the loop, and its gradient is reduced before it propagates."""
 
     @cell
-    def steady(x, h, /, W, R, Q, b, p):
+    def loop_invariant(x, h, /, W, R, Q, b, p):
         return tanh(W @ x - (Q @ tanh(b) * p + b) + (R @ h) * p) * p
 
-    made = plan(steady)
-    assert [node.op for stage in made.stages for node in stage.products] == ["matmul"]
-    assert made.backward.parameters.matrices.keys() == {Parameter("Q", None)}
-    assert_plan_runs(steady, random_leaves(steady, seed=4))
+    planned = plan(loop_invariant)
+    assert [node.op for stage in planned.stages for node in stage.products] == ["matmul"]
+    assert planned.backward.parameters.matrices.keys() == {Parameter("Q", None)}
+    assert_plan_runs(loop_invariant, random_leaves(loop_invariant, seed=4))
 
 
 @pytest.mark.parametrize(
-    ("name", "kept", "products_by_stage"),
+    ("name", "saved", "products_by_stage"),
     [
         ("rnn_tanh", 1, [1]),
         ("rnn_relu", 1, [1]),
@@ -147,11 +147,11 @@ def test_parameters_alone_may_hold_products_and_share_vectors() -> None:
         ("peephole_lstm_full", 6, [6, 1]),
     ],
 )
-def test_kept_per_unit_and_step_and_stages(name: str, kept: int, products_by_stage: list[int]) -> None:
+def test_saved_per_unit_and_step_and_stages(name: str, saved: int, products_by_stage: list[int]) -> None:
     """The states are kept as well: an LSTM needs i f g o c h, a GRU r z n, the product of n, and h."""
-    made = plan(lookup(name))
-    assert len(made.backward.saved) + len(set(made.outputs)) == kept
-    assert [len(stage.products) for stage in made.stages if stage.products] == products_by_stage
+    planned = plan(lookup(name))
+    assert len(planned.backward.saved) + len(set(planned.outputs)) == saved
+    assert [len(stage.products) for stage in planned.stages if stage.products] == products_by_stage
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("rnn_tanh", (1, 1)), ("lstm", (4, 4)), ("gru_chung2014", (3, 3))])
@@ -161,11 +161,11 @@ def test_multiply_adds(name: str, blocks: tuple[int, int]) -> None:
 
 
 def test_biases_are_added_once_outside_the_loop() -> None:
-    made = plan(lookup("lstm"))
-    assert len(made.inputs) == 4
-    assert {node.op for node in made.hoisted} == {"add"}
+    planned = plan(lookup("lstm"))
+    assert len(planned.input_projections) == 4
+    assert {node.op for node in planned.hoisted} == {"add"}
     # Per step: four sums of both sides, and the one of the cell state.
-    assert made.operations["add"] == 5
+    assert planned.operations["add"] == 5
 
 
 def test_operands_group_products() -> None:
@@ -176,10 +176,10 @@ def test_operands_group_products() -> None:
 
 
 def test_input_width_follows_from_x() -> None:
-    made = plan(lookup("gru_cudnn"))
+    planned = plan(lookup("gru_cudnn"))
     gradient = differentiate(lookup("gru_cudnn")).input
     assert gradient is not None
     leaves = random_leaves(lookup("gru_cudnn"), seed=1)
-    arrived = {arriving("h"): torch.ones(BATCH, HIDDEN, dtype=torch.float64)}
-    assert evaluate([gradient], leaves | arrived)[0].shape == (BATCH, INPUT)
-    assert len(made.input_products) == 3
+    incoming = {upstream_leaf("h"): torch.ones(BATCH, HIDDEN, dtype=torch.float64)}
+    assert evaluate([gradient], leaves | incoming)[0].shape == (BATCH, INPUT)
+    assert len(planned.input_products) == 3

@@ -111,6 +111,6 @@ def test_a_root_keeps_its_uses() -> None:
     assert simplify([output])[0] is sigmoid(tanh(H)) + (C - tanh(H))
 
 
-def test_what_has_no_finite_value_is_left() -> None:
+def test_operations_without_finite_value_are_kept() -> None:
     assert build("log", constant(0)).op == "log"
     assert build("exp", constant(1e4)).op == "exp"

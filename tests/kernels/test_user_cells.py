@@ -10,7 +10,7 @@ import torch
 
 import gatewise
 from csrc.tests.build import compiler
-from gatewise.compiler import emit, store
+from gatewise.compiler import build_cache, emit
 from gatewise.compiler.build import find_compiler
 from gatewise.equations import cell, sigmoid, tanh
 from gatewise.kernels.cpu import library, program, user_cells
@@ -133,7 +133,7 @@ def test_a_folder_that_others_can_write(folder: Path):
 
 
 def test_a_folder_of_somebody_else(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(store.os, "getuid", lambda: 12345)
+    monkeypatch.setattr(build_cache.os, "getuid", lambda: 12345)
     assert f"{folder}: belongs to another user" in refused()
 
 
@@ -141,7 +141,7 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch):
     def full(content: bytes, path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(store, "keep", full)
+    monkeypatch.setattr(build_cache, "write", full)
     assert "No space left on device; name a folder of your own with" in refused()
     assert list(folder.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""From a cell's equations to what runs: simplified, differentiated, planned. Standard library alone."""
+"""Compiler: a cell's equations are simplified, differentiated, planned, emitted as C++. Standard library only."""
 
 from gatewise.compiler.differentiate import Gradient, differentiate
 from gatewise.compiler.drop_bias import drop_groups, without_bias

@@ -1,4 +1,4 @@
-"""A cell's C++ compiled by the system's C++ compiler at first use, and kept. Standard library alone."""
+"""Compile a cell's C++ with the system's compiler at first use, and cache the library. Standard library only."""
 
 import json
 import os
@@ -16,30 +16,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gatewise
-from gatewise.compiler import store
+from gatewise.compiler import build_cache
 from gatewise.compiler.builtin import translation_unit
 from gatewise.compiler.emit import Program
 from gatewise.compiler.flags import flags
 
-PREFIX = "gatewise_cell"  # of the functions in a library of one cell
+PREFIX = "gatewise_cell"  # of the functions in the library of a user-defined cell
 KEY_FUNCTION = "gatewise_key"
-ANOTHER_FOLDER = f"name a folder of your own with the environment variable {store.VARIABLE}"
-# What a cell's source includes; nothing else of the engine enters its key.
+ANOTHER_FOLDER = f"name a folder of your own with the environment variable {build_cache.VARIABLE}"
+# The headers that a cell's source includes; nothing else of the engine is part of the cache key.
 INCLUDED = ("activations.h", "cell.h", "program.h", "vec.h")
 _USUAL = ("c++", "g++", "clang++")
 _LONGEST = 300  # seconds
 
 
 class BuildError(Exception):
-    """A cell could not be compiled or its library not be kept; the message says why, and what to do."""
+    """A cell could not be compiled, or its library not be cached; the message gives the reason and a remedy."""
 
 
 class Compiler(NamedTuple):
     """A C++ compiler.
 
     Attributes:
-        command: how it is called.
-        version: what it says of itself.
+        command: the command line that runs it.
+        version: its output for ``--version``.
     """
 
     command: tuple[str, ...]
@@ -47,35 +47,37 @@ class Compiler(NamedTuple):
 
 
 def build(program: Program, instruction_set: str, before_compiling: Callable[[Path], None]) -> tuple[Path, str]:
-    """The library with a cell's functions for every number type: a kept one, or else a new one.
+    """The library with a cell's functions for every number type, from the cache or newly compiled.
 
-    Arguments:
-        program: the cell's work, its functions named with `PREFIX`.
-        instruction_set: that of the engine which will call it.
-        before_compiling: told the folder that the library will be kept in, when there is none yet.
+    Args:
+        program: the compiled cell, its functions prefixed with `PREFIX`.
+        instruction_set: that of the engine that will call it.
+        before_compiling: called with the cache folder when the library has to be compiled.
 
     Returns:
-        Its path, and the key that its function `KEY_FUNCTION` returns.
+        Its path, and the key returned by its function `KEY_FUNCTION`.
 
     Raises:
-        BuildError: when there is neither.
+        BuildError: when it can neither be found nor compiled.
     """
     headers, compiler = _headers(), find_compiler(os.environ.get("CXX") or None)
     source, options = translation_unit([program]), (*flags(instruction_set, headers), "-shared")
     included = {name: (headers / name).read_text(encoding="utf-8") for name in INCLUDED}
-    made_of = [source, included, options, compiler, platform.system(), platform.machine()]
-    key = sha256(json.dumps(made_of).encode()).hexdigest()
+    key_parts = [source, included, options, compiler, platform.system(), platform.machine()]
+    key = sha256(json.dumps(key_parts).encode()).hexdigest()
     try:
-        folder = store.private_folder()
+        folder = build_cache.private_folder()
         path = folder / f"{key[:32]}.so"
-        if not store.is_whole(path):
+        if not build_cache.is_complete(path):
             before_compiling(folder)
-            store.remove_leftovers(folder)
-            with tempfile.TemporaryDirectory(prefix=store.WORK, dir=folder, ignore_cleanup_errors=True) as work:
+            build_cache.remove_leftovers(folder)
+            with tempfile.TemporaryDirectory(prefix=build_cache.WORK, dir=folder, ignore_cleanup_errors=True) as work:
                 keyed = f'{source}GATEWISE_EXPORT const char *{KEY_FUNCTION}() {{ return "{key}"; }}\n'
-                store.keep(_compile(compiler, keyed, (*options, f"-I{headers}"), Path(work)), path)
+                build_cache.write(_compile(compiler, keyed, (*options, f"-I{headers}"), Path(work)), path)
     except OSError as error:
-        raise BuildError(f"{error.filename or store.folder()}: {error.strerror or error}; {ANOTHER_FOLDER}") from error
+        raise BuildError(
+            f"{error.filename or build_cache.folder()}: {error.strerror or error}; {ANOTHER_FOLDER}"
+        ) from error
     return path, key
 
 
@@ -83,11 +85,11 @@ def build(program: Program, instruction_set: str, before_compiling: Callable[[Pa
 def find_compiler(named: str | None) -> Compiler:
     """The C++ compiler of the system.
 
-    Arguments:
-        named: its command, as in the environment variable CXX; None for a usual name.
+    Args:
+        named: its command, from the environment variable CXX; None to try the usual names.
 
     Raises:
-        BuildError: when there is none.
+        BuildError: when no compiler is found.
     """
     try:
         commands = [(name,) for name in _USUAL] if named is None else [tuple(shlex.split(named))]
@@ -95,7 +97,7 @@ def find_compiler(named: str | None) -> Compiler:
         raise BuildError(f"CXX={named} is not a command ({error})") from error
     for command in commands:
         if command and (found := shutil.which(command[0])) is not None:
-            command = (os.path.abspath(found), *command[1:])  # it runs in another folder
+            command = (os.path.abspath(found), *command[1:])  # it is run in another folder
             return Compiler(command, _run([*command, "--version"]).stdout)
     raise BuildError(
         f"no C++ compiler was found ({', '.join(_USUAL) if named is None else f'CXX={named}'}); install one, such as "
@@ -104,7 +106,7 @@ def find_compiler(named: str | None) -> Compiler:
 
 
 def _headers() -> Path:
-    """The engine's headers: those that it was built with, or in a source tree its own."""
+    """The engine's headers: those installed with the engine, or those of the source tree."""
     package = Path(gatewise.__file__).parent
     for folder in (package / "_engine" / "include", package.parents[1] / "csrc"):
         if (folder / "cell.h").is_file():
@@ -113,15 +115,15 @@ def _headers() -> Path:
 
 
 def _compile(compiler: Compiler, source: str, options: Sequence[str], work: Path) -> bytes:
-    """The content of a library; its source and all temporary files are in `work`."""
+    """Compile a library and return its content; the source and all temporary files are in `work`."""
     (work / "cell.cpp").write_text(source, encoding="utf-8")
-    # Relative names, so that the same source gives the same library.
+    # Relative names: the same source gives the same library.
     run = _run([*compiler.command, *options, "cell.cpp", "-o", "cell.so"], work)
     library = work / "cell.so"
     if run.returncode != 0 or not library.is_file():
-        complaint = _complaint(run)
-        remedy = f"; make room or {ANOTHER_FOLDER}" if "No space left" in complaint else ""
-        raise BuildError(f"the C++ compiler {shlex.join(compiler.command)} failed: {complaint}{remedy}")
+        message = _first_error(run)
+        remedy = f"; make room or {ANOTHER_FOLDER}" if "No space left" in message else ""
+        raise BuildError(f"the C++ compiler {shlex.join(compiler.command)} failed: {message}{remedy}")
     return library.read_bytes()
 
 
@@ -140,17 +142,17 @@ def _run(command: Sequence[str], work: Path | None = None) -> subprocess.Complet
             start_new_session=True,
         ) as process:
             try:
-                out, told = process.communicate(timeout=_LONGEST)
-            except BaseException:  # Ctrl-C too, which a session of its own does not see
-                _end(process)
+                out, stderr = process.communicate(timeout=_LONGEST)
+            except BaseException:  # including Ctrl-C, which the new session does not receive
+                _terminate(process)
                 raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BuildError(f"the C++ compiler cannot be used: {error}; name another with CXX") from error
-    return subprocess.CompletedProcess(command, process.returncode, out, told)
+    return subprocess.CompletedProcess(command, process.returncode, out, stderr)
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End a process, and all that it has started: the compiler itself, where it is behind a wrapper."""
+def _terminate(process: "subprocess.Popen[str]") -> None:
+    """Terminate a process and its children, such as the compiler behind a wrapper."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -158,8 +160,8 @@ def _end(process: "subprocess.Popen[str]") -> None:
         process.kill()
 
 
-def _complaint(run: subprocess.CompletedProcess[str]) -> str:
-    """The first line that tells of an error, without control characters, not too long."""
+def _first_error(run: subprocess.CompletedProcess[str]) -> str:
+    """The first line of an error message, printable and truncated."""
     lines = [line for line in run.stderr.splitlines() if line.strip()]
     found = next((line for line in lines if "error" in line or "No space" in line), lines[0] if lines else "")
     printable = "".join(character for character in found if character.isprintable())

@@ -12,7 +12,7 @@ from gatewise.equations.cell import Cell
 
 
 def built_in() -> dict[str, tuple[Cell, str]]:
-    """By their equations, the cells that are compiled into the engine, with and without bias, and their prefix."""
+    """The cells compiled into the engine, with and without bias, and their prefixes, by equations."""
     table: dict[str, tuple[Cell, str]] = {}
     for name in names():
         for cell, prefix in ((lookup(name), name), (without_bias(lookup(name)), f"{name}_without_bias")):
@@ -21,7 +21,7 @@ def built_in() -> dict[str, tuple[Cell, str]]:
 
 
 def translation_unit(programs: Iterable[Program]) -> str:
-    """C++ that exports some programs, each with its functions for every number type."""
+    """C++ that exports programs, each with its functions for every number type."""
     programs = tuple(programs)
     lines = [f'#include "{header}.h"' for header in ("activations", "cell", "program")]
     lines += ["namespace gatewise {", *(program.source for program in programs), *map(constants, programs)]

@@ -3,23 +3,31 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from gatewise.compiler.cpp import INPUTS
-from gatewise.compiler.emit import STATE_GRADIENTS, Direction, Program, VectorPlace
-from gatewise.compiler.one_row import PARAMETER, RESULTS, SCRATCH, SUMS, VECTORS, BlockGradient, RowPass
+from gatewise.compiler.cpp import INPUT_PROJECTIONS
+from gatewise.compiler.emit import STATE_GRADIENTS, Direction, Program, VectorSource
+from gatewise.compiler.parameter_passes import (
+    PARAMETER,
+    REDUCTIONS,
+    RESULTS,
+    SCRATCH,
+    VECTORS,
+    BlockGradient,
+    ParameterPass,
+)
 from gatewise.equations.expression import Parameter
 
 SUFFIXES = ("f32", "f64")
 
 
 def symbol(prefix: str) -> str:
-    """The name of the constant of the program whose functions begin with this prefix."""
+    """The name of the constant that holds the program with this prefix."""
     return f"{prefix}_program"
 
 
 def constants(program: Program) -> str:
-    """C++ that defines the program; its functions are declared before it.
+    """C++ that defines the program; its functions must be declared before it.
 
-    Every table is a constant of its own, so that nothing is computed when a library is loaded.
+    Every table is a separate constant, so that loading a library computes nothing.
     """
     return _Text(program).text()
 
@@ -32,10 +40,10 @@ class _Text:
     def text(self) -> str:
         program, cell = self._program, self._cell
         groups = self._table("GroupInfo", "groups", (self._group(name) for name in cell.groups))
-        inputs = self._table(
+        input_projections = self._table(
             "InputInfo",
             "inputs",
-            (f"{{{self._block(one.block)}, {self._vector(one.vector)}}}" for one in program.inputs),
+            (f"{{{self._block(one.block)}, {self._vector(one.vector)}}}" for one in program.input_projections),
         )
         operands = self._table("OperandInfo", "operands", (f"{{{state}}}" for state in program.operand_states))
         outers = self._table(
@@ -56,13 +64,22 @@ class _Text:
         counts = (
             len(cell.states),
             len(cell.groups),
-            len(program.inputs),
+            len(program.input_projections),
             len(program.outers),
             len(program.operand_states),
             len(program.gradients),
             program.saved_blocks,
         )
-        fields = ["GATEWISE_ABI", _quoted(cell.name), *map(str, counts), groups, inputs, outers, operands, gradients]
+        fields = [
+            "GATEWISE_ABI",
+            _quoted(cell.name),
+            *map(str, counts),
+            groups,
+            input_projections,
+            outers,
+            operands,
+            gradients,
+        ]
         name = symbol(self._prefix)
         declared = f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}'
         self._lines += [declared, f"const Program {name} = {{{', '.join([*fields, *passes])}}};"]
@@ -83,10 +100,10 @@ class _Text:
     def _block(self, block: Parameter) -> str:
         return f"{{{self._cell.groups.index(block.group)}, {self._cell.gates_of(block.group).index(block.gate)}}}"
 
-    def _vector(self, place: VectorPlace | None) -> str:
-        if place is None:
+    def _vector(self, source: VectorSource | None) -> str:
+        if source is None:
             return "{-1, -1}"
-        return self._block(place) if isinstance(place, Parameter) else f"{{-1, {place}}}"
+        return self._block(source) if isinstance(source, Parameter) else f"{{-1, {source}}}"
 
     def _gradient(self, gradient: BlockGradient) -> str:
         sides = [f"{{{int(slot.array == RESULTS)}, {slot.block}}}" for slot in gradient.vectors]
@@ -120,11 +137,12 @@ class _Text:
             f"{read}, {len(vectors)}, {sums}}}"
         )
 
-    def _stage(self, function: str, first: int, products: int, outputs: int, inputs: range) -> str:
+    def _stage(self, function: str, first: int, products: int, outputs: int, input_blocks: range) -> str:
         works = ", ".join(f"{function}<{number}>" for number in ("float", "double")) if function else "nullptr, nullptr"
-        return f"{{products_then_work, {works}, {first}, {products}, {outputs}, {inputs.start}, {len(inputs)}}}"
+        inputs = f"{input_blocks.start}, {len(input_blocks)}"
+        return f"{{products_then_work, {works}, {first}, {products}, {outputs}, {inputs}}}"
 
-    def _loop(self, name: str, direction: Direction, vectors: Sequence[VectorPlace], *, transposed: bool) -> str:
+    def _loop(self, name: str, direction: Direction, vectors: Sequence[VectorSource], *, transposed: bool) -> str:
         numbers = list(direction.arrays)
         stages: list[str] = []
         products: list[str] = []
@@ -137,14 +155,14 @@ class _Text:
                     f"{len(product.blocks)}, {product.first}, {int(transposed)}, {int(product.add)}}}"
                 )
                 blocks += map(self._block, product.blocks)
-            stages.append(self._stage(stage.function, first, len(stage.products), stage.outputs, stage.inputs))
+            stages.append(self._stage(stage.function, first, len(stage.products), stage.outputs, stage.input_blocks))
         arrays = self._arrays(name, direction.arrays, self._role)
-        read = [self._vector(place) for place in vectors]
-        return self._pass(name, stages, products, blocks, (arrays, len(numbers)), read, len(direction.sums))
+        read = [self._vector(source) for source in vectors]
+        return self._pass(name, stages, products, blocks, (arrays, len(numbers)), read, len(direction.reductions))
 
     def _role(self, array: str) -> tuple[str, int]:
         whole = {
-            INPUTS: "role_input",
+            INPUT_PROJECTIONS: "role_input",
             "saved": "role_saved",
             "between": "role_scratch",
             "output gradient": "role_output_gradient",
@@ -159,7 +177,7 @@ class _Text:
         of_state = {"previous": "previous_state", "next": "next_state", "arriving": "arriving_gradient"}
         return f"role_{of_state.get(kind, 'sent_gradient')}", self._cell.states.index(which)
 
-    def _row_pass(self, name: str, row: RowPass) -> str:
+    def _row_pass(self, name: str, row: ParameterPass) -> str:
         numbers = list(row.arrays)
         stages: list[str] = []
         products: list[str] = []
@@ -177,7 +195,7 @@ class _Text:
         return self._pass(name, stages, products, blocks, (arrays, len(numbers)), (), 0)
 
     def _row_role(self, array: str) -> tuple[str, int]:
-        whole = {VECTORS: "role_vectors", SUMS: "role_sums", RESULTS: "role_results", SCRATCH: "role_scratch"}
+        whole = {VECTORS: "role_vectors", REDUCTIONS: "role_sums", RESULTS: "role_results", SCRATCH: "role_scratch"}
         if array in whole:
             return whole[array], 0
         return "role_parameter", self._cell.groups.index(array.removeprefix(PARAMETER))

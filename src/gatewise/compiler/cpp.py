@@ -1,7 +1,7 @@
 """The elementwise work of a stage as a C++ function on vectors.
 
-A function works on a block of some rows (sequences) times some units. Values come from three places: rows of arrays,
-vectors of parameters that all rows share, and the products that the engine has just computed.
+A function processes a block of rows (sequences) times units. It reads rows of arrays, vectors of parameters shared by
+all rows, and the products that the engine has just computed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from gatewise.equations.expression import COMPARISONS, Expr
 from gatewise.equations.operations import OPERATIONS
 
-# The array of what is computed from x alone: the engine may make these values step by step, elsewhere.
-INPUTS = "x"
+# The array of input projections, which the engine may also compute step by step, elsewhere.
+INPUT_PROJECTIONS = "x"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A value's place: an array of the engine, and which block of H units in its rows."""
+    """A block of H units in the rows of an array of the engine."""
 
     array: str
     block: int
@@ -24,21 +24,21 @@ class Slot:
 
 @dataclass(frozen=True)
 class Accumulator:
-    """A value that a product of this stage has just made: which output of a product with how many, after how many."""
+    """The output of a product of this stage: number `index` of `outputs`, after `first` outputs of earlier products."""
 
     first: int
     outputs: int
     index: int
 
 
-Place = Slot | Accumulator | tuple[Slot, ...]  # several slots stand for their sum
+Storage = Slot | Accumulator | tuple[Slot, ...]  # several slots are summed
 
 
 class Tables:
-    """What the functions of one direction share: the arrays and the vectors that they read, by number."""
+    """The numbered arrays and vectors shared by the functions of one direction."""
 
-    def __init__(self, steady: set[Expr]) -> None:
-        self.steady = steady
+    def __init__(self, loop_invariant: set[Expr]) -> None:
+        self.loop_invariant = loop_invariant
         self.arrays: dict[str, int] = {}
         self.vectors: dict[Expr, int] = {}
 
@@ -48,24 +48,24 @@ class Tables:
         return list(self.arrays).index(name)
 
     def slot(self, name: str, block: int | None = None) -> Slot:
-        """A place in the rows of an array: the next free one, or the one asked for."""
+        """A slot in the rows of an array: the given block, or the next free one."""
         self.array(name)
-        at = self.arrays[name] if block is None else block
-        self.arrays[name] = max(self.arrays[name], at + 1)
-        return Slot(name, at)
+        block = self.arrays[name] if block is None else block
+        self.arrays[name] = max(self.arrays[name], block + 1)
+        return Slot(name, block)
 
 
 class Function:
-    """One stage's function under construction.
+    """Builder of one stage's function.
 
-    Arguments:
-        tables: numbers of arrays and vectors.
-        name: of the function.
-        places: where values stand that this stage does not compute.
+    Args:
+        tables: the numbers of arrays and vectors.
+        name: name of the function.
+        storage: where the values are stored that this stage does not compute.
     """
 
-    def __init__(self, tables: Tables, name: str, places: Mapping[Expr, Place]) -> None:
-        self.tables, self.name, self.places = tables, name, places
+    def __init__(self, tables: Tables, name: str, storage: Mapping[Expr, Storage]) -> None:
+        self.tables, self.name, self.storage = tables, name, storage
         self._before: list[str] = []
         self._inside: list[str] = []
         self._after: list[str] = []
@@ -76,7 +76,7 @@ class Function:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the function has no statements."""
         return not self._inside
 
     def value(self, node: Expr) -> str:
@@ -84,44 +84,44 @@ class Function:
         if node not in self._names:
             if node.op == "constant":
                 self._define(node, f"broadcast<T>((T){node.attr!r})", self._before)
-            elif node in self.tables.steady:
-                at = self.tables.vectors.setdefault(node, len(self.tables.vectors))
-                self._define(node, f"load<whole>(b.vector[{at}] + unit, n)", self._before)
-            elif node in self.places:
-                self._define(node, self._load(self.places[node]), self._inside)
+            elif node in self.tables.loop_invariant:
+                number = self.tables.vectors.setdefault(node, len(self.tables.vectors))
+                self._define(node, f"load<whole>(b.vector[{number}] + unit, n)", self._before)
+            elif node in self.storage:
+                self._define(node, self._load(self.storage[node]), self._inside)
             else:
                 self._define(node, self._computed(node), self._inside)
         return self._names[node]
 
     def sum(self, node: Expr, accumulator: Accumulator, rest: Iterable[Expr]) -> None:
-        """Let a node's value be a product plus other values."""
+        """Define a node's value as a product plus other values."""
         terms = [self._load(accumulator), *(self.value(term) for term in rest)]
         self._define(node, " + ".join(terms), self._inside)
 
     def store(self, node: Expr, slot: Slot, *, optional: bool = False) -> None:
-        """Write a value to its place; when optional, only where the engine gave the array memory."""
+        """Store a value in a slot; if optional, only where the engine allocated the array."""
         value = self.value(node)
         guard = ""
         if optional:
-            at = self.tables.array(slot.array)
-            self._optional[at] = None
-            guard = f"if (has{at}) "
+            number = self.tables.array(slot.array)
+            self._optional[number] = None
+            guard = f"if (has{number}) "
         self._inside.append(f"{guard}store<whole>({self._address(slot)}, {value}, n);")
 
     def store_zero(self, slot: Slot) -> None:
-        """Write zeros to a place."""
+        """Store zeros in a slot."""
         self._inside.append(f"store<whole>({self._address(slot)}, Vec<T>{{}}, n);")
 
-    def add_up(self, at: int, node: Expr) -> None:
-        """Add a value, over all rows, to the sum with this number."""
+    def accumulate(self, number: int, node: Expr) -> None:
+        """Add a value, summed over all rows, to the reduction with this number."""
         value = self.value(node)
-        address = f"b.sum[{at}] + unit"
-        self._before.append(f"Vec<T> total{at}{{}};")
-        self._inside.append(f"total{at} += {value};")
-        self._after.append(f"store<whole>({address}, load<whole>({address}, n) + total{at}, n);")
+        address = f"b.sum[{number}] + unit"
+        self._before.append(f"Vec<T> total{number}{{}};")
+        self._inside.append(f"total{number} += {value};")
+        self._after.append(f"store<whole>({address}, load<whole>({address}, n) + total{number}, n);")
 
     def text(self) -> str:
-        """The function's source; nothing when it is empty."""
+        """The source of the function; empty if it has no statements."""
         if self.empty:
             return ""
         lines = [
@@ -129,11 +129,11 @@ class Function:
             f"static inline void {self.name}_part(const Block<T> &b, int64_t u, int n) {{",
             "  [[maybe_unused]] const int64_t hidden = b.hidden, unit = b.first_unit + u, width = b.width;",
             "  [[maybe_unused]] const T *const product = b.product + u;",
-            *(f"  T *const *const row{at} = b.row[{at}];" for at in self._used),
-            *(f"  const bool has{at} = row{at}[0] != nullptr;" for at in self._optional),
+            *(f"  T *const *const row{number} = b.row[{number}];" for number in self._used),
+            *(f"  const bool has{number} = row{number}[0] != nullptr;" for number in self._optional),
             *(f"  {line}" for line in self._before),
             "  for (int64_t r = 0; r < b.rows; ++r) {",
-            *(f"    T *const p{at} = {self._row(at)};" for at in self._used),
+            *(f"    T *const p{number} = {self._row(number)};" for number in self._used),
             *(f"    {line}" for line in self._inside),
             "  }",
             *(f"  {line}" for line in self._after),
@@ -156,27 +156,27 @@ class Function:
         self._names[node] = f"v{len(self._names)}"
         lines.append(f"const Vec<T> {self._names[node]} = {text};")
 
-    def _row(self, at: int) -> str:
-        place = f"row{at}[r] + unit"
-        return f"has{at} ? {place} : nullptr" if at in self._optional else place
+    def _row(self, number: int) -> str:
+        address = f"row{number}[r] + unit"
+        return f"has{number} ? {address} : nullptr" if number in self._optional else address
 
-    def _load(self, place: Place) -> str:
-        if isinstance(place, Accumulator):
-            row = f"({place.first} * most_rows + r * {place.outputs} + {place.index})"
+    def _load(self, storage: Storage) -> str:
+        if isinstance(storage, Accumulator):
+            row = f"({storage.first} * most_rows + r * {storage.outputs} + {storage.index})"
             return f"load<true>(product + {row} * width, 0)"
-        slots = place if isinstance(place, tuple) else (place,)
+        slots = storage if isinstance(storage, tuple) else (storage,)
         return " + ".join(f"load<whole>({self._address(slot)}, n)" for slot in slots)
 
     def _address(self, slot: Slot) -> str:
-        at = self.tables.array(slot.array)
-        self._used[at] = None
+        number = self.tables.array(slot.array)
+        self._used[number] = None
         self.blocks_used.setdefault(slot.array, set()).add(slot.block)
-        step = "b.input_block" if slot.array == INPUTS else "hidden"
-        return f"p{at} + {slot.block} * {step}" if slot.block else f"p{at}"
+        step = "b.input_block" if slot.array == INPUT_PROJECTIONS else "hidden"
+        return f"p{number} + {slot.block} * {step}" if slot.block else f"p{number}"
 
 
 def values_read(node: Expr) -> Iterator[Expr]:
-    """The values that an elementwise node reads; a comparison stands for the two that it compares."""
+    """The values that an elementwise node reads; for a comparison, the two compared values."""
     for arg in node.args:
         if arg.op in COMPARISONS:
             yield from arg.args

@@ -1,11 +1,11 @@
-"""Reverse mode on the graph: from the gradients of what a step returns to those of everything it used.
+"""Reverse mode on the graph: from the gradients of the values a step returns to those of everything it uses.
 
-The derivative is a graph again, of the cell's own nodes and two more kinds that no cell can hold:
+The derivative is again a graph, of the cell's nodes and two additional kinds that no cell contains:
 
-- ``gradient`` (a leaf): the gradient that reaches a returned value from outside the step, named by its state;
+- ``gradient`` (a leaf): the upstream gradient of a returned value, named by its state;
 - ``matmul_transposed``: a parameter block, transposed, times a gradient.
 
-The rules of elementwise operations stand in their table, `gatewise.equations.operations`.
+The rules of elementwise operations are part of their table, `gatewise.equations.operations`.
 """
 
 from collections import Counter
@@ -20,15 +20,15 @@ from gatewise.equations.operations import OPERATIONS
 
 @dataclass(frozen=True)
 class Gradient:
-    """The gradients of one step, each an expression of the step's nodes and the gradients that reach it.
+    """The gradients of one step, as expressions of the step's nodes and the upstream gradients.
 
-    What does not influence the returned values has no entry.
+    Values that do not influence the returned values have no entry.
 
     Attributes:
         adjoints: for every node of the step, the gradient of its value.
-        states: for every state, the gradient that the step sends to its value at t−1.
+        states: for every state, the gradient of its value at t−1.
         input: the gradient of x_t, of width I; None when x has no influence.
-        vectors: for every vector block, one step's share of its gradient; the gradient is the sum over steps and batch.
+        vectors: for every vector block, one step's contribution to its gradient, to be summed over steps and batch.
         matrices: for every matrix block, pairs (δ, operand): the gradient is the sum of δ ⊗ operand over steps, batch
             and pairs.
     """
@@ -47,7 +47,7 @@ def differentiate(cell: Cell) -> Gradient:
     >>> sorted(differentiate(lookup("lstm")).states)
     ['c', 'h']
     """
-    seeds = [(output, arriving(state)) for state, output in zip(cell.states, cell.outputs, strict=True)]
+    seeds = [(output, upstream_leaf(state)) for state, output in zip(cell.states, cell.outputs, strict=True)]
     return collect(backpropagate(seeds, gate_order(cell.gates, cell.outputs)))
 
 
@@ -64,8 +64,8 @@ def gate_order(gates: Sequence[str], outputs: Sequence[Expr]) -> list[Expr]:
     return topological([*first, *outputs])
 
 
-def arriving(name: str) -> Expr:
-    """The leaf of a gradient that reaches the step from outside, named by its state."""
+def upstream_leaf(name: str) -> Expr:
+    """The leaf of an upstream gradient, named by its state."""
     return Expr.make("gradient", attr=name)
 
 
@@ -74,22 +74,22 @@ def backpropagate(
 ) -> dict[Expr, Expr]:
     """The gradient of every node on which a seeded node depends.
 
-    Arguments:
-        seeds: pairs of a node and a gradient that reaches it; a node may have several.
-        order: the nodes to go through, operands before their users. A node left out is a constant of the derivative;
-            the terms of a sum follow the order of the users.
-        leaves: nodes whose gradient goes no further.
+    Args:
+        seeds: pairs of a node and an upstream gradient; a node may have several.
+        order: the nodes to differentiate, operands before their users. Other nodes are treated as constants; the terms
+            of a sum follow the order of the users.
+        leaves: nodes at which back-propagation stops.
 
     Returns:
-        For every node of ``order`` that gets a gradient, its gradient. Products hand theirs to the operand; that of
-        the matrix is the outer product of both.
+        The gradients of the nodes of ``order`` that have one. Products propagate theirs to the operand; the gradient
+        of the matrix is the outer product of both.
     """
     seeded: dict[Expr, list[Expr]] = {}
     for node, gradient in seeds:
         seeded.setdefault(node, []).append(gradient)
     inside = set(order)
     last = set(leaves)
-    # Factors that are not taken apart: values of the step, and gradients that several rules read.
+    # Factors that are not expanded: values of the step, and gradients that several rules read.
     atoms = inside.union(*(node.args for node in order))
     terms: dict[Expr, list[Expr]] = {}
     adjoints: dict[Expr, Expr] = {}
@@ -104,14 +104,14 @@ def backpropagate(
         passed_on = node.op in ("add", "sub", "neg") and sum(number(arg) is None for arg in node.args) == 1
         if not passed_on:
             atoms.add(adjoint)
-        for operand, term in () if node in last else _shares(node, adjoint):
+        for operand, term in () if node in last else _operand_gradients(node, adjoint):
             if operand in inside and number(operand) is None and number(term) != 0:
                 terms.setdefault(operand, []).append(term)
     return adjoints
 
 
 def collect(adjoints: dict[Expr, Expr]) -> Gradient:
-    """The gradients of a step's leaves, out of those of all its nodes."""
+    """Collect the gradients of a step's leaves from those of all its nodes."""
     states: dict[str, Expr] = {}
     vectors: dict[Parameter, Expr] = {}
     matrices: dict[Parameter, list[tuple[Expr, Expr]]] = {}
@@ -130,8 +130,8 @@ def collect(adjoints: dict[Expr, Expr]) -> Gradient:
     return Gradient(adjoints, states, x, vectors, matrices)
 
 
-def _shares(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
-    """Pairs of an operand and its share of the gradient."""
+def _operand_gradients(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """Pairs of an operand and its term of the gradient."""
     if node.op == "matmul":
         matrix, operand = node.args
         yield operand, build("matmul_transposed", matrix, gradient)
@@ -147,13 +147,13 @@ def _shares(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]]:
 
 
 def _total(summands: list[Expr], atoms: set[Expr]) -> Expr:
-    """The sum, common factors taken out: δ ⊙ n − δ ⊙ h becomes δ ⊙ (n − h)."""
+    """The sum with common factors extracted: δ ⊙ n − δ ⊙ h becomes δ ⊙ (n − h)."""
     total: list[Expr] = []
     for summand in summands:
-        for at, other in enumerate(total):
+        for index, other in enumerate(total):
             merged = _merge(other, summand, atoms)
             if merged is not None:
-                total[at] = merged
+                total[index] = merged
                 break
         else:
             total.append(summand)
@@ -164,7 +164,7 @@ def _total(summands: list[Expr], atoms: set[Expr]) -> Expr:
 
 
 def _merge(first: Expr, second: Expr, atoms: set[Expr]) -> Expr | None:
-    """The sum of two products as one product; None when they share no factor."""
+    """The sum of two products as one product; None if they have no common factor."""
     if first.op == second.op == "where" and first.args[0] is second.args[0]:
         return build("add", first, second)
     sign_first, factors_first = _factors(first, atoms)
@@ -193,11 +193,11 @@ def _factors(node: Expr, atoms: set[Expr]) -> tuple[int, list[Expr]]:
 
 
 def _remaining(factors: list[Expr], common: Counter[Expr]) -> list[Expr]:
-    left = common.copy()
+    remaining = common.copy()
     rest: list[Expr] = []
     for factor in factors:
-        if left[factor] > 0:
-            left[factor] -= 1
+        if remaining[factor] > 0:
+            remaining[factor] -= 1
         else:
             rest.append(factor)
     return rest

@@ -1,4 +1,4 @@
-"""A cell with some of its parameter groups left out: what ``bias=False`` means."""
+"""A cell without some of its parameter groups, as for ``bias=False``."""
 
 from collections.abc import Collection
 
@@ -13,14 +13,14 @@ BIASES = ("b", "d")
 def without_bias(cell: Cell) -> Cell:
     """The cell without its biases, the vector groups ``b`` and ``d``.
 
-    Arguments:
-        cell: any cell; one that has neither group is returned as it is.
+    Args:
+        cell: any cell; one that has neither group is returned unchanged.
 
     Returns:
         A cell of the same name, states and gate order, with its own equations.
 
     Raises:
-        ValueError: when a group ``b`` or ``d`` is no vector, or is more than a bias (see `drop_groups`).
+        ValueError: when a group ``b`` or ``d`` is not a vector, or is more than a bias (see `drop_groups`).
 
     >>> from gatewise.cells import lookup
     >>> without_bias(lookup("lstm")).groups
@@ -30,18 +30,18 @@ def without_bias(cell: Cell) -> Cell:
 
 
 def drop_groups(cell: Cell, groups: Collection[str]) -> Cell:
-    """The cell with vector groups set to zero and every term that vanishes left out.
+    """The cell with vector groups set to zero and vanishing terms removed.
 
-    Arguments:
+    Args:
         cell: any cell.
         groups: names of vector groups of the cell.
 
     Returns:
-        A cell of the same name and states. Gates keep their order; one that named nothing else is gone.
+        A cell of the same name and states. Gates keep their order; a gate without other parameters is removed.
 
     Raises:
-        ValueError: for a name that is no group, a group that is no vector, or when another parameter would lose its
-            use or a value would not be finite (so the group scales, and is no bias).
+        ValueError: for an unknown group, a group that is not a vector, or when another parameter would become unused
+            or a value non-finite (so the group is more than a bias).
     """
     if not groups:
         return cell
@@ -50,7 +50,7 @@ def drop_groups(cell: Cell, groups: Collection[str]) -> Cell:
             raise ValueError(f"cell {cell.name} has no parameter group {group!r}; it has {', '.join(cell.groups)}")
         if cell.shape_of(group) != "vector":
             raise ValueError(
-                f"cell {cell.name}: group {group} is a matrix, so it cannot be left out as a bias; give the matrix "
+                f"cell {cell.name}: group {group} is a matrix, so it cannot be dropped as a bias; give the matrix "
                 "another name than b or d, or keep bias=True"
             )
     dropped = {block for block in parameter_kinds(cell.outputs) if block.group in groups}
@@ -89,7 +89,7 @@ def _without(cell: Cell, dropped: set[Parameter]) -> tuple[Expr, ...]:
 
 
 def _check(cell: Cell, node: Expr) -> None:
-    """Refuse what has no finite value, or no shape, once the groups are zero."""
+    """Raise for nodes without a finite value, or without a shape, once the groups are zero."""
     divided = node.op == "div" and number(node.args[1]) == 0
     logarithm = node.op == "log" and number(node.args[0]) == 0
     width = node.op == "matmul" and number(node.args[1]) is not None

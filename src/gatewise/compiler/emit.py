@@ -1,25 +1,25 @@
-"""From a plan to C++: the work of every stage, forward and backward, and what the engine must know to run it."""
+"""From a plan to C++: the work of every stage, forward and backward, and its description for the engine."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gatewise.compiler.cpp import INPUTS, Accumulator, Function, Place, Slot, Tables, values_read
-from gatewise.compiler.differentiate import arriving
-from gatewise.compiler.one_row import BlockGradient, RowPass, epilogue, prologue
+from gatewise.compiler.cpp import INPUT_PROJECTIONS, Accumulator, Function, Slot, Storage, Tables, values_read
+from gatewise.compiler.differentiate import upstream_leaf
+from gatewise.compiler.parameter_passes import BlockGradient, ParameterPass, epilogue, prologue
 from gatewise.compiler.plan import Plan, plan
-from gatewise.compiler.schedule import needed, parameters_alone
+from gatewise.compiler.schedule import loop_invariants, needed
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
 
-# The array that takes, for who watches, the whole gradient of every state after a step: side by side, in their order.
+# The array of the total gradients of all states after a step, in order, for observers.
 STATE_GRADIENTS = "state gradients"
-# More products of one operand than this are cut into several tiles: their accumulators must fit the registers.
-WIDEST = 4
+# More products of one operand are divided into several tiles, whose accumulators fit the registers.
+MAX_PRODUCTS = 4
 
 
 class EmitError(ValueError):
-    """The compiler found no way to run a cell's equations on the engine; other backends can."""
+    """A cell's equations cannot be compiled for the engine; other backends can run them."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Product:
     """Blocks times one operand, forward; or, backward, transposed blocks times a run of gradients.
 
     Attributes:
-        operand: the array, and where in its rows the operand begins.
+        operand: the array, and the block of its rows where the operand begins.
         blocks: the parameter blocks.
-        first: how many outputs of this stage come before this product's.
-        add: whether an earlier product of the stage has the same output, and this one adds to it.
+        first: number of outputs of this stage before those of this product.
+        add: whether this product accumulates into the output of an earlier one.
     """
 
     operand: Slot
@@ -41,58 +41,58 @@ class Product:
 
 @dataclass(frozen=True)
 class Stage:
-    """Products and the function that works on them.
+    """Products and the function that reads them.
 
     Attributes:
-        function: its name; empty for no work.
-        products: what is multiplied before.
-        outputs: of all products together.
-        inputs: of the values computed from x alone a range that holds all that the function reads.
+        function: its name; empty if there is no elementwise work.
+        products: the products computed before the function is called.
+        outputs: total number of outputs of the products.
+        input_blocks: range of blocks of the input projections that covers all that the function reads.
     """
 
     function: str
     products: tuple[Product, ...]
     outputs: int
-    inputs: range
+    input_blocks: range
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One way through time, forward or backward.
+    """One pass over time, forward or backward.
 
     Attributes:
-        stages: in order.
-        arrays: by name, how many blocks of H units its rows have.
-        vectors: expressions of parameters alone that the work reads.
-        slots: where the values stand that are used after the loop.
-        sums: expressions of parameters alone whose gradients the work adds up.
+        stages: in order of execution.
+        arrays: number of blocks of H units in the rows of each array, by name.
+        vectors: loop-invariant expressions that the work reads.
+        slots: where the values are stored that are used after the loop.
+        reductions: loop-invariant expressions whose gradients the work accumulates.
     """
 
     stages: tuple[Stage, ...]
     arrays: dict[str, int]
     vectors: tuple[Expr, ...]
     slots: dict[Expr, Slot]
-    sums: tuple[Expr, ...]
+    reductions: tuple[Expr, ...]
 
 
-VectorPlace = Parameter | int
-"""Where a vector stands: a block of a parameter group, or a block of what the prologue computes."""
+VectorSource = Parameter | int
+"""Where a vector is stored: a block of a parameter group, or a block computed by the prologue."""
 
 
-class Input(NamedTuple):
-    """A value computed from x alone: a product with x, and at most one vector that is added to it."""
+class InputProjection(NamedTuple):
+    """A product with x, and at most one vector added to it."""
 
     block: Parameter
-    vector: VectorPlace | None
+    vector: VectorSource | None
 
 
 class OuterRun(NamedTuple):
-    """Blocks of one group, next to each other, whose gradients are outer products with one operand.
+    """Adjacent blocks of one group whose gradients are outer products with the same operand.
 
     Attributes:
         blocks: in gate order.
-        delta: the first block of the array ``delta``; the others follow.
-        operand: the number of the operand; −1 for x.
+        delta: index of the first block in the array ``delta``; the others follow.
+        operand: number of the operand; −1 for x.
     """
 
     blocks: tuple[Parameter, ...]
@@ -102,38 +102,38 @@ class OuterRun(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A cell, ready for the engine: C++ source, and what `constants` says of it.
+    """A compiled cell: C++ source, and the tables that `constants` emits.
 
     Attributes:
-        plan: how the cell runs.
-        prefix: begins the name of each function.
+        plan: the execution plan.
+        prefix: prefix of the function names.
         source: the functions, templates over the number type.
-        inputs: the values computed from x alone, in the order of their blocks in the array ``x``.
-        forward, backward: the two ways through time.
-        forward_vectors, backward_vectors: where the vectors stand that each reads.
-        prologue, epilogue: what is done once of parameters alone, before the loops and after them.
+        input_projections: in the order of their blocks in the array ``x``.
+        forward, backward: the two passes over time.
+        forward_vectors, backward_vectors: where the vectors that each pass reads are stored.
+        prologue, epilogue: computations of parameters only, before and after the loops.
         outers: the gradients of matrices.
-        operand_states: by operand of ``outers`` the number of the state that it is, before the step; −1 for another.
-        gradients: the gradients of parameters that follow from sums over steps and rows.
+        operand_states: for each operand of ``outers`` the number of the previous state that it is; −1 for others.
+        gradients: the gradients of parameters computed from reductions over steps and rows.
     """
 
     plan: Plan
     prefix: str
     source: str
-    inputs: tuple[Input, ...]
+    input_projections: tuple[InputProjection, ...]
     forward: Direction
     backward: Direction
-    forward_vectors: tuple[VectorPlace, ...]
-    backward_vectors: tuple[VectorPlace, ...]
-    prologue: RowPass
-    epilogue: RowPass
+    forward_vectors: tuple[VectorSource, ...]
+    backward_vectors: tuple[VectorSource, ...]
+    prologue: ParameterPass
+    epilogue: ParameterPass
     outers: tuple[OuterRun, ...]
     operand_states: tuple[int, ...]
     gradients: tuple[BlockGradient, ...]
 
     @property
     def saved_blocks(self) -> int:
-        """Blocks of H units that the forward pass saves for backward, beside the states."""
+        """Number of blocks of H units saved for backward, besides the states."""
         return len(self.plan.backward.saved)
 
     @property
@@ -147,12 +147,12 @@ class Program:
 def emit(cell: Cell, prefix: str) -> Program:
     """Compile a cell to the engine's C++.
 
-    Arguments:
+    Args:
         cell: the cell.
-        prefix: begins the name of each function.
+        prefix: prefix of the function names.
 
     Raises:
-        EmitError: when there is no way to schedule its equations.
+        EmitError: when its equations cannot be scheduled.
 
     >>> from gatewise.cells import lookup
     >>> emit(lookup("gru_chung2014"), "gru").functions
@@ -168,31 +168,35 @@ def emit(cell: Cell, prefix: str) -> Program:
 
 def _emit(cell: Cell, prefix: str) -> Program:
     planned = plan(cell)
-    inputs = tuple(sorted(planned.inputs, key=lambda node: _rank(cell, _first_block(node))))
-    forward_text, forward = _forward(planned, inputs, prefix)
+    input_projections = tuple(sorted(planned.input_projections, key=lambda node: _rank(cell, _first_block(node))))
+    forward_text, forward = _forward(planned, input_projections, prefix)
     backward_text, backward = _backward(planned, prefix)
-    added = [_added(node) for node in inputs]
+    added = [_added(node) for node in input_projections]
     read = [*(node for node in added if node is not None), *forward.vectors, *backward.vectors]
-    computed = {node: at for at, node in enumerate(node for node in dict.fromkeys(read) if node.op != "parameter")}
+    computed = {
+        node: index for index, node in enumerate(node for node in dict.fromkeys(read) if node.op != "parameter")
+    }
 
-    def place(node: Expr) -> VectorPlace:
+    def source(node: Expr) -> VectorSource:
         return node.attr if isinstance(node.attr, Parameter) else computed[node]
 
     before = prologue(cell, tuple(computed), prefix)
-    after, gradients = epilogue(cell, tuple(computed), _sum_leaves(planned, backward), _from_sums(planned), prefix)
+    after, gradients = epilogue(
+        cell, tuple(computed), _reduction_leaves(planned, backward), _from_reductions(planned), prefix
+    )
     operands = [slot for slot in backward.slots.values() if slot.array != "delta"]
     return Program(
         plan=planned,
         prefix=prefix,
         source=before.source + forward_text + backward_text + after.source,
-        inputs=tuple(
-            Input(_first_block(node), None if vector is None else place(vector))
-            for node, vector in zip(inputs, added, strict=True)
+        input_projections=tuple(
+            InputProjection(_first_block(node), None if vector is None else source(vector))
+            for node, vector in zip(input_projections, added, strict=True)
         ),
         forward=forward,
         backward=backward,
-        forward_vectors=tuple(map(place, forward.vectors)),
-        backward_vectors=tuple(map(place, backward.vectors)),
+        forward_vectors=tuple(map(source, forward.vectors)),
+        backward_vectors=tuple(map(source, backward.vectors)),
         prologue=before,
         epilogue=after,
         outers=_outer_runs(planned, backward),
@@ -206,7 +210,7 @@ def _emit(cell: Cell, prefix: str) -> Program:
 
 
 def _added(node: Expr) -> Expr | None:
-    """What is added to a product with x."""
+    """The vector added to a product with x."""
     return (
         None
         if node.op == "matmul"
@@ -214,14 +218,14 @@ def _added(node: Expr) -> Expr | None:
     )
 
 
-def _sum_leaves(planned: Plan, backward: Direction) -> list[Expr]:
-    """The leaves that stand for the sums of the loop, in their order."""
-    number = {expression: at for at, expression in enumerate(planned.hoisted)}
-    return [arriving(str(number[expression])) for expression in backward.sums]
+def _reduction_leaves(planned: Plan, backward: Direction) -> list[Expr]:
+    """The leaves that represent the reductions of the loop, in order."""
+    number = {expression: index for index, expression in enumerate(planned.hoisted)}
+    return [upstream_leaf(str(number[expression])) for expression in backward.reductions]
 
 
-def _from_sums(planned: Plan) -> list[tuple[Parameter, tuple[Expr, ...]]]:
-    """Of each block the expressions of sums that its gradient is made of."""
+def _from_reductions(planned: Plan) -> list[tuple[Parameter, tuple[Expr, ...]]]:
+    """The expressions of reductions that form the gradient of each block."""
     gradient = planned.backward.parameters
     vectors = [(block, (vector,)) for block, vector in gradient.vectors.items()]
     return vectors + [(block, pair) for block, pairs in gradient.matrices.items() for pair in pairs]
@@ -230,7 +234,7 @@ def _from_sums(planned: Plan) -> list[tuple[Parameter, tuple[Expr, ...]]]:
 def _outer_runs(planned: Plan, backward: Direction) -> tuple[OuterRun, ...]:
     """The outer products of the matrix gradients, as few and as large as the layouts allow.
 
-    All blocks of a run are either the first to write to their gradients, or none is.
+    Either all blocks of a run are the first to write to their gradients, or none.
     """
     cell, runs = planned.cell, []
     written: set[Parameter] = set()
@@ -254,17 +258,17 @@ def _outer_runs(planned: Plan, backward: Direction) -> tuple[OuterRun, ...]:
 
 
 def _follows(cell: Cell, before: Parameter, block: Parameter) -> bool:
-    """Whether a block stands right behind another one of its group."""
+    """Whether a block directly follows another one of its group."""
     gates = cell.gates_of(block.group)
     return before.group == block.group and gates.index(before.gate) + 1 == gates.index(block.gate)
 
 
-def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str, Direction]:
+def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) -> tuple[str, Direction]:
     cell = planned.cell
-    tables = Tables(parameters_alone(planned.outputs))
-    places: dict[Expr, Place] = {node: tables.slot(INPUTS) for node in inputs}
+    tables = Tables(loop_invariants(planned.outputs))
+    storage: dict[Expr, Storage] = {node: tables.slot(INPUT_PROJECTIONS) for node in input_projections}
     for state in cell.states:
-        places[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
     returned: dict[Expr, list[Slot]] = {}
     for state, node in zip(cell.states, planned.outputs, strict=True):
         returned.setdefault(node, []).append(tables.slot(f"next {state}", 0))
@@ -272,27 +276,27 @@ def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str,
 
     last_reader: dict[Expr, int] = {}
     operands: set[Expr] = set()
-    for at, stage in enumerate(planned.stages):
+    for stage_index, stage in enumerate(planned.stages):
         operands.update(product.args[1] for product in stage.products)
         for node in stage.work:
-            last_reader.update((value, max(at, last_reader.get(value, 0))) for value in values_read(node))
+            last_reader.update((value, max(stage_index, last_reader.get(value, 0))) for value in values_read(node))
     made = {node for stage in planned.stages for node in (*stage.products, *stage.work)}
 
     text, stages = "", []
-    for at, stage in enumerate(planned.stages):
+    for stage_index, stage in enumerate(planned.stages):
         products: list[Product] = []
         outputs = 0
         for operand, nodes in stage.operands.items():
             ordered = sorted(nodes, key=lambda node: _rank(cell, _block(node)))
-            place = places[operand]
-            assert isinstance(place, Slot)
-            for begin in range(0, len(ordered), WIDEST):
-                chunk = ordered[begin : begin + WIDEST]
-                products.append(Product(place, tuple(map(_block, chunk)), outputs, False))
+            source = storage[operand]
+            assert isinstance(source, Slot)
+            for begin in range(0, len(ordered), MAX_PRODUCTS):
+                chunk = ordered[begin : begin + MAX_PRODUCTS]
+                products.append(Product(source, tuple(map(_block, chunk)), outputs, False))
                 for index, node in enumerate(chunk):
-                    places[node] = Accumulator(outputs, len(chunk), index)
+                    storage[node] = Accumulator(outputs, len(chunk), index)
                 outputs += len(chunk)
-        function = Function(tables, f"{prefix}_forward_{at}", places)
+        function = Function(tables, f"{prefix}_forward_{stage_index}", storage)
         here = (*stage.products, *stage.work)
         kept: dict[Expr, Slot] = {}
         for node in here:
@@ -300,89 +304,95 @@ def _forward(planned: Plan, inputs: tuple[Expr, ...], prefix: str) -> tuple[str,
         for node in here:
             if node in saved:
                 function.store(node, saved[node], optional=True)
-            if node in operands or last_reader.get(node, 0) > at:
+            if node in operands or last_reader.get(node, 0) > stage_index:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
-        if at == 0:
-            for node in inputs:
+        if stage_index == 0:
+            for node in input_projections:
                 if node in saved:
                     function.store(node, saved[node], optional=True)
-        is_last = at == len(planned.stages) - 1
+        is_last = stage_index == len(planned.stages) - 1
         for node in returned:
             if node in set(here) or (is_last and node not in made):
                 for slot in returned[node]:
                     function.store(node, slot)
-        # Later stages find a value where it was kept; the accumulators are theirs.
+        # Later stages read a value where it was stored; the accumulators are reused.
         for node in here:
-            places.pop(node, None)
-        places.update(kept)
+            storage.pop(node, None)
+        storage.update(kept)
         text += function.text()
         stages.append(_stage(function, products, outputs))
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
 
 
 def _stage(function: Function, products: list[Product], outputs: int) -> Stage:
-    read = function.blocks_used.get(INPUTS)
-    inputs = range(min(read), max(read) + 1) if read else range(0)
-    return Stage("" if function.empty else function.name, tuple(products), outputs, inputs)
+    read = function.blocks_used.get(INPUT_PROJECTIONS)
+    blocks = range(min(read), max(read) + 1) if read else range(0)
+    return Stage("" if function.empty else function.name, tuple(products), outputs, blocks)
 
 
 def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     cell, backward = planned.cell, planned.backward
     operands = dict.fromkeys(outer.operand for outer in backward.outers if outer.operand.op != "input")
-    # In the order of the parameters, so that the sums of a group stand side by side.
-    totals = dict(sorted(backward.sums.items(), key=lambda total: _first_rank(cell, total[0])))
+    # In the order of the parameters, so that the reductions of a group are adjacent.
+    totals = dict(sorted(backward.reductions.items(), key=lambda total: _first_rank(cell, total[0])))
     deltas = dict.fromkeys(outer.delta for outer in sorted(backward.outers, key=lambda outer: _rank(cell, outer.block)))
-    roots = (*backward.states.values(), *backward.whole.values(), *backward.sums.values(), *deltas, *operands)
-    tables = Tables(parameters_alone((*roots, *planned.outputs)))
-    places: dict[Expr, Place] = {}
+    roots = (
+        *backward.states.values(),
+        *backward.total_gradients.values(),
+        *backward.reductions.values(),
+        *deltas,
+        *operands,
+    )
+    tables = Tables(loop_invariants((*roots, *planned.outputs)))
+    storage: dict[Expr, Storage] = {}
     for state in cell.states:
-        places[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
     for state, node in zip(cell.states, planned.outputs, strict=True):
         slot = tables.slot(f"next {state}", 0)
         if node.args:
-            places.setdefault(node, slot)
+            storage.setdefault(node, slot)
     tables.array("saved")
     for node in backward.saved:
-        places[node] = tables.slot("saved")
-    for at, state in enumerate(cell.states):
-        arriving = tables.slot(f"arriving {state}", 0)
-        reaches = (tables.slot("output gradient", 0), arriving) if at == 0 else arriving
-        places[Expr.make("gradient", attr=state)] = reaches
+        storage[node] = tables.slot("saved")
+    for position, state in enumerate(cell.states):
+        incoming = tables.slot(f"arriving {state}", 0)
+        reaches = (tables.slot("output gradient", 0), incoming) if position == 0 else incoming
+        storage[Expr.make("gradient", attr=state)] = reaches
     sent = {state: tables.slot(f"sent {state}", 0) for state in cell.states}
-    shown = {state: tables.slot(STATE_GRADIENTS) for state in cell.states}
+    observed = {state: tables.slot(STATE_GRADIENTS) for state in cell.states}
     delta_slots = {delta: tables.slot("delta") for delta in deltas}
-    operand_slots = {operand: tables.slot(f"operand {at}", 0) for at, operand in enumerate(operands)}
+    operand_slots = {operand: tables.slot(f"operand {position}", 0) for position, operand in enumerate(operands)}
 
-    available = {*tables.steady, *places}
-    order = [node for node in needed(roots, available) if node not in tables.steady]
-    for node in order:  # nearly always one of those already
+    available = {*tables.loop_invariant, *storage}
+    order = [node for node in needed(roots, available) if node not in tables.loop_invariant]
+    for node in order:  # nearly always already there
         if node.op == "matmul_transposed" and node.args[1] not in delta_slots:
             delta_slots[node.args[1]] = tables.slot("delta")
-    sums = _Sums(order, available, set(roots))
-    level = sums.levels()
+    fused = _FusedSums(order, available, set(roots))
+    level = fused.levels()
     last = max(level.values(), default=0)
     last_reader: dict[Expr, int] = {}
     for node in level:
         if node not in available:
-            for value in sums.read_by(node):
+            for value in fused.read_by(node):
                 last_reader[value] = max(level[node], last_reader.get(value, 0))
     for node in backward.states.values():
         last_reader[node] = last
 
     text, stages = "", []
-    for at in range(last + 1):
-        here = [node for node in level if level[node] == at and node not in available]
-        function = Function(tables, f"{prefix}_backward_{at}", places)
+    for stage_index in range(last + 1):
+        here = [node for node in level if level[node] == stage_index and node not in available]
+        function = Function(tables, f"{prefix}_backward_{stage_index}", storage)
         products: list[Product] = []
         outputs = 0
         for node in here:
-            if node not in sums.products:
+            if node not in fused.products:
                 continue
-            for index, run in enumerate(_runs(sums.products[node], delta_slots)):
+            for index, run in enumerate(_runs(fused.products[node], delta_slots)):
                 slot = delta_slots[run[0].args[1]]
                 products.append(Product(slot, tuple(map(_block, run)), outputs, index > 0))
-            function.sum(node, Accumulator(outputs, 1, 0), sums.rest[node])
+            function.sum(node, Accumulator(outputs, 1, 0), fused.rest[node])
             outputs += 1
         kept: dict[Expr, Slot] = {}
         for node in here:
@@ -391,40 +401,40 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
             if node in delta_slots:
                 function.store(node, delta_slots[node])
                 kept[node] = delta_slots[node]
-            elif last_reader.get(node, 0) > at:
+            elif last_reader.get(node, 0) > stage_index:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
-        for state, slot in shown.items():  # before anything is sent, which takes the place of what arrived
-            if level.get(backward.whole[state], 0) == at:
-                function.store(backward.whole[state], slot, optional=True)
+        for state, slot in observed.items():  # before gradients are sent, which overwrite the incoming ones
+            if level.get(backward.total_gradients[state], 0) == stage_index:
+                function.store(backward.total_gradients[state], slot, optional=True)
         for delta, slot in delta_slots.items():
-            if level.get(delta, 0) == at and delta not in kept:
+            if level.get(delta, 0) == stage_index and delta not in kept:
                 function.store(delta, slot)
         for operand, slot in operand_slots.items():
-            if level.get(operand, 0) == at:
+            if level.get(operand, 0) == stage_index:
                 function.store(operand, slot, optional=True)
         for index, total in enumerate(totals.values()):
-            if level.get(total, 0) == at:
-                function.add_up(index, total)
-        if at == last:
+            if level.get(total, 0) == stage_index:
+                function.accumulate(index, total)
+        if stage_index == last:
             for state, slot in sent.items():
                 if state in backward.states:
                     function.store(backward.states[state], slot)
                 else:
                     function.store_zero(slot)
-        places.update(kept)
+        storage.update(kept)
         text += function.text()
         stages.append(_stage(function, products, outputs))
     slots = {**delta_slots, **operand_slots}
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(totals))
 
 
-class _Sums:
-    """Sums that hold transposed products: all their products become one, over all their gradients.
+class _FusedSums:
+    """Sums with transposed products: all products of a sum become one, over all its gradients.
 
     Attributes:
-        products: by the sum (or a product that stands alone), its transposed products.
-        rest: by the same, its other terms.
+        products: the transposed products of each sum (or of a product that is not in a sum).
+        rest: the other terms of each sum.
     """
 
     def __init__(self, order: list[Expr], available: set[Expr], roots: set[Expr]) -> None:
@@ -453,7 +463,7 @@ class _Sums:
         self.order = [node for node in self.order if node not in absorbed]
 
     def levels(self) -> dict[Expr, int]:
-        """For every value the stage in which it can be computed."""
+        """The earliest stage in which each value can be computed."""
         level: dict[Expr, int] = {}
         for node in self.order:
             if node in self.available or not node.args:
@@ -490,7 +500,7 @@ class _Sums:
 
 
 def _runs(products: Iterable[Expr], slots: dict[Expr, Slot]) -> Iterator[list[Expr]]:
-    """Transposed products whose gradients stand side by side."""
+    """Transposed products whose gradients are adjacent."""
     run: list[Expr] = []
     for product in sorted(products, key=lambda product: slots[product.args[1]].block):
         if run and slots[product.args[1]].block != slots[run[-1].args[1]].block + 1:

@@ -1,4 +1,4 @@
-"""How the engine and the emitted cells are compiled, said once: for the build of the package, and for its tests.
+"""Compiler options of the engine and of emitted cells, for the package build, user-defined cells and tests.
 
 ``python -m gatewise.compiler.flags avx2 HEADERS`` prints the compiler's options for an instruction set.
 """
@@ -7,8 +7,8 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-# No -ffast-math: infinities, NaN and the order of sums are part of what is promised. The contraction of a · b + c into
-# one rounding is fixed, so that compilers agree; errno and floating-point traps are never looked at.
+# No -ffast-math: infinities, NaN and the order of summation are guaranteed. The contraction of a · b + c into
+# one rounding is fixed, so that compilers agree; errno and floating-point traps are not used.
 COMMON = (
     "-std=c++20",
     "-O3",
@@ -37,16 +37,16 @@ INSTRUCTION_SETS = {
 }
 
 
-# What the engine and the code emitted for a cell know of each other, beside the vector width.
+# The interface between the engine and emitted cells, besides the vector width.
 INTERFACE = ("api.h", "program.h", "cell.h")
 
 
 def flags(instruction_set: str, headers: Path) -> tuple[str, ...]:
     """The compiler's options for an instruction set.
 
-    Arguments:
-        instruction_set: its name.
-        headers: the folder of the engine's headers, whose interface gets a number of its own.
+    Args:
+        instruction_set: a key of `INSTRUCTION_SETS`.
+        headers: the folder of the engine's headers, from which the ABI number is computed.
 
     >>> flags("plain", Path("csrc"))[-2]
     '-DGATEWISE_VECTOR_BYTES=16'

@@ -1,4 +1,4 @@
-"""How a cell runs, forwards and backwards: what once, what for all steps at once, what in which stage of a step."""
+"""The execution plan of a cell, forward and backward: what is computed once, for all steps at once, or in each step."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from gatewise.compiler.differentiate import Gradient, arriving, backpropagate, collect, gate_order
-from gatewise.compiler.schedule import Stage, frontier, gather, input_alone, parameters_alone, stages
+from gatewise.compiler.differentiate import Gradient, backpropagate, collect, gate_order, upstream_leaf
+from gatewise.compiler.schedule import Stage, frontier, gather, input_projection_nodes, loop_invariants, stages
 from gatewise.compiler.simplify import number, simplify
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter, topological
 
 
 class Outer(NamedTuple):
-    """A share of a matrix gradient, for all steps at once: the sum of δ ⊗ operand over steps and batch."""
+    """A term of a matrix gradient, for all steps at once: the sum of δ ⊗ operand over steps and batch."""
 
     block: Parameter
     delta: Expr
@@ -23,29 +23,29 @@ class Outer(NamedTuple):
 
 @dataclass(frozen=True)
 class Backward:
-    """One step of back-propagation, and what is done once after the loop.
+    """One step of back-propagation, and the computations after the loop.
 
     Attributes:
-        saved: forward values that the forward pass must keep, next to the states.
-        hoisted: expressions of parameters alone that the loop reads, computed once before it.
-        stages: as in forward; products are with transposed blocks.
-        states: for every state the gradient sent to its value at t−1.
-        whole: for every state the gradient of its value at t: what arrives, and what comes from other states of the
-            step, as that of c through h = o ⊙ tanh(c).
-        sums: for every expression of ``Plan.hoisted`` one step's share of its gradient, to be summed over steps and
-            batch.
+        saved: forward values saved for backward, besides the states.
+        hoisted: loop-invariant expressions that the loop reads, computed once before it.
+        stages: as in `Plan`; products are with transposed blocks.
+        states: for every state, the gradient sent to its value at t−1.
+        total_gradients: for every state, the total gradient of its value at t: upstream, and through other states of
+            the step, as that of c through h = o ⊙ tanh(c).
+        reductions: for every expression of ``Plan.hoisted``, one step's contribution to its gradient, to be summed over
+            steps and batch.
         outers: the matrix gradients, after the loop.
         input: the gradient of x, after the loop; None when x has no influence.
-        parameters: from the sums to the gradients of the parameters in them, after the loop. The sum of the k-th
-            expression of ``Plan.hoisted`` is the leaf ``gradient`` named ``str(k)``.
+        parameters: the gradients of the parameters in hoisted expressions from the reductions, after the loop. The
+            reduction of the k-th expression of ``Plan.hoisted`` is the leaf ``gradient`` named ``str(k)``.
     """
 
     saved: tuple[Expr, ...]
     hoisted: tuple[Expr, ...]
     stages: tuple[Stage, ...]
     states: dict[str, Expr]
-    whole: dict[str, Expr]
-    sums: dict[Expr, Expr]
+    total_gradients: dict[str, Expr]
+    reductions: dict[Expr, Expr]
     outers: tuple[Outer, ...]
     input: Expr | None
     parameters: Gradient
@@ -53,39 +53,42 @@ class Backward:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a cell runs.
+    """The execution plan of a cell.
 
     Attributes:
         cell: the cell.
-        outputs: its values, simplified, sums reordered so that what does not change in time stands together.
-        hoisted: expressions of parameters alone, computed once before the loop.
-        inputs: products with x and sums of them with ``hoisted``, computed for all steps at once before the loop.
-        stages: what one step computes.
+        outputs: its values, simplified, with the loop-invariant terms of sums grouped.
+        hoisted: loop-invariant expressions, computed once before the loop.
+        input_projections: products with x, and their sums with ``hoisted``, computed for all steps at once before the
+            loop.
+        stages: the computations of one step.
     """
 
     cell: Cell
     outputs: tuple[Expr, ...]
     hoisted: tuple[Expr, ...]
-    inputs: tuple[Expr, ...]
+    input_projections: tuple[Expr, ...]
     stages: tuple[Stage, ...]
 
     @property
     def input_products(self) -> tuple[Expr, ...]:
-        """Every product with x; stacked, they are one product for all steps."""
-        return tuple(node for node in topological(self.inputs) if node.op == "matmul" and node.args[1].op == "input")
+        """The products with x; stacked, they are one product for all steps."""
+        return tuple(
+            node for node in topological(self.input_projections) if node.op == "matmul" and node.args[1].op == "input"
+        )
 
     @property
     def recurrent_products(self) -> tuple[Expr, ...]:
-        """Every product inside the loop, stage by stage."""
+        """The products inside the loop, stage by stage."""
         return tuple(product for stage in self.stages for product in stage.products)
 
     def multiply_adds(self, input_size: int, hidden_size: int) -> int:
-        """Multiply-adds of the matrix products of one step of one sequence."""
+        """Number of multiply-adds in the matrix products of one step of one sequence."""
         return hidden_size * (input_size * len(self.input_products) + hidden_size * len(self.recurrent_products))
 
     @property
     def operations(self) -> Counter[str]:
-        """How often each elementwise operation runs per step and unit."""
+        """Number of executions of each elementwise operation per step and unit."""
         return Counter(node.op for stage in self.stages for node in stage.work)
 
     @cached_property
@@ -95,7 +98,7 @@ class Plan:
 
 
 def plan(cell: Cell) -> Plan:
-    """How a cell runs.
+    """The execution plan of a cell.
 
     >>> from gatewise.cells import lookup
     >>> forms = [plan(lookup(name)) for name in ("gru_cudnn", "gru_chung2014")]
@@ -103,41 +106,41 @@ def plan(cell: Cell) -> Plan:
     [1, 2]
     """
     outputs = gather(simplify(cell.outputs))
-    steady = parameters_alone(outputs)
-    from_input = input_alone(outputs, steady)
-    inputs = tuple(frontier(outputs, from_input))
-    return Plan(cell, outputs, _read(outputs, steady), inputs, stages(outputs, steady | from_input))
+    invariant = loop_invariants(outputs)
+    from_input = input_projection_nodes(outputs, invariant)
+    projections = tuple(frontier(outputs, from_input))
+    return Plan(cell, outputs, _read(outputs, invariant), projections, stages(outputs, invariant | from_input))
 
 
-def _read(roots: Iterable[Expr], steady: set[Expr]) -> tuple[Expr, ...]:
-    return tuple(node for node in frontier(roots, steady) if number(node) is None)
+def _read(roots: Iterable[Expr], loop_invariant: set[Expr]) -> tuple[Expr, ...]:
+    return tuple(node for node in frontier(roots, loop_invariant) if number(node) is None)
 
 
 def _backward(forward: Plan) -> Backward:
-    inside = parameters_alone(forward.outputs) - set(forward.hoisted)
+    inside = loop_invariants(forward.outputs) - set(forward.hoisted)
     order = [node for node in gate_order(forward.cell.gates, forward.outputs) if node not in inside]
-    seeds = [(output, arriving(state)) for state, output in zip(forward.cell.states, forward.outputs, strict=True)]
+    seeds = [(output, upstream_leaf(state)) for state, output in zip(forward.cell.states, forward.outputs, strict=True)]
     adjoints = backpropagate(seeds, order, leaves=forward.hoisted)
-    sums = {root: adjoints.pop(root) for root in forward.hoisted if root in adjoints}
+    reductions = {root: adjoints.pop(root) for root in forward.hoisted if root in adjoints}
     step = collect(adjoints)
     outers = tuple(Outer(block, delta, operand) for block, pairs in step.matrices.items() for delta, operand in pairs)
     operands = [outer.operand for outer in outers if outer.operand.op != "input"]
-    roots = (*step.states.values(), *sums.values(), *(outer.delta for outer in outers), *operands)
-    # A state that is passed on as it is shares its node with what was before.
-    whole = {
-        state: adjoints.get(output, arriving(state)) if output.args else arriving(state)
+    roots = (*step.states.values(), *reductions.values(), *(outer.delta for outer in outers), *operands)
+    # A state that is returned unchanged shares its node with its previous value.
+    total_gradients = {
+        state: adjoints.get(output, upstream_leaf(state)) if output.args else upstream_leaf(state)
         for state, output in zip(forward.cell.states, forward.outputs, strict=True)
     }
-    steady = parameters_alone(roots)
-    saved = _saved(forward, (*roots, *whole.values()))
-    arrived = [(root, arriving(str(at))) for at, root in enumerate(forward.hoisted) if root in sums]
+    loop_invariant = loop_invariants(roots)
+    saved = _saved(forward, (*roots, *total_gradients.values()))
+    arrived = [(root, upstream_leaf(str(index))) for index, root in enumerate(forward.hoisted) if root in reductions]
     return Backward(
         saved=saved,
-        hoisted=_read(roots, steady),
-        stages=stages(roots, steady.union(saved, forward.outputs)),
+        hoisted=_read(roots, loop_invariant),
+        stages=stages(roots, loop_invariant.union(saved, forward.outputs)),
         states=step.states,
-        whole=whole,
-        sums=sums,
+        total_gradients=total_gradients,
+        reductions=reductions,
         outers=outers,
         input=step.input,
         parameters=collect(backpropagate(arrived, topological(forward.hoisted))),
@@ -145,13 +148,13 @@ def _backward(forward: Plan) -> Backward:
 
 
 def _saved(forward: Plan, roots: Iterable[Expr]) -> tuple[Expr, ...]:
-    """The forward values that the backward pass cannot compute cheaply from the states, and so must be kept.
+    """The forward values that must be saved for backward, since the states do not give them cheaply.
 
-    Values behind a product are kept, which covers the gates; everything elementwise is computed again from them, even
-    where it costs an exponential (tanh(c) of an LSTM): memory traffic costs more.
+    Results of products are saved, which covers the gates; elementwise values are recomputed from them, even where this
+    costs an exponential (tanh(c) of an LSTM): memory traffic costs more.
     """
     computed = set(topological(forward.outputs))
-    cheap: set[Expr] = {*forward.outputs, *parameters_alone(forward.outputs)}
+    cheap: set[Expr] = {*forward.outputs, *loop_invariants(forward.outputs)}
     saved: list[Expr] = []
     wanted = set(frontier(roots, computed))
     for node in topological(forward.outputs):

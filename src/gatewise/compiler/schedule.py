@@ -1,7 +1,7 @@
-"""Which part of a graph depends on what, and the order in which a step can compute it.
+"""Scheduling: dependencies of a graph, and the stages in which a step computes it.
 
-A product needs all units of its operand, elementwise work only its own unit. So a step is cut into stages: each
-begins with the products whose operands the stages before it completed.
+A product needs all units of its operand, elementwise work only its own unit. So a step is divided into stages: each
+begins with the products whose operands were completed by earlier stages.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +16,10 @@ PRODUCTS = ("matmul", "matmul_transposed")
 
 @dataclass(frozen=True)
 class Stage:
-    """Products that can run together, then elementwise work that needs nothing later.
+    """Products that can run together, then elementwise work that depends on no later stage.
 
     Attributes:
-        products: product nodes; each operand is complete before the stage begins.
+        products: product nodes, whose operands are complete before the stage begins.
         work: elementwise nodes, operands first.
     """
 
@@ -28,7 +28,7 @@ class Stage:
 
     @property
     def operands(self) -> dict[Expr, list[Expr]]:
-        """The products by their operand: the blocks of one operand make one larger product."""
+        """The products by operand: blocks with the same operand form one larger product."""
         by_operand: dict[Expr, list[Expr]] = {}
         for product in self.products:
             by_operand.setdefault(product.args[1], []).append(product)
@@ -36,7 +36,7 @@ class Stage:
 
 
 def stages(roots: Iterable[Expr], available: AbstractSet[Expr]) -> tuple[Stage, ...]:
-    """The stages that compute the roots, without what is available before the step.
+    """The stages that compute the roots from the available nodes.
 
     Returns:
         The first stage holds the elementwise work that needs no product (it may have none), every later one has
@@ -57,13 +57,13 @@ def stages(roots: Iterable[Expr], available: AbstractSet[Expr]) -> tuple[Stage, 
         if node.op not in COMPARISONS:
             work.setdefault(level[node], []).append(node)
     last = max((*products, *work))
-    return tuple(Stage(tuple(products.get(at, ())), tuple(work.get(at, ()))) for at in range(last + 1))
+    return tuple(Stage(tuple(products.get(index, ())), tuple(work.get(index, ()))) for index in range(last + 1))
 
 
 def needed(roots: Iterable[Expr], available: AbstractSet[Expr]) -> list[Expr]:
-    """The nodes that lead from what is available (itself included) to the roots, operands before users.
+    """The nodes from the available ones (included) to the roots, operands before users.
 
-    The matrix of a product is no value of the step and is not among them.
+    The matrix of a product is not a value of the step and not included.
     """
 
     def operands(node: Expr) -> tuple[Expr, ...]:
@@ -74,8 +74,8 @@ def needed(roots: Iterable[Expr], available: AbstractSet[Expr]) -> list[Expr]:
     return topological(roots, operands)
 
 
-def parameters_alone(roots: Iterable[Expr]) -> set[Expr]:
-    """The nodes whose value is the same at every step: parameters, constants, and what is made of them."""
+def loop_invariants(roots: Iterable[Expr]) -> set[Expr]:
+    """The nodes whose value is the same at every step: parameters, constants, and expressions of them."""
     constant_in_time: set[Expr] = set()
     for node in topological(roots):
         leaf = node.op in ("parameter", "constant")
@@ -84,15 +84,15 @@ def parameters_alone(roots: Iterable[Expr]) -> set[Expr]:
     return constant_in_time
 
 
-def input_alone(roots: Iterable[Expr], steady: AbstractSet[Expr]) -> set[Expr]:
-    """The nodes that are products with x, or the sum of one such product and one vector of parameters alone."""
+def input_projection_nodes(roots: Iterable[Expr], loop_invariant: AbstractSet[Expr]) -> set[Expr]:
+    """The nodes that are products with x, or the sum of such a product and a loop-invariant vector."""
     found: set[Expr] = set()
     for node in topological(roots):
         if _is_input_product(node):
             found.add(node)
         elif node.op == "add":
             product, vector = node.args if _is_input_product(node.args[0]) else reversed(node.args)
-            if _is_input_product(product) and vector in steady and number(vector) is None:
+            if _is_input_product(product) and vector in loop_invariant and number(vector) is None:
                 found.add(node)
     return found
 
@@ -102,9 +102,9 @@ def _is_input_product(node: Expr) -> bool:
 
 
 def frontier(roots: Iterable[Expr], inside: AbstractSet[Expr]) -> list[Expr]:
-    """The members of ``inside`` that are roots or that a node outside of it reads.
+    """The members of ``inside`` that are roots or are read by a node outside of it.
 
-    Matrices do not count, and a comparison that is read stands for the two values that it compares.
+    Matrices are excluded; reading a comparison means reading the two compared values.
     """
     roots = tuple(roots)
     read = dict.fromkeys(root for root in roots if root in inside)
@@ -123,21 +123,21 @@ def _values(node: Expr) -> Iterator[Expr]:
 
 
 def gather(roots: Iterable[Expr]) -> tuple[Expr, ...]:
-    """The roots with the sums that hold products put in order: input, parameters, then the products by stage.
+    """The roots with the terms of sums with products sorted: input, parameters, then the products by stage.
 
-    So ``W.i @ x + b.i + R.i @ h + d.i`` becomes ``(W.i @ x + (b.i + d.i)) + R.i @ h``: the first half can be
+    For example, ``W.i @ x + b.i + R.i @ h + d.i`` becomes ``(W.i @ x + (b.i + d.i)) + R.i @ h``: the first half can be
     computed for all steps at once. Equal up to rounding.
     """
     roots = tuple(roots)
     order = topological(roots)
-    steady = parameters_alone(roots)
+    loop_invariant = loop_invariants(roots)
     uses: dict[Expr, list[str]] = {root: ["return"] for root in roots}
     for node in order:
         for arg in node.args:
             uses.setdefault(arg, []).append(node.op)
     depth: dict[Expr, int] = {}
     for node in order:
-        own = node.op == "matmul" and node not in steady and node.args[1].op != "input"
+        own = node.op == "matmul" and node not in loop_invariant and node.args[1].op != "input"
         depth[node] = own + max((depth[arg] for arg in node.args), default=0)
 
     def inner(node: Expr) -> bool:
@@ -159,17 +159,17 @@ def gather(roots: Iterable[Expr]) -> tuple[Expr, ...]:
         if node.op in ("add", "sub") and not inner(node):
             summands = terms(node, 1)
             if any(term.op == "matmul" for _, term in summands):
-                known[node] = _sum(sorted(summands, key=lambda summand: rank(summand[1])), known, steady)
+                known[node] = _sum(sorted(summands, key=lambda summand: rank(summand[1])), known, loop_invariant)
                 continue
         args = [known[arg] for arg in node.args]
         known[node] = Expr.make(node.op, *args) if args else node
     return tuple(known[root] for root in roots)
 
 
-def _sum(summands: list[tuple[int, Expr]], known: dict[Expr, Expr], steady: set[Expr]) -> Expr:
-    """The signed sum in this order, the parameters' part first summed by itself."""
-    alone = [(sign, known[term]) for sign, term in summands if term in steady]
-    others = [(sign, known[term]) for sign, term in summands if term not in steady]
+def _sum(summands: list[tuple[int, Expr]], known: dict[Expr, Expr], loop_invariant: set[Expr]) -> Expr:
+    """The signed sum in this order, with the loop-invariant terms summed first."""
+    alone = [(sign, known[term]) for sign, term in summands if term in loop_invariant]
+    others = [(sign, known[term]) for sign, term in summands if term not in loop_invariant]
     ranked = sum(term.op == "matmul" and term.args[1].op == "input" for _, term in others)
     if alone:
         others.insert(ranked, (1, _signed(alone)))

@@ -1,8 +1,8 @@
 """Smaller graphs for the same values: constants folded, algebraic identities applied.
 
 Two sets of rules. *Exact* rules give the same IEEE result for every operand (NaN, infinities and the sign of zero
-included) and are the only ones for what a cell computes. *Algebraic* rules also hold for real numbers, but may turn
-−0 into 0 or NaN into 0 (0·∞) or round once less; they are for gradients, and for terms that are left out.
+included) and are the only ones applied to what a cell computes. *Algebraic* rules hold for real numbers, but may turn
+−0 into 0 or NaN into 0 (0·∞) or round once less; they apply to gradients and dropped terms.
 """
 
 import math
@@ -15,12 +15,12 @@ from gatewise.equations.operations import OPERATIONS
 def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Expr] = ()) -> tuple[Expr, ...]:
     """The roots, rewritten bottom-up.
 
-    What uses a root keeps using it: −(−u) is not u where −u is a root, so that its gradient is the one of all its uses.
+    Users of a root keep using it: −(−u) is not u where −u is a root, so that its gradient includes all its uses.
 
-    Arguments:
+    Args:
         roots: expressions.
-        exact: False also allows the rules that hold for real numbers only.
-        atoms: nodes that are left as they are.
+        exact: False also applies the rules that hold for real numbers only.
+        atoms: nodes that are not rewritten.
 
     Returns:
         As many expressions, in the same order; unchanged parts are the same nodes.
@@ -40,14 +40,14 @@ def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Exp
             continue
         args = [known[arg] for arg in node.args]
         known[node] = build(node.op, *args, exact=exact) if args else node
-        if node in returned and known[node].op == "neg":  # the one operation that rules see through
+        if node in returned and known[node].op == "neg":  # the only operation that rules match inside others
             leaf = Expr.make("returned", attr=str(len(behind)))
             behind[leaf], known[node] = known[node], leaf
     return _replace((known[root] for root in roots), behind)
 
 
 def _replace(roots: Iterable[Expr], leaves: dict[Expr, Expr]) -> tuple[Expr, ...]:
-    """The roots with other values for some leaves, each of which may hold those before it."""
+    """The roots with some leaves replaced; each replacement may contain earlier leaves."""
     if not leaves:
         return tuple(roots)
     known: dict[Expr, Expr] = {}
@@ -64,7 +64,7 @@ def _replace(roots: Iterable[Expr], leaves: dict[Expr, Expr]) -> tuple[Expr, ...
 
 
 def build(op: str, *args: Expr, exact: bool = False) -> Expr:
-    """The node of an operation, or a simpler one of the same value."""
+    """The node of an operation, or a simpler node with the same value."""
     folded = _fold(op, args, exact)
     if folded is not None:
         return folded
@@ -81,8 +81,8 @@ def number(node: Expr) -> float | None:
 
 def is_number(node: Expr, value: float) -> bool:
     """Whether the node is this constant; the sign of zero counts."""
-    held = number(node)
-    return held is not None and held == value and math.copysign(1, held) == math.copysign(1, value)
+    found = number(node)
+    return found is not None and found == value and math.copysign(1, found) == math.copysign(1, value)
 
 
 def _fold(op: str, args: tuple[Expr, ...], exact: bool) -> Expr | None:

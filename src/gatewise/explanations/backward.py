@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gatewise.compiler.differentiate import Gradient, arriving, differentiate
+from gatewise.compiler.differentiate import Gradient, differentiate, upstream_leaf
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter
 from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Printed, Printer
@@ -35,7 +35,7 @@ class BackwardEquations:
         matrix, error = (printer.symbol(symbol).text for symbol in READ_OUT)
         carried = printer.symbol(Symbol(cell.states[0], time=PRESENT, mark="ε")).text
         read_out = Printed(f"{printer.style.transposed(matrix)} {error} + {carried}", SUM)
-        printer.names[arriving(cell.states[0])] = read_out
+        printer.names[upstream_leaf(cell.states[0])] = read_out
         self._arguments = self._name_arguments()
         self.arguments = [
             Equation(printer.write(node), printer.applied(node, replace(symbol, mark="")))
