@@ -30,13 +30,13 @@ help:
 	@echo "make clean  remove the environment and everything built"
 	@echo "Choose the interpreter with PYTHON=python3.12 (3.11 or newer), the demo's folder with RUN=runs/mine."
 
-demo: $(VENV)/.core
+demo: $(VENV)/.tasks
 	$(BIN)/gatewise train lm --max-minutes 2 --out $(RUN)
 	@echo "Here gatewise is $(BIN)/gatewise, or gatewise after: source $(BIN)/activate"
 
 # One worker process for each of two cores, with one thread each. Where there is a compiler there must be an engine.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 GATEWISE_EXPECT_EXTRAS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 # Needs Chromium.
 test-browser: $(VENV)/.test
@@ -81,14 +81,14 @@ $(VENV)/.created:
 	@rm -rf build/editable
 	@touch $@
 
-$(VENV)/.core: EXTRA :=
+$(VENV)/.tasks: EXTRA := [tasks]
 $(VENV)/.test: EXTRA := [test]
 $(VENV)/.check: EXTRA := [check]
 $(VENV)/.docs: EXTRA := [docs]
 $(VENV)/.bench: EXTRA := [bench]
 
-$(VENV)/.core $(VENV)/.test: $(ENGINE)
-$(VENV)/.core $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.created
+$(VENV)/.tasks $(VENV)/.test: $(ENGINE)
+$(VENV)/.tasks $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "installing gatewise$(EXTRA) into $(VENV), the engine included; the first time takes some minutes"
 	@$(PIP) --no-build-isolation --editable '.$(EXTRA)'
 	@test ! -e src/gatewise/_engine/why_missing.txt || \

@@ -2,30 +2,74 @@
 
 import os
 import shutil
+import sysconfig
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import gatewise
+from gatewise.extras import EXTRAS, missing
 
 # A busy machine is no defect of the code under test.
 settings.register_profile("gatewise", deadline=None)
 settings.load_profile("gatewise")
 
 
+# What cannot be imported without an extra of the package; single tests use `pytest.importorskip`.
+_NEED = {
+    "tasks": (
+        "cli/test_forecast.py",
+        "cli/test_inspect.py",
+        "cli/test_sequence_tasks.py",
+        "cli/test_train.py",
+        "data/test_entities.py",
+        "data/test_vocabulary.py",
+        "data/test_vocabulary_file.py",
+        "diagnostics/test_callback.py",
+        "examples/test_profile_training.py",
+        "tasks",
+    ),
+    "parquet": ("data/test_mutations.py", "data/test_numeric_sequences.py", "data/test_series.py"),
+}
+_MISSING = [extra for extra in EXTRAS if missing(extra)]
+collect_ignore = [path for extra in _MISSING for path in _NEED.get(extra, ())]
+
 _WORKER = "PYTEST_XDIST_WORKER"
 _CELLS = "GATEWISE_CACHE"
+_FOLDER = pytest.StashKey[str]()
 
 
-def pytest_configure() -> None:
-    """Give a run a folder of its own for compiled cells, which its workers and the processes they start share."""
+def pytest_report_header() -> list[str]:
+    """Say what is not tested, and why."""
+    return [
+        f"gatewise[{extra}] is not installed; not collected: {', '.join(_NEED[extra])}"
+        for extra in _MISSING
+        if extra in _NEED
+    ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check what is tested, and give the run a folder for compiled cells, which all of its processes share.
+
+    Where ``GATEWISE_EXPECT_EXTRAS`` is set, as in ``make test``, nothing may be skipped for want of an extra. Where
+    ``GATEWISE_EXPECT_INSTALLED`` is, as in ``make test-wheel``, the installed package is tested and not this tree's.
+    """
+    if os.environ.get("GATEWISE_EXPECT_EXTRAS") and _MISSING:
+        raise pytest.UsageError(f"all extras are expected; missing: {', '.join(_MISSING)} (pip install -e '.[test]')")
+    if os.environ.get("GATEWISE_EXPECT_INSTALLED"):
+        site = Path(sysconfig.get_path("platlib"))
+        if not Path(gatewise.__file__).is_relative_to(site):
+            raise pytest.UsageError(f"expected the gatewise in {site}, and {gatewise.__file__} was imported")
     if _WORKER not in os.environ:
-        os.environ[_CELLS] = tempfile.mkdtemp(prefix="gatewise-test-cells-")
+        config.stash[_FOLDER] = os.environ[_CELLS] = tempfile.mkdtemp(prefix="gatewise-test-cells-")
 
 
-def pytest_unconfigure() -> None:
-    """Remove it."""
-    if _WORKER not in os.environ:
-        shutil.rmtree(os.environ.pop(_CELLS))
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folder."""
+    if _FOLDER in config.stash:
+        shutil.rmtree(config.stash[_FOLDER])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -107,6 +107,8 @@ def test_every_requirement_is_pinned_to_a_version_in_its_range():
         *(line for extra in project["optional-dependencies"].values() for line in extra),
     ]
     for requirement in map(Requirement, wanted):
+        if requirement.name == "gatewise":  # an extra of extras
+            continue
         assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
 
 

@@ -1,6 +1,7 @@
 """Progress of long work: bars on a terminal and in a notebook, lines elsewhere, nothing of what ends soon."""
 
 import os
+import sys
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from tests.shown import Stream, shown_on
 
 
 def test_a_loop_on_a_terminal_has_a_bar_with_share_speed_and_time_left(monkeypatch):
+    pytest.importorskip("tqdm")
     terminal = shown_on(Stream(terminal=True), monkeypatch)
     for _ in tracked([1, 2, 3, 4], "scoring", "tokens", size=lambda item: 100 * item):
         terminal.wait()
@@ -75,11 +77,24 @@ def test_a_line_is_written_only_where_there_was_none_for_a_while(monkeypatch):
 
 
 def test_a_notice_stands_above_the_bar(monkeypatch):
+    pytest.importorskip("tqdm")
     terminal = shown_on(Stream(terminal=True), monkeypatch)
     with Progress("scoring", "tokens", 10):
         terminal.wait()
         say("warning: look")
     assert "\rwarning: look\n" in terminal.getvalue()
+
+
+def test_without_tqdm_a_terminal_has_lines(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    terminal = shown_on(Stream(terminal=True), monkeypatch)
+    with Progress("scoring", "tokens", 10):
+        terminal.wait()
+        say("warning: look")
+    lines = terminal.getvalue().splitlines()
+    assert lines[0].startswith("scoring: 0%, ")
+    assert "warning: look" in lines
+    assert "\r" not in terminal.getvalue()
 
 
 def test_nothing_is_shown_where_results_stand_on_the_same_terminal(monkeypatch):
@@ -93,6 +108,7 @@ def test_nothing_is_shown_where_results_stand_on_the_same_terminal(monkeypatch):
 
 
 def test_an_error_inside_leaves_no_bar(monkeypatch):
+    pytest.importorskip("tqdm")
     terminal = shown_on(Stream(terminal=True), monkeypatch)
 
     def fail():
@@ -111,6 +127,7 @@ def test_an_error_inside_leaves_no_bar(monkeypatch):
 
 
 def test_a_notebook_has_bars_of_its_own(monkeypatch):
+    pytest.importorskip("tqdm")
     pipe = shown_on(Stream(terminal=False), monkeypatch)
     made = []
 

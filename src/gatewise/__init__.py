@@ -67,6 +67,11 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+    if name == "Watch":
+        from gatewise.extras import missing, placeholder
+
+        if missing("tasks"):  # it is a class of Lightning's: `from gatewise import *` must work without
+            return placeholder("gatewise.Watch", "tasks", "`watch` as a callback of Lightning.")
     return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 

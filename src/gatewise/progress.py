@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
+from gatewise.extras import installed
 from gatewise.formatting import format_number
 
 Item = TypeVar("Item")
@@ -26,10 +27,13 @@ BETWEEN_DRAWINGS = 0.25
 
 def say(text: str) -> None:
     """Write a line, above the bars if there are any."""
-    from tqdm import tqdm
-
     _board.said_at = time.monotonic()
-    tqdm.write(text, file=sys.stderr)
+    if _has_bars():
+        from tqdm import tqdm
+
+        tqdm.write(text, file=sys.stderr)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:
@@ -237,9 +241,16 @@ class _Board:
 
 def _kind_of_bar() -> Any:
     """The class of bars for where the standard error goes; None where lines are for."""
+    if not _has_bars():
+        return None
     from tqdm.auto import tqdm
 
     return tqdm if _is_of_notebooks(tqdm) or sys.stderr.isatty() else None
+
+
+def _has_bars() -> bool:
+    """Whether tqdm is installed; without it there are lines on a terminal too."""
+    return installed("tqdm")
 
 
 def _is_of_notebooks(kind: type) -> bool:

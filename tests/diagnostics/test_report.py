@@ -168,6 +168,7 @@ def test_a_folder_that_is_not_there_leaves_nothing(tmp_path: Path):
 
 
 def test_plot():
+    pytest.importorskip("matplotlib")
     trace = trace_of(TEXT)
     axes = trace.plot()
     assert [line.get_label() for line in axes.get_lines()] == list(trace.gradient_flow())

@@ -87,7 +87,7 @@ class Reader:
     def raised(self) -> Tensor:
         value = self.atom()
         while self.peek() in ("ᵀ", "²") and self.peek():
-            value = value.T if self.take() == "ᵀ" else value * value
+            value = value * value if self.take() == "²" else value.T if value.dim() else value  # of a number it warns
         return value
 
     def atom(self) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, get_args
 from cyclopts import App, CycloptsError
 
 import gatewise
+from gatewise.extras import MissingExtraError
 from gatewise.progress import clear
 
 
@@ -79,9 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run_app(app: App, arguments: Sequence[str] | None) -> NoReturn:
     """Run a command, and leave with its exit code.
 
-    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, memory that does not suffice, or words that do not
-    parse) is told in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its traceback. Any other exception
-    is a defect of ours and keeps it always.
+    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, an extra that is not installed, memory that does not
+    suffice, or words that do not parse) is told in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its
+    traceback. Any other exception is a defect of ours and keeps it always.
 
     Args:
         app: the parser of the command line.
@@ -102,7 +103,7 @@ def run_app(app: App, arguments: Sequence[str] | None) -> NoReturn:
         # The reader has gone, as in `gatewise … | head`: what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except (CycloptsError, ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:
+    except (CycloptsError, ValueError, TypeError, OSError, MissingExtraError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
             raise
         if os.environ.get("GATEWISE_DEBUG") == "1":

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse
 from gatewise.cli.tables import class_tables, scores_table
+from gatewise.extras import require
 
 
 def evaluate(
@@ -35,6 +36,8 @@ def evaluate(
     json
         Print the scores as JSON, in full precision.
     """
+    require("gatewise evaluate", "tasks")
+
     from gatewise import tasks
 
     model = tasks.load(folder)

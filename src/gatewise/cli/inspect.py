@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from gatewise.cli.answers import answers, answers_table
 from gatewise.cli.tables import findings_table
+from gatewise.extras import require
 
 
 def inspect(
@@ -51,6 +52,8 @@ def inspect(
     json
         Print the findings as JSON; of a model that answers, the answers too.
     """
+    require("gatewise inspect", "tasks")
+
     from gatewise import tasks
     from gatewise.diagnostics import Trace
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from gatewise.cli.refusing import refuse, refuse_unused
 from gatewise.cli.standard_input import input_waits
+from gatewise.extras import require
 from gatewise.progress import hidden, tracked
 from gatewise.writing import atomic_write, check_writable
 
@@ -85,6 +86,8 @@ def predict(
     out
         File to write instead of the standard output.
     """
+    require("gatewise predict", "tasks")
+
     from gatewise import tasks
 
     if next is not None and score is not None:

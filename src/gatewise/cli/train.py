@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from cyclopts import App, Parameter
 
 from gatewise.cli.tables import scores_table
+from gatewise.extras import require
 from gatewise.tasks.options import choose
 from gatewise.tasks.task_names import options_of
 
@@ -114,6 +115,7 @@ for _name, _told in _COMMANDS.items():
 
 
 def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> Any:
+    require("gatewise train", "tasks")
     began_at = time.monotonic()
     if resume is not None:
         _check_resumed(given, config)

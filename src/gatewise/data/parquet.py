@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.cells import column_place
+from gatewise.extras import require
 
 
 def parquet_names(path: Path) -> list[str]:
     """The names of the columns.
 
     Raises:
-        ValueError: when it is not Parquet, or pyarrow is missing.
+        MissingExtraError: when pyarrow is not installed.
+        ValueError: when it is not Parquet.
         OSError: when it cannot be read.
     """
-    try:
-        from pyarrow import parquet
-    except ImportError:
-        raise ValueError(f"{path}: Parquet needs pyarrow; install it with: pip install 'gatewise[parquet]'") from None
+    require(f"{path}: Parquet", "parquet")
+    from pyarrow import parquet
+
     with _named(path, "not Parquet, or a corrupt file"), path.open("rb") as file:
         return list(parquet.read_schema(file).names)
 

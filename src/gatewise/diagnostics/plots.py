@@ -3,11 +3,13 @@
 from typing import Any
 
 from gatewise.diagnostics.measurements import Measurements
+from gatewise.extras import require
 
 
 def plot_gradient_flow(trace: Measurements, at: int, axes: Any) -> Any:
     """Draw the norm of every state's gradient over time, logarithmic, on axes or on new ones; return them."""
     if axes is None:
+        require("drawing the gradient flow", "tasks", "matplotlib")
         from matplotlib.figure import Figure
 
         axes = Figure(figsize=(8, 4), layout="constrained").subplots()

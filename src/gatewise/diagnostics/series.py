@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.diagnostics.recorded import Place
+from gatewise.extras import require
 
 
 class Label(NamedTuple):
@@ -70,12 +71,11 @@ class Series(Mapping[str, Tensor]):
         What has further dimensions (batch rows, units) is averaged over them, NaN left out.
 
         Raises:
-            ImportError: when pandas is not installed.
+            MissingExtraError: when pandas is not installed.
         """
-        try:
-            import pandas  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
-        except ImportError as error:
-            raise ImportError("pandas(): needs pandas; install it (pip install pandas), or use numpy()") from error
+        require("pandas()", "pandas")
+        import pandas  # pyright: ignore[reportMissingModuleSource]
+
         columns = {
             key: (value.flatten(1).nanmean(dim=1) if value.dim() > 1 else value)
             .detach()

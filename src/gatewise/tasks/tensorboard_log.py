@@ -1,13 +1,13 @@
 """The metrics of a run for TensorBoard."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning.pytorch import LightningModule, Trainer
 
 from gatewise.diagnostics.callback import Watch
+from gatewise.extras import require
 from gatewise.tasks.metrics import Metrics
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.speed import Speed
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
 
 def check_logger(logger: str) -> None:
-    """Raise a ValueError when a logger was asked for that is not installed."""
-    if logger == "tensorboard" and find_spec("tensorboard") is None:
-        raise ValueError(
-            "logger: tensorboard was asked for and is not installed; install it with: pip install "
-            "'gatewise[tensorboard]', or leave logger out: metrics.csv has the same numbers"
-        )
+    """Raise a MissingExtraError when the logger asked for is not installed."""
+    if logger == "tensorboard":
+        require("the logger tensorboard", "tensorboard")
 
 
 class TensorBoardLog(Metrics):

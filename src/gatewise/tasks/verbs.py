@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gatewise.equations import Cell
+from gatewise.extras import require
 from gatewise.tasks.options import choose
 from gatewise.tasks.task_names import options_of
 
@@ -37,6 +38,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         TypeError: for a value of the wrong type.
         OSError: when a file cannot be read or written.
     """
+    require("gatewise.train", "tasks")
     kind = options_of(task)
     if hasattr(options.get("data"), "columns"):
         return _train_on_frame(task, config, options)
@@ -60,11 +62,12 @@ def resume(folder: str | Path, *, max_minutes: float | None = None) -> Any:
         ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
         OSError: when a file cannot be read or written.
     """
-    from gatewise.tasks import running
+    require("resuming a run", "tasks")
 
-    path = Path(folder)
+    from gatewise.tasks import running
     from gatewise.tasks.task import task_of
 
+    path = Path(folder)
     return running.resume(task_of(_name_of(path)), path, max_minutes)
 
 
@@ -75,6 +78,8 @@ def load(folder: str | Path) -> Any:
         ValueError: when the folder is missing, foreign or corrupt.
         OSError: when a file cannot be read.
     """
+    require("gatewise.load", "tasks")
+
     from gatewise.tasks.trained import trained_of
 
     path = Path(folder)
@@ -98,6 +103,7 @@ def evaluate(
         ValueError: when the folder is missing, foreign or corrupt, or a text is empty, too short or not UTF-8.
         OSError: when a file cannot be read.
     """
+    require("gatewise.evaluate", "tasks")
     return load(folder).evaluate(data, **search)
 
 
@@ -114,6 +120,7 @@ def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling:
         ValueError: when the folder is missing, foreign or corrupt, or an option is out of its bounds.
         OSError: when a file cannot be read.
     """
+    require("gatewise.predict", "tasks")
     return load(folder).generate(prompt, length, **sampling)
 
 
@@ -157,6 +164,7 @@ def inspect(
             there is no such series or sequence, ``steps`` is too small, or the folder of ``out`` is missing.
         OSError: when a file cannot be read or written.
     """
+    require("gatewise.inspect", "tasks")
     model = load(folder)
     reads_series, reads_sequences = hasattr(model, "follow"), hasattr(model, "inspect_files")
     if series is not None and not reads_series:

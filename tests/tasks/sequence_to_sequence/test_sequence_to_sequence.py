@@ -12,7 +12,6 @@ import torch
 
 import gatewise
 from gatewise.cells import lookup
-from gatewise.tasks.sequence_to_sequence import scores as scores_module
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide, read_sources
 from gatewise.tasks.verbs import resume
 from tests.tasks.classification.test_classification import steps_of
@@ -252,14 +251,6 @@ def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
         < scores["held_out_baseline_frequent_words"]["rouge_1"]
     )
     assert gatewise.load(tmp_path / "run").evaluate() == scores
-
-
-def test_without_sacrebleu_its_scores_are_left_out_and_it_is_said(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(scores_module, "find_spec", lambda name: None)
-    scores = train(tmp_path).final_scores()["held_out"]
-    assert "bleu" not in scores
-    assert "rouge_l" in scores
-    assert "BLEU and chrF are left out: they need sacrebleu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

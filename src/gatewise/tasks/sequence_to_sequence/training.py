@@ -15,7 +15,6 @@ from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
-from gatewise.tasks.sequence_to_sequence.scores import can_score_translations
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
 from gatewise.tasks.task import Job, Task, cost_of
@@ -50,8 +49,6 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         again = sum(pair in seen for pair in pairs)
         if folder is None and again:
             say(f"warning: {again:,} of {len(pairs):,} pairs of {name.replace('_', ' ')} are in the training data too")
-    if folder is None and not can_score_translations():
-        say("BLEU and chrF are left out: they need sacrebleu; install it with: pip install 'gatewise[seq2seq]'")
     scored, scored_targets = numbered(source, target, corpus.deciding, options.longest)
     sample = [scored.numbers[place] for place in spread(len(scored.numbers), min(_SEARCHED, len(scored.numbers)))]
     # A network that has learned little does not end its answers; one that has ends them as the targets end.

@@ -1,0 +1,59 @@
+"""Optional dependencies: which extra of the package brings them, and the error for those that are not installed."""
+
+from importlib.util import find_spec
+
+EXTRAS = {
+    "tasks": ("lightning", "matplotlib", "nervaluate", "sacrebleu", "tokenizers", "torchmetrics", "tqdm"),
+    "pandas": ("pandas",),
+    "parquet": ("pyarrow",),
+    "tensorboard": ("tensorboard",),
+}
+"""By extra the packages that are imported; a test compares them with ``pyproject.toml``."""
+
+
+class MissingExtraError(ModuleNotFoundError):
+    """A feature needs packages that are not installed; the message has the command that installs them."""
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported; does not import it."""
+    return find_spec(package) is not None
+
+
+def missing(extra: str) -> tuple[str, ...]:
+    """The packages of an extra that are not installed."""
+    return tuple(name for name in EXTRAS[extra] if not installed(name))
+
+
+def require(feature: str, extra: str, *packages: str) -> None:
+    """Check that the packages of an extra are installed, before any work that needs them.
+
+    Args:
+        feature: what needs them, the subject of the message.
+        extra: a key of `EXTRAS`.
+        *packages: those of the extra that the feature needs; all of them by default.
+
+    Raises:
+        MissingExtraError: when one is not installed.
+    """
+    absent = [name for name in missing(extra) if name in packages or not packages]
+    if absent:
+        *others, last = absent
+        names = f"{', '.join(others)} and {last}, which are" if others else f"{last}, which is"
+        raise MissingExtraError(
+            f"{feature} needs {names} not installed: pip install 'gatewise[{extra}]'", name=absent[0]
+        )
+
+
+def placeholder(feature: str, extra: str, doc: str) -> type:
+    """A class that stands for one which needs an extra that is not installed: making an instance raises.
+
+    Args:
+        feature, extra: as `require` takes them.
+        doc: the docstring.
+    """
+
+    def refuse(self: object, *_: object, **__: object) -> None:
+        require(feature, extra)
+
+    return type(feature.rpartition(".")[2], (), {"__init__": refuse, "__doc__": doc})
