@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.cells import lookup, names
-from gatewise.diagnostics.advice import _PAGES, advice_for, advice_to_remember, bias_for, page_of
+from gatewise.diagnostics.advice import _PAGES, advice_for, advice_for_long_spans, bias_for, page_of
 from gatewise.equations import Cell, cell, sigmoid
 from gatewise.equations.retention import retention_gates
 
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", _PAGES)
-def test_its_section_is_there(kind: str):
+def test_page_has_its_section(kind: str):
     page, _, anchor = page_of(kind).partition("#")
     headings = re.findall(r"^## (.*)$", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
     assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
@@ -32,7 +32,7 @@ SENTENCE = r"[A-Z].*[^.]\."
 
 @pytest.mark.parametrize("kind", _PAGES)
 @pytest.mark.parametrize("cell", [*CELLS, None], ids=lambda one: one.name if one else "model")
-def test_it_says_what_to_do(kind: str, cell: Cell | None):
+def test_every_finding_has_advice(kind: str, cell: Cell | None):
     for gate in ("", "f", "z", "layers"):
         if kind != "vanishing" or gate == "layers":
             assert re.fullmatch(SENTENCE, advice_for(kind, cell, gate))
@@ -40,18 +40,18 @@ def test_it_says_what_to_do(kind: str, cell: Cell | None):
 
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("cell", CELLS, ids=lambda one: one.name)
-def test_what_to_do_to_remember(cell: Cell, dense: bool):
+def test_advice_for_long_spans(cell: Cell, dense: bool):
     for bias in (-1.0, 1.0, 8.0) if retention_gates(cell) else (None,):
-        text = advice_to_remember(cell, 100, bias, dense=dense)
+        text = advice_for_long_spans(cell, 100, bias, dense=dense)
         assert re.fullmatch(SENTENCE, text)
         assert "gatewise.Init(chrono=100)" in text
         assert ("more steps" in text) != dense
         assert ("--forget-bias" in text) == (bias is not None and bias < 3)  # never what is there already
 
 
-def test_it_fits_the_cell():
-    assert "1/4" in advice_to_remember(lookup("rnn_sigmoid"), 50, None)
-    assert "IRNN" in advice_to_remember(lookup("rnn_relu"), 50, None)
+def test_advice_fits_the_cell():
+    assert "1/4" in advice_for_long_spans(lookup("rnn_sigmoid"), 50, None)
+    assert "IRNN" in advice_for_long_spans(lookup("rnn_relu"), 50, None)
 
 
 @pytest.mark.parametrize("span", [50, 100, 1000])

@@ -64,7 +64,7 @@ def fit(module: Module, windows: Windows, folder: Path, *callbacks: Any, **optio
     ).fit(module, windows)
 
 
-def test_truncated_windows_are_a_loader_and_train_as_a_plain_loop(tmp_path: Path):
+def test_truncated_windows_train_like_a_plain_loop(tmp_path: Path):
     module, plain = Module(), Module()
     fit(module, Windows(), tmp_path)
     optimiser = plain.configure_optimizers()
@@ -90,7 +90,7 @@ def test_it_watches_and_logs(tmp_path: Path):
         assert name in columns
 
 
-def test_clipping_by_value_is_seen(tmp_path: Path):
+def test_clipping_by_value_is_recorded(tmp_path: Path):
     module, watch = Module(), gatewise.Watch()
     fit(module, Windows(), tmp_path, watch, gradient_clip_val=1e-6, gradient_clip_algorithm="value")
     assert watch.trace is not None

@@ -131,7 +131,7 @@ ILL: dict[str, tuple[str, Callable[[], Trace]]] = {
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("illness", ILL)
-def test_one_illness_is_one_finding(illness: str, seed: int):
+def test_one_problem_is_one_finding(illness: str, seed: int):
     torch.manual_seed(seed)
     kind, make = ILL[illness]
     diagnosis = make().diagnose()
@@ -184,7 +184,7 @@ def test_no_false_alarm(name: str, seed: int):
     assert str(diagnosis).startswith("nothing found")
 
 
-def test_a_label_that_its_sequence_is_too_long_for():
+def test_label_of_a_too_long_sequence():
     """Temporal order (Hochreiter & Schmidhuber 1997) by the default settings, which stay at chance."""
     torch.manual_seed(0)
     (finding,) = at_the_end(Recurrent("lstm", 8, 32)).diagnose()
@@ -201,7 +201,7 @@ def test_a_label_that_its_sequence_is_too_long_for():
     assert finding is None or "identity" in finding.advice
 
 
-def test_what_follows_from_a_finding_is_told_with_it():
+def test_consequences_are_listed_with_their_cause():
     torch.manual_seed(0)
     (finding,) = passed(with_bias("lstm", "f", -20.0)).diagnose()
     assert finding.consequences == ("vanishing",)
@@ -209,7 +209,7 @@ def test_what_follows_from_a_finding_is_told_with_it():
     assert "bias of the forget gate" in finding.advice
 
 
-def test_where_nan_was_first_seen():
+def test_first_nan():
     torch.manual_seed(0)
     (finding,) = trained(Recurrent("lstm", 8, 32, 2), rate=1e-3, poison=2).diagnose()
     assert (finding.layer, finding.numbers) == ("l0", {"step": 17, "pass": 2})
@@ -224,7 +224,7 @@ def test_where_nan_was_first_seen():
     assert finding.evidence.startswith("the first gradient that is NaN or infinite is at step 31")
 
 
-def test_what_could_not_be_looked_at_is_told():
+def test_unchecked_items_are_reported():
     torch.manual_seed(0)
     layer = Recurrent("lstm", 8, 32)
     with gatewise.watch(layer) as trace, torch.no_grad():

@@ -46,7 +46,7 @@ def test_rows_that_end(lengths: list[int]):
         torch.testing.assert_close(one.norms, 0.5 ** torch.arange(max(lengths), dtype=torch.float64))
 
 
-def test_a_reset_ends_what_is_measured_in_its_row():
+def test_reset_ends_the_measurement_of_its_row():
     reset = torch.zeros(20, 3, dtype=torch.bool)
     reset[14] = True  # steps 14 to 19 forward; 0 to 13 in reverse
     forward, reverse = horizon(0.5, reset=reset)

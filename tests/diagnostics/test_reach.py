@@ -101,12 +101,12 @@ def test_losses_now_and_then():
     assert (found.within, found.farthest) == (WITHIN, 9)
 
 
-def test_what_follows_the_last_loss_is_no_concern():
+def test_steps_after_the_last_loss_are_ignored():
     found = of(linear(), lambda output, _: output[9].sum(), ones(STEPS, 3))
     assert (found.unreached, found.at_ends) == (pytest.approx(0.3), False)
 
 
-def test_a_boundary_ends_what_a_loss_is_to_reach():
+def test_boundary_limits_the_reach_of_a_loss():
     reset = torch.zeros(STEPS, 3, dtype=torch.bool)
     reset[30] = True
     found = of(linear(), lambda output, _: output[-1].sum(), ones(STEPS, 3), reset=reset)
@@ -146,7 +146,7 @@ def test_layers_reach_as_far_as_the_farthest():
     assert of(layer, lambda output, _: output[-1].sum(), ones(STEPS, 3)).unreached == 0
 
 
-def test_nothing_of_a_call_is_kept_alive():
+def test_no_reference_to_a_call_is_kept():
     layer = linear()
     with gatewise.watch(layer):
         for inputs in (ones(5, 3), pack_padded_sequence(ones(5, 3), torch.tensor([5, 4, 3]))):
@@ -157,7 +157,7 @@ def test_nothing_of_a_call_is_kept_alive():
             assert kept() is None
 
 
-def test_a_module_that_was_left_by_another_door():
+def test_module_whose_losses_bypass_its_outputs():
     """`Recurrent.step` returns nothing to a hook, so it is not known where losses enter."""
     layer, state = linear(), None
     with gatewise.watch(layer) as trace:

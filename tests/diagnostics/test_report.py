@@ -69,7 +69,7 @@ def test_it_holds_everything(tmp_path: Path):
     assert [one["kind"] for one in data["findings"]] == [finding.kind for finding in trace.diagnose()]
 
 
-def test_what_it_is_about(tmp_path: Path):
+def test_heading(tmp_path: Path):
     heading = Heading("a </script> run", {"data": "texts.csv", "trained": "2026-11-28 18:40 UTC"})
     page = trace_of("abcd").report(tmp_path / "report.html", heading=heading)
     data = data_of(page.read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def test_what_it_is_about(tmp_path: Path):
     )
 
 
-def test_a_picture_holds_the_values_in_the_order_that_it_names(tmp_path: Path):
+def test_heat_map_values_follow_its_order(tmp_path: Path):
     trace = trace_of(TEXT, 1)
     (gate, *_) = data_of(trace.report(tmp_path / "report.html").read_text(encoding="utf-8"))["gates"]
     rows = torch.frombuffer(bytearray(base64.b64decode(gate["data"])), dtype=torch.uint8).reshape(16, len(TEXT))
@@ -95,7 +95,7 @@ def test_no_token_ends_the_script(tmp_path: Path):
     assert data["tokens"] == tokens
 
 
-def test_what_moved_the_answers(tmp_path: Path):
+def test_attributions_of_answers(tmp_path: Path):
     trace = trace_of("abcd")
     moved = [("x", [0.5, -1.0, 0.25, 0.0]), ("</script>", [1.0, 2.0, 3.0, 4.0])]
     data = data_of(trace.report(tmp_path / "report.html", tokens=list("abcd"), moved=moved).read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def test_what_moved_the_answers(tmp_path: Path):
     assert not (tmp_path / "other.html").exists()
 
 
-def test_where_a_decoder_looked_and_tokens_of_each_module(tmp_path: Path):
+def test_attention_and_tokens_of_each_module(tmp_path: Path):
     trace = trace_of("abcd", layers=1)
     seen = AttentionMap(["x", "</script>"], ["y"], torch.tensor([[0.25, 0.75]]))
     page = trace.report(tmp_path / "report.html", tokens={"recurrent": list("abcd")}, attention=seen)
@@ -119,7 +119,7 @@ def test_where_a_decoder_looked_and_tokens_of_each_module(tmp_path: Path):
     assert [gate["tokens"] for gate in data["gates"]] == [None] * 4
 
 
-def test_what_moved_numbers(tmp_path: Path):
+def test_attributions_of_numbers(tmp_path: Path):
     trace = trace_of("abcd")
     found = ChangeMap("values", ["x", "</script>"], ["y"], torch.tensor([[0.25, -0.75]]))
     page = trace.report(tmp_path / "report.html", changes=[found])
@@ -161,7 +161,7 @@ def test_without_a_backward_pass_and_with_values_that_are_not_finite(tmp_path: P
     assert [one["kind"] for one in data["findings"]] == ["not finite"]
 
 
-def test_a_folder_that_is_not_there_leaves_nothing(tmp_path: Path):
+def test_missing_folder_leaves_no_file(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         trace_of(TEXT).report(tmp_path / "missing" / "report.html")
     assert not list(tmp_path.iterdir())
@@ -281,7 +281,7 @@ def test_attention_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_what_moved_numbers_in_a_browser(tmp_path: Path):
+def test_attributions_of_numbers_in_a_browser(tmp_path: Path):
     found = ChangeMap("What moved it", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
     shown = dom(page, hovering("#changes td", 0), tmp_path)
@@ -348,7 +348,7 @@ def test_tokens_under_long_curves_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_one_unit_is_read_along_the_text_in_a_browser(tmp_path: Path):
+def test_one_unit_along_the_text_in_a_browser(tmp_path: Path):
     trace = trace_of(TEXT, 1)
     page = trace.report(tmp_path / "report.html", tokens=list(TEXT))
     (gate,) = (one for one in data_of(page.read_text(encoding="utf-8"))["gates"] if one["key"] == "o")
@@ -381,7 +381,7 @@ def test_one_unit_is_read_along_the_text_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_pictures_grow_and_shrink_in_a_browser(tmp_path: Path):
+def test_heat_maps_zoom_in_a_browser(tmp_path: Path):
     page = trace_of("x" * 300, 1, 64).report(tmp_path / "report.html", tokens=["x"] * 300)
     expression = """["fit", "in", "in", "out", "out"].map(what => {
       document.querySelector(`[data-zoom=${what}]`).click();
@@ -396,7 +396,7 @@ def test_pictures_grow_and_shrink_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_of_many_lines_those_that_were_moved_most_in_a_browser(tmp_path: Path):
+def test_many_rows_show_those_with_the_largest_attributions_in_a_browser(tmp_path: Path):
     changes = torch.full((88, 100), 0.01)
     changes[torch.arange(70, 82)] = 1.0
     changes[:, 60] = 2.0

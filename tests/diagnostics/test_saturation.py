@@ -40,7 +40,7 @@ def test_dead_units():
     assert found.low == pytest.approx(4 / 6)
 
 
-def test_what_has_no_ends():
+def test_activations_without_saturation():
     assert saturation_of(torch.randn(3, 2, 4) * 100, "identity").total == 0
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import gatewise
 from gatewise.diagnostics import Trace
-from gatewise.diagnostics.recorded import Place
-from gatewise.diagnostics.series import Label
+from gatewise.diagnostics.call_record import Location
+from gatewise.diagnostics.labelled_tensors import Label
 from tests.agreement import CELLS, Case, Way, arguments, given, layer_of, options
 from tests.diagnostics.unrolled import Unrolled, unrolled
 
@@ -43,10 +43,10 @@ def watched(case: Case, way: Way, *, gates: bool = True) -> tuple[Trace, gatewis
     return trace, layer
 
 
-def labels(case: Case) -> Iterator[tuple[int, int, Place]]:
+def labels(case: Case) -> Iterator[tuple[int, int, Location]]:
     for layer in range(case.num_layers):
         for direction in range(2 if case.bidirectional else 1):
-            yield layer, direction, Place("", layer, "reverse" if direction else "forward")
+            yield layer, direction, Location("", layer, "reverse" if direction else "forward")
 
 
 def padding(case: Case) -> Tensor:
@@ -61,20 +61,20 @@ def close(came: Tensor, expected: Tensor) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_it_is_what_autograd_finds(cell: str, shape: str):
+def test_matches_autograd(cell: str, shape: str):
     case = Case(cell, **SHAPES[shape])
     expected = unrolled(case)
     for way in WAYS:
         trace, layer = watched(case, way)
         flow, states = trace.gradient_flow(), trace.states()
-        for number, direction, place in labels(case):
+        for number, direction, location in labels(case):
             for state, name in enumerate(layer.cell.states):
                 gradients = expected.gradients[number, direction, state]
-                close(flow[Label(place, name)], gradients.flatten(1).norm(dim=1))
-                close(flow.rows[Label(place, name)], gradients.norm(dim=2))
+                close(flow[Label(location, name)], gradients.flatten(1).norm(dim=1))
+                close(flow.rows[Label(location, name)], gradients.norm(dim=2))
                 values = expected.values[number, direction, state]
-                close(states[Label(place, name)].nan_to_num(0.0), values)
-                assert torch.equal(states[Label(place, name)].isnan().all(dim=2), padding(case))
+                close(states[Label(location, name)].nan_to_num(0.0), values)
+                assert torch.equal(states[Label(location, name)].isnan().all(dim=2), padding(case))
         check_contributions(trace, layer, expected)
 
 
@@ -88,7 +88,7 @@ def check_contributions(trace: Trace, layer: gatewise.Recurrent, expected: Unrol
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("cell", CELLS)
-def test_without_gates_the_norms_are_the_same_and_nothing_else_is_kept(cell: str, shape: str):
+def test_without_gates_only_the_norms_are_recorded(cell: str, shape: str):
     case = Case(cell, **SHAPES[shape])
     full, _ = watched(case, Way("cpu"))
     trace, _ = watched(case, Way("cpu"), gates=False)
@@ -98,13 +98,13 @@ def test_without_gates_the_norms_are_the_same_and_nothing_else_is_kept(cell: str
     assert recorded is type(None)
     for key, values in trace.gates().items():
         torch.testing.assert_close(values, full.gates()[key], rtol=1e-12, atol=1e-12, equal_nan=True)
-    with pytest.raises(ValueError, match=r"contributions: needs every step's gradients.*gates=True"):
+    with pytest.raises(ValueError, match=r"contributions: requires the gradients of every step.*gates=True"):
         trace.contributions()
-    with pytest.raises(ValueError, match=r"gates.*gradients: needs every step's gradients.*gates=True"):
+    with pytest.raises(ValueError, match=r"gates.*gradients: requires the gradients of every step.*gates=True"):
         _ = trace.gates().gradients
 
 
-def test_gates_and_their_gradients_are_those_of_an_lstm_written_out():
+def test_gates_and_their_gradients_match_an_explicit_lstm():
     torch.manual_seed(0)
     layer = gatewise.LSTM(3, 4, dtype=torch.float64)
     x = torch.randn(6, 2, 3, dtype=torch.float64)

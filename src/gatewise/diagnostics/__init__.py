@@ -1,10 +1,10 @@
-"""Looking into a network that is trained: gradients through time, gates, what is wrong and what to do about it."""
+"""Diagnostics of recurrent networks in training: gradients through time, gates, findings and advice."""
 
-from gatewise.diagnostics.answers import Gates, GradientFlow
 from gatewise.diagnostics.findings import Diagnosis, Finding
 from gatewise.diagnostics.horizon import Horizon
 from gatewise.diagnostics.report_contents import AttentionMap, ChangeMap, Heading
 from gatewise.diagnostics.saturation import Saturation
+from gatewise.diagnostics.time_series import Gates, GradientFlow
 from gatewise.diagnostics.trace import Trace
 from gatewise.diagnostics.watching import watch
 

@@ -1,4 +1,4 @@
-"""What to do about a finding, and where it is explained."""
+"""Advice for findings, and the documentation page of each."""
 
 import math
 
@@ -26,9 +26,9 @@ _EXPLODING = {
 _ALWAYS = {
     "saturated gate": "Start from smaller weights (init='default'), scale the input, or lower the learning rate",
     "dead ReLU": "Lower the learning rate, start from init='identity' with biases of 0, or use the leaky ReLU",
-    "short window": "Make the window longer (k2 of gatewise.TBPTT), with checkpoint_every if memory is short",
+    "short window": "Make the window longer (k2 of gatewise.TBPTT), with checkpoint_every if memory is scarce",
     "weights barely move": "Raise the learning rate; a step usually changes them by about a thousandth",
-    "clipping at every step": "Raise the threshold to what the norm usually is, so that clipping catches exceptions",
+    "clipping at every step": "Raise the threshold to the usual norm, so that only outliers are clipped",
     "not finite": "Lower the learning rate, clip gradients (gatewise.Clip(norm=1.0)), and look at that step's data",
 }
 
@@ -44,12 +44,12 @@ def page_of(kind: str) -> str:
 
 
 def advice_for(kind: str, cell: Cell | None, gate: str = "") -> str:
-    """What to do about a kind of finding other than a gradient that vanishes over time.
+    """The advice for a kind of finding, except gradients that vanish over time.
 
-    Arguments:
+    Args:
         kind: as in `Finding`.
         cell: the equations; None for the whole model.
-        gate: the gate that it is about; ``layers`` when it is about the stack of layers; or empty.
+        gate: the gate concerned; ``layers`` for the stack of layers; or empty.
     """
     if gate == "layers":
         text = "Use fewer layers, or init='default' with its orthogonal recurrent weights"
@@ -65,14 +65,14 @@ def advice_for(kind: str, cell: Cell | None, gate: str = "") -> str:
     return text + "."
 
 
-def advice_to_remember(cell: Cell, span: int, forget_bias: float | None, *, dense: bool = True) -> str:
-    """What to do about a gradient that vanishes over time.
+def advice_for_long_spans(cell: Cell, span: int, forget_bias: float | None, *, dense: bool = True) -> str:
+    """The advice for a gradient that vanishes over time.
 
-    Arguments:
+    Args:
         cell: the equations.
-        span: the steps that it should reach over.
-        forget_bias: the mean bias of the gates that keep the state, as `gatewise.Init` counts it; None for none.
-        dense: whether losses enter at most steps already.
+        span: the number of steps it should reach back.
+        forget_bias: the mean bias of the retention gates, as defined by `gatewise.Init`; None if there are none.
+        dense: whether losses already enter at most steps.
     """
     chrono = f"init=gatewise.Init(chrono={max(2, span)}); gatewise train … --chrono {max(2, span)}"
     sooner = "" if dense else "; or let losses enter at more steps, as pooling by mean, maximum or attention does"
@@ -88,13 +88,13 @@ def advice_to_remember(cell: Cell, span: int, forget_bias: float | None, *, dens
             f"Start with gates that keep the state over such spans: chrono initialisation ({chrono}), or a forget bias"
         )
         return f"{text} of {larger}, now {forget_bias:.1f} on average{sooner}."
-    text = f"The forget bias suits such spans already ({forget_bias:.1f} on average)"
+    text = f"The forget bias already suits such spans ({forget_bias:.1f} on average)"
     return f"{text}: use chrono initialisation ({chrono}), smaller recurrent weights, or more training{sooner}."
 
 
 def bias_for(span: int) -> float:
-    """The forget bias at which a gradient falls to 1 % over so many steps, if the gate follows its bias alone.
+    """The forget bias at which a gradient falls to 1 % over ``span`` steps, if the gate follows its bias alone.
 
-    A gate of the value σ(β) lets the factor exp(−1/(1 + exp β)) pass in a step, nearly.
+    A gate with value σ(β) scales the gradient by about exp(−1/(1 + exp β)) per step.
     """
     return math.log(max(math.e, span / math.log(1 / VANISHED) - 1))

@@ -1,4 +1,4 @@
-"""`watch` as a callback of Lightning."""
+"""`watch` as a Lightning callback."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -16,20 +16,20 @@ from gatewise.layers.clipping import Clipped, tell
 class Watch(Callback):
     """Watch a module while Lightning trains it.
 
-    Arguments:
-        every: watch one batch in so many.
-        gates, keep: as `gatewise.watch` takes them.
+    Args:
+        every: watch every n-th batch.
+        gates, keep: as in `gatewise.watch`.
         log: whether to log the norm of each state's gradient, overall and at the first and last step, the norm of the
             whole gradient before clipping, and whether it was clipped, to the run's loggers.
-        saturation: whether to log, too, the part of each gate's values where it is flat; computes the gates once more.
+        saturation: whether to log the fraction of saturated values of each gate too; recomputes the gates.
         stop: whether to raise at the first NaN or infinite value, naming the layer and the step.
 
     Attributes:
-        trace: the questions go here, during and after training; None before it begins.
-        values: what was seen of the last batch, by the names that are logged; empty when it was not watched.
+        trace: the `Trace`, during and after training; None before.
+        values: the logged values of the last batch, by name; empty if it was not watched.
 
     Raises:
-        ValueError: for an ``every`` below 1; in training, as `gatewise.watch`, and at values that are not finite.
+        ValueError: for an ``every`` below 1; in training, as `gatewise.watch`, and for values that are not finite.
 
     >>> import gatewise
     >>> from lightning.pytorch import Trainer
@@ -79,11 +79,11 @@ class Watch(Callback):
         if bad is not None:
             raise ValueError(
                 f"training diverged at update {trainer.global_step + 1}: the first {bad.what} that is NaN or infinite "
-                f"is that of {bad.place} at step {bad.step}; try a smaller learning rate, or clip gradients"
+                f"is that of {bad.location} at step {bad.step}; try a smaller learning rate, or clip gradients"
             )
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Lightning's hook, before it clips."""
+        """Lightning's hook, before clipping."""
         if not self._active:
             return
         parameters: list[Tensor] = [one for group in optimizer.param_groups for one in group["params"]]
@@ -91,8 +91,8 @@ class Watch(Callback):
         limit, norm = trainer.gradient_clip_val, float(nn.utils.get_total_norm(gradients))
         if limit is not None:
             by_value = trainer.gradient_clip_algorithm == "value"
-            part = _beyond(gradients, limit) if by_value else 0.0
-            tell(parameters, Clipped(norm, part > 0 if by_value else not norm <= limit, {"": norm}, part))
+            fraction = _fraction_beyond(gradients, limit) if by_value else 0.0
+            tell(parameters, Clipped(norm, fraction > 0 if by_value else not norm <= limit, {"": norm}, fraction))
         self.values["gradient_norm"] = norm
         if limit is not None and self.trace is not None and self.trace.clips:
             self.values["clipped"] = float(self.trace.clips[-1].clipped)
@@ -105,7 +105,7 @@ class Watch(Callback):
             return
         self._end()
         if self.trace is not None and self.trace.passes and self.trace.passes[-1].reached:
-            self.values |= self._seen(self.trace)
+            self.values |= self._summary(self.trace)
         if self.log:
             pl_module.log_dict(self.values)
 
@@ -113,20 +113,20 @@ class Watch(Callback):
         """Lightning's hook."""
         self._end()
 
-    def _seen(self, trace: Trace) -> dict[str, float]:
-        seen: dict[str, float] = {}
+    def _summary(self, trace: Trace) -> dict[str, float]:
+        values: dict[str, float] = {}
         for key, norms in trace.gradient_flow().items():
             parts = {"": norms.norm(), ".first": norms[0], ".last": norms[-1]}
-            seen |= {f"gradient.{key}{name}": float(value) for name, value in parts.items()}
+            values |= {f"gradient.{key}{name}": float(value) for name, value in parts.items()}
         if self.saturation:
-            seen |= {f"saturated.{key}": one.total for key, one in trace.saturation().items()}
-        return seen
+            values |= {f"saturated.{key}": one.total for key, one in trace.saturation().items()}
+        return values
 
     def _end(self) -> None:
         self._active = False
         self._recording.close()
 
 
-def _beyond(gradients: list[Tensor], limit: float) -> float:
+def _fraction_beyond(gradients: list[Tensor], limit: float) -> float:
     counts = [int((gradient.abs() > limit).sum()) for gradient in gradients]
     return sum(counts) / max(1, sum(map(torch.Tensor.numel, gradients)))

@@ -1,22 +1,22 @@
-"""What each time step adds to the gradient of each weight."""
+"""The contribution of each time step to the gradient of each weight."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import RecordedCall
+from gatewise.diagnostics.call_record import CallRecord
 from gatewise.diagnostics.replay import Steps, products_of, steps_of, vectors_of
 from gatewise.equations import Parameter
 from gatewise.kernels.norms import row_norms
 
 
-def contributions_of(recorded: RecordedCall, *, shares: bool) -> list[dict[str, Tensor]]:
-    """By direction and parameter group, the norm (T,) of each step's share, or the shares (T, …) themselves."""
-    return [_of_direction(recorded, steps, shares) for steps in steps_of(recorded)]
+def contributions_of(record: CallRecord, *, shares: bool) -> list[dict[str, Tensor]]:
+    """The norm (T,) of each step's contribution by direction and parameter group, or the contributions (T, …)."""
+    return [_of_direction(record, steps, shares) for steps in steps_of(record)]
 
 
-def _of_direction(recorded: RecordedCall, steps: Steps, shares: bool) -> dict[str, Tensor]:
+def _of_direction(record: CallRecord, steps: Steps, shares: bool) -> dict[str, Tensor]:
     call, cell, hidden = steps.call, steps.call.cell, steps.call.hidden_size
     products, vectors = products_of(cell), vectors_of(cell)
     deltas = steps.within([*products, *vectors])
@@ -26,14 +26,14 @@ def _of_direction(recorded: RecordedCall, steps: Steps, shares: bool) -> dict[st
         assert isinstance(block, Parameter)
         matrices.setdefault(block, []).append((delta, steps.values[node.args[1]].detach()))
     of_vector = dict(zip(vectors.values(), deltas[len(products) :], strict=True))
-    step = steps.at // recorded.rows
-    bounds = torch.searchsorted(step, torch.arange(recorded.steps + 1, device=step.device)).tolist()
+    step = steps.index // record.rows
+    bounds = torch.searchsorted(step, torch.arange(record.steps + 1, device=step.device)).tolist()
     found: dict[str, list[Tensor]] = {group: [] for group in cell.groups}
     for begin, end in pairwise(bounds):
         for group, whole in zip(cell.groups, call.parameters, strict=True):
             share = torch.zeros_like(whole)
-            for at, gate in enumerate(cell.gates_of(group)):
-                part = share[at * hidden : (at + 1) * hidden]
+            for index, gate in enumerate(cell.gates_of(group)):
+                part = share[index * hidden : (index + 1) * hidden]
                 for delta, operand in matrices.get(Parameter(group, gate), ()):
                     part.addmm_(delta[begin:end].t(), operand[begin:end])
                 if Parameter(group, gate) in of_vector:

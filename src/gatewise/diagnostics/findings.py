@@ -1,51 +1,51 @@
-"""What is wrong with a network that is trained, with the evidence and what to do about it."""
+"""Findings: problems of a network in training, with evidence and advice."""
 
 import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gatewise.diagnostics.advice import advice_for, advice_to_remember, page_of
+from gatewise.diagnostics.advice import advice_for, advice_for_long_spans, page_of
+from gatewise.diagnostics.call_record import CallRecord, Location
 from gatewise.diagnostics.horizon import Horizon
 from gatewise.diagnostics.measurements import Measurements
 from gatewise.diagnostics.reach import reach_of
-from gatewise.diagnostics.recorded import Place, RecordedCall
 from gatewise.diagnostics.replay import forget_bias
 from gatewise.diagnostics.saturation import Saturation
 from gatewise.equations import Cell
 from gatewise.equations.operations import OPERATIONS
 
-# A gradient that falls to 1 % in fewer steps than this, in a sequence at least twice as long, and goes on falling by
-# this factor in each, vanishes. (Between h and c of an LSTM much is lost once, which says nothing of long spans.)
+# A gradient vanishes if it falls to 1 % in fewer steps than this, in a sequence at least twice as long, and keeps
+# falling by this factor per step. (Between h and c of an LSTM much is lost once, which is not a matter of long spans.)
 SHORT_MEMORY, FAST = 10, 0.65
-# The part of all values of a gate at its ends that is an illness: trained gates and candidates often are near them.
+# The fraction of saturated values that is a problem: values of trained gates and candidates are often near the ends.
 NEARLY_ALL = 0.9
-# The part of its units that never leave an end; of the steps, that no loss reaches.
+# The fraction of units that never leave an end; of steps that no loss reaches.
 MOSTLY = 0.5
-# Values at both ends tell of large weights; a gate that leans to one may keep a memory.
+# Values at both ends indicate large weights; a gate near one end may hold a memory.
 BOTH_ENDS = 0.1
 DEAD = 0.25
 # Between the gradients of the lowest and the highest layer.
 BETWEEN_LAYERS = 1e3
 BARELY = 1e-5
 ALWAYS, ENOUGH_CLIPS = 0.95, 5
-# A window whose first step still gets this part of the gradient of its last one, from a state that was carried in.
+# A window is short if this fraction of the gradient of its last step reaches its first, which has a carried-in state.
 STILL_LARGE = 0.5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes:
         kind: ``vanishing``, ``exploding``, ``saturated gate``, ``gate stuck open``, ``gate stuck closed``,
             ``dead ReLU``, ``short window``, ``weights barely move``, ``clipping at every step`` or ``not finite``.
         layer: where, as in the keys of `GradientFlow`, or ``model``.
-        evidence: what was seen, in words.
-        numbers: the same as numbers.
-        advice: what to do.
-        page: the page of the documentation that explains it.
-        consequences: other findings that follow from this one, so they are not listed for themselves.
+        evidence: the observation, as text.
+        numbers: the observation, as numbers.
+        advice: what to change.
+        page: the documentation page that explains it.
+        consequences: findings that follow from this one and are not listed separately.
     """
 
     kind: str
@@ -63,18 +63,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis(Sequence[Finding]):
-    """What was found; empty for a healthy network.
+    """The findings; empty for a healthy network.
 
     Attributes:
-        findings: the most basic ones first.
-        unchecked: what could not be looked at, and why.
+        findings: causes before consequences.
+        unchecked: the checks that were not possible, with the reason.
     """
 
     findings: tuple[Finding, ...]
     unchecked: tuple[str, ...] = field(default=())
 
-    def __getitem__(self, at: int) -> Finding:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self.findings[at]
+    def __getitem__(self, index: int) -> Finding:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.findings[index]
 
     def __len__(self) -> int:
         return len(self.findings)
@@ -85,10 +85,10 @@ class Diagnosis(Sequence[Finding]):
 
 
 def diagnose(trace: Measurements) -> Diagnosis:
-    """Look for everything in the last pass, the updates and the clippings of a trace.
+    """Run all checks on the last pass, the updates and the clipping events of a trace.
 
-    Each layer is run again to measure how far its gradient reaches. What follows from another finding in the same
-    layer (a gate that is stuck closed lets no gradient pass) is told there.
+    Each layer is run again to measure how far its gradient reaches. A consequence of another finding in the same layer
+    (a gate that is stuck closed blocks the gradient) is listed with it.
 
     Raises:
         ValueError: when nothing was recorded.
@@ -99,13 +99,13 @@ def diagnose(trace: Measurements) -> Diagnosis:
         cell = next(calls[0].cell for calls in layers)
         numbers = {"step": float(bad.step), "pass": float(bad.number)}
         evidence = f"the first {bad.what} that is NaN or infinite is at step {bad.step} (pass {bad.number})"
-        return Diagnosis((_finding("not finite", _name(trace, bad.place), evidence, numbers, cell),))
+        return Diagnosis((_finding("not finite", _name(trace, bad.location), evidence, numbers, cell),))
     found: list[Finding] = []
     horizons = trace.memory_horizon()
     saturation = trace.saturation()
     for calls in layers:
-        for direction, place in enumerate(calls[0].places):
-            found += _of_direction(trace, calls, place, direction, horizons[place], saturation)
+        for direction, location in enumerate(calls[0].locations):
+            found += _of_direction(trace, calls, location, direction, horizons[location], saturation)
     found += _of_reach(trace, layers, found)
     found += _between_layers(trace, layers)
     exploding = any(finding.kind == "exploding" for finding in found)
@@ -120,13 +120,13 @@ def diagnose(trace: Measurements) -> Diagnosis:
 
 def _of_direction(
     trace: Measurements,
-    calls: list[RecordedCall],
-    place: Place,
+    calls: list[CallRecord],
+    location: Location,
     direction: int,
     horizon: Horizon,
     saturation: dict[str, Saturation],
 ) -> Iterator[Finding]:
-    cell, layer = calls[0].cell, _name(trace, place)
+    cell, layer = calls[0].cell, _name(trace, location)
     steps = len(horizon.norms)
     flow: list[tuple[str, str, dict[str, float]]] = []
     fast = horizon.steps < SHORT_MEMORY and horizon.rate < FAST and steps >= 2 * horizon.steps
@@ -139,35 +139,35 @@ def _of_direction(
     elif _cut_short(calls, horizon):
         reach = float(horizon.norms[-1])
         evidence = (
-            f"{reach:.0%} of the gradient is left after {steps} steps back, where the window begins with a state that "
-            "was carried in without its history"
+            f"{reach:.0%} of the gradient is left {steps} steps back, where the window begins with a state that was "
+            "carried in without its history"
         )
         flow.append(("short window", evidence, {"steps": steps, "left": reach}))
-    causes = list(_of_gates(trace, place, saturation))
+    causes = list(_of_gates(trace, location, saturation))
     for number, (kind, evidence, numbers, gate) in enumerate(causes):
         after = tuple(one for one, _, _ in flow if one == "vanishing") if number == 0 else ()
         yield _finding(kind, layer, evidence, numbers, cell, gate, after)
     for kind, evidence, numbers in flow:
         if kind == "vanishing" and not causes:
-            advice = advice_to_remember(cell, steps, forget_bias(calls[-1], direction))
+            advice = advice_for_long_spans(cell, steps, forget_bias(calls[-1], direction))
             yield Finding(kind, layer, evidence, numbers, advice, page_of(kind))
         elif kind != "vanishing":
             yield _finding(kind, layer, evidence, numbers, cell)
 
 
-def _of_reach(trace: Measurements, layers: list[list[RecordedCall]], found: list[Finding]) -> Iterator[Finding]:
-    """Modules most steps of which no loss reaches, unless a finding in one of their layers says so already."""
-    by_module: dict[str, list[list[RecordedCall]]] = {}
+def _of_reach(trace: Measurements, layers: list[list[CallRecord]], found: list[Finding]) -> Iterator[Finding]:
+    """Modules in which losses do not reach most steps, unless a finding in one of their layers covers it."""
+    by_module: dict[str, list[list[CallRecord]]] = {}
     for calls in layers:
         if calls[-1].has_gradients:
             by_module.setdefault(calls[-1].module, []).append(calls)
     for module, stack in by_module.items():
-        places = [place for calls in stack for place in calls[0].places]
-        names = {_name(trace, place) for place in places}
-        told = any(one.layer in names and "vanishing" in (one.kind, *one.consequences) for one in found)
+        locations = [location for calls in stack for location in calls[0].locations]
+        names = {_name(trace, location) for location in locations}
+        reported = any(one.layer in names and "vanishing" in (one.kind, *one.consequences) for one in found)
         lowest, highest = (pick(stack, key=lambda calls: calls[0].layer) for pick in (min, max))
         reach = reach_of(lowest, highest)
-        if told or reach is None or reach.within is None or reach.unreached < MOSTLY:
+        if reported or reach is None or reach.within is None or reach.unreached < MOSTLY:
             continue
         where = "at the end alone" if reach.at_ends else f"at {reach.entries:.3g} of {reach.steps:.3g} steps"
         evidence = (
@@ -177,16 +177,16 @@ def _of_reach(trace: Measurements, layers: list[list[RecordedCall]], found: list
         numbers = {"unreached": reach.unreached, "steps": float(reach.within), "length": reach.steps}
         call = lowest[-1]
         dense = reach.entries > reach.steps / 2
-        advice = advice_to_remember(call.cell, reach.farthest + 1, forget_bias(call, 0), dense=dense)
-        layer = _name(trace, places[0]) if len(places) == 1 else module or "model"
+        advice = advice_for_long_spans(call.cell, reach.farthest + 1, forget_bias(call, 0), dense=dense)
+        layer = _name(trace, locations[0]) if len(locations) == 1 else module or "model"
         yield Finding("vanishing", layer, evidence, numbers, advice, page_of("vanishing"))
 
 
 def _of_gates(
-    trace: Measurements, place: Place, saturation: dict[str, Saturation]
+    trace: Measurements, location: Location, saturation: dict[str, Saturation]
 ) -> Iterator[tuple[str, str, dict[str, float], str]]:
     for label, one in zip(trace.gates_labels, saturation.values(), strict=True):
-        if label.place != place:
+        if label.location != location:
             continue
         gate = label.name
         numbers = {"low": one.low, "high": one.high, "stuck low": one.stuck_low, "stuck high": one.stuck_high}
@@ -203,13 +203,13 @@ def _of_gates(
             yield "saturated gate", evidence, numbers, gate
 
 
-def _cut_short(calls: list[RecordedCall], horizon: Horizon) -> bool:
+def _cut_short(calls: list[CallRecord], horizon: Horizon) -> bool:
     whole = len(calls) == 1 and calls[0].has_gradients and calls[0].carried_in and len(horizon.norms) > 1
     return whole and float(horizon.norms[-1]) >= STILL_LARGE
 
 
-def _between_layers(trace: Measurements, layers: list[list[RecordedCall]]) -> Iterator[Finding]:
-    by_module: dict[str, list[RecordedCall]] = {}
+def _between_layers(trace: Measurements, layers: list[list[CallRecord]]) -> Iterator[Finding]:
+    by_module: dict[str, list[CallRecord]] = {}
     for calls in layers:
         if calls[-1].has_gradients:
             by_module.setdefault(calls[-1].module, []).append(calls[-1])
@@ -228,14 +228,18 @@ def _between_layers(trace: Measurements, layers: list[list[RecordedCall]]) -> It
 
 
 def _of_updates(trace: Measurements, exploding: bool) -> Iterator[Finding]:
-    moved = [float(one.changes.norm() / one.weights.norm()) for one in trace.updates if float(one.weights.norm())]
+    moved = [
+        float(one.update_norms.norm() / one.weight_norms.norm())
+        for one in trace.updates
+        if float(one.weight_norms.norm())
+    ]
     ratio = statistics.median(moved) if moved else math.inf
     barely = ("weights barely move",) if ratio < BARELY else ()
     often = sum(clip.clipped for clip in trace.clips) / max(1, len(trace.clips))
     always = len(trace.clips) >= ENOUGH_CLIPS and often >= ALWAYS
     if always and not exploding:
         norm = statistics.median(clip.norm for clip in trace.clips)
-        evidence = f"{often:.0%} of {len(trace.clips)} steps were clipped; the norm before is {norm:.3g} in the middle"
+        evidence = f"{often:.0%} of {len(trace.clips)} steps were clipped; the median norm before is {norm:.3g}"
         numbers = {"fraction": often, "norm": norm}
         yield _finding("clipping at every step", "model", evidence, numbers, None, consequences=barely)
     elif barely:
@@ -243,8 +247,8 @@ def _of_updates(trace: Measurements, exploding: bool) -> Iterator[Finding]:
         yield _finding("weights barely move", "model", evidence, {"ratio": ratio}, None)
 
 
-def _name(trace: Measurements, place: Place) -> str:
-    return "model" if trace.short else str(place)
+def _name(trace: Measurements, location: Location) -> str:
+    return "model" if trace.short else str(location)
 
 
 def _finding(

@@ -1,4 +1,4 @@
-"""How far back a gradient reaches through a layer's own recurrence."""
+"""Memory horizon: how far back a gradient reaches through a layer's recurrence."""
 
 import math
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import Listener, Place, RecordedCall
+from gatewise.diagnostics.call_record import CallObserver, CallRecord, Location
 from gatewise.kernels import Call, run
 from gatewise.kernels.recording import Record
 
@@ -15,19 +15,19 @@ VANISHED, EXPLODED = 0.01, 100.0
 
 @dataclass(frozen=True)
 class Horizon:
-    """How far back a gradient reaches that enters at the last step.
+    """How far back a gradient from the last step reaches.
 
     Attributes:
-        place: the layer and direction.
-        steps: until its norm has fallen to 1 % or grown 100-fold; from the fitted rate where the sequence is too short
-            to see it, and infinite where the norm hardly changes.
+        location: the layer and direction.
+        steps: number of steps until its norm has fallen to 1 % or grown 100-fold; extrapolated with the fitted rate
+            where the sequence is too short, and infinite where the norm hardly changes.
         rate: the factor per step, fitted to the logarithm of the norm.
         outcome: ``vanishes``, ``explodes`` or ``lasts``.
-        seen: whether the steps were seen, not extrapolated.
+        seen: whether the steps were observed, not extrapolated.
         norms: (K,) the norm after 0, 1, … steps back, relative to that at the last step.
     """
 
-    place: Place
+    location: Location
     steps: float
     rate: float
     outcome: str
@@ -36,43 +36,45 @@ class Horizon:
 
     def __str__(self) -> str:
         if self.outcome == "lasts":
-            return f"{self.place}: the gradient lasts (factor {self.rate:.4g} per step)"
+            return f"{self.location}: the gradient lasts (factor {self.rate:.4g} per step)"
         verb = "falls to 1 %" if self.outcome == "vanishes" else "grows 100-fold"
         of = f" of {len(self.norms)}" if self.seen else ""
         how = "" if self.seen else f", extrapolated from {len(self.norms)}"
-        return f"{self.place}: the gradient {verb} in {self.steps:.3g}{of} steps (factor {self.rate:.4g} per step{how})"
+        return (
+            f"{self.location}: the gradient {verb} in {self.steps:.3g}{of} steps (factor {self.rate:.4g} per step{how})"
+        )
 
 
-def horizons_of(recorded: RecordedCall) -> list[Horizon]:
+def horizons_of(record: CallRecord) -> list[Horizon]:
     """The horizon of each direction of a call.
 
-    The call is run again, one gradient of random direction enters each row's output at its last step, and nothing
-    else does, so losses at other steps do not hide how much is lost on the way.
+    The call is run again with one gradient of random direction at the last step of each row's output, so that losses at
+    other steps do not mask the decay.
     """
     return [
-        _horizon(single, place)
-        for single, place in zip(recorded.asked_again().single_directions(), recorded.places, strict=True)
+        _horizon(single, location)
+        for single, location in zip(record.recompute_call().single_directions(), record.locations, strict=True)
     ]
 
 
-def _horizon(call: Call, place: Place) -> Horizon:
-    sink = RecordedCall(Listener(), place.module, place.layer, keep_all=False)
-    asked = call.with_tensors(tuple(tensor.detach().requires_grad_() for tensor in call.tensors))
-    asked = replace(asked, record=Record((sink,)))
+def _horizon(call: Call, location: Location) -> Horizon:
+    sink = CallRecord(CallObserver(), location.module, location.layer, keep_all=False)
+    probe = call.with_tensors(tuple(tensor.detach().requires_grad_() for tensor in call.tensors))
+    probe = replace(probe, record=Record((sink,)))
     with torch.enable_grad():
-        _, finals = run(asked)
+        _, finals = run(probe)
     draw = torch.Generator().manual_seed(0)
     gradient = torch.randn(finals[0].shape, generator=draw, dtype=torch.float64).to(finals[0])
-    torch.autograd.grad(finals[0], asked.initial, gradient, allow_unused=True)
-    return _fitted(place, profile(asked, sink.gradient_norms[0]))
+    torch.autograd.grad(finals[0], probe.initial, gradient, allow_unused=True)
+    return _fitted(location, profile(probe, sink.gradient_norms[0]))
 
 
 def profile(call: Call, norms: Tensor) -> Tensor:
-    """The norm over states, so many steps before each row's last and relative to it there, as far as no reset cuts it.
+    """The norm over states at 0, 1, … steps before each row's last, relative to the last, up to the nearest reset.
 
-    Over rows it is the root of the mean square.
+    It is the root mean square over rows.
 
-    Arguments:
+    Args:
         call: one direction.
         norms: (S, T, B).
     """
@@ -87,7 +89,7 @@ def profile(call: Call, norms: Tensor) -> Tensor:
         alive = (time >= first) & (time < lengths)
     else:
         back = time.expand(steps, batch)
-        # A boundary at t stands between t and t − 1, and a reverse gradient comes from t = 0.
+        # A boundary at t is between t and t − 1, and a reverse gradient propagates from t = 0.
         later = torch.where(flags & (time > 0) & (time < lengths), time, steps).amin(dim=0)
         alive = (time < later) & (time < lengths)
     start = torch.where((back == 0) & alive, square, 0.0).sum(dim=0)
@@ -101,27 +103,27 @@ def profile(call: Call, norms: Tensor) -> Tensor:
     return (total[:reached] / count[:reached]).sqrt()
 
 
-def _fitted(place: Place, norms: Tensor) -> Horizon:
+def _fitted(location: Location, norms: Tensor) -> Horizon:
     values = norms.tolist()
-    usable = [(at, math.log(value)) for at, value in enumerate(values) if 0 < value < math.inf]
-    usable = usable[: next((at for at, (step, _) in enumerate(usable) if step != at), len(usable))]
+    usable = [(index, math.log(value)) for index, value in enumerate(values) if 0 < value < math.inf]
+    usable = usable[: next((index for index, (step, _) in enumerate(usable) if step != index), len(usable))]
     rate = math.exp(_slope(usable)) if len(usable) > 1 else math.nan
     if len(usable) < len(values) and len(usable) == 1:
         rate = 0.0 if values[1] == 0 else math.inf
-    for at, value in enumerate(values):
+    for index, value in enumerate(values):
         if value <= VANISHED:
-            return Horizon(place, at, rate, "vanishes", True, norms)
+            return Horizon(location, index, rate, "vanishes", True, norms)
         if value >= EXPLODED or math.isnan(value):
-            return Horizon(place, at, rate, "explodes", True, norms)
+            return Horizon(location, index, rate, "explodes", True, norms)
     slope = math.log(rate) if rate and math.isfinite(rate) else 0.0
     if abs(slope) * max(len(values), 1) < 0.01:
-        return Horizon(place, math.inf, rate, "lasts", False, norms)
+        return Horizon(location, math.inf, rate, "lasts", False, norms)
     if slope < 0:
-        return Horizon(place, math.log(VANISHED) / slope, rate, "vanishes", False, norms)
-    return Horizon(place, math.log(EXPLODED) / slope, rate, "explodes", False, norms)
+        return Horizon(location, math.log(VANISHED) / slope, rate, "vanishes", False, norms)
+    return Horizon(location, math.log(EXPLODED) / slope, rate, "explodes", False, norms)
 
 
 def _slope(points: list[tuple[int, float]]) -> float:
-    x = sum(at for at, _ in points) / len(points)
+    x = sum(index for index, _ in points) / len(points)
     y = sum(value for _, value in points) / len(points)
-    return sum((at - x) * (value - y) for at, value in points) / sum((at - x) ** 2 for at, _ in points)
+    return sum((index - x) * (value - y) for index, value in points) / sum((index - x) ** 2 for index, _ in points)

@@ -1,4 +1,4 @@
-"""At which steps losses enter a recurrent module, as its backward pass shows it."""
+"""The steps at which losses enter a recurrent module, from the gradients of its outputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ Directions = dict[int, Tensor]
 
 
 class LossSteps:
-    """How large the gradients are that come from outside into what one call of a module returned.
+    """The sizes of the upstream gradients of the values one call of a module returned.
 
-    Filled in while the backward pass runs; a part that gets no gradient is missing.
+    Filled in by the backward pass; values without a gradient are missing.
 
     Attributes:
-        outputs: by direction (0 forward, 1 reverse) the largest component at each step, (T, B).
-        finals: by direction the largest component of the final states of all layers, (B,).
+        outputs: the largest component at each step, (T, B), by direction (0 forward, 1 reverse).
+        finals: the largest component of the final states of all layers, (B,), by direction.
     """
 
     def __init__(self, layer: Recurrent, steps: int) -> None:
@@ -28,30 +28,30 @@ class LossSteps:
         self._layer, self._steps = layer, steps
         self._directions = (0, 1) if layer.bidirectional else (0,)
 
-    def follow(self, output: Any, state: Any) -> None:
-        """Ask for the gradients of what `Recurrent.forward` has returned."""
+    def observe(self, output: Any, state: Any) -> None:
+        """Register hooks on the values that `Recurrent.forward` returned."""
         if isinstance(output, tuple) and not isinstance(output, PackedSequence):  # merge=None
             for direction, part in enumerate(output):
-                self._follow_output(part, (direction,))
+                self._observe_output(part, (direction,))
         else:
-            self._follow_output(output, self._directions)
+            self._observe_output(output, self._directions)
         for one in state if isinstance(state, tuple) else (state,):
-            _when_known(one, self._add_final)
+            _on_gradient(one, self._add_final)
 
-    def _follow_output(self, output: Tensor | PackedSequence, directions: tuple[int, ...]) -> None:
-        beside = self._layer.merge == "concat" and len(directions) == 2
-        # A hook that held the output itself would keep it, and with it the graph, alive.
+    def _observe_output(self, output: Tensor | PackedSequence, directions: tuple[int, ...]) -> None:
+        concatenated = self._layer.merge == "concat" and len(directions) == 2
+        # A hook that referenced the output would keep it, and thereby the graph, alive.
         packing = output._replace(data=output.data.new_empty(0)) if isinstance(output, PackedSequence) else None
 
         def add(gradient: Tensor) -> None:
-            sides = gradient.chunk(2, dim=-1) if beside else (gradient,) * len(directions)
+            sides = gradient.chunk(2, dim=-1) if concatenated else (gradient,) * len(directions)
             for direction, side in zip(directions, sides, strict=True):
                 _add(self.outputs, direction, self._time_first(_largest(side), packing))
 
-        _when_known(output.data if isinstance(output, PackedSequence) else output, add)
+        _on_gradient(output.data if isinstance(output, PackedSequence) else output, add)
 
     def _time_first(self, values: Tensor, packing: PackedSequence | None) -> Tensor:
-        """A number for each step of an output in its form, as (T, B)."""
+        """One value per step of an output, in the layout of the output, as (T, B)."""
         if packing is not None:
             return pad_packed_sequence(packing._replace(data=values), total_length=self._steps)[0]
         if values.dim() == 1:
@@ -69,9 +69,9 @@ def _largest(gradient: Tensor) -> Tensor:
     return torch.linalg.vector_norm(gradient, torch.inf, dim=-1)
 
 
-def _when_known(tensor: Tensor, take: Callable[[Tensor], None]) -> None:
+def _on_gradient(tensor: Tensor, take: Callable[[Tensor], None]) -> None:
     def known(gradient: Tensor | None) -> None:
-        if gradient is not None:  # an output beside this one was used alone
+        if gradient is not None:  # only another output was used
             take(gradient.detach())
 
     if tensor.requires_grad:

@@ -1,4 +1,4 @@
-"""Pictures of a trace with matplotlib."""
+"""Plots of a trace with matplotlib."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from gatewise.diagnostics.measurements import Measurements
 from gatewise.extras import require
 
 
-def plot_gradient_flow(trace: Measurements, at: int, axes: Any) -> Any:
-    """Draw the norm of every state's gradient over time, logarithmic, on axes or on new ones; return them."""
+def plot_gradient_flow(trace: Measurements, index: int, axes: Any) -> Any:
+    """Plot the norm of every state's gradient over time, on a logarithmic scale; return the axes."""
     if axes is None:
         require("drawing the gradient flow", "tasks", "matplotlib")
         from matplotlib.figure import Figure
 
         axes = Figure(figsize=(8, 4), layout="constrained").subplots()
-    flow = trace.gradient_flow(at)
+    flow = trace.gradient_flow(index)
     for key, values in flow.items():
         axes.plot(values.cpu().numpy(), label=key)
     axes.set_yscale("log")

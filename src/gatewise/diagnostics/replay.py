@@ -1,6 +1,6 @@
-"""One step of a cell for all recorded steps at once: the gates, the gradients within a step, the shares of weights.
+"""Recompute all recorded steps at once: gates, gradients within a step, contributions to weight gradients.
 
-The states before every step are known, so no loop is needed, and what is computed here costs one large product.
+The states before every step are known, so no loop is needed: the cost is one large matrix product.
 """
 
 import statistics
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import Listener, RecordedCall
+from gatewise.diagnostics.call_record import CallObserver, CallRecord
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import activation
 from gatewise.equations.retention import retention_gates
@@ -25,12 +25,12 @@ X = Expr.make("input")
 
 
 class Gate(NamedTuple):
-    """A gate as it is shown.
+    """A gate, or the output of a cell without gates.
 
     Attributes:
         name: its name; the name of the output for cells without gates.
         value: its activation.
-        before: what the activation is of; the same where there is none.
+        before: the argument of the activation; the same where there is none.
         activation: its name; ``identity`` where there is none.
     """
 
@@ -42,7 +42,7 @@ class Gate(NamedTuple):
 
 @lru_cache(maxsize=256)
 def gates_of(cell: Cell) -> tuple[Gate, ...]:
-    """What is shown of a cell: its gates, or the units of a cell that has none.
+    """The gates of a cell, or the units of a cell without gates.
 
     >>> from gatewise.cells import lookup
     >>> [(gate.name, gate.activation) for gate in gates_of(lookup("gru_cudnn"))]
@@ -57,47 +57,47 @@ def gates_of(cell: Cell) -> tuple[Gate, ...]:
     )
 
 
-def states_of(recorded: RecordedCall) -> Tensor:
-    """The states after every step, (D, S, T, B, H): those that were kept, or computed once more."""
-    if recorded.state_values is not None:
-        return recorded.state_values
-    sink = RecordedCall(Listener(), recorded.module, recorded.layer, keep_all=True)
+def states_of(record: CallRecord) -> Tensor:
+    """The states after every step, (D, S, T, B, H), recorded or recomputed."""
+    if record.state_values is not None:
+        return record.state_values
+    sink = CallRecord(CallObserver(), record.module, record.layer, keep_all=True)
     with torch.no_grad():
-        run(replace(recorded.asked_again(), record=Record((sink,))))
+        run(replace(record.recompute_call(), record=Record((sink,))))
     assert sink.state_values is not None
     return sink.state_values
 
 
 @dataclass
 class Steps:
-    """All steps of one direction of a call that are no padding, side by side.
+    """All valid steps of one direction of a call, flattened.
 
     Attributes:
         call: the direction.
-        at: (N,) their rows of (T·B).
+        index: (N,) their rows of (T·B).
         values: by node, (N, H) each; x is (N, I). Filled by `value`.
-        gradients: (N, H) by state, the whole gradient after each step, or None.
+        gradients: (N, H) by state, the total gradient after each step, or None.
     """
 
     call: Call
-    at: Tensor
+    index: Tensor
     values: dict[Expr, Tensor]
     gradients: tuple[Tensor, ...] | None
 
     def value(self, node: Expr) -> Tensor:
         """The value of a node of the cell at each step."""
         found = evaluate(node, self.values, BlocksOf(self.call))
-        return found.expand(len(self.at), self.call.hidden_size)
+        return found.expand(len(self.index), self.call.hidden_size)
 
     def spread(self, values: Tensor, padding: float) -> Tensor:
         """(N, …) as (T, B, …)."""
         steps, batch = self.call.x.shape[:2]
         whole = values.new_full((steps * batch, *values.shape[1:]), padding)
-        whole[self.at] = values.detach()
+        whole[self.index] = values.detach()
         return whole.unflatten(0, (steps, batch))
 
     def within(self, nodes: list[Expr]) -> list[Tensor]:
-        """The gradients (N, H) of nodes within their step; asked once, before any `value`."""
+        """The gradients (N, H) of nodes within their step; called once, before `value`."""
         assert self.gradients is not None
         above = dict(zip(self.call.cell.outputs, self.gradients, strict=True))
         pairs: list[tuple[Tensor, Tensor]] = []
@@ -105,7 +105,7 @@ class Steps:
             for node in topological(self.call.cell.outputs):
                 if node in above and node.args:
                     pairs.append((self.value(node), above[node]))
-                    # What reaches the nodes behind a state through other states is in its whole gradient.
+                    # Gradients through other states of the step are part of the total gradient.
                     self.values[node] = self.values[node].detach().requires_grad_()
             inner = [evaluate(node, self.values, BlocksOf(self.call)) for node in nodes]
         pairs = [pair for pair in pairs if pair[0].requires_grad]
@@ -124,31 +124,31 @@ class Steps:
         return gradients
 
 
-def steps_of(recorded: RecordedCall) -> list[Steps]:
+def steps_of(record: CallRecord) -> list[Steps]:
     """The steps of each direction of a call."""
-    states = states_of(recorded)
-    call = recorded.asked_again()
-    at = recorded.valid.flatten().nonzero()[:, 0]
+    states = states_of(record)
+    call = record.recompute_call()
+    index = record.valid.flatten().nonzero()[:, 0]
     found: list[Steps] = []
     for number, single in enumerate(call.single_directions()):
         before = previous_states(single, states[number])
-        values: dict[Expr, Tensor] = {X: single.x.flatten(0, 1)[at].requires_grad_()}
+        values: dict[Expr, Tensor] = {X: single.x.flatten(0, 1)[index].requires_grad_()}
         for name, value in zip(single.cell.states, before, strict=True):
-            values[Expr.make("state", attr=name)] = value.flatten(0, 1)[at].requires_grad_()
-        # A vector for each step of its own, so that each has a gradient of its own.
+            values[Expr.make("state", attr=name)] = value.flatten(0, 1)[index].requires_grad_()
+        # A separate copy of each vector per step, so that each step has its own gradient.
         for leaf, block in vectors_of(single.cell).items():
-            values[leaf] = BlocksOf(single)[block].expand(len(at), -1).clone().requires_grad_()
+            values[leaf] = BlocksOf(single)[block].expand(len(index), -1).clone().requires_grad_()
         gradients = None
-        if recorded.state_gradients is not None:
-            gradients = tuple(gradient.flatten(0, 1)[at] for gradient in recorded.state_gradients[number])
-        found.append(Steps(single, at, values, gradients))
+        if record.state_gradients is not None:
+            gradients = tuple(gradient.flatten(0, 1)[index] for gradient in record.state_gradients[number])
+        found.append(Steps(single, index, values, gradients))
     return found
 
 
 def previous_states(call: Call, states: Tensor) -> list[Tensor]:
-    """The states (T, B, H) that reach each step, of one direction; in padding anything.
+    """The states (T, B, H) before each step of one direction; undefined in padding.
 
-    Arguments:
+    Args:
         call: the direction.
         states: (S, T, B, H) after each step.
     """
@@ -171,9 +171,9 @@ def previous_states(call: Call, states: Tensor) -> list[Tensor]:
     return found
 
 
-def forget_bias(recorded: RecordedCall, direction: int) -> float | None:
-    """The mean bias of the gates of one direction that keep the state, as `gatewise.Init` counts it; None for none."""
-    call = recorded.asked_again().single_directions()[direction]
+def forget_bias(record: CallRecord, direction: int) -> float | None:
+    """The mean bias of one direction's retention gates, as defined by `gatewise.Init`; None if there are none."""
+    call = record.recompute_call().single_directions()[direction]
     cell, blocks = call.cell, BlocksOf(call)
     biases: list[float] = []
     for gate in retention_gates(cell):
@@ -185,7 +185,7 @@ def forget_bias(recorded: RecordedCall, direction: int) -> float | None:
 
 @lru_cache(maxsize=256)
 def vectors_of(cell: Cell) -> Mapping[Expr, Parameter]:
-    """Every vector of a cell's equations."""
+    """The vectors of a cell's equations."""
     return {
         node: node.attr
         for node in topological(cell.outputs)
@@ -194,5 +194,5 @@ def vectors_of(cell: Cell) -> Mapping[Expr, Parameter]:
 
 
 def products_of(cell: Cell) -> list[Expr]:
-    """Every product of a cell's equations."""
+    """The products of a cell's equations."""
     return [node for node in topological(cell.outputs) if node.op == "matmul"]

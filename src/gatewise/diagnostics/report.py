@@ -1,4 +1,4 @@
-"""A trace as one page of HTML that needs nothing else: no network, no other file."""
+"""A trace as one self-contained HTML page, without network access or other files."""
 
 import json
 import math
@@ -8,11 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from gatewise.diagnostics.call_record import Location
 from gatewise.diagnostics.findings import diagnose
-from gatewise.diagnostics.gate_pictures import gate_data
+from gatewise.diagnostics.gate_heat_maps import gate_data
 from gatewise.diagnostics.horizon import Horizon
 from gatewise.diagnostics.measurements import Measurements
-from gatewise.diagnostics.recorded import Place
 from gatewise.diagnostics.report_contents import (
     MOST_POINTS,
     AttentionMap,
@@ -39,10 +39,10 @@ def write_report(
     changes: Sequence[ChangeMap] = (),
     heading: Heading | None = None,
 ) -> Path:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Raises:
-        ValueError: when nothing was recorded, or there are not as many numbers of an answer as tokens.
+        ValueError: when nothing was recorded, or an answer does not have one number per token.
         OSError: when the file cannot be written.
     """
     for answer, values in moved:
@@ -50,7 +50,7 @@ def write_report(
             raise ValueError(f"moved: expected a number for each of the tokens, got {len(values)} for {answer!r}")
     heading = heading or Heading()
     written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
-    shown = {
+    contents = {
         "title": heading.title,
         "facts": [*heading.facts.items(), ("report", written)],
         **_data(trace, tokens),
@@ -58,7 +58,7 @@ def write_report(
         "attention": attention_data(attention),
         "changes": [change_data(one, MOST_POINTS // len(changes)) for one in changes],
     }
-    content = _page(json.dumps(shown, ensure_ascii=False, allow_nan=False)).encode()
+    content = _page(json.dumps(contents, ensure_ascii=False, allow_nan=False)).encode()
     with atomic_write(path) as file:
         file.write(content)
     return path
@@ -72,7 +72,7 @@ def _page(data: str) -> str:
 
     page = part("page.html").replace("__STYLE__", part("style.css"))
     page = page.replace("__SCRIPT__", "\n".join(map(part, _SCRIPTS)))
-    # "<" would end the script that holds the data, whatever stands in a token.
+    # A token with "</script>" would end the script element that holds the data.
     return page.replace("__DATA__", data.replace("<", "\\u003c"))
 
 
@@ -103,8 +103,8 @@ def _data(trace: Measurements, tokens: Tokens | None) -> dict[str, Any]:
         "unchecked": list(diagnosis.unchecked),
         "flow": _flow(trace, of_module),
         "horizons": [
-            [str(place), _OUTCOMES[one.outcome] + ("" if one.seen else ", extrapolated"), *_reach(one)]
-            for place, one in trace.memory_horizon().items()
+            [str(location), _OUTCOMES[one.outcome] + ("" if one.seen else ", extrapolated"), *_reach(one)]
+            for location, one in trace.memory_horizon().items()
         ],
         "gates": gates,
         "pooled": pooled,
@@ -127,13 +127,13 @@ def _flow(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> list[dict
         return []
     flow = trace.gradient_flow()
     each = max(1, -(-sum(len(value) for value in flow.values()) // MOST_POINTS))
-    groups: dict[Place, list[dict[str, Any]]] = {}
+    groups: dict[Location, list[dict[str, Any]]] = {}
     for label in flow.labels:
         values = flow[label][::each].tolist()
         one = {"key": flow.key(label), "values": [number(value) for value in values]}
-        groups.setdefault(label.place, []).append(one)
+        groups.setdefault(label.location, []).append(one)
     note = "" if each == 1 else f" (every {each}th step)"
     return [
-        {"title": f"{place}{note}", "series": series, "every": each, "tokens": tokens.get(place.module)}
-        for place, series in groups.items()
+        {"title": f"{location}{note}", "series": series, "every": each, "tokens": tokens.get(location.module)}
+        for location, series in groups.items()
     ]

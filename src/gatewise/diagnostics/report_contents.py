@@ -1,4 +1,4 @@
-"""What a report shows beside a trace: the run, what moved what, where a decoder looked."""
+"""Contents of a report besides the trace: the run, attributions, attention."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-# Points of all curves and of all maps together, about 10 characters each.
+# Total number of points in curves and maps, about 10 characters each.
 MOST_POINTS = 40_000
 
 
@@ -14,11 +14,11 @@ Tokens = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 class Heading(NamedTuple):
-    """What a report is about.
+    """The heading of a report.
 
     Attributes:
         title: the name of the run or model.
-        facts: more of it, by name: what data it learned, when.
+        facts: further facts by name, such as the training data and date.
     """
 
     title: str = "What happens inside the network"
@@ -26,12 +26,12 @@ class Heading(NamedTuple):
 
 
 class AttentionMap(NamedTuple):
-    """Where a decoder looked while it wrote.
+    """The attention of a decoder.
 
     Attributes:
-        source: the S tokens that it looked at.
-        answer: the T tokens that it wrote.
-        weights: (T, S), each row adds up to 1.
+        source: the S source tokens.
+        answer: the T generated tokens.
+        weights: (T, S), each row sums to 1.
     """
 
     source: Sequence[str]
@@ -40,14 +40,14 @@ class AttentionMap(NamedTuple):
 
 
 class ChangeMap(NamedTuple):
-    """What moved numbers, and by how much.
+    """An attribution of answers to causes.
 
     Attributes:
-        title: what the map shows, for people.
-        causes: the C things that moved them.
-        answers: the A numbers that were moved, as text.
-        changes: (A, C), what each cause adds to each number.
-        timed: whether the causes follow each other in time; of others those that moved most may be shown alone.
+        title: the title of the map.
+        causes: names of the C causes.
+        answers: the A answers, as text.
+        changes: (A, C), the contribution of each cause to each answer.
+        timed: whether the causes are consecutive in time; otherwise only the largest may be shown.
     """
 
     title: str
@@ -58,7 +58,7 @@ class ChangeMap(NamedTuple):
 
 
 def moved_data(moved: Sequence[tuple[str, Sequence[float]]]) -> list[dict[str, Any]]:
-    """What every token adds to answers, for the page."""
+    """The contribution of every token to each answer, for the page."""
     rows = max(1, MOST_POINTS // max(1, max((len(values) for _, values in moved), default=1)))
     return [{"answer": answer, "values": [number(value) for value in values]} for answer, values in moved[:rows]]
 
@@ -78,8 +78,8 @@ def attention_data(attention: AttentionMap | None) -> dict[str, Any] | None:
 
 
 def change_data(found: ChangeMap, points: int) -> dict[str, Any]:
-    """A map of changes, of at most so many points, for the page."""
-    # The latest causes are kept: what lies far back moves least.
+    """An attribution map with at most ``points`` points, for the page."""
+    # The latest causes are kept: distant ones contribute least.
     first = max(0, len(found.causes) - max(1, points // max(1, len(found.answers))))
     return {
         "title": found.title,
@@ -91,5 +91,5 @@ def change_data(found: ChangeMap, points: int) -> dict[str, Any]:
 
 
 def number(value: float) -> float | None:
-    """A number with four digits, or None where JSON has none."""
+    """A number with four significant digits, or None if it is not finite, for JSON."""
     return float(f"{value:.4g}") if math.isfinite(value) else None

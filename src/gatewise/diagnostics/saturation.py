@@ -1,4 +1,4 @@
-"""How much of a gate is where its activation is flat, so that no gradient passes and nothing is learnt."""
+"""Saturation of gates: values at which the activation is flat and passes no gradient."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,24 @@ from torch import Tensor
 
 from gatewise.equations.operations import OPERATIONS
 
-# Flat is where the slope is less than this part of its largest.
+# Saturated: the slope is below this fraction of the largest slope.
 FLAT = 0.05
-# Stuck is a unit that is flatter than this at every step of every row.
+# A unit is stuck if its slope is below this fraction at every step of every row.
 STUCK = 0.01
 
 
 @dataclass(frozen=True)
 class Saturation:
-    """The saturation of one gate, over all steps that are no padding.
+    """The saturation of one gate, over all valid steps.
 
     Attributes:
-        activation: its name.
-        low, high: the part of all values at the lower and upper end, where the slope is under 5 % of its largest
+        activation: the name of the activation.
+        low, high: the fraction of values at the lower and upper end, where the slope is under 5 % of its largest
             (sigmoid below 0.013 or above 0.987, tanh beyond ±0.975); for relu ``low`` are the zeros. 0 for activations
-            without a flat part.
-        stuck_low, stuck_high: the part of the units that stay at an end at every step of every row (slope under 1 %;
+            that do not saturate.
+        stuck_low, stuck_high: the fraction of units that stay at an end at every step of every row (slope under 1 %;
             for relu the dead units).
-        by_unit: (H,) the part of the values of each unit at either end.
+        by_unit: (H,) the fraction of each unit's values at either end.
     """
 
     activation: str
@@ -36,14 +36,14 @@ class Saturation:
 
     @property
     def total(self) -> float:
-        """The part of all values at either end."""
+        """The fraction of values at either end."""
         return self.low + self.high
 
 
 def saturation_of(values: Tensor, activation: str) -> Saturation:
     """The saturation of a gate.
 
-    Arguments:
+    Args:
         values: (T, B, H), NaN in padding.
         activation: the name of its operation; ``identity`` where there is none.
     """
@@ -65,7 +65,7 @@ def saturation_of(values: Tensor, activation: str) -> Saturation:
 
 
 def _ends(values: Tensor, activation: str, part: float) -> tuple[Tensor, Tensor]:
-    """Where the values are at the lower and at the upper end: bounds at which the slope is ``part`` of its largest."""
+    """Masks of the values at the lower and upper end: where the slope is below ``part`` of its largest."""
     operation = OPERATIONS.get(activation)
     if operation is None or operation.unsaturated is None:
         nowhere = torch.zeros_like(values, dtype=torch.bool)

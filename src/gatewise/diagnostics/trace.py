@@ -1,4 +1,4 @@
-"""What was recorded while a model was watched, and the questions that can be asked of it."""
+"""The trace of a watched model: measurements, diagnosis, report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from gatewise.diagnostics.report_contents import AttentionMap, ChangeMap, Headin
 
 
 class Trace(Measurements):
-    """What was recorded while a model was watched; made by `watch`.
+    """The recorded passes of a watched model, created by `watch`.
 
-    Calls of the model are gathered into passes: a pass ends with its backward pass, or, with gradients off, when a
-    layer is called again. Where a layer was called several times in a pass, its calls follow each other in time.
-    Questions are about the last pass, or about ``at``: 0 for the first that was kept, −1 for the last.
+    Calls of the model are grouped into passes: a pass ends with its backward pass, or, without gradients, when a layer
+    is called again. If a layer was called several times in a pass, its calls are consecutive in time. Methods measure
+    the last pass, or the one with ``index``: 0 for the first kept, −1 for the last.
 
     Attributes:
-        passes: the last ones, as many as ``keep``.
-        clips: what `gatewise.Clip` has done.
+        passes: the last ``keep`` passes.
+        clips: the events of gradient clipping.
     """
 
     def diagnose(self) -> Diagnosis:
-        """What is wrong, with evidence and advice; see `Diagnosis` and `Finding`.
+        """Problems of the network, with evidence and advice; see `Diagnosis` and `Finding`.
 
         >>> import torch, gatewise
         >>> _ = torch.manual_seed(0)
@@ -47,16 +47,16 @@ class Trace(Measurements):
         changes: Sequence[ChangeMap] = (),
         heading: Heading | None = None,
     ) -> Path:
-        """Write one page of HTML that shows all of it and needs nothing else.
+        """Write a self-contained HTML page with all measurements and findings.
 
-        Arguments:
-            path: of the file.
-            tokens: what to write over the steps of the first batch row; by the name of a recurrent module, where each
-                reads other tokens.
-            moved: answers, and what every token adds to each: they are shown as colours of the tokens.
-            attention: where a decoder looked.
-            changes: what moved numbers, a map for each kind of cause.
-            heading: the title, and what else stands above: of a run its name, data and date.
+        Args:
+            path: the file.
+            tokens: labels of the steps of the first batch row; by name of the recurrent module, if modules read
+                different tokens.
+            moved: answers, and the contribution of every token to each, shown as colours of the tokens.
+            attention: the attention of a decoder.
+            changes: attributions of numbers, one map per kind of cause.
+            heading: the title and facts above the report, such as name, data and date of a run.
 
         Returns:
             The path.
@@ -65,8 +65,8 @@ class Trace(Measurements):
 
         return write_report(self, Path(path), tokens, moved, attention, changes, heading)
 
-    def plot(self, at: int = -1, *, axes: Any = None) -> Any:
-        """Draw the gradient flow on matplotlib axes, by default new ones, which are returned."""
+    def plot(self, index: int = -1, *, axes: Any = None) -> Any:
+        """Plot the gradient flow on matplotlib axes, by default new ones, and return them."""
         from gatewise.diagnostics.plots import plot_gradient_flow
 
-        return plot_gradient_flow(self, at, axes)
+        return plot_gradient_flow(self, index, axes)

@@ -1,4 +1,4 @@
-"""What optimisers do to the weights of a model."""
+"""Measurements of optimiser steps: the norms of gradients, updates and weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,46 +9,49 @@ from torch.optim import Optimizer
 
 from gatewise.kernels.changes import change_norms
 
-# Of more steps than this every second is forgotten, and no longer measured: a small network's step takes little longer
-# than its measurement.
+# Beyond this many steps, every second is discarded and no longer measured: for small networks a measurement costs
+# nearly as much as a step.
 MOST = 128
 
 
 @dataclass(frozen=True)
 class Update:
-    """One step of an optimiser, as far as it updated parameters of the watched model.
+    """One step of an optimiser on parameters of the watched model.
 
     Attributes:
-        names: of the parameters.
-        gradients, changes, weights: (P,) by parameter the norm of its gradient after any clipping, of the change, and
-            of the weight before.
+        names: names of the P parameters.
+        gradient_norms: (P,) the norm of each gradient, after clipping.
+        update_norms: (P,) the norm of each change.
+        weight_norms: (P,) the norm of each weight before the step.
     """
 
     names: tuple[str, ...]
-    gradients: Tensor
-    changes: Tensor
-    weights: Tensor
+    gradient_norms: Tensor
+    update_norms: Tensor
+    weight_norms: Tensor
 
     @property
     def gradient_norm(self) -> float:
-        """Of all gradients together."""
-        return float(self.gradients.norm())
+        """The norm of all gradients together."""
+        return float(self.gradient_norms.norm())
 
     @property
     def ratios(self) -> dict[str, float]:
-        """By parameter name, the norm of the change over that of the weight; without weights that were zero."""
-        found = (self.changes / self.weights).tolist()
-        return {name: one for name, one, weight in zip(self.names, found, self.weights.tolist(), strict=True) if weight}
+        """The ratio of update norm to weight norm by parameter name, without weights that were zero."""
+        found = (self.update_norms / self.weight_norms).tolist()
+        return {
+            name: one for name, one, weight in zip(self.names, found, self.weight_norms.tolist(), strict=True) if weight
+        }
 
 
 class Updates:
-    """Measures the steps of optimisers: all of the first ones, then every second, fourth, … evenly over all of them.
+    """Measures optimiser steps: all at first, then every second, fourth, …, evenly spaced.
 
-    Arguments:
-        names: of the parameters that count, by id.
+    Args:
+        names: names of the parameters to measure, by id.
 
     Attributes:
-        before: those parameters that a step is about to change, as they were before it, by id; empty between steps.
+        before: copies of the parameters that the current step changes, by id; empty between steps.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:
@@ -59,14 +62,14 @@ class Updates:
         self._measured: list[tuple[tuple[str, ...], Tensor]] = []
 
     def begin(self, optimiser: Optimizer) -> None:
-        """An optimiser is about to make a step."""
+        """Called before an optimiser step."""
         self._own = own = []
         for group in optimiser.param_groups:
             own += [one for one in group["params"] if id(one) in self._names]
         self.before = {id(one): one.detach().clone() for one in own}
 
     def end(self, optimiser: Optimizer) -> None:
-        """It has made it."""
+        """Called after it."""
         before, self.before = self.before, {}
         own, self._own = [one for one in self._own if one.grad is not None], []
         if not own:
@@ -83,5 +86,5 @@ class Updates:
             self._every *= 2
 
     def all(self) -> list[Update]:
-        """Those that were measured, in order."""
+        """The measured steps, in order."""
         return [Update(names, *norms.unbind()) for names, norms in self._measured]

@@ -1,4 +1,4 @@
-"""`watch`: the way into a trace."""
+"""`watch`: record a trace of a model."""
 
 import sys
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from gatewise.kernels import recording
 
 
 def _compiled(model: nn.Module) -> bool:
-    # Its import takes seconds, and before it nothing is compiled.
+    # Importing it takes seconds; unless imported, no model can be compiled.
     dynamo = sys.modules.get("torch._dynamo.eval_frame")
     kinds = () if dynamo is None else (dynamo.OptimizedModule,)
     return any(isinstance(one, kinds) or one._compiled_call_impl is not None for one in model.modules())
 
 
 def new_trace(model: nn.Module, *, gates: bool, keep: int) -> Trace:
-    """A trace of a model that records nothing yet; see `watch`."""
+    """A trace of a model that is not recording yet; see `watch`."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
@@ -28,24 +28,24 @@ def new_trace(model: nn.Module, *, gates: bool, keep: int) -> Trace:
     trace = Trace(model, gates=gates, keep=keep)
     if not trace.modules:
         raise ValueError(
-            f"model: expected gatewise.Recurrent layers in it, found none in {type(model).__name__}; "
-            "torch.nn's own layers cannot be watched (gatewise.LSTM and GRU take their weights)"
+            f"model: expected a module with gatewise.Recurrent layers, found none in {type(model).__name__}; "
+            "torch.nn layers cannot be watched (gatewise.LSTM and GRU load their weights)"
         )
     return trace
 
 
 @contextmanager
 def watch(model: nn.Module, *, gates: bool = False, keep: int = 1) -> Iterator[Trace]:
-    """Record what happens inside a model's recurrent layers, forward and backward, on the same fast kernels.
+    """Record the recurrent layers of a model, forward and backward, on the same fast kernels.
 
-    Arguments:
-        model: a module that is or holds `Recurrent` layers.
-        gates: whether to keep every step's states and gradients, which `Gates.gradients` and `Trace.contributions`
-            need; otherwise the norms of the gradients alone.
-        keep: how many passes to keep. A pass holds on to the inputs of its layers.
+    Args:
+        model: a module that is or contains `Recurrent` layers.
+        gates: whether to record the states and gradients of every step, as required by `Gates.gradients` and
+            `Trace.contributions`; otherwise only the norms of the gradients.
+        keep: number of passes to keep. A pass keeps the inputs of its layers in memory.
 
     Returns:
-        A context manager; what it gives answers questions during and after the ``with`` block.
+        A context manager that yields a `Trace`, usable during and after the ``with`` block.
 
     Raises:
         TypeError, ValueError: for a model without such layers, one that is compiled, or keep below 1.

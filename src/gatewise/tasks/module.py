@@ -119,4 +119,4 @@ class TaskModule(LightningModule, ABC):
         bad = trace.first_not_finite
         if bad is None:
             return " (every state and its gradient is finite; it began in the read-out)"
-        return f"; the first {bad.what} that is NaN or infinite is that of {bad.place} at time step {bad.step}"
+        return f"; the first {bad.what} that is NaN or infinite is that of {bad.location} at time step {bad.step}"

@@ -1,6 +1,6 @@
-// The pictures of the gates, and one unit read along the text.
+// Heat maps of the gates, and the values of one unit along the text.
 
-const MOST_READ = 3000; // tokens of the text in which one unit is read
+const MOST_READ = 3000; // tokens shown with the values of one unit
 const maps = data.gates.map(gate => ({
   ...gate,
   bytes: Uint8Array.from(atob(gate.data), letter => letter.charCodeAt(0)),
@@ -21,7 +21,7 @@ function unitName(map, row) {
 }
 
 function drawMap(map) {
-  const name = `${map.key}: ${map.purpose ? map.purpose + ", " : ""}${map.activation}; ${map.summary}`;
+  const name = `${map.key}: ${map.role ? map.role + ", " : ""}${map.activation}; ${map.summary}`;
   make("h3", {}, name, $("gates"));
   const pair = make("div", {class: "pair"}, null, $("gates"));
   map.scroll = make("div", {class: "scroll map"}, null, pair);
@@ -67,11 +67,11 @@ function drawHistogram(map, parent) {
   make("text", {x: W, y: H - 3, "text-anchor": "end"}, short(map.high), svg);
 }
 
-// The size of a cell: the width of the page is filled, but letters stay legible; larger by the factor asked for.
+// The size of a cell: fills the page width with legible letters, times the zoom factor.
 function layMap(map, zoom) {
   const letters = map.tokens && map.pooled === 1 && areLetters(map.tokens);
   const longest = map.tokens ? Math.max(...map.tokens.map(token => [...plain(token)].length)) * 7 + 4 : 0, room = Math.max(1, map.scroll.clientWidth - 2);
-  // The last of the tokens that lean to the right needs some room there.
+  // Room for the last of the tokens, which lean to the right.
   const fit = (longest <= room / map.steps / map.pooled || letters ? room : room - 50) / map.steps, least = letters ? 8 : 3;
   const wide = zoom === "fit" ? fit : Math.max(fit, least) * zoom, tall = Math.max(1, Math.min(24, Math.floor(256 / map.units))) * (zoom === "fit" ? 1 : zoom);
   map.canvas.style.width = `${map.steps * wide}px`;
@@ -86,8 +86,8 @@ function layMap(map, zoom) {
   const step = upright ? 1 : Math.ceil(11 / each);
   shown.forEach((token, t) => {
     if (t % step) return;
-    const place = upright ? `left:${t * each}px;width:${each}px` : `left:${(t + .7) * each}px`;
-    make("span", {style: place}, plain(token), map.line);
+    const position = upright ? `left:${t * each}px;width:${each}px` : `left:${(t + .7) * each}px`;
+    make("span", {style: position}, plain(token), map.line);
   });
   map.line.style.width = `${map.steps * wide}px`;
 }
@@ -95,7 +95,7 @@ function layMap(map, zoom) {
 function pick(map, row) {
   picked.gate = map;
   picked.row = row;
-  const unit = unitsAt(map, row)[0], beside = maps.filter(other => other.place === map.place);
+  const unit = unitsAt(map, row)[0], beside = maps.filter(other => other.location === map.location);
   for (const other of maps) {
     other.mark.hidden = !beside.includes(other);
     if (other.mark.hidden) continue;
@@ -136,7 +136,7 @@ function drawUnit(map, row, unit, beside) {
   curves(panel, series, {every: map.pooled, tokens: map.tokens, scale: linear(low, high), height: 120, least: 7.5});
 }
 
-// The unit whose values change most: the one to look at first.
+// The unit whose values vary most is selected first.
 function liveliest(map) {
   const spread = Array.from({length: map.units}, (_, row) => {
     const values = Array.from({length: map.steps}, (_, step) => valueAt(map, row, step)).filter(value => value !== null);

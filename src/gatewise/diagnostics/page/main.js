@@ -1,4 +1,4 @@
-// The page from above to below.
+// The page, top to bottom.
 
 function drawHead() {
   document.title = `${data.title} · gatewise report`;

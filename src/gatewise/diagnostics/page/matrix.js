@@ -1,16 +1,16 @@
-// What moved what: rows are answers, columns are causes.
+// Attributions: rows are answers, columns are causes.
 
 const MOST_ROWS = 24, MOST_COLUMNS = 40, KEPT = 12;
 
 const sumOf = values => values.reduce((sum, value) => sum + Math.abs(value), 0);
 
-// The places of the largest weights, in their own order; none of those that are next to nothing.
+// The positions of the largest weights, in order; negligible ones are omitted.
 function largest(weights, count) {
-  const most = Math.max(...weights), places = weights.map((_, place) => place).filter(place => weights[place] >= most / 100);
-  return places.sort((a, b) => weights[b] - weights[a]).slice(0, count).sort((a, b) => a - b);
+  const most = Math.max(...weights), positions = weights.map((_, position) => position).filter(position => weights[position] >= most / 100);
+  return positions.sort((a, b) => weights[b] - weights[a]).slice(0, count).sort((a, b) => a - b);
 }
 
-// A matrix whose many rows, and whose many columns where they are no time axis, begin with those that count most.
+// A matrix that shows the most important rows first, and columns too unless they are a time axis.
 function matrix(parent, {rows, columns, values, timed, colour, tip}) {
   const all = [rows.map((_, row) => row), columns.map((_, column) => column)];
   const few = [

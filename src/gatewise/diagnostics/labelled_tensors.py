@@ -1,4 +1,4 @@
-"""Values by layer, direction and name, with conversions."""
+"""Tensors by layer, direction and name, with conversions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -7,26 +7,25 @@ import numpy
 import torch
 from torch import Tensor
 
-from gatewise.diagnostics.recorded import Place
+from gatewise.diagnostics.call_record import Location
 from gatewise.extras import require
 
 
 class Label(NamedTuple):
-    """Of one series: where in the model, and which state, gate or weight."""
+    """The location in the model, and the name of a state, gate or weight."""
 
-    place: Place
+    location: Location
     name: str
 
 
-class Series(Mapping[str, Tensor]):
+class LabelledTensors(Mapping[str, Tensor]):
     """Tensors by label, time first.
 
-    A model with one layer and one direction has plain names for keys: ``series["h"]``. Otherwise layer and direction
-    stand before them as in the names of parameters: ``series["recurrent.l1_reverse.h"]``; a plain name is understood
-    wherever only one series has it.
+    Keys of a model with one layer and one direction are plain names: ``tensors["h"]``. Otherwise layer and direction
+    are prefixed as in parameter names: ``tensors["recurrent.l1_reverse.h"]``; a plain name also works if it is unique.
 
     Attributes:
-        labels: of all series, in order.
+        labels: all labels, in order.
     """
 
     def __init__(self, values: Mapping[Label, Tensor], *, short: bool) -> None:
@@ -36,8 +35,8 @@ class Series(Mapping[str, Tensor]):
         self._of_label = dict(values)
 
     def key(self, label: Label) -> str:
-        """How a label is written as a key."""
-        return label.name if self.short else f"{label.place}.{label.name}"
+        """The key of a label."""
+        return label.name if self.short else f"{label.location}.{label.name}"
 
     def __getitem__(self, key: str | Label) -> Tensor:
         if isinstance(key, Label):
@@ -48,8 +47,8 @@ class Series(Mapping[str, Tensor]):
         if len(fitting) == 1:
             return self._of_label[fitting[0]]
         known = ", ".join(repr(one) for one in self._values) or "nothing"
-        why = "several series have this name" if fitting else "no series has this name"
-        raise KeyError(f"{key!r}: {why}; there is {known}")
+        why = "several entries have this name" if fitting else "unknown name"
+        raise KeyError(f"{key!r}: {why}; the keys are {known}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -62,13 +61,13 @@ class Series(Mapping[str, Tensor]):
         return f"{type(self).__name__}({{{inside}}})"
 
     def numpy(self) -> dict[str, "numpy.ndarray[Any, Any]"]:
-        """The series as NumPy arrays by key, copied from their device."""
+        """The tensors as NumPy arrays on the CPU, by key."""
         return {key: value.detach().cpu().numpy() for key, value in self._values.items()}
 
     def pandas(self) -> Any:
-        """The series as columns of a pandas DataFrame, a row per time step.
+        """A pandas DataFrame with a column per tensor and a row per time step.
 
-        What has further dimensions (batch rows, units) is averaged over them, NaN left out.
+        Further dimensions (batch rows, units) are averaged, ignoring NaN.
 
         Raises:
             MissingExtraError: when pandas is not installed.

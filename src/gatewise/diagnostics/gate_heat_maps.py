@@ -1,4 +1,4 @@
-"""The pictures of gates in a report."""
+"""The heat maps of gates in a report."""
 
 import base64
 import math
@@ -9,27 +9,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gatewise.diagnostics.likeness import order_by_likeness
 from gatewise.diagnostics.measurements import Measurements
+from gatewise.diagnostics.similarity import order_by_similarity
 
-# Cells of all heat maps together, a byte each, which base64 makes 4/3: the page stays below 2 MB.
+# Pixels of all heat maps together, a byte each, times 4/3 in base64: the page stays below 2 MB.
 MOST_CELLS = 900_000
 BARS = 40
 _PADDING = 255
-# Steps by which units are compared: evenly spread over a longer sequence.
+# Number of steps by which units are compared, evenly spaced in longer sequences.
 _COMPARED = 1000
 _RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 
 def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple[list[dict[str, Any]], str]:
-    """Every gate as a picture of the first batch row, units ordered by likeness; and a note on what a cell of it is."""
+    """A heat map of the first batch row of every gate, units ordered by similarity; and a note on pooling."""
     gates = trace.gates()
     saturation = gates.saturation()
     cells = sum(value.shape[0] * value.shape[2] for value in gates.values())
-    # Of a long sequence or many units blocks are averaged, by as much in time as over units.
+    # Long sequences and many units are averaged over blocks, equally in time and over units.
     units = min(max(1, math.ceil(math.sqrt(cells / MOST_CELLS))), min(value.shape[2] for value in gates.values()))
     steps = max(1, math.ceil(cells / MOST_CELLS / units))
-    cell_of = {place: calls[0].cell for calls in trace.layers() for place in calls[0].places}
+    cell_of = {location: calls[0].cell for calls in trace.layers() for location in calls[0].locations}
     found: list[dict[str, Any]] = []
     for label, (key, value) in zip(gates.labels, gates.items(), strict=True):
         first = value[:, 0].float() if value.shape[1] else value.new_full((value.shape[0], value.shape[2]), torch.nan)
@@ -44,8 +44,8 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
         found.append(
             {
                 "key": key,
-                "place": str(label.place),
-                "purpose": cell_of[label.place].documentation.gates.get(label.name, "").partition(":")[0],
+                "location": str(label.location),
+                "role": cell_of[label.location].documentation.gates.get(label.name, "").partition(":")[0],
                 "activation": gates.activations[key],
                 "summary": f"{one.low:.0%} of the values at the lower end, {one.high:.0%} at the upper end",
                 "low": low,
@@ -53,7 +53,7 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
                 "steps": image.shape[1],
                 "units": image.shape[0],
                 "order": order,
-                "tokens": tokens.get(label.place.module),
+                "tokens": tokens.get(label.location.module),
                 "pooled": steps,
                 "unit_pooled": units,
                 "data": base64.b64encode(bytes(image.flatten().tolist())).decode(),
@@ -61,14 +61,14 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
             }
         )
     means = [f"{count} {what}" for count, what in ((steps, "steps"), (units, "units")) if count > 1]
-    return found, f"Each cell is the mean of {' and '.join(means)} that stand together." if means else ""
+    return found, f"Each cell is the mean of {' and '.join(means)} in a row." if means else ""
 
 
 def _order(values: Tensor, low: float, high: float) -> list[int]:
-    """Units (T, H) by likeness; what is not finite counts as the end that it is beyond."""
+    """The order of units (T, H) by similarity; values that are not finite count as the nearest end of the range."""
     there = values[~values.isnan().all(dim=1)]
     some = there[:: max(1, len(there) // _COMPARED)]
-    return order_by_likeness(some.t().nan_to_num(low, high, low).clamp(low, high).cpu())
+    return order_by_similarity(some.t().nan_to_num(low, high, low).clamp(low, high).cpu())
 
 
 def _shares(counts: Tensor) -> Iterable[float]:

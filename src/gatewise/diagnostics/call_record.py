@@ -1,4 +1,4 @@
-"""One call of one layer, as it was recorded."""
+"""The record of one call of one layer."""
 
 import math
 import weakref
@@ -13,8 +13,8 @@ from gatewise.kernels import Call, Choice, Directions
 from gatewise.kernels.norms import norm_dtype
 
 
-class Place(NamedTuple):
-    """Where in a model a recorded value belongs.
+class Location(NamedTuple):
+    """A layer and direction of a model.
 
     Attributes:
         module: the name of the recurrent module; empty for the model itself.
@@ -31,25 +31,25 @@ class Place(NamedTuple):
         return f"{stem}l{self.layer}{'_reverse' if self.direction == 'reverse' else ''}"
 
 
-class RecordedCall:
-    """What one call of one layer left behind; the sink that backends write to.
+class CallRecord:
+    """The record of one call of one layer; the sink that backends write to.
 
     Attributes:
-        module, layer: whose call it is.
+        module, layer: the layer called.
         cell: the equations.
-        x, initial: its input and initial states, without their history. Held by reference, so their memory is held too.
+        x, initial: its input and initial states, detached. Held by reference, so their memory stays allocated.
         choice: the backend that ran it, and why.
-        all_finite: whether all outputs and gradients are finite, padding included; False perhaps where a sum of them
-            or of their squares is too large.
-        finite_output: (D, T, B) whether all units of the output of each direction are finite; None when all are.
+        all_finite: whether all outputs and gradients are finite, padding included; may be False if their sum or sum of
+            squares overflows.
+        finite_output: (D, T, B) whether all units of the output of each direction are finite; None if all are.
         has_gradients: whether a backward pass has reached it.
-        ear: who listens for the gradients.
-        state_values, state_gradients: (D, S, T, B, H) when all is kept, or None.
-        loss_steps: where losses enter the module, in the call of its highest layer; None where that was not seen.
+        sink: weak reference to the sink that backends hold.
+        state_values, state_gradients: (D, S, T, B, H) if everything is recorded, or None.
+        loss_steps: where losses enter the module, in the call of its highest layer; None if not observed.
     """
 
-    def __init__(self, listener: "Listener", module: str, layer: int, keep_all: bool) -> None:
-        self._listener = listener
+    def __init__(self, observer: "CallObserver", module: str, layer: int, keep_all: bool) -> None:
+        self._observer = observer
         self.module, self.layer, self.keep_all = module, layer, keep_all
         self.has_gradients = self.with_history = self._owns_weights = False
         self.all_finite = True
@@ -57,18 +57,18 @@ class RecordedCall:
         self._norms: Tensor | None = None  # (D, T·B, S)
         self.state_values: Tensor | None = None
         self.state_gradients: Tensor | None = None
-        self.ear: weakref.ref[Ear] | None = None
+        self.sink: weakref.ref[CallSink] | None = None
         self.loss_steps: LossSteps | None = None
         self._x_version: int | None = None
 
     @property
     def wants_values(self) -> bool:
-        """Whether backends are to hand over states and gradients."""
+        """Whether backends should pass states and gradients."""
         return self.keep_all
 
     @property
     def carried_in(self) -> bool:
-        """Whether it started from a state that is not zero and has no history."""
+        """Whether an initial state is not zero and has no history."""
         return any(
             not has_history and bool(state.any())
             for state, has_history in zip(self.initial, self._have_history, strict=True)
@@ -76,7 +76,7 @@ class RecordedCall:
 
     @property
     def has_history(self) -> bool:
-        """Whether it started from a state through which gradients go further back."""
+        """Whether gradients propagate through an initial state."""
         return any(self._have_history)
 
     @property
@@ -86,7 +86,7 @@ class RecordedCall:
 
     @property
     def gradient_norms(self) -> Tensor:
-        """The norm over units of the whole gradient of each state after each step, (D, S, T, B).
+        """The norm over units of the total gradient of each state after each step, (D, S, T, B).
 
         It is 0 in padding, and before a backward pass.
         """
@@ -100,8 +100,8 @@ class RecordedCall:
 
     @property
     def abandoned(self) -> bool:
-        """Whether it has a history that no backward pass has reached, or can reach any more."""
-        return self.with_history and not self.has_gradients and self.ear is not None and self.ear() is None
+        """Whether it has a history that no backward pass has reached, or can still reach."""
+        return self.with_history and not self.has_gradients and self.sink is not None and self.sink() is None
 
     @property
     def steps(self) -> int:
@@ -119,13 +119,13 @@ class RecordedCall:
         return 2 if self._directions == "bidirectional" else 1
 
     @property
-    def places(self) -> list[Place]:
-        """Of its directions."""
+    def locations(self) -> list[Location]:
+        """The locations of its directions."""
         names = {"bidirectional": ("forward", "reverse")}.get(self._directions, (self._directions,))
-        return [Place(self.module, self.layer, name) for name in names]
+        return [Location(self.module, self.layer, name) for name in names]
 
     def begin(self, call: Call, choice: Choice) -> None:
-        """A backend is about to run the call."""
+        """Called before a backend runs the call."""
         self.with_history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
         self._have_history = [state.requires_grad for state in call.initial]
         self._directions: Directions = call.directions
@@ -138,10 +138,10 @@ class RecordedCall:
         if self.keep_all:
             shape = call.direction_count, len(call.cell.states), *x.shape[:2], call.hidden_size
             self.state_values = x.new_zeros(shape)
-        self._listener.began(self)
+        self._observer.began(self)
 
     def end(self, output: Tensor) -> None:
-        """A backend has run the call."""
+        """Called after a backend has run the call."""
         if not math.isfinite(output.sum(dtype=norm_dtype(output.dtype)).item()):
             sides = output.unflatten(-1, (self.direction_count, -1))
             finite = sides.isfinite().all(dim=-1).permute(2, 0, 1)
@@ -149,17 +149,17 @@ class RecordedCall:
                 self.finite_output, self.all_finite = finite, False
 
     def states(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
-        """States after each step, for all that is kept."""
+        """Receives the states after each step, if everything is recorded."""
         assert self.state_values is not None
         _put(self.state_values[direction, state].flatten(0, 1)[None], first, values[None], index)
 
     def gradients(
         self, direction: int, state: int | None, first: int, norms: Tensor, values: Tensor | None, index: Tensor | None
     ) -> None:
-        """The norm of the whole gradient of a state, or of all, after each step; and the gradient, if all is kept."""
+        """Receives the norm of the total gradient of one or all states, and the gradients if everything is recorded."""
         if not self.has_gradients:
             self.has_gradients = True
-            self._listener.reached(self)
+            self._observer.reached(self)
         which = slice(None) if state is None else slice(state, state + 1)
         norms = norms if state is None else norms[:, None]
         self.all_finite &= norms.shape[0] == 0 or math.isfinite(norms.max().item())
@@ -177,7 +177,7 @@ class RecordedCall:
             _put(self.state_gradients[direction, which].flatten(1, 2), first, values.transpose(0, 1), index)
 
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
-        """Hold the weights as they are now, before somebody writes to them; equal ones are copied once."""
+        """Copy the weights before they are written to; shared ones are copied once."""
         if not self._owns_weights:
             for one in self._parameters:
                 if id(one) not in copies:
@@ -186,20 +186,20 @@ class RecordedCall:
             self._owns_weights = True
 
     def uses(self, parameters: Container[int]) -> bool:
-        """Whether one of these tensors, by id, is a weight that is not held yet."""
+        """Whether one of these tensors, by id, is a weight that is not copied yet."""
         return not self._owns_weights and any(id(one) in parameters for one in self._parameters)
 
-    def asked_again(self) -> Call:
-        """The call, to compute from it what was not kept.
+    def recompute_call(self) -> Call:
+        """The call, to recompute values that were not recorded.
 
         Raises:
-            ValueError: when its input was written to since.
+            ValueError: when its input was modified in place since.
         """
         x = self.x
         if self._x_version is not None and x._version != self._x_version:
             raise ValueError(
-                f"the input of {self.places[0]} was written to in place after the call, so what the layer did with it "
-                "cannot be shown; ask before that, or give the layer a copy"
+                f"the input of {self.locations[0]} was modified in place after the call, so its states and gates "
+                "cannot be recomputed; measure before that, or pass the layer a copy"
             )
         parameters = tuple(parameter.detach() for parameter in self._parameters)
         return Call(self.cell, x, self.initial, parameters, self._lengths, self._reset, self._directions)
@@ -212,32 +212,32 @@ class RecordedCall:
         return torch.arange(self.steps, device=self.x.device)[:, None] < self._lengths
 
 
-class Ear:
-    """The sink of a recorded call that backends hold; when it is gone, no backward pass can reach the call."""
+class CallSink:
+    """The sink of a call record that backends hold; once freed, no backward pass can reach the call."""
 
-    def __init__(self, call: RecordedCall) -> None:
+    def __init__(self, call: CallRecord) -> None:
         self._call = call
         self.begin, self.end, self.states, self.gradients = call.begin, call.end, call.states, call.gradients
-        call.ear = weakref.ref(self)
+        call.sink = weakref.ref(self)
 
     @property
     def wants_values(self) -> bool:
-        """Whether backends are to hand over states and gradients."""
+        """Whether backends should pass states and gradients."""
         return self._call.wants_values
 
 
-class Listener:
-    """Who is told when a call begins and when a backward pass reaches it."""
+class CallObserver:
+    """Notified when a call begins and when a backward pass reaches it."""
 
-    def began(self, call: RecordedCall) -> None:
-        """The call is about to be run."""
+    def began(self, call: CallRecord) -> None:
+        """Called before the call runs."""
 
-    def reached(self, call: RecordedCall) -> None:
-        """The first gradients of a call have come."""
+    def reached(self, call: CallRecord) -> None:
+        """Called with the first gradients of a call."""
 
 
 def _put(to: Tensor, first: int, values: Tensor, index: Tensor | None) -> None:
-    """Put (S, n, …) into (S, T·B, …)."""
+    """Copy (S, n, …) into (S, T·B, …)."""
     if index is None and values.shape[1] == to.shape[1]:
         to.copy_(values)
     elif index is None:

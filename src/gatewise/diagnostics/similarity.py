@@ -1,4 +1,4 @@
-"""An order in which what is alike stands together."""
+"""Ordering of rows by similarity."""
 
 import numpy as np
 import torch
@@ -6,16 +6,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def order_by_likeness(rows: Tensor) -> list[int]:
-    """The numbers of rows, ordered so that neighbours are alike.
+def order_by_similarity(rows: Tensor) -> list[int]:
+    """The indices of rows, ordered such that neighbours are similar.
 
-    Average linkage (Sokal & Michener 1958) over Euclidean distances; of the four ways to put two groups side by side
-    the one whose neighbouring ends are the most alike is taken.
+    Average linkage (Sokal & Michener 1958) over Euclidean distances; of the four ways to join two groups, the one with
+    the most similar adjacent ends is chosen.
 
-    Arguments:
+    Args:
         rows: (N, K), finite.
 
-    >>> order_by_likeness(torch.tensor([[0.0], [9.0], [1.0], [8.0]]))
+    >>> order_by_similarity(torch.tensor([[0.0], [9.0], [1.0], [8.0]]))
     [0, 2, 3, 1]
     """
     count = len(rows)
@@ -24,34 +24,34 @@ def order_by_likeness(rows: Tensor) -> list[int]:
     ends: NDArray[np.float64] = torch.cdist(rows.double(), rows.double()).numpy()
     between = ends.copy()
     np.fill_diagonal(between, np.inf)
-    groups = {at: [at] for at in range(count)}
+    groups = {index: [index] for index in range(count)}
     nearest = between.argmin(axis=1)
     shortest = between[np.arange(count), nearest]
     while len(groups) > 1:
         first = int(shortest.argmin())
         second = int(nearest[first])
         sizes = len(groups[first]), len(groups[second])
-        groups[first] = _side_by_side(groups[first], groups.pop(second), ends)
+        groups[first] = _joined(groups[first], groups.pop(second), ends)
         merged = (between[first] * sizes[0] + between[second] * sizes[1]) / sum(sizes)
         merged[first] = np.inf
         between[first] = between[:, first] = merged
         between[second] = between[:, second] = np.inf
         shortest[second] = np.inf
-        # Only whose nearest group has changed, or whom the new one is nearer to, has another nearest group.
-        for at in [first, *(other for other in groups if other != first and nearest[other] in (first, second))]:
-            nearest[at] = between[at].argmin()
-            shortest[at] = between[at, nearest[at]]
+        # Only groups whose nearest group was merged, or that are nearer to the new one, have another nearest group.
+        for index in [first, *(other for other in groups if other != first and nearest[other] in (first, second))]:
+            nearest[index] = between[index].argmin()
+            shortest[index] = between[index, nearest[index]]
         nearer = merged < shortest
         nearest[nearer], shortest[nearer] = first, merged[nearer]
     (order,) = groups.values()
     return order
 
 
-def _side_by_side(left: list[int], right: list[int], distances: NDArray[np.float64]) -> list[int]:
-    ways = [
+def _joined(left: list[int], right: list[int], distances: NDArray[np.float64]) -> list[int]:
+    candidates = [
         (distances[a[-1], b[0]], number, a + b)
         for number, (a, b) in enumerate(
             ((left, right), (left, right[::-1]), (left[::-1], right), (left[::-1], right[::-1]))
         )
     ]
-    return min(ways)[2]
+    return min(candidates)[2]
