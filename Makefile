@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 BUILDERS := scikit-build-core cmake ninja
 # What the engine is compiled from.
-ENGINE := CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp src/gatewise/*.py $(foreach part,equations cells compiler,src/gatewise/$(part)/*.py))
+ENGINE := CMakeLists.txt $(wildcard csrc/*.h csrc/*.cpp csrc/python/*.h csrc/python/*.cpp src/gatewise/*.py $(foreach part,equations cells compiler,src/gatewise/$(part)/*.py))
 RUN := $(RUN)
 
 help:
@@ -47,7 +47,7 @@ check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/tests/*.h csrc/tests/*.cpp
+	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*/*.h csrc/*/*.cpp
 
 # Freed memory holds no zeros, so that reading it shows.
 fuzz: $(VENV)/.test

@@ -1,68 +1,16 @@
 // The engine, built once for each instruction set.
 #include "backward.h"
+#include "fields.h"
 
-#include <cstddef>
-#include <iterator>
 #include <string_view>
 #include <utility>
 
-static_assert(sizeof(void *) == 8, "every field of a call has 8 bytes");
 #ifndef GATEWISE_ABI
 #define GATEWISE_ABI 0
 #endif
 
 namespace gatewise {
 namespace {
-
-#define GATEWISE_FIELD(name) {#name, offsetof(gatewise_call, name)}
-#define GATEWISE_STATE_FIELD(name) {"states." #name, offsetof(gatewise_state, name)}
-#define GATEWISE_PARAMETER_FIELD(name) {"parameters." #name, offsetof(gatewise_parameter, name)}
-constexpr gatewise_field fields[] = {
-    GATEWISE_FIELD(struct_size),
-    GATEWISE_FIELD(abi),
-    GATEWISE_FIELD(dtype),
-    GATEWISE_FIELD(steps),
-    GATEWISE_FIELD(rows),
-    GATEWISE_FIELD(input_size),
-    GATEWISE_FIELD(hidden_size),
-    GATEWISE_FIELD(directions),
-    GATEWISE_FIELD(layers),
-    GATEWISE_FIELD(reverse),
-    GATEWISE_FIELD(threads),
-    GATEWISE_FIELD(workers),
-    GATEWISE_FIELD(chunk),
-    GATEWISE_FIELD(checkpoint),
-    GATEWISE_FIELD(share_small),
-    GATEWISE_FIELD(accumulate),
-    GATEWISE_FIELD(position),
-    GATEWISE_FIELD(needed),
-    GATEWISE_FIELD(weights_layout),
-    GATEWISE_FIELD(weights_filled),
-    GATEWISE_FIELD(program),
-    GATEWISE_FIELD(pool),
-    GATEWISE_FIELD(seconds),
-    GATEWISE_FIELD(workspace),
-    GATEWISE_FIELD(weights),
-    GATEWISE_FIELD(x),
-    GATEWISE_FIELD(output),
-    GATEWISE_FIELD(lengths),
-    GATEWISE_FIELD(reset),
-    GATEWISE_FIELD(saved),
-    GATEWISE_FIELD(boundaries),
-    GATEWISE_FIELD(output_gradient),
-    GATEWISE_FIELD(x_gradient),
-    GATEWISE_FIELD(norms),
-    GATEWISE_FIELD(state_values),
-    GATEWISE_FIELD(state_gradients),
-    GATEWISE_FIELD(states),
-    GATEWISE_FIELD(parameters),
-    GATEWISE_STATE_FIELD(initial),
-    GATEWISE_STATE_FIELD(final),
-    GATEWISE_STATE_FIELD(final_gradient),
-    GATEWISE_STATE_FIELD(initial_gradient),
-    GATEWISE_PARAMETER_FIELD(value),
-    GATEWISE_PARAMETER_FIELD(gradient),
-};
 
 // The number of the field whose buffer is too short is left in `needed`.
 int64_t number_of(const char *name) {
@@ -471,11 +419,6 @@ bool is_empty(const gatewise_call &c) { return c.rows == 0 || c.steps == 0; }
 using namespace gatewise;
 
 GATEWISE_EXPORT int64_t gatewise_abi() { return GATEWISE_ABI; }
-
-GATEWISE_EXPORT const gatewise_field *gatewise_fields(int64_t *count) {
-  *count = int64_t(std::size(fields));
-  return fields;
-}
 
 // K: blocks of H units that a row of `saved` has.
 GATEWISE_EXPORT int64_t gatewise_saved_blocks(const void *program) {

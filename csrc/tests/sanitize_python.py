@@ -24,7 +24,9 @@ def main(folder: Path, tests: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     emitted, library = folder / "cells.cpp", folder / f"libgatewise_{INSTRUCTION_SET}.so"
     emitted.write_text(translation_unit(emit(*one) for one in built_in().values()), encoding="utf-8")
-    build([ENGINE / "engine.cpp", emitted], INSTRUCTION_SET, library, "-shared", *OPTIONS, *SANITIZERS["address"])
+    options = ("-shared", *OPTIONS, *SANITIZERS["address"])
+    build([ENGINE / "engine.cpp", emitted], INSTRUCTION_SET, library, *options)
+    build([ENGINE / "python" / "binding.cpp"], INSTRUCTION_SET, folder / "libgatewise_python.so", *options)
     # Python itself is built without the sanitizer, whose library must come first; libstdc++, too, or it misses throws.
     preloaded = [
         subprocess.run(
@@ -41,8 +43,8 @@ def main(folder: Path, tests: list[str]) -> int:
         "GATEWISE_TEST_ENGINE": str(folder.absolute()),
     }
     # What the sanitizer writes as it ends the process must not be kept by pytest.
-    options = ("-q", "--capture=sys", "-p", "csrc.tests.sanitized", "-p", "no:cacheprovider")
-    run = [sys.executable, "-m", "pytest", *options, *tests]
+    quiet = ("-q", "--capture=sys", "-p", "csrc.tests.sanitized", "-p", "no:cacheprovider")
+    run = [sys.executable, "-m", "pytest", *quiet, *tests]
     return subprocess.run(run, env=environment).returncode
 
 

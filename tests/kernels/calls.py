@@ -50,7 +50,7 @@ def call_of(
         leaf(steps, batch, input_size),
         tuple(leaf(count, batch, hidden_size) for _ in cell.states),
         tuple(parameter(group) for _ in range(count) for group in cell.groups),
-        None if lengths is None else torch.tensor(lengths, device=device),
+        None if lengths is None else torch.tensor(lengths, dtype=torch.int64, device=device),
         flags.to(device) if reset else None,
         directions,
     )

@@ -134,6 +134,7 @@ def test_memory_is_that_of_one_segment(monkeypatch: pytest.MonkeyPatch, batch: i
     if cpu.refusal(call) is not None:
         pytest.skip("the engine does not run it here")
     monkeypatch.setattr(memory, "empty", counted)
+    monkeypatch.setattr(memory, "SMALLEST", 1)
     workspaces = [workspace_of(call, steps, monkeypatch) for steps in (20, 400)]
     assert workspaces[0] == workspaces[1] > 0
     largest.clear()

@@ -2,10 +2,9 @@
 
 from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import Choice
+from gatewise.kernels.cpu import accepts as accepts_on_cpu
 from gatewise.kernels.cpu import runs as runs_on_cpu
-from gatewise.kernels.cpu.packed import PackedWeights, weight_words
-from gatewise.kernels.cpu.stepping import StepSizes
-from gatewise.kernels.cpu.stepping import step as step_on_cpu
+from gatewise.kernels.cpu.packed import PackedWeights
 from gatewise.kernels.dispatch import check_backend_name
 from gatewise.kernels.execute import backend_for, run, run_on_cpu
 
@@ -15,13 +14,11 @@ __all__ = [
     "Choice",
     "Directions",
     "PackedWeights",
-    "StepSizes",
+    "accepts_on_cpu",
     "backend_for",
     "check_backend_name",
     "check_lengths",
     "run",
     "run_on_cpu",
     "runs_on_cpu",
-    "step_on_cpu",
-    "weight_words",
 ]

@@ -14,7 +14,10 @@ Gradients = tuple[Tensor | None, ...]
 
 def batched(upstream: Sequence[Tensor | None]) -> bool:
     """Whether many gradients are taken at once, as by ``is_grads_batched``; the reference's operations follow that."""
-    return any(is_functorch_wrapped_tensor(one) or is_legacy_batchedtensor(one) for one in upstream if one is not None)
+    for one in upstream:
+        if one is not None and (is_functorch_wrapped_tensor(one) or is_legacy_batchedtensor(one)):
+            return True
+    return False
 
 
 def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:

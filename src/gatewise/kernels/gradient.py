@@ -3,6 +3,7 @@
 A second derivative that a backend does not have is that of the reference.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,7 @@ def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, 
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
         return runs.forward(call, False)[:2]
     if differentiates(runs):
-        output, *finals = _node(call.cell.name).apply(runs, call, *tensors)
+        output, *finals = _apply(call.cell.name)(runs, call, *tensors)
         return output, tuple(finals)
     if call.checkpoint_every is not None:
         output, *finals = Checkpointed.apply(call, backend, *tensors)
@@ -63,9 +64,12 @@ class Differentiated(torch.autograd.Function):
 
 
 @cache
-def _node(cell: str) -> type[Differentiated]:
-    """`Differentiated` with the name of a cell, which profilers and graphs show: ``Fused_lstm_Backward``."""
-    return type(f"Fused_{cell}_", (Differentiated,), {})
+def _apply(cell: str) -> Callable[..., tuple[Tensor, ...]]:
+    """`Differentiated.apply` under the name of a cell, which profilers and graphs show: ``Fused_lstm_Backward``.
+
+    What `torch.autograd.Function` adds to it is for transforms of torch.func, which never come here.
+    """
+    return super(torch.autograd.Function, type(f"Fused_{cell}_", (Differentiated,), {})).apply  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Checkpointed(torch.autograd.Function):

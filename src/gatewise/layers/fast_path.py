@@ -1,40 +1,20 @@
 """Fast path: skips validation and dispatch for calls that need neither. What runs is the same."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, empty_like, is_grad_enabled, nn, strided
+from torch import Tensor, is_grad_enabled
 from torch._C import _is_any_autocast_enabled, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from gatewise.kernels import AUTO, Call, StepSizes, runs_on_cpu, step_on_cpu, weight_words
+from gatewise.kernels import AUTO, Call, PackedWeights, accepts_on_cpu, run_on_cpu, runs_on_cpu
 from gatewise.kernels.recording import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.validation import Inputs, State
 
 _BACKENDS = ("auto", "cpu")
-_PLAIN = (Tensor, nn.Parameter)
-Fits = Callable[[Tensor, torch.dtype, Sequence[int]], bool]
-
-
-def _is_plain(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
-    """Whether a tensor is of no subclass, strided, on the CPU, and of this form."""
-    return (
-        type(tensor) in _PLAIN
-        and tensor.dtype is dtype
-        and tensor.shape == shape
-        and tensor.is_cpu
-        and tensor.layout is strided
-    )
-
-
-def _is_dense(tensor: Tensor, dtype: torch.dtype, shape: Sequence[int]) -> bool:
-    """The same, and its elements follow each other in memory as they are."""
-    return _is_plain(tensor, dtype, shape) and tensor.is_contiguous() and not tensor.is_neg()
 
 
 def nothing_recorded() -> bool:
@@ -54,54 +34,35 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
 
     Returns None for anything unusual; the general path then validates and reports.
 
-    Arguments:
+    Args:
         layer: the layer.
-        x: the input, batched, time first.
+        x: the input (T, B, I).
         hx, lengths, reset: as for `Recurrent.forward`.
     """
-    if (
-        not nothing_recorded()
-        or type(x) not in _PLAIN
-        or x.dim() != 3
-        or layer.backend not in _BACKENDS
-        or not runs_on_cpu(layer.cell, dtype := x.dtype)
-    ):
+    if not nothing_recorded() or layer.backend not in _BACKENDS or not runs_on_cpu(layer.cell):
         return None
-    steps, batch, width = shape = x.shape
-    if width != layer.input_size or steps == 0 or not _is_plain(x, dtype, shape):
+    initial, weights = _states(layer, hx), _weights(layer)
+    if initial is None or not _accepts(layer, x, initial, lengths, reset, weights):
         return None
-    initial: Any = ()
-    if hx is not None:
-        initial = hx if isinstance(hx, tuple) else (hx,)
-        shape = (layer.num_layers * layer._direction_count, batch, layer.hidden_size)
-        if len(initial) != len(layer.cell.states) or isinstance(hx, tuple) != (len(initial) > 1):
-            return None
-        for one in initial:
-            if not _is_plain(one, dtype, shape):
-                return None
-    if lengths is not None and not (type(lengths) is Tensor and _is_plain(lengths, torch.int64, (batch,))):
-        return None
-    if reset is not None and not (type(reset) is Tensor and _is_plain(reset, torch.bool, (steps, batch))):
-        return None
-    weights = weights_of(layer, dtype, _is_plain)
-    return None if weights is None else Inputs(x, initial, lengths, reset, batched=True, weights=weights)
+    return Inputs(x, initial, lengths, reset, batched=True, weights=weights)  # pyright: ignore[reportArgumentType]
 
 
 def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call:
     """The call of one layer of a stack, whose weights `plain_inputs` has found."""
     assert inputs.weights is not None
-    initial = inputs.initial
-    if initial and layer.num_layers > 1:
+    initial, weights = inputs.initial, inputs.weights
+    if layer.num_layers > 1:
+        count = len(layer._names[at])  # the same in every layer
+        weights = weights[at * count : (at + 1) * count]
         first = at * layer._direction_count
         initial = tuple([one[first : first + layer._direction_count] for one in initial])
-    count = len(layer._names[at])  # the same in every layer
     every = layer.checkpoint_every
     record = record_of(layer, at)
     call = Call(
         layer.cell,
         x,
         initial,
-        inputs.weights[at * count : (at + 1) * count],
+        weights,
         inputs.lengths,
         inputs.reset,
         layer._directions,
@@ -110,24 +71,6 @@ def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call
         packed=None if layer._packed is None else layer._packed[at],
     )
     return call if record is None else call.with_states()  # observers see the initial state
-
-
-def weights_of(layer: RecurrentBase, dtype: torch.dtype, fits: Fits) -> tuple[Tensor, ...] | None:
-    """The weights of all layers of a stack, one after the other; None when one does not fit."""
-    find = layer._parameters.get
-    found: list[Tensor] = []
-    for names, shapes in zip(layer._names, layer._shapes, strict=True):
-        for name, shape in zip(names, shapes, strict=True):
-            one = find(name)
-            if one is None or not fits(one, dtype, shape):
-                return None
-            found.append(one)
-    return tuple(found)
-
-
-def dense_weights(layer: RecurrentBase, dtype: torch.dtype) -> tuple[Tensor, ...] | None:
-    """The weights of all layers; None when one is unusual, or not dense."""
-    return weights_of(layer, dtype, _is_dense)
 
 
 def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
@@ -141,7 +84,6 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
         or is_watched(layer)
     ):
         return None
-    packed = None if layer._packed is None else layer._packed[-1]
     return Call(
         layer.cell,
         inputs.x,
@@ -150,69 +92,67 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
         inputs.lengths,
         inputs.reset,
         layer._directions,
-        packed=packed,
+        packed=None if layer._packed is None else layer._packed[-1],
         layers=layer.num_layers,
     )
 
 
-def plain_step(layer: RecurrentBase, x_t: Tensor) -> bool:
-    """Whether a step of this input needs neither gradients nor validation of it, and runs on the fused CPU kernels."""
-    if not nothing_recorded() or is_grad_enabled() or type(x_t) not in _PLAIN:
-        return False
-    dtype, shape = x_t.dtype, x_t.shape
-    return (
-        len(shape) in (1, 2)
-        and shape[-1] == layer.input_size
-        and shape[0] > 0
-        and _is_dense(x_t, dtype, shape)
-        and layer.backend in _BACKENDS
-        and runs_on_cpu(layer.cell, dtype)
-        and not is_watched(layer)
-        and not (layer.dropout and layer.training and layer.num_layers > 1)
-    )
-
-
-def fits_states(states: Any, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
-    """Whether states are plain dense tensors of the number and form that is expected."""
-    return len(states) == count and all(_is_dense(one, dtype, shape) for one in states)
-
-
-def fits_reset(reset: object, shape: tuple[int, ...]) -> bool:
-    """Whether the flags of a step are a plain dense tensor."""
-    return type(reset) is Tensor and _is_dense(reset, torch.bool, shape)
-
-
-def sizes_of_step(layer: RecurrentBase, x_t: Tensor) -> StepSizes:
-    """Those of a step of this input."""
-    batch = x_t.shape[0] if x_t.dim() == 2 else 1
-    return StepSizes(x_t.element_size(), batch, layer.input_size, layer.hidden_size, layer.num_layers)
-
-
-def run_plain_step(
-    layer: RecurrentBase, x_t: Tensor, state: State | None, reset: Tensor | None
+def plain_step(
+    layer: RecurrentBase, x_t: Tensor, state: State | None, reset: Tensor | None, packed: PackedWeights | None
 ) -> tuple[Tensor, State] | None:
-    """Output and state, as `Recurrent.step` returns them; None for anything unusual."""
-    if not plain_step(layer, x_t):
+    """Output and state, as `Recurrent.step` returns them; None for anything unusual.
+
+    Args:
+        layer: the layer, in one direction.
+        x_t, state, reset: as for `Recurrent.step`.
+        packed: the weights of the whole stack, where they are held.
+    """
+    if (
+        is_grad_enabled()
+        or not nothing_recorded()
+        or x_t.dim() > 2
+        or layer.backend not in _BACKENDS
+        or not runs_on_cpu(layer.cell)
+        or is_watched(layer)
+        or (layer.dropout and layer.training and layer.num_layers > 1)
+    ):
         return None
-    count, dtype, rows = len(layer.cell.states), x_t.dtype, x_t.shape[:-1]
-    shape = (layer.num_layers, *rows, layer.hidden_size)
-    initial: Any = ()
-    if state is not None:
-        initial = state if isinstance(state, tuple) else (state,)
-        if isinstance(state, tuple) != (count > 1) or not fits_states(initial, count, shape, dtype):
-            return None
-    if reset is not None and not fits_reset(reset, rows):
+    initial = _states(layer, state)
+    held = None if packed is None else packed.copies(x_t.dtype)
+    weights = _weights(layer) if held is None else held
+    if initial is None or not _accepts(layer, x_t, initial, None, reset, weights):
         return None
-    packed = None if layer._packed is None else layer._packed[-1]
-    words = None if packed is None else packed.words(dtype)
-    if not words:
-        weights = dense_weights(layer, dtype)
-        if weights is None:
-            return None
-        words = weight_words(weights if packed is None else packed.values(weights))
-    output = x_t.new_empty((*rows, layer.hidden_size))
-    finals = tuple(map(empty_like, initial)) if initial else tuple([x_t.new_empty(shape) for _ in range(count)])
-    sizes = sizes_of_step(layer, x_t)
-    if not step_on_cpu(layer.cell, sizes, x_t, output, initial, finals, words, reset, packed):
-        return None
-    return output, finals if count > 1 else finals[0]
+    call = Call(layer.cell, x_t, initial, weights, None, reset, "forward", packed=packed, layers=layer.num_layers)
+    output, finals = run_on_cpu(call)
+    return output, finals[0] if len(finals) == 1 else finals
+
+
+def _states(layer: RecurrentBase, state: State | None) -> tuple[Any, ...] | None:
+    """The initial states, none at all for zeros; or None for another number than the cell has."""
+    if state is None:
+        return ()
+    count = len(layer.cell.states)
+    if type(state) is tuple:
+        return state if len(state) == count > 1 else None
+    return (state,) if count == 1 else None
+
+
+def _weights(layer: RecurrentBase) -> tuple[Any, ...]:
+    """What there is for the weights of all layers, one after the other."""
+    find = layer._parameters.get
+    return tuple([find(name) for name in layer._all_names])
+
+
+def _accepts(
+    layer: RecurrentBase,
+    x: Tensor,
+    initial: tuple[Any, ...],
+    lengths: object,
+    reset: object,
+    weights: tuple[Any, ...],
+) -> bool:
+    """Whether these are plain CPU tensors of one dtype and of the shapes that belong together."""
+    rows = layer.num_layers * layer._direction_count
+    return accepts_on_cpu(
+        x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer.hidden_size, rows
+    )

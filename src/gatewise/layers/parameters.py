@@ -21,7 +21,8 @@ _TORCH_NAMES = {
 class Parameters(nn.Module):
     """What a `Recurrent` learns; its arguments, checked there.
 
-    ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell.
+    ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell;
+    ``_all_names`` and ``_all_shapes`` those of all layers.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Parameters(nn.Module):
             self._names.append(list(named))
             self._shapes.append(list(named.values()))
             width = merged_width(merge, hidden_size, self._direction_count)
+        self._all_names = tuple(name for names in self._names for name in names)
+        self._all_shapes = tuple(shape for shapes in self._shapes for shape in shapes)
         if merge == "learned":
             for layer in range(num_layers):
                 weight = torch.empty(hidden_size, 2 * hidden_size, device=device, dtype=dtype)
@@ -129,12 +132,12 @@ class Parameters(nn.Module):
     @property
     def _flat_weights_names(self) -> list[str]:
         """The names of all weights in one list, likewise."""
-        return [name for names in self._names for name in names]
+        return list(self._all_names)
 
     @property
     def _flat_weights(self) -> list[nn.Parameter]:
         """All weights in one list, likewise."""
-        return [getattr(self, name) for name in self._flat_weights_names]
+        return [getattr(self, name) for name in self._all_names]
 
     def flatten_parameters(self) -> None:
         """Nothing: kept for code that was written for `torch.nn`."""

@@ -18,7 +18,7 @@ from gatewise.kernels import (
 )
 from gatewise.kernels.recording import record_of
 from gatewise.layers.base import RecurrentBase
-from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, run_plain_step
+from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
 from gatewise.layers.merging import merge_directions
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.streaming import Stream
@@ -28,6 +28,7 @@ _SYMBOLIC = (
     "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
     "Tracer whose is_leaf_module is true for it"
 )
+_UNCHANGED = nullcontext()
 _NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run step by step"
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
@@ -139,8 +140,10 @@ class Recurrent(RecurrentBase):
         """
         if self.bidirectional:
             raise ValueError(_NO_STEPS.format("step"))
-        if isinstance(x_t, Tensor) and (done := run_plain_step(self, x_t, state, reset)) is not None:
-            return done
+        if isinstance(x_t, Tensor):
+            packed = None if self._packed is None else self._packed[-1]
+            if (done := plain_step(self, x_t, state, reset, packed)) is not None:
+                return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward")
@@ -259,7 +262,7 @@ class Recurrent(RecurrentBase):
         if inputs.lengths is not None and self.merge == "learned":
             valid = (torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths)[..., None]
         finals: list[tuple[Tensor, ...]] = []
-        with _no_autocast(x.device.type) if inputs.weights is None else nullcontext():
+        with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
             for layer in range(self.num_layers):
                 if inputs.weights is not None:
                     output, states = run_on_cpu(plain_call(self, layer, x, inputs))
@@ -317,4 +320,4 @@ def _no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Autocast switched off, on devices that have it (meta has none)."""
     if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
-    return nullcontext()
+    return _UNCHANGED

@@ -1,6 +1,5 @@
 """The compiled engine: what is said when it is not there, cannot be used, or has no memory."""
 
-import ctypes
 import os
 from pathlib import Path
 
@@ -57,10 +56,10 @@ def test_instruction_sets_have_interfaces_of_their_own():
 
 @needs_engine
 def test_an_engine_that_lays_out_a_call_differently(monkeypatch: pytest.MonkeyPatch):
-    class Swapped(ctypes.Structure):
-        _fields_ = (("gradient", interface.Dense), ("value", interface.Dense))
-
-    monkeypatch.setattr(interface, "Parameter", Swapped)
+    fields = library.engine().binding.fields
+    gradient, value = "parameters.gradient", "parameters.value"
+    swapped = {**fields, gradient: fields[value], value: fields[gradient]}
+    monkeypatch.setattr(interface, "fields_of", lambda _: swapped)
     with pytest.raises(OSError, match=r"lays out a call differently \(parameters\.gradient, parameters\.value\)"):
         library.Engine("plain")
 

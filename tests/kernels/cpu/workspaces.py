@@ -25,6 +25,7 @@ def full_of_nan() -> Iterator[None]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(memory, "empty", filled)
+            patch.setattr(memory, "SMALLEST", 1)  # whatever its size
             # The engine's workspaces: all ones are NaN in both precisions.
             larger, take = workspace.larger, workspace.take
             patch.setattr(workspace, "larger", lambda size: _spoilt(larger(size)))

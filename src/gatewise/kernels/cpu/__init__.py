@@ -11,7 +11,6 @@ from gatewise.equations import Cell
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import execution, library, program
-from gatewise.kernels.cpu.dense import dense_call
 
 
 def refusal(call: Call) -> str | None:
@@ -29,23 +28,24 @@ def refusal(call: Call) -> str | None:
     return program.refusal(call.cell)
 
 
-def runs(cell: Cell, dtype: torch.dtype) -> bool:
-    """Whether the engine runs plain CPU tensors of this dtype through a cell."""
-    return (
-        dtype in library.SUFFIX
-        and library.why_missing() is None
-        and (program.ready(cell) is not None or program.refusal(cell) is None)
-    )
+def runs(cell: Cell) -> bool:
+    """Whether the engine runs plain CPU tensors through a cell, in float32 and float64."""
+    return program.ready(cell) is not None or (library.why_missing() is None and program.refusal(cell) is None)
+
+
+def accepts(*arguments: object) -> bool:
+    """See `Binding.accepts`; for cells that the engine runs."""
+    return library.engine().binding.accepts(*arguments)
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`. Saved: the output and (D, N, K·H); or the states between segments that are recomputed."""
-    return execution.forward(dense_call(call), save)
+    return execution.forward(call, save)
 
 
 def backward(call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
     """See `DifferentiableBackend.backward`."""
-    return execution.backward(dense_call(call), saved, upstream, needed)
+    return execution.backward(call, saved, upstream, needed)
 
 
 def saved_shapes(call: Call) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import gatewise
-from gatewise.kernels.cpu import interface
+from gatewise.kernels.cpu import binding, interface
 from gatewise.kernels.cpu.parallelism import forked
 
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
@@ -23,8 +23,11 @@ class Engine:
 
     Attributes:
         abi: the number of its interface, which calls and programs must have.
-        forward, backward: the two passes; given the address of a call, they return a code of `interface`.
-        fields: the names of the fields of a call, by their number.
+        forward, backward: the addresses of the two passes, which the binding calls.
+        binding: the functions by which Python calls them.
+
+    Raises:
+        OSError: when the files of the engine do not fit together.
     """
 
     def __init__(self, instruction_set: str) -> None:
@@ -32,10 +35,9 @@ class Engine:
         self.library = library = ctypes.CDLL(str(FOLDER / f"libgatewise_{instruction_set}.so"))
         library.gatewise_abi.restype = ctypes.c_int64
         self.abi: int = library.gatewise_abi()
-        self.fields = interface.check_layout(library)
-        self.forward, self.backward = library.gatewise_forward, library.gatewise_backward
-        for function in (self.forward, self.backward):
-            function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int64
+        self.binding = binding.load(str(FOLDER / binding.LIBRARY))
+        interface.check_fields(self.binding.fields, interface.fields_of(library))
+        self.forward, self.backward = _address(library.gatewise_forward), _address(library.gatewise_backward)
         self._saved_blocks = library.gatewise_saved_blocks
         self._saved_blocks.argtypes, self._saved_blocks.restype = [ctypes.c_void_p], ctypes.c_int64
         self._measure = {dtype: getattr(library, f"gatewise_measure_{suffix}") for dtype, suffix in SUFFIX.items()}
@@ -97,6 +99,10 @@ def pool_address() -> int:
     folder = Path(torch.__file__).parent / "lib"
     name = {"darwin": "libtorch_cpu.dylib"}.get(os.uname().sysname.lower(), "libtorch_cpu.so")
     function = ctypes.CDLL(str(folder / name)).torch_parallel_for
-    address = ctypes.cast(function, ctypes.c_void_p).value
+    return _address(function)
+
+
+def _address(function: object) -> int:
+    address = ctypes.cast(function, ctypes.c_void_p).value  # pyright: ignore[reportArgumentType]
     assert address is not None
     return address

@@ -8,14 +8,6 @@ from torch import Tensor
 from gatewise.kernels.cpu.workspace import Workspace
 
 
-def weight_words(weights: Sequence[Tensor]) -> list[int]:
-    """Address and number of elements of dense weights, as a call holds them, without gradients."""
-    words: list[int] = []
-    for one in weights:
-        words += (one.data_ptr(), one.numel(), 0, 0)
-    return words
-
-
 class PackedWeights:
     """A copy of the weights of one layer, and what the engine packs of it, by pass and layout.
 
@@ -24,30 +16,28 @@ class PackedWeights:
     not looked at again.
     """
 
-    __slots__ = ("_found", "_last", "_values", "_words")
+    __slots__ = ("_found", "_last", "_values")
 
     def __init__(self) -> None:
-        self._values: dict[torch.dtype, list[Tensor]] = {}
-        self._words: dict[torch.dtype, list[int]] = {}
+        self._values: dict[torch.dtype, tuple[Tensor, ...]] = {}
         self._found: dict[tuple[int, bool, int], Workspace] = {}
-        self._last: dict[tuple[int, bool], int] = {}
+        self._last: dict[tuple[int, bool], tuple[int, Workspace]] = {}
 
-    def values(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """The copies of a layer's dense parameters, made at the first call."""
-        dtype = parameters[0].dtype
-        if (values := self._values.get(dtype)) is None:
-            # Of two threads the first one's copies stay.
-            values = self._values.setdefault(dtype, [one.detach().clone() for one in parameters])
-            self._words[dtype] = weight_words(values)
+    def values(self, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The copies of a layer's parameters, made at the first call."""
+        values = self.copies(parameters[0].dtype)
+        if values is None:
+            dense = tuple([one.detach().clone(memory_format=torch.contiguous_format) for one in parameters])
+            values = self._values.setdefault(dense[0].dtype, dense)  # of two threads the first one's copies stay
         return values
 
-    def words(self, dtype: torch.dtype) -> list[int] | None:
-        """`weight_words` of the copies of this dtype, if there are any."""
-        return self._words.get(dtype)
+    def copies(self, dtype: torch.dtype) -> tuple[Tensor, ...] | None:
+        """The copies of this dtype, if there are any."""
+        return self._values.get(dtype)
 
-    def last_layout(self, number: int, backward: bool) -> int:
-        """The layout that a pass of numbers of so many bytes used last; −1 for none."""
-        return self._last.get((number, backward), -1)
+    def find(self, number: int, backward: bool) -> tuple[int, Workspace] | None:
+        """The layout that a pass of numbers of so many bytes used last, and what was packed; None for none."""
+        return self._last.get((number, backward))
 
     def get(self, number: int, backward: bool, layout: int) -> Workspace | None:
         """What was packed for a layout, or None."""
@@ -55,5 +45,4 @@ class PackedWeights:
 
     def keep(self, number: int, backward: bool, layout: int, memory: Workspace) -> None:
         """Hold what a call has packed."""
-        self._last[number, backward] = layout
-        self._found.setdefault((number, backward, layout), memory)
+        self._last[number, backward] = layout, self._found.setdefault((number, backward, layout), memory)

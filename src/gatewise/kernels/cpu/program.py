@@ -21,11 +21,13 @@ class Loaded(NamedTuple):
         address: of the engine's `Program`.
         saved_blocks: K, blocks of H units that a row of what is saved for backward has.
         states: how many states the cell has.
+        gates: how many blocks of H rows its first parameter has.
     """
 
     address: int
     saved_blocks: int
     states: int
+    gates: int
 
 
 # By their equations. What failed is not tried again by the same process, so that a layer does not change its backend
@@ -72,4 +74,4 @@ def _find(cell: Cell) -> Loaded | BuildError:
 
 def _loaded(library: ctypes.CDLL, prefix: str, cell: Cell) -> Loaded:
     address = ctypes.addressof(ctypes.c_char.in_dll(library, symbol(prefix)))
-    return Loaded(address, engine().saved_blocks(address), len(cell.states))
+    return Loaded(address, engine().saved_blocks(address), len(cell.states), len(cell.gates_of(cell.groups[0])))

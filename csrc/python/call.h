@@ -1,0 +1,281 @@
+// A call of the engine made of Python's arguments: the struct, the tensors whose memory it points to, and the run.
+#pragma once
+#include "fields.h"
+#include "python/objects.h"
+
+#include <new>
+#include <vector>
+
+namespace gatewise::python {
+
+// Thrown for a tensor without memory that can be read, which Python names.
+struct Unreadable {};
+
+// The arguments of a function, one after the other.
+class Arguments {
+public:
+  Arguments(PyObject *const *first, intptr_t count) : next(first), end(first + count) {}
+  PyObject *object() {
+    if (next == end) throw Unreadable();
+    return *next++;
+  }
+  int64_t integer() { return number(object()); }
+
+private:
+  PyObject *const *next, *const *end;
+};
+
+// How the engine is to be run.
+struct Machine {
+  explicit Machine(Arguments &arguments)
+      : abi(arguments.integer()), function(reinterpret_cast<int64_t (*)(gatewise_call *)>(arguments.integer())),
+        slices(arguments.integer()), workers(arguments.integer()), pool(arguments.integer()),
+        chunk(arguments.integer()), share_small(arguments.integer()), seconds(arguments.integer()) {}
+  int64_t abi;
+  int64_t (*function)(gatewise_call *);
+  int64_t slices, workers, pool, chunk, share_small, seconds;
+};
+
+// A workspace out of Python's pool, which it returns to.
+class Workspace {
+public:
+  Workspace() : object(PyObject_CallMethodObjArgs(host.workspace, host.take, nullptr)) {}
+  ~Workspace() {
+    PyObject *type, *value, *trace; // an exception may be on its way
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *done = PyObject_CallMethodObjArgs(host.workspace, host.give_back, object.get(), nullptr);
+    if (done) Py_DecRef(done);
+    PyErr_Restore(type, value, trace);
+  }
+  void grow(int64_t bytes) {
+    object = Object(PyObject_CallMethodObjArgs(host.workspace, host.larger, number(bytes).get(), nullptr));
+  }
+  gatewise_dense bytes() const { return bytes_of(object.get()); }
+  static gatewise_dense bytes_of(PyObject *workspace) {
+    return {reinterpret_cast<void *>(number(item(workspace, 1))), number(item(workspace, 2))};
+  }
+
+private:
+  Object object;
+};
+
+// One call of the engine, and the tensors that it holds while it runs.
+class Call {
+public:
+  Call(const Machine &machine, Arguments &arguments) : machine(machine) {
+    PyObject *cell = arguments.object();
+    call.struct_size = sizeof call;
+    call.abi = machine.abi;
+    call.program = reinterpret_cast<const void *>(number(item(cell, 0)));
+    saved_blocks = number(item(cell, 1));
+    states.resize(number(item(cell, 2)));
+    const int64_t gates = number(item(cell, 3));
+    call.directions = arguments.integer();
+    call.reverse = arguments.integer();
+    call.layers = arguments.integer();
+    call.checkpoint = arguments.integer();
+    call.threads = machine.slices;
+    call.workers = machine.workers;
+    call.pool = reinterpret_cast<gatewise_pool>(machine.pool);
+    call.chunk = machine.chunk;
+    call.share_small = machine.share_small;
+    call.seconds = reinterpret_cast<double *>(machine.seconds);
+
+    PyObject *input = arguments.object();
+    const View x = view_of(input);
+    call.dtype = x.is(kDLFloat, 8) ? 8 : 4;
+    call.x = sequence(input);
+    batched = x.ndim > 1;
+    stepwise = x.ndim < 3;
+    call.steps = stepwise ? 1 : x.shape[0];
+    call.rows = batched ? x.shape[x.ndim - 2] : 1;
+    call.input_size = x.shape[x.ndim - 1];
+    initial = arguments.object();
+    weights = arguments.object();
+    lengths = arguments.object();
+    reset = arguments.object();
+    packed = arguments.object();
+    PyObject *wide = size(initial) ? item(initial, 0) : item(weights, 0);
+    const View sized = view_of(wide);
+    if (sized.ndim == 0) throw Unreadable();
+    call.hidden_size = size(initial) ? sized.shape[sized.ndim - 1] : sized.shape[0] / gates;
+    smallest = number(Object(PyObject_GetAttr(host.memory, host.smallest)).get());
+    if (!is_none(lengths)) call.lengths = dense(lengths);
+    if (!is_none(reset)) flags();
+  }
+
+  bool is_empty() const { return call.rows == 0; }
+  int64_t segments() const { return (call.steps + call.checkpoint - 1) / call.checkpoint; }
+  // Rows that are saved of every direction: the valid steps alone, unless shapes are not to depend on values.
+  int64_t saved_rows(bool fixed_shapes) const {
+    if (!call.lengths.data || fixed_shapes) return call.steps * call.rows;
+    int64_t sum = 0;
+    for (int64_t b = 0; b < call.rows; ++b) {
+      const int64_t length = static_cast<const int64_t *>(call.lengths.data)[b];
+      if (length < 0 || length > call.steps) return -1;
+      sum += length;
+    }
+    return sum;
+  }
+
+  // An uninitialised tensor; large ones come out of Python's pool.
+  Object allocate(std::initializer_list<int64_t> shape) {
+    View like{};
+    int64_t extents[5], count = call.dtype;
+    for (int64_t extent : shape) {
+      extents[like.ndim++] = extent;
+      count *= extent;
+    }
+    if (count >= smallest) {
+      Object sizes(PyTuple_New(like.ndim));
+      for (int32_t k = 0; k < like.ndim; ++k) PyTuple_SetItem(sizes.get(), k, number(extents[k]).release());
+      PyObject *dtype = call.dtype == 4 ? host.float32 : host.float64;
+      return Object(PyObject_CallMethodObjArgs(host.memory, host.empty, sizes.get(), dtype, nullptr));
+    }
+    like.device = {kDLCPU, 0};
+    like.shape = extents;
+    like.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
+    DLManagedTensorVersioned *made;
+    void *object;
+    const auto ignore = [](void *, const char *, const char *) {};
+    if (host.exchange->allocate(&like, &made, nullptr, ignore)) throw std::bad_alloc();
+    if (host.exchange->to_object(made, &object)) throw Raised();
+    return Object(static_cast<PyObject *>(object));
+  }
+  Object allocate_output() {
+    const int64_t width = call.directions * call.hidden_size;
+    return !batched   ? allocate({width})
+           : stepwise ? allocate({call.rows, width})
+                      : allocate({call.steps, call.rows, width});
+  }
+  // Of a dense weight.
+  Object gradient_like(PyObject *weight) { return Object(PyObject_Vectorcall(host.empty_like, &weight, 1, nullptr)); }
+  Object allocate_state() {
+    const int64_t all = call.layers * call.directions;
+    return batched ? allocate({all, call.rows, call.hidden_size}) : allocate({all, call.hidden_size});
+  }
+
+  // A tensor made for this call alone, dense, and kept by whoever asks.
+  gatewise_dense own(PyObject *tensor) {
+    const View view = view_of(tensor);
+    return {view.address(), view.count()};
+  }
+  gatewise_dense own_or_null(PyObject *tensor) { return is_none(tensor) ? gatewise_dense{} : own(tensor); }
+  gatewise_sequence own_sequence(PyObject *tensor) { return sequence_of(view_of(tensor)); }
+
+  // A tensor of the caller's; where its elements are not dense, `tensor` becomes a copy that is.
+  gatewise_dense dense(PyObject *&tensor) {
+    View view = view_of(tensor);
+    if (!view.is_contiguous() || is_negative(tensor)) view = view_of(tensor = made(host.dense, tensor));
+    check(view);
+    return {view.address(), view.count()};
+  }
+  gatewise_dense dense(PyObject *&&tensor) { return dense(tensor); }
+  // Held weights are dense copies.
+  gatewise_dense weight(PyObject *&tensor) { return is_none(packed) ? dense(tensor) : own(tensor); }
+  gatewise_sequence sequence(PyObject *tensor) {
+    View view = view_of(tensor);
+    if (!view.is_dense_sequence() || is_negative(tensor)) view = view_of(made(host.dense, tensor));
+    check(view);
+    return sequence_of(view);
+  }
+
+  // Runs to the end; a code of the engine.
+  int64_t run(bool backward) {
+    call.states = states.data();
+    call.parameters = parameters.data();
+    Workspace workspace;
+    call.workspace = workspace.bytes();
+    Object fresh; // weights that this call packs
+    if (!is_none(packed)) {
+      const Object found(
+          PyObject_CallMethodObjArgs(packed, host.find, number(call.dtype).get(), number(backward).get(), nullptr));
+      if (!is_none(found.get())) use(item(found.get(), 1), number(item(found.get(), 0)), true);
+      else use_none();
+    }
+    for (;;) {
+      PyThreadState *thread = PyEval_SaveThread();
+      const int64_t code = machine.function(&call);
+      PyEval_RestoreThread(thread);
+      if (code == GATEWISE_NEEDS_WORKSPACE) {
+        workspace.grow(call.needed);
+        call.workspace = workspace.bytes();
+      } else if (code == GATEWISE_NEEDS_WEIGHTS && !is_none(packed)) {
+        const int64_t layout = call.weights_layout;
+        Object found(PyObject_CallMethodObjArgs(packed, host.get, number(call.dtype).get(), number(backward).get(),
+                                                number(layout).get(), nullptr));
+        const bool filled = !is_none(found.get());
+        if (!filled)
+          found = Object(PyObject_CallMethodObjArgs(host.workspace, host.larger, number(call.needed).get(), nullptr));
+        use(found.get(), layout, filled);
+        if (!filled) fresh = std::move(found);
+        else held.push_back(std::move(found));
+      } else if (code == GATEWISE_MORE) {
+        if (PyErr_CheckSignals()) throw Raised();
+      } else {
+        if (code == GATEWISE_OK && fresh)
+          Object(PyObject_CallMethodObjArgs(packed, host.keep, number(call.dtype).get(), number(backward).get(),
+                                            number(call.weights_layout).get(), fresh.get(), nullptr));
+        return code;
+      }
+    }
+  }
+  // What a function returns where the engine has refused: its code and the field that it means.
+  Object refusal(int64_t code) { return number(code + 256 * (code == GATEWISE_BAD_BUFFER ? call.needed : 0)); }
+
+  gatewise_call call{};
+  int64_t saved_blocks, smallest;
+  bool batched, stepwise;
+  PyObject *initial, *weights, *lengths, *reset, *packed;
+  std::vector<gatewise_state> states;
+  std::vector<gatewise_parameter> parameters;
+
+private:
+  static View view_of(PyObject *tensor) {
+    View view;
+    if (!is_plain_type(tensor) && PyObject_IsInstance(tensor, host.tensor) != 1) throw Unreadable();
+    if (!look(tensor, view) || !view.on_cpu()) throw Unreadable();
+    return view;
+  }
+  void check(const View &view) const {
+    const bool readable = view.data || !view.count();
+    if (!readable || (view.dtype.code == kDLFloat && !view.is(kDLFloat, call.dtype))) throw Unreadable();
+  }
+  bool is_negative(PyObject *tensor) {
+    const Object answer(PyObject_Vectorcall(host.is_neg, &tensor, 1, nullptr));
+    return number(answer.get());
+  }
+  PyObject *made(PyObject *function, PyObject *tensor) {
+    held.emplace_back(PyObject_Vectorcall(function, &tensor, 1, nullptr));
+    return held.back().get();
+  }
+  static gatewise_sequence sequence_of(const View &view) {
+    const int32_t n = view.ndim;
+    const int64_t steps = n > 2 ? view.shape[n - 3] : 1, rows = n > 1 ? view.shape[n - 2] : 1;
+    const int64_t step = n > 2 ? view.strides[n - 3] : 0, row = n > 1 ? view.strides[n - 2] : 0;
+    return {view.address(), (steps - 1) * step + (rows - 1) * row + view.shape[n - 1], step, row};
+  }
+  // (T, B), of a step (B,) or ().
+  void flags() {
+    const View view = view_of(reset);
+    const int32_t n = view.ndim;
+    const int64_t step = n > 1 ? view.strides[n - 2] : 0, row = n > 0 ? view.strides[n - 1] : 0;
+    call.reset = {view.address(), (call.steps - 1) * step + (call.rows - 1) * row + 1, step, row};
+  }
+  void use(PyObject *memory, int64_t layout, bool filled) {
+    call.weights = Workspace::bytes_of(memory);
+    if (!call.weights.data) call.weights.data = &call; // a layout of no bytes
+    call.weights_layout = layout;
+    call.weights_filled = filled;
+  }
+  // Weights of a layout that there is not: the engine then tells which it wants.
+  void use_none() {
+    call.weights = {&call, 0};
+    call.weights_layout = -1;
+  }
+
+  const Machine &machine;
+  std::vector<Object> held;
+};
+
+} // namespace gatewise::python

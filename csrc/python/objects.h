@@ -1,0 +1,124 @@
+// Python objects and torch's tensors, as the binding handles them.
+#pragma once
+#include "abi.h"
+
+#include <initializer_list>
+#include <utility>
+
+namespace gatewise::python {
+
+// Thrown where an exception is set in the interpreter; caught where a function returns to it.
+struct Raised {};
+
+// Owns one reference.
+class Object {
+public:
+  Object() = default;
+  // Takes over a new reference; null is an exception.
+  explicit Object(PyObject *made) : object(made) {
+    if (!made) throw Raised();
+  }
+  Object(Object &&other) noexcept : object(std::exchange(other.object, nullptr)) {}
+  Object &operator=(Object &&other) noexcept {
+    std::swap(object, other.object);
+    return *this;
+  }
+  ~Object() {
+    if (object) Py_DecRef(object);
+  }
+  static Object borrowed(PyObject *object) {
+    Py_IncRef(object);
+    return Object(object);
+  }
+  PyObject *get() const { return object; }
+  PyObject *release() { return std::exchange(object, nullptr); }
+  explicit operator bool() const { return object; }
+
+private:
+  PyObject *object = nullptr;
+};
+
+inline int64_t number(PyObject *object) {
+  const int64_t value = PyLong_AsLongLong(object);
+  if (value == -1 && PyErr_Occurred()) throw Raised();
+  return value;
+}
+inline Object number(int64_t value) { return Object(PyLong_FromLongLong(value)); }
+
+inline int64_t size(PyObject *tuple) {
+  const int64_t count = PyTuple_Size(tuple);
+  if (count < 0) throw Raised();
+  return count;
+}
+inline PyObject *item(PyObject *tuple, int64_t at) { // borrowed
+  PyObject *found = PyTuple_GetItem(tuple, at);
+  if (!found) throw Raised();
+  return found;
+}
+template <class... Items> Object tuple(Items &&...items) {
+  Object made(PyTuple_New(sizeof...(Items)));
+  int64_t at = 0;
+  (PyTuple_SetItem(made.get(), at++, items.release()), ...);
+  return made;
+}
+
+// What Python hands over when it loads the binding; references that the process keeps.
+struct Host {
+  const DLPackExchangeAPI *exchange;
+  PyObject *none, *tensor, *parameter;
+  PyObject *is_neg, *empty_like;       // torch's
+  PyObject *dense;                     // of gatewise.kernels.cpu.dense
+  PyObject *memory, *workspace;        // modules of gatewise.kernels.cpu
+  PyObject *float32, *float64;         // torch's
+  PyObject *empty, *smallest;          // names in `memory`
+  PyObject *take, *larger, *give_back; // names in `workspace`
+  PyObject *find, *get, *keep;         // names in `PackedWeights`
+};
+inline Host host;
+
+inline bool is_none(PyObject *object) { return object == host.none; }
+
+// A tensor's memory, shape and strides, in elements, as torch tells them; they live as long as the tensor.
+struct View : DLTensor {
+  int64_t count() const {
+    int64_t product = 1;
+    for (int32_t k = 0; k < ndim; ++k) product *= shape[k];
+    return product;
+  }
+  char *address() const { return static_cast<char *>(data) + byte_offset; }
+  bool on_cpu() const { return device.type == kDLCPU; }
+  bool is(uint8_t code, int64_t bytes) const {
+    return dtype.code == code && dtype.bits == 8 * bytes && dtype.lanes == 1;
+  }
+  bool is_contiguous() const {
+    int64_t stride = 1;
+    for (int32_t k = ndim; k-- > 0;) {
+      if (shape[k] == 0) return true;
+      if (shape[k] != 1 && strides[k] != stride) return false;
+      stride *= shape[k];
+    }
+    return true;
+  }
+  bool is_dense_sequence() const { return strides[ndim - 1] == 1 || shape[ndim - 1] == 1; }
+  bool has_shape(std::initializer_list<int64_t> expected) const {
+    if (ndim != int64_t(expected.size())) return false;
+    const int64_t *extent = shape;
+    for (int64_t one : expected)
+      if (*extent++ != one) return false;
+    return true;
+  }
+};
+
+// Of exactly torch's own types, whose layout in memory is that of the view.
+inline bool is_plain_type(PyObject *object) {
+  const Object type(PyObject_Type(object));
+  return type.get() == host.tensor || type.get() == host.parameter;
+}
+// False, with no exception set, for what has no such memory: sparse, quantized, meta and wrapped tensors.
+inline bool look(PyObject *tensor, View &view) {
+  if (host.exchange->view_of_object(tensor, &view) == 0) return true;
+  PyErr_Clear();
+  return false;
+}
+
+} // namespace gatewise::python

@@ -1,0 +1,68 @@
+"""The compiled binding: the engine's passes as functions of tensors.
+
+It reads and makes tensors through the table of functions that `torch.Tensor` offers for DLPack, and knows the classes
+and functions of Python that it is handed here, so it is built without torch and serves every Python.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.kernels.cpu import memory, workspace
+from gatewise.kernels.cpu.dense import dense
+from gatewise.kernels.cpu.interface import fields_of
+
+LIBRARY = "libgatewise_python.so"
+Shape = tuple[int, ...]
+
+
+class Binding(NamedTuple):
+    """The binding's functions, which take their arguments by position.
+
+    Attributes:
+        forward, backward: the two passes; see `gatewise.kernels.cpu.execution`.
+        accepts: whether x (T, B, I), or (B, I) or (I,) of a step, initial states, lengths, resets and weights are plain
+            CPU tensors of one dtype and of the shapes that belong together, given the weights' shapes, I, H and L·D.
+        fields: where each field of a call begins for it.
+    """
+
+    forward: Callable[..., Any]
+    backward: Callable[..., Any]
+    accepts: Callable[..., bool]
+    fields: dict[str, int]
+
+
+@cache
+def load(path: str) -> Binding:
+    """The binding in this file.
+
+    Raises:
+        OSError: when it cannot be loaded, or torch has no DLPack exchange of version 1.
+    """
+    address = ctypes.pythonapi.PyCapsule_GetPointer
+    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    library = ctypes.PyDLL(path)
+    bind = library.gatewise_bind
+    bind.restype, bind.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object]
+    exchange = address(torch.Tensor.__dlpack_c_exchange_api__, b"dlpack_exchange_api")  # pyright: ignore[reportAttributeAccessIssue]
+    objects = (
+        None,
+        Tensor,
+        torch.nn.Parameter,
+        Tensor.is_neg,
+        torch.empty_like,
+        dense,
+        memory,
+        workspace,
+        torch.float32,
+        torch.float64,
+    )
+    functions = bind(exchange, objects)
+    if functions is None:
+        raise OSError("torch's DLPack exchange is of another version; install gatewise again")
+    forward, backward, accepts = functions
+    return Binding(forward, backward, accepts, fields_of(library))

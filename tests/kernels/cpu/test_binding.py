@@ -1,0 +1,180 @@
+"""The binding: what it accepts, what it refuses without a crash, and that it keeps nothing."""
+
+import ctypes
+import gc
+import shutil
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gatewise
+from gatewise.kernels.call import Call
+from gatewise.kernels.cpu import binding, execution, library, workspace
+from tests.kernels.calls import call_of, flat
+from tests.kernels.engine import needs_engine
+
+pytestmark = needs_engine
+
+I, H = 3, 5
+SHAPES = ((20, I), (20, H), (20,))
+
+
+class Marked(Tensor):
+    """A subclass, whose operations are its own."""
+
+
+def accepts(x: Any, initial: Any = (), lengths: Any = None, reset: Any = None, weights: Any = None) -> bool:
+    given = tuple(torch.zeros(shape) for shape in SHAPES) if weights is None else weights
+    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, I, H, 2)
+
+
+X, STATE = torch.zeros(4, 2, I), torch.zeros(2, 2, H)
+LENGTHS, RESET = torch.zeros(2, dtype=torch.int64), torch.zeros(4, 2, dtype=torch.bool)
+WEIGHTS = tuple(torch.zeros(shape) for shape in SHAPES)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": X},
+        {"x": X, "initial": (STATE, STATE), "lengths": LENGTHS, "reset": RESET},
+        {"x": X.double(), "initial": (STATE.double(),), "weights": tuple(one.double() for one in WEIGHTS)},
+        {"x": nn.Parameter(X), "weights": tuple(map(nn.Parameter, WEIGHTS))},
+        {"x": torch.zeros(2, 4, I).transpose(0, 1)},
+        {"x": X[:, :0], "initial": (STATE[:, :0],)},
+        {"x": X[0], "initial": (STATE,), "reset": RESET[0]},
+        {"x": X[0, 0], "initial": (STATE[:, 0],), "reset": RESET[0, 0]},
+    ],
+    ids=range(8),
+)
+def test_what_is_accepted(given: dict[str, Any]):
+    assert accepts(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x": None},
+        {"x": "x"},
+        {"x": X.as_subclass(Marked)},
+        {"x": X.half()},
+        {"x": X.to(torch.complex64)},
+        {"x": X.to(torch.int32)},
+        {"x": X.to("meta")},
+        {"x": X.to_sparse()},
+        {"x": X[..., :2]},
+        {"x": X[:0]},
+        {"x": X[None]},
+        {"x": torch.zeros(())},
+        {"x": X, "initial": (STATE[:1],)},
+        {"x": X, "initial": (STATE.double(),)},
+        {"x": X, "initial": (None,)},
+        {"x": X, "lengths": [4, 4]},
+        {"x": X, "lengths": LENGTHS.int()},
+        {"x": X, "lengths": LENGTHS[:1]},
+        {"x": X, "reset": RESET.byte()},
+        {"x": X, "reset": RESET[:2]},
+        {"x": X[0], "reset": RESET},
+        {"x": X, "weights": (*WEIGHTS[:2], None)},
+        {"x": X, "weights": (*WEIGHTS[:2], WEIGHTS[2].double())},
+        {"x": X, "weights": (*WEIGHTS[:2], WEIGHTS[2][:19])},
+        {"x": X, "weights": (*WEIGHTS[:2], WEIGHTS[2][None])},
+        {"x": X, "weights": (*WEIGHTS[:2], WEIGHTS[2].to("meta"))},
+        {"x": X, "weights": (WEIGHTS[0].to_sparse(), *WEIGHTS[1:])},
+    ],
+    ids=range(27),
+)
+def test_what_is_not(given: dict[str, Any]):
+    assert not accepts(**given)
+
+
+def passes(call: Call) -> tuple[Tensor, ...]:
+    """Results, what is saved, and gradients."""
+    output, finals, saved = execution.forward(call, True)
+    upstream = tuple(torch.ones_like(one) for one in (output, *finals))
+    gradients = execution.backward(call, saved, upstream, [True] * len(call.tensors))
+    return (output, *finals, *saved, *(one for one in gradients if one is not None))
+
+
+@pytest.mark.parametrize("options", [{}, {"lengths": [5, 2], "reset": True}, {"directions": "bidirectional"}], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_reference_is_kept(options: dict[str, Any], dtype: torch.dtype):
+    call = call_of("lstm", steps=5, batch=2, dtype=dtype, **options)
+    given = [one for one in (*call.tensors, call.lengths, call.reset) if one is not None]
+    passes(call)
+    before = [sys.getrefcount(one) for one in given]
+    made = [weakref.ref(one) for one in passes(call)]
+    assert [sys.getrefcount(one) for one in given] == before
+    assert all(one() is None for one in made)
+
+
+def without_memory(of: Tensor) -> Tensor:
+    copy = of.detach().clone()
+    copy.untyped_storage().resize_(0)
+    return copy
+
+
+FAILING: dict[str, tuple[Callable[[Call], Call], str]] = {
+    "length": (lambda call: replace(call, lengths=torch.tensor([1, 9])), "lengths: expected values between 0 and T=5"),
+    "memory": (lambda call: replace(call, x=without_memory(call.x)), "input: expected values for its shape"),
+    "device": (lambda call: replace(call, x=call.x.to("meta")), "returned code None"),
+    "dtype": (lambda call: replace(call, x=call.x.float()), "returned code None"),
+    "no tensor": (lambda call: replace(call, initial=("h", "c")), "'str' object"),  # pyright: ignore[reportArgumentType]
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_a_failing_call_keeps_nothing_either(case: str):
+    call = call_of("lstm", steps=5, batch=2)
+    change, message = FAILING[case]
+    wrong = change(call)
+    counts: list[list[int]] = []
+    for _ in range(3):
+        with pytest.raises((ValueError, RuntimeError, AttributeError), match=message):
+            execution.forward(wrong, True)
+        gc.collect()
+        counts.append([sys.getrefcount(one) for one in call.tensors])
+    assert counts[0] == counts[1] == counts[2]
+    passes(call)
+
+
+def test_an_error_of_the_pool_is_handed_on(monkeypatch: pytest.MonkeyPatch):
+    """The workspace goes back to the pool whatever happens."""
+
+    def larger(size: int) -> workspace.Workspace:
+        raise MemoryError(f"no {size} bytes")
+
+    monkeypatch.setattr(workspace, "_free", [])
+    monkeypatch.setattr(workspace, "larger", larger)
+    call = call_of("lstm", steps=5, batch=2)
+    with pytest.raises(MemoryError, match="no [0-9]+ bytes"):
+        execution.forward(call, True)
+    monkeypatch.undo()
+    assert torch.equal(flat(execution.forward(call, False)[:2])[0], passes(call)[0])
+
+
+def test_a_torch_whose_exchange_is_of_another_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Found when the engine is loaded."""
+    table = (ctypes.c_uint32 * 16)(2, 0)  # major version 2, and no older one behind it
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    monkeypatch.setattr(Tensor, "__dlpack_c_exchange_api__", new(table, b"dlpack_exchange_api", None))
+    path = shutil.copy(library.FOLDER / binding.LIBRARY, tmp_path)  # one that is not loaded yet
+    with pytest.raises(OSError, match="DLPack exchange is of another version"):
+        binding.load(str(path))
+
+
+def test_gradients_of_weights_are_ordinary_tensors():
+    """Some libraries give the memory of gradients back, by resizing their storage."""
+    layer = gatewise.LSTM(I, H)
+    layer(X)[0].sum().backward()
+    for parameter in layer.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.untyped_storage().resizable()
