@@ -22,8 +22,8 @@ from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
 
-I, H = 3, 5
-SHAPES = ((20, I), (20, H), (20,))
+INPUT, H = 3, 5
+SHAPES = ((20, INPUT), (20, H), (20,))
 
 
 class Marked(Tensor):
@@ -32,10 +32,10 @@ class Marked(Tensor):
 
 def accepts(x: Any, initial: Any = (), lengths: Any = None, reset: Any = None, weights: Any = None) -> bool:
     given = tuple(torch.zeros(shape) for shape in SHAPES) if weights is None else weights
-    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, I, H, 2)
+    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, INPUT, H, 2)
 
 
-X, STATE = torch.zeros(4, 2, I), torch.zeros(2, 2, H)
+X, STATE = torch.zeros(4, 2, INPUT), torch.zeros(2, 2, H)
 LENGTHS, RESET = torch.zeros(2, dtype=torch.int64), torch.zeros(4, 2, dtype=torch.bool)
 WEIGHTS = tuple(torch.zeros(shape) for shape in SHAPES)
 
@@ -47,7 +47,7 @@ WEIGHTS = tuple(torch.zeros(shape) for shape in SHAPES)
         {"x": X, "initial": (STATE, STATE), "lengths": LENGTHS, "reset": RESET},
         {"x": X.double(), "initial": (STATE.double(),), "weights": tuple(one.double() for one in WEIGHTS)},
         {"x": nn.Parameter(X), "weights": tuple(map(nn.Parameter, WEIGHTS))},
-        {"x": torch.zeros(2, 4, I).transpose(0, 1)},
+        {"x": torch.zeros(2, 4, INPUT).transpose(0, 1)},
         {"x": X[:, :0], "initial": (STATE[:, :0],)},
         {"x": X[0], "initial": (STATE,), "reset": RESET[0]},
         {"x": X[0, 0], "initial": (STATE[:, 0],), "reset": RESET[0, 0]},
@@ -154,7 +154,7 @@ def test_an_error_of_the_pool_is_handed_on(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(workspace, "_free", [])
     monkeypatch.setattr(workspace, "larger", larger)
     call = call_of("lstm", steps=5, batch=2)
-    with pytest.raises(MemoryError, match="no [0-9]+ bytes"):
+    with pytest.raises(MemoryError, match=r"no [0-9]+ bytes"):
         execution.forward(call, True)
     monkeypatch.undo()
     assert torch.equal(flat(execution.forward(call, False)[:2])[0], passes(call)[0])
@@ -173,7 +173,7 @@ def test_a_torch_whose_exchange_is_of_another_version(monkeypatch: pytest.Monkey
 
 def test_gradients_of_weights_are_ordinary_tensors():
     """Some libraries give the memory of gradients back, by resizing their storage."""
-    layer = gatewise.LSTM(I, H)
+    layer = gatewise.LSTM(INPUT, H)
     layer(X)[0].sum().backward()
     for parameter in layer.parameters():
         assert parameter.grad is not None
