@@ -51,15 +51,21 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         (("embedding",), "name a file of word vectors, for example: gatewise explain embedding vectors.txt --nearest"),
         (("embedding", "missing.txt"), "missing.txt: No such file or directory"),
         (("embedding", __file__), "line 1: expected a word and its numbers"),
-        (("lstm", "vectors.txt"), "file: has no effect: it is for the topic embedding alone, got the topic 'lstm'"),
-        (("lstm", "--nearest", "cat"), "--nearest: has no effect: it is for the topic embedding alone, got the topic"),
-        (("lstm", "--count", "3"), "--count: has no effect: it is for the topic embedding alone, got the topic"),
+        (("lstm", "vectors.txt"), "file has no effect: it is an option of the topic embedding, got the topic 'lstm'"),
+        (
+            ("lstm", "--nearest", "cat"),
+            "--nearest has no effect: it is an option of the topic embedding, got",
+        ),
+        (("lstm", "--count", "3"), "--count has no effect: it is an option of the topic embedding, got the topic"),
         (("lstm", "--steps", "3"), "steps: has no effect on the page of lstm"),
         (("bptt", "--hidden", "3"), "hidden_size: has no effect on the page of bptt"),
         (("gates", "--steps", "3"), "steps: has no effect on the page of gates"),
-        (("embedding", __file__, "--latex"), "--latex: has no effect: the topic is embedding"),
-        (("embedding", __file__, "--count", "3"), "--count: has no effect: it says how many words to list; give"),
-        (("--list", "lstm"), "topic: has no effect: --list lists all topics"),
+        (("embedding", __file__, "--latex"), "--latex has no effect: the topic is embedding"),
+        (
+            ("embedding", __file__, "--count", "3"),
+            "--count has no effect: it is the number of words that --nearest",
+        ),
+        (("--list", "lstm"), "topic has no effect: --list lists all topics"),
     ],
 )
 def test_mistakes_are_one_line(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +121,7 @@ def test_an_output_that_cannot_hold_the_text() -> None:
     )
     assert told.returncode == 2
     assert told.stdout == ""
-    assert "needs UTF-8" in told.stderr
+    assert "requires UTF-8" in told.stderr
     assert "PYTHONIOENCODING=utf-8" in told.stderr
 
 

@@ -123,7 +123,10 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
         ("predict run words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
         ("predict run odd.csv", "no column 'month'"),
         ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
-        ("predict run series.csv --prompt a", "prompt: is not for this model; a language model writes text"),
+        (
+            "predict run series.csv --prompt a",
+            "--prompt is not supported by this model (only a language model",
+        ),
         ("inspect run --text a", "text: is not for this model, which reads series; give it data (--data), or nothing"),
         ("inspect run --series shop", "series: expected the name of one, such as 'sales'; got 'shop'"),
         ("inspect run --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),

@@ -50,15 +50,15 @@ def raising(error: BaseException) -> Callable[[], None]:
         (TypeError("expected an int"), "expected an int"),
         (FileNotFoundError(2, "No such file or directory", "book.txt"), "book.txt: No such file or directory"),
         (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
-        (MemoryError(), "memory does not suffice; try a smaller batch or model (no more memory)"),
+        (MemoryError(), "out of memory; try a smaller batch or model (out of memory)"),
         (
             RuntimeError("[enforce fail at a.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you\nb"),
-            "memory does not suffice; try a smaller batch or model ([enforce fail at a.cpp:117] err == 0. "
+            "out of memory; try a smaller batch or model ([enforce fail at a.cpp:117] err == 0. "
             "DefaultCPUAllocator: can't allocate memory: you)",
         ),
         (
             torch.OutOfMemoryError("CUDA out of memory.\nmore"),
-            "memory does not suffice; try a smaller batch or model (CUDA out of memory.)",
+            "out of memory; try a smaller batch or model (CUDA out of memory.)",
         ),
     ],
 )

@@ -111,7 +111,10 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("train numeric", "data: name a file to learn from"),
         ("train numeric --data texts.csv", "no column 'sequence'"),
         ("evaluate classify --data words.conll", "words.conll: expected a name ending in"),
-        ("predict classify --prompt a", "prompt: is not for this model; a language model writes text"),
+        (
+            "predict classify --prompt a",
+            "--prompt is not supported by this model (only a language model",
+        ),
         ("predict classify texts.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
         ("train seq2seq --data missing.tsv", "missing.tsv: No such file or directory"),
         ("train seq2seq --data words.conll", "or two text files whose lines belong together, the sources first"),
@@ -123,12 +126,18 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("train classify --data builtin:dates", "one of builtin:docstrings; got builtin:dates"),
         ("train numeric --data builtin:dates", "data: expected files; got builtin:dates"),
         ("evaluate seq2seq --beam 1000000000", "beam: expected a number at least 1 and at most 1000, got 1000000000"),
-        ("evaluate tag --beam 2", "beam: is not for this model; it does not search for answers"),
-        ("predict tag words.conll --length-penalty 2", "length-penalty: is not for this model"),
+        ("evaluate tag --beam 2", "--beam is not supported by this model (it has no beam search)"),
+        ("predict tag words.conll --length-penalty 2", "--length-penalty is not supported by this model"),
         ("predict seq2seq words.conll --length-penalty -1", "length_penalty: expected a number at least 0"),
-        ("predict seq2seq words.conll --top-k 2", "top-k: is not for this model; a language model writes text"),
+        (
+            "predict seq2seq words.conll --top-k 2",
+            "--top-k is not supported by this model (only a language model",
+        ),
         ("predict seq2seq words.conll --format columns", "format: expected jsonl or csv for this model, got columns"),
-        ("predict classify texts.csv --input text", "input: is not for this model; only a tagger reads columns"),
+        (
+            "predict classify texts.csv --input text",
+            "--input is not supported by this model (only a tagger",
+        ),
         ("predict tag words.conll --input lines", "lines"),
         ("predict tag words.conll --probabilities", "columns have a word and its tag alone; give --format jsonl or"),
         ("predict seq2seq texts.csv --format text --probabilities", "text has the best answers alone"),
@@ -180,7 +189,7 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html") == 0
     first, head, *rows = capsys.readouterr().out.splitlines()
     answer = first.removeprefix("answer: ").split()
-    assert head.split() == ["token", "looked", "most", "at"]
+    assert head.split() == ["token", "most", "attended"]
     assert [row.split()[0] for row in rows[: len(answer) + 1]] == [*answer, "<end>"]
     assert rows[len(answer) + 1] == f"picture: {tmp_path / 'page_attention.png'}"
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html", "--json") == 0
@@ -224,7 +233,7 @@ def test_of_a_long_sequence_the_steps_that_move_most_are_shown(folder, tmp_path,
     _, _, *rows = capsys.readouterr().out.splitlines()
     shown = [int(row.split()[0]) for row in rows[:20]]
     assert shown == sorted(shown)
-    assert rows[20] == "10 steps that move it less are left out"
+    assert rows[20] == "10 steps with smaller contributions omitted"
 
 
 def test_inspect_tells_of_every_step_and_of_the_next(tmp_path, capsys):

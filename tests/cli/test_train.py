@@ -164,7 +164,7 @@ def bad_inputs(folder):
         ("train lm --config fraction.toml", "fraction.toml: hidden: expected int, got 3.5"),
         ("train lm --config table.toml", "table.toml: options stand at the top level, outside of tables; got the ta"),
         ("train lm --data text.txt --out file/run", "file: Not a directory"),
-        ("train lm --resume full --config unknown.toml", "--config cannot be given with it"),
+        ("train lm --resume full --config unknown.toml", "--config cannot be changed"),
         ("evaluate full --beam 2.5", "--beam: expected a whole number, got 2.5"),
         ("predict full --length 2.5", "--length: expected a whole number, got 2.5"),
         ("predict full --out missing/text", "missing/text: its folder does not exist; make it, or choose another"),
@@ -176,7 +176,7 @@ def bad_inputs(folder):
         ("train lm --data text.txt --window 10 --out full", "full: exists already"),
         ("train lm --resume missing", "missing: no such run folder"),
         ("train lm --resume full", "full: not a run folder of gatewise"),
-        ("train lm --resume full --hidden 3 --tie", "--hidden, --tie cannot be given with it"),
+        ("train lm --resume full --hidden 3 --tie", "--hidden, --tie cannot be changed"),
         ("train tagger", "tagger"),
         ("evaluate missing", "missing: no such run folder"),
         ("evaluate full", "full: not a run folder of gatewise"),
@@ -207,11 +207,11 @@ def test_a_prompt_that_is_not_utf8_writes_nothing(run, capsys, words):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--next 3 --temperature 0.5", "--temperature: has no effect: --next lists tokens, and draws none"),
-        ("--next 3 --length 5", "--length: has no effect: --next lists"),
-        ("--next 3 --seed 5", "--seed: has no effect: --next lists"),
-        ("--score x --prompt a", "--prompt: has no effect: --score reads its file, and writes no text"),
-        ("--score x --temperature 0.5", "--temperature: has no effect: --score"),
+        ("--next 3 --temperature 0.5", "--temperature has no effect: --next lists tokens and samples none"),
+        ("--next 3 --length 5", "--length has no effect: --next lists"),
+        ("--next 3 --seed 5", "--seed has no effect: --next lists"),
+        ("--score x --prompt a", "--prompt has no effect: --score reads its file and generates no text"),
+        ("--score x --temperature 0.5", "--temperature has no effect: --score"),
         ("--temperature 0 --top-k 3", "top_k: has no effect: temperature 0 takes the most likely token"),
         ("--temperature 0 --top-p 0.3", "top_p: has no effect: temperature 0"),
     ],
@@ -237,7 +237,7 @@ def test_a_language_model_refuses_text_on_the_standard_input(run, tmp_path, monk
     with stream("some text\n") as text:
         monkeypatch.setattr("sys.stdin", text)
         assert leave("predict", run) == 2
-        assert "a language model does not read the standard input; give it" in capsys.readouterr().err
+        assert "a language model does not read the standard input; pass a" in capsys.readouterr().err
         # A loop of a shell over the lines of a file leaves the rest of them there.
         assert leave("predict", run, "--prompt", "the ", "--length", "3") == 0
         assert text.read() == "some text\n"

@@ -1,6 +1,6 @@
-"""The command ``gatewise``: its verbs, and how a mistake is told.
+"""The command ``gatewise``: its subcommands, and how errors are reported.
 
-Each verb is a plain function in a file of its own, which imports what is heavy when it is called.
+Each subcommand is a plain function in its own file, which imports heavy modules when it is called.
 """
 
 import os
@@ -19,8 +19,8 @@ def _epilogue(*examples: str) -> str:
     return "\n".join(["Try:", *(f"  {example}" for example in examples)])
 
 
-def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: Iterable[Any]) -> None:
-    """Refuse a fraction where a whole number is expected, which the parser would round."""
+def _check_integers(app: App, commands: tuple[str, ...], arguments: Iterable[Any]) -> None:
+    """Reject fractions where an integer is expected; the parser would round them."""
     for argument in arguments:
         if int in (argument.hint, *get_args(argument.hint)):
             for token in argument.tokens:
@@ -29,7 +29,7 @@ def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: Iterable[A
 
 
 def build_app() -> App:
-    """The parser of the command line, with every verb."""
+    """The parser of the command line, with all subcommands."""
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
     from gatewise.cli.inspect import inspect
@@ -40,12 +40,12 @@ def build_app() -> App:
         help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
         help_epilogue=_epilogue("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm"),
         help_format="plaintext",
-        config=_refuse_fractions,
+        config=_check_integers,
         version=gatewise.__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_none",
     )
-    # The options of all tasks take a tenth of a second to load, so they are when it is used.
+    # Loaded when used: the options of all tasks take a tenth of a second to import.
     app.command("gatewise.cli.train:train", name="train", help="Train a model and leave a run folder.")
     app.command(
         evaluate, help_epilogue=_epilogue("gatewise evaluate runs/first", "gatewise evaluate runs/first --json")
@@ -69,38 +69,38 @@ def build_app() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line, and leave with its exit code; see `run_app`.
+    """Run the command line and exit with its exit code; see `run_app`.
 
     Args:
-        arguments: the words after ``gatewise``; those of the process unless given.
+        arguments: the arguments after ``gatewise``; by default those of the process.
     """
     run_app(build_app(), arguments)
 
 
 def run_app(app: App, arguments: Sequence[str] | None) -> NoReturn:
-    """Run a command, and leave with its exit code.
+    """Run a command and exit with its exit code.
 
-    A user's mistake (``ValueError``, ``TypeError``, ``OSError``, an extra that is not installed, memory that does not
-    suffice, or words that do not parse) is told in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its
-    traceback. Any other exception is a defect of ours and keeps it always.
+    A usage error (``ValueError``, ``TypeError``, ``OSError``, an extra that is not installed, insufficient memory, or
+    arguments that do not parse) is reported in one line with exit code 2; with ``GATEWISE_DEBUG=1`` it keeps its
+    traceback. Any other exception is a bug and always keeps it.
 
     Args:
         app: the parser of the command line.
-        arguments: its words; those of the process unless given.
+        arguments: its arguments; by default those of the process.
 
     Raises:
-        SystemExit: always. 0 is success, 2 a user's mistake, 130 Ctrl-C, 141 a closed pipe.
+        SystemExit: always: 0 for success, 2 for a usage error, 130 for Ctrl-C, 141 for a closed pipe.
     """
     try:
         try:
             app(arguments, exit_on_error=False, print_error=False)
             sys.stdout.flush()
         finally:
-            clear()  # a traceback holds the loops whose bars these are
+            clear()  # a traceback keeps the loops, and so their progress bars, alive
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has gone, as in `gatewise … | head`: what is still buffered has nowhere to go.
+        # The reader has closed the pipe, as in `gatewise … | head`: discard what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except (CycloptsError, ValueError, TypeError, OSError, MissingExtraError, MemoryError, RuntimeError) as error:
@@ -114,14 +114,14 @@ def run_app(app: App, arguments: Sequence[str] | None) -> NoReturn:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory did not suffice, as torch says it: for the GPU with a class of its own."""
+    """Whether torch reports insufficient memory; for the GPU it has its own class."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
-        first = (str(error) or "no more memory").splitlines()[0]
-        return f"memory does not suffice; try a smaller batch or model ({' '.join(first.split())})"
+        first = (str(error) or "out of memory").splitlines()[0]
+        return f"out of memory; try a smaller batch or model ({' '.join(first.split())})"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
     else:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.refusing import refuse
+from gatewise.cli.options import check_supported
 from gatewise.cli.tables import class_tables, scores_table
 from gatewise.extras import require
 
@@ -21,18 +21,18 @@ def evaluate(
 ) -> None:
     """Score a trained model on the data that its run held out, or on other data.
 
-    Of labels and tags the scores of each are told too.
+    For labels and tags, the scores of each class are printed too.
 
     Parameters
     ----------
     folder
         Run folder of the model.
     data
-        Files to score instead, of the kind that the model was trained on.
+        Files to score instead, in the format of the training data.
     beam
-        For a model that answers a text with another: hypotheses to follow side by side; 1: greedy.
+        For seq2seq: number of hypotheses of the beam search; 1: greedy.
     length_penalty
-        The same: power of the length that log-probabilities are divided by.
+        For seq2seq: power of the length by which log-probabilities are divided.
     json
         Print the scores as JSON, in full precision.
     """
@@ -43,7 +43,7 @@ def evaluate(
     model = tasks.load(folder)
     search = {"beam": beam, "length_penalty": length_penalty}
     if not model.searches:
-        refuse(search, "it does not search for answers")
+        check_supported(search, "it has no beam search")
     scores = model.evaluate(data or None, **{name: value for name, value in search.items() if value is not None})
     if json:
         print(json_format.dumps(scores, indent=1))

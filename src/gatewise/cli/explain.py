@@ -1,4 +1,4 @@
-"""``gatewise explain``: the mathematics of a cell or a topic; what a file of word vectors holds."""
+"""``gatewise explain``: the mathematics of a cell or a topic; the content of a file of word vectors."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.refusing import refuse_unused
+from gatewise.cli.options import check_unused
 
 EMBEDDING = "embedding"
 
@@ -29,7 +29,7 @@ def explain(
     ----------
     topic
         A cell (lstm, gru, rnn, peephole_lstm …), a topic (bptt, gradients, gates, bidirectional …), or FILE.py:NAME
-        for a cell of your own; --list lists them. With embedding, name a file of word vectors too.
+        for a user-defined cell; --list lists them. With embedding, name a file of word vectors too.
     file
         File of word2vec, GloVe or fastText (embedding).
     latex
@@ -43,7 +43,7 @@ def explain(
     nearest
         List the words whose vectors are nearest to that of this word, by cosine (embedding).
     count
-        How many of them to list (10).
+        Number of words to list (10).
     list
         List the cells and topics.
     """
@@ -53,23 +53,25 @@ def explain(
     of_embedding = {"nearest": nearest, "count": count}
     if list:
         others = {"topic": topic, "file": file, "latex": latex or None, **sizes, **of_embedding}
-        refuse_unused(others, "--list lists all topics")
-        topics = explanations.topics() | {EMBEDDING: "A file of word vectors: what it holds, and which words are near"}
+        check_unused(others, "--list lists all topics")
+        topics = explanations.topics() | {EMBEDDING: "A file of word vectors: its content, and nearest words"}
         width = max(len(name) for name in topics)
         text = "\n".join(f"{name:<{width}}  {line}" for name, line in topics.items())
     elif topic is None:
         raise ValueError("name a cell or a topic, for example: gatewise explain lstm (or see --list)")
     elif topic == EMBEDDING:
-        refuse_unused({"latex": latex or None, **sizes}, f"the topic is {EMBEDDING}")
+        check_unused({"latex": latex or None, **sizes}, f"the topic is {EMBEDDING}")
         text = _embedding(file, nearest, count)
     else:
-        refuse_unused({"file": file, **of_embedding}, f"it is for the topic {EMBEDDING} alone, got the topic {topic!r}")
+        check_unused(
+            {"file": file, **of_embedding}, f"it is an option of the topic {EMBEDDING}, got the topic {topic!r}"
+        )
         text = explanations.explain(topic, latex=latex, input_size=input, hidden_size=hidden, steps=steps)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         raise ValueError(
-            f"this text needs UTF-8, but the output takes {sys.stdout.encoding} only; set PYTHONIOENCODING=utf-8"
+            f"this text requires UTF-8, but the output encoding is {sys.stdout.encoding}; set PYTHONIOENCODING=utf-8"
         ) from None
     print(text)
 
@@ -82,7 +84,7 @@ def _embedding(file: Path | None, nearest: str | None, count: int | None) -> str
             "name a file of word vectors, for example: gatewise explain embedding vectors.txt --nearest cat"
         )
     if nearest is None:
-        refuse_unused({"count": count}, "it says how many words to list; give --nearest")
+        check_unused({"count": count}, "it is the number of words that --nearest lists")
         return describe(file)
     found = nearest_words(file, nearest, 10 if count is None else count)
     return "\n".join(f"{cosine:.4f}  {word}" for word, cosine in found)

@@ -1,4 +1,4 @@
-"""``gatewise inspect``: look into a trained model while it reads."""
+"""``gatewise inspect``: watch a trained model while it reads data."""
 
 import dataclasses
 import json as json_format
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.answers import answers, answers_table
+from gatewise.cli.attribution_tables import attribution_rows, attribution_table
 from gatewise.cli.tables import findings_table
 from gatewise.extras import require
 
@@ -23,13 +23,12 @@ def inspect(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Watch a trained model read, forward and backward: gradients through time, gates, what is wrong.
+    """Watch a trained model, forward and backward: gradients through time, gates, diagnosis.
 
-    Of a classifier or tagger, also which words moved its answers: by how much each raises the log-odds of an answer,
-    against the same text with the word erased. Of a model of numbers, the same of steps and of features, a sequence of
-    its data being read. Of a model that answers a text with another, also where it looked for each token of its
-    answer, here and as a picture. Of a model of forecasts, which reads series, also by how much the value of each step,
-    and each covariate, moved each step of the forecast, against the same series without it.
+    For a classifier or tagger, also attributions of its answers to words: the change of the log-odds when the word is
+    erased. For a numeric model, the same for steps and features of one sequence. For seq2seq, also the attention of
+    each token of the answer, as a table and a plot. For a forecaster, also the contribution of each past value and
+    each covariate to each step of the forecast: the change without it.
 
     Parameters
     ----------
@@ -38,19 +37,19 @@ def inspect(
     text
         Text to read.
     data
-        Text files in UTF-8 to read instead; for a model of numbers, files such as it was trained on; for forecasts
-        tables of series, by default those of the run.
+        Text files in UTF-8 to read instead; for a numeric model, files in the format of the training data; for a
+        forecaster, tables of series, by default those of the run.
     steps
-        Read at most so many tokens or steps, from the beginning (2000); of a series, watch so many steps, the last ones
+        Number of tokens or steps to read, from the beginning (2000); for a series, the number of last steps to watch
         (by default the window of the run).
     series
-        Name of the series to read, for forecasts; by default the first.
+        Name of the series to read, for a forecaster; by default the first.
     sequence
-        Which sequence of the data a model of numbers reads, counted from 1 (1).
+        Number of the sequence that a numeric model reads, counted from 1 (1).
     out
         Report to write, one page of HTML; by default report.html in the run folder.
     json
-        Print the findings as JSON; of a model that answers, the answers too.
+        Print the findings, and attributions if any, as JSON.
     """
     require("gatewise inspect", "tasks")
 
@@ -62,11 +61,11 @@ def inspect(
     diagnosis = trace.diagnose()
     if json:
         findings = [dataclasses.asdict(one) for one in diagnosis]
-        shown = findings if isinstance(found, Trace) else {"answers": answers(found), "findings": findings}
+        shown = findings if isinstance(found, Trace) else {"answers": attribution_rows(found), "findings": findings}
         print(json_format.dumps(shown, indent=1, ensure_ascii=False))
         return
     if not isinstance(found, Trace):
-        print(f"{answers_table(found)}\n")
+        print(f"{attribution_table(found)}\n")
     print(findings_table(diagnosis) if diagnosis else "nothing found")
     for one in diagnosis.unchecked:
         print(f"not checked: {one}")

@@ -1,4 +1,4 @@
-"""``gatewise predict``: what a trained model makes of data; or text that it writes, token by token."""
+"""``gatewise predict``: predictions of a trained model, or text generated token by token."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from gatewise.cli.refusing import refuse, refuse_unused
+from gatewise.cli.options import check_supported, check_unused
 from gatewise.cli.standard_input import input_waits
 from gatewise.extras import require
 from gatewise.progress import hidden, tracked
@@ -40,47 +40,47 @@ def predict(
     score: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Label, tag, forecast or continue data with a trained model; with a language model, write text or look into it.
+    """Label, tag, forecast or translate data with a trained model; with a language model, generate or score text.
 
     Without data the standard input is read. A language model reads neither, but the options from --prompt on;
-    --beam and --length-penalty are for models that answer a text with another.
+    --beam and --length-penalty are options of seq2seq.
 
     Parameters
     ----------
     folder
         Run folder of the model.
     data
-        Files: a text per line, or what the model was trained on (tables; columns of words).
+        Files: a text per line, or the format of the training data (tables; columns of words).
     format
-        How answers are written, one for each line of text: jsonl; csv, where tags and labels of steps have a row each;
-        columns, for tags; text, for answers to texts. By default jsonl, and columns for tags.
+        Output format, one answer per line of text: jsonl; csv, with a row for each tag or label of a step; columns, for
+        tags; text, for seq2seq. By default jsonl, and columns for tags.
     input
-        For tags, what files and the standard input are: columns, a word per line; text, a sentence per line. By default
-        columns for files that are named so (.conll, .conllu ...) or whose lines have tags, otherwise text.
+        Input format of a tagger: columns, a word per line; text, a sentence per line. By default columns for files with
+        such names (.conll, .conllu ...) or whose lines have tags, otherwise text.
     beam
-        Hypotheses to follow side by side; 1: greedy. By default as in training.
+        Number of hypotheses of the beam search; 1: greedy. By default as in training.
     length_penalty
-        Power of the length that log-probabilities are divided by.
+        Power of the length by which log-probabilities are divided.
     probabilities
-        Write the probability of every label, or of every tag of each word; of answers to texts the others that were
-        found, with their log-probabilities.
+        Write the probability of every label, or of every tag of each word; for seq2seq the other hypotheses, with their
+        log-probabilities.
     follow
-        Forecast after each row (of CSV) that comes from the standard input, keeping the network's state; data, if
-        given, is the history before. Rows without a value tell the covariates of steps to come.
+        Forecast after each CSV row from the standard input, keeping the network's state; data, if given, is the
+        history. Rows without a value announce the covariates of future steps.
     prompt
-        Text to go on from.
+        Text to continue.
     length
-        Number of tokens to write (500).
+        Number of tokens to generate (500).
     temperature
         Below 1: more likely text; above 1: more surprising text; 0: always the most likely token.
     top_k
-        Choose among so many most likely tokens only. With --score: list so many at every position (default 5).
+        Sample from the k most likely tokens only. With --score: list k tokens at every position (default 5).
     top_p
-        Choose among the fewest most likely tokens that have this probability together.
+        Sample from the smallest set of most likely tokens with this total probability.
     seed
-        The same seed writes the same text.
+        The same seed generates the same text.
     next
-        List so many most likely next tokens (words, for a model of words) after the prompt, with probabilities.
+        List the n most likely next tokens (words, for a model of words) after the prompt, with probabilities.
     score
         Text file to score: JSON lines with position, token, log_probability (natural) and the top tokens.
     out
@@ -100,34 +100,34 @@ def predict(
     search = {"beam": beam, "length_penalty": length_penalty}
     reading = {"input": input}
     if not model.searches:
-        refuse(search, "it does not search for answers")
+        check_supported(search, "it has no beam search")
     if not model.reads_columns:
-        refuse(reading, "only a tagger reads columns")
+        check_supported(reading, "only a tagger reads columns")
     if probabilities and not model.has_probabilities:
-        raise ValueError("--probabilities: this model does not choose among labels, tags or texts")
+        raise ValueError("--probabilities is not supported by this model (it predicts no labels, tags or texts)")
     if not hasattr(model, "stream"):
-        refuse(writing, "a language model writes text")
+        check_supported(writing, "only a language model generates text")
         if follow and not hasattr(model, "follow"):
-            raise ValueError("follow: is not for this model; forecasts follow rows as they come")
+            raise ValueError("--follow is not supported by this model (only a forecaster follows incoming rows)")
         wanted = search | reading | {"probabilities": probabilities or None}
         chosen = {name: value for name, value in wanted.items() if value is not None}
         pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format, **chosen)
     else:
-        refuse(
+        check_supported(
             {"format": format, "data": data or None, "follow": follow or None},
-            "a language model writes text; give it --prompt or --score",
+            "a language model generates text; use --prompt or --score",
         )
         if next is not None:
-            refuse_unused({"length": length, **sampling}, "--next lists tokens, and draws none")
+            check_unused({"length": length, **sampling}, "--next lists tokens and samples none")
         elif score is not None:
             others = {name: value for name, value in writing.items() if name not in ("score", "top_k")}
-            refuse_unused(others, "--score reads its file, and writes no text")
+            check_unused(others, "--score reads its file and generates no text")
         elif prompt is None and input_waits(sys.stdin):
             raise ValueError(
-                "a language model does not read the standard input; give it a text to go on from with --prompt, or a "
+                "a language model does not read the standard input; pass a text to continue with --prompt, or a "
                 "file with --score"
             )
-        pieces = _written(model, prompt or "", 500 if length is None else length, sampling, next, score)
+        pieces = _generated(model, prompt or "", 500 if length is None else length, sampling, next, score)
     if not follow:
         pieces = tracked(pieces, "predicting", "tokens" if hasattr(model, "stream") else "answers")
     if out is not None:
@@ -139,7 +139,7 @@ def predict(
                 print(piece, end="", flush=True)
 
 
-def _written(
+def _generated(
     model: "TrainedLanguageModel",
     prompt: str,
     length: int,

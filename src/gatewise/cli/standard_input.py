@@ -1,4 +1,4 @@
-"""Whether something waits on the standard input."""
+"""Whether input is waiting on the standard input."""
 
 import os
 import select
@@ -7,10 +7,7 @@ from typing import Any, TextIO
 
 
 def input_waits(stream: TextIO) -> bool:
-    """Whether a pipe or a file has something to read; nothing is taken from it, and a terminal never has.
-
-    A pipe into which nothing has been written yet has nothing.
-    """
+    """Whether a pipe or file has data to read, without consuming it; False for a terminal and an empty pipe."""
     try:
         descriptor = stream.fileno()
         mode = os.fstat(descriptor).st_mode
@@ -21,5 +18,5 @@ def input_waits(stream: TextIO) -> bool:
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         ready, _, _ = select.select([descriptor], [], [], 0)
         buffer: Any = getattr(stream, "buffer", None)
-        return bool(ready) and bool(buffer.peek(1))  # at its end a pipe is ready, and empty
+        return bool(ready) and bool(buffer.peek(1))  # a pipe at end of file is ready, but empty
     return False

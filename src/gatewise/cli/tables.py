@@ -1,4 +1,4 @@
-"""Tables on a terminal."""
+"""Tables for a terminal."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,16 +15,15 @@ _BEST = "*"
 
 
 def scores_table(scores: "Scores") -> str:
-    """A row per part of the data, and below it one per baseline; a column per score, in their order.
+    """A row per split of the data, followed by its baselines; a column per score, in order.
 
-    Where a score stands beside that of a baseline, the better one is marked. Scores of classes are left out, see
-    `class_tables`.
+    If a score has a baseline, the better value is marked. Scores of classes are not included, see `class_tables`.
 
     >>> print(scores_table({"held_out": {"tokens": 1000, "accuracy": 0.0088, "baseline_accuracy": 0.00876}}))
     part                tokens  accuracy
     held out             1,000  0.008800*
     held out, baseline          0.008760
-    * the best of a score, where there is one of a baseline
+    * the better of model and baseline
     """
     parts = _by_part(scores)
     titles = ["part", *(title for rows in parts for title in rows)]
@@ -38,11 +37,11 @@ def scores_table(scores: "Scores") -> str:
         for column, has_mark in zip(columns, marked, strict=True)
     ]
     table = aligned(list(zip(titles, *columns, strict=True)), ["<", *">" * len(columns)])
-    return f"{table}\n{_BEST} the best of a score, where there is one of a baseline" if any(marked) else table
+    return f"{table}\n{_BEST} the better of model and baseline" if any(marked) else table
 
 
 def _by_part(scores: "Scores") -> list[dict[str, dict[str, float]]]:
-    """For each part of the data its rows, by their titles: that of the model, and those of baselines."""
+    """For each split of the data its rows by title: the model's, and those of baselines."""
     parts: dict[str, dict[str, dict[str, float]]] = {}
     for name, row in scores.items():
         part, _, baseline = name.partition("_baseline_")
@@ -59,7 +58,7 @@ def _by_part(scores: "Scores") -> list[dict[str, dict[str, float]]]:
 
 
 def _cells(name: str, rows: Iterable[Mapping[str, float]]) -> list[str]:
-    """The column of a score in the rows of a part."""
+    """The column of a score in the rows of a split."""
     values = [row.get(name) for row in rows]
     found = [value for value in values if value is not None]
     marked = best(name, found) if len(set(found)) > 1 else None
@@ -70,7 +69,7 @@ def _cells(name: str, rows: Iterable[Mapping[str, float]]) -> list[str]:
 
 
 def class_tables(scores: "Scores") -> str:
-    """A table for each part of the data and its scores of classes, a row per class; empty where there are none.
+    """A table of class scores for each split of the data, a row per class; empty if there are none.
 
     >>> of_class = {"precision": 1.0, "recall": 0.5, "f1": 0.6666, "support": 1200}
     >>> print(class_tables({"held_out": {"accuracy": 0.5, "per_label": {"good": of_class}}}))
@@ -99,7 +98,7 @@ def _class_table(title: str, classes: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def findings_table(findings: Iterable["Finding"]) -> str:
-    """A row per finding, and below it what to do.
+    """A row per finding, followed by its advice.
 
     >>> from gatewise.diagnostics import Finding
     >>> print(findings_table([Finding("dead ReLU", "l0", "30% are 0", {}, "Lower the rate.", "docs/a.md")]))
@@ -123,7 +122,7 @@ def findings_table(findings: Iterable["Finding"]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
-    """Columns side by side, each to its side: ``<`` or ``>``."""
+    """Aligned columns; ``sides`` has the alignment of each: ``<`` or ``>``."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""``gatewise train``: a command per task."""
+"""``gatewise train``: one subcommand per task."""
 
 import time
 from collections.abc import Callable
@@ -14,26 +14,26 @@ from gatewise.tasks.task_names import options_of
 
 
 class _Command(NamedTuple):
-    """What the command of a task tells its user.
+    """The help and closing output of a task's command.
 
     Attributes:
-        help: what the task trains.
-        predictions: what ``gatewise predict FOLDER`` may be followed by.
-        data: what the command line must name, in the example of its help.
-        shown: what a trained model has to show besides its scores.
+        help: the help text.
+        predictions: example arguments of ``gatewise predict FOLDER``.
+        data: required data arguments, for the example in the help.
+        output: text about a trained model besides its scores.
     """
 
     help: str
     predictions: tuple[str, ...]
     data: str = ""
-    shown: Callable[[Any], str] | None = None
+    output: Callable[[Any], str] | None = None
 
 
 _COMMANDS = {
     "lm": _Command(
         "Train a language model on text: the next character, word or byte pair.",
         ('--prompt "The " --temperature 0.7', '--prompt "The " --next 5'),
-        shown=lambda trained: f"sample:\n{trained.generate(length=300, temperature=0.8, seed=0)}",
+        output=lambda trained: f"sample:\n{trained.generate(length=300, temperature=0.8, seed=0)}",
     ),
     "classify": _Command(
         "Train a classifier on texts with labels: sentiment, topic, kind of question.",
@@ -48,14 +48,14 @@ _COMMANDS = {
         ("sources.txt", "sources.txt --beam 1 --format text --out answers.txt"),
     ),
     "numeric": _Command(
-        "Train on sequences of numbers, many at each step: label them, label their steps, or tell the next step.",
+        "Train on sequences of numbers, many at each step: label them, label their steps, or predict the next step.",
         ("sequences.csv", "sequences.csv --format csv --out answers.csv"),
         data="--data motions.csv ",
     ),
     "forecast": _Command(
         "Train on time series, one or many: forecast the steps to come, with intervals.",
         ("history.csv --format csv", "history.csv --follow"),
-        shown=lambda trained: (
+        output=lambda trained: (
             f"forecasts: {', '.join(str(path) for path in sorted(trained.folder.path.glob('forecasts_*.png')))}"
         ),
     ),
@@ -67,14 +67,14 @@ def _epilogue(task: str, data: str = "") -> str:
     return f"Try:\n  gatewise train {task} {data}--max-minutes 2 --out {run}\n  gatewise train {task} --resume {run}"
 
 
-def _given_only(kind: type) -> type:
-    """The options of a kind as a command line gives them: the values of those that it names, and no defaults."""
+def _explicit_only(kind: type) -> type:
+    """A subclass of an options class that holds only explicitly given values, without defaults."""
 
-    class Given(kind):
+    class Explicit(kind):
         def __init__(self, **values: Any) -> None:
-            object.__setattr__(self, "given", values)
+            object.__setattr__(self, "explicit", values)
 
-    return Given
+    return Explicit
 
 
 train = App(
@@ -85,33 +85,33 @@ train = App(
 )
 
 
-def _add(name: str, told: _Command) -> None:
+def _add(name: str, task: _Command) -> None:
     kind = options_of(name)
 
     def command(
         *,
         config: Annotated[
-            Path | None, Parameter(help="TOML file with options; those of the command line go before it.")
+            Path | None, Parameter(help="TOML file with options; the command line takes precedence.")
         ] = None,
         resume: Annotated[
-            Path | None, Parameter(help="Go on with the run in this folder from its last saved state.")
+            Path | None, Parameter(help="Resume the run in this folder from its last saved state.")
         ] = None,
         options: Any = None,
     ) -> None:
-        trained = _trained(name, {} if options is None else options.given, config, resume)
+        trained = _trained(name, {} if options is None else options.explicit, config, resume)
         folder = trained.folder.path
-        if told.shown is not None:
-            print(f"\n{told.shown(trained)}")
+        if task.output is not None:
+            print(f"\n{task.output(trained)}")
         print(f"\nlearning curve: {folder / 'plot.png'}\nnext commands to try:\n  gatewise evaluate {folder}")
-        for words in told.predictions:
+        for words in task.predictions:
             print(f"  gatewise predict {folder} {words}")
 
-    command.__annotations__["options"] = Annotated[_given_only(kind), Parameter(name="*")]
-    train.command(command, name=name, help=told.help, help_epilogue=_epilogue(name, told.data))
+    command.__annotations__["options"] = Annotated[_explicit_only(kind), Parameter(name="*")]
+    train.command(command, name=name, help=task.help, help_epilogue=_epilogue(name, task.data))
 
 
-for _name, _told in _COMMANDS.items():
-    _add(_name, _told)
+for _name, _task in _COMMANDS.items():
+    _add(_name, _task)
 
 
 def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> Any:
@@ -138,6 +138,4 @@ def _check_resumed(given: dict[str, Any], config: Path | None) -> None:
     changed = sorted(given.keys() - {"max_minutes"} | ({"config"} if config is not None else set()))
     if changed:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
-        raise ValueError(
-            f"--resume goes on with the options of the run, {names} cannot be given with it; only --max-minutes can"
-        )
+        raise ValueError(f"--resume uses the options of the run: {names} cannot be changed, only --max-minutes can")

@@ -1,4 +1,4 @@
-"""The text of ``gatewise explain``: cells and topics, computed from the cells wherever a cell says it."""
+"""The text of ``gatewise explain``: cells and topics, derived from the cells' equations where possible."""
 
 from gatewise.explanations.topics import explain, topics
 

@@ -1,4 +1,4 @@
-"""The equations of back-propagation through one step: derived from a cell's graph, printed like the cell's own."""
+"""The equations of back-propagation through one step, derived from a cell's graph and printed like its own."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,8 +20,8 @@ class BackwardEquations:
     is read out by ``y_t = W_hy h_t + b_y``.
 
     Attributes:
-        inside: from what reaches the step to the argument of every gate, in an order in which it can be computed.
-        leaving: what the step sends to the states at t−1 and to x_t.
+        inside: from the upstream gradients to the argument of every gate, in order of computation.
+        leaving: the gradients of the states at t−1 and of x_t.
         parameters: the gradients of the parameters, sums over time.
         arguments: the names of the arguments of activations, as equations like i_t = σ(a_{i,t}).
         brackets: whether [condition] occurs.
@@ -85,7 +85,7 @@ class BackwardEquations:
         return lines
 
     def _spelled_out(self) -> set[Expr]:
-        """Values without a name whose gradient is read more than once and would be long to write twice."""
+        """Values without a name whose gradient is long and used more than once."""
         uses: dict[Expr, int] = {}
         counted: set[Expr] = set()
         pending = list(_results(self._gradient))
@@ -119,16 +119,16 @@ class BackwardEquations:
         return lines
 
     def _parameters(self) -> list[Equation]:
-        """A line per group, or several where the gates of a group differ; k stands for the gates of a line."""
+        """A line per group, or several where the gates of a group differ; k denotes the gates of a line."""
         lines: list[Equation] = []
         index = next(letter for letter in ("k", "j", "m", "κ") if letter not in self._cell.gates)
         for group in self._cell.groups:
-            alike: dict[tuple[str, str], list[str | None]] = {}
+            by_template: dict[tuple[str, str], list[str | None]] = {}
             gates = self._cell.gates_of(group)
             for gate in gates:
                 template = self._parameter(Parameter(group, gate), index if len(gates) > 1 else None)
-                alike.setdefault(template, []).append(gate)
-            for template, members in alike.items():
+                by_template.setdefault(template, []).append(gate)
+            for template, members in by_template.items():
                 if len(members) == 1:
                     lines.append(Equation(*self._parameter(Parameter(group, members[0]), None)))
                 else:
@@ -137,16 +137,18 @@ class BackwardEquations:
                     lines.append(Equation(template[0], f"{template[1]},{space} {index} = {listed}"))
         return lines
 
-    def _parameter(self, block: Parameter, stand_in: str | None) -> tuple[str, str]:
+    def _parameter(self, block: Parameter, index_symbol: str | None) -> tuple[str, str]:
         printer, gradient = self._printer, self._gradient
         names = dict(printer.names)
         symbol = printer.symbols.parameters[block]
-        if stand_in:
-            symbol = replace(symbol, subscript=(*symbol.subscript[:-1], stand_in))
+        if index_symbol:
+            symbol = replace(symbol, subscript=(*symbol.subscript[:-1], index_symbol))
             for argument, gate in self._per_gate.items():
                 if gate == block.gate and argument in gradient.adjoints:
                     letter = self._arguments[argument]
-                    printer.names[gradient.adjoints[argument]] = printer.symbol(replace(letter, subscript=(stand_in,)))
+                    printer.names[gradient.adjoints[argument]] = printer.symbol(
+                        replace(letter, subscript=(index_symbol,))
+                    )
         terms = [
             f"{printer.operand(delta, ATOM)} {printer.style.transposed(printer.operand(operand, ATOM))}"
             for delta, operand in gradient.matrices.get(block, [])

@@ -16,11 +16,11 @@ DRAWING = """\
 
 
 def bidirectional_page(*, latex: bool, cell: Cell, name: str, input_size: int, hidden_size: int) -> Page:
-    """A layer of two directions, with this cell in both."""
+    """The page of a bidirectional layer with this cell."""
     page = Page(latex)
     page.title(name)
     page.say(
-        f"Two networks ({cell.name}), each with parameters of its own, read the sequence: one forwards, one backwards. "
+        f"Two networks ({cell.name}), each with its own parameters, read the sequence: one forwards, one backwards. "
         "So the output at t knows what came before t and what comes after it."
     )
     page.draw(DRAWING)
@@ -44,7 +44,7 @@ def bidirectional_page(*, latex: bool, cell: Cell, name: str, input_size: int, h
     )
     page.section("When to use it")
     page.say(
-        "Where the whole sequence is there before the answer is due: tagging, classification, the encoder of a "
+        "Where the whole sequence is available before the answer is needed: tagging, classification, the encoder of a "
         "translation. Not where the answer at t must not know the future: a language model, forecasting, streams.",
         "Sequences of different lengths: the backward network has to begin at the true end of each, not in the padding "
         "(pass lengths). For one vector per sequence take the final state of both directions, not the output at the "
@@ -58,7 +58,7 @@ def bidirectional_page(*, latex: bool, cell: Cell, name: str, input_size: int, h
     add_costs(page, cell, input_size=input_size, hidden_size=hidden_size, directions=2)
     page.section("Back-propagation")
     page.say(
-        "The gradient of the merged output is dealt to both directions; each then runs its own back-propagation "
+        "The gradient of the merged output is propagated to both directions; each then runs its own back-propagation "
         "through time, the forward network from the last step to the first, the backward network from the first to the "
         "last. Both gradients of `x_t` are added, and the parameters of both directions are trained together. One "
         f"step: gatewise explain {cell.name}."

@@ -29,20 +29,20 @@ def bptt_page(*, latex: bool, steps: int) -> Page:
     page.section("Backward: the gradients against the arrows")
     page.draw(unrolled(steps, backward=True))
     page.say(
-        "`δv` is `∂L/∂v`, and `a_t` the argument of tanh. Two gradients meet at every state: that of the step's own "
-        f"loss, through `y_t`, and the one that the next step sends back, `εh_t` (0 at t = {steps})."
-        + f" Go from t = {steps} down to 1:"
+        "`δv` is `∂L/∂v`, and `a_t` the argument of tanh. Two gradients are added at every state: that of the step's "
+        f"own loss, through `y_t`, and the one from the next step, `εh_t` (0 at t = {steps})."
+        + f" From t = {steps} down to 1:"
         * (steps > 1)
     )
     page.show([*backward.inside, *backward.leaving])
     page.section("The sum over time")
-    page.say("One matrix served every step, so its gradient is the sum of what every step asks of it:")
+    page.say("All steps use the same matrix, so its gradient is the sum of the contributions of all steps:")
     page.show(backward.parameters)
     page.state(("∂L/∂W_hh", _written_out(steps)), ("∂L/∂W_hy", "Σ_t δy_t h_tᵀ"))
     page.section("The product of Jacobians")
     page.say(
         "The loss of step t reaches step `k ≤ t` through every step between them, and each multiplies by the Jacobian "
-        "of the step. `∂⁺` is the derivative of step k alone, with `h_{k−1}` taken as given:"
+        "of the step. `∂⁺` is the derivative of step k alone, with `h_{k−1}` held fixed:"
     )
     page.state(
         ("∂L/∂W_hh", "Σ_t Σ_{k≤t} ∂L_t/∂h_t · ∂h_t/∂h_k · ∂⁺h_k/∂W_hh"),
@@ -52,9 +52,9 @@ def bptt_page(*, latex: bool, steps: int) -> Page:
     page.say("A product of many factors shrinks or grows exponentially with t − k: see gatewise explain gradients.")
     page.section("Truncated BPTT")
     page.say(
-        "A stream has no end at which to begin. Truncated BPTT(k1; k2) goes back every k1 steps, over the last k2 "
-        "steps, and carries the state, but not its gradient, over the edge. The cost and memory of an update are those "
-        "of k2 steps; what is more than k2 steps back cannot be learned from, though the state may still carry it. "
+        "A stream has no end at which to begin. Truncated BPTT(k1; k2) back-propagates every k1 steps over the last k2 "
+        "steps, and carries the state, but not its gradient, across the boundary. The cost and memory of an update are "
+        "those of k2 steps; longer dependencies cannot be learned, though the state may still carry them. "
         "Published: Williams & Peng 1990, An efficient gradient-based algorithm for on-line training of recurrent "
         "network trajectories, Neural Computation 2(4)."
     )
@@ -62,16 +62,16 @@ def bptt_page(*, latex: bool, steps: int) -> Page:
 
 
 def total_loss(steps: int) -> str:
-    """The sum of the losses of all steps, shortened where it is long."""
-    return " + ".join(f"L_{t}" if t else "…" for t in shown(steps))
+    """The sum of the losses of all steps, abbreviated if long."""
+    return " + ".join(f"L_{t}" if t else "…" for t in visible_steps(steps))
 
 
 def _written_out(steps: int) -> str:
-    return " + ".join(f"δa_{t} h_{t - 1}ᵀ" if t else "…" for t in shown(steps))
+    return " + ".join(f"δa_{t} h_{t - 1}ᵀ" if t else "…" for t in visible_steps(steps))
 
 
-def shown(steps: int) -> list[int]:
-    """The steps that a drawing has room for, with a 0 where some are left out."""
+def visible_steps(steps: int) -> list[int]:
+    """The steps that fit a drawing, with a 0 in place of omitted ones."""
     if steps <= _MOST:
         return list(range(1, steps + 1))
     first = (_MOST - 1) // 2
@@ -90,7 +90,7 @@ def unrolled(steps: int, *, backward: bool = False) -> str:
                    ↑             ↑
                   x_1           x_2
     """
-    columns = shown(steps)
+    columns = visible_steps(steps)
     d = "δ" if backward else ""
     up = "↓" if backward else "↑"
 
@@ -102,8 +102,8 @@ def unrolled(steps: int, *, backward: bool = False) -> str:
 
     states = [f"{d}h_{t}" if t else "⋯" for t in columns]
     line = f"{'ε' if backward else ''}h_0"
-    for at, state in enumerate(states):
-        start = _LEAD + at * _COLUMN + _COLUMN // 2 - len(state) // 2
+    for index, state in enumerate(states):
+        start = _LEAD + index * _COLUMN + _COLUMN // 2 - len(state) // 2
         gap = start - len(line) - 2
         line += f" ←{'─' * (gap - 1)} {state}" if backward else f" {'─' * (gap - 1)}→ {state}"
     loss = row("L")
@@ -112,7 +112,7 @@ def unrolled(steps: int, *, backward: bool = False) -> str:
 
 def _row(texts: list[str]) -> str:
     line = ""
-    for at, text in enumerate(texts):
-        start = _LEAD + at * _COLUMN + _COLUMN // 2 - len(text) // 2
+    for index, text in enumerate(texts):
+        start = _LEAD + index * _COLUMN + _COLUMN // 2 - len(text) // 2
         line += " " * (start - len(line)) + text
     return line.rstrip()

@@ -20,7 +20,7 @@ STORED = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
 
 
 def cell_page(cell: Cell, *, latex: bool, input_size: int, hidden_size: int) -> Page:
-    """Everything about one cell."""
+    """The page of one cell."""
     page = Page(latex)
     page.title(cell.name)
     page.say(*filter(None, (cell.documentation.summary, *cell.documentation.description)))
@@ -35,7 +35,7 @@ def cell_page(cell: Cell, *, latex: bool, input_size: int, hidden_size: int) -> 
 
 
 def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
-    """The equations of one step, with the read-out, and where the parameters are stored."""
+    """Add the equations of one step, the read-out, and the layout of the parameters."""
     page.section("One step")
     page.show(equations(cell, latex=page.latex))
     if read_out:
@@ -43,7 +43,7 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     gated = any(node.op == "sigmoid" for node in topological(cell.outputs))
     signs = "`⊙` multiplies unit by unit, `σ(a)` is `1/(1 + exp(−a))`; functions" if gated else "Functions"
     reading = ", `y_t` a read-out of the output (a layer of its own)" * read_out
-    page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on every unit by itself.")
+    page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on each unit separately.")
     parameters = symbols(cell).parameters
     rows: list[tuple[str, str, str]] = []
     for group in cell.groups:
@@ -51,7 +51,7 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
         letters = ", ".join(f"`{UNICODE.symbol(symbol)}`" for symbol in blocks)
         shape = {"input": "`H × I`", "recurrent": "`H × H`", "vector": "H"}[cell.shape_of(group)]
         rows.append((f"{STORED.get(group, group)}_l0", f"{len(blocks)} of {shape}", letters))
-    page.table(("stored as", "blocks", "holding, in this order"), rows)
+    page.table(("stored as", "blocks", "in this order"), rows)
 
 
 def _states(cell: Cell) -> str:
@@ -81,7 +81,7 @@ def _range(value: Expr) -> Range:
 
 
 def add_costs(page: Page, cell: Cell, *, input_size: int, hidden_size: int, directions: int = 1) -> None:
-    """Parameters and work per step, as formulas and numbers."""
+    """Add the number of parameters and the work per step, as formulas and numbers."""
     page.section("Size and work")
     made = plan(cell)
     parameters = directions * parameter_count(cell, input_size, hidden_size)
@@ -96,33 +96,33 @@ def add_costs(page: Page, cell: Cell, *, input_size: int, hidden_size: int, dire
     direction = " and direction" if directions > 1 else ""
     page.say(
         "I is the width of the input, H that of the state. Multiply-adds are those of the matrix products, forward, "
-        f"for one sequence; back-propagation takes twice as many. Beside them a step computes, per unit{direction}, "
+        f"for one sequence; back-propagation takes twice as many. In addition a step computes, per unit{direction}, "
         f"{elementwise_work(made)}."
     )
 
 
 def add_backward(page: Page, cell: Cell) -> None:
-    """Back-propagation through one step, as derived from the cell's graph."""
+    """Add back-propagation through one step, derived from the cell's graph."""
     lines = BackwardEquations(cell, latex=page.latex)
     page.section("Back-propagation through one step")
     # Prose is written in Unicode, whatever the page is set in.
     arguments = [f"`{left} = {right}`" for left, right in BackwardEquations(cell).arguments]
     named = f" With `a` for the argument of an activation, {', '.join(arguments)}:" if arguments else ""
     page.say(
-        "`δv` is `∂L/∂v`, the gradient of the whole loss; `ε` is the part of it that step t+1 sends back, 0 at the "
+        "`δv` is `∂L/∂v`, the gradient of the whole loss; `ε` is the contribution of step t+1 to it, 0 at the "
         f"last step.{named}"
     )
     page.show(lines.inside)
-    page.say("The step sends to the step before it, and to its input:")
+    page.say("The gradients of the previous step's states, and of the input:")
     page.show(lines.leaving)
-    page.say("Every step used the same parameters, so their gradients are sums over all steps (and sequences):")
+    page.say("All steps use the same parameters, so their gradients are sums over all steps (and sequences):")
     page.show(lines.parameters)
     if lines.brackets:
         page.say("`[condition]` is 1 where the condition holds, else 0.")
 
 
 def _add_notes(page: Page, cell: Cell) -> None:
-    """What the docstring of the cell adds, and how the equations of related cells differ from its own."""
+    """Add the notes of the docstring, and how the equations of related cells differ."""
     if cell.documentation.notes:
         page.section("Notes")
         page.say(*cell.documentation.notes)
@@ -150,12 +150,12 @@ def _adds_biases(node: Expr, gate: str | None) -> bool:
 
 
 def _add_comparison(page: Page, forms: Sequence[Cell]) -> None:
-    """The equations in which some cells differ by more than their biases."""
+    """Add the equations in which some cells differ by more than their biases."""
     without = [{line.left: line.right for line in equations(_without_bias(form))} for form in forms]
     rows: list[tuple[str, str]] = []
     for form in forms:
         lines = [line for line in equations(form) if len({one.get(line.left) for one in without}) > 1]
-        rows += [(form.name if at == 0 else "", f"`{line.left} = {line.right}`") for at, line in enumerate(lines)]
+        rows += [(form.name if index == 0 else "", f"`{line.left} = {line.right}`") for index, line in enumerate(lines)]
     page.section("Related cells")
     page.table(("cell", "equations that differ by more than biases"), rows)
 

@@ -1,4 +1,4 @@
-"""How many parameters a cell has and how much work a step is, as a formula in I and H and as a number."""
+"""The number of parameters of a cell and the work of a step, as formulas in I and H and as numbers."""
 
 from gatewise.compiler.plan import Plan
 from gatewise.equations.cell import Cell
@@ -29,20 +29,21 @@ def parameter_count(cell: Cell, input_size: int, hidden_size: int) -> int:
     return total
 
 
-def multiply_add_formula(made: Plan, directions: int = 1) -> str:
+def multiply_add_formula(plan: Plan, directions: int = 1) -> str:
     """The multiply-adds of the matrix products of one step as a formula."""
-    of_x, of_h = len(made.input_products), len(made.recurrent_products)
-    if of_x == of_h:
-        return _times(directions, [_product(of_x, ["I", "H"])])
-    return _times(directions, [_product(blocks, [kind]) for blocks, kind in ((of_x, "I"), (of_h, "H")) if blocks])
+    input_blocks, recurrent_blocks = len(plan.input_products), len(plan.recurrent_products)
+    if input_blocks == recurrent_blocks:
+        return _times(directions, [_product(input_blocks, ["I", "H"])])
+    terms = ((input_blocks, "I"), (recurrent_blocks, "H"))
+    return _times(directions, [_product(blocks, [kind]) for blocks, kind in terms if blocks])
 
 
-def elementwise_work(made: Plan) -> str:
-    """What a step computes per unit beside the products, in words."""
-    operations = made.operations
+def elementwise_work(plan: Plan) -> str:
+    """The elementwise work of a step per unit, as text."""
+    operations = plan.operations
     curves = sum(count for op, count in operations.items() if OPERATIONS[op].expensive)
     others = f"{sum(operations.values()) - curves} elementwise operations"
-    return f"{curves} times sigmoid, tanh or the like and {others}" if curves else others
+    return f"{curves} evaluations of sigmoid, tanh or the like and {others}" if curves else others
 
 
 def _times(directions: int, terms: list[str]) -> str:

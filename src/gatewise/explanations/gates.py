@@ -1,4 +1,4 @@
-"""What a gate is, and every gate of the built-in cells with its equation."""
+"""The page about gates: what a gate is, and the gates of the built-in cells with their equations."""
 
 from gatewise.cells import lookup, names
 from gatewise.equations.mathematics import equations
@@ -13,9 +13,9 @@ def gates_page(*, latex: bool) -> Page:
     page.title("Gates")
     page.say(
         "A gate is a vector of numbers between 0 and 1, one per unit, computed at every step from the input and the "
-        "state. It multiplies what it guards, unit by unit: near 0 it is shut, near 1 open. Because it is `σ` of a "
-        "trained sum, the network learns when to keep, to write, to forget and to show. A candidate is not a gate but "
-        "what the gates let through; its activation is tanh."
+        "state. It multiplies another vector elementwise: near 0 it is closed, near 1 open. Because it is `σ` of a "
+        "trained sum, the network learns when to keep, write, forget and output. A candidate is not a gate but the "
+        "value that gates admit; its activation is tanh."
     )
     style = LATEX if latex else UNICODE
     for name in names():
@@ -34,7 +34,7 @@ def gates_page(*, latex: bool) -> Page:
         )
     page.section("Reading gates")
     page.say(
-        "A forget gate (or the share that an update gate keeps) whose mean is f holds half of a value for "
+        "A forget gate (or the fraction that an update gate keeps) with mean f keeps half of a value for "
         "`ln(2)/−ln(f)` steps: 0.9 for 7 steps, 0.99 for 69. Gates that stay near 0 or 1 whatever the input are "
         "saturated: `σ` is flat there, and they no longer learn."
     )

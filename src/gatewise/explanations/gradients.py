@@ -9,11 +9,11 @@ _SPANS = (1, 10, 50, 100)
 
 
 def gradients_page(*, latex: bool) -> Page:
-    """What becomes of a gradient on its way back through time."""
+    """The page about gradients in back-propagation through time."""
     page = Page(latex)
     page.title("Vanishing and exploding gradients")
     page.say(
-        "On its way back through a simple recurrent network a gradient is multiplied at every step by the same kind of "
+        "Back-propagation through a simple recurrent network multiplies the gradient at every step by the same kind of "
         "matrix, the Jacobian of the step (see gatewise explain bptt):"
     )
     page.state(
@@ -25,20 +25,20 @@ def gradients_page(*, latex: bool) -> Page:
         "smaller where units saturate, since their slope is then near 0."
     )
     page.section("How fast")
-    page.say("What is left of a gradient when every step multiplies it by the same factor:")
+    page.say("The remaining fraction of a gradient when every step multiplies it by the same factor:")
     page.table(
         ("factor", *(f"{span} step{'s' * (span > 1)}" for span in _SPANS)),
         [(f"{factor:g}", *(f"{factor**span:.2g}" for span in _SPANS)) for factor in _FACTORS],
     )
     page.section("Vanishing")
     page.say(
-        "If `γ λ < 1` the gradient must vanish: what happened early has no say in the update, the weights barely move "
-        "for it, and the network learns short spans only. With the sigmoid this holds whenever `λ < 4`. It is silent: "
-        "the loss falls, and stops early. Look at the norm of `δh_t` for each t."
+        "If `γ λ < 1` the gradient must vanish: early inputs do not influence the update, the weights barely move "
+        "because of them, and the network learns short spans only. With the sigmoid this holds whenever `λ < 4`. "
+        "It is silent: the loss falls, and stops early. Look at the norm of `δh_t` for each t."
     )
     page.section("Exploding")
     page.say(
-        "Only if `γ λ > 1` can it explode (necessary, not sufficient): one update then throws the weights far away and "
+        "Only if `γ λ > 1` can it explode (necessary, not sufficient): one update then moves the weights far away and "
         "the loss jumps or becomes NaN. ReLU is most prone to it, since its slope stays 1 however large the state is; "
         "depth multiplies in the same way as time."
     )
@@ -65,11 +65,13 @@ def gradients_page(*, latex: bool) -> Page:
     for name, state, gate in (("lstm", "c", "f"), ("gru_chung2014", "h", "z")):
         backward = BackwardEquations(lookup(name), latex=latex)
         sent = backward.leaving[lookup(name).states.index(state)]
-        page.say(f"What a step of {name} sends back to `{state}_{{t−1}}`, as derived from its graph:")
+        page.say(f"The gradient that a step of {name} propagates to `{state}_{{t−1}}`, derived from its graph:")
         page.show([sent])
         kept = "where the forget gate is near 1" if gate == "f" else "where the update gate is near 0"
         path = "`δc_t ⊙ f_t`" if gate == "f" else "`δh_t ⊙ (1 − z_t)`"
-        page.say(f"The path {path} has no matrix and no slope in it: {kept}, the gradient passes a step unchanged.")
+        page.say(
+            f"The path {path} contains no matrix and no activation slope: {kept}, the gradient passes a step unchanged."
+        )
     page.section("Published")
     page.say(
         "Hochreiter 1991, Untersuchungen zu dynamischen neuronalen Netzen; Bengio, Simard & Frasconi 1994, Learning "

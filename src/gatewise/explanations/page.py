@@ -1,4 +1,4 @@
-"""A page of prose and mathematics, set for a terminal or as LaTeX."""
+"""A page of prose and mathematics, formatted for a terminal or as LaTeX."""
 
 import re
 import textwrap
@@ -22,21 +22,21 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Prose. Mathematics in it stands in backticks and is written in Unicode."""
+    """Prose. Mathematics is in backticks and written in Unicode."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Equations below each other, their equal signs aligned; an empty left side continues the line above."""
+    """Equations with aligned equal signs; an empty left side continues the previous line."""
 
     equations: tuple[Equation, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a head; cells are prose."""
+    """Rows under a header; cells are prose."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -44,7 +44,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Characters whose place matters."""
+    """Preformatted text."""
 
     text: str
 
@@ -54,11 +54,11 @@ Block: TypeAlias = Heading | Paragraph | Lines | Table | Drawing
 
 @dataclass
 class Page:
-    """Blocks below each other.
+    """A sequence of blocks.
 
     Attributes:
         latex: whether the page is LaTeX; the equations added must be too.
-        blocks: what is on it.
+        blocks: the content.
     """
 
     latex: bool
@@ -73,11 +73,11 @@ class Page:
         self.blocks.append(Heading(text))
 
     def say(self, *paragraphs: str) -> None:
-        """Add prose, mathematics in it in backticks."""
+        """Add prose, with mathematics in backticks."""
         self.blocks.extend(Paragraph(" ".join(text.split())) for text in paragraphs)
 
     def show(self, equations: Iterable[Equation]) -> None:
-        """Add equations that are set in the page's own format already."""
+        """Add equations that are already in the format of the page."""
         self.blocks.append(Lines(tuple(equations)))
 
     def state(self, *lines: tuple[str, str]) -> None:
@@ -90,7 +90,7 @@ class Page:
         self.blocks.append(Table(tuple(head), tuple(tuple(row) for row in rows)))
 
     def draw(self, text: str) -> None:
-        """Add a drawing of characters."""
+        """Add a drawing."""
         self.blocks.append(Drawing(text))
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ def _terminal_lines(equations: Sequence[Equation]) -> list[str]:
     lines: list[str] = []
     for left, right in equations:
         start = f"    {left}{' ' * (width - _columns(left))} {'=' if left else ' '} "
-        # Broken where it is too long, before a sum's sign or the list of gates.
+        # Long lines are broken before a plus sign or the list of gates.
         broken = textwrap.wrap(
             right.replace(" + ", "\x00+ ").replace(",  ", ",\x00 ").replace(" ", "\xa0").replace("\x00", " "),
             WIDTH - _columns(start),
@@ -132,7 +132,7 @@ def _terminal_lines(equations: Sequence[Equation]) -> list[str]:
 
 def _terminal_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = [[text.replace("`", "") for text in row] for row in (head, *rows)]
-    widths = [max(_columns(row[at]) for row in cells) for at in range(len(head))]
+    widths = [max(_columns(row[index]) for row in cells) for index in range(len(head))]
     last = max(20, WIDTH - 2 - sum(width + 2 for width in widths[:-1]))
     lines: list[str] = []
     for row in cells:
@@ -147,7 +147,7 @@ def _terminal_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _columns(text: str) -> int:
-    """Columns of a terminal; a combining tilde takes none."""
+    """The width in a terminal; a combining tilde has none."""
     return len(text) - text.count(TILDE)
 
 
@@ -188,7 +188,7 @@ _IN_LATEX = {
 
 
 def latex_mathematics(text: str) -> str:
-    """Mathematics as it is written in Unicode here, as LaTeX.
+    """Convert mathematics from Unicode to LaTeX.
 
     >>> latex_mathematics("W_hy h_t + b_y")
     'W_{hy} h_{t} + b_{y}'
@@ -204,11 +204,11 @@ def latex_mathematics(text: str) -> str:
 
 def _latex_prose(text: str) -> str:
     parts = text.split("`")
-    for at, part in enumerate(parts):
-        if at % 2:
-            parts[at] = f"${latex_mathematics(part)}$"
+    for index, part in enumerate(parts):
+        if index % 2:
+            parts[index] = f"${latex_mathematics(part)}$"
         else:
-            parts[at] = re.sub(r"([&%#_{}$])", r"\\\1", part).replace("−", "$-$").replace("→", r"$\to$")
+            parts[index] = re.sub(r"([&%#_{}$])", r"\\\1", part).replace("−", "$-$").replace("→", r"$\to$")
     return "".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Which page belongs to which topic."""
+"""The topics of `explain` and their pages."""
 
 import difflib
 import operator
@@ -27,7 +27,7 @@ _SIZES_OF: dict[str, tuple[str, ...]] = {"bptt": ("steps",), "gradients": (), "g
 
 
 def topics() -> dict[str, str]:
-    """Every topic with a line on what it is.
+    """Every topic with a one-line summary.
 
     >>> "bptt" in topics()
     True
@@ -47,9 +47,9 @@ def explain(
 ) -> str:
     """Explain a cell or a topic: equations, gates, sizes, back-propagation.
 
-    Arguments:
-        topic: the name of a cell or topic (see `topics`), ``FILE.py:NAME`` for a cell in a file (which is run), or a
-            `Cell`.
+    Args:
+        topic: the name of a cell or topic (see `topics`), ``FILE.py:NAME`` for a cell in a file (which is executed), or
+            a `Cell`.
         latex: LaTeX (with amsmath) instead of Unicode.
         input_size: width I of the input, for the numbers of a cell (128).
         hidden_size: width H of the state, for the numbers of a cell (256).
@@ -59,7 +59,7 @@ def explain(
         The page, at most 100 columns wide unless it is LaTeX.
 
     Raises:
-        ValueError: for an unknown topic, a size below 1 or that the page does not use, a file that holds no such cell.
+        ValueError: for an unknown topic, a size below 1 or not used by the page, or a file without the cell.
         OSError: when the file cannot be read.
 
     >>> print(explain("lstm").splitlines()[0])
@@ -106,4 +106,4 @@ def _cell(topic: str) -> Cell:
         return load_cell(topic)
     near = difflib.get_close_matches(topic, topics(), n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"the topics are {', '.join(topics())}."
-    raise ValueError(f"unknown topic {topic!r}: {meant} A cell of your own is FILE.py:NAME")
+    raise ValueError(f"unknown topic {topic!r}: {meant} A user-defined cell is FILE.py:NAME")

@@ -1,4 +1,4 @@
-"""What the answers of a watched model rest on, on a terminal and as JSON values."""
+"""Attributions of a model's answers, as tables for a terminal and as JSON values."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,21 +19,20 @@ _MOST_ROWS = 20
 _BAR = 20
 
 
-def answers(found: "Answered") -> list[dict[str, Any]]:
-    """Each answer, its probability, and what every token adds to its log-odds.
+def attribution_rows(found: "Answered") -> list[dict[str, Any]]:
+    """Each answer with its probability and the contribution of every token to its log-odds.
 
-    Of a text that answers another, the text, and for each token of it where the decoder looked. Of numbers, what every
-    step and every feature adds; steps are counted from 1. Of a forecast each step to come, and what every value and
-    covariate adds to it.
+    For generated text, the attention of each of its tokens. For numeric sequences, the contribution of every step
+    (counted from 1) and feature. For forecasts, the contribution of every value and covariate to each forecast step.
     """
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
 
     if isinstance(found, ForecastInspection):
-        return _steps_to_come(found)
+        return _forecast_rows(found)
     if isinstance(found, AnswerInspection):
-        return [{"answer": found.answer, "looked_at": _looks(found)}]
+        return [{"answer": found.answer, "looked_at": _attention_rows(found)}]
     if not isinstance(found, Inspection):
         return _of_numbers(found)
     rows = zip(found.answers, found.probabilities, found.moved.tolist(), strict=True)
@@ -47,8 +46,8 @@ def answers(found: "Answered") -> list[dict[str, Any]]:
     ]
 
 
-def answers_table(found: "Answered") -> str:
-    """A label with what every word adds to it; tags, each with the words that add or take most; a text; a forecast."""
+def attribution_table(found: "Answered") -> str:
+    """A label with the contribution of every word; tags with the largest contributions; attention; a forecast."""
     from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.inspection import Inspection
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
@@ -57,20 +56,20 @@ def answers_table(found: "Answered") -> str:
         return _forecast(found)
     if isinstance(found, AnswerInspection):
         return _text(found)
-    given = answers(found)
+    rows = attribution_rows(found)
     if isinstance(found, Inspection):
-        return _label(given[0]) if len(given) == 1 else _tags(found.tokens, given)
-    return _numbers(found, given)
+        return _label(rows[0]) if len(rows) == 1 else _tags(found.tokens, rows)
+    return _numbers(found, rows)
 
 
-def _steps_to_come(found: "ForecastInspection") -> list[dict[str, Any]]:
+def _forecast_rows(found: "ForecastInspection") -> list[dict[str, Any]]:
     steps = [*found.past, *found.forecast.times]
     rows: list[dict[str, Any]] = []
-    for row, told in zip(found.forecast.rows(), range(len(found.moved)), strict=True):
-        values = zip(steps, found.moved[told].tolist(), strict=False)
+    for row, position in zip(found.forecast.rows(), range(len(found.moved)), strict=True):
+        values = zip(steps, found.moved[position].tolist(), strict=False)
         row["moved_by"] = [[*pair] for pair in values]
         for name, changes in found.covariates.items():
-            row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[told].tolist(), strict=True)]
+            row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[position].tolist(), strict=True)]
         rows.append(row)
     return rows
 
@@ -78,7 +77,7 @@ def _steps_to_come(found: "ForecastInspection") -> list[dict[str, Any]]:
 def _forecast(found: "ForecastInspection") -> str:
     causes = {"moved_by": "", **{f"moved_by_{name}": f"{name} " for name in found.covariates}}
     rows: list[list[str]] = []
-    for row in _steps_to_come(found):
+    for row in _forecast_rows(found):
         moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
         most = sorted(moves, key=lambda item: -abs(item[1]))[:_MOST]
         by = ", ".join(f"{step} {format_number(value, sign='+')}" for step, value in most)
@@ -87,7 +86,7 @@ def _forecast(found: "ForecastInspection") -> str:
     return f"{title}\n{aligned([['time', 'forecast', 'moved most by'], *rows], '<><')}"
 
 
-def _looks(found: "AnswerInspection") -> list[dict[str, Any]]:
+def _attention_rows(found: "AnswerInspection") -> list[dict[str, Any]]:
     if found.attention is None:
         return []
     source, answer, weights = found.attention
@@ -97,15 +96,15 @@ def _looks(found: "AnswerInspection") -> list[dict[str, Any]]:
 
 def _text(found: "AnswerInspection") -> str:
     rows = []
-    for look in _looks(found):
-        most = sorted(look["weights"], key=lambda item: -item[1])[:_MOST]
+    for token in _attention_rows(found):
+        most = sorted(token["weights"], key=lambda item: -item[1])[:_MOST]
         rows.append(
             [
-                repr(look["token"])[1:-1],
+                repr(token["token"])[1:-1],
                 ", ".join(f"{repr(word)[1:-1]} {format_number(value, 2)}" for word, value in most),
             ]
         )
-    table = aligned([["token", "looked most at"], *rows], "<<") if rows else "no attention in this model"
+    table = aligned([["token", "most attended"], *rows], "<<") if rows else "no attention in this model"
     picture = "" if found.picture is None else f"\npicture: {found.picture}"
     return f"answer: {found.answer}\n{table}{picture}"
 
@@ -126,18 +125,18 @@ def _bars(what: str, moved: Sequence[tuple[str, float]]) -> str:
 
 def _tags(tokens: list[str], given: list[dict[str, Any]]) -> str:
     rows = [
-        [repr(token)[1:-1], answer["answer"], format_number(answer["probability"]), _most(answer["moved_by"], place)]
-        for place, (token, answer) in enumerate(zip(tokens, given, strict=True))
+        [repr(token)[1:-1], answer["answer"], format_number(answer["probability"]), _most(answer["moved_by"], position)]
+        for position, (token, answer) in enumerate(zip(tokens, given, strict=True))
     ]
     return aligned([["token", "tag", "probability", "moved most by"], *rows], "<<><")
 
 
-def _most(moved: Sequence[Sequence[Any]], itself: int | None = None) -> str:
-    """The parts that move an answer most; the one at a place is the answer's own."""
+def _most(moved: Sequence[Sequence[Any]], own: int | None = None) -> str:
+    """The largest contributions to an answer; the one at index ``own`` is the answer's own token or step."""
     values = sorted(enumerate(moved), key=lambda item: -abs(item[1][1]))[:_MOST]
     return ", ".join(
-        f"{'itself' if at == itself else repr(str(part))[1:-1]} {format_number(value, 3, '+')}"
-        for at, (part, value) in values
+        f"{'itself' if index == own else repr(str(part))[1:-1]} {format_number(value, 3, '+')}"
+        for index, (part, value) in values
     )
 
 
@@ -147,11 +146,11 @@ def _of_numbers(found: "NumericInspection") -> list[dict[str, Any]]:
     return [
         {
             "answer": answer,
-            found.unit: told,
+            found.unit: value,
             "moved_by": [[step, value] for step, value in zip(steps, by_steps, strict=True)],
             "moved_by_features": [[name, value] for name, value in zip(found.features, by_features, strict=True)],
         }
-        for answer, told, by_steps, by_features in rows
+        for answer, value, by_steps, by_features in rows
     ]
 
 
@@ -164,20 +163,20 @@ def _numbers(found: "NumericInspection", given: list[dict[str, Any]]) -> str:
             _bars("step", [(str(step), value) for step, value in of_steps]),
             _bars("feature", [(name, value) for name, value in of_features]),
         ]
-        left = found.steps - len(of_steps), len(found.features) - len(of_features)
-        for at, (count, what) in enumerate(zip(left, ("steps", "features"), strict=True)):
+        omitted = found.steps - len(of_steps), len(found.features) - len(of_features)
+        for index, (count, what) in enumerate(zip(omitted, ("steps", "features"), strict=True)):
             if count:
-                tables[at] += f"\n{count:,} {what} that move it less are left out"
+                tables[index] += f"\n{count:,} {what} with smaller contributions omitted"
         return f"answer: {answer['answer']}, {found.unit} {format_number(answer[found.unit])}\n" + "\n\n".join(tables)
     rows = [
         [
-            *([str(place + 1)] if found.of_steps else []),
+            *([str(position + 1)] if found.of_steps else []),
             answer["answer"],
             format_number(answer[found.unit]),
-            _most(answer["moved_by"], place if found.of_steps else None),
+            _most(answer["moved_by"], position if found.of_steps else None),
             _most(answer["moved_by_features"]),
         ]
-        for place, answer in enumerate(given)
+        for position, answer in enumerate(given)
     ]
     head = ["step", "label"] if found.of_steps else ["feature of the next step"]
     head = [*head, found.unit, "moved most by steps", "by features"]
