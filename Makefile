@@ -1,4 +1,4 @@
-# Each target does all of its own set-up: its environment is .venv, with the versions of constraints.txt.
+# Every target sets up its own environment in .venv, with the versions of constraints.txt.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-browser check fuzz sanitize sanitize-python bench docs clean
+.PHONY: help demo test test-browser check check-format check-lint check-types check-imports check-cpp fuzz sanitize sanitize-python bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -21,11 +21,11 @@ help:
 	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
 	@echo "make test   run the tests"
 	@echo "make test-browser  open the reports in headless Chromium"
-	@echo "make check  format, lint, types, import rule"
+	@echo "make check  format, lint, types, import rule (check-format, check-lint, check-types, check-imports, check-cpp)"
 	@echo "make fuzz   ten minutes of random calls of random layers against the reference (ARGS='--minutes 1')"
 	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
 	@echo "make sanitize-python  run tests of the kernels on an engine under the address sanitizer"
-	@echo "make bench  time the layers beside torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
+	@echo "make bench  compare the layers with torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
 	@echo "make docs   build the documentation into docs/_build/html"
 	@echo "make clean  remove the environment and everything built"
 	@echo "Choose the interpreter with PYTHON=python3.12 (3.11 or newer), the demo's folder with RUN=runs/mine."
@@ -34,7 +34,7 @@ demo: $(VENV)/.tasks
 	$(BIN)/gatewise train lm --max-minutes 2 --out $(RUN)
 	@echo "Here gatewise is $(BIN)/gatewise, or gatewise after: source $(BIN)/activate"
 
-# One worker process for each of two cores, with one thread each. Where there is a compiler there must be an engine.
+# One worker process per core for two cores, one thread each. Where there is a compiler, the engine must be built.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 GATEWISE_EXPECT_EXTRAS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
 
@@ -42,14 +42,25 @@ test: $(VENV)/.test
 test-browser: $(VENV)/.test
 	$(BIN)/python -m pytest -m browser tests/diagnostics $(ARGS)
 
-check: $(VENV)/.check
+# The hooks of .pre-commit-config.yaml call these targets.
+check: check-format check-lint check-types check-imports check-cpp
+
+check-format: $(VENV)/.check
 	$(BIN)/ruff format --check .
+
+check-lint: $(VENV)/.check
 	$(BIN)/ruff check .
+
+check-types: $(VENV)/.check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+check-imports: $(VENV)/.check
 	$(BIN)/lint-imports
+
+check-cpp: $(VENV)/.check
 	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*/*.h csrc/*/*.cpp
 
-# Freed memory holds no zeros, so that reading it shows.
+# Freed memory is filled with a pattern, so that reading it is noticed.
 fuzz: $(VENV)/.test
 	MALLOC_PERTURB_=165 $(BIN)/python -m tests.layers.fuzz $(ARGS)
 
@@ -57,7 +68,7 @@ fuzz: $(VENV)/.test
 sanitize:
 	PYTHONPATH=src:. $(PYTHON) csrc/tests/sanitize.py build/sanitize
 
-# Linux with GCC: its sanitizer is loaded into Python. The engine is built anew, into a folder of its own.
+# Linux with GCC: its sanitizer is loaded into Python. The engine is rebuilt in a separate folder.
 SANITIZED := $(addprefix tests/kernels/,test_gradient.py test_norms.py \
     cpu/test_saved.py cpu/test_threads.py cpu/test_properties.py) $(addprefix tests/layers/,test_step.py test_stacks.py)
 sanitize-python: $(VENV)/.test
