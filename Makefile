@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-browser check check-format check-lint check-types check-imports check-cpp fuzz sanitize sanitize-python bench docs clean
+.PHONY: help demo test test-wheel test-browser check check-format check-lint check-types check-imports check-cpp fuzz sanitize sanitize-python bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -20,6 +20,7 @@ RUN := $(RUN)
 help:
 	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
 	@echo "make test   run the tests"
+	@echo "make test-wheel  build the wheel of the last commit, install it without extras, run the tests of the core"
 	@echo "make test-browser  open the reports in headless Chromium"
 	@echo "make check  format, lint, types, import rule (check-format, check-lint, check-types, check-imports, check-cpp)"
 	@echo "make fuzz   ten minutes of random calls of random layers against the reference (ARGS='--minutes 1')"
@@ -37,6 +38,27 @@ demo: $(VENV)/.tasks
 # One worker process per core for two cores, one thread each. Where there is a compiler, the engine must be built.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 GATEWISE_EXPECT_EXTRAS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+# What users get: built from a clean clone, in a fresh environment, with nothing but what the core needs and pytest.
+# Comparisons of random cells are left to `make test`; bytecode of torch to those who import it.
+WHEEL := build/test-wheel
+WHEEL_PIP := $(WHEEL)/env/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+CORE := $(addprefix tests/,equations cells explanations diagnostics cli test_extras.py test_packaging.py test_progress.py \
+    test_shapes.py test_writing.py compiler/test_plan.py compiler/test_simplify.py kernels/test_dispatch.py) \
+    $(addprefix tests/layers/,test_bad_input.py test_constructor.py test_initialisers.py test_merging.py test_step.py \
+    test_streaming.py test_torch_compatibility.py)
+test-wheel: $(VENV)/.created
+	@git diff --quiet HEAD || echo "make test-wheel: changes that are not committed are not tested"
+	@rm -rf $(WHEEL)
+	@git clone --quiet . $(WHEEL)/clone
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir $(WHEEL) \
+	    $(WHEEL)/clone
+	@$(PYTHON) -m venv $(WHEEL)/env
+	@$(WHEEL_PIP) --no-compile torch
+	@$(WHEEL_PIP) $(WHEEL)/*.whl hypothesis pytest pytest-xdist
+	cd $(WHEEL)/clone && OMP_NUM_THREADS=1 GATEWISE_EXPECT_INSTALLED=1 \
+	    GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) \
+	    ../env/bin/python -m pytest -n 2 -q -o pythonpath=. -m "not slow" -k "not random" $(CORE) $(ARGS)
 
 # Needs Chromium.
 test-browser: $(VENV)/.test

@@ -1,5 +1,6 @@
 """The package as a whole: what it exports, what an import costs, who may import whom, what it is tested with."""
 
+import importlib.metadata
 import inspect
 import os
 import subprocess
@@ -9,10 +10,15 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import gatewise
+from gatewise.extras import EXTRAS
 
 ROOT = Path(__file__).parents[1]
+needs_install = pytest.mark.skipif(
+    not os.environ.get("GATEWISE_EXPECT_INSTALLED"), reason="of an installed wheel; see make test-wheel"
+)
 HEAVY = ("torch", "numpy", "lightning", "matplotlib", "tokenizers", "safetensors")
 QUICK = (
     "import gatewise",
@@ -92,6 +98,7 @@ def test_equations_cells_compiler_and_explanations_need_the_standard_library_alo
 
 
 def test_the_import_rule_holds():
+    pytest.importorskip("importlinter")
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
     run = subprocess.run([*command, "--no-cache"], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stdout
@@ -110,6 +117,40 @@ def test_every_requirement_is_pinned_to_a_version_in_its_range():
         if requirement.name == "gatewise":  # an extra of extras
             continue
         assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
+
+
+def closure(*names: str) -> set[str]:
+    """Distributions with everything that they require, without extras."""
+    found: set[str] = set()
+    wanted = list(names)
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name not in found:
+            found.add(name)
+            required = map(Requirement, importlib.metadata.requires(name) or ())
+            wanted += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def megabytes(name: str) -> float:
+    """The size of a distribution's files, compiled Python included."""
+    files = importlib.metadata.files(name) or ()
+    return sum(path.stat().st_size for one in files if (path := Path(str(one.locate()))).exists()) / 1e6
+
+
+@needs_install
+def test_what_is_installed_beside_torch_and_numpy_is_small():
+    sizes = {name: megabytes(name) for name in closure("gatewise") - closure("torch", "numpy")}
+    assert sizes.keys() >= {"gatewise", "cyclopts", "safetensors"}
+    assert not sizes.keys() & {package for packages in EXTRAS.values() for package in packages}
+    assert sum(sizes.values()) < 30, sizes
+
+
+@needs_install
+def test_the_wheel_is_the_package_alone():
+    files = importlib.metadata.files("gatewise") or ()
+    folders = {file.parts[0] for file in files if file.parts[0] != ".."}
+    assert folders == {"gatewise", f"gatewise-{gatewise.__version__}.dist-info"}
 
 
 def test_the_package_says_that_it_is_typed():
