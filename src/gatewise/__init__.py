@@ -1,4 +1,4 @@
-"""Recurrent networks for PyTorch: cells as published equations, fast, open to view.
+"""Recurrent networks for PyTorch: cells as published equations, compiled to fast kernels.
 
 The names below are loaded at first use, so that ``import gatewise`` costs next to nothing.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
-_HOME = {
+_MODULES = {
     "gatewise.diagnostics": ("watch",),
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
@@ -36,7 +36,7 @@ _HOME = {
     ),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "GRU",

@@ -8,7 +8,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "tensorboard": ("tensorboard",),
 }
-"""By extra the packages that are imported; a test compares them with ``pyproject.toml``."""
+"""The imported packages of each extra; a test compares them with ``pyproject.toml``."""
 
 
 class MissingExtraError(ModuleNotFoundError):
@@ -46,14 +46,14 @@ def require(feature: str, extra: str, *packages: str) -> None:
 
 
 def placeholder(feature: str, extra: str, doc: str) -> type:
-    """A class that stands for one which needs an extra that is not installed: making an instance raises.
+    """A placeholder for a class whose extra is not installed; creating an instance raises.
 
     Args:
-        feature, extra: as `require` takes them.
+        feature, extra: as in `require`.
         doc: the docstring.
     """
 
-    def refuse(self: object, *_: object, **__: object) -> None:
+    def raise_missing(self: object, *_: object, **__: object) -> None:
         require(feature, extra)
 
-    return type(feature.rpartition(".")[2], (), {"__init__": refuse, "__doc__": doc})
+    return type(feature.rpartition(".")[2], (), {"__init__": raise_missing, "__doc__": doc})

@@ -1,4 +1,4 @@
-"""Numbers as people read them: the same everywhere, in tables, progress and reports of answers."""
+"""Number formatting shared by tables, progress and reports."""
 
 import math
 from typing import Literal
@@ -7,11 +7,11 @@ _SMALLEST, _LARGEST = -5, 15
 
 
 def format_number(value: float, digits: int = 4, sign: Literal["-", "+"] = "-") -> str:
-    """A number with significant digits; whole digits are never rounded away, and an ``int`` is a count.
+    """Format a number with significant digits; integer digits are never rounded, and an ``int`` is a count.
 
     Args:
         value: the number.
-        digits: how many significant digits it has at least.
+        digits: minimum number of significant digits.
         sign: "+" to write it before positive numbers too.
 
     >>> format_number(12345), format_number(12345.678), format_number(0.0087612), format_number(0.95)

@@ -1,7 +1,7 @@
-"""What long work tells people on the standard error: notices, and how far it is.
+"""Notices and progress of long work, on the standard error.
 
-On a terminal and in a notebook that is a bar, otherwise a line now and then; nothing is shown of work that ends soon.
-The standard output is for results.
+Progress is a bar on a terminal and in a notebook, otherwise an occasional line; short work shows none. The standard
+output is for results.
 """
 
 import os
@@ -18,15 +18,15 @@ from gatewise.formatting import format_number
 Item = TypeVar("Item")
 
 SHOWN_AFTER = 1.5
-"""Seconds before work is shown."""
+"""Seconds until progress is shown."""
 BETWEEN_LINES = 10.0
-"""Seconds without any line before there is one, where there are no bars."""
+"""Seconds between lines, without bars."""
 BETWEEN_DRAWINGS = 0.25
-"""Seconds between two looks at what is running."""
+"""Seconds between updates of the bars."""
 
 
 def say(text: str) -> None:
-    """Write a line, above the bars if there are any."""
+    """Write a line, above any bars."""
     _board.said_at = time.monotonic()
     if _has_bars():
         from tqdm import tqdm
@@ -48,16 +48,16 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Shows work while the block runs.
+    """Shows the progress of a block.
 
-    A thread draws it: one long call into a library is shown too, and `advance` costs nothing.
+    A thread draws it, so that a long call into a library is shown too, and `advance` is cheap.
 
     Args:
-        what: what is done, such as "scoring".
-        unit: the plural of what speed is measured in, such as "tokens"; without one no speed is shown.
-        total: how many steps there are, if that is known.
-        done: steps that were done before.
-        status: tells how it goes; by default amount, speed and time.
+        what: the activity, such as "scoring".
+        unit: the unit of speed, in the plural, such as "tokens"; without one no speed is shown.
+        total: number of steps, if known.
+        done: number of steps done before.
+        status: returns the status text; by default amount, speed and time.
 
     Attributes:
         done: steps so far.
@@ -87,10 +87,10 @@ class Progress:
         _board.remove(self)
 
     def advance(self, amount: float = 1) -> None:
-        """A step was done.
+        """Count a step.
 
         Args:
-            amount: what it was worth, in the unit of speed.
+            amount: its amount in the unit of speed.
         """
         self._amount += amount
         self.done += 1
@@ -102,7 +102,7 @@ class Progress:
 
     @property
     def line(self) -> str:
-        """How far it is."""
+        """The progress as a line."""
         share = f" {100 * self.done / self._total:.0f}%," if self._total else ""
         return f"{self._what}:{share} {self._status()}"
 
@@ -111,14 +111,14 @@ class Progress:
         columns, rows = _size()
         form = _form(self._what, self._status(), self._total, columns)
         if self._bar is None:
-            width = {} if _is_of_notebooks(kind) else {"ncols": columns, "nrows": rows}
+            width = {} if _is_notebook_bar(kind) else {"ncols": columns, "nrows": rows}
             self._bar = kind(total=self._total, initial=self.done, bar_format=form, leave=False, **width)
         else:
             self._bar.n, self._bar.bar_format, self._bar.ncols = self.done, form, columns
             self._bar.refresh()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -136,15 +136,15 @@ class Progress:
 
 
 def _form(what: str, status: str, total: float | None, columns: int) -> str:
-    """What tqdm makes a bar of."""
+    """The bar format for tqdm."""
     if not total:
-        what, status = f"{what}: {status}"[: columns - 1], ""  # which tqdm does not cut
+        what, status = f"{what}: {status}"[: columns - 1], ""  # tqdm does not truncate it
     what, status = (text.replace("{", "{{").replace("}", "}}") for text in (what, status))
     return f"{what}: {{percentage:3.0f}}%|{{bar}}| {status}" if total else what
 
 
 def _size() -> tuple[int, int]:
-    """The columns and rows of the terminal; those of a usual one where it does not tell."""
+    """The columns and rows of the terminal, by default 80 and 24."""
     try:
         columns, rows = os.get_terminal_size(sys.stderr.fileno())
     except (OSError, ValueError):
@@ -162,10 +162,10 @@ def tracked(
     """The items, with their progress; see `Progress`.
 
     Args:
-        items: what is worked on.
+        items: the items to process.
         what, unit: see `Progress`.
-        total: how many items there are, where they have no ``len``.
-        size: what an item is worth, in the unit.
+        total: number of items, if they have no ``len``.
+        size: the amount of an item in the unit.
     """
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # pyright: ignore[reportArgumentType]
@@ -177,7 +177,7 @@ def tracked(
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Show no progress while the block runs: results stand on the same terminal."""
+    """Show no progress during the block, which prints results to the same terminal."""
     _board.hidden += 1
     try:
         yield
@@ -186,12 +186,12 @@ def hidden() -> Iterator[None]:
 
 
 def clear() -> None:
-    """Take all bars away: what they showed has ended with an error."""
+    """Remove all bars, after an error."""
     _board.clear()
 
 
 class _Board:
-    """All that is running, the outermost first, and the thread that shows it while there is any."""
+    """The running `Progress` objects, outermost first, and the thread that shows them."""
 
     def __init__(self) -> None:
         self.said_at = 0.0
@@ -209,7 +209,7 @@ class _Board:
 
     def remove(self, progress: Progress) -> None:
         with self._lock:
-            if progress in self._running:  # which it is not after `clear`, or in a process that was forked since
+            if progress in self._running:  # not after `clear`, or in a forked process
                 self._running.remove(progress)
                 progress.close()
 
@@ -240,30 +240,30 @@ class _Board:
 
 
 def _kind_of_bar() -> Any:
-    """The class of bars for where the standard error goes; None where lines are for."""
+    """The tqdm class for the standard error; None for lines."""
     if not _has_bars():
         return None
     from tqdm.auto import tqdm
 
-    return tqdm if _is_of_notebooks(tqdm) or sys.stderr.isatty() else None
+    return tqdm if _is_notebook_bar(tqdm) or sys.stderr.isatty() else None
 
 
 def _has_bars() -> bool:
-    """Whether tqdm is installed; without it there are lines on a terminal too."""
+    """Whether tqdm is installed; otherwise lines are used on a terminal too."""
     return installed("tqdm")
 
 
-def _is_of_notebooks(kind: type) -> bool:
+def _is_notebook_bar(kind: type) -> bool:
     return any(base.__module__ == "tqdm.notebook" for base in kind.__mro__)
 
 
 _board = _Board()
 
 
-def _start_afresh() -> None:
+def _reset_after_fork() -> None:
     global _board
     _board = _Board()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh)  # where the thread is gone, and may have held the lock
+    os.register_at_fork(after_in_child=_reset_after_fork)  # the thread no longer exists, and may have held the lock

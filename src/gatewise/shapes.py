@@ -1,4 +1,4 @@
-"""The legend of dimension letters, and the one check that compares a shape with it.
+"""The legend of dimension letters, and the shape check that uses it.
 
 | letter | meaning                                   |
 |--------|-------------------------------------------|
@@ -31,12 +31,12 @@ LEGEND: dict[str, str] = {
 def check_shape(name: str, shape: Sequence[int], expected: Sequence[tuple[str, int | None]], hint: str) -> None:
     """Raise unless ``shape`` has the expected rank and widths.
 
-    Arguments:
-        name: the argument as its caller wrote it; the message begins with it.
-        shape: what came.
+    Args:
+        name: name of the argument; the message begins with it.
+        shape: the actual shape.
         expected: for each dimension its letter (or product of letters, as ``D*L``) and its size; None stands for
             any size.
-        hint: what to try; the message ends with it.
+        hint: advice; the message ends with it.
 
     Raises:
         ValueError: when rank or a size differs.
@@ -47,11 +47,11 @@ def check_shape(name: str, shape: Sequence[int], expected: Sequence[tuple[str, i
     ValueError: input: expected shape (T, I=3), got (5, 4); pass features of width 3
     """
     fits = len(shape) == len(expected) and all(
-        size is None or came == size for came, (_, size) in zip(shape, expected, strict=True)
+        size is None or actual == size for actual, (_, size) in zip(shape, expected, strict=True)
     )
     if not fits:
         wanted = ", ".join(letter if size is None else f"{letter}={size}" for letter, size in expected)
-        came = ", ".join(str(size) for size in shape)
+        actual = ", ".join(str(size) for size in shape)
         comma = "," if len(expected) == 1 else ""
-        came_comma = "," if len(shape) == 1 else ""
-        raise ValueError(f"{name}: expected shape ({wanted}{comma}), got ({came}{came_comma}); {hint}")
+        actual_comma = "," if len(shape) == 1 else ""
+        raise ValueError(f"{name}: expected shape ({wanted}{comma}), got ({actual}{actual_comma}); {hint}")

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never a half."""
+"""Atomic writes: a reader sees the old content of a file or the new, never a part."""
 
 import errno
 import os
@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only when it is complete and on the disk.
+    """Open a file for writing that replaces its target only when complete and synchronised.
 
     The content goes to a hidden temporary file in the same folder, is synchronised to the disk and then renamed over
-    ``path``. When the block raises (a full disk too), ``path`` is as it was and the temporary file is gone.
+    ``path``. When the block raises (including for a full disk), ``path`` is unchanged and the temporary file removed.
 
     Args:
         path: the file to write; its folder must exist.
@@ -32,7 +32,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     'hello'
     """
     path = Path(path)
-    # One fixed name: what a killed process left behind is overwritten by the next write.
+    # A fixed name: the leftover of a killed process is overwritten by the next write.
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with errors_of(path, instead_of=temporary):
@@ -42,19 +42,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)  # it is there only where something was raised
+        temporary.unlink(missing_ok=True)  # it exists only after an exception
     _synchronise_folder(path.parent)
 
 
 @contextmanager
 def errors_of(path: str | os.PathLike[str], *, instead_of: str | os.PathLike[str] | None = None) -> Iterator[None]:
-    """Let an `OSError` of the block name the file that was to be written.
+    """Make an `OSError` of the block name the target file.
 
-    A full disk names none, and what went wrong with a temporary file is of no use to its reader.
+    Errors of a full disk name no file, and the name of a temporary file does not help the user.
 
     Args:
-        path: the file.
-        instead_of: the temporary file or folder that stands for it; errors that name others are left as they are.
+        path: the target file.
+        instead_of: the temporary file or folder used in its place; errors that name other files are not changed.
     """
     try:
         yield
@@ -70,7 +70,7 @@ def errors_of(path: str | os.PathLike[str], *, instead_of: str | os.PathLike[str
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Check that a file can be written, before the long work whose result goes there.
+    """Check that a file can be written, before the work that produces it.
 
     Raises:
         ValueError: when its folder does not exist, or it is a folder itself.
@@ -86,7 +86,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def _synchronise_folder(folder: Path) -> None:
-    # Only POSIX can open a folder; there the rename itself must reach the disk too.
+    # Only POSIX can open a folder, and requires this for the rename to reach the disk.
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -15,20 +15,20 @@ def leave(*arguments):
 
 
 def commands_told(out):
-    """The commands that an output tells its reader to try, each of which parses."""
+    """The commands that an output suggests, each of which parses."""
     commands = [line for line in out.splitlines() if line.startswith("  gatewise ")]
     for line in commands:
         cli.build_app().parse_args(shlex.split(line)[1:], exit_on_error=False, print_error=False)
     return commands
 
 
-def check_mistake(folder, capsys, words, told):
-    """A command with a mistake in it tells that in one line, and writes nothing."""
+def check_mistake(folder, capsys, words, message):
+    """A command with an error reports it in one line and writes nothing."""
     before = sorted(folder.rglob("*"))
     assert leave(*words.split()) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("gatewise: error: ")
     assert captured.err.count("\n") == 1
-    assert told in captured.err
+    assert message in captured.err
     assert sorted(folder.rglob("*")) == before

@@ -116,13 +116,13 @@ def test_mistakes_with_a_file_of_word_vectors(
 
 def test_an_output_that_cannot_hold_the_text() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    told = subprocess.run(
+    message = subprocess.run(
         [sys.executable, "-m", "gatewise", "explain", "lstm"], env=environment, capture_output=True, text=True
     )
-    assert told.returncode == 2
-    assert told.stdout == ""
-    assert "requires UTF-8" in told.stderr
-    assert "PYTHONIOENCODING=utf-8" in told.stderr
+    assert message.returncode == 2
+    assert message.stdout == ""
+    assert "requires UTF-8" in message.stderr
+    assert "PYTHONIOENCODING=utf-8" in message.stderr
 
 
 def test_is_a_plain_function(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,15 +94,15 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
         for line in lines[1:4]:
             process.stdin.write(line)
             process.stdin.flush()
-            told = json.loads(process.stdout.readline())
-            assert told["time"] == line.split(",")[0]
-            assert len(told["forecast"]) == len(told["q0.9"]) == 4
+            message = json.loads(process.stdout.readline())
+            assert message["time"] == line.split(",")[0]
+            assert len(message["forecast"]) == len(message["q0.9"]) == 4
         process.stdin.close()
     assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("train forecast --data missing.csv", "missing.csv: No such file or directory"),
         ("train forecast --data series.txt", "series.txt: expected a name ending in .csv, .tsv, .jsonl, .parquet"),
@@ -127,14 +127,17 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
             "predict run series.csv --prompt a",
             "--prompt is not supported by this model (only a language model",
         ),
-        ("inspect run --text a", "text: is not for this model, which reads series; give it data (--data), or nothing"),
+        (
+            "inspect run --text a",
+            "text: is not supported by this model, which reads series; give it data (--data), or nothing",
+        ),
         ("inspect run --series shop", "series: expected the name of one, such as 'sales'; got 'shop'"),
         ("inspect run --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
+def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
-    check_mistake(folder, capsys, words, told)
+    check_mistake(folder, capsys, words, message)
 
 
 def test_a_bad_row_is_a_warning_and_the_stream_goes_on(folder, monkeypatch, capsys):
@@ -160,6 +163,6 @@ def test_a_stream_without_the_column_is_a_mistake(folder, monkeypatch, capsys):
     standard_input(monkeypatch, "time,sales\n2000-01,1\n")
     assert leave("predict", folder / "run", "--follow") == 2
     captured = capsys.readouterr()
-    told = "gatewise: error: standard input: line 1: no column 'month'; the line names 'time', 'sales'"
-    assert captured.err.startswith(told)
+    message = "gatewise: error: standard input: line 1: no column 'month'; the line names 'time', 'sales'"
+    assert captured.err.startswith(message)
     assert captured.err.count("\n") == 1

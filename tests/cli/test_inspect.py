@@ -41,7 +41,7 @@ def test_a_healthy_model(run, capsys):
     assert '"tokens": ["t", "h", "e", " ", "q"' in page
 
 
-def test_an_illness_is_a_row_with_what_to_do(sick, capsys):
+def test_a_finding_is_a_row_with_advice(sick, capsys):
     assert leave("inspect", sick, "--text", TEXT) == 0
     head, row, after, advice, *_ = capsys.readouterr().out.splitlines()
     assert head.split() == ["layer", "finding", "evidence"]
@@ -82,10 +82,10 @@ def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "give either text or data"),
-        (["--text", "a", "--series", "b"], "series: is not for this model, which reads text"),
+        (["--text", "a", "--series", "b"], "series: is not supported by this model, which reads text"),
         (["--text", "a", "--data", "b"], "give either text or data"),
         (["--text", ""], "the text has 0 tokens (unit char); at least 2 are needed"),
         (["--text", "t"], "the text has 1 tokens"),
@@ -95,13 +95,13 @@ def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp
         (["--data", "no.txt"], "no.txt: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line(run, tmp_path, monkeypatch, capsys, words, told):
+def test_a_mistake_is_one_line(run, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     assert leave("inspect", run.path, *words) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("gatewise: error: ")
     assert captured.err.count("\n") == 1
-    assert told in captured.err
+    assert message in captured.err
     assert captured.out == ""
     assert not list(tmp_path.iterdir())
 

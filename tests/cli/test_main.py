@@ -1,4 +1,4 @@
-"""How the command line tells mistakes, and that its helps are true."""
+"""Error reporting of the command line, and its help."""
 
 import os
 import shlex
@@ -42,7 +42,7 @@ def raising(error: BaseException) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (ValueError("--hidden: expected at least 1, got 0"), "--hidden: expected at least 1, got 0"),
         (ValueError("two\nlines"), "two lines"),
@@ -62,11 +62,11 @@ def raising(error: BaseException) -> Callable[[], None]:
         ),
     ],
 )
-def test_a_users_mistake_is_one_line_and_code_2(verb, capsys, error, told):
+def test_a_users_mistake_is_one_line_and_code_2(verb, capsys, error, message):
     verb(raising(error))
     assert leave(["act"]) == 2
     captured = capsys.readouterr()
-    assert captured.err == f"gatewise: error: {told}\n"
+    assert captured.err == f"gatewise: error: {message}\n"
     assert captured.out == ""
 
 
@@ -96,7 +96,7 @@ def test_success_is_0(verb):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["fly"], "fly"),
         (["act", "--steps", "1", "--unknown", "1"], "--unknown"),
@@ -104,7 +104,7 @@ def test_success_is_0(verb):
         (["act"], "--steps"),
     ],
 )
-def test_words_that_do_not_parse_are_one_line_and_code_2(verb, capsys, words, told):
+def test_words_that_do_not_parse_are_one_line_and_code_2(verb, capsys, words, message):
     def act(*, steps: int) -> None:
         raise AssertionError("must not run")
 
@@ -113,7 +113,7 @@ def test_words_that_do_not_parse_are_one_line_and_code_2(verb, capsys, words, to
     captured = capsys.readouterr()
     assert captured.err.startswith("gatewise: error: ")
     assert captured.err.count("\n") == 1
-    assert told in captured.err
+    assert message in captured.err
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -100,7 +100,7 @@ def test_columns_of_features_are_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("train classify --data missing.csv", "missing.csv: No such file or directory"),
         ("train classify --data words.conll", "words.conll: expected a name ending in .csv, .tsv, .jsonl, .parquet"),
@@ -144,9 +144,9 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, told):
+def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
-    check_mistake(folder, capsys, words, told)
+    check_mistake(folder, capsys, words, message)
 
 
 def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_path, capsys):
@@ -191,7 +191,7 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
     answer = first.removeprefix("answer: ").split()
     assert head.split() == ["token", "most", "attended"]
     assert [row.split()[0] for row in rows[: len(answer) + 1]] == [*answer, "<end>"]
-    assert rows[len(answer) + 1] == f"picture: {tmp_path / 'page_attention.png'}"
+    assert rows[len(answer) + 1] == f"plot: {tmp_path / 'page_attention.png'}"
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     (one,) = found["answers"]
@@ -205,7 +205,7 @@ def test_inspect_says_what_it_cannot_watch(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
     assert "text: a model of numbers reads none; name a file of sequences with data (--data)" in capsys.readouterr().err
     assert leave("inspect", folder / "classify", "--text", "New York", "--sequence", "2") == 2
-    assert "sequence: is not for this model; it does not read sequences of numbers" in capsys.readouterr().err
+    assert "sequence: is not supported by this model; it does not read sequences of numbers" in capsys.readouterr().err
 
 
 def test_inspect_says_which_steps_and_features_moved_the_answer(folder, capsys):

@@ -141,7 +141,7 @@ def bad_inputs(folder):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("train lm --data empty.txt", "empty.txt: the file is empty"),
         ("train lm --data latin1.txt", "latin1.txt: line 1: not UTF-8: byte 0xe9 at offset 0"),
@@ -184,10 +184,10 @@ def bad_inputs(folder):
         ("predict full --next 3 --score text.txt", "--next and --score exclude each other"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, told):
+def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, message):
     bad_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    check_mistake(tmp_path, capsys, words, told)
+    check_mistake(tmp_path, capsys, words, message)
 
 
 @pytest.mark.parametrize("words", ["--top-p 0", "--temperature -1", "--top-k 0", "--next 0", "--length -1"])
@@ -205,7 +205,7 @@ def test_a_prompt_that_is_not_utf8_writes_nothing(run, capsys, words):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("--next 3 --temperature 0.5", "--temperature has no effect: --next lists tokens and samples none"),
         ("--next 3 --length 5", "--length has no effect: --next lists"),
@@ -216,11 +216,11 @@ def test_a_prompt_that_is_not_utf8_writes_nothing(run, capsys, words):
         ("--temperature 0 --top-p 0.3", "top_p: has no effect: temperature 0"),
     ],
 )
-def test_options_of_a_language_model_without_an_effect(run, capsys, words, told):
+def test_options_of_a_language_model_without_an_effect(run, capsys, words, message):
     assert leave("predict", run, *words.split()) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith(f"gatewise: error: {told}")
+    assert captured.err.startswith(f"gatewise: error: {message}")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "file"])
@@ -255,7 +255,7 @@ def test_a_missing_device_is_told_before_anything_is_read_or_made(tmp_path, monk
 
 @pytest.mark.parametrize("limit", [100, 3000])
 def test_a_full_disk(tmp_path, limit):
-    """A limit on the size of files stands in for the disk: too little for the options, or for the state."""
+    """A limit on the size of files replaces a full disk: too little for the options, or for the state."""
     (tmp_path / "text.txt").write_text(TEXT)
     command = [sys.executable, "-m", "gatewise", "train", "lm", "--data", "text.txt", "--out", "run", *SMALL]
     process = subprocess.run(

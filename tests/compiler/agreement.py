@@ -21,7 +21,7 @@ def outcome(run: Run, call: Call) -> tuple[Tensor, ...]:
     pairs = [(a, b) for a, b in zip(results, upstream_of(results), strict=True) if a.requires_grad]
     for tensor in wanted:
         tensor.grad = None
-    # Not `grad`, which leaves out whatever leads to nothing wanted, the hooks of observers included.
+    # Not `grad`, which omits whatever leads to nothing wanted, the hooks of observers included.
     torch.autograd.backward([a for a, _ in pairs], [b for _, b in pairs])
     return *results, *(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in wanted)
 

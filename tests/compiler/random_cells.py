@@ -151,7 +151,7 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
         + [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in groups]
     )
     equations.__name__ = "random_cell"
-    return cell(cite="nobody, 2026")(equations)
+    return cell(cite="unpublished, 2026")(equations)
 
 
 def some_cells(count: int, seed: int) -> list[Cell]:

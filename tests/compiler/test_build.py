@@ -52,7 +52,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
 
 
 class Told(list[Path]):
-    """What `build` told before compiling."""
+    """The folders reported by `build` before compiling."""
 
     def __call__(self, folder: Path) -> None:
         self.append(folder)
@@ -183,7 +183,7 @@ def test_children_of_a_compiler_wrapper_are_terminated(
     with open(reading, "rb") as pipe:
         assert pipe.readline() == b"up\n"
         os.set_blocking(pipe.fileno(), True)
-        # The end comes when nobody is left who could write.
+        # The pipe ends when no process holds it open for writing.
         assert select.select([pipe], [], [], 20)[0]
         assert pipe.read() == b""
     assert list(folder.iterdir()) == []

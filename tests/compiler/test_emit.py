@@ -47,7 +47,7 @@ UNDER_A_MINUS = {one.name: one for one in (subtracted, coupled, decaying, euler_
 
 @cell
 def shared_block(x, h, /, W, R):
-    """One block has two products; the gradient of the second stands beside that of a block which has one."""
+    """One block has two products; the gradient of the second is adjacent to that of a block with one."""
     s = sigmoid(W.d @ x)
     return tanh(R.d @ h) + tanh(R.d @ s) + tanh(R.c @ h)
 

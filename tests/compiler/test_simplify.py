@@ -18,7 +18,7 @@ SPECIAL = torch.tensor([0.0, -0.0, 1.0, -2.5, math.inf, -math.inf, math.nan], dt
 
 
 def bits(value: torch.Tensor) -> torch.Tensor:
-    """The bits of each number, all NaN alike."""
+    """The bits of each number, with one NaN."""
     return torch.where(value.isnan(), math.nan, value).view(torch.int64)
 
 

@@ -1,4 +1,4 @@
-"""Networks with exactly one illness each, and healthy ones."""
+"""Networks with exactly one problem each, and healthy ones."""
 
 import re
 from collections.abc import Callable
@@ -130,10 +130,10 @@ ILL: dict[str, tuple[str, Callable[[], Trace]]] = {
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("illness", ILL)
-def test_one_problem_is_one_finding(illness: str, seed: int):
+@pytest.mark.parametrize("problem", ILL)
+def test_one_problem_is_one_finding(problem: str, seed: int):
     torch.manual_seed(seed)
-    kind, make = ILL[illness]
+    kind, make = ILL[problem]
     diagnosis = make().diagnose()
     assert {finding.kind for finding in diagnosis} == {kind}, str(diagnosis)
     for finding in diagnosis:

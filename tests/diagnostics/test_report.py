@@ -198,7 +198,7 @@ def hovering(selector: str, at: int) -> str:
 
 
 def tip_of(shown: str) -> str:
-    """What a page tells of the place that is pointed at."""
+    """The tooltip at the pointer."""
     tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
     assert tip is not None
     return html.unescape(tip[1])
@@ -222,7 +222,7 @@ def test_in_a_browser(tmp_path: Path):
     assert tip_of(shown) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
     assert shown.count("<canvas") == 8
     assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent[^"]*[.][hc]"', shown)) == 4
-    assert "ordered by likeness, not by number" in shown
+    assert "ordered by similarity, not by number" in shown
     assert "3 of 3 steps were clipped" in shown
 
 
@@ -409,7 +409,7 @@ def test_many_rows_show_those_with_the_largest_attributions_in_a_browser(tmp_pat
     (some, columns), (same, steps) = seen(page, heads, tmp_path)
     assert some == same == rows[70:82]
     assert columns == 40
-    assert steps == 100  # of a time axis nothing is left out
+    assert steps == 100  # a time axis is complete
     click = f"""(() => {{
       for (const button of document.querySelectorAll("#changes button")) button.click();
       return {heads};

@@ -1,4 +1,4 @@
-"""Rows by likeness."""
+"""Rows ordered by similarity."""
 
 import pytest
 import torch

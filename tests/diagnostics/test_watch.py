@@ -1,4 +1,4 @@
-"""Watching: what belongs together, when it is recorded, and what is refused."""
+"""Watching: what belongs together, when it is recorded, and what raises."""
 
 import copy
 from collections.abc import Callable
@@ -384,7 +384,7 @@ def test_numpy_and_pandas():
 
 
 def test_single_steps_are_watched_too():
-    """Which otherwise take a short way past all that could see them."""
+    """Single steps otherwise take a fast path that bypasses observers."""
     layer, x = gatewise.LSTM(3, 4), torch.randn(5, 2, 3)
     with torch.no_grad():
         _, state = layer(x[:4])

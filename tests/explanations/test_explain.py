@@ -15,7 +15,7 @@ EVERYTHING = sorted(topics())
 CELL_FILE = """
 from gatewise.equations import cell, tanh
 
-@cell(cite="nobody, 2026")
+@cell(cite="unpublished, 2026")
 def mine(x, h, /, W, R):
     '''A cell of a user.'''
     return tanh(W @ x + R @ h)

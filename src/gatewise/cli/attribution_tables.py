@@ -105,8 +105,8 @@ def _text(found: "AnswerInspection") -> str:
             ]
         )
     table = aligned([["token", "most attended"], *rows], "<<") if rows else "no attention in this model"
-    picture = "" if found.picture is None else f"\npicture: {found.picture}"
-    return f"answer: {found.answer}\n{table}{picture}"
+    plot = "" if found.picture is None else f"\nplot: {found.picture}"
+    return f"answer: {found.answer}\n{table}{plot}"
 
 
 def _label(answer: dict[str, Any]) -> str:

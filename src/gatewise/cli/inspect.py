@@ -61,8 +61,8 @@ def inspect(
     diagnosis = trace.diagnose()
     if json:
         findings = [dataclasses.asdict(one) for one in diagnosis]
-        shown = findings if isinstance(found, Trace) else {"answers": attribution_rows(found), "findings": findings}
-        print(json_format.dumps(shown, indent=1, ensure_ascii=False))
+        result = findings if isinstance(found, Trace) else {"answers": attribution_rows(found), "findings": findings}
+        print(json_format.dumps(result, indent=1, ensure_ascii=False))
         return
     if not isinstance(found, Trace):
         print(f"{attribution_table(found)}\n")

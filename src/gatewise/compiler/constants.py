@@ -124,7 +124,7 @@ class _Text:
         blocks: Sequence[str],
         arrays: tuple[str, int],
         vectors: Sequence[str],
-        sums: int,
+        reductions: int,
     ) -> str:
         tables = (
             self._table("StageInfo", f"{name}_stages", stages),
@@ -134,7 +134,7 @@ class _Text:
         read = self._table("VectorInfo", f"{name}_vectors", vectors)
         return (
             f"{{{tables[0]}, {len(stages)}, {tables[1]}, {tables[2]}, {arrays[0]}, {arrays[1]}, "
-            f"{read}, {len(vectors)}, {sums}}}"
+            f"{read}, {len(vectors)}, {reductions}}}"
         )
 
     def _stage(self, function: str, first: int, products: int, outputs: int, input_blocks: range) -> str:

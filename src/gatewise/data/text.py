@@ -88,15 +88,15 @@ def sha256(text: str) -> str:
 
 
 def split_by_position(text: str, held_out: float, *, at_line_end: bool) -> tuple[str, str]:
-    """Split a text into what comes first, to train on, and the last share, held out.
+    r"""Split a text into what comes first, to train on, and the last share, held out.
 
     Args:
         text: the whole text.
         held_out: the share of characters to hold out, between 0 and 1.
         at_line_end: move the cut on to the next line end, so that no word is cut in two.
 
-    >>> split_by_position("one two\\nthree four\\nfive", 0.5, at_line_end=True)
-    ('one two\\nthree four\\n', 'five')
+    >>> split_by_position("one two\nthree four\nfive", 0.5, at_line_end=True)
+    ('one two\nthree four\n', 'five')
     >>> split_by_position("0123456789", 0.1, at_line_end=False)
     ('012345678', '9')
     """

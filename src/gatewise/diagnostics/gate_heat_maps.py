@@ -36,9 +36,9 @@ def gate_data(trace: Measurements, tokens: Mapping[str, Sequence[str]]) -> tuple
         inside = value[~value.isnan()].float()
         low, high = _range(gates.activations[key], inside)
         order = _order(first, low, high)
-        shown = _pooled(first[:, order], steps, units)
-        scaled = ((shown - low) / (high - low)).clamp(0, 1).mul(254).round()
-        image = torch.where(shown.isnan(), float(_PADDING), scaled).to(torch.uint8).t().contiguous()
+        pooled = _pooled(first[:, order], steps, units)
+        scaled = ((pooled - low) / (high - low)).clamp(0, 1).mul(254).round()
+        image = torch.where(pooled.isnan(), float(_PADDING), scaled).to(torch.uint8).t().contiguous()
         counts = torch.histc(inside, BARS, low, high)
         one = saturation[key]
         found.append(

@@ -29,7 +29,7 @@ def parse_docstring(doc: str, gates: Sequence[str]) -> Documentation:
     """Split a docstring into its sections, Google style.
 
     Args:
-        doc: the docstring; mathematics in it stands in backticks.
+        doc: the docstring; with mathematics in backticks.
         gates: names of the cell's gates.
 
     Raises:

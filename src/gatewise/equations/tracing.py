@@ -56,7 +56,7 @@ def trace(function: Callable[..., object]) -> Traced:
         raise
     except Exception as error:
         line = _failing_line(error.__traceback__, where_defined)
-        raise _at(line, function.__name__, f"{error}\n  {_supported()}") from error
+        raise _error_at(line, function.__name__, f"{error}\n  {_supported()}") from error
     finally:
         naming.reset(token)
 
@@ -64,7 +64,7 @@ def trace(function: Callable[..., object]) -> Traced:
     try:
         check_parameters(outputs, groups, first_named.keys())
     except ParameterMistake as mistake:
-        raise _at(first_named.get(mistake.block, where_defined), function.__name__, str(mistake)) from None
+        raise _error_at(first_named.get(mistake.block, where_defined), function.__name__, str(mistake)) from None
     gates = dict.fromkeys(block.gate for block in first_named if block.gate is not None)
     return Traced(states, groups, tuple(gates), outputs)
 
@@ -157,23 +157,23 @@ def _signature(
         elif argument.kind is argument.POSITIONAL_OR_KEYWORD:
             after.append(name)
         else:
-            raise _at(
+            raise _error_at(
                 where_defined,
                 function.__name__,
                 f"*{name} and keyword-only arguments have no meaning; {example}",
             )
         if argument.default is not argument.empty:
-            raise _at(where_defined, function.__name__, f"argument {name} must have no default; {example}")
+            raise _error_at(where_defined, function.__name__, f"argument {name} must have no default; {example}")
     if not before or before[0] != "x":
-        raise _at(where_defined, function.__name__, f"x and the states come first, before a /; {example}")
+        raise _error_at(where_defined, function.__name__, f"x and the states come first, before a /; {example}")
     if len(before) < 2:
-        raise _at(
+        raise _error_at(
             where_defined,
             function.__name__,
             f"a recurrent cell needs a state after x, before the /; {example}",
         )
     if not after:
-        raise _at(
+        raise _error_at(
             where_defined,
             function.__name__,
             f"the parameter groups come after the /; there are none; {example}",
@@ -186,7 +186,7 @@ def _outputs(
 ) -> tuple[Expr, ...]:
     values = tuple(returned) if isinstance(returned, tuple | list) else (returned,)
     if len(values) != len(states):
-        raise _at(
+        raise _error_at(
             where_defined,
             function.__name__,
             f"exactly one value per state must be returned, in the order ({', '.join(states)}); "
@@ -197,10 +197,12 @@ def _outputs(
         try:
             node = lift(value)
         except TypeError as error:
-            raise _at(where_defined, function.__name__, f"the value returned for state {state}: {error}") from None
+            raise _error_at(
+                where_defined, function.__name__, f"the value returned for state {state}: {error}"
+            ) from None
         if node.op == "input" or node.op in COMPARISONS:
             kind = "x itself, which has the width of the input" if node.op == "input" else "a comparison"
-            raise _at(where_defined, function.__name__, f"the value returned for state {state} is {kind}")
+            raise _error_at(where_defined, function.__name__, f"the value returned for state {state} is {kind}")
         outputs.append(node)
     return tuple(outputs)
 
@@ -208,10 +210,10 @@ def _outputs(
 def definition_error(function: Callable[..., object], message: str) -> DefinitionError:
     """The error of a cell's definition as a whole, with the file and line where it begins."""
     code = function.__code__
-    return _at((code.co_filename, code.co_firstlineno), function.__name__, message)
+    return _error_at((code.co_filename, code.co_firstlineno), function.__name__, message)
 
 
-def _at(line: tuple[str, int], cell_name: str, message: str) -> DefinitionError:
+def _error_at(line: tuple[str, int], cell_name: str, message: str) -> DefinitionError:
     return DefinitionError(f"{line[0]}:{line[1]}: cell {cell_name}: {message}")
 
 

@@ -141,8 +141,8 @@ def _biases_only_add(cell: Cell) -> bool:
     """Whether the cell has two biases, each of which occurs only in a sum with the other."""
     if not all(group in cell.groups and cell.shape_of(group) == "vector" for group in BIASES):
         return False
-    sums = [node for node in plan(cell).hoisted if node.op == "add"]
-    return all(any(_adds_biases(node, gate) for node in sums) for gate in cell.gates_of(BIASES[0]))
+    additions = [node for node in plan(cell).hoisted if node.op == "add"]
+    return all(any(_adds_biases(node, gate) for node in additions) for gate in cell.gates_of(BIASES[0]))
 
 
 def _adds_biases(node: Expr, gate: str | None) -> bool:

@@ -1,5 +1,4 @@
-"""Tasks: data, model, loss and metrics tied together; what ``gatewise train``, ``evaluate``, ``predict`` and
-``inspect`` do."""
+"""Tasks: data, model, loss and metrics; the functions behind the commands train, evaluate, predict and inspect."""
 
 from gatewise.tasks.verbs import evaluate, inspect, load, predict, train
 

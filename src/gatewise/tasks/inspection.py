@@ -144,7 +144,9 @@ def inspect_answers(
 
 
 def log_odds(log_probability: Tensor) -> Tensor:
-    """log p/(1 − p) (Robnik-Šikonja & Kononenko 2008, "Explaining classifications for individual instances").
+    """The log-odds log p/(1 − p).
+
+    Robnik-Šikonja & Kononenko 2008, "Explaining classifications for individual instances".
 
     Args:
         log_probability: log p, float64; what is nearer to 0 than its precision is taken for that.

@@ -169,12 +169,14 @@ def inspect(
     reads_series, reads_sequences = hasattr(model, "follow"), hasattr(model, "inspect_files")
     if series is not None and not reads_series:
         reads = "sequences; name one with sequence" if reads_sequences else "text"
-        raise ValueError(f"series: is not for this model, which reads {reads}")
+        raise ValueError(f"series: is not supported by this model, which reads {reads}")
     if sequence is not None and not reads_sequences:
-        raise ValueError("sequence: is not for this model; it does not read sequences of numbers")
+        raise ValueError("sequence: is not supported by this model; it does not read sequences of numbers")
     if reads_series:
         if text is not None:
-            raise ValueError("text: is not for this model, which reads series; give it data (--data), or nothing")
+            raise ValueError(
+                "text: is not supported by this model, which reads series; give it data (--data), or nothing"
+            )
         return model.inspect(data, series=series, steps=steps, out=out)
 
     from gatewise.data.files import as_paths

@@ -26,9 +26,9 @@ function drawMap(map) {
   const pair = make("div", {class: "pair"}, null, $("gates"));
   map.scroll = make("div", {class: "scroll map"}, null, pair);
   map.line = make("div", {class: "tokens"}, null, map.scroll);
-  const picture = make("div", {class: "picture"}, null, map.scroll);
-  map.canvas = make("canvas", {width: map.steps, height: map.units, "data-gate": map.key}, null, picture);
-  map.mark = make("i", {hidden: ""}, null, picture);
+  const heatmap = make("div", {class: "heatmap"}, null, map.scroll);
+  map.canvas = make("canvas", {width: map.steps, height: map.units, "data-gate": map.key}, null, heatmap);
+  map.mark = make("i", {hidden: ""}, null, heatmap);
   const image = new ImageData(map.steps, map.units);
   map.bytes.forEach((byte, k) => {
     const [r, g, b] = byte === 255 ? [128, 128, 128] : colour(byte / 254);

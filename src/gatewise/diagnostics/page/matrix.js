@@ -44,7 +44,7 @@ function drawMatrix(box, shownRows, shownColumns, {rows, columns, values, colour
       tipped(make("td", {style: `background:${colour(value)};min-width:${width}px`}, null, line), () => tip(row, column, value));
     }
   }
-  // Where a wide one does not fit, what counts most stands in the middle at first.
+  // A wide matrix that does not fit is initially scrolled to its largest values.
   const weights = shownColumns.map(column => sumOf(shownRows.map(row => values[row][column])));
   const first = head.children[1 + weights.indexOf(Math.max(...weights))];
   if (first) box.scrollLeft = first.offsetLeft - box.clientWidth / 2;
@@ -52,7 +52,7 @@ function drawMatrix(box, shownRows, shownColumns, {rows, columns, values, colour
 
 function drawMoved() {
   if (!data.moved.length) return;
-  make("h2", {}, "What moved the answers", $("moved"));
+  make("h2", {}, "Attributions", $("moved"));
   make("p", {class: "soft"}, "Red raised the answer's log-odds, blue lowered them: the difference when the token is erased. Point at a token for its number.", $("moved"));
   const most = Math.max(...data.moved.flatMap(one => one.values).map(Math.abs), 1e-9), alone = data.moved.length === 1;
   data.moved.forEach((one, row) => {
@@ -70,7 +70,7 @@ function drawAttention() {
   if (!data.attention) return;
   const {source, answer, weights} = data.attention;
   make("h2", {}, "Attention", $("attention"));
-  make("p", {class: "soft"}, "A line is a token of the answer, a column one of the source; the darker, the more the decoder looked there. Point at a cell for its weight.", $("attention"));
+  make("p", {class: "soft"}, "A line is a token of the answer, a column one of the source; the darker, the larger the attention. Point at a cell for its weight.", $("attention"));
   drawMatrix(make("div", {class: "scroll"}, null, $("attention")), answer.map((_, t) => t), source.map((_, s) => s), {
     rows: answer, columns: source, values: weights,
     colour: weight => `rgba(31,119,180,${weight})`,

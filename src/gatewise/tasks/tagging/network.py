@@ -65,8 +65,10 @@ def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None 
 
 
 def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Callable[[Batch], Outcome]:
-    """What comes of a batch: the loss, in which tags may have weights (K,), and right tags or, where tags are of
-    entities, F1 as a ratio. The tags include those of the batches that are unknown in training."""
+    """The function that computes loss and scores of a batch: accuracy or, for tags of entities, F1 as a ratio.
+
+    In the loss tags may have weights (K,). The tags include those of the batches that are unknown in training.
+    """
 
     def outcome(batch: Batch) -> Outcome:
         scores = model(batch.inputs, batch.lengths)
