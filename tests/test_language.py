@@ -221,6 +221,13 @@ def found_phrases(texts: Iterable[Text], phrases: dict[str, str]) -> list[str]:
     ]
 
 
+def names_as_phrases(source: str) -> Iterator[Text]:
+    """The names of functions and classes, as `test_what_is_told`, as words."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield Text(node.lineno, node.name.replace("_", " "))
+
+
 def found_names(source: str, identifiers: dict[str, str]) -> list[str]:
     """A line for every identifier that has a standard name; a leading underscore does not count."""
     return [
@@ -240,7 +247,7 @@ def test_python(path: Path) -> None:
     source = path.read_text()
     phrases = {phrase: instead for phrase, instead in PHRASES.items() if phrase not in allowed(path)}
     identifiers = {name: instead for name, instead in IDENTIFIERS.items() if name not in allowed(path)}
-    assert found_phrases(texts_of_python(source), phrases) == []
+    assert found_phrases([*texts_of_python(source), *names_as_phrases(source)], phrases) == []
     if path.is_relative_to(ROOT / "src"):
         assert found_names(source, identifiers) == []
         assert not re.search(r"^\s*Arguments:$", source, re.MULTILINE), "Google style has Args:"
@@ -285,10 +292,11 @@ def test_changelog_has_one_heading_of_each_kind() -> None:
         ("# for whoever\n# watches\nx = 1\n# nobody\n", 2),
         ("place = [at for at in ()]\n", 0),
         ('x = "what is no tensor", "the way back"', 2),
+        ("def test_wrong_lengths_are_told(): pass", 1),
     ],
 )
 def test_phrases_are_found_across_lines(source: str, count: int) -> None:
-    assert len(found_phrases(texts_of_python(source), PHRASES)) == count
+    assert len(found_phrases([*texts_of_python(source), *names_as_phrases(source)], PHRASES)) == count
 
 
 def test_identifiers_are_found_where_they_are_defined() -> None:

@@ -14,7 +14,7 @@ def leave(*arguments):
     return raised.value.code
 
 
-def commands_told(out):
+def suggested_commands(out):
     """The commands that an output suggests, each of which parses."""
     commands = [line for line in out.splitlines() if line.startswith("  gatewise ")]
     for line in commands:

@@ -68,7 +68,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
         (("--list", "lstm"), "topic has no effect: --list lists all topics"),
     ],
 )
-def test_mistakes_are_one_line(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_are_one_line(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*words) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -104,7 +104,7 @@ def test_lists_the_nearest_words(vectors: Path, count: int | None, capsys: pytes
         (("--nearest", "cat", "--count", "0"), "count: expected a whole number from 1, got 0"),
     ],
 )
-def test_mistakes_with_a_file_of_word_vectors(
+def test_usage_errors_with_word_vectors(
     vectors: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("embedding", str(vectors), *words) == 2

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import gatewise
-from tests.cli.command_line import check_mistake, commands_told, leave
+from tests.cli.command_line import check_mistake, leave, suggested_commands
 from tests.tasks.forecasting.small import one_series, standard_input
 
 SMALL = ["--hidden", "8", "--epochs", "2", "--batch", "8", "--horizon", "4", "--window", "12"]
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path, capsys):
+def test_training_prints_scores_baseline_and_suggestions(tmp_path, capsys):
     assert leave("train", "forecast", "--data", one_series(tmp_path), "--out", tmp_path / "run", *SMALL) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -43,7 +43,7 @@ def test_training_ends_with_scores_beside_the_baseline_and_what_to_try(tmp_path,
         "test, baseline",
         "test, last value",
     ]
-    assert len(commands_told(out)) == 3
+    assert len(suggested_commands(out)) == 3
     assert leave("train", "forecast", "--resume", tmp_path / "run") == 0
 
 
@@ -81,7 +81,7 @@ def test_inspect(folder, tmp_path, capsys):
     assert [step for step, _ in found[0]["moved_by"]] == [f"2007-{month:02d}" for month in range(3, 13)]
 
 
-def test_a_forecast_is_there_before_the_next_row_comes(folder):
+def test_forecast_is_written_before_the_next_row_arrives(folder):
     command = [sys.executable, "-m", "gatewise", "predict", str(folder / "run"), "--follow"]
     lines = (folder / "series.csv").read_text().splitlines(keepends=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -135,12 +135,12 @@ def test_a_forecast_is_there_before_the_next_row_comes(folder):
         ("inspect run --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, message):
+def test_usage_error_is_one_line_and_writes_nothing(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
     check_mistake(folder, capsys, words, message)
 
 
-def test_a_bad_row_is_a_warning_and_the_stream_goes_on(folder, monkeypatch, capsys):
+def test_invalid_row_is_skipped_with_a_warning(folder, monkeypatch, capsys):
     standard_input(monkeypatch, "month,sales\n2000-01,1\n2000-02,much\n2000-03,2\n")
     assert leave("predict", folder / "run", "--follow") == 0
     captured = capsys.readouterr()
@@ -159,7 +159,7 @@ def test_cells_of_a_stream_are_numbers(folder, monkeypatch, capsys):
     assert all(math.isfinite(float(rows[0][name])) for name in steps)
 
 
-def test_a_stream_without_the_column_is_a_mistake(folder, monkeypatch, capsys):
+def test_stream_without_the_column_raises(folder, monkeypatch, capsys):
     standard_input(monkeypatch, "time,sales\n2000-01,1\n")
     assert leave("predict", folder / "run", "--follow") == 2
     captured = capsys.readouterr()

@@ -73,7 +73,7 @@ def test_files_a_limit_and_another_report(run, tmp_path, capsys):
     assert report.exists()
 
 
-def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp_path):
+def test_python_interface_leaves_the_model_unchanged(run, tmp_path):
     model = gatewise.load(run.path)
     trace = model.inspect("the dog sleeps", out=tmp_path / "report.html")
     assert len(trace.gradient_flow()["recurrent.l1.h"]) == 13
@@ -95,7 +95,7 @@ def test_from_python_everything_can_be_asked_and_the_model_is_as_before(run, tmp
         (["--data", "no.txt"], "no.txt: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line(run, tmp_path, monkeypatch, capsys, words, message):
+def test_usage_error_is_one_line(run, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     assert leave("inspect", run.path, *words) == 2
     captured = capsys.readouterr()

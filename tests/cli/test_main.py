@@ -62,7 +62,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         ),
     ],
 )
-def test_a_users_mistake_is_one_line_and_code_2(verb, capsys, error, message):
+def test_usage_error_is_one_line_and_code_2(verb, capsys, error, message):
     verb(raising(error))
     assert leave(["act"]) == 2
     captured = capsys.readouterr()
@@ -70,7 +70,7 @@ def test_a_users_mistake_is_one_line_and_code_2(verb, capsys, error, message):
     assert captured.out == ""
 
 
-def test_debugging_shows_the_traceback_of_a_mistake(verb, monkeypatch):
+def test_debugging_shows_the_traceback_of_a_usage_error(verb, monkeypatch):
     monkeypatch.setenv("GATEWISE_DEBUG", "1")
     verb(raising(ValueError("wrong")))
     with pytest.raises(ValueError, match="wrong"):
@@ -104,7 +104,7 @@ def test_success_is_0(verb):
         (["act"], "--steps"),
     ],
 )
-def test_words_that_do_not_parse_are_one_line_and_code_2(verb, capsys, words, message):
+def test_unparsable_arguments_are_one_line_and_code_2(verb, capsys, words, message):
     def act(*, steps: int) -> None:
         raise AssertionError("must not run")
 
@@ -116,7 +116,7 @@ def test_words_that_do_not_parse_are_one_line_and_code_2(verb, capsys, words, me
     assert message in captured.err
 
 
-def test_a_reader_that_leaves_is_no_error():
+def test_closed_pipe_is_not_an_error():
     run = subprocess.Popen(
         [sys.executable, "-m", "gatewise", "explain", "lstm"],
         stdout=subprocess.PIPE,
@@ -136,7 +136,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"{gatewise.__version__}\n"
 
 
-def test_the_help_names_every_verb_and_what_it_does(capsys):
+def test_help_lists_every_subcommand(capsys):
     assert leave(["--help"]) == 0
     rows = [line.strip("│ ").split() for line in capsys.readouterr().out.splitlines()]
     for verb in VERBS:

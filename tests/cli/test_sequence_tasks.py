@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import gatewise
-from tests.cli.command_line import check_mistake, commands_told, leave
+from tests.cli.command_line import check_mistake, leave, suggested_commands
 from tests.tasks.small_sequences import labelled_texts, numeric_sequences, reversed_words, tagged_words
 
 SMALL = ["--hidden", "8", "--epochs", "12", "--batch", "8", "--lr", "0.02", "--dropout", "0.1"]
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("task", ["classify", "tag", "numeric", "seq2seq"])
-def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
+def test_a_run_prints_a_table_and_suggestions(tmp_path, capsys, task):
     make = {
         "classify": labelled_texts,
         "tag": tagged_words,
@@ -40,7 +40,7 @@ def test_a_run_ends_with_a_table_and_what_to_try(tmp_path, capsys, task):
     out = capsys.readouterr().out
     assert out.startswith("part ")
     assert "baseline" in out
-    assert len(commands_told(out)) == 3
+    assert len(suggested_commands(out)) == 3
     assert leave("train", task, "--resume", tmp_path / "run") == 0
     assert leave("train", "lm", "--resume", tmp_path / "run") == 2
     assert f"the run folder of another task ({task}), expected lm" in capsys.readouterr().err
@@ -144,12 +144,12 @@ def test_columns_of_features_are_named(tmp_path, capsys):
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(folder, monkeypatch, capsys, words, message):
+def test_usage_error_is_one_line_and_writes_nothing(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
     check_mistake(folder, capsys, words, message)
 
 
-def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_path, capsys):
+def test_one_answer_per_line_and_search_options(folder, tmp_path, capsys):
     (tmp_path / "texts.txt").write_text("red\n\nblue\n")
     assert leave("predict", folder / "seq2seq", tmp_path / "texts.txt", "--format", "text", "--beam", "1") == 0
     assert capsys.readouterr().out == "red\n\nblue\n"
@@ -161,7 +161,7 @@ def test_answers_line_by_line_and_the_search_on_the_command_line(folder, tmp_pat
     assert found["data"]["exact_match"] == 1.0
 
 
-def test_inspect_says_which_words_moved_the_answer(folder, capsys):
+def test_inspect_attributes_the_answer_to_words(folder, capsys):
     assert leave("inspect", folder / "classify", "--text", "it was a lovely film") == 0
     head, columns, *rows = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"answer: good, probability 0\.\d+", head)
@@ -172,7 +172,7 @@ def test_inspect_says_which_words_moved_the_answer(folder, capsys):
     assert (folder / "classify" / "report.html").exists()
 
 
-def test_inspect_tells_of_every_tag(folder, capsys):
+def test_inspect_prints_attributions_of_every_tag(folder, capsys):
     assert leave("inspect", folder / "tag", "--text", "to New York") == 0
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert table[0] == ["token", "tag", "probability", "moved", "most", "by"]
@@ -185,7 +185,7 @@ def test_inspect_tells_of_every_tag(folder, capsys):
     assert isinstance(found["findings"], list)
 
 
-def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
+def test_inspect_shows_attention(folder, tmp_path, capsys):
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html") == 0
     first, head, *rows = capsys.readouterr().out.splitlines()
     answer = first.removeprefix("answer: ").split()
@@ -201,14 +201,14 @@ def test_inspect_shows_where_an_answer_looked(folder, tmp_path, capsys):
         assert sum(weight for _, weight in look["weights"]) == pytest.approx(1, abs=1e-5)
 
 
-def test_inspect_says_what_it_cannot_watch(folder, capsys):
+def test_inspect_reports_unwatchable_models(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
     assert "text: a model of numbers reads none; name a file of sequences with data (--data)" in capsys.readouterr().err
     assert leave("inspect", folder / "classify", "--text", "New York", "--sequence", "2") == 2
     assert "sequence: is not supported by this model; it does not read sequences of numbers" in capsys.readouterr().err
 
 
-def test_inspect_says_which_steps_and_features_moved_the_answer(folder, capsys):
+def test_inspect_attributes_answers_to_steps_and_features(folder, capsys):
     data = folder / "sequence.jsonl"
     assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2") == 0
     head, *rows = capsys.readouterr().out.splitlines()
@@ -226,7 +226,7 @@ def test_inspect_says_which_steps_and_features_moved_the_answer(folder, capsys):
     assert [name for name, _ in one["moved_by_features"]] == ["1", "2"]
 
 
-def test_of_a_long_sequence_the_steps_that_move_most_are_shown(folder, tmp_path, capsys):
+def test_long_sequence_shows_the_largest_attributions(folder, tmp_path, capsys):
     steps = [[10 + step / 10, 0] for step in range(30)]
     (tmp_path / "long.jsonl").write_text(json.dumps({"steps": steps}) + "\n")
     assert leave("inspect", folder / "numeric", "--data", tmp_path / "long.jsonl") == 0
@@ -236,7 +236,7 @@ def test_of_a_long_sequence_the_steps_that_move_most_are_shown(folder, tmp_path,
     assert rows[20] == "10 steps with smaller contributions omitted"
 
 
-def test_inspect_tells_of_every_step_and_of_the_next(tmp_path, capsys):
+def test_inspect_prints_attributions_of_every_step_and_the_next(tmp_path, capsys):
     data = numeric_sequences(tmp_path, "steps")
     for predict, head in (
         ("steps", ["step", "label", "probability", "moved", "most", "by", "steps", "by", "features"]),

@@ -7,7 +7,7 @@ def rows(scores):
     return [[cell for cell in line.split("  ") if cell] for line in scores_table(scores).splitlines()]
 
 
-def test_the_better_one_is_marked_where_four_decimals_would_hide_it():
+def test_better_score_is_marked_beyond_four_decimals():
     found = rows({"test": {"forecasts": 20, "mae": 0.008800, "coverage": 0.8, "baseline_mae": 0.00876}})
     assert [[cell.strip() for cell in row] for row in found[:3]] == [
         ["part", "forecasts", "mae", "coverage"],
@@ -41,6 +41,6 @@ def test_equal_scores_and_scores_alone_have_no_mark():
     assert "*" not in scores_table({"test": {"accuracy": 0.5, "baseline_accuracy": 0.5}, "held_out": {"accuracy": 0.6}})
 
 
-def test_numbers_stand_one_below_the_other():
+def test_numbers_are_aligned():
     head, ours, baseline, _ = scores_table({"test": {"accuracy": 0.75, "baseline_accuracy": 0.5}}).splitlines()
     assert head.index("accuracy") + len("accuracy") == ours.index("*") == len(baseline)

@@ -14,7 +14,7 @@ import pytest
 import gatewise
 from gatewise.formatting import format_number
 from gatewise.tasks.task_names import names, options_of
-from tests.cli.command_line import check_mistake, commands_told, leave
+from tests.cli.command_line import check_mistake, leave, suggested_commands
 from tests.tasks.small import TEXT, losses
 
 SMALL = ["--hidden", "8", "--embedding", "4", "--epochs", "2", "--batch", "4", "--window", "50"]
@@ -28,7 +28,7 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
-def test_training_ends_with_scores_a_sample_the_plot_and_what_to_try(tmp_path, capsys):
+def test_training_prints_scores_a_sample_the_plot_and_suggestions(tmp_path, capsys):
     (tmp_path / "text.txt").write_text(TEXT)
     assert leave("train", "lm", "--data", tmp_path / "text.txt", "--out", tmp_path / "run", *SMALL) == 0
     out = capsys.readouterr().out
@@ -36,10 +36,10 @@ def test_training_ends_with_scores_a_sample_the_plot_and_what_to_try(tmp_path, c
     assert re.search(r"^held out +80 ", out, re.MULTILINE)
     assert "sample:" in out
     assert str(tmp_path / "run" / "plot.png") in out
-    assert f"  gatewise evaluate {tmp_path / 'run'}" in commands_told(out)
+    assert f"  gatewise evaluate {tmp_path / 'run'}" in suggested_commands(out)
 
 
-def test_flags_go_before_the_file_and_the_file_before_defaults(tmp_path):
+def test_precedence_of_flags_file_and_defaults(tmp_path):
     (tmp_path / "text.txt").write_text(TEXT)
     config = tmp_path / "config.toml"
     config.write_text(
@@ -106,7 +106,7 @@ def test_predict_writes_the_prompt_and_its_continuation(run, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_predict_lists_what_may_come_next(run, capsys):
+def test_predict_lists_the_next_tokens(run, capsys):
     assert leave("predict", run, "--prompt", "the ", "--next", "3") == 0
     lines = capsys.readouterr().out.splitlines()
     expected = gatewise.load(run).next("the ", 3)
@@ -184,7 +184,7 @@ def bad_inputs(folder):
         ("predict full --next 3 --score text.txt", "--next and --score exclude each other"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, words, message):
+def test_usage_error_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, words, message):
     bad_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
     check_mistake(tmp_path, capsys, words, message)
@@ -224,7 +224,7 @@ def test_options_of_a_language_model_without_an_effect(run, capsys, words, messa
 
 
 @pytest.mark.parametrize("kind", ["pipe", "file"])
-def test_a_language_model_refuses_text_on_the_standard_input(run, tmp_path, monkeypatch, capsys, kind):
+def test_language_model_rejects_the_standard_input(run, tmp_path, monkeypatch, capsys, kind):
     def stream(content):
         if kind == "file":
             (tmp_path / "text").write_text(content)
@@ -246,7 +246,7 @@ def test_a_language_model_refuses_text_on_the_standard_input(run, tmp_path, monk
         assert leave("predict", run, "--length", "3") == 0
 
 
-def test_a_missing_device_is_told_before_anything_is_read_or_made(tmp_path, monkeypatch, capsys):
+def test_missing_device_is_reported_before_any_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("gatewise.tasks.language_model.training.read_corpus", None)

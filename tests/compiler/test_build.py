@@ -51,7 +51,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
     return make
 
 
-class Told(list[Path]):
+class Reported(list[Path]):
     """The folders reported by `build` before compiling."""
 
     def __call__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class Told(list[Path]):
 
 @needs_compiler
 def test_a_library_is_compiled_once_and_reports_its_key(folder: Path):
-    stderr = Told()
+    stderr = Reported()
     path, key = build(PROGRAM, "plain", stderr)
     assert stderr == [folder]
     assert list(folder.iterdir()) == [path]
@@ -74,10 +74,10 @@ def test_a_library_is_compiled_once_and_reports_its_key(folder: Path):
 
 @needs_compiler
 def test_truncated_library_is_recompiled(folder: Path):
-    path, _ = build(PROGRAM, "plain", Told())
+    path, _ = build(PROGRAM, "plain", Reported())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    stderr = Told()
+    stderr = Reported()
     assert build(PROGRAM, "plain", stderr)[0] == path
     assert stderr == [folder]
     assert path.read_bytes() == content
@@ -91,7 +91,7 @@ def test_every_input_is_part_of_the_key(
     def note(instruction_set: str = "plain", program=PROGRAM) -> None:
         find_compiler.cache_clear()
         with pytest.raises(BuildError, match="failed: exit code 1 without a message"):
-            build(program, instruction_set, Told())
+            build(program, instruction_set, Reported())
         keys.append(str(made[-1]))
 
     made: list[Path] = []
@@ -130,7 +130,7 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     }.items():
         monkeypatch.setenv("CXX", named) if named is not None else monkeypatch.delenv("CXX", raising=False)
         with pytest.raises(BuildError, match=words):
-            build(PROGRAM, "plain", Told())
+            build(PROGRAM, "plain", Reported())
     assert not folder.exists()
 
 
@@ -152,7 +152,7 @@ def test_no_compiler(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_compiler_that_fails(text: str, reason: str, folder: Path, script: Callable[[str], Path]):
     path = script(text)
     with pytest.raises(BuildError, match=reason) as failed:
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     assert str(path) in str(failed.value)
     assert list(folder.iterdir()) == []
 
@@ -162,11 +162,11 @@ def test_compiler_that_fails_to_start_or_hangs(
 ):
     script("true").write_text("no program")
     with pytest.raises(BuildError, match=r"cannot be used: .*Exec format error.*; name another with CXX"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     script('test "$1" = --version || exec sleep 60')
     monkeypatch.setattr(module, "_LONGEST", 0.3)
     with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     assert list(folder.iterdir()) == []
 
 
@@ -179,7 +179,7 @@ def test_children_of_a_compiler_wrapper_are_terminated(
     script(f"test \"$1\" = --version || {{ exec 9>'{tmp_path}/alive'; echo up >&9; sleep 60; echo done; }}")
     monkeypatch.setattr(module, "_LONGEST", 2)
     with pytest.raises(BuildError, match=r"cannot be used: .*timed out"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     with open(reading, "rb") as pipe:
         assert pipe.readline() == b"up\n"
         os.set_blocking(pipe.fileno(), True)
@@ -193,19 +193,19 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, folder: Path, script: Call
     script("true")
     folder.touch()
     with pytest.raises(BuildError, match=rf"{folder}: File exists; name a folder of your own with .* GATEWISE_CACHE"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     folder.unlink()
     folder.mkdir()
     folder.chmod(0o777)
     with pytest.raises(BuildError, match=rf"{folder}: can be written by others \(chmod go-w\); name a folder"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
     assert list(folder.iterdir()) == []
 
 
 def test_missing_headers(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.gatewise, "__file__", str(tmp_path / "site" / "gatewise" / "__init__.py"))
     with pytest.raises(BuildError, match="the engine's headers are missing"):
-        build(PROGRAM, "plain", Told())
+        build(PROGRAM, "plain", Reported())
 
 
 MAKER = """

@@ -55,7 +55,7 @@ def test_advice_fits_the_cell():
 
 
 @pytest.mark.parametrize("span", [50, 100, 1000])
-def test_the_bias_lets_a_gradient_reach_so_far(span: int):
+def test_the_bias_for_a_span(span: int):
     keeps = 1 / (1 + math.exp(-bias_for(span)))
     assert keeps**span == pytest.approx(0.01, rel=0.5)
     assert bias_for(1) == 1.0

@@ -76,7 +76,7 @@ def test_truncated_windows_train_like_a_plain_loop(tmp_path: Path):
     assert module.losses == pytest.approx(plain.losses, rel=1e-12)
 
 
-def test_it_watches_and_logs(tmp_path: Path):
+def test_watches_and_logs(tmp_path: Path):
     module, watch = Module(), gatewise.Watch(keep=20)
     fit(module, Windows(), tmp_path, watch, gradient_clip_val=1e-3)
     assert watch.trace is not None
@@ -104,7 +104,7 @@ def test_every_other_batch(tmp_path: Path):
     assert len(watch.trace.updates) == 6  # batches 0, 2, 4 of two epochs
 
 
-def test_it_stops_at_the_first_value_that_is_not_finite(tmp_path: Path):
+def test_stops_at_the_first_non_finite_value(tmp_path: Path):
     with pytest.raises(ValueError, match=r"diverged at update 2: the first output .* of layer.l0 at step 7"):
         fit(Module(), Windows(poison=7), tmp_path, gatewise.Watch())
 

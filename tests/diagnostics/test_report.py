@@ -47,7 +47,7 @@ def data_of(page: str) -> dict:
     return json.loads(found[1])
 
 
-def test_it_holds_everything(tmp_path: Path):
+def test_report_is_complete(tmp_path: Path):
     trace = trace_of(TEXT)
     path = trace.report(tmp_path / "report.html", tokens=list(TEXT))
     assert list(tmp_path.iterdir()) == [path]
@@ -255,7 +255,7 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_moved_answers_in_a_browser(tmp_path: Path):
+def test_attributions_in_a_browser(tmp_path: Path):
     moved = [("x", [0.5, -1.0, 0.25, 0.0])]
     page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), moved=moved)
     shown = dom(page, "", tmp_path)

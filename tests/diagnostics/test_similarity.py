@@ -13,7 +13,7 @@ def roughness(rows: torch.Tensor) -> float:
 
 
 @given(st.integers(0, 30), st.integers(0, 5), st.integers(0, 2**31))
-def test_it_is_a_permutation(count: int, width: int, seed: int):
+def test_order_is_a_permutation(count: int, width: int, seed: int):
     rows = torch.randn(count, width, generator=torch.Generator().manual_seed(seed)).round()
     order = order_by_similarity(rows)
     assert sorted(order) == list(range(count))

@@ -248,7 +248,7 @@ def test_transforms_raise():
         torch.func.vmap(lambda x: layer(x)[0])(x[None])
 
 
-def test_weights_are_those_of_the_pass_whatever_happens_to_them_later():
+def test_weights_of_a_pass_survive_later_updates():
     layer, x = layer_of(), inputs()
     optimiser = torch.optim.SGD(layer.parameters(), lr=10.0)
     with gatewise.watch(layer) as trace:
@@ -265,7 +265,7 @@ def test_weights_are_those_of_the_pass_whatever_happens_to_them_later():
         assert torch.equal(value, expected[key])
 
 
-def test_weights_are_those_of_the_pass_that_a_closure_ran():
+def test_weights_of_a_pass_run_by_a_closure():
     layer, x = layer_of(), inputs()
     optimiser = torch.optim.SGD(layer.parameters(), lr=10.0)
     expected: dict[str, Tensor] = {}

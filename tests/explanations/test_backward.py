@@ -120,7 +120,7 @@ def test_gates_that_agree_share_a_line() -> None:
     assert lines["∂L/∂W_hn"] == "Σ_t (δa_n,t ⊙ r_t) h_{t−1}ᵀ"
 
 
-def test_what_waits_for_a_product_gets_a_name() -> None:
+def test_values_after_a_product_get_a_name() -> None:
     lines = dict(BackwardEquations(lookup("gru_chung2014")).inside)
     assert lines["δ(r_t ⊙ h_{t−1})"] == "W_hnᵀ δa_n,t"
     assert lines["δr_t"] == "δ(r_t ⊙ h_{t−1}) ⊙ h_{t−1}"
