@@ -92,7 +92,7 @@ sanitize:
 
 # Linux with GCC: its sanitizer is loaded into Python. The engine is rebuilt in a separate folder.
 SANITIZED := $(addprefix tests/kernels/,test_gradient.py test_norms.py \
-    cpu/test_saved.py cpu/test_threads.py cpu/test_properties.py) $(addprefix tests/layers/,test_step.py test_stacks.py)
+    cpu/test_binding.py cpu/test_saved.py cpu/test_threads.py cpu/test_properties.py) $(addprefix tests/layers/,test_step.py test_stacks.py)
 sanitize-python: $(VENV)/.test
 	PYTHONPATH=src:. $(BIN)/python csrc/tests/sanitize_python.py build/sanitize-python $(SANITIZED) $(ARGS)
 
