@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.cases import Case
 from benchmarks.inputs import Inputs, layer_of, make_inputs
 from benchmarks.loops import loop_for
+from gatewise.kernels import BackendName
 from gatewise.kernels.cpu.execution import LOOP, PRODUCTS_AFTER, PRODUCTS_BEFORE, phase_seconds
 
 # By name: output; in training also the gradients of x and of every weight.
@@ -106,7 +107,9 @@ def gradients(values: Inputs, found: tuple[Tensor, ...]) -> NamedTensors:
     return dict(zip(("gradient of x", *(f"gradient of {name}" for name in values.weights)), found, strict=True))
 
 
-def ours(case: Case, backend: str = "auto", name: str | None = None, dtype: torch.dtype = torch.float32) -> Local:
+def ours(
+    case: Case, backend: BackendName = "auto", name: str | None = None, dtype: torch.dtype = torch.float32
+) -> Local:
     """Our layer.
 
     Raises:

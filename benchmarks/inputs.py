@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
+from gatewise.kernels import BackendName
 from gatewise.layers import Recurrent
 
 
@@ -46,7 +47,7 @@ def make_inputs(case: Case) -> Inputs:
     return Inputs(x, gradient, lengths, reset, weights)
 
 
-def layer_of(case: Case, backend: str = "auto") -> Recurrent:
+def layer_of(case: Case, backend: BackendName = "auto") -> Recurrent:
     """Our layer for a case, with fresh weights."""
     layer = Recurrent(case.definition, case.H, case.H, bidirectional=case.bidirectional, init="torch", backend=backend)
     return layer.train(case.mode == "training")

@@ -1,7 +1,7 @@
 """The kernels: `run` computes one layer over a sequence, `backend_for` says which backend does."""
 
 from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
-from gatewise.kernels.choice import Choice
+from gatewise.kernels.choice import BackendName, Choice
 from gatewise.kernels.cpu import accepts as accepts_on_cpu
 from gatewise.kernels.cpu import runs as runs_on_cpu
 from gatewise.kernels.cpu.packed import PackedWeights
@@ -10,6 +10,7 @@ from gatewise.kernels.execute import backend_for, run, run_on_cpu
 
 __all__ = [
     "AUTO",
+    "BackendName",
     "Call",
     "Choice",
     "Directions",

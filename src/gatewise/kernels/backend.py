@@ -23,7 +23,7 @@ class Backend(Protocol):
     def forward(self, call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         """Run a call.
 
-        Arguments:
+        Args:
             call: what to compute.
             save: whether `backward` will follow. A backend without it records its operations with autograd instead.
 
@@ -41,7 +41,7 @@ class DifferentiableBackend(Backend, Protocol):
     ) -> Gradients:
         """The gradients of a call that `forward` has run and saved.
 
-        Arguments:
+        Args:
             call: what was computed.
             saved: what was saved.
             upstream: gradients of output and final states; None is zero.

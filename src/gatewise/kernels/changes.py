@@ -13,7 +13,7 @@ from gatewise.kernels.norms import norm_dtype
 def change_norms(gradients: Sequence[Tensor], after: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor:
     """What a step of an optimiser did to parameters.
 
-    Arguments:
+    Args:
         gradients: of each; sparse ones too.
         after, before: their values, of any shapes, dtypes and devices.
 

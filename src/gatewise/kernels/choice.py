@@ -1,7 +1,8 @@
 """Which backend runs a call, and why."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
+BackendName: TypeAlias = Literal["auto", "cpu", "torch", "reference"]
 FASTEST = "the fastest backend there is for this call"
 
 

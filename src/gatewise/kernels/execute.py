@@ -21,7 +21,7 @@ _EAGER_TYPES = (Tensor, torch.nn.Parameter)
 def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute one layer over a sequence.
 
-    Arguments:
+    Args:
         call: cell, tensors, lengths, resets and directions.
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
 

@@ -27,7 +27,7 @@ COMPILED = (
 class Rows(Protocol):
     """Takes the values of one state, row by row of the caller's (T·B, H).
 
-    Arguments:
+    Args:
         direction: 0, or 1 for the reverse one beside it.
         state: its number.
         first: the row of (T·B) with which the values begin.
@@ -41,7 +41,7 @@ class Rows(Protocol):
 class Norms(Protocol):
     """Takes norms of the rows of one state, or of all of them.
 
-    Arguments:
+    Args:
         direction, first, index: as for `Rows`.
         state: its number; None for all.
         norms: (n,), or (n, S) of all.
@@ -143,7 +143,7 @@ class Record:
     def observed(self, step: int, states: Sequence[Tensor], made: Sequence[bool], *, history: bool) -> list[Tensor]:
         """The states after a step as autograd is to go on with them, so that their gradients are told here.
 
-        Arguments:
+        Args:
             step: t.
             states: (B, H) each.
             made: by state whether the step computed it, rather than passed on a state from before.

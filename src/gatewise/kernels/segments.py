@@ -20,7 +20,7 @@ Reaching = tuple[Tensor, ...]
 def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...], list[Reaching]]:
     """Run a call for its values.
 
-    Arguments:
+    Args:
         call: what to compute.
         backend: the backend to run it on.
 
@@ -54,7 +54,7 @@ def recomputed(
 ) -> Gradients:
     """The gradients of a call, run again from its arguments.
 
-    Arguments:
+    Args:
         call: what was computed.
         backend: the backend to run it on.
         upstream: gradients of output and final states; None is zero.

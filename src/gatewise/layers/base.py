@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell
 from gatewise.kernels import Directions, PackedWeights, check_backend_name
-from gatewise.layers.initialisers import Init, as_init
+from gatewise.layers.initialisers import Init, Scheme, as_init
 from gatewise.layers.merging import check_merge
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge
 from gatewise.layers.parameters import Parameters
 
 
@@ -36,11 +37,11 @@ class RecurrentBase(Parameters):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        merge: str | None = "concat",
-        init: str | Init = "default",
-        backend: str = "auto",
-        checkpoint_every: int | Literal["auto"] | None = None,
-        device: torch.device | str | int | None = None,
+        merge: Merge = "concat",
+        init: Scheme | Init = "default",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         if isinstance(cell, str):

@@ -31,7 +31,7 @@ class Clipped:
 class Clip:
     """Clip gradients by norm or by value, together or layer by layer, and count how often that did something.
 
-    Arguments:
+    Args:
         norm: the largest norm, as of Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1.
         value: or the largest size of a single number.
         per_layer: whether each module with parameters of its own is clipped for itself, rather than all together.

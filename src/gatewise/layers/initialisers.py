@@ -19,6 +19,7 @@ With any scheme `Init` sets the biases that decide how long a state lasts: to a 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -52,6 +53,7 @@ _RECURRENT: dict[str, Callable[[Tensor], object]] = {
     "orthogonal": init.orthogonal_,
     "identity": init.eye_,
 }
+Scheme: TypeAlias = Literal["default", "torch", "xavier", "he", "orthogonal", "identity"]
 SCHEMES = ("torch", *_INPUT)
 
 
@@ -62,7 +64,7 @@ class Init:
     The gate that keeps the state of an LSTM is its forget gate, that of a GRU its update gate. A unit whose gate has
     the value a keeps a part a of its state in every step, so what it holds lasts about 1/(1 − a) steps.
 
-    Arguments:
+    Args:
         scheme: of everything else: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
         forget_bias: the bias β of the gate that keeps the state: at first a = σ(β), and what is held lasts about
             1 + exp(β) steps. Where the gate's value is the part that is replaced (the update gate of
@@ -79,7 +81,7 @@ class Init:
     tensor([3., 3., 3., 3.], grad_fn=<AddBackward0>)
     """
 
-    scheme: str = "default"
+    scheme: Scheme = "default"
     forget_bias: float | None = None
     chrono: int | None = None
 
@@ -111,7 +113,7 @@ class Init:
             check_retention_biases(cell, "forget_bias" if self.chrono is None else "chrono")
 
 
-def as_init(given: str | Init) -> Init:
+def as_init(given: Scheme | Init) -> Init:
     """A scheme by its name, or with biases, as the latter.
 
     Raises:
@@ -123,10 +125,10 @@ def as_init(given: str | Init) -> Init:
 
 
 @torch.no_grad()
-def initialise(given: str | Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
+def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
     """Fill a group's stacked tensor.
 
-    Arguments:
+    Args:
         given: one of `SCHEMES`, or with biases.
         cell: the cell that the group belongs to.
         group: its name.

@@ -1,9 +1,12 @@
 """How the outputs of the two directions become one."""
 
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+Merge: TypeAlias = Literal["concat", "sum", "mean", "mul", "learned"] | None
 MERGES = ("concat", "sum", "mean", "mul", "learned", None)
 
 
@@ -26,7 +29,7 @@ def merge_directions(
 ) -> Tensor:
     """Combine the two directions of an output.
 
-    Arguments:
+    Args:
         output: (T, B, 2·H), forward beside reverse.
         merge: ``sum``, ``mean``, ``mul`` or ``learned``; otherwise the output is left as it is.
         weight, bias: (H, 2·H) and (H,) of the learned map.

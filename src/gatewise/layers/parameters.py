@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from gatewise.equations import Cell
-from gatewise.layers.initialisers import Init, as_init, initialise, set_keep_biases, uniform_by_width
-from gatewise.layers.merging import merged_width
+from gatewise.layers.initialisers import Init, Scheme, as_init, initialise, set_keep_biases, uniform_by_width
+from gatewise.layers.merging import Merge, merged_width
 
 # torch.nn's names for the groups that its layers have.
 _TORCH_NAMES = {
@@ -33,8 +33,8 @@ class Parameters(nn.Module):
         num_layers: int,
         bias: bool,
         bidirectional: bool,
-        merge: str | None,
-        init: str | Init,
+        merge: Merge,
+        init: Scheme | Init,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
     ) -> None:
@@ -46,7 +46,7 @@ class Parameters(nn.Module):
         self.bias = bias
         self.bidirectional = bidirectional
         self.merge = merge
-        self.init = init
+        self.init: Scheme | Init = init
         self._names: list[list[str]] = []
         self._shapes: list[list[torch.Size]] = []
         width = input_size

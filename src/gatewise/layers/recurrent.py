@@ -37,7 +37,7 @@ Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence,
 class Recurrent(RecurrentBase):
     """A stack of recurrent layers of any cell, with the interface of `torch.nn.LSTM`.
 
-    Arguments:
+    Args:
         cell: a `Cell`, or the name of a built-in one.
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
@@ -76,7 +76,7 @@ class Recurrent(RecurrentBase):
     ) -> tuple[Output, State]:
         """Run the layers over sequences.
 
-        Arguments:
+        Args:
             input: (T, B, I), or (B, T, I) with batch_first, or (T, I) without a batch, or a PackedSequence.
             hx: initial state (D·L, B, H), without a batch (D·L, H): a tensor for a cell with one state, a tuple for
                 more. None is zero.
@@ -119,7 +119,7 @@ class Recurrent(RecurrentBase):
     def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
         """Run one step of a stream.
 
-        Arguments:
+        Args:
             x_t: (B, I), or (I,) without a batch.
             state: the state that the step before returned, (L, B, H) each; None is zero.
             reset: (B,) bool, or () without a batch: true starts this row anew.
@@ -162,7 +162,7 @@ class Recurrent(RecurrentBase):
     ) -> Stream:
         """Run over steps as they come: a loop of `step` that keeps the state and the prepared weights, in less time.
 
-        Arguments:
+        Args:
             inputs: yields x_t, (B, I) or (I,); a tensor (T, B, I) or (T, I) does, too.
             state: as for `step`.
             reset: yields for each x_t its flags, as for `step`, or None for none; a tensor (T, B) or (T,) does, too.

@@ -76,7 +76,7 @@ class Window:
     def run(self, model: Any, **options: Any) -> Tensor:
         """Run a model over the window, from the detached state that stands at its start.
 
-        Arguments:
+        Args:
             model: called as ``model(x, state)``, with ``lengths`` and ``reset`` where the stream has them; returns
                 (output, state), time first. A state is a tensor or any nest of tuples, lists and dicts of tensors, so
                 a model of several layers hands over all of theirs; before the first step it is None.
@@ -141,7 +141,7 @@ class TBPTT:
     Computation 2(4)), h = k2 and h′ = k1. With k1 = k2 the windows follow each other and each is run once; with
     k1 = k2 = T this is back-propagation through the whole sequence. Memory is bound by k2.
 
-    Arguments:
+    Args:
         k1: steps from one update to the next.
         k2: steps that the gradient goes back through, at least k1.
 
@@ -183,7 +183,7 @@ class TBPTT:
     ) -> Iterator[Window]:
         """The windows of a batch of sequences.
 
-        Arguments:
+        Args:
             tensors: (T, B, …) each: the input, and what the losses need, as the targets.
             lengths: (B,) integers, the valid steps of each row.
             reset: (T, B) bool, as `Recurrent` takes it.
@@ -224,7 +224,7 @@ class TBPTT:
     def stream(self, chunks: Iterable[Sequence[Tensor]], *, state: Any = None, reset: bool = False) -> Iterator[Window]:
         """The windows of a stream that may never end.
 
-        Arguments:
+        Args:
             chunks: the fields of some further steps, (t, B, …) each, in any portions; B is the same for all.
             state: what the model starts from; detached.
             reset: whether the last field of each chunk is the reset flags, (t, B) bool.

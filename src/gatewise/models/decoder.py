@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
+from gatewise.layers.options import Scheme
 from gatewise.layers.validation import State
 from gatewise.models.attention import Attention, Memory, Score
 from gatewise.models.dropout import SequenceDropout
@@ -81,7 +82,7 @@ class Decoder(nn.Module):
         final_size: int,
         attention: AttentionKind = "luong-general",
         dropout: float = 0.0,
-        init: str | Init = "default",
+        init: Scheme | Init = "default",
         tie: bool = True,
     ) -> None:
         super().__init__()

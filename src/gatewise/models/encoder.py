@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
+from gatewise.layers.options import Merge, Scheme
 from gatewise.models.dropout import SequenceDropout
 
 
@@ -36,10 +37,10 @@ class Encoder(nn.Module):
         num_layers: int = 1,
         *,
         bidirectional: bool = False,
-        merge: str = "concat",
+        merge: Merge = "concat",
         dropout: float = 0.0,
         drop_input: bool = True,
-        init: str | Init = "default",
+        init: Scheme | Init = "default",
     ) -> None:
         super().__init__()
         self.recurrent = Recurrent(

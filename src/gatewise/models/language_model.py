@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
+from gatewise.layers.options import Scheme
 from gatewise.layers.validation import State
 
 
@@ -44,7 +45,7 @@ class LanguageModel(nn.Module):
         cell: Cell | str = "lstm",
         num_layers: int = 1,
         dropout: float = 0.0,
-        init: str | Init = "default",
+        init: Scheme | Init = "default",
         tie: bool = False,
     ) -> None:
         super().__init__()

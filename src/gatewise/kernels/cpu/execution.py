@@ -66,7 +66,7 @@ def backward(
 ) -> Gradients:
     """The gradients of a call that `forward` has run.
 
-    Arguments:
+    Args:
         call: what was computed.
         saved: what it saved.
         upstream: gradients of output and final states; None is zero.

@@ -12,7 +12,7 @@ from gatewise.compiler.emit import Program
 def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
     """The library with a cell's functions.
 
-    Arguments:
+    Args:
         program: the cell's work.
         name: of the cell, for messages.
         instruction_set: that of the engine.

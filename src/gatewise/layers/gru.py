@@ -1,0 +1,160 @@
+"""The gated recurrent unit, in its three forms, by its usual name."""
+
+from typing import Literal
+
+import torch
+
+from gatewise.layers.initialisers import Init
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.torch_like import LikeTorch
+
+Variant = Literal["cudnn", "chung2014", "cho2014"]
+_CELLS = {"cudnn": "gru_cudnn", "chung2014": "gru_chung2014", "cho2014": "gru_cho2014"}
+
+
+class GRU(LikeTorch):
+    """Gated recurrent unit (Cho et al. 2014) in its three forms; by default a drop-in for `torch.nn.GRU`.
+
+    One step, in the notation of ``gatewise explain gru_cudnn``::
+
+        r_t = σ(W_xr x_t + b_xr + W_hr h_{t−1} + b_hr)
+        z_t = σ(W_xz x_t + b_xz + W_hz h_{t−1} + b_hz)
+        n_t = tanh(W_xn x_t + b_xn + r_t ⊙ (W_hn h_{t−1} + b_hn))
+        h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
+
+    Input (T, B, I), output (T, B, D·H), final state h (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        bidirectional: whether a second set of weights reads every sequence from its end.
+        proj_size: 0; projections are not supported.
+        device, dtype: of the parameters.
+        variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
+            admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.GRU`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, h = gatewise.GRU(3, 4, variant="chung2014")(torch.randn(7, 2, 3))
+    >>> output.shape
+    torch.Size([7, 2, 4])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        variant: Variant = "cudnn",
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+    ) -> None:
+        super().__init__(
+            chosen(_CELLS, "variant", variant),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )
+        self.variant = variant
+
+
+class BiGRU(GRU):
+    """`GRU` in both directions.
+
+    One step, in the notation of ``gatewise explain gru_cudnn``::
+
+        r_t = σ(W_xr x_t + b_xr + W_hr h_{t−1} + b_hr)
+        z_t = σ(W_xz x_t + b_xz + W_hz h_{t−1} + b_hz)
+        n_t = tanh(W_xn x_t + b_xn + r_t ⊙ (W_hn h_{t−1} + b_hn))
+        h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_{t−1}
+
+    Input (T, B, I), output (T, B, 2·H), or (T, B, H) by ``merge``, final state h (2·L, B, H).
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        device, dtype: of the parameters.
+        variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
+            admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.GRU`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, h = gatewise.BiGRU(3, 4, merge="learned")(torch.randn(7, 2, 3))
+    >>> output.shape
+    torch.Size([7, 2, 4])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        variant: Variant = "cudnn",
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional=True,
+            device=device,
+            dtype=dtype,
+            variant=variant,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )

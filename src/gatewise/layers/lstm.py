@@ -1,0 +1,151 @@
+"""Long short-term memory by its usual name."""
+
+import torch
+
+from gatewise.layers.initialisers import Init
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme
+from gatewise.layers.torch_like import LikeTorch
+
+
+class LSTM(LikeTorch):
+    """Long short-term memory with a forget gate (Gers et al. 2000), a drop-in for `torch.nn.LSTM`.
+
+    One step, in the notation of ``gatewise explain lstm``::
+
+        i_t = σ(W_xi x_t + b_xi + W_hi h_{t−1} + b_hi)
+        f_t = σ(W_xf x_t + b_xf + W_hf h_{t−1} + b_hf)
+        g_t = tanh(W_xg x_t + b_xg + W_hg h_{t−1} + b_hg)
+        o_t = σ(W_xo x_t + b_xo + W_ho h_{t−1} + b_ho)
+        c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+        h_t = o_t ⊙ tanh(c_t)
+
+    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        bidirectional: whether a second set of weights reads every sequence from its end.
+        proj_size: 0; projections are not supported.
+        device, dtype: of the parameters.
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.LSTM`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, (h, c) = gatewise.LSTM(3, 4, num_layers=2)(torch.randn(7, 2, 3))
+    >>> output.shape, c.shape
+    (torch.Size([7, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+    ) -> None:
+        super().__init__(
+            "lstm",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )
+
+
+class BiLSTM(LSTM):
+    """`LSTM` in both directions (Graves & Schmidhuber 2005).
+
+    One step, in the notation of ``gatewise explain lstm``::
+
+        i_t = σ(W_xi x_t + b_xi + W_hi h_{t−1} + b_hi)
+        f_t = σ(W_xf x_t + b_xf + W_hf h_{t−1} + b_hf)
+        g_t = tanh(W_xg x_t + b_xg + W_hg h_{t−1} + b_hg)
+        o_t = σ(W_xo x_t + b_xo + W_ho h_{t−1} + b_ho)
+        c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+        h_t = o_t ⊙ tanh(c_t)
+
+    Input (T, B, I), output (T, B, 2·H), or (T, B, H) by ``merge``, final states (h, c), each (2·L, B, H).
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        device, dtype: of the parameters.
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.LSTM`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, (h, c) = gatewise.BiLSTM(3, 4)(torch.randn(7, 2, 3))
+    >>> output.shape
+    torch.Size([7, 2, 8])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional=True,
+            device=device,
+            dtype=dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )

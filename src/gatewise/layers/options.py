@@ -1,0 +1,24 @@
+"""The types of the options that all recurrent layers have, and the check of a choice."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import torch
+
+from gatewise.kernels import BackendName as BackendName
+from gatewise.layers.initialisers import Scheme as Scheme
+from gatewise.layers.merging import Merge as Merge
+
+Device: TypeAlias = torch.device | str | int | None
+CheckpointEvery: TypeAlias = int | Literal["auto"] | None
+
+
+def chosen(cells: Mapping[str, str], argument: str, value: str) -> str:
+    """The cell of a choice.
+
+    Raises:
+        ValueError: when there is no such choice.
+    """
+    if value not in cells:
+        raise ValueError(f"{argument}: expected one of {', '.join(cells)}, got {value!r}")
+    return cells[value]

@@ -1,0 +1,90 @@
+"""LSTM with peepholes by its usual name."""
+
+from typing import Literal
+
+import torch
+
+from gatewise.layers.initialisers import Init
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.torch_like import LikeTorch
+
+Peephole = Literal["diagonal", "full"]
+_CELLS = {"diagonal": "peephole_lstm", "full": "peephole_lstm_full"}
+
+
+class PeepholeLSTM(LikeTorch):
+    """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; Graves 2013).
+
+    One step, in the notation of ``gatewise explain peephole_lstm``::
+
+        i_t = σ(W_xi x_t + W_hi h_{t−1} + p_i ⊙ c_{t−1} + b_i)
+        f_t = σ(W_xf x_t + W_hf h_{t−1} + p_f ⊙ c_{t−1} + b_f)
+        g_t = tanh(W_xg x_t + W_hg h_{t−1} + b_g)
+        c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
+        o_t = σ(W_xo x_t + W_ho h_{t−1} + p_o ⊙ c_t + b_o)
+        h_t = o_t ⊙ tanh(c_t)
+
+    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        bidirectional: whether a second set of weights reads every sequence from its end.
+        proj_size: 0; projections are not supported.
+        device, dtype: of the parameters.
+        peephole: ``diagonal`` (a weight for each unit, above) or ``full`` (a matrix).
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, (h, c) = gatewise.PeepholeLSTM(3, 4, batch_first=True)(torch.randn(2, 7, 3))
+    >>> output.shape
+    torch.Size([2, 7, 4])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        peephole: Peephole = "diagonal",
+        merge: Merge = "concat",
+        init: Scheme | Init = "default",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+    ) -> None:
+        super().__init__(
+            chosen(_CELLS, "peephole", peephole),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )
+        self.peephole = peephole

@@ -1,0 +1,152 @@
+"""The simple recurrent network by its usual name."""
+
+from typing import Literal
+
+import torch
+
+from gatewise.layers.initialisers import Init
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.torch_like import LikeTorch
+
+Nonlinearity = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
+_CELLS = {"tanh": "rnn_tanh", "relu": "rnn_relu", "sigmoid": "rnn_sigmoid", "leaky_relu": "rnn_leaky_relu"}
+
+
+class RNN(LikeTorch):
+    """Simple recurrent network (Elman 1990), a drop-in for `torch.nn.RNN`.
+
+    One step, in the notation of ``gatewise explain rnn_tanh``::
+
+        h_t = tanh(W_xh x_t + b_xh + W_hh h_{t−1} + b_hh)
+
+    Input (T, B, I), output (T, B, D·H), final state h (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        bidirectional: whether a second set of weights reads every sequence from its end.
+        proj_size: 0; projections are not supported.
+        device, dtype: of the parameters.
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.RNN`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, h = gatewise.RNN(3, 4, nonlinearity="relu")(torch.randn(7, 2, 3))
+    >>> output.shape, h.shape
+    (torch.Size([7, 2, 4]), torch.Size([1, 2, 4]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: Nonlinearity = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+    ) -> None:
+        super().__init__(
+            chosen(_CELLS, "nonlinearity", nonlinearity),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class BiRNN(RNN):
+    """`RNN` in both directions (Schuster & Paliwal 1997).
+
+    One step, in the notation of ``gatewise explain rnn_tanh``::
+
+        h_t = tanh(W_xh x_t + b_xh + W_hh h_{t−1} + b_hh)
+
+    Input (T, B, I), output (T, B, 2·H), or (T, B, H) by ``merge``, final state h (2·L, B, H).
+
+    Args:
+        input_size: I, the width of a step of the input.
+        hidden_size: H, the width of each state.
+        num_layers: L; each further layer reads the output of the one below.
+        nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
+        bias: False leaves out the biases.
+        batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
+        dropout: probability of dropping an output of every layer but the last, in training.
+        device, dtype: of the parameters.
+        merge: how the outputs of both directions become one; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.RNN`.
+        backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
+        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+
+    Raises:
+        ValueError, TypeError: for an argument out of its range.
+
+    >>> import torch, gatewise
+    >>> output, h = gatewise.BiRNN(3, 4, merge="mean")(torch.randn(7, 2, 3))
+    >>> output.shape, h.shape
+    (torch.Size([7, 2, 4]), torch.Size([2, 2, 4]))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: Nonlinearity = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        *,
+        merge: Merge = "concat",
+        init: Scheme | Init = "torch",
+        backend: BackendName = "auto",
+        checkpoint_every: CheckpointEvery = None,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            nonlinearity,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional=True,
+            device=device,
+            dtype=dtype,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+        )

@@ -1,0 +1,61 @@
+"""What the layers with the names of `torch.nn` have in common."""
+
+import torch
+
+from gatewise.layers.initialisers import Init
+from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme
+from gatewise.layers.recurrent import Recurrent
+
+# The names of torch.nn.RNNBase for the cells that it has.
+_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
+
+
+class LikeTorch(Recurrent):
+    """A `Recurrent` with the arguments of `torch.nn` in its order; these are described there."""
+
+    def __init__(
+        self,
+        cell: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        *,
+        merge: Merge,
+        init: Scheme | Init,
+        backend: BackendName,
+        checkpoint_every: CheckpointEvery,
+    ) -> None:
+        if proj_size != 0:
+            raise ValueError(
+                f"proj_size: expected 0, got {proj_size}; the states of a projected LSTM have two widths, and a cell "
+                "here has one. Use torch.nn.LSTM for it, or put an nn.Linear after the layer"
+            )
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            merge=merge,
+            init=init,
+            backend=backend,
+            checkpoint_every=checkpoint_every,
+            device=device,
+            dtype=dtype,
+        )
+        self.proj_size = 0
+
+    @property
+    def mode(self) -> str:
+        """The name by which `torch.nn` knows the cell, such as ``LSTM`` or ``RNN_TANH``; else the cell's own."""
+        return _MODES.get(self.cell.name, self.cell.name)
