@@ -248,9 +248,8 @@ def test_python(path: Path) -> None:
     phrases = {phrase: instead for phrase, instead in PHRASES.items() if phrase not in allowed(path)}
     identifiers = {name: instead for name, instead in IDENTIFIERS.items() if name not in allowed(path)}
     assert found_phrases([*texts_of_python(source), *names_as_phrases(source)], phrases) == []
-    if path.is_relative_to(ROOT / "src"):
-        assert found_names(source, identifiers) == []
-        assert not re.search(r"^\s*Arguments:$", source, re.MULTILINE), "Google style has Args:"
+    assert found_names(source, identifiers) == []
+    assert not re.search(r"^\s*Arguments:$", source, re.MULTILINE), "Google style has Args:"
 
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -33,7 +33,7 @@ def test_a_run_prints_a_table_and_suggestions(tmp_path, capsys, task):
     make = {
         "classify": labelled_texts,
         "tag": tagged_words,
-        "numeric": lambda at: numeric_sequences(at, "sequence"),
+        "numeric": lambda index: numeric_sequences(index, "sequence"),
         "seq2seq": reversed_words,
     }
     assert leave("train", task, "--data", make[task](tmp_path), "--out", tmp_path / "run", "--epochs", "1") == 0
@@ -231,8 +231,8 @@ def test_long_sequence_shows_the_largest_attributions(folder, tmp_path, capsys):
     (tmp_path / "long.jsonl").write_text(json.dumps({"steps": steps}) + "\n")
     assert leave("inspect", folder / "numeric", "--data", tmp_path / "long.jsonl") == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
-    shown = [int(row.split()[0]) for row in rows[:20]]
-    assert shown == sorted(shown)
+    displayed = [int(row.split()[0]) for row in rows[:20]]
+    assert displayed == sorted(displayed)
     assert rows[20] == "10 steps with smaller contributions omitted"
 
 

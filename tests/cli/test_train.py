@@ -73,8 +73,8 @@ def test_every_option_has_a_help(capsys, task):
     words = capsys.readouterr().out.split()
     for name in options_of(task).__dataclass_fields__:
         flag = f"--{name.replace('_', '-')}"
-        at = next(place for place, word in enumerate(words) if word.rstrip(":,") == flag)
-        assert any(word.endswith(".") for word in words[at : at + 40]), flag
+        index = next(position for position, word in enumerate(words) if word.rstrip(":,") == flag)
+        assert any(word.endswith(".") for word in words[index : index + 40]), flag
 
 
 def test_the_table_and_the_json_of_evaluate(run, capsys):

@@ -26,11 +26,11 @@ def outcome(run: Run, call: Call) -> tuple[Tensor, ...]:
     return *results, *(torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for tensor in wanted)
 
 
-def furthest(came: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+def furthest(actual: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """The largest difference, by the size of the tensor that it is in."""
     differences = [
         (a.double() - b.double()).abs().max() / (1 + b.double().abs().max())
-        for a, b in zip(came, expected, strict=True)
+        for a, b in zip(actual, expected, strict=True)
         if b.numel()
     ]
     return torch.stack(differences).max().item()  # NaN if one is

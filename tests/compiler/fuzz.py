@@ -59,8 +59,8 @@ class Seen:
         assert values is not None
         rows = (torch.arange(len(values)) if index is None else index) + first
         columns = range(len(self.call.cell.states)) if state is None else (state,)
-        for at, column in enumerate(columns):
-            self.values[direction, column, rows] = (values[:, at] if state is None else values).double()
+        for position, column in enumerate(columns):
+            self.values[direction, column, rows] = (values[:, position] if state is None else values).double()
         if self.call.lengths is not None:
             steps, batch = self.call.x.shape[:2]
             past = torch.arange(steps)[:, None] >= self.call.lengths
@@ -139,9 +139,9 @@ class Trial:
         engine: Run = lambda one: run(replace(one, checkpoint_every=self.checkpoint_every), backend="cpu")  # noqa: E731
         for _ in range(3):  # repeated calls may take another path
             with full_of_nan():
-                came = self.results(engine, self.call())
-            if not (off := furthest(came, expected)) <= allowed:
-                each = [f"{furthest([a], [b]):.1e}" for a, b in zip(came, expected, strict=True)]
+                actual = self.results(engine, self.call())
+            if not (off := furthest(actual, expected)) <= allowed:
+                each = [f"{furthest([a], [b]):.1e}" for a, b in zip(actual, expected, strict=True)]
                 return f"off by {off:.1e}, allowed {allowed:.1e}; by result: {' '.join(each)}"
         return None
 
@@ -149,13 +149,13 @@ class Trial:
 def faults(cells: list[Cell], draw: random.Random, trials: int) -> Iterator[str]:
     """What is wrong with some cells, a text each."""
     emitted: dict[str, tuple[Cell, str]] = {}
-    for at, cell in enumerate(cells):
+    for position, cell in enumerate(cells):
         try:
             assert_plan_runs(cell, random_leaves(cell, draw.randrange(1 << 30), scale=0.7))
         except Exception:
             yield f"its plan: {traceback.format_exc(limit=-3)}\n{cell.text}"
         else:
-            emitted[cell.equations] = cell, f"random_{at}"
+            emitted[cell.equations] = cell, f"random_{position}"
     with tempfile.TemporaryDirectory(prefix="gatewise-fuzz-") as folder, compiled_cells(emitted, Path(folder)):
         for cell, _ in emitted.values():
             for _ in range(trials):

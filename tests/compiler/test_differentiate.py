@@ -43,10 +43,10 @@ def assert_as_autograd(cell: Cell, leaves: dict[Expr, torch.Tensor]) -> None:
     upstream = [arrival for output, arrival in zip(outputs, arrived, strict=True) if output.requires_grad]
     expected = torch.autograd.grad(tracked, list(leaves.values()), upstream, allow_unused=True)
     with torch.no_grad():
-        came = derived(cell, leaves, arrived)
+        actual = derived(cell, leaves, arrived)
     for (leaf, value), wanted in zip(leaves.items(), expected, strict=True):
         wanted = torch.zeros_like(value) if wanted is None else wanted
-        torch.testing.assert_close(came[leaf], wanted, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(actual[leaf], wanted, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", names())
@@ -98,10 +98,10 @@ def test_a_branch_not_taken_gets_a_selected_zero() -> None:
     outputs = evaluate(branches.outputs, leaves)
     expected = torch.autograd.grad(outputs[0], [leaves[state] for state in states], arrived[0])
     with torch.no_grad():
-        came = derived(branches, leaves, arrived)
+        actual = derived(branches, leaves, arrived)
     for state, wanted in zip(states, expected, strict=True):
         assert not wanted.isnan().any()
-        torch.testing.assert_close(came[state], wanted)
+        torch.testing.assert_close(actual[state], wanted)
 
 
 def test_common_factors_of_negative_terms() -> None:

@@ -22,8 +22,8 @@ def test_equals_the_cell_with_zero_biases(name: str) -> None:
     for leaf, value in leaves.items():
         if isinstance(leaf.attr, Parameter) and leaf.attr.group in ("b", "d"):
             value.data.zero_()
-    for came, wanted in zip(evaluate(bare.outputs, leaves), evaluate(whole.outputs, leaves), strict=True):
-        assert torch.equal(came, wanted)
+    for actual, wanted in zip(evaluate(bare.outputs, leaves), evaluate(whole.outputs, leaves), strict=True):
+        assert torch.equal(actual, wanted)
 
 
 @pytest.mark.parametrize("name", names())
@@ -46,8 +46,8 @@ def test_any_cell_without_its_vectors(whole: Cell, seed: int) -> None:
     for leaf, value in leaves.items():
         if isinstance(leaf.attr, Parameter) and leaf.attr.group == "p":
             value.data.zero_()
-    for came, wanted in zip(evaluate(bare.outputs, leaves), evaluate(whole.outputs, leaves), strict=True):
-        torch.testing.assert_close(full(came), full(wanted))
+    for actual, wanted in zip(evaluate(bare.outputs, leaves), evaluate(whole.outputs, leaves), strict=True):
+        torch.testing.assert_close(full(actual), full(wanted))
 
 
 def test_a_cell_without_biases_is_returned_as_it_is() -> None:

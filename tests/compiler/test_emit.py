@@ -69,7 +69,7 @@ OTHERS = {one.name: one for one in (shared_block, constants, one_constant)}
 
 def table() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
-    found = {made.equations: (made, f"random_{at}") for at, made in enumerate(some_cells(HOW_MANY, seed=0))}
+    found = {made.equations: (made, f"random_{index}") for index, made in enumerate(some_cells(HOW_MANY, seed=0))}
     for name, made in (USER_CELLS | UNDER_A_MINUS | OTHERS).items():
         found[made.equations] = made, f"user_{name}"
     return found
@@ -94,8 +94,8 @@ def test_random_cells_agree_with_the_reference(compiled: list[Cell]):
             if furthest(outcome(on_reference, shaken(call)), expected) > 1e-8:
                 continue  # it compares what is equal but for rounding
             with full_of_nan():
-                came = outcome(on_engine, call)
-            assert furthest(came, expected) <= 1e-10, f"{made.text}\n{directions} {options}"
+                actual = outcome(on_engine, call)
+            assert furthest(actual, expected) <= 1e-10, f"{made.text}\n{directions} {options}"
             compared += 1
     assert compared >= HOW_MANY
 

@@ -75,12 +75,12 @@ def backward(
     for block, delta, operand in back.outers:
         leaf = Expr.make("parameter", attr=block)
         result[leaf] = result[leaf] + full(value(delta)).T @ value(operand).expand(BATCH, result[leaf].shape[1])
-    sums = {
+    totals = {
         upstream_leaf(str(index)): full(value(back.reductions[root])).sum(0)
         for index, root in enumerate(planned.hoisted)
         if root in back.reductions
     }
-    after = leaves | sums
+    after = leaves | totals
     for block, gradient in back.parameters.vectors.items():
         leaf = Expr.make("parameter", attr=block)
         result[leaf] = result[leaf] + evaluate([gradient], after)[0]
@@ -156,8 +156,8 @@ def test_saved_per_unit_and_step_and_stages(name: str, saved: int, products_by_s
 
 @pytest.mark.parametrize(("name", "blocks"), [("rnn_tanh", (1, 1)), ("lstm", (4, 4)), ("gru_chung2014", (3, 3))])
 def test_multiply_adds(name: str, blocks: tuple[int, int]) -> None:
-    of_x, of_h = blocks
-    assert plan(lookup(name)).multiply_adds(10, 20) == 20 * (10 * of_x + 20 * of_h)
+    with_x, of_h = blocks
+    assert plan(lookup(name)).multiply_adds(10, 20) == 20 * (10 * with_x + 20 * of_h)
 
 
 def test_biases_are_added_once_outside_the_loop() -> None:

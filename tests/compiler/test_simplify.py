@@ -48,11 +48,11 @@ def bits(value: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_exact_rules_keep_every_bit(expression: Expr, simpler: Expr) -> None:
-    (came,) = simplify([expression])
-    assert came is simpler
+    (actual,) = simplify([expression])
+    assert actual is simpler
     pairs = torch.cartesian_prod(SPECIAL, SPECIAL)
     values = {H: pairs[:, 0], C: pairs[:, 1]}
-    before, after = (evaluate([root], values)[0].expand(len(pairs)) for root in (expression, came))
+    before, after = (evaluate([root], values)[0].expand(len(pairs)) for root in (expression, actual))
     assert torch.equal(bits(before), bits(after))
 
 
@@ -94,10 +94,10 @@ def test_values_stay(cell: Cell, exact: bool, seed: int) -> None:
         leaf: value.expand(BATCH, -1).contiguous() if value.dim() == 1 else value
         for leaf, value in random_leaves(cell, seed).items()
     }
-    came = simplify(cell.outputs, exact=exact)
+    actual = simplify(cell.outputs, exact=exact)
     if exact:
-        assert len(topological(came)) <= len(topological(cell.outputs))
-    for after, before in zip(evaluate(came, leaves), evaluate(cell.outputs, leaves), strict=True):
+        assert len(topological(actual)) <= len(topological(cell.outputs))
+    for after, before in zip(evaluate(actual, leaves), evaluate(cell.outputs, leaves), strict=True):
         torch.testing.assert_close(full(after), full(before), rtol=0 if exact else 1e-9, atol=0 if exact else 1e-9)
 
 

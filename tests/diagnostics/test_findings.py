@@ -44,9 +44,9 @@ def trained(
 
 def with_bias(cell: str, gate: str, value: float) -> Recurrent:
     layer = Recurrent(cell, 8, 32)
-    at = layer.cell.gates_of("b").index(gate)
+    position = layer.cell.gates_of("b").index(gate)
     with torch.no_grad():
-        layer.bias_ih_l0[at * 32 : (at + 1) * 32] = value
+        layer.bias_ih_l0[position * 32 : (position + 1) * 32] = value
     return layer
 
 

@@ -123,8 +123,8 @@ def test_attributions_of_numbers(tmp_path: Path):
     trace = trace_of("abcd")
     found = ChangeMap("values", ["x", "</script>"], ["y"], torch.tensor([[0.25, -0.75]]))
     page = trace.report(tmp_path / "report.html", changes=[found])
-    (shown,) = data_of(page.read_text(encoding="utf-8"))["changes"]
-    assert shown == {
+    (displayed,) = data_of(page.read_text(encoding="utf-8"))["changes"]
+    assert displayed == {
         "title": "values",
         "causes": ["x", "</script>"],
         "answers": ["y"],
@@ -134,9 +134,9 @@ def test_attributions_of_numbers(tmp_path: Path):
     causes = [str(number) for number in range(MOST_POINTS)]
     many = ChangeMap("many", causes, ["y", "z"], torch.arange(2.0 * MOST_POINTS).reshape(2, -1))
     trace.report(page, changes=[many, many])
-    for shown in data_of(page.read_text(encoding="utf-8"))["changes"]:
-        assert shown["causes"] == causes[-MOST_POINTS // 4 :]
-        assert [len(row) for row in shown["changes"]] == [MOST_POINTS // 4] * 2
+    for displayed in data_of(page.read_text(encoding="utf-8"))["changes"]:
+        assert displayed["causes"] == causes[-MOST_POINTS // 4 :]
+        assert [len(row) for row in displayed["changes"]] == [MOST_POINTS // 4] * 2
         assert page.stat().st_size <= 2_000_000
 
 
@@ -189,17 +189,17 @@ def dom(page: Path, script: str, tmp_path: Path) -> str:
     return run.stdout
 
 
-def hovering(selector: str, at: int) -> str:
+def hovering(selector: str, position: int) -> str:
     """A script that points at one of the elements."""
     return f"""
-      const cell = document.querySelectorAll("{selector}")[{at}];
+      const cell = document.querySelectorAll("{selector}")[{position}];
       cell.dispatchEvent(new MouseEvent("mousemove", {{bubbles: true}}));
     """
 
 
-def tip_of(shown: str) -> str:
+def tip_of(displayed: str) -> str:
     """The tooltip at the pointer."""
-    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', shown)
+    tip = re.search(r'<div id="tip"[^>]*visibility: visible[^>]*>(.*?)</div>', displayed)
     assert tip is not None
     return html.unescape(tip[1])
 
@@ -217,21 +217,21 @@ def test_in_a_browser(tmp_path: Path):
       const y = box.top + ({row} + 0.5) / canvas.height * box.height;
       canvas.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: y, bubbles: true}}));
     """
-    shown = dom(page, hover, tmp_path)
+    displayed = dom(page, hover, tmp_path)
     value = float(trace.gates()["recurrent.l1.f"][step, 0, unit])
-    assert tip_of(shown) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
-    assert shown.count("<canvas") == 8
-    assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent[^"]*[.][hc]"', shown)) == 4
-    assert "ordered by similarity, not by number" in shown
-    assert "3 of 3 steps were clipped" in shown
+    assert tip_of(displayed) == f'recurrent.l1.f: step {step} "c", unit {unit}: {value:.2f}'
+    assert displayed.count("<canvas") == 8
+    assert len(re.findall(r'<path d="M[^"]+"[^>]*data-key="recurrent[^"]*[.][hc]"', displayed)) == 4
+    assert "ordered by similarity, not by number" in displayed
+    assert "3 of 3 steps were clipped" in displayed
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("tokens", "tilted"), [(list(TEXT), False), ([f"{one}-word" for one in TEXT], True)])
 def test_letters_stand_upright_over_every_step_in_a_browser(tmp_path: Path, tokens: list[str], tilted: bool):
     page = trace_of(TEXT, 1).report(tmp_path / "report.html", tokens=tokens)
-    shown = dom(page, "", tmp_path)
-    lines = re.findall(r'<div class="(tokens[^"]*)"[^>]*>(.*?)</div>', shown)
+    displayed = dom(page, "", tmp_path)
+    lines = re.findall(r'<div class="(tokens[^"]*)"[^>]*>(.*?)</div>', displayed)
     assert [kind for kind, _ in lines] == ["tokens" if tilted else "tokens letters"] * 4
     for _, line in lines:
         found = [html.unescape(one) for one in re.findall(r"<span[^>]*>(.*?)</span>", line)]
@@ -247,10 +247,10 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
       const x = box.left + (56 + (1080 - 56 - 12) * 4 / {len(TEXT) - 1}) / 1080 * box.width;
       svg.dispatchEvent(new MouseEvent("mousemove", {{clientX: x, clientY: box.top + 9, bubbles: true}}));
     """
-    shown = dom(page, hover, tmp_path)
+    displayed = dom(page, hover, tmp_path)
     norms = [float(f"{float(one[4]):.4g}") for one in trace.gradient_flow().values()]
-    found = re.fullmatch(r'step 4 "c": h (\S+), c (\S+)', tip_of(shown))
-    assert found is not None, tip_of(shown)
+    found = re.fullmatch(r'step 4 "c": h (\S+), c (\S+)', tip_of(displayed))
+    assert found is not None, tip_of(displayed)
     assert [float(one) for one in found.groups()] == pytest.approx(norms, rel=5e-3)
 
 
@@ -258,8 +258,8 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
 def test_attributions_in_a_browser(tmp_path: Path):
     moved = [("x", [0.5, -1.0, 0.25, 0.0])]
     page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), moved=moved)
-    shown = dom(page, "", tmp_path)
-    assert re.findall(r'<span style="background:(rgba\([^"]+\))">(.)</span>', shown) == [
+    displayed = dom(page, "", tmp_path)
+    assert re.findall(r'<span style="background:(rgba\([^"]+\))">(.)</span>', displayed) == [
         ("rgba(214,69,65,0.500)", "a"),
         ("rgba(52,120,190,1.000)", "b"),
         ("rgba(214,69,65,0.250)", "c"),
@@ -271,26 +271,26 @@ def test_attributions_in_a_browser(tmp_path: Path):
 def test_attention_in_a_browser(tmp_path: Path):
     seen = AttentionMap(["x", "y"], ["z"], torch.tensor([[0.25, 0.75]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens={"recurrent": ["p", "q"]}, attention=seen)
-    shown = dom(page, hovering(".matrix td", 1), tmp_path)
-    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', shown) == [
+    displayed = dom(page, hovering(".matrix td", 1), tmp_path)
+    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', displayed) == [
         "rgba(31,119,180,0.25)",
         "rgba(31,119,180,0.75)",
     ]
-    assert tip_of(shown) == '"z" looked at "y": 0.75'
-    assert re.findall(r'<span style="left:[^"]+">(.)</span>', shown) == ["p", "q"] * 4
+    assert tip_of(displayed) == '"z" looked at "y": 0.75'
+    assert re.findall(r'<span style="left:[^"]+">(.)</span>', displayed) == ["p", "q"] * 4
 
 
 @pytest.mark.browser
 def test_attributions_of_numbers_in_a_browser(tmp_path: Path):
     found = ChangeMap("What moved it", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
-    shown = dom(page, hovering("#changes td", 0), tmp_path)
-    assert "<h2>What moved it</h2>" in shown
-    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', shown) == [
+    displayed = dom(page, hovering("#changes td", 0), tmp_path)
+    assert "<h2>What moved it</h2>" in displayed
+    assert re.findall(r'<td style="background:(rgba\([^"]+?\));', displayed) == [
         "rgba(214,69,65,0.500)",
         "rgba(52,120,190,1.000)",
     ]
-    assert tip_of(shown) == "1961-01: 7: +0.25 by 1960-11"
+    assert tip_of(displayed) == "1961-01: 7: +0.25 by 1960-11"
 
 
 def seen(page: Path, expression: str, tmp_path: Path) -> Any:
@@ -309,9 +309,9 @@ def seen(page: Path, expression: str, tmp_path: Path) -> Any:
 @pytest.mark.browser
 def test_the_head_in_a_browser(tmp_path: Path):
     page = trace_of("ab", 1).report(tmp_path / "report.html", heading=Heading("order-1", {"data": "texts.csv"}))
-    shown = seen(page, "[document.title, $('title').textContent, $('facts').textContent]", tmp_path)
-    assert shown[:2] == ["order-1 · gatewise report", "order-1"]
-    assert shown[2].startswith("datatexts.csvreport20")
+    displayed = seen(page, "[document.title, $('title').textContent, $('facts').textContent]", tmp_path)
+    assert displayed[:2] == ["order-1 · gatewise report", "order-1"]
+    assert displayed[2].startswith("datatexts.csvreport20")
 
 
 @pytest.mark.browser
@@ -333,14 +333,14 @@ def test_tokens_under_long_curves_in_a_browser(tmp_path: Path):
     words = [f"word{number}" for number in range(300)]
     page = trace_of("x" * 300, 1).report(tmp_path / "report.html", tokens=words)
     expression = "[...document.querySelectorAll('#flow text.token')].map(one => one.textContent)"
-    shown = seen(page, expression, tmp_path)
-    assert 50 < len(shown) < 100
-    assert shown == words[:: words.index(shown[1])]
+    displayed = seen(page, expression, tmp_path)
+    assert 50 < len(displayed) < 100
+    assert displayed == words[:: words.index(displayed[1])]
     letters = "the quick brown fox jumps over the lazy dog. " * 20
     page = trace_of("x" * len(letters), 1).report(tmp_path / "report.html", tokens=list(letters))
-    shown = seen(page, expression, tmp_path)
-    assert 8 < len(shown) < 20
-    assert all(one in letters for one in shown)
+    displayed = seen(page, expression, tmp_path)
+    assert 8 < len(displayed) < 20
+    assert all(one in letters for one in displayed)
     page = trace_of("x" * 300, 1).report(tmp_path / "report.html", tokens=[str(step) for step in range(1, 301)])
     assert seen(page, expression, tmp_path) == []
     numbers = seen(page, "[...document.querySelectorAll('#flow text')].map(one => one.textContent)", tmp_path)
@@ -354,8 +354,10 @@ def test_one_unit_along_the_text_in_a_browser(tmp_path: Path):
     (gate,) = (one for one in data_of(page.read_text(encoding="utf-8"))["gates"] if one["key"] == "o")
     # What is looked at first is the forget gate whose values change most.
     values = trace.gates()["f"][:, 0]
-    shown = seen(page, "[$('unit').querySelector('select').value, $('unit').querySelector('input').value]", tmp_path)
-    assert shown == ["f", str(int(values.var(dim=0).argmax()))]
+    displayed = seen(
+        page, "[$('unit').querySelector('select').value, $('unit').querySelector('input').value]", tmp_path
+    )
+    assert displayed == ["f", str(int(values.var(dim=0).argmax()))]
     click = """(() => {
       const canvas = document.querySelector('canvas[data-gate="o"]'), box = canvas.getBoundingClientRect();
       const at = {clientX: box.left + 5, clientY: box.top + 7.5 / canvas.height * box.height, bubbles: true};
@@ -368,16 +370,16 @@ def test_one_unit_along_the_text_in_a_browser(tmp_path: Path):
         marks: maps.map(map => [map.key, map.mark.hidden, parseFloat(map.mark.style.top)]),
       };
     })()"""
-    shown = seen(page, click, tmp_path)
+    displayed = seen(page, click, tmp_path)
     unit = gate["order"][7]
-    assert (shown["gate"], shown["unit"]) == ("o", unit)
-    assert shown["text"] == [letter.replace("\n", "⏎") for letter in TEXT]
+    assert (displayed["gate"], displayed["unit"]) == ("o", unit)
+    assert displayed["text"] == [letter.replace("\n", "⏎") for letter in TEXT]
     values = trace.gates()["o"][:, 0, unit]
-    first = shown["colours"][int(values.argmin())], shown["colours"][int(values.argmax())]
+    first = displayed["colours"][int(values.argmin())], displayed["colours"][int(values.argmax())]
     assert first[0] != first[1]
-    assert shown["series"] == [*"ifgo"]
+    assert displayed["series"] == [*"ifgo"]
     for one in data_of(page.read_text(encoding="utf-8"))["gates"]:
-        assert [one["key"], False, pytest.approx(100 * one["order"].index(unit) / 16)] in shown["marks"]
+        assert [one["key"], False, pytest.approx(100 * one["order"].index(unit) / 16)] in displayed["marks"]
 
 
 @pytest.mark.browser

@@ -26,11 +26,11 @@ SHAPES = {
 }
 
 
-def watched(case: Case, way: Way, *, gates: bool = True) -> tuple[Trace, gatewise.Recurrent]:
+def watched(case: Case, path: Way, *, gates: bool = True) -> tuple[Trace, gatewise.Recurrent]:
     """The case run forward and backward while it is watched."""
     values, layer = given(case), copy.deepcopy(layer_of(case))
-    layer.backend, layer.checkpoint_every = way.backend, way.checkpoint_every
-    leaves = {"x": values.x.clone(), **{f"hx {at}": state.clone() for at, state in enumerate(values.initial)}}
+    layer.backend, layer.checkpoint_every = path.backend, path.checkpoint_every
+    leaves = {"x": values.x.clone(), **{f"hx {index}": state.clone() for index, state in enumerate(values.initial)}}
     with gatewise.watch(layer, gates=gates) as trace:
         output, state = layer(*arguments(case, values, leaves), **options(case, values))
         finals = state if isinstance(state, tuple) else (state,)
@@ -55,8 +55,8 @@ def padding(case: Case) -> Tensor:
     return torch.arange(case.steps)[:, None] >= lengths
 
 
-def close(came: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(came, expected, rtol=1e-9, atol=1e-12)
+def close(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -64,8 +64,8 @@ def close(came: Tensor, expected: Tensor) -> None:
 def test_matches_autograd(cell: str, shape: str):
     case = Case(cell, **SHAPES[shape])
     expected = unrolled(case)
-    for way in WAYS:
-        trace, layer = watched(case, way)
+    for path in WAYS:
+        trace, layer = watched(case, path)
         flow, states = trace.gradient_flow(), trace.states()
         for number, direction, location in labels(case):
             for state, name in enumerate(layer.cell.states):
@@ -130,6 +130,6 @@ def test_gates_and_their_gradients_match_an_explicit_lstm():
     gradients = gates.gradients
     assert list(gates) == list(gradients) == ["i", "f", "g", "o"]
     assert gates.activations == {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}
-    for at, name in enumerate("ifgo"):
-        close(gates[name], torch.stack([value[at] for value in values]))
-        close(gradients[name], torch.stack([one.grad.chunk(4, dim=1)[at] for one in before if one.grad is not None]))
+    for index, name in enumerate("ifgo"):
+        close(gates[name], torch.stack([value[index] for value in values]))
+        close(gradients[name], torch.stack([one.grad.chunk(4, dim=1)[index] for one in before if one.grad is not None]))

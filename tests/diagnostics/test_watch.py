@@ -71,8 +71,8 @@ def test_accumulated_gradients_are_passes_of_their_own():
         for seed in range(5):
             loss(layer(inputs(seed=seed))[0]).backward()
     assert len(trace.passes) == 3
-    for at, seed in enumerate((2, 3, 4)):
-        torch.testing.assert_close(trace.gradient_flow(at)["h"], flow(layer, inputs(seed=seed)))
+    for index, seed in enumerate((2, 3, 4)):
+        torch.testing.assert_close(trace.gradient_flow(index)["h"], flow(layer, inputs(seed=seed)))
     torch.testing.assert_close(trace.gradient_flow()["h"], trace.gradient_flow(2)["h"])
     with pytest.raises(ValueError, match="index: expected a pass between -3 and 2, got 3"):
         trace.gradient_flow(3)
@@ -93,7 +93,7 @@ def test_truncated_windows_are_passes():
     with gatewise.watch(layer, keep=10) as trace:
         for window in gatewise.TBPTT(3, 6).windows(x):
             loss(window.run(layer)).backward()
-    assert [len(trace.gradient_flow(at)["h"]) for at in range(3)] == [3, 6, 6]
+    assert [len(trace.gradient_flow(index)["h"]) for index in range(3)] == [3, 6, 6]
 
 
 def test_without_gradients_there_are_gates_alone():

@@ -38,10 +38,10 @@ def by_hand(
     in_order = iter(made)
     for b in range(x.shape[1]):
         for t in range(int(valid[:, b].sum())):
-            for at, part in enumerate(next(in_order)):
-                values[at, t, b] = part.detach()
+            for index, part in enumerate(next(in_order)):
+                values[index, t, b] = part.detach()
                 if part.grad is not None:
-                    gradients[at, t, b] = part.grad
+                    gradients[index, t, b] = part.grad
     return values, gradients
 
 
@@ -85,13 +85,13 @@ def test_every_window_shows_the_gradients_of_its_own_steps(case):
                 loss.backward()
                 windows.append(window)
         assert len(trace.passes) == len(windows)
-        for at, window in enumerate(windows):
+        for index, window in enumerate(windows):
             values, gradients = by_hand(cell, layer, window, x, ends, flags)
-            flow, states = trace.gradient_flow(at), trace.states(at)
+            flow, states = trace.gradient_flow(index), trace.states(index)
             for number, name in enumerate(layer.cell.states):
-                for came, expected in (
+                for actual, expected in (
                     (flow.rows[name], gradients[number].norm(dim=2)),
                     (flow[name], gradients[number].flatten(1).norm(dim=1)),
                     (states[name].nan_to_num(), values[number]),
                 ):
-                    torch.testing.assert_close(came, expected, rtol=1e-9, atol=1e-12)
+                    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)

@@ -31,22 +31,22 @@ class Reader:
     """Computes one printed expression."""
 
     def __init__(self, text: str, values: dict[str, Tensor]):
-        self.text, self.values, self.at = text, values, 0
+        self.text, self.values, self.index = text, values, 0
 
     def read(self) -> Tensor:
         value = self.choice()
-        assert not self.text[self.at :].strip(), f"cannot read on at {self.text[self.at :]!r} of {self.text!r}"
+        assert not self.text[self.index :].strip(), f"cannot read on at {self.text[self.index :]!r} of {self.text!r}"
         return value
 
     def peek(self) -> str:
-        match = TOKEN.match(self.text, self.at)
+        match = TOKEN.match(self.text, self.index)
         return match.group().strip() if match else ""
 
     def take(self, wanted: str = "") -> str:
-        match = TOKEN.match(self.text, self.at)
-        assert match, f"cannot read {self.text[self.at :]!r}"
-        assert not wanted or match.group().strip() == wanted, f"expected {wanted} at {self.text[self.at :]!r}"
-        self.at = match.end()
+        match = TOKEN.match(self.text, self.index)
+        assert match, f"cannot read {self.text[self.index :]!r}"
+        assert not wanted or match.group().strip() == wanted, f"expected {wanted} at {self.text[self.index :]!r}"
+        self.index = match.end()
         return match.group().strip()
 
     def choice(self) -> Tensor:
@@ -93,12 +93,12 @@ class Reader:
     def atom(self) -> Tensor:
         token = self.take()
         if token == "δ":
-            start = self.at
+            start = self.index
             self.take("(")
             depth = 1
             while depth:
                 depth += {"(": 1, ")": -1}.get(self.take(), 0)
-            return self.values["δ" + self.text[start : self.at].strip()]
+            return self.values["δ" + self.text[start : self.index].strip()]
         if token == "(":
             value = self.choice()
             self.take(")")

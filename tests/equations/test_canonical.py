@@ -17,12 +17,12 @@ from tests.compiler.random_cells import cells
 TEXT = lookup("gru_chung2014").text
 
 
-def assert_same(came: Cell, cell: Cell) -> None:
-    assert came == cell
-    assert hash(came) == hash(cell)
-    assert (came.states, came.groups, came.gates, came.doc) == (cell.states, cell.groups, cell.gates, cell.doc)
+def assert_same(actual: Cell, cell: Cell) -> None:
+    assert actual == cell
+    assert hash(actual) == hash(cell)
+    assert (actual.states, actual.groups, actual.gates, actual.doc) == (cell.states, cell.groups, cell.gates, cell.doc)
     # Nodes are interned, so the same text gives the same nodes.
-    assert all(new is old for new, old in zip(came.outputs, cell.outputs, strict=True))
+    assert all(new is old for new, old in zip(actual.outputs, cell.outputs, strict=True))
 
 
 @pytest.mark.parametrize("name", names())
@@ -41,8 +41,8 @@ def test_round_trip_of_random_cells(cell: Cell) -> None:
 def test_any_citation_and_documentation(cite: str, doc: str) -> None:
     made = lookup("lstm")
     other = Cell(made.name, cite, doc, made.states, made.groups, made.gates, made.outputs)
-    came = Cell.from_text(other.text)
-    assert (came.cite, came.doc) == (cite, doc)
+    actual = Cell.from_text(other.text)
+    assert (actual.cite, actual.doc) == (cite, doc)
     assert other.equations == made.equations
 
 
@@ -117,14 +117,14 @@ def test_invalid_text_raises(text: str, message: str) -> None:
 @given(st.data())
 def test_damaged_text_raises_value_error(data: st.DataObject) -> None:
     """A bit of damage gives another cell or a ValueError."""
-    at = data.draw(st.integers(0, len(TEXT) - 1))
+    position = data.draw(st.integers(0, len(TEXT) - 1))
     length = data.draw(st.integers(0, 8))
     put = data.draw(st.text(alphabet="%=. \nWRbhxrzn019addmulwherematmul", max_size=6))
     try:
-        came = Cell.from_text(TEXT[:at] + put + TEXT[at + length :])
+        actual = Cell.from_text(TEXT[:position] + put + TEXT[position + length :])
     except ValueError:
         return
-    assert Cell.from_text(came.text) == came
+    assert Cell.from_text(actual.text) == actual
 
 
 def test_gradient_nodes_raise() -> None:

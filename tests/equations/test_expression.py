@@ -75,7 +75,7 @@ def test_operators(build, op: str, args: tuple[Expr, ...]) -> None:
     node = build()
     assert node.op == op
     assert len(node.args) == len(args)
-    assert all(came is wanted for came, wanted in zip(node.args, args, strict=True))
+    assert all(actual is wanted for actual, wanted in zip(node.args, args, strict=True))
     assert +H is H
 
 
@@ -120,8 +120,8 @@ def test_topological_order() -> None:
     root = sigmoid(H * C) + H * C
     order = topological([root, C])
     assert len(order) == len(set(order)) == 5
-    place = {node: at for at, node in enumerate(order)}
-    assert all(place[arg] < place[node] for node in order for arg in node.args)
+    position = {node: index for index, node in enumerate(order)}
+    assert all(position[arg] < position[node] for node in order for arg in node.args)
 
 
 def test_deep_expressions() -> None:

@@ -62,9 +62,9 @@ def assert_prints_right(cell: Cell, seed: int) -> None:
     with torch.no_grad():
         values = compute(cell, by_symbol(cell, leaves))
         for state, wanted in zip(cell.states, evaluate(cell.outputs, leaves), strict=True):
-            came = values[UNICODE.symbol(symbols(cell).present[state])]
+            actual = values[UNICODE.symbol(symbols(cell).present[state])]
             wanted = wanted.expand(3, 5)[0][:, None]
-            torch.testing.assert_close(came.expand(5, 1), wanted, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(actual.expand(5, 1), wanted, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", names())

@@ -73,23 +73,23 @@ def assert_backward_reads_right(cell: Cell, seed: int) -> None:
         for left, right in (*page.inside, *page.leaving):
             assert left not in values, f"{left} is defined twice"
             values[left] = Reader(right, values).read()
-        sums: dict[str, Tensor] = {}
+        reductions: dict[str, Tensor] = {}
         for printed in page.parameters:
             for left, right in expanded(printed):
-                assert left not in sums, f"{left} is printed twice"
-                sums[left] = Reader(right.removeprefix("Σ_t "), values).read()
+                assert left not in reductions, f"{left} is printed twice"
+                reductions[left] = Reader(right.removeprefix("Σ_t "), values).read()
     known = symbols(cell)
     for leaf, gradient in wanted.items():
         target = leaves[leaf]
         if isinstance(leaf.attr, Parameter):
-            came = sums[f"∂L/∂{UNICODE.symbol(known.parameters[leaf.attr])}"]
+            actual = reductions[f"∂L/∂{UNICODE.symbol(known.parameters[leaf.attr])}"]
         elif leaf.op == "state":
-            came = values["ε" + UNICODE.symbol(known.past[str(leaf.attr)])]
+            actual = values["ε" + UNICODE.symbol(known.past[str(leaf.attr)])]
         else:
-            came = values.get("δx_t", torch.zeros(1, dtype=torch.float64))
+            actual = values.get("δx_t", torch.zeros(1, dtype=torch.float64))
         shape = target.shape if target.ndim == 2 and leaf.op == "parameter" else (target.numel(), 1)
         gradient = torch.zeros_like(target) if gradient is None else gradient
-        torch.testing.assert_close(came.expand(shape), gradient.reshape(shape), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(actual.expand(shape), gradient.reshape(shape), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", names())

@@ -162,18 +162,18 @@ def test_drawing_of_any_length(steps: int, backward: bool) -> None:
     lines = drawing.split("\n")
     assert max(len(line) for line in lines) <= WIDTH - 2
     mark = "δ" if backward else ""
-    shown = re.findall(rf"{mark}h_(\d+)", lines[4].removeprefix("εh_0" if backward else "h_0"))
-    assert shown[0] == "1"
-    assert shown[-1] == str(steps)
-    assert ("⋯" in drawing) == (steps > len(shown))
-    assert len(re.findall("L_", lines[0])) == len(shown)
+    displayed = re.findall(rf"{mark}h_(\d+)", lines[4].removeprefix("εh_0" if backward else "h_0"))
+    assert displayed[0] == "1"
+    assert displayed[-1] == str(steps)
+    assert ("⋯" in drawing) == (steps > len(displayed))
+    assert len(re.findall("L_", lines[0])) == len(displayed)
     # Every arrow stands over the middle of what it points to.
     for arrows, letters in ((1, 0), (1, 2), (3, 2), (5, 6)):
         for arrow in re.finditer("[↑↓]", lines[arrows]):
             words = [word.span() for word in re.finditer(r"\S+", lines[letters])]
             assert any(abs(arrow.start() - (start + end - 1) / 2) <= 1 for start, end in words)
     heads = lines[4].count("←") if backward else lines[4].count("→")
-    assert heads == len(shown) + ("⋯" in drawing)
+    assert heads == len(displayed) + ("⋯" in drawing)
 
 
 def test_bptt_writes_the_sum_out() -> None:
@@ -200,8 +200,8 @@ def test_long_equations_are_broken_before_a_sign() -> None:
     @cell
     def long(x, first_state, second_state, /, W, R, Q):
         total = W.gate @ x
-        for at in range(6):
-            total = total + getattr(R, f"gate{at}") @ first_state + getattr(Q, f"gate{at}") @ second_state
+        for index in range(6):
+            total = total + getattr(R, f"gate{index}") @ first_state + getattr(Q, f"gate{index}") @ second_state
         return tanh(total), total
 
     lines = explain(long).splitlines()

@@ -25,16 +25,16 @@ def by_name(operation: Operation) -> str:
 def test_derivatives_are_slopes_of_the_values(operation: Operation):
     assert operation.fold is not None
     assert operation.derivative is not None
-    for at in POINTS[operation.arity]:
-        value = operation.fold(*at)
-        shares = operation.derivative(constant(1), constant(value), *map(constant, at))
+    for index in POINTS[operation.arity]:
+        value = operation.fold(*index)
+        shares = operation.derivative(constant(1), constant(value), *map(constant, index))
         assert len(shares) == operation.arity
-        for place, share in enumerate(shares):
+        for position, share in enumerate(shares):
             assert share is not None
             (slope,) = simplify([share], exact=False)
-            low, high = ([*at[:place], at[place] + step, *at[place + 1 :]] for step in (-1e-6, 1e-6))
+            low, high = ([*index[:position], index[position] + step, *index[position + 1 :]] for step in (-1e-6, 1e-6))
             found = (operation.fold(*high) - operation.fold(*low)) / 2e-6
-            assert number(slope) == pytest.approx(found, rel=1e-6), (at, place)
+            assert number(slope) == pytest.approx(found, rel=1e-6), (index, position)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=by_name)
@@ -49,11 +49,11 @@ def test_built_in_operations_are_implemented_for_every_target(operation: Operati
     fields = {
         field for _, field, _, _ in string.Formatter().parse(operation.implementation("cpp")) if field is not None
     }
-    assert fields == {str(at) for at in range(operation.arity)}
-    for at in POINTS.get(operation.arity, []):
-        came = resolve_name(operation.implementation("torch"))(*(torch.tensor(x, dtype=torch.float64) for x in at))
+    assert fields == {str(index) for index in range(operation.arity)}
+    for index in POINTS.get(operation.arity, []):
+        actual = resolve_name(operation.implementation("torch"))(*(torch.tensor(x, dtype=torch.float64) for x in index))
         assert operation.fold is not None
-        assert float(came) == pytest.approx(float(operation.fold(*at)), rel=1e-15)
+        assert float(actual) == pytest.approx(float(operation.fold(*index)), rel=1e-15)
     assert operation.implementation("jax").startswith("jax.")
 
 
@@ -81,9 +81,9 @@ def test_slopes_are_flat_outside_of_the_unsaturated_range(operation: Operation):
     assert operation.fold is not None
     assert operation.derivative is not None
     slopes: dict[float, float] = {}
-    for at in (step / 16 for step in range(-128, 129)):
-        value = operation.fold(at)
-        (share,) = operation.derivative(constant(1), constant(value), constant(at))
+    for index in (step / 16 for step in range(-128, 129)):
+        value = operation.fold(index)
+        (share,) = operation.derivative(constant(1), constant(value), constant(index))
         assert share is not None
         slope = number(simplify([share], exact=False)[0])
         assert slope is not None
