@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from gatewise.cli.options import check_supported, check_unused
 from gatewise.cli.standard_input import input_waits
 from gatewise.extras import require
+from gatewise.formatting import format_number
 from gatewise.progress import hidden, tracked
 from gatewise.writing import atomic_write, check_writable
 
@@ -94,7 +95,7 @@ def predict(
         raise ValueError("--next and --score exclude each other; give one of them")
     if out is not None:
         check_writable(out)
-    model = tasks.load(folder)
+    model: Any = tasks.load(folder)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
     search = {"beam": beam, "length_penalty": length_penalty}
@@ -151,7 +152,7 @@ def _generated(
 
     check_characters(prompt, "--prompt")
     if next is not None:
-        return (f"{value:.4f}  {token!r}\n" for token, value in model.next(prompt, next))
+        return (f"{format_number(value):<6}  {token!r}\n" for token, value in model.next(prompt, next))
     if score is not None:
         top_k: int | None = sampling["top_k"]
         return _lines(model.score(read_text([score]), 5 if top_k is None else top_k))

@@ -3,22 +3,47 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gatewise.equations import Cell
 from gatewise.extras import require
 from gatewise.tasks.options import choose
-from gatewise.tasks.task_names import options_of
+from gatewise.tasks.task_names import home_of, options_of
 
 if TYPE_CHECKING:
     from gatewise.diagnostics import Trace
+    from gatewise.tasks.classification.trained import TrainedClassifier
     from gatewise.tasks.forecasting.inspection import ForecastInspection
+    from gatewise.tasks.forecasting.trained import TrainedForecaster
     from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.language_model.trained import TrainedLanguageModel
     from gatewise.tasks.numeric.inspection import NumericInspection
+    from gatewise.tasks.numeric.trained import TrainedOnNumbers
     from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
+    from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
+    from gatewise.tasks.tagging.trained import TrainedTagger
+    from gatewise.tasks.trained import Scores, Trained
 
 
-def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> Any:
+@overload
+def train(
+    task: Literal["lm"] = "lm", *, config: str | Path | None = None, **options: Any
+) -> "TrainedLanguageModel": ...
+@overload
+def train(task: Literal["classify"], *, config: str | Path | None = None, **options: Any) -> "TrainedClassifier": ...
+@overload
+def train(task: Literal["tag"], *, config: str | Path | None = None, **options: Any) -> "TrainedTagger": ...
+@overload
+def train(
+    task: Literal["seq2seq"], *, config: str | Path | None = None, **options: Any
+) -> "TrainedSequenceToSequence": ...
+@overload
+def train(task: Literal["numeric"], *, config: str | Path | None = None, **options: Any) -> "TrainedOnNumbers": ...
+@overload
+def train(task: Literal["forecast"], *, config: str | Path | None = None, **options: Any) -> "TrainedForecaster": ...
+@overload
+def train(task: str, *, config: str | Path | None = None, **options: Any) -> "Trained": ...
+def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> "Trained":
     """Train a model and leave a run folder.
 
     Args:
@@ -51,7 +76,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     return start(task_of(task), chosen)
 
 
-def resume(folder: str | Path, *, max_minutes: float | None = None) -> Any:
+def resume(folder: str | Path, *, max_minutes: float | None = None) -> "Trained":
     """Go on with a run from its last saved state, with the losses of a run that never stopped.
 
     Args:
@@ -71,24 +96,46 @@ def resume(folder: str | Path, *, max_minutes: float | None = None) -> Any:
     return running.resume(task_of(_name_of(path)), path, max_minutes)
 
 
-def load(folder: str | Path) -> Any:
+@overload
+def load(folder: str | Path, task: Literal["lm"]) -> "TrainedLanguageModel": ...
+@overload
+def load(folder: str | Path, task: Literal["classify"]) -> "TrainedClassifier": ...
+@overload
+def load(folder: str | Path, task: Literal["tag"]) -> "TrainedTagger": ...
+@overload
+def load(folder: str | Path, task: Literal["seq2seq"]) -> "TrainedSequenceToSequence": ...
+@overload
+def load(folder: str | Path, task: Literal["numeric"]) -> "TrainedOnNumbers": ...
+@overload
+def load(folder: str | Path, task: Literal["forecast"]) -> "TrainedForecaster": ...
+@overload
+def load(folder: str | Path, task: str | None = None) -> "Trained": ...
+def load(folder: str | Path, task: str | None = None) -> "Trained":
     """The trained model of a run folder.
 
+    Args:
+        folder: the run folder.
+        task: the task of the run, as in `train`, where only that will do; editors and type checkers then know the
+            methods of its models.
+
     Raises:
-        ValueError: when the folder is missing, foreign or corrupt.
+        ValueError: when the folder is missing, foreign, corrupt, or of another task.
         OSError: when a file cannot be read.
     """
     require("gatewise.load", "tasks")
+    if task is not None:
+        home_of(task)  # an unknown one is found first
 
     from gatewise.tasks.trained import trained_of
 
     path = Path(folder)
-    return trained_of(_name_of(path))(path)
+    name = _name_of(path)
+    if task not in (None, name):
+        raise ValueError(f"{path}: expected a run of the task {task}, got one of {name}; open it with task={name!r}")
+    return trained_of(name)(path)
 
 
-def evaluate(
-    folder: str | Path, data: str | Path | Iterable[str | Path] | None = None, **search: Any
-) -> dict[str, dict[str, Any]]:
+def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None = None, **search: Any) -> "Scores":
     """The scores of a trained model, for each part of the data that it is scored on.
 
     They are numbers by their names. Those of a classifier or tagger have ``per_label``, ``per_tag`` and ``per_entity``
@@ -117,11 +164,11 @@ def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling:
         **sampling: ``temperature``, ``top_k``, ``top_p`` and ``seed``, see `TrainedLanguageModel.generate`.
 
     Raises:
-        ValueError: when the folder is missing, foreign or corrupt, or an option is out of its bounds.
+        ValueError: when the folder is missing, foreign, corrupt or of another task, or an option is out of its bounds.
         OSError: when a file cannot be read.
     """
     require("gatewise.predict", "tasks")
-    return load(folder).generate(prompt, length, **sampling)
+    return load(folder, "lm").generate(prompt, length, **sampling)
 
 
 def inspect(
@@ -165,7 +212,7 @@ def inspect(
         OSError: when a file cannot be read or written.
     """
     require("gatewise.inspect", "tasks")
-    model = load(folder)
+    model: Any = load(folder)
     reads_series, reads_sequences = hasattr(model, "follow"), hasattr(model, "inspect_files")
     if series is not None and not reads_series:
         reads = "sequences; name one with sequence" if reads_sequences else "text"
@@ -195,7 +242,7 @@ def inspect(
     return model.inspect(read, **given)
 
 
-def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> Any:
+def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> "Trained":
     if task != "forecast":
         raise TypeError(f"data: expected paths for the task {task}, got {type(options['data']).__name__}")
 

@@ -99,7 +99,7 @@ class TrainedClassifier(Trained):
         """Label texts.
 
         >>> import gatewise
-        >>> model = gatewise.load("runs/first")  # doctest: +SKIP
+        >>> model = gatewise.load("runs/first", "classify")  # doctest: +SKIP
         >>> model.predict(["Return the running event loop."])  # doctest: +SKIP
         [Prediction(label='asyncio', probability=0.98, probabilities={...})]
         """

@@ -126,7 +126,7 @@ class TrainedSequenceToSequence(Trained):
             ValueError: when an option is out of its bounds.
 
         >>> import gatewise
-        >>> model = gatewise.load("runs/dates")  # doctest: +SKIP
+        >>> model = gatewise.load("runs/dates", "seq2seq")  # doctest: +SKIP
         >>> model.predict(["the third of March 1987"])[0].text  # doctest: +SKIP
         '1987-03-03'
         """

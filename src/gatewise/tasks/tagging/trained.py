@@ -129,7 +129,7 @@ class TrainedTagger(Trained):
         """Tag sentences: raw texts, or lists of their words.
 
         >>> import gatewise
-        >>> model = gatewise.load("runs/tag")  # doctest: +SKIP
+        >>> model = gatewise.load("runs/tag", "tag")  # doctest: +SKIP
         >>> model.predict(["x = 1"])[0].tags  # doctest: +SKIP
         ['name', 'space', 'operator', 'space', 'number']
         """
