@@ -73,8 +73,11 @@ check-format: $(VENV)/.check
 check-lint: $(VENV)/.check
 	$(BIN)/ruff check .
 
+# What the pages show is checked as a user's code would be.
 check-types: $(VENV)/.check
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	$(BIN)/python -m tests.pages build/pages
+	$(BIN)/basedpyright --pythonpath $(BIN)/python build/pages
 
 check-imports: $(VENV)/.check
 	$(BIN)/lint-imports

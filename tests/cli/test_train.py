@@ -110,7 +110,7 @@ def test_predict_lists_the_next_tokens(run, capsys):
     assert leave("predict", run, "--prompt", "the ", "--next", "3") == 0
     lines = capsys.readouterr().out.splitlines()
     expected = gatewise.load(run).next("the ", 3)
-    assert lines == [f"{value:.4f}  {token!r}" for token, value in expected]
+    assert lines == [f"{format_number(value):<6}  {token!r}" for token, value in expected]
 
 
 @pytest.mark.parametrize("to_file", [False, True])
