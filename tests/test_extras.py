@@ -17,6 +17,7 @@ import gatewise
 from gatewise import extras
 from gatewise.data.tables import read_columns
 from gatewise.extras import EXTRAS, MissingExtraError, require
+from gatewise.tasks.answers import read_texts
 from gatewise.tasks.verbs import resume
 from tests.cli.command_line import leave
 
@@ -136,6 +137,18 @@ def test_a_parquet_file(tmp_path: Path):
         read_columns(path, ("text",))
     expected = f"{path}: Parquet needs pyarrow, which is not installed: pip install 'gatewise[parquet]'"
     assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("task", ["classify", "seq2seq", "numeric"])
+def test_a_parquet_file_among_others_before_any_is_read(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("lightning")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    malformed = tmp_path / "a.csv"
+    malformed.write_text('"')
+    with pytest.raises(MissingExtraError, match=r"b\.parquet: Parquet needs pyarrow"):
+        gatewise.train(task, data=malformed, valid=tmp_path / "b.parquet", out=tmp_path / "run")
+    with pytest.raises(MissingExtraError, match=r"b\.parquet: Parquet needs pyarrow"):
+        next(read_texts([malformed, tmp_path / "b.parquet"], "text"))
 
 
 @pytest.mark.usefixtures("_nothing_installed")

@@ -1,12 +1,23 @@
 """Columns of Parquet files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gatewise.data.cells import column_place
 from gatewise.extras import require
+
+
+def check_parquet(paths: Iterable[Path]) -> None:
+    """Check that tables can be read, before any of them is.
+
+    Raises:
+        MissingExtraError: when one is a Parquet file and pyarrow is not installed.
+    """
+    for path in paths:
+        if path.suffix.lower() == ".parquet":
+            _require_arrow(path)
 
 
 def parquet_names(path: Path) -> list[str]:
@@ -17,7 +28,7 @@ def parquet_names(path: Path) -> list[str]:
         ValueError: when it is not Parquet.
         OSError: when it cannot be read.
     """
-    require(f"{path}: Parquet", "parquet")
+    _require_arrow(path)
     from pyarrow import parquet
 
     with _named(path, "not Parquet, or a corrupt file"), path.open("rb") as file:
@@ -40,6 +51,10 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tupl
         table = parquet.read_table(file, columns=list(columns), page_checksum_verification=True)
         values = [table.column(column).to_pylist() for column in columns]
     yield from enumerate(zip(*values, strict=True), 1)
+
+
+def _require_arrow(path: Path) -> None:
+    require(f"{path}: Parquet", "parquet")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gatewise.data.parquet import check_parquet
 from gatewise.data.tables import is_table, read_columns
 from gatewise.data.text import decoded, read_text
 
@@ -55,7 +56,9 @@ def read_texts(paths: Sequence[Path], text_column: str | Callable[[Path], str]) 
 
     Raises:
         ValueError, OSError: as `read_lines` and `read_columns`.
+        MissingExtraError: when one is a Parquet file and pyarrow is not installed, before any is read.
     """
+    check_parquet(paths)
     if not paths:
         yield from read_lines(paths)
     for path in paths:
