@@ -1,4 +1,4 @@
-"""The command ``python -m benchmarks``: the layers timed beside what could be used instead."""
+"""The command ``python -m benchmarks``: the layers timed against the alternatives."""
 
 import json as json_format
 import sys

@@ -17,7 +17,7 @@ GRIDS: tuple[Grid, ...] = get_args(Grid)
 
 CORE = ((1, 64, 100), (1, 256, 100), (32, 128, 100), (32, 256, 50), (64, 512, 20))
 TORCH_CELLS = ("lstm", "gru_cudnn", "rnn_tanh")
-# The plain cell that a variant's cost is told in.
+# The plain cell that a variant's overhead is relative to.
 PLAIN = {
     "peephole_lstm": "lstm",
     "peephole_lstm_full": "lstm",

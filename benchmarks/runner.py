@@ -54,7 +54,7 @@ def run(
     max_minutes: float | None = None,
     reporter: Reporter | None = None,
 ) -> BenchmarkResults:
-    """Time the layers beside what could be used instead, on this machine, interleaved in one run.
+    """Time the layers against the alternatives, on this machine, interleaved in one run.
 
     Every contender is first compared with the reference in float64, outputs and gradients; a wrong one is not timed.
 

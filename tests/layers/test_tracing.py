@@ -151,6 +151,9 @@ for name in ("lstm", "peephole"):
 
 @pytest.mark.parametrize("program", [TRACED, GRAPHS, AFTER_A_FAILURE], ids=["traced", "graphs", "after a failure"])
 def test_traces(program: str):
+    if program is GRAPHS:
+        pytest.importorskip("lightning")
+        pytest.importorskip("tensorboard")
     run = subprocess.run([sys.executable, "-c", COMMON + program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
 
