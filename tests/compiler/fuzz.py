@@ -25,7 +25,7 @@ from torch import Tensor
 from gatewise.compiler import simplify
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Choice, run
-from gatewise.kernels.recording import Record
+from gatewise.kernels.observers import Record
 from tests.compiler.agreement import Run, furthest, outcome, shaken
 from tests.compiler.compiled import compiled_cells
 from tests.compiler.evaluation import random_leaves

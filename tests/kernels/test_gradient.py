@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gatewise.kernels import Call, Directions, run
+from gatewise.kernels.checkpointing import recomputed
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.kernels.gradient import Checkpointed, Recorded
-from gatewise.kernels.segments import recomputed
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import DIRECTIONS, call_of, flat, on_reference, upstream_of
 

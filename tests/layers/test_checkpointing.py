@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import gatewise
-from gatewise.kernels import Call, segments
+from gatewise.kernels import Call, checkpointing
 from tests.agreement import CELLS
 from tests.kernels.engine import needs_engine
 
@@ -97,13 +97,13 @@ def test_dropout_between_layers_is_drawn_once():
 def test_auto_is_four_times_the_root(steps: int, lengths: list[int], monkeypatch: pytest.MonkeyPatch):
     """Where that is shorter than the whole."""
     seen: list[int] = []
-    again = segments._again
+    recompute = checkpointing._recompute
 
     def counted(segment: Call, *arguments: Any) -> Any:
         seen.append(segment.x.shape[0])
-        return again(segment, *arguments)
+        return recompute(segment, *arguments)
 
-    monkeypatch.setattr(segments, "_again", counted)
+    monkeypatch.setattr(checkpointing, "_recompute", counted)
     layer = layer_of("rnn_tanh", every="auto")
     layer.backend = "reference"
     x = torch.randn(steps, 2, 3, dtype=torch.float64)

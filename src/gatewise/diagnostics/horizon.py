@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gatewise.diagnostics.call_record import CallObserver, CallRecord, Location
 from gatewise.kernels import Call, run
-from gatewise.kernels.recording import Record
+from gatewise.kernels.observers import Record
 
 VANISHED, EXPLODED = 0.01, 100.0
 

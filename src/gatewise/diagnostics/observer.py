@@ -16,7 +16,7 @@ from gatewise.diagnostics.call_record import CallObserver, CallRecord, CallSink
 from gatewise.diagnostics.loss_steps import LossSteps
 from gatewise.diagnostics.not_finite import NotFinite, first_not_finite
 from gatewise.diagnostics.updates import Update, Updates
-from gatewise.kernels import recording
+from gatewise.kernels import observers
 from gatewise.layers import Recurrent
 from gatewise.layers.clipping import Clipped, clips_told_to
 
@@ -160,14 +160,14 @@ class ModelObserver(CallObserver):
             register_optimizer_step_post_hook(self._after_step),
         ]
         for module in self.modules.values():
-            recording.add(module, self)
+            observers.add(module, self)
             hooks.append(module.register_forward_hook(self._returned))
         try:
             with clips_told_to(self.clipped):
                 yield
         finally:
             for module in self.modules.values():
-                recording.remove(module, self)
+                observers.remove(module, self)
             for hook in hooks:
                 hook.remove()
             # Later writes to the weights will not be observed, so copy them.

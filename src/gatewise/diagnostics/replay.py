@@ -18,7 +18,7 @@ from gatewise.equations.operations import activation
 from gatewise.equations.retention import retention_gates
 from gatewise.kernels import Call, run
 from gatewise.kernels.evaluation import BlocksOf, evaluate
-from gatewise.kernels.recording import Record
+from gatewise.kernels.observers import Record
 from gatewise.layers.initialisers import BIASES
 
 X = Expr.make("input")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gatewise.kernels.changes import change_norms
+from gatewise.kernels.update_norms import change_norms
 
 # Beyond this many steps, every second is discarded and no longer measured: for small networks a measurement costs
 # nearly as much as a step.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from gatewise.diagnostics.trace import Trace
-from gatewise.kernels import recording
+from gatewise.kernels import observers
 
 
 def _compiled(model: nn.Module) -> bool:
@@ -24,7 +24,7 @@ def new_trace(model: nn.Module, *, gates: bool, keep: int) -> Trace:
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise ValueError(f"keep: expected a number of passes of at least 1, got {keep!r}")
     if _compiled(model):
-        raise ValueError(recording.COMPILED)
+        raise ValueError(observers.COMPILED)
     trace = Trace(model, gates=gates, keep=keep)
     if not trace.modules:
         raise ValueError(

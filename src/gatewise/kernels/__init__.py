@@ -1,4 +1,4 @@
-"""The kernels: `run` computes one layer over a sequence, `backend_for` says which backend does."""
+"""Kernels: `run` computes one layer over a sequence, `backend_for` reports which backend does."""
 
 from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import BackendName, Choice

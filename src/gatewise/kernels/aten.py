@@ -1,4 +1,4 @@
-"""torch's own recurrent kernels (ATen, oneDNN, cuDNN), for exactly the calls that they serve with the same numbers."""
+"""torch's recurrent kernels (ATen, oneDNN, cuDNN), for the calls that they compute with the same results."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.tracing import is_jit_traced
 
-_SERVED: dict[str, Any] = {
+_KERNELS: dict[str, Any] = {
     "lstm": torch.lstm,
     "gru_cudnn": torch.gru,
     "rnn_tanh": torch.rnn_tanh,
@@ -25,9 +25,9 @@ _CUDA_DTYPES = (*_CPU_DTYPES, torch.float16, torch.bfloat16)
 
 @lru_cache(maxsize=1)
 def _functions() -> dict[str, tuple[Any, bool]]:
-    """By a cell's equations: torch's function, and whether it takes biases."""
+    """Torch's function and whether it takes biases, by the equations of the cell."""
     table = {}
-    for name, function in _SERVED.items():
+    for name, function in _KERNELS.items():
         table[lookup(name).equations] = (function, True)
         table[without_bias(lookup(name)).equations] = (function, False)
     return table
@@ -36,7 +36,7 @@ def _functions() -> dict[str, tuple[Any, bool]]:
 def refusal(call: Call) -> str | None:
     """Why torch's kernels cannot run a call, or None."""
     if call.cell.equations not in _functions():
-        return f"torch has no kernel for the equations of {call.cell.name} (it has {', '.join(_SERVED)})"
+        return f"torch has no kernel for the equations of {call.cell.name} (it has {', '.join(_KERNELS)})"
     if call.record is not None:
         return "the layer is watched, and torch's kernels do not show the gradients of single steps"
     if call.reset is not None:
@@ -58,7 +58,7 @@ def refusal(call: Call) -> str | None:
 
 
 def is_traceable(call: Call) -> bool:
-    """Whether torch's kernels run a call whatever its values and the number of its steps and rows."""
+    """Whether torch's kernels run a call for all values and numbers of steps and rows."""
     return (
         call.cell.equations in _functions()
         and call.lengths is None
@@ -75,9 +75,9 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     function, has_biases = _functions()[call.cell.equations]
     initial = call.with_states().initial
     states = initial[0] if len(initial) == 1 else initial
-    # A trace is for calls with gradients and without.
+    # A trace must serve calls with and without gradients.
     train = torch.is_grad_enabled() or is_jit_traced()
-    # num_layers, dropout, train, bidirectional: one layer, so no dropout, whatever the mode.
+    # num_layers, dropout, train, bidirectional: one layer, hence no dropout in any mode.
     options = (has_biases, 1, 0.0, train, call.directions == "bidirectional")
     steps = call.x.shape[0]
     if call.lengths is None or bool((call.lengths == steps).all()):

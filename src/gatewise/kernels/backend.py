@@ -1,4 +1,4 @@
-"""What a backend is: something that runs calls, forward and perhaps backward."""
+"""The backend protocol: runs calls forward and optionally backward."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias, TypeGuard
@@ -8,16 +8,16 @@ from torch import Tensor
 from gatewise.kernels.call import Call
 
 Saved: TypeAlias = tuple[Tensor, ...]
-"""What the backward pass needs beside the call, as its backend knows it."""
+"""The tensors saved for backward besides the call, in a form private to the backend."""
 Gradients: TypeAlias = tuple[Tensor | None, ...]
-"""For each of `Call.tensors` its gradient, or None where it is zero or not needed."""
+"""The gradient of each of `Call.tensors`, or None if it is zero or not needed."""
 
 
 class Backend(Protocol):
-    """Runs the calls that it does not refuse."""
+    """Runs the calls for which `refusal` returns None."""
 
     def refusal(self, call: Call) -> str | None:
-        """Why it cannot run a call, or None."""
+        """The reason why it cannot run a call, or None."""
         ...
 
     def forward(self, call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
@@ -25,35 +25,35 @@ class Backend(Protocol):
 
         Args:
             call: what to compute.
-            save: whether `backward` will follow. A backend without it records its operations with autograd instead.
+            save: whether `backward` will follow. A backend without `backward` relies on autograd instead.
 
         Returns:
-            Output (T, B, D·H), final states (D, B, H) each, and what was saved.
+            Output (T, B, D·H), final states (D, B, H) each, and the tensors saved for backward.
         """
         ...
 
 
 class DifferentiableBackend(Backend, Protocol):
-    """A backend that differentiates itself."""
+    """A backend with its own backward pass."""
 
     def backward(
         self, call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed: Sequence[bool]
     ) -> Gradients:
-        """The gradients of a call that `forward` has run and saved.
+        """The gradients of a call run by `forward` with ``save``.
 
         Args:
-            call: what was computed.
-            saved: what was saved.
-            upstream: gradients of output and final states; None is zero.
-            needed: for each of `Call.tensors` whether its gradient is wanted.
+            call: the call.
+            saved: the tensors saved by `forward`.
+            upstream: gradients of output and final states; None means zero.
+            needed: whether the gradient of each of `Call.tensors` is needed.
         """
         ...
 
     def saved_shapes(self, call: Call) -> list[tuple[int, ...]]:
-        """The shapes of what `forward` saves of a call with `fixed_shapes`."""
+        """The shapes of the tensors that `forward` saves for a call with `fixed_shapes`."""
         ...
 
 
 def differentiates(backend: Backend) -> TypeGuard[DifferentiableBackend]:
-    """Whether a backend has a backward pass of its own; autograd follows the operations of any other."""
+    """Whether a backend has its own backward pass, rather than autograd's."""
     return hasattr(backend, "backward")

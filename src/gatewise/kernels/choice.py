@@ -1,4 +1,4 @@
-"""Which backend runs a call, and why."""
+"""The choice of a backend, with its reason."""
 
 from typing import Literal, NamedTuple, TypeAlias
 

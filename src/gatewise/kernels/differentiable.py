@@ -1,4 +1,4 @@
-"""Gradients by autograd, and those that can be differentiated again: the reference's."""
+"""Gradients by autograd, and differentiable gradients, by the reference."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ Gradients = tuple[Tensor | None, ...]
 
 
 def batched(upstream: Sequence[Tensor | None]) -> bool:
-    """Whether many gradients are taken at once, as by ``is_grads_batched``; the reference's operations follow that."""
+    """Whether gradients are batched, as by ``is_grads_batched``, which only the reference supports."""
     for one in upstream:
         if one is not None and (is_functorch_wrapped_tensor(one) or is_legacy_batchedtensor(one)):
             return True
@@ -21,7 +21,7 @@ def batched(upstream: Sequence[Tensor | None]) -> bool:
 
 
 def differentiable_gradients(call: Call, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
-    """The gradients of a call as functions that can be differentiated again: those of the reference."""
+    """The gradients of a call, differentiable again: those of the reference."""
     with torch.enable_grad():
         output, finals, _ = reference.forward(call, False)
         return gradients_of((output, *finals), upstream, call.tensors, needed, create_graph=True)
@@ -36,7 +36,7 @@ def gradients_of(
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> Gradients:
-    """The gradients of tensors from those of results; None is zero, or not needed."""
+    """The gradients of tensors from those of results; None if zero or not needed."""
     pairs = [
         (result, gradient)
         for result, gradient in zip(results, upstream, strict=True)

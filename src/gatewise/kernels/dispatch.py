@@ -1,4 +1,4 @@
-"""Which backend runs a call, and why."""
+"""Dispatch: the choice of a backend for a call."""
 
 from torch import Tensor
 
@@ -18,7 +18,7 @@ def check_backend_name(name: str) -> None:
 
 
 def choose(call: Call, backend: str) -> Choice:
-    """The backend for a call: the fastest that can run it, or the one asked for by name.
+    """The backend for a call: the fastest that can run it, or the one requested by name.
 
     Raises:
         ValueError: when the named backend, or every backend, cannot run the call, with the reason.
@@ -40,5 +40,5 @@ def choose(call: Call, backend: str) -> Choice:
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a call on the backend of this name."""
+    """Run a call on a backend by name."""
     return BACKENDS[name].forward(call, False)[:2]

@@ -1,4 +1,4 @@
-"""The value of single expressions of a cell, with torch's operations."""
+"""Evaluation of single expressions of a cell with torch operations."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,15 +10,15 @@ from gatewise.kernels.reference import torch_function
 
 
 class BlocksOf(Mapping[Parameter, Tensor]):
-    """The parameters of a call in one direction, block by block; a block is cut out when it is asked for."""
+    """The parameters of a call in one direction, by block, sliced on access."""
 
     def __init__(self, call: Call) -> None:
         self._cell, self._hidden = call.cell, call.hidden_size
         self._tensors = dict(zip(call.cell.groups, call.parameters, strict=True))
 
     def __getitem__(self, block: Parameter) -> Tensor:
-        at = self._cell.gates_of(block.group).index(block.gate)
-        return self._tensors[block.group][at * self._hidden : (at + 1) * self._hidden]
+        index = self._cell.gates_of(block.group).index(block.gate)
+        return self._tensors[block.group][index * self._hidden : (index + 1) * self._hidden]
 
     def __iter__(self) -> Iterator[Parameter]:
         return (Parameter(group, gate) for group in self._tensors for gate in self._cell.gates_of(group))
@@ -28,7 +28,7 @@ class BlocksOf(Mapping[Parameter, Tensor]):
 
 
 def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, Tensor]) -> Tensor:
-    """The value of an expression of parameters and of what is in ``values``, which it is added to."""
+    """The value of an expression, given the values of its leaves; computed values are added to ``values``."""
     if node not in values:
         if node.op == "parameter":
             assert isinstance(node.attr, Parameter)
@@ -38,7 +38,7 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
         elif node.op in ("matmul", "matmul_transposed"):
             matrix, operand = (evaluate(arg, values, blocks) for arg in node.args)
             matrix = matrix.t() if node.op == "matmul" else matrix
-            # What cancels in the equations leaves a constant: (h - h) is one.
+            # Terms that cancel leave a constant, as (h - h).
             values[node] = (operand if operand.dim() else operand.expand(matrix.shape[0])) @ matrix
         else:
             values[node] = torch_function(node.op)(*(evaluate(arg, values, blocks) for arg in node.args))

@@ -1,4 +1,4 @@
-"""Running a call: `run` chooses a backend, `run_on_cpu` is for callers that know that the fused kernels can."""
+"""Execute a call: `run` chooses a backend; `run_on_cpu` skips the choice for calls known to run on the CPU engine."""
 
 import torch
 from torch import Tensor
@@ -10,8 +10,8 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.choice import FASTEST, Choice
 from gatewise.kernels.dispatch import check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
+from gatewise.kernels.observers import COMPILED
 from gatewise.kernels.plain import plain
-from gatewise.kernels.recording import COMPILED
 from gatewise.kernels.tracing import is_jit_traced, is_traced
 
 _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
@@ -29,8 +29,8 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
         Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).
 
     Raises:
-        ValueError: when lengths are out of range, the named backend cannot run the call, or the call is to be written
-            down and goes through a compiler or a transform.
+        ValueError: when lengths are out of range, the named backend cannot run the call, or a watched call
+            goes through a compiler or a transform.
     """
     compiling = torch.compiler.is_compiling()
     if compiling and _inside_a_transform():
@@ -39,7 +39,7 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
         if call.record is not None:
             raise ValueError(COMPILED)
         if is_jit_traced() or _in_onnx_export():
-            # Such programs run without gatewise too.
+            # Such programs must also run without gatewise.
             if backend in ("auto", "torch") and aten.is_traceable(call):
                 return aten.forward(call, False)[:2]
             if _in_onnx_export():
@@ -60,7 +60,7 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
         call = plain(call)
     choice = backend_for(call, backend=backend)
     if call.checkpoint_every is not None and _transformed(call):
-        call.checkpoint_every = None  # what a transform keeps is its own affair
+        call.checkpoint_every = None  # transforms decide themselves what they save
     if call.record is None:
         return run_differentiable(call, choice.name)
     return _recorded(call, choice)
@@ -82,7 +82,7 @@ def _recorded(call: Call, choice: Choice) -> tuple[Tensor, tuple[Tensor, ...]]:
 
 
 def backend_for(call: Call, *, backend: str = "auto") -> Choice:
-    """Which backend runs a call, and why.
+    """The backend that runs a call, and why.
 
     Raises:
         ValueError: as `run`.
@@ -102,19 +102,19 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
 
 
 def _through_operators(call: Call) -> bool:
-    """Whether something other than eager code is to see one operator."""
+    """Whether a compiler or trace must see a single operator."""
     if not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
         return True
     return is_traced() and not _transformed(call)
 
 
 def _in_onnx_export() -> bool:
-    # Dynamo, which is never what exports to ONNX, cannot follow the question.
+    # Dynamo never exports to ONNX, and cannot trace this check.
     return not torch.compiler.is_dynamo_compiling() and torch.onnx.is_in_onnx_export()
 
 
 def _transformed(call: Call) -> bool:
-    """Whether a transform of torch.func or forward-mode differentiation is to follow the computation."""
+    """Whether a torch.func transform or forward-mode differentiation is active for the call."""
     return any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors) or (
         forward_ad._current_level >= 0
         and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in call.tensors)
@@ -125,5 +125,5 @@ def _inside_a_transform() -> bool:
     return peek_interpreter_stack() is not None
 
 
-# What torch.compiler.assume_constant_result does; that imports the compiler, for which only its users should wait.
+# As torch.compiler.assume_constant_result, which would import the compiler for everyone.
 setattr(_inside_a_transform, "_dynamo_marked_constant", True)  # noqa: B010

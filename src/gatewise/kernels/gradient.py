@@ -1,6 +1,6 @@
-"""Back-propagation through time around the backends, each of which is a function that autograd can follow.
+"""Back-propagation through time: each backend as an autograd function.
 
-A second derivative that a backend does not have is that of the reference.
+Second derivatives that a backend does not support are computed by the reference.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from gatewise.kernels.backend import DifferentiableBackend, differentiates
 from gatewise.kernels.call import Call
+from gatewise.kernels.checkpointing import leaves_of, recomputed, run_by_segments
 from gatewise.kernels.differentiable import batched, differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
-from gatewise.kernels.segments import leaves_of, recomputed, run_by_segments
 
 
 def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a call so that its result can be differentiated, any number of times."""
+    """Run a call such that its results are differentiable, any number of times."""
     runs = BACKENDS[backend]
     tensors = call.tensors
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
@@ -29,7 +29,7 @@ def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, 
     if call.checkpoint_every is not None:
         output, *finals = Checkpointed.apply(call, backend, *tensors)
         return output, tuple(finals)
-    # cuDNN has no second derivative; on the CPU autograd's own graph has all of them.
+    # cuDNN has no second derivative; on the CPU autograd's graph has all of them.
     if backend == "torch" and call.x.is_cuda:
         output, *finals = Recorded.apply(call, backend, *tensors)
         return output, tuple(finals)
@@ -37,12 +37,12 @@ def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, 
 
 
 class Differentiated(torch.autograd.Function):
-    """A run of a backend that differentiates itself; the second derivative is the reference's."""
+    """A run of a backend with its own backward pass; the second derivative is the reference's."""
 
     @staticmethod
     def forward(ctx: Any, backend: DifferentiableBackend, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Output and final states; ``tensors`` are those of the call."""
-        # Copies: what the caller writes to them before the backward pass does not count.
+        # Copied, so that later writes by the caller do not affect the backward pass.
         if call.lengths is not None:
             call.lengths = call.lengths.clone()
         if call.reset is not None:
@@ -65,39 +65,39 @@ class Differentiated(torch.autograd.Function):
 
 @cache
 def _apply(cell: str) -> Callable[..., tuple[Tensor, ...]]:
-    """`Differentiated.apply` under the name of a cell, which profilers and graphs show: ``Fused_lstm_Backward``.
+    """`Differentiated.apply` named after the cell, as profilers and graphs show it: ``Fused_lstm_Backward``.
 
-    What `torch.autograd.Function` adds to it is for transforms of torch.func, which never come here.
+    It skips the support of `torch.autograd.Function` for torch.func transforms, which never reach this code.
     """
     return super(torch.autograd.Function, type(f"Fused_{cell}_", (Differentiated,), {})).apply  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Checkpointed(torch.autograd.Function):
-    """A run that keeps its arguments and the states between segments; its backward pass runs each segment again."""
+    """A run that saves its arguments and the boundary states; its backward pass recomputes each segment."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Output and final states; ``tensors`` are those of the call."""
-        output, finals, reaching = run_by_segments(call, backend)
+        output, finals, boundary_states = run_by_segments(call, backend)
         ctx.call, ctx.backend, ctx.count = call, backend, len(tensors)
-        ctx.save_for_backward(*tensors, *(state for direction in reaching for state in direction))
+        ctx.save_for_backward(*tensors, *(state for direction in boundary_states for state in direction))
         ctx.set_materialize_grads(False)
         return output, *finals
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Any, ...]:
         """Gradients of ``tensors``."""
-        saved = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
+        saved = ctx.saved_tensors  # unpacked once, as torch.utils.checkpoint requires
         call, needed = ctx.call.with_tensors(saved[: ctx.count]), ctx.needs_input_grad[2:]
         if torch.is_grad_enabled() or batched(upstream):
             return None, None, *differentiable_gradients(call, upstream, needed)
         states = len(call.initial)
-        reaching = [saved[at : at + states] for at in range(ctx.count, len(saved), states)]
-        return None, None, *recomputed(call, ctx.backend, upstream, needed, reaching)
+        boundary_states = [saved[index : index + states] for index in range(ctx.count, len(saved), states)]
+        return None, None, *recomputed(call, ctx.backend, upstream, needed, boundary_states)
 
 
 class Recorded(torch.autograd.Function):
-    """A run whose own graph is kept for the first derivative; the second is the reference's."""
+    """A run whose autograd graph is saved for the first derivative; the second is the reference's."""
 
     @staticmethod
     def forward(ctx: Any, call: Call, backend: str, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -107,7 +107,7 @@ class Recorded(torch.autograd.Function):
             output, finals = run_on(backend, call.with_tensors(leaves))
         results = (output, *finals)
         ctx.call, ctx.backend, ctx.count = call, backend, len(tensors)
-        # Saved, not kept as attributes, so that the graph goes when a backward pass does not retain it.
+        # Saved rather than attributes, so that the graph is freed unless it is retained.
         ctx.save_for_backward(*tensors, *leaves, *results)
         ctx.set_materialize_grads(False)
         return tuple(result.detach() for result in results)
@@ -121,6 +121,6 @@ class Recorded(torch.autograd.Function):
         if torch.is_grad_enabled() or batched(upstream):
             return None, None, *differentiable_gradients(call, upstream, needed)
         if not any(result.requires_grad for result in results):
-            # Hooks on saved tensors (torch.utils.checkpoint, offloading) have taken the graph away.
+            # Hooks on saved tensors (torch.utils.checkpoint, offloading) have dropped the graph.
             return None, None, *recomputed(call, ctx.backend, upstream, needed)
         return None, None, *gradients_of(results, upstream, leaves, needed, retain_graph=True)

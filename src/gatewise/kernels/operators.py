@@ -1,11 +1,11 @@
-"""The operators ``gatewise::recurrent`` and ``gatewise::recurrent_backward``: opaque to compilers and exporters.
+"""The operators ``gatewise::recurrent`` and ``gatewise::recurrent_backward``, opaque to compilers and exporters.
 
-Eager code does not pass through them. A cell travels as its canonical text, so a fresh process can load an exported
-program and run it. The choice of backend and the checks of values happen inside.
+Eager code does not use them. A cell is passed as its canonical text, so that a fresh process can load and run an
+exported program. Dispatch and value checks happen inside.
 
-Where gradients are recorded ``recurrent`` becomes ``recurrent_in_training``, which hands what the CPU engine keeps
-from the forward pass to the backward one, in tensors whose shapes follow from those of the arguments. Any other
-backend is run again in the backward pass. A program that was exported holds ``recurrent``.
+With gradients ``recurrent`` becomes ``recurrent_in_training``, which passes the values saved by the CPU engine to the
+backward operator, in tensors whose shapes follow from those of the arguments. Other backends are rerun in the backward
+pass. Exported programs contain ``recurrent``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ import gatewise
 from gatewise.kernels import cpu
 from gatewise.kernels.backend import differentiates
 from gatewise.kernels.call import Call, Directions, cell_of_text
+from gatewise.kernels.checkpointing import recomputed
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import BACKENDS, choose, run_on
-from gatewise.kernels.recording import refuse
-from gatewise.kernels.segments import recomputed
+from gatewise.kernels.observers import check_not_watched
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
@@ -32,14 +32,14 @@ _ARGUMENTS = (
 _SCHEMAS = {
     "recurrent": f"({_ARGUMENTS}, str made_by) -> (Tensor, Tensor[])",
     "recurrent_in_training": f"({_ARGUMENTS}, bool keep) -> (Tensor, Tensor[], Tensor[])",
-    # `kept` is the output and what the forward pass kept, or empty: then it is run again.
+    # `kept` is the output and the saved values, or empty to rerun the forward pass.
     "recurrent_backward": (
         f"(Tensor output_gradient, Tensor[] final_gradients, {_ARGUMENTS}, bool[] needed, Tensor[] kept) -> Tensor[]"
     ),
 }
-# In a graph that calls the first operator this stands for the others, with which torch keeps it on disk compiled.
+# Part of the cache key of graphs that torch caches on disk: identifies the schemas of the other operators.
 MADE_BY = f"gatewise {gatewise.__version__} {sha256(repr(_SCHEMAS).encode()).hexdigest()[:16]}"
-_LIBRARY = torch.library.Library("gatewise", "FRAGMENT")  # what is registered in it goes with it
+_LIBRARY = torch.library.Library("gatewise", "FRAGMENT")  # its registrations live as long as it does
 for _name, _schema in _SCHEMAS.items():
     _LIBRARY.define(_name + _schema)
 
@@ -76,10 +76,10 @@ def _call(
 
 
 def _check_shapes(call: Call) -> None:
-    """A recorded program may be given anything.
+    """Check the arguments of a recorded program.
 
     Raises:
-        ValueError: for a tensor of another shape or dtype than the cell and the input ask for.
+        ValueError: for a tensor whose shape or dtype does not match the cell and the input.
     """
     steps, batch, width = call.x.shape
     hidden, directions = call.hidden_size, call.direction_count
@@ -113,7 +113,7 @@ _AUTOGRAD_KEYS = (
     torch._C.DispatchKey.AutogradFunctionality,
     torch._C.DispatchKey.AutogradOther,
     torch._C.DispatchKey.AutogradNestedTensor,
-    # Without it a write into a view, as in pad_packed_sequence, is lost to the gradient of what the view is of.
+    # Without it the gradient of a base ignores writes into its views, as in pad_packed_sequence.
     torch._C.DispatchKey.ADInplaceOrView,
 )
 
@@ -122,7 +122,7 @@ _AUTOGRAD_KEYS = (
 def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     *of_call, backend, _, _ = arguments
     call = _call(*of_call)
-    refuse(call.parameters)
+    check_not_watched(call.parameters)
     call.check_values()
     return _separate(call, *run_on(choose(call, backend).name, call))
 
@@ -143,7 +143,7 @@ def _differentiable(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
 def _forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     *of_call, backend, _, keep = arguments
     call = _call(*of_call)
-    refuse(call.parameters)
+    check_not_watched(call.parameters)
     call.check_values()
     runs = BACKENDS[choose(call, backend).name]
     kept: list[Tensor] = []
@@ -153,13 +153,13 @@ def _forward_in_training(*arguments: Any) -> tuple[Tensor, list[Tensor], list[Te
     else:
         with torch.enable_grad():
             output, finals, _ = runs.forward(call.with_tensors(tuple(one.detach() for one in call.tensors)), False)
-        if keep:  # a compiled graph kept on disk, the engine gone since
+        if keep:  # a cached compiled graph, loaded where there is no engine
             kept = [call.x.new_empty(shape) for shape in cpu.saved_shapes(call)]
     return *_separate(call, output, finals), kept
 
 
 def _separate(call: Call, output: Tensor, finals: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """Results as an operator returns them: they share memory neither with its arguments nor with each other."""
+    """Results of an operator, which must not share memory with its arguments or each other."""
     taken = {tensor.untyped_storage().data_ptr() for tensor in (output, *call.tensors)}
     separate: list[Tensor] = []
     for final in finals:
@@ -219,7 +219,7 @@ def _fake_backward(
     ]
 
 
-def _remember(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     x, initial, parameters, lengths, reset, *rest, keep = inputs
     values, _, kept = output
     ctx.mark_non_differentiable(*kept)
@@ -231,7 +231,7 @@ def _forward_gradient(
     ctx: Any, output_gradient: Tensor, final_gradients: list[Tensor], _: list[Tensor]
 ) -> tuple[Any, ...]:
     states, groups = ctx.states, ctx.groups
-    x, *tensors = ctx.saved_tensors  # asked for once: torch.utils.checkpoint unpacks no tensor twice
+    x, *tensors = ctx.saved_tensors  # unpacked once, as torch.utils.checkpoint requires
     lengths, reset, *kept = tensors[states + groups :]
     wanted_x, wanted_initial, wanted_parameters, *_rest = ctx.needs_input_grad
     needed = [wanted_x, *wanted_initial, *wanted_parameters]
@@ -261,17 +261,17 @@ def _forward_gradient(
     )
 
 
-torch.library.register_autograd("gatewise::recurrent_in_training", _forward_gradient, setup_context=_remember)
+torch.library.register_autograd("gatewise::recurrent_in_training", _forward_gradient, setup_context=_save)
 
 
-def _remember_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     output_gradient, final_gradients, x, initial, parameters, lengths, reset, *rest, needed, kept = inputs
     ctx.save_for_backward(output_gradient, *final_gradients, x, *initial, *parameters, lengths, reset)
     ctx.states, ctx.rest, ctx.needed, ctx.kept = len(initial), rest, needed, len(kept)
 
 
 def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
-    """The gradient of the gradient: that of the reference's, which is a graph of ordinary operations."""
+    """The gradient of the gradient, by the reference."""
     output_gradient, *saved = ctx.saved_tensors
     final_gradients, saved = saved[: ctx.states], saved[ctx.states :]
     x, *tensors, lengths, reset = saved
@@ -317,4 +317,4 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     )
 
 
-torch.library.register_autograd("gatewise::recurrent_backward", _second_gradient, setup_context=_remember_backward)
+torch.library.register_autograd("gatewise::recurrent_backward", _second_gradient, setup_context=_save_backward)

@@ -1,4 +1,4 @@
-"""One gate before an address is taken: plain, strided, allocated memory, or made so, or refused by name."""
+"""Checks tensors before the engine reads their memory: converts them to plain strided memory, or raises."""
 
 from torch import Tensor, strided
 
@@ -6,12 +6,12 @@ from gatewise.kernels.call import Call
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor is what its memory holds: strided and allocated, and not to be read with another sign."""
+    """Whether a tensor's memory holds its values: strided, allocated, without a negative bit."""
     return tensor.layout is strided and not tensor.is_neg() and (tensor.data_ptr() != 0 or tensor.numel() == 0)
 
 
 def plain(call: Call) -> Call:
-    """The call with signs resolved.
+    """The call with negative bits resolved.
 
     Raises:
         ValueError: for a tensor whose storage has no memory, naming it.

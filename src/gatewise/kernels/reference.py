@@ -1,8 +1,8 @@
 """The reference: a plain loop over time that evaluates a cell's graph with torch operations.
 
-It runs any cell in any dtype on any device and can be differentiated any number of times and under `torch.func`;
-everything else is tested against it. Products with x are taken for all steps at once, and blocks of a group that
-meet the same value in a step are multiplied together.
+It runs any cell in any dtype on any device and can be differentiated any number of times and under `torch.func`; all
+other backends are tested against it. Products with x are computed for all steps at once, and blocks of a group with the
+same operand are multiplied together.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def torch_function(op: str) -> Callable[..., Tensor]:
 
 
 def refusal(call: Call) -> str | None:
-    """Why the reference cannot run a call; None when it can."""
+    """The reason why the reference cannot run a call, or None."""
     try:
         _program(call.cell)
     except MissingImplementation as missing:
@@ -44,7 +44,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
 
 
 class _Products(NamedTuple):
-    """Blocks of one group that meet the same value: one product for all of them."""
+    """Blocks of one group with the same operand, computed as one product."""
 
     group: str
     operand: Expr
@@ -53,11 +53,11 @@ class _Products(NamedTuple):
 
 
 class _Program(NamedTuple):
-    """A cell's nodes in order of evaluation, by how often they are evaluated."""
+    """A cell's nodes in order of evaluation, grouped by how often they are evaluated."""
 
     constants: tuple[Expr, ...]
     vectors: tuple[Expr, ...]
-    parameters_alone: tuple[Expr, ...]
+    loop_invariants: tuple[Expr, ...]
     input_products: tuple[_Products, ...]
     each_step: tuple[Expr, ...]
     products: dict[Expr, _Products]
@@ -68,19 +68,19 @@ class _Program(NamedTuple):
 def _program(cell: Cell) -> _Program:
     nodes = topological(cell.outputs)
     matrices = {node.args[0] for node in nodes if node.op == "matmul"}
-    kinds: dict[str, list[Expr]] = {"constant": [], "parameter": [], "alone": [], "step": []}
+    by_kind: dict[str, list[Expr]] = {"constant": [], "parameter": [], "alone": [], "step": []}
     varying: set[Expr] = set()
     for node in nodes:
         if node in matrices:
             continue
-        if node.op in kinds:
-            kinds[node.op].append(node)
+        if node.op in by_kind:
+            by_kind[node.op].append(node)
         elif node.op in ("input", "state") or any(arg in varying for arg in node.args):
             varying.add(node)
             if node.op not in ("input", "state"):
-                kinds["step"].append(node)
+                by_kind["step"].append(node)
         else:
-            kinds["alone"].append(node)
+            by_kind["alone"].append(node)
 
     together: dict[tuple[str, Expr], list[Expr]] = {}
     for node in nodes:
@@ -88,18 +88,18 @@ def _program(cell: Cell) -> _Program:
             together.setdefault((_block(node.args[0]).group, node.args[1]), []).append(node)
     products: dict[Expr, _Products] = {}
     for (group, operand), members in together.items():
-        rank = {gate: at for at, gate in enumerate(cell.gates_of(group))}
+        rank = {gate: index for index, gate in enumerate(cell.gates_of(group))}
         members.sort(key=lambda node: rank[_block(node.args[0]).gate])
         gates = tuple(_block(node.args[0]).gate for node in members)
         shared = _Products(group, operand, gates, tuple(members))
         products.update(dict.fromkeys(members, shared))
     input_products = dict.fromkeys(product for product in products.values() if product.operand.op == "input")
     return _Program(
-        tuple(kinds["constant"]),
-        tuple(kinds["parameter"]),
-        tuple(kinds["alone"]),
+        tuple(by_kind["constant"]),
+        tuple(by_kind["parameter"]),
+        tuple(by_kind["alone"]),
         tuple(input_products),
-        tuple(kinds["step"]),
+        tuple(by_kind["step"]),
         products,
         {node.op: torch_function(node.op) for node in nodes if node.op in OPERATIONS},
     )
@@ -116,8 +116,8 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     blocks: dict[Parameter, Tensor] = {}
     for group, tensor in zip(cell.groups, call.parameters, strict=True):
         gates = cell.gates_of(group)
-        for at, gate in enumerate(gates):
-            blocks[Parameter(group, gate)] = tensor[at * hidden : (at + 1) * hidden]
+        for index, gate in enumerate(gates):
+            blocks[Parameter(group, gate)] = tensor[index * hidden : (index + 1) * hidden]
 
     def matrix(products: _Products) -> Tensor:
         if products.gates == cell.gates_of(products.group):
@@ -127,14 +127,14 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     weights = {id(products): matrix(products) for products in program.products.values()}
     fixed: dict[Expr, Tensor] = {node: call.x.new_tensor(node.attr) for node in program.constants}
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
-    for node in program.parameters_alone:
+    for node in program.loop_invariants:
         fixed[node] = _evaluate(node, fixed, program, weights, None)
 
     valid = None
     x = call.x
     if call.lengths is not None:
         valid = (torch.arange(steps, device=x.device)[:, None] < call.lengths)[..., None]
-        # What stands in the padding may be anything, NaN too, and must not reach a weight gradient as 0 · NaN.
+        # Padding may contain anything, including NaN, which must not reach a weight gradient as 0 · NaN.
         x = torch.where(valid, x, x.new_zeros(()))
     from_input = [
         functional.linear(x, weights[id(products)]).split(hidden, dim=-1) for products in program.input_products
@@ -184,10 +184,10 @@ def _evaluate(
 ) -> Tensor:
     if node.op != "matmul":
         operands = [values[arg] for arg in node.args]
-        at = OPERATIONS[node.op].singular
-        if valid is not None and at is not None:
+        index = OPERATIONS[node.op].singular
+        if valid is not None and index is not None:
             # The result of a step past the end is dropped, but 0 times an infinite derivative there would be NaN.
-            operands[at] = torch.where(valid, operands[at], 1.0)
+            operands[index] = torch.where(valid, operands[index], 1.0)
         return program.functions[node.op](*operands)
     products = program.products[node]
     operand, weight = values[products.operand], weights[id(products)]

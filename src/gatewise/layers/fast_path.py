@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from gatewise.kernels import AUTO, Call, PackedWeights, accepts_on_cpu, run_on_cpu, runs_on_cpu
-from gatewise.kernels.recording import is_watched, record_of
+from gatewise.kernels.observers import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.validation import Inputs, State

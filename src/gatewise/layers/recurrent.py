@@ -16,7 +16,7 @@ from gatewise.kernels import (
     run,
     run_on_cpu,
 )
-from gatewise.kernels.recording import record_of
+from gatewise.kernels.observers import record_of
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
 from gatewise.layers.merging import merge_directions

@@ -14,7 +14,7 @@ from gatewise.kernels.cpu import execution, library, program
 
 
 def refusal(call: Call) -> str | None:
-    """Why the engine cannot run a call, or None."""
+    """The reason why the engine cannot run a call, or None."""
     if call.x.device.type != "cpu":
         return f"the fused CPU kernels do not run on {call.x.device.type}"
     if any(tensor.layout is not torch.strided for tensor in call.tensors):
@@ -39,7 +39,7 @@ def accepts(*arguments: object) -> bool:
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
-    """See `Backend.forward`. Saved: the output and (D, N, K·H); or the states between segments that are recomputed."""
+    """See `Backend.forward`. Saves the output and (D, N, K·H), or the boundary states of recomputed segments."""
     return execution.forward(call, save)
 
 
@@ -49,7 +49,7 @@ def backward(call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed
 
 
 def saved_shapes(call: Call) -> list[tuple[int, ...]]:
-    """See `DifferentiableBackend.saved_shapes`: of what is saved beside the output; no engine is needed to tell."""
+    """See `DifferentiableBackend`: the saved tensors besides the output. Does not require the engine."""
     steps, batch = call.x.shape[:2]
     return [(call.direction_count, steps * batch, _saved_blocks(call.cell) * call.hidden_size)]
 

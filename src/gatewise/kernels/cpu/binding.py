@@ -1,7 +1,7 @@
 """The compiled binding: the engine's passes as functions of tensors.
 
-It reads and makes tensors through the table of functions that `torch.Tensor` offers for DLPack, and knows the classes
-and functions of Python that it is handed here, so it is built without torch and serves every Python.
+It reads and creates tensors through the DLPack exchange table of `torch.Tensor`, and receives the Python classes and
+functions it uses here, so it is built without torch and works with every Python.
 """
 
 import ctypes
@@ -26,8 +26,8 @@ class Binding(NamedTuple):
     Attributes:
         forward, backward: the two passes; see `gatewise.kernels.cpu.execution`.
         accepts: whether x (T, B, I), or (B, I) or (I,) of a step, initial states, lengths, resets and weights are plain
-            CPU tensors of one dtype and of the shapes that belong together, given the weights' shapes, I, H and L·D.
-        fields: where each field of a call begins for it.
+            CPU tensors of one dtype and of matching shapes, given the weights' shapes, I, H and L·D.
+        fields: the offset of each field of a call.
     """
 
     forward: Callable[..., Any]

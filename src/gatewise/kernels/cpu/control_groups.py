@@ -7,13 +7,13 @@ _MOUNTS = "sys/fs/cgroup"
 
 
 def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
-    """The folders of the process's groups and those above them, as far as they are to be seen.
+    """The folders of the process's groups and their parents, as far as they are visible.
 
-    In a container they may not be: then the group of the container stands at the mount point.
+    In a container they may not be: then the group of the container is at the mount point.
 
     Args:
         controller: "cpu" or "memory".
-        root: of the file system.
+        root: root of the file system.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -32,7 +32,7 @@ def control_groups(controller: str, root: Path = Path("/")) -> Iterator[Path]:
 
 
 def words_of(path: Path) -> list[str]:
-    """The words in a file of a group; none where there is no such file."""
+    """The words in a file of a group; empty if there is no such file."""
     try:
         return path.read_text().split()
     except (OSError, ValueError):

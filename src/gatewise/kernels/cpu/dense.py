@@ -1,8 +1,8 @@
-"""Copies of tensors that the engine cannot read as they are."""
+"""Copies of tensors that the engine cannot read directly."""
 
 from torch import Tensor
 
 
 def dense(tensor: Tensor) -> Tensor:
-    """The values of a strided tensor, one after the other in memory."""
+    """A strided tensor as contiguous memory."""
     return tensor.detach().resolve_neg().contiguous()

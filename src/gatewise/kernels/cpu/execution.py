@@ -1,6 +1,6 @@
-"""The engine's two passes over one layer, or forward over a stack: what they are given and what they return.
+"""The engine's two passes over one layer, or forward over a stack.
 
-Nothing survives a call but workspaces: no address, no layout, no packed weights.
+Only workspaces are kept between calls: no addresses, layouts or packed weights.
 """
 
 from array import array
@@ -19,11 +19,11 @@ from gatewise.kernels.cpu.parallelism import threads
 from gatewise.kernels.cpu.program import loaded
 from gatewise.kernels.plain import plain
 
-# Multiply-adds between two looks at Python's signals: at most about a tenth of a second.
+# Multiply-adds between two checks of Python's signals: at most about a tenth of a second.
 CHUNK = 1_000_000_000
-# Whether work is shared out however little it is; tests want that.
+# Whether work is partitioned among threads regardless of its size, for tests.
 SHARE_SMALL = 0
-# What the engine times, in its order.
+# The phases that the engine times, in order.
 PACKING, PRODUCTS_BEFORE, LOOP, PRODUCTS_AFTER, SUMS = range(5)
 _seconds: array | None = None
 _CPU = torch.device("cpu")  # whatever the default device is
@@ -33,7 +33,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """Run a call of strided CPU tensors.
 
     Returns:
-        Output (T, B, D·H), final states (D, B, H) each, and what `backward` needs if it was to be saved. Of a step,
+        Output (T, B, D·H), final states (D, B, H) each, and what `backward` needs, if saved. Of a step,
         x (B, I) or (I,), these have no T, and no B where x has none.
 
     Raises:
@@ -41,20 +41,20 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         MemoryError: when there is no memory for the workspace.
     """
     found = engine()
-    shown = None if call.record is None else _room_for_states(call)
+    observed = None if call.record is None else _states_for_observers(call)
     segment = 0 if call.checkpoint_every is None else call.segment_steps
     done = found.binding.forward(
-        *_machine(found, found.forward), *_arguments(call, segment), save, call.fixed_shapes, shown
+        *_machine(found, found.forward), *_arguments(call, segment), save, call.fixed_shapes, observed
     )
     if type(done) is not tuple:
         raise _failure(call, found, done)
     output, finals, kept = done
-    if shown is not None:
+    if observed is not None:
         assert call.record is not None
-        for at in range(call.direction_count):
-            record = call.record.of_direction(at) if call.direction_count == 2 else call.record
-            for state in range(shown.shape[1]):
-                record.states(state, shown[at, state])
+        for index in range(call.direction_count):
+            record = call.record.of_direction(index) if call.direction_count == 2 else call.record
+            for state in range(observed.shape[1]):
+                record.states(state, observed[index, state])
     return output, finals, () if kept is None else (kept,) if segment else (output, kept)
 
 
@@ -67,18 +67,18 @@ def backward(
     """The gradients of a call that `forward` has run.
 
     Args:
-        call: what was computed.
-        saved: what it saved.
-        upstream: gradients of output and final states; None is zero.
-        needed: for each of `Call.tensors` whether its gradient is wanted.
+        call: the call.
+        saved: the tensors it saved.
+        upstream: gradients of output and final states; None means zero.
+        needed: whether the gradient of each of `Call.tensors` is needed.
 
     Returns:
-        For each of `Call.tensors` its gradient, or None where it is not needed.
+        The gradient of each of `Call.tensors`, or None if it is not needed.
     """
     if call.x.shape[1] == 0:
         return tuple([torch.zeros_like(t) if wanted else None for t, wanted in zip(call.tensors, needed, strict=True)])
     found = engine()
-    norms, shown = (None, None) if call.record is None else _room_for_gradients(call)
+    norms, observed = (None, None) if call.record is None else _gradients_for_observers(call)
     segment = 0 if call.checkpoint_every is None else call.segment_steps
     done = found.binding.backward(
         *_machine(found, found.backward),
@@ -88,20 +88,20 @@ def backward(
         tuple(upstream),
         tuple(needed),
         norms,
-        shown,
+        observed,
     )
     if type(done) is not tuple:
         raise _failure(call, found, done)
     if norms is not None:
         assert call.record is not None
-        for at in range(call.direction_count):
-            record = call.record.of_direction(at) if call.direction_count == 2 else call.record
-            record.norms(None, norms[at], None if shown is None else shown[at])
+        for index in range(call.direction_count):
+            record = call.record.of_direction(index) if call.direction_count == 2 else call.record
+            record.norms(None, norms[index], None if observed is None else observed[index])
     return done
 
 
 def _machine(found: Engine, function: int) -> tuple[int, ...]:
-    """How a pass is to be run."""
+    """The execution arguments of a pass: function, threads, chunk size."""
     slices = get_num_threads()
     workers = 1 if slices == 1 else threads()
     pool = 0 if workers == 1 else pool_address()
@@ -109,7 +109,7 @@ def _machine(found: Engine, function: int) -> tuple[int, ...]:
 
 
 def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
-    """What both passes are given of a call."""
+    """The arguments that both passes take from a call."""
     packed, weights = call.packed, call.parameters
     return (
         loaded(call.cell),
@@ -127,21 +127,21 @@ def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
 
 
 def _failure(call: Call, found: Engine, code: int | None) -> Exception:
-    """The error of a call that the engine has refused.
+    """The error of a call that the engine rejected.
 
     Raises:
-        ValueError: where the call's own values tell what is wrong.
+        ValueError: if a check of the call's values finds the cause.
     """
     if code == interface.BAD_LENGTH:
-        call.check_values()  # tells which
-    plain(call)  # tells which tensor has no memory
+        call.check_values()  # names the row
+    plain(call)  # names a tensor without memory
     if code is not None and code % 256 == interface.BAD_BUFFER:
         return ValueError(f"{list(found.binding.fields)[code // 256]}: its memory is smaller than its shape says")
     return RuntimeError(f"the fused CPU kernels returned code {code}; install gatewise again")
 
 
-def _room_for_states(call: Call) -> Tensor | None:
-    """The states (D, S, T·B, H), where observers want them."""
+def _states_for_observers(call: Call) -> Tensor | None:
+    """A tensor for the states (D, S, T·B, H), if observers want them."""
     assert call.record is not None
     if not call.record.wants_values:
         return None
@@ -149,8 +149,8 @@ def _room_for_states(call: Call) -> Tensor | None:
     return torch.zeros(shape, dtype=call.x.dtype, device=_CPU)
 
 
-def _room_for_gradients(call: Call) -> tuple[Tensor, Tensor | None]:
-    """Norms (D, T·B, S) of the gradients of the states, and where they are wanted these, (D, T·B, S, H)."""
+def _gradients_for_observers(call: Call) -> tuple[Tensor, Tensor | None]:
+    """Tensors for the norms (D, T·B, S) of the states' gradients, and, if wanted, the gradients (D, T·B, S, H)."""
     assert call.record is not None
     shape = (call.direction_count, call.x.shape[0] * call.x.shape[1], len(call.cell.states))
     make = torch.empty if call.lengths is None else torch.zeros
@@ -162,7 +162,7 @@ def _room_for_gradients(call: Call) -> tuple[Tensor, Tensor | None]:
 
 @contextmanager
 def phase_seconds() -> Iterator[array]:
-    """Within a ``with`` block, the seconds that the engine spends in each phase of all calls."""
+    """Measure the seconds that the engine spends in each phase, over all calls of a ``with`` block."""
     global _seconds
     _seconds = array("d", [0.0] * 5)
     try:

@@ -1,4 +1,4 @@
-"""The engine's C interface as Python sees it: its codes, and the fields of a call."""
+"""The engine's C interface in Python: return codes, and the fields of a call."""
 
 import ctypes
 
@@ -10,18 +10,18 @@ class _Field(ctypes.Structure):
 
 
 def fields_of(library: ctypes.CDLL) -> dict[str, int]:
-    """Where each field of a call begins for a library, in bytes; in the order of their numbers."""
+    """The byte offset of each field of a call in a library, in the order of their numbers."""
     count = ctypes.c_int64()
     library.gatewise_fields.restype = ctypes.POINTER(_Field)
     fields = library.gatewise_fields(ctypes.byref(count))
-    return {fields[at].name.decode(): fields[at].offset for at in range(count.value)}
+    return {fields[index].name.decode(): fields[index].offset for index in range(count.value)}
 
 
 def check_fields(ours: dict[str, int], theirs: dict[str, int]) -> None:
     """Compare the fields of the binding, which fills in calls, with those of an engine.
 
     Raises:
-        OSError: when one begins elsewhere, or is missing.
+        OSError: when an offset differs, or a field is missing.
     """
     if ours != theirs:
         wrong = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))

@@ -1,4 +1,4 @@
-"""The compiled engine: finding it, choosing the instruction set, calling it."""
+"""The compiled engine: loading it for an instruction set, and calling it."""
 
 import ctypes
 import os
@@ -22,12 +22,12 @@ class Engine:
     """The engine of one instruction set, with the built-in cells.
 
     Attributes:
-        abi: the number of its interface, which calls and programs must have.
+        abi: the number of its interface, checked against calls and programs.
         forward, backward: the addresses of the two passes, which the binding calls.
-        binding: the functions by which Python calls them.
+        binding: the functions through which Python calls them.
 
     Raises:
-        OSError: when the files of the engine do not fit together.
+        OSError: when the files of the engine do not match each other.
     """
 
     def __init__(self, instruction_set: str) -> None:
@@ -46,17 +46,17 @@ class Engine:
             function.restype = None
 
     def saved_blocks(self, program: int) -> int:
-        """How many blocks of H units a row has of what the forward pass saves, given a program's address."""
+        """Number of blocks of H units saved for backward per row, given a program's address."""
         return self._saved_blocks(program)
 
     def measure(self, dtype: torch.dtype, changes: array, count: int, slices: int) -> None:
-        """Norms of what a step did to parameters, given as words."""
+        """Compute the update norms of an optimiser step."""
         self._measure[dtype](changes.buffer_info()[0], count, slices, pool(slices))
 
 
 @cache
 def why_missing() -> str | None:
-    """Why there is no compiled engine, or None."""
+    """The reason why there is no compiled engine, or None."""
     if not (FOLDER / "libgatewise_plain.so").exists():
         note = FOLDER / "why_missing.txt"  # written by the build
         reason = note.read_text().strip() if note.exists() else "the engine has not been built"
@@ -89,7 +89,7 @@ def _load(instruction_set: str) -> Engine:
 
 
 def pool(slices: int) -> int | None:
-    """Who hands slices to threads; None: all of them run on this one."""
+    """The function that distributes slices to threads; None to run all on this one."""
     return None if slices == 1 or forked() else pool_address()
 
 

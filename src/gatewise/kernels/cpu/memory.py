@@ -1,4 +1,4 @@
-"""Large buffers that are used again, so that a training step does not wait for the system to clear fresh pages."""
+"""A pool of large buffers, since clearing fresh pages would slow down every training step."""
 
 import math
 import weakref
@@ -7,13 +7,12 @@ import numpy
 import torch
 from torch import Tensor
 
-# Smaller than this the allocator is quick; more than this in all is given back to the system.
+# Below SMALLEST the allocator is fast; beyond LIMIT in total, buffers are freed.
 SMALLEST = 1 << 18
 LIMIT = 1 << 29
 _CPU = torch.device("cpu")  # whatever the default device is
 
-# Only single operations that nothing can come between: a thread, a signal handler or the garbage collector, which run
-# anywhere, so nobody may wait for a lock.
+# Only atomic operations, no locks: threads, signal handlers and the garbage collector may run at any point.
 _free: dict[int, list[numpy.ndarray]] = {}
 
 
@@ -31,17 +30,17 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def clear() -> None:
-    """Give what the pool holds back to the system."""
+    """Free the buffers of the pool."""
     _free.clear()
 
 
 def held() -> int:
-    """Bytes that the pool holds unused."""
+    """Number of unused bytes in the pool."""
     return sum(size * len(blocks) for size, blocks in list(_free.items()))
 
 
 def _rounded(size: int) -> int:
-    """One of eight sizes per power of two, so that lengths that vary a little meet the same buffers."""
+    """One of eight sizes per power of two, so that slightly different lengths reuse the same buffers."""
     step = max(1 << (size.bit_length() - 4), 64)
     return -(-size // step) * step
 
@@ -50,14 +49,14 @@ def _take(size: int) -> numpy.ndarray:
     try:
         block = _free[size].pop()
     except (KeyError, IndexError):
-        block = _made(size)
-    # A view of its own for each lease: torch keeps it alive as long as any tensor shares the memory.
+        block = _allocate(size)
+    # A separate view for each lease: torch keeps it alive as long as any tensor shares the memory.
     lease = block[:]
     weakref.finalize(lease, _give_back, block).atexit = False
     return lease
 
 
-def _made(size: int) -> numpy.ndarray:
+def _allocate(size: int) -> numpy.ndarray:
     try:
         return _fresh(size)
     except MemoryError:

@@ -1,4 +1,4 @@
-"""Weights that outlive a call: for a layer whose weights are declared not to change meanwhile."""
+"""Packed weights that outlive a call, for layers whose weights are declared constant."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,10 @@ from gatewise.kernels.cpu.workspace import Workspace
 
 
 class PackedWeights:
-    """A copy of the weights of one layer, and what the engine packs of it, by pass and layout.
+    """A copy of the weights of one layer, and the engine's packed forms of it, by pass and layout.
 
-    Each is written once, then only read, and never dropped, so that whatever is written to the layer's own weights, no
-    call mixes old weights with new ones. Whoever holds this declares that the weights do not change: their values are
-    not looked at again.
+    Each is written once, then only read, and never dropped, so that no call mixes old and new weights, whatever is
+    written to the layer's weights. Creating it declares that the weights do not change: they are not read again.
     """
 
     __slots__ = ("_found", "_last", "_values")
@@ -28,7 +27,7 @@ class PackedWeights:
         values = self.copies(parameters[0].dtype)
         if values is None:
             dense = tuple([one.detach().clone(memory_format=torch.contiguous_format) for one in parameters])
-            values = self._values.setdefault(dense[0].dtype, dense)  # of two threads the first one's copies stay
+            values = self._values.setdefault(dense[0].dtype, dense)  # the copies of the first thread win
         return values
 
     def copies(self, dtype: torch.dtype) -> tuple[Tensor, ...] | None:
@@ -36,13 +35,13 @@ class PackedWeights:
         return self._values.get(dtype)
 
     def find(self, number: int, backward: bool) -> tuple[int, Workspace] | None:
-        """The layout that a pass of numbers of so many bytes used last, and what was packed; None for none."""
+        """The layout that a pass with numbers of this many bytes used last, and its packed weights; or None."""
         return self._last.get((number, backward))
 
     def get(self, number: int, backward: bool, layout: int) -> Workspace | None:
-        """What was packed for a layout, or None."""
+        """The packed weights for a layout, or None."""
         return self._found.get((number, backward, layout))
 
     def keep(self, number: int, backward: bool, layout: int, memory: Workspace) -> None:
-        """Hold what a call has packed."""
+        """Store the packed weights of a call."""
         self._last[number, backward] = layout, self._found.setdefault((number, backward, layout), memory)

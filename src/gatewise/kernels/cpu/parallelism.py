@@ -1,4 +1,4 @@
-"""How many threads a call may use."""
+"""The number of threads of a call."""
 
 import os
 from functools import lru_cache
@@ -12,7 +12,7 @@ _forked = False
 
 def _after_fork() -> None:
     global _forked
-    # The threads of the parent's pool do not exist in a forked child, and waiting for them would not end.
+    # The threads of the parent's pool do not exist in a forked child; waiting for them would deadlock.
     _forked = True
 
 
@@ -27,14 +27,14 @@ def forked() -> bool:
 def threads() -> int:
     """Threads to use: torch's number, but no more than the process may run at once."""
     if _forked:
-        _leave_the_pool_alone()
+        _use_one_thread()
         return 1
     return max(1, min(torch.get_num_threads(), _affinity(), _quota()))
 
 
 @lru_cache(maxsize=1)
-def _leave_the_pool_alone() -> None:
-    # torch's own operators would wait for the threads that do not exist, in the midst of a call of ours too.
+def _use_one_thread() -> None:
+    # torch's operators would otherwise wait for threads that do not exist, during our calls too.
     torch.set_num_threads(1)
 
 

@@ -1,4 +1,4 @@
-"""A cell as the engine runs it: the address of its program, built in or compiled at first use."""
+"""Programs of cells for the engine, built in or compiled at first use."""
 
 import ctypes
 from functools import lru_cache
@@ -15,13 +15,13 @@ from gatewise.kernels.cpu.library import engine
 
 
 class Loaded(NamedTuple):
-    """A program in this process, which never leaves it.
+    """A program loaded into this process.
 
     Attributes:
-        address: of the engine's `Program`.
-        saved_blocks: K, blocks of H units that a row of what is saved for backward has.
-        states: how many states the cell has.
-        gates: how many blocks of H rows its first parameter has.
+        address: address of the engine's `Program`.
+        saved_blocks: K, number of blocks of H units saved for backward per row.
+        states: number of states.
+        gates: number of blocks of H rows in the first parameter.
     """
 
     address: int
@@ -30,14 +30,13 @@ class Loaded(NamedTuple):
     gates: int
 
 
-# By their equations. What failed is not tried again by the same process, so that a layer does not change its backend
-# from call to call.
+# By equations. Failures are cached, so that a layer does not change its backend from call to call.
 _found: dict[str, Loaded | BuildError] = {}
 _prefixes = lru_cache(maxsize=1)(built_in)
 
 
 def refusal(cell: Cell) -> str | None:
-    """Why the program of a cell is not there, or None; compiles a cell that is not built in at its first use."""
+    """The reason why a cell has no program, or None; compiles user-defined cells at first use."""
     found = _found.get(cell.equations)
     if found is None:
         found = _found[cell.equations] = _find(cell)
@@ -45,18 +44,18 @@ def refusal(cell: Cell) -> str | None:
 
 
 def ready(cell: Cell) -> Loaded | None:
-    """The program of a cell if it was asked for before; None too where it was refused."""
+    """The program of a cell if it is loaded; None also if it could not be."""
     found = _found.get(cell.equations)
     return found if type(found) is Loaded else None
 
 
 def loaded(cell: Cell) -> Loaded:
-    """The program of a cell that `refusal` does not refuse."""
+    """The program of a cell for which `refusal` returns None."""
     found = _found.get(cell.equations)
     if found is None:
         refusal(cell)
         found = _found[cell.equations]
-    assert not isinstance(found, BuildError), "refusal is asked first"
+    assert not isinstance(found, BuildError), "call refusal first"
     return found
 
 

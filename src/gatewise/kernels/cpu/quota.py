@@ -1,4 +1,4 @@
-"""The processors that control groups grant a process, of both versions; containers are limited by them."""
+"""The processor quota of control groups, version 1 and 2, which limit containers."""
 
 import math
 from pathlib import Path
@@ -9,12 +9,12 @@ _ROOT = Path("/")
 
 
 def quota(root: Path = _ROOT) -> int | None:
-    """The processors that the process may use on average, rounded up; None where nothing limits it.
+    """The average number of processors the process may use, rounded up; None if unlimited.
 
-    The least of its own group and of all above it counts.
+    The smallest limit of its group and all parent groups applies.
 
     Args:
-        root: of the file system.
+        root: root of the file system.
     """
     folders = control_groups("cpu", root)
     granted = [limit for folder in folders for limit in (_version_2(folder), _version_1(folder)) if limit]

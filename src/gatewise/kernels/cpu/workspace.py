@@ -1,16 +1,16 @@
-"""Workspaces of the engine: memory that a call needs while it runs, kept for the next one.
+"""Workspaces of the engine: scratch memory of a call, reused by later calls.
 
-Pages fresh from the system cost as much as a product of theirs. A call takes a workspace out of the pool and gives it
-back when it returns, so calls in several threads, or within a signal handler, never share one.
+Fresh pages cost as much as a matrix product of their size. A call takes a workspace out of the pool and returns it at
+the end, so calls in several threads, or in a signal handler, never share one.
 """
 
 from typing import NamedTuple
 
 import numpy
 
-# Bytes: a larger workspace is given back to the system at once.
+# Bytes: larger workspaces are freed at once.
 MOST_KEPT = 1 << 28
-_free: list["Workspace"] = []  # popped and appended in single operations, which no other thread can come between
+_free: list["Workspace"] = []  # popped and appended in atomic operations
 
 
 class Workspace(NamedTuple):
@@ -25,7 +25,7 @@ _NONE = Workspace(numpy.empty(0, dtype=numpy.uint8), 0, 0)
 
 
 def take() -> Workspace:
-    """The workspace that was given back last; an empty one when there is none."""
+    """The most recently returned workspace, or an empty one."""
     try:
         return _free.pop()
     except IndexError:
@@ -33,7 +33,7 @@ def take() -> Workspace:
 
 
 def larger(size: int) -> Workspace:
-    """A new workspace of so many bytes.
+    """A new workspace of ``size`` bytes.
 
     Raises:
         MemoryError: when there is not enough memory.
@@ -49,6 +49,6 @@ def larger(size: int) -> Workspace:
 
 
 def give_back(workspace: Workspace) -> None:
-    """Keep a workspace for the next call."""
+    """Return a workspace to the pool."""
     if 0 < workspace.size <= MOST_KEPT and len(_free) < 8:
         _free.append(workspace)

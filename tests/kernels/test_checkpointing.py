@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gatewise.kernels import AUTO, Call, Directions, cpu, reference, run
+from gatewise.kernels.checkpointing import recomputed, run_by_segments
 from gatewise.kernels.cpu import memory, workspace
-from gatewise.kernels.segments import recomputed, run_by_segments
 from tests.agreement import CELLS
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
@@ -82,10 +82,10 @@ def test_gradients_that_nobody_wants_are_not_there():
 def test_only_what_reaches_a_segment_is_kept():
     call = call_of("lstm", "bidirectional", steps=40)
     for every, count in ((12, 4), (20, 2), (39, 2), (AUTO, 2)):
-        output, finals, reaching = run_by_segments(replace(call, checkpoint_every=every), "reference")
-        assert [[state.shape for state in direction] for direction in reaching] == [[(count, 3, 2)] * 2] * 2
+        output, finals, boundary_states = run_by_segments(replace(call, checkpoint_every=every), "reference")
+        assert [[state.shape for state in direction] for direction in boundary_states] == [[(count, 3, 2)] * 2] * 2
         torch.testing.assert_close((output, *finals), flat(run(call)))
-        for state, kept in zip(call.initial, reaching[0], strict=True):
+        for state, kept in zip(call.initial, boundary_states[0], strict=True):
             assert torch.equal(kept[0], state[0])
     assert run_by_segments(replace(call, checkpoint_every=40), "reference")[2] == []
 

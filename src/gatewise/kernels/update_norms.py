@@ -1,4 +1,4 @@
-"""How far a step of an optimiser moved parameters, for whoever watches."""
+"""How far a step of an optimiser moved parameters, for observers."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from gatewise.kernels.cpu import changes as cpu
+from gatewise.kernels.cpu import update_norms as cpu
 from gatewise.kernels.norms import norm_dtype
 
 

@@ -1,6 +1,6 @@
-"""Long sequences in little memory: run by segments of time, of which each is run again when its gradients are wanted.
+"""Checkpointing: a sequence runs in segments of time, each of which is recomputed in the backward pass.
 
-Between the passes nothing is kept but the states that reach each segment; within them, what one segment needs.
+Between the passes only the boundary states of the segments are saved; within them, the memory of one segment.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.differentiable import Gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
 
-Reaching = tuple[Tensor, ...]
-"""The states (S, B, H) each that reach the S segments of one direction, in the order in which they are run."""
+BoundaryStates = tuple[Tensor, ...]
+"""The states (S, B, H) each before the S segments of one direction, in order of execution."""
 
 
-def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...], list[Reaching]]:
-    """Run a call for its values.
+def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...], list[BoundaryStates]]:
+    """Run a call without recording it for autograd.
 
     Args:
-        call: what to compute.
+        call: the call.
         backend: the backend to run it on.
 
     Returns:
-        Output (T, B, D·H), final states (D, B, H) each, and by direction what reaches the segments; nothing for a
+        Output (T, B, D·H), final states (D, B, H) each, and the boundary states of each direction; none for a
         single segment.
     """
     call, every = _detached(call).with_states(), call.segment_steps
@@ -35,14 +35,14 @@ def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...
     hidden = call.hidden_size
     output = call.x.new_empty((steps, batch, call.direction_count * hidden))
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
-    reaching: list[Reaching] = []
-    for at, single in enumerate(call.single_directions()):
-        own = output[..., at * hidden : (at + 1) * hidden]
+    boundary_states: list[BoundaryStates] = []
+    for index, single in enumerate(call.single_directions()):
+        own = output[..., index * hidden : (index + 1) * hidden]
         last, kept = _run(single, backend, every, own)
-        reaching.append(kept)
+        boundary_states.append(kept)
         for to, state in zip(finals, last, strict=True):
-            to[at] = state[0]
-    return output, finals, reaching
+            to[index] = state[0]
+    return output, finals, boundary_states
 
 
 def recomputed(
@@ -50,19 +50,19 @@ def recomputed(
     backend: str,
     upstream: Sequence[Tensor | None],
     needed: Sequence[bool],
-    reaching: Sequence[Reaching] = (),
+    boundary_states: Sequence[BoundaryStates] = (),
 ) -> Gradients:
-    """The gradients of a call, run again from its arguments.
+    """The gradients of a call, recomputed from its arguments.
 
     Args:
-        call: what was computed.
+        call: the call.
         backend: the backend to run it on.
-        upstream: gradients of output and final states; None is zero.
-        needed: for each of `Call.tensors` whether its gradient is wanted.
-        reaching: what `run_by_segments` has kept; nothing: then that is run once more, too.
+        upstream: gradients of output and final states; None means zero.
+        needed: whether the gradient of each of `Call.tensors` is needed.
+        boundary_states: those returned by `run_by_segments`; empty to recompute them too.
 
     Returns:
-        For each of `Call.tensors` its gradient, or None where it is not needed or zero.
+        The gradient of each of `Call.tensors`, or None if it is not needed or zero.
     """
     call, every = _detached(call).with_states(), call.segment_steps
     if differentiates(runs := BACKENDS[backend]):
@@ -73,43 +73,43 @@ def recomputed(
             output, finals = run_on(backend, call.with_tensors(leaves))
         return gradients_of((output, *finals), upstream, leaves, needed)
     states, groups, hidden = len(call.initial), len(call.cell.groups), call.hidden_size
-    of_x = torch.zeros_like(call.x) if needed[0] else None
-    sums = [
+    x_gradient = torch.zeros_like(call.x) if needed[0] else None
+    totals = [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
         for tensor, wanted in zip(call.parameters, needed[1 + states :], strict=True)
     ]
-    of_initial: list[list[Tensor | None]] = [[] for _ in call.initial]
-    for at, single in enumerate(call.single_directions()):
-        kept = reaching[at] if reaching else _run(single, backend, every, None)[1]
-        own = None if upstream[0] is None else upstream[0][..., at * hidden : (at + 1) * hidden]
-        own_sums = sums[at * groups : (at + 1) * groups]
-        carried: Gradients = tuple(None if final is None else final[at : at + 1] for final in upstream[1:])
+    initial_gradients: list[list[Tensor | None]] = [[] for _ in call.initial]
+    for index, single in enumerate(call.single_directions()):
+        kept = boundary_states[index] if boundary_states else _run(single, backend, every, None)[1]
+        own = None if upstream[0] is None else upstream[0][..., index * hidden : (index + 1) * hidden]
+        own_totals = totals[index * groups : (index + 1) * groups]
+        carried: Gradients = tuple(None if final is None else final[index : index + 1] for final in upstream[1:])
         for number, start in reversed(list(enumerate(_starts(single, every)))):
             stop = min(start + every, call.x.shape[0])
             segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
             above = (None if own is None else own[start:stop], *carried)
-            part = None if of_x is None else of_x[start:stop]
-            carried = _again(segment, backend, above, (part, *own_sums))
-        for found, gradient in zip(of_initial, carried, strict=True):
+            part = None if x_gradient is None else x_gradient[start:stop]
+            carried = _recompute(segment, backend, above, (part, *own_totals))
+        for found, gradient in zip(initial_gradients, carried, strict=True):
             found.append(gradient)
-    return (of_x, *map(_joined, of_initial, call.initial, needed[1:]), *sums)
+    return (x_gradient, *map(_joined, initial_gradients, call.initial, needed[1:]), *totals)
 
 
 def leaves_of(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
-    """The same values without history, to ask gradients of."""
+    """The tensors detached, as leaves of a new graph."""
     return tuple(tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(tensors, needed, strict=True))
 
 
 def _starts(call: Call, every: int) -> list[int]:
-    """The first steps of the segments of one direction, in the order in which they are run."""
+    """The first steps of the segments of one direction, in order of execution."""
     starts = list(range(0, call.x.shape[0], every))
     return starts[::-1] if call.directions == "reverse" else starts
 
 
-def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[tuple[Tensor, ...], Reaching]:
-    """Run one direction: its final states, and what reaches its segments.
+def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[tuple[Tensor, ...], BoundaryStates]:
+    """Run one direction: its final states and boundary states.
 
-    With no place for the output, the last segment is left out, and the states are those before it.
+    Without an output tensor, the last segment is skipped, and the states are those before it.
     """
     steps, starts, states = call.x.shape[0], _starts(call, every), call.initial
     kept = tuple(state.new_empty((len(starts), *state.shape[1:])) for state in states)
@@ -126,15 +126,17 @@ def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[t
     return states, kept
 
 
-def _again(segment: Call, backend: str, upstream: Sequence[Tensor | None], sums: Sequence[Tensor | None]) -> Gradients:
-    """The gradients of the states that reach a segment; those of x and the parameters are added to the sums."""
+def _recompute(
+    segment: Call, backend: str, upstream: Sequence[Tensor | None], totals: Sequence[Tensor | None]
+) -> Gradients:
+    """The gradients of a segment's initial states; those of x and the parameters are added to ``totals``."""
     states = len(segment.initial)
-    needed = (sums[0] is not None, *[True] * states, *(total is not None for total in sums[1:]))
+    needed = (totals[0] is not None, *[True] * states, *(total is not None for total in totals[1:]))
     leaves = leaves_of(segment.tensors, needed)
     with torch.enable_grad():
         output, finals = run_on(_able(backend, segment), segment.with_tensors(leaves))
-    of_x, *rest = gradients_of((output, *finals), upstream, leaves, needed)
-    for total, gradient in zip(sums, (of_x, *rest[states:]), strict=True):
+    x_gradient, *rest = gradients_of((output, *finals), upstream, leaves, needed)
+    for total, gradient in zip(totals, (x_gradient, *rest[states:]), strict=True):
         if total is not None and gradient is not None:
             total += gradient
     return tuple(rest[:states])

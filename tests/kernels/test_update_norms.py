@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from gatewise.kernels.changes import change_norms
-from gatewise.kernels.cpu import changes as cpu
+from gatewise.kernels.cpu import update_norms as cpu
+from gatewise.kernels.update_norms import change_norms
 
 
 @pytest.fixture(params=["engine", "torch"])

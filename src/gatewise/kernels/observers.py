@@ -1,8 +1,8 @@
-"""What a watcher may ask a call to write down: the states after every step, and the whole gradient that reached them.
+"""Observers of calls: they receive the states after every step and their total gradients.
 
-A `Record` is part of a `Call`. It is made before the forward pass and filled by whichever backend runs the call, the
-gradients when its backward pass runs. Everything else that a watcher shows (gates, their gradients, shares of weight
-gradients) follows from these values and the equations.
+A `Record` is part of a `Call`. It is created before the forward pass and filled by the backend that runs the call, with
+the gradients in the backward pass. Everything else (gates, their gradients, contributions to weight gradients) is
+derived from these values and the equations.
 """
 
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ COMPILED = (
 
 
 class Rows(Protocol):
-    """Takes the values of one state, row by row of the caller's (T·B, H).
+    """Receives values of one state, as rows of (T·B, H).
 
     Args:
-        direction: 0, or 1 for the reverse one beside it.
+        direction: 0, or 1 for the reverse one of a bidirectional call.
         state: its number.
-        first: the row of (T·B) with which the values begin.
+        first: the row of (T·B) at which the values begin.
         values: (n, H).
-        index: (n,) int64, the row of each value counted from ``first``; None: they follow each other.
+        index: (n,) int64, the row of each value relative to ``first``; None for consecutive rows.
     """
 
     def __call__(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None: ...
 
 
 class Norms(Protocol):
-    """Takes norms of the rows of one state, or of all of them.
+    """Receives norms of gradients of one state, or of all states.
 
     Args:
         direction, first, index: as for `Rows`.
         state: its number; None for all.
         norms: (n,), or (n, S) of all.
-        values: the rows, (n, H) or (n, S, H), for who wants them.
+        values: the gradients, (n, H) or (n, S, H), if wanted.
     """
 
     def __call__(
@@ -54,13 +54,13 @@ class Norms(Protocol):
 
 
 class Sink(Protocol):
-    """Who asks. A call has one of its own; values at steps of padding may be anything.
+    """Receives recorded values; one instance per call. Values in padding are undefined.
 
     Attributes:
-        wants_values: whether `states` is to be called, and `gradients` with more than norms.
-        states: takes the states after each step.
-        gradients: takes the norm of the whole gradient of each: from the output, from other states of the step (as that
-            of c through h = o ⊙ tanh(c)) and from the next step, unless a reset cuts it there.
+        wants_values: whether `states` is called, and `gradients` with values besides norms.
+        states: receives the states after each step.
+        gradients: receives the norm of the total gradient of each state: through the output, through other states of
+            the step (as that of c through h = o ⊙ tanh(c)) and through the next step, unless a reset cuts it there.
     """
 
     @property
@@ -70,28 +70,28 @@ class Sink(Protocol):
     @property
     def gradients(self) -> Norms: ...
     def begin(self, call: Call, choice: Choice) -> None:
-        """A call is about to be run by a backend."""
+        """Called before a backend runs the call."""
 
     def end(self, output: Tensor) -> None:
-        """It has been run; output (T, B, D·H)."""
+        """Called after a backend has run it; output (T, B, D·H)."""
 
 
 class Watcher(Protocol):
-    """Who watches a module."""
+    """Creates the sinks of a watched module."""
 
     def sink(self, owner: nn.Module, layer: int) -> Sink:
-        """For a call of one layer of the module; nothing happens before it begins."""
+        """The sink for a call of one layer of the module."""
         ...
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a call is asked to write down.
+    """The sinks of a call.
 
     Attributes:
-        sinks: for whom; as many as there are watchers.
+        sinks: one per watcher.
         direction: 1 for the reverse direction of a bidirectional call.
-        first: the row of (T·B) with which a window begins.
+        first: the row of (T·B) at which a window begins.
     """
 
     sinks: tuple[Sink, ...]
@@ -99,55 +99,55 @@ class Record:
     first: int = 0
 
     def of_direction(self, direction: int) -> "Record":
-        """The part of one direction of a bidirectional call."""
+        """The record of one direction of a bidirectional call."""
         return replace(self, direction=direction)
 
     def of_rows(self, first: int) -> "Record":
-        """The part of a window, which begins with this row."""
+        """The record of a window that begins at this row."""
         return replace(self, first=self.first + first)
 
     @property
     def wants_values(self) -> bool:
-        """Whether anybody wants the states and their gradients."""
+        """Whether any sink receives states and gradients."""
         return any(sink.wants_values for sink in self.sinks)
 
     def begin(self, call: Call, choice: Choice) -> None:
-        """Tell everybody that the call is about to be run."""
+        """Notify all sinks before the call runs."""
         for sink in self.sinks:
             sink.begin(call, choice)
 
     def end(self, output: Tensor) -> None:
-        """Tell everybody that it has been run."""
+        """Notify all sinks after the call has run."""
         for sink in self.sinks:
             sink.end(output.detach())
 
     def states(self, state: int, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
-        """Hand over values of a state; see `Rows`."""
+        """Pass values of a state to the sinks; see `Rows`."""
         for sink in self.sinks:
             if sink.wants_values:
                 sink.states(self.direction, state, self.first + first, values.detach(), index)
 
     def gradients(self, state: int | None, values: Tensor, index: Tensor | None = None, first: int = 0) -> None:
-        """Hand over gradients of a state, or of all; see `Norms`."""
+        """Pass gradients of one or all states to the sinks; see `Norms`."""
         values = values.detach()
         self.norms(state, row_norms(values.to(norm_dtype(values.dtype))), values, index, first)
 
     def norms(
         self, state: int | None, norms: Tensor, values: Tensor | None, index: Tensor | None = None, first: int = 0
     ) -> None:
-        """Hand over gradients of which the norms are known; the values only where somebody wants them."""
+        """Pass gradients with known norms to the sinks; values only to those that want them."""
         for sink in self.sinks:
             own = values if sink.wants_values else None
             sink.gradients(self.direction, state, self.first + first, norms, own, index)
 
     def observed(self, step: int, states: Sequence[Tensor], made: Sequence[bool], *, history: bool) -> list[Tensor]:
-        """The states after a step as autograd is to go on with them, so that their gradients are told here.
+        """The states after a step, with hooks that report their gradients.
 
         Args:
             step: t.
             states: (B, H) each.
-            made: by state whether the step computed it, rather than passed on a state from before.
-            history: whether anything wants a gradient; then all states do, as on the engine.
+            made: for each state, whether the step computed it rather than returned a previous state.
+            history: whether any tensor requires a gradient; then all states do, as on the engine.
         """
         results: list[Tensor] = []
         for number, (state, is_new) in enumerate(zip(states, made, strict=True)):
@@ -157,12 +157,12 @@ class Record:
                 if not state.requires_grad:
                     state = state.detach().requires_grad_()
                 elif not is_new:
-                    state = state.view_as(state)  # what was before has a gradient of its own
+                    state = state.view_as(state)  # the previous state has a separate gradient
 
-                def tell(gradient: Tensor, number: int = number, first: int = first) -> None:
+                def notify(gradient: Tensor, number: int = number, first: int = first) -> None:
                     self.gradients(number, gradient, None, first)
 
-                state.register_hook(tell)
+                state.register_hook(notify)
             results.append(state)
         return results
 
@@ -171,22 +171,22 @@ _watchers: WeakKeyDictionary[nn.Module, tuple[Watcher, ...]] = WeakKeyDictionary
 
 
 def add(owner: nn.Module, watcher: Watcher) -> None:
-    """Let somebody watch a module."""
+    """Add a watcher to a module."""
     _watchers[owner] = (*_watchers.get(owner, ()), watcher)
 
 
 def remove(owner: nn.Module, watcher: Watcher) -> None:
-    """Let somebody no longer watch a module."""
-    left = tuple(one for one in _watchers.get(owner, ()) if one is not watcher)
-    if left:
-        _watchers[owner] = left
+    """Remove a watcher from a module."""
+    remaining = tuple(one for one in _watchers.get(owner, ()) if one is not watcher)
+    if remaining:
+        _watchers[owner] = remaining
     else:
         _watchers.pop(owner, None)
 
 
 def record_of(owner: nn.Module, layer: int) -> Record | None:
-    """What a call of one layer of a module is asked to write down; None when nobody watches it."""
-    # A compiled graph outlives a watch, so nothing of watches goes into it; `refuse` speaks when it runs.
+    """The record for a call of one layer of a module; None if it is not watched."""
+    # A compiled graph outlives a watch, so it must not contain records; `check_not_watched` raises when it runs.
     if not _watchers or torch.compiler.is_compiling():
         return None
     watchers = _watchers.get(owner, ())
@@ -194,12 +194,12 @@ def record_of(owner: nn.Module, layer: int) -> Record | None:
 
 
 def is_watched(owner: nn.Module) -> bool:
-    """Whether anybody watches a module."""
+    """Whether a module is watched."""
     return bool(_watchers) and owner in _watchers
 
 
-def refuse(parameters: Sequence[Tensor]) -> None:
-    """Raise when the layer with these parameters is watched: for calls that cannot write down anything.
+def check_not_watched(parameters: Sequence[Tensor]) -> None:
+    """Raise if the layer with these parameters is watched, for calls that cannot be recorded.
 
     Raises:
         ValueError: with the reason.

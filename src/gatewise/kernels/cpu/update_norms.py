@@ -1,4 +1,4 @@
-"""What a step of an optimiser did, measured by the engine: small weights take torch longer to look at."""
+"""Update norms of an optimiser step, computed by the engine: faster than torch for small weights."""
 
 from array import array
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import Tensor
 from gatewise.kernels.cpu.library import SUFFIX, engine, why_missing
 from gatewise.kernels.cpu.parallelism import threads
 
-# Numbers from which a second thread helps.
+# Number of elements from which a second thread is worthwhile.
 WORTH_SHARING = 1 << 17
 
 
 def change_norms(gradients: Sequence[Tensor], after: Sequence[Tensor], before: Sequence[Tensor]) -> Tensor | None:
-    """`gatewise.kernels.changes.change_norms`; None for tensors that the engine cannot read, or of several dtypes."""
+    """See `gatewise.kernels.update_norms`; None for tensors the engine cannot read, or of several dtypes."""
     count, dtype = len(before), before[0].dtype
     if dtype not in SUFFIX or why_missing() is not None:
         return None
