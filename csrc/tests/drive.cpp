@@ -2,6 +2,7 @@
 // calls against single steps, every way to make a call against the plain one, what must be refused.
 // With an argument, only what has threads.
 #include "run.h"
+#include "stacks.h"
 
 #include <string_view>
 #include <utility>
@@ -11,10 +12,6 @@ extern const gatewise::Program *const cells[];
 extern const int64_t cell_count;
 
 namespace {
-
-void compare_all(const std::string &what, const Result &got, const Result &wanted, double tolerance) {
-  for (const auto &[name, values] : got) compare(what + ": " + name, values, wanted.at(name), tolerance);
-}
 
 // What a call computes by its definition, made of calls of one step and one row, forward, without lengths or resets.
 Result unrolled(const Problem &problem) {
@@ -355,6 +352,8 @@ int main(int count, char **) {
     if (threads) continue;
     for (const Shape &shape : differentiated) check_gradients({cell, shape, 11});
     check_nulls({cell, {3, 4, 2, 5, 2, false, some}, 3});
+    check_stack(cell, {4, 5, 3, 9, 1, false, some, true}, 2);
+    check_stack(cell, {3, 2, 4, 5, 2, false, no, true}, 3);
     const Problem refused(cell, {5, 4, 3, 6, 2, false, some, true}, 4);
     Refusals<float>(refused, false), Refusals<double>(refused, true);
     if (cell.name == std::string_view("lstm")) check_large(cell);

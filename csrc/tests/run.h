@@ -98,6 +98,9 @@ inline std::string text(const Problem &problem, const Way &way = {}) {
 
 // By name: "output", "final 0", …, "gradient of x", …; for observers "norms", "values", "gradients".
 using Result = std::map<std::string, Values>;
+inline void compare_all(const std::string &what, const Result &got, const Result &wanted, double tolerance) {
+  for (const auto &[name, values] : got) compare(what + ": " + name, values, wanted.at(name), tolerance);
+}
 
 // (steps, rows, width) with strides; what stands between the rows is 77.
 template <class E> struct Strided {
