@@ -30,6 +30,25 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         TypeError,
         "input: expected a torch.Tensor, got list; convert it with torch.as_tensor",
     ),
+    "sparse": (
+        {},
+        {"input": SEQUENCE.to_sparse()},
+        TypeError,
+        "input: expected a dense tensor, got layout torch.sparse_coo; convert it with to_dense()",
+    ),
+    "a sparse state": (
+        {},
+        {"input": SEQUENCE, "hx": STATE.to_sparse()},
+        TypeError,
+        "hx: expected a dense tensor, got layout torch.sparse_coo; convert it with to_dense()",
+    ),
+    "nested": (
+        {},
+        {"input": torch.nested.nested_tensor([zeros(5, 3), zeros(2, 3)], layout=torch.jagged)},
+        TypeError,
+        "input: expected a padded tensor, got a nested one; "
+        "pass torch.nested.to_padded_tensor(input, 0.0) and the lengths of its rows",
+    ),
     "rank 1": (
         {},
         {"input": zeros(3)},

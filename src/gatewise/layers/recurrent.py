@@ -236,6 +236,11 @@ class Recurrent(RecurrentBase):
             initial = tuple([state[rows] for state in initial])
         parameters: list[Tensor] = [getattr(self, name) for name in self._names[layer]]
         for name, parameter, shape in zip(self._names[layer], parameters, self._shapes[layer], strict=True):
+            if parameter.layout is not torch.strided:
+                raise TypeError(
+                    f"{name}: expected a dense weight, got layout {parameter.layout}; "
+                    "replace it by a Parameter of its to_dense()"
+                )
             if parameter.shape != shape:
                 raise ValueError(
                     f"{name}: expected a weight of shape {tuple(shape)}, got {tuple(parameter.shape)}; "

@@ -102,6 +102,13 @@ def prepare(
 def _check_tensor(name: str, value: object, expected: InputSpec) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
+    if value.is_nested:
+        raise TypeError(
+            f"{name}: expected a padded tensor, got a nested one; "
+            f"pass torch.nested.to_padded_tensor({name}, 0.0) and the lengths of its rows"
+        )
+    if value.layout is not torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}; convert it with to_dense()")
     wrong_dtype = value.dtype != expected.dtype
     if wrong_dtype and not (expected.autocast_dtype is not None and value.is_floating_point()):
         raise TypeError(
