@@ -3,6 +3,7 @@
 Where an extra is installed, its packages are made impossible to import.
 """
 
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -161,6 +162,15 @@ def test_pictures_and_data_frames():
         trace.plot()
     with pytest.raises(MissingExtraError, match=r"pandas\(\) needs pandas, .*: pip install 'gatewise\[pandas\]'"):
         trace.gradient_flow().pandas()
+
+
+def test_a_folder_of_the_same_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "event_files").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not extras.installed("event_files")
+    (tmp_path / "event_files" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    assert extras.installed("event_files")
 
 
 def test_what_is_installed_is_not_named(monkeypatch: pytest.MonkeyPatch):

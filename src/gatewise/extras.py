@@ -1,5 +1,6 @@
 """Optional dependencies: which extra of the package brings them, and the error for those that are not installed."""
 
+import sys
 from importlib.util import find_spec
 
 EXTRAS = {
@@ -17,7 +18,11 @@ class MissingExtraError(ModuleNotFoundError):
 
 def installed(package: str) -> bool:
     """Whether a package can be imported; does not import it."""
-    return find_spec(package) is not None
+    if package in sys.modules:
+        return sys.modules[package] is not None
+    spec = find_spec(package)
+    # A folder of that name on the path, such as `tensorboard` in a run folder, has no origin.
+    return spec is not None and spec.origin is not None
 
 
 def missing(extra: str) -> tuple[str, ...]:
