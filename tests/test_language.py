@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("cells", "cli", "compiler", "diagnostics", "equations", "explanations")
+PACKAGES = ("cells", "cli", "compiler", "diagnostics", "equations", "explanations", "kernels", "layers")
 MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "shapes", "writing")
 
 # Stems of files.

@@ -67,7 +67,7 @@ def test_every_cell_has_its_gradients(cell: str):
         torch.testing.assert_close(a.expand_as(b), b, rtol=1e-9, atol=1e-11, check_dtype=False)
 
 
-def test_gradients_that_nobody_wants_are_not_there():
+def test_unneeded_gradients_are_none():
     call = call_of("lstm", steps=9)
     results = flat(run(call))
     above = upstream_of(results)

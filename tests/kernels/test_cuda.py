@@ -38,7 +38,7 @@ def test_cudnn_runs_what_it_serves(cell: str, dtype: torch.dtype):
     assert backend_for(call).name == "torch"
     exact = flat(on_reference(call_of(cell, "bidirectional")))
     for value, expected in zip(flat(run(call)), exact, strict=True):
-        # TF32 may stand in for float32 in the products.
+        # TF32 may replace float32 in the products.
         tolerance = SLACK[dtype] * max(torch.finfo(dtype).eps, 2**-10)
         torch.testing.assert_close(value.double().cpu(), expected, rtol=tolerance, atol=tolerance)
 

@@ -23,7 +23,7 @@ from tests.kernels.engine import needs_engine
 FASTEST = "the fastest backend there is for this call"
 SERVED = {"lstm", "gru_cudnn", "rnn_tanh", "rnn_relu"}
 
-# What torch's kernels refuse on the CPU, and how they say it.
+# Refusals of torch's kernels on the CPU, with their reasons.
 REFUSED: dict[str, tuple[Call, str]] = {
     "equations": (call_of("peephole_lstm"), "torch has no kernel for the equations of peephole_lstm (it has lstm, "),
     "reset": (call_of("lstm", reset=True), "torch's kernels cannot reset the state inside a sequence"),
@@ -33,7 +33,7 @@ REFUSED: dict[str, tuple[Call, str]] = {
     "empty batch": (call_of("lstm", batch=0), "torch's kernels do not take an empty batch"),
     "empty row": (call_of("lstm", lengths=[4, 0, 1]), "torch's PackedSequence has no row of length 0"),
 }
-# What the compiled engine refuses; tests/kernels/test_user_cells.py has the cells that cannot be compiled.
+# Refusals of the compiled engine; tests/kernels/test_user_cells.py has the cells that cannot be compiled.
 NOT_COMPILED: dict[str, tuple[Call, str]] = {
     "bfloat16": (
         call_of("lstm", dtype=torch.bfloat16),
@@ -70,7 +70,7 @@ def test_the_engine_runs_every_built_in_cell(
 
 @needs_engine
 @pytest.mark.parametrize("situation", NOT_COMPILED)
-def test_what_the_engine_refuses(situation: str):
+def test_refusals_of_the_engine(situation: str):
     call, reason = NOT_COMPILED[situation]
     choice = backend_for(call)
     assert choice.name == "reference"
@@ -109,7 +109,7 @@ def test_torch_runs_what_it_serves(
 
 
 @pytest.mark.parametrize("situation", REFUSED)
-def test_the_reference_runs_what_torch_refuses_and_says_why(situation: str, without_engine: None):
+def test_the_reference_runs_refusals_of_torch_with_the_reason(situation: str, without_engine: None):
     call, reason = REFUSED[situation]
     choice = backend_for(call)
     assert choice.name == "reference"
@@ -138,7 +138,7 @@ def test_a_backend_by_name(name: str):
     assert backend_for(call_of("lstm"), backend=name) == Choice(name, "asked for by name")
 
 
-def test_unknown_backends_are_refused():
+def test_unknown_backends_raise():
     message = f"backend: expected one of auto, {', '.join(BACKENDS)}, got 'cudnn'"
     for function in (lambda: check_backend_name("cudnn"), lambda: choose(call_of("lstm"), "cudnn")):
         with pytest.raises(ValueError, match=message):
@@ -167,7 +167,7 @@ def test_equations_count_not_names():
         c = f * c + i * g
         return o * tanh(c), c
 
-    # Only the equations tell what is compiled into the engine, too.
+    # Only the equations determine what is compiled into the engine.
     assert cpu.refusal(call_of(own)) == cpu.refusal(call_of("lstm"))
     with pytest.raises(ValueError, match="torch has no kernel for the equations of lstm"):
         backend_for(call_of(lstm), backend="torch")

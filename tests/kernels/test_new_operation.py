@@ -110,7 +110,7 @@ def test_without_a_cpp_implementation_the_reference_runs_and_the_reason_is_given
             gatewise.Recurrent(own(), 2, 3, backend="cpu")(torch.zeros(2, 2, 2))
 
 
-def test_without_a_torch_implementation_the_reference_refuses(monkeypatch):
+def test_without_a_torch_implementation_the_reference_raises(monkeypatch):
     without(monkeypatch, "torch")
     reason = "operation softsign has no torch implementation"
     with pytest.raises(ValueError, match=reason):
@@ -120,7 +120,7 @@ def test_without_a_torch_implementation_the_reference_refuses(monkeypatch):
         backend_for(call_of(own()))
 
 
-def test_without_a_jax_implementation_it_is_refused():
+def test_without_a_jax_implementation_it_raises():
     with pytest.raises(MissingImplementation, match="operation softsign has no JAX implementation"):
         OPERATIONS["softsign"].implementation("jax")
 

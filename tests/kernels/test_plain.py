@@ -1,4 +1,4 @@
-"""Tensors that are not plain memory: read right, left to the reference, or refused by name; never a crash."""
+"""Tensors that are not plain memory: read right, left to the reference, or rejected by name; never a crash."""
 
 import pytest
 import torch

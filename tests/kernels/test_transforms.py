@@ -125,7 +125,7 @@ class Mapped(torch.nn.Module):
         return vmap(lambda one: self.layer(one)[0])(x)
 
 
-def test_a_transform_inside_a_compiled_function_is_left_out_of_the_graph():
+def test_transform_inside_a_compiled_function_breaks_the_graph():
     torch._dynamo.reset()
     mapped, x = Mapped().requires_grad_(False), torch.randn(6, 5, 2, 3, dtype=torch.float64)
     expected = torch.stack([mapped.layer(one)[0] for one in x])

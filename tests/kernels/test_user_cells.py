@@ -115,7 +115,7 @@ def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytes
     monkeypatch.setenv("CXX", "absent-c++")
     reason = refused()
     assert reason.startswith("cell own could not be compiled: no C++ compiler was found (CXX=absent-c++)")
-    # Told once, and not tried again: a layer keeps its backend.
+    # Reported once, and not tried again: a layer keeps its backend.
     monkeypatch.delenv("CXX")
     assert refused() == reason
     assert capfd.readouterr().err == f"gatewise: {reason}\n"
@@ -132,7 +132,7 @@ def test_a_folder_that_others_can_write(folder: Path):
     assert refused().startswith(f"cell own could not be compiled: {folder}: can be written by others (chmod go-w)")
 
 
-def test_a_folder_of_somebody_else(folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_folder_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(build_cache.os, "getuid", lambda: 12345)
     assert f"{folder}: belongs to another user" in refused()
 

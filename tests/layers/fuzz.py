@@ -4,7 +4,7 @@ Shapes, threads, training and inference, lengths, resets, states, both direction
 watched layers, recomputed segments, tensors with gaps, memory below 4 GiB and writes to the weights take turns, so that
 nothing of one call may spoil another. Errors keep to the tolerance of all tests; equal calls give equal bits.
 
-``python -m tests.layers.fuzz --minutes 10`` (`make fuzz`) goes on until the time is over, and prints the seed of what
+``python -m tests.layers.fuzz --minutes 10`` (`make fuzz`) runs until the time is over, and prints the seed of what
 is wrong.
 """
 

@@ -61,7 +61,7 @@ def test_half_precision_input_and_state_are_taken(backend: str):
         layer(half)
 
 
-def test_integers_are_refused_under_autocast_too():
+def test_integers_raise_under_autocast_too():
     layer = gatewise.LSTM(3, 4)
     with torch.autocast("cpu"), pytest.raises(TypeError, match=r"input: expected torch\.float32.*got torch\.int64"):
         layer(torch.zeros(5, 2, 3, dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""What a layer cannot take is refused at its door: the argument, what was expected, what came, what to try."""
+"""Invalid arguments of a layer raise before any work: the argument, what was expected, what came, what to try."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ SEQUENCE = zeros(5, 2, 3)
 
 # By what is wrong: options of the layer, arguments, exception, message.
 FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
-    "input is no tensor": (
+    "input is not a tensor": (
         {},
         {"input": [[1.0]]},
         TypeError,
@@ -85,13 +85,13 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         {},
         {"input": zeros(0, 2, 3)},
         ValueError,
-        "input: expected at least one step, got T=0; leave empty sequences out, or use lengths",
+        "input: expected at least one step, got T=0; remove empty sequences, or use lengths",
     ),
     "no step, batch first": (
         {"batch_first": True},
         {"input": zeros(2, 0, 3)},
         ValueError,
-        "input: expected at least one step, got T=0; leave empty sequences out, or use lengths",
+        "input: expected at least one step, got T=0; remove empty sequences, or use lengths",
     ),
     "dtype": (
         {},
@@ -155,7 +155,7 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         TypeError,
         "hx: expected a tensor, the state h, got a tuple of 1",
     ),
-    "hx is no tensor": (
+    "hx is not a tensor": (
         {},
         {"input": SEQUENCE, "hx": 0.0},
         TypeError,
@@ -253,9 +253,9 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
         {},
         {"input": zeros(5, 3), "lengths": [5]},
         ValueError,
-        "lengths: expected None for an input without a batch, whose length is its own; cut it instead",
+        "lengths: requires a batched input; slice the sequence instead",
     ),
-    "reset is no tensor": (
+    "reset is not a tensor": (
         {},
         {"input": SEQUENCE, "reset": [[True] * 2] * 5},
         TypeError,
@@ -314,7 +314,7 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
 
 
 @pytest.mark.parametrize("wrong", FORWARD)
-def test_forward_and_backend_for_refuse(wrong: str):
+def test_forward_and_backend_for_raise(wrong: str):
     options, arguments, exception, message = FORWARD[wrong]
     layer = gatewise.Recurrent(**{"cell": "gru_cudnn", "input_size": 3, "hidden_size": 4, **options})
     with pytest.raises(exception) as caught:
@@ -362,7 +362,7 @@ STEP: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("wrong", STEP)
-def test_step_refuses(wrong: str):
+def test_step_raises(wrong: str):
     options, arguments, exception, message = STEP[wrong]
     layer = gatewise.Recurrent("gru_cudnn", 3, 4, **options)
     with pytest.raises(exception) as caught:
@@ -373,7 +373,7 @@ def test_step_refuses(wrong: str):
 
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("shape", [(3,), (1, 2)], ids=str)
-def test_step_refuses_flags_of_the_wrong_shape(shape: tuple[int, ...], batch_first: bool):
+def test_step_raises_for_flags_of_the_wrong_shape(shape: tuple[int, ...], batch_first: bool):
     layer = gatewise.Recurrent("gru_cudnn", 3, 4, batch_first=batch_first)
     with pytest.raises(ValueError, match=r"reset: expected shape \(.*\), got"):
         layer.step(zeros(2, 3), reset=flags(*shape))

@@ -123,6 +123,6 @@ def test_what_the_engine_keeps_are_the_states_between_segments(steps: int, segme
     assert [len(shape) for shape in shapes if steps in shape] == [3, 3]  # the input of each layer
 
 
-def test_another_word_is_refused():
+def test_another_word_raises():
     with pytest.raises(ValueError, match="checkpoint_every: expected a number of steps, 'auto' or None, got 'often'"):
         gatewise.LSTM(3, 4, checkpoint_every="often")  # pyright: ignore[reportArgumentType]

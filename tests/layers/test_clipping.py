@@ -61,7 +61,7 @@ def test_nothing_to_clip_is_no_clipping():
     assert (event.norm, event.clipped, event.norms) == (0, False, {})
 
 
-def test_a_gradient_that_is_no_number_counts_as_clipped():
+def test_nan_gradient_counts_as_clipped():
     model = network(1)
     model.layer0.weight.grad.fill_(torch.nan)
     assert gatewise.Clip(norm=1.0)(model).clipped
@@ -83,7 +83,7 @@ def test_weights_that_layers_share_are_clipped_once():
         ({"value": 1.0, "per_layer": True}, "per_layer: expected with norm"),
     ],
 )
-def test_what_makes_no_sense_is_told(options: dict[str, float], message: str):
+def test_invalid_arguments_raise(options: dict[str, float], message: str):
     with pytest.raises(ValueError, match=message):
         gatewise.Clip(**options)
 

@@ -1,4 +1,4 @@
-"""The arguments of a layer: what is refused, what is kept, what is printed."""
+"""The arguments of a layer: errors, attributes, repr."""
 
 import re
 from typing import Any
@@ -47,12 +47,12 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "merge of one direction": (
         {"merge": "sum"},
         ValueError,
-        "merge: 'sum' combines two directions; pass bidirectional=True too, or leave merge out",
+        "merge: 'sum' combines two directions; pass bidirectional=True too, or omit merge",
     ),
     "no merge of one direction": (
         {"merge": None},
         ValueError,
-        "merge: None combines two directions; pass bidirectional=True too, or leave merge out",
+        "merge: None combines two directions; pass bidirectional=True too, or omit merge",
     ),
     "unknown init": (
         {"init": "kaiming"},
@@ -68,7 +68,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-def test_refuses(wrong: str):
+def test_invalid_arguments_raise(wrong: str):
     options, exception, message = REFUSED[wrong]
     with pytest.raises(exception) as caught:
         gatewise.Recurrent(**{"cell": "lstm", "input_size": 3, "hidden_size": 4, **options})
@@ -87,13 +87,13 @@ def test_refuses(wrong: str):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_named_layers_refuse(layer: type, options: dict[str, Any], message: str):
+def test_named_layers_raise(layer: type, options: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=re.escape(message)):
         layer(3, 4, **options)
 
 
 @pytest.mark.parametrize("make", [gatewise.LSTM, gatewise.GRU, gatewise.RNN, gatewise.PeepholeLSTM])
-def test_dropout_with_one_layer_is_said_to_do_nothing(make: type):
+def test_dropout_with_one_layer_warns(make: type):
     with pytest.warns(UserWarning, match=r"dropout: 0\.5 acts between layers and there is only one.*num_layers of 2"):
         make(3, 4, dropout=0.5)
 

@@ -17,7 +17,7 @@ from tests.agreement import CELLS
 
 
 def local_cell() -> gatewise.Cell:
-    @cell(cite="nobody, never")
+    @cell(cite="unpublished")
     def own(x, h, /, W, R, s):
         """A cell that no module holds."""
         return tanh(W @ x + s * (R @ h))
@@ -112,7 +112,7 @@ def test_a_local_cell_is_read_by_a_process_that_never_saw_it(tmp_path: Path):
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    assert ran.stdout.strip() == "own nobody, never A cell that no module holds."
+    assert ran.stdout.strip() == "own unpublished A cell that no module holds."
 
 
 def test_parameters_can_be_shared_and_replaced():

@@ -321,7 +321,7 @@ def test_errors_are_those_of_the_general_path(case: str, gradients: bool, monkey
     assert messages[0] == messages[1]
 
 
-def test_weights_of_another_form_are_refused():
+def test_weights_of_another_form_raise():
     layer, x = gatewise.GRU(5, 7), torch.randn(6, 2, 5)
     for wrong, message in (
         (torch.randn(21, 8), r"weight_hh_l0: expected a weight of shape \(21, 7\), got \(21, 8\); put one"),

@@ -201,7 +201,7 @@ def test_a_wrong_step_leaves_the_stream_as_it_was():
 
 
 @torch.no_grad()
-def test_flags_that_end_early_are_told():
+def test_too_few_flags_raise():
     stream = gatewise.LSTM(3, 5).stream(torch.zeros(3, 2, 3), reset=torch.zeros(2, 2, dtype=torch.bool))
     next(stream), next(stream)
     with pytest.raises(ValueError, match=r"reset: expected flags for every step, got fewer .*; pass \(B,\) bool"):

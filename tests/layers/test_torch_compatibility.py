@@ -1,4 +1,4 @@
-"""The layers with torch's names stand in for torch.nn's: same weights, same numbers, same interface."""
+"""The layers with torch's names are drop-ins for torch.nn's: same weights, same numbers, same interface."""
 
 import copy
 import itertools
@@ -168,7 +168,7 @@ def test_dropout_of_one_drops_everything_between_layers(pair: str):
 
 
 @pairs
-def test_proj_size_is_refused_with_the_reason(pair: str):
+def test_proj_size_raises_with_the_reason(pair: str):
     _, ours, fixed = PAIRS[pair]
     with pytest.raises(ValueError, match=r"proj_size: expected 0, got 2; .*two widths.*torch\.nn\.LSTM") as caught:
         ours(3, 4, **fixed, proj_size=2)
@@ -241,7 +241,7 @@ def test_dropout_may_be_a_number_of_numpy():
     assert gatewise.LSTM(3, 4, num_layers=2, dropout=numpy.float32(0.5)).dropout == 0.5
 
 
-def test_symbolic_tracing_is_refused_in_one_line():
+def test_symbolic_tracing_raises_in_one_line():
     with pytest.raises(TypeError, match=r"^input: torch.fx.symbolic_trace cannot follow LSTM, .*torch.export.export"):
         torch.fx.symbolic_trace(torch.nn.Sequential(gatewise.LSTM(3, 4)))
 

@@ -52,7 +52,7 @@ for (name, make), gradients in itertools.product(LAYERS.items(), (False, True)):
         if gradients:
             x = torch.randn(6, 3, 8)
             check(*(torch.autograd.grad(one(x)[0].square().sum(), layer.parameters()) for one in (traced, layer)))
-    for _ in range(3):  # and the layer goes on
+    for _ in range(3):  # and the layer still works
         x = torch.randn(5, 2, 8)
         check(layer(x), copy.deepcopy(layer)(x))
 
@@ -188,7 +188,7 @@ def test_the_first_onnx_exporter():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script. is deprecated:DeprecationWarning")  # torch's own doing
-def test_scripts_are_refused_with_what_to_do():
+def test_scripts_raise_with_advice():
     message = r"^torch\.jit\.script cannot compile LSTM, .*; use torch\.jit\.trace or torch\.export\.export$"
     for module in (gatewise.LSTM(3, 4), torch.nn.Sequential(gatewise.LSTM(3, 4))):
         with pytest.raises(TypeError, match=message):

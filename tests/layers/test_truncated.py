@@ -132,7 +132,7 @@ def test_one_window_of_everything_is_the_whole_gradient(lengths: list[int] | Non
     assert window.weight == 1
 
 
-def test_every_loss_counts_once_and_alike():
+def test_every_loss_counts_once_with_equal_weight():
     x, target = data(13)
     lengths = torch.tensor([13, 4, 0, 9])
     seen: list[tuple[int, int]] = []
@@ -198,7 +198,7 @@ def test_a_window_can_be_run_again_but_not_before_its_turn():
     x, target = data(12)
     first, second = list(gatewise.TBPTT(4, 8).windows(x, target))[:2]
     network = model()
-    with pytest.raises(ValueError, match=r"window: expected to be run after the window before it"):
+    with pytest.raises(ValueError, match=r"window: expected to be run after the previous window"):
         list(gatewise.TBPTT(4, 4).windows(x, target))[1].run(network)
     first.run(network)
     again = second.run(network)
@@ -234,7 +234,7 @@ BAD = {
     "other steps": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), torch.zeros(4, 2)),
         ValueError,
-        r"tensor 1: expected \(T, B, …\), the first two as the input's \(5, 2\), got \(4, 2\); time stands first",
+        r"tensor 1: expected \(T, B, …\), the first two as the input's \(5, 2\), got \(4, 2\); time is the first dimension",
     ),
     "lengths": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), lengths=torch.tensor([1, 2, 3])),
@@ -255,13 +255,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_does_not_fit_is_told(case: str):
+def test_inconsistent_arguments_raise(case: str):
     make, kind, message = BAD[case]
     with pytest.raises(kind, match=message):
         make()
 
 
-def test_a_layer_that_reads_backward_is_refused():
+def test_a_layer_that_reads_backward_raises():
     (window,) = gatewise.TBPTT(4, 4).windows(torch.zeros(4, 2, 3))
     with pytest.raises(ValueError, match="TBPTT: expected layers that read forward, got the bidirectional layer"):
         window.run(gatewise.BiLSTM(3, 4))

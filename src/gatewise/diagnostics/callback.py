@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from gatewise.diagnostics.trace import Trace
 from gatewise.diagnostics.watching import new_trace
-from gatewise.layers.clipping import Clipped, tell
+from gatewise.layers.clipping import Clipped, report_clipping
 
 
 class Watch(Callback):
@@ -92,7 +92,9 @@ class Watch(Callback):
         if limit is not None:
             by_value = trainer.gradient_clip_algorithm == "value"
             fraction = _fraction_beyond(gradients, limit) if by_value else 0.0
-            tell(parameters, Clipped(norm, fraction > 0 if by_value else not norm <= limit, {"": norm}, fraction))
+            report_clipping(
+                parameters, Clipped(norm, fraction > 0 if by_value else not norm <= limit, {"": norm}, fraction)
+            )
         self.values["gradient_norm"] = norm
         if limit is not None and self.trace is not None and self.trace.clips:
             self.values["clipped"] = float(self.trace.clips[-1].clipped)

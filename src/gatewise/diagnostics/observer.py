@@ -18,7 +18,7 @@ from gatewise.diagnostics.not_finite import NotFinite, first_not_finite
 from gatewise.diagnostics.updates import Update, Updates
 from gatewise.kernels import observers
 from gatewise.layers import Recurrent
-from gatewise.layers.clipping import Clipped, clips_told_to
+from gatewise.layers.clipping import Clipped, observe_clipping
 
 
 @dataclass
@@ -163,7 +163,7 @@ class ModelObserver(CallObserver):
             observers.add(module, self)
             hooks.append(module.register_forward_hook(self._returned))
         try:
-            with clips_told_to(self.clipped):
+            with observe_clipping(self.clipped):
                 yield
         finally:
             for module in self.modules.values():

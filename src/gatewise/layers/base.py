@@ -1,4 +1,4 @@
-"""A recurrent layer apart from its calls: checked options, parameters, and whether its weights are held packed."""
+"""The base of a recurrent layer: checked options, parameters, packed weights."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,11 +20,11 @@ from gatewise.layers.parameters import Parameters
 
 
 class RecurrentBase(Parameters):
-    """What a `Recurrent` is before it runs; its arguments are described there."""
+    """The options and parameters of a `Recurrent`, which documents the arguments."""
 
-    # Inside `frozen`: of each layer, and last of the whole stack.
+    # Inside `frozen`: one per layer, and last one for the whole stack.
     _packed: list[PackedWeights] | None = None
-    _generation = 0  # of the weights that streams hold
+    _generation = 0  # of the weights that streams have packed
 
     def __init__(
         self,
@@ -95,12 +95,12 @@ class RecurrentBase(Parameters):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within a ``with`` block, declare that the weights do not change, so that they are packed once.
+        """Declare that the weights do not change within a ``with`` block, so that they are packed once.
 
-        Outside it every call computes with what the weights hold, however they were written. Inside, the fused CPU
-        kernels copy and pack them at the first call and read only that: many short calls then cost little more than
-        their arithmetic. After a write inside the block call `refresh`; `load_state_dict`, `reset_parameters` and
-        moves to another device or precision do.
+        Outside, every call uses the current weights, however they were written. Inside, the fused CPU kernels copy and
+        pack them at the first call and read only the copy: many short calls then cost little more than their
+        arithmetic. Call `refresh` after writing to the weights inside the block; `load_state_dict`,
+        `reset_parameters` and moves to another device or precision do so.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
@@ -117,7 +117,7 @@ class RecurrentBase(Parameters):
             yield
         finally:
             if before is None:
-                object.__setattr__(self, "_packed", None)  # torch's own may be gone, when the interpreter ends in here
+                object.__setattr__(self, "_packed", None)  # torch may be gone if the interpreter exits in the block
 
     def _unpacked(self) -> list[PackedWeights]:
         of_layers = [PackedWeights() for _ in self._names]
@@ -159,7 +159,7 @@ class RecurrentBase(Parameters):
         return super()._apply(fn, recurse)
 
     def extra_repr(self) -> str:
-        """The arguments that differ from their defaults, for printing."""
+        """The arguments that differ from their defaults, for ``repr``."""
         options = {
             "num_layers": (self.num_layers, 1),
             "bias": (self.bias, True),

@@ -1,4 +1,4 @@
-"""Clipping of gradients, which never happens unseen."""
+"""Gradient clipping with statistics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-Listener = Callable[[Sequence[Tensor], "Clipped"], None]
-_listeners: list[Listener] = []
+ClippingObserver = Callable[[Sequence[Tensor], "Clipped"], None]
+_observers: list[ClippingObserver] = []
 
 
 @dataclass(frozen=True)
 class Clipped:
-    """What one clipping has done.
+    """The statistics of one clipping.
 
     Attributes:
-        norm: of the whole gradient before.
+        norm: norm of the whole gradient before clipping.
         clipped: whether anything was changed.
-        norms: per layer, or for all together under the empty name: the norm before.
-        values: the part of all numbers that were cut, when clipping by value; otherwise 0.
+        norms: norms before clipping by layer, or of all layers together under the empty name.
+        values: fraction of components that were clipped, when clipping by value; otherwise 0.
     """
 
     norm: float
@@ -29,17 +29,17 @@ class Clipped:
 
 
 class Clip:
-    """Clip gradients by norm or by value, together or layer by layer, and count how often that did something.
+    """Clip gradients by norm or by value, together or per layer, and count how often gradients were clipped.
 
     Args:
-        norm: the largest norm, as of Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1.
-        value: or the largest size of a single number.
-        per_layer: whether each module with parameters of its own is clipped for itself, rather than all together.
+        norm: the largest norm (Pascanu et al. 2013, arXiv:1211.5063, algorithm 1).
+        value: alternatively, the largest absolute value of a component.
+        per_layer: whether each module with parameters is clipped separately, rather than all together.
 
     Attributes:
-        last: what the last clipping has done, or None.
-        steps: how often it was called.
-        clipped_steps: how often that changed something.
+        last: the statistics of the last clipping, or None.
+        steps: number of calls.
+        clipped_steps: number of calls that changed a gradient.
 
     Raises:
         ValueError: unless one of norm and value is given and positive.
@@ -65,7 +65,7 @@ class Clip:
 
     @property
     def fraction(self) -> float:
-        """The part of the steps in which something was clipped; 0 before the first."""
+        """The fraction of steps in which gradients were clipped; 0 before the first."""
         return self.clipped_steps / self.steps if self.steps else 0.0
 
     def __call__(self, model: nn.Module) -> Clipped:
@@ -90,28 +90,28 @@ class Clip:
         self.last = Clipped(whole, over, norms, values)
         self.steps += 1
         self.clipped_steps += over
-        tell(list(model.parameters()), self.last)
+        report_clipping(list(model.parameters()), self.last)
         return self.last
 
 
 def _layers(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     groups: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():  # a shared one once
+    for name, parameter in model.named_parameters():  # shared parameters once
         groups.setdefault(name.rpartition(".")[0], []).append(parameter)
     return groups
 
 
-def tell(parameters: Sequence[Tensor], event: Clipped) -> None:
-    """Tell whoever watches that gradients of these parameters were clipped, or could have been."""
-    for listener in list(_listeners):
-        listener(parameters, event)
+def report_clipping(parameters: Sequence[Tensor], event: Clipped) -> None:
+    """Notify observers of a clipping of these parameters' gradients, whether or not it changed them."""
+    for observer in list(_observers):
+        observer(parameters, event)
 
 
 @contextmanager
-def clips_told_to(listener: Listener) -> Iterator[None]:
-    """Within the block, tell somebody of each clipping."""
-    _listeners.append(listener)
+def observe_clipping(observer: ClippingObserver) -> Iterator[None]:
+    """Notify an observer of every clipping within the block."""
+    _observers.append(observer)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _observers.remove(observer)

@@ -1,4 +1,4 @@
-"""Fast path: skips validation and dispatch for calls that need neither. What runs is the same."""
+"""Fast path: skips validation and dispatch for calls that need neither; the computation is the same."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _BACKENDS = ("auto", "cpu")
 
 
 def nothing_recorded() -> bool:
-    """Whether operations reach plain tensors as they are: no mode, transform, tracer or compiler, and no autocast."""
+    """Whether no mode, transform, tracer, compiler or autocast intercepts operations on tensors."""
     return not (
         is_compiling()
         or _len_torch_function_stack()
@@ -30,7 +30,7 @@ def nothing_recorded() -> bool:
 
 
 def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: object, reset: object) -> Inputs | None:
-    """The arguments of a call on the fused CPU kernels as validation returns them.
+    """The arguments of a call on the fused CPU kernels, as returned by validation.
 
     Returns None for anything unusual; the general path then validates and reports.
 
@@ -47,17 +47,17 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
     return Inputs(x, initial, lengths, reset, batched=True, weights=weights)  # pyright: ignore[reportArgumentType]
 
 
-def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call:
-    """The call of one layer of a stack, whose weights `plain_inputs` has found."""
+def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs) -> Call:
+    """The call of one layer of a stack, with the weights found by `plain_inputs`."""
     assert inputs.weights is not None
     initial, weights = inputs.initial, inputs.weights
     if layer.num_layers > 1:
-        count = len(layer._names[at])  # the same in every layer
-        weights = weights[at * count : (at + 1) * count]
-        first = at * layer._direction_count
+        count = len(layer._names[index])  # the same in every layer
+        weights = weights[index * count : (index + 1) * count]
+        first = index * layer._direction_count
         initial = tuple([one[first : first + layer._direction_count] for one in initial])
     every = layer.checkpoint_every
-    record = record_of(layer, at)
+    record = record_of(layer, index)
     call = Call(
         layer.cell,
         x,
@@ -68,13 +68,13 @@ def plain_call(layer: RecurrentBase, at: int, x: Tensor, inputs: Inputs) -> Call
         layer._directions,
         record,
         AUTO if isinstance(every, str) else every,
-        packed=None if layer._packed is None else layer._packed[at],
+        packed=None if layer._packed is None else layer._packed[index],
     )
     return call if record is None else call.with_states()  # observers see the initial state
 
 
 def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
-    """The call of a whole stack: without gradients, observers, and anything between the layers."""
+    """The call of a whole stack, if there are no gradients, observers or operations between layers."""
     if (
         layer.num_layers == 1
         or inputs.weights is None
@@ -105,7 +105,7 @@ def plain_step(
     Args:
         layer: the layer, in one direction.
         x_t, state, reset: as for `Recurrent.step`.
-        packed: the weights of the whole stack, where they are held.
+        packed: the packed weights of the whole stack, if any.
     """
     if (
         is_grad_enabled()
@@ -118,8 +118,8 @@ def plain_step(
     ):
         return None
     initial = _states(layer, state)
-    held = None if packed is None else packed.copies(x_t.dtype)
-    weights = _weights(layer) if held is None else held
+    copies = None if packed is None else packed.copies(x_t.dtype)
+    weights = _weights(layer) if copies is None else copies
     if initial is None or not _accepts(layer, x_t, initial, None, reset, weights):
         return None
     call = Call(layer.cell, x_t, initial, weights, None, reset, "forward", packed=packed, layers=layer.num_layers)
@@ -128,7 +128,7 @@ def plain_step(
 
 
 def _states(layer: RecurrentBase, state: State | None) -> tuple[Any, ...] | None:
-    """The initial states, none at all for zeros; or None for another number than the cell has."""
+    """The initial states, an empty tuple for zeros; None if their number is wrong."""
     if state is None:
         return ()
     count = len(layer.cell.states)
@@ -138,7 +138,7 @@ def _states(layer: RecurrentBase, state: State | None) -> tuple[Any, ...] | None
 
 
 def _weights(layer: RecurrentBase) -> tuple[Any, ...]:
-    """What there is for the weights of all layers, one after the other."""
+    """The registered weights of all layers, in order."""
     find = layer._parameters.get
     return tuple([find(name) for name in layer._all_names])
 
@@ -151,7 +151,7 @@ def _accepts(
     reset: object,
     weights: tuple[Any, ...],
 ) -> bool:
-    """Whether these are plain CPU tensors of one dtype and of the shapes that belong together."""
+    """Whether these are plain CPU tensors of one dtype and of matching shapes."""
     rows = layer.num_layers * layer._direction_count
     return accepts_on_cpu(
         x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer.hidden_size, rows

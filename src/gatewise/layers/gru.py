@@ -28,7 +28,7 @@ class GRU(LikeTorch):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False leaves out the biases.
+        bias: False drops the biases.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
@@ -36,10 +36,10 @@ class GRU(LikeTorch):
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
-        merge: how the outputs of both directions become one; see `Recurrent`.
-        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.GRU`.
+        merge: how the outputs of both directions are combined; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
-        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+        checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -105,16 +105,16 @@ class BiGRU(GRU):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False leaves out the biases.
+        bias: False drops the biases.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
-        merge: how the outputs of both directions become one; see `Recurrent`.
-        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.GRU`.
+        merge: how the outputs of both directions are combined; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
-        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+        checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.

@@ -9,10 +9,10 @@
 | orthogonal | orthogonal      | orthogonal        | 0                   | Saxe et al. 2013, arXiv:1312.6120       |
 | identity   | normal, σ 0.001 | identity          | 0                   | Le et al. 2015, arXiv:1504.00941 (IRNN) |
 
-Matrices are drawn gate by gate. Vectors that are no biases (peepholes) are uniform in ±1/√H in every scheme. The forget
-gate is the gate by which a state keeps its value while another lets new values in, whatever its name.
+Matrices are drawn gate by gate. Vectors that are not biases (peepholes) are uniform in ±1/√H in every scheme. The
+forget gate is the gate that keeps a state while another admits new values, whatever its name.
 
-With any scheme `Init` sets the biases that decide how long a state lasts: to a value, or by chrono initialisation
+With any scheme `Init` can set the biases that determine how long a state lasts: to a value, or by chrono initialisation
 (Tallec & Ollivier 2018, arXiv:1804.11188).
 """
 
@@ -59,17 +59,18 @@ SCHEMES = ("torch", *_INPUT)
 
 @dataclass(frozen=True)
 class Init:
-    """A scheme of initial weights, with biases that decide how long a state lasts.
+    """A scheme of initial weights, with biases that determine how long a state lasts.
 
-    The gate that keeps the state of an LSTM is its forget gate, that of a GRU its update gate. A unit whose gate has
-    the value a keeps a part a of its state in every step, so what it holds lasts about 1/(1 − a) steps.
+    The gate that keeps the state is the forget gate of an LSTM and the update gate of a GRU. A unit whose gate has the
+    value a keeps the fraction a of its state in every step, so its state lasts about 1/(1 − a) steps.
 
     Args:
-        scheme: of everything else: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``.
-        forget_bias: the bias β of the gate that keeps the state: at first a = σ(β), and what is held lasts about
-            1 + exp(β) steps. Where the gate's value is the part that is replaced (the update gate of
+        scheme: the scheme for all other weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or
+            ``identity``.
+        forget_bias: the bias β of the gate that keeps the state: initially a = σ(β), and states last about
+            1 + exp(β) steps. If the gate's value is the fraction that is replaced (the update gate of
             ``gru_chung2014``), its bias is −β.
-        chrono: T_max, the longest span in steps that the network is to remember. Each unit's β is drawn from
+        chrono: T_max, the longest span in steps that the network should remember. Each unit's β is drawn from
             log U[1, T_max − 1], and the bias of an LSTM's input gate is −β, so the units cover all spans up to it.
 
     Raises:
@@ -104,17 +105,17 @@ class Init:
 
     @property
     def sets_biases(self) -> bool:
-        """Whether it sets the biases that decide how long a state lasts."""
+        """Whether it sets the biases that determine how long a state lasts."""
         return self.forget_bias is not None or self.chrono is not None
 
     def check_cell(self, cell: Cell) -> None:
-        """Raise a ValueError where biases are asked for that a cell does not have."""
+        """Raise a ValueError if it sets biases that the cell does not have."""
         if self.sets_biases:
             check_retention_biases(cell, "forget_bias" if self.chrono is None else "chrono")
 
 
 def as_init(given: Scheme | Init) -> Init:
-    """A scheme by its name, or with biases, as the latter.
+    """The `Init` of a scheme given by name or as an `Init`.
 
     Raises:
         ValueError, TypeError: for anything else.
@@ -129,9 +130,9 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
     """Fill a group's stacked tensor.
 
     Args:
-        given: one of `SCHEMES`, or with biases.
-        cell: the cell that the group belongs to.
-        group: its name.
+        given: one of `SCHEMES`, or an `Init`.
+        cell: the cell of the group.
+        group: the name of the group.
         tensor: its tensor, of shape `Cell.parameter_shape`; written in place.
         hidden_size: H.
     """
@@ -149,19 +150,19 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
                 if group == "b" and gate in separate:
                     block.fill_(1.0)
     else:
-        # Orthogonal matrices come from a QR decomposition, which half precision lacks.
+        # Orthogonal matrices use a QR decomposition, which half precision lacks.
         has_qr = tensor.dtype in (torch.float32, torch.float64)
         exact = tensor if has_qr else torch.empty_like(tensor, dtype=torch.float32)
         for _, block in _blocks(cell, group, exact, hidden_size):
             (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
         if exact is not tensor:
             tensor.copy_(exact)
-    set_keep_biases(chosen, cell, group, tensor, hidden_size)
+    set_retention_biases(chosen, cell, group, tensor, hidden_size)
 
 
 @torch.no_grad()
-def set_keep_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
-    """Set the biases in a group that decide how long states last, if they are asked for; arguments as `initialise`."""
+def set_retention_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
+    """Set the biases in a group that determine how long states last, if requested; arguments as `initialise`."""
     if group not in BIASES or not chosen.sets_biases:
         return
     blocks = dict(_blocks(cell, group, tensor, hidden_size))

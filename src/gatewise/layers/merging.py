@@ -1,4 +1,4 @@
-"""How the outputs of the two directions become one."""
+"""Merging the outputs of the two directions."""
 
 from typing import Literal, TypeAlias
 
@@ -16,11 +16,11 @@ def check_merge(merge: str | None, bidirectional: bool) -> None:
         known = ", ".join(repr(name) for name in MERGES)
         raise ValueError(f"merge: expected one of {known}, got {merge!r}")
     if merge != "concat" and not bidirectional:
-        raise ValueError(f"merge: {merge!r} combines two directions; pass bidirectional=True too, or leave merge out")
+        raise ValueError(f"merge: {merge!r} combines two directions; pass bidirectional=True too, or omit merge")
 
 
 def merged_width(merge: str | None, hidden_size: int, direction_count: int) -> int:
-    """Width of what a layer gives to the next one."""
+    """The width of a layer's merged output."""
     return hidden_size * (direction_count if merge in ("concat", None) else 1)
 
 
@@ -30,13 +30,13 @@ def merge_directions(
     """Combine the two directions of an output.
 
     Args:
-        output: (T, B, 2·H), forward beside reverse.
-        merge: ``sum``, ``mean``, ``mul`` or ``learned``; otherwise the output is left as it is.
+        output: (T, B, 2·H), forward then reverse.
+        merge: ``sum``, ``mean``, ``mul`` or ``learned``; otherwise the output is unchanged.
         weight, bias: (H, 2·H) and (H,) of the learned map.
-        valid: (T, B, 1) bool, false in the padding, or None; the learned map's bias must not show there.
+        valid: (T, B, 1) bool, false in the padding, or None; the learned map's bias must not affect padding.
 
     Returns:
-        (T, B, H), or (T, B, 2·H) when left as it is.
+        (T, B, H), or (T, B, 2·H) if unchanged.
     """
     if merge in ("concat", None):
         return output

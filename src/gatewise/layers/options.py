@@ -1,4 +1,4 @@
-"""The types of the options that all recurrent layers have, and the check of a choice."""
+"""The types of options shared by all recurrent layers, and the check of a choice."""
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
@@ -17,7 +17,7 @@ def chosen(cells: Mapping[str, str], argument: str, value: str) -> str:
     """The cell of a choice.
 
     Raises:
-        ValueError: when there is no such choice.
+        ValueError: for an unknown choice.
     """
     if value not in cells:
         raise ValueError(f"{argument}: expected one of {', '.join(cells)}, got {value!r}")

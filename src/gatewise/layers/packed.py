@@ -1,4 +1,4 @@
-"""torch's PackedSequence as input and output: unpacked before a layer runs, packed again afterwards."""
+"""torch's PackedSequence as input and output: unpacked before a layer runs, repacked afterwards."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ def unpack(packed: PackedSequence) -> Unpacked:
 
 
 def repack(output: Tensor, lengths: Tensor, like: PackedSequence) -> PackedSequence:
-    """An output (T, B, …) as a PackedSequence with the order of the one that came in."""
+    """An output (T, B, …) as a PackedSequence in the order of the input."""
     if like.sorted_indices is not None:
         output, lengths = output.index_select(1, like.sorted_indices), lengths[like.sorted_indices.cpu()]
     data = pack_padded_sequence(output, lengths).data

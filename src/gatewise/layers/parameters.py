@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from gatewise.equations import Cell
-from gatewise.layers.initialisers import Init, Scheme, as_init, initialise, set_keep_biases, uniform_by_width
+from gatewise.layers.initialisers import Init, Scheme, as_init, initialise, set_retention_biases, uniform_by_width
 from gatewise.layers.merging import Merge, merged_width
 
-# torch.nn's names for the groups that its layers have.
+# torch.nn's names of parameter groups.
 _TORCH_NAMES = {
     ("W", "input"): "weight_ih",
     ("R", "recurrent"): "weight_hh",
@@ -19,7 +19,7 @@ _TORCH_NAMES = {
 
 
 class Parameters(nn.Module):
-    """What a `Recurrent` learns; its arguments, checked there.
+    """The parameters of a `Recurrent`, which documents and checks the arguments.
 
     ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell;
     ``_all_names`` and ``_all_shapes`` those of all layers.
@@ -89,19 +89,19 @@ class Parameters(nn.Module):
         if self.merge == "learned":
             self._initialise_merges()
 
-    def reset_keep_biases(self) -> None:
-        """Set again only the biases that ``init`` (a `gatewise.Init`) sets so that states last."""
+    def reset_retention_biases(self) -> None:
+        """Reset only the biases that ``init`` (a `gatewise.Init`) sets to make states last."""
         for group, tensor in self._by_group():
-            set_keep_biases(as_init(self.init), self.cell, group, tensor, self.hidden_size)
+            set_retention_biases(as_init(self.init), self.cell, group, tensor, self.hidden_size)
 
     def _by_group(self) -> Iterator[tuple[str, nn.Parameter]]:
         for names in self._names:
-            for at, name in enumerate(names):
-                yield self.cell.groups[at % len(self.cell.groups)], getattr(self, name)
+            for index, name in enumerate(names):
+                yield self.cell.groups[index % len(self.cell.groups)], getattr(self, name)
 
     @torch.no_grad()
     def _initialise_merges(self) -> None:
-        """Start as the mean of both directions, or as torch's scheme has it."""
+        """Initialise as the mean of both directions, or uniformly in torch's scheme."""
         for layer in range(self.num_layers):
             weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
             if as_init(self.init).scheme == "torch":
@@ -115,19 +115,19 @@ class Parameters(nn.Module):
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
-        """The parameters by layer and direction, as `torch.nn` gives them."""
+        """The parameters by layer and direction, as in `torch.nn`."""
         groups = len(self.cell.groups)
         return [
-            [getattr(self, name) for name in names[at : at + groups]]
+            [getattr(self, name) for name in names[index : index + groups]]
             for names in self._names
-            for at in range(0, len(names), groups)
+            for index in range(0, len(names), groups)
         ]
 
     @property
     def _all_weights(self) -> list[list[str]]:
-        """The names of `all_weights`, as code for `torch.nn` asks for them."""
+        """The names of `all_weights`, for code written for `torch.nn`."""
         groups = len(self.cell.groups)
-        return [names[at : at + groups] for names in self._names for at in range(0, len(names), groups)]
+        return [names[index : index + groups] for names in self._names for index in range(0, len(names), groups)]
 
     @property
     def _flat_weights_names(self) -> list[str]:
@@ -140,4 +140,4 @@ class Parameters(nn.Module):
         return [getattr(self, name) for name in self._all_names]
 
     def flatten_parameters(self) -> None:
-        """Nothing: kept for code that was written for `torch.nn`."""
+        """Does nothing; exists for code written for `torch.nn`."""

@@ -47,13 +47,13 @@ class Recurrent(RecurrentBase):
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
         merge: how the outputs of both directions become one, at every layer: ``concat`` (2·H wide), ``sum``,
-            ``mean``, ``mul``, ``learned`` (a trained map of both; H wide), or None: a pair (forward, reverse)
-            comes out of the last layer, and the next layer reads both side by side.
-        init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``; or, with the
-            biases that decide how long a state lasts, a `gatewise.Init`.
+            ``mean``, ``mul``, ``learned`` (a trained map of both; H wide), or None: the last layer returns a pair
+            (forward, reverse), and other layers concatenate.
+        init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``; or a
+            `gatewise.Init`, which also sets the biases that determine how long a state lasts.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
-        checkpoint_every: in training keep the states every so many steps and recompute the rest in the backward
-            pass, for long sequences in little memory; ``auto`` is 4 √T; None keeps everything.
+        checkpoint_every: in training save every n-th state and recompute the others in the backward pass, to train on
+            long sequences in little memory; ``auto`` is 4 √T; None saves everything.
         device, dtype: of the parameters.
 
     Raises:
@@ -92,7 +92,7 @@ class Recurrent(RecurrentBase):
             final state, of the form of hx.
 
         Raises:
-            TypeError, ValueError: naming the argument, what was expected and what came.
+            TypeError, ValueError: naming the argument, the expected and the actual value.
         """
         if isinstance(input, torch.fx.Proxy):
             raise TypeError(_SYMBOLIC.format(type(self).__name__))
@@ -107,7 +107,7 @@ class Recurrent(RecurrentBase):
     def _plain(
         self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
     ) -> Inputs | None:
-        """The arguments of a batched call, when they need no validation; see `fast_path`."""
+        """The arguments of a batched call that need no validation; see `fast_path`."""
         if not isinstance(input, Tensor) or input.dim() != 3:
             return None
         if not self.batch_first:
@@ -121,14 +121,14 @@ class Recurrent(RecurrentBase):
 
         Args:
             x_t: (B, I), or (I,) without a batch.
-            state: the state that the step before returned, (L, B, H) each; None is zero.
-            reset: (B,) bool, or () without a batch: true starts this row anew.
+            state: the state returned by the previous step, (L, B, H) each; None is zero.
+            reset: (B,) bool, or () without a batch: true resets the state of the row.
 
         Returns:
-            Output (B, H) and the state for the next step. Equal to the sequence at once, to rounding.
+            Output (B, H) and the state for the next step, equal to those of `forward` up to rounding.
 
         Raises:
-            ValueError: when the layer is bidirectional: the reverse direction needs the end first.
+            ValueError: when the layer is bidirectional, since the reverse direction starts at the end.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4)
@@ -145,8 +145,8 @@ class Recurrent(RecurrentBase):
             if (done := plain_step(self, x_t, state, reset, packed)) is not None:
                 return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
-            came = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
-            raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {came}; sequences go to forward")
+            actual = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
+            raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {actual}; sequences go to forward")
         if isinstance(reset, Tensor):
             reset = reset.unsqueeze(0)
         prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False))
@@ -160,20 +160,20 @@ class Recurrent(RecurrentBase):
         *,
         reset: Iterable[Tensor | None] | None = None,
     ) -> Stream:
-        """Run over steps as they come: a loop of `step` that keeps the state and the prepared weights, in less time.
+        """Run over a stream: a faster loop of `step` that keeps the state and the packed weights.
 
         Args:
-            inputs: yields x_t, (B, I) or (I,); a tensor (T, B, I) or (T, I) does, too.
+            inputs: an iterable of x_t, (B, I) or (I,), such as a tensor (T, B, I) or (T, I).
             state: as for `step`.
-            reset: yields for each x_t its flags, as for `step`, or None for none; a tensor (T, B) or (T,) does, too.
+            reset: an iterable of the flags of each x_t, as for `step`, or None, such as a tensor (T, B) or (T,).
 
         Returns:
-            An iterator of y_t, (B, H) or (H,). Each x_t is asked for when its y_t is. Its attribute ``state`` is the
-            state so far, and can be assigned to. With gradients off the stream packs the weights at its first step and
-            holds them: after a change of weights call `refresh`.
+            An iterator of y_t, (B, H) or (H,), which reads each x_t when y_t is requested. Its attribute ``state`` is
+            the current state, and can be assigned. In inference the stream packs the weights at its first step and
+            keeps them: call `refresh` after changing weights.
 
         Raises:
-            ValueError, TypeError: as `step`, at the step that is wrong; and when ``reset`` ends before the inputs.
+            ValueError, TypeError: as `step`, at the invalid step; and if ``reset`` ends before the inputs.
 
         >>> import torch, gatewise
         >>> layer = gatewise.GRU(3, 4)
@@ -195,10 +195,10 @@ class Recurrent(RecurrentBase):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
     ) -> Choice:
-        """Which backend runs `forward` on these arguments, and why not a faster one.
+        """The backend that runs `forward` on these arguments, and why not a faster one.
 
         Raises:
-            TypeError, ValueError: as `forward`; also when a backend asked for by name cannot run them.
+            TypeError, ValueError: as `forward`; also when a backend requested by name cannot run them.
 
         >>> import torch, gatewise
         >>> layer = gatewise.PeepholeLSTM(3, 4, dtype=torch.bfloat16)
@@ -216,7 +216,7 @@ class Recurrent(RecurrentBase):
         device_type = parameter.device.type
         autocast_dtype = None
         if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
-            # On the CPU recurrences stay in the parameters' precision: half precision is up to the processor there.
+            # On the CPU recurrences stay in the parameters' precision, since support of half precision varies.
             autocast_dtype = parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
         return InputSpec(
             self.cell.states,
@@ -282,7 +282,7 @@ class Recurrent(RecurrentBase):
         return x, tuple([torch.cat(states) for states in zip(*finals, strict=True)])
 
     def _merged(self, layer: int, output: Tensor, valid: Tensor | None) -> Tensor:
-        """The outputs of both directions as one."""
+        """The merged outputs of both directions."""
         weight = bias = None
         if self.merge == "learned":
             weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
@@ -290,7 +290,7 @@ class Recurrent(RecurrentBase):
         return merge_directions(output, self.merge, weight, bias, valid)
 
     def _arranged(self, output: Tensor, prepared: Inputs) -> Tensor | tuple[Tensor, Tensor]:
-        """An output (T, B, …) in the form of the input."""
+        """An output (T, B, …) in the layout of the input."""
         if not prepared.batched:
             output = output.squeeze(1)
         elif self.batch_first:
@@ -322,7 +322,7 @@ class Recurrent(RecurrentBase):
 
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Autocast switched off, on devices that have it (meta has none)."""
+    """Disables autocast, on devices that support it (meta does not)."""
     if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return _UNCHANGED

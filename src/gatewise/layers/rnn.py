@@ -26,16 +26,16 @@ class RNN(LikeTorch):
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
         nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
-        bias: False leaves out the biases.
+        bias: False drops the biases.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
         proj_size: 0; projections are not supported.
         device, dtype: of the parameters.
-        merge: how the outputs of both directions become one; see `Recurrent`.
-        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.RNN`.
+        merge: how the outputs of both directions are combined; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` those of `torch.nn.RNN` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
-        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+        checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -99,14 +99,14 @@ class BiRNN(RNN):
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
         nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
-        bias: False leaves out the biases.
+        bias: False drops the biases.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         device, dtype: of the parameters.
-        merge: how the outputs of both directions become one; see `Recurrent`.
-        init: initial weights, see `Init`; with ``torch`` a seed gives those of `torch.nn.RNN`.
+        merge: how the outputs of both directions are combined; see `Recurrent`.
+        init: initial weights, see `Init`; with ``torch`` those of `torch.nn.RNN` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
-        checkpoint_every: in training keep the states every so many steps and recompute the rest; see `Recurrent`.
+        checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.

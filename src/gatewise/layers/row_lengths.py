@@ -1,4 +1,4 @@
-"""The lengths of the rows of a batch, in whatever form a caller has them."""
+"""The lengths of the rows of a batch, from a tensor or a sequence."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ def row_lengths(lengths: Lengths, batch: int, device: torch.device, steps: int |
     Args:
         lengths: an integer for each row.
         batch: the number of rows B.
-        device: where they are needed.
-        steps: T, where their values are to be checked here.
+        device: the device of the result.
+        steps: T, to check the values; None to skip the check.
 
     Returns:
         (B,) int64.
 
     Raises:
         TypeError: when they are not integers.
-        ValueError: when they are more or fewer than the rows, or one is not between 0 and T.
+        ValueError: when their number differs from B, or one is not between 0 and T.
     """
     given = lengths if isinstance(lengths, Tensor) else _tensor(lengths)
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:

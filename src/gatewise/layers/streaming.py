@@ -1,4 +1,4 @@
-"""A stream: a layer run over steps as they come."""
+"""Streaming: a layer run step by step."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
@@ -12,10 +12,10 @@ from gatewise.layers.validation import State
 
 
 class Stream(Iterator[Tensor]):
-    """The outputs of a layer for steps of input as they come, one for each; made by `Recurrent.stream`.
+    """An iterator over the outputs of a layer, one per input step; created by `Recurrent.stream`.
 
-    It is for one thread, as any iterator; any number of streams may run on one layer at once, each with a state of its
-    own. With gradients off each packs the layer's weights at its first step and holds them, until `Recurrent.refresh`.
+    Like any iterator it is for one thread; several streams may run on one layer concurrently, each with its own state.
+    In inference each packs the layer's weights at its first step and keeps them until `Recurrent.refresh`.
     """
 
     def __init__(
@@ -48,10 +48,9 @@ class Stream(Iterator[Tensor]):
 
     @property
     def state(self) -> State | None:
-        """The state after the steps so far, of the form that `Recurrent.step` returns; None is zero.
+        """The current state, as returned by `Recurrent.step`; None is zero.
 
-        A copy, which stays as it is when the stream continues. Assign a state to continue from that, None to start
-        anew.
+        It is a copy, which later steps do not modify. Assign a state to continue from it, or None to start from zero.
         """
         state = self._state
         if isinstance(state, Tensor):

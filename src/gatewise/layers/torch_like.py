@@ -1,4 +1,4 @@
-"""What the layers with the names of `torch.nn` have in common."""
+"""The base class of the layers named as in `torch.nn`."""
 
 import torch
 
@@ -6,12 +6,12 @@ from gatewise.layers.initialisers import Init
 from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme
 from gatewise.layers.recurrent import Recurrent
 
-# The names of torch.nn.RNNBase for the cells that it has.
+# The mode of torch.nn.RNNBase for its cells.
 _MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
 
 
 class LikeTorch(Recurrent):
-    """A `Recurrent` with the arguments of `torch.nn` in its order; these are described there."""
+    """A `Recurrent` with the positional arguments of `torch.nn`."""
 
     def __init__(
         self,
@@ -57,5 +57,5 @@ class LikeTorch(Recurrent):
 
     @property
     def mode(self) -> str:
-        """The name by which `torch.nn` knows the cell, such as ``LSTM`` or ``RNN_TANH``; else the cell's own."""
+        """`torch.nn`'s name of the cell, such as ``LSTM`` or ``RNN_TANH``; otherwise the cell's name."""
         return _MODES.get(self.cell.name, self.cell.name)

@@ -16,22 +16,22 @@ from gatewise.layers.row_lengths import Lengths, row_lengths
 
 @dataclass
 class _Carried:
-    """The states that windows start from, by the step before which they stand."""
+    """The states that windows start from, by step."""
 
     states: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Window:
-    """The steps that are run together, of which the last ones have losses.
+    """A window of steps, of which the last ones have losses.
 
     Attributes:
         begin, fresh, end: the steps are [begin, end) of the stream; [fresh, end) have losses, and each step is in the
-            fresh part of one window alone.
+            fresh part of exactly one window.
         tensors: the fields of the stream, (end − begin, B, …) each; the first is the input.
         lengths: (B,) the valid steps of each row within the window, or None.
         reset: (end − begin, B) bool, or None.
-        full: how many losses a window has on average, so that every loss weighs the same.
+        full: the mean number of losses of a window, by which losses are weighted.
     """
 
     begin: int
@@ -70,28 +70,28 @@ class Window:
 
     @property
     def weight(self) -> float:
-        """How many losses the window has, over how many a window has on average: 1 but at ragged ends."""
+        """The number of losses of the window relative to the mean: 1 except at ragged ends."""
         return int(self.valid.sum()) / self.full
 
     def run(self, model: Any, **options: Any) -> Tensor:
-        """Run a model over the window, from the detached state that stands at its start.
+        """Run a model over the window, from the detached state at its start.
 
         Args:
             model: called as ``model(x, state)``, with ``lengths`` and ``reset`` where the stream has them; returns
                 (output, state), time first. A state is a tensor or any nest of tuples, lists and dicts of tensors, so
-                a model of several layers hands over all of theirs; before the first step it is None.
-            options: passed on.
+                a model of several layers returns all of theirs; it is None before the first step.
+            options: passed to the model.
 
         Returns:
             The output at the steps that have losses, (end − fresh, B, …).
 
         Raises:
-            ValueError: when the window before was not run, or for a bidirectional layer, whose reverse direction would
-                need what is still to come.
+            ValueError: when the previous window was not run, or for a bidirectional layer, whose reverse direction
+                would need future steps.
         """
         _check(model)
         if self.begin not in self._carried.states:
-            raise ValueError("window: expected to be run after the window before it, whose states it goes on from")
+            raise ValueError("window: expected to be run after the previous window, from whose states it continues")
         state = self._carried.states[self.begin]
         cuts = [self.begin, *([self._next] if self.begin < self._next < self.end else []), self.end]
         outputs: list[Tensor] = []
@@ -100,7 +100,7 @@ class Window:
                 self.input[start - self.begin : stop - self.begin], state, **self._flags(start, stop), **options
             )
             outputs.append(output)
-            # Of the graph nothing is kept: the next window starts from values.
+            # The graph is dropped: the next window starts from detached values.
             self._carried.states[stop] = tree_map(_detached, state)
         for step in list(self._carried.states):
             if step not in (self.begin, self._next):  # the same window may be run again
@@ -109,15 +109,15 @@ class Window:
         return whole[self.fresh - self.begin :]
 
     def mean(self, losses: Tensor) -> Tensor:
-        """One loss of those (end − fresh, B) of the window, padding left out.
+        """One loss from those (end − fresh, B) of the window, excluding padding.
 
-        It is their sum over the number of losses that a window has on average, so that every step weighs the same,
-        also in windows that are short or have rows at their end; over one window of everything it is the mean.
+        It is their sum divided by the mean number of losses of a window, so that every step has the same weight, also
+        in short windows and those in which rows end; for a single window it is the mean.
         """
         return torch.where(self.valid, losses, losses.new_zeros(())).sum() / self.full
 
     def to(self, device: torch.device | str, **options: Any) -> Self:
-        """The window on another device; it stays the same for the windows after it."""
+        """Move the window to another device."""
         self.tensors = tuple(one.to(device, **options) for one in self.tensors)
         self.reset = None if self.reset is None else self.reset.to(device, **options)
         self.lengths = None if self.lengths is None else self.lengths.to(device, **options)
@@ -135,15 +135,15 @@ class Window:
 class TBPTT:
     """Truncated back-propagation through time: every k1 steps, back through the last k2.
 
-    Every k1 steps the last k2 are run again with today's weights, from the detached state that was stored at their
-    start; the losses of the last k1 alone are injected, so each counts once. This is BPTT(h; h′) of Williams & Peng
+    Every k1 steps the last k2 are rerun with the current weights, from the detached state stored at their start; only
+    the losses of the last k1 are injected, so each counts once. This is BPTT(h; h′) of Williams & Peng
     1990 ("An efficient gradient-based algorithm for on-line training of recurrent network trajectories", Neural
-    Computation 2(4)), h = k2 and h′ = k1. With k1 = k2 the windows follow each other and each is run once; with
+    Computation 2(4)), h = k2 and h′ = k1. With k1 = k2 the windows are consecutive and each is run once; with
     k1 = k2 = T this is back-propagation through the whole sequence. Memory is bound by k2.
 
     Args:
         k1: steps from one update to the next.
-        k2: steps that the gradient goes back through, at least k1.
+        k2: steps that the gradient is propagated through, at least k1.
 
     Raises:
         ValueError, TypeError: for steps below 1, or k2 below k1.
@@ -187,19 +187,19 @@ class TBPTT:
             tensors: (T, B, …) each: the input, and what the losses need, as the targets.
             lengths: (B,) integers, the valid steps of each row.
             reset: (T, B) bool, as `Recurrent` takes it.
-            state: what the model starts from; detached.
+            state: the initial state of the model; detached.
 
         Yields:
             Windows, to be run in this order.
 
         Raises:
             TypeError: for something that is not a tensor, or lengths that are not integers.
-            ValueError: for tensors that do not fit together.
+            ValueError: for tensors of inconsistent shapes.
         """
         if not tensors:
             raise ValueError("windows: expected the input as a tensor (T, B, …), got nothing")
         named = [
-            *((f"tensor {at}", one) for at, one in enumerate(tensors)),
+            *((f"tensor {start}", one) for start, one in enumerate(tensors)),
             *([("reset", reset)] if reset is not None else []),
         ]
         for name, one in named:
@@ -210,7 +210,7 @@ class TBPTT:
             if one.dim() < 2 or one.shape[:2] != shape:
                 raise ValueError(
                     f"{name}: expected (T, B, …), the first two as the input's {tuple(shape)}, got {tuple(one.shape)}; "
-                    "time stands first"
+                    "time is the first dimension"
                 )
         if shape[0] == 0:
             raise ValueError("windows: expected at least one step, got T=0")
@@ -226,7 +226,7 @@ class TBPTT:
 
         Args:
             chunks: the fields of some further steps, (t, B, …) each, in any portions; B is the same for all.
-            state: what the model starts from; detached.
+            state: the initial state of the model; detached.
             reset: whether the last field of each chunk is the reset flags, (t, B) bool.
 
         Yields:
@@ -243,13 +243,17 @@ class TBPTT:
         state: Any,
     ) -> Iterator[Window]:
         carried = _Carried({0: tree_map(_detached, state)})
-        held: deque[tuple[int, tuple[Tensor, ...]]] = deque()  # pieces of the stream, and where each begins
+        held: deque[tuple[int, tuple[Tensor, ...]]] = deque()  # chunks of the stream, and where each begins
         known = done = 0
 
         def window(end: int) -> Window:
-            # At a ragged end too a window begins where a state was stored.
+            # A window begins where a state was stored, also at a ragged end.
             begin, after = max(0, done + self.k1 - self.k2), max(0, done + 2 * self.k1 - self.k2)
-            parts = [_part(piece, at, begin, end) for at, piece in held if at < end and at + piece[0].shape[0] > begin]
+            parts = [
+                _part(piece, start, begin, end)
+                for start, piece in held
+                if start < end and start + piece[0].shape[0] > begin
+            ]
             whole = tuple(one[0] if len(one) == 1 else torch.cat(one) for one in zip(*parts, strict=True))
             tensors = whole[:fields]
             return Window(
@@ -276,8 +280,8 @@ class TBPTT:
             yield window(known)
 
 
-def _part(piece: tuple[Tensor, ...], at: int, begin: int, end: int) -> tuple[Tensor, ...]:
-    return tuple(one[max(0, begin - at) : end - at] for one in piece)
+def _part(piece: tuple[Tensor, ...], start: int, begin: int, end: int) -> tuple[Tensor, ...]:
+    return tuple(one[max(0, begin - start) : end - start] for one in piece)
 
 
 def _detached(part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a layer is given, checked and brought into one form: time first, with a batch, with a state."""
+"""Validation of a layer's arguments, and their normalised form: time first, with a batch, with a state."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ State = Tensor | tuple[Tensor, ...]
 
 
 class InputSpec(NamedTuple):
-    """What a layer can take.
+    """The specification of a layer's inputs.
 
     Attributes:
         states: names of the cell's states.
@@ -35,7 +35,7 @@ class InputSpec(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """A layer's input in one form.
+    """A layer's validated inputs, normalised.
 
     Attributes:
         x: (T, B, I).
@@ -43,8 +43,8 @@ class Inputs(NamedTuple):
         lengths: (B,) int64 on the device of x, or None.
         reset: (T, B) bool on the device of x, or None.
         batched: whether the input had a batch dimension.
-        weights: of all layers, where these and the rest are plain CPU tensors for the fused kernels, which nothing
-            records; the initial state then may be no tensors at all, which are zeros. None for all else.
+        weights: of all layers, on the fast path, where all tensors are plain CPU tensors for the fused kernels; the
+            initial state may then be empty, for zeros. None on the general path.
     """
 
     x: Tensor
@@ -62,10 +62,10 @@ def prepare(
     reset: Tensor | None,
     expected: InputSpec,
 ) -> Inputs:
-    """Check a layer's arguments and bring them into one form.
+    """Validate and normalise a layer's arguments.
 
     Raises:
-        TypeError: for something that is no tensor, or of the wrong dtype.
+        TypeError: for an argument that is not a tensor, or of the wrong dtype.
         ValueError: for a wrong rank, width, device, or number of values.
     """
     _check_tensor("input", input, expected)
@@ -89,7 +89,7 @@ def prepare(
     x = x if batched else x.unsqueeze(1)
     steps, batch = x.shape[0], x.shape[1]
     if steps == 0:
-        raise ValueError("input: expected at least one step, got T=0; leave empty sequences out, or use lengths")
+        raise ValueError("input: expected at least one step, got T=0; remove empty sequences, or use lengths")
     return Inputs(
         x,
         _states(hx, batch, batched, expected, x),
@@ -164,7 +164,7 @@ def _lengths(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, 
     if lengths is None:
         return None
     if not batched:
-        raise ValueError("lengths: expected None for an input without a batch, whose length is its own; cut it instead")
+        raise ValueError("lengths: requires a batched input; slice the sequence instead")
     return row_lengths(lengths, batch, device)
 
 

@@ -22,5 +22,5 @@ def initialised(model: Model, options: TrainingOptions) -> Model:
             nn.init.uniform_(parameter, -options.init_range, options.init_range)
         for module in model.modules():
             if isinstance(module, Recurrent):
-                module.reset_keep_biases()
+                module.reset_retention_biases()
     return model.double() if options.precision == "64" else model

@@ -1,4 +1,4 @@
-"""The binding: what it accepts, what it refuses without a crash, and that it keeps nothing."""
+"""The binding: what it accepts, what it rejects without a crash, and that it keeps nothing."""
 
 import ctypes
 import gc

@@ -21,7 +21,7 @@ def test_agreement(instruction_set: str):
         **os.environ,
         "GATEWISE_ISA": instruction_set,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
-        # The engine's own scratch, too, holds what nobody wrote: with glibc, large numbers.
+        # The engine's own scratch, too, holds values that were never written: with glibc, large numbers.
         "MALLOC_PERTURB_": "1",
     }
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""The compiled engine: what is said when it is not there, cannot be used, or has no memory."""
+"""The compiled engine: errors when it is missing, cannot be used, or has no memory."""
 
 import os
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_the_widest_instruction_set_of_the_processor_or_the_one_that_is_asked_fo
 
 @needs_engine
 def test_instruction_sets_have_interfaces_of_their_own():
-    """A program that was compiled for one is refused by the others."""
+    """A program that was compiled for one is rejected by the others."""
     sets = library.INSTRUCTION_SETS.values() if os.uname().machine == "x86_64" else ["plain"]
     numbers = {library._load(name).abi for name in sets if (library.FOLDER / f"libgatewise_{name}.so").is_file()}
     assert len(numbers) == len(list(sets))

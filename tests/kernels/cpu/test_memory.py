@@ -1,4 +1,4 @@
-"""The pool of buffers: bounded, aligned, given back when the last tensor goes, whoever collects it."""
+"""The pool of buffers: bounded, aligned, returned when the last tensor is freed, in any thread."""
 
 import gc
 import os
@@ -81,7 +81,7 @@ class Cycle:
 
 
 def test_the_collector_may_come_at_any_moment(monkeypatch: pytest.MonkeyPatch):
-    """Inside the pool too, where it must wait for nobody."""
+    """Inside the pool too, where it must not wait for a lock."""
 
     class Collecting(dict[int, list[numpy.ndarray]]):
         def __getitem__(self, size: int) -> list[numpy.ndarray]:
@@ -179,7 +179,7 @@ output.sum().backward()
 
 
 @needs_engine
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux tells the size of a process in /proc")
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux reports the size of a process in /proc")
 def test_a_process_that_runs_out_of_memory_is_told_and_goes_on():
     run = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -87,7 +87,7 @@ def test_a_second_derivative_keeps_no_more(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_saved_tensors_are_asked_for_once():
-    """torch.utils.checkpoint refuses a second time."""
+    """torch.utils.checkpoint rejects a second time."""
     taken: list[int] = []
 
     def give(tensor: Tensor) -> Tensor:

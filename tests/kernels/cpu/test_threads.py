@@ -127,7 +127,7 @@ if child == 0:
     signal.alarm(20)
     assert parallelism.threads() == 1
     trained = train()
-    # torch's own larger operations would wait for threads that are not here; our call has told it.
+    # torch's own larger operations would wait for threads that are not here; our call has notified it.
     for came, wanted in zip(trained, expected):
         torch.testing.assert_close(came, wanted)
     os._exit(7)

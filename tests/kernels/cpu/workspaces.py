@@ -1,4 +1,4 @@
-"""Memory as a test wants it: full of NaN, so that a value that nobody wrote shows; or counted."""
+"""Memory as a test wants it: full of NaN, so that an unwritten value shows; or counted."""
 
 import weakref
 from collections.abc import Iterator
