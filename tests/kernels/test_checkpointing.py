@@ -43,9 +43,9 @@ def test_the_bits_are_those_of_the_plain_path(
         pytest.skip("in float32 these weights amplify a rounding beyond recognition")
     near = {"rtol": 1e-10, "atol": 1e-12} if dtype is torch.float64 else {"rtol": 1e-3, "atol": 1e-3}
     for every in (4, 9, AUTO):
-        (results, gradients), (came, came_gradients) = of_both(call, every)
+        (results, gradients), (actual, came_gradients) = of_both(call, every)
         states = 1 + len(call.initial)
-        for number, (a, b) in enumerate(zip((*results, *gradients), (*came, *came_gradients), strict=True)):
+        for number, (a, b) in enumerate(zip((*results, *gradients), (*actual, *came_gradients), strict=True)):
             if to_the_bit and number < 2 * states:
                 assert torch.equal(a, b), (every, number)
             else:
@@ -74,9 +74,9 @@ def test_unneeded_gradients_are_none():
     expected = torch.autograd.grad(results, call.tensors, above)
     for asked in range(len(call.tensors)):
         needed = [number == asked for number in range(len(call.tensors))]
-        came = recomputed(replace(call, checkpoint_every=4), "reference", above, needed)
-        assert [gradient is not None for gradient in came] == needed
-        torch.testing.assert_close(came[asked], expected[asked])
+        actual = recomputed(replace(call, checkpoint_every=4), "reference", above, needed)
+        assert [gradient is not None for gradient in actual] == needed
+        torch.testing.assert_close(actual[asked], expected[asked])
 
 
 def test_only_what_reaches_a_segment_is_kept():
@@ -142,4 +142,4 @@ def test_memory_is_that_of_one_segment(monkeypatch: pytest.MonkeyPatch, batch: i
     whole = 400 * batch * 16
     assert largest.count(whole) == 2
     largest = [size for size in largest if size != whole]
-    assert max(largest) <= 10 * batch * 16 * 8  # rows, units, and at most so many values of each
+    assert max(largest) <= 10 * batch * 16 * 8  # rows, units, and at most this many values of each

@@ -88,8 +88,8 @@ def test_one_full_graph_for_every_number_of_steps_and_rows(cell: str, options: d
         for steps, batch in SHAPES:
             arguments = inputs(model, steps, batch, ragged=ragged)
             expected = outcome(model, list(model.parameters()), arguments)
-            came = outcome(compiled, list(model.parameters()), arguments)
-            for a, b in zip(came, expected, strict=True):
+            actual = outcome(compiled, list(model.parameters()), arguments)
+            for a, b in zip(actual, expected, strict=True):
                 torch.testing.assert_close(a, b)
     targets = [node.target for node in graphs[-1].graph.nodes if node.op == "call_function"]
     assert targets.count(torch.ops.gatewise.recurrent) == model.layer.num_layers
@@ -126,8 +126,8 @@ def test_inductor_and_what_it_keeps_on_disk(monkeypatch: pytest.MonkeyPatch):
             compiled = torch.compile(model, fullgraph=True, dynamic=True)
             with torch._dynamo.config.patch(error_on_recompile=True):
                 for shape, wanted in zip(SHAPES, expected, strict=True):
-                    came = outcome(compiled, list(model.parameters()), inputs(model, *shape))
-                    torch.testing.assert_close(came, wanted)
+                    actual = outcome(compiled, list(model.parameters()), inputs(model, *shape))
+                    torch.testing.assert_close(actual, wanted)
             found[version] = counters["aot_autograd"]["autograd_cache_hit"]
     # The operators that a kept graph calls are those of one version.
     assert found == {"first": 0, "again": 1, "upgraded": 0}

@@ -25,9 +25,9 @@ def test_cuda_agrees_with_the_reference_on_the_cpu(cell: str, directions: Direct
     above = upstream_of(expected)
     wanted = torch.autograd.grad(expected, here.tensors, above, allow_unused=True)
     for every in (None, 2):
-        came = flat(run(replace(there, checkpoint_every=every)))
-        close([value.cpu() for value in came], expected)
-        gradients = torch.autograd.grad(came, there.tensors, [value.cuda() for value in above], allow_unused=True)
+        actual = flat(run(replace(there, checkpoint_every=every)))
+        close([value.cpu() for value in actual], expected)
+        gradients = torch.autograd.grad(actual, there.tensors, [value.cuda() for value in above], allow_unused=True)
         close([None if gradient is None else gradient.cpu() for gradient in gradients], wanted)
 
 

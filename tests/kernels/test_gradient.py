@@ -66,9 +66,9 @@ def _first_of(call: Call, *names: str) -> str:
     return next(name for name in names if BACKENDS[name].refusal(call) is None)
 
 
-def close(came: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> None:
-    assert len(came) == len(expected)
-    for a, b in zip(came, expected, strict=True):
+def close(actual: Sequence[Tensor | None], expected: Sequence[Tensor | None]) -> None:
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected, strict=True):
         if b is None:
             assert a is None or (a == 0).all()
         else:
@@ -85,10 +85,10 @@ def test_values_and_gradients_are_the_references(
     call = call_of(cell, directions, **options)
     expected = flat(on_reference(call))
     above = upstream_of(expected)
-    came = runner(call)
-    close(came, expected)
+    actual = runner(call)
+    close(actual, expected)
     # Some cells hand a state on as it is or count steps; such a state may need no gradient.
-    gradients = torch.autograd.grad(came, call.tensors, above, allow_unused=True)
+    gradients = torch.autograd.grad(actual, call.tensors, above, allow_unused=True)
     close(gradients, torch.autograd.grad(expected, call.tensors, above, allow_unused=True))
 
 
@@ -105,8 +105,8 @@ def test_second_derivatives_are_the_references(runner: Runner, cell: str, option
         second = torch.autograd.grad(first, (*call.tensors, *above), weights, create_graph=True, allow_unused=True)
         third = torch.autograd.grad(sum(value.square().sum() for value in second if value is not None), call.x)
         found.append((first, second, third))
-    for came, expected in zip(*found, strict=True):
-        close(came, expected)
+    for actual, expected in zip(*found, strict=True):
+        close(actual, expected)
 
 
 @runners
@@ -123,11 +123,11 @@ def test_only_what_is_asked_for_is_differentiated(runner: Runner):
 def test_upstream_of_one_result_alone(runner: Runner):
     call = call_of("lstm", "bidirectional", lengths=[4, 0, 3])
     expected = flat(on_reference(call))
-    for at in range(3):
-        came = runner(call)
+    for index in range(3):
+        actual = runner(call)
         close(
-            torch.autograd.grad(came[at].sum(), call.tensors, allow_unused=True),
-            torch.autograd.grad(expected[at].sum(), call.tensors, retain_graph=True, allow_unused=True),
+            torch.autograd.grad(actual[index].sum(), call.tensors, allow_unused=True),
+            torch.autograd.grad(expected[index].sum(), call.tensors, retain_graph=True, allow_unused=True),
         )
 
 
@@ -153,10 +153,10 @@ def test_saved_tensors_may_be_put_elsewhere_meanwhile(runner: Runner, options: d
     above = upstream_of(expected)
     gradients = torch.autograd.grad(expected, call.tensors, above)
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor.detach().clone(), lambda tensor: tensor):
-        came = runner(call)
-    close(torch.autograd.grad(came, call.tensors, above), gradients)
-    came = checkpoint(runner, call, use_reentrant=False)
-    close(torch.autograd.grad(came, call.tensors, above), gradients)
+        actual = runner(call)
+    close(torch.autograd.grad(actual, call.tensors, above), gradients)
+    actual = checkpoint(runner, call, use_reentrant=False)
+    close(torch.autograd.grad(actual, call.tensors, above), gradients)
 
 
 @runners
@@ -173,11 +173,11 @@ def test_changing_what_was_saved_is_noticed(runner: Runner):
 @runners
 def test_backward_leaves_what_it_was_given_as_it_was(runner: Runner):
     call = call_of("gru_cudnn", "bidirectional", lengths=[4, 0, 3], reset=True)
-    came = runner(call)
-    above = upstream_of(came)
-    kept = [tensor.detach().clone() for tensor in (*call.tensors, *came, *above)]
-    torch.autograd.grad(came, call.tensors, above)
-    for before, after in zip(kept, (*call.tensors, *came, *above), strict=True):
+    actual = runner(call)
+    above = upstream_of(actual)
+    kept = [tensor.detach().clone() for tensor in (*call.tensors, *actual, *above)]
+    torch.autograd.grad(actual, call.tensors, above)
+    for before, after in zip(kept, (*call.tensors, *actual, *above), strict=True):
         assert torch.equal(before, after)
 
 
@@ -202,8 +202,8 @@ def test_recomputed_by_any_number_of_steps(directions: Directions, every: int):
                 continue
             expected = flat(on_reference(call))
             above = upstream_of(expected)
-            came = recomputed(call, backend, above, [True] * len(call.tensors), every)
-            close(came, torch.autograd.grad(expected, call.tensors, above))
+            actual = recomputed(call, backend, above, [True] * len(call.tensors), every)
+            close(actual, torch.autograd.grad(expected, call.tensors, above))
 
 
 def test_recomputed_keeps_less_than_the_plain_run():

@@ -61,7 +61,7 @@ def backward_arguments(call: Call, every: int | None = None, backend: str = "aut
     with torch.no_grad():
         output, finals, kept = torch.ops.gatewise.recurrent_in_training(*given, keep)
     output_gradient, *final_gradients = upstream_of([output, *finals])
-    needed = [at != 1 for at in range(len(call.tensors))]
+    needed = [index != 1 for index in range(len(call.tensors))]
     return output_gradient, final_gradients, *given, needed, [output, *kept] if keep else []
 
 
@@ -171,12 +171,12 @@ def test_what_is_kept_gives_the_gradients(cell: str, directions: Any, options: d
     call = call_of(cell, directions, requires_grad=False, **options)
     with full_of_nan():
         given = backward_arguments(call)
-        came = gradients_through(given[-1], given)
+        actual = gradients_through(given[-1], given)
     assert [tuple(tensor.shape) for tensor in given[-1][1:]] == cpu.saved_shapes(call)
     tensors = [*given[-1], *call.tensors]
     if call.x.numel():
         assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
-    torch.testing.assert_close(came, gradients_through([], given))
+    torch.testing.assert_close(actual, gradients_through([], given))
 
 
 @needs_engine

@@ -71,11 +71,11 @@ def test_the_reverse_direction_alone(cell: str):
 def test_both_directions_are_each_direction_side_by_side(cell: str):
     call = call_of(cell, "bidirectional", lengths=[4, 2, 0], reset=True, requires_grad=False)
     output, finals = run(call, backend="reference")
-    for at, single in enumerate(call.single_directions()):
+    for index, single in enumerate(call.single_directions()):
         alone, alone_finals = run(single, backend="reference")
-        assert torch.equal(output.chunk(2, dim=-1)[at], alone)
+        assert torch.equal(output.chunk(2, dim=-1)[index], alone)
         for both, one in zip(finals, alone_finals, strict=True):
-            assert torch.equal(both[at : at + 1], one)
+            assert torch.equal(both[index : index + 1], one)
 
 
 def test_a_reset_at_the_first_step_drops_a_given_state_forward_and_the_last_state_in_reverse():
@@ -152,6 +152,6 @@ def test_each_operation_and_its_derivative_are_torchs(op: str):
     expected = meant(a * a + 0.1, b * b + 0.1) + a + b
     output, _ = run(call, backend="reference")
     torch.testing.assert_close(output[0], expected)
-    came = torch.autograd.grad(output.square().sum(), call.tensors, allow_unused=True, materialize_grads=True)
+    actual = torch.autograd.grad(output.square().sum(), call.tensors, allow_unused=True, materialize_grads=True)
     wanted = torch.autograd.grad(expected.square().sum(), call.tensors, allow_unused=True, materialize_grads=True)
-    torch.testing.assert_close(came, wanted)
+    torch.testing.assert_close(actual, wanted)

@@ -20,8 +20,8 @@ def layer_of(cell: str, **options: object) -> gatewise.Recurrent:
 def test_vmap_over_inputs(cell: str, options: dict[str, object]):
     layer = layer_of(cell, **options)
     x = torch.randn(6, 5, 2, 3, dtype=torch.float64)
-    came = vmap(lambda one: layer(one)[0])(x)
-    torch.testing.assert_close(came, torch.stack([layer(one)[0] for one in x]))
+    actual = vmap(lambda one: layer(one)[0])(x)
+    torch.testing.assert_close(actual, torch.stack([layer(one)[0] for one in x]))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru_chung2014"])
@@ -29,13 +29,13 @@ def test_vmap_over_resets_and_lengths(cell: str):
     layer = layer_of(cell)
     x = torch.randn(6, 5, 2, 3, dtype=torch.float64)
     reset = torch.rand(6, 5, 2) < 0.4
-    came = vmap(lambda one, flags: layer(one, reset=flags)[0])(x, reset)
+    actual = vmap(lambda one, flags: layer(one, reset=flags)[0])(x, reset)
     torch.testing.assert_close(
-        came, torch.stack([layer(one, reset=flags)[0] for one, flags in zip(x, reset, strict=True)])
+        actual, torch.stack([layer(one, reset=flags)[0] for one, flags in zip(x, reset, strict=True)])
     )
     lengths = torch.tensor([5, 2])
-    came = vmap(lambda one: layer(one, lengths=lengths)[0])(x)
-    torch.testing.assert_close(came, torch.stack([layer(one, lengths=lengths)[0] for one in x]))
+    actual = vmap(lambda one: layer(one, lengths=lengths)[0])(x)
+    torch.testing.assert_close(actual, torch.stack([layer(one, lengths=lengths)[0] for one in x]))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -47,12 +47,12 @@ def test_per_sample_gradients(cell: str):
     def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
         return functional_call(layer, parameters, (row.unsqueeze(0),))[0].square().sum()
 
-    came = vmap(grad(loss), in_dims=(None, 0))(parameters, x)
-    for at, row in enumerate(x):
+    actual = vmap(grad(loss), in_dims=(None, 0))(parameters, x)
+    for index, row in enumerate(x):
         layer.zero_grad()
         layer(row.unsqueeze(0))[0].square().sum().backward()
         for name, parameter in layer.named_parameters():
-            torch.testing.assert_close(came[name][at], parameter.grad)
+            torch.testing.assert_close(actual[name][index], parameter.grad)
 
 
 # torch's own rules for forward mode are TorchScript functions still.
@@ -69,8 +69,8 @@ def test_jacobians_forward_and_reverse(cell: str):
     torch.testing.assert_close(jacrev(function)(x), expected)
     torch.testing.assert_close(jacfwd(function)(x), expected)
     tangent = torch.randn_like(x)
-    _, came = jvp(function, (x,), (tangent,))
-    torch.testing.assert_close(came, torch.einsum("abcdef,def->abc", expected, tangent))
+    _, actual = jvp(function, (x,), (tangent,))
+    torch.testing.assert_close(actual, torch.einsum("abcdef,def->abc", expected, tangent))
 
 
 @pytest.mark.parametrize("backend", ["cpu", "torch"])
@@ -112,8 +112,8 @@ def test_forward_mode_without_torch_func(grad_mode: bool, backend: str):
 def test_a_layer_that_keeps_states_alone_is_transformed_too(cell: str):
     layer, plain = layer_of(cell, checkpoint_every=2), layer_of(cell)
     x = torch.randn(4, 5, 2, 3, dtype=torch.float64)
-    came, expected = (vmap(grad(lambda row, of=of: of(row)[0].square().sum()))(x) for of in (layer, plain))
-    torch.testing.assert_close(came, expected)
+    actual, expected = (vmap(grad(lambda row, of=of: of(row)[0].square().sum()))(x) for of in (layer, plain))
+    torch.testing.assert_close(actual, expected)
 
 
 class Mapped(torch.nn.Module):

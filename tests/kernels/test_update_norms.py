@@ -52,9 +52,9 @@ def test_the_engine_loses_no_squares():
 )
 def test_what_the_engine_cannot_read_it_leaves(other: torch.Tensor):
     one = torch.ones(2)
-    for at in range(3):
+    for position in range(3):
         tensors = [[one, one] for _ in range(3)]
-        tensors[at][1] = other
+        tensors[position][1] = other
         assert cpu.change_norms(*tensors) is None
 
 

@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Fresh) -> Pat
     return tmp_path / "cells"
 
 
-def refused() -> str:
+def rejected() -> str:
     """Why the cpu backend does not run `own`; everything that a user can do with it works all the same."""
     choice = gatewise.kernels.backend_for(call_of(own))
     assert choice.name == "reference"
@@ -113,28 +113,28 @@ def test_a_library_that_was_cut_off_is_made_again(folder: Path, fresh: Fresh, ca
 
 def test_no_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     monkeypatch.setenv("CXX", "absent-c++")
-    reason = refused()
+    reason = rejected()
     assert reason.startswith("cell own could not be compiled: no C++ compiler was found (CXX=absent-c++)")
     # Reported once, and not tried again: a layer keeps its backend.
     monkeypatch.delenv("CXX")
-    assert refused() == reason
+    assert rejected() == reason
     assert capfd.readouterr().err == f"gatewise: {reason}\n"
 
 
 def test_a_compiler_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CXX", "false")
-    assert "could not be compiled: the C++ compiler" in refused()
+    assert "could not be compiled: the C++ compiler" in rejected()
 
 
 def test_a_folder_that_others_can_write(folder: Path):
     folder.mkdir()
     folder.chmod(0o777)
-    assert refused().startswith(f"cell own could not be compiled: {folder}: can be written by others (chmod go-w)")
+    assert rejected().startswith(f"cell own could not be compiled: {folder}: can be written by others (chmod go-w)")
 
 
 def test_folder_of_another_user(folder: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(build_cache.os, "getuid", lambda: 12345)
-    assert f"{folder}: belongs to another user" in refused()
+    assert f"{folder}: belongs to another user" in rejected()
 
 
 def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -142,7 +142,7 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(build_cache, "write", full)
-    assert "No space left on device; name a folder of your own with" in refused()
+    assert "No space left on device; name a folder of your own with" in rejected()
     assert list(folder.iterdir()) == []
 
 
@@ -154,12 +154,12 @@ def test_what_cannot_be_loaded_or_is_something_else(
     path, key = kept, "0" * 64
     monkeypatch.setattr(user_cells, "build", lambda *_: (path, key))
     fresh()
-    assert refused().endswith(f"{kept} was compiled for something else; remove it")
+    assert rejected().endswith(f"{kept} was compiled for something else; remove it")
     path = tmp_path / "text.so"
     for content in (b"nothing", (library.FOLDER / "libgatewise_plain.so").read_bytes()):
         path.write_bytes(content)
         fresh()
-        reason = refused()
+        reason = rejected()
         assert "what was compiled cannot be loaded, and was removed: " in reason
         assert reason.endswith("name a folder of your own with the environment variable GATEWISE_CACHE")
         assert not path.exists()
@@ -175,7 +175,7 @@ def test_after_a_compiler_that_makes_rubbish_another_process_has_another_try(
     )
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    assert "cannot be loaded, and was removed" in refused()
+    assert "cannot be loaded, and was removed" in rejected()
     (tmp_path / "repaired").touch()
     fresh()
     assert_compiled()
@@ -221,7 +221,7 @@ def test_what_cannot_be_scheduled_runs_on_the_reference(fresh: Fresh, capfd: pyt
 def test_what_the_compiler_trips_over_runs_on_the_reference(fresh: Fresh, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(emit, "_backward", lambda *_: {}["no slot"])
     assert (
-        refused() == "cell own could not be compiled: the compiler cannot schedule its equations (KeyError: 'no slot')"
+        rejected() == "cell own could not be compiled: the compiler cannot schedule its equations (KeyError: 'no slot')"
     )
 
 
@@ -233,8 +233,8 @@ def test_what_cancels_in_the_equations_leaves_a_constant(fresh: Fresh):
         return tanh(W @ x + R @ h + Q @ sigmoid(h - h) + b)
 
     call = call_of(cancelling)
-    expected, came = (
+    expected, actual = (
         (*flat(done), *torch.autograd.grad(flat(done)[0].sum(), call.tensors))
         for done in (gatewise.kernels.run(call, backend=name) for name in ("reference", "cpu"))
     )
-    torch.testing.assert_close(came, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)

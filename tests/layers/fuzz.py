@@ -113,16 +113,16 @@ class Calls:
                 f"{layer}: x {tuple(x.shape)}, {x.stride()}, {len(hx)} states, {sorted(options)}, {gradients}"
             )
             # Where much cancels, roundings say little.
-            came, exact = call(layer, x, hx, **options), expected(layer, torch.float64, x, hx, **options)
+            actual, exact = call(layer, x, hx, **options), expected(layer, torch.float64, x, hx, **options)
             plain = exact if dtype == torch.float64 else expected(layer, dtype, x, hx, **options)
             slack = 1e-5 if dtype == torch.float32 else 1e-11
-            assert came.keys() == exact.keys()
+            assert actual.keys() == exact.keys()
             for name, value in exact.items():
                 if value.numel():
                     allowed = 2 * (plain[name] - value).abs().max() + slack * (1 + value.abs().max())
-                    assert (came[name] - value).abs().max() <= allowed, name
+                    assert (actual[name] - value).abs().max() <= allowed, name
             again = call(layer, x, hx, **options)
-            assert all(torch.equal(again[name], value) for name, value in came.items()), "other bits"
+            assert all(torch.equal(again[name], value) for name, value in actual.items()), "other bits"
 
     @torch.no_grad()
     def _steps(self, layer: gatewise.Recurrent) -> None:
@@ -143,8 +143,8 @@ class Calls:
                 y_t, state = layer.step(self._placed(x_t), state, reset=None if reset is None else reset[t])
                 outputs.append(y_t)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-11
-        for came, wanted in zip((torch.stack(outputs), *states_of(state)), (output, *states_of(final)), strict=True):
-            assert (came - wanted).abs().max() <= tolerance * (1 + wanted.abs().max())
+        for actual, wanted in zip((torch.stack(outputs), *states_of(state)), (output, *states_of(final)), strict=True):
+            assert (actual - wanted).abs().max() <= tolerance * (1 + wanted.abs().max())
 
 
 def main() -> int:
@@ -152,7 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=None, help="the first; default: of the clock")
-    parser.add_argument("--threads", type=int, default=8, help="at most so many")
+    parser.add_argument("--threads", type=int, default=8, help="at most this many")
     parser.add_argument("--calls", type=int, default=60, help="of each seed")
     options = parser.parse_args()
     seed = int(time.time()) if options.seed is None else options.seed

@@ -44,9 +44,12 @@ def call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options: Any)
     hx = tuple([state.detach().requires_grad_(training) for state in hx])
     output, state = layer(x, (hx if len(hx) > 1 else hx[0]) if hx else None, **options)
     finals = states_of(state)
-    found = {"output": output.detach(), **{f"final state {at}": final.detach() for at, final in enumerate(finals)}}
+    found = {
+        "output": output.detach(),
+        **{f"final state {index}": final.detach() for index, final in enumerate(finals)},
+    }
     if training:
-        leaves = {"x": x, **{f"hx {at}": one for at, one in enumerate(hx)}, **dict(layer.named_parameters())}
+        leaves = {"x": x, **{f"hx {index}": one for index, one in enumerate(hx)}, **dict(layer.named_parameters())}
         draw = torch.Generator().manual_seed(output.numel())
         upstream = [torch.randn(one.shape, generator=draw).to(one.dtype) for one in (output, *finals)]
         # A state that nothing has touched, as with lengths of 0 from a zero state, has no history.
@@ -65,8 +68,8 @@ def expected(layer: Recurrent, dtype: torch.dtype, x: Tensor, hx: Sequence[Tenso
 
 def check_call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options: Any) -> Results:
     """Check a call against the reference; what came of it."""
-    came = call(layer, x, hx, **options)
+    actual = call(layer, x, hx, **options)
     assert_agrees(
-        came, expected(layer, torch.float64, x, hx, **options), expected(layer, x.dtype, x, hx, **options), x.dtype
+        actual, expected(layer, torch.float64, x, hx, **options), expected(layer, x.dtype, x, hx, **options), x.dtype
     )
-    return came
+    return actual

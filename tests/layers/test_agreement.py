@@ -18,7 +18,7 @@ def cases() -> list[Case]:
     """Cells × directions and merges × lengths × resets; what else there is to choose is drawn for each."""
     draw = random.Random(20240607)
     found: list[Case] = []
-    for at, (cell, (bidirectional, merge), lengths, reset) in enumerate(
+    for index, (cell, (bidirectional, merge), lengths, reset) in enumerate(
         itertools.product(CELLS, DIRECTIONS, (None, RAGGED), (False, True))
     ):
         batched = lengths is not None or draw.random() < 0.7
@@ -36,7 +36,7 @@ def cases() -> list[Case]:
                 bias=draw.random() < 0.7,
                 initial=draw.random() < 0.7,
                 dtype=draw.choice((torch.float64, torch.float32)),
-                seed=at,
+                seed=index,
             )
         )
     return found
@@ -71,7 +71,7 @@ ODD_SIZES = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_odd_sizes(cell: str, bidirectional: bool, size: str):
     case = Case(cell, bidirectional=bidirectional, **{"input_size": 5, **ODD_SIZES[size]})
-    check(case, [way for way in possible_ways(case) if not way.through_operators])
+    check(case, [path for path in possible_ways(case) if not path.through_operators])
 
 
 @pytest.mark.parametrize("reset", [False, True])

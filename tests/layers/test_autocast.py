@@ -7,11 +7,11 @@ import gatewise
 from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
 
 
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("path", WAYS, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_float32_comes_out(cell: str, way: Way):
-    if way not in possible_ways(Case(cell, bidirectional=True)):
-        assert way.backend != "reference"
+def test_float32_comes_out(cell: str, path: Way):
+    if path not in possible_ways(Case(cell, bidirectional=True)):
+        assert path.backend != "reference"
         return
     torch.manual_seed(0)
     layer = gatewise.Recurrent(
@@ -21,8 +21,8 @@ def test_float32_comes_out(cell: str, way: Way):
         2,
         bidirectional=True,
         merge="learned",
-        backend=way.backend,
-        checkpoint_every=way.checkpoint_every,
+        backend=path.backend,
+        checkpoint_every=path.checkpoint_every,
     )
     x = torch.randn(5, 2, 3)
     expected = layer(x)[0]
@@ -30,7 +30,7 @@ def test_float32_comes_out(cell: str, way: Way):
     gradients = [parameter.grad.clone() for parameter in layer.parameters()]
     layer.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        if way.through_operators:
+        if path.through_operators:
             with operators_only():
                 output, state = layer(x)
         else:
@@ -53,10 +53,10 @@ def test_half_precision_input_and_state_are_taken(backend: str):
     state = tuple(torch.randn(1, 2, 4).bfloat16() for _ in range(2))
     expected = layer(half.float(), tuple(part.float() for part in state))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        came = layer(half, state)
+        actual = layer(half, state)
         first, _ = layer.step(half[0], state)
-    assert came[0].dtype == first.dtype == torch.float32
-    torch.testing.assert_close(came, expected, rtol=0, atol=0)
+    assert actual[0].dtype == first.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
     with pytest.raises(TypeError, match=r"input: expected torch\.float32"):
         layer(half)
 
@@ -85,10 +85,10 @@ def test_a_compiled_model_under_autocast():
     half = torch.randn(5, 2, 3).bfloat16()
     expected = layer(half.float())[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        came = compiled(half)[0]
-    torch.testing.assert_close(came, expected, rtol=0, atol=0)
+        actual = compiled(half)[0]
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
     for a, b in zip(
-        torch.autograd.grad(came.sum(), layer.parameters()),
+        torch.autograd.grad(actual.sum(), layer.parameters()),
         torch.autograd.grad(expected.sum(), layer.parameters()),
         strict=True,
     ):

@@ -39,8 +39,8 @@ def layer_of(cell: str, *, bidirectional: bool = False, every: int | str | None 
     )
 
 
-def close(came: list[Tensor], expected: list[Tensor]) -> None:
-    for a, b in zip(came, expected, strict=True):
+def close(actual: list[Tensor], expected: list[Tensor]) -> None:
+    for a, b in zip(actual, expected, strict=True):
         assert (a is None) == (b is None)
         if b is not None:
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)

@@ -10,10 +10,10 @@ import gatewise
 def network(*sizes: float) -> nn.ModuleDict:
     """Layers whose gradients are of these norms."""
     layers = {}
-    for at, size in enumerate(sizes):
+    for index, size in enumerate(sizes):
         layer = nn.Linear(3, 1, bias=False)
         layer.weight.grad = torch.tensor([[0.6, 0.0, -0.8]]) * size
-        layers[f"layer{at}"] = layer
+        layers[f"layer{index}"] = layer
     return nn.ModuleDict(layers)
 
 

@@ -132,13 +132,13 @@ def test_names_and_shapes_of_parameters():
     layer = gatewise.Recurrent("peephole_lstm", 3, 4, 2, bidirectional=True, merge="learned")
     shapes = {name: tuple(tensor.shape) for name, tensor in layer.state_dict().items()}
     of_layer = {
-        f"{name}_l{at}{suffix}": shape
-        for at, width in ((0, 3), (1, 4))
+        f"{name}_l{index}{suffix}": shape
+        for index, width in ((0, 3), (1, 4))
         for suffix in ("", "_reverse")
         for name, shape in {"weight_ih": (16, width), "weight_hh": (16, 4), "p": (12,), "bias_ih": (16,)}.items()
     }
     of_merge = {
-        f"merge_{name}_l{at}": shape for at in (0, 1) for name, shape in {"weight": (4, 8), "bias": (4,)}.items()
+        f"merge_{name}_l{index}": shape for index in (0, 1) for name, shape in {"weight": (4, 8), "bias": (4,)}.items()
     }
     assert shapes == of_layer | of_merge
     assert tuple(gatewise.Recurrent("peephole_lstm_full", 3, 4).P_l0.shape) == (12, 4)

@@ -47,14 +47,14 @@ def layer_of(name: str) -> gatewise.Recurrent:
     return gatewise.Recurrent(ALL[name], 3, 4, 2, bidirectional=True, merge="learned", checkpoint_every=3, init="torch")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("path", WAYS)
 @pytest.mark.parametrize("name", ALL)
-def test_a_copy_is_the_same_layer_with_its_own_weights(name: str, way: str):
+def test_a_copy_is_the_same_layer_with_its_own_weights(name: str, path: str):
     layer = layer_of(name)
     x = torch.randn(5, 2, 3)
     reset = torch.rand(5, 2) < 0.3
     expected = layer(x, lengths=[5, 3], reset=reset)
-    other = WAYS[way](layer)
+    other = WAYS[path](layer)
     assert other.cell == layer.cell
     assert repr(other) == repr(layer)
     torch.testing.assert_close(other(x, lengths=[5, 3], reset=reset), expected, rtol=0, atol=0)

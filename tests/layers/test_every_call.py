@@ -90,8 +90,8 @@ def test_packed_weights_give_the_same_bits(signature: str):
     expected = call(layer, x, **of_call)
     with layer.frozen():
         for _ in range(3):
-            came = call(layer, x, **of_call)
-            assert all(torch.equal(came[name], value) for name, value in expected.items())
+            actual = call(layer, x, **of_call)
+            assert all(torch.equal(actual[name], value) for name, value in expected.items())
 
 
 @needs_engine

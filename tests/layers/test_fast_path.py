@@ -85,12 +85,12 @@ def test_the_same_bits_as_the_general_path(
         for states in ([], hx):
             with torch.set_grad_enabled(gradients):
                 validated.clear()
-                came = call(layer, x, states, **options)
+                actual = call(layer, x, states, **options)
                 assert not validated
                 expected = general(monkeypatch, layer, x, states, **options)
                 assert len(validated) == 1
-            assert came.keys() == expected.keys()
-            assert all(torch.equal(came[name], value) for name, value in expected.items())
+            assert actual.keys() == expected.keys()
+            assert all(torch.equal(actual[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -140,8 +140,8 @@ def test_python_threads_that_share_a_layer(threads: int):
         def calls(x: Tensor, right: dict[str, Tensor]) -> None:
             try:
                 for _ in range(100):
-                    came = call(layer, x)
-                    wrong.extend(name for name, value in right.items() if not torch.equal(came[name], value))
+                    actual = call(layer, x)
+                    wrong.extend(name for name, value in right.items() if not torch.equal(actual[name], value))
             except Exception as error:
                 wrong.append(error)
 
@@ -184,15 +184,15 @@ def test_a_signal_handler_may_call_a_layer_in_the_midst_of_a_call():
 
     def handler(*_: object) -> None:
         with torch.enable_grad():  # it may be off inside a backward pass
-            came = call(layer, x)
-        wrong.extend(name for name, value in expected.items() if not torch.equal(came[name], value))
+            actual = call(layer, x)
+        wrong.extend(name for name, value in expected.items() if not torch.equal(actual[name], value))
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 1e-3, 1e-3)
     try:
         for _ in range(200):
-            came = call(layer, x)
-            assert all(torch.equal(came[name], value) for name, value in expected.items())
+            actual = call(layer, x)
+            assert all(torch.equal(actual[name], value) for name, value in expected.items())
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -226,10 +226,10 @@ def test_unusual_steps_are_validated(case: str, validated: list[object]):
     state = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
     expected, after = layer.step(X, state)
     assert not validated
-    came, final = UNUSUAL[case](layer, X, state)
+    actual, final = UNUSUAL[case](layer, X, state)
     assert len(validated) == 1
-    assert type(came) is Marked or "subclass" not in case
-    torch.testing.assert_close(came.as_subclass(Tensor), expected)
+    assert type(actual) is Marked or "subclass" not in case
+    torch.testing.assert_close(actual.as_subclass(Tensor), expected)
     torch.testing.assert_close([one.as_subclass(Tensor) for one in final], list(after))
 
 
@@ -239,8 +239,8 @@ def test_steps_with_gaps_are_not_validated(validated: list[object]):
     state = torch.randn(2, 2, 5), torch.randn(2, 2, 5)
     expected, after = layer.step(X, state)
     for x, before in ((transposed(X), state), (X, tuple(map(transposed, state)))):
-        came, final = layer.step(x, before)
-        assert torch.equal(came, expected)
+        actual, final = layer.step(x, before)
+        assert torch.equal(actual, expected)
         assert all(map(torch.equal, final, after))
     assert not validated
 
@@ -258,8 +258,8 @@ def test_steps_with_gaps_are_not_validated(validated: list[object]):
 def test_lengths_of_any_kind(lengths: Any):
     layer, x = made(bidirectional=True), torch.randn(6, 3, 3)
     expected = call(layer, x, lengths=torch.tensor([2, 6, 0]))
-    came = call(layer, x, lengths=lengths)
-    assert all(torch.equal(came[name].as_subclass(Tensor), value) for name, value in expected.items())
+    actual = call(layer, x, lengths=lengths)
+    assert all(torch.equal(actual[name].as_subclass(Tensor), value) for name, value in expected.items())
 
 
 def test_lengths_and_resets_may_change_before_the_backward_pass():
@@ -376,9 +376,9 @@ def test_transforms_and_modes_are_not_passed_by(gradients: bool, validated: list
             with torch.autocast("cpu"):
                 torch.testing.assert_close(run(x), expected)
             with forward_ad.dual_level():
-                came = forward_ad.unpack_dual(run(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
+                actual = forward_ad.unpack_dual(run(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
             _, tangent = torch.func.jvp(run, (x,), (torch.ones_like(x),))
-            torch.testing.assert_close(came, tangent)
+            torch.testing.assert_close(actual, tangent)
             assert len(validated) == 6
 
 
@@ -387,8 +387,8 @@ def test_transforms_and_modes_are_not_passed_by(gradients: bool, validated: list
 def test_compiled_steps_are_the_same():
     layer = made()
     expected, state = layer.step(X)
-    came, final = torch.compile(lambda x: layer.step(x), fullgraph=True, backend="eager")(X)
-    torch.testing.assert_close(came, expected)
+    actual, final = torch.compile(lambda x: layer.step(x), fullgraph=True, backend="eager")(X)
+    torch.testing.assert_close(actual, expected)
     torch.testing.assert_close(final, state)
 
 
@@ -413,11 +413,11 @@ def test_dropout_between_layers(validated: list[object], monkeypatch: pytest.Mon
     for training in (True, False):
         layer.train(training)
         torch.manual_seed(1)
-        came = call(layer, x)
+        actual = call(layer, x)
         torch.manual_seed(1)
         expected = general(monkeypatch, layer, x)
-        assert all(torch.equal(came[name], value) for name, value in expected.items())
-        outputs.append(came["output"])
+        assert all(torch.equal(actual[name], value) for name, value in expected.items())
+        outputs.append(actual["output"])
         with torch.no_grad():
             torch.manual_seed(1)
             y_t, _ = layer.step(x[0])
@@ -431,11 +431,11 @@ def test_any_subset_of_gradients(wanted: str):
     layer = gatewise.GRU(5, 7).requires_grad_(False)
     x, state = torch.randn(6, 2, 5), torch.randn(1, 2, 7)
     leaf = {"input": x, "state": state, "one weight": layer.bias_hh_l0}[wanted].requires_grad_()
-    came = torch.autograd.grad(layer(x, state)[0].square().sum(), leaf)
+    actual = torch.autograd.grad(layer(x, state)[0].square().sum(), leaf)
     everything = [one.requires_grad_() for one in (x, state, *layer.parameters())]
     found = torch.autograd.grad(layer(x, state)[0].square().sum(), everything)
-    at = next(at for at, one in enumerate(everything) if one is leaf)
-    assert torch.equal(came[0], found[at])
+    index = next(index for index, one in enumerate(everything) if one is leaf)
+    assert torch.equal(actual[0], found[index])
 
 
 def test_a_call_without_any_gradient_records_nothing():
@@ -447,10 +447,10 @@ def test_weights_of_another_call_for_functional_call():
     layer, x = gatewise.GRU(5, 7), torch.randn(6, 2, 5)
     others = {name: torch.randn_like(one).requires_grad_() for name, one in layer.named_parameters()}
     output, _ = torch.func.functional_call(layer, others, x)
-    came = torch.autograd.grad(output.sum(), list(others.values()))
+    actual = torch.autograd.grad(output.sum(), list(others.values()))
     layer.load_state_dict(others)
     expected = torch.autograd.grad(layer(x)[0].sum(), list(layer.parameters()))
-    assert all(map(torch.equal, came, expected))
+    assert all(map(torch.equal, actual, expected))
 
 
 def test_parametrized_weights():

@@ -86,11 +86,11 @@ def test_matrices_gate_by_gate(init: str, cell: str):
 def test_biases_are_zero_but_for_the_forget_gate_of_the_default(init: str, cell: str):
     layer = layer_of(cell, init, num_layers=2)
     gates = layer.cell.gates_of("b")
-    for at in (0, 1):
-        for gate, block in zip(gates, blocks(getattr(layer, f"bias_ih_l{at}")), strict=True):
+    for position in (0, 1):
+        for gate, block in zip(gates, blocks(getattr(layer, f"bias_ih_l{position}")), strict=True):
             assert (block == (1.0 if init == "default" and gate == "f" and "lstm" in cell else 0.0)).all()
         if "d" in layer.cell.groups:
-            assert (getattr(layer, f"bias_hh_l{at}") == 0).all()
+            assert (getattr(layer, f"bias_hh_l{position}") == 0).all()
     if "lstm" in cell:
         assert "f" in gates
 

@@ -48,15 +48,15 @@ def test_states_weights_and_inputs_between_low_and_high_memory():
     layer, states = gatewise.LSTM(5, 8), [torch.randn(1, 2, 8), torch.randn(1, 2, 8)]
     kept: list[Tensor] = []
 
-    def place(tensor: Tensor, is_low: int) -> Tensor:
+    def position(tensor: Tensor, is_low: int) -> Tensor:
         kept.append(low(tensor) if is_low else tensor.clone())
         return kept[-1]
 
     for call in range(16):
         x_low, state_low, weights_low = call & 1, call >> 1 & 1, call >> 2 & 1
         for name, parameter in list(layer.named_parameters()):
-            setattr(layer, name, nn.Parameter(place(parameter.detach(), weights_low)))
-        check_call(layer, place(torch.randn(4, 2, 5), x_low), [place(state, state_low) for state in states])
+            setattr(layer, name, nn.Parameter(position(parameter.detach(), weights_low)))
+        check_call(layer, position(torch.randn(4, 2, 5), x_low), [position(state, state_low) for state in states])
 
 
 @needs_low_memory

@@ -39,7 +39,9 @@ def test_as_torch(pair: str, options: dict[str, Any], in_order: bool, with_state
         output, final = module(packed(in_order, leaf), hx)
         finals = tensors_of(final)
         assert isinstance(output, PackedSequence)
-        loss = output.data.square().sum() + sum((at + 2) * state.square().sum() for at, state in enumerate(finals))
+        loss = output.data.square().sum() + sum(
+            (index + 2) * state.square().sum() for index, state in enumerate(finals)
+        )
         wanted = [leaf, *(states if with_state else ()), *module.parameters()]
         gradients.append(torch.autograd.grad(loss, wanted))
         outcomes.append((output, finals))
@@ -67,11 +69,11 @@ def test_packed_rows_are_rows_with_lengths(cell: str, merge: str | None):
     x = torch.randn(6, 4, 3, dtype=torch.float64)
     output, state = layer(packed(False, x))
     expected, expected_state = layer(x, lengths=torch.tensor(LENGTHS[False]))
-    for came, padded in zip(
+    for actual, padded in zip(
         output if merge is None else (output,), expected if merge is None else (expected,), strict=True
     ):
-        assert isinstance(came, PackedSequence)
-        again, lengths = pad_packed_sequence(came)
+        assert isinstance(actual, PackedSequence)
+        again, lengths = pad_packed_sequence(actual)
         assert lengths.tolist() == LENGTHS[False]
         torch.testing.assert_close(again, padded)
     torch.testing.assert_close(state, expected_state)

@@ -19,7 +19,7 @@ def test_lengths_in_an_array_of_numpy():
     assert torch.equal(layer(x, lengths=numpy.array(LENGTHS))[0], layer(x, lengths=LENGTHS)[0])
 
 
-def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: bool) -> list[torch.Tensor]:
+def run(layer: Recurrent, filling: float, path: Way, lengths: list[int], flags: bool) -> list[torch.Tensor]:
     """Output, state and gradients, with the padding of x (and of its resets) filled."""
     draw = torch.Generator().manual_seed(7)
     x = torch.randn(5, 4, 3, generator=draw, dtype=torch.float64)
@@ -29,9 +29,9 @@ def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: b
         reset[length:, row] = math.isnan(filling)
     x.requires_grad_()
     layer.zero_grad()
-    layer.backend, layer.checkpoint_every = way.backend, way.checkpoint_every
+    layer.backend, layer.checkpoint_every = path.backend, path.checkpoint_every
     options = {"lengths": torch.tensor(lengths), "reset": reset if flags else None}
-    if way.through_operators:
+    if path.through_operators:
         with operators_only():
             output, state = layer(x, **options)
     else:
@@ -46,21 +46,21 @@ def run(layer: Recurrent, filling: float, way: Way, lengths: list[int], flags: b
 
 
 @pytest.mark.parametrize("filling", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("path", WAYS, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_padding_is_not_read(cell: str, way: Way, filling: float):
+def test_padding_is_not_read(cell: str, path: Way, filling: float):
     case = Case(cell, bidirectional=True, num_layers=2, merge="learned", lengths=(5, 1, 3, 2))
-    if way not in possible_ways(case):
-        assert way.backend != "reference"
+    if path not in possible_ways(case):
+        assert path.backend != "reference"
         return
     layer = made(case)
     # torch's kernels take no row of length 0 and no resets.
-    takes_all = way.backend != "torch"
+    takes_all = path.backend != "torch"
     lengths = LENGTHS if takes_all else [5, 1, 3, 2]
-    clean = run(layer, 0.0, way, lengths, flags=takes_all)
-    filled = run(layer, filling, way, lengths, flags=takes_all)
-    for came, expected in zip(filled, clean, strict=True):
-        torch.testing.assert_close(came, expected, rtol=0, atol=0)
+    clean = run(layer, 0.0, path, lengths, flags=takes_all)
+    filled = run(layer, filling, path, lengths, flags=takes_all)
+    for actual, expected in zip(filled, clean, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
 @cell

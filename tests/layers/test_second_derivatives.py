@@ -37,7 +37,7 @@ def test_hessian_vector_products(cell: str, options: dict[str, Any]):
     loss = loss_of(layer, lengths=[5, 3], reset=torch.rand(5, 2) < 0.2)
     point = (x, *(parameter.detach() for parameter in layer.parameters()))
     direction = tuple(torch.randn_like(tensor) for tensor in point)
-    _, came = hvp(loss, point, direction)
+    _, actual = hvp(loss, point, direction)
     step = 1e-6
     ends = []
     for sign in (1, -1):
@@ -47,7 +47,7 @@ def test_hessian_vector_products(cell: str, options: dict[str, Any]):
         ends.append(torch.autograd.grad(loss(*moved), moved))
     expected = [(after - before) / (2 * step) for after, before in zip(*ends, strict=True)]
     scale = max(value.abs().max().item() for value in expected)
-    for value, wanted in zip(came, expected, strict=True):
+    for value, wanted in zip(actual, expected, strict=True):
         assert (value - wanted).abs().max().item() < 1e-5 * scale
 
 

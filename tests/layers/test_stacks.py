@@ -38,10 +38,10 @@ def test_the_same_bits_as_layer_by_layer(
                 if held:
                     stack.enter_context(layer.frozen())
                     call(layer, x, hx, **options)
-                came = check_call(layer, x, hx, **options)
+                actual = check_call(layer, x, hx, **options)
                 stack.enter_context(monkeypatch.context()).setattr(recurrent, "plain_stack", lambda *_: None)
                 expected = call(layer, x, hx, **options)
-            assert all(torch.equal(came[name], value) for name, value in expected.items())
+            assert all(torch.equal(actual[name], value) for name, value in expected.items())
 
 
 def test_what_stands_between_layers_takes_them_apart(monkeypatch: pytest.MonkeyPatch):

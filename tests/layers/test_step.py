@@ -34,9 +34,9 @@ def test_steps_are_the_sequence(cell: str, with_reset: bool, batched: bool, dtyp
         outputs.append(y_t)
     steps = torch.stack(outputs, dim=1 if batched else 0)
     relative = 1e-6 if dtype == torch.float32 else 1e-14
-    for came, expected in ((steps, whole), *zip(_tuple(state), _tuple(final), strict=True)):
-        assert came.shape == expected.shape
-        assert (came - expected).abs().max() <= relative * expected.abs().max()
+    for actual, expected in ((steps, whole), *zip(_tuple(state), _tuple(final), strict=True)):
+        assert actual.shape == expected.shape
+        assert (actual - expected).abs().max() <= relative * expected.abs().max()
 
 
 def _tuple(state: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -51,9 +51,9 @@ def test_gradients_flow_from_step_to_step():
         y_t, state = layer.step(x_t, state)
         outputs.append(y_t)
     wanted = (x, *layer.parameters())
-    came = torch.autograd.grad(torch.stack(outputs).square().sum(), wanted)
+    actual = torch.autograd.grad(torch.stack(outputs).square().sum(), wanted)
     expected = torch.autograd.grad(layer(x)[0].square().sum(), wanted)
-    torch.testing.assert_close(came, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_the_state_starts_at_zero():

@@ -36,9 +36,9 @@ def test_a_stream_is_the_sequence(cell: str, shape: tuple[int, ...], dtype: torc
         steps = torch.stack(list(stream))
     assert steps.requires_grad == gradients
     relative = 1e-6 if dtype == torch.float32 else 1e-14
-    for came, expected in ((steps, whole), *zip(tuple_of(stream.state), tuple_of(final), strict=True)):
-        assert came.shape == expected.shape
-        assert (came - expected).abs().max() <= relative * expected.abs().max()
+    for actual, expected in ((steps, whole), *zip(tuple_of(stream.state), tuple_of(final), strict=True)):
+        assert actual.shape == expected.shape
+        assert (actual - expected).abs().max() <= relative * expected.abs().max()
 
 
 @needs_engine
@@ -65,8 +65,8 @@ def test_inputs_are_asked_for_one_at_a_time():
     asked: list[int] = []
 
     def inputs() -> Iterator[Tensor]:
-        for at in range(3):
-            asked.append(at)
+        for index in range(3):
+            asked.append(index)
             yield torch.zeros(1, 3)
 
     stream = gatewise.GRU(3, 5).stream(inputs())
@@ -119,9 +119,9 @@ def test_rows_begin_anew_where_flags_say_so():
     layer = gatewise.LSTM(3, 5)
     x = torch.randn(6, 2, 3)
     flags = [None, None, torch.tensor([True, False]), None, torch.tensor([False, True]), None]
-    came = torch.stack(list(layer.stream(x, reset=flags)))
+    actual = torch.stack(list(layer.stream(x, reset=flags)))
     reset = torch.stack([torch.zeros(2, dtype=torch.bool) if one is None else one for one in flags])
-    torch.testing.assert_close(came, layer(x, reset=reset)[0])
+    torch.testing.assert_close(actual, layer(x, reset=reset)[0])
 
 
 @torch.no_grad()
@@ -129,27 +129,27 @@ def test_new_weights_count_from_the_next_step_after_refresh():
     layer, other = gatewise.GRU(3, 5), gatewise.GRU(3, 5)
     x = torch.randn(9, 1, 3)
     stream, state, expected = layer.stream(x), None, []
-    came = []
-    for at, x_t in enumerate(x):
+    actual = []
+    for index, x_t in enumerate(x):
         before = copy.deepcopy(layer)
-        if at == 3:
+        if index == 3:
             layer.weight_hh_l0.mul_(-1)
-        if at == 4:
+        if index == 4:
             layer.bias_hh_l0 = nn.Parameter(torch.ones(15))
-        if at in (3, 4):
+        if index in (3, 4):
             layer.refresh()
-        if at == 5:
+        if index == 5:
             layer.load_state_dict(other.state_dict())
-        if at == 6:
+        if index == 6:
             layer.reset_parameters()
-        if at == 7:
+        if index == 7:
             layer.weight_hh_l0.mul_(-1)  # not seen: the stream reads its own copy
-        came.append(next(stream))
-        output, state = in_full(before if at >= 7 else layer, x_t, state)
-        if at == 7:
+        actual.append(next(stream))
+        output, state = in_full(before if index >= 7 else layer, x_t, state)
+        if index == 7:
             layer.weight_hh_l0.mul_(-1)
         expected.append(output[0])
-    torch.testing.assert_close(came, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_gradients_between_steps_without_them():
@@ -165,9 +165,9 @@ def test_gradients_between_steps_without_them():
     with torch.no_grad():
         for _ in range(4):
             next(stream)
-    came = torch.autograd.grad(recorded.sum(), layer.weight_hh_l0)
+    actual = torch.autograd.grad(recorded.sum(), layer.weight_hh_l0)
     expected = torch.autograd.grad(layer.step(x[4], state)[0].sum(), layer.weight_hh_l0)
-    torch.testing.assert_close(came, expected)
+    torch.testing.assert_close(actual, expected)
 
 
 @torch.no_grad()
@@ -175,7 +175,7 @@ def test_rows_and_layouts_may_change_where_the_state_allows_it():
     layer = gatewise.RNN(3, 5)
     x = torch.randn(6, 2, 3)
     gaps = x.transpose(1, 2).contiguous().transpose(1, 2)
-    mixed = [gaps[at] if at in (2, 3) else x[at] for at in range(6)]
+    mixed = [gaps[index] if index in (2, 3) else x[index] for index in range(6)]
     torch.testing.assert_close(torch.stack(list(layer.stream(mixed))), layer(x)[0])
 
 
@@ -185,19 +185,19 @@ def test_a_wrong_step_leaves_the_stream_as_it_was():
     x = torch.randn(5, 2, 3)
     inputs = [*x[:3], torch.zeros(2, 4), torch.zeros(3, 3), x[3].double(), "x", *x[3:]]
     stream = layer.stream(inputs)
-    came = [next(stream) for _ in range(3)]
-    for error, told in (
+    actual = [next(stream) for _ in range(3)]
+    for error, message in (
         (ValueError, "input: expected .*I=3"),
         (ValueError, "hx .*"),
         (TypeError, "input: expected torch.float32"),
         (ValueError, "x_t: expected a tensor"),
     ):
         before = stream.state
-        with pytest.raises(error, match=told):
+        with pytest.raises(error, match=message):
             next(stream)
         assert all(map(torch.equal, stream.state, before))
-    came += stream
-    torch.testing.assert_close(torch.stack(came), layer(x)[0])
+    actual += stream
+    torch.testing.assert_close(torch.stack(actual), layer(x)[0])
 
 
 @torch.no_grad()
@@ -223,8 +223,8 @@ def test_streams_side_by_side():
         layer.step(inputs[0][0])
         expected = [list(layer.stream(x)) for x in inputs]
         in_turns = list(zip(*(layer.stream(x) for x in inputs), strict=True))
-    for at, outputs in enumerate(in_turns):
-        assert all(torch.equal(one, expected[of][at]) for of, one in enumerate(outputs))
+    for index, outputs in enumerate(in_turns):
+        assert all(torch.equal(one, expected[of][index]) for of, one in enumerate(outputs))
     wrong: list[object] = []
 
     def run(x: Tensor, right: list[Tensor]) -> None:

@@ -99,8 +99,10 @@ def test_same_numbers_at_equal_weights(
     def run(module: nn.Module, to: torch.dtype) -> dict[str, Tensor]:
         module = copy.deepcopy(module).to(to)
         leaves = {"x": x.to(to, copy=True).requires_grad_()}
-        leaves |= {f"hx {at}": state.to(to, copy=True).requires_grad_(with_state) for at, state in enumerate(initial)}
-        states = tuple(leaves[f"hx {at}"] for at in range(count))
+        leaves |= {
+            f"hx {index}": state.to(to, copy=True).requires_grad_(with_state) for index, state in enumerate(initial)
+        }
+        states = tuple(leaves[f"hx {index}"] for index in range(count))
         hx = (states if count > 1 else states[0]) if with_state else None
         output, state = module(leaves["x"], hx)
         finals = tensors_of(state)

@@ -231,8 +231,8 @@ def test_make_fx_with_real_tensors(cell: str, pre_dispatch: bool):
     graph = make_fx(forward, pre_dispatch=pre_dispatch)(torch.randn(5, 2, 3, requires_grad=True))
     for _ in range(2):
         x = torch.randn(5, 2, 3, requires_grad=True)
-        for came, value in zip(graph(x), forward(x), strict=True):
-            torch.testing.assert_close(came, value)
+        for actual, value in zip(graph(x), forward(x), strict=True):
+            torch.testing.assert_close(actual, value)
 
 
 class Doubled(torch.utils._python_dispatch.TorchDispatchMode):
@@ -256,15 +256,15 @@ def test_a_dispatch_mode_sees_what_it_computes():
         for _ in range(4):
             x = torch.randn(5, 2, 3)
             with Doubled():
-                came = call(layer, x)
+                actual = call(layer, x)
             exact, plain = expected(layer, torch.float64, x), expected(layer, torch.float32, x)
-            assert_agrees(came, exact, plain, torch.float32)
-            assert all(torch.equal(came[name], exact[name].float()) for name in exact)
+            assert_agrees(actual, exact, plain, torch.float32)
+            assert all(torch.equal(actual[name], exact[name].float()) for name in exact)
             with Doubled(), layer.frozen():
                 state = None
                 for x_t in x:
                     output, state = layer.step(x_t, state)
-            torch.testing.assert_close(output, came["output"][-1], rtol=1e-6, atol=1e-7)
+            torch.testing.assert_close(output, actual["output"][-1], rtol=1e-6, atol=1e-7)
 
 
 def test_a_watched_layer_is_not_traced():

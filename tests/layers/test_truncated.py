@@ -89,8 +89,8 @@ def trained(windows: Iterator[Any]) -> list[Tensor]:
     return [parameter.detach() for parameter in network.parameters()]
 
 
-def close(came: list[Tensor], expected: list[Tensor]) -> None:
-    for a, b in zip(came, expected, strict=True):
+def close(actual: list[Tensor], expected: list[Tensor]) -> None:
+    for a, b in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
@@ -103,8 +103,8 @@ def test_it_is_the_definition(k1: int, k2: int, flags: str):
     x, target = data(13)
     lengths = torch.tensor([13, 4, 0, 9]) if "lengths" in flags else None
     reset = torch.rand(13, 4, generator=torch.Generator().manual_seed(2)) < 0.2 if "reset" in flags else None
-    came = trained(gatewise.TBPTT(k1, k2).windows(x, target, lengths=lengths, reset=reset))
-    close(came, by_definition(k1, k2, x, target, lengths, reset))
+    actual = trained(gatewise.TBPTT(k1, k2).windows(x, target, lengths=lengths, reset=reset))
+    close(actual, by_definition(k1, k2, x, target, lengths, reset))
 
 
 @pytest.mark.parametrize("portions", [[13], [1] * 13, [5, 1, 6, 1], [4, 9]])
@@ -113,8 +113,8 @@ def test_a_stream_in_any_portions_is_the_same(k1: int, k2: int, portions: list[i
     x, target = data(13)
     reset = torch.rand(13, 4, generator=torch.Generator().manual_seed(2)) < 0.2
     whole = [one.split(portions) for one in (x, target, reset)]
-    came = trained(gatewise.TBPTT(k1, k2).stream(zip(*whole, strict=True), reset=True))
-    close(came, by_definition(k1, k2, x, target, reset=reset))
+    actual = trained(gatewise.TBPTT(k1, k2).stream(zip(*whole, strict=True), reset=True))
+    close(actual, by_definition(k1, k2, x, target, reset=reset))
 
 
 @pytest.mark.parametrize("lengths", [None, [13, 4, 0, 9]])
@@ -151,7 +151,7 @@ def most_saved(run: Callable[[], object]) -> int:
     """The most bytes of values that graphs hold at once."""
     held = most = 0
 
-    class Kept:
+    class Saved:
         def __init__(self, value: Tensor) -> None:
             nonlocal held, most
             self.value = value
@@ -162,7 +162,7 @@ def most_saved(run: Callable[[], object]) -> int:
             nonlocal held
             held -= self.value.nbytes
 
-    with saved_tensors_hooks(Kept, lambda kept: kept.value):
+    with saved_tensors_hooks(Saved, lambda kept: kept.value):
         run()
     return most
 
@@ -234,7 +234,7 @@ BAD = {
     "other steps": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), torch.zeros(4, 2)),
         ValueError,
-        r"tensor 1: expected \(T, B, …\), the first two as the input's \(5, 2\), got \(4, 2\); time is the first dimension",
+        r"tensor 1: expected \(T, B, …\), the first two as the input's \(5, 2\), got \(4, 2\); time is the first",
     ),
     "lengths": (
         lambda: gatewise.TBPTT(1, 1).windows(torch.zeros(5, 2, 1), lengths=torch.tensor([1, 2, 3])),

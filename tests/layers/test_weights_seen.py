@@ -174,12 +174,12 @@ def _steps(layer: gatewise.LSTM, x: Tensor, start: tuple[Tensor, ...]) -> tuple[
     return output, *states_of(state)
 
 
-def check_step(layer: gatewise.LSTM, came: tuple[Tensor, ...], x: Tensor, start: tuple[Tensor, ...]) -> None:
+def check_step(layer: gatewise.LSTM, actual: tuple[Tensor, ...], x: Tensor, start: tuple[Tensor, ...]) -> None:
     """Check what came of a step."""
     names = ("output", "h", "c")
     exact = _steps(copy_of(layer, torch.float64), x.double(), tuple(state.double() for state in start))
     plain = _steps(copy_of(layer, torch.float32), x, start)
-    results = [dict(zip(names, values, strict=True)) for values in (came, exact, plain)]
+    results = [dict(zip(names, values, strict=True)) for values in (actual, exact, plain)]
     assert_agrees(*results, dtype=torch.float32)
 
 
@@ -193,8 +193,8 @@ def test_a_step_after_a_write(write: str, inference_mode: bool):
             _steps(layer, x, start)
     WRITES[write](layer)
     with torch.inference_mode(inference_mode):
-        came = _steps(layer, x, start)
-    check_step(layer, came, x, start)
+        actual = _steps(layer, x, start)
+    check_step(layer, actual, x, start)
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -219,11 +219,11 @@ def test_an_open_stream_never_mixes_old_weights_with_new_ones(write: str):
         WRITES[write](layer)
     for x_t in x[4:]:
         start = stream.state
-        came = next(stream), *stream.state
+        actual = next(stream), *stream.state
         try:
-            check_step(before, came, x_t, start)
+            check_step(before, actual, x_t, start)
         except AssertionError:
-            check_step(layer, came, x_t, start)
+            check_step(layer, actual, x_t, start)
 
 
 @torch.no_grad()
@@ -258,11 +258,11 @@ def test_a_frozen_layer_never_mixes_old_weights_with_new_ones(cell: str, rows: i
             before = check_call(layer, x)
         old = copy_of(layer, torch.float64), copy_of(layer, torch.float32)
         copied_through_data(layer)
-        came = call(layer, x)
+        actual = call(layer, x)
         try:
-            assert_agrees(came, call(old[0], x.double()), call(old[1], x), torch.float32)
+            assert_agrees(actual, call(old[0], x.double()), call(old[1], x), torch.float32)
         except AssertionError:
-            assert not torch.equal(came["output"], before["output"])
+            assert not torch.equal(actual["output"], before["output"])
             check_call(layer, x)
 
 

@@ -100,8 +100,8 @@ def test_the_collector_may_come_at_any_moment(monkeypatch: pytest.MonkeyPatch):
 
 def test_threads_share_the_pool():
     def work(seed: int) -> None:
-        for at in range(200):
-            tensor = memory.empty((64 + (seed + at) % 3, 1024), torch.float32)
+        for index in range(200):
+            tensor = memory.empty((64 + (seed + index) % 3, 1024), torch.float32)
             tensor.fill_(seed)
             if not (tensor == seed).all():
                 wrong.append(seed)
@@ -180,7 +180,7 @@ output.sum().backward()
 
 @needs_engine
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="Linux reports the size of a process in /proc")
-def test_a_process_that_runs_out_of_memory_is_told_and_goes_on():
+def test_a_process_that_runs_out_of_memory_raises_and_continues():
     run = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("MemoryError the fused CPU kernels"), run.stdout

@@ -59,7 +59,7 @@ def gradients_of(draw: st.DrawFn, shapes: Sequence[torch.Size], padding: Tensor)
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-    for at, (a, b, c) in enumerate(shapes):
+    for position, (a, b, c) in enumerate(shapes):
         match draw(st.integers(0, 5)):
             case 0:
                 found.append(None)
@@ -73,7 +73,7 @@ def gradients_of(draw: st.DrawFn, shapes: Sequence[torch.Size], padding: Tensor)
                 found.append(normal(1, b, 1).expand(a, b, c))
             case _:
                 dense = normal(a, b, c)
-                if at == 0:
+                if position == 0:
                     dense[padding] = torch.nan
                 found.append(dense)
     return found
@@ -93,12 +93,12 @@ def outcome(
     return results, list(found)
 
 
-def close(came: Tensor | None, expected: Tensor | None) -> None:
-    if came is None or expected is None:
-        given = expected if came is None else came
+def close(actual: Tensor | None, expected: Tensor | None) -> None:
+    if actual is None or expected is None:
+        given = expected if actual is None else actual
         assert given is None or (given == 0).all()
         return
-    torch.testing.assert_close(came, expected, rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-11)
 
 
 @settings(max_examples=250)
@@ -116,8 +116,8 @@ def test_agrees_with_the_reference(data: st.DataObject):
     x[padding] = data.draw(st.sampled_from([torch.nan, torch.inf, -torch.inf]))
     layout = data.draw(st.sampled_from([lambda x: x, lambda x: x.permute(2, 1, 0).contiguous().permute(2, 1, 0)]))
     with full_of_nan():
-        came, gradients = outcome(replace(call, x=layout(x)), on_engine, upstream, needed)
-    for one, other in zip(came, expected, strict=True):
+        actual, gradients = outcome(replace(call, x=layout(x)), on_engine, upstream, needed)
+    for one, other in zip(actual, expected, strict=True):
         close(one, other)
     for one, other in zip(gradients, expected_gradients, strict=True):
         close(one, other)
@@ -130,8 +130,8 @@ def test_every_single_gradient_is_that_of_all(cell: str, directions: Directions)
     results = flat(on_engine(call))
     above = tuple(torch.randn_like(result) for result in results)
     every = torch.autograd.grad(results, call.tensors, above, materialize_grads=True)
-    for at, expected in enumerate(every):
-        needed = [index == at for index in range(len(call.tensors))]
+    for position, expected in enumerate(every):
+        needed = [index == position for index in range(len(call.tensors))]
         with full_of_nan():
             _, (gradient,) = outcome(call, on_engine, above, needed)
         assert gradient is not None
@@ -143,12 +143,12 @@ def test_infinity_and_nan_in_a_row_stay_there():
     clean = flat(on_engine(call))
     x = call.x.clone()
     x[2, 3] = torch.nan
-    came = flat(on_engine(replace(call, x=x)))
+    actual = flat(on_engine(replace(call, x=x)))
     others = [0, 1, 2, 4, 5]
-    for one, other in zip(came, clean, strict=True):
+    for one, other in zip(actual, clean, strict=True):
         assert torch.equal(one[:, others], other[:, others])
-    assert came[0][:2, 3, :20].isfinite().all()
-    assert came[0][2:, 3, :20].isnan().all()
+    assert actual[0][:2, 3, :20].isfinite().all()
+    assert actual[0][2:, 3, :20].isnan().all()
 
 
 def test_a_reset_stops_nan():

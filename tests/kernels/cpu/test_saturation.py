@@ -24,5 +24,5 @@ def test_gradients_are_the_references(name: str, dtype: torch.dtype):
             [*results, *torch.autograd.grad(results, call.tensors, upstream_of(results))]
             for results in (flat(run(call)) for run in (on_engine, on_reference))
         )
-        for came, wanted in zip(found, expected, strict=True):
-            torch.testing.assert_close(came, wanted, equal_nan=True)
+        for actual, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(actual, wanted, equal_nan=True)

@@ -49,13 +49,15 @@ def outcome(cell: str, shape: str, backward_on: int | None = None, directions: A
     return *results, *torch.autograd.grad(results, call.tensors, above, materialize_grads=True)
 
 
-def same(came: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(came, expected, strict=True))
+def same(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
 
 
-def close(came: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
+def close(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
     """To rounding: gradients of vectors are added up thread by thread."""
-    return all(((a - b).abs().max() <= 1e-4 * (1 + b.abs().max())).item() for a, b in zip(came, expected, strict=True))
+    return all(
+        ((a - b).abs().max() <= 1e-4 * (1 + b.abs().max())).item() for a, b in zip(actual, expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("directions", ["forward", "bidirectional"])
@@ -66,10 +68,10 @@ def test_any_number_of_threads_between_calls(cell: str, shape: str, directions: 
     expected = outcome(cell, shape, directions=directions)
     for forward_on, backward_on in ((2, 1), (1, 2), (3, 2), (4, 4)):
         torch.set_num_threads(forward_on)
-        came = outcome(cell, shape, backward_on, directions)
-        assert close(came, expected)
+        actual = outcome(cell, shape, backward_on, directions)
+        assert close(actual, expected)
         torch.set_num_threads(forward_on)
-        assert same(outcome(cell, shape, backward_on, directions), came), "the same threads, another result"
+        assert same(outcome(cell, shape, backward_on, directions), actual), "the same threads, another result"
 
 
 def test_several_callers_at_once(several_processors: None):
@@ -80,14 +82,14 @@ def test_several_callers_at_once(several_processors: None):
     def calls(first: int) -> None:
         try:
             torch.set_num_threads(2)
-            for at in range(len(work)):
-                cell, shape, expected = work[(first + at) % len(work)]
+            for index in range(len(work)):
+                cell, shape, expected = work[(first + index) % len(work)]
                 if not same(outcome(cell, shape), expected):
                     wrong.append((cell, shape))
         except Exception as error:
             wrong.append(error)
 
-    threads = [threading.Thread(target=calls, args=(3 * at,), daemon=True) for at in range(4)]
+    threads = [threading.Thread(target=calls, args=(3 * index,), daemon=True) for index in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
