@@ -16,21 +16,21 @@ template <class Body> PyObject *guarded(const Body &body) {
 }
 
 // forward(*machine, cell, D, reverse, L, segment_steps, x, initial, weights, lengths, reset, packed,
-//         save, fixed_shapes, state_values) -> (output, finals, saved) | code
+//         save, fixed_shapes, state_values, finals) -> (output, finals, saved) | code
 PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
     Arguments arguments(first, count);
     const Machine machine(arguments);
     Call call(machine, arguments);
     const bool save = arguments.integer(), fixed_shapes = arguments.integer();
-    PyObject *state_values = arguments.object();
+    PyObject *state_values = arguments.object(), *into = arguments.object();
     gatewise_call &c = call.call;
 
     Object output = call.allocate_output(), saved = Object::borrowed(host.none);
     Object finals(PyTuple_New(int64_t(call.states.size())));
     c.output = call.own_sequence(output.get());
     for (size_t s = 0; s < call.states.size(); ++s) {
-      Object final = call.allocate_state();
+      Object final = is_none(into) ? call.allocate_state() : Object::borrowed(item(into, int64_t(s)));
       call.states[s].final = call.own(final.get());
       PyTuple_SetItem(finals.get(), int64_t(s), final.release());
     }

@@ -115,6 +115,19 @@ def test_the_state_can_be_read_and_assigned():
 
 
 @torch.no_grad()
+def test_states_of_the_caller_are_not_written_to():
+    layer, x = gatewise.LSTM(3, 4), torch.randn(9, 2, 3)
+    first, second = (tuple(torch.randn(2, 1, 2, 4)) for _ in range(2))
+    copies = [one.clone() for one in (*first, *second)]
+    stream = layer.stream(x, first)
+    for step, _ in enumerate(stream):
+        if step == 4:
+            stream.state = second
+    assert all(map(torch.equal, copies, (*first, *second)))
+    torch.testing.assert_close(stream.state, layer(x[5:], second)[1])
+
+
+@torch.no_grad()
 def test_rows_begin_anew_where_flags_say_so():
     layer = gatewise.LSTM(3, 5)
     x = torch.randn(6, 2, 3)

@@ -94,6 +94,7 @@ class Call:
         packed: where a backend may cache packed weights, which do not change; None if it may not.
         layers: number of layers; more than one is a stack, run without gradients; initial states are then (L·D, B, H),
             and parameters those of all layers.
+        finals: tensors to write the final states to, or None to allocate them; never those of ``initial``.
     """
 
     cell: Cell
@@ -108,6 +109,7 @@ class Call:
     fixed_shapes: bool = False
     packed: Any = None
     layers: int = 1
+    finals: tuple[Tensor, ...] | None = None
 
     @property
     def direction_count(self) -> int:

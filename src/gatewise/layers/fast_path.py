@@ -98,7 +98,12 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
 
 
 def plain_step(
-    layer: RecurrentBase, x_t: Tensor, state: State | None, reset: Tensor | None, packed: PackedWeights | None
+    layer: RecurrentBase,
+    x_t: Tensor,
+    state: State | None,
+    reset: Tensor | None,
+    packed: PackedWeights | None,
+    finals: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, State] | None:
     """Output and state, as `Recurrent.step` returns them; None for anything unusual.
 
@@ -106,6 +111,7 @@ def plain_step(
         layer: the layer, in one direction.
         x_t, state, reset: as for `Recurrent.step`.
         packed: the packed weights of the whole stack, if any.
+        finals: tensors to write the new state to; None allocates them.
     """
     if (
         is_grad_enabled()
@@ -122,9 +128,11 @@ def plain_step(
     weights = _weights(layer) if copies is None else copies
     if initial is None or not _accepts(layer, x_t, initial, None, reset, weights):
         return None
-    call = Call(layer.cell, x_t, initial, weights, None, reset, "forward", packed=packed, layers=layer.num_layers)
-    output, finals = run_on_cpu(call)
-    return output, finals[0] if len(finals) == 1 else finals
+    call = Call(
+        layer.cell, x_t, initial, weights, None, reset, "forward", packed=packed, layers=layer.num_layers, finals=finals
+    )
+    output, states = run_on_cpu(call)
+    return output, states[0] if len(states) == 1 else states
 
 
 def _states(layer: RecurrentBase, state: State | None) -> tuple[Any, ...] | None:

@@ -30,6 +30,9 @@ class Stream(Iterator[Tensor]):
         self._inputs = iter(inputs)
         self._flags = None if reset is None else iter(reset)
         self._state = state
+        # States that only this stream has seen are written to in turns: allocation takes as long as the arithmetic.
+        self._own_state = False
+        self._spare: tuple[Tensor, ...] | None = None
         self._packed, self._generation = PackedWeights(), layer._generation
 
     def __iter__(self) -> Self:
@@ -42,8 +45,16 @@ class Stream(Iterator[Tensor]):
         if self._generation != layer._generation:
             self._packed, self._generation = PackedWeights(), layer._generation
         if isinstance(x_t, Tensor):
-            done = plain_step(layer, x_t, self._state, reset, layer._packed[-1] if layer._packed else self._packed)
-        output, self._state = self._step(x_t, self._state, reset=reset) if done is None else done
+            packed = layer._packed[-1] if layer._packed else self._packed
+            done = plain_step(layer, x_t, self._state, reset, packed, self._spare)
+        before = self._state
+        if done is None:
+            output, self.state = self._step(x_t, before, reset=reset)
+            return output
+        if self._own_state and before is not None:
+            self._spare = before if isinstance(before, tuple) else (before,)
+        self._own_state = True
+        output, self._state = done
         return output
 
     @property
@@ -59,7 +70,7 @@ class Stream(Iterator[Tensor]):
 
     @state.setter
     def state(self, state: State | None) -> None:
-        self._state = state
+        self._state, self._own_state, self._spare = state, False, None
 
     @staticmethod
     def _next_flags(flags: Iterator[Tensor | None]) -> Tensor | None:

@@ -44,7 +44,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     observed = None if call.record is None else _states_for_observers(call)
     segment = 0 if call.checkpoint_every is None else call.segment_steps
     done = found.binding.forward(
-        *_machine(found, found.forward), *_arguments(call, segment), save, call.fixed_shapes, observed
+        *_machine(found, found.forward), *_arguments(call, segment), save, call.fixed_shapes, observed, call.finals
     )
     if type(done) is not tuple:
         raise _failure(call, found, done)
