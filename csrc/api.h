@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* Elements one after the other. */
+/* Contiguous elements. */
 typedef struct gatewise_dense {
   void *data;
   int64_t count; /* of elements */
@@ -37,7 +37,7 @@ typedef struct gatewise_parameter {
   gatewise_dense value, gradient;
 } gatewise_parameter;
 
-/* By which thread pool: calls body(begin, end, context) so that the ranges cover [begin, end), each on a thread of its
+/* A thread pool: calls body(begin, end, context) so that the ranges cover [begin, end), each on a thread of its
  * own and of at least `grain`. */
 typedef int32_t (*gatewise_pool)(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void *),
                                  void *context);
@@ -66,15 +66,15 @@ typedef struct gatewise_call {
   int64_t struct_size, abi;
   int64_t dtype; /* 4: float, 8: double */
   int64_t steps, rows, input_size, hidden_size, directions;
-  int64_t layers;      /* more than 1: forward alone, nothing saved or observed, no checkpoints */
+  int64_t layers;      /* more than 1: forward only, nothing saved or observed, no checkpoints */
   int64_t reverse;     /* with one direction: whether it reads from the end */
-  int64_t threads;     /* in how many shares work is split, which decides the last bits */
+  int64_t threads;     /* number of partitions of the work, which determines the bits */
   int64_t workers;     /* how many threads may run at once */
-  int64_t chunk;       /* return GATEWISE_MORE after about so many multiply-adds; 0: never */
+  int64_t chunk;       /* return GATEWISE_MORE after about this many multiply-adds; 0: never */
   int64_t checkpoint;  /* steps between the states in `boundaries`; 0: no checkpoints */
-  int64_t share_small; /* share work out however little it is, as tests want it */
+  int64_t share_small; /* partition work of any size, for tests */
   int64_t accumulate;  /* 1: add to the gradient of x; 2: add to the gradients of the parameters; 3: both */
-  int64_t position;    /* 0, then the engine's own while it returns GATEWISE_MORE */
+  int64_t position;    /* 0 initially; private to the engine while it returns GATEWISE_MORE */
   int64_t needed;
   int64_t weights_layout, weights_filled; /* of `weights`; filled: they are read, else written */
   const void *program;                    /* a gatewise::Program */
@@ -84,10 +84,10 @@ typedef struct gatewise_call {
   gatewise_sequence x, output;
   gatewise_dense lengths;    /* (B) int64 or null */
   gatewise_sequence reset;   /* (T, B) bytes or null */
-  gatewise_dense saved;      /* (D, N, K·H), K as `gatewise_saved_blocks` tells; room for more rows is zeroed */
+  gatewise_dense saved;      /* (D, N, K·H), K from `gatewise_saved_blocks`; additional rows are zeroed */
   gatewise_dense boundaries; /* (D, segments, S, B, H): states before every `checkpoint` steps */
   gatewise_sequence output_gradient, x_gradient;
-  gatewise_dense norms;           /* (D, T·B, S) double: norms of the whole gradients of the states */
+  gatewise_dense norms;           /* (D, T·B, S) double: norms of the total gradients of the states */
   gatewise_dense state_values;    /* (D, S, T·B, H) */
   gatewise_dense state_gradients; /* (D, T·B, S, H) */
   gatewise_state *states;         /* S */

@@ -5,7 +5,7 @@
 
 namespace gatewise {
 
-// What a backward pass is given beside its layer.
+// The arguments of a backward pass besides its layer.
 template <class T> struct Upstream {
   gatewise_sequence output_gradient, x_gradient;
   bool accumulate_x, accumulate_parameters;
@@ -97,12 +97,12 @@ public:
     }
     const gatewise_sequence &x_gradient = upstream.x_gradient;
     if (!x_gradient.data || upstream.accumulate_x) return;
-    // Each direction reaches a row of x in another part.
+    // Each direction processes a row of x in another part.
     if (in_parts || !reads_x()) clear<T>(layer.steps, layer.rows, layer.input, x_gradient);
     else clear_padding<T>(order, layer.input, x_gradient);
   }
 
-  // The steps [begin, end) of every direction, from what the forward pass has saved.
+  // The steps [begin, end) of every direction, from the saved values.
   void run(int64_t begin, int64_t end, const Sequences<T> *sequences, bool in_parts) {
     Job<T> jobs[2];
     for (int64_t d = 0; d < layer.directions; ++d) jobs[d] = job(d, begin, end, sequences[d]);
@@ -120,7 +120,7 @@ public:
     }
   }
 
-  // After the last steps: gradients that are sums, or follow from them.
+  // After the last steps: gradients that are reductions, or computed from them.
   void end() {
     const Clock clock(layer.seconds, GATEWISE_SUMS);
     for (int64_t d = 0; d < layer.directions; ++d) {
@@ -155,7 +155,7 @@ private:
     T **operands = nullptr; // (N, H) each; null: the state's own sequence, one step apart
     double *squares = nullptr;
     int64_t delta_width = 0;
-    bool *touched = nullptr; // by group and gate: whether its gradient holds something
+    bool *touched = nullptr; // by group and gate: whether its gradient is initialised
   };
 
   const Layer<T> &layer;
@@ -185,7 +185,7 @@ private:
       if (layer.program.outers[o].operand < 0) return true;
     return false;
   }
-  // Squares of double precision can be lost, so its norms are made of whole rows.
+  // Squares of double precision can underflow, so its norms are computed from whole rows.
   static constexpr bool norms_after_loop() { return sizeof(T) == sizeof(double); }
 
   const T *before_first(int64_t d, int64_t state, const Sequences<T> &sequences) const {
@@ -283,7 +283,7 @@ private:
     });
   }
 
-  // Whether a gradient already holds something, and now it does.
+  // Whether a gradient is already initialised; marks it as initialised.
   bool touch(int64_t d, const BlockInfo &info) const {
     int64_t at = info.gate;
     for (int64_t g = 0; g < info.group; ++g) at += layer.program.groups[g].gates;
@@ -319,7 +319,7 @@ private:
     }
   }
 
-  // A state's own sequence, one step apart, after what stands before the first step.
+  // A state's own sequence, one step apart, after the states before the first step.
   void multiply_shifted(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences, int64_t state,
                         const Gemm<T> &whole) {
     const bool reverse = layer.reads_backward(d), starts = begin == sequences.first;

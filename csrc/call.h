@@ -13,7 +13,7 @@
 
 namespace gatewise {
 
-// Adds the time of its life to a phase.
+// Adds the time of its lifetime to a phase.
 class Clock {
 public:
   Clock(double *seconds, gatewise_phase phase) : to(seconds ? seconds + phase : nullptr) {
@@ -36,8 +36,8 @@ template <class T> struct Layer {
   int64_t steps, rows, input, hidden, directions, states, groups;
   bool reverse;             // with one direction: whether it reads from the end
   bool resets;              // whether a state may be reset
-  int64_t threads, workers; // shares, and how many may run at once
-  bool share_small;         // whatever it costs
+  int64_t threads, workers; // partitions, and how many may run at once
+  bool share_small;         // regardless of size
   gatewise_pool pool;
   double *seconds;
   gatewise_sequence x, output;          // output: (T, B, D·H)
@@ -65,7 +65,7 @@ template <class T> struct Layer {
     T *const all = static_cast<T *>(parameter(d, info.group).gradient.data);
     return all ? all + info.gate * block_size(info.group) : nullptr;
   }
-  // Whether (T, B) rows of a sequence follow each other.
+  // Whether (T, B) rows of a sequence are contiguous.
   static bool is_dense(const gatewise_sequence &sequence, int64_t rows) {
     return sequence.step_stride == rows * sequence.row_stride;
   }
@@ -91,7 +91,7 @@ inline int64_t widest_product(const PassInfo &pass) {
 
 struct Nothing {};
 
-// Runs region.run(begin, end) for all of [0, slices), on at most so many threads.
+// Runs region.run(begin, end) for all of [0, slices), on a limited number of threads.
 template <class Around = FlushDenormals, class Region>
 void spread(Region &region, int64_t slices, int64_t workers, gatewise_pool pool) {
   const auto body = [](int64_t begin, int64_t end, void *context) {
@@ -110,13 +110,13 @@ template <class T> struct SharedProduct {
   const Gemm<T> &g;
   int64_t slices;
   T *scratch;
-  // Slice by slice: how many rows stand in a tile decides the last bits, and a worker of several slices shall not.
+  // Slice by slice: the number of rows in a tile determines the bits, which must not depend on the workers.
   void run(int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) gemm(g, part_of(g, s, s + 1, slices), scratch + s * gemm_scratch(g));
   }
 };
 
-// Elements of scratch for a product on so many threads.
+// Elements of scratch for a product on `threads` threads.
 template <class T> int64_t product_scratch(const Layer<T> &layer, int64_t rows, int64_t depth, int64_t columns) {
   Gemm<T> g{};
   g.rows = rows, g.columns = columns, g.depth = depth, g.a_transposed = 1;

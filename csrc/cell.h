@@ -1,4 +1,4 @@
-// What the engine and the code emitted for a cell know of each other.
+// The interface between the engine and the code emitted for a cell.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,13 @@ inline constexpr int most_rows = 8; // rows of a tile
 template <class T> struct Block {
   T *const *const *row;   // row[array][r]: where row r of an array begins, block after block of H units
   const T *const *vector; // vector[k]: (H) parameters, the same for all rows
-  T *const *sum;          // sum[k]: (H) gradients of vectors, this thread's share
+  T *const *sum;          // sum[k]: (H) gradients of vectors, this thread's partial sum
   const T *product;       // the products of this stage: [product][row][output][width]
   int64_t rows;           // at most most_rows
   int64_t first_unit, units;
   int64_t width;       // of an output in `product`, at least `units`
   int64_t hidden;      // H
-  int64_t input_block; // between the values computed from x alone, which elsewhere are H apart
+  int64_t input_block; // distance between input projections, which elsewhere is H
 };
 
 template <class T> using Work = void (*)(const Block<T> &);

@@ -1,4 +1,4 @@
-// Products with weights where they are: dot products along their rows, four at a time.
+// Products with weights in place: dot products along their rows, four at a time.
 #pragma once
 
 #include "vec.h"

@@ -23,22 +23,22 @@ int64_t short_buffer(gatewise_call &call, const char *name) {
   return GATEWISE_BAD_BUFFER;
 }
 
-// Refuses buffers that are too short, by their field's number.
+// Rejects buffers that are too short, by their field's number.
 class Checker {
 public:
   explicit Checker(gatewise_call &call) : call(call) {}
   bool ok = true;
 
   void dense(const char *name, const gatewise_dense &buffer, int64_t count, bool needed = false) {
-    if (buffer.data ? buffer.count < count : needed && count > 0) refuse(name);
+    if (buffer.data ? buffer.count < count : needed && count > 0) reject(name);
   }
   void sequence(const char *name, const gatewise_sequence &buffer, int64_t width, bool needed = false) {
     const int64_t steps = call.steps, rows = call.rows;
     const int64_t count = (steps - 1) * buffer.step_stride + (rows - 1) * buffer.row_stride + width;
-    if (buffer.data ? buffer.count < count || buffer.step_stride < 0 || buffer.row_stride < 0 : needed) refuse(name);
+    if (buffer.data ? buffer.count < count || buffer.step_stride < 0 || buffer.row_stride < 0 : needed) reject(name);
   }
 
-  void refuse(const char *name) {
+  void reject(const char *name) {
     if (!ok) return;
     ok = false;
     short_buffer(call, name);
@@ -64,7 +64,7 @@ int64_t check(gatewise_call &c, bool backward) {
                                       {"boundaries", c.boundaries.data},
                                       {"norms", c.norms.data},
                                       {"state_values", c.state_values.data}})
-      if (given || backward) checker.refuse(name);
+      if (given || backward) checker.reject(name);
   checker.dense("norms", c.norms, c.directions * places * program.state_count);
   checker.dense("state_values", c.state_values, c.directions * places * c.hidden_size * program.state_count);
   checker.dense("state_gradients", c.state_gradients, c.directions * places * c.hidden_size * program.state_count);
@@ -99,7 +99,7 @@ int64_t check(gatewise_call &c, bool backward) {
   return checker.ok ? GATEWISE_OK : GATEWISE_BAD_BUFFER;
 }
 
-// Layer `l` of a call; `between`: where the outputs of all but the last one stand, in turn.
+// Layer `l` of a call; `between`: where the outputs of all but the last one are stored, in turn.
 template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *const *between = nullptr) {
   const Program &program = *static_cast<const Program *>(c.program);
   const int64_t width = c.directions * c.hidden_size, count = c.steps * c.rows * width;
@@ -154,7 +154,7 @@ struct Parts {
   }
 };
 
-// What both passes of a layer share: the order of its rows, and where nothing flows.
+// The plan shared by both passes of a layer: the order of its rows, and the boundaries.
 template <class T> struct Prepared {
   RowOrder order;
   uint8_t *cut[2] = {nullptr, nullptr};
@@ -178,7 +178,7 @@ private:
   const Layer<T> &layer;
 };
 
-// Whether weights that are held serve; else how many bytes of which layout.
+// Whether the caller's packed weights can be used; otherwise the bytes and layout required.
 int64_t check_weights(gatewise_call &c, const Carver &weights, int64_t layout) {
   if (!c.weights.data) return GATEWISE_OK;
   if (c.weights_layout == layout && weights.fits()) return GATEWISE_OK;
@@ -390,7 +390,7 @@ bool is_of_this_build(const gatewise_call *c) {
          static_cast<const Program *>(c->program)->abi == GATEWISE_ABI &&
          (c->dtype == sizeof(float) || c->dtype == sizeof(double));
 }
-// The number of the field that holds a size which no call has is left in `needed`.
+// The number of the field with an invalid size is left in `needed`.
 bool has_sizes(gatewise_call *c) {
   const std::pair<const char *, bool> right[] = {
       {"steps", c->steps >= 0},
@@ -442,8 +442,7 @@ GATEWISE_EXPORT int64_t gatewise_backward(gatewise_call *c) {
   return c->dtype == sizeof(float) ? backward_pass<float>(*c) : backward_pass<double>(*c);
 }
 
-// Norms of what a step of an optimiser did to parameters. Denormal numbers count: the norms of what vanishes are asked
-// for.
+// Update norms of an optimiser step. Denormal numbers count, since vanishing gradients are measured.
 GATEWISE_EXPORT void gatewise_measure_f32(const Change<float> *changes, int64_t count, int64_t slices,
                                           gatewise_pool pool) {
   Changes<float> all{changes, count, slices};

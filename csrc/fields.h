@@ -1,4 +1,4 @@
-// The fields of a call by name, and where each begins: what the two sides of the interface compare.
+// The fields of a call by name, with their offsets, which both sides of the interface compare.
 #pragma once
 #include "api.h"
 

@@ -9,10 +9,10 @@
 
 namespace gatewise {
 
-// Where the sequences of a run of one direction stand.
+// Where the sequences of a run of one direction are stored.
 template <class T> struct Sequences {
-  T *saved = nullptr;        // values that the backward pass needs; null: not kept
-  T *states = nullptr;       // the states but the first, block after block; null: not kept
+  T *saved = nullptr;        // values saved for backward; null: not saved
+  T *states = nullptr;       // the states but the first, block after block; null: not saved
   T *output = nullptr;       // the first state by place, (N, H); null: it is in the caller's output
   int64_t stride = 0;        // of `saved` and `states`
   int64_t origin = 0;        // the place with which they begin
@@ -20,7 +20,7 @@ template <class T> struct Sequences {
   const T *before = nullptr; // (S, B, H): the states before that step; null: the initial ones
 };
 
-// Where a state stands before or after a step, when it is kept for all of them; `before`: where it begins, (B, H).
+// Where a state is stored before or after a step, when it is saved for all steps; `before`: the initial one, (B, H).
 template <class T>
 Array<T> state_array(const Layer<T> &layer, int64_t d, const ArrayInfo &info, const Sequences<T> &sequences,
                      const T *before) {
@@ -58,7 +58,7 @@ Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass
   return job;
 }
 
-// The directions of a layer side by side, each on `slices` threads.
+// The directions of a layer in parallel, each on `slices` threads.
 template <class T> struct Loops {
   const Job<T> *jobs;
   int64_t job_count, slices, scratch_bytes;
@@ -69,7 +69,7 @@ template <class T> struct Loops {
     for (int64_t j = 0; j < job_count; ++j) {
       const int64_t from = std::max(begin, j * slices), to = std::min(end, (j + 1) * slices);
       // Slices of units meet in every step, so one participant runs all of its own at once. Slices of rows never do:
-      // one after the other they give the same bits whoever runs them.
+      // run in sequence they give the same bits on any worker.
       for (int64_t next, k = from; k < to; k = next) {
         next = jobs[j].split_units ? to : k + 1;
         Share<T>(jobs[j], k - j * slices, next - j * slices, slices, barriers[j], scratch + k * scratch_bytes).run();
@@ -122,10 +122,10 @@ public:
   Forward(const Forward &) = delete;
   Forward &operator=(const Forward &) = delete;
 
-  // Tells how the weights are laid out: weights that are held serve calls of the same layout.
+  // Identifies the layout of the weights: packed weights serve calls of the same layout.
   int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2; }
 
-  // Computes and packs what follows from the parameters alone, once for all segments.
+  // Computes and packs loop-invariant values, once for all segments.
   void prepare() {
     std::fill_n(zero_state, layer.state_size(), T(0));
     for (int64_t d = 0; d < layer.directions; ++d) direction[d]->weights.describe();
@@ -221,7 +221,7 @@ private:
   }
   T *output(int64_t d) const { return static_cast<T *>(layer.output.data) + d * layer.hidden; }
 
-  // The values computed from x alone, for all places of some steps.
+  // The input projections, for all places of some steps.
   void multiply_inputs(int64_t begin, int64_t end) {
     const Clock clock(layer.seconds, GATEWISE_PRODUCTS_BEFORE);
     const Program &program = layer.program;

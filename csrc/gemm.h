@@ -1,4 +1,4 @@
-// Products of whole matrices, made of the same register tile as the time loop.
+// Products of whole matrices, with the register tile of the time loop.
 #pragma once
 
 #include "pack.h"
@@ -28,7 +28,7 @@ template <class T> inline constexpr int64_t gemm_group = gemm_strip * lanes<T>;
 
 template <class T> int64_t strips_of(const Gemm<T> &g) { return (g.columns + gemm_group<T> - 1) / gemm_group<T>; }
 
-// Shared out by columns no thread packs what another does; by rows it is b, or of a only one's own.
+// Partitioned by columns, no thread packs what another does; by rows it is b, or of a only one's own.
 template <class T> Part part_of(const Gemm<T> &g, int64_t begin, int64_t end, int64_t slices) {
   const int64_t strips = strips_of(g);
   if (!g.a_transposed && (strips % slices == 0 || strips >= 4 * slices))

@@ -1,4 +1,4 @@
-// The time loop: stages of products and elementwise work, step by step, forward or backward, on a share of a team.
+// The time loop: stages of products and elementwise work, step by step, forward or backward, on a partition of a team.
 #pragma once
 
 #include "cell.h"
@@ -17,7 +17,7 @@ namespace gatewise {
 // How the row of an array is found at step s of a row's own processing order. Rows are sequences, longest first. Those
 // that look back give at the array's first step `other`, by the caller's row, and zeros after a cut.
 enum ArrayKind {
-  absent,               // no memory: what would be written is not kept
+  absent,               // no memory: values are not stored
   sequence,             // base + (place(s) + r − origin) · stride
   sequence_previous,    // the same at s − 1
   caller_rows,          // base + time · step_stride + caller's row · stride
@@ -40,7 +40,7 @@ template <class T> struct Product {
   int64_t operand, offset; // array, and units into its rows
   int64_t depth, outputs, first_output;
   const T *packed;        // by strip; null: in place
-  const T *const *blocks; // the blocks (hidden, depth) where they are
+  const T *const *blocks; // the blocks (hidden, depth) in place
   int64_t add;            // whether an earlier product filled the same outputs
 };
 
@@ -51,7 +51,7 @@ template <class T> struct Stage {
   const T *input_packed, *input_start; // weights of x by strip, and what is added to the products; see Job::input_depth
   const T *const *input_blocks, *const
                                     *input_vectors; // the same in place, where `input_packed` is null; vectors or null
-  int64_t input_first, input_count;                 // the values from x alone that the work reads
+  int64_t input_first, input_count;                 // the input projections that the work reads
 };
 
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
@@ -82,10 +82,10 @@ template <class T> struct Job {
   int64_t final_count;
   const T *zeros;      // (hidden)
   bool split_units;    // slices are of units and meet at a barrier in each stage; else slices are of rows
-  int64_t input;       // the array of what is computed from x alone
+  int64_t input;       // the array of input projections
   int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
   // For observers, at every step and row the norm of each block of an array, by the caller's (time, row); null when
-  // there are none. Where a team shares out units, each participant's sum of squares instead: (slices, places, blocks),
+  // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, blocks),
   // places from `norm_origin` on.
   double *norms;
   int64_t measured, measured_blocks, norm_places, norm_origin;
@@ -102,7 +102,7 @@ template <class T> struct Job {
 // What one participant of the team computes: slices [begin, end) of `slices`.
 template <class T> class Share {
 public:
-  // Bytes of scratch that a slice needs; a share of several slices may use the scratch of all of them.
+  // Bytes of scratch that a slice needs; a worker of several slices may use the scratch of all of them.
   static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split) {
     const int64_t own = split.units ? rows : (rows + split.slices - 1) / split.slices;
     const int64_t words = own * (pass.array_count + 1) + 2 * pass.array_count + pass.sum_count + 2 * most_rows + 64;
@@ -159,7 +159,7 @@ private:
   int64_t first_group, last_group, row_count = 0;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
-  int64_t *rows;     // the share's rows
+  int64_t *rows;     // the rows of the partition
   T **pointers;      // [array][row]
   T *const **row_of;
   const T **shifted;
@@ -216,7 +216,7 @@ private:
     return array.base + job.time_of(s, r) * array.step_stride + job.caller_of(r) * array.stride;
   }
 
-  // Whether a row's final state, or backward the gradient of its initial state, comes of these steps.
+  // Whether a row's final state, or backward the gradient of its initial state, is computed by these steps.
   bool ends_here(int64_t r) const {
     if (job.backward) return job.begin == 0;
     const int64_t length = job.length_of(r);
@@ -246,7 +246,7 @@ private:
   int64_t groups() const { return (job.hidden + group - 1) / group; }
   int64_t first_group_of(int64_t slice) const { return job.split_units ? groups() * slice / slices : 0; }
 
-  // What this share has just written, while it is in the first cache; slice by slice.
+  // Norms of the values just written, while they are in the first cache; slice by slice.
   void measure(int64_t s, int64_t active) {
     const int64_t blocks = job.measured_blocks, of_slice = job.norm_places * blocks;
     for (int64_t r = 0; r < active; ++r) {
@@ -268,7 +268,7 @@ private:
   int64_t units_of(int64_t g) const { return std::min(group, job.hidden - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
 
-  // The values from x alone of one block, where its work finds them as in rows of the array.
+  // The input projections of one block, laid out for the work like rows of the array.
   void input_products(const Stage<T> &stage, int64_t g, int64_t count) {
     const int64_t width = stage.input_count * group;
     if (stage.input_packed)

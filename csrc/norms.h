@@ -1,4 +1,4 @@
-// Sums of squares, for observers: of gradients, and of how far a step moved the weights.
+// Sums of squares, for observers: of gradients, and of the updates of weights.
 #pragma once
 
 #include "vec.h"
@@ -16,11 +16,11 @@ template <class T> inline Vec<double> widened(const T *from) {
   return __builtin_convertvector(some, Vec<double>);
 }
 
-// Squares and their sum are double, so that of single precision no square is lost.
+// Squares and their sum are double, so that no square of single precision underflows.
 class SumOfSquares {
 public:
   static constexpr int at_once = lanes<double>;
-  // Sums in turn hide the latency of one.
+  // Several sums in turn hide the latency of one.
   void add(int turn, Vec<double> values) { sums[turn] += values * values; }
   void add(double value) { rest += value * value; }
   double total() const {
@@ -51,7 +51,7 @@ template <class T> inline double sum_of_squares(const T *from, int64_t length) {
   return sum.total();
 }
 
-// The norm of a row whose squares may leave the range of the numbers.
+// The norm of a row whose squares may over- or underflow.
 template <class T> inline double scaled_norm(const T *from, int64_t length) {
   double largest = 0;
   for (int64_t i = 0; i < length; ++i) {
@@ -69,7 +69,7 @@ template <class T> inline double scaled_norm(const T *from, int64_t length) {
   return std::ldexp(std::sqrt(sum), exponent);
 }
 
-// What a step did to a parameter: norms[0] of its gradient, norms[apart] of its change, norms[2 apart] of what it was.
+// Update norms of a parameter: norms[0] of its gradient, norms[apart] of its change, norms[2 apart] of its old value.
 template <class T> struct Change {
   T *norms;
   int64_t apart;
@@ -100,7 +100,7 @@ template <class T> struct Change {
   }
 };
 
-// Shared out among `slices` threads.
+// Partitioned among `slices` threads.
 template <class T> struct Changes {
   const Change<T> *changes;
   int64_t count, slices;

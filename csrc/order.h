@@ -1,4 +1,4 @@
-// In which order rows and steps are processed: longest row first, no step of padding, either way through time.
+// Row order and packed steps: longest row first, without padding, forward or backward in time.
 #pragma once
 
 #include "workspace.h"
@@ -8,7 +8,7 @@
 
 namespace gatewise {
 
-// The part that both directions share. Without lengths everything is null, and rows are the caller's.
+// The part shared by both directions. Without lengths everything is null, and rows are the caller's.
 struct RowOrder {
   int64_t steps, rows;
   const int64_t *lengths;   // (rows) in the caller's order, or null
@@ -48,7 +48,7 @@ struct RowOrder {
   int64_t length_of(int64_t r) const { return length ? length[r] : steps; }
   int64_t caller_of(int64_t r) const { return caller ? caller[r] : r; }
 
-  // The places of the steps [begin, end) of a direction stand together, from `first_place` on.
+  // The places of the steps [begin, end) of a direction are contiguous, from `first_place` on.
   int64_t first_place(int64_t begin, int64_t end, bool reverse) const {
     return at ? at[begin] : (reverse ? steps - end : begin) * rows;
   }

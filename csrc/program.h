@@ -1,6 +1,6 @@
-// What a cell is to the engine: constants that the compiler emits beside the functions of the cell's work.
+// A cell for the engine: constants that the compiler emits besides the functions of the cell's work.
 //
-// A step of a cell is stages of products and elementwise work. A pass is the stages of one way through time; the
+// A step of a cell is stages of products and elementwise work. A pass is the stages of one direction of time; the
 // prologue and the epilogue are passes over a single row, which hold expressions of parameters alone and their
 // gradients. Widths and depths are indices into the sizes of a call.
 #pragma once
@@ -11,23 +11,23 @@ namespace gatewise {
 
 enum Size : int64_t { size_input, size_hidden };
 
-// What the rows of an array hold; `index` tells which of several.
+// The content of the rows of an array; `index` is the number among several.
 enum Role : int64_t {
-  role_input,             // the values computed from x alone, block after block; or x itself
+  role_input,             // the input projections, block after block; or x itself
   role_previous_state,    // state `index` before the step
   role_next_state,        // and after it
-  role_saved,             // values that the backward pass needs
-  role_scratch,           // values that pass from stage to stage
+  role_saved,             // values saved for backward
+  role_scratch,           // values passed between stages
   role_output_gradient,   // upstream gradient of the first state
-  role_arriving_gradient, // gradient of state `index` that arrives from the step after
-  role_sent_gradient,     // and the one that is sent to the step before
-  role_state_gradients,   // for observers: the whole gradient of every state, side by side
+  role_arriving_gradient, // upstream gradient of state `index` from the next step
+  role_sent_gradient,     // and its gradient for the previous step
+  role_state_gradients,   // for observers: the total gradients of all states
   role_delta,             // gradients of products, for the parameter gradients after the loop
   role_operand,           // operand `index` of such products
   // In the prologue and the epilogue:
   role_parameter, // the vector group `index`
   role_vectors,   // what the prologue computes
-  role_sums,      // sums over steps and rows of gradients of vectors
+  role_sums,      // reductions over steps and rows of gradients of vectors
   role_results,   // what the epilogue computes
 };
 
@@ -45,7 +45,7 @@ struct BlockInfo {
 // Blocks times one operand. In a loop forward: one output for each block; backward the transposed blocks, stacked in
 // the depth, make one output. In the prologue and the epilogue there is one block.
 struct ProductInfo {
-  int64_t array, block; // where the operand stands
+  int64_t array, block; // where the operand is stored
   int64_t first_block, block_count;
   int64_t first_output, transposed;
   int64_t add; // whether an earlier product of the stage has the same output, and this one adds to it
@@ -58,7 +58,7 @@ struct StageInfo {
   Work<float> work_f32; // or null
   Work<double> work_f64;
   int64_t first_product, product_count, output_count;
-  int64_t first_input, input_count; // the values from x alone that the work reads
+  int64_t first_input, input_count; // the input projections that the work reads
 };
 
 // A vector of width H that the work reads: a block of a parameter, or block `gate` of what the prologue computes when
@@ -83,7 +83,7 @@ struct GroupInfo {
   int64_t columns; // a Size, or −1 for a vector
 };
 
-// A value computed from x alone: a product with x, and at most one vector (`vector.gate` −1: none).
+// An input projection: a product with x, and at most one vector (`vector.gate` −1: none).
 struct InputInfo {
   BlockInfo block;
   VectorInfo vector;
@@ -100,9 +100,9 @@ struct OperandInfo {
   int64_t state; // the state that it is, before the step; −1: a value of its own
 };
 
-// A vector of the epilogue: a block of its sums, or of its results.
+// A vector of the epilogue: a block of its reductions, or of its results.
 struct SourceInfo {
-  int64_t result, block; // result: 1 for the results, 0 for the sums
+  int64_t result, block; // result: 1 for the results, 0 for the reductions
 };
 
 // The gradient of a block holds a vector, or the outer product of two (`right.block` −1: the first alone).

@@ -22,7 +22,7 @@ constexpr int rows_for(int strip) {
 
 // start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may
 // be out itself, one row for all (stride 0), or null for zero. It is added last. In a
-// panel the rows stand side by side, [depth][panel_rows], from rows[0] on.
+// panel the rows are interleaved, [depth][panel_rows], from rows[0] on.
 template <class T>
 using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
                       int64_t start_stride);

@@ -17,17 +17,17 @@ inline constexpr int64_t product_worth_splitting = 200'000;
 inline constexpr int64_t packing_worth_splitting = 1 << 17;
 // A thread with fewer rows than this reads the weights more often than it uses them.
 inline constexpr int64_t rows_per_thread = 4;
-// Weights of a step that do not stay in a core's own cache, and so many of them per row of a thread: then threads that
-// share out rows wait for the same weights, and threads that share out units read half of them each.
+// Weights of a step that exceed a core's own cache, and the number of them per row of a thread: beyond both, threads
+// that partition rows wait for the same weights, and threads that partition units read half of them each.
 inline constexpr int64_t weights_beyond_cache = 1 << 19, weights_per_row = 1 << 15;
 // With fewer rows than this, products of all steps at once use the weights better than products step by step.
 inline constexpr int64_t rows_worth_steps = 4;
-// Calls of at most so many rows and steps multiply with weights where they are: packing costs more than it saves.
+// Calls of at most this many rows and steps read weights in place: packing costs more than it saves.
 inline constexpr int64_t rows_in_place = 2, steps_in_place = 2;
 // What the elementwise work on a unit costs, in multiply-adds.
 inline constexpr int64_t elementwise_cost = 64;
 
-// How the rows or units of each direction are shared out.
+// How the rows or units of each direction are partitioned.
 struct Split {
   int64_t slices = 1; // per direction
   bool units = false; // whether they take units and meet at a barrier in every step, rather than rows

@@ -7,7 +7,7 @@
 
 namespace gatewise {
 
-// What the prologue computes of the parameters of one direction, and where its vectors stand.
+// What the prologue computes of the parameters of one direction, and where its vectors are stored.
 template <class T> class Vectors {
 public:
   Vectors(const Layer<T> &layer, int64_t d, Carver &weights, Carver &work)

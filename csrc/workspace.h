@@ -12,7 +12,7 @@ namespace gatewise {
 
 inline constexpr int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
 
-// Parts are 64-byte aligned. Past the end of the buffer parts are null, and `used` tells how large it must be. Under
+// Parts are 64-byte aligned. Past the end of the buffer parts are null, and `used` is the required size. Under
 // AddressSanitizer the gaps after the parts are poisoned until the carver goes; never a part, which others may be
 // reading: weights that are held serve several calls at once.
 class Carver {

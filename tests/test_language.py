@@ -152,15 +152,26 @@ def core() -> list[Path]:
     sources = [ROOT / "src" / "gatewise" / f"{name}.py" for name in MODULES_BELOW]
     for parent in (ROOT / "src" / "gatewise", ROOT / "tests"):
         sources += [path for package in PACKAGES for path in sorted((parent / package).rglob("*.py"))]
-    return sources
+    return [*sources, *sorted((ROOT / "csrc").rglob("*.py"))]
 
 
 def pages() -> list[Path]:
     """The Markdown files in scope."""
-    return [
-        *(ROOT / f"{name}.md" for name in ("ARCHITECTURE", "CONTRIBUTING", "README")),
-        *(ROOT / "docs").rglob("*.md"),
-    ]
+    names = ("ARCHITECTURE", "CONTRIBUTING", "README", "csrc/README")
+    return [*(ROOT / f"{name}.md" for name in names), *(ROOT / "docs").rglob("*.md")]
+
+
+def engine() -> list[Path]:
+    """The C++ files."""
+    return [path for path in sorted((ROOT / "csrc").rglob("*")) if path.suffix in (".h", ".cpp")]
+
+
+def comments_of_cpp(source: str) -> Iterator[Text]:
+    """Comments, those on adjacent lines joined, and the strings of messages."""
+    comment_or_string = r"/\*.*?\*/|//[^\n]*(?:\n\s*//[^\n]*)*|\"[^\"\n]*\""
+    for found in re.finditer(comment_or_string, source, re.DOTALL):
+        text = " ".join(re.sub(r"\n\s*//", " ", found[0]).split())
+        yield Text(source.count("\n", 0, found.start()) + 1, text)
 
 
 def report_page() -> list[Path]:
@@ -257,6 +268,11 @@ def test_pages(path: Path) -> None:
     assert found_phrases(texts_of_markdown(path.read_text()), PHRASES) == []
 
 
+@pytest.mark.parametrize("path", engine(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_engine(path: Path) -> None:
+    assert found_phrases(comments_of_cpp(path.read_text()), PHRASES) == []
+
+
 @pytest.mark.parametrize("path", report_page(), ids=lambda path: path.name)
 def test_report_page(path: Path) -> None:
     lines = (Text(number, line) for number, line in enumerate(path.read_text().splitlines(), start=1))
@@ -296,6 +312,11 @@ def test_changelog_has_one_heading_of_each_kind() -> None:
 )
 def test_phrases_are_found_across_lines(source: str, count: int) -> None:
     assert len(found_phrases([*texts_of_python(source), *names_as_phrases(source)], PHRASES)) == count
+
+
+def test_phrases_are_found_in_comments_of_cpp() -> None:
+    source = 'int told; // what is\n  // told\n/* nobody */ f("the way back"); x = told;'
+    assert len(found_phrases(comments_of_cpp(source), PHRASES)) == 3
 
 
 def test_identifiers_are_found_where_they_are_defined() -> None:

@@ -155,7 +155,7 @@ public:
     return batched ? allocate({all, call.rows, call.hidden_size}) : allocate({all, call.hidden_size});
   }
 
-  // A tensor made for this call alone, dense, and kept by whoever asks.
+  // A dense tensor allocated for this call, owned by the caller of this function.
   gatewise_dense own(PyObject *tensor) {
     const View view = view_of(tensor);
     return {view.address(), view.count()};
@@ -171,7 +171,7 @@ public:
     return {view.address(), view.count()};
   }
   gatewise_dense dense(PyObject *&&tensor) { return dense(tensor); }
-  // Held weights are dense copies.
+  // Packed weights come with dense copies.
   gatewise_dense weight(PyObject *&tensor) { return is_none(packed) ? dense(tensor) : own(tensor); }
   gatewise_sequence sequence(PyObject *tensor) {
     View view = view_of(tensor);
@@ -220,7 +220,7 @@ public:
       }
     }
   }
-  // What a function returns where the engine has refused: its code and the field that it means.
+  // The result of a function if the engine rejects the call: its code and the field.
   Object refusal(int64_t code) { return number(code + 256 * (code == GATEWISE_BAD_BUFFER ? call.needed : 0)); }
 
   gatewise_call call{};
@@ -268,7 +268,7 @@ private:
     call.weights_layout = layout;
     call.weights_filled = filled;
   }
-  // Weights of a layout that there is not: the engine then tells which it wants.
+  // Weights of a nonexistent layout, so that the engine returns the one it requires.
   void use_none() {
     call.weights = {&call, 0};
     call.weights_layout = -1;

@@ -62,7 +62,7 @@ template <class... Items> Object tuple(Items &&...items) {
   return made;
 }
 
-// What Python hands over when it loads the binding; references that the process keeps.
+// The objects passed by Python on loading the binding; references kept by the process.
 struct Host {
   const DLPackExchangeAPI *exchange;
   PyObject *none, *tensor, *parameter;
@@ -78,7 +78,7 @@ inline Host host;
 
 inline bool is_none(PyObject *object) { return object == host.none; }
 
-// A tensor's memory, shape and strides, in elements, as torch tells them; they live as long as the tensor.
+// A tensor's memory, shape and strides, in elements, from torch; they live as long as the tensor.
 struct View : DLTensor {
   int64_t count() const {
     int64_t product = 1;

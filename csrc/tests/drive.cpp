@@ -1,5 +1,5 @@
 // Drives the engine through its C interface over every cell that it is linked with: gradients against differences,
-// calls against single steps, every way to make a call against the plain one, what must be refused.
+// calls against single steps, every variant of a call against the plain one, invalid calls.
 // With an argument, only what has threads.
 #include "run.h"
 #include "stacks.h"
@@ -153,7 +153,7 @@ const std::vector<Way> ways = {
     {.threads = 2, .workers = 2, .small = false},
 };
 
-// However a call is made it computes the same, and the same bits whoever runs its shares, in whatever workspace.
+// All variants of a call compute the same, with the same bits on any number of workers and in any workspace.
 void check_way(const Problem &problem, const Result &wanted, const Way &way, int64_t offset) {
   const std::string name = text(problem, way);
   const Result got = run<double>(problem, way);
@@ -182,10 +182,10 @@ void check_nulls(Problem problem) {
   }
 }
 
-// A call that must be refused does nothing. `change` returns the field that is named, or an empty name.
-template <class T> class Refusals {
+// An invalid call does nothing. `change` returns the field that is named, or an empty name.
+template <class T> class Rejections {
 public:
-  explicit Refusals(const Problem &problem, bool checkpoint) : problem(problem) {
+  explicit Rejections(const Problem &problem, bool checkpoint) : problem(problem) {
     int64_t count;
     fields = gatewise_fields(&count), field_count = count;
     way.norms = way.shown = true, way.checkpoint = checkpoint ? 2 : 0;
@@ -354,8 +354,8 @@ int main(int count, char **) {
     check_nulls({cell, {3, 4, 2, 5, 2, false, some}, 3});
     check_stack(cell, {4, 5, 3, 9, 1, false, some, true}, 2);
     check_stack(cell, {3, 2, 4, 5, 2, false, no, true}, 3);
-    const Problem refused(cell, {5, 4, 3, 6, 2, false, some, true}, 4);
-    Refusals<float>(refused, false), Refusals<double>(refused, true);
+    const Problem rejected(cell, {5, 4, 3, 6, 2, false, some, true}, 4);
+    Rejections<float>(rejected, false), Rejections<double>(rejected, true);
     if (cell.name == std::string_view("lstm")) check_large(cell);
   }
   // Several callers at once, each with a team of its own.

@@ -207,7 +207,7 @@ public:
     whole(own, backward);
     check("held weights are only read", weights == packed);
     ++own.weights_layout;
-    check("weights of another layout are refused", one(own, backward) == GATEWISE_NEEDS_WEIGHTS);
+    check("weights of another layout are rejected", one(own, backward) == GATEWISE_NEEDS_WEIGHTS);
   }
 
   Result result(bool backward) {
@@ -288,7 +288,7 @@ private:
     const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(64, way.offset + size), &std::free);
     std::memset(memory.get(), 255, way.offset + size);
     own.workspace = {static_cast<uint8_t *>(memory.get()) + way.offset, size - 1};
-    check("a byte less is refused", one(own, backward) == GATEWISE_NEEDS_WORKSPACE && own.needed >= size);
+    check("a byte less is rejected", one(own, backward) == GATEWISE_NEEDS_WORKSPACE && own.needed >= size);
     own.workspace.count = size;
     int64_t code, calls = 1;
     while ((code = one(own, backward)) == GATEWISE_MORE) ++calls;

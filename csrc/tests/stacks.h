@@ -78,25 +78,25 @@ private:
   void refusals() {
     T some[1];
     double norm[1];
-    const auto refused = [&](gatewise_call own, const char *field, bool backward = false) {
+    const auto rejected = [&](gatewise_call own, const char *field, bool backward = false) {
       int64_t count;
       const gatewise_field *fields = gatewise_fields(&count);
       const int64_t code = backward ? gatewise_backward(&own) : gatewise_forward(&own);
-      expect(name + ": refused for " + field,
+      expect(name + ": rejected for " + field,
              code == GATEWISE_BAD_BUFFER && std::string_view(fields[own.needed].name) == field);
     };
     gatewise_call own = call;
     own.saved = {some, 1};
-    refused(own, "saved"), refused(call, "saved", true);
+    rejected(own, "saved"), rejected(call, "saved", true);
     own = call, own.norms = {norm, 1};
-    refused(own, "norms");
+    rejected(own, "norms");
     own = call, own.state_values = {some, 1};
-    refused(own, "state_values");
+    rejected(own, "state_values");
     --states.front().final.count;
-    refused(call, "states.final");
+    rejected(call, "states.final");
     ++states.front().final.count;
     --parameters.back().value.count;
-    refused(call, "parameters.value");
+    rejected(call, "parameters.value");
     ++parameters.back().value.count;
   }
   void finish() {
