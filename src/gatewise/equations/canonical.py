@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, constant, topological
 from gatewise.equations.operations import OPERATIONS
-from gatewise.equations.tracing import ParameterMistake, check_parameters, parameter_kinds
+from gatewise.equations.tracing import ParameterError, check_parameters, parameter_kinds
 
 FIRST_LINE = "gatewise cell 1"
 # Number of operands of the nodes that are not elementwise.
@@ -86,8 +86,8 @@ def parse(text: str) -> Fields:
     try:
         check_parameters(outputs, groups, ())
         used = {block.gate for block in parameter_kinds(outputs) if block.gate is not None}
-    except ParameterMistake as mistake:
-        raise ValueError(f"the text of cell {name}: {mistake}") from None
+    except ParameterError as error:
+        raise ValueError(f"the text of cell {name}: {error}") from None
     if used != set(gates) or len(set(gates)) != len(gates):
         raise ValueError(f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}")
     return Fields(name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs)

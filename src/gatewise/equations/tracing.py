@@ -63,13 +63,13 @@ def trace(function: Callable[..., object]) -> Traced:
     outputs = _outputs(function, returned, states, where_defined)
     try:
         check_parameters(outputs, groups, first_named.keys())
-    except ParameterMistake as mistake:
-        raise _error_at(first_named.get(mistake.block, where_defined), function.__name__, str(mistake)) from None
+    except ParameterError as error:
+        raise _error_at(first_named.get(error.block, where_defined), function.__name__, str(error)) from None
     gates = dict.fromkeys(block.gate for block in first_named if block.gate is not None)
     return Traced(states, groups, tuple(gates), outputs)
 
 
-class ParameterMistake(ValueError):
+class ParameterError(ValueError):
     """A parameter block is used such that its shape is undefined."""
 
     def __init__(self, block: Parameter, message: str):
@@ -81,7 +81,7 @@ def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
     """The kind of every block that the outputs use: ``input`` (H, I), ``recurrent`` (H, H) or ``vector`` (H,).
 
     Raises:
-        ParameterMistake: when one block is used as two kinds.
+        ParameterError: when one block is used as two kinds.
     """
     kinds: dict[Parameter, str] = {}
 
@@ -91,7 +91,7 @@ def parameter_kinds(outputs: tuple[Expr, ...]) -> dict[Parameter, str]:
         known = kinds.setdefault(block, kind)
         if known != kind:
             uses = {"input": "a matrix times x", "recurrent": "a matrix times a state", "vector": "a vector"}
-            raise ParameterMistake(
+            raise ParameterError(
                 block,
                 f"{block} is used as {uses[known]} and as {uses[kind]}; give each use its own parameter",
             )
@@ -113,36 +113,36 @@ def check_parameters(outputs: tuple[Expr, ...], groups: tuple[str, ...], named: 
     """Check that every group and block has one shape and is used, and that the cell reads its input.
 
     Raises:
-        ParameterMistake: otherwise.
+        ParameterError: otherwise.
     """
     kinds = parameter_kinds(outputs)
     for block in named:
         if block not in kinds:
-            raise ParameterMistake(
+            raise ParameterError(
                 block,
                 f"{block} is named but no returned value depends on it; return what uses it or remove it",
             )
     for group in groups:
         blocks = {block: kind for block, kind in kinds.items() if block.group == group}
         if not blocks:
-            raise ParameterMistake(
+            raise ParameterError(
                 Parameter(group, None),
                 f"parameter group {group} is never used; use it or take it out of the signature",
             )
         first, *rest = blocks.items()
         for block, kind in rest:
             if kind != first[1]:
-                raise ParameterMistake(
+                raise ParameterError(
                     block,
                     f"{first[0]} is of kind {first[1]} and {block} of kind {kind}, but the blocks of one group are "
                     "stored as one tensor; split the group in two",
                 )
             if (block.gate is None) != (first[0].gate is None):
-                raise ParameterMistake(
+                raise ParameterError(
                     block, f"group {group} is used both with and without gate names; name a gate at every use"
                 )
     if not any(kind == "input" for kind in kinds.values()):
-        raise ParameterMistake(Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x")
+        raise ParameterError(Parameter("", None), "x is never read; a cell needs a product with x, such as W @ x")
 
 
 def _signature(
