@@ -24,6 +24,7 @@ MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "sh
 MODULES = {
     "again": "recompute",
     "answers": "attribution_tables, time_series",
+    "backward": "backward_equations",
     "changes": "update_norms",
     "door": "execute",
     "gate_pictures": "gate_heat_maps",
@@ -34,6 +35,7 @@ MODULES = {
     "laid_out": "execution plan",
     "likeness": "similarity",
     "listing": "dump",
+    "memory": "buffer_pool",
     "one_row": "parameter_passes",
     "passes": "observer",
     "purposes": "the section Gates: of a cell's docstring",

@@ -7,7 +7,7 @@ from docutils.parsers.rst import Directive
 
 from gatewise import cells
 from gatewise.equations.mathematics import Equation, equations
-from gatewise.explanations.backward import BackwardEquations
+from gatewise.explanations.backward_equations import BackwardEquations
 from gatewise.explanations.page import Page
 
 if TYPE_CHECKING:

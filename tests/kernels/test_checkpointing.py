@@ -9,7 +9,7 @@ import torch
 
 from gatewise.kernels import AUTO, Call, Directions, cpu, reference, run
 from gatewise.kernels.checkpointing import recomputed, run_by_segments
-from gatewise.kernels.cpu import memory, workspace
+from gatewise.kernels.cpu import buffer_pool, workspace
 from tests.agreement import CELLS
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
@@ -124,7 +124,7 @@ def workspace_of(call: Call, steps: int, monkeypatch: pytest.MonkeyPatch) -> int
 def test_memory_is_that_of_one_segment(monkeypatch: pytest.MonkeyPatch, batch: int):
     """Of all that the engine asks for, nothing grows with the sequence but output and gradient of x."""
     largest: list[int] = []
-    empty = memory.empty
+    empty = buffer_pool.empty
 
     def counted(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         largest.append(math.prod(shape))
@@ -133,8 +133,8 @@ def test_memory_is_that_of_one_segment(monkeypatch: pytest.MonkeyPatch, batch: i
     call = call_of("lstm", steps=400, batch=batch, input_size=16, hidden_size=16)
     if cpu.refusal(call) is not None:
         pytest.skip("the engine does not run it here")
-    monkeypatch.setattr(memory, "empty", counted)
-    monkeypatch.setattr(memory, "SMALLEST", 1)
+    monkeypatch.setattr(buffer_pool, "empty", counted)
+    monkeypatch.setattr(buffer_pool, "SMALLEST", 1)
     workspaces = [workspace_of(call, steps, monkeypatch) for steps in (20, 400)]
     assert workspaces[0] == workspaces[1] > 0
     largest.clear()

@@ -2,7 +2,7 @@
 
 from gatewise.cells import lookup
 from gatewise.equations.mathematics import equations
-from gatewise.explanations.backward import BackwardEquations
+from gatewise.explanations.backward_equations import BackwardEquations
 from gatewise.explanations.page import WIDTH, Page
 
 _COLUMN = 14

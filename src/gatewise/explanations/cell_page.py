@@ -12,7 +12,7 @@ from gatewise.equations.notation import symbols
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import REALS, Range
 from gatewise.equations.style import UNICODE
-from gatewise.explanations.backward import BackwardEquations
+from gatewise.explanations.backward_equations import BackwardEquations
 from gatewise.explanations.counts import elementwise_work, multiply_add_formula, parameter_count, parameter_formula
 from gatewise.explanations.page import Page
 

@@ -1,7 +1,7 @@
 """Vanishing and exploding gradients: why, how fast, and what helps."""
 
 from gatewise.cells import lookup
-from gatewise.explanations.backward import BackwardEquations
+from gatewise.explanations.backward_equations import BackwardEquations
 from gatewise.explanations.page import Page
 
 _FACTORS = (0.25, 0.5, 0.9, 1.0, 1.1, 2.0)

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gatewise.kernels.cpu import memory, workspace
+from gatewise.kernels.cpu import buffer_pool, workspace
 
 
 @contextmanager
 def full_of_nan() -> Iterator[None]:
     """Uninitialised tensors, of the pool and of torch, hold NaN."""
-    original = memory.empty
+    original = buffer_pool.empty
 
     def filled(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return original(shape, dtype).fill_(torch.nan)
@@ -24,8 +24,8 @@ def full_of_nan() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(memory, "empty", filled)
-            patch.setattr(memory, "SMALLEST", 1)  # whatever its size
+            patch.setattr(buffer_pool, "empty", filled)
+            patch.setattr(buffer_pool, "SMALLEST", 1)  # whatever its size
             # The engine's workspaces: all ones are NaN in both precisions.
             larger, take = workspace.larger, workspace.take
             patch.setattr(workspace, "larger", lambda size: _spoilt(larger(size)))
@@ -48,22 +48,22 @@ class Counted:
         self._patch = pytest.MonkeyPatch()
 
     def __enter__(self) -> "Counted":
-        take = memory._take
+        take = buffer_pool._take
 
         def counted(size: int) -> numpy.ndarray:
             lease = take(size)
             self._leases.append((weakref.ref(lease), size))
             return lease
 
-        self._patch.setattr(memory, "_take", counted)
-        self._patch.setattr(memory, "_rounded", lambda size: size)
-        self._patch.setattr(memory, "SMALLEST", 1)
-        memory.clear()
+        self._patch.setattr(buffer_pool, "_take", counted)
+        self._patch.setattr(buffer_pool, "_rounded", lambda size: size)
+        self._patch.setattr(buffer_pool, "SMALLEST", 1)
+        buffer_pool.clear()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._patch.undo()
-        memory.clear()
+        buffer_pool.clear()
 
     @property
     def bytes_in_use(self) -> int:

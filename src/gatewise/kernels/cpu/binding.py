@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.kernels.cpu import memory, workspace
+from gatewise.kernels.cpu import buffer_pool, workspace
 from gatewise.kernels.cpu.dense import dense
 from gatewise.kernels.cpu.interface import fields_of
 
@@ -56,7 +56,7 @@ def load(path: str) -> Binding:
         Tensor.is_neg,
         torch.empty_like,
         dense,
-        memory,
+        buffer_pool,
         workspace,
         torch.float32,
         torch.float64,

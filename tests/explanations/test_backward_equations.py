@@ -15,7 +15,7 @@ from gatewise.equations.expression import Parameter
 from gatewise.equations.mathematics import Equation
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import UNICODE
-from gatewise.explanations.backward import BackwardEquations
+from gatewise.explanations.backward_equations import BackwardEquations
 from tests.compiler.evaluation import evaluate, random_leaves
 from tests.compiler.random_cells import cells
 from tests.equations.reading import Reader

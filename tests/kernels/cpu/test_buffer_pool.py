@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import gatewise
-from gatewise.kernels.cpu import memory
+from gatewise.kernels.cpu import buffer_pool
 from tests.kernels.engine import needs_engine
 
 MEGABYTE = 1 << 20
@@ -21,15 +21,15 @@ MEGABYTE = 1 << 20
 
 @pytest.fixture(autouse=True)
 def empty_pool() -> Iterator[None]:
-    memory.clear()
+    buffer_pool.clear()
     yield
-    memory.clear()
+    buffer_pool.clear()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 3001), (1000, 1001), (2, 3, 50000)], ids=str)
 def test_a_tensor_as_asked_for(shape: tuple[int, ...], dtype: torch.dtype):
-    tensor = memory.empty(shape, dtype)
+    tensor = buffer_pool.empty(shape, dtype)
     assert tensor.shape == shape
     assert tensor.dtype == dtype
     assert tensor.is_contiguous()
@@ -39,38 +39,38 @@ def test_a_tensor_as_asked_for(shape: tuple[int, ...], dtype: torch.dtype):
 
 
 def test_memory_is_used_again_when_the_last_view_is_gone():
-    tensor = memory.empty((512, 1024), torch.float32)
+    tensor = buffer_pool.empty((512, 1024), torch.float32)
     address, view = tensor.data_ptr(), tensor[3:5].t()
     del tensor
-    assert memory.held() == 0
-    other = memory.empty((512, 1024), torch.float32)
+    assert buffer_pool.held() == 0
+    other = buffer_pool.empty((512, 1024), torch.float32)
     assert other.data_ptr() != address
     del view
-    assert memory.held() == 2 * MEGABYTE
+    assert buffer_pool.held() == 2 * MEGABYTE
     # A little less fits, in the other precision too.
-    again = memory.empty((511, 512), torch.float64)
+    again = buffer_pool.empty((511, 512), torch.float64)
     assert again.data_ptr() == address
-    assert memory.held() == 0
+    assert buffer_pool.held() == 0
 
 
 def test_at_most_an_eighth_is_lost_to_rounding():
-    for size in range(memory.SMALLEST, 3 * memory.SMALLEST, 4097):
-        assert size <= memory._rounded(size) <= 1.125 * size + 64
-        assert memory._rounded(memory._rounded(size)) == memory._rounded(size)
+    for size in range(buffer_pool.SMALLEST, 3 * buffer_pool.SMALLEST, 4097):
+        assert size <= buffer_pool._rounded(size) <= 1.125 * size + 64
+        assert buffer_pool._rounded(buffer_pool._rounded(size)) == buffer_pool._rounded(size)
 
 
 def test_small_tensors_are_left_to_the_allocator():
-    del [memory.empty((10,), torch.float32) for _ in range(3)][:]
-    assert memory.held() == 0
+    del [buffer_pool.empty((10,), torch.float32) for _ in range(3)][:]
+    assert buffer_pool.held() == 0
 
 
 def test_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(memory, "LIMIT", 5 * MEGABYTE)
-    tensors = [memory.empty((MEGABYTE // 2,), torch.float32) for _ in range(4)]
+    monkeypatch.setattr(buffer_pool, "LIMIT", 5 * MEGABYTE)
+    tensors = [buffer_pool.empty((MEGABYTE // 2,), torch.float32) for _ in range(4)]
     tensors.clear()
-    assert memory.held() == 4 * MEGABYTE
-    memory.clear()
-    assert memory.held() == 0
+    assert buffer_pool.held() == 4 * MEGABYTE
+    buffer_pool.clear()
+    assert buffer_pool.held() == 0
 
 
 class Cycle:
@@ -88,20 +88,20 @@ def test_the_collector_may_come_at_any_moment(monkeypatch: pytest.MonkeyPatch):
             gc.collect()
             return super().__getitem__(size)
 
-    monkeypatch.setattr(memory, "_free", Collecting())
-    Cycle(memory.empty((MEGABYTE,), torch.float32))
-    ended = threading.Thread(target=lambda: memory.empty((MEGABYTE,), torch.float32), daemon=True)
+    monkeypatch.setattr(buffer_pool, "_free", Collecting())
+    Cycle(buffer_pool.empty((MEGABYTE,), torch.float32))
+    ended = threading.Thread(target=lambda: buffer_pool.empty((MEGABYTE,), torch.float32), daemon=True)
     ended.start()
     ended.join(10)
     assert not ended.is_alive()
     gc.collect()
-    assert memory.held() == 4 * MEGABYTE
+    assert buffer_pool.held() == 4 * MEGABYTE
 
 
 def test_threads_share_the_pool():
     def work(seed: int) -> None:
         for index in range(200):
-            tensor = memory.empty((64 + (seed + index) % 3, 1024), torch.float32)
+            tensor = buffer_pool.empty((64 + (seed + index) % 3, 1024), torch.float32)
             tensor.fill_(seed)
             if not (tensor == seed).all():
                 wrong.append(seed)
@@ -113,25 +113,25 @@ def test_threads_share_the_pool():
     for thread in threads:
         thread.join()
     assert not wrong
-    assert memory.held() == sum(block.nbytes for blocks in memory._free.values() for block in blocks)
+    assert buffer_pool.held() == sum(block.nbytes for blocks in buffer_pool._free.values() for block in blocks)
 
 
 def test_what_the_pool_holds_is_given_up_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch):
-    del [memory.empty((MEGABYTE,), torch.float32)][:]
-    fresh = memory._fresh
+    del [buffer_pool.empty((MEGABYTE,), torch.float32)][:]
+    fresh = buffer_pool._fresh
 
     def scarce(size: int) -> numpy.ndarray:
-        if memory.held():
+        if buffer_pool.held():
             raise MemoryError
         return fresh(size)
 
-    monkeypatch.setattr(memory, "_fresh", scarce)
-    assert memory.empty((2 * MEGABYTE,), torch.float32).shape == (2 * MEGABYTE,)
+    monkeypatch.setattr(buffer_pool, "_fresh", scarce)
+    assert buffer_pool.empty((2 * MEGABYTE,), torch.float32).shape == (2 * MEGABYTE,)
     message = (
         "the fused CPU kernels found no 4294967296 MiB of memory; use smaller batches, shorter sequences, or check"
     )
     with pytest.raises(MemoryError, match=message):
-        memory.empty((1 << 50,), torch.float32)
+        buffer_pool.empty((1 << 50,), torch.float32)
 
 
 @needs_engine
@@ -139,11 +139,11 @@ def test_buffers_live_as_long_as_the_autograd_context():
     layer = gatewise.LSTM(64, 64, backend="cpu")
     x = torch.randn(100, 16, 64)
     output = layer(x)[0]
-    before = memory.held()
+    before = buffer_pool.held()
     taken = output.untyped_storage().data_ptr()
     del output
     gc.collect()
-    after = memory.held()
+    after = buffer_pool.held()
     # Output and what was saved, five of its size, but for what was in the pool before (workspaces).
     assert after - before >= 6 * x.numel() * 4
     for _ in range(3):
@@ -152,12 +152,12 @@ def test_buffers_live_as_long_as_the_autograd_context():
         output.sum().backward()
         layer.zero_grad()
         del output
-        assert memory.held() <= 2 * after + 6 * MEGABYTE
-    first = memory.held()
+        assert buffer_pool.held() <= 2 * after + 6 * MEGABYTE
+    first = buffer_pool.held()
     for _ in range(3):
         layer(x)[0].sum().backward()
         layer.zero_grad()
-    assert memory.held() == first, "something is not used again"
+    assert buffer_pool.held() == first, "something is not used again"
 
 
 LIMITED = """
