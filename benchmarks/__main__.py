@@ -36,7 +36,7 @@ def bench(
     ----------
     grid
         Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions,
-        single steps as they come; or the memory that training takes, plain, checkpointed and truncated.
+        single steps of a stream; or the memory that training takes, plain, checkpointed and truncated.
     cells
         Built-in cells, or FILE.py:NAME for one of your own, instead of the grid's.
     mode
@@ -89,18 +89,18 @@ def _memory(cells: tuple[str, ...], threads: int | None, max_minutes: float | No
 
 
 class _Printer:
-    """Prints cases as they come, unless quiet, and the time left on the error stream."""
+    """Prints cases when measured, unless quiet, and the time left on the error stream."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._shown: set[str] = set()
+        self._displayed: set[str] = set()
 
     def started(self, results: BenchmarkResults) -> None:
         print(heading(results), file=sys.stderr if self._quiet else sys.stdout, flush=True)
 
     def measured(self, comparison: Comparison, left: int, seconds_left: float) -> None:
         if not self._quiet:
-            print(block(comparison, self._shown), flush=True)
+            print(block(comparison, self._displayed), flush=True)
         if left:
             cases = "1 case" if left == 1 else f"{left} cases"
             print(f"{cases} left, about {_duration(seconds_left)}", file=sys.stderr, flush=True)

@@ -46,8 +46,8 @@ class Reference:
         worst = Agreement(0.0, None)
         for name, exact in self._exact.items():
             if found[name].shape != exact.shape:
-                came, wanted = tuple(found[name].shape), tuple(exact.shape)
-                return Agreement(math.inf, f"{name} has shape {came} instead of {wanted}")
+                actual, wanted = tuple(found[name].shape), tuple(exact.shape)
+                return Agreement(math.inf, f"{name} has shape {actual} instead of {wanted}")
             slack = SLACK * torch.finfo(torch.float32).eps * float(exact.abs().max())
             allowed = 2 * _distance(self._plain[name], exact) + slack
             error = _distance(found[name].double(), exact)

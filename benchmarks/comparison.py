@@ -78,13 +78,13 @@ def compare(case: Case, grid: Grid, peers: Sequence[PeerName], workers: Mapping[
     # Seconds of a step of the batch; of as many rows as are valid, where they are ragged.
     taken = [[seconds * case.B / steps for seconds in times] for steps, times in zip(row_steps, rounds, strict=False)]
     rows: list[ContenderResult] = []
-    for at, entry in enumerate(lineup.entries):
+    for index, entry in enumerate(lineup.entries):
         ratio = None
-        if at > 0:
-            both = zip(taken[0], taken[at], strict=True)
+        if index > 0:
+            both = zip(taken[0], taken[index], strict=True)
             ratio = quartiles([mine / its if entry.kind == "baseline" else its / mine for mine, its in both])
-        rate = entry.case.operations(row_steps[at]) / median(rounds[at])
-        microseconds = quartiles([1e6 * seconds for seconds in taken[at]])
+        rate = entry.case.operations(row_steps[index]) / median(rounds[index])
+        microseconds = quartiles([1e6 * seconds for seconds in taken[index]])
         error_ratio = lineup.error_ratio[entry.contender.name]
         rows.append(
             ContenderResult(entry.contender.name, entry.kind, microseconds, ratio, rate / 1e9, rate / mm, error_ratio)
@@ -148,7 +148,7 @@ def _peer(case: Case, peer: PeerName, workers: Mapping[str, Worker]) -> Contende
 
 
 def checked(everyone: tuple[list[Entry], list[str]]) -> Lineup:
-    """Those whose answers are right; nobody when ours is not."""
+    """Those with correct answers; none if gatewise's is wrong."""
     entries, unavailable = everyone
     references: dict[Case, Reference] = {}
     lineup = Lineup([], {}, list(unavailable), {})

@@ -1,7 +1,7 @@
 """The loop over time that a careful hand would write with torch's eager operations, as Python source.
 
 Everything that does not depend on the state is taken out of the loop; gates that multiply the same value share one
-product, which adds what comes from the input too; gates with the same activation stand side by side and share it; and
+product, which adds what comes from the input too; gates with the same activation are adjacent and share it; and
 `lerp`, `addcmul` and `clamp` take the place of two or three operations.
 """
 
@@ -81,11 +81,11 @@ class _Generator:
         self._prologue: list[str] = []
         self._invariant: dict[Expr, str] = {}
         self._step_inputs: list[str] = []
-        sums = self._sums(loop)
+        additions = self._additions(loop)
         self._fused: dict[Expr, list[Sum]] = {}
         self._unfinished: dict[Expr, tuple[str, list[Expr]]] = {}
         groups: dict[tuple[Expr, ...], list[Sum]] = {}
-        for one in sums:
+        for one in additions:
             groups.setdefault(tuple(one.products), []).append(one)
         for group in groups.values():
             group.sort(key=self._rank)  # blocks in the order in which they are stored need no copy
@@ -93,7 +93,7 @@ class _Generator:
             group.sort(key=lambda one: (one.from_input is None, kinds.index(self._kind(one))))
             for one in group:
                 self._fused.update((node, group) for node in (one.root, *self._chain(one)))
-        in_sums = {one.from_input for one in sums}
+        in_sums = {one.from_input for one in additions}
         alone = [node for node in self._readers if node in self._inputs and node not in in_sums]
         alone = list(dict.fromkeys([*alone, *(node for node in planned.outputs if node in self._inputs)]))
         if alone:
@@ -128,7 +128,7 @@ class _Generator:
         ]
         return "\n".join(lines)
 
-    def _sums(self, loop: Sequence[Expr]) -> list[Sum]:
+    def _additions(self, loop: Sequence[Expr]) -> list[Sum]:
         """The sums that products end in, each once."""
         own_products = dict.fromkeys(node for node in loop if node.op == "matmul")
         roots: dict[Expr, None] = {}
@@ -136,7 +136,7 @@ class _Generator:
             while self._uses[top] == 1 and (readers := self._readers.get(top)) and readers[0].op == "add":
                 top = readers[0]
             roots[top] = None
-        sums: list[Sum] = []
+        additions: list[Sum] = []
         for root in roots:
             products: dict[Expr, Expr] = {}
             rest: list[Expr] = []
@@ -151,14 +151,14 @@ class _Generator:
                     bias = term
                 else:
                     rest.append(term)
-            sums.append(Sum(root, products, from_input, bias, rest))
+            additions.append(Sum(root, products, from_input, bias, rest))
             # Two products with one operand: the second is a sum of its own.
-            sums += [
+            additions += [
                 Sum(term, {term.args[1]: term}, None, None, [])
                 for term in rest
                 if self._uses[term] == 1 and term in own_products
             ]
-        return sums
+        return additions
 
     def _terms(self, node: Expr, top: bool = False) -> list[Expr]:
         inside = node.op == "add" and node not in self._inputs and node not in self._hoisted
@@ -224,11 +224,11 @@ class _Generator:
         group = blocks[0].group
         gates = self._cell.gates_of(group)
         if all(block.group == group for block in blocks):
-            at = [gates.index(block.gate) for block in blocks]
-            if at == list(range(len(gates))):
+            position = [gates.index(block.gate) for block in blocks]
+            if position == list(range(len(gates))):
                 return f"weight_{group}"
-            if at == list(range(at[0], at[0] + len(at))):
-                return f"weight_{group}[{at[0]} * H : {at[-1] + 1} * H]"
+            if position == list(range(position[0], position[0] + len(position))):
+                return f"weight_{group}[{position[0]} * H : {position[-1] + 1} * H]"
         return f"torch.cat([{', '.join(self._weight_blocks([block]) for block in blocks)}])"
 
     def _matrix(self, products: Sequence[Expr]) -> str:
@@ -237,7 +237,7 @@ class _Generator:
     def _bias(self, nodes: Sequence[Expr | None]) -> str:
         """Vectors side by side; None is zero."""
         if all(node is not None and node.op == "add" for node in nodes):
-            left, right = ([node.args[at] for node in nodes if node is not None] for at in (0, 1))
+            left, right = ([node.args[position] for node in nodes if node is not None] for position in (0, 1))
             return f"{self._bias(left)} + {self._bias(right)}"
         leaves = [node.attr for node in nodes if node is not None and isinstance(node.attr, Parameter)]
         if len(leaves) == len(nodes):
@@ -262,10 +262,10 @@ class _Generator:
         return self._step_inputs[-1]
 
     def _split(self, value: str, widths: Sequence[int]) -> list[str]:
-        """A value (B, k·H) cut into blocks of so many times H columns."""
+        """A value (B, k·H) cut into blocks of a multiple of H columns."""
         if len(widths) < 2:
             return [value] * len(widths)
-        names = [f"v{self._count + at}" for at in range(len(widths))]
+        names = [f"v{self._count + position}" for position in range(len(widths))]
         self._count += len(widths)
         blocks = ", ".join(f"{width} * H" for width in widths)
         how = f"chunk({len(widths)}, 1)" if len(set(widths)) == 1 else f"split([{blocks}], 1)"
@@ -315,7 +315,7 @@ class _Generator:
                 self._finish(run, columns)
 
     def _finish(self, run: Sequence[Sum], value: str) -> None:
-        """Name the sums of one kind, which stand side by side in a value, or what is done to all of them."""
+        """Name the sums of one kind, which are adjacent in a value, or what is done to all of them."""
         ends = [(self._chain(one) or [one.root])[-1] for one in run]
         self._names[run[0].root] = value
         value = self._value(ends[0])
@@ -396,10 +396,10 @@ def _operation(node: Expr, values: Sequence[str]) -> str:
         return f"torch.{node.op}({a}, {b})" if _is_tensor(b) else f"{a}.clamp({side}={b})"
     if node.op == "neg":
         return f"-{values[0]}"
-    spelling = operation.implementation("torch")
-    module, _, method = spelling.rpartition(".")
+    function = operation.implementation("torch")
+    module, _, method = function.rpartition(".")
     one = module == "torch" and operation.arity == 1
-    return f"{values[0]}.{method}()" if one else f"{spelling}({', '.join(values)})"
+    return f"{values[0]}.{method}()" if one else f"{function}({', '.join(values)})"
 
 
 def _is_tensor(value: str) -> bool:

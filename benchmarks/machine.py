@@ -1,4 +1,4 @@
-"""What a measurement depends on: the processor, the versions, and whoever else uses the machine."""
+"""What a measurement depends on: the processor, the versions, and the load of the machine."""
 
 import os
 import platform

@@ -88,7 +88,7 @@ def measure(
 
     Raises:
         ValueError: for an unknown cell, or a number below 1.
-        OSError: where the system does not tell the memory of a process (Linux does).
+        OSError: where the system does not report the memory of a process (Linux does).
     """
     own = [load_cell(cell) if isinstance(cell, str) and is_file_reference(cell) else cell for cell in cells]
     texts = [(lookup(cell) if isinstance(cell, str) else cell) for cell in own]

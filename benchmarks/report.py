@@ -26,7 +26,7 @@ def heading(results: BenchmarkResults) -> str:
     )
 
 
-def block(comparison: Comparison, shown: set[str]) -> str:
+def block(comparison: Comparison, displayed: set[str]) -> str:
     """The table of one case; notes in ``shown`` are not repeated."""
     lines = ["", f"{comparison.case}   backend {comparison.backend}, torch.mm {comparison.mm_gflops:.0f} GF/s"]
     if comparison.checked_steps < comparison.case.T:
@@ -43,8 +43,8 @@ def block(comparison: Comparison, shown: set[str]) -> str:
     if comparison.loop is not None:
         lines.append(f"  {_loop(comparison.loop)}")
     lines += [f"  WRONG, not timed: {contender}: {why}" for contender, why in comparison.wrong.items()]
-    lines += [f"  ({why})" for why in comparison.unavailable if why not in shown]
-    shown.update(comparison.unavailable)
+    lines += [f"  ({why})" for why in comparison.unavailable if why not in displayed]
+    displayed.update(comparison.unavailable)
     return "\n".join(lines)
 
 

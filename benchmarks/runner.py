@@ -125,7 +125,7 @@ def _measure(
     reporter: Reporter | None,
 ) -> None:
     started, done = time.monotonic(), 0
-    for at, case in enumerate(wanted):
+    for index, case in enumerate(wanted):
         bytes_needed = _BYTES_PER_UNIT * case.B * case.H * case.T * case.directions
         if bytes_needed > machine.available_memory():
             results.skipped.setdefault("too little memory", []).append(str(case))
@@ -139,7 +139,7 @@ def _measure(
         results.comparisons.append(comparison)
         done += 1
         if reporter is not None:
-            left = wanted[at + 1 :]
+            left = wanted[index + 1 :]
             each = (time.monotonic() - started) / done
             reporter.measured(comparison, len(left), sum(max(each, _seconds_at_least(one, results)) for one in left))
 

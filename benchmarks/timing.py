@@ -28,12 +28,12 @@ def interleaved(contenders: Sequence[Contender], pairs: int) -> list[list[float]
     gc.disable()
     try:
         for _ in range(pairs):
-            for at, contender in enumerate(contenders):
+            for index, contender in enumerate(contenders):
                 # contenders[-1] is the one before the first.
-                if contender.remote or contenders[at - 1].remote:
+                if contender.remote or contenders[index - 1].remote:
                     time.sleep(SETTLE_SECONDS)
-                taken = contender.time_calls(calls[at])
-                rounds[at].append(statistics.fmean(taken[1:] or taken))
+                taken = contender.time_calls(calls[index])
+                rounds[index].append(statistics.fmean(taken[1:] or taken))
     finally:
         gc.enable()
     return rounds

@@ -14,7 +14,7 @@ from benchmarks.memory import BATCH, HIDDEN, WINDOW
 from gatewise.equations import Cell
 from gatewise.layers import TBPTT, Recurrent
 
-# Calls are repeated until about so many seconds have gone, at most so often.
+# Calls are repeated for about this many seconds, at most this often.
 SECONDS, MOST_CALLS = 2.0, 5
 
 

@@ -138,13 +138,13 @@ def results(
     }
     return {
         "output": output.detach(),
-        **{f"final state {at}": final.detach() for at, final in enumerate(finals)},
+        **{f"final state {index}": final.detach() for index, final in enumerate(finals)},
         **gradients,
     }
 
 
 def _leaves(case: Case, values: Given, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    tensors = {"x": values.x, **{f"hx {at}": state for at, state in enumerate(values.initial)}, **parameters}
+    tensors = {"x": values.x, **{f"hx {index}": state for index, state in enumerate(values.initial)}, **parameters}
     return {
         name: tensor.detach().to(dtype, copy=True).requires_grad_(case.initial or not name.startswith("hx"))
         for name, tensor in tensors.items()
@@ -161,7 +161,7 @@ def transcribed(case: Case, dtype: torch.dtype) -> Results:
         ALL_TRANSCRIPTIONS[case.cell],
         leaves,
         leaves["x"],
-        [leaves[f"hx {at}"] for at in range(states)],
+        [leaves[f"hx {index}"] for index in range(states)],
         num_layers=case.num_layers,
         bidirectional=case.bidirectional,
         merge=case.merge,
@@ -175,16 +175,16 @@ def lengths_of(case: Case) -> list[int] | None:
     """The lengths of a case, one per row."""
     if case.lengths is None:
         return None
-    return [case.lengths[at % len(case.lengths)] for at in range(case.batch)]
+    return [case.lengths[index % len(case.lengths)] for index in range(case.batch)]
 
 
-def computed(case: Case, way: Way, layer: Recurrent | None = None) -> Results:
+def computed(case: Case, path: Way, layer: Recurrent | None = None) -> Results:
     """What gatewise makes of a case, one way, brought into the transcription's form."""
     values = given(case)
     layer = copy.deepcopy(layer_of(case) if layer is None else layer)
-    layer.backend, layer.checkpoint_every = way.backend, way.checkpoint_every
+    layer.backend, layer.checkpoint_every = path.backend, path.checkpoint_every
     leaves = {**_leaves(case, values, {}, case.dtype), **dict(layer.named_parameters())}
-    with operators_only() if way.through_operators else nullcontext():
+    with operators_only() if path.through_operators else nullcontext():
         output, state = layer(*arguments(case, values, leaves), **options(case, values))
     if case.merge is None:
         output = torch.cat(output, dim=-1)
@@ -202,7 +202,7 @@ def arguments(case: Case, values: Given, leaves: Mapping[str, Tensor]) -> tuple[
     x = x.squeeze(1) if not case.batched else x.transpose(0, 1) if case.batch_first else x
     if not case.initial:
         return (x,)
-    states = tuple(leaves[f"hx {at}"] for at in range(len(values.initial)))
+    states = tuple(leaves[f"hx {index}"] for index in range(len(values.initial)))
     if not case.batched:
         states = tuple(state.squeeze(1) for state in states)
     return x, states if len(states) > 1 else states[0]
@@ -234,35 +234,35 @@ def possible_ways(case: Case) -> list[Way]:
     values, layer = given(case), layer_of(case)
     leaves = _leaves(case, values, {}, case.dtype)
     found: list[Way] = []
-    for way in WAYS:
-        layer.backend = way.backend
+    for path in WAYS:
+        layer.backend = path.backend
         try:
             layer.backend_for(*arguments(case, values, leaves), **options(case, values))
         except ValueError:
             continue
-        found.append(way)
+        found.append(path)
     return found
 
 
-def assert_agrees(came: Results, reference: Results, plain: Results, dtype: torch.dtype) -> None:
+def assert_agrees(actual: Results, reference: Results, plain: Results, dtype: torch.dtype) -> None:
     """max |Δ| ≤ 2 · max |plain − reference| + slack · ε · max |reference|, for every tensor.
 
-    Arguments:
+    Args:
         came: of gatewise, in ``dtype``.
         reference: of the transcription in float64.
         plain: of a plain computation in ``dtype``.
     """
-    assert came.keys() == reference.keys() == plain.keys()
+    assert actual.keys() == reference.keys() == plain.keys()
     largest = max((value.abs().max().item() for value in reference.values() if value.numel()), default=0.0)
     for name, expected in reference.items():
-        value = came[name]
+        value = actual[name]
         assert value.dtype == dtype, name
         assert value.shape == expected.shape, name
         if expected.numel() == 0:
             continue
         difference = (value.double() - expected).abs().max().item()
         of_plain = (plain[name].double() - expected).abs().max().item()
-        # In float64 nothing tells how much of a tensor has cancelled, so the scale is that of the whole case.
+        # In float64 nothing shows how much of a tensor has cancelled, so the scale is that of the whole case.
         scale = largest if dtype == torch.float64 else expected.abs().max().item()
         allowed = 2 * of_plain + SLACK[dtype] * torch.finfo(dtype).eps * scale
         assert difference <= allowed, f"{name}: |Δ| = {difference:.3g} > {allowed:.3g} (plain: {of_plain:.3g})"
@@ -271,8 +271,8 @@ def assert_agrees(came: Results, reference: Results, plain: Results, dtype: torc
 def check(case: Case, ways: Sequence[Way] | None = None) -> None:
     """Compare every way that can run a case with the transcription."""
     reference, plain = transcribed(case, torch.float64), transcribed(case, case.dtype)
-    for way in possible_ways(case) if ways is None else ways:
+    for path in possible_ways(case) if ways is None else ways:
         try:
-            assert_agrees(computed(case, way), reference, plain, case.dtype)
+            assert_agrees(computed(case, path), reference, plain, case.dtype)
         except AssertionError as error:
-            raise AssertionError(f"{way}: {error}") from error
+            raise AssertionError(f"{path}: {error}") from error

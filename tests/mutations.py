@@ -1,4 +1,4 @@
-"""Valid files made invalid at random: readers must refuse them in one line, or read them sensibly.
+"""Valid files made invalid at random: readers must reject them in one line, or read them sensibly.
 
 GATEWISE_MUTATIONS is how many mutations of each file are tried; by default few, for every run of the tests.
 """
@@ -18,37 +18,37 @@ _PIECES += [b"\\", b" ", b"#", b"-", b"null", b"true", b"NaN", b"[]", b"{}", b'"
 _PIECES += ["\N{NO-BREAK SPACE}".encode(), "\u2028".encode(), b"9" * 5000, b"[" * 20_000, b'{"a":' * 20_000]
 
 
-def _at(content: bytes, draw: random.Random) -> int:
+def _index(content: bytes, draw: random.Random) -> int:
     return draw.randrange(len(content) + 1)
 
 
 def _insert(content: bytes, draw: random.Random) -> bytes:
-    at = _at(content, draw)
-    return content[:at] + draw.choice(_PIECES) + content[at:]
+    index = _index(content, draw)
+    return content[:index] + draw.choice(_PIECES) + content[index:]
 
 
 def _overwrite(content: bytes, draw: random.Random) -> bytes:
-    at, piece = _at(content, draw), draw.choice(_PIECES)
-    return content[:at] + piece + content[at + len(piece) :]
+    index, piece = _index(content, draw), draw.choice(_PIECES)
+    return content[:index] + piece + content[index + len(piece) :]
 
 
 def _insert_random(content: bytes, draw: random.Random) -> bytes:
-    at = _at(content, draw)
-    return content[:at] + draw.randbytes(draw.randrange(1, 9)) + content[at:]
+    index = _index(content, draw)
+    return content[:index] + draw.randbytes(draw.randrange(1, 9)) + content[index:]
 
 
 def _delete(content: bytes, draw: random.Random) -> bytes:
-    at = _at(content, draw)
-    return content[:at] + content[at + draw.choice((1, 1, 2, 8)) :]
+    index = _index(content, draw)
+    return content[:index] + content[index + draw.choice((1, 1, 2, 8)) :]
 
 
 def _flip(content: bytes, draw: random.Random) -> bytes:
-    at = draw.randrange(len(content))
-    return content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1 :]
+    index = draw.randrange(len(content))
+    return content[:index] + bytes([content[index] ^ 1 << draw.randrange(8)]) + content[index + 1 :]
 
 
 def _truncate(content: bytes, draw: random.Random) -> bytes:
-    return content[: _at(content, draw)]
+    return content[: _index(content, draw)]
 
 
 def _change_lines(content: bytes, draw: random.Random) -> bytes:
@@ -62,15 +62,15 @@ def _change_lines(content: bytes, draw: random.Random) -> bytes:
         case 2:
             lines[one], lines[other] = lines[other], lines[one]
         case _:
-            lines[one] = lines[one][: _at(lines[one], draw)]
+            lines[one] = lines[one][: _index(lines[one], draw)]
     return b"".join(lines)
 
 
 def _change_value(content: bytes, draw: random.Random) -> bytes:
     """Another value in the place of what stands between two separators."""
-    begins = [at + 1 for at, byte in enumerate(content) if byte in b",:=[{ \t\n"]
+    begins = [index + 1 for index, byte in enumerate(content) if byte in b",:=[{ \t\n"]
     begin = draw.choice(begins) if begins else 0
-    end = next((at for at in range(begin, len(content)) if content[at] in b",:=]} \t\n"), len(content))
+    end = next((index for index in range(begin, len(content)) if content[index] in b",:=]} \t\n"), len(content))
     return content[:begin] + draw.choice(_PIECES) + content[end:]
 
 
@@ -84,7 +84,7 @@ def check_reader(
     check: Callable[[Any], None] = lambda _: None,
     folder: Path | None = None,
 ) -> None:
-    """Read mutations of a file: each is read, or refused with a ValueError or OSError of one line that names it.
+    """Read mutations of a file: each is read, or rejected with a ValueError or OSError of one line that names it.
 
     Args:
         path: where to write them.
@@ -103,9 +103,11 @@ def check_reader(
         try:
             found = read(path)
         except (ValueError, OSError) as error:
-            told = str(error)
-            assert str(path) in told or (folder is not None and str(folder) in told), f"{where}: names no file: {told}"
-            assert "\n" not in told, f"{where}: several lines: {told}"
+            message = str(error)
+            assert str(path) in message or (folder is not None and str(folder) in message), (
+                f"{where}: names no file: {message}"
+            )
+            assert "\n" not in message, f"{where}: several lines: {message}"
         except Exception as error:
             raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
         else:

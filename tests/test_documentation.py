@@ -1,4 +1,4 @@
-"""The Python that the pages show runs as it stands there."""
+"""The Python code of the pages runs unchanged."""
 
 import subprocess
 import sys

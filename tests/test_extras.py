@@ -153,7 +153,7 @@ def test_a_parquet_file_among_others_before_any_is_read(task: str, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-def test_pictures_and_data_frames():
+def test_plots_and_data_frames():
     layer = gatewise.LSTM(2, 3)
     with gatewise.watch(layer) as trace:
         layer(torch.randn(4, 1, 2))[0].sum().backward()

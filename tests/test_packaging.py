@@ -71,7 +71,7 @@ def test_every_public_name_loads_and_is_documented(name):
     assert inspect.getdoc(getattr(gatewise, name))
 
 
-def test_an_unknown_name_is_told_as_python_does():
+def test_unknown_name_raises_as_in_python():
     with pytest.raises(AttributeError, match="module 'gatewise' has no attribute 'Lstm'"):
         _ = gatewise.Lstm
 

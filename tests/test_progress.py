@@ -16,8 +16,8 @@ def test_a_loop_on_a_terminal_has_a_bar_with_share_speed_and_time_left(monkeypat
     terminal = shown_on(Stream(terminal=True), monkeypatch)
     for _ in tracked([1, 2, 3, 4], "scoring", "tokens", size=lambda item: 100 * item):
         terminal.wait()
-    shown = [part for part in terminal.getvalue().split("\r") if part.strip()]
-    bar = next(part for part in shown if "75%" in part)
+    displayed = [part for part in terminal.getvalue().split("\r") if part.strip()]
+    bar = next(part for part in displayed if "75%" in part)
     assert bar.startswith("scoring:  75%|")
     assert " left, 600 tokens, " in bar
     assert bar.rstrip().endswith(" tokens/s")
@@ -36,7 +36,7 @@ def test_elsewhere_there_are_lines_and_of_nested_work_only_those_of_the_innermos
     assert lines[0].startswith("preparing: 0:0")
     assert any(line.startswith("reading a{b}.csv: 0:0") and " 1 rows, " in line for line in lines)
     changes = [line.partition(":")[0] for line in lines]
-    assert changes == sorted(changes)  # "preparing" is not told of while "reading" is
+    assert changes == sorted(changes)  # "preparing" is not reported while "reading" is
     assert "%" not in inner
 
 
@@ -67,16 +67,16 @@ def test_work_that_ends_soon_shows_nothing(monkeypatch, capsys):
 def test_a_line_is_written_only_where_there_was_none_for_a_while(monkeypatch):
     pipe = shown_on(Stream(terminal=False), monkeypatch)
     monkeypatch.setattr(progress, "BETWEEN_LINES", 1e9)
-    shown = threading.Event()
+    displayed = threading.Event()
     with Progress("scoring", status=lambda: pytest.fail("a line")) as one:
-        monkeypatch.setattr(type(one), "age", property(lambda self: shown.set() or 1e12))
+        monkeypatch.setattr(type(one), "age", property(lambda self: displayed.set() or 1e12))
         say("epoch 1")
-        shown.clear()
-        assert shown.wait(60)
+        displayed.clear()
+        assert displayed.wait(60)
     assert pipe.getvalue() == "epoch 1\n"
 
 
-def test_a_notice_stands_above_the_bar(monkeypatch):
+def test_a_notice_is_above_the_bar(monkeypatch):
     pytest.importorskip("tqdm")
     terminal = shown_on(Stream(terminal=True), monkeypatch)
     with Progress("scoring", "tokens", 10):

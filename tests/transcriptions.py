@@ -131,7 +131,7 @@ TRANSCRIPTIONS: dict[str, Transcription] = {
 def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suffix: str) -> dict[str, Gate]:
     """The gates of one layer and direction, from the parameters of a gatewise layer.
 
-    Arguments:
+    Args:
         transcription: the cell.
         parameters: a gatewise layer's, by their names in its state_dict.
         suffix: which: ``_l0``, ``_l0_reverse``, ``_l1``…
@@ -150,8 +150,13 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
         peepholes = dict(zip(transcription.peepholes, blocks, strict=True))
     none = over_h[0].new_zeros(hidden, hidden)
     return {
-        gate: Gate(torch.cat([over_h[at], over_x[at]], dim=1), biases[at], inner_biases[at], peepholes.get(gate, none))
-        for at, gate in enumerate(transcription.gates)
+        gate: Gate(
+            torch.cat([over_h[index], over_x[index]], dim=1),
+            biases[index],
+            inner_biases[index],
+            peepholes.get(gate, none),
+        )
+        for index, gate in enumerate(transcription.gates)
     }
 
 
@@ -213,7 +218,7 @@ def run_layers(
 ) -> tuple[Tensor, list[Tensor]]:
     """A whole layer over a padded batch.
 
-    Arguments:
+    Args:
         transcription: the cell.
         parameters: of the gatewise layer, by name.
         x: (T, B, I).
@@ -235,9 +240,9 @@ def run_layers(
         row_finals: list[State] = []
         for layer in range(num_layers):
             sides: list[list[Tensor]] = []
-            for at, suffix in enumerate(suffixes):
+            for index, suffix in enumerate(suffixes):
                 gates = gates_of(transcription, parameters, f"_l{layer}{suffix}")
-                state = tuple(whole[layer * len(suffixes) + at, b] for whole in initial)
+                state = tuple(whole[layer * len(suffixes) + index, b] for whole in initial)
                 outputs, final = RUNS[suffix](transcription.step, gates, row, boundaries, state)
                 sides.append(outputs)
                 row_finals.append(final)

@@ -54,8 +54,8 @@ def prepare(request: Request, threads: int) -> Prepared | Refusal:
         turn[0] = 0
         if not request.training:
             return [numpy.asarray(call())]
-        value, (weights, of_x) = call()
-        return [numpy.asarray(array) for array in (value, of_x, *(weights[group] for group in parameters))]
+        value, (weights, projected) = call()
+        return [numpy.asarray(array) for array in (value, projected, *(weights[group] for group in parameters))]
 
     def change() -> None:
         turn[0] = (turn[0] + 1) % len(sets)

@@ -22,7 +22,7 @@ class BackPropagation(Directive):
     option_spec: ClassVar = {}
 
     def run(self) -> list[nodes.Node]:
-        """The nodes that stand in its place."""
+        """The nodes that replace the directive."""
         found: list[nodes.Node] = []
         for name in " ".join(self.content).split() or cells.names():
             cell = cells.lookup(name)

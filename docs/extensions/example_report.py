@@ -1,4 +1,4 @@
-"""A report for the page that tells how to read one, made by the tool while the documentation is built."""
+"""A report for the page on reading reports, generated while the documentation is built."""
 
 from contextlib import redirect_stderr
 from io import StringIO

@@ -56,15 +56,15 @@ def assert_right(made: Cell) -> None:
     expected, _ = run(call, backend="reference")
     if furthest(outcome(on_reference, shaken(call)), outcome(on_reference, call)) > 1e-8:
         reject()  # it compares what is equal but for rounding
-    came = loop_for(made)(x, *weights)
-    torch.testing.assert_close(came, expected)
+    actual = loop_for(made)(x, *weights)
+    torch.testing.assert_close(actual, expected)
     upstream = torch.randn(expected.shape, generator=draw, dtype=torch.float64)
     for found, right in zip(
         *(
             torch.autograd.grad(value, [x, *weights], upstream, allow_unused=True, materialize_grads=True)
             if value.requires_grad
             else [torch.zeros(())]
-            for value in (came, expected)
+            for value in (actual, expected)
         ),
         strict=True,
     ):

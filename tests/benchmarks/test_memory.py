@@ -1,4 +1,4 @@
-"""The grid of memory: small sequences, really measured, and what is refused."""
+"""The grid of memory: small sequences, really measured, and errors."""
 
 import sys
 

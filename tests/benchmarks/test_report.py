@@ -70,7 +70,7 @@ def test_when_ours_is_wrong_there_is_no_table():
     assert "WRONG, not timed: gatewise" in text
 
 
-def test_more_than_the_tests_tolerance_is_said():
+def test_errors_beyond_the_tolerance_are_noted():
     rows = (row("gatewise", "ours", 10.0, None, error_ratio=1.7), row("jax", "peer", 10.0, 1.0, error_ratio=1.0))
     text = block(comparison({}, rows=rows), set())
     assert text.count("the tests' tolerance") == 1
@@ -91,11 +91,11 @@ def test_the_loop_breakdown_is_shown():
     assert "backward" not in without
 
 
-def test_a_reason_is_said_once():
-    shown = set()
+def test_a_reason_is_printed_once():
+    displayed = set()
     unavailable = comparison({}, unavailable=("onnxruntime does not train",))
-    assert "(onnxruntime does not train)" in block(unavailable, shown)
-    assert "onnxruntime" not in block(unavailable, shown)
+    assert "(onnxruntime does not train)" in block(unavailable, displayed)
+    assert "onnxruntime" not in block(unavailable, displayed)
 
 
 def test_means_by_side_and_of_the_best_peer():

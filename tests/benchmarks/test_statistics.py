@@ -21,7 +21,7 @@ def test_the_geometric_mean_lies_between(ratios):
 
 
 @given(RATIOS)
-def test_quartiles_stand_in_order(ratios):
+def test_quartiles_are_ordered(ratios):
     found = quartiles(ratios)
     assert min(ratios) <= found.low <= found.median <= found.high <= max(ratios)
 

@@ -13,7 +13,7 @@ from gatewise.tasks.rows import Features
 class FeatureReader:
     """Reads sequences for one network.
 
-    Arguments:
+    Args:
         scaling: of the features.
         dtype: of the network.
     """
