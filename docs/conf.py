@@ -8,7 +8,7 @@ import gatewise
 sys.path.insert(0, str(Path(__file__).parent / "extensions"))
 
 project = "gatewise"
-author = "The gatewise maintainers"
+author = copyright = "The gatewise maintainers"
 release = gatewise.__version__
 
 extensions = [
