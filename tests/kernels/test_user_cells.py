@@ -14,7 +14,7 @@ from gatewise.compiler import build_cache, emit
 from gatewise.compiler.build import find_compiler
 from gatewise.equations import cell, sigmoid, tanh
 from gatewise.kernels.cpu import library, program, user_cells
-from tests.kernels.calls import call_of, flat
+from tests.kernels.calls import call_of, flat, on_engine
 
 pytestmark = pytest.mark.skipif(
     library.why_missing() is not None or compiler() is None, reason="no compiled engine, or no C++ compiler here"
@@ -88,6 +88,18 @@ def test_one_line_while_it_is_compiled(folder: Path, fresh: Fresh, capfd: pytest
     assert_compiled()
     assert capfd.readouterr().err == ""
     assert len(list(folder.iterdir())) == 1
+
+
+def test_a_built_in_cell_that_has_changed_since_the_engine_was_built(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """It is compiled anew, instead of the old equations being run under its name."""
+    lstm = gatewise.cells.lookup("lstm")
+    expected = flat(on_engine(call_of(lstm)))
+    monkeypatch.setattr(program, "_found", {})
+    monkeypatch.setattr(program, "_prefixes", lambda: {lstm.equations: (lstm, "gatewise_lstm_of_another_time")})
+    torch.testing.assert_close(flat(on_engine(call_of(lstm))), expected)
+    assert "gatewise: compiling cell lstm (once" in capfd.readouterr().err
 
 
 def test_cells_that_differ_in_words_alone_share_a_library(folder: Path, capfd: pytest.CaptureFixture[str]):

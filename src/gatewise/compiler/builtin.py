@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 
 from gatewise.cells import lookup, names
@@ -12,11 +13,15 @@ from gatewise.equations.cell import Cell
 
 
 def built_in() -> dict[str, tuple[Cell, str]]:
-    """The cells compiled into the engine, with and without bias, and their prefixes, by equations."""
+    """The cells compiled into the engine, with and without bias, and their prefixes, by equations.
+
+    A prefix has a digest of the equations: an engine built before a cell was changed does not have it.
+    """
     table: dict[str, tuple[Cell, str]] = {}
     for name in names():
         for cell, prefix in ((lookup(name), name), (without_bias(lookup(name)), f"{name}_without_bias")):
-            table.setdefault(cell.equations, (cell, f"gatewise_{prefix}"))
+            digest = sha256(cell.equations.encode()).hexdigest()[:8]
+            table.setdefault(cell.equations, (cell, f"gatewise_{prefix}_{digest}"))
     return table
 
 

@@ -60,8 +60,10 @@ def loaded(cell: Cell) -> Loaded:
 
 
 def _find(cell: Cell) -> Loaded | BuildError:
-    if cell.equations in _prefixes():
-        return _loaded(engine().library, _prefixes()[cell.equations][1], cell)
+    _, prefix = _prefixes().get(cell.equations, (cell, ""))
+    # In a source tree the engine may be older than a cell, which is then compiled like a user's.
+    if prefix and hasattr(engine().library, symbol(prefix)):
+        return _loaded(engine().library, prefix, cell)
     try:
         program = emit(Cell.from_equations(cell.equations), PREFIX)
         return _loaded(user_cells.load(program, cell.name, engine().instruction_set), PREFIX, cell)
