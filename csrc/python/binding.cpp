@@ -27,27 +27,31 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
     gatewise_call &c = call.call;
 
     Object output = call.allocate_output(), saved = Object::borrowed(host.none);
-    Object finals(PyTuple_New(int64_t(call.states.size())));
     c.output = call.own_sequence(output.get());
-    for (size_t s = 0; s < call.states.size(); ++s) {
-      Object final = is_none(into) ? call.allocate_state() : Object::borrowed(item(into, int64_t(s)));
-      call.states[s].final = call.own(final.get());
-      PyTuple_SetItem(finals.get(), int64_t(s), final.release());
+    const int64_t given = size(call.initial), width = c.directions * c.hidden_size;
+    std::vector<Object> finals;
+    for (int64_t s = 0; s < int64_t(call.states.size()); ++s) {
+      gatewise_state &state = call.states[size_t(s)];
+      PyObject *initial = s < given ? item(call.initial, s) : nullptr;
+      if (initial) state.initial = call.dense(initial);
+      if (!is_none(into)) finals.push_back(Object::borrowed(item(into, s)));
+      else if (initial && c.layers * c.rows * width * c.dtype < call.smallest)
+        finals.push_back(call.allocate_like(initial));
+      else finals.push_back(call.allocate_state());
+      state.final = call.own(finals.back().get());
     }
     const bool boundaries = save && c.checkpoint;
     if (boundaries) {
-      saved = call.allocate({c.directions, call.segments(), int64_t(call.states.size()), c.rows, c.hidden_size});
+      saved = call.allocate({c.directions, call.segments(), int64_t(call.states.size()), c.rows, c.hidden_size}, true);
       c.boundaries = call.own(saved.get());
     } else if (save) {
       const int64_t rows = call.saved_rows(fixed_shapes);
       if (rows < 0) return number(GATEWISE_BAD_LENGTH);
-      saved = call.allocate({c.directions, rows, call.saved_blocks * c.hidden_size});
+      saved = call.allocate({c.directions, rows, call.saved_blocks * c.hidden_size}, true);
       c.saved = call.own(saved.get());
     }
     if (!boundaries) c.checkpoint = 0;
     if (!call.is_empty()) {
-      const int64_t given = size(call.initial);
-      for (int64_t s = 0; s < given; ++s) call.states[size_t(s)].initial = call.dense(item(call.initial, s));
       call.parameters.resize(size_t(size(call.weights)));
       for (size_t k = 0; k < call.parameters.size(); ++k) {
         PyObject *weight = item(call.weights, int64_t(k));
@@ -56,7 +60,11 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
       c.state_values = call.own_or_null(state_values);
       if (const int64_t code = call.run(false)) return call.refusal(code);
     }
-    return tuple(std::move(output), std::move(finals), std::move(saved));
+    std::vector<Object> results;
+    results.push_back(std::move(output));
+    results.push_back(tuple(std::move(finals)));
+    results.push_back(std::move(saved));
+    return tuple(std::move(results));
   });
 }
 
@@ -72,44 +80,40 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
     gatewise_call &c = call.call;
 
     const int64_t given = size(call.initial), weights = size(call.weights);
-    Object gradients(PyTuple_New(1 + given + weights));
-    const auto hand_over = [&](int64_t at, Object gradient) {
-      PyTuple_SetItem(gradients.get(), at, gradient.release());
-    };
+    std::vector<Object> gradients;
     const auto wanted = [&](int64_t at) { return number(item(needed, at)) != 0; };
-    if (wanted(0)) {
-      Object gradient = call.allocate({c.steps, c.rows, c.input_size});
-      c.x_gradient = call.own_sequence(gradient.get());
-      hand_over(0, std::move(gradient));
-    } else hand_over(0, Object::borrowed(host.none));
+    const auto hand_over = [&](bool is_wanted, auto allocate) {
+      gradients.push_back(is_wanted ? allocate() : Object::borrowed(host.none));
+      return gradients.back().get();
+    };
+    PyObject *of_x = hand_over(wanted(0), [&] { return call.allocate({c.steps, c.rows, c.input_size}); });
+    if (!is_none(of_x)) c.x_gradient = call.own_sequence(of_x);
     for (int64_t s = 0; s < int64_t(call.states.size()); ++s) {
       gatewise_state &state = call.states[size_t(s)];
       if (PyObject *of_final = item(upstream, 1 + s); !is_none(of_final)) state.final_gradient = call.dense(of_final);
       if (s >= given) continue;
       state.initial = call.dense(item(call.initial, s));
-      Object gradient = wanted(1 + s) ? call.allocate_state() : Object::borrowed(host.none);
-      state.initial_gradient = call.own_or_null(gradient.get());
-      hand_over(1 + s, std::move(gradient));
+      state.initial_gradient = call.own_or_null(hand_over(wanted(1 + s), [&] { return call.allocate_state(); }));
     }
     call.parameters.resize(size_t(weights));
     for (int64_t k = 0; k < weights; ++k) {
       gatewise_parameter &parameter = call.parameters[size_t(k)];
       PyObject *weight = item(call.weights, k);
       parameter.value = call.weight(weight);
-      Object gradient = wanted(1 + given + k) ? call.gradient_like(weight) : Object::borrowed(host.none);
-      parameter.gradient = call.own_or_null(gradient.get());
-      hand_over(1 + given + k, std::move(gradient));
+      parameter.gradient =
+          call.own_or_null(hand_over(wanted(1 + given + k), [&] { return call.allocate_like(weight); }));
     }
-    if (PyObject *of_output = item(upstream, 0); !is_none(of_output)) { c.output_gradient = call.sequence(of_output); }
-    if (c.checkpoint) c.boundaries = call.own(saved);
+    if (PyObject *of_output = item(upstream, 0); !is_none(of_output)) c.output_gradient = call.sequence(of_output);
+    // Hooks on saved tensors may have changed their layout.
+    if (c.checkpoint) c.boundaries = call.dense(saved);
     else {
-      c.output = call.own_sequence(output);
-      c.saved = call.own(saved);
+      c.output = call.sequence(output);
+      c.saved = call.dense(saved);
     }
-    c.norms = call.own_or_null(norms);
+    if (!is_none(norms)) c.norms = call.own(norms, 8);
     c.state_gradients = call.own_or_null(state_gradients);
     if (const int64_t code = call.run(true)) return call.refusal(code);
-    return gradients;
+    return tuple(std::move(gradients));
   });
 }
 
@@ -172,8 +176,8 @@ extern "C" [[gnu::visibility("default")]] PyObject *gatewise_bind(const DLPackEx
                                                                   PyObject *objects) {
   return guarded([&] {
     int64_t at = 0;
-    for (PyObject **to : {&host.none, &host.tensor, &host.parameter, &host.is_neg, &host.empty_like, &host.dense,
-                          &host.memory, &host.workspace, &host.float32, &host.float64}) {
+    for (PyObject **to : {&host.none, &host.tensor, &host.parameter, &host.is_neg, &host.empty_like, &host.new_empty,
+                          &host.dense, &host.memory, &host.workspace, &host.float32, &host.float64}) {
       *to = item(objects, at++);
       Py_IncRef(*to);
     }
@@ -189,8 +193,8 @@ extern "C" [[gnu::visibility("default")]] PyObject *gatewise_bind(const DLPackEx
     while (exchange && exchange->major != 1) exchange = exchange->previous;
     if (!exchange || !exchange->view_of_object) throw Unreadable();
     host.exchange = exchange;
-    return tuple(Object(PyCFunction_NewEx(&functions[0], nullptr, nullptr)),
-                 Object(PyCFunction_NewEx(&functions[1], nullptr, nullptr)),
-                 Object(PyCFunction_NewEx(&functions[2], nullptr, nullptr)));
+    std::vector<Object> made;
+    for (PyMethodDef &function : functions) made.emplace_back(PyCFunction_NewEx(&function, nullptr, nullptr));
+    return tuple(std::move(made));
   });
 }

@@ -40,12 +40,19 @@ struct Machine {
 class Workspace {
 public:
   Workspace() : object(PyObject_CallMethodObjArgs(host.workspace, host.take, nullptr)) {}
+  // While an exception unwinds; it prevails over what returning the workspace raises.
   ~Workspace() {
-    PyObject *type, *value, *trace; // an exception may be on its way
+    if (!object) return;
+    PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyObject *done = PyObject_CallMethodObjArgs(host.workspace, host.give_back, object.get(), nullptr);
     if (done) Py_DecRef(done);
-    PyErr_Restore(type, value, trace);
+    if (type) PyErr_Restore(type, value, trace);
+  }
+  // Signal handlers run in the first Python code after the engine, which this is: what they raise counts.
+  void give_back() {
+    const Object own = std::move(object);
+    Object(PyObject_CallMethodObjArgs(host.workspace, host.give_back, own.get(), nullptr));
   }
   void grow(int64_t bytes) {
     object = Object(PyObject_CallMethodObjArgs(host.workspace, host.larger, number(bytes).get(), nullptr));
@@ -81,9 +88,10 @@ public:
     call.share_small = machine.share_small;
     call.seconds = reinterpret_cast<double *>(machine.seconds);
 
-    PyObject *input = arguments.object();
+    input = arguments.object();
     const View x = view_of(input);
-    call.dtype = x.is(kDLFloat, 8) ? 8 : 4;
+    if (!x.is(kDLFloat, 4) && !x.is(kDLFloat, 8)) throw Unreadable();
+    call.dtype = x.dtype.bits / 8;
     call.x = sequence(input);
     batched = x.ndim > 1;
     stepwise = x.ndim < 3;
@@ -95,12 +103,13 @@ public:
     lengths = arguments.object();
     reset = arguments.object();
     packed = arguments.object();
+    if (size(initial) > int64_t(states.size())) throw Unreadable();
     PyObject *wide = size(initial) ? item(initial, 0) : item(weights, 0);
     const View sized = view_of(wide);
     if (sized.ndim == 0) throw Unreadable();
     call.hidden_size = size(initial) ? sized.shape[sized.ndim - 1] : sized.shape[0] / gates;
     smallest = number(Object(PyObject_GetAttr(host.memory, host.smallest)).get());
-    if (!is_none(lengths)) call.lengths = dense(lengths);
+    if (!is_none(lengths)) call.lengths = dense(lengths, kDLInt, 8);
     if (!is_none(reset)) flags();
   }
 
@@ -118,29 +127,41 @@ public:
     return sum;
   }
 
-  // An uninitialised tensor; large ones come out of Python's pool.
-  Object allocate(std::initializer_list<int64_t> shape) {
-    View like{};
-    int64_t extents[5], count = call.dtype;
+  // An uninitialised tensor; large ones come out of Python's pool. One that no user sees is made through DLPack, in
+  // half the time, and cannot be resized.
+  Object allocate(std::initializer_list<int64_t> shape, bool internal = false) {
+    int64_t extents[5], bytes = call.dtype;
+    int32_t count = 0;
+    bool large = false;
     for (int64_t extent : shape) {
-      extents[like.ndim++] = extent;
-      count *= extent;
+      large |= __builtin_mul_overflow(bytes, extent, &bytes);
+      extents[count++] = extent;
     }
-    if (count >= smallest) {
-      Object sizes(PyTuple_New(like.ndim));
-      for (int32_t k = 0; k < like.ndim; ++k) PyTuple_SetItem(sizes.get(), k, number(extents[k]).release());
+    large |= bytes >= smallest;
+    if (internal && !large) {
+      View like{};
+      like.device = {kDLCPU, 0};
+      like.ndim = count;
+      like.shape = extents;
+      like.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
+      DLManagedTensorVersioned *made;
+      void *object;
+      if (!host.exchange->allocate(&like, &made, nullptr, [](void *, const char *, const char *) {})) {
+        if (host.exchange->to_object(made, &object)) throw Raised();
+        return Object(static_cast<PyObject *>(object));
+      }
+      if (PyErr_Occurred()) throw Raised();
+      large = true; // Python tells what is wrong
+    }
+    std::vector<Object> numbers;
+    for (int32_t k = 0; k < count; ++k) numbers.push_back(number(extents[k]));
+    const Object sizes = tuple(std::move(numbers));
+    if (large) {
       PyObject *dtype = call.dtype == 4 ? host.float32 : host.float64;
       return Object(PyObject_CallMethodObjArgs(host.memory, host.empty, sizes.get(), dtype, nullptr));
     }
-    like.device = {kDLCPU, 0};
-    like.shape = extents;
-    like.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
-    DLManagedTensorVersioned *made;
-    void *object;
-    const auto ignore = [](void *, const char *, const char *) {};
-    if (host.exchange->allocate(&like, &made, nullptr, ignore)) throw std::bad_alloc();
-    if (host.exchange->to_object(made, &object)) throw Raised();
-    return Object(static_cast<PyObject *>(object));
+    PyObject *const arguments[] = {input, sizes.get()};
+    return Object(PyObject_Vectorcall(host.new_empty, arguments, 2, nullptr));
   }
   Object allocate_output() {
     const int64_t width = call.directions * call.hidden_size;
@@ -148,26 +169,34 @@ public:
            : stepwise ? allocate({call.rows, width})
                       : allocate({call.steps, call.rows, width});
   }
-  // Of a dense weight.
-  Object gradient_like(PyObject *weight) { return Object(PyObject_Vectorcall(host.empty_like, &weight, 1, nullptr)); }
+  // Of the shape of a dense tensor.
+  Object allocate_like(PyObject *tensor) { return Object(PyObject_Vectorcall(host.empty_like, &tensor, 1, nullptr)); }
   Object allocate_state() {
     const int64_t all = call.layers * call.directions;
     return batched ? allocate({all, call.rows, call.hidden_size}) : allocate({all, call.hidden_size});
   }
 
   // A dense tensor allocated for this call, owned by the caller of this function.
-  gatewise_dense own(PyObject *tensor) {
+  gatewise_dense own(PyObject *tensor) { return own(tensor, call.dtype); }
+  gatewise_dense own(PyObject *tensor, int64_t bytes) {
     const View view = view_of(tensor);
+    check(view, kDLFloat, bytes);
+    if (!view.is_contiguous()) throw Unreadable();
     return {view.address(), view.count()};
   }
   gatewise_dense own_or_null(PyObject *tensor) { return is_none(tensor) ? gatewise_dense{} : own(tensor); }
-  gatewise_sequence own_sequence(PyObject *tensor) { return sequence_of(view_of(tensor)); }
+  gatewise_sequence own_sequence(PyObject *tensor) {
+    own(tensor);
+    return sequence_of(view_of(tensor));
+  }
 
   // A tensor of the caller's; where its elements are not dense, `tensor` becomes a copy that is.
-  gatewise_dense dense(PyObject *&tensor) {
+  gatewise_dense dense(PyObject *&tensor) { return dense(tensor, kDLFloat, call.dtype); }
+  gatewise_dense dense(PyObject *&tensor, uint8_t code, int64_t bytes) {
     View view = view_of(tensor);
-    if (!view.is_contiguous() || is_negative(tensor)) view = view_of(tensor = made(host.dense, tensor));
-    check(view);
+    if (!view.is_contiguous() || !view.is_allocated() || is_negative(tensor))
+      view = view_of(tensor = made(host.dense, tensor));
+    check(view, code, bytes);
     return {view.address(), view.count()};
   }
   gatewise_dense dense(PyObject *&&tensor) { return dense(tensor); }
@@ -175,8 +204,10 @@ public:
   gatewise_dense weight(PyObject *&tensor) { return is_none(packed) ? dense(tensor) : own(tensor); }
   gatewise_sequence sequence(PyObject *tensor) {
     View view = view_of(tensor);
-    if (!view.is_dense_sequence() || is_negative(tensor)) view = view_of(made(host.dense, tensor));
-    check(view);
+    if (view.ndim == 0) throw Unreadable();
+    if (!view.is_dense_sequence() || !view.is_allocated() || is_negative(tensor))
+      view = view_of(made(host.dense, tensor));
+    check(view, kDLFloat, call.dtype);
     return sequence_of(view);
   }
 
@@ -197,6 +228,7 @@ public:
       PyThreadState *thread = PyEval_SaveThread();
       const int64_t code = machine.function(&call);
       PyEval_RestoreThread(thread);
+      if (PyErr_CheckSignals()) throw Raised();
       if (code == GATEWISE_NEEDS_WORKSPACE) {
         workspace.grow(call.needed);
         call.workspace = workspace.bytes();
@@ -210,12 +242,11 @@ public:
         use(found.get(), layout, filled);
         if (!filled) fresh = std::move(found);
         else held.push_back(std::move(found));
-      } else if (code == GATEWISE_MORE) {
-        if (PyErr_CheckSignals()) throw Raised();
-      } else {
+      } else if (code != GATEWISE_MORE) {
         if (code == GATEWISE_OK && fresh)
           Object(PyObject_CallMethodObjArgs(packed, host.keep, number(call.dtype).get(), number(backward).get(),
                                             number(call.weights_layout).get(), fresh.get(), nullptr));
+        workspace.give_back();
         return code;
       }
     }
@@ -226,20 +257,21 @@ public:
   gatewise_call call{};
   int64_t saved_blocks, smallest;
   bool batched, stepwise;
-  PyObject *initial, *weights, *lengths, *reset, *packed;
+  PyObject *input, *initial, *weights, *lengths, *reset, *packed;
   std::vector<gatewise_state> states;
   std::vector<gatewise_parameter> parameters;
 
 private:
   static View view_of(PyObject *tensor) {
     View view;
-    if (!is_plain_type(tensor) && PyObject_IsInstance(tensor, host.tensor) != 1) throw Unreadable();
+    const int is_tensor = is_plain_type(tensor) ? 1 : PyObject_IsInstance(tensor, host.tensor);
+    if (is_tensor < 0) throw Raised();
+    if (!is_tensor) throw Unreadable();
     if (!look(tensor, view) || !view.on_cpu()) throw Unreadable();
     return view;
   }
-  void check(const View &view) const {
-    const bool readable = view.data || !view.count();
-    if (!readable || (view.dtype.code == kDLFloat && !view.is(kDLFloat, call.dtype))) throw Unreadable();
+  static void check(const View &view, uint8_t code, int64_t bytes) {
+    if (!view.is_allocated() || !view.is(code, bytes)) throw Unreadable();
   }
   bool is_negative(PyObject *tensor) {
     const Object answer(PyObject_Vectorcall(host.is_neg, &tensor, 1, nullptr));
@@ -258,6 +290,7 @@ private:
   // (T, B), of a step (B,) or ().
   void flags() {
     const View view = view_of(reset);
+    check(view, kDLBool, 1);
     const int32_t n = view.ndim;
     const int64_t step = n > 1 ? view.strides[n - 2] : 0, row = n > 0 ? view.strides[n - 1] : 0;
     call.reset = {view.address(), (call.steps - 1) * step + (call.rows - 1) * row + 1, step, row};

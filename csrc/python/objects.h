@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 namespace gatewise::python {
 
@@ -55,10 +56,11 @@ inline PyObject *item(PyObject *tuple, int64_t at) { // borrowed
   if (!found) throw Raised();
   return found;
 }
-template <class... Items> Object tuple(Items &&...items) {
-  Object made(PyTuple_New(sizeof...(Items)));
-  int64_t at = 0;
-  (PyTuple_SetItem(made.get(), at++, items.release()), ...);
+// Made of all its items at once: nobody else may see a tuple that is not complete.
+inline Object tuple(std::vector<Object> items) {
+  Object made(PyTuple_New(int64_t(items.size())));
+  for (size_t k = 0; k < items.size(); ++k)
+    if (PyTuple_SetItem(made.get(), int64_t(k), items[k].release())) throw Raised();
   return made;
 }
 
@@ -66,13 +68,13 @@ template <class... Items> Object tuple(Items &&...items) {
 struct Host {
   const DLPackExchangeAPI *exchange;
   PyObject *none, *tensor, *parameter;
-  PyObject *is_neg, *empty_like;       // torch's
-  PyObject *dense;                     // of gatewise.kernels.cpu.dense
-  PyObject *memory, *workspace;        // modules of gatewise.kernels.cpu
-  PyObject *float32, *float64;         // torch's
-  PyObject *empty, *smallest;          // names in `memory`
-  PyObject *take, *larger, *give_back; // names in `workspace`
-  PyObject *find, *get, *keep;         // names in `PackedWeights`
+  PyObject *is_neg, *empty_like, *new_empty; // torch's
+  PyObject *dense;                           // of gatewise.kernels.cpu.dense
+  PyObject *memory, *workspace;              // modules of gatewise.kernels.cpu
+  PyObject *float32, *float64;               // torch's
+  PyObject *empty, *smallest;                // names in `memory`
+  PyObject *take, *larger, *give_back;       // names in `workspace`
+  PyObject *find, *get, *keep;               // names in `PackedWeights`
 };
 inline Host host;
 
@@ -85,6 +87,7 @@ struct View : DLTensor {
     for (int32_t k = 0; k < ndim; ++k) product *= shape[k];
     return product;
   }
+  bool is_allocated() const { return data || !count(); }
   char *address() const { return static_cast<char *>(data) + byte_offset; }
   bool on_cpu() const { return device.type == kDLCPU; }
   bool is(uint8_t code, int64_t bytes) const {

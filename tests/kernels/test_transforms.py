@@ -144,3 +144,11 @@ def test_an_exported_transform_is_the_reference_written_out():
     program = torch.export.export(mapped, (x,))
     assert not any("gatewise" in str(node.target) for node in program.graph.nodes)
     torch.testing.assert_close(program.module()(x), mapped(x))
+
+
+def test_a_layer_in_training_inside_a_transform_of_something_else():
+    layer, x, scale = gatewise.LSTM(3, 4), torch.randn(5, 2, 3), torch.randn(3)
+    output = torch.func.vmap(lambda one: layer(x)[0] * one)(scale)
+    torch.testing.assert_close(output, layer(x)[0] * scale[:, None, None, None])
+    output.sum().backward()
+    assert layer.weight_hh_l0.grad is not None

@@ -115,6 +115,8 @@ def _in_onnx_export() -> bool:
 
 def _transformed(call: Call) -> bool:
     """Whether a torch.func transform or forward-mode differentiation is active for the call."""
+    if _inside_a_transform():  # also of other tensors: autograd functions of one's own cannot be traced there
+        return True
     return any(is_functorch_wrapped_tensor(tensor) for tensor in call.tensors) or (
         forward_ad._current_level >= 0
         and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in call.tensors)

@@ -15,6 +15,7 @@ from gatewise.kernels.call import Call
 from gatewise.kernels.checkpointing import leaves_of, recomputed, run_by_segments
 from gatewise.kernels.differentiable import batched, differentiable_gradients, gradients_of
 from gatewise.kernels.dispatch import BACKENDS, run_on
+from gatewise.kernels.plain import check_allocated
 
 
 def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -44,8 +45,10 @@ class Differentiated(torch.autograd.Function):
         """Output and final states; ``tensors`` are those of the call."""
         # Copied, so that later writes by the caller do not affect the backward pass.
         if call.lengths is not None:
+            check_allocated("lengths", call.lengths)
             call.lengths = call.lengths.clone()
         if call.reset is not None:
+            check_allocated("reset", call.reset)
             call.reset = call.reset.clone()
         output, finals, saved = backend.forward(call, True)
         ctx.backend, ctx.call, ctx.count = backend, call.without_tensors(), len(tensors)

@@ -95,8 +95,11 @@ def _check_shapes(call: Call) -> None:
     for name, tensor, shape in wanted:
         if len(tensor.shape) != len(shape) or any(a != b for a, b in zip(tensor.shape, shape, strict=True)):
             raise ValueError(f"gatewise::recurrent: {name}: expected shape {shape}, got {tuple(tensor.shape)}")
-        if name not in ("lengths", "reset") and tensor.dtype != call.x.dtype:
-            raise ValueError(f"gatewise::recurrent: {name}: expected {call.x.dtype} as x, got {tensor.dtype}")
+        dtype = {"lengths": torch.int64, "reset": torch.bool}.get(name, call.x.dtype)
+        if tensor.dtype != dtype:
+            raise ValueError(f"gatewise::recurrent: {name}: expected {dtype}, got {tensor.dtype}")
+    if isinstance(steps, int) and steps == 0:
+        raise ValueError("gatewise::recurrent: x: expected at least one step, got T=0")
 
 
 @contextmanager

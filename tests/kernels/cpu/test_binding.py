@@ -2,7 +2,9 @@
 
 import ctypes
 import gc
+import os
 import shutil
+import signal
 import sys
 import weakref
 from collections.abc import Callable
@@ -124,8 +126,8 @@ def without_memory(of: Tensor) -> Tensor:
 FAILING: dict[str, tuple[Callable[[Call], Call], str]] = {
     "length": (lambda call: replace(call, lengths=torch.tensor([1, 9])), "lengths: expected values between 0 and T=5"),
     "memory": (lambda call: replace(call, x=without_memory(call.x)), "input: expected values for its shape"),
-    "device": (lambda call: replace(call, x=call.x.to("meta")), "returned code None"),
-    "dtype": (lambda call: replace(call, x=call.x.float()), "returned code None"),
+    "device": (lambda call: replace(call, x=call.x.to("meta")), "cannot read a tensor of this call"),
+    "dtype": (lambda call: replace(call, x=call.x.float()), "cannot read a tensor of this call"),
     "no tensor": (lambda call: replace(call, initial=("h", "c")), "'str' object"),  # pyright: ignore[reportArgumentType]
 }
 
@@ -143,6 +145,99 @@ def test_a_failing_call_keeps_nothing_either(case: str):
         counts.append([sys.getrefcount(one) for one in call.tensors])
     assert counts[0] == counts[1] == counts[2]
     passes(call)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_what_a_signal_handler_raises_is_raised(monkeypatch: pytest.MonkeyPatch, backward: bool):
+    """It runs in the first Python code after the engine, which is the binding's."""
+    call = call_of("lstm", steps=5, batch=2)
+    output, finals, saved = execution.forward(call, True)
+    give_back = workspace.give_back
+
+    def interrupted(one: workspace.Workspace) -> None:
+        give_back(one)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(workspace, "give_back", interrupted)
+    run = execution.backward if backward else execution.forward
+    arguments = (saved, (output, *finals), [True] * len(call.tensors)) if backward else (True,)
+    with pytest.raises(KeyboardInterrupt):
+        run(call, *arguments)
+
+
+def fortran(tensor: Tensor) -> Tensor:
+    return tensor.detach().movedim(-1, 0).contiguous().movedim(0, -1)
+
+
+def negative(tensor: Tensor) -> Tensor:
+    return torch.complex(torch.zeros_like(tensor), -tensor.detach()).conj().imag
+
+
+def one_number(tensor: Tensor) -> Tensor:
+    return torch.full((1,), 0.5, dtype=tensor.dtype).expand(tensor.shape)
+
+
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize("layout", [fortran, negative])
+def test_saved_tensors_of_another_layout(layout: Callable[[Tensor], Tensor], every: int | None):
+    """Hooks may return equal values in any memory."""
+    layer = gatewise.LSTM(INPUT, H, num_layers=2, checkpoint_every=every)
+    x, weights = torch.randn(5, 2, INPUT), list(layer.parameters())
+    expected = torch.autograd.grad(layer(x)[0].square().sum(), weights)
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: one, layout):
+        loss = layer(x)[0].square().sum()
+    torch.testing.assert_close(torch.autograd.grad(loss, weights), expected)
+
+
+def test_saved_tensors_without_memory_of_their_own_are_read_as_they_are():
+    layer = gatewise.LSTM(INPUT, 64)
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: one, one_number):
+        loss = layer(torch.randn(50, 8, INPUT))[0].sum()
+    loss.backward()  # gradients of other values, but of no other memory
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_saved_tensors_of_another_dtype(dtype: torch.dtype):
+    layer = gatewise.LSTM(INPUT, 64)
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: one, lambda one: one.to(dtype)):
+        loss = layer(torch.randn(50, 8, INPUT))[0].sum()
+    with pytest.raises(RuntimeError, match=r"cannot read a tensor of this call: expected dense CPU tensors of torch\."):
+        loss.backward()
+
+
+def test_what_users_see_can_be_resized():
+    layer, x = gatewise.LSTM(INPUT, H), X.clone().requires_grad_()
+    output, states = layer(x)
+    output.sum().backward()
+    _, given = layer(X, states)
+    assert x.grad is not None
+    for one in (output, *states, *given, x.grad):
+        assert one.untyped_storage().resizable()
+    with torch.no_grad():
+        y_t, states = layer.step(X[0])
+    assert all(one.untyped_storage().resizable() for one in (y_t, *states))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("name", ["lengths", "reset"])
+def test_lengths_and_resets_without_memory(name: str, gradients: bool):
+    given = {name: without_memory(torch.ones_like({"lengths": LENGTHS, "reset": RESET}[name]))}
+    with torch.set_grad_enabled(gradients), pytest.raises(ValueError, match=f"{name}: expected values for its shape"):
+        gatewise.LSTM(INPUT, H)(X, **given)
+
+
+def test_weights_without_memory_are_not_frozen():
+    layer = gatewise.LSTM(INPUT, H)
+    layer.weight_hh_l0.untyped_storage().resize_(0)
+    with layer.frozen(), torch.no_grad(), pytest.raises(ValueError, match="R: expected values for its shape"):
+        layer(X)
+
+
+def test_an_efficient_zero_gradient():
+    layer = gatewise.LSTM(INPUT, H)
+    output, _ = layer(X)
+    gradients = torch.autograd.grad(output, list(layer.parameters()), torch._efficientzerotensor(output.shape))
+    assert not any(one.any() for one in gradients)
 
 
 def test_an_error_of_the_pool_is_handed_on(monkeypatch: pytest.MonkeyPatch):

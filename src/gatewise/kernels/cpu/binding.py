@@ -55,6 +55,7 @@ def load(path: str) -> Binding:
         torch.nn.Parameter,
         Tensor.is_neg,
         torch.empty_like,
+        Tensor.new_empty,
         dense,
         buffer_pool,
         workspace,

@@ -5,4 +5,5 @@ from torch import Tensor
 
 def dense(tensor: Tensor) -> Tensor:
     """A strided tensor as contiguous memory."""
-    return tensor.detach().resolve_neg().contiguous()
+    tensor = tensor.detach()
+    return (tensor.clone() if tensor._is_zerotensor() else tensor.resolve_neg()).contiguous()

@@ -111,6 +111,8 @@ def _machine(found: Engine, function: int) -> tuple[int, ...]:
 def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
     """The arguments that both passes take from a call."""
     packed, weights = call.packed, call.parameters
+    if packed is not None and packed.copies(call.x.dtype) is None:
+        plain(call)  # before they are copied
     return (
         loaded(call.cell),
         call.direction_count,
@@ -135,7 +137,12 @@ def _failure(call: Call, found: Engine, code: int | None) -> Exception:
     if code == interface.BAD_LENGTH:
         call.check_values()  # names the row
     plain(call)  # names a tensor without memory
-    if code is not None and code % 256 == interface.BAD_BUFFER:
+    if code is None:
+        return RuntimeError(
+            f"the fused CPU kernels cannot read a tensor of this call: expected dense CPU tensors of {call.x.dtype}; "
+            "hooks on saved tensors and dispatch modes may change neither dtype nor device"
+        )
+    if code % 256 == interface.BAD_BUFFER:
         return ValueError(f"{list(found.binding.fields)[code // 256]}: its memory is smaller than its shape says")
     return RuntimeError(f"the fused CPU kernels returned code {code}; install gatewise again")
 
