@@ -186,8 +186,8 @@ def test_the_wheel(tree: Path):
         headers = {path.name for path in (tree / "csrc").glob("*.h")}
         libraries = engine.keys() - headers
         assert engine.keys() > headers
-        assert "libgatewise_plain.so" in libraries
-        assert libraries <= {f"libgatewise_{name}.so" for name in INSTRUCTION_SETS}
+        assert {"libgatewise_plain.so", "libgatewise_python.so"} <= libraries
+        assert libraries <= {f"libgatewise_{name}.so" for name in (*INSTRUCTION_SETS, "python")}
         for name in libraries:
             assert not [
                 needed for needed in (b"libtorch", b"libgomp", b"libstdc++.so") if needed in content.read(engine[name])

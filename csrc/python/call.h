@@ -151,7 +151,7 @@ public:
         return Object(static_cast<PyObject *>(object));
       }
       if (PyErr_Occurred()) throw Raised();
-      large = true; // Python tells what is wrong
+      large = true; // the pool reports what is wrong
     }
     std::vector<Object> numbers;
     for (int32_t k = 0; k < count; ++k) numbers.push_back(number(extents[k]));

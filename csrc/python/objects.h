@@ -56,7 +56,7 @@ inline PyObject *item(PyObject *tuple, int64_t at) { // borrowed
   if (!found) throw Raised();
   return found;
 }
-// Made of all its items at once: nobody else may see a tuple that is not complete.
+// Made of all its items at once: an incomplete tuple must never be visible to other code.
 inline Object tuple(std::vector<Object> items) {
   Object made(PyTuple_New(int64_t(items.size())));
   for (size_t k = 0; k < items.size(); ++k)

@@ -75,5 +75,7 @@ def test_the_output_gate_sees_the_new_cell_state() -> None:
 def test_unknown_cell() -> None:
     with pytest.raises(ValueError, match="unknown cell 'lsmt'; did you mean lstm\\? The cells are: gru_cho2014, "):
         lookup("lsmt")
-    with pytest.raises(ValueError, match="unknown cell 'zzz'; The cells are: "):
+    with pytest.raises(ValueError, match="unknown cell 'zzz'\\. The cells are: "):
         lookup("zzz")
+    with pytest.raises(ValueError, match="did you mean gru_cho2014 or gru_chung2014 or gru_cudnn\\?"):
+        lookup("GRU")

@@ -38,8 +38,9 @@ def lookup(name: str) -> Cell:
     ('r', 'z', 'n')
     """
     if name not in _BUILT_IN:
-        near = difflib.get_close_matches(name, _BUILT_IN, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ";"
+        lower = name.lower()
+        near = [one for one in _BUILT_IN if one.startswith(lower)] or difflib.get_close_matches(lower, _BUILT_IN, n=1)
+        meant = f"; did you mean {' or '.join(near)}?" if lower and near else "."
         raise ValueError(f"unknown cell {name!r}{meant} The cells are: {', '.join(_BUILT_IN)}")
     return _BUILT_IN[name]
 

@@ -304,7 +304,7 @@ def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attent
     found = trained.inspect("red blue green", steps=2, out=tmp_path / "page.html")
     assert found.answer == trained.predict(["red blue"])[0].text
     page = (tmp_path / "page.html").read_text()
-    places = {label.place.module for label in found.trace.gates().labels}
+    places = {label.location.module for label in found.trace.gates().labels}
     assert places == {"encoder.recurrent", "decoder.recurrent"}
     if attention == "none":
         assert found.attention is None

@@ -30,7 +30,7 @@ def refusal(call: Call) -> str | None:
 
 def runs(cell: Cell) -> bool:
     """Whether the engine runs plain CPU tensors through a cell, in float32 and float64."""
-    return program.ready(cell) is not None or (library.why_missing() is None and program.refusal(cell) is None)
+    return library.why_missing() is None and (program.ready(cell) is not None or program.refusal(cell) is None)
 
 
 def accepts(*arguments: object) -> bool:
