@@ -25,8 +25,7 @@ int PyObject_IsInstance(PyObject *, PyObject *type);
 PyObject *PyObject_GetAttr(PyObject *, PyObject *name);
 PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *arguments, size_t count,
                               PyObject *names);                        // stable from 3.12, the same before
-PyObject *PyObject_CallFunctionObjArgs(PyObject *, ...);               // the last argument is null
-PyObject *PyObject_CallMethodObjArgs(PyObject *, PyObject *name, ...); // likewise
+PyObject *PyObject_CallMethodObjArgs(PyObject *, PyObject *name, ...); // the last argument is null
 PyObject *PyUnicode_InternFromString(const char *);
 PyObject *PyLong_FromLongLong(long long);
 long long PyLong_AsLongLong(PyObject *);

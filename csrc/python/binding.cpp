@@ -28,16 +28,13 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
 
     Object output = call.allocate_output(), saved = Object::borrowed(host.none);
     c.output = call.own_sequence(output.get());
-    const int64_t given = size(call.initial), width = c.directions * c.hidden_size;
+    const int64_t given = size(call.initial);
     std::vector<Object> finals;
     for (int64_t s = 0; s < int64_t(call.states.size()); ++s) {
       gatewise_state &state = call.states[size_t(s)];
       PyObject *initial = s < given ? item(call.initial, s) : nullptr;
       if (initial) state.initial = call.dense(initial);
-      if (!is_none(into)) finals.push_back(Object::borrowed(item(into, s)));
-      else if (initial && c.layers * c.rows * width * c.dtype < call.smallest)
-        finals.push_back(call.allocate_like(initial));
-      else finals.push_back(call.allocate_state());
+      finals.push_back(is_none(into) ? call.allocate_state(initial) : Object::borrowed(item(into, s)));
       state.final = call.own(finals.back().get());
     }
     const bool boundaries = save && c.checkpoint;
@@ -92,8 +89,9 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
       gatewise_state &state = call.states[size_t(s)];
       if (PyObject *of_final = item(upstream, 1 + s); !is_none(of_final)) state.final_gradient = call.dense(of_final);
       if (s >= given) continue;
-      state.initial = call.dense(item(call.initial, s));
-      state.initial_gradient = call.own_or_null(hand_over(wanted(1 + s), [&] { return call.allocate_state(); }));
+      PyObject *initial = item(call.initial, s);
+      state.initial = call.dense(initial);
+      state.initial_gradient = call.own_or_null(hand_over(wanted(1 + s), [&] { return call.allocate_state(initial); }));
     }
     call.parameters.resize(size_t(weights));
     for (int64_t k = 0; k < weights; ++k) {
@@ -117,15 +115,17 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
   });
 }
 
-// Whether a tensor is of torch's own types, on the CPU, and of this dtype and shape.
+// Whether a tensor is of torch's own types, on the CPU, and of this dtype.
+bool is_plain(PyObject *tensor, View &view, uint8_t code, int64_t bytes) {
+  return is_plain_type(tensor) && look(tensor, view) && view.is(code, bytes);
+}
 bool fits(PyObject *tensor, uint8_t code, int64_t bytes, std::initializer_list<int64_t> shape) {
   View view;
-  return is_plain_type(tensor) && look(tensor, view) && view.on_cpu() && view.is(code, bytes) && view.has_shape(shape);
+  return is_plain(tensor, view, code, bytes) && view.has_shape(shape);
 }
 bool fits(PyObject *tensor, int64_t bytes, PyObject *shape) {
   View view;
-  if (!is_plain_type(tensor) || !look(tensor, view) || !view.on_cpu() || !view.is(kDLFloat, bytes)) return false;
-  if (size(shape) != view.ndim) return false;
+  if (!is_plain(tensor, view, kDLFloat, bytes) || size(shape) != view.ndim) return false;
   for (int32_t k = 0; k < view.ndim; ++k)
     if (view.shape[k] != number(item(shape, k))) return false;
   return true;
@@ -140,9 +140,8 @@ PyObject *accepts(PyObject *, PyObject *const *first, intptr_t count) {
     PyObject *reset = arguments.object(), *weights = arguments.object(), *shapes = arguments.object();
     const int64_t width = arguments.integer(), hidden = arguments.integer(), all = arguments.integer();
     View x;
-    bool ok = is_plain_type(input) && look(input, x) && x.on_cpu() && x.ndim >= 1 && x.ndim <= 3 &&
-              (x.is(kDLFloat, 4) || x.is(kDLFloat, 8)) && x.shape[x.ndim - 1] == width &&
-              (x.ndim < 3 || x.shape[0] > 0);
+    bool ok = is_plain_type(input) && look(input, x) && (x.is(kDLFloat, 4) || x.is(kDLFloat, 8)) && x.ndim >= 1 &&
+              x.ndim <= 3 && x.shape[x.ndim - 1] == width && (x.ndim < 3 || x.shape[0] > 0);
     if (ok) {
       const int64_t bytes = x.dtype.bits / 8, rows = x.ndim > 1 ? x.shape[x.ndim - 2] : 1;
       for (int64_t s = 0, given = size(initial); ok && s < given; ++s)
@@ -177,7 +176,7 @@ extern "C" [[gnu::visibility("default")]] PyObject *gatewise_bind(const DLPackEx
   return guarded([&] {
     int64_t at = 0;
     for (PyObject **to : {&host.none, &host.tensor, &host.parameter, &host.is_neg, &host.empty_like, &host.new_empty,
-                          &host.dense, &host.memory, &host.workspace, &host.float32, &host.float64}) {
+                          &host.dense, &host.buffer_pool, &host.workspace, &host.float32, &host.float64}) {
       *to = item(objects, at++);
       Py_IncRef(*to);
     }

@@ -92,7 +92,7 @@ public:
     const View x = view_of(input);
     if (!x.is(kDLFloat, 4) && !x.is(kDLFloat, 8)) throw Unreadable();
     call.dtype = x.dtype.bits / 8;
-    call.x = sequence(input);
+    call.x = sequence(input, x);
     batched = x.ndim > 1;
     stepwise = x.ndim < 3;
     call.steps = stepwise ? 1 : x.shape[0];
@@ -108,7 +108,7 @@ public:
     const View sized = view_of(wide);
     if (sized.ndim == 0) throw Unreadable();
     call.hidden_size = size(initial) ? sized.shape[sized.ndim - 1] : sized.shape[0] / gates;
-    smallest = number(Object(PyObject_GetAttr(host.memory, host.smallest)).get());
+    smallest = number(Object(PyObject_GetAttr(host.buffer_pool, host.smallest)).get());
     if (!is_none(lengths)) call.lengths = dense(lengths, kDLInt, 8);
     if (!is_none(reset)) flags();
   }
@@ -129,7 +129,8 @@ public:
 
   // An uninitialised tensor; large ones come out of Python's pool. One that no user sees is made through DLPack, in
   // half the time, and cannot be resized.
-  Object allocate(std::initializer_list<int64_t> shape, bool internal = false) {
+  // `like`: a dense tensor of this shape, or null; empty_like takes half the time of new_empty.
+  Object allocate(std::initializer_list<int64_t> shape, bool internal = false, PyObject *like = nullptr) {
     int64_t extents[5], bytes = call.dtype;
     int32_t count = 0;
     bool large = false;
@@ -139,26 +140,27 @@ public:
     }
     large |= bytes >= smallest;
     if (internal && !large) {
-      View like{};
-      like.device = {kDLCPU, 0};
-      like.ndim = count;
-      like.shape = extents;
-      like.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
+      View form{};
+      form.device = {kDLCPU, 0};
+      form.ndim = count;
+      form.shape = extents;
+      form.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
       DLManagedTensorVersioned *made;
       void *object;
-      if (!host.exchange->allocate(&like, &made, nullptr, [](void *, const char *, const char *) {})) {
+      if (!host.exchange->allocate(&form, &made, nullptr, [](void *, const char *, const char *) {})) {
         if (host.exchange->to_object(made, &object)) throw Raised();
         return Object(static_cast<PyObject *>(object));
       }
       if (PyErr_Occurred()) throw Raised();
       large = true; // the pool reports what is wrong
     }
+    if (like && !large) return allocate_like(like);
     std::vector<Object> numbers;
     for (int32_t k = 0; k < count; ++k) numbers.push_back(number(extents[k]));
     const Object sizes = tuple(std::move(numbers));
     if (large) {
       PyObject *dtype = call.dtype == 4 ? host.float32 : host.float64;
-      return Object(PyObject_CallMethodObjArgs(host.memory, host.empty, sizes.get(), dtype, nullptr));
+      return Object(PyObject_CallMethodObjArgs(host.buffer_pool, host.empty, sizes.get(), dtype, nullptr));
     }
     PyObject *const arguments[] = {input, sizes.get()};
     return Object(PyObject_Vectorcall(host.new_empty, arguments, 2, nullptr));
@@ -171,24 +173,21 @@ public:
   }
   // Of the shape of a dense tensor.
   Object allocate_like(PyObject *tensor) { return Object(PyObject_Vectorcall(host.empty_like, &tensor, 1, nullptr)); }
-  Object allocate_state() {
+  // `initial`: the dense initial state, or null.
+  Object allocate_state(PyObject *initial) {
     const int64_t all = call.layers * call.directions;
-    return batched ? allocate({all, call.rows, call.hidden_size}) : allocate({all, call.hidden_size});
+    return batched ? allocate({all, call.rows, call.hidden_size}, false, initial)
+                   : allocate({all, call.hidden_size}, false, initial);
   }
 
   // A dense tensor allocated for this call, owned by the caller of this function.
   gatewise_dense own(PyObject *tensor) { return own(tensor, call.dtype); }
   gatewise_dense own(PyObject *tensor, int64_t bytes) {
-    const View view = view_of(tensor);
-    check(view, kDLFloat, bytes);
-    if (!view.is_contiguous()) throw Unreadable();
+    const View view = own_view(tensor, bytes);
     return {view.address(), view.count()};
   }
   gatewise_dense own_or_null(PyObject *tensor) { return is_none(tensor) ? gatewise_dense{} : own(tensor); }
-  gatewise_sequence own_sequence(PyObject *tensor) {
-    own(tensor);
-    return sequence_of(view_of(tensor));
-  }
+  gatewise_sequence own_sequence(PyObject *tensor) { return sequence_of(own_view(tensor, call.dtype)); }
 
   // A tensor of the caller's; where its elements are not dense, `tensor` becomes a copy that is.
   gatewise_dense dense(PyObject *&tensor) { return dense(tensor, kDLFloat, call.dtype); }
@@ -202,8 +201,8 @@ public:
   gatewise_dense dense(PyObject *&&tensor) { return dense(tensor); }
   // Packed weights come with dense copies.
   gatewise_dense weight(PyObject *&tensor) { return is_none(packed) ? dense(tensor) : own(tensor); }
-  gatewise_sequence sequence(PyObject *tensor) {
-    View view = view_of(tensor);
+  gatewise_sequence sequence(PyObject *tensor) { return sequence(tensor, view_of(tensor)); }
+  gatewise_sequence sequence(PyObject *tensor, View view) {
     if (view.ndim == 0) throw Unreadable();
     if (!view.is_dense_sequence() || !view.is_allocated() || is_negative(tensor))
       view = view_of(made(host.dense, tensor));
@@ -267,7 +266,13 @@ private:
     const int is_tensor = is_plain_type(tensor) ? 1 : PyObject_IsInstance(tensor, host.tensor);
     if (is_tensor < 0) throw Raised();
     if (!is_tensor) throw Unreadable();
-    if (!look(tensor, view) || !view.on_cpu()) throw Unreadable();
+    if (!look(tensor, view)) throw Unreadable();
+    return view;
+  }
+  static View own_view(PyObject *tensor, int64_t bytes) {
+    const View view = view_of(tensor);
+    check(view, kDLFloat, bytes);
+    if (!view.is_contiguous()) throw Unreadable();
     return view;
   }
   static void check(const View &view, uint8_t code, int64_t bytes) {

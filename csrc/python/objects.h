@@ -70,9 +70,9 @@ struct Host {
   PyObject *none, *tensor, *parameter;
   PyObject *is_neg, *empty_like, *new_empty; // torch's
   PyObject *dense;                           // of gatewise.kernels.cpu.dense
-  PyObject *memory, *workspace;              // modules of gatewise.kernels.cpu
+  PyObject *buffer_pool, *workspace;         // modules of gatewise.kernels.cpu
   PyObject *float32, *float64;               // torch's
-  PyObject *empty, *smallest;                // names in `memory`
+  PyObject *empty, *smallest;                // names in `buffer_pool`
   PyObject *take, *larger, *give_back;       // names in `workspace`
   PyObject *find, *get, *keep;               // names in `PackedWeights`
 };
@@ -89,7 +89,6 @@ struct View : DLTensor {
   }
   bool is_allocated() const { return data || !count(); }
   char *address() const { return static_cast<char *>(data) + byte_offset; }
-  bool on_cpu() const { return device.type == kDLCPU; }
   bool is(uint8_t code, int64_t bytes) const {
     return dtype.code == code && dtype.bits == 8 * bytes && dtype.lanes == 1;
   }
@@ -117,9 +116,10 @@ inline bool is_plain_type(PyObject *object) {
   const Object type(PyObject_Type(object));
   return type.get() == host.tensor || type.get() == host.parameter;
 }
-// False, with no exception set, for what has no such memory: sparse, quantized, meta and wrapped tensors.
+// False, with no exception set, for what has no memory of the CPU: sparse, quantized, meta and wrapped tensors, and
+// those of other devices.
 inline bool look(PyObject *tensor, View &view) {
-  if (host.exchange->view_of_object(tensor, &view) == 0) return true;
+  if (host.exchange->view_of_object(tensor, &view) == 0) return view.device.type == kDLCPU;
   PyErr_Clear();
   return false;
 }

@@ -277,18 +277,9 @@ void check_shared_weights(const Problem &problem) {
   const Result wanted = run<double>(problem, way, false);
   Run<double> first(problem, way);
   gatewise_call call = first.of_pass(false);
-  std::vector<uint8_t> weights;
-  const auto finish = [](gatewise_call &own) {
-    std::vector<uint8_t> memory;
-    for (int64_t code; (code = gatewise_forward(&own)) != GATEWISE_OK;) {
-      if (code != GATEWISE_NEEDS_WORKSPACE) return expect("shared weights", false);
-      memory.assign(own.needed, 255), own.workspace = {memory.data(), own.needed};
-    }
-  };
-  call.weights = {&call, 0};
-  gatewise_forward(&call);
-  weights.assign(call.needed, 255), call.weights = {weights.data(), call.needed};
-  finish(call);
+  const std::string name = text(problem, way) + " shared weights";
+  std::vector<uint8_t> weights = hold_weights(call, false, name);
+  finish(call, name);
   std::vector<std::thread> callers;
   for (int k = 0; k < 3; ++k)
     callers.emplace_back([&] {
@@ -296,8 +287,8 @@ void check_shared_weights(const Problem &problem) {
       gatewise_call own = one.of_pass(false);
       own.weights = {weights.data(), int64_t(weights.size())};
       own.weights_layout = call.weights_layout, own.weights_filled = 1;
-      finish(own);
-      compare_all(text(problem, way) + " shared weights", one.result(false), wanted, 0);
+      finish(own, name);
+      compare_all(name, one.result(false), wanted, 0);
     });
   for (std::thread &caller : callers) caller.join();
 }

@@ -130,6 +130,27 @@ template <class E> struct Strided {
   }
 };
 
+// Memory for packed weights, of the size that the engine asks for; the next call fills it.
+inline std::vector<uint8_t> hold_weights(gatewise_call &own, bool backward, const std::string &name) {
+  own.weights = {&own, 0};
+  expect(name + ": weights are asked for",
+         (backward ? gatewise_backward(&own) : gatewise_forward(&own)) == GATEWISE_NEEDS_WEIGHTS);
+  std::vector<uint8_t> weights(own.needed, 255);
+  own.weights = {weights.data(), own.needed};
+  return weights;
+}
+
+// All of a forward pass, in a workspace of its own.
+inline void finish(gatewise_call &own, const std::string &name) {
+  own.workspace = {}, own.position = 0;
+  expect(name + ": a workspace is asked for", gatewise_forward(&own) == GATEWISE_NEEDS_WORKSPACE);
+  std::vector<uint8_t> memory(own.needed, 255);
+  own.workspace = {memory.data(), own.needed};
+  int64_t code;
+  while ((code = gatewise_forward(&own)) == GATEWISE_MORE) {}
+  expect(name + ": everything is done", code == GATEWISE_OK);
+}
+
 template <class T> class Run {
 public:
   gatewise_call call{};
@@ -194,12 +215,7 @@ public:
     team_size = way.team;
     gatewise_call own = of_pass(backward);
     std::vector<uint8_t> weights;
-    if (way.held) {
-      own.weights = {&own, 0};
-      check("weights are asked for", one(own, backward) == GATEWISE_NEEDS_WEIGHTS);
-      weights.assign(own.needed, 255);
-      own.weights = {weights.data(), own.needed};
-    }
+    if (way.held) weights = hold_weights(own, backward, text(problem, way));
     whole(own, backward);
     if (!way.held || way.accumulate) return;
     const std::vector<uint8_t> packed = weights;

@@ -44,16 +44,12 @@ public:
     call.states = states.data(), call.parameters = parameters.data();
     refusals();
     std::vector<uint8_t> packed;
-    if (way.held) {
-      call.weights = {&call, 0};
-      expect(name + ": weights are asked for", gatewise_forward(&call) == GATEWISE_NEEDS_WEIGHTS);
-      packed.assign(call.needed, 255), call.weights = {packed.data(), call.needed};
-    }
-    finish();
+    if (way.held) packed = hold_weights(call, false, name);
+    finish(call, name);
     if (!way.held) return;
     const std::vector<uint8_t> before = packed;
     call.weights_filled = 1;
-    finish();
+    finish(call, name);
     expect(name + ": held weights are only read", before == packed);
   }
 
@@ -98,15 +94,6 @@ private:
     --parameters.back().value.count;
     rejected(call, "parameters.value");
     ++parameters.back().value.count;
-  }
-  void finish() {
-    std::vector<uint8_t> memory;
-    call.workspace = {}, call.position = 0;
-    int64_t code = gatewise_forward(&call);
-    expect(name + ": a workspace is asked for", code == GATEWISE_NEEDS_WORKSPACE);
-    memory.assign(call.needed, 255), call.workspace = {memory.data(), call.needed};
-    while ((code = gatewise_forward(&call)) == GATEWISE_MORE) {}
-    expect(name + ": everything is done", code == GATEWISE_OK);
   }
 };
 

@@ -102,7 +102,7 @@ def plain_step(
     x_t: Tensor,
     state: State | None,
     reset: Tensor | None,
-    packed: PackedWeights | None,
+    packed: PackedWeights | None = None,
     finals: tuple[Tensor, ...] | None = None,
 ) -> tuple[Tensor, State] | None:
     """Output and state, as `Recurrent.step` returns them; None for anything unusual.
@@ -110,7 +110,7 @@ def plain_step(
     Args:
         layer: the layer, in one direction.
         x_t, state, reset: as for `Recurrent.step`.
-        packed: the packed weights of the whole stack, if any.
+        packed: packed weights of the whole stack, for a layer that is not frozen.
         finals: tensors to write the new state to; None allocates them.
     """
     if (
@@ -123,6 +123,8 @@ def plain_step(
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
         return None
+    if layer._packed is not None:
+        packed = layer._packed[-1]
     initial = _states(layer, state)
     copies = None if packed is None else packed.copies(x_t.dtype)
     weights = _weights(layer) if copies is None else copies

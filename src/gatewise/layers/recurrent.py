@@ -140,10 +140,8 @@ class Recurrent(RecurrentBase):
         """
         if self.bidirectional:
             raise ValueError(_NO_STEPS.format("step"))
-        if isinstance(x_t, Tensor):
-            packed = None if self._packed is None else self._packed[-1]
-            if (done := plain_step(self, x_t, state, reset, packed)) is not None:
-                return done
+        if isinstance(x_t, Tensor) and (done := plain_step(self, x_t, state, reset)) is not None:
+            return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             actual = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {actual}; sequences go to forward")

@@ -45,8 +45,7 @@ class Stream(Iterator[Tensor]):
         if self._generation != layer._generation:
             self._packed, self._generation = PackedWeights(), layer._generation
         if isinstance(x_t, Tensor):
-            packed = layer._packed[-1] if layer._packed else self._packed
-            done = plain_step(layer, x_t, self._state, reset, packed, self._spare)
+            done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare)
         before = self._state
         if done is None:
             output, self.state = self._step(x_t, before, reset=reset)

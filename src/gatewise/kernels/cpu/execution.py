@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, get_num_threads
 
 from gatewise.kernels.backend import Gradients, Saved
-from gatewise.kernels.call import Call
+from gatewise.kernels.call import Call, Observer
 from gatewise.kernels.cpu import interface
 from gatewise.kernels.cpu.library import Engine, engine, pool_address
 from gatewise.kernels.cpu.parallelism import threads
@@ -50,9 +50,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         raise _failure(call, found, done)
     output, finals, kept = done
     if observed is not None:
-        assert call.record is not None
-        for index in range(call.direction_count):
-            record = call.record.of_direction(index) if call.direction_count == 2 else call.record
+        for index, record in enumerate(_observers(call)):
             for state in range(observed.shape[1]):
                 record.states(state, observed[index, state])
     return output, finals, () if kept is None else (kept,) if segment else (output, kept)
@@ -93,9 +91,7 @@ def backward(
     if type(done) is not tuple:
         raise _failure(call, found, done)
     if norms is not None:
-        assert call.record is not None
-        for index in range(call.direction_count):
-            record = call.record.of_direction(index) if call.direction_count == 2 else call.record
+        for index, record in enumerate(_observers(call)):
             record.norms(None, norms[index], None if observed is None else observed[index])
     return done
 
@@ -105,7 +101,8 @@ def _machine(found: Engine, function: int) -> tuple[int, ...]:
     slices = get_num_threads()
     workers = 1 if slices == 1 else threads()
     pool = 0 if workers == 1 else pool_address()
-    return found.abi, function, slices, workers, pool, CHUNK, SHARE_SMALL, 0 if _seconds is None else _address(_seconds)
+    seconds = 0 if _seconds is None else _seconds.buffer_info()[0]
+    return found.abi, function, slices, workers, pool, CHUNK, SHARE_SMALL, seconds
 
 
 def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
@@ -147,6 +144,12 @@ def _failure(call: Call, found: Engine, code: int | None) -> Exception:
     return RuntimeError(f"the fused CPU kernels returned code {code}; install gatewise again")
 
 
+def _observers(call: Call) -> list[Observer]:
+    """The observer of each direction."""
+    assert call.record is not None
+    return [call.record] if call.direction_count == 1 else [call.record.of_direction(index) for index in range(2)]
+
+
 def _states_for_observers(call: Call) -> Tensor | None:
     """A tensor for the states (D, S, T·B, H), if observers want them."""
     assert call.record is not None
@@ -176,7 +179,3 @@ def phase_seconds() -> Iterator[array]:
         yield _seconds
     finally:
         _seconds = None
-
-
-def _address(numbers: array) -> int:
-    return numbers.buffer_info()[0]
