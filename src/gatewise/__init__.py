@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent
+    from gatewise.studies.verbs import study
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
 _MODULES = {
@@ -34,6 +35,7 @@ _MODULES = {
         "Recurrent",
         "TBPTT",
     ),
+    "gatewise.studies.verbs": ("study",),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -59,6 +61,7 @@ __all__ = [
     "inspect",
     "load",
     "predict",
+    "study",
     "train",
     "watch",
 ]

@@ -8,6 +8,7 @@ EXTRAS = {
     "pandas": ("pandas",),
     "parquet": ("pyarrow",),
     "tensorboard": ("tensorboard",),
+    "studies": ("scipy", "sklearn", "joblib"),
 }
 """The imported packages of each extra; a test compares them with ``pyproject.toml``."""
 

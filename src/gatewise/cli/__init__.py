@@ -34,6 +34,7 @@ def build_app() -> App:
     from gatewise.cli.explain import explain
     from gatewise.cli.inspect import inspect
     from gatewise.cli.predict import predict
+    from gatewise.cli.study import study
 
     app = App(
         name="gatewise",
@@ -65,6 +66,7 @@ def build_app() -> App:
         ),
     )
     app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))
+    app.command(study, help_epilogue=_epilogue("gatewise study list", "gatewise study C1", "gatewise study all"))
     return app
 
 

@@ -29,7 +29,12 @@ def threads() -> int:
     if _forked:
         _use_one_thread()
         return 1
-    return max(1, min(torch.get_num_threads(), _affinity(), _quota()))
+    return min(torch.get_num_threads(), processors())
+
+
+def processors() -> int:
+    """Processors that the process may use at once."""
+    return max(1, min(_affinity(), _quota()))
 
 
 @lru_cache(maxsize=1)

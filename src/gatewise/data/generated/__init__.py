@@ -1,0 +1,1 @@
+"""Generated tasks: the classic tests of recurrent networks, drawn by their published definitions."""

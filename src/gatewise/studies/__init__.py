@@ -1,0 +1,1 @@
+"""Studies: the claims that textbooks make about recurrent networks, each tested by experiments."""
