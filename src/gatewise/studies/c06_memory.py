@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gatewise.layers import Clip, Init, Recurrent
+from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import Adding, CopyMemory, Network, Problem, TemporalOrder, width_for
-from gatewise.studies.regulariser import add_regulariser
+from gatewise.studies.problems import Adding, CopyMemory, Problem, TemporalOrder, width_for
 from gatewise.studies.statistics import compare, median, share
 from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
-from gatewise.studies.training import Batch, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -214,30 +213,14 @@ def _train(settings: Settings, length: int, seed: int) -> dict[str, Any]:
     cell = _CELLS[settings["cell"]]
     width = width_for(cell, problem.input_size, settings["parameters"])
     torch.manual_seed(seed)
-    network = Network(
+    training = learn(
+        problem,
         Recurrent(cell, problem.input_size, width, init=_init(settings["cell"], problem)),
-        problem.output_size,
-        problem.reads,
-    )
-    generator = torch.Generator().manual_seed(seed)
-    regularised = settings["cell"] == "RNN + Ω"
-
-    def run(_: torch.nn.Module, count: int) -> Batch:
-        sequences = problem.draw(count, generator)
-        answer = network(sequences)
-        if regularised:
-            network.retain_output_gradient()
-        return problem.judge(answer, sequences)
-
-    training = train(
-        network,
-        run,
-        optimiser=torch.optim.Adam(network.parameters(), settings["rate"]),
+        seed=seed,
+        rate=settings["rate"],
         sequences=settings["sequences"],
         clip=Clip(norm=1.0),
-        window=problem.window,
-        solved_loss=problem.solved_loss,
-        after_backward=(lambda _: add_regulariser(network, _REGULARISER)) if regularised else None,
+        regulariser=_REGULARISER if settings["cell"] == "RNN + Ω" else 0.0,
     )
     return {"length": length, "width": width, "score": training.score(settings["sequences"]), **training.as_outcome()}
 
