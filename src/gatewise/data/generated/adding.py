@@ -1,7 +1,8 @@
 """Adding: remember two marked numbers of a long sequence, and give their sum at its end.
 
 The definition and criterion are those of Hochreiter & Schmidhuber 1997, Long short-term memory, Neural Computation
-9(8), experiment 4; the simpler form is that of Le, Jaitly & Hinton 2015, arXiv:1504.00941.
+9(8), experiment 4; the simpler form, with values in [0, 1], is used by Le, Jaitly & Hinton 2015, arXiv:1504.00941, and
+with one mark in each half by Arjovsky, Shah & Bengio 2016, arXiv:1511.06464.
 """
 
 import torch
@@ -17,8 +18,8 @@ def adding(count: int, length: int, *, generator: torch.Generator) -> Sequences:
     """Draw sequences as Hochreiter & Schmidhuber.
 
     Each step has a value, uniform in [−1, 1], and a marker. The length is uniform from T to 1.1 T. One of the first ten
-    steps is marked with 1 (its value is X₁), then one of the first T/2 − 1 that is not yet marked (X₂); the first and
-    last steps have the marker −1, all others 0. Where the first step itself is drawn, its marker is −1 too, and its
+    steps is marked with 1 (its value is X₁), then one of the first T/2 − 1 unmarked ones (X₂); the first and last steps
+    have the marker −1, all others 0. Where the first step itself is drawn, its marker is −1 too, and its
     value counts as 0. The target is 0.5 + (X₁ + X₂) / 4.
 
     Args:
@@ -42,7 +43,8 @@ def adding(count: int, length: int, *, generator: torch.Generator) -> Sequences:
     steps = int(lengths.max())
     values = torch.empty(steps, count).uniform_(-1, 1, generator=generator)
     candidates = length // 2 - 1
-    first = integers(0, min(10, candidates + 1) - 1, (count,), generator)
+    # Of ten steps the tenth is the last, which has its own marker.
+    first = integers(0, min(10, length - 1) - 1, (count,), generator)
     # One of the candidates without the first mark: those at or after it are shifted by one.
     second = integers(0, candidates - 1, (count,), generator)
     second += second >= first
@@ -59,7 +61,7 @@ def adding(count: int, length: int, *, generator: torch.Generator) -> Sequences:
 
 
 def adding_sum(count: int, length: int, *, generator: torch.Generator) -> Sequences:
-    """Draw sequences as Le et al.: values uniform in [0, 1], one mark in each half, the target is the sum.
+    """Draw the simpler form: values uniform in [0, 1], one mark in each half, the target is the sum of the marked.
 
     Always answering 1 has a mean squared error of 1/6.
 
