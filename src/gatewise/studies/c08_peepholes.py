@@ -1,7 +1,7 @@
 """C8: peepholes help where time must be measured."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -101,7 +101,7 @@ peepholes, which it did not have, are reported beside it.
         ),
     )
     learning_rates = (3e-3, 1e-2, 3e-2)
-    seeds = {"quick": 10, "full": 20, "tiny": 1}
+    seeds: ClassVar[Mapping[Budget, int]] = {"quick": 10, "full": 20, "tiny": 1}
 
     def tuned(self, budget: Budget) -> dict[str, Settings]:
         sizes = _SIZES[budget]
