@@ -27,7 +27,7 @@ QUICK = (
         for words in (
             ["--version"],
             ["--help"],
-            *([verb, "--help"] for verb in ("evaluate", "explain", "inspect", "predict", "train")),
+            *([verb, "--help"] for verb in ("evaluate", "explain", "inspect", "predict", "study", "train")),
         )
     ),
 )
@@ -60,6 +60,7 @@ def test_public_names():
         "inspect",
         "load",
         "predict",
+        "study",
         "train",
         "watch",
     ]
