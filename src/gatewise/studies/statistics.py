@@ -124,7 +124,7 @@ def _sign_flip_p(differences: Sequence[float]) -> float:
     import numpy as np
     from scipy import stats
 
-    if not any(differences):
+    if len(differences) == 1 or not any(differences):
         return 1.0
     return float(
         stats.permutation_test(
