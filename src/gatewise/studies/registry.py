@@ -14,15 +14,15 @@ from gatewise.studies.study import Study
 def studies() -> dict[str, Study]:
     """All studies by name, in the order of their claims.
 
-    >>> list(studies())[:1]
-    ['C1']
+    >>> studies()["C6"].word
+    'memory'
     """
     found = [
         _study_in(f"{gatewise.studies.__name__}.{info.name}")
         for info in pkgutil.iter_modules(gatewise.studies.__path__)
         if info.name[0] == "c" and info.name[1:3].isdigit()
     ]
-    return {study.name: study for study in found}
+    return {study.name: study for study in sorted(found, key=lambda study: int(study.name[1:]))}
 
 
 def choose(names: str | Sequence[str]) -> list[Study]:
@@ -31,8 +31,8 @@ def choose(names: str | Sequence[str]) -> list[Study]:
     Raises:
         ValueError: for an unknown name.
 
-    >>> [study.name for study in choose(["c1"])]
-    ['C1']
+    >>> [study.name for study in choose(["memory"])]
+    ['C6']
     """
     names = [names] if isinstance(names, str) else names
     if "all" in names:
