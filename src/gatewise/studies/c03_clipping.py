@@ -46,24 +46,23 @@ class Clipping(Study):
         "value? And if each side has its best rate, does clipping still help?"
     )
     setup = f"""
-Temporal order 6a in the set-up of Pascanu, Mikolov & Bengio 2013, scaled down: a network of {_WIDTH} tanh units
-(Xavier weights), plain stochastic gradient descent without momentum, batches of 16. Solved: the last 2,000 sequences
-with every class probability within 0.3 of its target. Diverged: the mean loss of a fortieth of the run is above 1.5
-times that of chance (ln 4), or the loss or a gradient is not finite. Full: T = 30, at most 31,390 sequences,
-thresholds of the norm 0.1, 1, 10 and of components 0.001, 0.01, 0.1. Quick: T = 20, at most 16,000 sequences,
-thresholds 0.1, 1 and 0.01, 0.1. Learning rates 0.01, 0.1 and 1, all shown; none is tuned.
+Temporal order 6a in the set-up of Pascanu, Mikolov & Bengio 2013, scaled down: a network of {_WIDTH} tanh units (Xavier
+weights), plain stochastic gradient descent without momentum, batches of 16. Solved: the last 2,000 sequences with every
+class probability within 0.3 of its target. Diverged: the mean loss of a fortieth of the run is above 1.5 times that of
+chance (ln 4), or the loss or a gradient is not finite. Full: T = 30, at most 31,390 sequences, thresholds of the norm
+0.1, 1, 10 and of components 0.001, 0.01, 0.1. Quick: T = 20, at most 16,000 sequences, thresholds 0.1, 1 and 0.01, 0.1.
+Learning rates 0.01, 0.1 and 1, all shown; none is tuned.
 """
     equal = "network, initial weights, sequences and learning rates; only the clipping differs"
     prediction = """
 Without clipping, training diverges at the rate 1 with nearly every seed and is solved, if at all, only at 0.01. Each
 threshold has a range of rates in which training does not diverge and is solved, and the smaller the threshold, the
-higher these rates: it is the product of both that bounds a step. With the best rate of each side, the clipped
-networks are solved with more seeds than the one without. (Written after trial runs of a single seed at T = 20.)
+higher these rates: it is the product of both that bounds a step. With the best rate of each side, the clipped networks
+are solved with more seeds than the one without. (Written after trial runs of a single seed at T = 20.)
 
-Rule: for each threshold, the number of the three rates at which a seed diverges, and at which it is solved, is
-compared with that without clipping. A threshold confirms the claim if divergences are clearly fewer and solutions
-clearly more. The claim holds if every threshold confirms it, depends on the threshold if some do, and else does not
-hold here.
+Rule: for each threshold, the number of the three rates at which a seed diverges, and at which it is solved, is compared
+with that without clipping. A threshold confirms the claim if divergences are clearly fewer and solutions clearly more.
+The claim holds if every threshold confirms it, depends on the threshold if some do, and else does not hold here.
 """
     literature = (
         Reported(

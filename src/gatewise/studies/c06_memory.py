@@ -67,25 +67,25 @@ Three tasks with the published criteria, each trained from new weights on growin
 - *copy memory* (Arjovsky et al. 2016) with three symbols to recall after T blanks: the mean loss of the last 320
   sequences below a tenth of that without memory.
 
-One layer of about 5,000 parameters, a linear readout, Adam, batches of 16, gradient norm clipped at 1. The RNN has
-tanh units and orthogonal recurrent weights. GRU and LSTM begin with chrono initialisation for the length T (Tallec
-and Ollivier 2018); the LSTM also with the usual forget bias of 1. RNN + Ω is the RNN with the regulariser of Pascanu
-et al. 2013, with weight 1, on temporal order. Full: lengths 25, 50, 100 (copy: 5, 10, 20), at most 60,000, 31,390 and
-32,000 sequences for each length. Quick: lengths 20, 40 (temporal order also 80; copy: 5, 10), at most 25,000, 15,000
-and 16,000 sequences.
+One layer of about 5,000 parameters, a linear readout, Adam, batches of 16, gradient norm clipped at 1. The RNN has tanh
+units and orthogonal recurrent weights. GRU and LSTM begin with chrono initialisation for the length T (Tallec and
+Ollivier 2018); the LSTM also with the usual forget bias of 1. RNN + Ω is the RNN with the regulariser of Pascanu et al.
+2013, with weight 1, on temporal order. Full: lengths 25, 50, 100 (copy: 5, 10, 20), at most 60,000, 31,390 and 32,000
+sequences for each length. Quick: lengths 20, 40 (temporal order also 80; copy: 5, 10), at most 25,000, 15,000 and
+16,000 sequences.
 """
     equal = "parameters of the layer (nearest width), sequences, batches, clipping; learning rates are chosen for each"
     prediction = """
 In all three tasks LSTM and GRU with chrono initialisation solve greater lengths than the RNN. On adding and temporal
-order both solve T = 100 with fewer sequences than the 74,000 and 31,390 that were published for online learning
-without Adam; the RNN fails both at T = 100 in most seeds. With a forget bias of 1 the LSTM fails at T = 100 too:
-σ(1)¹⁰⁰ is 10⁻¹⁴. The regulariser helps the RNN on temporal order, but not up to the gated cells. (Written after trial
-runs of single seeds on adding and temporal order, which suggested all of this but the last sentence.)
+order both solve T = 100 with fewer sequences than the 74,000 and 31,390 that were published for online learning without
+Adam; the RNN fails both at T = 100 in most seeds. With a forget bias of 1 the LSTM fails at T = 100 too: σ(1)¹⁰⁰ is
+10⁻¹⁴. The regulariser helps the RNN on temporal order, but not up to the gated cells. (Written after trial runs of
+single seeds on adding and temporal order, which suggested all of this but the last sentence.)
 
 Rule: the claim holds on a task if the longest solved length, counted in rungs of the ladder, is clearly greater than
-the RNN's for both LSTM and GRU with chrono initialisation (the interval of the mean paired difference is above 0, and
-p at most 0.05 or the least that so many pairs can give). It holds if so on all three tasks, depends on the task if so
-on some, and else does not hold here.
+the RNN's for both LSTM and GRU with chrono initialisation (the interval of the mean paired difference is above 0, and p
+at most 0.05 or the least that so many pairs can give). It holds if so on all three tasks, depends on the task if so on
+some, and else does not hold here.
 """
     literature = (
         Reported(

@@ -61,14 +61,14 @@ Three tasks after Gers, Schraudolph & Schmidhuber 2002, which is known here seco
 
 - *measured delays*: spikes 10, 11 or 12 steps apart; at each spike, the answer is how many more than 10 (T = 60).
   Solved when every delay of the last 320 sequences is right after rounding;
-- *timed spikes*: the input is that number, the answer a spike after the interval, again and again (T = 60). Solved
-  when the last 320 sequences have a probability above ½ at every spike and nowhere else;
-- *square wave*: no input; the answer is a square wave of period 25 (T = 100). Solved when the error of ten updates in
-  a row stays below 0.3 at every step. There is only one such sequence, so a batch has one.
+- *timed spikes*: the input is that number, the answer a spike after the interval, again and again (T = 60). Solved when
+  the last 320 sequences have a probability above ½ at every spike and nowhere else;
+- *square wave*: no input; the answer is a square wave of period 25 (T = 100). Solved when the error of ten updates in a
+  row stays below 0.3 at every step. There is only one such sequence, so a batch has one.
 
-One layer, a linear readout, Adam, batches of 16 (square wave: 1), gradient norm clipped at 1, a forget bias of 1.
-LSTM and diagonal peepholes have 24 units, full peepholes 18. After training, 64 new sequences of five times the
-length (the square wave: one) show whether what was learned lasts. Full: at most 4,000 updates; quick: 2,000.
+One layer, a linear readout, Adam, batches of 16 (square wave: 1), gradient norm clipped at 1, a forget bias of 1. LSTM
+and diagonal peepholes have 24 units, full peepholes 18. After training, 64 new sequences of five times the length (the
+square wave: one) show whether what was learned lasts. Full: at most 4,000 updates; quick: 2,000.
 
 Lengths and numbers of updates were settled by trial runs of the LSTM alone on a seed that is not used here.
 """
@@ -78,16 +78,16 @@ Lengths and numbers of updates were settled by trial runs of the LSTM alone on a
     )
     prediction = """
 Measured delays: no clear difference between the three, as was published. Timed spikes and square wave: with the
-gradient through all gates, which the paper cut, the LSTM without peepholes learns both in most seeds, since its
-output gate can show the other gates a part of the cell state. Diagonal peepholes need fewer sequences on average, but
-the difference is not clear. Full peepholes, with fewer units, are not faster than diagonal ones. So the claim does
-not hold here. (Written before any run.)
+gradient through all gates, which the paper cut, the LSTM without peepholes learns both in most seeds, since its output
+gate can show the other gates a part of the cell state. Diagonal peepholes need fewer sequences on average, but the
+difference is not clear. Full peepholes, with fewer units, are not faster than diagonal ones. So the claim does not hold
+here. (Written before any run.)
 
 Rule: on a task, peepholes help if diagonal ones need clearly fewer sequences until solved than the LSTM (the interval
-of the mean paired difference is below 0, and p at most 0.05 or the least that so many pairs can give); a seed that
-does not solve the task counts with all its sequences. The claim holds if they help on both timed spikes and the
-square wave, depends on the task if on one, and else does not hold here. Measured delays, where the paper saw no
-difference, and full peepholes, which it did not have, are reported beside it.
+of the mean paired difference is below 0, and p at most 0.05 or the least that so many pairs can give); a seed that does
+not solve the task counts with all its sequences. The claim holds if they help on both timed spikes and the square wave,
+depends on the task if on one, and else does not hold here. Measured delays, where the paper saw no difference, and full
+peepholes, which it did not have, are reported beside it.
 """
     literature = (
         Reported(

@@ -163,9 +163,9 @@ here. With a single text window, as in tests, (3) counts as not met.
             verdict,
             f"Windows of at least twice the delay solve {100 * sum(long) / len(long):.0f} % of their conditions, "
             f"windows of at most half of it {100 * sum(short) / len(short):.0f} %. The longest window saves {growth:.0f} times "
-            f"the bytes of the shortest, and a step of the stream takes "
-            f"{seconds[max(seconds)] / seconds[min(seconds)]:.2f} times as long. Shuffling all but the nearest 10 characters costs the model of windows of {windows[-1]} "
-            f"{text.mean:+.3f} bits more than that of windows of {windows[0]}.",
+            f"the bytes of the shortest, and a step takes {seconds[max(seconds)] / seconds[min(seconds)]:.2f} times as long. "
+            f"Shuffling all but the nearest 10 characters costs the model of windows of {windows[-1]} {text.mean:+.3f} "
+            f"bits more than that of windows of {windows[0]}.",
             (_delay_table(measured), _cost_table(memory, seconds), _text_table(measured)),
             (delays, text),
             ("Times were measured beside another process, and say no more than orders of magnitude.",),
