@@ -153,6 +153,7 @@ here. With a single text window, as in tests, (3) counts as not met.
         memory = _means(measured, "bytes")
         seconds = _means(measured, "seconds_per_step")
         growth = memory[max(memory)] / memory[min(memory)]
+        slower = seconds[max(seconds)] / seconds[min(seconds)]
         learned, looked = (one.is_clear and one.mean > 0 for one in (delays, text))
         verdict = "does not hold here"
         if growth > 4 and learned and looked:
@@ -161,11 +162,10 @@ here. With a single text window, as in tests, (3) counts as not met.
             verdict = "depends on the task"
         return Conclusion(
             verdict,
-            f"Windows of at least twice the delay solve {100 * sum(long) / len(long):.0f} % of their conditions, "
-            f"windows of at most half of it {100 * sum(short) / len(short):.0f} %. The longest window saves {growth:.0f} times "
-            f"the bytes of the shortest, and a step takes {seconds[max(seconds)] / seconds[min(seconds)]:.2f} times as long. "
-            f"Shuffling all but the nearest 10 characters costs the model of windows of {windows[-1]} {text.mean:+.3f} "
-            f"bits more than that of windows of {windows[0]}.",
+            f"Windows of at least twice the delay solve {_percent(long)} of their conditions, windows of at most half of "
+            f"it {_percent(short)}. The longest window saves {growth:.0f} times the bytes of the shortest, and a step "
+            f"takes {slower:.2f} times as long. Shuffling all but the nearest 10 characters costs the model of windows "
+            f"of {windows[-1]} {text.mean:+.3f} bits more than that of windows of {windows[0]}.",
             (_delay_table(measured), _cost_table(memory, seconds), _text_table(measured)),
             (delays, text),
             ("Times were measured beside another process, and say no more than orders of magnitude.",),
@@ -304,6 +304,10 @@ def _solved_where(measured: Measurements, which: Callable[[int, int], bool]) -> 
     ]
     of_conditions = [measured.values(name, "solved") for name in names]
     return [sum(of_seed) / len(of_seed) for of_seed in zip(*of_conditions, strict=True)]
+
+
+def _percent(shares: list[float]) -> str:
+    return f"{100 * sum(shares) / len(shares):.0f} %"
 
 
 def _means(measured: Measurements, key: str) -> dict[int, float]:
