@@ -162,10 +162,10 @@ here. With a single text window, as in tests, (3) counts as not met.
             verdict = "depends on the task"
         return Conclusion(
             verdict,
-            f"Windows of at least twice the delay solve {_percent(long)} of their conditions, windows of at most half of "
-            f"it {_percent(short)}. The longest window saves {growth:.0f} times the bytes of the shortest, and a step "
-            f"takes {slower:.2f} times as long. Shuffling all but the nearest 10 characters costs the model of windows "
-            f"of {windows[-1]} {text.mean:+.3f} bits more than that of windows of {windows[0]}.",
+            f"Windows of at least twice the delay solve {_percent(long)} of their conditions, windows of at most half "
+            f"of it {_percent(short)}. The longest window saves {growth:.0f} times the bytes of the shortest, and a "
+            f"step takes {slower:.2f} times as long. Shuffling all but the nearest 10 characters costs the model of "
+            f"windows of {windows[-1]} {text.mean:+.3f} bits more than that of windows of {windows[0]}.",
             (_delay_table(measured), _cost_table(memory, seconds), _text_table(measured)),
             (delays, text),
             ("Times were measured beside another process, and say no more than orders of magnitude.",),
