@@ -39,6 +39,8 @@ def test_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in (torch.zeros(64, dtype=torch.long), torch.arange(63), torch.arange(64) + 1):
         with pytest.raises(ValueError, match="permutation: expected the numbers 0 to 63 in some order"):
             digits("test", permutation=wrong)
+    with pytest.raises(TypeError, match=r"permutation: expected a tensor, such as .*, got list"):
+        digits("test", permutation=list(range(64)))  # pyright: ignore[reportArgumentType]
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(MissingExtraError, match=r"sklearn, which is not installed: pip install 'gatewise\[studies\]'"):
         digits("test")

@@ -30,6 +30,7 @@ def digits(part: Part, *, permutation: Tensor | None = None) -> Sequences:
 
     Raises:
         ValueError: for another part, or what is not a permutation.
+        TypeError: for a permutation that is not a tensor.
         MissingExtraError: when scikit-learn is not installed.
 
     >>> digits("test").inputs.shape
@@ -37,6 +38,11 @@ def digits(part: Part, *, permutation: Tensor | None = None) -> Sequences:
     """
     if part not in get_args(Part):
         raise ValueError(f"part: expected one of {', '.join(get_args(Part))}, got {part!r}")
+    if permutation is not None and not isinstance(permutation, Tensor):
+        raise TypeError(
+            f"permutation: expected a tensor, such as torch.randperm({PIXELS}), got {type(permutation).__name__}; "
+            "torch.tensor(…) makes one of a list"
+        )
     if permutation is not None and not torch.equal(permutation.sort().values, torch.arange(PIXELS)):
         raise ValueError(
             f"permutation: expected the numbers 0 to {PIXELS - 1} in some order, as torch.randperm({PIXELS}) gives, "

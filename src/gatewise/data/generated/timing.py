@@ -1,7 +1,7 @@
 """Timing: measure the delays of spikes, generate spikes after given delays, and generate periodic functions.
 
 After Gers, Schraudolph & Schmidhuber 2002, Learning precise timing with LSTM recurrent networks, Journal of Machine
-Learning Research 3; where the paper leaves details open, the docstrings say what is done here.
+Learning Research 3, which is known here second hand; where details are open, the docstrings say what is done here.
 """
 
 import math
