@@ -41,8 +41,8 @@ _TASKS = {
 }
 _SIDES = {"two directions": True, "one direction": False}
 _EPOCHS: dict[Budget, dict[str, int]] = {
-    "full": {"tagging": 2, "classification": 6, "encoder": 3},
-    "quick": {"tagging": 1, "classification": 3, "encoder": 2},
+    "full": {"tagging": 1, "classification": 4, "encoder": 2},
+    "quick": {"tagging": 1, "classification": 2, "encoder": 1},
     "tiny": {"tagging": 1, "classification": 1, "encoder": 1},
 }
 _TINY = {
