@@ -22,6 +22,10 @@ def test_five_pairs_cannot_go_below_a_sixteenth():
     assert found.is_clear
 
 
+def test_nothing_is_clear_with_fewer_than_five_pairs():
+    assert not compare("a − b", "", [1.0, 2.0, 3.0, 4.0], [0.0] * 4).is_clear
+
+
 def test_a_difference_is_not_clear_if_the_interval_holds_zero():
     assert not compare("a − b", "", [1.0, -1.0, 2.0, -2.0, 0.5], [0.0] * 5).is_clear
 

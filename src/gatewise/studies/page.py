@@ -7,7 +7,7 @@ from typing import Any
 
 from gatewise.formatting import format_number
 from gatewise.studies.record import Record
-from gatewise.studies.statistics import Comparison
+from gatewise.studies.statistics import FEWEST_PAIRS, Comparison
 from gatewise.studies.study import Study
 
 _STYLE = """
@@ -121,10 +121,11 @@ def _comparisons(comparisons: Sequence[Comparison]) -> str:
     columns = ("paired over seeds", "mean", "95 % interval", "p", "effect d_z", "each seed")
     pairs = len(comparisons[0].differences)
     least = format_number(comparisons[0].smallest_p, 2)
+    few = f" With fewer than {FEWEST_PAIRS} pairs no difference counts as clear." if pairs < FEWEST_PAIRS else ""
     return (
         f"**Comparisons**\n\n{_table(columns, rows)}\n\nIntervals are percentiles of the bootstrap; p is that of the "
         f"sign-flip permutation test, which with {pairs} pairs cannot be below {least}; the effect is the mean in "
-        "standard deviations of the differences. No correction for several comparisons is made."
+        f"standard deviations of the differences. No correction for several comparisons is made.{few}"
     )
 
 

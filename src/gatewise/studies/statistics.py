@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+FEWEST_PAIRS = 5
+"""Pairs below which no difference counts as clear."""
 _RESAMPLES = 9999  # up to 13 pairs, SciPy tries all 2¹³ assignments of signs instead
 
 
@@ -38,8 +40,15 @@ class Comparison:
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval of the mean excludes 0, and p is at most 0.05 or the least that is possible."""
-        return not self.low <= 0 <= self.high and self.p <= max(1 - CONFIDENCE, self.smallest_p) * (1 + 1e-9)
+        """Whether the interval of the mean excludes 0, and p is at most 0.05 or the least that is possible.
+
+        With fewer than five pairs nothing is clear.
+        """
+        return (
+            len(self.differences) >= FEWEST_PAIRS
+            and not self.low <= 0 <= self.high
+            and self.p <= max(1 - CONFIDENCE, self.smallest_p) * (1 + 1e-9)
+        )
 
 
 def compare(what: str, unit: str, first: Sequence[float], second: Sequence[float]) -> Comparison:
