@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +147,15 @@ def test_a_failing_call_keeps_nothing_either(case: str):
     passes(call)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Interrupts raise: in jobs in the background of a shell, which ignores them there, Python installs no handler."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("backward", [False, True])
 def test_what_a_signal_handler_raises_is_raised(monkeypatch: pytest.MonkeyPatch, backward: bool):
     """It runs in the first Python code after the engine, which is the binding's."""
