@@ -31,7 +31,7 @@ _NEED = {
         "examples/test_profile_training.py",
         "tasks",
     ),
-    "studies": ("data/generated/test_digits.py", "studies"),
+    "studies": ("cli/test_study.py", "data/generated/test_digits.py", "studies"),
     "parquet": ("data/test_mutations.py", "data/test_numeric_sequences.py", "data/test_series.py"),
 }
 _MISSING = [extra for extra in EXTRAS if missing(extra)]
