@@ -3,13 +3,13 @@ import torch
 
 from gatewise.data.generated.adding import adding
 from gatewise.layers import Recurrent
-from gatewise.studies.problems import Network
+from gatewise.studies.problems import Adding, Network
 from gatewise.studies.regulariser import add_regulariser
 
 
 def test_the_gradient_is_that_of_the_ratios_of_norms():
     torch.manual_seed(0)
-    network = Network(Recurrent("rnn_tanh", 2, 4, dtype=torch.float64), 1).double()
+    network = Network(Recurrent("rnn_tanh", 2, 4, dtype=torch.float64), Adding(10)).double()
     drawn = adding(3, 10, generator=torch.Generator().manual_seed(0))
     drawn = type(drawn)(drawn.inputs.double(), drawn.targets.double(), drawn.lengths)
     answer = network(drawn)

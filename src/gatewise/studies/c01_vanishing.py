@@ -1,6 +1,7 @@
 """C1: gradients of a tanh or sigmoid network shrink exponentially over time."""
 
 from collections.abc import Mapping
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,7 @@ from gatewise.studies.gradient_rates import gradient_rate
 from gatewise.studies.gradient_theory import ACTIVATIONS, lyapunov_exponent, mean_field_rate, rate_bound
 from gatewise.studies.measurements import Measurements
 from gatewise.studies.statistics import compare, interval_of_mean
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,21 +119,16 @@ for one of them, and else does not hold here.
             comparisons.append(saturated)
             names = measured.where(activation=activation)
             shrinks = all(interval_of_mean(_rates(measured, name))[1] < 0 for name in names)
-            straight = all(_mean(measured.values(name, "r_squared")) > 0.9 for name in names)
-            if shrinks and straight and saturated.is_clear and saturated.mean < 0:
+            straight = all(fmean(measured.values(name, "r_squared")) > 0.9 for name in names)
+            if shrinks and straight and saturated.is_clearly_less:
                 held.append(activation)
-        verdict = "does not hold here"
-        if len(held) == 2:
-            verdict = "holds"
-        elif held:
-            verdict = "depends on the activation"
         checks = _checks(measured)
         rates = ", ".join(
-            f"{activation} {_mean(_rates(measured, f'{activation}, gaussian, depth 1')):.2f}"
+            f"{activation} {fmean(_rates(measured, f'{activation}, gaussian, depth 1')):.2f}"
             for activation in ACTIVATIONS
         )
         return Conclusion(
-            verdict,
+            verdict_of(len(held), 2, "the activation"),
             f"The claim's conditions are met by {' and '.join(held) or 'neither'}. Mean rates for a step with gaussian "
             f"weights: {rates} nats. {checks}",
             (_table(measured),),
@@ -198,10 +194,6 @@ def _far_share(layer: Recurrent, x: torch.Tensor) -> float:
     return float((whole - gradient(cut=True)).norm() / whole.norm())
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _rates(measured: Measurements, condition: str) -> list[float]:
     """The rates of a condition; a gradient that is gone within the ten steps has none, and counts as −50."""
     return [-50.0 if rate is None else rate for rate in measured.values(condition, "rate")]
@@ -236,10 +228,10 @@ def _table(measured: Measurements) -> Table:
         rows.append(
             (
                 name,
-                f"{_mean(rates):.3f} ({low:.3f} to {high:.3f})",
-                f"{_mean(measured.values(name, 'r_squared')):.3f}",
-                *(f"{_mean(of):.3f}" if of else "–" for of in theory),
-                f"{_mean(measured.values(name, 'far_share')):.1e}",
+                f"{fmean(rates):.3f} ({low:.3f} to {high:.3f})",
+                f"{fmean(measured.values(name, 'r_squared')):.3f}",
+                *(f"{fmean(of):.3f}" if of else "–" for of in theory),
+                f"{fmean(measured.values(name, 'far_share')):.1e}",
             )
         )
     columns = ("condition", "rate (95 % interval)", "R²", "Lyapunov", "mean field", "bound", "share of far steps")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,9 +13,9 @@ from gatewise.studies.gradient_rates import fitted_rate, gradient_rate
 from gatewise.studies.gradient_theory import ACTIVATIONS
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import AddingSum
+from gatewise.studies.problems import AddingSum, Network
 from gatewise.studies.statistics import compare, interval_of_mean, share
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -95,7 +96,13 @@ are met, depends on what is measured if some are, and else does not hold here.
         _scale(layer, settings["gain"])
         sequences = 16 * settings["updates"]
         training = learn(
-            problem, layer, seed=seed, rate=0.01, sequences=sequences, clip=None, optimiser=torch.optim.SGD
+            problem,
+            Network(layer, problem),
+            torch.Generator().manual_seed(seed),
+            rate=0.01,
+            sequences=sequences,
+            clip=None,
+            optimiser=torch.optim.SGD,
         )
         worst = max((loss for _, loss in training.curve), default=math.inf)
         return {
@@ -128,19 +135,14 @@ are met, depends on what is measured if some are, and else does not hold here.
         )
         met = {
             "growth": growth,
-            "more readily": all(one.is_clear and one.mean > 0 for one in readily),
-            "divergence": diverged.is_clear and diverged.mean > 0,
+            "more readily": all(one.is_clearly_more for one in readily),
+            "divergence": diverged.is_clearly_more,
         }
-        verdict = "depends on what is measured"
-        if all(met.values()):
-            verdict = "holds"
-        elif not any(met.values()):
-            verdict = "does not hold here"
         rates = ", ".join(
-            f"{activation} {_mean(_values(measured, name, 'over_time')):+.2f}" for activation, name in top.items()
+            f"{activation} {fmean(_values(measured, name, 'over_time')):+.2f}" for activation, name in top.items()
         )
         return Conclusion(
-            verdict,
+            verdict_of(sum(met.values()), len(met), "what is measured"),
             f"Met: {', '.join(name for name, is_met in met.items() if is_met) or 'none of the three statements'}. Mean "
             f"rates over time at g = {_GAINS[-1]:g}: {rates} nats for a step; with ReLU "
             f"{sum(measured.values(top['relu'], 'diverged'))} of {len(measured.seeds)} runs diverge there.",
@@ -155,7 +157,7 @@ are met, depends on what is measured if some are, and else does not hold here.
             names = [f"{activation}, g = {gain:g}" for gain in _GAINS]
             for axis, (key, label) in zip(axes, panels.items(), strict=False):
                 values = [_values(measured, name, key) for name in names]
-                axis.plot(_GAINS, [_mean(of) for of in values], color=f"C{at}", label=activation)
+                axis.plot(_GAINS, [fmean(of) for of in values], color=f"C{at}", label=activation)
                 for gain, of in zip(_GAINS, values, strict=True):
                     axis.plot([gain] * len(of), of, ".", color=f"C{at}", alpha=0.4)
                 axis.axhline(0, color="grey", linewidth=0.8)
@@ -201,10 +203,6 @@ def _values(measured: Measurements, condition: str, key: str) -> list[float]:
     return [-50.0 if value is None else value for value in measured.values(condition, key)]
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _table(measured: Measurements) -> Table:
     rows: list[tuple[str, ...]] = []
     for name in measured.conditions:
@@ -212,7 +210,7 @@ def _table(measured: Measurements) -> Table:
         for key in ("over_time", "over_layers"):
             values = _values(measured, name, key)
             low, high = interval_of_mean(values)
-            cells.append(f"{_mean(values):+.3f} ({low:+.3f} to {high:+.3f})")
+            cells.append(f"{fmean(values):+.3f} ({low:+.3f} to {high:+.3f})")
         rows.append((name, *cells, share(sum(measured.values(name, "diverged")), len(measured.seeds))))
     columns = ("condition", "rate over time (95 % interval)", "rate over layers (95 % interval)", "diverged")
     return Table("Rates in nats and divergences, means over seeds", columns, tuple(rows))

@@ -9,9 +9,9 @@ import torch
 from gatewise.layers import Clip, Recurrent
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import TemporalOrder
+from gatewise.studies.problems import Network, TemporalOrder
 from gatewise.studies.statistics import compare, share
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,8 +92,8 @@ The claim holds if every threshold confirms it, depends on the threshold if some
         layer = Recurrent("rnn_tanh", problem.input_size, _WIDTH, init="xavier")
         training = learn(
             problem,
-            layer,
-            seed=seed,
+            Network(layer, problem),
+            torch.Generator().manual_seed(seed),
             rate=settings["rate"],
             sequences=settings["sequences"],
             clip=clip,
@@ -122,14 +122,9 @@ The claim holds if every threshold confirms it, depends on the threshold if some
             for what in ("diverged", "solved")
             for label in map(_label, kinds[1:])
         ]
-        fewer = {one.what.partition(" − ")[0] for one in comparisons if "diverges" in one.what and _is(one, -1)}
-        more = {one.what.partition(" − ")[0] for one in comparisons if "solved" in one.what and _is(one, 1)}
+        fewer = {one.what.partition(" − ")[0] for one in comparisons if "diverges" in one.what and one.is_clearly_less}
+        more = {one.what.partition(" − ")[0] for one in comparisons if "solved" in one.what and one.is_clearly_more}
         confirmed = [label for label in map(_label, kinds[1:]) if label in fewer & more]
-        verdict = "depends on the threshold"
-        if len(confirmed) == len(kinds) - 1:
-            verdict = "holds"
-        elif not confirmed:
-            verdict = "does not hold here"
         best = {
             label: max(sum(measured.values(measured.the(**kind, rate=rate), "solved")) for rate in _rates(measured))
             for label, kind in zip(map(_label, kinds), kinds, strict=True)
@@ -137,7 +132,7 @@ The claim holds if every threshold confirms it, depends on the threshold if some
         seeds = len(measured.seeds)
         best_clipped = max(kinds[1:], key=lambda kind: best[_label(kind)])
         return Conclusion(
-            verdict,
+            verdict_of(len(confirmed), len(kinds) - 1, "the threshold"),
             f"Without clipping {sum(counts['diverged'][_label(_NONE)])} of {seeds * len(_rates(measured))} runs "
             f"diverge and {sum(counts['solved'][_label(_NONE)])} are solved; fewer diverge and more are solved with "
             f"{', '.join(confirmed) or 'no threshold'}. At the best rate of each, {best[_label(_NONE)]} of {seeds} "
@@ -183,10 +178,6 @@ def _count(measured: Measurements, kind: Mapping[str, Any], what: str) -> list[i
     """For each seed, the number of rates at which training is so."""
     of_rates = [measured.values(measured.the(**kind, rate=rate), what) for rate in _rates(measured)]
     return [sum(of_seed) for of_seed in zip(*of_rates, strict=True)]
-
-
-def _is(comparison: Any, sign: int) -> bool:
-    return comparison.is_clear and comparison.mean * sign > 0
 
 
 def _table(measured: Measurements, what: str) -> Table:

@@ -1,31 +1,17 @@
 """C4: Xavier or He initialisation alleviates vanishing and exploding gradients."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from gatewise.studies.initialisations import (
-    LADDER,
-    LEARNING_RATES,
-    distances_from_zero,
-    draw_ladder,
-    measure_initialisation,
-    settings_of,
-    shortest,
-    table_of,
-)
+from gatewise.layers.options import Scheme
+from gatewise.studies.initialisations import LADDER, LadderStudy, compare_conditions, table_of
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.statistics import compare
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study
+from gatewise.studies.statistics import Comparison
+from gatewise.studies.study import Conclusion, Reported, verdict_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_PAIRS = {"tanh": "xavier", "relu": "he"}
-_SCHEMES = ("torch", "xavier", "he", "orthogonal", "identity")
+_PAIRS: dict[str, Scheme] = {"tanh": "xavier", "relu": "he"}
+_SCHEMES: tuple[Scheme, ...] = ("torch", "xavier", "he", "orthogonal", "identity")
 _BASELINE = "torch"
 
 
-class Initialisation(Study):
+class Initialisation(LadderStudy):
     """Initialisers against the uniform default of torch.nn."""
 
     name, word = "C4", "initialisation"
@@ -59,65 +45,27 @@ activations, depends on what is measured if some of the four are, and else does 
             "Le, Jaitly & Hinton 2015, arXiv:1504.00941",
         ),
     )
-    learning_rates = LEARNING_RATES
-
-    def tuned(self, budget: Budget) -> dict[str, Settings]:
-        return {
-            f"{activation}, {scheme}": shortest(settings_of(activation, scheme, budget))
-            for activation in _PAIRS
-            for scheme in _SCHEMES
-        }
-
-    def score(self, outcome: Outcome) -> float:
-        return outcome["score"]
-
-    def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
-        return {
-            f"{activation}, {scheme}": {
-                **settings_of(activation, scheme, budget),
-                "rate": rates[f"{activation}, {scheme}"],
-            }
-            for activation in _PAIRS
-            for scheme in _SCHEMES
-        }
-
-    def measure(self, settings: Settings, seed: int) -> Outcome:
-        return measure_initialisation(settings, seed)
+    pairs = tuple((activation, scheme) for activation in _PAIRS for scheme in _SCHEMES)
 
     def conclude(self, measured: Measurements) -> Conclusion:
         met: list[str] = []
-        comparisons = []
+        comparisons: list[Comparison] = []
         for activation, scheme in _PAIRS.items():
-            new, old = f"{activation}, {scheme}", f"{activation}, {_BASELINE}"
-            nearer = compare(
-                f"{activation}: {scheme} − uniform, distance of the rate from 0",
-                "for a step",
-                distances_from_zero(measured, new),
-                distances_from_zero(measured, old),
-            )
-            longer = compare(
-                f"{activation}: {scheme} − uniform, lengths solved",
-                "rungs",
-                measured.values(new, "rungs"),
-                measured.values(old, "rungs"),
+            nearer, longer = compare_conditions(
+                measured,
+                f"{activation}, {scheme}",
+                f"{activation}, {_BASELINE}",
+                f"{activation}: {scheme} − uniform, ",
             )
             comparisons += [nearer, longer]
-            if nearer.is_clear and nearer.mean < 0:
+            if nearer.is_clearly_less:
                 met.append(f"the rate of {activation}")
-            if longer.is_clear and longer.mean > 0:
+            if longer.is_clearly_more:
                 met.append(f"the lengths of {activation}")
-        verdict = "depends on what is measured"
-        if len(met) == 2 * len(_PAIRS):
-            verdict = "holds"
-        elif not met:
-            verdict = "does not hold here"
         return Conclusion(
-            verdict,
+            verdict_of(len(met), 2 * len(_PAIRS), "what is measured"),
             f"Xavier and He clearly improve on uniform weights in {', '.join(met) or 'nothing'}, of the rate and the "
             "lengths of tanh and ReLU.",
             (table_of(measured),),
             tuple(comparisons),
         )
-
-    def draw(self, measured: Measurements, figure: "Figure") -> None:
-        draw_ladder(measured, figure)

@@ -1,37 +1,14 @@
 """C5: ReLU, suitably initialised, is less prone to vanishing than tanh or sigmoid."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from gatewise.studies.initialisations import (
-    LADDER,
-    LEARNING_RATES,
-    distances_from_zero,
-    draw_ladder,
-    measure_initialisation,
-    settings_of,
-    shortest,
-    table_of,
-)
+from gatewise.studies.initialisations import LADDER, LadderStudy, compare_conditions, table_of
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.statistics import compare
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study
+from gatewise.studies.statistics import Comparison
+from gatewise.studies.study import Conclusion, Reported, verdict_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_CONDITIONS = (
-    ("relu", "identity"),
-    ("relu", "he"),
-    ("tanh", "orthogonal"),
-    ("tanh", "xavier"),
-    ("sigmoid", "orthogonal"),
-    ("sigmoid", "xavier"),
-)
 _RELU = "relu, identity"
 
 
-class Relu(Study):
+class Relu(LadderStudy):
     """ReLU with identity weights against tanh and sigmoid with theirs."""
 
     name, word = "C5", "relu"
@@ -58,60 +35,28 @@ compared with if both are so against some, and else does not hold here.
             "Le, Jaitly & Hinton 2015, arXiv:1504.00941",
         ),
     )
-    learning_rates = LEARNING_RATES
-
-    def tuned(self, budget: Budget) -> dict[str, Settings]:
-        return {
-            f"{activation}, {scheme}": shortest(settings_of(activation, scheme, budget))
-            for activation, scheme in _CONDITIONS
-        }
-
-    def score(self, outcome: Outcome) -> float:
-        return outcome["score"]
-
-    def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
-        return {
-            f"{activation}, {scheme}": {
-                **settings_of(activation, scheme, budget),
-                "rate": rates[f"{activation}, {scheme}"],
-            }
-            for activation, scheme in _CONDITIONS
-        }
-
-    def measure(self, settings: Settings, seed: int) -> Outcome:
-        return measure_initialisation(settings, seed)
+    pairs = (
+        ("relu", "identity"),
+        ("relu", "he"),
+        ("tanh", "orthogonal"),
+        ("tanh", "xavier"),
+        ("sigmoid", "orthogonal"),
+        ("sigmoid", "xavier"),
+    )
 
     def conclude(self, measured: Measurements) -> Conclusion:
-        comparisons, beaten = [], []
-        others = [f"{activation}, {scheme}" for activation, scheme in _CONDITIONS if activation != "relu"]
+        comparisons: list[Comparison] = []
+        beaten: list[str] = []
+        others = [f"{activation}, {scheme}" for activation, scheme in self.pairs if activation != "relu"]
         for other in others:
-            nearer = compare(
-                f"ReLU, identity − {other}: distance of the rate from 0",
-                "for a step",
-                distances_from_zero(measured, _RELU),
-                distances_from_zero(measured, other),
-            )
-            longer = compare(
-                f"ReLU, identity − {other}: lengths solved",
-                "rungs",
-                measured.values(_RELU, "rungs"),
-                measured.values(other, "rungs"),
-            )
+            nearer, longer = compare_conditions(measured, _RELU, other, f"ReLU, identity − {other}: ")
             comparisons += [nearer, longer]
-            if nearer.is_clear and nearer.mean < 0 and longer.is_clear and longer.mean > 0:
+            if nearer.is_clearly_less and longer.is_clearly_more:
                 beaten.append(other)
-        verdict = "depends on what it is compared with"
-        if len(beaten) == len(others):
-            verdict = "holds"
-        elif not beaten:
-            verdict = "does not hold here"
         return Conclusion(
-            verdict,
+            verdict_of(len(beaten), len(others), "what it is compared with"),
             "ReLU with identity weights has a rate clearly nearer to 0 and solves clearly greater lengths than "
             f"{'; '.join(beaten) or 'none of the others'}.",
             (table_of(measured),),
             tuple(comparisons),
         )
-
-    def draw(self, measured: Measurements, figure: "Figure") -> None:
-        draw_ladder(measured, figure)

@@ -1,6 +1,7 @@
 """C6: LSTM and GRU keep long-term dependencies that an RNN loses."""
 
 from collections.abc import Mapping
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,9 +9,9 @@ import torch
 from gatewise.layers import Clip, Init, Recurrent
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import Adding, CopyMemory, Problem, TemporalOrder, width_for
-from gatewise.studies.statistics import compare, median, share
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.problems import Adding, CopyMemory, Network, Problem, TemporalOrder, width_for
+from gatewise.studies.statistics import compare, share
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -159,13 +160,8 @@ some, and else does not hold here.
             for cell in _cells(task)
             if cell != "RNN"
         ]
-        clear = {one.what for one in comparisons if one.is_clear and one.mean > 0}
+        clear = {one.what for one in comparisons if one.is_clearly_more}
         held = [task for task in _PROBLEMS if all(f"{task}: {cell} − RNN, lengths solved" in clear for cell in _GATED)]
-        verdict = "depends on the task"
-        if len(held) == len(_PROBLEMS):
-            verdict = "holds"
-        elif not held:
-            verdict = "does not hold here"
         medians = "; ".join(
             f"{task}: "
             + ", ".join(
@@ -174,7 +170,7 @@ some, and else does not hold here.
             for task in _PROBLEMS
         )
         return Conclusion(
-            verdict,
+            verdict_of(len(held), len(_PROBLEMS), "the task"),
             f"Both gated cells clearly solve greater lengths than the RNN on {_listed(held)}. Median longest length "
             f"solved: {medians}.",
             (_solved_table(measured), _counts_table(measured)),
@@ -213,10 +209,11 @@ def _train(settings: Settings, length: int, seed: int) -> dict[str, Any]:
     cell = _CELLS[settings["cell"]]
     width = width_for(cell, problem.input_size, settings["parameters"])
     torch.manual_seed(seed)
+    layer = Recurrent(cell, problem.input_size, width, init=_init(settings["cell"], problem))
     training = learn(
         problem,
-        Recurrent(cell, problem.input_size, width, init=_init(settings["cell"], problem)),
-        seed=seed,
+        Network(layer, problem),
+        torch.Generator().manual_seed(seed),
         rate=settings["rate"],
         sequences=settings["sequences"],
         clip=Clip(norm=1.0),

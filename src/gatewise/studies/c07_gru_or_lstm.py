@@ -11,9 +11,9 @@ from gatewise.layers import Clip, Init, Recurrent
 from gatewise.studies.character_model import CharacterModel, bits_per_character, corpus, learn_characters
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import Adding, Problem, TemporalOrder, width_for
+from gatewise.studies.problems import Adding, Network, Problem, TemporalOrder, width_for
 from gatewise.studies.statistics import Comparison, compare
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,9 +80,6 @@ depends on the task if "cheaper" is met and "about as well" on some tasks, and e
             f"{task}, {cell}": {"task": task, "cell": cell, "share": 0.5, **sizes} for task in _TASKS for cell in _CELLS
         }
 
-    def score(self, outcome: Outcome) -> float:
-        return outcome["score"]
-
     def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
         learned: dict[str, Settings] = {
             name: {**settings, "share": 1.0, "rate": rates[name]} for name, settings in self.tuned(budget).items()
@@ -108,18 +105,11 @@ depends on the task if "cheaper" is met and "about as well" on some tasks, and e
             for task in _TASKS
         ]
         worse = {task: _worse(measured, task) for task in _TASKS}
-        is_cheaper = all(one.is_clear and one.mean < 0 for one in cheaper)
-        as_well = [
-            task for task, comparisons in worse.items() if not any(one.is_clear and one.mean > 0 for one in comparisons)
-        ]
-        verdict = "does not hold here"
-        if is_cheaper and len(as_well) == len(_TASKS):
-            verdict = "holds"
-        elif is_cheaper and as_well:
-            verdict = "depends on the task"
+        is_cheaper = all(one.is_clearly_less for one in cheaper)
+        as_well = [task for task, comparisons in worse.items() if not any(one.is_clearly_more for one in comparisons)]
         ratios = ", ".join(f"{task} {math.exp(one.mean):.2f}" for task, one in zip(_TASKS, cheaper, strict=True))
         return Conclusion(
-            verdict,
+            verdict_of(len(as_well) if is_cheaper else 0, len(_TASKS), "the task"),
             f"At equal width a training step of the GRU takes this share of the LSTM's time: {ratios}; its weight "
             f"matrices have three quarters of the entries. At equal parameters the GRU is not clearly worse on "
             f"{', '.join(as_well) or 'any task'}.",
@@ -159,7 +149,14 @@ def _learn(settings: Settings, seed: int) -> Outcome:
     problem = _PROBLEMS[settings["task"]](settings["length"])
     layer = _layer(settings["task"], settings["cell"], settings)
     sequences = int(settings["share"] * settings["sequences"])
-    training = learn(problem, layer, seed=seed, rate=settings["rate"], sequences=sequences, clip=Clip(norm=1.0))
+    training = learn(
+        problem,
+        Network(layer, problem),
+        torch.Generator().manual_seed(seed),
+        rate=settings["rate"],
+        sequences=sequences,
+        clip=Clip(norm=1.0),
+    )
     return {"score": training.score(sequences), "amount": training.sequences, **training.as_outcome()}
 
 

@@ -1,17 +1,18 @@
 """C8: peepholes help where time must be measured."""
 
 from collections.abc import Mapping
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from gatewise.layers import Clip, Recurrent
+from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
 from gatewise.studies.problems import Network, Problem
-from gatewise.studies.statistics import compare, median, share
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.statistics import compare, share
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 from gatewise.studies.timing_problems import GenerateSpikes, MeasureDelays, SquareWave
-from gatewise.studies.training import Batch, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,9 +118,6 @@ peepholes, which it did not have, are reported beside it.
             for cell in _CELLS
         }
 
-    def score(self, outcome: Outcome) -> float:
-        return outcome["score"]
-
     def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
         return {
             name: {**settings, "sequences": _SIZES[budget]["updates"] * _BATCHES[settings["task"]], "rate": rates[name]}
@@ -131,21 +129,16 @@ peepholes, which it did not have, are reported beside it.
         problem = _PROBLEMS[task](settings["length"])
         torch.manual_seed(seed)
         layer = Recurrent(_CELLS[settings["cell"]], problem.input_size, settings["width"])
-        network = Network(layer, problem.output_size, problem.reads)
+        network = Network(layer, problem)
         generator = torch.Generator().manual_seed(seed)
-
-        def run(_: torch.nn.Module, count: int) -> Batch:
-            sequences = problem.draw(count, generator)
-            return problem.judge(network(sequences), sequences)
-
-        training = train(
+        training = learn(
+            problem,
             network,
-            run,
-            optimiser=torch.optim.Adam(network.parameters(), settings["rate"]),
+            generator,
+            rate=settings["rate"],
             sequences=settings["sequences"],
             batch=_BATCHES[task],
             clip=Clip(norm=1.0),
-            window=problem.window,
         )
         longer = _PROBLEMS[task](_LONGER * settings["length"])
         with torch.no_grad():
@@ -170,12 +163,7 @@ peepholes, which it did not have, are reported beside it.
             for task in _PROBLEMS
             for first, second in (("diagonal", "LSTM"), ("full", "LSTM"), ("full", "diagonal"))
         }
-        helped = [
-            task for task in _GENERATED if (one := comparisons[task, "diagonal", "LSTM"]).is_clear and one.mean < 0
-        ]
-        verdict = "depends on the task" if helped else "does not hold here"
-        if len(helped) == len(_GENERATED):
-            verdict = "holds"
+        helped = [task for task in _GENERATED if comparisons[task, "diagonal", "LSTM"].is_clearly_less]
         medians = "; ".join(
             f"{task}: "
             + ", ".join(
@@ -184,7 +172,7 @@ peepholes, which it did not have, are reported beside it.
             for task in _PROBLEMS
         )
         return Conclusion(
-            verdict,
+            verdict_of(len(helped), len(_GENERATED), "the task"),
             f"Diagonal peepholes need clearly fewer sequences than the LSTM on "
             f"{' and '.join(helped) or 'neither of ' + ' and '.join(_GENERATED)}. "
             f"Median sequences until solved, or until the end: {medians}.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatewise.studies.measurements import Measurements
 from gatewise.studies.statistics import compare
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 from gatewise.tasks import train
 
 if TYPE_CHECKING:
@@ -141,15 +141,10 @@ the task if so on some, and else does not hold here.
             )
             for name, task in _TASKS.items()
         }
-        held = [name for name, one in comparisons.items() if one.is_clear and one.mean > 0]
-        verdict = "depends on the task"
-        if len(held) == len(_TASKS):
-            verdict = "holds"
-        elif not held:
-            verdict = "does not hold here"
+        held = [name for name, one in comparisons.items() if one.is_clearly_more]
         gains = ", ".join(f"{name} {one.mean:+.1f}" for name, one in comparisons.items())
         return Conclusion(
-            verdict,
+            verdict_of(len(held), len(_TASKS), "the task"),
             f"Two directions are clearly better on {', '.join(held) or 'no task'}. Mean gain in points of accuracy: "
             f"{gains}.",
             (_table(measured),),

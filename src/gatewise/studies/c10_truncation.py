@@ -18,7 +18,7 @@ from gatewise.studies.character_model import (
 )
 from gatewise.studies.measurements import Measurements
 from gatewise.studies.statistics import compare, share
-from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table
+from gatewise.studies.study import Budget, Conclusion, Outcome, Reported, Settings, Study, Table, verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -154,14 +154,9 @@ here. With a single text window, as in tests, (3) counts as not met.
         seconds = _means(measured, "seconds_per_step")
         growth = memory[max(memory)] / memory[min(memory)]
         slower = seconds[max(seconds)] / seconds[min(seconds)]
-        learned, looked = (one.is_clear and one.mean > 0 for one in (delays, text))
-        verdict = "does not hold here"
-        if growth > 4 and learned and looked:
-            verdict = "holds"
-        elif growth > 4 and (learned or looked):
-            verdict = "depends on the task"
+        learned, looked = (one.is_clearly_more for one in (delays, text))
         return Conclusion(
-            verdict,
+            verdict_of(learned + looked if growth > 4 else 0, 2, "the task"),
             f"Windows of at least twice the delay solve {_percent(long)} of their conditions, windows of at most half "
             f"of it {_percent(short)}. The longest window saves {growth:.0f} times the bytes of the shortest, and a "
             f"step takes {slower:.2f} times as long. Shuffling all but the nearest 10 characters costs the model of "

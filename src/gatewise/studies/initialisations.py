@@ -1,18 +1,22 @@
 """What C4 and C5 measure: the rate of the gradient at initialisation, and the lengths of adding that are learned."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from gatewise.layers import Clip, Recurrent
+from gatewise.layers.options import Scheme
 from gatewise.studies.gradient_rates import gradient_rate
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
-from gatewise.studies.problems import AddingSum
-from gatewise.studies.statistics import interval_of_mean, share
-from gatewise.studies.study import Budget, Outcome, Settings, Table
+from gatewise.studies.problems import AddingSum, Network
+from gatewise.studies.statistics import Comparison, compare, interval_of_mean, share
+from gatewise.studies.study import Budget, Outcome, Settings, Study, Table
 
-LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SIZES: dict[Budget, dict[str, Any]] = {
     "full": {"lengths": (20, 50, 100), "sequences": 20_000, "width": 64},
     "quick": {"lengths": (20, 50), "sequences": 12_000, "width": 64},
@@ -27,18 +31,61 @@ sequence of normal inputs, the loss at the last step.
 """
 
 
-def settings_of(activation: str, scheme: str, budget: Budget) -> Settings:
-    """The settings of a condition, without its learning rate."""
-    return {"activation": activation, "scheme": scheme, **SIZES[budget]}
+class LadderStudy(Study):
+    """A study of the rate at initialisation, and of the lengths of adding that are learned.
+
+    A subclass names its conditions, and concludes.
+
+    Attributes:
+        pairs: the activation and the initialiser of each condition.
+    """
+
+    pairs: ClassVar[tuple[tuple[str, Scheme], ...]]
+    learning_rates = (3e-4, 1e-3, 3e-3)
+
+    def tuned(self, budget: Budget) -> dict[str, Settings]:
+        """Every condition, at the shortest length."""
+        lengths = SIZES[budget]["lengths"][:1]
+        return {
+            f"{activation}, {scheme}": {
+                "activation": activation,
+                "scheme": scheme,
+                **SIZES[budget],
+                "lengths": lengths,
+            }
+            for activation, scheme in self.pairs
+        }
+
+    def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
+        lengths = SIZES[budget]["lengths"]
+        return {
+            name: {**settings, "lengths": lengths, "rate": rates[name]} for name, settings in self.tuned(budget).items()
+        }
+
+    def measure(self, settings: Settings, seed: int) -> Outcome:
+        return _measure(settings, seed)
+
+    def draw(self, measured: Measurements, figure: "Figure") -> None:
+        _draw(measured, figure)
 
 
-def shortest(settings: Settings) -> Settings:
-    """The same for the shortest length alone, to choose a learning rate."""
-    return {**settings, "lengths": settings["lengths"][:1]}
+def compare_conditions(measured: Measurements, first: str, second: str, what: str) -> tuple[Comparison, Comparison]:
+    """The distance of the rate from 0, and the lengths solved, of two conditions.
+
+    Args:
+        measured: the measurements.
+        first, second: the conditions.
+        what: how their difference is called.
+    """
+    distances = [_distances_from_zero(measured, name) for name in (first, second)]
+    rungs = [measured.values(name, "rungs") for name in (first, second)]
+    return (
+        compare(f"{what}distance of the rate from 0", "for a step", *distances),
+        compare(f"{what}lengths solved", "rungs", *rungs),
+    )
 
 
-def measure_initialisation(settings: Settings, seed: int) -> Outcome:
-    """Measure a condition."""
+def _measure(settings: Settings, seed: int) -> Outcome:
 
     def layer(inputs: int, dtype: torch.dtype = torch.float32) -> Recurrent:
         cell, width = f"rnn_{settings['activation']}", settings["width"]
@@ -51,8 +98,8 @@ def measure_initialisation(settings: Settings, seed: int) -> Outcome:
         problem = AddingSum(length)
         training = learn(
             problem,
-            layer(problem.input_size),
-            seed=seed,
+            Network(layer(problem.input_size), problem),
+            torch.Generator().manual_seed(seed),
             rate=settings["rate"],
             sequences=settings["sequences"],
             clip=Clip(norm=1.0),
@@ -71,7 +118,7 @@ def measure_initialisation(settings: Settings, seed: int) -> Outcome:
     }
 
 
-def distances_from_zero(measured: Measurements, condition: str) -> list[float]:
+def _distances_from_zero(measured: Measurements, condition: str) -> list[float]:
     """How far the rate of each seed is from 0, where the gradient neither shrinks nor grows.
 
     A gradient that is gone within the ten steps nearest to the loss has no rate, and counts as 50.
@@ -93,7 +140,7 @@ def table_of(measured: Measurements) -> Table:
     return Table("Rate for a step in nats, and seeds that solved each length", columns, tuple(rows))
 
 
-def draw_ladder(measured: Measurements, figure: Any) -> None:
+def _draw(measured: Measurements, figure: "Figure") -> None:
     """Rates on the left, the longest solved length on the right, every seed."""
     left, right = figure.subplots(1, 2, sharey=True)
     names = measured.conditions

@@ -2,7 +2,7 @@
 
 import torch
 
-from gatewise.layers import Clip, Recurrent
+from gatewise.layers import Clip
 from gatewise.studies.problems import Network, Problem
 from gatewise.studies.regulariser import add_regulariser
 from gatewise.studies.training import Batch, Training, train
@@ -10,9 +10,9 @@ from gatewise.studies.training import Batch, Training, train
 
 def learn(
     problem: Problem,
-    layer: Recurrent,
+    network: Network,
+    generator: torch.Generator,
     *,
-    seed: int,
     rate: float,
     sequences: int,
     clip: Clip | None,
@@ -20,12 +20,12 @@ def learn(
     batch: int = 16,
     regulariser: float = 0.0,
 ) -> Training:
-    """Train a layer and a linear readout on a problem until it is solved.
+    """Train a network on a problem until it is solved.
 
     Args:
         problem: what to learn.
-        layer: the layer, initialised.
-        seed: of the sequences, which are the same for every layer.
+        network: the network, initialised.
+        generator: draws the sequences.
         rate: the learning rate.
         sequences: the largest number of sequences.
         clip: clips gradients.
@@ -33,8 +33,6 @@ def learn(
         batch: sequences in a batch.
         regulariser: the weight of the regulariser of Pascanu et al., for a layer of tanh units.
     """
-    network = Network(layer, problem.output_size, problem.reads)
-    generator = torch.Generator().manual_seed(seed)
 
     def run(_: torch.nn.Module, count: int) -> Batch:
         drawn = problem.draw(count, generator)

@@ -7,10 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gatewise.cells import lookup
 from gatewise.data.generated.adding import adding, adding_right, adding_sum
 from gatewise.data.generated.copy_memory import copy_memory, memoryless_loss
 from gatewise.data.generated.sequences import Sequences
 from gatewise.data.generated.temporal_order import temporal_order
+from gatewise.explanations.counts import parameter_count
 from gatewise.layers import Recurrent
 from gatewise.studies.training import Batch
 
@@ -118,18 +120,17 @@ class Network(nn.Module):
 
     Args:
         layer: a layer of one direction.
-        output_size: O.
-        reads: "last" or "all".
+        problem: what it is to learn, which says how the answers are read.
 
     Attributes:
         output: the last output of the layer, (T, B, H), for those who look at its gradient.
     """
 
-    def __init__(self, layer: Recurrent, output_size: int, reads: str = "last") -> None:
+    def __init__(self, layer: Recurrent, problem: Problem) -> None:
         super().__init__()
         self.layer = layer
-        self.readout = nn.Linear(layer.hidden_size, output_size)
-        self.reads = reads
+        self.readout = nn.Linear(layer.hidden_size, problem.output_size)
+        self.reads = problem.reads
         self.output: Tensor | None = None
 
     def forward(self, sequences: Sequences) -> Tensor:
@@ -157,8 +158,7 @@ def width_for(cell: str, input_size: int, parameters: int) -> int:
     """
 
     def count(width: int) -> int:
-        with torch.device("meta"):
-            return sum(one.numel() for one in Recurrent(cell, input_size, width).parameters())
+        return parameter_count(lookup(cell), input_size, width)
 
     low, high = 1, 1
     while count(high) < parameters:

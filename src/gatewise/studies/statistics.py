@@ -50,6 +50,16 @@ class Comparison:
             and self.p <= max(1 - CONFIDENCE, self.smallest_p) * (1 + 1e-9)
         )
 
+    @property
+    def is_clearly_more(self) -> bool:
+        """Whether the first is clearly greater."""
+        return self.is_clear and self.mean > 0
+
+    @property
+    def is_clearly_less(self) -> bool:
+        """Whether the first is clearly smaller."""
+        return self.is_clear and self.mean < 0
+
 
 def compare(what: str, unit: str, first: Sequence[float], second: Sequence[float]) -> Comparison:
     """Compare two conditions, pair by pair.
@@ -116,17 +126,6 @@ def share(successes: int, trials: int) -> str:
 
     found = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
     return f"{successes}/{trials} ({100 * found.low:.0f}–{100 * found.high:.0f} %)"
-
-
-def median(values: Sequence[float]) -> float:
-    """The median.
-
-    >>> median([3.0, 1.0, 2.0, 10.0])
-    2.5
-    """
-    import statistics
-
-    return float(statistics.median(values))
 
 
 def _sign_flip_p(differences: Sequence[float]) -> float:

@@ -79,6 +79,22 @@ class Conclusion:
             raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}…, got {self.verdict!r}")
 
 
+def verdict_of(met: int, tested: int, on: str) -> str:
+    """The verdict of a claim of which several statements or cases are tested.
+
+    Args:
+        met: how many of them are confirmed.
+        tested: their number.
+        on: what the verdict depends on if some are.
+
+    >>> verdict_of(3, 3, "the task"), verdict_of(1, 3, "the task"), verdict_of(0, 3, "the task")
+    ('holds', 'depends on the task', 'does not hold here')
+    """
+    if met == tested:
+        return "holds"
+    return f"depends on {on}" if met else "does not hold here"
+
+
 class Study(ABC):
     """A claim, how it is tested, and how the verdict follows from the measurements.
 
@@ -122,8 +138,8 @@ class Study(ABC):
         return {}
 
     def score(self, outcome: Outcome) -> float:
-        """How bad a measurement of `tuned` is: the rate with the lowest mean is chosen."""
-        raise NotImplementedError(f"{self.name}: a study with learning_rates scores its measurements")
+        """How bad a measurement of `tuned` is, by default its ``score``: the rate with the lowest mean is chosen."""
+        return outcome["score"]
 
     @abstractmethod
     def conditions(self, budget: Budget, rates: Mapping[str, float]) -> dict[str, Settings]:
