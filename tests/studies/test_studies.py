@@ -7,6 +7,7 @@ import pytest
 
 from gatewise.studies.folder import StudyFolder
 from gatewise.studies.learning_rates import recorded_rates
+from gatewise.studies.page import markdown_page
 from gatewise.studies.record import read_record, record_of
 from gatewise.studies.registry import studies
 from gatewise.studies.running import run
@@ -31,7 +32,9 @@ def test_a_study_runs_concludes_and_writes_its_files(name, tmp_path):
     for part in (study.claim, study.prediction.strip().splitlines()[0], study.literature[0].result):
         assert part in page
     for condition in record.measured.conditions:
-        assert f"| {condition} | 0 |" in page
+        row = next(line for line in page.splitlines() if line.startswith(f"| {condition} | 0 |"))
+        numbers = [value for value in record.measured.outcomes[condition][0].values() if not isinstance(value, list)]
+        assert row.count(" | ") == len(numbers) + 1
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "index.html").read_text()
 
@@ -61,8 +64,9 @@ def test_committed_results_are_of_the_prediction_and_have_the_recorded_rates(pat
     assert record["budget"] == "full"
     assert record["seeds"] >= 10
     assert record["learning_rates"] == recorded_rates(study.name)
-    for suffix in (".md", ".png", ".svg"):
+    for suffix in (".png", ".svg"):
         assert path.with_suffix(suffix).exists()
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == markdown_page(study, read_record(path))
 
 
 def test_there_are_committed_results():

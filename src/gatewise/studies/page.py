@@ -40,7 +40,7 @@ def markdown_page(study: Study, record: Record) -> str:
         f"**Verdict: {conclusion.verdict}**{indicative}. {conclusion.because}",
         f"![{study.title}]({study.name}.svg)",
         f"## Question\n\n{study.question}",
-        f"## Set-up\n\n{study.setup}\n\nEqual between the sides: {study.equal}.",
+        f"## Set-up\n\n{study.setup.strip()}\n\nEqual between the sides: {study.equal}.",
         f"## Prediction\n\nWritten before the results (SHA-256 `{facts['prediction_sha256'][:16]}…`):\n\n"
         + _quoted(study.prediction),
         "## Results",
@@ -143,16 +143,21 @@ def _rates(record: Record) -> str:
 
 
 def _every_seed(record: Record) -> str:
-    """The single numbers of every outcome, for each condition and seed; lists are in the JSON file."""
+    """The single numbers of every outcome, for each condition and seed, a table for each kind of outcome.
+
+    Lists are in the JSON file.
+    """
     measured = record.measured
-    first = next(iter(measured.outcomes.values()))[0]
-    names = [name for name, value in first.items() if not isinstance(value, list | dict)]
-    rows = [
-        (condition, str(seed), *(_cell(outcome.get(name)) for name in names))
-        for condition in measured.conditions
-        for seed, outcome in zip(measured.seeds, measured.outcomes[condition], strict=True)
+    kinds: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for condition in measured.conditions:
+        for seed, outcome in zip(measured.seeds, measured.outcomes[condition], strict=True):
+            names = tuple(name for name, value in outcome.items() if not isinstance(value, list | dict))
+            kinds.setdefault(names, []).append((condition, str(seed), *(_cell(outcome[name]) for name in names)))
+    tables = [
+        _table(("condition", "seed", *(name.replace("_", " ") for name in names)), rows)
+        for names, rows in kinds.items()
     ]
-    return f"## Every seed\n\n{_table(('condition', 'seed', *(name.replace('_', ' ') for name in names)), rows)}"
+    return "\n\n".join(["## Every seed", *tables])
 
 
 def _cell(value: Any) -> str:
