@@ -85,6 +85,20 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Check that a folder can be made, or written to if it exists, before the work whose results it receives.
+
+    Raises:
+        OSError: when it cannot.
+    """
+    path = Path(path)
+    above = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
+    if not os.access(above, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
+
+
 def _synchronise_folder(folder: Path) -> None:
     # Only POSIX can open a folder, and requires this for the rename to reach the disk.
     if os.name == "posix":

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from statistics import linear_regression
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def _fitted(location: Location, norms: Tensor) -> Horizon:
     values = norms.tolist()
     usable = [(index, math.log(value)) for index, value in enumerate(values) if 0 < value < math.inf]
     usable = usable[: next((index for index, (step, _) in enumerate(usable) if step != index), len(usable))]
-    rate = math.exp(_slope(usable)) if len(usable) > 1 else math.nan
+    rate = math.exp(linear_regression(*zip(*usable, strict=True)).slope) if len(usable) > 1 else math.nan
     if len(usable) < len(values) and len(usable) == 1:
         rate = 0.0 if values[1] == 0 else math.inf
     for index, value in enumerate(values):
@@ -121,9 +122,3 @@ def _fitted(location: Location, norms: Tensor) -> Horizon:
     if slope < 0:
         return Horizon(location, math.log(VANISHED) / slope, rate, "vanishes", False, norms)
     return Horizon(location, math.log(EXPLODED) / slope, rate, "explodes", False, norms)
-
-
-def _slope(points: list[tuple[int, float]]) -> float:
-    x = sum(index for index, _ in points) / len(points)
-    y = sum(value for _, value in points) / len(points)
-    return sum((index - x) * (value - y) for index, value in points) / sum((index - x) ** 2 for index, _ in points)

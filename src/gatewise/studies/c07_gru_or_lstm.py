@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gatewise.cells import lookup
+from gatewise.explanations.counts import parameter_count
 from gatewise.layers import Clip, Init, Recurrent
-from gatewise.studies.character_model import CharacterModel, bits_per_character, corpus, learn_characters
+from gatewise.models.language_model import LanguageModel
+from gatewise.studies.character_model import bits_per_character, corpus, learn_characters
 from gatewise.studies.learning import learn
 from gatewise.studies.measurements import Measurements
 from gatewise.studies.problems import Adding, Network, Problem, TemporalOrder, width_for
@@ -134,15 +137,20 @@ depends on the task if "cheaper" is met and "about as well" on some tasks, and e
         figure.axes[0].legend()
 
 
+def _width(task: str, cell: str, settings: Settings) -> int:
+    """The width at which the layer of a task has as many parameters as that of the LSTM."""
+    if task == _TEXT:
+        parameters = parameter_count(lookup("lstm"), _EMBEDDING, settings["width"])
+        return width_for(_CELLS[cell], _EMBEDDING, parameters)
+    return width_for(_CELLS[cell], _PROBLEMS[task].input_size, settings["parameters"])
+
+
 def _layer(task: str, cell: str, settings: Settings, width: int | None = None) -> Recurrent:
     """The layer of a task, by default with as many parameters as the LSTM."""
-    name = _CELLS[cell]
+    width = width or _width(task, cell, settings)
     if task == _TEXT:
-        count = sum(one.numel() for one in Recurrent("lstm", _EMBEDDING, settings["width"]).parameters())
-        return Recurrent(name, _EMBEDDING, width or width_for(name, _EMBEDDING, count))
-    inputs = _PROBLEMS[task].input_size
-    width = width or width_for(name, inputs, settings["parameters"])
-    return Recurrent(name, inputs, width, init=Init(chrono=settings["length"]))
+        return Recurrent(_CELLS[cell], _EMBEDDING, width)
+    return Recurrent(_CELLS[cell], _PROBLEMS[task].input_size, width, init=Init(chrono=settings["length"]))
 
 
 def _learn(settings: Settings, seed: int) -> Outcome:
@@ -161,7 +169,9 @@ def _learn(settings: Settings, seed: int) -> Outcome:
 
 
 def _learn_text(settings: Settings, seed: int) -> Outcome:
-    model = CharacterModel(_layer(_TEXT, settings["cell"], settings), corpus().size)
+    cell = _CELLS[settings["cell"]]
+    width = _width(_TEXT, settings["cell"], settings)
+    model = LanguageModel(corpus().size, _EMBEDDING, width, cell=cell)
     updates = int(settings["share"] * settings["updates"]) or 1
     curve = learn_characters(model, seed=seed, rate=settings["rate"], updates=updates, window=_WINDOW)
     bits = bits_per_character(model)

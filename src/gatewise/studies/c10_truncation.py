@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.layers import TBPTT, Clip, Init, Recurrent
+from gatewise.models.language_model import LanguageModel
 from gatewise.studies.character_model import (
-    CharacterModel,
     bits_per_character,
     bits_without,
     corpus,
@@ -272,8 +272,7 @@ def _counting_saved() -> Iterator[list[int]]:
 
 
 def _measure_text(settings: Settings, seed: int) -> Outcome:
-    size = corpus().size
-    model = CharacterModel(Recurrent("lstm", 32, settings["width"]), size)
+    model = LanguageModel(corpus().size, 32, settings["width"])
     window = settings["window"]
     updates = settings["characters"] // window
     curve = learn_characters(model, seed=seed, rate=0.003, updates=updates, window=window)

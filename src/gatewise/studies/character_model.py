@@ -1,4 +1,4 @@
-"""A small character model of Python's own manual, which every machine has."""
+"""Training and scoring a small character model of Python's own manual, which every machine has."""
 
 import math
 from functools import cache
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.manual import manual_text
-from gatewise.layers import TBPTT, Clip, Recurrent
+from gatewise.layers import TBPTT, Clip
+from gatewise.models.language_model import LanguageModel
 
 _HELD_OUT = 0.1
 
@@ -36,28 +37,8 @@ def corpus() -> Corpus:
     return Corpus(vocabulary.encode(text[:cut]), vocabulary.encode(text[cut:]), vocabulary.size)
 
 
-class CharacterModel(nn.Module):
-    """Embedding, one recurrent layer, and the scores of the next character.
-
-    Args:
-        layer: the layer; its input is the embedding.
-        size: V.
-    """
-
-    def __init__(self, layer: Recurrent, size: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(size, layer.input_size)
-        self.layer = layer
-        self.readout = nn.Linear(layer.hidden_size, size)
-
-    def forward(self, characters: Tensor, state: object = None) -> tuple[Tensor, object]:
-        """Scores (T, B, V) and final state for characters (T, B)."""
-        output, state = self.layer(self.embedding(characters), state)
-        return self.readout(output), state
-
-
 def learn_characters(
-    model: CharacterModel, *, seed: int, rate: float, updates: int, window: int, batch: int = 16
+    model: LanguageModel, *, seed: int, rate: float, updates: int, window: int, batch: int = 16
 ) -> list[tuple[int, float]]:
     """Train by truncated back-propagation through time on consecutive windows of B streams, with Adam.
 
@@ -92,7 +73,7 @@ def learn_characters(
 
 
 @torch.no_grad()
-def bits_per_character(model: CharacterModel, *, streams: int = 32, steps: int = 500, warm_up: int = 100) -> float:
+def bits_per_character(model: LanguageModel, *, streams: int = 32, steps: int = 500, warm_up: int = 100) -> float:
     """The mean loss on the held-out text, in parallel streams whose first steps are not scored."""
     text = corpus().held_out
     starts = torch.linspace(0, len(text) - steps - 2, streams).long()
@@ -104,7 +85,7 @@ def bits_per_character(model: CharacterModel, *, streams: int = 32, steps: int =
 
 @torch.no_grad()
 def bits_without(
-    model: CharacterModel, beyond: int, how: str, *, seed: int, rows: int = 1500, context: int = 200
+    model: LanguageModel, beyond: int, how: str, *, seed: int, rows: int = 1500, context: int = 200
 ) -> float:
     """The loss of a character whose context is intact only for the last characters, in bits.
 

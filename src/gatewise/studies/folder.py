@@ -1,7 +1,5 @@
 """The folder of results."""
 
-import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +9,7 @@ from gatewise.studies.page import html_page, markdown_page
 from gatewise.studies.record import Record, read_record
 from gatewise.studies.registry import studies
 from gatewise.studies.study import Study
-from gatewise.tasks.run_folder import unused
-from gatewise.writing import atomic_write
-
-
-def unused_folder() -> Path:
-    """A new folder in ``runs/``."""
-    return unused("study")
+from gatewise.writing import atomic_write, check_folder
 
 
 class StudyFolder:
@@ -37,11 +29,7 @@ class StudyFolder:
             ValueError: when there are results already, without ``resume``; or nothing to resume.
             OSError: when the folder cannot be made or written to.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(self.path))
-        above = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
-        if not os.access(above, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
+        check_folder(self.path)
         left = [name for name in names if self._results(name).exists() or self._log(name).path.exists()]
         if left and not resume:
             raise ValueError(
@@ -49,7 +37,7 @@ class StudyFolder:
                 "kept with --resume"
             )
         if resume and not self.path.is_dir():
-            raise ValueError(f"{self.path}: is no folder of an interrupted run; leave --resume out to begin one")
+            raise ValueError(f"{self.path}: not a folder of an interrupted run; to begin one, leave out --resume")
 
     def log(self, name: str) -> JobLog:
         """The measurements of a study, as they arrive."""

@@ -1,9 +1,9 @@
 """The rate at which the gradient of a loss at the last step shrinks or grows over time, measured with `watch`."""
 
 import math
+from statistics import correlation, linear_regression
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from gatewise.diagnostics import watch
@@ -59,9 +59,7 @@ def fitted_rate(norms: Tensor, *, skip: int = 10) -> Rate:
     shown = [float(f"{norm:.4g}") if norm > _RANGE else 0.0 for norm in relative]
     if len(points) < 3:
         return Rate(None, 0.0, shown)
-    places, values = torch.tensor(points, dtype=torch.float64).unbind(1)
-    places, values = places - places.mean(), values - values.mean()
-    rate = float((places * values).sum() / places.square().sum())
-    total = float(values.square().sum())
-    left = float((values - rate * places).square().sum())
-    return Rate(round(rate, 12), 1 - left / total if total > 0 else 1.0, shown)
+    places, values = zip(*points, strict=True)
+    rate = linear_regression(places, values).slope
+    spread = max(values) > min(values)  # on a level line the correlation is undefined, and nothing is left to explain
+    return Rate(round(rate, 12), correlation(places, values) ** 2 if spread else 1.0, shown)

@@ -50,8 +50,9 @@ def study(
     """
     require("gatewise.study", "studies")
 
-    from gatewise.studies.folder import StudyFolder, unused_folder
+    from gatewise.studies.folder import StudyFolder
     from gatewise.studies.registry import choose
+    from gatewise.tasks.run_folder import unused
 
     chosen = choose(names)
     if budget not in ("quick", "full"):
@@ -60,7 +61,7 @@ def study(
         raise ValueError(f"seeds: expected a whole number of at least 1, got {seeds!r}")
     if resume and out is None:
         raise ValueError("resume: name the folder of the interrupted run with out (--out)")
-    folder = StudyFolder(unused_folder() if out is None else Path(out))
+    folder = StudyFolder(unused("study") if out is None else Path(out))
     folder.check([one.name for one in chosen], resume=resume)
 
     from gatewise.kernels.cpu.parallelism import processors

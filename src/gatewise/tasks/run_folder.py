@@ -1,6 +1,5 @@
 """The folder that a run leaves: what is in it, how it is made and how it is opened."""
 
-import errno
 import json
 import os
 import platform
@@ -16,7 +15,7 @@ from typing import Any
 
 import gatewise
 from gatewise.tasks.class_scores import are_class_scores, is_number
-from gatewise.writing import atomic_write, errors_of
+from gatewise.writing import atomic_write, check_folder, errors_of
 
 FORMAT, VERSION = "gatewise-run", 1
 
@@ -216,11 +215,7 @@ def check_unused(out: Path) -> None:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: exists already; choose another --out, or go on with --resume {out}")
-    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not above.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
-    if not os.access(above, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(above))
+    check_folder(out)
 
 
 def unused(prefix: str) -> Path:

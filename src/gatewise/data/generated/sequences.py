@@ -26,7 +26,7 @@ class Sequences:
         steps, count = self.inputs.shape[:2]
         if self.lengths is None:
             return torch.ones(steps, count, dtype=torch.bool)
-        return torch.arange(steps)[:, None] < self.lengths
+        return torch.arange(steps, device=self.lengths.device)[:, None] < self.lengths
 
 
 def check_size(name: str, value: int, at_least: int) -> None:
