@@ -17,6 +17,7 @@ def test_list(capsys):
     [
         ("study", "name a study"),
         ("study memry", "did you mean memory"),
+        ("study c11", "did you mean C1 or C10?"),
         ("study C6 --seeds 0", "seeds"),
         ("study C6 --resume", "--out"),
         ("study list --seeds 3", "list only lists the studies"),

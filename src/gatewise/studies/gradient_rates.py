@@ -49,6 +49,7 @@ def fitted_rate(norms: Tensor, *, skip: int = 10) -> Rate:
         norms: by distance from the loss.
         skip: the first distances, which are left out.
 
+    >>> import torch
     >>> round(fitted_rate(torch.tensor([0.5**d for d in range(40)], dtype=torch.float64)).rate, 4)
     -0.6931
     """

@@ -39,13 +39,13 @@ def choose(names: str | Sequence[str]) -> list[Study]:
         if len(names) > 1:
             raise ValueError(f"all: expected no other study beside it, got {', '.join(names)}")
         return list(studies().values())
-    by_name = {key.lower(): study for study in studies().values() for key in (study.name, study.word)}
+    spelled = {key.lower(): (key, study) for study in studies().values() for key in (study.name, study.word)}
     for name in names:
-        if name.lower() not in by_name:
-            near = difflib.get_close_matches(name.lower(), by_name, n=2, cutoff=0.5)
+        if name.lower() not in spelled:
+            near = [spelled[one][0] for one in difflib.get_close_matches(name.lower(), spelled, n=2, cutoff=0.5)]
             hint = f"did you mean {' or '.join(near)}?" if near else "`gatewise study list` lists them"
             raise ValueError(f"unknown study {name!r}; {hint}")
-    wanted = {by_name[name.lower()].name for name in names}
+    wanted = {spelled[name.lower()][1].name for name in names}
     return [study for study in studies().values() if study.name in wanted]
 
 
