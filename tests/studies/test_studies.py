@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatewise.studies.folder import StudyFolder
+from gatewise.studies.jobs import JobLog
 from gatewise.studies.learning_rates import recorded_rates
 from gatewise.studies.page import markdown_page
 from gatewise.studies.record import read_record, record_of
@@ -27,7 +28,9 @@ def test_a_study_runs_concludes_and_writes_its_files(name, tmp_path):
     again = read_record(tmp_path / f"{name}.json")
     assert again.conclusion == record.conclusion
     assert again.measured.outcomes == record.measured.outcomes
+    assert again.facts == record.facts
     assert again.facts["prediction_sha256"] == study.prediction_hash
+    assert again.facts["seeds"] == 1
     page = (tmp_path / f"{name}.md").read_text()
     for part in (study.claim, study.prediction.strip().splitlines()[0], study.literature[0].result):
         assert part in page
@@ -45,6 +48,13 @@ def test_finished_measurements_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(type(study), "measure", lambda *_: pytest.fail("measured again"))
     again = run(study, "tiny", 1, folder.log("C6"), workers=1)
     assert again.measured.outcomes == first.measured.outcomes
+
+
+def test_processes_measure_the_same(tmp_path):
+    study = studies()["C3"]
+    alone = run(study, "tiny", 1, JobLog(tmp_path / "alone"), workers=1)
+    together = run(study, "tiny", 1, JobLog(tmp_path / "together"), workers=2)
+    assert together.measured.outcomes == alone.measured.outcomes
 
 
 def test_an_interrupted_line_is_measured_again(tmp_path):

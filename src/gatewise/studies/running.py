@@ -1,5 +1,6 @@
 """Running a study: learning rates first, then every condition with every seed, in parallel processes."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import starmap
 from typing import NamedTuple
@@ -104,6 +105,11 @@ class _Runner:
 
         from joblib import Parallel, delayed, parallel_config
 
-        with parallel_config("loky", inner_max_num_threads=1):
-            pool = Parallel(n_jobs=self._workers, return_as="generator_unordered", pre_dispatch="all")
+        with parallel_config("loky", inner_max_num_threads=1, initializer=_ignore_interrupts):
+            pool = Parallel(n_jobs=self._workers, return_as="generator_unordered")
             return pool(delayed(measure)(*job) for job in jobs)  # pyright: ignore[reportReturnType]
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the one that started the study; it ends the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
