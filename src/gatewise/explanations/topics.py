@@ -12,6 +12,7 @@ from gatewise.explanations.cell_page import cell_page
 from gatewise.explanations.gates import gates_page
 from gatewise.explanations.gradients import gradients_page
 from gatewise.explanations.page import Page
+from gatewise.explanations.studies import add_studies
 
 CELLS = {"rnn": "rnn_tanh", "gru": "gru_chung2014"}
 TWO_DIRECTIONS = {"birnn": "rnn_tanh", "bilstm": "lstm", "bigru": "gru_chung2014"}
@@ -77,7 +78,9 @@ def explain(
         sizes[name] = size
     if isinstance(topic, Cell):
         return str(cell_page(topic, latex=latex, input_size=sizes["input_size"], hidden_size=sizes["hidden_size"]))
-    return str(_page(topic, latex=latex, **sizes))
+    page = _page(topic, latex=latex, **sizes)
+    add_studies(page, CELLS.get(topic, topic))
+    return str(page)
 
 
 def _page(topic: str, *, latex: bool, input_size: int, hidden_size: int, steps: int) -> Page:

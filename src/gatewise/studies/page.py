@@ -44,7 +44,7 @@ def markdown_page(study: Study, record: Record) -> str:
         f"## Prediction\n\nWritten before the results (SHA-256 `{facts['prediction_sha256'][:16]}…`):\n\n"
         + _quoted(study.prediction),
         "## Results",
-        *(f"**{table.title}**\n\n{_table(table.columns, table.rows)}" for table in conclusion.tables),
+        *(f"**{table.title}**\n\n{markdown_table(table.columns, table.rows)}" for table in conclusion.tables),
     ]
     if conclusion.comparisons:
         parts.append(_comparisons(conclusion.comparisons))
@@ -101,7 +101,8 @@ def _quoted(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.strip().splitlines())
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, as the pages have it."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -123,23 +124,23 @@ def _comparisons(comparisons: Sequence[Comparison]) -> str:
     least = format_number(comparisons[0].smallest_p, 2)
     few = f" With fewer than {FEWEST_PAIRS} pairs no difference counts as clear." if pairs < FEWEST_PAIRS else ""
     return (
-        f"**Comparisons**\n\n{_table(columns, rows)}\n\nIntervals are percentiles of the bootstrap; p is that of the "
-        f"sign-flip permutation test, which with {pairs} pairs cannot be below {least}; the effect is the mean in "
-        f"standard deviations of the differences. No correction for several comparisons is made.{few}"
+        f"**Comparisons**\n\n{markdown_table(columns, rows)}\n\nIntervals are percentiles of the bootstrap; p is "
+        f"that of the sign-flip permutation test, which with {pairs} pairs cannot be below {least}; the effect is the "
+        "mean in standard deviations of the differences. No correction for several comparisons is made." + few
     )
 
 
 def _rates(record: Record) -> str:
     rates = [(name, f"{rate:g}") for name, rate in record.measured.rates.items()]
     if not record.tuning:
-        return f"**Learning rates**, as chosen by the full run\n\n{_table(('for', 'rate'), rates)}"
+        return f"**Learning rates**, as chosen by the full run\n\n{markdown_table(('for', 'rate'), rates)}"
     grid = list(next(iter(record.tuning.values())))
     rows = [
         (name, rate, *(format_number(scores[one], 3) for one in grid))
         for (name, rate), scores in zip(rates, record.tuning.values(), strict=True)
     ]
     columns = ("for", "chosen", *(f"score at {one}" for one in grid))
-    return f"**Learning rates**, chosen on separate seeds by the lowest mean score\n\n{_table(columns, rows)}"
+    return f"**Learning rates**, chosen on separate seeds by the lowest mean score\n\n{markdown_table(columns, rows)}"
 
 
 def _every_seed(record: Record) -> str:
@@ -154,7 +155,7 @@ def _every_seed(record: Record) -> str:
             names = tuple(name for name, value in outcome.items() if not isinstance(value, list | dict))
             kinds.setdefault(names, []).append((condition, str(seed), *(_cell(outcome[name]) for name in names)))
     tables = [
-        _table(("condition", "seed", *(name.replace("_", " ") for name in names)), rows)
+        markdown_table(("condition", "seed", *(name.replace("_", " ") for name in names)), rows)
         for names, rows in kinds.items()
     ]
     return "\n\n".join(["## Every seed", *tables])

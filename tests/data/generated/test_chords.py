@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gatewise.data.generated.chords import next_chords, read_chords
+from gatewise.data.generated.chords import chord_loss, next_chords, read_chords
 
 CHORALES = {
     "train": [[[60, 64, 67], [], [21, 108]], [[72], [71, 72]]],
@@ -48,6 +48,30 @@ def test_each_step_is_to_predict_the_next() -> None:
         assert not batch.targets[len(piece) - 1 :, row].any()
 
 
+def test_rests_of_voices_are_silent(tmp_path: Path) -> None:
+    path = tmp_path / "voices.json"
+    path.write_text(json.dumps({**CHORALES, "test": [[[60, -1, 64], [-1, -1]]]}))
+    (piece,) = read_chords(path)["test"]
+    assert piece[0].nonzero().flatten().tolist() == [39, 43]
+    assert not piece[1].any()
+
+
+def test_loss_is_the_sum_over_notes_and_the_mean_over_true_steps() -> None:
+    generator = torch.Generator().manual_seed(3)
+    pieces = [torch.randint(0, 2, (steps, 88), generator=generator).float() for steps in (4, 2)]
+    batch = next_chords(pieces)
+    logits = torch.randn(3, 2, 88, generator=generator)
+    steps = [
+        -sum(
+            torch.log(torch.sigmoid(logit if sounds else -logit)).item()
+            for logit, sounds in zip(logits[step, row], piece[step + 1], strict=True)
+        )
+        for row, piece in enumerate(pieces)
+        for step in range(len(piece) - 1)
+    ]
+    assert chord_loss(logits, batch).item() == pytest.approx(sum(steps) / 4, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -59,11 +83,11 @@ def test_each_step_is_to_predict_the_next() -> None:
         ({"valid": [[[60], [61]], 5]}, "valid[1]: expected a list of steps, got 5"),
         ({"valid": [[[60]]]}, "valid[0]: expected a piece of at least two steps, got 1"),
         ({"test": [[[60], 61]]}, "test[0][1]: expected a list of notes, got 61"),
-        ({"test": [[[60], [20]]]}, "test[0][1]: expected MIDI numbers from 21 to 108, got 20"),
-        ({"test": [[[60], [109]]]}, "test[0][1]: expected MIDI numbers from 21 to 108, got 109"),
-        ({"test": [[[60.0], [60]]]}, "test[0][0]: expected MIDI numbers from 21 to 108, got 60.0"),
-        ({"test": [[[True], [60]]]}, "test[0][0]: expected MIDI numbers from 21 to 108, got true"),
-        ({"test": [[["C4"], [60]]]}, 'test[0][0]: expected MIDI numbers from 21 to 108, got "C4"'),
+        ({"test": [[[60], [20]]]}, "test[0][1]: expected MIDI numbers from 21 to 108, or -1 for a rest, got 20"),
+        ({"test": [[[60], [109]]]}, "test[0][1]: expected MIDI numbers from 21 to 108, or -1 for a rest, got 109"),
+        ({"test": [[[60.0], [60]]]}, "test[0][0]: expected MIDI numbers from 21 to 108, or -1 for a rest, got 60.0"),
+        ({"test": [[[True], [60]]]}, "test[0][0]: expected MIDI numbers from 21 to 108, or -1 for a rest, got true"),
+        ({"test": [[["C4"], [60]]]}, 'test[0][0]: expected MIDI numbers from 21 to 108, or -1 for a rest, got "C4"'),
     ],
 )
 def test_other_files_are_refused_with_their_place(tmp_path: Path, content: Any, message: str) -> None:
@@ -75,10 +99,14 @@ def test_other_files_are_refused_with_their_place(tmp_path: Path, content: Any, 
 
 
 def test_corrupt_and_binary_files_are_refused(tmp_path: Path) -> None:
-    for name, said in (("pieces.json.xz", "not a .xz file"), ("pieces.json", "expected JSON")):
+    for name, content, said in (
+        ("pieces.json.xz", b"\xff\xfe\x00\x81", "not a .xz file"),
+        ("pieces.json", b"\xff\xfe\x00\x81", "expected JSON"),
+        ("latin.json", b'{"pi\xe8ce": 1}', "expected JSON ('utf-8' codec can't decode"),
+    ):
         path = tmp_path / name
-        path.write_bytes(b"\xff\xfe\x00\x81")
-        with pytest.raises(ValueError, match=said) as caught:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(said)) as caught:
             read_chords(path)
         assert str(path) in str(caught.value)
 

@@ -2,7 +2,7 @@
 
 The form of the file is that of the JSB chorales by Boulanger-Lewandowski, Bengio & Vincent 2012, arXiv:1206.6392, in
 JSON: ``{"train": [piece, …], "valid": […], "test": […]}``; a piece is a list of steps, a step the list of the MIDI
-numbers of the notes that sound.
+numbers of the notes that sound. −1 is the rest of a voice, as in files that give every voice its place.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.rnn import pad_sequence
 
 from gatewise.data.files import read_bytes
@@ -20,6 +21,7 @@ from gatewise.data.generated.sequences import Sequences
 NOTES = 88
 LOWEST, HIGHEST = 21, 108
 """The MIDI numbers of the keys of a piano."""
+REST = -1
 PARTS = ("train", "valid", "test")
 
 
@@ -80,6 +82,24 @@ def next_chords(pieces: Sequence[Tensor]) -> Sequences:
     )
 
 
+def chord_loss(logits: Tensor, sequences: Sequences) -> Tensor:
+    """The negative log-likelihood of the next chord, its notes taken as independent.
+
+    Args:
+        logits: log-odds that each note sounds, (T, B, 88).
+        sequences: the sequences.
+
+    Returns:
+        nats per step, the mean over all steps of all pieces (Boulanger-Lewandowski et al. report it), a scalar.
+
+    >>> pieces = next_chords([torch.ones(5, 88), torch.ones(3, 88)])
+    >>> round(chord_loss(torch.zeros(4, 2, 88), pieces).item(), 3)  # 88 log 2
+    60.997
+    """
+    losses = binary_cross_entropy_with_logits(logits, sequences.targets, reduction="none").sum(-1)
+    return losses[sequences.mask].mean()
+
+
 def _pieces(content: Any, where: str) -> list[Tensor]:
     pieces = [_piece(one, f"{where}[{at}]") for at, one in enumerate(_list(content, where, "pieces"))]
     if not pieces:
@@ -94,11 +114,13 @@ def _piece(content: Any, where: str) -> Tensor:
     roll = torch.zeros(len(steps), NOTES)
     for at, step in enumerate(steps):
         for note in _list(step, f"{where}[{at}]", "notes"):
-            if type(note) is not int or not LOWEST <= note <= HIGHEST:
+            if type(note) is not int or not (note == REST or LOWEST <= note <= HIGHEST):
                 raise ValueError(
-                    f"{where}[{at}]: expected MIDI numbers from {LOWEST} to {HIGHEST}, got {json.dumps(note):.40}"
+                    f"{where}[{at}]: expected MIDI numbers from {LOWEST} to {HIGHEST}, or {REST} for a rest, got "
+                    f"{json.dumps(note):.40}"
                 )
-            roll[at, note - LOWEST] = 1
+            if note != REST:
+                roll[at, note - LOWEST] = 1
     return roll
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.utils.rnn import pad_sequence
 
 from gatewise.data.generated.sequences import Sequences
 
@@ -27,13 +27,12 @@ def next_symbols(rows: Sequence[Sequence[Step]], symbols: str) -> Sequences:
             [0., 1.]])
     """
     lengths = torch.tensor([len(row) for row in rows])
-    inputs = torch.zeros(int(lengths.max()), len(rows), len(symbols))
-    targets = torch.zeros_like(inputs)
-    for at, row in enumerate(rows):
-        codes = torch.tensor([symbols.index(symbol) for symbol, _ in row])
-        inputs[: len(row), at] = one_hot(codes, len(symbols)).float()
-        targets[: len(row), at] = torch.tensor([[float(one in legal) for one in symbols] for _, legal in row])
-    return Sequences(inputs, targets, lengths)
+    numbers = {step: number for number, step in enumerate({step for row in rows for step in row}, start=1)}
+    padding = ("", "")
+    read = torch.tensor([[float(one == symbol) for one in symbols] for symbol, _ in (padding, *numbers)])
+    legal = torch.tensor([[float(one in follows) for one in symbols] for _, follows in (padding, *numbers)])
+    steps = pad_sequence([torch.tensor([numbers[step] for step in row]) for row in rows])
+    return Sequences(read[steps], legal[steps], lengths)
 
 
 def next_symbols_right(answers: Tensor, sequences: Sequences) -> Tensor:

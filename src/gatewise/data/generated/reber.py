@@ -62,7 +62,8 @@ def reber(count: int, *, embedded: bool = True, generator: torch.Generator) -> S
     """
     check_size("count", count, 1)
     grammar = EMBEDDED_REBER if embedded else REBER
-    return next_symbols([list(_string(grammar, generator))[:-1] for _ in range(count)], SYMBOLS)
+    coins = _coins(generator)
+    return next_symbols([list(_string(grammar, coins))[:-1] for _ in range(count)], SYMBOLS)
 
 
 def reber_strings(count: int, *, embedded: bool = True, generator: torch.Generator) -> list[str]:
@@ -76,7 +77,8 @@ def reber_strings(count: int, *, embedded: bool = True, generator: torch.Generat
     """
     check_size("count", count, 1)
     grammar = EMBEDDED_REBER if embedded else REBER
-    return ["".join(symbol for symbol, _ in _string(grammar, generator)) for _ in range(count)]
+    coins = _coins(generator)
+    return ["".join(symbol for symbol, _ in _string(grammar, coins)) for _ in range(count)]
 
 
 def continual_reber(count: int, length: int, *, generator: torch.Generator) -> Sequences:
@@ -98,22 +100,29 @@ def continual_reber(count: int, length: int, *, generator: torch.Generator) -> S
     """
     check_size("count", count, 1)
     check_size("length", length, 1)
-    rows = [list(islice(_stream(generator), length)) for _ in range(count)]
+    coins = _coins(generator)
+    rows = [list(islice(_stream(coins), length)) for _ in range(count)]
     drawn = next_symbols(rows, SYMBOLS)
     return Sequences(drawn.inputs, drawn.targets)
 
 
-def _string(grammar: Grammar, generator: torch.Generator) -> Iterator[Step]:
+def _coins(generator: torch.Generator) -> Iterator[int]:
+    """Fair draws of 0 or 1, many at a time: no state of a grammar has more than two symbols that may follow."""
+    while True:
+        yield from integers(0, 1, (256,), generator).tolist()
+
+
+def _string(grammar: Grammar, coins: Iterator[int]) -> Iterator[Step]:
     """The symbols of a string; nothing follows the last."""
     state = 0
     while state < len(grammar):
         choices = list(grammar[state])
-        symbol = choices[int(integers(0, len(choices) - 1, (1,), generator))] if len(choices) > 1 else choices[0]
+        symbol = choices[next(coins)] if len(choices) > 1 else choices[0]
         state = grammar[state][symbol]
         yield symbol, "".join(grammar[state]) if state < len(grammar) else ""
 
 
-def _stream(generator: torch.Generator) -> Iterator[Step]:
+def _stream(coins: Iterator[int]) -> Iterator[Step]:
     while True:
-        for symbol, legal in _string(EMBEDDED_REBER, generator):
+        for symbol, legal in _string(EMBEDDED_REBER, coins):
             yield symbol, legal or "B"
