@@ -19,6 +19,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "back_propagation",
     "example_report",
+    "study_results",
 ]
 myst_heading_anchors = 3
 
