@@ -25,6 +25,9 @@ _NEED = {
         "cli/test_sequence_tasks.py",
         "cli/test_train.py",
         "data/test_entities.py",
+        "data/test_mutations.py",
+        "data/test_numeric_sequences.py",
+        "data/test_series.py",
         "data/test_vocabulary.py",
         "data/test_vocabulary_file.py",
         "diagnostics/test_callback.py",
@@ -32,7 +35,6 @@ _NEED = {
         "tasks",
     ),
     "studies": ("cli/test_study.py", "data/generated/test_digits.py", "studies"),
-    "parquet": ("data/test_mutations.py", "data/test_numeric_sequences.py", "data/test_series.py"),
 }
 _MISSING = [extra for extra in EXTRAS if missing(extra)]
 collect_ignore = [path for extra in _MISSING for path in _NEED.get(extra, ())]

@@ -4,9 +4,8 @@ import sys
 from importlib.util import find_spec
 
 EXTRAS = {
-    "tasks": ("lightning", "matplotlib", "nervaluate", "sacrebleu", "tokenizers", "torchmetrics", "tqdm"),
+    "tasks": ("lightning", "matplotlib", "nervaluate", "pyarrow", "sacrebleu", "tokenizers", "torchmetrics", "tqdm"),
     "pandas": ("pandas",),
-    "parquet": ("pyarrow",),
     "tensorboard": ("tensorboard",),
     "studies": ("scipy", "sklearn", "joblib"),
 }

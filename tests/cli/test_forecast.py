@@ -122,7 +122,10 @@ def test_forecast_is_written_before_the_next_row_arrives(folder):
         ("evaluate run --data short.csv", "2 steps are too few to score forecasts of 4"),
         ("predict run words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),
         ("predict run odd.csv", "no column 'month'"),
-        ("predict run series.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
+        (
+            "predict run series.csv --format columns",
+            "format: expected jsonl, csv or parquet for this model, got columns",
+        ),
         (
             "predict run series.csv --prompt a",
             "--prompt is not supported by this model (only a language model",

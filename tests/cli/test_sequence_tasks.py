@@ -1,11 +1,13 @@
 """``gatewise train classify``, ``tag``, ``numeric`` and ``seq2seq``, and what follows them, as a user types them."""
 
+import csv
 import io
 import json
 import re
 import sys
 
 import pytest
+from pyarrow import parquet
 
 import gatewise
 from tests.cli.command_line import check_mistake, leave, suggested_commands
@@ -90,6 +92,26 @@ def test_predict_reads_files_and_writes_one(folder, tmp_path):
     assert json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])["label"] in ("up", "down")
 
 
+@pytest.mark.parametrize(
+    ("task", "data"),
+    [("classify", "texts.csv"), ("tag", "words.conll"), ("seq2seq", "texts.csv"), ("numeric", "sequence.jsonl")],
+)
+def test_the_name_of_the_output_says_its_format(folder, tmp_path, task, data, capsys):
+    words = ["predict", folder / task, folder / data, *["--beam", "1"] * (task == "seq2seq")]
+    for ending in ("jsonl", "csv", "parquet"):
+        assert leave(*words, "--out", tmp_path / f"a.{ending}") == 0
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert parquet.read_table(tmp_path / "a.parquet").to_pylist() == rows
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) >= len(rows) > 0
+    capsys.readouterr()
+    assert leave(*words, "--out", tmp_path / "a.xlsx") == 2
+    assert "a.xlsx: expected a name that ends in one of .jsonl, .csv, .parquet" in capsys.readouterr().err
+    assert leave(*words, "--format", "parquet") == 2
+    assert "--format parquet: a Parquet file is binary; name it with --out" in capsys.readouterr().err
+    assert not (tmp_path / "a.xlsx").exists()
+
+
 def test_columns_of_features_are_named(tmp_path, capsys):
     rows = [f"{number},{step},{number % 2},7,{'ab'[number % 2]}" for number in range(20) for step in range(3)]
     (tmp_path / "a.csv").write_text("\n".join(["sequence,time,x,y,label", *rows]) + "\n")
@@ -115,7 +137,10 @@ def test_columns_of_features_are_named(tmp_path, capsys):
             "predict classify --prompt a",
             "--prompt is not supported by this model (only a language model",
         ),
-        ("predict classify texts.csv --format columns", "format: expected jsonl or csv for this model, got columns"),
+        (
+            "predict classify texts.csv --format columns",
+            "format: expected jsonl, csv or parquet for this model, got columns",
+        ),
         ("train seq2seq --data missing.tsv", "missing.tsv: No such file or directory"),
         ("train seq2seq --data words.conll", "or two text files whose lines belong together, the sources first"),
         ("train seq2seq --data words.conll pairs.tsv", "words.conll: expected a name ending in .csv, .tsv"),
@@ -133,13 +158,19 @@ def test_columns_of_features_are_named(tmp_path, capsys):
             "predict seq2seq words.conll --top-k 2",
             "--top-k is not supported by this model (only a language model",
         ),
-        ("predict seq2seq words.conll --format columns", "format: expected jsonl or csv for this model, got columns"),
+        (
+            "predict seq2seq words.conll --format columns",
+            "format: expected jsonl, csv or parquet for this model, got columns",
+        ),
         (
             "predict classify texts.csv --input text",
             "--input is not supported by this model (only a tagger",
         ),
         ("predict tag words.conll --input lines", "lines"),
-        ("predict tag words.conll --probabilities", "columns have a word and its tag alone; give --format jsonl or"),
+        (
+            "predict tag words.conll --probabilities",
+            "columns have a word and its tag alone; give --format jsonl, csv or parquet",
+        ),
         ("predict seq2seq texts.csv --format text --probabilities", "text has the best answers alone"),
         ("predict tag missing.txt", "missing.txt: No such file or directory"),
     ],

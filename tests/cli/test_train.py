@@ -1,5 +1,6 @@
 """``gatewise train lm``, ``evaluate`` and ``predict`` as a user types them."""
 
+import csv
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 import gatewise
 from gatewise.formatting import format_number
@@ -116,13 +118,42 @@ def test_predict_lists_the_next_tokens(run, capsys):
 @pytest.mark.parametrize("to_file", [False, True])
 def test_predict_scores_every_position(run, tmp_path, capsys, to_file):
     (tmp_path / "text").write_text("the dog")
-    arguments = ["--out", tmp_path / "scores"] if to_file else []
+    arguments = ["--out", tmp_path / "scores.jsonl"] if to_file else []
     assert leave("predict", run, "--score", tmp_path / "text", "--top-k", "2", *arguments) == 0
-    out = (tmp_path / "scores").read_text() if to_file else capsys.readouterr().out
+    out = (tmp_path / "scores.jsonl").read_text() if to_file else capsys.readouterr().out
     found = [json.loads(line) for line in out.splitlines()]
     assert [record["token"] for record in found] == list("he dog")
     assert [record["position"] for record in found] == [1, 2, 3, 4, 5, 6]
     assert all(record["log_probability"] < 0 and len(record["top"]) == 2 for record in found)
+
+
+def test_scores_of_tokens_as_tables(run, tmp_path):
+    (tmp_path / "text").write_text("the dog")
+    words = ["predict", run, "--score", tmp_path / "text", "--top-k", "2", "--out"]
+    for ending in ("jsonl", "csv", "parquet"):
+        assert leave(*words, tmp_path / f"scores.{ending}") == 0
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    tops = [{**row, "top": [{"token": one, "probability": value} for one, value in row["top"]]} for row in rows]
+    assert parquet.read_table(tmp_path / "scores.parquet").to_pylist() == tops
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        (first, *_) = csv.DictReader(file)
+    assert float(first["top_1_probability"]) == tops[0]["top"][0]["probability"]
+    assert first["token"] == "h"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--score text --out a.xlsx", "--out a.xlsx: expected a name that ends in one of .jsonl, .csv, .parquet"),
+        ("--score text --format parquet", "--format parquet: a Parquet file is binary; name it with --out"),
+        ("--prompt a --format csv", "--format is not supported by this model (generated text has none"),
+    ],
+)
+def test_formats_of_scores_are_checked(run, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert leave("predict", run, *words.split()) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def bad_inputs(folder):

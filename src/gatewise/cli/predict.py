@@ -1,7 +1,6 @@
 """``gatewise predict``: predictions of a trained model, or text generated token by token."""
 
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -20,12 +19,13 @@ from gatewise.writing import atomic_write, check_writable
 if TYPE_CHECKING:
     from gatewise.tasks.language_model.scores import TokenScore
     from gatewise.tasks.language_model.trained import TrainedLanguageModel
+    from gatewise.tasks.trained import Trained
 
 
 def predict(
     folder: Path,
     *data: Path,
-    format: Literal["jsonl", "csv", "columns", "text"] | None = None,
+    format: Literal["jsonl", "csv", "parquet", "columns", "text"] | None = None,
     input: Literal["columns", "text"] | None = None,
     beam: int | None = None,
     length_penalty: float | None = None,
@@ -53,8 +53,9 @@ def predict(
     data
         Files: a text per line, or the format of the training data (tables; columns of words).
     format
-        Output format, one answer per line of text: jsonl; csv, with a row for each tag or label of a step; columns, for
-        tags; text, for seq2seq. By default jsonl, and columns for tags.
+        Output format, one answer per line of text: jsonl; csv, with a row for each tag or label of a step; parquet,
+        with the rows of jsonl; columns, for tags; text, for seq2seq. By default the format that the name of --out says;
+        on the standard output jsonl, and columns for tags.
     input
         Input format of a tagger: columns, a word per line; text, a sentence per line. By default columns for files with
         such names (.conll, .conllu ...) or whose lines have tags, otherwise text.
@@ -83,9 +84,10 @@ def predict(
     next
         List the n most likely next tokens (words, for a model of words) after the prompt, with probabilities.
     score
-        Text file to score: JSON lines with position, token, log_probability (natural) and the top tokens.
+        Text file to score: rows with position, token, log_probability (natural) and the top tokens.
     out
-        File to write instead of the standard output.
+        File to write instead of the standard output; its name gives the format: .jsonl, .csv or .parquet; for tags also
+        .conll, .iob, .bio, .bioes, .tsv or .col; for seq2seq .txt. Generated text may have any name.
     """
     require("gatewise predict", "tasks")
 
@@ -98,6 +100,9 @@ def predict(
     model: Any = tasks.load(folder)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
+    chosen_format: str | None = None
+    if score is not None or not hasattr(model, "stream"):
+        chosen_format = _format(model, format, out)
     search = {"beam": beam, "length_penalty": length_penalty}
     reading = {"input": input}
     if not model.searches:
@@ -112,12 +117,16 @@ def predict(
             raise ValueError("--follow is not supported by this model (only a forecaster follows incoming rows)")
         wanted = search | reading | {"probabilities": probabilities or None}
         chosen = {name: value for name, value in wanted.items() if value is not None}
-        pieces: Iterable[str] = model.follow(data, format) if follow else model.answers(data, format, **chosen)
+        pieces: Iterable[str | bytes] = (
+            model.follow(data, chosen_format) if follow else model.answers(data, chosen_format, **chosen)
+        )
     else:
         check_supported(
-            {"format": format, "data": data or None, "follow": follow or None},
+            {"data": data or None, "follow": follow or None},
             "a language model generates text; use --prompt or --score",
         )
+        if score is None:
+            check_supported({"format": format}, "generated text has none; only --score gives rows")
         if next is not None:
             check_unused({"length": length, **sampling}, "--next lists tokens and samples none")
         elif score is not None:
@@ -128,16 +137,30 @@ def predict(
                 "a language model does not read the standard input; pass a text to continue with --prompt, or a "
                 "file with --score"
             )
-        pieces = _generated(model, prompt or "", 500 if length is None else length, sampling, next, score)
+        pieces = _generated(
+            model, prompt or "", 500 if length is None else length, sampling, next, score, chosen_format
+        )
     if not follow:
         pieces = tracked(pieces, "predicting", "tokens" if hasattr(model, "stream") else "answers")
     if out is not None:
         with atomic_write(out) as file:
-            file.writelines(piece.encode("utf-8") for piece in pieces)
+            file.writelines(piece.encode("utf-8") if isinstance(piece, str) else piece for piece in pieces)
     else:
         with hidden() if sys.stdout.isatty() else nullcontext():
             for piece in pieces:
                 print(piece, end="", flush=True)
+
+
+def _format(model: "Trained", format: str | None, out: Path | None) -> str | None:
+    """The format of the answers, None for the model's own."""
+    if out is None:
+        if format == "parquet":
+            raise ValueError("--format parquet: a Parquet file is binary; name it with --out")
+        return format
+
+    from gatewise.tasks.answer_formats import format_of
+
+    return format_of(out, model.formats, format)
 
 
 def _generated(
@@ -147,7 +170,8 @@ def _generated(
     sampling: dict[str, Any],
     next: int | None,
     score: Path | None,
-) -> Iterable[str]:
+    format: str | None,
+) -> Iterable[str | bytes]:
     from gatewise.data.text import check_characters, read_text
 
     check_characters(prompt, "--prompt")
@@ -155,11 +179,20 @@ def _generated(
         return (f"{format_number(value):<6}  {token!r}\n" for token, value in model.next(prompt, next))
     if score is not None:
         top_k: int | None = sampling["top_k"]
-        return _lines(model.score(read_text([score]), 5 if top_k is None else top_k))
+        return _scored(model.score(read_text([score]), 5 if top_k is None else top_k), format)
     sampled = model.stream(prompt, length, **{name: value for name, value in sampling.items() if value is not None})
     return itertools.chain([prompt], sampled, ["\n"])
 
 
-def _lines(scores: "Iterator[TokenScore]") -> Iterator[str]:
-    for score in scores:
-        yield json.dumps(score._asdict(), ensure_ascii=False) + "\n"
+def _scored(scores: "Iterator[TokenScore]", format: str | None) -> Iterable[str | bytes]:
+    from gatewise.tasks.answer_formats import written
+
+    rows = (score._asdict() for score in scores)
+    if format in (None, "jsonl"):
+        return written(rows, format)
+    # The columns of tables have one type each.
+    return written(({**row, "top": [_top(*one) for one in row["top"]]} for row in rows), format)
+
+
+def _top(token: str, probability: float) -> dict[str, str | float]:
+    return {"token": token, "probability": probability}

@@ -37,7 +37,7 @@ _COMMANDS = {
     ),
     "classify": _Command(
         "Train a classifier on texts with labels: sentiment, topic, kind of question.",
-        ("texts.txt", "texts.csv --format csv --out labels.csv"),
+        ("texts.txt", "texts.csv --out labels.csv"),
     ),
     "tag": _Command(
         "Train a tagger on words with tags: parts of speech, named entities; or on characters.",
@@ -45,11 +45,11 @@ _COMMANDS = {
     ),
     "seq2seq": _Command(
         "Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.",
-        ("sources.txt", "sources.txt --beam 1 --format text --out answers.txt"),
+        ("sources.txt", "sources.txt --beam 1 --out answers.txt"),
     ),
     "numeric": _Command(
         "Train on sequences of numbers, many at each step: label them, label their steps, or predict the next step.",
-        ("sequences.csv", "sequences.csv --format csv --out answers.csv"),
+        ("sequences.csv", "sequences.csv --out answers.csv"),
         data="--data motions.csv ",
     ),
     "forecast": _Command(

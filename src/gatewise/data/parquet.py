@@ -1,23 +1,12 @@
 """Columns of Parquet files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gatewise.data.cells import column_place
 from gatewise.extras import require
-
-
-def check_parquet(paths: Iterable[Path]) -> None:
-    """Check that tables can be read, before any of them is.
-
-    Raises:
-        MissingExtraError: when one is a Parquet file and pyarrow is not installed.
-    """
-    for path in paths:
-        if path.suffix.lower() == ".parquet":
-            _require_arrow(path)
 
 
 def parquet_names(path: Path) -> list[str]:
@@ -54,7 +43,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tupl
 
 
 def _require_arrow(path: Path) -> None:
-    require(f"{path}: Parquet", "parquet")
+    require(f"{path}: Parquet", "tasks", "pyarrow")
 
 
 @contextmanager

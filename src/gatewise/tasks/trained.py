@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from gatewise.data.batches import spread
 from gatewise.data.text import read_text
+from gatewise.tasks.answer_formats import ROW_FORMATS, Endings
 from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
@@ -24,6 +25,7 @@ class Trained(ABC):
     Attributes:
         name: of the task.
         reads_columns: whether files may have a word per line and columns.
+        formats: the formats of answers, with the endings of the files that have them.
         searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
         folder: the run folder.
         options: the resolved options of the run.
@@ -39,6 +41,7 @@ class Trained(ABC):
 
     name: ClassVar[str]
     reads_columns: ClassVar[bool] = False
+    formats: ClassVar[Endings] = ROW_FORMATS
     searches: ClassVar[bool] = False
     options: Any
     model: Any

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewise.data.labelled_texts import LabelledText, read_labelled_texts
-from gatewise.data.parquet import check_parquet
 from gatewise.data.standard_library import docstrings
 from gatewise.tasks.classification.options import ClassificationOptions, LabelledTextOptions
 from gatewise.tasks.examples import Examples, read_examples
@@ -27,7 +26,6 @@ def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-    check_parquet((*options.data, *options.valid, *options.test))
     return read_examples(
         options, lambda paths: read_labelled(options, paths), {"docstrings": _default}, lambda example: example[1:]
     )

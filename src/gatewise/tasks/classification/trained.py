@@ -13,7 +13,8 @@ from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say, tracked
-from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
+from gatewise.tasks.answer_formats import written
+from gatewise.tasks.answers import answer_texts, in_groups, read_texts
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
@@ -109,12 +110,12 @@ class TrainedClassifier(Trained):
 
     def answers(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
-    ) -> Iterator[str]:
-        """The labels of the texts in files, as text; a text without a word has none.
+    ) -> Iterator[str] | Iterator[bytes]:
+        """The labels of the texts in files, as the content of a file; a text without a word has none.
 
         Args:
             paths: tables, or files with a text per line; without any the standard input is read, line by line.
-            format: "jsonl" (the default) or "csv".
+            format: "jsonl" (the default), "csv" or "parquet".
             probabilities: whether to write the probability of every label.
 
         Raises:

@@ -14,7 +14,8 @@ from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
-from gatewise.tasks.answers import read_standard_input, standard_input_lines, written
+from gatewise.tasks.answer_formats import written
+from gatewise.tasks.answers import read_standard_input, standard_input_lines
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
@@ -110,12 +111,12 @@ class TrainedForecaster(Trained):
         """
         return self._forecasts(self._corpus().series if data is None else self._read(as_tables(data)))
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
-        """Forecasts as text, a row for each step to come.
+    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
+        """Forecasts as the content of a file, a row for each step to come.
 
         Args:
             paths: tables; without any, CSV is read from the standard input.
-            format: "jsonl" (the default) or "csv".
+            format: "jsonl" (the default), "csv" or "parquet".
 
         Raises:
             ValueError, OSError: as `predict`.
@@ -123,7 +124,7 @@ class TrainedForecaster(Trained):
         tables = as_tables(paths) if paths else [TextTable(_STANDARD_INPUT, read_standard_input())]
         return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
 
-    def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str]:
+    def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
 
         Covariates of steps to come stand in rows without a value, before or after the row from which there is to be a
@@ -133,7 +134,7 @@ class TrainedForecaster(Trained):
 
         Args:
             paths: tables with the history of the series, to be read before.
-            format: "jsonl" (the default) or "csv".
+            format: "jsonl" (the default), "csv", or "parquet", which is complete when the input ends.
 
         Raises:
             ValueError: when the network reads covariates and rows have no time stamps, or a column is missing.

@@ -9,7 +9,8 @@ from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_li
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.answers import read_standard_input, written
+from gatewise.tasks.answer_formats import written
+from gatewise.tasks.answers import read_standard_input
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts
@@ -128,13 +129,13 @@ class TrainedOnNumbers(Trained):
 
     def answers(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
-    ) -> Iterator[str]:
-        """What the network tells of the sequences in files, as text.
+    ) -> Iterator[str] | Iterator[bytes]:
+        """What the network tells of the sequences in files, as the content of a file.
 
         Args:
             paths: files such as it was trained on; without any the standard input is read, JSON lines with a sequence
                 in each.
-            format: "jsonl" (the default) or "csv", where labels of steps have a row each.
+            format: "jsonl" (the default), "parquet", or "csv", where labels of steps have a row each.
             probabilities: whether to write the probability of every label, where there are labels.
 
         Raises:

@@ -1,7 +1,6 @@
 """Training on sequences of numbers: the job that the options describe."""
 
 from gatewise.data.numeric_sequences import Scaling
-from gatewise.data.parquet import check_parquet
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
 from gatewise.tasks.memory import planned
@@ -19,7 +18,6 @@ _MOST_NAMED = 20
 
 def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     """The job of training on sequences of numbers, see `Prepare`."""
-    check_parquet((*options.data, *options.valid, *options.test))
     options = with_features(options, options.data)
     corpus = read_corpus(options)
     if folder is None:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gatewise.data.pairs import Pair, read_pairs
-from gatewise.data.parquet import check_parquet
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
 from gatewise.progress import say
@@ -32,7 +31,6 @@ def read_corpus(options: SequenceToSequenceOptions) -> Examples[Pair]:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-    check_parquet((*options.data, *options.valid, *options.test))
     return read_examples(options, lambda paths: read_named_pairs(options, paths), _BUILTIN)
 
 

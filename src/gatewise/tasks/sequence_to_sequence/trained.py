@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.progress import say, tracked
-from gatewise.tasks.answers import answer_texts, in_groups, read_texts, written
+from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
+from gatewise.tasks.answers import answer_texts, in_groups, read_texts
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
@@ -52,6 +53,7 @@ class TrainedSequenceToSequence(Trained):
     """
 
     searches = True
+    formats: ClassVar[Endings] = {**ROW_FORMATS, "text": (".txt",)}
     name = "seq2seq"
     options: SequenceToSequenceOptions
     model: SequenceToSequence
@@ -143,12 +145,12 @@ class TrainedSequenceToSequence(Trained):
         probabilities: bool = False,
         beam: int | None = None,
         length_penalty: float | None = None,
-    ) -> Iterator[str]:
-        """Answers to the lines of files, as text; an empty line has an empty answer.
+    ) -> Iterator[str] | Iterator[bytes]:
+        """Answers to the lines of files, as the content of a file; an empty line has an empty answer.
 
         Args:
             paths: files with a source per line, or tables; without any the standard input is read.
-            format: "jsonl" (the default), "csv", or "text", an answer per line.
+            format: "jsonl" (the default), "csv", "parquet", or "text", an answer per line.
             probabilities: whether to write the other answers that were found too, with their log-probabilities, which
                 text cannot hold.
             beam, length_penalty: see `predict`.
@@ -161,7 +163,7 @@ class TrainedSequenceToSequence(Trained):
         found = self._found_in(paths, search)
         if format == "text":
             if probabilities:
-                raise ValueError("probabilities: text has the best answers alone; give --format jsonl or csv")
+                raise ValueError("probabilities: text has the best answers alone; give --format jsonl, csv or parquet")
             return (f"{' '.join(answer.text.split()) if answer else ''}\n" for _, answer in found)
         others = None if not probabilities else search.beam - 1 if format == "csv" else 0
         return written((_row(text, answer, others) for text, answer in found), format)

@@ -17,7 +17,8 @@ from gatewise.data.text import check_characters
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say, tracked
-from gatewise.tasks.answers import in_groups, read_lines, read_standard_input, written
+from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
+from gatewise.tasks.answers import in_groups, read_lines, read_standard_input
 from gatewise.tasks.class_scores import as_numbers, scores_of_names
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
@@ -66,6 +67,7 @@ class TrainedTagger(Trained):
 
     name = "tag"
     reads_columns: ClassVar[bool] = True
+    formats: ClassVar[Endings] = {**ROW_FORMATS, "columns": (".conll", ".iob", ".bio", ".bioes", ".tsv", ".col")}
     options: TaggingOptions
     model: Tagger
 
@@ -168,13 +170,13 @@ class TrainedTagger(Trained):
         *,
         input: InputForm | None = None,
         probabilities: bool = False,
-    ) -> Iterator[str]:
-        """The tags of the sentences in files, as text; an empty line is a sentence without words.
+    ) -> Iterator[str] | Iterator[bytes]:
+        """The tags of the sentences in files, as the content of a file; an empty line is a sentence without words.
 
         Args:
             paths: files; without any the standard input is read.
-            format: "columns" (the default: word, tab, tag, and a blank line after a sentence), "jsonl" (a sentence per
-                line) or "csv" (a word per line, with the number of its sentence).
+            format: "columns" (the default: word, tab, tag, and a blank line after a sentence), "jsonl" or "parquet" (a
+                sentence per line or row) or "csv" (a word per line, with the number of its sentence).
             probabilities: whether to write the probability of every tag, which columns cannot hold.
             input: "columns" for files with a word per line, "text" for a sentence per line. By default columns are
                 files that are named so (.conll, .conllu, .iob, .bio, .bioes, .tsv, .col), and those most of whose lines
@@ -187,7 +189,9 @@ class TrainedTagger(Trained):
         sentences = self._sentences(paths, input)
         if format in (None, "columns"):
             if probabilities:
-                raise ValueError("probabilities: columns have a word and its tag alone; give --format jsonl or csv")
+                raise ValueError(
+                    "probabilities: columns have a word and its tag alone; give --format jsonl, csv or parquet"
+                )
             return (_columns(tagged) for tagged, _ in self._tagged(sentences, False))
         found = self._tagged(sentences, probabilities)
         return written(_cells(found) if format == "csv" else self._rows(found), format)
