@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gatewise.tasks.class_scores import ClassScore, are_class_scores, as_numbers, scores_of_names
+from gatewise.tasks.class_scores import ClassScore, as_numbers, is_score_table, scores_of_names
 
 
 def test_a_class_that_is_never_answered_or_never_true():
@@ -14,7 +14,7 @@ def test_a_class_that_is_never_answered_or_never_true():
         "b": ClassScore(0.0, 0.0, 0.0, 0),
         "c": ClassScore(0.0, 0.0, 0.0, 1),
     }
-    assert are_class_scores(json.loads(json.dumps(as_numbers(found))))
+    assert is_score_table(json.loads(json.dumps(as_numbers(found))))
 
 
 @pytest.mark.parametrize(
@@ -24,11 +24,12 @@ def test_a_class_that_is_never_answered_or_never_true():
         [],
         {"a": 0.5},
         {"a": {}},
-        {"a": {"precision": 1, "recall": 1, "f1": 1}},
+        {"a": 0.5, "b": {"f1": 1}},
+        {"a": {"precision": 1, "recall": 1, "f1": 1, "support": 1}, "b": {"precision": 1, "recall": 1, "f1": 1}},
         {"a": {"precision": 1, "recall": 1, "f1": 1, "support": "1"}},
         {"a": {"precision": 1, "recall": 1, "f1": 1, "support": True}},
-        {"a": {"precision": 1, "recall": 1, "f1": 1, "support": 1, "more": 1}},
+        {"a": {"precision": 1}, "b": {"precision": 1, "more": 1}},
     ],
 )
-def test_what_is_not_scores_of_classes(value):
-    assert not are_class_scores(value)
+def test_what_is_no_table_of_scores(value):
+    assert not is_score_table(value)

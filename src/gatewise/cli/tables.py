@@ -88,7 +88,7 @@ def class_tables(scores: "Scores") -> str:
 def _class_table(title: str, classes: Mapping[str, Mapping[str, float]]) -> str:
     columns = list(next(iter(classes.values())))
     rows = [
-        [title, *columns],
+        [title, *(column.replace("_", " ") for column in columns)],
         *(
             [" ".join(name.split()), *(format_number(row[column]) for column in columns)]
             for name, row in classes.items()

@@ -21,12 +21,15 @@ class Series:
         first: the number of its first step on the grid.
         values: (n,) float64, NaN where missing; the first and the last are there.
         covariates: (m, C) float64, m ≥ n: those of the future stand at the end.
+        sources: for each table that was read, the step of its first row here and the step after its last; a table
+            without any has the same number twice.
     """
 
     name: str
     first: int
     values: Numbers
     covariates: Numbers
+    sources: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -200,6 +203,7 @@ def _on_grid(
     covariates = np.full((count, rows.covariates.shape[1]), np.nan)
     covariates[at] = rows.covariates[places]
     filled = last_known(covariates)
+    table = rows.table_of(places)
     found: list[Series] = []
     for column, title in enumerate(columns):
         full = series_name(name, title, len(columns))
@@ -215,8 +219,15 @@ def _on_grid(
             notes.add("missing values, which the network is told of", full)
         if len(known) > 1 and np.ptp(values[~np.isnan(values)]) == 0:
             notes.add(f"the value never changes ({values[0]:g}); the forecast will be that", full)
-        found.append(Series(full, first + begin, values, filled[begin:]))
+        sources = tuple(_steps_of(at[table == one] - begin, len(values)) for one in range(len(rows.tables)))
+        found.append(Series(full, first + begin, values, filled[begin:], sources))
     return found
+
+
+def _steps_of(steps: Integers, length: int) -> tuple[int, int]:
+    """The first of some steps of a series of a length, and the step after the last."""
+    there = steps[(steps >= 0) & (steps < length)]
+    return (int(there[0]), int(there[-1]) + 1) if len(there) else (length, length)
 
 
 def _of(name: str) -> str:

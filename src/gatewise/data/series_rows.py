@@ -26,6 +26,7 @@ _LARGEST = 1e290
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ class Rows:
                 return table.place(row) if len(self.tables) == 1 else table.at(row)
             row -= len(table)
         raise IndexError(row)
+
+    def table_of(self, rows: Integers) -> Integers:
+        """The numbers of the tables that rows, by number, stand in."""
+        return np.searchsorted(np.cumsum([len(table) for table in self.tables]), rows, side="right")
 
 
 def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None = None) -> Rows:

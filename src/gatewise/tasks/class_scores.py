@@ -75,17 +75,20 @@ def as_numbers(scores: Mapping[str, ClassScore]) -> dict[str, dict[str, float]]:
     return {name: score._asdict() for name, score in scores.items()}
 
 
-def are_class_scores(value: object) -> TypeGuard[Mapping[str, Mapping[str, float]]]:
-    """Whether a value is what `as_numbers` makes of scores of classes.
+def is_score_table(value: object) -> TypeGuard[Mapping[str, Mapping[str, float]]]:
+    """Whether a value is a row of scores, all by the same names, for each class or whatever else has its own scores.
 
-    >>> are_class_scores({"good": {"precision": 1.0}}), are_class_scores({}), are_class_scores(0.5)
-    (False, True, False)
+    >>> is_score_table({"good": {"f1": 1.0}, "bad": {"f1": 0.5}}), is_score_table({}), is_score_table(0.5)
+    (True, True, False)
+    >>> is_score_table({"good": {"f1": 1.0}, "bad": {"recall": 0.5}}), is_score_table({"good": {}})
+    (False, False)
     """
-    return isinstance(value, Mapping) and all(map(_is_class_score, value.values()))
-
-
-def _is_class_score(value: Any) -> bool:
-    return isinstance(value, Mapping) and tuple(value) == ClassScore._fields and all(map(is_number, value.values()))
+    if not isinstance(value, Mapping):
+        return False
+    rows: list[Any] = list(value.values())
+    return all(isinstance(row, Mapping) and row and all(map(is_number, row.values())) for row in rows) and (
+        len({tuple(row) for row in rows}) < 2
+    )
 
 
 def is_number(value: object) -> bool:

@@ -208,7 +208,9 @@ def _check(name: str, value: object, hint: Any, where: str = "") -> None:
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return
-        (hint,) = (argument for argument in arguments if argument is not type(None))
+        several = [argument for argument in arguments if argument is not type(None)]
+        # Of a number or a path, that which was given.
+        hint = next((one for one in several if Path in (one, *get_args(one)) and isinstance(value, Path)), several[0])
         return _check(name, value, hint, where)
     if origin is Annotated:
         _check(name, value, arguments[0], where)

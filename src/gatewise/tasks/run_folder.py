@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import gatewise
-from gatewise.tasks.class_scores import are_class_scores, is_number
+from gatewise.tasks.class_scores import is_number, is_score_table
 from gatewise.writing import atomic_write, check_folder, errors_of
 
 FORMAT, VERSION = "gatewise-run", 1
@@ -108,7 +108,7 @@ class RunFolder:
     def read_scores(self) -> dict[str, Any]:
         """The content of `scores`: ``scores`` by the part of the data and their name, and ``ended_by``.
 
-        A score is a number; those of classes are numbers by the name of the class and of the measure.
+        A score is a number; those of classes, or of steps to come, are numbers by their name and that of the measure.
 
         Raises:
             ValueError: when it is corrupt.
@@ -119,7 +119,7 @@ class RunFolder:
             found: Any = json.loads(content)
             ended_by, scores = found["ended_by"], found["scores"]
             if isinstance(ended_by, str) and all(
-                is_number(value) or are_class_scores(value) for part in scores.values() for value in part.values()
+                is_number(value) or is_score_table(value) for part in scores.values() for value in part.values()
             ):
                 return found
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

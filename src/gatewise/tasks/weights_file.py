@@ -40,6 +40,15 @@ def read_facts(path: Path) -> dict[str, str]:
         return _facts(path, file)
 
 
+def checksum_of(path: Path) -> str:
+    """The checksum in a file of weights; empty in those of early versions, which have none.
+
+    Raises:
+        ValueError, OSError: see `read_facts`.
+    """
+    return read_facts(path).get(_CHECKSUM, "")
+
+
 def check_shapes(path: Path, found: Mapping[str, Shape], model: nn.Module) -> None:
     """Raise a ValueError unless the weights in a file, of these shapes, are those of such a model."""
     expected = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}

@@ -36,8 +36,11 @@ def test_a_run_scores_beside_its_baseline_and_leaves_pictures(tmp_path):
         assert part["mae"] < part["baseline_mae"]
         assert 0 <= part["coverage"] <= 1
         assert {name for name in part if name.startswith("baseline_")} == {
-            f"baseline_{name}" for name in ("mae", "rmse", "mase", "smape", "pinball", "coverage")
+            f"baseline_{name}"
+            for name in ("mae", "mse", "rmse", "mase", "smape", "scaled_mae", "scaled_mse", "pinball", "coverage")
         }
+        assert list(part["per_step"]) == [str(step) for step in range(1, 13)]
+        assert set(part["per_step"]["1"]) == {"mae", "baseline_mae", "mse", "scaled_mae", "scaled_mse", "coverage"}
     assert all((tmp_path / "run" / f"forecasts_{part}.png").stat().st_size > 10_000 for part in scores)
     assert gatewise.load(tmp_path / "run").evaluate() == scores
 
@@ -322,6 +325,13 @@ def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
     ("changes", "told"),
     [
         ({"horizon": 60}, "series 'sales' has 96 steps and none has more: too few to learn from with a horizon of 60"),
+        ({"test": 3}, "test: 3 steps hold no forecast of a horizon of 4; expected at least that"),
+        ({"test": 12.5}, "test: expected a share below 1 or a whole number of steps, got 12.5"),
+        ({"held_out": 0.95}, "held_out: expected a share of at most 0.9 or a number of steps, got 0.95"),
+        ({"test": 90}, "series 'sales' has 96 steps and none has more: too few to learn from"),
+        ({"valid": "series.csv", "test": 12}, "test: beside a table of held-out steps (valid) expected a table"),
+        ({"valid": "series.csv", "held_out": 12}, "held_out: has no effect: valid names the steps instead"),
+        ({"output": "point", "calibrate": False}, "calibrate: has no effect: output is point"),
         ({"held_out": 0.5, "test": 0.5}, "held_out and test: nothing is left to learn from (0.5 + 0.5)"),
         ({"output": "point", "quantiles": [0.1, 0.9]}, "quantiles: has no effect: output is point"),
         ({"time_column": "row", "time_format": "%Y"}, "time_format: has no effect: rows are steps"),

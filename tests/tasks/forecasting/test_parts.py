@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gatewise.data.series import Series
 from gatewise.tasks.forecasting.batches import Span, spans_to_learn
-from gatewise.tasks.forecasting.parts import Ends, all_spans, scored_spans, split, split_all
+from gatewise.tasks.forecasting.parts import Ends, Tables, all_spans, scored_spans, split, split_all, split_by_tables
 from tests.tasks.forecasting.test_scores import panel
 
 
@@ -26,6 +26,33 @@ def test_each_part_has_room_for_a_forecast(length, horizon, held_out, test):
         assert found.length - found.decided == 0 if test == 0 else found.length - found.decided >= horizon
     elif held_out + test < 0.5:
         assert length < 8 + 2 * max(horizon, 0.5 * length)
+
+
+@given(st.integers(1, 500), st.integers(1, 30), st.integers(1, 90), st.integers(1, 90))
+def test_numbers_of_steps_are_taken_as_they_are(length, horizon, held_out, test):
+    found = split(length, horizon, held_out, test)
+    if length - held_out - test < 8:
+        assert found is None
+    else:
+        assert found == Ends(length - held_out - test, length - test, length)
+
+
+def test_tables_of_parts_end_where_they_do():
+    one = dataclasses.replace(series("a", 40), sources=((0, 12), (12, 24), (24, 30), (30, 40)))
+    assert split_by_tables(one, Tables(2, 1, 1), 4, 0.1) == Ends(24, 30, 40)
+    # Without a table of what decides, that is the end of the data: 4 steps of 30, at least a horizon and half of one.
+    assert split_by_tables(one, Tables(3, 0, 1), 4, 0.1) == Ends(25, 30, 40)
+    assert split_by_tables(one, Tables(3, 0, 1), 4, 6) == Ends(24, 30, 40)
+    assert split_by_tables(one, Tables(3, 1, 0), 4, 0.1) == Ends(30, 40, 40)
+    # A series that a table does not have.
+    one = dataclasses.replace(one, sources=((0, 30), (30, 40), (40, 40)))
+    assert split_by_tables(one, Tables(1, 1, 1), 4, 0.1) == Ends(30, 40, 40)
+
+
+def test_tables_of_parts_must_not_overlap():
+    one = dataclasses.replace(series("a", 40), sources=((0, 30), (29, 40)))
+    with pytest.raises(ValueError, match=r"series 'a': the tables of its parts \(data, valid, test\) overlap in time"):
+        split_all([one], 4, 0.1, 0.0, Tables(1, 0, 1))
 
 
 def test_a_forecast_is_scored_in_the_part_that_holds_all_of_its_horizon():

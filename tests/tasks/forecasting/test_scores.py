@@ -1,5 +1,6 @@
 """The scores and the baseline, by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -41,6 +42,15 @@ def test_errors_by_hand():
     # What comes after step 3 is 8, 5 and nothing; the seasonal naive forecast is 4, 3.
     assert scores["mae"] == 1.0
     assert scores["rmse"] == pytest.approx(math.sqrt(2))
+    assert scores["mse"] == pytest.approx(2)
+    assert scores["baseline_mse"] == pytest.approx((16 + 4) / 2)
+    # The standard deviation of 1, 2, 4, 3, the steps before the first forecast.
+    assert scores["scaled_mae"] == pytest.approx(1 / math.sqrt(1.25))
+    assert scores["scaled_mse"] == pytest.approx(2 / 1.25)
+    assert scores["per_step"] == {  # nothing came of the third
+        "1": pytest.approx({"mae": 2, "baseline_mae": 4, "mse": 4, "scaled_mae": 4 / math.sqrt(5), "scaled_mse": 3.2}),
+        "2": pytest.approx({"mae": 0, "baseline_mae": 2, "mse": 0, "scaled_mae": 0, "scaled_mse": 0}),
+    }
     assert scores["smape"] == pytest.approx(100 * (2 / 7 + 0) / 2)
     assert scores["baseline_mae"] == 3.0
     assert scores["last_value_mae"] == (5 + 2) / 2
@@ -58,6 +68,19 @@ def test_the_mean_absolute_scaled_error_weighs_series_alike_and_leaves_out_const
     assert scores["mae"] == pytest.approx((2 + 10 + 2) / 3)
 
 
+def test_errors_are_scaled_by_the_deviation_of_what_was_learned_from():
+    data = panel([1.0, 5.0, 9.0, 3.0, 8.0, 8.0, 8.0], [100.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [7.0] * 7)
+    told = [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]
+    test = dataclasses.replace(back_test(data, [3, 13, 23], told), learned=[2, 3, 3])
+    # Deviations 2 of 1, 5, and that of 100, 0, 0; the last series has none, and is left out.
+    scores = test.scores()
+    second = math.sqrt(2) / 3 * 100
+    assert scores["scaled_mae"] == pytest.approx((2 / 2 + 10 / second) / 2)
+    assert scores["scaled_mse"] == pytest.approx((1 + 100 / second**2) / 2)
+    assert scores["mse"] == pytest.approx((4 + 100 + 4) / 3)
+    assert "scaled_mae" not in back_test(panel([7.0] * 7), [3], [[9.0] * 3]).scores()
+
+
 def test_quantiles_by_hand():
     data = panel([1.0, 2.0, 4.0, 3.0, 8.0, 5.0, 6.0])
     scores = back_test(data, [3], [[6.0, 5.0, 5.0]], (0.1, 0.5, 0.9), spread=5.0).scores()
@@ -65,6 +88,7 @@ def test_quantiles_by_hand():
     losses = [0.1 * 4, 0.5 * 2, 0, 0.1 * 2, 0, 0.1 * 2, 0.1 * 3, 0.5 * 1, 0.1 * 1]
     assert scores["pinball"] == pytest.approx(sum(losses) / 9)
     assert scores["coverage"] == 1.0
+    assert {step: row["coverage"] for step, row in scores["per_step"].items()} == {"1": 1.0, "2": 1.0, "3": 1.0}
 
 
 def test_the_baseline_has_quantiles_of_its_errors_before_the_first_forecast():

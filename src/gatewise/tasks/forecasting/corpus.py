@@ -1,6 +1,7 @@
 """The series of a run, and how they are read."""
 
 import dataclasses
+import hashlib
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from gatewise.data.series_tables import as_tables
 from gatewise.data.sunspots import SUNSPOTS
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.forecasting.parts import Ends, scored_spans, split_all
+from gatewise.tasks.forecasting.parts import Ends, Tables, scored_spans, split_all
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.run_folder import RunFolder
 
@@ -31,10 +32,12 @@ class Scored(NamedTuple):
     Attributes:
         series: the series.
         spans: the forecasts, by the part of the data.
+        learned: the number of steps of each series that were learned from.
     """
 
     series: list[Series]
     spans: dict[str, list[Span]]
+    learned: list[int]
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,18 @@ class Corpus:
     def scored(self) -> Scored:
         """What is scored once training has ended."""
         parts = {part: scored_spans(self.ends, self.recipe.horizon, part) for part in ("held_out", "test")}
-        return Scored(self.series, {part: spans for part, spans in parts.items() if spans})
+        learned = [end.learned for end in self.ends]
+        return Scored(self.series, {part: spans for part, spans in parts.items() if spans}, learned)
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The SHA-256 of what was read, by the option that named it."""
-        return {"data": self.sha256}
+        """The SHA-256 of what was read, by the option that named it; of tables of parts, of where they begin too."""
+        if self.options.valid is None and not isinstance(self.options.test, Path):
+            return {"data": self.sha256}
+        return {
+            "data": self.sha256,
+            "parts": hashlib.sha256(repr([tuple(end) for end in self.ends]).encode()).hexdigest(),
+        }
 
 
 def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
@@ -87,25 +96,49 @@ def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
         options.covariate_columns,
         options.time_format,
     )
-    paths: Sequence[Path] = options.data or [SUNSPOTS]
+    parts: dict[str, Sequence[Path]] = {
+        "data": options.data or [SUNSPOTS],
+        "valid": [] if options.valid is None else [options.valid],
+        "test": [options.test] if isinstance(options.test, Path) else [],
+    }
     source = ", ".join(str(path) for path in options.data) or "monthly sunspot numbers, 1749 to 1983"
+    source += "".join(f"; {name}: {paths[0]}" for name, paths in parts.items() if name != "data" and paths)
     kept: dict[str, bytes] = {}
     if options.keep_data:
         if folder is None:
-            kept = {f"data-{number}-{path.name}": path.read_bytes() for number, path in enumerate(paths, 1)}
+            kept = {
+                f"{name}-{number}-{path.name}": path.read_bytes()
+                for name, paths in parts.items()
+                for number, path in enumerate(paths, 1)
+            }
         else:
-            paths = sorted(folder.path.glob("data-*"), key=lambda path: int(path.name.split("-")[1]))
-            if not paths:
-                raise ValueError(f"{folder.path}: the data that the run kept is gone; expected files data-1-…")
+            parts = {name: _kept(folder, name) if paths else [] for name, paths in parts.items()}
         source, options = "kept in the run folder", dataclasses.replace(options, data=())
-    return _settled(options, read_series(as_tables(paths), columns), source, kept)
+    tables = [table for paths in parts.values() if paths for table in as_tables(paths)]
+    counts = Tables(*(len(paths) for paths in parts.values()))
+    return _settled(options, read_series(tables, columns), counts, source, kept)
 
 
-def _settled(options: ForecastOptions, data: SeriesSet, source: str, kept: dict[str, bytes]) -> Corpus:
+def _kept(folder: RunFolder, name: str) -> list[Path]:
+    """The files of a part that a run kept."""
+    found = sorted(folder.path.glob(f"{name}-*"), key=lambda path: int(path.name.split("-")[1]))
+    if not found:
+        raise ValueError(f"{folder.path}: the data that the run kept is gone; expected files {name}-1-…")
+    return found
+
+
+def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str, kept: dict[str, bytes]) -> Corpus:
     notes = list(data.notes)
     season = data.grid.season if options.season is None else options.season
     horizon = options.horizon or (season if 1 < season <= _MOST_STEPS_OF_A_SEASON else 12)
-    ends = split_all(data.series, horizon, options.held_out, options.test)
+    test = 0.0 if isinstance(options.test, Path) else options.test
+    ends = split_all(data.series, horizon, options.held_out, test, tables)
+    for part, table in (("held_out", options.valid), ("test", options.test)):
+        if isinstance(table, Path) and not scored_spans(list(ends.values()), horizon, part):
+            raise ValueError(
+                f"{table}: expected {horizon} steps at least, the horizon, after the end of a series in the data; "
+                "there is no such series in it"
+            )
     if len(ends) < len(data.series):
         short = [one.name for at, one in enumerate(data.series) if at not in ends]
         notes.append(f"{len(short)} of {len(data.series)} series are too short to learn from, {short[0]!r} first")

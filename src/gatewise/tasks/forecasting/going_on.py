@@ -8,6 +8,7 @@ from torch import Tensor
 from gatewise.layers.validation import State
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import Progress
+from gatewise.tasks.forecasting.calibration import Calibration
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
@@ -25,6 +26,7 @@ class Teller(NamedTuple):
         recipe: how series are read.
         levels: of the quantiles that are told.
         recursive: whether steps are told one by one, each from those told before.
+        calibration: what moves the quantiles, if anything.
     """
 
     model: Forecaster
@@ -32,6 +34,7 @@ class Teller(NamedTuple):
     recipe: Recipe
     levels: tuple[float, ...]
     recursive: bool
+    calibration: Calibration | None = None
 
     @property
     def buffer_width(self) -> int:

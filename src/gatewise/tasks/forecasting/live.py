@@ -91,16 +91,18 @@ class LiveSeries:
         assert self._hidden is not None
         assert self._state is not None
         assert self.last is not None
-        model, output, recipe, levels, recursive = self._teller
+        model, output, recipe, levels, recursive, calibration = self._teller
         with torch.no_grad(), model.encoder.recurrent.frozen():
             known = self._known(self.last + 1, recipe.horizon)[None]
-            if recursive:
-                return go_on(self._teller, self._hidden, self._state, self._buffer, self._usual, known)[0]
             scale = scale_of(self._buffer[:, -recipe.window :], self._usual)
+            if recursive:
+                found = go_on(self._teller, self._hidden, self._state, self._buffer, self._usual, known)
+                return (found if calibration is None else calibration.applied(found, scale.scale))[0]
             given = references(self._buffer[:, -self._back], scale, recipe.season)
             future = known[..., known.shape[2] - recipe.covariates.width :].to(self._hidden)
             told = model.decode(self._hidden, given.to(self._hidden), future)
-            return scale.unscaled(output.quantiles(told, levels))[0]
+            found = scale.unscaled(output.quantiles(told, levels))
+            return (found if calibration is None else calibration.applied(found, scale.scale))[0]
 
     def _read(self, number: int, value: float) -> None:
         missing = math.isnan(value)

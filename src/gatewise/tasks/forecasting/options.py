@@ -1,8 +1,9 @@
 """The options of ``gatewise train forecast``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.training_options import TrainingOptions
@@ -28,10 +29,12 @@ class SeriesOptions:
     """Columns of numbers that are known for the steps to come too: prices planned, holidays."""
     calendar: bool = True
     """Tell the network the hour of the day, the day of the week and the time of the year."""
-    held_out: Annotated[float, Bounds(low=0, high=0.9, open=True)] = 0.1
-    """Share of each series, before the part for the test, that decides which weights are kept and when to stop."""
-    test: Annotated[float, Bounds(low=0, high=0.9)] = 0.2
-    """Share of each series, at its end, for the rolling back-test; the network never learns from it."""
+    held_out: Annotated[float, Bounds(low=0, open=True)] = 0.1
+    """Share (below 1) or number of steps of each series, before the test, that decides which weights are kept."""
+    test: Annotated[float, Bounds(low=0)] | Path = 0.2
+    """Share or number of steps at the end of each series for the back-test, or a table of what comes after the data."""
+    valid: Path | None = None
+    """Table of the steps after the data that decide which weights are kept, instead of held-out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,8 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     """What is told of a step: the median, quantiles (default), or a normal distribution (default when recursive)."""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
+    calibrate: bool = True
+    """Move the quantiles so that each holds its share of the held-out values (split conformal prediction)."""
     hidden: Count = 64
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     """Probability of dropping a unit of the hidden state, for all steps of a series alike."""
@@ -72,8 +77,30 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
                 "output: quantiles of one step do not tell those of the next; for strategy recursive choose gaussian "
                 "or point, or take strategy direct"
             )
-        if self.held_out + self.test >= 1:
+        self._check_parts()
+
+    @classmethod
+    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+        """No test, beside a table of the held-out steps, unless one is given."""
+        return {"test": 0.0} if values.get("valid") is not None else {}
+
+    def _check_parts(self) -> None:
+        shares = 0.0
+        for name, value in (("held_out", self.held_out), ("test", self.test)):
+            if isinstance(value, Path):
+                continue
+            if value >= 1 and value != int(value):
+                raise ValueError(f"{name}: expected a share below 1 or a whole number of steps, got {value:g}")
+            if 0.9 < value < 1:
+                raise ValueError(f"{name}: expected a share of at most 0.9 or a number of steps, got {value:g}")
+            shares += value if value < 1 else 0
+        if shares >= 1:
             raise ValueError(f"held_out and test: nothing is left to learn from ({self.held_out:g} + {self.test:g})")
+        if self.valid is not None and not isinstance(self.test, Path) and self.test > 0:
+            raise ValueError(
+                f"test: beside a table of held-out steps (valid) expected a table of the steps after them, or 0; got "
+                f"{self.test:g}"
+            )
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -83,6 +110,9 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     def unused(self) -> dict[str, str]:
         return {
             **super().unused(),
-            **without_effect(["quantiles"], "output is point: the median alone is told", when=self.output == "point"),
+            **without_effect(
+                ["quantiles", "calibrate"], "output is point: the median alone is told", when=self.output == "point"
+            ),
+            **without_effect(["held_out"], "valid names the steps instead", when=self.valid is not None),
             **without_effect(["time_format"], "rows are steps, without time stamps", when=self.time_column == "row"),
         }

@@ -19,28 +19,93 @@ class Ends(NamedTuple):
     length: int
 
 
+def _steps(length: int, part: float) -> int:
+    """The steps of a part that is a share of a series, or a number of them."""
+    return int(part) if part >= 1 else round(length * part)
+
+
 def split(length: int, horizon: int, held_out: float, test: float) -> Ends | None:
     """The parts of a series of some length; None where too little is left to learn from.
 
-    Each part but the first has room for one forecast at least, the one that decides for a horizon of forecasts where
-    the series is long enough.
+    A part that is a share (below 1) has room for one forecast at least, and that which decides for a horizon of
+    forecasts where the series is long enough. A number of steps is taken as it is.
 
     >>> split(144, 12, 0.1, 0.2)
     Ends(learned=91, decided=115, length=144)
+    >>> split(144, 12, 0.1, 24)
+    Ends(learned=96, decided=120, length=144)
     """
-    tested = max(round(length * test), horizon) if test else 0
-    deciding = max(round(length * held_out), horizon, min(2 * horizon, length // 6))
-    learned = length - tested - deciding
+    tested = _steps(length, test) if test >= 1 else max(_steps(length, test), horizon) if test else 0
+    least = 0 if held_out >= 1 else max(horizon, min(2 * horizon, length // 6))
+    learned = length - tested - max(_steps(length, held_out), least)
     return Ends(learned, length - tested, length) if learned >= _LEAST_TO_LEARN else None
 
 
-def split_all(series: Sequence[Series], horizon: int, held_out: float, test: float) -> dict[int, Ends]:
-    """The parts of those series, by number, that are long enough.
+class Tables(NamedTuple):
+    """How many tables there are of each part: to learn from, to decide, for the test.
+
+    Without one to decide, that part is the last one of those to learn from; without one for the test, likewise.
+    """
+
+    learned: int
+    decided: int = 0
+    tested: int = 0
+
+
+_ONE_TABLE = Tables(1)
+
+
+def split_by_tables(one: Series, tables: Tables, horizon: int, held_out: float) -> Ends | None:
+    """The parts of a series whose held-out steps, or those of the test, stand in tables of their own.
 
     Raises:
-        ValueError: when none is.
+        ValueError: when a table has steps before the end of the table that it comes after.
     """
-    found = {at: split(len(one), horizon, held_out, test) for at, one in enumerate(series)}
+    ends: list[int] = []
+    begin, place = 0, 0
+    for count in tables:
+        spans = [span for span in one.sources[place : place + count] if span[0] < span[1]]
+        place += count
+        if spans and min(spans)[0] < begin:
+            raise ValueError(
+                f"series {one.name!r}: the tables of its parts (data, valid, test) overlap in time; expected each to "
+                "begin after the last step of the one before"
+            )
+        begin = max((end for _, end in spans), default=begin)
+        ends.append(begin)
+    learned, decided, length = ends
+    if tables.decided == 0:
+        before = split(decided, horizon, held_out, 0.0)
+        return None if before is None else Ends(before.learned, decided, length)
+    return Ends(learned, decided, length) if learned >= _LEAST_TO_LEARN else None
+
+
+def split_all(
+    series: Sequence[Series], horizon: int, held_out: float, test: float, tables: Tables = _ONE_TABLE
+) -> dict[int, Ends]:
+    """The parts of those series, by number, that are long enough.
+
+    Args:
+        series: the series.
+        horizon: the steps of a forecast.
+        held_out: the share or number of the steps that decide, where no table has them.
+        test: that of the test.
+        tables: how many tables there are of each part.
+
+    Raises:
+        ValueError: when none is, no forecast fits in a part, or the tables of the parts overlap.
+    """
+    for name, part in (("held_out", held_out), ("test", test)):
+        if 1 <= part < horizon:
+            raise ValueError(
+                f"{name}: {part:g} steps hold no forecast of a horizon of {horizon}; expected at least that"
+            )
+    found = {
+        at: split(len(one), horizon, held_out, test)
+        if tables.decided == tables.tested == 0
+        else split_by_tables(one, tables, horizon, held_out)
+        for at, one in enumerate(series)
+    }
     enough = {at: ends for at, ends in found.items() if ends is not None}
     if not enough:
         longest = max(series, key=len)

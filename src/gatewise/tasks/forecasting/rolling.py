@@ -48,7 +48,8 @@ def roll(
                 told = teller.output.quantiles(told_at(teller.model, batch, state)[is_told], teller.levels)
                 quantiles.append(panel.scale_at(places).unscaled(told))
     places = torch.cat(origins)
-    return BackTest(panel, panel.series_at(places), places, teller.levels, torch.cat(quantiles), panel.to_come(places))
+    test = BackTest(panel, panel.series_at(places), places, teller.levels, torch.cat(quantiles), panel.to_come(places))
+    return test if teller.calibration is None else teller.calibration.of(test)
 
 
 def _step_by_step(

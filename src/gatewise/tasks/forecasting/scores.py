@@ -1,6 +1,8 @@
 """How well forecasts from many steps of series did, beside the seasonal naive forecast."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ class BackTest:
         levels: L levels of quantiles, 0.5 among them.
         quantiles: (N, K, L) float64, in the units of the data.
         truth: (N, K) float64, NaN where missing.
+        learned: the number of steps of each series that were learned from; by default those up to its first forecast.
+        uncalibrated: (N, K, L), the quantiles before a calibration has moved them, if one has.
     """
 
     panel: Panel
@@ -32,6 +36,8 @@ class BackTest:
     levels: tuple[float, ...]
     quantiles: Tensor
     truth: Tensor
+    learned: Sequence[int] | None = None
+    uncalibrated: Tensor | None = None
 
     @property
     def middle(self) -> Tensor:
@@ -55,42 +61,81 @@ class BackTest:
         found[..., at] = naive
         return found
 
-    def scores(self) -> dict[str, float]:
-        """The scores by name."""
+    def scores(self) -> dict[str, Any]:
+        """The scores by name; ``per_step`` has some of them for each step of the horizon, by its number from 1."""
         known = ~self.truth.isnan()
         last = self.panel.filled[self.places][:, None]
-        scales = self._in_sample_errors()
-        ours = self._errors(self.quantiles, known, scales)
-        naive = self._errors(self.baseline(), known, scales)
+        seasonal, deviations = self._in_sample_errors(), self._deviations()
+        baseline = self.baseline()
+        ours = self._errors(self.quantiles, known, seasonal, deviations)
+        naive = self._errors(baseline, known, seasonal, deviations)
         return {
             "series": len(self.series.unique()),
             "forecasts": len(self.places),
             **ours,
+            **(
+                {"uncalibrated_coverage": coverage(self.uncalibrated, self.truth)}
+                if self.uncalibrated is not None and len(self.levels) > 1
+                else {}
+            ),
             **{f"baseline_{name}": value for name, value in naive.items()},
             "last_value_mae": float((last - self.truth).abs()[known].mean()),
+            "per_step": self._per_step(baseline, deviations),
         }
 
-    def _errors(self, quantiles: Tensor, known: Tensor, scales: dict[int, float]) -> dict[str, float]:
+    def _errors(
+        self, quantiles: Tensor, known: Tensor, seasonal: Mapping[int, float], deviations: Tensor
+    ) -> dict[str, float]:
         middle = quantiles[..., self.levels.index(0.5)]
         off = middle - self.truth
         size = (middle.abs() + self.truth.abs())[known]
         rows = self._rows()
         by_series = [
             float(off[rows[series]].abs().nanmean()) / scale
-            for series, scale in scales.items()
+            for series, scale in seasonal.items()
             if known[rows[series]].any()
         ]
+        mse = float(off[known].square().mean())
         found = {
             "mae": float(off[known].abs().mean()),
-            "rmse": float(off[known].square().mean().sqrt()),
+            "mse": mse,
+            "rmse": mse**0.5,
             **({"mase": float(np.mean(by_series))} if by_series else {}),
             "smape": float((200 * off[known].abs() / size.where(size > 0, 1)).mean()),
+            **_scaled(off, deviations),
         }
         if len(self.levels) > 1:
-            inside = (self.truth >= quantiles[..., 0]) & (self.truth <= quantiles[..., -1])
             found["pinball"] = float(pinball(quantiles, self.truth, self.levels)[known].mean())
-            found["coverage"] = float(inside[known].double().mean())
+            found["coverage"] = coverage(quantiles, self.truth)
         return found
+
+    def _per_step(self, baseline: Tensor, deviations: Tensor) -> dict[str, dict[str, float]]:
+        """Some scores of each step of the horizon for which a value came, all by the same names."""
+        at = self.levels.index(0.5)
+        found: dict[str, dict[str, float]] = {}
+        for step in range(self.truth.shape[1]):
+            truth, quantiles = self.truth[:, step], self.quantiles[:, step]
+            if truth.isnan().all():
+                continue
+            off = quantiles[:, at] - truth
+            row = {
+                "mae": float(off.abs().nanmean()),
+                "baseline_mae": float((baseline[:, step, at] - truth).abs().nanmean()),
+                "mse": float(off.square().nanmean()),
+                **_scaled(off[:, None], deviations),
+            }
+            if len(self.levels) > 1:
+                row["coverage"] = coverage(quantiles, truth)
+            found[str(step + 1)] = row
+        common = set.intersection(*(set(row) for row in found.values())) if found else set()
+        return {step: {name: row[name] for name in row if name in common} for step, row in found.items()}
+
+    def apart(self) -> list[int]:
+        """For each step of the horizon, how many of the forecasts, of those with a value there, do not overlap."""
+        horizon = self.truth.shape[1]
+        known = ~self.truth.isnan()
+        counts = torch.stack([known[rows].sum(0) for rows in self._rows().values()])
+        return (-(-counts // horizon)).sum(0).tolist()
 
     def _rows(self) -> dict[int, Tensor]:
         """By series, which of the forecasts are its own."""
@@ -107,3 +152,31 @@ class BackTest:
             if error > 0:  # not NaN either
                 found[series] = error
         return found
+
+    def _deviations(self) -> Tensor:
+        """For each forecast (N,) the standard deviation of the learned steps of its series; NaN where that is 0."""
+        found = torch.full((len(self.places),), float("nan"), dtype=torch.float64)
+        for series, rows in self._rows().items():
+            begin = self.panel.begins[series]
+            end = int(self.places[rows].min()) + 1 if self.learned is None else begin + self.learned[series]
+            values = self.panel.values[begin:end]
+            values = values[~values.isnan()]
+            deviation = float(values.std(correction=0)) if len(values) else 0.0
+            if deviation > 0:
+                found[rows] = deviation
+        return found
+
+
+def coverage(quantiles: Tensor, truth: Tensor) -> float:
+    """The share of values (…) between the outermost of their quantiles (…, L); NaN is none of them."""
+    inside = (truth >= quantiles[..., 0]) & (truth <= quantiles[..., -1])
+    return float(inside[~truth.isnan()].double().mean())
+
+
+def _scaled(off: Tensor, deviations: Tensor) -> dict[str, float]:
+    """Mean absolute and squared errors (N, K) in units of the standard deviations (N,) of their series."""
+    scaled = off / deviations[:, None]
+    scaled = scaled[~scaled.isnan()]
+    if not len(scaled):
+        return {}
+    return {"scaled_mae": float(scaled.abs().mean()), "scaled_mse": float(scaled.square().mean())}

@@ -1,5 +1,6 @@
 """A trained network of forecasts, read from its run folder."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from gatewise.progress import say
 from gatewise.tasks.answer_formats import written
 from gatewise.tasks.answers import read_standard_input, standard_input_lines
 from gatewise.tasks.forecasting.batches import Span
+from gatewise.tasks.forecasting.calibration import Calibration
 from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.going_on import Teller
@@ -56,8 +58,40 @@ class TrainedForecaster(Trained):
 
     @cached_property
     def _teller(self) -> Teller:
+        return self._uncalibrated._replace(calibration=self._read_calibration())
+
+    @property
+    def _uncalibrated(self) -> Teller:
         recursive = self.options.strategy == "recursive"
         return Teller(self.model, output_for(self.options), self.recipe, self.options.levels, recursive)
+
+    @property
+    def _calibration_file(self) -> Path:
+        return self.folder.path / "calibration.json"
+
+    @property
+    def _calibrates(self) -> bool:
+        return self.options.calibrate and len(self.options.levels) > 1
+
+    def _read_calibration(self) -> Calibration | None:
+        if not self._calibrates:
+            return None
+        path, found = self._calibration_file, None
+        if path.exists():
+            found = Calibration.read(path, self.folder.weights, self.options.levels, self.recipe.horizon)
+        if found is None:
+            say(
+                f"warning: {self.folder.path}: intervals are not calibrated: {path.name} is missing or of other weights"
+            )
+        return found
+
+    def _calibrate(self, test: BackTest | None) -> Calibration | None:
+        """The calibration by forecasts of the held-out part, which is left in the folder."""
+        if test is None or not self._calibrates:
+            return None
+        found = Calibration.learn(test, say)
+        found.write(self._calibration_file, self.folder.weights)
+        return found
 
     def evaluate(self, data: Any = None) -> Scores:
         """Score rolling forecasts, one from every step.
@@ -66,9 +100,11 @@ class TrainedForecaster(Trained):
             data: tables or a data frame; by default the last parts of the run's series.
 
         Returns:
-            for each part ``series``, ``forecasts``, ``mae``, ``rmse``, ``mase``, ``smape``, and with intervals
-            ``pinball`` and ``coverage`` of the widest; the same with ``baseline_`` of the seasonal naive forecast; and
-            ``last_value_mae``, of the last value.
+            for each part ``series``, ``forecasts``, ``mae``, ``mse``, ``rmse``, ``mase``, ``smape``, ``scaled_mae`` and
+            ``scaled_mse`` (in units of each series' standard deviation in the part that was learned from), and with
+            intervals ``pinball`` and ``coverage`` of the widest; the same with ``baseline_`` of the seasonal naive
+            forecast; ``uncalibrated_coverage``; ``last_value_mae``, of the last value; and ``per_step``, some of them
+            for each step of the horizon.
 
         Raises:
             ValueError: when the data is malformed or too short, or has changed since the run.
@@ -88,11 +124,18 @@ class TrainedForecaster(Trained):
                 f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of "
                 f"{self.recipe.horizon}"
             )
-        return self._back_tests(series, {"data": spans})
+        return self._back_tests(series, {"data": spans}, None)
 
-    def _back_tests(self, series: Sequence[Series], parts: Mapping[str, list[Span]]) -> dict[str, BackTest]:
+    def _back_tests(
+        self,
+        series: Sequence[Series],
+        parts: Mapping[str, list[Span]],
+        learned: Sequence[int] | None,
+        teller: Teller | None = None,
+    ) -> dict[str, BackTest]:
         panel = Panel(self.recipe, series)
-        return {part: roll(self._teller, panel, spans, what="back-testing") for part, spans in parts.items()}
+        tests = {part: roll(teller or self._teller, panel, spans, what="back-testing") for part, spans in parts.items()}
+        return {part: dataclasses.replace(test, learned=learned) for part, test in tests.items()}
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.
@@ -192,11 +235,15 @@ class TrainedForecaster(Trained):
     def thinned(self, scored: Scored, share: float) -> Scored:
         """The first forecasts of each series in each part."""
         parts = {part: [span.shortened(share) for span in spans] for part, spans in scored.spans.items()}
-        return Scored(scored.series, parts)
+        return scored._replace(spans=parts)
 
     def finish(self, scored: Scored) -> Scores:
-        """The scores; a picture of forecasts of each part is left."""
-        tests = self._back_tests(*scored)
+        """The scores; the calibration of the intervals and a picture of forecasts of each part are left."""
+        tests = self._back_tests(*scored, teller=self._uncalibrated)
+        calibration = self._calibrate(tests.get("held_out"))
+        self._teller = self._uncalibrated._replace(calibration=calibration)
+        if calibration is not None:
+            tests = {name: calibration.of(test) for name, test in tests.items()}
         for name, test in tests.items():
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
         return {name: test.scores() for name, test in tests.items()}

@@ -1,0 +1,142 @@
+"""Calibrated quantiles: by hand, the share they hold, and the file."""
+
+import json
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gatewise
+from gatewise.tasks.forecasting.calibration import Calibration
+from gatewise.tasks.forecasting.scores import coverage
+from tests.tasks.forecasting.small import SMALL, one_series, standard_input
+from tests.tasks.forecasting.test_scores import back_test, panel
+
+
+def generated(seed, count=200, spread=1.0, levels=(0.1, 0.5, 0.9)):
+    """Forecasts of 0 of noise that is as large as the scale of the window before it."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(count + 20, generator=generator, dtype=torch.float64)
+    data = panel(noise.tolist(), season=1, horizon=2)
+    places = list(range(8, 8 + count))
+    return back_test(data, places, [[0.0, 0.0]] * count, levels, spread)
+
+
+def test_moves_by_hand():
+    # Windows of 4 steps: the values 0 1 0 1 have the level 0.5 and the scale 0.5.
+    data = panel([0.0, 1.0] * 9, season=1, horizon=1)
+    test = back_test(data, list(range(4, 14)), [[0.0]] * 10, (0.1, 0.5, 0.9), 1.0)
+    found = Calibration.learn(test, print)
+    # Quantiles −0.4, 0, 0.4; the truths are five 0s and five 1s. Of 10 values 0.9 must hold the 10th (⌈11·0.9⌉) of
+    # y − 0.4, which is 0.6, in scales 1.2; 0.1 the first of y + 0.4, which is 0.4, in scales 0.8.
+    assert found.moves.tolist() == [[pytest.approx(0.8), 0.0, pytest.approx(1.2)]]
+    assert found.of(test).quantiles[0, 0].tolist() == pytest.approx([0.0, 0.0, 1.0])
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 5))
+def test_each_quantile_holds_its_share_of_what_it_was_learned_from(seed, spread):
+    levels = (0.05, 0.2, 0.5, 0.9)
+    test = generated(seed, spread=spread, levels=levels)
+    found = Calibration.learn(test, print)
+    moved = test.quantiles + found.moves * test.panel.scale_at(test.places).scale[:, None, None]
+    below = (test.truth[..., None] <= moved + 1e-9).double().mean(0)
+    above = (test.truth[..., None] >= moved - 1e-9).double().mean(0)
+    for at, level in enumerate(levels):
+        if level > 0.5:
+            assert (below[:, at] >= level).all()
+            assert (below[:, at] <= level + 0.02).all()
+        elif level < 0.5:
+            assert (above[:, at] >= 1 - level).all()
+            assert (above[:, at] <= 1 - level + 0.02).all()
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
+def test_other_values_are_covered_as_the_level_says(spread):
+    found = Calibration.learn(generated(1, 2000, spread), print)
+    other = generated(2, 2000, spread)
+    moved = found.of(other)
+    assert coverage(moved.quantiles, moved.truth) == pytest.approx(0.8, abs=0.03)
+    assert abs(coverage(other.quantiles, other.truth) - 0.8) > 0.1
+    assert torch.equal(moved.middle, other.middle)
+    assert moved.scores()["uncalibrated_coverage"] == coverage(other.quantiles, other.truth)
+
+
+def test_quantiles_stay_in_order():
+    moves = torch.tensor([[0.5, 0.9, 0.0, -0.9, 0.1]], dtype=torch.float64)
+    calibration = Calibration((0.1, 0.3, 0.5, 0.7, 0.9), moves)
+    quantiles = torch.tensor([[[-0.2, -0.1, 0.0, 0.1, 0.2]]], dtype=torch.float64)
+    found = calibration.applied(quantiles, torch.tensor([1.0], dtype=torch.float64))
+    assert found.tolist() == [[[0.0, 0.0, 0.0, 0.0, pytest.approx(0.3)]]]
+
+
+def test_few_forecasts_that_do_not_overlap_move_nothing():
+    said = []
+    test = generated(0, 16)  # with a horizon of 2
+    assert not Calibration.learn(test, said.append).moves.any()
+    assert said == [
+        "intervals are not calibrated: 8 held-out forecasts do not overlap, and quantiles 0.1 and 0.9 need 9"
+    ]
+    assert Calibration.learn(test, said.append).of(test) is test
+    assert Calibration.learn(generated(0, 17), said.append).moves.any()
+    test = generated(0, 200)
+    test.truth[:, 1] = float("nan")
+    assert not Calibration.learn(test, said.append).moves.any()
+
+
+def train(folder, **changes):
+    options = {**SMALL, "data": one_series(folder), "held_out": 0.4, "epochs": 1, **changes}
+    return gatewise.train("forecast", out=folder / "run", **options)
+
+
+@pytest.mark.parametrize("changes", [{}, {"strategy": "recursive"}])
+def test_a_run_keeps_its_calibration_and_all_forecasts_have_it(tmp_path, monkeypatch, changes):
+    trained = train(tmp_path, **changes)
+    scores = trained.final_scores()
+    steps = 38 - 3  # forecasts from every step whose horizon of 4 lies in the held-out part
+    assert scores["held_out"]["forecasts"] == steps
+    # Of 35 values the 33rd (⌈36 · 0.9⌉) is the last one inside and the 3rd (⌊36 · 0.1⌋) the first.
+    assert scores["held_out"]["coverage"] == pytest.approx(31 / 35)
+    assert gatewise.load(tmp_path / "run").evaluate() == scores
+    path = tmp_path / "run" / "calibration.json"
+    told = gatewise.load(tmp_path / "run").predict()[0]
+    standard_input(monkeypatch, (tmp_path / "series.csv").read_text())
+    live = json.loads(list(gatewise.load(tmp_path / "run").follow())[-1])
+    assert live["q0.9"] == pytest.approx(told.quantiles["q0.9"], rel=1e-5)
+    content = json.loads(path.read_text())
+    content["moves"] = [[low - 1, middle, high + 1] for low, middle, high in content["moves"]]
+    path.write_text(json.dumps(content))
+    wider = gatewise.load(tmp_path / "run").predict()[0]
+    assert wider.values == told.values
+    assert all(one > other for one, other in zip(wider.quantiles["q0.9"], told.quantiles["q0.9"], strict=True))
+
+
+def test_a_calibration_of_other_weights_is_not_taken(tmp_path, capsys):
+    trained = train(tmp_path)
+    path = tmp_path / "run" / "calibration.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "weights": "0" * 64}))
+    capsys.readouterr()
+    plain = gatewise.load(tmp_path / "run").predict()[0]
+    assert "intervals are not calibrated: calibration.json is missing or of other weights" in capsys.readouterr().err
+    assert plain.quantiles != trained.predict()[0].quantiles
+    path.unlink()
+    assert gatewise.load(tmp_path / "run").predict()[0] == plain
+    for wrong in ("{", "[]", json.dumps({**content, "moves": [[0.0]]}), json.dumps({**content, "moves": "NaN"})):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=r"calibration\.json: "):
+            gatewise.load(tmp_path / "run").predict()
+
+
+def test_without_calibration_none_is_kept(tmp_path, capsys):
+    train(tmp_path, calibrate=False)
+    assert not (tmp_path / "run" / "calibration.json").exists()
+    assert "uncalibrated_coverage" not in gatewise.load(tmp_path / "run").evaluate()["test"]
+    assert "calibrated" not in capsys.readouterr().err.replace("calibrate = false", "")
+
+
+def test_a_run_with_few_held_out_values_says_so_once(tmp_path, capsys):
+    train(tmp_path, held_out=8)
+    assert "intervals are not calibrated: 2 held-out forecasts do not overlap" in capsys.readouterr().err
+    gatewise.load(tmp_path / "run").predict()
+    assert "calibrated" not in capsys.readouterr().err
