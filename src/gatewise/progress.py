@@ -86,14 +86,15 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         _board.remove(self)
 
-    def advance(self, amount: float = 1) -> None:
+    def advance(self, amount: float = 1, steps: float = 1) -> None:
         """Count a step.
 
         Args:
             amount: its amount in the unit of speed.
+            steps: how many steps it counts as.
         """
         self._amount += amount
-        self.done += 1
+        self.done += steps
 
     @property
     def age(self) -> float:

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatewise.data.text import read_text, sha256, split_by_position
+from gatewise.data.text import decoded, read_text, sha256, text_chunks
 
 
 def test_files_are_joined_as_they_are(tmp_path):
@@ -51,16 +51,26 @@ def test_sha256_is_that_of_the_utf8_bytes():
     assert sha256("é") == "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"
 
 
-@given(st.text(alphabet="ab\n", min_size=1), st.floats(0.01, 0.99), st.booleans())
-def test_a_split_loses_nothing_and_cuts_no_word(text, held_out, at_line_end):
-    training, rest = split_by_position(text, held_out, at_line_end=at_line_end)
-    assert training + rest == text
-    cut = len(text) - int(held_out * len(text))
-    if not at_line_end or "\n" not in text[cut:]:
-        assert len(training) == cut
-    else:
-        assert training.endswith("\n")
-        assert "\n" not in text[cut : len(training) - 1]
+@given(content=st.binary(max_size=60) | st.text(max_size=30).map(str.encode), size=st.integers(1, 9))
+@example(content="€\N{GRINNING FACE}é".encode(), size=1)
+@example(content=b"\xef\xbb\xbfa\xef\xbb\xbf", size=2)
+@example(content=b"a\n\xe2\x82", size=4)
+def test_a_file_read_in_parts_of_any_size_is_the_whole(tmp_path_factory, content, size):
+    def outcome(read):
+        try:
+            return read()
+        except ValueError as error:
+            return str(error)
+
+    path = tmp_path_factory.getbasetemp() / "text"
+    path.write_bytes(content)
+    whole = outcome(lambda: decoded(path, content))
+    if not whole:
+        whole = f"{path}: the file is empty; expected UTF-8 text"
+    found = outcome(lambda: "".join(text_chunks(path, size)))
+    if "a NUL byte" in found:  # what comes after it is not read
+        whole = outcome(lambda: decoded(path, content[: content.index(b"\0") + 1]))
+    assert found == whole
 
 
 def test_nul_bytes_are_refused_with_their_line(tmp_path):

@@ -1,14 +1,17 @@
 """Every vocabulary: text to tokens and back, through its file."""
 
+import itertools
 import json
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewise.data import subwords
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.data.words import END_OF_LINE, UNKNOWN
 
@@ -146,3 +149,37 @@ def test_half_a_surrogate_pair_is_refused(unit, size):
     # A byte of the command line that is not UTF-8, as Python hands it over.
     with pytest.raises(ValueError, match="character 4 is the byte 0xff, which is not UTF-8, or half"):
         vocabulary.encode(b"cat\xff".decode("utf-8", "surrogateescape"))
+
+
+def cut(text, places):
+    return [text[begin:end] for begin, end in itertools.pairwise([0, *sorted(places), len(text)])]
+
+
+@given(text=st.text(alphabet="ab \n\t€猫\x1c\u2003<", max_size=80), places=st.lists(st.integers(0, 80), max_size=6))
+@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
+def test_a_text_that_comes_in_parts_has_the_tokens_of_the_whole(unit, text, places):
+    size = {"char": None, "word": None, "bpe": 300}[unit]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subwords, "_PART", 16)
+        vocabulary = build_vocabulary(unit, BOOK, size)
+        chunks = cut(text, [min(place, len(text)) for place in places])
+        parts = list(vocabulary.encode_chunks(chunks))
+        whole = vocabulary.encode(text).tolist()
+        assert [token for part in parts for token in part.tolist()] == whole
+        assert all(part.dtype == vocabulary.dtype for part in parts)
+        assert build_vocabulary(unit, chunks, size).to_json() == build_vocabulary(unit, text, size).to_json()
+        if unit != "word":
+            assert vocabulary.characters_in(np.array(whole, dtype=vocabulary.dtype)) == len(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(255, np.uint8), (256, np.uint16), (65_535, np.uint16), (65_536, np.uint32)]
+)
+def test_tokens_of_many_characters_are_kept_in_the_smallest_numbers(size, dtype):
+    text = "".join(
+        map(chr, itertools.islice((point for point in itertools.count(1) if not 0xD800 <= point < 0xE000), size))
+    )
+    vocabulary = build_vocabulary("char", text)
+    assert vocabulary.dtype == dtype
+    assert vocabulary.encode(text).tolist() == list(range(1, size + 1))
+    assert vocabulary.encode("\0a").tolist() == [0, ord("a")]

@@ -8,7 +8,6 @@ import pytest
 from lightning.pytorch.callbacks import timer
 
 from gatewise.tasks import running
-from gatewise.tasks import trained as trained_module
 from gatewise.tasks.language_model import scores as lm_scores
 from gatewise.tasks.language_model import trained as lm_trained
 from gatewise.tasks.language_model.training import TASK, LanguageModelModule
@@ -69,7 +68,7 @@ def test_no_step_is_begun_whose_score_would_come_too_late(tmp_path, clock):
 
 def ten_batches(monkeypatch):
     monkeypatch.setattr(lm_scores, "_WINDOW", 8)  # of 81 characters held out
-    monkeypatch.setattr(trained_module, "_LEAST_CHARACTERS", 20)
+    monkeypatch.setattr(lm_trained, "_LEAST_TOKENS", 20)
 
 
 def test_a_run_whose_time_goes_by_before_training_takes_a_step_and_scores_a_little(

@@ -1,21 +1,24 @@
 """One token per character (Unicode code point)."""
 
+import sys
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from gatewise.data.text import check_characters
-from gatewise.data.vocabulary import Vocabulary
+from gatewise.data.vocabulary import TextVocabulary
+
+_POINTS = sys.maxunicode + 1
+_BYTES = 256
 
 
-def _code_points(text: str) -> np.ndarray:
+def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
-class CharacterVocabulary(Vocabulary):
+class CharacterVocabulary(TextVocabulary):
     """The characters of a text in code point order, after number 0: any character that is not among them."""
 
     unit = "char"
@@ -23,21 +26,37 @@ class CharacterVocabulary(Vocabulary):
 
     def __init__(self, characters: str) -> None:
         self._characters = characters
-        self._points = _code_points(characters)
 
     @classmethod
-    def learn(cls, text: str) -> Self:
+    def _learn(cls, chunks: Iterable[str], size: int | None) -> Self:
         """All characters that stand in the text."""
-        return cls("".join(sorted(set(text))))
+        found = np.zeros(_POINTS, dtype=np.bool_)
+        for chunk in chunks:
+            found[_code_points(chunk)] = True
+        return cls("".join(map(chr, found.nonzero()[0].tolist())))
 
     @property
     def size(self) -> int:
         return 1 + len(self._characters)
 
-    def encode(self, text: str) -> Tensor:
-        points = _code_points(check_characters(text))
-        at = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-        return torch.from_numpy(np.where(self._points[at] == points, at + 1, 0).astype(np.int64))
+    @cached_property
+    def _table(self) -> NDArray[Any]:
+        """The token of every code point."""
+        table = np.zeros(_POINTS, dtype=self.dtype)
+        table[_code_points(self._characters)] = np.arange(1, self.size)
+        return table
+
+    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[NDArray[Any]]:
+        # Bytes are translated several times as fast as an array is indexed.
+        of_bytes = self._table[:_BYTES].tobytes() if self.dtype == np.uint8 else None
+        for chunk in chunks:
+            if of_bytes is not None and chunk.isascii():
+                yield np.frombuffer(chunk.encode("ascii").translate(of_bytes), dtype=np.uint8)
+            else:
+                yield self._table[_code_points(chunk)]
+
+    def characters_in(self, tokens: NDArray[Any]) -> int:
+        return len(tokens)
 
     def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:
         for token in tokens:

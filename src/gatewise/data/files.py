@@ -1,13 +1,38 @@
-"""Reading files, compressed or not."""
+"""Reading files, compressed or not, and finding them."""
 
 import bz2
+import glob
 import gzip
 import lzma
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-_DECOMPRESS = {".gz": gzip.decompress, ".xz": lzma.decompress, ".bz2": bz2.decompress}
+_OPEN = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+_PATTERN = frozenset("*?[")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to read its content, decompressed where its name ends in .gz, .xz or .bz2.
+
+    Raises:
+        ValueError: when it is not compressed so, or corrupt.
+        OSError: when it cannot be read.
+    """
+    with path.open("rb") as file:
+        decompress = _OPEN.get(path.suffix.lower())
+        if decompress is None:
+            yield file
+            return
+        try:
+            with decompress(file, "rb") as content:
+                yield content
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise ValueError(f"{path}: not a {path.suffix} file, or a corrupt one ({error})") from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -17,14 +42,8 @@ def read_bytes(path: Path) -> bytes:
         ValueError: when it is not compressed so, or corrupt.
         OSError: when it cannot be read.
     """
-    content = path.read_bytes()
-    decompress = _DECOMPRESS.get(path.suffix.lower())
-    if decompress is None:
-        return content
-    try:
-        return decompress(content)
-    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(f"{path}: not a {path.suffix} file, or a corrupt one ({error})") from None
+    with opened(path) as file:
+        return file.read()
 
 
 def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -41,3 +60,39 @@ def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
     if not several:
         raise ValueError("data: expected at least one file, got none")
     return [Path(path) for path in several]
+
+
+def matching(path: Path) -> list[Path]:
+    """The paths that a pattern such as ``corpus/*.txt.gz`` matches, in order; a path that exists stands for itself.
+
+    ``**`` matches folders at any depth. Hidden files match only a pattern that begins with a dot.
+
+    Raises:
+        ValueError: when nothing matches.
+    """
+    if not _PATTERN.intersection(str(path)) or path.exists():
+        return [path]
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        raise ValueError(f"{path}: no file matches this pattern")
+    return [Path(name) for name in found]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files of a folder and of those in it, in the order of their paths, without hidden ones.
+
+    Raises:
+        ValueError: when there is none.
+        OSError: when a folder cannot be read.
+    """
+    found: list[Path] = []
+    for above, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(above) / name for name in names if not name.startswith(".")]
+    if not found:
+        raise ValueError(f"{folder}: the folder has no files")
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error

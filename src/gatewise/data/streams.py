@@ -1,10 +1,14 @@
 """A long token sequence as parallel contiguous streams, read window by window (for truncated BPTT)."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from gatewise.data.encoded_text import Ids
 
 NO_TARGET = -100
 """Marks a place without a target; torch's cross entropy ignores it."""
@@ -26,7 +30,7 @@ class Streams:
     (`state_dict`, `load_state_dict`), so that training can go on inside an epoch.
 
     Args:
-        tokens: (N,) int64, at least 2.
+        tokens: (N,), at least 2; they are read window by window.
         streams: the number of parallel streams B, at most N - 1.
         window: the number of steps T in a window.
 
@@ -36,30 +40,25 @@ class Streams:
     [[3], [0]] [[4], [-100]]
     """
 
-    def __init__(self, tokens: Tensor, streams: int, window: int) -> None:
+    def __init__(self, tokens: Ids, streams: int, window: int) -> None:
         predictions = len(tokens) - 1
-        steps = -(-predictions // streams)
-        longer = predictions - (steps - 1) * streams
-        lengths = torch.full((streams,), steps - 1)
-        lengths[:longer] += 1
-        starts = lengths.cumsum(0) - lengths
-        time = torch.arange(steps)[:, None]
-        inside = time < lengths
-        at = torch.where(inside, starts + time, 0)
-        self._inputs = torch.where(inside, tokens[at], 0)
-        self._targets = torch.where(inside, tokens[at + 1], NO_TARGET)
+        self._steps = -(-predictions // streams)
+        longer = predictions - (self._steps - 1) * streams
+        lengths = [self._steps - (stream >= longer) for stream in range(streams)]
+        self._spans = list(zip(accumulate(lengths[:-1], initial=0), lengths, strict=True))
+        self._tokens = tokens
         self._window = window
         self._position = 0
 
     @property
     def steps(self) -> int:
         """The length of the longest stream."""
-        return len(self._inputs)
+        return self._steps
 
     @property
     def most_steps(self) -> int:
         """The steps of the largest window, of all streams together."""
-        return self._inputs.shape[1] * min(self._window, self.steps)
+        return len(self._spans) * min(self._window, self.steps)
 
     def __len__(self) -> int:
         """The number of windows in a pass."""
@@ -77,8 +76,16 @@ class Streams:
         return map(self._at, range(min(count, len(self))))
 
     def _at(self, index: int) -> Window:
-        steps = slice(index * self._window, (index + 1) * self._window)
-        return Window(self._inputs[steps], self._targets[steps])
+        first = index * self._window
+        steps = min(self._window, self._steps - first)
+        inputs = torch.zeros(steps, len(self._spans), dtype=torch.int64)
+        targets = torch.full_like(inputs, NO_TARGET)
+        for stream, (start, length) in enumerate(self._spans):
+            inside = min(steps, length - first)
+            at = start + first
+            found = torch.from_numpy(np.asarray(self._tokens[at : at + inside + 1]).astype(np.int64))
+            inputs[:inside, stream], targets[:inside, stream] = found[:-1], found[1:]
+        return Window(inputs, targets)
 
     def state_dict(self) -> dict[str, int]:
         """The window at which the next pass over this object begins."""

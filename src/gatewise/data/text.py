@@ -1,11 +1,16 @@
-"""Text from files, strictly UTF-8, and its split into a training part and a held-out part."""
+"""Text from files, strictly UTF-8."""
 
+import codecs
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gatewise.data.files import read_bytes
+from gatewise.data.files import opened
 from gatewise.progress import Progress
+
+CHUNK = 1 << 22
+"""Bytes that are read and decoded at a time."""
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_text(paths: Iterable[str | Path]) -> str:
@@ -23,10 +28,45 @@ def read_text(paths: Iterable[str | Path]) -> str:
 
 def _read(path: Path) -> str:
     with Progress(f"reading {path.name}"):
-        text = decoded(path, read_bytes(path))
-    if not text:
+        return "".join(text_chunks(path))
+
+
+def text_chunks(path: Path, size: int = CHUNK) -> Iterator[str]:
+    """The text of a UTF-8 file part by part, without a leading byte order mark.
+
+    Args:
+        path: the file.
+        size: the number of bytes to read at a time; a character that this cuts in two belongs to the next part.
+
+    Raises:
+        ValueError: naming the file and the place where it is not UTF-8, or has a NUL character, or the file that is
+            empty.
+        OSError: when it cannot be read.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read, first, empty = 0, True, True
+    with opened(path) as file:
+        while True:
+            content = file.read(size)
+            offset = read - len(decoder.getstate()[0])  # of what is decoded next: bytes of a cut character wait
+            read += len(content)
+            try:
+                text = decoder.decode(content, final=not content)
+            except UnicodeDecodeError as error:
+                place = offset + error.start
+                raise _not_utf8(path, place, error.object[error.start], _line_in(path, place), _head(path)) from None
+            if (at := text.find("\0")) >= 0:
+                place = offset + len(text[:at].encode())
+                raise _nul(path, place, _line_in(path, place))
+            if text and first:
+                text, first = text.removeprefix(_BYTE_ORDER_MARK), False
+            if text:
+                empty = False
+                yield text
+            if not content:
+                break
+    if empty:
         raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
-    return text
 
 
 def decoded(path: Path, content: bytes) -> str:
@@ -36,19 +76,13 @@ def decoded(path: Path, content: bytes) -> str:
         ValueError: naming the file and the place where it is not UTF-8, or has a NUL character.
     """
     try:
-        text = content.decode("utf-8").removeprefix("\ufeff")
+        text = content.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
-        form = " -f UTF-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-        raise ValueError(
-            f"{path}: line {_line(content, error.start)}: not UTF-8: byte 0x{content[error.start]:02x} at offset "
-            f"{error.start}; convert the file to UTF-8 first (iconv{form} does)"
-        ) from None
+        line = _line(content, error.start)
+        raise _not_utf8(path, error.start, content[error.start], line, content[:2]) from None
     at = content.find(b"\0")
     if at >= 0:
-        raise ValueError(
-            f"{path}: line {_line(content, at)}: a NUL byte at offset {at}, which text does not have; remove it, or "
-            "convert the file to UTF-8 first if it is UTF-16 or UTF-32 (iconv does)"
-        )
+        raise _nul(path, at, _line(content, at))
     return text
 
 
@@ -78,29 +112,40 @@ def check_characters(text: str, where: str = "the text") -> str:
     return text
 
 
-def _line(content: bytes, offset: int) -> int:
-    return content.count(b"\n", 0, offset) + 1
-
-
 def sha256(text: str) -> str:
     """The SHA-256 of the text in UTF-8, in hexadecimal: two runs with the same one read the same text."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def split_by_position(text: str, held_out: float, *, at_line_end: bool) -> tuple[str, str]:
-    r"""Split a text into what comes first, to train on, and the last share, held out.
+def _not_utf8(path: Path, offset: int, byte: int, line: int, head: bytes) -> ValueError:
+    form = " -f UTF-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+    return ValueError(
+        f"{path}: line {line}: not UTF-8: byte 0x{byte:02x} at offset {offset}; convert the file to UTF-8 first "
+        f"(iconv{form} does)"
+    )
 
-    Args:
-        text: the whole text.
-        held_out: the share of characters to hold out, between 0 and 1.
-        at_line_end: move the cut on to the next line end, so that no word is cut in two.
 
-    >>> split_by_position("one two\nthree four\nfive", 0.5, at_line_end=True)
-    ('one two\nthree four\n', 'five')
-    >>> split_by_position("0123456789", 0.1, at_line_end=False)
-    ('012345678', '9')
-    """
-    cut = len(text) - int(len(text) * held_out)
-    if at_line_end:
-        cut = text.find("\n", cut) + 1 or cut
-    return text[:cut], text[cut:]
+def _nul(path: Path, offset: int, line: int) -> ValueError:
+    return ValueError(
+        f"{path}: line {line}: a NUL byte at offset {offset}, which text does not have; remove it, or convert the file "
+        "to UTF-8 first if it is UTF-16 or UTF-32 (iconv does)"
+    )
+
+
+def _line(content: bytes, offset: int) -> int:
+    return content.count(b"\n", 0, offset) + 1
+
+
+def _line_in(path: Path, offset: int) -> int:
+    """The line of a byte of a file, which is read again up to there."""
+    line = 1
+    with opened(path) as file:
+        while offset and (content := file.read(min(CHUNK, offset))):
+            line += content.count(b"\n")
+            offset -= len(content)
+    return line
+
+
+def _head(path: Path) -> bytes:
+    with opened(path) as file:
+        return file.read(2)

@@ -1,22 +1,25 @@
 """Vocabularies of texts by their unit: learned, or read from a file."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from gatewise.data.characters import CharacterVocabulary
-from gatewise.data.vocabulary import FORMAT, VERSION, Vocabulary
+from gatewise.data.vocabulary import FORMAT, VERSION, TextVocabulary
 from gatewise.data.vocabulary_file import MALFORMED
 from gatewise.data.words import WordVocabulary
 from gatewise.progress import Progress
 
 
-def build_vocabulary(unit: Literal["char", "word", "bpe"], text: str, size: int | None = None) -> Vocabulary:
+def build_vocabulary(
+    unit: Literal["char", "word", "bpe"], text: str | Iterable[str], size: int | None = None
+) -> TextVocabulary:
     """Learn a vocabulary from the training text.
 
     Args:
         unit: "char", "word" or "bpe".
-        text: the training text.
+        text: the training text, whole or in parts.
         size: for words, keep at most so many (default: all); for bpe, the number of tokens (default: 2048). A
             character vocabulary always has every character of the text.
 
@@ -30,27 +33,27 @@ def build_vocabulary(unit: Literal["char", "word", "bpe"], text: str, size: int 
     if unit == "char" and size is not None:
         raise ValueError("a vocabulary size is for words and bpe; a char vocabulary has every character")
     with Progress("building the vocabulary"):
-        if unit == "char":
-            return CharacterVocabulary.learn(text)
-        from gatewise.data.subwords import BytePairVocabulary  # loads the library tokenizers
-
-        return WordVocabulary.learn(text, size) if unit == "word" else BytePairVocabulary.learn(text, size or 2048)
+        return _kinds()[unit].learn(text, size)
 
 
-def load_vocabulary(path: Path) -> Vocabulary:
+def _kinds() -> dict[str, type[TextVocabulary]]:
+    from gatewise.data.subwords import BytePairVocabulary  # loads the library tokenizers
+
+    return {kind.unit: kind for kind in (CharacterVocabulary, WordVocabulary, BytePairVocabulary)}
+
+
+def load_vocabulary(path: Path) -> TextVocabulary:
     """Read a vocabulary that `Vocabulary.save` wrote.
 
     Raises:
         ValueError: when the file is not one.
         OSError: when it cannot be read.
     """
-    from gatewise.data.subwords import BytePairVocabulary
-
     try:
         document = json.loads(path.read_bytes())
         if (document["format"], document["version"]) != (FORMAT, VERSION):
             raise ValueError(f"expected {FORMAT} version {VERSION}, got {document['format']} {document['version']}")
-        kinds = {kind.unit: kind for kind in (CharacterVocabulary, WordVocabulary, BytePairVocabulary)}
+        kinds = _kinds()
         if document["unit"] not in kinds:
             raise ValueError(f"unknown unit {document['unit']!r}")
         return kinds[document["unit"]].from_content(document)

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Self
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor
 
-from gatewise.data.text import check_characters
-from gatewise.data.vocabulary import Vocabulary
+from gatewise.data.vocabulary import TextVocabulary
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 
 
-class WordVocabulary(Vocabulary):
+class WordVocabulary(TextVocabulary):
     """``<unk>``, ``<eos>``, then words, the most frequent first (Mikolov et al. 2010; Zaremba et al. 2014).
 
     A text that has ``<unk>`` as a word (the Penn Treebank does) means the same token by it.
@@ -28,7 +27,7 @@ class WordVocabulary(Vocabulary):
         self._tokenizer = _tokenizer({word: number for number, word in enumerate(words)})
 
     @classmethod
-    def learn(cls, text: str, size: int | None) -> Self:
+    def _learn(cls, chunks: Iterable[str], size: int | None) -> Self:
         """The words of a text, at most `size` tokens in all, equally frequent ones in alphabetical order."""
         if size is not None and size < 3:
             raise ValueError(
@@ -36,7 +35,7 @@ class WordVocabulary(Vocabulary):
             )
         counter = _tokenizer({})
         trainer = trainers.WordLevelTrainer(vocab_size=2**31, show_progress=False)
-        counter.train_from_iterator(_lines(text), trainer)
+        counter.train_from_iterator((line for part in _whole_words(chunks) for line in _lines(part)), trainer)
         words = sorted(counter.get_vocab().items(), key=itemgetter(1))
         kept = [word for word, _ in words if word not in (UNKNOWN, END_OF_LINE)]
         return cls([UNKNOWN, END_OF_LINE, *kept][:size])
@@ -45,9 +44,13 @@ class WordVocabulary(Vocabulary):
     def size(self) -> int:
         return len(self._words)
 
-    def encode(self, text: str) -> Tensor:
-        encodings = self._tokenizer.encode_batch_fast(_lines(check_characters(text)))
-        return torch.tensor([token for encoding in encodings for token in encoding.ids], dtype=torch.int64)
+    def encode_chunks(self, chunks: Iterable[str]) -> Iterator[NDArray[Any]]:
+        for part in _whole_words(chunks):
+            encodings = self._tokenizer.encode_batch_fast(_lines(part))
+            yield np.array([token for encoding in encodings for token in encoding.ids], dtype=self.dtype)
+
+    def characters_in(self, tokens: NDArray[Any]) -> int:
+        return sum(map(len, self.decode_pieces(tokens.tolist())))
 
     def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:
         at_line_start = True
@@ -82,3 +85,15 @@ def _lines(text: str) -> list[str]:
     # Not str.splitlines: that also splits at characters which are no line ends to anyone else.
     lines = text.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + [lines[-1]] * bool(lines[-1])
+
+
+def _whole_words(chunks: Iterable[str]) -> Iterator[str]:
+    """The same text in parts that cut no word in two."""
+    pending: list[str] = []
+    for chunk in chunks:
+        end = max(chunk.rfind("\n"), chunk.rfind(" ")) + 1
+        if end:
+            yield "".join([*pending, chunk[:end]])
+            pending.clear()
+        pending.append(chunk[end:])
+    yield "".join(pending)

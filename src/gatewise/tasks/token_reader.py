@@ -67,7 +67,7 @@ class TokenReader:
             )
         with Progress("building the vocabulary"):
             if unit == "char":
-                return cls(CharacterVocabulary.learn("".join(texts)), None)
+                return cls(CharacterVocabulary.learn(texts), None)
             return cls(BytePairVocabulary.learn("\n".join(texts), options.vocabulary_size or 2048), None)
 
     @classmethod

@@ -13,7 +13,7 @@ from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_b
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 
-_LEAST_CHARACTERS, _LEAST_EXAMPLES = 1000, 16
+_LEAST_EXAMPLES = 16
 
 Scores = dict[str, dict[str, Any]]
 """For each part of the data numbers by name; ``per_label`` and its like have numbers by the name of the class."""
@@ -89,7 +89,7 @@ class Trained(ABC):
         """
 
     def thinned(self, scored: Any, share: float) -> Any:
-        """A share of such data, spread over all of it; of a text its beginning."""
+        """A share of such data, spread over all of it."""
         return {name: _thinned(part, share) for name, part in scored.items()}
 
     def final_scores(self) -> Scores:
@@ -102,9 +102,7 @@ class Trained(ABC):
         return self.folder.read_scores()["scores"]
 
 
-def _thinned(part: str | Sequence[Any], share: float) -> str | Sequence[Any]:
-    if isinstance(part, str):
-        return part[: max(int(len(part) * share), _LEAST_CHARACTERS)]
+def _thinned(part: Sequence[Any], share: float) -> Sequence[Any]:
     count = min(len(part), max(int(len(part) * share), _LEAST_EXAMPLES))
     return [part[place] for place in spread(len(part), count)]
 

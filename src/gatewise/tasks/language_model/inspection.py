@@ -2,14 +2,14 @@
 
 from torch.nn import functional
 
-from gatewise.data.vocabulary import Vocabulary
+from gatewise.data.vocabulary import TextVocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
 from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.language_model.scores import encode
 
 
-def inspect_text(model: LanguageModel, vocabulary: Vocabulary, text: str, steps: int, report: Report) -> Trace:
+def inspect_text(model: LanguageModel, vocabulary: TextVocabulary, text: str, steps: int, report: Report) -> Trace:
     """Watch one forward and backward pass over the beginning of a text, and write the report.
 
     The loss is the mean over all predicted tokens, read as one stream from a zero state. The gradients of the model's

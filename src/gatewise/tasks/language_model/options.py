@@ -13,11 +13,11 @@ class TextOptions:
     """What text to learn, and what a token of it is."""
 
     data: tuple[Path, ...] = ()
-    """Text files in UTF-8 to learn from; by default the text of Python's own manual."""
+    """Text to learn from: UTF-8 files, patterns ('texts/*.gz'), folders; by default that of Python's own manual."""
     valid: tuple[Path, ...] = ()
-    """Text files for the held-out score, instead of the last part of the data."""
+    """Texts for the held-out score, instead of the last part of the data."""
     test: tuple[Path, ...] = ()
-    """Text files that are scored at the end only."""
+    """Texts that are scored at the end only."""
     held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
     """Share of the data, at its end, that is held out."""
     unit: Literal["char", "word", "bpe"] = "char"

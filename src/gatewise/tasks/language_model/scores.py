@@ -1,14 +1,15 @@
 """How well a language model predicts a text: every token but the first scored once, in one stream."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from gatewise.data.encoded_text import EncodedText, Ids
 from gatewise.data.streams import Streams
-from gatewise.data.vocabulary import Vocabulary
+from gatewise.data.vocabulary import TextVocabulary, Vocabulary
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.progress import tracked
 from gatewise.tasks.measure import Measure
@@ -32,39 +33,38 @@ class TokenScore(NamedTuple):
     top: list[tuple[str, float]]
 
 
-def measure_for(vocabulary: Vocabulary, tokens: Tensor, text: str) -> Measure:
+def measure_for(vocabulary: Vocabulary, text: EncodedText) -> Measure:
     """How a unit is reported: words as perplexity, characters and byte pairs as bits per character.
 
     Args:
         vocabulary: the tokens.
-        tokens: those of a text to be scored, (N,) int64.
-        text: the text.
+        text: a text to be scored.
     """
     if vocabulary.unit == "word":
         return Measure("perplexity", "words", "nats/word")
     loss_unit = "nats/character" if vocabulary.unit == "char" else "nats/token"
-    per_token = _scored_characters(vocabulary, tokens, text) / (len(tokens) - 1)
+    per_token = _scored_characters(vocabulary, text) / (len(text) - 1)
     return Measure("bits_per_character", "characters", loss_unit, per_token)
 
 
-def _scored_characters(vocabulary: Vocabulary, tokens: Tensor, text: str) -> int:
+def _scored_characters(vocabulary: Vocabulary, text: EncodedText) -> int:
     """How many characters of a text are scored: all but those of its first token, which nothing predicts."""
-    return len(text) - len(vocabulary.name(int(tokens[0])))
+    return text.characters - len(vocabulary.name(int(text.ids[:1][0])))
 
 
-def scoring_stream(tokens: Tensor) -> Streams:
-    """A text to be scored, (N,) int64, as one stream, so that scores depend on nothing but the text and the weights."""
+def scoring_stream(tokens: Ids) -> Streams:
+    """A text to be scored, (N,), as one stream, so that scores depend on nothing but the text and the weights."""
     return Streams(tokens, streams=1, window=_WINDOW)
 
 
-def log_probabilities(model: LanguageModel, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def log_probabilities(model: LanguageModel, tokens: Ids) -> Iterator[tuple[Tensor, Tensor]]:
     """The logarithms of the distributions of tokens 1, 2, … of a text, (T, V), and these tokens (T,), by windows of T.
 
     The text is read as one stream from a zero state.
 
     Args:
         model: the model, in evaluation mode.
-        tokens: the text, (N,) int64.
+        tokens: the text, (N,).
     """
     state: State | None = None
     windows = scoring_stream(tokens)
@@ -75,7 +75,7 @@ def log_probabilities(model: LanguageModel, tokens: Tensor) -> Iterator[tuple[Te
         yield log_p, window.targets[:, 0]
 
 
-def score_text(model: LanguageModel, vocabulary: Vocabulary, text: str) -> dict[str, float]:
+def score_text(model: LanguageModel, vocabulary: Vocabulary, text: EncodedText) -> dict[str, float]:
     """The scores of a model on a text.
 
     Returns:
@@ -86,25 +86,22 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: str) -> dict[
     Raises:
         ValueError: when the text has fewer than two tokens.
     """
-    tokens = encode(vocabulary, text)
-    nats = -math.fsum(
-        log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item()
-        for log_p, targets in log_probabilities(model, tokens)
-    )
-    scored = len(tokens) - 1
-    scores: dict[str, float] = {
-        "tokens": scored,
-        "unknown_tokens": 0 if vocabulary.unknown is None else int((tokens[1:] == vocabulary.unknown).sum()),
-        "loss": nats / scored,
-    }
+    check_length(text, vocabulary)
+    sums: list[float] = []
+    unknown = 0
+    for log_p, targets in log_probabilities(model, text.ids):
+        sums.append(log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item())
+        unknown += 0 if vocabulary.unknown is None else int((targets == vocabulary.unknown).sum())
+    nats, scored = -math.fsum(sums), len(text) - 1
+    scores: dict[str, float] = {"tokens": scored, "unknown_tokens": unknown, "loss": nats / scored}
     if vocabulary.unit != "word":
-        scores["bits_per_character"] = nats / math.log(2) / _scored_characters(vocabulary, tokens, text)
+        scores["bits_per_character"] = nats / math.log(2) / _scored_characters(vocabulary, text)
     if vocabulary.unit != "char":
         scores["perplexity"] = Measure("perplexity", "tokens").of(nats / scored)
     return scores
 
 
-def score_tokens(model: LanguageModel, vocabulary: Vocabulary, text: str, top: int) -> Iterator[TokenScore]:
+def score_tokens(model: LanguageModel, vocabulary: TextVocabulary, text: str, top: int) -> Iterator[TokenScore]:
     """What the model thought of every token of a text but the first, with the `top` most likely tokens at its place.
 
     Raises:
@@ -121,13 +118,22 @@ def score_tokens(model: LanguageModel, vocabulary: Vocabulary, text: str, top: i
             yield TokenScore(position, vocabulary.name(token), float(row[token]), likely)
 
 
-def encode(vocabulary: Vocabulary, text: str) -> Tensor:
-    """The tokens of a text that is to be read.
+def encode(vocabulary: TextVocabulary, text: str) -> Tensor:
+    """The tokens of a text that is to be read, (N,) int64.
 
     Raises:
         ValueError: when there are fewer than two.
     """
     tokens = vocabulary.encode(text)
+    check_length(tokens, vocabulary)
+    return tokens
+
+
+def check_length(tokens: Sized, vocabulary: Vocabulary) -> None:
+    """Check that a text can be scored.
+
+    Raises:
+        ValueError: when it has fewer than two tokens.
+    """
     if len(tokens) < 2:
         raise ValueError(f"the text has {len(tokens)} tokens (unit {vocabulary.unit}); at least 2 are needed")
-    return tokens

@@ -6,22 +6,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gatewise.data.encoded_text import EncodedText
 from gatewise.data.files import as_paths
-from gatewise.data.text import read_text
+from gatewise.data.texts import open_text
+from gatewise.data.token_store import key_of
 from gatewise.data.vocabularies import load_vocabulary
-from gatewise.data.vocabulary import Vocabulary
+from gatewise.data.vocabulary import TextVocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.language_model.corpus import read_corpus
+from gatewise.tasks.language_model.encoded_corpus import encode_texts, open_corpus
 from gatewise.tasks.language_model.inspection import inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
-from gatewise.tasks.opening import same_data
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.trained import Trained
+
+_LEAST_TOKENS = 1000
 
 
 class TrainedLanguageModel(Trained):
@@ -36,7 +39,7 @@ class TrainedLanguageModel(Trained):
     model: LanguageModel
 
     def _read_vocabulary(self) -> None:
-        self.vocabulary: Vocabulary = load_vocabulary(self.folder.vocabulary)
+        self.vocabulary: TextVocabulary = load_vocabulary(self.folder.vocabulary)
 
     def _make_model(self) -> LanguageModel:
         return make_model(self.options, self.vocabulary)
@@ -45,7 +48,8 @@ class TrainedLanguageModel(Trained):
         """Score texts, each as one stream.
 
         Args:
-            data: text files; by default the held-out text of the run, and the other texts that it is to be scored on.
+            data: text files, patterns and folders, as for training; by default the held-out text of the run, and the
+                other texts that it is to be scored on.
 
         Returns:
             for each text its scores, see `gatewise.tasks.language_model.scores.score_text`.
@@ -55,14 +59,21 @@ class TrainedLanguageModel(Trained):
             OSError: when a file cannot be read.
         """
         if data is None:
-            texts = same_data(self.folder, read_corpus(self.options)).scored
-        else:
-            texts = {"data": read_text(as_paths(data))}
-        return self.finish(texts)
+            return self.finish(open_corpus(self.folder, self.options, self.vocabulary).scored)
+        text, digest = open_text(as_paths(data))
+        encoded, _ = encode_texts({"data": text}, key_of({"data": digest}, None, self.vocabulary), self.vocabulary)
+        return self.finish(encoded)
 
-    def finish(self, scored: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    def finish(self, scored: Mapping[str, EncodedText]) -> dict[str, dict[str, float]]:
         """The scores of texts, as of `evaluate`."""
         return {name: score_text(self.model, self.vocabulary, text) for name, text in scored.items()}
+
+    def thinned(self, scored: Mapping[str, EncodedText], share: float) -> dict[str, EncodedText]:
+        """The beginning of each text."""
+        return {
+            name: text.beginning(max(int(share * len(text)), _LEAST_TOKENS), self.vocabulary)
+            for name, text in scored.items()
+        }
 
     def generate(
         self,
@@ -189,7 +200,7 @@ class TrainedLanguageModel(Trained):
                 logits = step_logits[0]
 
 
-def make_model(options: LanguageModelOptions, vocabulary: Vocabulary) -> LanguageModel:
+def make_model(options: LanguageModelOptions, vocabulary: TextVocabulary) -> LanguageModel:
     """The model that the options describe, with its initial weights."""
     model = LanguageModel(
         vocabulary.size,

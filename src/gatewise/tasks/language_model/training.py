@@ -2,54 +2,62 @@
 
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
-from gatewise.progress import Progress
-from gatewise.tasks.language_model.corpus import read_corpus
+from gatewise.tasks.language_model.corpus import Sample, read_corpus
+from gatewise.tasks.language_model.encoded_corpus import encode_corpus, open_corpus, token_folder
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
-from gatewise.tasks.language_model.scores import encode, measure_for, scoring_stream
+from gatewise.tasks.language_model.scores import check_length, measure_for, scoring_stream
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
-from gatewise.tasks.memory import planned
+from gatewise.tasks.memory import planned, written
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task, cost_of
 
 
 def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     """The job of training a language model, see `Prepare`."""
-    corpus = read_corpus(options)
+    learned_from = ""
     if folder is None:
-        vocabulary = build_vocabulary(options.unit, corpus.training, options.vocabulary_size)
+        read = read_corpus(options)
+        if not read.training.in_memory:
+            token_folder()  # whether it can be used is found before the long work
+        sample = Sample.of(read.training, options.unit)
+        vocabulary = build_vocabulary(options.unit, sample.chunks(), options.vocabulary_size)
+        learned_from = sample.fact
+        corpus = encode_corpus(read, options, vocabulary)
     else:
         vocabulary = load_vocabulary(folder.vocabulary)
-    with Progress("encoding"):
-        tokens = vocabulary.encode(corpus.training)
+        corpus = open_corpus(folder, options, vocabulary)
     needed = options.batch * options.window + 1
-    if len(tokens) < needed:
+    if len(corpus.training) < needed:
         raise ValueError(
-            f"the text to train on has {len(tokens)} tokens (unit {options.unit}), too short for one window of "
-            f"{options.window} steps in each of {options.batch} streams ({needed} tokens); try a smaller window "
+            f"the text to train on has {len(corpus.training)} tokens (unit {options.unit}), too short for one window "
+            f"of {options.window} steps in each of {options.batch} streams ({needed} tokens); try a smaller window "
             "or batch, or more text"
         )
-    deciding = next(iter(corpus.scored))
-    scored = {name: encode(vocabulary, text) for name, text in corpus.scored.items()}
-    training = Streams(tokens, options.batch, options.window)
+    for text in corpus.scored.values():
+        check_length(text, vocabulary)
+    deciding = next(iter(corpus.scored.values()))
+    training = Streams(corpus.training.ids, options.batch, options.window)
     module = LanguageModelModule(
         planned(lambda: make_model(options, vocabulary), options, folder),
         options,
-        measure_for(vocabulary, scored[deciding], corpus.scored[deciding]),
+        measure_for(vocabulary, deciding),
         total_steps=options.epochs * len(training),
     )
     texts = {"training": corpus.training, **corpus.scored}
+    size = vocabulary.dtype.itemsize * sum(map(len, texts.values()))
     return Job(
         options,
         module,
         training,
-        scoring_stream(scored[deciding]),
+        scoring_stream(deciding.ids),
         vocabulary.to_json(),
         corpus.source,
         corpus.hashes,
         (
-            "characters: " + ", ".join(f"{name.replace('_', ' ')} {len(text):,}" for name, text in texts.items()),
-            f"vocabulary: {vocabulary.size:,} tokens (unit {options.unit})",
+            "characters: " + ", ".join(f"{name.replace('_', ' ')} {text.characters:,}" for name, text in texts.items()),
+            f"vocabulary: {vocabulary.size:,} tokens (unit {options.unit}){learned_from}",
+            *([] if corpus.stored is None else [f"tokens: {written(size)}, mapped from {corpus.stored}"]),
         ),
         corpus.scored,
         cost_of(corpus.scored),

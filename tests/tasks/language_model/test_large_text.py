@@ -1,0 +1,161 @@
+"""A text too large for memory: encoded once into the cache, with the losses and scores of one in memory."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+
+import gatewise
+from gatewise.compiler import build_cache
+from gatewise.data import shards, text, texts
+from gatewise.tasks.language_model import corpus, encoded_corpus
+from gatewise.tasks.verbs import resume
+from tests.tasks.small import TEXT, losses, train_small, train_until_a_step_breaks
+
+UNITS = {"char": {}, "word": {"window": 20}, "bpe": {"vocabulary_size": 270}}
+
+
+def make_large(monkeypatch):
+    """Every text but the shortest is too large for memory."""
+    monkeypatch.setattr(texts, "IN_MEMORY", 50)
+    monkeypatch.setattr(texts, "CHUNK", 100)
+    monkeypatch.setattr(shards, "SHARD", 64)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The tokens of the cache."""
+    monkeypatch.setenv("GATEWISE_CACHE", str(tmp_path / "cache"))
+    make_large(monkeypatch)
+    return tmp_path / "cache" / "tokens"
+
+
+def entries(cache):
+    return sorted(path.name for path in cache.iterdir()) if cache.exists() else []
+
+
+@pytest.fixture(params=UNITS)
+def unit(request):
+    return {"unit": request.param, **UNITS[request.param]}
+
+
+def test_training_and_scores_are_those_of_a_text_in_memory(tmp_path, unit, monkeypatch, capsys):
+    cache = tmp_path / "cache" / "tokens"
+    monkeypatch.setenv("GATEWISE_CACHE", str(cache.parent))
+    whole = train_small(tmp_path, **unit, out=tmp_path / "whole")
+    again = whole.evaluate(tmp_path / "text.txt")
+    assert "mapped from" not in capsys.readouterr().err
+    assert not cache.exists()
+    make_large(monkeypatch)
+    stored = train_small(tmp_path, **unit)
+    (key,) = entries(cache)
+    assert f"mapped from {cache / key}" in capsys.readouterr().err
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    for name in ("scores.json", "vocabulary.json", "config.toml"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert json.loads(stored.folder.description.read_bytes())["sha256"] == {"data": text.sha256(TEXT)}
+    assert stored.evaluate() == stored.final_scores() == whole.final_scores()
+    assert entries(cache) == [key]
+    assert stored.evaluate(tmp_path / "text.txt") == again
+    assert len(entries(cache)) == 2
+
+
+def test_a_run_is_resumed_from_the_cache_without_its_files(tmp_path, cache):
+    train_small(tmp_path, out=tmp_path / "whole")
+    train_until_a_step_breaks(5, tmp_path)
+    (tmp_path / "text.txt").unlink()
+    resume(tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    assert gatewise.evaluate(tmp_path / "run") == gatewise.load(tmp_path / "run").final_scores()
+    shutil.rmtree(cache)
+    with pytest.raises(FileNotFoundError, match=re.escape("text.txt")):
+        gatewise.evaluate(tmp_path / "run")
+    (tmp_path / "text.txt").write_text(TEXT.upper())
+    with pytest.raises(ValueError, match="the data has changed since the run began"):
+        gatewise.evaluate(tmp_path / "run")
+
+
+def test_the_same_data_is_encoded_once_and_another_split_again(tmp_path, cache, monkeypatch):
+    encoded = []
+    store = encoded_corpus.store_texts
+    monkeypatch.setattr(encoded_corpus, "store_texts", lambda *args: (encoded.append(1), store(*args)))
+    train_small(tmp_path, epochs=1)
+    train_small(tmp_path, epochs=1, hidden=9, out=tmp_path / "other")
+    assert len(encoded) == 1
+    train_small(tmp_path, epochs=1, held_out=0.2, out=tmp_path / "another")
+    assert len(encoded) == 2
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda entry: (entry / "texts.json").unlink(),
+        lambda entry: (entry / "texts.json").write_text("{}"),
+        lambda entry: (entry / "training-00001.bin").unlink(),
+        lambda entry: (entry / "held_out-00000.bin").write_bytes(b"1"),
+    ],
+)
+def test_what_is_incomplete_in_the_cache_is_encoded_again(tmp_path, cache, spoil):
+    trained = train_small(tmp_path, epochs=1)
+    (key,) = entries(cache)
+    spoil(cache / key)
+    assert trained.evaluate() == trained.final_scores()
+    assert entries(cache) == [key]
+
+
+def test_a_killed_process_leaves_no_entry_and_its_rest_is_removed_later(tmp_path, cache, monkeypatch):
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(encoded_corpus, "store_texts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_small(tmp_path)
+    assert entries(cache) == []
+    assert not (tmp_path / "run").exists()
+    rest = cache / f"{build_cache.WORK}rest"
+    rest.mkdir()
+    os.utime(rest, (0, 0))
+    train_small(tmp_path, epochs=1)
+    assert len(entries(cache)) == 1
+    assert not rest.exists()
+
+
+def test_a_cache_that_others_can_write_to_is_refused_before_the_work(tmp_path, cache, monkeypatch):
+    cache.parent.mkdir(mode=0o700)
+    cache.parent.chmod(0o777)
+    monkeypatch.setattr(corpus.Sample, "chunks", None)
+    with pytest.raises(PermissionError, match=r"can be written by others \(chmod go-w\)"):
+        train_small(tmp_path)
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
+    with pytest.raises(ValueError, match=r"the tokens of the data need 0\.0 GB, and 0\.0 GB are free; set the env"):
+        train_small(tmp_path)
+    assert entries(cache) == []
+
+
+@pytest.mark.parametrize("unit", ["word", "bpe"], indirect=True)
+def test_words_and_byte_pairs_of_a_large_text_are_learned_from_a_stated_sample(
+    tmp_path, unit, cache, monkeypatch, capsys
+):
+    monkeypatch.setattr(corpus, "SAMPLE", 300)
+    trained = train_small(tmp_path, **unit, epochs=1)
+    assert re.search(r"learned from a sample of 3\d\d characters \(every part of 3\)", capsys.readouterr().err)
+    assert trained.evaluate()["held_out"]["unknown_tokens"] == 0
+
+
+def test_patterns_and_folders_are_data(tmp_path, cache):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(TEXT[number * 300 : number * 300 + 300])
+    trained = train_small(tmp_path, data=(folder / "*.txt",), epochs=1)
+    other = train_small(tmp_path, data=(folder,), epochs=1, out=tmp_path / "other")
+    assert trained.final_scores() == other.final_scores()
+    assert trained.evaluate([folder]) == trained.evaluate(sorted(folder.iterdir()))
+    with pytest.raises(ValueError, match=r"\*\.text: no file matches this pattern"):
+        train_small(tmp_path, data=(folder / "*.text",), out=tmp_path / "none")
