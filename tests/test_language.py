@@ -23,7 +23,7 @@ MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "sh
 # Stems of files.
 MODULES = {
     "again": "recompute",
-    "answers": "attribution_tables, time_series",
+    "answers": "attributions, time_series",
     "backward": "backward_equations",
     "changes": "update_norms",
     "door": "execute",
@@ -137,9 +137,7 @@ PHRASES = {
 }
 
 # (path, word or phrase): why it stays.
-EXCEPTIONS = {
-    ("src/gatewise/cli/attribution_tables.py", r"\bpictures?\b"): "an attribute of `tasks`, to be renamed with it",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
 class Text(NamedTuple):

@@ -1,6 +1,7 @@
-"""Number formatting shared by tables, progress and reports."""
+"""Numbers and tables as text, for terminals, progress and reports."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 _SMALLEST, _LARGEST = -5, 15
@@ -27,3 +28,12 @@ def format_number(value: float, digits: int = 4, sign: Literal["-", "+"] = "-") 
     if not _SMALLEST <= exponent < _LARGEST:
         return f"{value:{sign}.{digits - 1}e}"
     return f"{value:{sign},.{max(0, digits - 1 - exponent)}f}"
+
+
+def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
+    """Aligned columns; ``sides`` has the alignment of each: ``<`` or ``>``."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -75,7 +75,10 @@ def test_files_a_limit_and_another_report(run, tmp_path, capsys):
 
 def test_python_interface_leaves_the_model_unchanged(run, tmp_path):
     model = gatewise.load(run.path)
-    trace = model.inspect("the dog sleeps", out=tmp_path / "report.html")
+    found = model.inspect("the dog sleeps", out=tmp_path / "report.html")
+    assert found.tokens == list("the dog sleep")
+    assert (found.rows(), str(found)) == ([], "")
+    trace = found.trace
     assert len(trace.gradient_flow()["recurrent.l1.h"]) == 13
     assert math.isfinite(float(trace.contributions()["recurrent.weight_hh_l0"].sum()))
     assert all(parameter.grad is None for parameter in model.model.parameters())

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.attribution_tables import attribution_rows, attribution_table
 from gatewise.cli.tables import findings_table
 from gatewise.extras import require
 
@@ -54,18 +53,18 @@ def inspect(
     require("gatewise inspect", "tasks")
 
     from gatewise import tasks
-    from gatewise.diagnostics import Trace
 
     found = tasks.inspect(folder, text, data=data or None, steps=steps, series=series, sequence=sequence, out=out)
-    trace = found if isinstance(found, Trace) else found.trace
+    trace = found.trace
     diagnosis = trace.diagnose()
+    answers = found.rows()
     if json:
         findings = [dataclasses.asdict(one) for one in diagnosis]
-        result = findings if isinstance(found, Trace) else {"answers": attribution_rows(found), "findings": findings}
+        result = {"answers": answers, "findings": findings} if answers else findings
         print(json_format.dumps(result, indent=1, ensure_ascii=False))
         return
-    if not isinstance(found, Trace):
-        print(f"{attribution_table(found)}\n")
+    if answers:
+        print(f"{found}\n")
     print(findings_table(diagnosis) if diagnosis else "nothing found")
     for one in diagnosis.unchecked:
         print(f"not checked: {one}")

@@ -1,9 +1,9 @@
 """Tables for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from gatewise.formatting import format_number
+from gatewise.formatting import aligned, format_number
 from gatewise.tasks.measure import best
 
 if TYPE_CHECKING:
@@ -119,12 +119,3 @@ def findings_table(findings: Iterable["Finding"]) -> str:
         for one in found
     ]
     return "\n".join([head, *(line + after for line, after in zip(lines, below, strict=True))])
-
-
-def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
-    """Aligned columns; ``sides`` has the alignment of each: ``<`` or ``>``."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
-        for row in rows
-    )

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from gatewise.diagnostics import Trace, watch
 from gatewise.diagnostics.report_contents import Heading
+from gatewise.formatting import aligned, format_number
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.inspected import Inspected, bars, escaped, largest
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
 
@@ -92,7 +94,7 @@ def watched(model: nn.Module, part: nn.Module, loss: Callable[[], Tensor]) -> Tr
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Inspection(Inspected):
     """A text that was labelled or tagged while the network was watched.
 
     Attributes:
@@ -109,6 +111,29 @@ class Inspection:
     probabilities: list[float]
     moved: Tensor
     trace: Trace
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each answer with its probability and by how much every token moved its log-odds."""
+        return [
+            {
+                "answer": answer,
+                "probability": probability,
+                "moved_by": [[token, value] for token, value in zip(self.tokens, values, strict=True)],
+            }
+            for answer, probability, values in zip(self.answers, self.probabilities, self.moved.tolist(), strict=True)
+        ]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        if len(rows) == 1:
+            (label,) = rows
+            table = bars("token", [(escaped(token), value) for token, value in label["moved_by"]])
+            return f"answer: {label['answer']}, probability {format_number(label['probability'])}\n{table}"
+        lines = [
+            [escaped(token), tag["answer"], format_number(tag["probability"]), largest(tag["moved_by"], position)]
+            for position, (token, tag) in enumerate(zip(self.tokens, rows, strict=True))
+        ]
+        return aligned([["token", "tag", "probability", "moved most by"], *lines], "<<><")
 
 
 def inspect_answers(

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gatewise.data.batches import spread
-from gatewise.data.text import read_text
+from gatewise.data.files import as_paths
+from gatewise.data.text import check_characters, read_text
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings
+from gatewise.tasks.inspected import Inspected, InspectionRequest
 from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
@@ -70,6 +72,29 @@ class Trained(ABC):
     def has_probabilities(self) -> bool:
         """Whether an answer is one of several, whose probabilities can be written."""
         return False
+
+    def inspect_requested(self, request: InspectionRequest) -> Inspected:
+        """Watch the model while it reads what is requested: by default a text, or text files.
+
+        Raises:
+            ValueError: for a request that the model cannot fulfil, or as its method ``inspect``.
+            OSError: when a file cannot be read or written.
+        """
+        request.check_absent("series", ", which reads text")
+        request.check_absent("sequence", "; it does not read sequences of numbers")
+        if (request.text is None) == (request.data is None):
+            raise ValueError(
+                "give either text or data (on the command line --text or --data): what the model is to read"
+            )
+        if request.text is None:
+            read = self.text_of(as_paths(request.data))
+        else:
+            read = check_characters(request.text, "--text")
+        return self.inspect(read, **request.limits())
+
+    @abstractmethod
+    def inspect(self, *read: Any, **options: Any) -> Inspected:
+        """Watch the model while it reads, forward and backward, and write a report."""
 
     def text_of(self, paths: Sequence[Path]) -> str | list[str]:
         """What `inspect` of a model of texts reads of files.

@@ -11,15 +11,11 @@ from gatewise.tasks.options import choose
 from gatewise.tasks.task_names import home_of, options_of
 
 if TYPE_CHECKING:
-    from gatewise.diagnostics import Trace
     from gatewise.tasks.classification.trained import TrainedClassifier
-    from gatewise.tasks.forecasting.inspection import ForecastInspection
     from gatewise.tasks.forecasting.trained import TrainedForecaster
-    from gatewise.tasks.inspection import Inspection
+    from gatewise.tasks.inspected import Inspected
     from gatewise.tasks.language_model.trained import TrainedLanguageModel
-    from gatewise.tasks.numeric.inspection import NumericInspection
     from gatewise.tasks.numeric.trained import TrainedOnNumbers
-    from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection
     from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
     from gatewise.tasks.tagging.trained import TrainedTagger
     from gatewise.tasks.trained import Scores, Trained
@@ -180,7 +176,7 @@ def inspect(
     series: str | None = None,
     sequence: int | None = None,
     out: str | Path | None = None,
-) -> "Trace | Inspection | AnswerInspection | NumericInspection | ForecastInspection":
+) -> "Inspected":
     """Watch a trained model while it reads, forward and backward, and write a report.
 
     A classifier or tagger reads one text or one sentence, and is asked which words moved its answers; a model of
@@ -201,9 +197,10 @@ def inspect(
         out: the page of HTML to write, by default ``report.html`` in the run folder.
 
     Returns:
-        what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked. Of a
-        classifier or tagger an `Inspection`, of a model that answers texts an `AnswerInspection`, of sequences of
-        numbers a `NumericInspection`, of forecasts a `ForecastInspection`, whose ``trace`` this is.
+        what was read, with its ``trace``: ``trace.diagnose()`` has the findings, and `gatewise.watch` says what else
+        can be asked. ``rows()`` has what moved each answer, and printing it shows that as a table. Of a language model
+        a `TextInspection`, of a classifier or tagger an `Inspection`, of a model that answers texts an
+        `AnswerInspection`, of sequences of numbers a `NumericInspection`, of forecasts a `ForecastInspection`.
 
     Raises:
         ValueError: when not exactly one of ``text`` and ``data`` is given, for a model of texts, or one that the model
@@ -212,34 +209,9 @@ def inspect(
         OSError: when a file cannot be read or written.
     """
     require("gatewise.inspect", "tasks")
-    model: Any = load(folder)
-    reads_series, reads_sequences = hasattr(model, "follow"), hasattr(model, "inspect_files")
-    if series is not None and not reads_series:
-        reads = "sequences; name one with sequence" if reads_sequences else "text"
-        raise ValueError(f"series: is not supported by this model, which reads {reads}")
-    if sequence is not None and not reads_sequences:
-        raise ValueError("sequence: is not supported by this model; it does not read sequences of numbers")
-    if reads_series:
-        if text is not None:
-            raise ValueError(
-                "text: is not supported by this model, which reads series; give it data (--data), or nothing"
-            )
-        return model.inspect(data, series=series, steps=steps, out=out)
+    from gatewise.tasks.inspected import InspectionRequest
 
-    from gatewise.data.files import as_paths
-
-    given: dict[str, Any] = {"out": out, **({} if steps is None else {"steps": steps})}
-    if reads_sequences:
-        if data is None or text is not None:
-            raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
-        return model.inspect_files(as_paths(data), 1 if sequence is None else sequence, **given)
-    if (text is None) == (data is None):
-        raise ValueError("give either text or data (on the command line --text or --data): what the model is to read")
-
-    from gatewise.data.text import check_characters
-
-    read = model.text_of(as_paths(data)) if text is None else check_characters(text, "--text")
-    return model.inspect(read, **given)
+    return load(folder).inspect_requested(InspectionRequest(text, data, steps, series, sequence, out))
 
 
 def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> "Trained":

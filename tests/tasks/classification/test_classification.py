@@ -111,6 +111,12 @@ def test_which_words_moved_the_answer(trained, tmp_path):
     assert found.moved.shape == (1, 4)
     assert found.moved.argmax() == 3
     assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)
+    (row,) = found.rows()
+    assert (row["answer"], [token for token, _ in row["moved_by"]]) == ("good", found.tokens)
+    answer, _, *bars = str(found).splitlines()
+    assert answer.startswith("answer: good, probability 0.")
+    assert [line.split()[0] for line in bars] == found.tokens
+    assert bars[3].endswith("  " + "+" * 20)
     assert '{"answer": "good", "values": [' in (tmp_path / "report.html").read_text()
     assert all(parameter.grad is None for parameter in trained.model.parameters())
     for text, changes, told in (

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
-from gatewise.formatting import format_number
+from gatewise.formatting import aligned, format_number
 from gatewise.layers.validation import State
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
@@ -19,11 +20,12 @@ from gatewise.tasks.forecasting.network import outcome_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scaling import Changes
+from gatewise.tasks.inspected import MOST, Inspected
 from gatewise.tasks.inspection import Report, watched
 
 
 @dataclass(frozen=True)
-class ForecastInspection:
+class ForecastInspection(Inspected):
     """A series that was read while the network was watched, and its forecast.
 
     Attributes:
@@ -42,6 +44,28 @@ class ForecastInspection:
     moved: Tensor
     covariates: dict[str, Tensor]
     trace: Trace
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each step of the forecast, and by how much every past value and every covariate moved it."""
+        steps = [*self.past, *self.forecast.times]
+        rows: list[dict[str, Any]] = []
+        for row, position in zip(self.forecast.rows(), range(len(self.moved)), strict=True):
+            row["moved_by"] = [[*pair] for pair in zip(steps, self.moved[position].tolist(), strict=False)]
+            for name, changes in self.covariates.items():
+                row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[position].tolist(), strict=True)]
+            rows.append(row)
+        return rows
+
+    def __str__(self) -> str:
+        causes = {"moved_by": "", **{f"moved_by_{name}": f"{name} " for name in self.covariates}}
+        lines: list[list[str]] = []
+        for row in self.rows():
+            moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
+            most = sorted(moves, key=lambda item: -abs(item[1]))[:MOST]
+            by = ", ".join(f"{step} {format_number(value, sign='+')}" for step, value in most)
+            lines.append([row["time"], format_number(row["forecast"], 6), by])
+        title = f"forecast of {self.forecast.series} after {self.forecast.after}"
+        return f"{title}\n{aligned([['time', 'forecast', 'moved most by'], *lines], '<><')}"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from gatewise.tasks.forecasting.picture import plot_forecasts
 from gatewise.tasks.forecasting.recipe import Recipe
 from gatewise.tasks.forecasting.rolling import roll
 from gatewise.tasks.forecasting.scores import BackTest
+from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.trained import Scores, Trained
@@ -231,6 +232,16 @@ class TrainedForecaster(Trained):
             say(f"looking at {one.name!r}, the first of {len(found)} series; choose another with --series")
         (forecast,) = self._forecasts([one])
         return inspect_forecast(self._teller, Watched.last(self._teller, one, steps), forecast, report)
+
+    def inspect_requested(self, request: InspectionRequest) -> ForecastInspection:
+        """Watch the network while it reads a series.
+
+        Raises:
+            ValueError, OSError: as `inspect`; when a text or a numbered sequence is requested.
+        """
+        request.check_absent("sequence", "; it does not read sequences of numbers")
+        request.check_absent("text", ", which reads series; give it data (--data), or nothing")
+        return self.inspect(request.data, series=request.series, **request.limits())
 
     def thinned(self, scored: Scored, share: float) -> Scored:
         """The first forecasts of each series in each part."""

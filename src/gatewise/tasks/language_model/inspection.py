@@ -1,15 +1,41 @@
 """A trained language model watched while it reads a text."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from torch.nn import functional
 
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
+from gatewise.tasks.inspected import Inspected
 from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.language_model.scores import encode
 
 
-def inspect_text(model: LanguageModel, vocabulary: TextVocabulary, text: str, steps: int, report: Report) -> Trace:
+@dataclass(frozen=True)
+class TextInspection(Inspected):
+    """A text that a language model read while it was watched.
+
+    Attributes:
+        tokens: the T tokens that were read.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    tokens: list[str]
+    trace: Trace
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Nothing: every token is an answer, of which `TrainedLanguageModel.score` has the probabilities."""
+        return []
+
+    def __str__(self) -> str:
+        return ""
+
+
+def inspect_text(
+    model: LanguageModel, vocabulary: TextVocabulary, text: str, steps: int, report: Report
+) -> TextInspection:
     """Watch one forward and backward pass over the beginning of a text, and write the report.
 
     The loss is the mean over all predicted tokens, read as one stream from a zero state. The gradients of the model's
@@ -23,7 +49,7 @@ def inspect_text(model: LanguageModel, vocabulary: TextVocabulary, text: str, st
         report: what to write.
 
     Returns:
-        what was recorded, with every step's states and gradients.
+        what was read and recorded, with every step's states and gradients.
 
     Raises:
         ValueError: when the text has fewer than two tokens.
@@ -31,5 +57,6 @@ def inspect_text(model: LanguageModel, vocabulary: TextVocabulary, text: str, st
     """
     tokens = encode(vocabulary, text)[: steps + 1]
     trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
-    report.write(trace, tokens=[vocabulary.name(int(token)) for token in tokens[:-1]])
-    return trace
+    names = [vocabulary.name(int(token)) for token in tokens[:-1]]
+    report.write(trace, tokens=names)
+    return TextInspection(names, trace)

@@ -12,13 +12,12 @@ from gatewise.data.texts import open_text
 from gatewise.data.token_store import key_of
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
-from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.encoded_corpus import encode_texts, open_corpus
-from gatewise.tasks.language_model.inspection import inspect_text
+from gatewise.tasks.language_model.inspection import TextInspection, inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
@@ -150,7 +149,7 @@ class TrainedLanguageModel(Trained):
             raise ValueError(f"top_k: expected a number at least 1, got {top}")
         return score_tokens(self.model, self.vocabulary, text, top)
 
-    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Trace:
+    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> TextInspection:
         """Watch the model while it reads a text, forward and backward, and write a report.
 
         Args:
@@ -159,7 +158,8 @@ class TrainedLanguageModel(Trained):
             out: the page of HTML to write, by default ``report.html`` in the run folder.
 
         Returns:
-            what was recorded: ``.diagnose()`` has the findings, and `gatewise.watch` says what else can be asked.
+            what was read; its ``trace.diagnose()`` has the findings, and `gatewise.watch` says what else can be
+            asked.
 
         Raises:
             ValueError: when ``steps`` is below 1, the text has fewer than two tokens, or the folder of ``out`` is

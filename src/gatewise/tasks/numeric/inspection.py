@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
-from gatewise.formatting import format_number
+from gatewise.formatting import aligned, format_number
 from gatewise.models.classifier import Classifier
 from gatewise.models.erasure import moved_by
 from gatewise.models.tagger import Tagger
+from gatewise.tasks.inspected import Inspected, bars, largest
 from gatewise.tasks.inspection import Report, watched
+
+_MOST_ROWS = 20
 
 
 class Question(NamedTuple):
@@ -42,7 +45,7 @@ def log_probabilities(model: Classifier | Tagger, x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class NumericInspection:
+class NumericInspection(Inspected):
     """A sequence of numbers that was answered while the network was watched.
 
     A step is erased by making its features 0, which is their mean where they are scaled; so is a feature, at every
@@ -69,6 +72,52 @@ class NumericInspection:
     moved: Tensor
     moved_by_features: Tensor
     trace: Trace
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each answer, and by how much every step (counted from 1) and every feature moved it."""
+        steps = range(1, self.steps + 1)
+        parts = zip(self.answers, self.told, self.moved.tolist(), self.moved_by_features.tolist(), strict=True)
+        return [
+            {
+                "answer": answer,
+                self.unit: value,
+                "moved_by": [[step, by] for step, by in zip(steps, by_steps, strict=True)],
+                "moved_by_features": [[name, by] for name, by in zip(self.features, by_features, strict=True)],
+            }
+            for answer, value, by_steps, by_features in parts
+        ]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        if len(rows) == 1 and not self.of_steps:
+            return self._alone(rows[0])
+        lines = [
+            [
+                *([str(position + 1)] if self.of_steps else []),
+                row["answer"],
+                format_number(row[self.unit]),
+                largest(row["moved_by"], position if self.of_steps else None),
+                largest(row["moved_by_features"]),
+            ]
+            for position, row in enumerate(rows)
+        ]
+        head = ["step", "label"] if self.of_steps else ["feature of the next step"]
+        head = [*head, self.unit, "moved most by steps", "by features"]
+        return aligned([head, *lines], "><><<" if self.of_steps else "<><<")
+
+    def _alone(self, row: dict[str, Any]) -> str:
+        """One answer, with bars for the steps and features that moved it most."""
+        of_steps = sorted(sorted(row["moved_by"], key=lambda item: -abs(item[1]))[:_MOST_ROWS])
+        of_features = sorted(row["moved_by_features"], key=lambda item: -abs(item[1]))[:_MOST_ROWS]
+        tables = [
+            bars("step", [(str(step), value) for step, value in of_steps]),
+            bars("feature", [(name, value) for name, value in of_features]),
+        ]
+        omitted = self.steps - len(of_steps), len(self.features) - len(of_features)
+        for index, (count, what) in enumerate(zip(omitted, ("steps", "features"), strict=True)):
+            if count:
+                tables[index] += f"\n{count:,} {what} with smaller contributions omitted"
+        return f"answer: {row['answer']}, {self.unit} {format_number(row[self.unit])}\n" + "\n\n".join(tables)
 
 
 def inspect_sequence(

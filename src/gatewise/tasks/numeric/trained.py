@@ -11,6 +11,7 @@ from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answer_formats import written
 from gatewise.tasks.answers import read_standard_input
+from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
 from gatewise.tasks.numeric.goals import goal_of_parts
@@ -105,6 +106,18 @@ class TrainedOnNumbers(Trained):
         (x,), _ = self._goal.reader.batch([self._goal.reader.read(sequence[:steps])])
         names = [str(number) for number in range(1, x.shape[2] + 1)] if features is None else list(features)
         return inspect_sequence(self.model, x, names, self._goal.question(self.model, x, names), report)
+
+    def inspect_requested(self, request: InspectionRequest) -> NumericInspection:
+        """Watch the network while it reads one sequence of files.
+
+        Raises:
+            ValueError, OSError: as `inspect_files`; when other than files is requested.
+        """
+        request.check_absent("series", ", which reads sequences; name one with sequence")
+        if request.data is None or request.text is not None:
+            raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
+        number = 1 if request.sequence is None else request.sequence
+        return self.inspect_files(as_paths(request.data), number, **request.limits())
 
     def inspect_files(
         self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None

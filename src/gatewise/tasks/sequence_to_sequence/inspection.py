@@ -2,22 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import AttentionMap
+from gatewise.formatting import aligned, format_number
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
 from gatewise.tasks.heat_map import plot_heat_map
+from gatewise.tasks.inspected import MOST, Inspected, escaped
 from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.sequence_to_sequence.network import make_batches
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
 
 @dataclass(frozen=True)
-class AnswerInspection:
+class AnswerInspection(Inspected):
     """A source that was answered while the network was watched.
 
     Attributes:
@@ -31,6 +34,29 @@ class AnswerInspection:
     attention: AttentionMap | None
     picture: Path | None
     trace: Trace
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The answer, and to each of its tokens the attention that the tokens of the source got."""
+        return [{"answer": self.answer, "looked_at": self._attention_rows()}]
+
+    def __str__(self) -> str:
+        lines = []
+        for row in self._attention_rows():
+            most = sorted(row["weights"], key=lambda item: -item[1])[:MOST]
+            attended = ", ".join(f"{escaped(token)} {format_number(value, 2)}" for token, value in most)
+            lines.append([escaped(row["token"]), attended])
+        table = aligned([["token", "most attended"], *lines], "<<") if lines else "no attention in this model"
+        plot = "" if self.picture is None else f"\nplot: {self.picture}"
+        return f"answer: {self.answer}\n{table}{plot}"
+
+    def _attention_rows(self) -> list[dict[str, Any]]:
+        if self.attention is None:
+            return []
+        source, answer, weights = self.attention
+        return [
+            {"token": token, "weights": [[*pair] for pair in zip(source, row, strict=True)]}
+            for token, row in zip(answer, weights.tolist(), strict=True)
+        ]
 
 
 def inspect_answer(
