@@ -50,7 +50,7 @@ def column_chunks(path: Path) -> Iterator[str]:
         MissingExtraError: when pyarrow is not installed.
         OSError: when it cannot be read.
     """
-    require(f"{path}: {path.suffix.removeprefix('.').capitalize()}", "parquet")
+    require(f"{path}: {path.suffix.removeprefix('.').capitalize()}", "tasks", "pyarrow")
     rows, pending, size = 0, list[str](), 0
     for values in _batches(path):
         for row, value in enumerate(values, rows + 1):
