@@ -27,6 +27,8 @@ BETWEEN_DRAWINGS = 0.25
 
 def say(text: str) -> None:
     """Write a line, above any bars."""
+    if _board.silent:
+        return
     _board.said_at = time.monotonic()
     if _has_bars():
         from tqdm import tqdm
@@ -186,6 +188,17 @@ def hidden() -> Iterator[None]:
         _board.hidden -= 1
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """Write no lines and show no progress during the block: another process does that for all."""
+    _board.silent += 1
+    try:
+        with hidden():
+            yield
+    finally:
+        _board.silent -= 1
+
+
 def clear() -> None:
     """Remove all bars, after an error."""
     _board.clear()
@@ -196,7 +209,7 @@ class _Board:
 
     def __init__(self) -> None:
         self.said_at = 0.0
-        self.hidden = 0
+        self.hidden = self.silent = 0
         self._running: list[Progress] = []
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None

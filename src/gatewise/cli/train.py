@@ -128,14 +128,19 @@ def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path
     trained = (
         running.start(task, options, began_at)
         if resume is None
-        else running.resume(task, resume, options.max_minutes, began_at)
+        else running.resume(task, resume, options.max_minutes, began_at, options.devices, options.num_nodes)
     )
     print(scores_table(trained.final_scores()))
     return trained
 
 
 def _check_resumed(given: dict[str, Any], config: Path | None) -> None:
-    changed = sorted(given.keys() - {"max_minutes"} | ({"config"} if config is not None else set()))
+    changed = sorted(
+        given.keys() - {"max_minutes", "devices", "num_nodes"} | ({"config"} if config is not None else set())
+    )
     if changed:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
-        raise ValueError(f"--resume uses the options of the run: {names} cannot be changed, only --max-minutes can")
+        raise ValueError(
+            f"--resume uses the options of the run: {names} cannot be changed, only --max-minutes, --devices and "
+            "--num-nodes can"
+        )

@@ -1,7 +1,8 @@
 """Whole sequences of different lengths in batches of similar length."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -28,6 +29,15 @@ class Batch(NamedTuple):
         return int(self.lengths.sum())
 
 
+def portion(count: int, part: int, parts: int) -> slice:
+    """Which of so many items, in order, belong to one of several parts of equal size, as far as they divide.
+
+    >>> [portion(5, part, 2) for part in range(2)]
+    [slice(0, 2, None), slice(2, 5, None)]
+    """
+    return slice(part * count // parts, (part + 1) * count // parts)
+
+
 class Batches(Protocol):
     """What can be iterated over once per epoch, and knows how many batches there are.
 
@@ -43,6 +53,18 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
     def sample(self, count: int, /) -> Iterator[Any]:
         """So many of the batches, whatever the position."""
+        ...
+
+
+class SharedBatches(Batches, Protocol):
+    """Batches that several processes can share out."""
+
+    def share(self, part: int, parts: int, /) -> Self:
+        """A part of every batch, for one of so many processes that train on each batch together."""
+        ...
+
+    def deal(self, part: int, parts: int, /) -> Self:
+        """Some of the batches whole, for one of so many processes that score all of them together."""
         ...
 
 
@@ -85,10 +107,37 @@ class RaggedBatches:
         self._sizes = None if steps is None else _sizes(sorted(lengths), steps)
         self._seed = seed
         self._pass = self._position = 0
+        self._row, self._rows = 0, 1
+        self._turn, self._turns = 0, 1
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        return -(-len(self._lengths) // self._size) if self._sizes is None else len(self._sizes)
+        whole = -(-len(self._lengths) // self._size) if self._sizes is None else len(self._sizes)
+        return -(-whole // self._turns)
+
+    def share(self, part: int, parts: int) -> Self:
+        """Every so manieth sequence of each batch, so that the parts of a batch have about the same lengths.
+
+        All parts have the same number of batches; where one has fewer sequences than parts, some get `empty_batch`.
+
+        >>> batches = RaggedBatches([3, 1, 2, 1, 4], list, size=3)
+        >>> [list(batches.share(part, 2)) for part in range(2)]
+        [[[1, 2], [0]], [[3], [4]]]
+        """
+        found = copy.copy(self)
+        found._row, found._rows = part, parts
+        return found
+
+    def deal(self, part: int, parts: int) -> Self:
+        """Every so manieth batch; all parts have the same number of batches, the last of which may be `empty_batch`.
+
+        >>> batches = RaggedBatches([3, 1, 2, 1, 4], list, size=2)
+        >>> [list(batches.deal(part, 2)) for part in range(2)]
+        [[[1, 3], [4]], [[2, 0], Batch(inputs=(), lengths=tensor([]...), targets=tensor([]...))]]
+        """
+        found = copy.copy(self)
+        found._turn, found._turns = part, parts
+        return found
 
     def __iter__(self) -> Iterator[Any]:
         batches = self._order()
@@ -98,13 +147,13 @@ class RaggedBatches:
             last = index + 1 == len(batches)
             self._position = 0 if last else index + 1
             self._pass += last
-            yield self._make(batches[index].tolist())
+            yield self._made(batches[index])
 
     def sample(self, count: int) -> Iterator[Any]:
         """So many of the batches, from the whole range of lengths; the position stays."""
         batches = self._order()
         for place in spread(len(batches), min(count, len(batches))):
-            yield self._make(batches[place].tolist())
+            yield self._made(batches[place])
 
     @property
     def most_steps(self) -> int:
@@ -122,7 +171,17 @@ class RaggedBatches:
         """Begin at a saved place."""
         self._pass, self._position = state["pass"], state["position"]
 
+    def _made(self, places: Tensor) -> Any:
+        chosen = places[self._row :: self._rows].tolist()
+        return self._make(chosen) if chosen else empty_batch()
+
     def _order(self) -> list[Tensor]:
+        """The sequences of each batch."""
+        batches = self._whole()
+        dealt = batches[self._turn :: self._turns]
+        return dealt + [torch.empty(0, dtype=torch.int64)] * (-(-len(batches) // self._turns) - len(dealt))
+
+    def _whole(self) -> list[Tensor]:
         if len(self._lengths) == 0:
             return []  # torch would split nothing into one part
         sizes: Any = self._size if self._sizes is None else self._sizes
@@ -135,6 +194,12 @@ class RaggedBatches:
         for pool in pools:
             batches += pool[self._lengths[pool].argsort(stable=True)].split(sizes)
         return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def empty_batch() -> Batch:
+    """A batch of no sequences, for a process whose part of a batch has none."""
+    none = torch.empty(0, dtype=torch.int64)
+    return Batch((), none, none)
 
 
 def spread(count: int, chosen: int) -> list[int]:

@@ -1,13 +1,15 @@
 """A long token sequence as parallel contiguous streams, read window by window (for truncated BPTT)."""
 
+import copy
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.data.batches import portion
 from gatewise.data.encoded_text import Ids
 
 NO_TARGET = -100
@@ -70,6 +72,22 @@ class Streams:
             # Before the yield: whoever saves the state while this window is used wants to go on after it.
             self._position = (index + 1) % len(self)
             yield self._at(index)
+
+    def share(self, part: int, parts: int) -> Self:
+        """Some of the streams, for one of so many processes that read them together.
+
+        >>> for inputs, _ in Streams(torch.arange(8), streams=2, window=3).share(1, 2):
+        ...     print(inputs.T.tolist())
+        [[4, 5, 6]]
+        [[0]]
+        """
+        found = copy.copy(self)
+        found._spans = self._spans[portion(len(self._spans), part, parts)]
+        return found
+
+    def deal(self, part: int, parts: int) -> Self:
+        """All of them: a window goes on from the one before, so each process has to read every one."""
+        return self
 
     def sample(self, count: int) -> Iterator[Window]:
         """So many windows from the beginning, as each goes on from the one before; the position stays."""

@@ -10,10 +10,12 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
-from gatewise.data.batches import Batches
+from gatewise.data.batches import Batches, SharedBatches
 from gatewise.diagnostics.callback import Watch
 from gatewise.progress import clock, say
+from gatewise.tasks import world
 from gatewise.tasks.best_weights import BestWeights
+from gatewise.tasks.exchange import Exchange, Launched, Processes
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
@@ -34,7 +36,7 @@ _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16-mixed": "b
 
 def fit(
     module: TaskModule,
-    training: Batches,
+    training: SharedBatches,
     options: TrainingOptions,
     folder: RunFolder,
     weight_facts: Mapping[str, str],
@@ -42,7 +44,8 @@ def fit(
 ) -> Ending:
     """Train a model, from the state in the run folder if there is one.
 
-    Metrics, the state, the best weights and, at the end, the learning curve are left in the folder.
+    Metrics, the state, the best weights and, at the end, the learning curve are left in the folder. Of several
+    processes each trains on its part of every batch, and the main one writes the folder.
 
     Args:
         module: the model in training.
@@ -62,44 +65,59 @@ def fit(
     """
     module.time_used = limit.fraction
     patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
-    total_steps = options.epochs * len(training)
+    total_steps = options.steps(len(training))
     # Steps that diverge are told by the module, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
     speed = Speed(module)
-    callbacks: list[Callback] = [
+    exchange = Exchange()
+    decisions: list[Callback] = [
         limit,
+        *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
+        patience,
+    ]
+    records: list[Callback] = [
         *([] if watch is None else [watch]),
         speed,
         MetricsFile(folder.metrics, module, speed, watch),
         *([TensorBoardLog(folder.tensorboard, module, speed, watch)] if options.logger == "tensorboard" else []),
-        *([DecayOnPlateau(options.decay)] if options.schedule == "plateau" else []),
-        patience,
-        BestWeights(folder.weights, weight_facts),
-        TrainingProgress(module, total_steps, limit),
     ]
+    reports: list[Callback] = [
+        BestWeights(folder.weights, weight_facts),
+        TrainingProgress(module, total_steps, limit, exchange),
+    ]
+    callbacks = [limit, *records, *decisions[1:], *reports] if world.is_main() else decisions
+    here = world.place()
+    environment = [] if here is None else [Launched(here)]
+    processes: dict[str, Any] = {"devices": 1}
+    if here is not None:
+        processes = {"devices": max(here.local_size or 1, here.local_rank + 1), "strategy": Processes(exchange)}
     with deferred_interrupt() as interruption, _quiet():
         trainer = Trainer(
             accelerator=options.device,
-            devices=1,
+            **processes,
             precision=_PRECISION[options.precision],
             max_epochs=options.epochs,
             gradient_clip_val=options.clip_norm or options.clip_value,
             gradient_clip_algorithm="norm" if options.clip_norm else "value",
-            callbacks=[*callbacks, SaveState(folder.state, interruption)],
-            plugins=[StateFile(options.epochs)],
+            accumulate_grad_batches=options.accumulate,
+            callbacks=[*callbacks, SaveState(folder.state, interruption, options.seed)],
+            plugins=[StateFile(options.epochs), *environment],
             default_root_dir=folder.path,
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        state = folder.state if folder.state.exists() else None
+        state = folder.state if world.from_main(folder.state.exists()) else None
         try:
-            trainer.fit(module, training, limit.batches, ckpt_path=state, weights_only=True)
+            mine: Batches = training.share(world.rank(), world.size())
+            trainer.fit(module, mine, limit.batches, ckpt_path=state, weights_only=True)
         except Interrupted:
-            plot_learning_curve(folder.metrics, folder.plot, module.measure)
+            if world.is_main():
+                plot_learning_curve(folder.metrics, folder.plot, module.measure)
             raise
-    plot_learning_curve(folder.metrics, folder.plot, module.measure)
+    if world.is_main():
+        plot_learning_curve(folder.metrics, folder.plot, module.measure)
     say(f"training has ended; scoring the best weights, about {clock(limit.final_seconds)}")
     if patience.wait_count >= patience.patience:
         return "patience"
@@ -114,6 +132,19 @@ def check_device(device: str) -> None:
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
+
+
+def check_devices(device: str, devices: int) -> None:
+    """Check that each of so many processes has a device.
+
+    Raises:
+        ValueError: when there are too few GPUs.
+    """
+    count = torch.cuda.device_count() if device != "cpu" else 0
+    if count and devices > count:
+        raise ValueError(
+            f"devices: {devices} GPUs were asked for, and torch finds {count}; --device cpu trains on the processor"
+        )
 
 
 @contextmanager

@@ -49,6 +49,8 @@ class Metrics(Callback, ABC):
     ) -> None:
         """Lightning's hook."""
         module = self._module
+        if not module.ended_step:
+            return
         measured = module.learning_rate, module.loss, module.reported, module.gradient_norm, self._speed.per_second
         values = dict(zip(self.names, measured, strict=True))
         seen = {} if self._watch is None else self._watch.values

@@ -11,19 +11,26 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gatewise.diagnostics import watch
+from gatewise.tasks import world
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.schedules import make_optimizer, make_schedule
 from gatewise.tasks.training_options import TrainingOptions
 
 
 class TaskModule(LightningModule, ABC):
-    """A model in training. A task adds its steps; they set `loss` and `counted`, and call `log_held_out`.
+    """A model in training. A task adds its steps; they call `objective_of` and `log_held_out`.
+
+    A step has one batch or, with ``accumulate``, several; of each batch every process has a part. What is reported of a
+    step is that of all.
 
     Attributes:
         model: the model itself; its state dict is what is kept.
         measure: how the task reports a loss.
         loss: the mean loss of the last step, in nats per token.
         counted: what the last step counted, for a `Measure` that is no form of the loss.
+        read: how many of the measure's units it had.
+        ended_step: whether the last batch was the last one of a step.
         gradient_norm: the norm of the last step's gradient before clipping.
         learning_rate: that of the last step.
         time_used: the fraction of the time of the run that is used; 0 without a limit.
@@ -34,6 +41,9 @@ class TaskModule(LightningModule, ABC):
         self.model = model
         self.measure = measure
         self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
+        self.read = 0.0
+        self.ended_step = False
+        self._step_total = [0.0] * 5
         self.time_used: Callable[[], float] = lambda: 0.0
         self._options = options
         self._total_steps = total_steps
@@ -47,6 +57,39 @@ class TaskModule(LightningModule, ABC):
     @abstractmethod
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
+
+    def objective_of(self, batch: Any, batch_idx: int, outcome: Outcome, per: float | None = None) -> Tensor:
+        """What a process takes the gradient of, and note what is reported of the step.
+
+        The gradients of all processes are added, and Lightning averages those of the batches of a step.
+
+        Args:
+            batch: the part of the batch that this process has.
+            batch_idx: the number of the batch in the epoch.
+            outcome: what came of it.
+            per: what the sum of the loss is divided by; by default the predictions of the whole batch.
+        """
+        units = self.units(batch) if outcome.predictions else 0.0
+        loss_sum = float(outcome.nats.detach())
+        total = world.add(loss_sum, outcome.predictions, outcome.hits, outcome.chances, units)
+        every = self._options.accumulate
+        before = batch_idx % every
+        # The last step of an epoch may have fewer batches than Lightning divides by.
+        of_step = every if every == 1 else min(every, int(self.trainer.num_training_batches) - (batch_idx - before))
+        if before == 0:
+            self._step_total = [0.0] * 5
+        self._step_total = [one + other for one, other in zip(self._step_total, total, strict=True)]
+        self.ended_step = before + 1 == of_step
+        step = Outcome(torch.tensor(self._step_total[0], dtype=torch.float64), *self._step_total[1:4])
+        self.loss, self.counted, self.read = step.loss, step.counted, self._step_total[4]
+        objective = outcome.nats if outcome.objective is None else outcome.objective
+        objective = objective / (total[1] if per is None else per)
+        return objective if of_step == every else objective * (every / of_step)
+
+    def no_objective(self) -> Tensor:
+        """A loss of zero that every parameter has a gradient of, where a process has no part of a batch."""
+        parts = [0 * parameter.sum() for parameter in self.model.parameters() if parameter.requires_grad]
+        return torch.stack(parts).sum()
 
     def rewind(self) -> None:
         """Undo what the last training step changed beside gradients, so that it can be run once more."""
@@ -68,6 +111,7 @@ class TaskModule(LightningModule, ABC):
 
         The least criterion decides which weights are kept, when the rate decays and when to stop.
         """
+        loss, counted = world.from_main((loss, counted))
         reported = self.measure.of(loss, counted)
         found = {"held_out_loss": loss, "held_out": reported, "criterion": self.measure.criterion(loss, reported)}
         for name, value in found.items():
@@ -117,6 +161,10 @@ class TaskModule(LightningModule, ABC):
         with watch(self.model) as trace, self.trainer.precision_plugin.train_step_context():
             self.training_step(*self._batch).backward()
         bad = trace.first_not_finite
-        if bad is None:
-            return " (every state and its gradient is finite; it began in the read-out)"
-        return f"; the first {bad.what} that is NaN or infinite is that of {bad.location} at time step {bad.step}"
+        found = (
+            ""
+            if bad is None
+            else f"; the first {bad.what} that is NaN or infinite is that of {bad.location} at time step {bad.step}"
+        )
+        nowhere = " (every state and its gradient is finite; it began in the read-out)"
+        return next(filter(None, world.gather(found)), nowhere)

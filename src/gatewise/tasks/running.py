@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import time
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gatewise.progress import Progress, say
+from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
-from gatewise.tasks.fitting import check_device, fit
+from gatewise.tasks.fitting import check_device, check_devices, fit
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
 from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
@@ -35,28 +38,44 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
         ValueError: for bad data, an output folder that is not empty, or training that diverges.
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
+        ChildProcessError: when one of several processes dies.
     """
     began_at = time.monotonic() if began_at is None else began_at
     cell = cell_of(options.cell)
-    out = options.out or unused(f"{task.name}-{cell.name}")
-    check_unused(out)
     check_logger(options.logger)
     check_device(options.device)
-    check_recurrent_fits(options)
-    with Progress("preparing"):
-        job = _checked(task.prepare(options, None))
-    with new_run(
-        out,
-        task.name,
-        to_toml(_absolute(job.options), job.options.unused()),
-        job.vocabulary,
-        {"cell": cell.text, "source": job.source, "sha256": job.hashes},
-        job.kept,
-    ) as folder:
+    if _starts_processes(options):
+        out = options.out or unused(f"{task.name}-{cell.name}")
+        check_unused(out)
+        _in_processes(task, dataclasses.replace(options, out=out), out, None, None, began_at)
+        return task.load(out)
+    with world.joined(options), ExitStack() as stack:
+        out = world.from_main(options.out or unused(f"{task.name}-{cell.name}"))
+        if world.is_main():
+            check_unused(out)
+        check_recurrent_fits(options)
+        with Progress("preparing"):
+            job = _checked(task.prepare(options, None))
+        made = new_run(
+            out,
+            task.name,
+            to_toml(_absolute(job.options), job.options.unused()),
+            job.vocabulary,
+            {"cell": cell.text, "source": job.source, "sha256": job.hashes},
+            job.kept,
+        )
+        folder = stack.enter_context(made) if world.is_main() else RunFolder(out)
         return _go(task, job, folder, began_at)
 
 
-def resume(task: Task, path: Path, max_minutes: float | None = None, began_at: float | None = None) -> Trained:
+def resume(
+    task: Task,
+    path: Path,
+    max_minutes: float | None = None,
+    began_at: float | None = None,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+) -> Trained:
     """Go on with a run from its last saved state, as if it had never stopped.
 
     Args:
@@ -64,11 +83,13 @@ def resume(task: Task, path: Path, max_minutes: float | None = None, began_at: f
         path: the run folder.
         max_minutes: a new limit on the time of the run, counted from its beginning.
         began_at: as for `start`.
+        devices, num_nodes: where other than before, or decided by a launcher.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
         OSError: when a file cannot be read or written.
         KeyboardInterrupt: after Ctrl-C, with the state saved.
+        ChildProcessError: when one of several processes dies.
     """
     began_at = time.monotonic() if began_at is None else began_at
     folder = RunFolder(path)
@@ -78,25 +99,97 @@ def resume(task: Task, path: Path, max_minutes: float | None = None, began_at: f
     check_device(options.device)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
+    if world.place() is not None:  # the launcher decides anew
+        options = dataclasses.replace(options, devices=devices, num_nodes=num_nodes)
+    elif devices is not None or num_nodes is not None:
+        options = dataclasses.replace(
+            options, devices=devices or options.devices, num_nodes=num_nodes or options.num_nodes
+        )
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
+        here = world.place()
+        if here is not None and here.rank > 0:
+            raise SystemExit(0)
         say(f"{path}: training has ended; nothing to go on with")
         return task.load(path)
-    with Progress("preparing"):
-        job = _checked(same_data(folder, task.prepare(options, folder)))
-    return _go(task, job, folder, began_at)
+    if _starts_processes(options):
+        _in_processes(task, options, path, path, max_minutes, began_at)
+        return task.load(path)
+    with world.joined(options):
+        with Progress("preparing"):
+            job = _checked(same_data(folder, task.prepare(options, folder)))
+        return _go(task, job, folder, began_at)
 
 
 def _checked(job: Job) -> Job:
     """The job, if its largest batch fits into memory beside the model."""
     need = need_of(job.module.model, job.options, job.training.most_steps)
     check_fits(job.module.model, need, job.options)
+    _check_same(job)
     return job
+
+
+def _check_same(job: Job) -> None:
+    """Check that all processes read the same data, and have the same options but for paths and devices.
+
+    Raises:
+        ValueError: when they do not.
+    """
+    own = {"devices", "num_nodes", "device", "out"}
+    options = {name: value for name, value in vars(job.options).items() if name not in own and not _has_path(value)}
+    mine = {
+        "options": options,
+        "data (SHA-256)": dict(job.hashes),
+        "vocabulary (SHA-256)": sha256(job.vocabulary.encode()).hexdigest(),
+    }
+    found = world.gather(mine)
+    for rank, other in enumerate(found):
+        for name, value in other.items():
+            if value != found[0][name]:
+                raise ValueError(
+                    f"process {rank} has another {name} than process 0: {value} and {found[0][name]}; start all with "
+                    "the same options, data, and versions of Python and gatewise"
+                )
+
+
+def _has_path(value: Any) -> bool:
+    return isinstance(value, Path) or (isinstance(value, tuple) and any(map(_has_path, value)))
+
+
+def _starts_processes(options: TrainingOptions) -> bool:
+    """Whether the options ask for several processes, and no launcher has started them."""
+    return world.place() is None and (options.devices or 1) * (options.num_nodes or 1) > 1
+
+
+def _in_processes(
+    task: Task, options: TrainingOptions, out: Path, resumed: Path | None, max_minutes: float | None, began_at: float
+) -> None:
+    """Train in processes that this one starts.
+
+    Raises:
+        ChildProcessError: when one dies; with a hint how to resume, where that is possible.
+        SystemExit: when training has ended and this is not the machine with the run folder.
+    """
+    devices, here = options.devices or 1, processes.machine(options.num_nodes or 1)
+    check_devices(options.device, devices)
+    request = processes.Request(task.name, dict(vars(options)), resumed, max_minutes, began_at)
+    try:
+        processes.run(request, devices, here)
+    except ChildProcessError as error:
+        if RunFolder(out).state.exists():
+            what, _, _ = str(error).partition(";")
+            raise ChildProcessError(f"{what}; to go on: gatewise train {task.name} --resume {out}") from None
+        raise ChildProcessError(f"{str(error).partition(';')[0]}, before the state was saved") from None
+    if here.number > 0:
+        say("training has ended; machine 0 has the run folder")
+        raise SystemExit(0)
 
 
 def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
     say(f"{_summary(job)}\nrun folder: {folder.path}")
-    has_weights = folder.weights.exists()
-    limit = TimeLimit(job.options.max_minutes, began_at, has_weights, job.held_out, job.final_cost, job.search)
+    has_weights = world.from_main(folder.weights.exists())
+    held_out = job.held_out.deal(world.rank(), world.size())
+    final_cost = job.final_cost * len(job.held_out) / max(len(held_out), 1)  # the main process scores alone
+    limit = TimeLimit(job.options.max_minutes, began_at, has_weights, held_out, final_cost, job.search)
     try:
         facts = vocabulary_fact(job.vocabulary.encode())
         ended_by = fit(job.module, job.training, job.options, folder, facts, limit)
@@ -104,6 +197,10 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
         if folder.state.exists():
             say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
         raise
+    is_main = world.is_main()
+    world.leave()
+    if not is_main:
+        raise SystemExit(0)  # what follows is done once
     with Progress("scoring the best weights"):
         trained = task.load(folder.path)
         if folder.scores.exists() and not limit.made_steps:
@@ -132,10 +229,18 @@ def _summary(job: Job) -> str:
             f"model: {' and '.join(cell_of(cell).name for cell in cells)}, {parameters:,} parameters",
             f"memory: at least {written(need.parameters)} for parameters, gradients and the optimiser, "
             f"{written(need.batch)} for a batch",
-            f"training: {job.options.epochs} epochs of {len(job.training):,} steps",
+            f"training: {job.options.epochs} epochs of {job.options.steps(len(job.training)) // job.options.epochs:,} "
+            f"steps{_sharing(job)}",
             f"options: {', '.join(chosen)}",
         )
     )
+
+
+def _sharing(job: Job) -> str:
+    """How several processes train together."""
+    if world.size() == 1:
+        return ""
+    return f", in {world.size()} processes, which share each batch of {job.options.batch}"
 
 
 def _absolute(options: TrainingOptions) -> TrainingOptions:

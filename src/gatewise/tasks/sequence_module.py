@@ -11,6 +11,7 @@ from gatewise.models.forecaster import Forecaster
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say
+from gatewise.tasks import world
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.outcome import Outcome
@@ -48,19 +49,21 @@ class SequenceModule(TaskModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
-        outcome = self._outcome(batch)
-        self.loss, self.counted = outcome.loss, outcome.counted
-        return (outcome.nats if outcome.objective is None else outcome.objective) / outcome.predictions
+        outcome = self._outcome(batch) if len(batch.lengths) else Outcome(self.no_objective(), 0, 0, 0)
+        return self.objective_of(batch, batch_idx, outcome)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning's hook: add up what comes of the held-out batches."""
-        outcome = self._outcome(batch)
+        outcome = self._outcome(batch) if len(batch.lengths) else Outcome.sum(())
         self._held_out = outcome if batch_idx == 0 or self._held_out is None else self._held_out.plus(outcome)
 
     def on_validation_epoch_end(self) -> None:
         """Lightning's hook: log the held-out score."""
         assert self._held_out is not None
-        self.log_held_out(self._held_out.loss, self._held_out.counted)
+        found = self._held_out
+        nats, *counts = world.add(float(found.nats), found.predictions, found.hits, found.chances)
+        whole = Outcome(torch.tensor(nats, dtype=torch.float64), *counts)
+        self.log_held_out(whole.loss, whole.counted)
 
     def on_train_start(self) -> None:
         """Lightning's hook: say what computes."""

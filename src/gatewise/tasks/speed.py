@@ -32,8 +32,10 @@ class Speed(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """A step has ended."""
+        if not self._module.ended_step:
+            return
         now = time.monotonic()
-        self.per_second = round(self._module.units(batch) / (now - self._step_ended_at))
+        self.per_second = round(self._module.read / (now - self._step_ended_at))
         self._step_ended_at = now
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -11,7 +11,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from gatewise.progress import say
+from gatewise.tasks import world
 from gatewise.tasks.interruption import Interrupted, Interruption
+from gatewise.tasks.module import TaskModule
 from gatewise.tasks.weights_file import Shape
 from gatewise.writing import atomic_write
 
@@ -41,12 +44,12 @@ class StateFile(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read the file; see `read_state`.
+        """Read the file in the main process, whose disk has the latest one, for all; see `read_state`.
 
         Raises:
             ValueError: when the run has made more epochs already than it has in all.
         """
-        state = read_state(Path(path))
+        state = world.from_main(read_state(Path(path)) if world.is_main() else {})
         if state["epoch"] > self._epochs:
             raise ValueError(f"epochs: the run has made {state['epoch']} epochs already ({path}), got {self._epochs}")
         return state
@@ -83,21 +86,37 @@ def read_state_shapes(path: Path) -> dict[str, Shape]:
 class SaveState(Checkpoint):
     """Saves after the step that ends the 30th second since the last time, after each epoch, and before stopping.
 
-    Only whole steps are saved, together with the state of torch's random number generators, so a run that goes on
-    from the file computes what the uninterrupted run would have computed.
+    Only whole steps are saved, together with the state of torch's random number generators in every process, so a run
+    that goes on from the file computes what the uninterrupted run would have computed. With another number of
+    processes the generators begin anew: which units are dropped is drawn anew, and sums are rounded differently.
+
+    Args:
+        path: the file.
+        interruption: whether the user has asked to stop.
+        seed: of the generators of the processes beside the first, in a new run.
     """
 
-    def __init__(self, path: Path, interruption: Interruption) -> None:
+    def __init__(self, path: Path, interruption: Interruption, seed: int) -> None:
         self._path = path
+        self._seed = seed
         self._interruption = interruption
         self._saved_at = time.monotonic()
-        self._random_states: list[Tensor] | None = None
+        self._random_states: list[list[Tensor]] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the random number generators as they were."""
-        if self._random_states is not None:
-            torch.set_rng_state(self._random_states[0])
-            torch.cuda.set_rng_state_all(self._random_states[1:])
+        """Set the random number generators as they were; at first, and for others than before, those of the seed."""
+        saved, processes = self._random_states, world.size()
+        if len(saved) == processes:
+            torch.set_rng_state(saved[world.rank()][0])
+            torch.cuda.set_rng_state_all(saved[world.rank()][1:])
+            return
+        if saved:
+            say(
+                f"the saved state is of {_processes(len(saved))}, and {_processes(processes)} resume it: dropout is "
+                "drawn anew, and losses may differ by it and by rounding"
+            )
+        if saved or world.rank() > 0:
+            torch.manual_seed((self._seed + 1_000_003 * world.rank() + 7919 * trainer.global_step) % 2**63)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -105,27 +124,36 @@ class SaveState(Checkpoint):
         """Save if it is time; stop if asked to. The last step of an epoch waits for the end of the epoch."""
         if trainer.is_last_batch:  # from here, Lightning would go on without the epoch's held-out score
             return
+        if isinstance(pl_module, TaskModule) and not pl_module.ended_step:
+            return
         due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
-        if due or trainer.should_stop or self._interruption.requested:
+        due, interrupted = world.any_of(due and world.is_main(), self._interruption.requested)
+        if due or trainer.should_stop or interrupted:
             self._save(trainer)
-        if self._interruption.requested:
+        if interrupted:
             raise Interrupted
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a whole epoch, with its held-out score; where the time was up inside one, its last step is saved."""
         if trainer.is_last_batch:
             self._save(trainer)
-        if self._interruption.requested:
+        if world.any_of(self._interruption.requested)[0]:
             raise Interrupted
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of the random number generators: the processor's, then each GPU's."""
-        return {"random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]}
+        """The states of the random number generators of each process: the processor's, then each GPU's."""
+        return {"random": world.gather([torch.get_rng_state(), *torch.cuda.get_rng_state_all()])}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep them until training starts."""
-        self._random_states = state_dict["random"]
+        found = state_dict["random"]
+        # Earlier versions had those of one process.
+        self._random_states = [found] if isinstance(found[0], Tensor) else found
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self._path, weights_only=False)
         self._saved_at = time.monotonic()
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gatewise.data.batches import Batches
+from gatewise.data.batches import SharedBatches
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
@@ -41,8 +41,8 @@ class Job:
 
     options: TrainingOptions
     module: TaskModule
-    training: Batches
-    held_out: Batches
+    training: SharedBatches
+    held_out: SharedBatches
     vocabulary: str
     source: str
     hashes: Mapping[str, str]

@@ -14,6 +14,8 @@ from torch import nn
 
 from gatewise.data.batches import Batches
 from gatewise.progress import Progress, say
+from gatewise.tasks import world
+from gatewise.tasks.module import TaskModule
 
 # What ends a run beside its scores: the best weights are read and the learning curve is drawn, in about two seconds
 # of one core of an AMD EPYC (Zen 5).
@@ -41,6 +43,8 @@ class TimeLimit(Timer):
     The time counts from the start of the command, and with it that of a run before a resume. How long scoring takes is
     tried on a few batches before the first step, and measured from then on. A run without weights takes one step and
     scores it, whatever the time, on as much of the held-out data as there is time for; so are the final scores.
+
+    Of several processes the main one decides, by its clock.
 
     Args:
         minutes: the limit, if any.
@@ -71,6 +75,7 @@ class TimeLimit(Timer):
         self._step_from = self._step_seconds = 0.0
         self._validation_seconds = self._search_seconds = 0.0
         self._share_validated = 1.0
+        self._fraction = 0.0
         self.made_steps = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,8 +110,9 @@ class TimeLimit(Timer):
         """The fraction of the time for training that is used: 0 without a limit, and before training."""
         if self._duration is None or self._trains_from is None:
             return 0.0
-        available = self._duration - self._reserved - self._trains_from
-        return 1.0 if available <= 0 else min(1.0, max(0.0, (self.time_elapsed() - self._trains_from) / available))
+        if world.size() > 1:  # all follow one schedule: that of the main process after the step before
+            return self._fraction
+        return self._fraction_now()
 
     def seconds_left(self) -> float:
         """The time left for training; infinite without a limit."""
@@ -133,14 +139,18 @@ class TimeLimit(Timer):
         self._step_from = self.time_elapsed()
         if self._trains_from is None:
             self._trains_from = self._step_from
+        self._share_fraction()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop here if another step, and what follows, would take too long."""
+        if isinstance(pl_module, TaskModule) and not pl_module.ended_step:
+            return
         now = self.time_elapsed()
         self._step_from, self._step_seconds = now, now - self._step_from
         self.made_steps = True
         super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
-        if trainer.should_stop and self._has_weights and self._share(self._validation_seconds) < 1:
+        self._share_fraction()
+        if trainer.should_stop and self._has_weights and self._decides(self._share(self._validation_seconds) < 1):
             say("warning: the time is up: the last steps are not validated, and the best weights before them are kept")
             trainer.limit_val_batches = 0
 
@@ -153,7 +163,23 @@ class TimeLimit(Timer):
         if self._duration is not None:
             self._try_search(pl_module)
             self._check_time_remaining(trainer)
+            self._share_fraction()
         self._step_from = self.time_elapsed()
+
+    def _fraction_now(self) -> float:
+        assert self._duration is not None
+        assert self._trains_from is not None
+        available = self._duration - self._reserved - self._trains_from
+        return 1.0 if available <= 0 else min(1.0, max(0.0, (self.time_elapsed() - self._trains_from) / available))
+
+    def _share_fraction(self) -> None:
+        """Take the main process's fraction, until the next time."""
+        if self._duration is not None and world.size() > 1:
+            self._fraction = world.from_main(self._fraction_now())
+
+    def _decides(self, decision: bool) -> bool:
+        """What the main process decides."""
+        return world.any_of(decision and world.is_main())[0]
 
     @property
     def _left(self) -> float:
@@ -176,7 +202,7 @@ class TimeLimit(Timer):
     def _share_to_validate(self) -> float:
         """All, once there are weights: shares of the data do not compare."""
         share = 1.0 if self._has_weights else self._share(self._validation_seconds + self.final_seconds)
-        self._share_validated = share
+        self._share_validated = share = world.from_main(share)
         return share
 
     def _try_validation(self, trainer: Trainer, module: LightningModule) -> None:
@@ -199,7 +225,8 @@ class TimeLimit(Timer):
             self._search_seconds = self._search.times * (self.time_elapsed() - began_at)
 
     def _check_time_remaining(self, trainer: Trainer) -> None:
-        trainer.should_stop = trainer.should_stop or self._left < self._step_seconds + self._reserved
+        is_over = self._decides(self._left < self._step_seconds + self._reserved)
+        trainer.should_stop = trainer.should_stop or is_over
 
 
 class _InTime:

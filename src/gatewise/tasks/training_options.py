@@ -39,7 +39,9 @@ class TrainingOptions:
     """Longest span to remember, in steps: the biases of the gates are drawn for all spans up to it."""
 
     batch: Count = 16
-    """Number of sequences (or streams) per step."""
+    """Number of sequences (or streams) of a batch, of all processes together."""
+    accumulate: Count = 1
+    """Batches per step: the weights change by the mean of their gradients."""
     epochs: Count = 14
     """Passes over the training data."""
     max_minutes: Annotated[float, Bounds(low=0, high=1e6, open=True)] | None = None
@@ -70,6 +72,10 @@ class TrainingOptions:
     """Floating point numbers to compute with."""
     device: Device = "auto"
     """Device to train on; auto: the GPU if there is one."""
+    devices: Count | None = None
+    """Processes on this machine, each with a GPU of its own or some of the cores (1); torchrun or SLURM decide."""
+    num_nodes: Count | None = None
+    """Machines that train together (1); each starts the same command, see docs/scale.md."""
     seed: Annotated[int, Bounds(low=0, high=2**63 - 1)] = 0
     """Seed of the initial weights and of dropout."""
     out: Path | None = None
@@ -90,6 +96,10 @@ class TrainingOptions:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:
             object.__setattr__(self, "clip_norm", 1.0)
+
+    def steps(self, batches: int) -> int:
+        """The steps of the whole run, of so many batches in an epoch."""
+        return self.epochs * -(-batches // self.accumulate)
 
     @classmethod
     def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:

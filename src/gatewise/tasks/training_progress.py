@@ -8,6 +8,8 @@ from lightning.pytorch.callbacks import Callback
 
 from gatewise.formatting import format_number
 from gatewise.progress import Progress, clock, say
+from gatewise.tasks import world
+from gatewise.tasks.exchange import Exchange
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.time_limit import TimeLimit
 
@@ -19,12 +21,17 @@ class TrainingProgress(Callback):
         module: the model in training.
         total_steps: the steps of the whole run.
         limit: the limit on the time of the run.
+        exchange: what adds up the gradients of several processes.
     """
 
-    def __init__(self, module: TaskModule, total_steps: int, limit: TimeLimit) -> None:
+    def __init__(
+        self, module: TaskModule, total_steps: int, limit: TimeLimit, exchange: Exchange | None = None
+    ) -> None:
         self._module = module
         self._total_steps = total_steps
         self._limit = limit
+        self._exchange = exchange
+        self._exchanged_before = 0.0
         self._step = self._first_step = 0
         self._began_at = self._epoch_began_at = 0.0
         self._epoch_seconds = self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
@@ -44,14 +51,17 @@ class TrainingProgress(Callback):
         self._epoch_began_at = time.monotonic()
         self._epoch_seconds = self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
+        self._exchanged_before = 0.0 if self._exchange is None else self._exchange.seconds
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
+        if not self._module.ended_step:
+            return
         self._step = trainer.global_step
         self._epoch_seconds = time.monotonic() - self._epoch_began_at
-        self._epoch_units += self._module.units(batch)
+        self._epoch_units += self._module.read
         self._epoch_steps += 1
         self._loss_sum += self._module.loss
         self._counted_sum += self._module.counted
@@ -90,7 +100,7 @@ class TrainingProgress(Callback):
         measure = self._module.measure
         say(
             f"epoch {trainer.current_epoch + 1}: held-out {measure.title} {format_number(held_out)}; training "
-            f"{self._line(loss, measure.of(loss, counted), norm)}, {self._left()}"
+            f"{self._line(loss, measure.of(loss, counted), norm)}{self._exchange_share()}, {self._left()}"
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,6 +126,12 @@ class TrainingProgress(Callback):
             f"loss {format_number(loss)} {measure.loss_unit}, gradient norm {format_number(gradient_norm, 3)}, "
             f"{format_number(speed, 3)} {measure.unit}/s, {measure.title} {format_number(reported)}"
         )
+
+    def _exchange_share(self) -> str:
+        if self._exchange is None or world.size() == 1:
+            return ""
+        share = (self._exchange.seconds - self._exchanged_before) / max(self._epoch_seconds, 1e-9)
+        return f", exchange {100 * share:.2g} % of the time"
 
     def _left(self) -> str:
         per_step = (time.monotonic() - self._began_at) / max(self._step - self._first_step, 1)

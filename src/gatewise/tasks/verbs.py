@@ -57,7 +57,7 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         ValueError: for an unknown task or option, a value out of bounds, an option without an effect, bad data, a run
             folder that is not empty, or training that diverges.
         TypeError: for a value of the wrong type.
-        OSError: when a file cannot be read or written.
+        OSError: when a file cannot be read or written; a ChildProcessError when one of several processes dies.
     """
     require("gatewise.train", "tasks")
     kind = options_of(task)
@@ -72,16 +72,23 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     return start(task_of(task), chosen)
 
 
-def resume(folder: str | Path, *, max_minutes: float | None = None) -> "Trained":
+def resume(
+    folder: str | Path,
+    *,
+    max_minutes: float | None = None,
+    devices: int | None = None,
+    num_nodes: int | None = None,
+) -> "Trained":
     """Go on with a run from its last saved state, with the losses of a run that never stopped.
 
     Args:
         folder: the run folder.
         max_minutes: a new limit on training time, in minutes from the beginning of the run.
+        devices, num_nodes: another number of processes on this machine, and of machines.
 
     Raises:
         ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
-        OSError: when a file cannot be read or written.
+        OSError: when a file cannot be read or written; a ChildProcessError when one of several processes dies.
     """
     require("resuming a run", "tasks")
 
@@ -89,7 +96,8 @@ def resume(folder: str | Path, *, max_minutes: float | None = None) -> "Trained"
     from gatewise.tasks.task import task_of
 
     path = Path(folder)
-    return running.resume(task_of(_name_of(path)), path, max_minutes)
+    task = task_of(_name_of(path))
+    return running.resume(task, path, max_minutes, devices=devices, num_nodes=num_nodes)
 
 
 @overload

@@ -37,7 +37,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
         outcome_of(model, weights),
         options,
         Measure("accuracy", "words" if options.unit == "word" else "tokens", "nats/text"),
-        total_steps=options.epochs * len(batches),
+        total_steps=options.steps(len(batches)),
     )
     return Job(
         options,

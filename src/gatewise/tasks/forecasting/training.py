@@ -48,7 +48,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     output = output_for(settled)
     begin_as_linear(model, output, learning, spans)
     measure = dataclasses.replace(MEASURE, loss_unit=output.loss_unit)
-    total_steps = settled.epochs * len(batches)
+    total_steps = settled.steps(len(batches))
     module = SequenceModule(model, outcome_of(model, output), settled, measure, total_steps)
     scored = corpus.scored
     to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))

@@ -1,30 +1,35 @@
 """The language model in training: truncated back-propagation through time over contiguous streams."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatewise.data.batches import portion
 from gatewise.data.streams import NO_TARGET, Window
 from gatewise.models.language_model import LanguageModel, State, detach
 from gatewise.progress import say
+from gatewise.tasks import world
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.outcome import Outcome
 
 
 class LanguageModelModule(TaskModule):
     """One window per step; the state is carried to the next window without its history, and is zero at epoch start.
 
-    The held-out loss is that of one stream from a zero state, as `evaluate` has it.
+    Each of several processes has some of the streams and carries their state. The held-out loss is that of one stream
+    from a zero state, as `evaluate` has it; every process computes it.
     """
 
     model: LanguageModel
 
     def __init__(self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int) -> None:
         super().__init__(model, options, measure, total_steps)
-        self._window_shape = options.window, options.batch
+        self._window, self._streams = options.window, options.batch
         self._sum_over_time = options.loss_reduction == "sum-over-time"
         self._carried: State | None = None
         self._carried_in: State | None = None
@@ -41,9 +46,8 @@ class LanguageModelModule(TaskModule):
         self._carried_in = None if batch_idx == 0 else self._carried
         nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
-        mean = nats / (batch.targets != NO_TARGET).sum()
-        self.loss = float(mean.detach())
-        return nats / batch.targets.shape[1] if self._sum_over_time else mean
+        outcome = Outcome(nats, int((batch.targets != NO_TARGET).sum()), 0, 0)
+        return self.objective_of(batch, batch_idx, outcome, self._streams if self._sum_over_time else None)
 
     def rewind(self) -> None:
         """Carry the state that the last step began with."""
@@ -62,20 +66,20 @@ class LanguageModelModule(TaskModule):
         self.log_held_out(self._held_out_nats / self._held_out_tokens)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's hook: the carried state belongs to the saved state."""
-        checkpoint["carried_state"] = self._carried
+        """Lightning's hook: the carried state of all streams belongs to the saved state."""
+        parts = world.gather(_on_cpu(self._carried))
+        checkpoint["carried_state"] = parts[0] if len(parts) == 1 else _side_by_side(parts)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's hook: take it back."""
-        self._carried = checkpoint["carried_state"]
+        """Lightning's hook: take back that of the streams of this process."""
+        mine = portion(self._streams, world.rank(), world.size())
+        self._carried = _of_each(checkpoint["carried_state"], lambda part: part[:, mine].contiguous())
 
     def on_train_start(self) -> None:
         """Lightning's hook: a carried state that was read from a file goes to the device; say what computes there."""
-        if isinstance(self._carried, Tensor):
-            self._carried = self._carried.to(self.device)
-        elif self._carried is not None:
-            self._carried = tuple(part.to(self.device) for part in self._carried)
-        window = self.model.embedding(torch.zeros(self._window_shape, dtype=torch.int64, device=self.device))
+        self._carried = _of_each(self._carried, lambda part: part.to(self.device))
+        streams = len(range(self._streams)[portion(self._streams, world.rank(), world.size())])
+        window = self.model.embedding(torch.zeros(self._window, streams, dtype=torch.int64, device=self.device))
         backend = self.model.recurrent.backend_for(window)
         say(f"backend: {backend.name} ({backend.reason}) on {self.device}")
 
@@ -84,3 +88,21 @@ class LanguageModelModule(TaskModule):
         targets = window.targets.flatten()
         nats = functional.cross_entropy(logits.flatten(0, 1), targets, ignore_index=NO_TARGET, reduction="sum")
         return nats, after
+
+
+def _of_each(state: State | None, change: Callable[[Tensor], Tensor]) -> State | None:
+    if state is None or isinstance(state, Tensor):
+        return None if state is None else change(state)
+    return tuple(change(part) for part in state)
+
+
+def _on_cpu(state: State | None) -> State | None:
+    return _of_each(state, lambda part: part.cpu())
+
+
+def _side_by_side(states: Sequence[State | None]) -> State | None:
+    """The states (L, B, H) of some streams each as that of all."""
+    first = states[0]
+    if first is None or isinstance(first, Tensor):
+        return None if first is None else torch.cat([state for state in states if isinstance(state, Tensor)], 1)
+    return tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))

@@ -42,7 +42,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         planned(lambda: make_model(options, vocabulary), options, folder),
         options,
         measure_for(vocabulary, deciding),
-        total_steps=options.epochs * len(training),
+        total_steps=options.steps(len(training)),
     )
     texts = {"training": corpus.training, **corpus.scored}
     size = vocabulary.dtype.itemsize * sum(map(len, texts.values()))

@@ -30,7 +30,7 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     batches = goal.batches(corpus.training, "the data", options.batch, options.seed)
     held_out = goal.batches(corpus.deciding, "the held-out data", options.batch)
     model = planned(goal.make_model, options, folder)
-    total_steps = options.epochs * len(batches)
+    total_steps = options.steps(len(batches))
     module = SequenceModule(model, goal.outcome_of(model, corpus.training), options, goal.measure, total_steps)
     parts = {"training": corpus.training, **corpus.scored}
     counts = (f"{name.replace('_', ' ')} {sum(len(steps) for steps, _ in part):,}" for name, part in parts.items())

@@ -42,7 +42,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         outcome_of(model, options.label_smoothing),
         options,
         Measure("token_accuracy", "tokens"),
-        total_steps=options.epochs * len(batches),
+        total_steps=options.steps(len(batches)),
     )
     seen = set(corpus.training)
     for name, pairs in corpus.scored.items():

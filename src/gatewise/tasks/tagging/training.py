@@ -51,7 +51,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
             "words" if options.unit == "word" else "characters",
             "nats/word" if options.unit == "word" else "nats/character",
         ),
-        total_steps=options.epochs * len(batches),
+        total_steps=options.steps(len(batches)),
     )
     tokens = {name: sum(len(words) for words, _ in part) for name, part in corpus.scored.items()}
     counts = {"training": sum(len(row.numbers) for row in training), **tokens}

@@ -1,0 +1,106 @@
+"""Training in several processes as Lightning has it, and how long they exchange gradients."""
+
+import time
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from gatewise.tasks import world
+from gatewise.tasks.launcher import Place
+
+
+class Exchange:
+    """Adds up the gradients of all processes.
+
+    Attributes:
+        seconds: how long steps have waited for that in all, after their own gradients were computed.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._waits_from: float | None = None
+
+    def add(self, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+        """Begin to add up some of the gradients."""
+        self._waits_from = None
+        work = distributed.all_reduce(bucket.buffer(), async_op=True)
+        assert work is not None
+        if bucket.is_last():
+            self._waits_from = time.perf_counter()
+        return work.get_future().then(self._done)
+
+    def _done(self, future: torch.futures.Future[Any]) -> Tensor:
+        if self._waits_from is not None:
+            now = time.perf_counter()
+            self.seconds += now - self._waits_from
+            self._waits_from = now
+        return future.value()[0]
+
+
+class Processes(DDPStrategy):
+    """Lightning's strategy for processes that have met already, adding gradients instead of averaging them.
+
+    Args:
+        exchange: what adds them.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        # All processes begin with the same weights and buffers, and change them alike.
+        super().__init__(broadcast_buffers=False, gradient_as_bucket_view=True)
+        self._exchange = exchange
+
+    def configure_ddp(self) -> None:
+        """Lightning's hook."""
+        super().configure_ddp()
+        assert isinstance(self.model, DistributedDataParallel)
+        self.model.register_comm_hook(self._exchange, Exchange.add)
+
+
+class Launched(ClusterEnvironment):
+    """What Lightning asks of processes that a launcher has started.
+
+    Args:
+        place: that of this process.
+    """
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return ""  # they have met already
+
+    @property
+    def main_port(self) -> int:
+        return 0
+
+    @staticmethod
+    def detect() -> bool:
+        return world.place() is not None
+
+    def world_size(self) -> int:
+        return self._place.size
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def global_rank(self) -> int:
+        return self._place.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+    def local_rank(self) -> int:
+        return self._place.local_rank
+
+    def node_rank(self) -> int:
+        return self._place.rank // (self._place.local_size or self._place.size)
