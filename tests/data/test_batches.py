@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data.batches import RaggedBatches, padded
+from gatewise.data.batches import Batch, RaggedBatches, padded
 
 LENGTHS = st.lists(st.integers(0, 50), min_size=1, max_size=300)
 
@@ -90,3 +90,39 @@ def test_a_sample_is_some_of_the_batches_from_all_lengths_and_moves_nothing(leng
     assert places == sorted(set(places))
     width = len(whole) / len(found)
     assert all(part * width - 1 < place < (part + 1) * width for part, place in enumerate(places))
+
+
+PARTS = st.integers(1, 5)
+CUTS = st.sampled_from([{"size": 1}, {"size": 4}, {"steps": 60}])
+
+
+@given(LENGTHS, CUTS, PARTS, st.none() | st.integers(0, 5))
+def test_parts_share_every_batch(lengths, cut, parts, seed):
+    whole = RaggedBatches(lengths, list, **cut, seed=seed)
+    shares = [whole.share(part, parts) for part in range(parts)]
+    assert {len(share) for share in shares} == {len(whole)}
+    for _ in range(2):
+        for batch, *found in zip(whole, *shares, strict=True):
+            rows = [[] if isinstance(rows, Batch) else rows for rows in found]
+            assert sorted(place for some in rows for place in some) == sorted(batch)
+            assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+@given(LENGTHS, CUTS, PARTS)
+def test_parts_deal_out_batches_as_they_are(lengths, cut, parts):
+    whole = RaggedBatches(lengths, list, **cut)
+    hands = [whole.deal(part, parts) for part in range(parts)]
+    assert len({len(hand) for hand in hands}) == 1
+    dealt = [batch for hand in hands for batch in hand if not isinstance(batch, Batch)]
+    assert sorted(dealt) == sorted(whole)
+    assert not isinstance(next(iter(hands[0])), Batch)
+
+
+def test_a_share_goes_on_where_it_was_saved():
+    lengths = list(range(20))
+    batches, again = (RaggedBatches(lengths, list, 4, seed=1).share(1, 2) for _ in range(2))
+    walk = iter(batches)
+    before = [next(walk), next(walk)]
+    again.load_state_dict(batches.state_dict())
+    assert list(again) == list(walk)
+    assert len(before) == 2

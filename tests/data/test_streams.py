@@ -1,5 +1,6 @@
 """Streams: every prediction once, in order, whatever the sizes; the position can be saved."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,19 @@ def test_a_sample_is_the_beginning_and_moves_nothing():
     assert streams.state_dict() == before
     assert all(torch.equal(one.inputs, other.inputs) for one, other in zip(found, whole[:2], strict=True))
     assert len(list(streams.sample(99))) == len(whole)
+
+
+@given(**sizes, parts=st.integers(1, 4))
+def test_parts_share_the_streams(count, streams, window, parts):
+    streams = max(streams, parts)
+    whole = Streams(torch.arange(count), streams, window)
+    shares = [whole.share(part, parts) for part in range(parts)]
+    for one, *found in zip(whole, *shares, strict=True):
+        assert torch.equal(torch.cat([part.inputs for part in found], 1), one.inputs)
+        assert torch.equal(torch.cat([part.targets for part in found], 1), one.targets)
+        assert all(part.inputs.shape[1] for part in found)
+
+
+def test_every_part_needs_a_stream():
+    with pytest.raises(ValueError, match="batch: 2 streams cannot be shared by 3 processes"):
+        Streams(torch.arange(9), 2, 3).share(0, 3)

@@ -116,7 +116,7 @@ class RaggedBatches:
         return -(-whole // self._turns)
 
     def share(self, part: int, parts: int) -> Self:
-        """Every so manieth sequence of each batch, so that the parts of a batch have about the same lengths.
+        """Of N parts one has every N-th sequence of each batch, so that the parts have about the same lengths.
 
         All parts have the same number of batches; where one has fewer sequences than parts, some get `empty_batch`.
 
@@ -129,7 +129,7 @@ class RaggedBatches:
         return found
 
     def deal(self, part: int, parts: int) -> Self:
-        """Every so manieth batch; all parts have the same number of batches, the last of which may be `empty_batch`.
+        """Of N parts one has every N-th batch; all have the same number, the last of which may be `empty_batch`.
 
         >>> batches = RaggedBatches([3, 1, 2, 1, 4], list, size=2)
         >>> [list(batches.deal(part, 2)) for part in range(2)]

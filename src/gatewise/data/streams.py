@@ -76,11 +76,18 @@ class Streams:
     def share(self, part: int, parts: int) -> Self:
         """Some of the streams, for one of so many processes that read them together.
 
+        Raises:
+            ValueError: when there are fewer streams than processes.
+
         >>> for inputs, _ in Streams(torch.arange(8), streams=2, window=3).share(1, 2):
         ...     print(inputs.T.tolist())
         [[4, 5, 6]]
         [[0]]
         """
+        if len(self._spans) < parts:
+            raise ValueError(
+                f"batch: {len(self._spans)} streams cannot be shared by {parts} processes; each needs one at least"
+            )
         found = copy.copy(self)
         found._spans = self._spans[portion(len(self._spans), part, parts)]
         return found

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from gatewise.extras import MissingExtraError
+from gatewise.tasks import peers
 from gatewise.tasks.options import build
 from gatewise.tasks.processes import REQUEST, Request, error_file
 from gatewise.tasks.task_names import options_of
@@ -21,6 +22,10 @@ def main(folder: Path) -> None:
     from gatewise.tasks import running
     from gatewise.tasks.task import task_of
 
+    def report(error: BaseException) -> None:
+        error_file(folder, int(os.environ["RANK"])).write_bytes(pickle.dumps(error))
+
+    peers.last_words = report
     task = task_of(request.task)
     try:
         if request.resume is None:
@@ -32,7 +37,7 @@ def main(folder: Path) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, TypeError, OSError, MissingExtraError, MemoryError) as error:
-        error_file(folder, int(os.environ["RANK"])).write_bytes(pickle.dumps(error))
+        report(error)
         sys.exit(2)
 
 

@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, distributed
+from torch._C._distributed_c10d import GradBucket
 from torch.nn.parallel import DistributedDataParallel
 
 from gatewise.tasks import world
@@ -24,7 +25,7 @@ class Exchange:
         self.seconds = 0.0
         self._waits_from: float | None = None
 
-    def add(self, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+    def add(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
         """Begin to add up some of the gradients."""
         self._waits_from = None
         work = distributed.all_reduce(bucket.buffer(), async_op=True)

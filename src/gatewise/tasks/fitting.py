@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 
-from gatewise.data.batches import Batches, SharedBatches
+from gatewise.data.batches import Batches
 from gatewise.diagnostics.callback import Watch
 from gatewise.progress import clock, say
 from gatewise.tasks import world
@@ -36,7 +36,7 @@ _PRECISION: dict[str, Any] = {"32": "32-true", "64": "64-true", "bf16-mixed": "b
 
 def fit(
     module: TaskModule,
-    training: SharedBatches,
+    training: Batches,
     options: TrainingOptions,
     folder: RunFolder,
     weight_facts: Mapping[str, str],
@@ -49,7 +49,7 @@ def fit(
 
     Args:
         module: the model in training.
-        training: the batches of an epoch.
+        training: the batches of an epoch, of several processes the part of each that this one has.
         options: the resolved options.
         folder: the run folder.
         weight_facts: what the file of weights is to say about them.
@@ -110,8 +110,7 @@ def fit(
         )
         state = folder.state if world.from_main(folder.state.exists()) else None
         try:
-            mine: Batches = training.share(world.rank(), world.size())
-            trainer.fit(module, mine, limit.batches, ckpt_path=state, weights_only=True)
+            trainer.fit(module, training, limit.batches, ckpt_path=state, weights_only=True)
         except Interrupted:
             if world.is_main():
                 plot_learning_curve(folder.metrics, folder.plot, module.measure)

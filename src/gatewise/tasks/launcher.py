@@ -86,7 +86,7 @@ devices and num_nodes to it
 def set_address() -> None:
     """Complete the environment by where the processes meet, and by the network interface that leads there."""
     if "MASTER_ADDR" not in os.environ:
-        from lightning.fabric.plugins.environments import SLURMEnvironment
+        from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
         nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST", "127.0.0.1")
         os.environ["MASTER_ADDR"] = SLURMEnvironment.resolve_root_node_address(nodes)

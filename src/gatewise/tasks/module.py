@@ -80,8 +80,9 @@ class TaskModule(LightningModule, ABC):
             self._step_total = [0.0] * 5
         self._step_total = [one + other for one, other in zip(self._step_total, total, strict=True)]
         self.ended_step = before + 1 == of_step
-        step = Outcome(torch.tensor(self._step_total[0], dtype=torch.float64), *self._step_total[1:4])
-        self.loss, self.counted, self.read = step.loss, step.counted, self._step_total[4]
+        *sums, self.read = self._step_total
+        step = Outcome.of_sums(*sums)
+        self.loss, self.counted = step.loss, step.counted
         objective = outcome.nats if outcome.objective is None else outcome.objective
         objective = objective / (total[1] if per is None else per)
         return objective if of_step == every else objective * (every / of_step)

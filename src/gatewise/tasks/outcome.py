@@ -33,6 +33,11 @@ class Outcome(NamedTuple):
         )
 
     @classmethod
+    def of_sums(cls, nats: float, predictions: float, hits: float, chances: float) -> "Outcome":
+        """The outcome that has these numbers, without history."""
+        return cls(torch.tensor(nats, dtype=torch.float64), predictions, hits, chances)
+
+    @classmethod
     def sum(cls, outcomes: "Iterable[Outcome]") -> "Outcome":
         """All together, without history."""
         total = cls(torch.zeros(()), 0, 0, 0)

@@ -96,8 +96,16 @@ class Peers:
         self._ended.set()
         if not _main_thread_ends():
             if line:
-                print(f"gatewise: error: {line}", file=sys.stderr, flush=True)
-            os._exit(1)
+                last_words(ChildProcessError(line))
+            os._exit(2)
+
+
+def _to_standard_error(error: BaseException) -> None:
+    print(f"gatewise: error: {error}", file=sys.stderr, flush=True)
+
+
+last_words: Callable[[BaseException], None] = _to_standard_error
+"""What is done with the error of a process whose main thread does not end."""
 
 
 def _main_thread_ends() -> bool:

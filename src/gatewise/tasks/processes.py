@@ -119,7 +119,7 @@ def _store(here: Machine) -> tuple[Any, int]:
     """Where the processes meet: served from here on the first machine, so that no port is taken in between."""
     if here.number > 0:
         return None, here.port
-    from torch.distributed import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
     try:
         store = TCPStore(here.address, here.port, is_master=True, wait_for_workers=False)

@@ -125,7 +125,8 @@ def _checked(job: Job) -> Job:
     need = need_of(job.module.model, job.options, job.training.most_steps)
     check_fits(job.module.model, need, job.options)
     _check_same(job)
-    return job
+    # From here on, the part of every batch that this process trains on.
+    return dataclasses.replace(job, training=job.training.share(world.rank(), world.size()))
 
 
 def _check_same(job: Job) -> None:
@@ -175,10 +176,12 @@ def _in_processes(
     try:
         processes.run(request, devices, here)
     except ChildProcessError as error:
+        what, _, _ = str(error).partition(";")
+        if here.number > 0:
+            raise
         if RunFolder(out).state.exists():
-            what, _, _ = str(error).partition(";")
             raise ChildProcessError(f"{what}; to go on: gatewise train {task.name} --resume {out}") from None
-        raise ChildProcessError(f"{str(error).partition(';')[0]}, before the state was saved") from None
+        raise ChildProcessError(f"{what}, before its state was saved") from None
     if here.number > 0:
         say("training has ended; machine 0 has the run folder")
         raise SystemExit(0)

@@ -61,8 +61,7 @@ class SequenceModule(TaskModule):
         """Lightning's hook: log the held-out score."""
         assert self._held_out is not None
         found = self._held_out
-        nats, *counts = world.add(float(found.nats), found.predictions, found.hits, found.chances)
-        whole = Outcome(torch.tensor(nats, dtype=torch.float64), *counts)
+        whole = Outcome.of_sums(*world.add(float(found.nats), found.predictions, found.hits, found.chances))
         self.log_held_out(whole.loss, whole.counted)
 
     def on_train_start(self) -> None:

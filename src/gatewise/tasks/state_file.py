@@ -112,8 +112,8 @@ class SaveState(Checkpoint):
             return
         if saved:
             say(
-                f"the saved state is of {_processes(len(saved))}, and {_processes(processes)} resume it: dropout is "
-                "drawn anew, and losses may differ by it and by rounding"
+                f"the saved state is of {_processes(len(saved))}, and {_processes(processes)} resume it: random "
+                "numbers (dropout) are drawn anew, and sums are rounded differently"
             )
         if saved or world.rank() > 0:
             torch.manual_seed((self._seed + 1_000_003 * world.rank() + 7919 * trainer.global_step) % 2**63)

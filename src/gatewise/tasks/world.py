@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from gatewise.progress import silent
 from gatewise.tasks.launcher import Place, check_agrees, place_of, set_address
@@ -72,6 +73,18 @@ def add(*numbers: float) -> list[float]:
 def any_of(*flags: bool) -> list[bool]:
     """Whether each flag is set in any process."""
     return [count > 0 for count in add(*flags)]
+
+
+@contextmanager
+def one_at_first() -> Iterator[None]:
+    """Let one process of each machine run the block before the others, which find what it has left in a cache."""
+    here = place()
+    first = here is None or here.local_rank == 0
+    if size() > 1 and not first:
+        distributed.barrier()
+    yield
+    if size() > 1 and first:
+        distributed.barrier()
 
 
 def place() -> Place | None:
@@ -138,7 +151,7 @@ def _meet(here: Place, device: str) -> None:
     if on_gpus:
         torch.cuda.set_device(here.local_rank)
     try:
-        store, *_ = next(distributed.rendezvous("env://", here.rank, here.size, timeout=_MEETING))
+        store, *_ = next(rendezvous("env://", here.rank, here.size, timeout=_MEETING))
         store.set(f"gatewise/{here.rank}", "here")
         store.wait([f"gatewise/{rank}" for rank in range(here.size)], _MEETING)
         distributed.init_process_group(

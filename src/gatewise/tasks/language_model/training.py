@@ -1,7 +1,10 @@
 """Training a language model: the job that its options describe."""
 
+from contextlib import nullcontext
+
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
+from gatewise.tasks import world
 from gatewise.tasks.language_model.corpus import Sample, read_corpus
 from gatewise.tasks.language_model.encoded_corpus import encode_corpus, open_corpus, token_folder
 from gatewise.tasks.language_model.module import LanguageModelModule
@@ -23,7 +26,8 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         sample = Sample.of(read.training, options.unit)
         vocabulary = build_vocabulary(options.unit, sample.chunks(), options.vocabulary_size)
         learned_from = sample.fact
-        corpus = encode_corpus(read, options, vocabulary)
+        with nullcontext() if read.training.in_memory else world.one_at_first():
+            corpus = encode_corpus(read, options, vocabulary)
     else:
         vocabulary = load_vocabulary(folder.vocabulary)
         corpus = open_corpus(folder, options, vocabulary)
