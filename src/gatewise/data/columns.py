@@ -9,7 +9,9 @@ from gatewise.data.files import read_bytes
 from gatewise.data.text import decoded
 from gatewise.progress import Progress
 
-TaggedWords = tuple[list[str], list[str]]
+Words = list[str] | list[tuple[str, ...]]
+"""The words of a sentence, each with the cells of its feature columns where there are any."""
+TaggedWords = tuple[Words, list[str]]
 
 _UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _SUFFIXES = (".conll", ".conllu", ".iob", ".bio", ".bioes", ".tsv", ".col")
@@ -37,11 +39,13 @@ class Columns(NamedTuple):
         tag: likewise; by default the last, or ``upos``.
         comments: what lines begin with that are comments, an empty string if none are. By default comments are the
             first lines of a sentence that begin with ``#`` and differ in form from the rows of words.
+        features: columns that are read with each word.
     """
 
     word: str | None = None
     tag: str | None = None
     comments: str | None = None
+    features: tuple[str, ...] = ()
 
     def read_tagged_words(self, paths: Sequence[Path], notice: Callable[[str], None] = _ignore) -> list[TaggedWords]:
         """The sentences of files.
@@ -56,12 +60,12 @@ class Columns(NamedTuple):
             OSError: when a file cannot be read.
         """
         return [
-            ([word for _, (word, _) in rows], [tag for _, (_, tag) in rows])
+            (self._words([cells[1:] for _, cells in rows]), [cells[0] for _, cells in rows])
             for path in paths
-            for rows in self._sentences(path, (self.word, self.tag), notice)
+            for rows in self._sentences(path, self._places(path, tagged=True), notice)
         ]
 
-    def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> list[list[str]]:
+    def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> list[Words]:
         """The words alone, of a file.
 
         Raises:
@@ -69,7 +73,7 @@ class Columns(NamedTuple):
         """
         return self.words_of(path, decoded(path, read_bytes(path)), notice)
 
-    def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> list[list[str]]:
+    def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> list[Words]:
         """The same of a text that was read.
 
         Args:
@@ -77,7 +81,8 @@ class Columns(NamedTuple):
             text: the text.
             notice: receives what the user should know.
         """
-        return [[word for _, (word,) in rows] for rows in self._sentences_of(path, text, (self.word,), notice)]
+        sentences = self._sentences_of(path, text, self._places(path, tagged=False), notice)
+        return [self._words([cells for _, cells in rows]) for rows in sentences]
 
     def tagged_share(self, path: Path, known: Callable[[str], bool]) -> float:
         """The share of a file's lines that have a known tag, and so are the rows of words.
@@ -98,21 +103,32 @@ class Columns(NamedTuple):
     def places_of_tags(self, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
         for path in paths:
-            for rows in self._sentences(path, (self.word, self.tag), _ignore):
-                yield from ((f"{path}: line {line}", tag) for line, (_, tag) in rows)
+            for rows in self._sentences(path, self._places(path, tagged=True), _ignore):
+                yield from ((f"{path}: line {line}", cells[0]) for line, cells in rows)
+
+    def _words(self, rows: list[tuple[str, ...]]) -> Words:
+        return rows if self.features else [word for (word,) in rows]
+
+    def _places(self, path: Path, *, tagged: bool) -> list[int]:
+        """Where what is read stands, from 0: the tag, if it is, the word, the features."""
+        universal = ".conllu" in path.suffixes
+        word, tag = (1, 3) if universal else (0, -1)
+        return [
+            *([_place(path, self.tag, universal, tag)] if tagged else []),
+            _place(path, self.word, universal, word),
+            *(_place(path, feature, universal, 0) for feature in self.features),
+        ]
 
     def _sentences(
-        self, path: Path, columns: tuple[str | None, ...], notice: Callable[[str], None]
+        self, path: Path, places: Sequence[int], notice: Callable[[str], None]
     ) -> list[list[tuple[int, tuple[str, ...]]]]:
         with Progress(f"reading {path.name}"):
-            return self._sentences_of(path, decoded(path, read_bytes(path)), columns, notice)
+            return self._sentences_of(path, decoded(path, read_bytes(path)), places, notice)
 
     def _sentences_of(
-        self, path: Path, text: str, columns: tuple[str | None, ...], notice: Callable[[str], None]
+        self, path: Path, text: str, places: Sequence[int], notice: Callable[[str], None]
     ) -> list[list[tuple[int, tuple[str, ...]]]]:
         universal = ".conllu" in path.suffixes
-        defaults = (1, 3) if universal else (0, -1)
-        places = [_place(path, column, universal, default) for column, default in zip(columns, defaults, strict=False)]
         comments = None if self.comments is None else (self.comments,) * (self.comments != "")
         if universal:
             comments = ("#", *(comments or ()))
@@ -128,7 +144,12 @@ class Columns(NamedTuple):
             kept = [row for row in rows if not universal or row.cells[0].isdecimal()]
             for line, cells in kept:
                 if not all(cells[place] for place in places):
-                    raise ValueError(f"{path}: line {line}: empty word or tag in {' '.join(cells)!r}")
+                    what = "word, tag or feature" if self.features else "word or tag"
+                    raise ValueError(f"{path}: line {line}: empty {what} in {' '.join(cells)!r}")
+                if self.features and len({place % len(cells) for place in places}) < len(places):
+                    raise ValueError(
+                        f"{path}: line {line}: a feature column is that of the word or tag too, in {' '.join(cells)!r}"
+                    )
             if kept:
                 found.append([(line, tuple(cells[place] for place in places)) for line, cells in kept])
         if not found:

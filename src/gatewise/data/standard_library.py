@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from gatewise.data.columns import TaggedWords
+
 # Not the library itself: its tests, what is installed beside it, bundled wheels, generated tables.
 _LEFT_OUT = {"test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip", "lib2to3", "pydoc_data"}
 
@@ -117,7 +119,7 @@ def token_types(text: str) -> list[str] | None:
     return types
 
 
-def typed_programs(characters: int, piece: int) -> list[tuple[list[str], list[str]]]:
+def typed_programs(characters: int, piece: int) -> list[TaggedWords]:
     """Pieces of the library's modules, as characters and the types of their tokens.
 
     Args:
@@ -126,7 +128,7 @@ def typed_programs(characters: int, piece: int) -> list[tuple[list[str], list[st
     """
     texts = [text for _, text in source_files() if text.isascii() and "\f" not in text and "\r" not in text]
     share = min(1.0, characters / sum(map(len, texts)))
-    found: list[tuple[list[str], list[str]]] = []
+    found: list[TaggedWords] = []
     for number, text in enumerate(texts):
         if int((number + 1) * share) == int(number * share):
             continue

@@ -1,4 +1,4 @@
-"""Vectors of tokens: embedded whole, and spelled."""
+"""Vectors of tokens: embedded whole, spelled, and with features beside them."""
 
 from collections.abc import Sequence
 
@@ -82,3 +82,36 @@ class TokenEmbedding(nn.Module):
         assert lengths is not None
         assert place is not None
         return torch.cat((whole, self.spelling(characters, lengths)[place]), -1)
+
+
+class FeaturedEmbedding(nn.Module):
+    """The vectors of tokens, and beside them the embedding of each of F features of a token.
+
+    Args:
+        tokens: makes those of tokens.
+        features: those of each feature.
+
+    >>> embedding = FeaturedEmbedding(TokenEmbedding(10, 4), [TokenEmbedding(3, 2), TokenEmbedding(5, 2)])
+    >>> embedding(torch.zeros(5, 2, dtype=torch.int64), torch.zeros(5, 2, 2, dtype=torch.int64)).shape
+    torch.Size([5, 2, 8])
+    """
+
+    def __init__(self, tokens: TokenEmbedding, features: Sequence[TokenEmbedding]) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.features = nn.ModuleList(features)
+        self.width = tokens.width + sum(one.width for one in features)
+
+    def forward(self, tokens: Tensor, features: Tensor, *spelled: Tensor) -> Tensor:
+        """The vectors of tokens.
+
+        Args:
+            tokens: (T, B) int64.
+            features: (T, B, F) int64.
+            *spelled: their spellings, see `TokenEmbedding.forward`.
+
+        Returns:
+            (T, B, `width`).
+        """
+        beside = [one(of_feature) for one, of_feature in zip(self.features, features.unbind(-1), strict=True)]
+        return torch.cat((self.tokens(tokens, *spelled), *beside), -1)

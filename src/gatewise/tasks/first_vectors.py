@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.models.pretrained import initialise_embedding
-from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.progress import say
 from gatewise.tasks.sequence_options import TokenOptions
 
@@ -54,6 +54,8 @@ def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, 
     """
     if vectors is None and not freeze:
         return
+    if isinstance(embedding, FeaturedEmbedding):
+        embedding = embedding.tokens
     assert isinstance(embedding, TokenEmbedding)
     if vectors is not None:
         initialise_embedding(embedding.embedding, *vectors)

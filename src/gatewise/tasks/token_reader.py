@@ -27,11 +27,13 @@ class Tokens(NamedTuple):
         numbers: (T,) int64.
         written: as they are written; empty for byte pairs.
         cut: whether there were more.
+        features: (T, F) int64, those beside each token, if there are any.
     """
 
     numbers: Tensor
     written: list[str]
     cut: bool = False
+    features: Tensor | None = None
 
 
 def cut_texts(rows: Sequence[Tokens], longest: int) -> str | None:

@@ -55,7 +55,7 @@ def read_sentences(options: TaggingOptions, paths: Sequence[Path], *, of_entitie
 
 def columns_of(options: TaggedTextOptions) -> Columns:
     """The columns that the options name."""
-    return Columns(options.word_column, options.tag_column, options.comments)
+    return Columns(options.word_column, options.tag_column, options.comments, options.feature_columns)
 
 
 def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterable[TaggedWords]) -> None:

@@ -17,13 +17,14 @@ from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.tagging.word_features import FeatureReader
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
 def make_model(options: TaggingOptions, reader: TokenReader, tags: TagSet) -> Tagger:
     """The model that the options describe, with its initial weights."""
-    steps = reader.embedding(options)
+    steps = reader.featured_embedding(options) if isinstance(reader, FeatureReader) else reader.embedding(options)
     field = ConditionalRandomField(tags.allowed) if options.output == "crf" else None
     return initialised(Tagger(steps, make_encoder(options, steps.width), tags.labels.size, field), options)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from gatewise.data.word_features import NAMES, is_word_feature
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
@@ -25,6 +26,10 @@ class TaggedTextOptions:
     """Column of the word: a number from 1, or a name in CoNLL-U; by default the first, or form."""
     tag_column: str | None = None
     """Column of the tag; by default the last, or upos."""
+    feature_columns: tuple[str, ...] = ()
+    """Columns of further input for each word, such as its part of speech; predict needs them too."""
+    word_features: tuple[str, ...] = ()
+    """Features of the spelling of each word: caps, shape, prefix2, suffix3 and the like."""
     comments: str | None = None
     """Beginning of comment lines, empty if there are none; by default # in first lines unlike the rows of words."""
     unit: Literal["word", "char"] = "word"
@@ -40,6 +45,9 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     scheme: Literal["auto", "none", "bio", "bioes"] = "auto"
     """Tags of entities to learn; auto: bioes, or bio in one direction; none: any tags, as they are."""
 
+    feature_size: Count = 10
+    """Width of the embedding of each feature of a word."""
+
     epochs: Count = 15
     lr: Positive = 2e-3
 
@@ -48,11 +56,31 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
             object.__setattr__(self, "unit", "char")
         super().__post_init__()
         self.check_tokens(words=self.unit == "word")
+        for name in self.word_features:
+            if not is_word_feature(name):
+                raise ValueError(f"word_features: expected some of {NAMES}, got {name!r}")
+        for option in ("feature_columns", "word_features"):
+            given = getattr(self, option)
+            if len(set(given)) < len(given):
+                raise ValueError(f"{option}: {', '.join(given)} has a name twice")
+        both = set(self.feature_columns) & {*self.word_features, self.word_column, self.tag_column}
+        if both:
+            raise ValueError(f"feature_columns: {both.pop()} has another meaning already")
 
     def unused(self) -> dict[str, str]:
         return {
             **super().unused(),
             **self.unused_of_tokens(self.unit),
+            **without_effect(
+                ["feature_columns", "word_features"],
+                f"it is for words, and the unit is {self.unit}",
+                when=self.unit != "word",
+            ),
+            **without_effect(
+                ["feature_size"],
+                "words have neither feature_columns nor word_features",
+                when=not (self.feature_columns or self.word_features),
+            ),
             **without_effect(["unit"], "without data, characters of programs are tagged", when=self._reads_programs),
             **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch
-from gatewise.data.columns import TaggedWords, has_columns
+from gatewise.data.columns import TaggedWords, Words, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.files import as_paths
 from gatewise.data.labels import Labels, MostFrequent
@@ -28,6 +28,7 @@ from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.scores import entity_scores
 from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.tagging.word_features import FeatureReader, Word, reader_of_parts, word_of
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_labels import check_labels
@@ -73,7 +74,7 @@ class TrainedTagger(Trained):
 
     def _read_vocabulary(self) -> None:
         parts = read_parts(self.folder.vocabulary, TagSet)
-        self.reader = TokenReader.from_parts(parts)
+        self.reader = reader_of_parts(self.options, parts)
         self.tags: TagSet = parts["tags"]
         # Runs of earlier versions have the baseline in the tags that the network knows.
         self._written: Labels = parts.get("written", self.tags.labels)
@@ -127,8 +128,10 @@ class TrainedTagger(Trained):
     def has_probabilities(self) -> bool:
         return True
 
-    def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[Tagged]:
+    def predict(self, sentences: Sequence[str | Sequence[Word]]) -> list[Tagged]:
         """Tag sentences: raw texts, or lists of their words.
+
+        A model with feature columns needs lists of words, each a sequence of the word and its features.
 
         >>> import gatewise
         >>> model = gatewise.load("runs/tag", "tag")  # doctest: +SKIP
@@ -141,10 +144,10 @@ class TrainedTagger(Trained):
         for row, numbers in zip(words, answers, strict=True):
             tags = self.tags.names(numbers.tolist())
             of_entities = entities(tags) if self.tags.learned is not None else []
-            found.append(Tagged(row, self.tags.written(tags), of_entities))
+            found.append(Tagged([word_of(word) for word in row], self.tags.written(tags), of_entities))
         return found
 
-    def probabilities(self, sentences: Sequence[str | Sequence[str]]) -> list[list[dict[str, float]]]:
+    def probabilities(self, sentences: Sequence[str | Sequence[Word]]) -> list[list[dict[str, float]]]:
         """The probability of each tag at each token of sentences, whatever the other tags are.
 
         Tags are those that the data has, or those that the network learned where one of these may be written in two
@@ -196,13 +199,13 @@ class TrainedTagger(Trained):
         found = self._tagged(sentences, probabilities)
         return written(_cells(found) if format == "csv" else self._rows(found), format)
 
-    def text_of(self, paths: Sequence[Path]) -> str | list[str]:
+    def text_of(self, paths: Sequence[Path]) -> Any:
         """What `inspect` reads of files: the first sentence where the first has a word per line, otherwise all text."""
         if self._has_columns(paths[0]):
             return columns_of(self.options).read_words(paths[0], say)[0]
         return super().text_of(paths)
 
-    def inspect(self, text: str | Sequence[str], *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
+    def inspect(self, text: str | Sequence[Word], *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
         """Watch the network tag a text, find which words moved each tag, and write a report.
 
         Args:
@@ -215,7 +218,7 @@ class TrainedTagger(Trained):
             OSError: when the report cannot be written.
         """
         report = requested_report(self.folder, out, steps)
-        inputs, tokens = one_text(self.reader, text, steps)
+        inputs, tokens = one_text(self.reader, text if isinstance(text, str) else self._checked(text), steps)
         lengths = torch.tensor([len(tokens)])
         with torch.no_grad():
             numbers = self.model.decode(self.model(inputs, lengths), lengths)
@@ -232,15 +235,17 @@ class TrainedTagger(Trained):
         tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
         return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
 
-    def _words(self, sentences: Sequence[str | Sequence[str]]) -> list[list[str]]:
+    def _words(self, sentences: Sequence[str | Sequence[Word]]) -> list[Any]:
         if isinstance(sentences, str):
             raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
-        return [
-            self.reader.split(row) if isinstance(row, str) else [check_characters(word, "a word") for word in row]
-            for row in sentences
-        ]
+        return [self.reader.split(row) if isinstance(row, str) else self._checked(row) for row in sentences]
 
-    def _tagged(self, sentences: Iterable[str | list[str]], probabilities: bool) -> Iterator[_TaggedSentence]:
+    def _checked(self, row: Sequence[Any]) -> list[Any]:
+        if isinstance(self.reader, FeatureReader):
+            return self.reader.check_row(row)
+        return [check_characters(word, "a word") for word in row]
+
+    def _tagged(self, sentences: Iterable[str | Words], probabilities: bool) -> Iterator[_TaggedSentence]:
         for group in in_groups(sentences, _BATCH):
             values = self.probabilities(group) if probabilities else [None] * len(group)
             yield from zip(self.predict(group), values, strict=True)
@@ -254,7 +259,11 @@ class TrainedTagger(Trained):
                 row["probabilities"] = probabilities
             yield row
 
-    def _sentences(self, paths: Sequence[Path], form: InputForm | None) -> Iterator[str | list[str]]:
+    def _sentences(self, paths: Sequence[Path], form: InputForm | None) -> Iterator[str | Words]:
+        if self.options.feature_columns:
+            if form == "text":
+                raise ValueError("input: this model reads words with feature columns, not text; give --input columns")
+            form = "columns"
         if not paths and form != "columns":
             yield from read_lines(())
         elif not paths:
@@ -267,7 +276,7 @@ class TrainedTagger(Trained):
 
     def _has_columns(self, path: Path) -> bool:
         """Whether a file has a word per line, as training and evaluation read every file."""
-        if has_columns(path):
+        if self.options.feature_columns or has_columns(path):
             return True
         found = columns_of(self.options).tagged_share(path, self.tags.knows) > 0.5
         if found:
@@ -324,7 +333,8 @@ def numbered(reader: TokenReader, tags: TagSet, examples: Iterable[TaggedWords])
     rows: list[Tokens] = []
     targets: list[Tensor] = []
     for number, (words, of_words) in enumerate(tracked(examples, "encoding", "sentences"), 1):
-        rows.append(reader.read(words))
+        row: Any = words  # with features, where the reader reads them
+        rows.append(reader.read(row))
         targets.append(tags.numbers(of_words))
         if len(rows[-1].numbers) != len(words):
             raise ValueError(f"sentence {number}: unit char expects a character per line, got words")

@@ -16,6 +16,7 @@ from gatewise.tasks.tagging.network import make_batches, make_model, outcome_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.trained import TrainedTagger, check_parts, numbered
+from gatewise.tasks.tagging.word_features import learn_reader, reader_of_parts
 from gatewise.tasks.task import Job, Task, cost_of
 from gatewise.tasks.token_reader import TokenReader
 
@@ -29,7 +30,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
         options, vectors = with_vectors(options, reader.vocabulary)
     else:
         parts = read_parts(folder.vocabulary, TagSet)
-        reader, tags = TokenReader.from_parts(parts), parts["tags"]
+        reader, tags = reader_of_parts(options, parts), parts["tags"]
     check_parts(tags, corpus.scored)
     training, targets = numbered(reader, tags, corpus.training)
     with_unknown = tags.including(row for _, row in corpus.deciding)
@@ -75,11 +76,7 @@ def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
 
 
 def _learn(options: TaggingOptions, examples: list[TaggedWords]) -> tuple[TokenReader, TagSet]:
-    rows = [words for words, _ in examples]
-    if options.unit == "char":
-        reader = TokenReader.learn(options, "char", ["".join(row) for row in rows])
-    else:
-        reader = TokenReader.learn_words(options, rows)
+    reader = learn_reader(options, [words for words, _ in examples])
     # E- and S- depend on the next word, which one direction has not read.
     auto = "bioes" if options.bidirectional else "bio"
     if options.scheme == "bioes" and options.output == "softmax" and not options.bidirectional:
