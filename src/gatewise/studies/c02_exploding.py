@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from statistics import fmean
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,7 +53,8 @@ Weights are independent normal with variance g²/H, g from {_GAINS[0]:g} to {_GA
 - *Training*: adding (values in [0, 1]) at T = 50, one layer, a linear readout, stochastic gradient descent with the
   rate 0.01 without clipping, 300 updates of 16 sequences (quick: 150). Diverged: the loss or a gradient is not
   finite, or the mean loss of a fortieth of the run is above {_DIVERGED_ABOVE:g} times that of always answering 1
-  (1/6).
+  (1/6). How far R moved is the norm of its change in training, relative to its initial norm; 0
+  where the first gradient is not finite, so that no update is made.
 """
     equal = "gain, width, inputs and updates; the activation differs"
     prediction = """
@@ -94,6 +95,8 @@ are met, depends on what is measured if some are, and else does not hold here.
         problem = AddingSum(50)
         layer = Recurrent(f"rnn_{settings['activation']}", problem.input_size, settings["width"])
         _scale(layer, settings["gain"])
+        recurrent = layer.get_parameter("weight_hh_l0")
+        initial = recurrent.detach().clone()
         sequences = 16 * settings["updates"]
         training = learn(
             problem,
@@ -111,6 +114,7 @@ are met, depends on what is measured if some are, and else does not hold here.
             "diverged": training.diverged or worst > _DIVERGED_ABOVE / 6,
             "not_finite": training.diverged,
             "largest_norm": training.largest_norm,
+            "moved": _finite(float((recurrent.detach() - initial).norm() / initial.norm())),
         }
 
     def conclude(self, measured: Measurements) -> Conclusion:
@@ -198,6 +202,10 @@ def _rate_over_layers(settings: Settings) -> float | None:
     return fitted_rate(norms.double(), skip=0).rate
 
 
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 def _values(measured: Measurements, condition: str, key: str) -> list[float]:
     """The rates of a condition; a gradient that is gone at once has none, and counts as −50."""
     return [-50.0 if value is None else value for value in measured.values(condition, key)]
@@ -211,6 +219,20 @@ def _table(measured: Measurements) -> Table:
             values = _values(measured, name, key)
             low, high = interval_of_mean(values)
             cells.append(f"{fmean(values):+.3f} ({low:+.3f} to {high:+.3f})")
-        rows.append((name, *cells, share(sum(measured.values(name, "diverged")), len(measured.seeds))))
-    columns = ("condition", "rate over time (95 % interval)", "rate over layers (95 % interval)", "diverged")
+        moved = [value for value in measured.values(name, "moved") if value is not None]
+        rows.append(
+            (
+                name,
+                *cells,
+                share(sum(measured.values(name, "diverged")), len(measured.seeds)),
+                f"{100 * median(moved):.2g} %" if len(moved) > len(measured.seeds) / 2 else "not finite",
+            )
+        )
+    columns = (
+        "condition",
+        "rate over time (95 % interval)",
+        "rate over layers (95 % interval)",
+        "diverged",
+        "R moved in training (median)",
+    )
     return Table("Rates in nats and divergences, means over seeds", columns, tuple(rows))
