@@ -172,6 +172,16 @@ def test_a_text_that_comes_in_parts_has_the_tokens_of_the_whole(unit, text, plac
             assert vocabulary.characters_in(np.array(whole, dtype=vocabulary.dtype)) == len(text)
 
 
+@given(any_text, st.integers(0, 200))
+def test_the_characters_of_byte_pairs_are_counted_where_they_begin(text, count):
+    tokens = BYTE_PAIRS.encode(text)[:count].numpy()
+    names = [BYTE_PAIRS._tokenizer.id_to_token(token) for token in tokens]
+    letters = dict(zip(subwords._letters(), range(256), strict=True))
+    content = bytes(letters[letter] for name in names for letter in name)
+    assert text.encode().startswith(content)
+    assert BYTE_PAIRS.characters_in(tokens) == sum(byte & 0xC0 != 0x80 for byte in content)
+
+
 @pytest.mark.parametrize(
     ("size", "dtype"), [(255, np.uint8), (256, np.uint16), (65_535, np.uint16), (65_536, np.uint32)]
 )

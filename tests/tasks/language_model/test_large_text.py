@@ -1,5 +1,6 @@
 """A text too large for memory: encoded once into the cache, with the losses and scores of one in memory."""
 
+import fcntl
 import json
 import os
 import re
@@ -86,6 +87,25 @@ def test_the_same_data_is_encoded_once_and_another_split_again(tmp_path, cache, 
     assert len(encoded) == 1
     train_small(tmp_path, epochs=1, held_out=0.2, out=tmp_path / "another")
     assert len(encoded) == 2
+
+
+def test_a_second_process_waits_for_the_tokens_of_the_first(tmp_path, cache, monkeypatch, capsys):
+    train_small(tmp_path, epochs=1)
+    (key,) = entries(cache)
+    (cache / key).rename(tmp_path / "kept")
+    path = cache / f"{build_cache.WORK}{key}.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+        def say(line):
+            assert line == f"waiting for another process, which encodes the same text into {cache / key}"
+            (tmp_path / "kept").rename(cache / key)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            monkeypatch.setattr(encoded_corpus, "store_texts", None)
+
+        monkeypatch.setattr(encoded_corpus, "say", say)
+        gatewise.evaluate(tmp_path / "run")
+    assert entries(cache) == [key]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The tokens of a language model's text: in memory, or encoded once into the cache where the text is too large."""
 
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +12,7 @@ from gatewise.data.encoded_text import EncodedText, encode_in_memory
 from gatewise.data.texts import Text
 from gatewise.data.token_store import key_of, store_texts, stored_texts
 from gatewise.data.vocabulary import TextVocabulary
+from gatewise.progress import say
 from gatewise.tasks.language_model.corpus import Corpus, read_corpus
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.opening import same_data
@@ -83,15 +86,34 @@ def encode_texts(
     if all(text.in_memory for text in texts.values()):
         return {name: encode_in_memory(text, vocabulary) for name, text in texts.items()}, None
     folder = token_folder() / key
-    found = stored_texts(folder)
-    if found is None:
-        build_cache.remove_leftovers(folder.parent)
-        with TemporaryDirectory(prefix=build_cache.WORK, dir=folder.parent, ignore_cleanup_errors=True) as work:
-            store_texts(folder, Path(work), texts, vocabulary)
+    with _alone(folder):
         found = stored_texts(folder)
+        if found is None:
+            build_cache.remove_leftovers(folder.parent)
+            with TemporaryDirectory(prefix=build_cache.WORK, dir=folder.parent, ignore_cleanup_errors=True) as work:
+                store_texts(folder, Path(work), texts, vocabulary)
+            found = stored_texts(folder)
     if found is None:
         raise OSError(f"{folder}: was removed while it was in use; try again")
     return found, folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: whoever comes second, such as another rank, finds the tokens of the first."""
+    path = folder.with_name(f"{build_cache.WORK}{folder.name}.lock")
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process, which encodes the same text into {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a file system without locks: the texts are encoded twice, and one result is dropped
+            pass
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def token_folder() -> Path:
