@@ -34,7 +34,7 @@ def test_training_prints_scores_baseline_and_suggestions(tmp_path, capsys):
     assert leave("train", "forecast", "--data", one_series(tmp_path), "--out", tmp_path / "run", *SMALL) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
-    assert lines[0].split()[:5] == ["part", "series", "forecasts", "mae", "rmse"]
+    assert lines[0].split()[:6] == ["part", "series", "forecasts", "mae", "mse", "rmse"]
     assert [line.split("  ")[0] for line in lines[1:7]] == [
         "held out",
         "held out, baseline",

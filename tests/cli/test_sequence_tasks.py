@@ -189,6 +189,8 @@ def test_one_answer_per_line_and_search_options(folder, tmp_path, capsys):
     assert leave("evaluate", folder / "seq2seq", "--data", tmp_path / "pairs.tsv", *search, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found == gatewise.evaluate(folder / "seq2seq", tmp_path / "pairs.tsv", beam=2, length_penalty=0.5)
+    with pytest.raises(ValueError, match=r"--beam is not supported by this model \(it has no beam search\)"):
+        gatewise.evaluate(folder / "tag", beam=2)
     assert found["data"]["exact_match"] == 1.0
 
 

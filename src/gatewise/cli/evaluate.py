@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.options import check_supported
 from gatewise.cli.tables import class_tables, scores_table
 from gatewise.extras import require
 
@@ -40,11 +39,9 @@ def evaluate(
 
     from gatewise import tasks
 
-    model = tasks.load(folder)
-    search = {"beam": beam, "length_penalty": length_penalty}
-    if not model.searches:
-        check_supported(search, "it has no beam search")
-    scores = model.evaluate(data or None, **{name: value for name, value in search.items() if value is not None})
+    given = {"beam": beam, "length_penalty": length_penalty}
+    search = {name: value for name, value in given.items() if value is not None}
+    scores = tasks.evaluate(folder, data or None, **search)
     if json:
         print(json_format.dumps(scores, indent=1))
     else:

@@ -1,25 +1,8 @@
-"""Checks of options that a model or another option rules out."""
+"""A check of options that another option rules out."""
 
 from collections.abc import Mapping
 
 _POSITIONAL = ("data", "file", "topic")
-
-
-def check_supported(options: Mapping[str, object], reason: str) -> None:
-    """Raise a ValueError for the first option that was given to a model without it.
-
-    Args:
-        options: values by option name; None for options that were not given.
-        reason: why the model has no such option.
-
-    >>> check_supported({"beam": None}, "it has no beam search")
-    >>> check_supported({"top_k": 3}, "only a language model generates text")
-    Traceback (most recent call last):
-    ValueError: --top-k is not supported by this model (only a language model generates text)
-    """
-    for name, value in options.items():
-        if value is not None:
-            raise ValueError(f"{_flag(name)} is not supported by this model ({reason})")
 
 
 def check_unused(options: Mapping[str, object], reason: str) -> None:

@@ -1,25 +1,15 @@
 """``gatewise predict``: predictions of a trained model, or text generated token by token."""
 
-import itertools
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gatewise.cli.options import check_supported, check_unused
-from gatewise.cli.standard_input import input_waits
 from gatewise.extras import require
-from gatewise.formatting import format_number
 from gatewise.progress import hidden, tracked
 from gatewise.writing import atomic_write, check_writable
-
-if TYPE_CHECKING:
-    from gatewise.tasks.language_model.scores import TokenScore
-    from gatewise.tasks.language_model.trained import TrainedLanguageModel
-    from gatewise.tasks.trained import Trained
 
 
 def predict(
@@ -92,56 +82,32 @@ def predict(
     require("gatewise predict", "tasks")
 
     from gatewise import tasks
+    from gatewise.tasks.prediction_request import PredictionRequest
 
-    if next is not None and score is not None:
-        raise ValueError("--next and --score exclude each other; give one of them")
     if out is not None:
         check_writable(out)
-    model: Any = tasks.load(folder)
-    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    writing = {"prompt": prompt, "length": length, **sampling, "next": next, "score": score}
-    chosen_format: str | None = None
-    if score is not None or not hasattr(model, "stream"):
-        chosen_format = _format(model, format, out)
-    search = {"beam": beam, "length_penalty": length_penalty}
-    reading = {"input": input}
-    if not model.searches:
-        check_supported(search, "it has no beam search")
-    if not model.reads_columns:
-        check_supported(reading, "only a tagger reads columns")
-    if probabilities and not model.has_probabilities:
-        raise ValueError("--probabilities is not supported by this model (it predicts no labels, tags or texts)")
-    if not hasattr(model, "stream"):
-        check_supported(writing, "only a language model generates text")
-        if follow and not hasattr(model, "follow"):
-            raise ValueError("--follow is not supported by this model (only a forecaster follows incoming rows)")
-        wanted = search | reading | {"probabilities": probabilities or None}
-        chosen = {name: value for name, value in wanted.items() if value is not None}
-        pieces: Iterable[str | bytes] = (
-            model.follow(data, chosen_format) if follow else model.answers(data, chosen_format, **chosen)
-        )
-    else:
-        check_supported(
-            {"data": data or None, "follow": follow or None},
-            "a language model generates text; use --prompt or --score",
-        )
-        if score is None:
-            check_supported({"format": format}, "generated text has none; only --score gives rows")
-        if next is not None:
-            check_unused({"length": length, **sampling}, "--next lists tokens and samples none")
-        elif score is not None:
-            others = {name: value for name, value in writing.items() if name not in ("score", "top_k")}
-            check_unused(others, "--score reads its file and generates no text")
-        elif prompt is None and input_waits(sys.stdin):
-            raise ValueError(
-                "a language model does not read the standard input; pass a text to continue with --prompt, or a "
-                "file with --score"
-            )
-        pieces = _generated(
-            model, prompt or "", 500 if length is None else length, sampling, next, score, chosen_format
-        )
+    model = tasks.load(folder)
+    request = PredictionRequest(
+        data=data,
+        format=format,
+        input=input,
+        beam=beam,
+        length_penalty=length_penalty,
+        probabilities=probabilities or None,
+        follow=follow or None,
+        prompt=prompt,
+        length=length,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        next=next,
+        score=score,
+        out=out,
+    )
+    pieces = model.predict_requested(request)
     if not follow:
-        pieces = tracked(pieces, "predicting", "tokens" if hasattr(model, "stream") else "answers")
+        pieces = tracked(pieces, "predicting", model.predicts)
     if out is not None:
         with atomic_write(out) as file:
             file.writelines(piece.encode("utf-8") if isinstance(piece, str) else piece for piece in pieces)
@@ -149,50 +115,3 @@ def predict(
         with hidden() if sys.stdout.isatty() else nullcontext():
             for piece in pieces:
                 print(piece, end="", flush=True)
-
-
-def _format(model: "Trained", format: str | None, out: Path | None) -> str | None:
-    """The format of the answers, None for the model's own."""
-    if out is None:
-        if format == "parquet":
-            raise ValueError("--format parquet: a Parquet file is binary; name it with --out")
-        return format
-
-    from gatewise.tasks.answer_formats import format_of
-
-    return format_of(out, model.formats, format)
-
-
-def _generated(
-    model: "TrainedLanguageModel",
-    prompt: str,
-    length: int,
-    sampling: dict[str, Any],
-    next: int | None,
-    score: Path | None,
-    format: str | None,
-) -> Iterable[str | bytes]:
-    from gatewise.data.text import check_characters, read_text
-
-    check_characters(prompt, "--prompt")
-    if next is not None:
-        return (f"{format_number(value):<6}  {token!r}\n" for token, value in model.next(prompt, next))
-    if score is not None:
-        top_k: int | None = sampling["top_k"]
-        return _scored(model.score(read_text([score]), 5 if top_k is None else top_k), format)
-    sampled = model.stream(prompt, length, **{name: value for name, value in sampling.items() if value is not None})
-    return itertools.chain([prompt], sampled, ["\n"])
-
-
-def _scored(scores: "Iterator[TokenScore]", format: str | None) -> Iterable[str | bytes]:
-    from gatewise.tasks.answer_formats import written
-
-    rows = (score._asdict() for score in scores)
-    if format in (None, "jsonl"):
-        return written(rows, format)
-    # The columns of tables have one type each.
-    return written(({**row, "top": [_top(*one) for one in row["top"]]} for row in rows), format)
-
-
-def _top(token: str, probability: float) -> dict[str, str | float]:
-    return {"token": token, "probability": probability}

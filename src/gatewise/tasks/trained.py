@@ -2,16 +2,17 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gatewise.data.batches import spread
 from gatewise.data.files import as_paths
 from gatewise.data.text import check_characters, read_text
-from gatewise.tasks.answer_formats import ROW_FORMATS, Endings
+from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
 from gatewise.tasks.inspected import Inspected, InspectionRequest
 from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
+from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest, check_supported
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 
@@ -28,6 +29,8 @@ class Trained(ABC):
         name: of the task.
         reads_columns: whether files may have a word per line and columns.
         formats: the formats of answers, with the endings of the files that have them.
+        predicts: what `gatewise predict` writes, in the plural, for its progress bar.
+        follows: whether it answers rows as they come.
         searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
         folder: the run folder.
         options: the resolved options of the run.
@@ -44,6 +47,8 @@ class Trained(ABC):
     name: ClassVar[str]
     reads_columns: ClassVar[bool] = False
     formats: ClassVar[Endings] = ROW_FORMATS
+    predicts: ClassVar[str] = "answers"
+    follows: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     options: Any
     model: Any
@@ -72,6 +77,48 @@ class Trained(ABC):
     def has_probabilities(self) -> bool:
         """Whether an answer is one of several, whose probabilities can be written."""
         return False
+
+    def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
+        """What `gatewise predict` writes, piece by piece.
+
+        Raises:
+            ValueError: for an option that the model does not have, or as its method ``answers``.
+            OSError: when a file cannot be read.
+        """
+        self._check_predictable(request)
+        options = request.given((*SEARCH, "input", "probabilities"))
+        return self.answers(request.data, self._format_of(request), **options)
+
+    def answers(self, *read: Any, **options: Any) -> Iterable[str | bytes]:
+        """What the model answers to the contents of files, as text or bytes."""
+        raise ValueError(f"a model of the task {self.name} has no answers to files")
+
+    def check_search(self, search: Mapping[str, object]) -> None:
+        """Check that the model searches for its answers, where options of the search are given.
+
+        Raises:
+            ValueError: when it does not.
+        """
+        if not self.searches:
+            check_supported(search, SEARCH, "it has no beam search")
+
+    def _check_predictable(self, request: PredictionRequest) -> None:
+        self.check_search(request.given(SEARCH))
+        if not self.reads_columns:
+            request.check_supported(("input",), "only a tagger reads columns")
+        if not self.has_probabilities:
+            request.check_supported(("probabilities",), "it predicts no labels, tags or texts")
+        request.check_supported(WRITING, "only a language model generates text")
+        if not self.follows:
+            request.check_supported(("follow",), "only a forecaster follows incoming rows")
+
+    def _format_of(self, request: PredictionRequest) -> str | None:
+        """The format of the answers, None for the model's own."""
+        if request.out is not None:
+            return format_of(request.out, self.formats, request.format)
+        if request.format == "parquet":
+            raise ValueError("--format parquet: a Parquet file is binary; name it with --out")
+        return request.format
 
     def inspect_requested(self, request: InspectionRequest) -> Inspected:
         """Watch the model while it reads what is requested: by default a text, or text files.

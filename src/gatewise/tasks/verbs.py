@@ -155,7 +155,9 @@ def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None 
         OSError: when a file cannot be read.
     """
     require("gatewise.evaluate", "tasks")
-    return load(folder).evaluate(data, **search)
+    model = load(folder)
+    model.check_search(search)
+    return model.evaluate(data, **search)
 
 
 def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling: Any) -> str:

@@ -1,7 +1,7 @@
 """A trained network of forecasts, read from its run folder."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from gatewise.tasks.forecasting.scores import BackTest
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.opening import same_data
+from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.trained import Scores, Trained
 
 _STANDARD_INPUT = "standard input"
@@ -48,6 +49,7 @@ class TrainedForecaster(Trained):
     """
 
     name = "forecast"
+    follows = True
     options: ForecastOptions
     model: Forecaster
 
@@ -167,6 +169,17 @@ class TrainedForecaster(Trained):
         """
         tables = as_tables(paths) if paths else [TextTable(_STANDARD_INPUT, read_standard_input())]
         return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
+
+    def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
+        """Forecasts of tables, or of rows as they come, as `gatewise predict` writes them.
+
+        Raises:
+            ValueError, OSError: as `answers` and `follow`; for an option that the model does not have.
+        """
+        if not request.follow:
+            return super().predict_requested(request)
+        self._check_predictable(request)
+        return self.follow(request.data, self._format_of(request))
 
     def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.

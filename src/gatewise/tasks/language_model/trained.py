@@ -1,6 +1,7 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,9 @@ from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.encoded_corpus import encode_texts, open_corpus
 from gatewise.tasks.language_model.inspection import TextInspection, inspect_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
+from gatewise.tasks.language_model.predicting import check_request, predicted
 from gatewise.tasks.language_model.scores import TokenScore, score_text, score_tokens
+from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.trained import Trained
 
@@ -34,6 +37,7 @@ class TrainedLanguageModel(Trained):
     """
 
     name = "lm"
+    predicts = "tokens"
     options: LanguageModelOptions
     model: LanguageModel
 
@@ -73,6 +77,18 @@ class TrainedLanguageModel(Trained):
             name: text.beginning(max(int(share * len(text)), _LEAST_TOKENS), self.vocabulary)
             for name, text in scored.items()
         }
+
+    def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
+        """A text, the most likely next tokens, or the scores of a text, as `gatewise predict` writes them.
+
+        Raises:
+            ValueError: for options that exclude one another, are out of their bounds, or that the model does not have.
+            OSError: when a file cannot be read.
+        """
+        check_request(request)
+        if request.score is not None:
+            request = replace(request, format=self._format_of(request))
+        return predicted(self, request)
 
     def generate(
         self,
