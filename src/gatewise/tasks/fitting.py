@@ -8,18 +8,20 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 
 from gatewise.data.batches import Batches
 from gatewise.diagnostics.callback import Watch
 from gatewise.progress import clock, say
 from gatewise.tasks import world
+from gatewise.tasks.averaging import AverageWeights
 from gatewise.tasks.best_weights import BestWeights
 from gatewise.tasks.exchange import Exchange, Launched, Processes
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
 from gatewise.tasks.module import TaskModule
+from gatewise.tasks.patience import Waiting
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.schedules import DecayOnPlateau
 from gatewise.tasks.speed import Speed
@@ -64,7 +66,7 @@ def fit(
         OSError: when the run folder cannot be written.
     """
     module.time_used = limit.fraction
-    patience = EarlyStopping("criterion", patience=options.patience or 2**62, check_finite=False)
+    patience = Waiting(options.patience)
     total_steps = options.steps(len(training))
     # Steps that diverge are told by the module, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
@@ -86,6 +88,8 @@ def fit(
         TrainingProgress(module, total_steps, limit, exchange),
     ]
     callbacks = [limit, *records, *decisions[1:], *reports] if world.is_main() else decisions
+    if options.average != "none":  # after whatever looks at the weights that were validated
+        callbacks = [*callbacks, AverageWeights(module, options)]
     here = world.place()
     environment = [] if here is None else [Launched(here)]
     processes: dict[str, Any] = {"devices": 1}
@@ -118,7 +122,7 @@ def fit(
     if world.is_main():
         plot_learning_curve(folder.metrics, folder.plot, module.measure)
     say(f"training has ended; scoring the best weights, about {clock(limit.final_seconds)}")
-    if patience.wait_count >= patience.patience:
+    if patience.has_ended:
         return "patience"
     return "epochs" if trainer.global_step >= total_steps else "max_minutes"
 

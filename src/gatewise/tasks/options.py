@@ -197,6 +197,11 @@ def _with_paths(value: object, hint: object) -> object:
     return Path(value) if paths and isinstance(value, str) else value
 
 
+def _is_like(value: object, hint: Any) -> bool:
+    """Whether a value is a path where one is meant, or one of the words that are."""
+    return (hint is Path and isinstance(value, Path)) or (get_origin(hint) is Literal and value in get_args(hint))
+
+
 def _expected_items(kind: type) -> str:
     if kind is Path:
         return "paths of files; write data in memory to one first (.jsonl: an object on each line)"
@@ -209,8 +214,11 @@ def _check(name: str, value: object, hint: Any, where: str = "") -> None:
         if value is None and type(None) in arguments:
             return
         several = [argument for argument in arguments if argument is not type(None)]
-        # Of a number or a path, that which was given.
-        hint = next((one for one in several if Path in (one, *get_args(one)) and isinstance(value, Path)), several[0])
+        # Of a number or a path, or a number or a word, that which was given.
+        hint = next((one for one in several if _is_like(value, one)), several[0])
+        words = [word for one in several if get_origin(one) is Literal for word in get_args(one)]
+        if isinstance(value, str) and words and value not in words:
+            raise ValueError(f"{where}{name}: expected a number or {', '.join(words)}, got {value!r}")
         return _check(name, value, hint, where)
     if origin is Annotated:
         _check(name, value, arguments[0], where)

@@ -19,6 +19,7 @@ from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task
 from gatewise.tasks.tensorboard_log import check_logger
+from gatewise.tasks.threads import limited_threads
 from gatewise.tasks.time_limit import TimeLimit
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.training_options import TrainingOptions
@@ -49,7 +50,7 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
         check_unused(out)
         _in_processes(task, dataclasses.replace(options, out=out), out, None, None, began_at)
         return task.load(out)
-    with world.joined(options), ExitStack() as stack:
+    with limited_threads(options.threads), world.joined(options), ExitStack() as stack:
         out = world.from_main(options.out or unused(f"{task.name}-{cell.name}"))
         if world.is_main():
             check_unused(out)
@@ -114,7 +115,7 @@ def resume(
     if _starts_processes(options):
         _in_processes(task, options, path, path, max_minutes, began_at)
         return task.load(path)
-    with world.joined(options):
+    with limited_threads(options.threads), world.joined(options):
         with Progress("preparing"):
             job = _checked(same_data(folder, task.prepare(options, folder)))
         return _go(task, job, folder, began_at)

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, ReduceLROnPlateau
 
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -27,7 +27,8 @@ def make_optimizer(options: TrainingOptions, model: nn.Module) -> Optimizer:
     # One pass over the weights instead of one per operation, which took a quarter of a step with a large embedding.
     # Lightning refuses to clip gradients for it in mixed precision.
     fused = {"fused": True} if options.optimizer != "rmsprop" and options.precision != "bf16-mixed" else {}
-    return kind(model.parameters(), lr=options.lr, weight_decay=options.weight_decay, **fused)
+    momentum = {"momentum": options.momentum} if options.momentum else {}
+    return kind(model.parameters(), lr=options.lr, weight_decay=options.weight_decay, **fused, **momentum)
 
 
 def make_schedule(
@@ -41,20 +42,40 @@ def make_schedule(
         total_steps: the steps of the whole run.
         time_used: the fraction of the time that is used, of a run with a limit: the cosine follows whichever of steps
             and time is nearer to its end.
+
+    Raises:
+        ValueError: when the warm-up is as long as the run.
     """
+    warmup = options.warmup
+    if warmup >= total_steps:
+        raise ValueError(f"warmup: expected fewer steps than the run has, {total_steps:,}, got {warmup:,}")
     if options.schedule == "cosine":
-        return {
-            "scheduler": LambdaLR(
-                optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * max(step / total_steps, time_used())))
-            ),
-            "interval": "step",
-        }
+
+        def cosine(step: int) -> float:
+            used = max((step - warmup) / (total_steps - warmup), time_used())
+            return _risen(step, warmup) * 0.5 * (1 + math.cos(math.pi * max(0.0, used)))
+
+        return {"scheduler": LambdaLR(optimizer, cosine), "interval": "step"}
+    if options.schedule == "step" and warmup:
+        per_epoch = total_steps // options.epochs
+
+        def decayed(step: int) -> float:
+            return _risen(step, warmup) * options.decay ** max(0, step // per_epoch - options.decay_from + 1)
+
+        return {"scheduler": LambdaLR(optimizer, decayed), "interval": "step"}
     if options.schedule == "step":
         return {
             "scheduler": LambdaLR(optimizer, lambda epochs: options.decay ** max(0, epochs - options.decay_from + 1)),
             "interval": "epoch",
         }
+    if warmup > 1:  # each factor is of the rate before it, which the plateau may have decayed
+        return {"scheduler": LinearLR(optimizer, 1 / warmup, total_iters=warmup - 1), "interval": "step"}
     return None
+
+
+def _risen(step: int, warmup: int) -> float:
+    """The share of the learning rate that a step of the warm-up has, counted from 0; all after it."""
+    return min(1.0, (step + 1) / warmup) if warmup else 1.0
 
 
 class DecayOnPlateau(Callback):

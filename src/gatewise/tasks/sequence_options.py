@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
-from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.training_options import Patience, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class EncoderOptions(TrainingOptions):
     """Number of sequences per step; those of a step are of similar length."""
     epochs: Count = 20
     lr: Positive = 1e-3
-    patience: Count | None = 10
+    patience: Patience = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()

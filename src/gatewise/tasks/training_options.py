@@ -15,6 +15,8 @@ Init = Literal["default", "torch", "xavier", "he", "orthogonal", "identity", "un
 Logger = Literal["csv", "tensorboard"]
 Precision = Literal["32", "64", "bf16-mixed"]
 Device = Literal["auto", "cpu", "cuda"]
+Average = Literal["none", "ema", "mean"]
+Patience = Count | Literal["auto"] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +52,26 @@ class TrainingOptions:
     """Optimiser, as in torch.optim, its other settings at torch's defaults."""
     lr: Positive = 3e-3
     """Learning rate."""
+    momentum: Annotated[float, Bounds(low=0, high=0.9999)] = 0.0
+    """Momentum of the optimisers sgd and rmsprop."""
     weight_decay: Annotated[float, Bounds(low=0)] = 0.0
     """Weight decay of the optimiser."""
+    warmup: Annotated[int, Bounds(low=0)] = 0
+    """Steps in which lr rises from near zero, linearly, before the schedule begins."""
     schedule: Schedule = "cosine"
     """Decay of lr: cosine, to zero; step, by decay after epochs from decay-from on; plateau, by decay if no better."""
     decay: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.5
     """Factor of the schedules step and plateau."""
     decay_from: Count = 1
     """First epoch after which the schedule step decays."""
-    patience: Count | None = 5
-    """Stop after so many epochs without a better held-out score."""
+    average: Average = "none"
+    """Weights to validate and keep: ema, an exponential moving average; mean, over all steps from average-from on."""
+    average_decay: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.999
+    """Share of the moving average that a step leaves."""
+    average_from: Count = 1
+    """First epoch whose weights are averaged."""
+    patience: Patience = "auto"
+    """Stop after so many epochs without a better held-out score; auto: half as many as up to the best, at least 3."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient of all parameters together; 1 unless clip-value is given."""
     clip_value: Positive | None = None
@@ -74,6 +86,8 @@ class TrainingOptions:
     """Device to train on; auto: the GPU if there is one."""
     devices: Count | None = None
     """Processes on this machine, each with a GPU of its own or some of the cores (1); torchrun or SLURM decide."""
+    threads: Count | None = None
+    """Threads of the processor to compute with; by default those of torch, a number for each core."""
     num_nodes: Count | None = None
     """Machines that train together (1); each starts the same command, see docs/scale.md."""
     seed: Annotated[int, Bounds(low=0, high=2**63 - 1)] = 0
@@ -115,5 +129,12 @@ class TrainingOptions:
                 f"schedule is {self.schedule}, neither step nor plateau",
                 when=self.schedule not in ("step", "plateau"),
             ),
+            **without_effect(
+                ["momentum"],
+                f"optimizer is {self.optimizer}, neither sgd nor rmsprop",
+                when=self.optimizer not in ("sgd", "rmsprop"),
+            ),
+            **without_effect(["average_decay"], f"average is {self.average}, not ema", when=self.average != "ema"),
+            **without_effect(["average_from"], "average is none", when=self.average == "none"),
             **without_effect(["decay_from"], f"schedule is {self.schedule}, not step", when=self.schedule != "step"),
         }

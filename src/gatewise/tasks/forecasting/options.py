@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
-from gatewise.tasks.training_options import TrainingOptions
+from gatewise.tasks.training_options import Patience, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     epochs: Count = 40
     """Passes over the training windows."""
     lr: Positive = 1e-3
-    patience: Count | None = 10
+    patience: Patience = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()

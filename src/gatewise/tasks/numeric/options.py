@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.training_options import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     batch: Count = 16
     epochs: Count = 100
     lr: Positive = 5e-3
-    patience: Count | None = 15
+    patience: Patience = 15
 
     def __post_init__(self) -> None:
         if self.predict == "next" and self.class_weights != "none":
