@@ -18,9 +18,9 @@ def test_one_path_or_several():
 @pytest.mark.parametrize(
     ("data", "error", "told"),
     [
-        (3, TypeError, "data: expected paths of files, got 3; write data in memory to one first"),
-        ([("a", "b")], TypeError, "data: expected paths of files, got ('a', 'b'); write data in memory to one first"),
-        ([None], TypeError, "data: expected paths of files, got None"),
+        (3, TypeError, "data: expected paths of files, or a table in memory, got 3"),
+        ([("a", "b")], TypeError, "data: expected paths of files, or a table in memory, got ('a', 'b')"),
+        ([None], TypeError, "data: expected paths of files, or a table in memory, got None"),
         ([], ValueError, "data: expected at least one file, got none"),
     ],
 )

@@ -147,3 +147,18 @@ def test_a_number_that_float32_cannot_hold_is_refused():
     scaling = Scaling.learn([[[1e-30], [2e-30]]])
     with pytest.raises(ValueError, match=re.escape("step 1: feature 1 is 1e+20, too far from the training data")):
         scaling.scaled([[1e20]])
+
+
+def test_nested_columns_of_parquet_hold_a_sequence_in_each_row(tmp_path):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"steps": [[[0.1, 1.0], [2.0, 3.0]], [[4.0, 5.0]]], "label": ["a", "b"]}), path
+    )
+    found = read_numeric_sequences([path], "sequence", "label")
+    assert found == [([[0.1, 1.0], [2.0, 3.0]], ["a"]), ([[4.0, 5.0]], ["b"])]
+    pyarrow.parquet.write_table(pyarrow.table({"steps": [[[0.1, 1.0]], [[4.0]]]}), path)
+    with pytest.raises(ValueError, match="row 2: step 1: expected 2 features, as in row 1, got 1"):
+        read_numeric_sequences([path], "sequence", "label")
+    pyarrow.parquet.write_table(pyarrow.table({"steps": [[[0.1, None]]]}), path)
+    with pytest.raises(ValueError, match="row 1: expected a finite number, got None"):
+        read_numeric_sequences([path], "sequence", "label")

@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.data.series import Columns, read_series
-from gatewise.data.series_tables import FrameTable, TextTable, as_tables
+from gatewise.data.series_tables import TextTable, as_tables
 from gatewise.data.sunspots import SUNSPOTS
 from gatewise.data.time_stamps import TimeForm
 
@@ -212,7 +212,7 @@ def test_data_frames_and_files_hold_the_same(tmp_path):
     frame = pandas.DataFrame(
         {"v": [1.5, 2.0, np.nan, 4.0]}, index=pandas.date_range("2020-01-31", periods=4, freq="ME", name="when")
     )
-    (tmp_path / "a.csv").write_text(FrameTable(frame).to_csv())
+    frame.reset_index().to_csv(tmp_path / "a.csv", index=False)
     parquet.write_table(pyarrow.Table.from_pandas(frame.reset_index()), tmp_path / "a.parquet")
     frame.reset_index().to_json(tmp_path / "a.jsonl", orient="records", lines=True, date_format="iso")
     text = (tmp_path / "a.jsonl").read_text().replace(".000", "").replace("T00:00:00", "").replace("Z", "")

@@ -64,9 +64,9 @@ def test_a_value_out_of_bounds(values, told):
         ({"flag": 1}, "flag: expected bool, got 1"),
         (
             {"files": 3},
-            "files: expected paths of files; write data in memory to one first (.jsonl: an object on each line), got 3",
+            "files: expected paths of files, got 3",
         ),
-        ({"files": ["a", ("b", "c")]}, "an object on each line), got ('b', 'c')"),
+        ({"files": ["a", ("b", "c")]}, "files: expected paths of files, got ('b', 'c')"),
         ({"count": None}, "count: expected int, got None"),
     ],
 )

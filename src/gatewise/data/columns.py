@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from gatewise.data.column_rows import cells_of, read_rows
 from gatewise.data.files import read_bytes
+from gatewise.data.tagged_tables import TAGS, WORDS, is_tagged_table, read_lists
 from gatewise.data.text import decoded
 from gatewise.progress import Progress
 
@@ -18,8 +19,8 @@ _SUFFIXES = (".conll", ".conllu", ".iob", ".bio", ".bioes", ".tsv", ".col")
 
 
 def has_columns(path: Path) -> bool:
-    """Whether the ending of a file's name says that it has a word per line."""
-    return any(suffix in _SUFFIXES for suffix in path.suffixes)
+    """Whether the ending of a file's name says that it has words in columns, or lists of them in a table."""
+    return any(suffix in _SUFFIXES for suffix in path.suffixes) or is_tagged_table(path)
 
 
 def _ignore(text: str) -> None:
@@ -32,7 +33,8 @@ class Columns(NamedTuple):
     Columns are separated by tabs where most lines have one, otherwise by spaces and tabs. Every row has the same
     number of columns; sentences may differ in it where the tag's column is named. Lines that begin with ``-DOCSTART-``
     are left out. A file whose name has ``.conllu`` in it is CoNLL-U: comments, words of several tokens (``3-4``) and
-    empty nodes (``8.1``) are left out, and columns have names.
+    empty nodes (``8.1``) are left out, and columns have names. JSON lines (``.jsonl``) and Parquet have a sentence in
+    each row: a list of words in the column ``tokens`` and one of tags in ``tags``, or in those that are named.
 
     Attributes:
         word: number (from 1), or name in CoNLL-U; by default the first, or ``form``.
@@ -59,11 +61,23 @@ class Columns(NamedTuple):
                 line.
             OSError: when a file cannot be read.
         """
-        return [
-            (self._words([cells[1:] for _, cells in rows]), [cells[0] for _, cells in rows])
-            for path in paths
-            for rows in self._sentences(path, self._places(path, tagged=True), notice)
-        ]
+        found: list[TaggedWords] = []
+        for path in paths:
+            if is_tagged_table(path):
+                rows = self._rows_of_table(path, tagged=True)
+            else:
+                rows = self._sentences(path, self._places(path, tagged=True), notice)
+            found += [
+                (self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]) for row in rows if row
+            ]
+        return found
+
+    def _rows_of_table(self, path: Path, *, tagged: bool) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
+        """The cells of each sentence with their place: the tag, if it is wanted, the word and its features."""
+        names = [self.word or WORDS, *self.features, *[self.tag or TAGS] * tagged]
+        for where, lists in read_lists(path, *names):
+            ordered = [lists[-1], *lists[:-1]] if tagged else lists
+            yield [(where, cells) for cells in zip(*ordered, strict=True)]
 
     def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> list[Words]:
         """The words alone, of a file.
@@ -71,6 +85,9 @@ class Columns(NamedTuple):
         Raises:
             ValueError, OSError: as `read_tagged_words`.
         """
+        if is_tagged_table(path):
+            rows = self._rows_of_table(path, tagged=False)
+            return [self._words([cells for _, cells in row]) for row in rows]
         return self.words_of(path, decoded(path, read_bytes(path)), notice)
 
     def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> list[Words]:
@@ -103,6 +120,10 @@ class Columns(NamedTuple):
     def places_of_tags(self, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
         for path in paths:
+            if is_tagged_table(path):
+                for row in self._rows_of_table(path, tagged=True):
+                    yield from ((where, cells[0]) for where, cells in row)
+                continue
             for rows in self._sentences(path, self._places(path, tagged=True), _ignore):
                 yield from ((f"{path}: line {line}", cells[0]) for line, cells in rows)
 

@@ -56,7 +56,7 @@ def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
     several = [data] if isinstance(data, str | Path) or not isinstance(data, Iterable) else list(data)
     for path in several:
         if not isinstance(path, str | Path):
-            raise TypeError(f"data: expected paths of files, got {path!r:.60}; write data in memory to one first")
+            raise TypeError(f"data: expected paths of files, or a table in memory, got {path!r:.60}")
     if not several:
         raise ValueError("data: expected at least one file, got none")
     return [Path(path) for path in several]

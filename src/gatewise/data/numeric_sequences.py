@@ -15,13 +15,15 @@ from gatewise.data.cells import cell_text, shortened
 from gatewise.data.files import read_bytes
 from gatewise.data.json_lines import json_objects
 from gatewise.data.numerals import parse_number
-from gatewise.data.tables import column_names, kind_of, read_columns
+from gatewise.data.tables import column_names, kind_of, read_columns, read_values
 from gatewise.data.text import decoded
 from gatewise.data.unnamed_columns import counts_rows, data_columns
 from gatewise.progress import tracked
 
 NumericSequence = tuple[list[list[float]], list[str]]
 """Steps of features, and labels: none, one for the sequence, or one for each step."""
+
+_STEPS = "steps"
 
 
 def read_numeric_sequences(
@@ -34,8 +36,9 @@ def read_numeric_sequences(
     """Sequences of files, in order.
 
     A table has a row per step, and says in a column which sequence the step belongs to; rows of one sequence stand
-    together. JSON lines may also have a sequence per line: ``{"steps": [[0.5, 1], [0.25, 2]], "label": "a"}``,
-    where the label may be a list with one for each step, or missing.
+    together. JSON lines, and Parquet in nested columns, may also have a sequence per row:
+    ``{"steps": [[0.5, 1], [0.25, 2]], "label": "a"}``, where the label may be a list with one for each step, or
+    missing.
 
     Args:
         paths: tables (.csv, .tsv, .parquet) or JSON lines.
@@ -52,8 +55,7 @@ def read_numeric_sequences(
     widths: list[int] = []
     for path in paths:
         if not has_row_per_step(path, sequence_column):
-            lines = numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
-            found += tracked(lines, f"reading {path.name}", "sequences")
+            found += tracked(_of_file(path, label_column), f"reading {path.name}", "sequences")
         else:
             features = feature_columns or feature_names(path, sequence_column, label_column, tell)
             rows = _table(path, sequence_column, label_column, features)
@@ -76,20 +78,33 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
         ValueError: for a line that is not a sequence of finite numbers, or has steps of another width than the first;
             with its place.
     """
-    width, first = 0, 0
-    for number, row in json_objects(source, text):
-        where = f"{source}: line {number}"
-        rows = row.get("steps")
+    lines = ((f"{source}: line {number}", row) for number, row in json_objects(source, text))
+    yield from _numeric_rows(lines, source, label_column)
+
+
+def _of_file(path: Path, label_column: str) -> Iterator[NumericSequence]:
+    if kind_of(path) == ".jsonl":
+        return numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
+    names = [_STEPS, *[label_column] * (label_column in column_names(path))]
+    rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
+    return _numeric_rows(rows, str(path), label_column)
+
+
+def _numeric_rows(
+    rows_with_places: Iterable[tuple[str, dict[str, Any]]], source: str, label_column: str
+) -> Iterator[NumericSequence]:
+    width, first = 0, ""
+    for where, row in rows_with_places:
+        rows = row.get(_STEPS)
         if not isinstance(rows, list) or not all(isinstance(step, list) for step in rows):
             raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
         if not rows or not rows[0]:
             raise ValueError(f"{where}: a sequence without {'features' if rows else 'steps'}")
-        width, first = width or len(rows[0]), first or number
+        width, first = width or len(rows[0]), first or where
         for step, values in enumerate(rows, 1):
             if len(values) != width:
-                raise ValueError(
-                    f"{where}: step {step}: expected {width} features, as in line {first}, got {len(values)}"
-                )
+                as_in = first.removeprefix(f"{source}: ")
+                raise ValueError(f"{where}: step {step}: expected {width} features, as in {as_in}, got {len(values)}")
         steps = [[_number(where, value) for value in step] for step in rows]
         label = row.get(label_column, [])
         labels = label if isinstance(label, list) else [label]
@@ -99,12 +114,16 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
 
 
 def has_row_per_step(path: Path, sequence_column: str) -> bool:
-    """Whether a file has a row for each step; otherwise it is JSON lines with a sequence in each.
+    """Whether a file has a row for each step; otherwise one for each sequence, as JSON lines and Parquet may have.
 
     Raises:
         ValueError, OSError: as `read_columns`.
     """
-    return kind_of(path) != ".jsonl" or sequence_column in column_names(path)
+    kind = kind_of(path)
+    if kind not in (".jsonl", ".parquet"):
+        return True
+    names = column_names(path)
+    return sequence_column in names or (kind == ".parquet" and _STEPS not in names)
 
 
 def feature_names(

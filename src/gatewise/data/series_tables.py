@@ -1,14 +1,13 @@
-"""Where rows of time series come from: files, a text of CSV, a data frame."""
+"""Where rows of time series come from: files, a text of CSV, a table in memory."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatewise.data.cells import column_place
+from gatewise.data.cells import cell_text, column_place
 from gatewise.data.files import as_paths
+from gatewise.data.in_memory import is_in_memory, to_arrow
 from gatewise.data.tables import Column, TableRows, column_names, columns_of_text, names_of_text, read_columns
 
 
@@ -61,20 +60,16 @@ class TextTable:
         return found if self._line is None else dataclasses.replace(found, numbers=[self._line] * len(found))
 
 
-class FrameTable:
-    """A data frame of pandas or polars; an index that has a name, or consists of time stamps, is its first column."""
+class MemoryTable:
+    """A table in memory, see `to_arrow`."""
 
-    where = "the data frame"
-
-    def __init__(self, frame: Any) -> None:
-        index = getattr(frame, "index", None)
-        if index is not None and (index.name is not None or "datetime" in str(index.dtype)):
-            frame = frame.reset_index()
-        self._frame = frame
+    def __init__(self, data: Any) -> None:
+        self.where = "the data frame" if hasattr(data, "shape") else "the data"
+        self._table = to_arrow(data, self.where)
 
     def names(self) -> list[str]:
         """The names of the columns."""
-        return [str(name) for name in self._frame.columns]
+        return self._table.column_names
 
     def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
@@ -83,35 +78,21 @@ class FrameTable:
             column if isinstance(column, int) else column_place(self.where, column, names, "it has")
             for column in columns
         ]
-        values = [self._frame[self._frame.columns[place]].to_list() for place in places]
-        rows = [tuple(map(_cell, row)) for row in zip(*values, strict=True)]
-        if not rows:
-            raise ValueError(f"{self.where}: there are no rows in it")
+        values = zip(*(self._table.column(place).to_pylist() for place in places), strict=True)
+        rows = [
+            tuple(
+                cell_text(value, f"{self.where}: row {number}", names[place], blank=True)
+                for place, value in zip(places, row, strict=True)
+            )
+            for number, row in enumerate(values, 1)
+        ]
         return TableRows(self.where, "row", range(1, len(rows) + 1), rows)
-
-    def to_csv(self) -> str:
-        """The whole frame as CSV."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.names())
-        writer.writerows(self.rows(self.names()))
-        return buffer.getvalue()
-
-
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return "" if text in ("nan", "NaT", "<NA>") else text
-
-
-def is_frame(data: object) -> bool:
-    """Whether it is a data frame."""
-    return hasattr(data, "columns") and hasattr(data, "shape")
 
 
 def as_tables(data: Any) -> list[Table]:
-    """One path, several, or a data frame, as tables.
+    """One path, several, or a table in memory, as tables.
 
     Raises:
-        TypeError, ValueError: as `as_paths`.
+        TypeError, ValueError: as `as_paths` and `to_arrow`.
     """
-    return [FrameTable(data)] if is_frame(data) else [FileTable(path) for path in as_paths(data)]
+    return [MemoryTable(data)] if is_in_memory(data) else [FileTable(path) for path in as_paths(data)]

@@ -81,13 +81,7 @@ def _read_columns(
     kind = kind_of(path)
     if kind in (".csv", ".tsv"):
         return _delimited(path, decoded(path, read_bytes(path)), columns, kind, advance)
-    if kind == ".parquet":
-        names = _by_name(columns, parquet_names(path))
-        unit, rows = "row", parquet_rows(path, names)
-    else:
-        text = decoded(path, read_bytes(path))
-        names = _by_name(columns, _first_members(path, text))
-        unit, rows = "line", _members(path, text, names, blanks)
+    unit, names, rows = _typed(path, kind, columns, blanks)
     chosen = [(name, column in texts) for name, column in zip(names, columns, strict=True)]
 
     def as_text(number: int, values: tuple[Any, ...]) -> tuple[str, ...]:
@@ -98,6 +92,36 @@ def _read_columns(
         )
 
     return _collected(path, unit, ((number, as_text(number, values)) for number, values in rows), advance)
+
+
+def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Some columns of JSON lines or Parquet, as the values that they hold, row by row, each with its place.
+
+    Args:
+        path: the file.
+        columns: their names.
+        blanks: whether values of JSON lines may be missing; they are None then.
+
+    Raises:
+        ValueError, OSError: as `read_columns`.
+    """
+    with Progress(f"reading {path.name}", "rows") as progress:
+        unit, _, rows = _typed(path, kind_of(path), columns, blanks)
+        for number, values in rows:
+            progress.advance()
+            yield f"{path}: {unit} {number}", values
+
+
+def _typed(
+    path: Path, kind: str, columns: Sequence[Column], blanks: bool
+) -> tuple[str, list[str], Iterator[tuple[int, tuple[Any, ...]]]]:
+    """What rows are counted in, the names of columns, and their values, of files whose values have types."""
+    if kind == ".parquet":
+        names = _by_name(columns, parquet_names(path))
+        return "row", names, parquet_rows(path, names)
+    text = decoded(path, read_bytes(path))
+    names = _by_name(columns, _first_members(path, text))
+    return "line", names, _members(path, text, names, blanks)
 
 
 def columns_of_text(where: Path, text: str, columns: Sequence[Column]) -> TableRows:

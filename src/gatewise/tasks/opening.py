@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from gatewise.equations.load import is_file_reference
 from gatewise.tasks.cells import is_cell
+from gatewise.tasks.kept_data import reading_copies
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import options_of
@@ -50,7 +51,7 @@ def read_options(folder: RunFolder, task: str) -> Any:
         if is_cell(name) and is_file_reference(str(value)):
             raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {value!r}")
     try:
-        return build(options_of(task), values)
+        return reading_copies(build(options_of(task), values), folder.path)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{folder.config}: {error}") from None
 

@@ -204,7 +204,7 @@ def _is_like(value: object, hint: Any) -> bool:
 
 def _expected_items(kind: type) -> str:
     if kind is Path:
-        return "paths of files; write data in memory to one first (.jsonl: an object on each line)"
+        return "paths of files"
     return f"a sequence of {kind.__name__}"
 
 

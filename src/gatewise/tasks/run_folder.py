@@ -133,7 +133,7 @@ def create(
     config: str,
     vocabulary: str,
     details: Mapping[str, object],
-    kept: Mapping[str, bytes] | None = None,
+    kept: Mapping[str, bytes | Path] | None = None,
 ) -> RunFolder:
     """Make a run folder with its description, options, vocabulary and other files to keep: all of them, or nothing.
 
@@ -168,7 +168,11 @@ def create(
                 ),
             ):
                 with atomic_write(path) as file:
-                    file.write(content)
+                    if isinstance(content, bytes):
+                        file.write(content)
+                    else:
+                        with content.open("rb") as original:
+                            shutil.copyfileobj(original, file)
             check_unused(out)  # somebody else may have made it meanwhile
             unfinished.path.replace(out)
     finally:

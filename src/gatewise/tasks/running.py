@@ -13,6 +13,7 @@ from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.fitting import check_device, check_devices, fit
+from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
 from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
@@ -45,6 +46,7 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
     cell = cell_of(options.cell)
     check_logger(options.logger)
     check_device(options.device)
+    check_can_be_kept(options)
     if _starts_processes(options):
         out = options.out or unused(f"{task.name}-{cell.name}")
         check_unused(out)
@@ -57,13 +59,14 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
         check_recurrent_fits(options)
         with Progress("preparing"):
             job = _checked(task.prepare(options, None))
+        kept = files_of(job.options)
         made = new_run(
             out,
             task.name,
             to_toml(_absolute(job.options), job.options.unused()),
             job.vocabulary,
-            {"cell": cell.text, "source": job.source, "sha256": job.hashes},
-            job.kept,
+            {"cell": cell.text, "source": "kept in the run folder" if kept else job.source, "sha256": job.hashes},
+            {**job.kept, **kept},
         )
         folder = stack.enter_context(made) if world.is_main() else RunFolder(out)
         return _go(task, job, folder, began_at)
@@ -250,10 +253,13 @@ def _sharing(job: Job) -> str:
 def _absolute(options: TrainingOptions) -> TrainingOptions:
     """The options to keep: files by their full names, and no output folder, which another run cannot use again."""
     changed: dict[str, Any] = {}
+    kept = naming_copies(options) if options.keep_data else options
     for name, hint in get_type_hints(type(options)).items():
         value = getattr(options, name)
         if get_origin(hint) is tuple and get_args(hint)[0] is Path:
-            changed[name] = tuple(path if is_builtin(path) else path.resolve() for path in value)
+            changed[name] = tuple(
+                path if is_builtin(path) or options.keep_data else path.resolve() for path in getattr(kept, name)
+            )
         elif isinstance(value, Path):
             changed[name] = value.resolve()
     return dataclasses.replace(options, **{**changed, "out": None})

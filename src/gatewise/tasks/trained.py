@@ -70,8 +70,8 @@ class Trained(ABC):
         """Make the model that the options and the vocabulary describe."""
 
     @abstractmethod
-    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
-        """The scores on data files, or on what the run held out."""
+    def evaluate(self, data: Any = None) -> Scores:
+        """The scores on data, files or a table in memory, or on what the run held out."""
 
     @property
     def has_probabilities(self) -> bool:

@@ -40,6 +40,8 @@ class TrainingOptions:
     chrono: Annotated[int, Bounds(low=2)] | None = None
     """Longest span to remember, in steps: the biases of the gates are drawn for all spans up to it."""
 
+    keep_data: bool = False
+    """Keep a copy of the data files in the run folder, and read those from then on."""
     batch: Count = 16
     """Number of sequences (or streams) of a batch, of all processes together."""
     accumulate: Count = 1

@@ -1,8 +1,7 @@
 """The public functions. Nothing heavy is imported before one of them is called."""
 
-from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gatewise.equations import Cell
@@ -47,8 +46,9 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
             "numeric", on sequences of numbers; "forecast", time series.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
-            those of the file. ``data`` may be one path or several, for "forecast" also a data frame; ``cell`` a name,
-            ``FILE.py:NAME`` or a `gatewise.Cell`.
+            those of the file. ``data``, ``valid`` and ``test`` may be one path or several, or a table in memory: a data
+            frame of pandas or Polars, an Arrow table, a list of dicts, a dict of columns or a Hugging Face dataset, of
+            which the run folder then keeps a copy. ``cell`` may be a name, ``FILE.py:NAME`` or a `gatewise.Cell`.
 
     Returns:
         the trained model, with its best weights.
@@ -61,15 +61,15 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
     """
     require("gatewise.train", "tasks")
     kind = options_of(task)
-    if hasattr(options.get("data"), "columns"):
-        return _train_on_frame(task, config, options)
     given = {name: value.text if isinstance(value, Cell) else value for name, value in options.items()}
-    chosen = choose(kind, given, None if config is None else Path(config))
 
+    from gatewise.tasks.kept_data import with_files
     from gatewise.tasks.running import start
     from gatewise.tasks.task import task_of
 
-    return start(task_of(task), chosen)
+    with ExitStack() as stack:
+        chosen = choose(kind, with_files(task, given, stack), None if config is None else Path(config))
+        return start(task_of(task), chosen)
 
 
 def resume(
@@ -139,7 +139,7 @@ def load(folder: str | Path, task: str | None = None) -> "Trained":
     return trained_of(name)(path)
 
 
-def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None = None, **search: Any) -> "Scores":
+def evaluate(folder: str | Path, data: Any = None, **search: Any) -> "Scores":
     """The scores of a trained model, for each part of the data that it is scored on.
 
     They are numbers by their names. Those of a classifier or tagger have ``per_label``, ``per_tag`` and ``per_entity``
@@ -147,7 +147,7 @@ def evaluate(folder: str | Path, data: str | Path | Iterable[str | Path] | None 
 
     Args:
         folder: the run folder.
-        data: files, for forecasts tables or a data frame; by default what the run held out.
+        data: files, or a table in memory as in `train`; by default what the run held out.
         **search: ``beam`` and ``length_penalty``, for a model that answers a text with another.
 
     Raises:
@@ -222,18 +222,6 @@ def inspect(
     from gatewise.tasks.inspected import InspectionRequest
 
     return load(folder).inspect_requested(InspectionRequest(text, data, steps, series, sequence, out))
-
-
-def _train_on_frame(task: str, config: str | Path | None, options: Mapping[str, Any]) -> "Trained":
-    if task != "forecast":
-        raise TypeError(f"data: expected paths for the task {task}, got {type(options['data']).__name__}")
-
-    from gatewise.data.series_tables import FrameTable
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "frame.csv"
-        path.write_text(FrameTable(options["data"]).to_csv(), encoding="utf-8")
-        return train(task, config=config, **{**options, "data": path, "keep_data": True})
 
 
 def _name_of(path: Path) -> str:

@@ -94,8 +94,12 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
 @pytest.mark.parametrize(
     ("data", "error", "told"),
     [
-        ([("lovely", "good")], TypeError, r"data: expected paths of files, got \('lovely', 'good'\); write data"),
-        (3, TypeError, "data: expected paths of files, got 3; write data in memory to one first"),
+        (
+            [("lovely", "good")],
+            TypeError,
+            r"data: expected paths of files, or a table in memory, got \('lovely', 'good'\)",
+        ),
+        (3, TypeError, "data: expected paths of files, or a table in memory, got 3"),
         ([], ValueError, "data: expected at least one file, got none"),
     ],
 )
@@ -137,7 +141,7 @@ def test_answers_as_lines(trained, tmp_path):
     assert [(row["text"], row["label"]) for row in table] == [("lovely", "good"), ("", ""), ("poor, dull", "bad")]
     (tmp_path / "blank.csv").write_text("id,text\n1,\n2,lovely\n")
     assert [json.loads(line)["label"] for line in trained.answers([tmp_path / "blank.csv"])] == [None, "good"]
-    with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
+    with pytest.raises(ValueError, match="format: expected jsonl, csv or parquet for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
 
 

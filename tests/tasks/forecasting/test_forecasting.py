@@ -289,11 +289,12 @@ def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
     scores = of_frame.folder.scores.read_bytes()
     of_frame.folder.scores.unlink()
     assert resume(of_frame.folder.path).folder.scores.read_bytes() == scores
-    (of_frame.folder.path / "data-1-frame.csv").unlink()
+    (of_frame.folder.path / "data-1-data.parquet").unlink()
     with pytest.raises(ValueError, match="the data that the run kept is gone; expected files data-1-"):
         of_frame.evaluate()
-    with pytest.raises(TypeError, match="data: expected paths for the task lm, got DataFrame"):
-        gatewise.train("lm", data=frame)
+    with pytest.raises(ValueError, match="data: no column 'text'; it has 'month', 'sales'"):
+        gatewise.train("lm", data=frame, out=tmp_path / "lm")
+    assert not (tmp_path / "lm").exists()
 
 
 def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):

@@ -135,7 +135,7 @@ def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "plain.tsv").write_text("red blue\tred red\n")
     for name in ("named.csv", "plain.tsv"):
         assert "".join(trained.answers([tmp_path / name], "text")) == "blue red\n"
-    with pytest.raises(ValueError, match="format: expected jsonl or csv for this model, got columns"):
+    with pytest.raises(ValueError, match="format: expected jsonl, csv or parquet for this model, got columns"):
         trained.answers([tmp_path / "texts.txt"], "columns")
 
 

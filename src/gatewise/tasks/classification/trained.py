@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files, is_in_memory, texts_of
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts
@@ -62,11 +62,12 @@ class TrainedClassifier(Trained):
     def _make_model(self) -> Classifier:
         return make_model(self.options, self.reader, self.labels)
 
-    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
+    def evaluate(self, data: Any = None) -> Scores:
         """Score labelled texts.
 
         Args:
-            data: tables or folders; by default the held-out texts of the run, and the others it is to be scored on.
+            data: tables or folders, or a table in memory; by default the held-out texts of the run, and
+                the others it is to be scored on.
 
         Returns:
             for each part ``examples``, ``unknown_tokens``, ``unknown_labels`` (those that the training data does not
@@ -82,7 +83,7 @@ class TrainedClassifier(Trained):
         check_parts(self.labels, parts)
         return {name: self._score(examples)[0] for name, examples in parts.items()}
 
-    def confusion(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, Tensor]:
+    def confusion(self, data: Any = None) -> dict[str, Tensor]:
         """For each part of the data (L, L): how many texts of label i were taken for label j.
 
         The first K labels are those of the model; labels that the training data does not have come after them.
@@ -96,8 +97,11 @@ class TrainedClassifier(Trained):
     def has_probabilities(self) -> bool:
         return True
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict(self, texts: Any) -> list[Prediction]:
         """Label texts.
+
+        Args:
+            texts: a sequence of texts, or a table in memory with a column of them.
 
         >>> import gatewise
         >>> model = gatewise.load("runs/first", "classify")  # doctest: +SKIP
@@ -106,6 +110,8 @@ class TrainedClassifier(Trained):
         """
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
+        if is_in_memory(texts):
+            texts = texts_of(texts, self.options.text_column)
         return self._predict(self._rows(texts))
 
     def answers(
@@ -183,7 +189,8 @@ class TrainedClassifier(Trained):
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
         if data is not None:
-            return {"data": read_labelled(self.options, as_paths(data))}
+            with as_files(data) as paths:
+                return {"data": read_labelled(self.options, paths)}
         return same_data(self.folder, read_corpus(self.options)).scored
 
     def _score(self, examples: list[LabelledText]) -> tuple[dict[str, Any], Tensor]:

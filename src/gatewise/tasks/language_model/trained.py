@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.data.encoded_text import EncodedText
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files, write_text
 from gatewise.data.texts import open_text
 from gatewise.data.token_store import key_of
 from gatewise.data.vocabularies import load_vocabulary
@@ -47,12 +48,12 @@ class TrainedLanguageModel(Trained):
     def _make_model(self) -> LanguageModel:
         return make_model(self.options, self.vocabulary)
 
-    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> dict[str, dict[str, float]]:
+    def evaluate(self, data: Any = None) -> dict[str, dict[str, float]]:
         """Score texts, each as one stream.
 
         Args:
-            data: text files, patterns and folders, as for training; by default the held-out text of the run, and the
-                other texts that it is to be scored on.
+            data: text files, patterns and folders, as for training, or a table in memory with a column ``text``; by
+                default the held-out text of the run, and the other texts that it is to be scored on.
 
         Returns:
             for each text its scores, see `gatewise.tasks.language_model.scores.score_text`.
@@ -63,9 +64,10 @@ class TrainedLanguageModel(Trained):
         """
         if data is None:
             return self.finish(open_corpus(self.folder, self.options, self.vocabulary).scored)
-        text, digest = open_text(as_paths(data))
-        encoded, _ = encode_texts({"data": text}, key_of({"data": digest}, None, self.vocabulary), self.vocabulary)
-        return self.finish(encoded)
+        with as_files(data, write=write_text) as paths:
+            text, digest = open_text(paths)
+            encoded, _ = encode_texts({"data": text}, key_of({"data": digest}, None, self.vocabulary), self.vocabulary)
+            return self.finish(encoded)
 
     def finish(self, scored: Mapping[str, EncodedText]) -> dict[str, dict[str, float]]:
         """The scores of texts, as of `evaluate`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
@@ -35,11 +35,12 @@ class TrainedOnNumbers(Trained):
     def _make_model(self) -> Classifier | Tagger:
         return self._goal.make_model()
 
-    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
+    def evaluate(self, data: Any = None) -> Scores:
         """Score sequences.
 
         Args:
-            data: files; by default the held-out sequences of the run, and the others that it is to be scored on.
+            data: files, or a table in memory; by default the held-out sequences of the run, and the others that it
+                is to be scored on.
 
         Returns:
             for each part its scores: ``accuracy`` of labels beside that of the most frequent one, and ``per_label``
@@ -51,7 +52,8 @@ class TrainedOnNumbers(Trained):
             OSError: when a file cannot be read.
         """
         if data is not None:
-            parts = {"data": read_sequences(self.options, as_paths(data))}
+            with as_files(data) as paths:
+                parts = {"data": read_sequences(self.options, paths)}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
         for name, part in parts.items():
@@ -69,12 +71,15 @@ class TrainedOnNumbers(Trained):
     def has_probabilities(self) -> bool:
         return self._goal.has_probabilities
 
-    def predict(self, sequences: Sequence[list[list[float]]]) -> list[Any]:
-        """What the network tells of sequences of steps of features.
+    def predict(self, sequences: Any) -> list[Any]:
+        """What the network tells of sequences of steps of features, or of those of a table in memory.
 
         Returns:
             for each a `Prediction` (label and probability), `LabelledSteps`, or the `NextStep`.
         """
+        if is_in_memory(sequences):
+            with as_files(sequences, "sequences") as paths:
+                sequences = [steps for steps, _ in read_sequences(self.options, paths)]
         return self._goal.predict(self.model, sequences)
 
     def inspect(
@@ -117,7 +122,8 @@ class TrainedOnNumbers(Trained):
         if request.data is None or request.text is not None:
             raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
         number = 1 if request.sequence is None else request.sequence
-        return self.inspect_files(as_paths(request.data), number, **request.limits())
+        with as_files(request.data) as paths:
+            return self.inspect_files(paths, number, **request.limits())
 
     def inspect_files(
         self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None

@@ -1,13 +1,13 @@
 """A trained sequence-to-sequence model, read from its run folder: answer texts, score answers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files, is_in_memory, texts_of
 from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
@@ -68,7 +68,7 @@ class TrainedSequenceToSequence(Trained):
 
     def evaluate(
         self,
-        data: str | Path | Iterable[str | Path] | None = None,
+        data: Any = None,
         *,
         beam: int | None = None,
         length_penalty: float | None = None,
@@ -91,7 +91,8 @@ class TrainedSequenceToSequence(Trained):
         """
         search = self._search(beam, length_penalty)
         if data is not None:
-            parts = {"data": read_named_pairs(self.options, as_paths(data))}
+            with as_files(data) as paths:
+                parts = {"data": read_named_pairs(self.options, paths)}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
         return self._scores(parts, search)
@@ -114,13 +115,11 @@ class TrainedSequenceToSequence(Trained):
     def has_probabilities(self) -> bool:
         return True
 
-    def predict(
-        self, texts: Sequence[str], *, beam: int | None = None, length_penalty: float | None = None
-    ) -> list[Answer]:
+    def predict(self, texts: Any, *, beam: int | None = None, length_penalty: float | None = None) -> list[Answer]:
         """Answer texts.
 
         Args:
-            texts: the sources.
+            texts: the sources, or a table in memory with a column of them.
             beam, length_penalty: how answers are searched; by default as the run's options say.
 
         Raises:
@@ -134,6 +133,8 @@ class TrainedSequenceToSequence(Trained):
         """
         if isinstance(texts, str):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
+        if is_in_memory(texts):
+            texts = texts_of(texts, self.options.source_column or "source")
         search = self._search(beam, length_penalty)
         return self._answers(read_sources(self.source, texts, search.longest).numbers, search)
 

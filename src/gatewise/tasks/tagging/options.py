@@ -15,7 +15,7 @@ class TaggedTextOptions:
     """What tagged words to learn."""
 
     data: tuple[Path, ...] = ()
-    """Files with a word per line and columns (CoNLL, CoNLL-U); by default programs, whose characters are tagged."""
+    """Files of words in columns (CoNLL, CoNLL-U), or tables (.jsonl, .parquet); by default programs, by character."""
     valid: tuple[Path, ...] = ()
     """Files for the held-out score, instead of a part of the data."""
     test: tuple[Path, ...] = ()
@@ -23,9 +23,9 @@ class TaggedTextOptions:
     held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
     """Share of the data's sentences, drawn at random, that is held out."""
     word_column: str | None = None
-    """Column of the word: a number from 1, or a name in CoNLL-U; by default the first, or form."""
+    """Column of the word: a number from 1, or a name in CoNLL-U and tables; by default the first, form, or tokens."""
     tag_column: str | None = None
-    """Column of the tag; by default the last, or upos."""
+    """Column of the tag; by default the last, upos, or tags."""
     feature_columns: tuple[str, ...] = ()
     """Columns of further input for each word, such as its part of speech; predict needs them too."""
     word_features: tuple[str, ...] = ()

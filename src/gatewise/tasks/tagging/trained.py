@@ -11,7 +11,7 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, Words, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.text import check_characters
 from gatewise.data.vocabulary_file import read_parts
@@ -83,11 +83,12 @@ class TrainedTagger(Trained):
     def _make_model(self) -> Tagger:
         return make_model(self.options, self.reader, self.tags)
 
-    def evaluate(self, data: str | Path | Iterable[str | Path] | None = None) -> Scores:
+    def evaluate(self, data: Any = None) -> Scores:
         """Score tagged sentences.
 
         Args:
-            data: files with columns; by default the held-out sentences of the run, and the others to be scored.
+            data: files with columns, tables, or a table in memory; by default the held-out sentences of the run, and
+                the others to be scored.
 
         Returns:
             for each part ``sentences``, ``tokens``, ``unknown_tokens``, ``unknown_tags`` (those that the training data
@@ -103,7 +104,8 @@ class TrainedTagger(Trained):
             OSError: when a file cannot be read.
         """
         if data is not None:
-            parts = {"data": read_sentences(self.options, as_paths(data), of_entities=self.tags.learned is not None)}
+            with as_files(data) as paths:
+                parts = {"data": read_sentences(self.options, paths, of_entities=self.tags.learned is not None)}
         else:
             parts = same_data(self.folder, read_corpus(self.options)).scored
         check_parts(self.tags, parts)
@@ -128,8 +130,8 @@ class TrainedTagger(Trained):
     def has_probabilities(self) -> bool:
         return True
 
-    def predict(self, sentences: Sequence[str | Sequence[Word]]) -> list[Tagged]:
-        """Tag sentences: raw texts, or lists of their words.
+    def predict(self, sentences: Any) -> list[Tagged]:
+        """Tag sentences: raw texts, lists of their words, or a table in memory with a column of such lists.
 
         A model with feature columns needs lists of words, each a sequence of the word and its features.
 
@@ -147,7 +149,7 @@ class TrainedTagger(Trained):
             found.append(Tagged([word_of(word) for word in row], self.tags.written(tags), of_entities))
         return found
 
-    def probabilities(self, sentences: Sequence[str | Sequence[Word]]) -> list[list[dict[str, float]]]:
+    def probabilities(self, sentences: Any) -> list[list[dict[str, float]]]:
         """The probability of each tag at each token of sentences, whatever the other tags are.
 
         Tags are those that the data has, or those that the network learned where one of these may be written in two
@@ -235,9 +237,12 @@ class TrainedTagger(Trained):
         tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
         return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
 
-    def _words(self, sentences: Sequence[str | Sequence[Word]]) -> list[Any]:
+    def _words(self, sentences: Any) -> list[Any]:
         if isinstance(sentences, str):
             raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
+        if is_in_memory(sentences):
+            with as_files(sentences, "sentences") as (path,):
+                return columns_of(self.options).read_words(path, say)
         return [self.reader.split(row) if isinstance(row, str) else self._checked(row) for row in sentences]
 
     def _checked(self, row: Sequence[Any]) -> list[Any]:
