@@ -85,3 +85,23 @@ def test_parts_share_the_streams(count, streams, window, parts):
 def test_every_part_needs_a_stream():
     with pytest.raises(ValueError, match="batch: 2 streams cannot be shared by 3 processes"):
         Streams(torch.arange(9), 2, 3).share(0, 3)
+
+
+@given(**sizes, windows=st.integers(1, 9), epochs=st.integers(1, 4), stop=st.integers(0, 30))
+def test_short_epochs_continue_where_the_last_one_ended(count, streams, window, windows, epochs, stop):
+    whole = [part.targets.tolist() for part in Streams(torch.arange(count), streams, window)]
+    expected = [whole[number % len(whole)] for number in range(windows * epochs)]
+    short = Streams(torch.arange(count), streams, window, windows)
+    assert len(short) == windows
+    assert short.windows_of_pass == len(whole)
+    found = []
+    for _ in range(epochs):
+        for part in short:
+            found.append(part.targets.tolist())
+            if len(found) == stop:  # as if the process had ended here
+                state, short = short.state_dict(), Streams(torch.arange(count), streams, window, windows)
+                short.load_state_dict(state)
+                break
+    while len(found) < windows * epochs:
+        found += [part.targets.tolist() for part in short]
+    assert found == expected

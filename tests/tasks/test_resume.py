@@ -14,37 +14,44 @@ import pytest
 import safetensors.torch
 import torch
 
+import gatewise
 from gatewise.tasks import state_file
 from gatewise.tasks.language_model import training
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, small_options, train_small
+from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 
 CASES = {
     "cosine": {},
     "plateau": {"schedule": "plateau", "optimizer": "sgd", "lr": 10.0, "clip_norm": 10.0, "epochs": 4},
     "layers": {"schedule": "step", "cell": "gru_chung2014", "layers": 2, "unit": "word", "window": 15},
     "double": {"precision": "64", "tie": True, "embedding": 8, "loss_reduction": "sum-over-time"},
+    "short": {"steps_per_epoch": 3, "epochs": 3},
     "bfloat": {"precision": "bf16-mixed", "cell": "rnn_tanh", "optimizer": "rmsprop"},
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_saved_state_leads_to_the_same_run(tmp_path, monkeypatch, case):
-    run, saved = tmp_path / "run", []
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """Copies of the run folder as it was after every step and epoch."""
+    copies = []
     save = state_file.SaveState._save
 
     def save_and_copy(self, trainer):
         save(self, trainer)
-        saved.append(shutil.copytree(run, tmp_path / f"copy{len(saved)}"))
+        if trainer.default_root_dir == str(tmp_path / "run"):
+            copies.append(shutil.copytree(tmp_path / "run", tmp_path / f"copy{len(copies) + 1}"))
 
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(state_file.SaveState, "_save", save_and_copy)
-    train_small(tmp_path, **CASES[case])
-    monkeypatch.setattr(state_file.SaveState, "_save", save)
+    return copies
+
+
+def check_resumed(run, copies):
+    """Each of the copies becomes the same run."""
     weights = safetensors.torch.load_file(run / "weights.safetensors")
-    assert len(saved) >= 6
-    for copy in {*saved[::2], saved[-1]}:
+    for copy in copies:
         with (copy / "metrics.csv").open("a") as file:
             file.write("99,1,what a killed run wrote after its last sa")
         resume(copy)
@@ -52,6 +59,25 @@ def test_every_saved_state_leads_to_the_same_run(tmp_path, monkeypatch, case):
         assert (copy / "scores.json").read_bytes() == (run / "scores.json").read_bytes()
         resumed = safetensors.torch.load_file(copy / "weights.safetensors")
         assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_saved_state_leads_to_the_same_run(tmp_path, saved, case):
+    train_small(tmp_path, **CASES[case])
+    assert len(saved) >= 6
+    check_resumed(tmp_path / "run", {*saved[::2], saved[-1]})
+
+
+def test_batches_that_are_shuffled_in_each_epoch_are_those_of_the_uninterrupted_run(tmp_path, saved):
+    options = {**SMALL, **small_tokens(spelling="none")}
+    gatewise.train("classify", data=labelled_texts(tmp_path, 40), out=tmp_path / "run", **options)
+    of_epochs = [
+        copy
+        for copy in saved
+        if state_file.read_state(copy / "state.ckpt")["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"]
+    ]
+    assert len(of_epochs) == options["epochs"]
+    check_resumed(tmp_path / "run", [*of_epochs[:2], saved[1], saved[-3]])
 
 
 def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):

@@ -35,6 +35,8 @@ class Streams:
         tokens: (N,), at least 2; they are read window by window.
         streams: the number of parallel streams B, at most N - 1.
         window: the number of steps T in a window.
+        windows: how many windows iterating gives, by default those of a pass over all tokens; the next iteration
+            continues where the last one ended, and from the end of the tokens at their beginning.
 
     >>> for inputs, targets in Streams(torch.arange(8), streams=2, window=3):
     ...     print(inputs.T.tolist(), targets.T.tolist())
@@ -42,7 +44,7 @@ class Streams:
     [[3], [0]] [[4], [-100]]
     """
 
-    def __init__(self, tokens: Ids, streams: int, window: int) -> None:
+    def __init__(self, tokens: Ids, streams: int, window: int, windows: int | None = None) -> None:
         predictions = len(tokens) - 1
         self._steps = -(-predictions // streams)
         longer = predictions - (self._steps - 1) * streams
@@ -50,7 +52,8 @@ class Streams:
         self._spans = list(zip(accumulate(lengths[:-1], initial=0), lengths, strict=True))
         self._tokens = tokens
         self._window = window
-        self._position = 0
+        self._windows = windows or self.windows_of_pass
+        self._position = self._given = 0
 
     @property
     def steps(self) -> int:
@@ -62,15 +65,21 @@ class Streams:
         """The steps of the largest window, of all streams together."""
         return len(self._spans) * min(self._window, self.steps)
 
-    def __len__(self) -> int:
-        """The number of windows in a pass."""
+    @property
+    def windows_of_pass(self) -> int:
+        """The number of windows in a pass over all tokens."""
         return -(-self.steps // self._window)
 
+    def __len__(self) -> int:
+        """The number of windows that iterating gives."""
+        return self._windows
+
     def __iter__(self) -> Iterator[Window]:
-        first, self._position = self._position, 0
-        for index in range(first, len(self)):
+        for given in range(self._given, len(self)):
+            index = self._position
             # Before the yield: whoever saves the state while this window is used wants to go on after it.
-            self._position = (index + 1) % len(self)
+            self._position = (index + 1) % self.windows_of_pass
+            self._given = (given + 1) % len(self)
             yield self._at(index)
 
     def share(self, part: int, parts: int) -> Self:
@@ -98,7 +107,7 @@ class Streams:
 
     def sample(self, count: int) -> Iterator[Window]:
         """So many windows from the beginning, as each goes on from the one before; the position stays."""
-        return map(self._at, range(min(count, len(self))))
+        return map(self._at, range(min(count, self.windows_of_pass)))
 
     def _at(self, index: int) -> Window:
         first = index * self._window
@@ -113,9 +122,9 @@ class Streams:
         return Window(inputs, targets)
 
     def state_dict(self) -> dict[str, int]:
-        """The window at which the next pass over this object begins."""
-        return {"position": self._position}
+        """The window at which the next iteration begins, and how many of an iteration have been given before it."""
+        return {"position": self._position, "given": self._given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Begin the next pass at a saved position."""
-        self._position = state["position"]
+        """Begin the next iteration at a saved position."""
+        self._position, self._given = state["position"], state.get("given", state["position"])

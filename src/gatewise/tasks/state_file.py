@@ -102,9 +102,17 @@ class SaveState(Checkpoint):
         self._interruption = interruption
         self._saved_at = time.monotonic()
         self._random_states: list[list[Tensor]] = []
+        self._batches: dict[str, Any] | None = None
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the place among the batches until training starts."""
+        self._batches = next(iter(checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])), None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the random number generators as they were; at first, and for others than before, those of the seed."""
+        """Set batches and random number generators as they were; at first, and for others than before, by the seed."""
+        if self._batches is not None:  # Lightning sets them only inside an epoch, not at its end
+            batches: Any = trainer.train_dataloader
+            batches.load_state_dict(self._batches)
         saved, processes = self._random_states, world.size()
         if len(saved) == processes:
             torch.set_rng_state(saved[world.rank()][0])

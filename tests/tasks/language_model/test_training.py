@@ -114,6 +114,17 @@ def test_metrics_have_a_row_per_step_and_per_score(tmp_path):
         assert float(row["characters_per_second"]) > 0
 
 
+def test_epochs_of_some_steps_continue_with_the_carried_state(tmp_path, capsys):
+    changes = {"schedule": "constant", "dropout": 0.0}
+    whole = rows(train_small(tmp_path, **changes, out=tmp_path / "whole").folder.path)
+    short = rows(train_small(tmp_path, **changes, steps_per_epoch=3, epochs=3, patience=None).folder.path)
+    assert "epoch: 3 of 4 windows of the text\n" in capsys.readouterr().err
+    steps = [[row["loss"] for row in run if row["loss"]] for run in (whole, short)]
+    assert (len(steps[0]), len(steps[1])) == (8, 9)
+    assert steps[1][:8] == steps[0]
+    assert [int(row["step"]) for row in short if row["held_out_loss"]] == [3, 6, 9]
+
+
 def test_the_best_weights_are_kept_and_training_stops_early(tmp_path):
     # So high a rate makes the held-out score worse at once.
     run = train_small(tmp_path, optimizer="sgd", lr=30.0, clip_norm=30.0, schedule="constant", epochs=9, patience=2)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatewise.data.batches import portion
-from gatewise.data.streams import NO_TARGET, Window
+from gatewise.data.streams import NO_TARGET, Streams, Window
 from gatewise.models.language_model import LanguageModel, State, detach
 from gatewise.progress import say
 from gatewise.tasks import world
@@ -19,7 +19,7 @@ from gatewise.tasks.outcome import Outcome
 
 
 class LanguageModelModule(TaskModule):
-    """One window per step; the state is carried to the next window without its history, and is zero at epoch start.
+    """One window per step; its state is carried to the next without its history, and is zero where the text begins.
 
     Each of several processes has some of the streams and carries their state. The held-out loss is that of one stream
     from a zero state, as `evaluate` has it; every process computes it.
@@ -27,8 +27,11 @@ class LanguageModelModule(TaskModule):
 
     model: LanguageModel
 
-    def __init__(self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int) -> None:
+    def __init__(
+        self, model: LanguageModel, options: LanguageModelOptions, measure: Measure, total_steps: int, training: Streams
+    ) -> None:
         super().__init__(model, options, measure, total_steps)
+        self._windows_of_epoch, self._windows_of_text = len(training), training.windows_of_pass
         self._window, self._streams = options.window, options.batch
         self._sum_over_time = options.loss_reduction == "sum-over-time"
         self._carried: State | None = None
@@ -43,7 +46,8 @@ class LanguageModelModule(TaskModule):
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a window."""
-        self._carried_in = None if batch_idx == 0 else self._carried
+        window = self.current_epoch * self._windows_of_epoch + batch_idx
+        self._carried_in = None if window % self._windows_of_text == 0 else self._carried
         nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
         outcome = Outcome(nats, int((batch.targets != NO_TARGET).sum()), 0, 0)

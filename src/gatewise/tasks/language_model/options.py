@@ -36,6 +36,8 @@ class LanguageModelOptions(TrainingOptions, TextOptions):
     """Use the embedding matrix for the read-out too; needs embedding = hidden."""
     window: Count = 64
     """Steps of truncated back-propagation through time."""
+    steps_per_epoch: Count | None = None
+    """Steps after which an epoch ends and the model is validated; by default those of one pass over the text."""
     loss_reduction: Literal["mean", "sum-over-time"] = "mean"
     """Loss of a window: mean over its tokens, or their sum over time, averaged over the batch."""
 

@@ -41,12 +41,14 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     for text in corpus.scored.values():
         check_length(text, vocabulary)
     deciding = next(iter(corpus.scored.values()))
-    training = Streams(corpus.training.ids, options.batch, options.window)
+    windows = None if options.steps_per_epoch is None else options.steps_per_epoch * options.accumulate
+    training = Streams(corpus.training.ids, options.batch, options.window, windows)
     module = LanguageModelModule(
         planned(lambda: make_model(options, vocabulary), options, folder),
         options,
         measure_for(vocabulary, deciding),
-        total_steps=options.steps(len(training)),
+        options.steps(len(training)),
+        training,
     )
     texts = {"training": corpus.training, **corpus.scored}
     size = vocabulary.dtype.itemsize * sum(map(len, texts.values()))
@@ -61,6 +63,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         (
             "characters: " + ", ".join(f"{name.replace('_', ' ')} {text.characters:,}" for name, text in texts.items()),
             f"vocabulary: {vocabulary.size:,} tokens (unit {options.unit}){learned_from}",
+            *([] if windows is None else [f"epoch: {windows:,} of {training.windows_of_pass:,} windows of the text"]),
             *([] if corpus.stored is None else [f"tokens: {written(size)}, mapped from {corpus.stored}"]),
         ),
         corpus.scored,
