@@ -6,6 +6,7 @@ from typing import get_args, get_overloads
 import pytest
 
 import gatewise
+from gatewise import tasks
 from gatewise.tasks import task_names, verbs
 from gatewise.tasks.trained import trained_of
 from tests.tasks.small import train_small
@@ -40,3 +41,33 @@ def test_every_task_has_an_overload_that_returns_its_model(verb: object):
             if isinstance(task, str):
                 promised[task] = overload.__annotations__["return"]
     assert promised == {name: trained_of(name).__name__ for name in task_names.names()}
+
+
+def test_options_as_an_object_are_those_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "text.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 40)
+    small = {"hidden": 8, "embedding": 4, "batch": 2, "window": 8, "epochs": 1, "seed": 3}
+    of_object = gatewise.train(tasks.LanguageModelOptions(data=(tmp_path / "text.txt",), out=tmp_path / "a", **small))
+    by_name = gatewise.train("lm", data=tmp_path / "text.txt", out=tmp_path / "b", **small)
+    assert of_object.final_scores() == by_name.final_scores()
+    config = tmp_path / "options.toml"
+    config.write_text("hidden = 16\nlayers = 2\n")
+    chosen = {}
+    monkeypatch.setattr("gatewise.tasks.running.start", lambda task, options, began_at: chosen.update(vars(options)))
+    gatewise.train(tasks.LanguageModelOptions(hidden=8), config=config)
+    assert (chosen["hidden"], chosen["layers"]) == (8, 2)
+
+
+def test_every_task_has_an_overload_for_its_options():
+    promised = {}
+    for one in get_overloads(verbs.train):
+        of = one.__annotations__["task"]
+        if isinstance(of, str) and of.endswith("Options"):
+            promised[of] = one.__annotations__["return"]
+    assert promised == {task_names.options_of(name).__name__: trained_of(name).__name__ for name in task_names.names()}
+    assert set(promised) == set(task_names.option_classes()) < set(tasks.__all__)
+
+
+@pytest.mark.parametrize("value", [5, object(), {"task": "lm"}])
+def test_what_is_neither_a_task_nor_its_options(value: object):
+    with pytest.raises(TypeError, match="task: expected the name of a task, or its options"):
+        gatewise.train(value)  # pyright: ignore[reportArgumentType, reportCallIssue]

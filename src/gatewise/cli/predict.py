@@ -84,9 +84,6 @@ def predict(
     from gatewise import tasks
     from gatewise.tasks.prediction_request import PredictionRequest
 
-    if out is not None:
-        check_writable(out)
-    model = tasks.load(folder)
     request = PredictionRequest(
         data=data,
         format=format,
@@ -105,6 +102,9 @@ def predict(
         score=score,
         out=out,
     )
+    if out is not None:
+        check_writable(out)
+    model = tasks.load(folder)
     pieces = model.predict_requested(request)
     if not follow:
         pieces = tracked(pieces, "predicting", model.predicts)

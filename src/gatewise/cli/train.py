@@ -1,65 +1,17 @@
 """``gatewise train``: one subcommand per task."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from gatewise.cli.tables import scores_table
 from gatewise.extras import require
-from gatewise.tasks.options import choose
-from gatewise.tasks.task_names import options_of
+from gatewise.tasks.command import command_of
+from gatewise.tasks.task_names import names, options_of
 
-
-class _Command(NamedTuple):
-    """The help and closing output of a task's command.
-
-    Attributes:
-        help: the help text.
-        predictions: example arguments of ``gatewise predict FOLDER``.
-        data: required data arguments, for the example in the help.
-        output: text about a trained model besides its scores.
-    """
-
-    help: str
-    predictions: tuple[str, ...]
-    data: str = ""
-    output: Callable[[Any], str] | None = None
-
-
-_COMMANDS = {
-    "lm": _Command(
-        "Train a language model on text: the next character, word or byte pair.",
-        ('--prompt "The " --temperature 0.7', '--prompt "The " --next 5'),
-        output=lambda trained: f"sample:\n{trained.generate(length=300, temperature=0.8, seed=0)}",
-    ),
-    "classify": _Command(
-        "Train a classifier on texts with labels: sentiment, topic, kind of question.",
-        ("texts.txt", "texts.csv --out labels.csv"),
-    ),
-    "tag": _Command(
-        "Train a tagger on words with tags: parts of speech, named entities; or on characters.",
-        ("sentences.txt", "words.conllu --out tags.conll"),
-    ),
-    "seq2seq": _Command(
-        "Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.",
-        ("sources.txt", "sources.txt --beam 1 --out answers.txt"),
-    ),
-    "numeric": _Command(
-        "Train on sequences of numbers, many at each step: label them, label their steps, or predict the next step.",
-        ("sequences.csv", "sequences.csv --out answers.csv"),
-        data="--data motions.csv ",
-    ),
-    "forecast": _Command(
-        "Train on time series, one or many: forecast the steps to come, with intervals.",
-        ("history.csv --format csv", "history.csv --follow"),
-        output=lambda trained: (
-            f"forecasts: {', '.join(str(path) for path in sorted(trained.folder.path.glob('forecasts_*.png')))}"
-        ),
-    ),
-}
+if TYPE_CHECKING:
+    from gatewise.tasks.trained import Trained
 
 
 def _epilogue(task: str, data: str = "") -> str:
@@ -85,8 +37,8 @@ train = App(
 )
 
 
-def _add(name: str, task: _Command) -> None:
-    kind = options_of(name)
+def _add(name: str) -> None:
+    task = command_of(name)
 
     def command(
         *,
@@ -100,36 +52,28 @@ def _add(name: str, task: _Command) -> None:
     ) -> None:
         trained = _trained(name, {} if options is None else options.explicit, config, resume)
         folder = trained.folder.path
-        if task.output is not None:
-            print(f"\n{task.output(trained)}")
+        if closing := trained.closing():
+            print(f"\n{closing}")
         print(f"\nlearning curve: {folder / 'plot.png'}\nnext commands to try:\n  gatewise evaluate {folder}")
         for words in task.predictions:
             print(f"  gatewise predict {folder} {words}")
 
-    command.__annotations__["options"] = Annotated[_explicit_only(kind), Parameter(name="*")]
+    command.__annotations__["options"] = Annotated[_explicit_only(options_of(name)), Parameter(name="*")]
     train.command(command, name=name, help=task.help, help_epilogue=_epilogue(name, task.data))
 
 
-for _name, _task in _COMMANDS.items():
-    _add(_name, _task)
+for _name in names():
+    _add(_name)
 
 
-def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> Any:
+def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path | None) -> "Trained":
     require("gatewise train", "tasks")
-    began_at = time.monotonic()
     if resume is not None:
         _check_resumed(given, config)
-    options = choose(options_of(name), given, config)
 
-    from gatewise.tasks import running
-    from gatewise.tasks.task import task_of
+    from gatewise.tasks import verbs
 
-    task = task_of(name)
-    trained = (
-        running.start(task, options, began_at)
-        if resume is None
-        else running.resume(task, resume, options.max_minutes, began_at, options.devices, options.num_nodes)
-    )
+    trained = verbs.train(name, config=config, **given) if resume is None else verbs.resume(resume, task=name, **given)
     print(scores_table(trained.final_scores()))
     return trained
 

@@ -100,6 +100,18 @@ def choose(kind: type[Chosen], given: Mapping[str, object], config: Path | None 
     return options
 
 
+def changed(options: "DataclassInstance") -> dict[str, Any]:
+    """The options whose values are not the defaults, by name.
+
+    >>> from gatewise.tasks.tagging.options import TaggingOptions
+    >>> changed(TaggingOptions(hidden=64))
+    {'hidden': 64}
+    """
+    fields = dataclasses.fields(options)
+    values = {field.name: getattr(options, field.name) for field in fields}
+    return {field.name: values[field.name] for field in fields if values[field.name] != field.default}
+
+
 def without_effect(names: Iterable[str], why: str, *, when: bool) -> dict[str, str]:
     """The names, each with the reason; nothing unless the condition holds."""
     return dict.fromkeys(names, why) if when else {}

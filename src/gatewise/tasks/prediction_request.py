@@ -15,6 +15,9 @@ class PredictionRequest:
     """The files and options of `gatewise predict`; None, and no files, for what was not given.
 
     The options are those of the command, which explains them.
+
+    Raises:
+        ValueError: for options that exclude each other whatever the model is.
     """
 
     data: Sequence[Path] = ()
@@ -33,6 +36,10 @@ class PredictionRequest:
     next: int | None = None
     score: Path | None = None
     out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.next is not None and self.score is not None:
+            raise ValueError("--next and --score exclude each other; give one of them")
 
     def given(self, names: Iterable[str]) -> dict[str, Any]:
         """Those of the options that were given, with their values."""

@@ -36,3 +36,25 @@ def options_of(name: str) -> Any:
         ValueError: for an unknown name.
     """
     return getattr(importlib.import_module(f"{home_of(name)}.options"), _OPTIONS[name][1])
+
+
+def name_of(kind: type) -> str:
+    """The name of the task of a class of options.
+
+    Raises:
+        TypeError: when it is that of no task.
+
+    >>> from gatewise.tasks.tagging.options import TaggingOptions
+    >>> name_of(TaggingOptions)
+    'tag'
+    """
+    for name, (_, options) in _OPTIONS.items():
+        if kind.__name__ == options and kind is options_of(name):
+            return name
+    kinds = ", ".join(options for _, options in _OPTIONS.values())
+    raise TypeError(f"task: expected the name of a task, or its options ({kinds}), got {kind.__name__}")
+
+
+def option_classes() -> dict[str, str]:
+    """The module of each class of options, by the name of the class."""
+    return {options: f"{home}.options" for home, options in _OPTIONS.values()}

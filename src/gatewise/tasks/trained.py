@@ -160,6 +160,10 @@ class Trained(ABC):
             scored: the data to score, as training has read it.
         """
 
+    def closing(self) -> str:
+        """What the command line prints of the model at the end of training, besides its scores."""
+        return ""
+
     def thinned(self, scored: Any, share: float) -> Any:
         """A share of such data, spread over all of it."""
         return {name: _thinned(part, share) for name, part in scored.items()}

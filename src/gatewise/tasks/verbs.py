@@ -1,23 +1,31 @@
 """The public functions. Nothing heavy is imported before one of them is called."""
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from gatewise.equations import Cell
 from gatewise.extras import require
-from gatewise.tasks.options import choose
-from gatewise.tasks.task_names import home_of, options_of
+from gatewise.tasks.options import build, changed, choose
+from gatewise.tasks.task_names import home_of, name_of, options_of
 
 if TYPE_CHECKING:
+    from gatewise.tasks.classification.options import ClassificationOptions
     from gatewise.tasks.classification.trained import TrainedClassifier
+    from gatewise.tasks.forecasting.options import ForecastOptions
     from gatewise.tasks.forecasting.trained import TrainedForecaster
     from gatewise.tasks.inspected import Inspected
+    from gatewise.tasks.language_model.options import LanguageModelOptions
     from gatewise.tasks.language_model.trained import TrainedLanguageModel
+    from gatewise.tasks.numeric.options import NumericOptions
     from gatewise.tasks.numeric.trained import TrainedOnNumbers
+    from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
     from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
+    from gatewise.tasks.tagging.options import TaggingOptions
     from gatewise.tasks.tagging.trained import TrainedTagger
     from gatewise.tasks.trained import Scores, Trained
+    from gatewise.tasks.training_options import TrainingOptions
 
 
 @overload
@@ -37,13 +45,26 @@ def train(task: Literal["numeric"], *, config: str | Path | None = None, **optio
 @overload
 def train(task: Literal["forecast"], *, config: str | Path | None = None, **options: Any) -> "TrainedForecaster": ...
 @overload
+def train(task: "LanguageModelOptions", *, config: str | Path | None = None) -> "TrainedLanguageModel": ...
+@overload
+def train(task: "ClassificationOptions", *, config: str | Path | None = None) -> "TrainedClassifier": ...
+@overload
+def train(task: "TaggingOptions", *, config: str | Path | None = None) -> "TrainedTagger": ...
+@overload
+def train(task: "SequenceToSequenceOptions", *, config: str | Path | None = None) -> "TrainedSequenceToSequence": ...
+@overload
+def train(task: "NumericOptions", *, config: str | Path | None = None) -> "TrainedOnNumbers": ...
+@overload
+def train(task: "ForecastOptions", *, config: str | Path | None = None) -> "TrainedForecaster": ...
+@overload
 def train(task: str, *, config: str | Path | None = None, **options: Any) -> "Trained": ...
-def train(task: str = "lm", *, config: str | Path | None = None, **options: Any) -> "Trained":
+def train(task: "str | TrainingOptions" = "lm", *, config: str | Path | None = None, **options: Any) -> "Trained":
     """Train a model and leave a run folder.
 
     Args:
         task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "seq2seq", texts for texts;
-            "numeric", on sequences of numbers; "forecast", time series.
+            "numeric", on sequences of numbers; "forecast", time series. Or the options of one of them, such as
+            `gatewise.tasks.TaggingOptions`, whose fields editors complete and type checkers check.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
             those of the file. ``data``, ``valid`` and ``test`` may be one path or several, or a table in memory: a data
@@ -60,21 +81,28 @@ def train(task: str = "lm", *, config: str | Path | None = None, **options: Any)
         OSError: when a file cannot be read or written; a ChildProcessError when one of several processes dies.
     """
     require("gatewise.train", "tasks")
-    kind = options_of(task)
-    given = {name: value.text if isinstance(value, Cell) else value for name, value in options.items()}
+    began_at = time.monotonic()
+    name, of_object = (task, {}) if isinstance(task, str) else (name_of(type(task)), changed(task))
+    given = {
+        option: value.text if isinstance(value, Cell) else value for option, value in {**of_object, **options}.items()
+    }
 
     from gatewise.tasks.kept_data import with_files
-    from gatewise.tasks.running import start
-    from gatewise.tasks.task import task_of
 
     with ExitStack() as stack:
-        chosen = choose(kind, with_files(task, given, stack), None if config is None else Path(config))
-        return start(task_of(task), chosen)
+        files = with_files(name, given, stack)
+        chosen = choose(options_of(name), files, None if config is None else Path(config))
+
+        from gatewise.tasks.running import start
+        from gatewise.tasks.task import task_of
+
+        return start(task_of(name), chosen, began_at)
 
 
 def resume(
     folder: str | Path,
     *,
+    task: str | None = None,
     max_minutes: float | None = None,
     devices: int | None = None,
     num_nodes: int | None = None,
@@ -83,21 +111,25 @@ def resume(
 
     Args:
         folder: the run folder.
+        task: the task that the run is expected to be of; by default any.
         max_minutes: a new limit on training time, in minutes from the beginning of the run.
         devices, num_nodes: another number of processes on this machine, and of machines.
 
     Raises:
-        ValueError: when the folder is missing, foreign or corrupt, or the data has changed.
+        ValueError: when the folder is missing, foreign, corrupt or of another task, or the data has changed.
         OSError: when a file cannot be read or written; a ChildProcessError when one of several processes dies.
     """
     require("resuming a run", "tasks")
+    began_at = time.monotonic()
+    path = Path(folder)
+    name = _name_of(path) if task is None else task
+    given = {"max_minutes": max_minutes, "devices": devices, "num_nodes": num_nodes}
+    build(options_of(name), {option: value for option, value in given.items() if value is not None})
 
     from gatewise.tasks import running
     from gatewise.tasks.task import task_of
 
-    path = Path(folder)
-    task = task_of(_name_of(path))
-    return running.resume(task, path, max_minutes, devices=devices, num_nodes=num_nodes)
+    return running.resume(task_of(name), path, began_at=began_at, **given)
 
 
 @overload

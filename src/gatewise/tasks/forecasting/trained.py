@@ -256,6 +256,10 @@ class TrainedForecaster(Trained):
         request.check_absent("text", ", which reads series; give it data (--data), or nothing")
         return self.inspect(request.data, series=request.series, **request.limits())
 
+    def closing(self) -> str:
+        """The pictures of forecasts."""
+        return f"forecasts: {', '.join(str(path) for path in sorted(self.folder.path.glob('forecasts_*.png')))}"
+
     def thinned(self, scored: Scored, share: float) -> Scored:
         """The first forecasts of each series in each part."""
         parts = {part: [span.shortened(share) for span in spans] for part, spans in scored.spans.items()}

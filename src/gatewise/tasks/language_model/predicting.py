@@ -43,8 +43,6 @@ def check_request(request: PredictionRequest) -> None:
     Raises:
         ValueError: when they do not.
     """
-    if request.next is not None and request.score is not None:
-        raise ValueError("--next and --score exclude each other; give one of them")
     request.check_supported(("data", "follow"), "a language model generates text; use --prompt or --score")
     if request.score is None:
         request.check_supported(("format",), "generated text has none; only --score gives rows")
