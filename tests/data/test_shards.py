@@ -26,6 +26,7 @@ def test_what_was_written_is_read(tmp_path_factory, blocks, size, start, stop):
     assert len(found) == len(expected)
     assert found[:].tolist() == expected
     assert found[start:stop].tolist() == expected[start:stop]
+    assert found.beginning(abs(start))[:].tolist() == expected[: abs(start)]
 
 
 def test_a_missing_or_shortened_file_is_not_opened(tmp_path):

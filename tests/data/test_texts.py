@@ -68,6 +68,9 @@ def test_patterns_and_folders_are_read_in_order_without_hidden_files(tmp_path, l
     assert open_text([tmp_path / "*", tmp_path / "[1].txt"])[0].read().split() == [
         *("[1].txt", "c/a.txt", "c/b.txt", "c/d/e.txt", "f.txt", "[1].txt")
     ]
+    assert open_text([tmp_path / "c" / "**"])[0].read() == "c/a.txt c/b.txt c/d/e.txt "
+    (tmp_path / "c" / "d" / "circle").symlink_to(tmp_path / "c")
+    assert open_text([tmp_path / "c", tmp_path / "c" / "a.txt"])[0].read() == "c/a.txt c/b.txt c/d/e.txt c/a.txt "
     (tmp_path / "empty" / ".hidden").mkdir(parents=True)
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'empty'}: the folder has no files")):
         open_text([tmp_path / "empty"])
@@ -137,6 +140,7 @@ def test_a_folder_that_save_to_disk_wrote(tmp_path, limit):
     (folder / "dataset_info.json").write_text("{}")
     (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
     assert open_text([folder])[0].read() == JOINED * 2
+    assert open_text([tmp_path / "set"])[0].read() == JOINED * 2
     (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["train"]}')
     with pytest.raises(ValueError, match=re.escape(f"set: a dataset with splits; name one of them: {folder}")):
         open_text([tmp_path / "set"])

@@ -50,6 +50,16 @@ def test_words_are_what_stands_between_white_space_and_lines_end_with_a_token(te
     assert vocabulary.encode(vocabulary.decode(tokens)).tolist() == tokens
 
 
+def test_white_space_is_that_of_unicode():
+    # U+001C to U+001F are not; to Python alone they are.
+    spaces = "\t\v\f\r \x85\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000"
+    for controls in ("", "\x1c\x1d\x1e\x1f"):
+        text = "".join(f"a{character}b" for character in spaces + controls)
+        vocabulary = build_vocabulary("word", text)
+        expected = set(text.translate(dict.fromkeys(map(ord, spaces), " ")).split(" "))
+        assert {vocabulary.name(token) for token in range(2, vocabulary.size)} == expected
+
+
 def test_words_are_numbered_by_frequency_then_alphabet():
     vocabulary = build_vocabulary("word", "b a c\nb a c <unk> c\nd")
     assert [vocabulary.name(token) for token in range(vocabulary.size)] == [UNKNOWN, END_OF_LINE, "c", "a", "b", "d"]
@@ -168,8 +178,8 @@ def test_a_text_that_comes_in_parts_has_the_tokens_of_the_whole(unit, text, plac
         assert [token for part in parts for token in part.tolist()] == whole
         assert all(part.dtype == vocabulary.dtype for part in parts)
         assert build_vocabulary(unit, chunks, size).to_json() == build_vocabulary(unit, text, size).to_json()
-        if unit != "word":
-            assert vocabulary.characters_in(np.array(whole, dtype=vocabulary.dtype)) == len(text)
+        begun = text if unit == "bpe" else vocabulary.decode(whole)
+        assert vocabulary.characters_in(np.array(whole, dtype=vocabulary.dtype)) == len(begun)
 
 
 @given(any_text, st.integers(0, 200))

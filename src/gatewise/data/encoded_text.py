@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gatewise.data.shards import Shards
 from gatewise.data.texts import Text
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.progress import Progress
@@ -40,7 +41,8 @@ class EncodedText:
         """The first tokens, in a vocabulary."""
         pieces = range(0, min(tokens, len(self)), _COUNTED)
         counts = (vocabulary.characters_in(np.asarray(self.ids[at : min(at + _COUNTED, tokens)])) for at in pieces)
-        return EncodedText(self.ids[:tokens], sum(counts))
+        ids = self.ids.beginning(tokens) if isinstance(self.ids, Shards) else self.ids[:tokens]
+        return EncodedText(ids, sum(counts))
 
 
 def encode_in_memory(text: Text, vocabulary: TextVocabulary) -> EncodedText:

@@ -4,7 +4,6 @@ import bz2
 import glob
 import gzip
 import lzma
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -76,23 +75,3 @@ def matching(path: Path) -> list[Path]:
     if not found:
         raise ValueError(f"{path}: no file matches this pattern")
     return [Path(name) for name in found]
-
-
-def files_in(folder: Path) -> list[Path]:
-    """All files of a folder and of those in it, in the order of their paths, without hidden ones.
-
-    Raises:
-        ValueError: when there is none.
-        OSError: when a folder cannot be read.
-    """
-    found: list[Path] = []
-    for above, folders, names in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(above) / name for name in names if not name.startswith(".")]
-    if not found:
-        raise ValueError(f"{folder}: the folder has no files")
-    return sorted(found)
-
-
-def _raise(error: OSError) -> None:
-    raise error

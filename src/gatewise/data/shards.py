@@ -29,6 +29,11 @@ class Shards:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def beginning(self, count: int) -> "Shards":
+        """The first of them, which are not copied as a slice over several arrays is."""
+        starts = (end - len(array) for array, end in zip(self._arrays, self._ends, strict=True))
+        return Shards([array[: max(count - start, 0)] for array, start in zip(self._arrays, starts, strict=True)])
+
     def __getitem__(self, place: slice) -> NDArray[Any]:
         start, stop, step = place.indices(len(self))
         if step != 1:
