@@ -13,6 +13,7 @@ from gatewise.kernels.cpu.control_groups import control_groups, words_of
 from gatewise.layers import Recurrent
 from gatewise.models.language_model import LanguageModel
 from gatewise.models.sequence_to_sequence import SequenceToSequence
+from gatewise.tasks import world
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.opening import check_described
 from gatewise.tasks.run_folder import RunFolder
@@ -27,7 +28,7 @@ _UNLIMITED = 2**60  # what version 1 of control groups writes is nearly 2**63
 
 
 class Need(NamedTuple):
-    """What training needs at least, in bytes.
+    """What training needs at least, in bytes: on a GPU, or of all processes that share this machine's memory.
 
     Attributes:
         parameters: the parameters, their gradients and the optimiser's states.
@@ -44,7 +45,7 @@ def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> 
     Args:
         model: the model.
         options: of its training.
-        most_steps: steps times sequences of the largest batch.
+        most_steps: steps times sequences of the largest batch, or of this process's part of it.
     """
     size = 8 if options.precision == "64" else 4
     count = sum(parameter.numel() for parameter in model.parameters())
@@ -59,6 +60,8 @@ def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> 
         kept //= 2  # the steps of a batch are those of sources and targets together
     if isinstance(model, LanguageModel):
         kept += 2 * len(model.b_y)  # the scores of all tokens, and their gradient
+    # All of them have a copy of the model.
+    size *= 1 if _on_gpu(options.device) else world.local_size()
     return Need(size * (count + (1 + _OPTIMIZER_STATES[options.optimizer]) * trained), size * most_steps * kept)
 
 
@@ -114,9 +117,13 @@ def check_fits(model: nn.Module, need: Need, options: TrainingOptions) -> None:
 
 def memory_limit(device: str = "cpu") -> tuple[float, str]:
     """The memory that training may use in all, in bytes, and where, for people."""
-    if device != "cpu" and torch.cuda.is_available():
+    if _on_gpu(device):
         return torch.cuda.get_device_properties(0).total_memory, "the GPU"
     return min(min(_physical_memory(), *_granted()) + _swap(), _address_space()), "this machine"
+
+
+def _on_gpu(device: str) -> bool:
+    return device != "cpu" and torch.cuda.is_available()
 
 
 def _layers_over_tokens(model: nn.Module) -> Iterator[Recurrent]:

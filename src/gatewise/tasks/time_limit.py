@@ -20,6 +20,8 @@ from gatewise.tasks.module import TaskModule
 # What ends a run beside its scores: the best weights are read and the learning curve is drawn, in about two seconds
 # of one core of an AMD EPYC (Zen 5).
 _CLOSING_SECONDS = 2.0
+# Several processes part from each other, and the one that has started them reads the weights too.
+_PARTING_SECONDS = 3.0
 # Estimates of time waver: nothing is cut for the sake of less than a fifth.
 _ENOUGH = 0.8
 _TRIAL_BATCHES = 3
@@ -76,6 +78,7 @@ class TimeLimit(Timer):
         self._validation_seconds = self._search_seconds = 0.0
         self._share_validated = 1.0
         self._fraction = 0.0
+        self._processes = world.size()
         self.made_steps = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -186,17 +189,21 @@ class TimeLimit(Timer):
         return math.inf if self._duration is None else self._duration - self.time_elapsed()
 
     @property
+    def _closing_seconds(self) -> float:
+        return _CLOSING_SECONDS + (_PARTING_SECONDS if self._processes > 1 else 0)
+
+    @property
     def _reserved(self) -> float:
         """What is kept for scoring; of a short time half is for training, and less is scored at the end."""
         half = max(0.0, (self._duration or 0.0) - (self._trains_from or 0.0)) / 2
         if self._has_weights:  # then only all of the held-out data will do
             half = max(0.0, half - self._validation_seconds / 2)
-            return self._validation_seconds + min(self.final_seconds, half) + _CLOSING_SECONDS
-        return min(self._validation_seconds + self.final_seconds, half) + _CLOSING_SECONDS
+            return self._validation_seconds + min(self.final_seconds, half) + self._closing_seconds
+        return min(self._validation_seconds + self.final_seconds, half) + self._closing_seconds
 
     def _share(self, seconds: float) -> float:
         """The share of some work that there is time for."""
-        left = max(0.0, self._left - _CLOSING_SECONDS)
+        left = max(0.0, self._left - self._closing_seconds)
         return 1.0 if left >= _ENOUGH * seconds else left / seconds
 
     def _share_to_validate(self) -> float:

@@ -38,6 +38,12 @@ def size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def local_size() -> int:
+    """How many there are on this machine, as far as the launcher says."""
+    here = place()
+    return 1 if here is None or size() == 1 else here.local_size or 1
+
+
 def is_main() -> bool:
     """Whether this process prints, writes files and decides."""
     return rank() == 0
