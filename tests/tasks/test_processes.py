@@ -2,7 +2,7 @@
 
 import csv
 import os
-import shutil
+import pickle
 import signal
 import subprocess
 import sys
@@ -88,29 +88,30 @@ def test_a_killed_process_ends_the_run_which_one_process_resumes_with_its_own_lo
     assert two == pytest.approx(one, rel=1e-4)
 
 
-def test_a_run_of_two_processes_resumes_as_if_it_had_never_stopped(tmp_path, capfd):
-    options = {**LANGUAGE, "data": text(tmp_path), "dropout": 0.25, "epochs": 30, "schedule": "plateau", "decay": 0.9}
-    run, copy = tmp_path / "run", tmp_path / "copy"
+def test_ctrl_c_saves_and_two_processes_resume_as_if_they_had_never_stopped(tmp_path, capfd):
+    options = {**LANGUAGE, "data": text(tmp_path), "dropout": 0.25, "epochs": 3, "window": 5, "hidden": 32}
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    gatewise.train("lm", out=whole, devices=2, **options)
+    assert "in 2 processes, which share each batch of 4" in capfd.readouterr().err
 
-    def copy_state():
-        wait_for_rows(run, 13)
-        copy.mkdir()
-        shutil.copy(run / "state.ckpt", copy)  # replaced as a whole; what else there is only grows
-        for path in run.iterdir():
-            if path.is_file() and not path.name.startswith((".", "state", "scores", "plot")):
-                shutil.copy(path, copy)
+    def interrupt():
+        wait_for_rows(run, 25)
+        os.kill(os.getpid(), signal.SIGINT)
 
-    copying = in_thread(copy_state)
-    gatewise.train("lm", out=run, devices=2, **options)
-    copying.join()
+    interrupting = in_thread(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        gatewise.train("lm", out=run, devices=2, **options)
+    interrupting.join()
     said = capfd.readouterr().err
-    assert "in 2 processes, which share each batch of 4" in said
-    assert said.count("epoch 7:") == 1
-    epoch = torch.load(copy / "state.ckpt", weights_only=True)["epoch"]
-    assert epoch < 25
-    (copy / "weights.safetensors").unlink()  # perhaps of a later epoch than the state
-    resume(copy)
-    assert losses(copy) == losses(run)
+    assert said.endswith(f"stopped; to go on: gatewise train lm --resume {run}\n")
+    assert "Traceback" not in said
+    saved = torch.load(run / "state.ckpt", weights_only=True)
+    steps = len(losses(whole)) - 1 - 3
+    assert saved["global_step"] % (steps // 3) != 0  # inside an epoch, where states are carried on
+    assert saved["carried_state"][0].shape == (1, 4, 32)
+    resume(run)
+    assert losses(run) == losses(whole)
+    assert (run / "scores.json").read_bytes() == (whole / "scores.json").read_bytes()
 
 
 def test_two_processes_train_and_score_whole_sequences_as_one(tmp_path):
@@ -145,12 +146,31 @@ def test_processes_of_a_launcher_end_when_one_of_them_dies(tmp_path):
     assert ranks[1].communicate()[1] == b""
 
 
-def test_bad_data_is_reported_once_and_nothing_is_left(tmp_path, capfd):
-    (tmp_path / "text.txt").write_text("short")
-    with pytest.raises(ValueError, match="too short for one window"):
-        gatewise.train("lm", data=tmp_path / "text.txt", out=tmp_path / "run", devices=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
-    assert "Traceback" not in capfd.readouterr().err
+def ended(folder, codes, errors):
+    """What is raised where processes have ended with these exit codes, and some have left errors."""
+    for rank, error in errors.items():
+        processes.error_file(folder, rank).write_bytes(pickle.dumps(error))
+    with pytest.raises(Exception) as raised:  # noqa: PT011
+        processes._raise_first(folder, codes, 0)
+    return raised.value
+
+
+def test_the_error_of_a_process_is_raised(tmp_path):
+    died = ChildProcessError("process 1 of the run has ended unexpectedly; resume")
+    assert str(ended(tmp_path, [2, 2], {0: died, 1: ValueError("bad data")})) == "bad data"
+
+
+def test_the_process_that_died_is_named(tmp_path):
+    died = ChildProcessError("process 1 of the run has ended unexpectedly; resume")
+    assert str(ended(tmp_path, [2, -11], {0: died})).startswith("process 1 of the run was killed by SIGSEGV;")
+    (tmp_path / "again").mkdir()
+    # The first one has not ended by itself.
+    assert str(ended(tmp_path / "again", [None, 1], {})).startswith("process 1 of the run ended with exit code 1;")
+
+
+def test_a_process_on_another_machine_died(tmp_path):
+    died = ChildProcessError("process 3 of the run has ended unexpectedly; resume")
+    assert ended(tmp_path, [2, 2], {0: died}).args == died.args
 
 
 def test_several_machines_need_to_know_each_other(monkeypatch):

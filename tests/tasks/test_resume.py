@@ -28,6 +28,7 @@ CASES = {
     "layers": {"schedule": "step", "cell": "gru_chung2014", "layers": 2, "unit": "word", "window": 15},
     "double": {"precision": "64", "tie": True, "embedding": 8, "loss_reduction": "sum-over-time"},
     "short": {"steps_per_epoch": 3, "epochs": 3},
+    "accumulate": {"accumulate": 3, "window": 12},
     "bfloat": {"precision": "bf16-mixed", "cell": "rnn_tanh", "optimizer": "rmsprop"},
 }
 

@@ -17,28 +17,31 @@ def main(folder: Path) -> None:
     """Train as the request in a folder says; an error that is the user's is left there, for the parent to raise."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     request: Request = pickle.loads((folder / REQUEST).read_bytes())
-    options = build(options_of(request.task), request.options)
-
-    from gatewise.tasks import running
-    from gatewise.tasks.task import task_of
 
     def report(error: BaseException) -> None:
         error_file(folder, int(os.environ["RANK"])).write_bytes(pickle.dumps(error))
 
     peers.last_words = report
-    task = task_of(request.task)
     try:
-        if request.resume is None:
-            running.start(task, options, request.began_at)
-        else:
-            running.resume(
-                task, request.resume, request.max_minutes, request.began_at, options.devices, options.num_nodes
-            )
+        _train(request)
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, TypeError, OSError, MissingExtraError, MemoryError) as error:
         report(error)
         sys.exit(2)
+
+
+def _train(request: Request) -> None:
+    options = build(options_of(request.task), request.options)
+
+    from gatewise.tasks import running
+    from gatewise.tasks.task import task_of
+
+    task = task_of(request.task)
+    if request.resume is None:
+        running.start(task, options, request.began_at)
+        return
+    running.resume(task, request.resume, request.max_minutes, request.began_at, options.devices, options.num_nodes)
 
 
 def _end_with_parent() -> None:

@@ -5,16 +5,21 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 REQUEST = "request"
 
 _BETWEEN_LOOKS = 0.05
+_TOLD, _INTERRUPTED = 2, 130
+"""Exit codes of a process that has left its error or leaves that to another, and after Ctrl-C."""
 _UNWINDING_SECONDS = 5.0
 """How long the other processes have to end by themselves once one has ended with an error."""
 
@@ -91,17 +96,19 @@ def run(request: Request, devices: int, here: Machine) -> None:
         store, port = _store(here)
         children: list[subprocess.Popen[bytes]] = []
         first = here.number * devices
-        try:
-            for local_rank in range(devices):
-                place = {"RANK": first + local_rank, "WORLD_SIZE": devices * here.count, "LOCAL_RANK": local_rank}
-                children.append(_started(folder, {**place, "LOCAL_WORLD_SIZE": devices}, here.address, port))
-            interrupted = _wait(children)
-        finally:
-            _end(children)
-            del store
-        if interrupted:
+        with _passing_on_interrupts(children) as interrupts:
+            try:
+                for local_rank in range(devices):
+                    place = {"RANK": first + local_rank, "WORLD_SIZE": devices * here.count, "LOCAL_RANK": local_rank}
+                    children.append(_started(folder, {**place, "LOCAL_WORLD_SIZE": devices}, here.address, port))
+                _wait(children)
+                codes = [child.poll() for child in children]
+            finally:
+                _end(children)
+                del store
+        if interrupts and any(codes):
             raise KeyboardInterrupt
-        _raise_first(folder, children, first)
+        _raise_first(folder, codes, first)
 
 
 def error_file(folder: Path, rank: int) -> Path:
@@ -146,21 +153,35 @@ def _started(folder: Path, place: dict[str, int], address: str, port: int) -> su
     )
 
 
-def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> bool:
-    """Wait until all have ended, or some time after one has ended with an error; whether there was a Ctrl-C."""
-    interrupted, failed_at = False, None
+def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> None:
+    """Wait until all have ended, or some time after one has ended with an error."""
+    failed_at = None
     while any(child.poll() is None for child in children):
-        try:
-            if failed_at is None and any(child.poll() not in (None, 0) for child in children):
-                failed_at = time.monotonic()
-            if failed_at is not None and time.monotonic() - failed_at > _UNWINDING_SECONDS and not interrupted:
-                break
-            time.sleep(_BETWEEN_LOOKS)
-        except KeyboardInterrupt:
-            interrupted = True
-            for child in children:
-                child.send_signal(signal.SIGINT)
-    return interrupted
+        if failed_at is None and any(child.poll() not in (None, 0, _INTERRUPTED) for child in children):
+            failed_at = time.monotonic()
+        if failed_at is not None and time.monotonic() - failed_at > _UNWINDING_SECONDS:
+            return
+        time.sleep(_BETWEEN_LOOKS)
+
+
+@contextmanager
+def _passing_on_interrupts(children: Sequence["subprocess.Popen[bytes]"]) -> Iterator[list[int]]:
+    """Pass Ctrl-C on to the processes, which save their state; a list of those that came. See `deferred_interrupt`."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        for child in children:
+            child.send_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, pass_on)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(children: Sequence["subprocess.Popen[bytes]"]) -> None:
@@ -173,22 +194,24 @@ def _end(children: Sequence["subprocess.Popen[bytes]"]) -> None:
             child.stdin.close()
 
 
-def _raise_first(folder: Path, children: Sequence["subprocess.Popen[bytes]"], first: int) -> None:
-    """Raise what has ended the run: an error of a process, or else its death."""
-    errors = [
-        pickle.loads(path.read_bytes())
-        for rank in range(first, first + len(children))
-        if (path := error_file(folder, rank)).exists()
-    ]
+def _raise_first(folder: Path, codes: Sequence[int | None], first: int) -> None:
+    """Raise what has ended the run: an error of a process, or else its death.
+
+    Args:
+        folder: where they leave errors.
+        codes: the exit codes of those that have ended by themselves.
+        first: the number of the first of them.
+    """
+    paths = [error_file(folder, rank) for rank in range(first, first + len(codes))]
+    errors = [pickle.loads(path.read_bytes()) for path in paths if path.exists()]
     for error in errors:
         if not isinstance(error, ChildProcessError):
             raise error
-    # Those that were killed here have not died first; others ended because one had died, with code 2.
-    died = [(rank, child.returncode) for rank, child in enumerate(children, first) if child.returncode not in (0, 2)]
-    for rank, code in sorted(died, key=lambda one: one[1] == -signal.SIGKILL and len(died) > 1):
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        raise ChildProcessError(f"process {rank} of the run {how}; resume the run from its last saved state")
+    for rank, code in enumerate(codes, first):
+        if code not in (None, 0, _TOLD):
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            raise ChildProcessError(f"process {rank} of the run {how}; resume the run from its last saved state")
     for error in errors:
         raise error
-    if any(child.returncode for child in children):
+    if any(code != 0 for code in codes):
         raise ChildProcessError("a process of the run has failed")
