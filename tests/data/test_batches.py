@@ -101,6 +101,9 @@ def test_parts_share_every_batch(lengths, cut, parts, seed):
     whole = RaggedBatches(lengths, list, **cut, seed=seed)
     shares = [whole.share(part, parts) for part in range(parts)]
     assert {len(share) for share in shares} == {len(whole)}
+    assert shares[0].most_steps >= max(
+        len(batch) * max(lengths[place] for place in batch) for batch in whole.share(0, parts)
+    )
     for _ in range(2):
         for batch, *found in zip(whole, *shares, strict=True):
             rows = [[] if isinstance(rows, Batch) else rows for rows in found]

@@ -157,11 +157,11 @@ class RaggedBatches:
 
     @property
     def most_steps(self) -> int:
-        """The steps of the largest batch, with padding."""
+        """The steps of the largest batch, or of its share, with padding."""
         ordered = self._lengths.sort().values
         if self._sizes is None:
-            return min(self._size, len(ordered)) * int(ordered.max()) if len(ordered) else 0
-        return max((len(part) * int(part[-1]) for part in ordered.split(self._sizes)), default=0)
+            return self._rows_of(min(self._size, len(ordered))) * int(ordered.max()) if len(ordered) else 0
+        return max((self._rows_of(len(part)) * int(part[-1]) for part in ordered.split(self._sizes)), default=0)
 
     def state_dict(self) -> dict[str, int]:
         """The pass, and the batch in it, at which iteration over this object begins."""
@@ -170,6 +170,10 @@ class RaggedBatches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Begin at a saved place."""
         self._pass, self._position = state["pass"], state["position"]
+
+    def _rows_of(self, count: int) -> int:
+        """How many sequences of a batch of so many the largest share has."""
+        return -(-count // self._rows)
 
     def _made(self, places: Tensor) -> Any:
         chosen = places[self._row :: self._rows].tolist()

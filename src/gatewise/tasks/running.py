@@ -125,12 +125,12 @@ def resume(
 
 
 def _checked(job: Job) -> Job:
-    """The job, if its largest batch fits into memory beside the model."""
+    """The job, with the part of every batch that this process trains on, if it fits into memory beside the model."""
+    _check_same(job)
+    job = dataclasses.replace(job, training=job.training.share(world.rank(), world.size()))
     need = need_of(job.module.model, job.options, job.training.most_steps)
     check_fits(job.module.model, need, job.options)
-    _check_same(job)
-    # From here on, the part of every batch that this process trains on.
-    return dataclasses.replace(job, training=job.training.share(world.rank(), world.size()))
+    return job
 
 
 def _check_same(job: Job) -> None:
