@@ -169,3 +169,26 @@ def test_stream_without_the_column_raises(folder, monkeypatch, capsys):
     message = "gatewise: error: standard input: line 1: no column 'month'; the line names 'time', 'sales'"
     assert captured.err.startswith(message)
     assert captured.err.count("\n") == 1
+
+
+def test_a_table_with_semicolons_and_decimal_commas(tmp_path, capsys, monkeypatch):
+    rows = one_series(tmp_path).read_text().splitlines()
+    lines = ["# of a spreadsheet", *(row.replace(",", ";").replace(".", ",") for row in rows)]
+    (tmp_path / "sheet.csv").write_text("\n".join(lines) + "\n", encoding="utf-16")
+    words = ["--separator", ";", "--decimal", ",", "--encoding", "utf-16", "--comments", "#"]
+    data = tmp_path / "sheet.csv"
+    assert leave("train", "forecast", "--data", data, *words, "--out", tmp_path / "sheet", *SMALL) == 0
+    assert leave("train", "forecast", "--data", tmp_path / "series.csv", "--out", tmp_path / "plain", *SMALL) == 0
+    assert gatewise.load(tmp_path / "sheet").final_scores() == gatewise.load(tmp_path / "plain").final_scores()
+    capsys.readouterr()
+    assert leave("predict", tmp_path / "plain", tmp_path / "series.csv") == 0
+    expected = capsys.readouterr().out
+    assert leave("predict", tmp_path / "sheet", data) == 0
+    assert capsys.readouterr().out == expected
+    text = "\n".join(lines[1:]) + "\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert leave("predict", tmp_path / "sheet") == 0
+    assert capsys.readouterr().out == expected
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert leave("predict", tmp_path / "sheet", "--follow") == 0
+    assert len(capsys.readouterr().out.splitlines()) > 1

@@ -106,7 +106,11 @@ def test_rows_as_steps_and_columns_by_number():
     ("text", "columns", "told"),
     [
         ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with --time-column, or give"),
-        ("day;v\n2020-01-01;1\n", {}, "among 'day;v' (separated by ';'? .csv has commas, .tsv tabs); name it with"),
+        (
+            "day;v\n2020-01-01;1\n",
+            {},
+            "among 'day;v' (separated by ';'? .csv has commas, .tsv tabs; otherwise give --separator ';'); name it",
+        ),
         ("day;v\n2020-01-01;1\n", {"time": "day"}, "no column 'day'; its first line names 'day;v' (separated by ';'?"),
         ("2020-01,1\n2020-02,2\n", {}, "the first line has a time stamp, '2020-01', not names of columns; add a line"),
         (

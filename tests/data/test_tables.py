@@ -70,7 +70,7 @@ def test_compressed(tmp_path, ending, compress):
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.txt", "x", "expected a name ending in .csv, .tsv, .jsonl, .parquet, got 'a.txt'"),
+        ("a.txt", "x", "expected a name ending in .csv, .tsv, .jsonl, .parquet, .arrow, .feather, got 'a.txt'"),
         ("a.csv", "", "there are no rows in it"),
         ("a.csv", "text,label\n", "there are no rows in it"),
         ("a.csv", "words,label\na,b\n", "no column 'text'; its first line names 'words', 'label'"),
@@ -132,3 +132,25 @@ def test_rows_know_their_lines(tmp_path):
     rows = read_columns(write(tmp_path, "a.csv", 'text,label\n\n"a\nb",c\n   \nd,e\n'), ("text", "label"))
     assert list(rows) == [("a\nb", "c"), ("d", "e")]
     assert [rows.place(row) for row in range(2)] == ["line 3", "line 6"]
+
+
+def test_arrow_files_and_streams(tmp_path):
+    arrow, feather = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.feather")
+    table = arrow.table({"text": ["007", "NA"], "n": [1, 2]})
+    feather.write_feather(table, tmp_path / "a.feather", compression="lz4")
+    with arrow.ipc.new_file(tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with arrow.ipc.new_stream(tmp_path / "b.arrow", table.schema) as writer:
+        writer.write_table(table)
+    for name in ("a.feather", "a.arrow", "b.arrow"):
+        rows = read_columns(tmp_path / name, ("n", "text"))
+        assert list(rows) == [("1", "007"), ("2", "NA")]
+        assert rows.at(1) == f"{tmp_path / name}: row 2"
+    with pytest.raises(ValueError, match=r"b\.arrow: no column 'label'; its first line names 'text', 'n'"):
+        read_columns(tmp_path / "b.arrow", ("label",))
+    for content in (b"", b"ARROW1", b"plain text", (tmp_path / "b.arrow").read_bytes()[:200]):
+        (tmp_path / "c.arrow").write_bytes(content)
+        with pytest.raises(
+            ValueError, match=r"c\.arrow: .*(not Arrow, or a corrupt file|a corrupt Arrow file|no rows)"
+        ):
+            read_columns(tmp_path / "c.arrow", ("text",))

@@ -67,10 +67,13 @@ def separator_hint(names: Sequence[str]) -> str:
     """What to say of the names in a first line that something else seems to separate; else nothing.
 
     >>> separator_hint(["day;sales"])
-    " (separated by ';'? .csv has commas, .tsv tabs)"
+    " (separated by ';'? .csv has commas, .tsv tabs; otherwise give --separator ';')"
     """
     found = next((mark for mark in ";\t|," if len(names) == 1 and mark in names[0]), None)
-    return "" if found is None else f" (separated by {found!r}? .csv has commas, .tsv tabs)"
+    if found is None:
+        return ""
+    given = "tab" if found == "\t" else f"'{found}'"
+    return f" (separated by {found!r}? .csv has commas, .tsv tabs; otherwise give --separator {given})"
 
 
 def shortened(value: object) -> str:

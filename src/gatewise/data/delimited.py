@@ -5,18 +5,20 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+from gatewise.data.cells import separator_hint
+from gatewise.data.table_format import PLAIN, TableFormat
 
 
-def delimited_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, list[str]]]:
+def delimited_rows(path: Path, text: str, kind: str, format: TableFormat = PLAIN) -> Iterator[tuple[int, list[str]]]:
     r"""The rows of a table, the line of names among them, each with the line that it begins on.
 
-    Blank lines are skipped.
+    Blank lines and comments are skipped; a line inside a quoted field is no comment.
 
     Args:
         path: what to call it.
         text: the table.
         kind: ".csv", quoted as in RFC 4180, or ".tsv", not quoted at all.
+        format: what separates columns, and what comments begin with.
 
     Raises:
         ValueError: for a row with more or fewer fields than the first, or a misplaced quote; with its line.
@@ -26,11 +28,13 @@ def delimited_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, list
     """
     csv.field_size_limit(2**31 - 1)
     quoting = csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=_SEPARATORS[kind], quoting=quoting, strict=True)
+    lines = _Lines(text, format.comments)
+    reader = csv.reader(lines, delimiter=format.mark(kind), quoting=quoting, strict=True)
     width = names = 0
+    hint = ""
     while True:
         line = reader.line_num + 1
+        lines.at_row = True
         try:
             row = next(reader)
         except StopIteration:
@@ -43,19 +47,44 @@ def delimited_rows(path: Path, text: str, kind: str) -> Iterator[tuple[int, list
         if not row or (width != 1 and len(row) == 1 and not row[0].strip()):
             continue
         if not width:
-            width, names = len(row), line
+            width, names, hint = len(row), line, separator_hint(row)
         elif len(row) != width:
             raise ValueError(
                 f"{path}: line {line}: expected {width} fields, as in line {names}, got {len(row)}"
-                + _hint(kind, len(row) - width, reader.line_num if reader.line_num > line else None)
+                + (
+                    hint
+                    or _hint(
+                        format.mark(kind), kind, len(row) - width, reader.line_num if reader.line_num > line else None
+                    )
+                )
             )
         yield line, row
 
 
-def _hint(kind: str, surplus: int, last: int | None) -> str:
+class _Lines:
+    """The lines of a text; a comment where a row begins is a blank line.
+
+    Attributes:
+        at_row: whether the next line begins a row.
+    """
+
+    def __init__(self, text: str, comments: str | None) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self._comments = comments
+        self.at_row = True
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._lines:
+            skipped = self.at_row and self._comments is not None and line.startswith(self._comments)
+            self.at_row = False
+            yield "\n" if skipped else line
+
+
+def _hint(mark: str, kind: str, surplus: int, last: int | None) -> str:
     if last is not None:
         return f"; the row goes on to line {last}: is a quote not closed?"
     if surplus < 0:
         return "" if kind == ".csv" else "; a field of TSV cannot have a line break in it, quoted or not: that is CSV"
-    inside = "a field with a comma in it must be quoted" if kind == ".csv" else "a field cannot have a tab in it"
+    name = {",": "a comma", "\t": "a tab"}.get(mark, repr(mark))
+    inside = f"a field with {name} in it must be quoted" if kind == ".csv" else f"a field cannot have {name} in it"
     return f"; {inside}, and every column needs a name in the first line"

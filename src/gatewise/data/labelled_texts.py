@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import read_columns
 from gatewise.data.text import read_text
 
 LabelledText = tuple[str, str]
 
 
-def read_labelled_texts(paths: Sequence[Path], text_column: str, label_column: str) -> list[LabelledText]:
+def read_labelled_texts(
+    paths: Sequence[Path], text_column: str, label_column: str, format: TableFormat = PLAIN
+) -> list[LabelledText]:
     """Texts and labels of tables and folders, in order.
 
     A folder holds a folder for each class, named as its label, with a text in each file.
@@ -23,7 +26,7 @@ def read_labelled_texts(paths: Sequence[Path], text_column: str, label_column: s
         if path.is_dir():
             examples += _folder(path)
             continue
-        rows = read_columns(path, (text_column, label_column), texts=(text_column,))
+        rows = read_columns(path, (text_column, label_column), texts=(text_column,), format=format)
         for row, (text, label) in enumerate(rows):
             if not label.strip():
                 raise ValueError(f"{rows.at(row)}: the label is empty")

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from gatewise.data.cells import cell_text, shortened
-from gatewise.data.files import read_bytes
 from gatewise.data.json_lines import json_objects
-from gatewise.data.numerals import parse_number
+from gatewise.data.numerals import comma_hint, parse_number
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import column_names, kind_of, read_columns, read_values
-from gatewise.data.text import decoded
 from gatewise.data.unnamed_columns import counts_rows, data_columns
 from gatewise.progress import tracked
 
@@ -32,6 +31,7 @@ def read_numeric_sequences(
     label_column: str,
     feature_columns: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
+    format: TableFormat = PLAIN,
 ) -> list[NumericSequence]:
     """Sequences of files, in order.
 
@@ -46,6 +46,7 @@ def read_numeric_sequences(
         label_column: the label, if there is one.
         feature_columns: the features; by default those of `feature_names`.
         tell: receives notices.
+        format: how tables are written.
 
     Raises:
         ValueError: when something is not a finite number or missing, or steps have different widths; with the place.
@@ -55,10 +56,10 @@ def read_numeric_sequences(
     widths: list[int] = []
     for path in paths:
         if not has_row_per_step(path, sequence_column):
-            found += tracked(_of_file(path, label_column), f"reading {path.name}", "sequences")
+            found += tracked(_of_file(path, label_column, format), f"reading {path.name}", "sequences")
         else:
-            features = feature_columns or feature_names(path, sequence_column, label_column, tell)
-            rows = _table(path, sequence_column, label_column, features)
+            features = feature_columns or feature_names(path, sequence_column, label_column, tell, format)
+            rows = _table(path, sequence_column, label_column, features, format)
             found += tracked(rows, f"reading {path.name}", "sequences")
         widths.append(len(found[-1][0][0]))
         if widths[-1] != widths[0]:
@@ -82,9 +83,9 @@ def numeric_lines(text: str, source: str, label_column: str) -> Iterator[Numeric
     yield from _numeric_rows(lines, source, label_column)
 
 
-def _of_file(path: Path, label_column: str) -> Iterator[NumericSequence]:
+def _of_file(path: Path, label_column: str, format: TableFormat) -> Iterator[NumericSequence]:
     if kind_of(path) == ".jsonl":
-        return numeric_lines(decoded(path, read_bytes(path)), str(path), label_column)
+        return numeric_lines(format.read(path), str(path), label_column)
     names = [_STEPS, *[label_column] * (label_column in column_names(path))]
     rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
     return _numeric_rows(rows, str(path), label_column)
@@ -120,14 +121,18 @@ def has_row_per_step(path: Path, sequence_column: str) -> bool:
         ValueError, OSError: as `read_columns`.
     """
     kind = kind_of(path)
-    if kind not in (".jsonl", ".parquet"):
+    if kind in (".csv", ".tsv"):
         return True
     names = column_names(path)
-    return sequence_column in names or (kind == ".parquet" and _STEPS not in names)
+    return sequence_column in names or (kind != ".jsonl" and _STEPS not in names)
 
 
 def feature_names(
-    path: Path, sequence_column: str, label_column: str, tell: Callable[[str], None] = lambda _: None
+    path: Path,
+    sequence_column: str,
+    label_column: str,
+    tell: Callable[[str], None] = lambda _: None,
+    format: TableFormat = PLAIN,
 ) -> list[str]:
     """The names of the features of a table of which no one says them: every column that has no other part.
 
@@ -135,6 +140,7 @@ def feature_names(
         path: the table.
         sequence_column, label_column: see `read_numeric_sequences`.
         tell: receives notices.
+        format: how the table is written.
 
     Raises:
         ValueError: for a column without a name that is neither empty nor numbers the rows.
@@ -142,11 +148,11 @@ def feature_names(
     """
 
     def cells(place: int) -> list[str]:
-        return [cell for (cell,) in read_columns(path, [place], blanks=True)]
+        return [cell for (cell,) in read_columns(path, [place], blanks=True, format=format)]
 
     taken = (sequence_column, label_column)
-    found = data_columns(str(path), column_names(path), taken, cells, lambda told: tell(f"{path}: {told}"))
-    sequences, *columns = zip(*read_columns(path, [sequence_column, *found], blanks=True), strict=True)
+    found = data_columns(str(path), column_names(path, format), taken, cells, lambda told: tell(f"{path}: {told}"))
+    sequences, *columns = zip(*read_columns(path, [sequence_column, *found], blanks=True, format=format), strict=True)
     for name, values in zip(found, columns, strict=True):
         # The order of rows may say what the labels are; within one sequence it is time.
         if counts_rows(values) and len(set(sequences)) > 1:
@@ -154,11 +160,13 @@ def feature_names(
     return found
 
 
-def _table(path: Path, sequence_column: str, label_column: str, features: Sequence[str]) -> Iterator[NumericSequence]:
+def _table(
+    path: Path, sequence_column: str, label_column: str, features: Sequence[str], format: TableFormat
+) -> Iterator[NumericSequence]:
     if not features:
         raise ValueError(f"{path}: no column of features beside {sequence_column!r} and {label_column!r}")
-    labels = [label_column] if label_column in column_names(path) else []
-    rows = read_columns(path, [sequence_column, *features, *labels])
+    labels = [label_column] if label_column in column_names(path, format) else []
+    rows = read_columns(path, [sequence_column, *features, *labels], format=format)
     seen = set[str]()
     for name, group in groupby(enumerate(rows), key=lambda row: row[1][0]):
         if name in seen:
@@ -170,7 +178,7 @@ def _table(path: Path, sequence_column: str, label_column: str, features: Sequen
             values = row[1 : 1 + len(features)]
             steps.append(
                 [
-                    _number(f"{rows.at(number)}: {feature}", value, _OTHER_COLUMNS)
+                    _number(f"{rows.at(number)}: {feature}", value, _OTHER_COLUMNS, rows.decimal)
                     for feature, value in zip(features, values, strict=True)
                 ]
             )
@@ -181,14 +189,15 @@ def _table(path: Path, sequence_column: str, label_column: str, features: Sequen
 _OTHER_COLUMNS = "; name the features with --feature-columns, the label with --label-column"
 
 
-def _number(where: str, value: object, hint: str = "") -> float:
+def _number(where: str, value: object, hint: str = "", decimal: str = ".") -> float:
     number = None
     if isinstance(value, str):
-        number = parse_number(value)
+        number = parse_number(value, decimal)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(OverflowError):
             number = float(value)
     if number is None or not math.isfinite(number):
+        hint = comma_hint(value, decimal) or hint
         raise ValueError(f"{where}: expected a finite number, got {shortened(value)}{hint}")
     return number
 

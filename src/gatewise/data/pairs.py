@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gatewise.data.files import read_bytes
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import SUFFIXES, column_names, is_table, kind_of, read_columns
 from gatewise.data.text import decoded
 
@@ -21,6 +22,7 @@ def read_pairs(
     source_column: str | None = None,
     target_column: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    format: TableFormat = PLAIN,
 ) -> list[Pair]:
     """The pairs of tables, or of two parallel files.
 
@@ -32,6 +34,7 @@ def read_pairs(
             has source and target among its names, else the first.
         target_column: that of the targets; by default target, or the second.
         tell: is told how many pairs were left out, if any.
+        format: how tables are written.
 
     Raises:
         ValueError: when there are no pairs, the files do not have equally many lines, or one is malformed.
@@ -40,8 +43,10 @@ def read_pairs(
     if any(is_table(path) for path in paths):
         rows: list[Pair] = []
         for path in paths:
-            source, target = _columns(path, source_column, target_column)
-            found = [(row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target))]
+            source, target = _columns(path, source_column, target_column, format)
+            found = [
+                (row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target), format=format)
+            ]
             if source_column is None and target_column is None and (source, target) != _NAMES:
                 _check_no_names(path, found)
             rows += found
@@ -57,7 +62,7 @@ def read_pairs(
     return kept
 
 
-def source_column_of(path: Path, given: str | None) -> str:
+def source_column_of(path: Path, given: str | None, format: TableFormat = PLAIN) -> str:
     """The column of the sources in a table that need not have targets: see `read_pairs`.
 
     Raises:
@@ -65,14 +70,14 @@ def source_column_of(path: Path, given: str | None) -> str:
     """
     if given is not None:
         return given
-    return _NAMES[0] if _has_names(path) or _NAMES[0] in column_names(path) else "1"
+    return _NAMES[0] if _has_names(path) or _NAMES[0] in column_names(path, format) else "1"
 
 
-def _columns(path: Path, source: str | None, target: str | None) -> Pair:
+def _columns(path: Path, source: str | None, target: str | None, format: TableFormat) -> Pair:
     """The columns to read."""
     if source is not None and target is not None:
         return source, target
-    defaults = _NAMES if _has_names(path) or set(_NAMES) <= set(column_names(path)) else ("1", "2")
+    defaults = _NAMES if _has_names(path) or set(_NAMES) <= set(column_names(path, format)) else ("1", "2")
     return source or defaults[0], target or defaults[1]
 
 
@@ -91,7 +96,7 @@ def _check_no_names(path: Path, rows: Sequence[Pair]) -> None:
 
 
 def _has_names(path: Path) -> bool:
-    return kind_of(path) in (".jsonl", ".parquet")
+    return kind_of(path) not in (".csv", ".tsv")
 
 
 def _parallel(paths: Sequence[Path]) -> list[Pair]:

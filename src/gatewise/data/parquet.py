@@ -1,4 +1,4 @@
-"""Columns of Parquet files."""
+"""Columns of Parquet files, and of Arrow's own: Feather and other IPC files and streams."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,42 +8,65 @@ from typing import Any
 from gatewise.data.cells import column_place
 from gatewise.extras import require
 
+TYPED = (".parquet", ".arrow", ".feather")
+"""Endings of files whose columns have types."""
 
-def parquet_names(path: Path) -> list[str]:
+_FILE_FORMAT = b"ARROW1"
+
+
+def typed_names(path: Path) -> list[str]:
     """The names of the columns.
 
     Raises:
         MissingExtraError: when pyarrow is not installed.
-        ValueError: when it is not Parquet.
+        ValueError: when it is not such a file.
         OSError: when it cannot be read.
     """
     _require_arrow(path)
-    from pyarrow import parquet
+    with _named(path, f"not {_title(path)}, or a corrupt file"), path.open("rb") as file:
+        if path.suffix.lower() == ".parquet":
+            from pyarrow import parquet
 
-    with _named(path, "not Parquet, or a corrupt file"), path.open("rb") as file:
-        return list(parquet.read_schema(file).names)
+            return list(parquet.read_schema(file).names)
+        return list(_opened(file).schema.names)
 
 
-def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def typed_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """The values of some columns, each row with its number.
 
     Raises:
         ValueError: when a column is missing or there twice, or the file is corrupt.
         OSError: when it cannot be read.
     """
-    names = parquet_names(path)
-    for column in columns:
-        column_place(path, column, names)
-    from pyarrow import parquet
+    names = typed_names(path)
+    places = [column_place(path, column, names) for column in columns]
+    with _named(path, f"a corrupt {_title(path)} file"), path.open("rb") as file:
+        if path.suffix.lower() == ".parquet":
+            from pyarrow import parquet
 
-    with _named(path, "a corrupt Parquet file"), path.open("rb") as file:
-        table = parquet.read_table(file, columns=list(columns), page_checksum_verification=True)
-        values = [table.column(column).to_pylist() for column in columns]
+            table = parquet.read_table(file, columns=list(columns), page_checksum_verification=True)
+            values = [table.column(column).to_pylist() for column in columns]
+        else:
+            table = _opened(file).read_all()
+            values = [table.column(place).to_pylist() for place in places]
     yield from enumerate(zip(*values, strict=True), 1)
 
 
+def _opened(file: Any) -> Any:
+    """A reader of the IPC file format, which can be read in any order, or of its streams, which datasets use."""
+    from pyarrow import ipc
+
+    magic = file.read(len(_FILE_FORMAT))
+    file.seek(0)
+    return ipc.open_file(file) if magic == _FILE_FORMAT else ipc.open_stream(file)
+
+
+def _title(path: Path) -> str:
+    return {".parquet": "Parquet", ".feather": "Feather"}.get(path.suffix.lower(), "Arrow")
+
+
 def _require_arrow(path: Path) -> None:
-    require(f"{path}: Parquet", "tasks", "pyarrow")
+    require(f"{path}: {_title(path)}", "tasks", "pyarrow")
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Rows of tables of time series: which column is what, and what stands in them."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.cells import separator_hint
-from gatewise.data.numerals import parse_number
+from gatewise.data.numerals import comma_hint, parse_number
 from gatewise.data.series_tables import Table
 from gatewise.data.tables import TableRows
 from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
@@ -20,7 +19,6 @@ ROW = "row"
 
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
 _MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
-_WITH_COMMA = re.compile(r"[+-]?\d[\d.,' ]*")
 # The sum of any number of these is finite.
 _LARGEST = 1e290
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -200,9 +198,9 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
 def _numbers(texts: list[str], rows: TableRows, name: str, *, missing: bool) -> Numbers:
     found = np.empty(len(texts))
     for row, text in enumerate(texts):
-        number = parse_number(text)
+        number = parse_number(text, rows.decimal)
         if number is None:
-            number = _word(text, f"{rows.at(row)}: column {name!r}", missing)
+            number = _word(text, f"{rows.at(row)}: column {name!r}", missing, rows.decimal)
         if not math.isfinite(number) and not (missing and math.isnan(number)):
             raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {text!r}")
         if abs(number) > _LARGEST:
@@ -213,15 +211,14 @@ def _numbers(texts: list[str], rows: TableRows, name: str, *, missing: bool) -> 
     return found
 
 
-def _word(text: str, where: str, missing: bool) -> float:
+def _word(text: str, where: str, missing: bool, decimal: str) -> float:
     word = text.strip().lower()
     if word in _TRUTH:
         return _TRUTH[word]
     if word not in _MISSING:
-        if _WITH_COMMA.fullmatch(word):
-            raise ValueError(
-                f"{where}: expected a number, got {text!r}; write decimals with a point, thousands without"
-            )
+        hint = comma_hint(word, decimal)
+        if hint:
+            raise ValueError(f"{where}: expected a number, got {text!r}{hint}")
         raise ValueError(
             f"{where}: expected a number, got {text!r}; name what is to be forecast with --value-columns, and with "
             "--series-column what says which series a row belongs to"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from gatewise.data.cells import cell_text, column_place
 from gatewise.data.files import as_paths
 from gatewise.data.in_memory import is_in_memory, to_arrow
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import Column, TableRows, column_names, columns_of_text, names_of_text, read_columns
 
 
@@ -21,19 +22,19 @@ class Table(Protocol):
 
 
 class FileTable:
-    """A file: .csv, .tsv, .jsonl, .parquet."""
+    """A file: .csv, .tsv, .jsonl, .parquet, .arrow, .feather."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, format: TableFormat = PLAIN) -> None:
+        self._path, self._format = path, format
         self.where = str(path)
 
     def names(self) -> list[str]:
         """The names of the columns."""
-        return column_names(self._path)
+        return column_names(self._path, self._format)
 
     def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
-        return read_columns(self._path, columns, blanks=True)
+        return read_columns(self._path, columns, blanks=True, format=self._format)
 
 
 class TextTable:
@@ -43,20 +44,21 @@ class TextTable:
         where: what to call it.
         text: the table.
         line: the line to name in messages, where it has a single row that came from there.
+        format: how it is written.
     """
 
-    def __init__(self, where: str, text: str, line: int | None = None) -> None:
-        self._text = text
+    def __init__(self, where: str, text: str, line: int | None = None, format: TableFormat = PLAIN) -> None:
+        self._text, self._format = text, format
         self._line = line
         self.where = where
 
     def names(self) -> list[str]:
         """The names of the columns."""
-        return names_of_text(Path(self.where), self._text)
+        return names_of_text(Path(self.where), self._text, format=self._format)
 
     def rows(self, columns: Sequence[Column]) -> TableRows:
         """Some columns, row by row."""
-        found = columns_of_text(Path(self.where), self._text, columns)
+        found = columns_of_text(Path(self.where), self._text, columns, self._format)
         return found if self._line is None else dataclasses.replace(found, numbers=[self._line] * len(found))
 
 
@@ -89,10 +91,10 @@ class MemoryTable:
         return TableRows(self.where, "row", range(1, len(rows) + 1), rows)
 
 
-def as_tables(data: Any) -> list[Table]:
+def as_tables(data: Any, format: TableFormat = PLAIN) -> list[Table]:
     """One path, several, or a table in memory, as tables.
 
     Raises:
         TypeError, ValueError: as `as_paths` and `to_arrow`.
     """
-    return [MemoryTable(data)] if is_in_memory(data) else [FileTable(path) for path in as_paths(data)]
+    return [MemoryTable(data)] if is_in_memory(data) else [FileTable(path, format) for path in as_paths(data)]

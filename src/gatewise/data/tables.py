@@ -1,19 +1,18 @@
-"""Tables in files: CSV, TSV, JSON lines and Parquet, their columns by name or by number."""
+"""Tables in files: CSV, TSV, JSON lines, Parquet and Arrow, their columns by name or by number."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gatewise.data.cells import cell_text, column_place
 from gatewise.data.delimited import delimited_rows
-from gatewise.data.files import read_bytes
 from gatewise.data.json_lines import json_objects
-from gatewise.data.parquet import parquet_names, parquet_rows
-from gatewise.data.text import decoded
+from gatewise.data.parquet import TYPED, typed_names, typed_rows
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.progress import Progress
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", *TYPED)
 
 Column = str | int
 """The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
@@ -30,12 +29,14 @@ class TableRows:
         unit: what rows are counted in: "line" or "row".
         numbers: the line (or row) of each row.
         cells: of each row the columns, as text.
+        decimal: the decimal mark of numbers in it.
     """
 
     where: str
     unit: str
     numbers: Sequence[int]
     cells: Sequence[tuple[str, ...]]
+    decimal: str = "."
 
     def at(self, row: int) -> str:
         """The place of a row (from 0), for people."""
@@ -53,7 +54,12 @@ class TableRows:
 
 
 def read_columns(
-    path: Path, columns: Sequence[Column], *, blanks: bool = False, texts: Collection[Column] = ()
+    path: Path,
+    columns: Sequence[Column],
+    *,
+    blanks: bool = False,
+    texts: Collection[Column] = (),
+    format: TableFormat = PLAIN,
 ) -> TableRows:
     """Some columns of a table, as text, row by row.
 
@@ -65,6 +71,7 @@ def read_columns(
         columns: which.
         blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
         texts: the columns that must hold text, where a file tells text from numbers.
+        format: how the text of a file is written.
 
     Raises:
         ValueError: when the ending is unknown, a column is missing or there twice, or a row is malformed; with its
@@ -72,16 +79,21 @@ def read_columns(
         OSError: when it cannot be read.
     """
     with Progress(f"reading {path.name}", "rows") as progress:
-        return _read_columns(path, columns, blanks, texts, progress.advance)
+        return _read_columns(path, columns, blanks, texts, format, progress.advance)
 
 
 def _read_columns(
-    path: Path, columns: Sequence[Column], blanks: bool, texts: Collection[Column], advance: Callable[[], None]
+    path: Path,
+    columns: Sequence[Column],
+    blanks: bool,
+    texts: Collection[Column],
+    format: TableFormat,
+    advance: Callable[[], None],
 ) -> TableRows:
     kind = kind_of(path)
     if kind in (".csv", ".tsv"):
-        return _delimited(path, decoded(path, read_bytes(path)), columns, kind, advance)
-    unit, names, rows = _typed(path, kind, columns, blanks)
+        return _delimited(path, format.read(path), columns, kind, format, advance)
+    unit, names, rows = _typed(path, kind, columns, blanks, format)
     chosen = [(name, column in texts) for name, column in zip(names, columns, strict=True)]
 
     def as_text(number: int, values: tuple[Any, ...]) -> tuple[str, ...]:
@@ -106,58 +118,59 @@ def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> 
         ValueError, OSError: as `read_columns`.
     """
     with Progress(f"reading {path.name}", "rows") as progress:
-        unit, _, rows = _typed(path, kind_of(path), columns, blanks)
+        unit, _, rows = _typed(path, kind_of(path), columns, blanks, PLAIN)
         for number, values in rows:
             progress.advance()
             yield f"{path}: {unit} {number}", values
 
 
 def _typed(
-    path: Path, kind: str, columns: Sequence[Column], blanks: bool
+    path: Path, kind: str, columns: Sequence[Column], blanks: bool, format: TableFormat
 ) -> tuple[str, list[str], Iterator[tuple[int, tuple[Any, ...]]]]:
     """What rows are counted in, the names of columns, and their values, of files whose values have types."""
-    if kind == ".parquet":
-        names = _by_name(columns, parquet_names(path))
-        return "row", names, parquet_rows(path, names)
-    text = decoded(path, read_bytes(path))
+    if kind in TYPED:
+        names = _by_name(columns, typed_names(path))
+        return "row", names, typed_rows(path, names)
+    text = format.read(path)
     names = _by_name(columns, _first_members(path, text))
     return "line", names, _members(path, text, names, blanks)
 
 
-def columns_of_text(where: Path, text: str, columns: Sequence[Column]) -> TableRows:
+def columns_of_text(where: Path, text: str, columns: Sequence[Column], format: TableFormat = PLAIN) -> TableRows:
     """Some columns of a table that is CSV in a text, as `read_columns`.
 
     Args:
         where: what to call it.
         text: the table.
         columns: which.
+        format: how it is written.
 
     Raises:
         ValueError: as `read_columns`.
     """
-    return _delimited(where, text, columns, ".csv")
+    return _delimited(where, text, columns, ".csv", format)
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Path, format: TableFormat = PLAIN) -> list[str]:
     """The names of a table's columns: its first line, or the members of its first object.
 
     Raises:
         ValueError, OSError: as `read_columns`.
     """
     kind = kind_of(path)
-    if kind == ".parquet":
-        return parquet_names(path)
-    text = decoded(path, read_bytes(path))
-    return _first_members(path, text) if kind == ".jsonl" else names_of_text(path, text, kind)
+    if kind in TYPED:
+        return typed_names(path)
+    text = format.read(path)
+    return _first_members(path, text) if kind == ".jsonl" else names_of_text(path, text, kind, format)
 
 
-def names_of_text(where: Path, text: str, kind: str = ".csv") -> list[str]:
+def names_of_text(where: Path, text: str, kind: str = ".csv", format: TableFormat = PLAIN) -> list[str]:
     """The names in the first line of a table in a text.
 
     Raises:
         ValueError: when that is malformed.
     """
-    _, names = next(delimited_rows(where, text, kind), (0, []))
+    _, names = next(delimited_rows(where, text, kind, format), (0, []))
     return names
 
 
@@ -180,9 +193,14 @@ def kind_of(path: Path) -> str:
 
 
 def _delimited(
-    path: Path, text: str, columns: Sequence[Column], kind: str, advance: Callable[[], None] = lambda: None
+    path: Path,
+    text: str,
+    columns: Sequence[Column],
+    kind: str,
+    format: TableFormat,
+    advance: Callable[[], None] = lambda: None,
 ) -> TableRows:
-    rows = delimited_rows(path, text, kind)
+    rows = delimited_rows(path, text, kind, format)
     if all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in columns):
         places = [int(column) - 1 for column in columns]
     else:
@@ -190,7 +208,8 @@ def _delimited(
         if not names:
             raise _no_rows(path)
         places = [column if isinstance(column, int) else column_place(path, column, names) for column in columns]
-    return _collected(path, "line", _picked(path, rows, places), advance)
+    found = _collected(path, "line", _picked(path, rows, places), advance)
+    return replace(found, decimal=format.decimal)
 
 
 def _picked(path: Path, rows: Iterable[tuple[int, list[str]]], places: list[int]) -> Iterator[NumberedCells]:

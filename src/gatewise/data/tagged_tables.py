@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.data.cells import cell_text, shortened
+from gatewise.data.parquet import TYPED
 from gatewise.data.tables import read_values
 
 WORDS, TAGS = "tokens", "tags"
 """Names of the columns by default."""
-_ENDINGS = (".jsonl", ".parquet")
+_ENDINGS = (".jsonl", *TYPED)
 
 
 def is_tagged_table(path: Path) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import is_table, read_columns
 from gatewise.data.text import decoded, read_text
 
@@ -43,12 +44,15 @@ def standard_input_lines() -> Iterator[str]:
         yield text if number else text.removeprefix("\ufeff")
 
 
-def read_texts(paths: Sequence[Path], text_column: str | Callable[[Path], str]) -> Iterator[str]:
+def read_texts(
+    paths: Sequence[Path], text_column: str | Callable[[Path], str], format: TableFormat = PLAIN
+) -> Iterator[str]:
     """Texts: a column of tables, the lines of other files; those without a word too.
 
     Args:
         paths: the files; the standard input where there are none.
         text_column: the column, or what tells it for a table.
+        format: how tables are written.
 
     Raises:
         ValueError, OSError: as `read_lines` and `read_columns`.
@@ -58,7 +62,7 @@ def read_texts(paths: Sequence[Path], text_column: str | Callable[[Path], str]) 
     for path in paths:
         if is_table(path):
             column = text_column if isinstance(text_column, str) else text_column(path)
-            yield from (text for (text,) in read_columns(path, (column,), texts=(column,)))
+            yield from (text for (text,) in read_columns(path, (column,), texts=(column,), format=format))
         else:
             yield from read_lines([path])
 

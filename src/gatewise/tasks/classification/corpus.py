@@ -16,7 +16,7 @@ def read_labelled(options: LabelledTextOptions, paths: Sequence[Path]) -> list[L
     Raises:
         ValueError, OSError: as `read_labelled_texts`.
     """
-    return read_labelled_texts(paths, options.text_column, options.label_column)
+    return read_labelled_texts(paths, options.text_column, options.label_column, options.table_format)
 
 
 def read_corpus(options: ClassificationOptions) -> Examples[LabelledText]:

@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 
 from gatewise.tasks.options import Bounds, Count, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
+from gatewise.tasks.table_options import TableOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledTextOptions:
+class LabelledTextOptions(TableOptions):
     """What texts to learn, and what a token of them is."""
 
     data: tuple[Path, ...] = ()
-    """Tables (.csv, .tsv, .jsonl, .parquet) or folders with a folder of texts per class; by default docstrings."""
+    """Tables (.csv, .tsv, .jsonl, .parquet, .arrow), or folders with one of texts per class; by default docstrings."""
     valid: tuple[Path, ...] = ()
     """Tables or folders for the held-out score, instead of a part of the data."""
     test: tuple[Path, ...] = ()

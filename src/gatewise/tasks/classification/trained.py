@@ -165,7 +165,7 @@ class TrainedClassifier(Trained):
                 say(f"warning: texts of more than {self.options.longest:,} tokens are read to there only (--longest)")
             return self._predict(rows)
 
-        for texts in in_groups(read_texts(paths, self.options.text_column), _BATCH):
+        for texts in in_groups(read_texts(paths, self.options.text_column, self.options.table_format), _BATCH):
             for text, found in zip(texts, answer_texts(texts, answer), strict=True):
                 yield {"text": text, **prediction_row(found, self.labels, probabilities)}
 

@@ -114,7 +114,7 @@ def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
         else:
             parts = {name: _kept(folder, name) if paths else [] for name, paths in parts.items()}
         source, options = "kept in the run folder", dataclasses.replace(options, data=())
-    tables = [table for paths in parts.values() if paths for table in as_tables(paths)]
+    tables = [table for paths in parts.values() if paths for table in as_tables(paths, options.table_format)]
     counts = Tables(*(len(paths) for paths in parts.values()))
     return _settled(options, read_series(tables, columns), counts, source, kept)
 

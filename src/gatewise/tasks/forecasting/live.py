@@ -14,6 +14,7 @@ from gatewise.data.cells import column_place
 from gatewise.data.series import Series, series_name
 from gatewise.data.series_rows import ROW, Numbers, read_rows
 from gatewise.data.series_tables import TextTable
+from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import names_of_text
 from gatewise.layers.validation import State
 from gatewise.progress import say
@@ -174,10 +175,11 @@ class Rows:
         lines: the lines; the first has the names, unless columns are given by numbers.
         where: what to call them.
         recipe: which column is what, and how series are read.
+        format: how they are written.
     """
 
-    def __init__(self, lines: Iterable[str], where: str, recipe: Recipe) -> None:
-        self._lines, self._where, self._recipe = lines, where, recipe
+    def __init__(self, lines: Iterable[str], where: str, recipe: Recipe, format: TableFormat = PLAIN) -> None:
+        self._lines, self._where, self._recipe, self._format = lines, where, recipe, format
         columns = recipe.columns
         self._names = [*filter(None, (columns.time, columns.series)), *columns.values, *columns.covariates]
 
@@ -205,7 +207,7 @@ class Rows:
             yield from rows
 
     def _head(self, where: str, line: str) -> str:
-        names = names_of_text(Path(where), line)
+        names = names_of_text(Path(where), line, format=self._format)
         for name in self._names:
             if name != ROW and not name.isdecimal():
                 column_place(where, name, names, "the line names")
@@ -216,7 +218,7 @@ class Rows:
         if any("\ud800" <= letter <= "\udfff" for letter in line):
             raise ValueError(f"{where}: not UTF-8")
         columns, grid = self._recipe.columns, self._recipe.grid
-        rows = read_rows([TextTable(self._where, head + line, number)], columns, grid.form)
+        rows = read_rows([TextTable(self._where, head + line, number, self._format)], columns, grid.form)
         name = rows.series[0] if rows.series else ""
         step = None
         if rows.stamps is not None:

@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
+from gatewise.tasks.table_options import NumberTableOptions
 from gatewise.tasks.training_options import Patience, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SeriesOptions:
+class SeriesOptions(NumberTableOptions):
     """What series to learn, and which part of them for what."""
 
     data: tuple[Path, ...] = ()
-    """Tables (.csv, .tsv, .jsonl, .parquet), a row per time step; by default the monthly sunspot numbers."""
+    """Tables (.csv, .tsv, .jsonl, .parquet, .arrow), a row per time step; by default monthly sunspot numbers."""
     keep_data: bool = False
     """Keep a copy of the data in the run folder, and read that from then on."""
     time_column: str | None = None

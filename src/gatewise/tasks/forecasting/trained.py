@@ -120,7 +120,7 @@ class TrainedForecaster(Trained):
         if data is None:
             corpus = self._corpus()
             return self._back_tests(*corpus.scored)
-        series = self._read(as_tables(data))
+        series = self._read(self._tables(data))
         spans = all_spans([len(one) for one in series], self.recipe)
         if not spans:
             raise ValueError(
@@ -155,7 +155,7 @@ class TrainedForecaster(Trained):
                 changed since.
             OSError: when a file cannot be read.
         """
-        return self._forecasts(self._corpus().series if data is None else self._read(as_tables(data)))
+        return self._forecasts(self._corpus().series if data is None else self._read(self._tables(data)))
 
     def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as the content of a file, a row for each step to come.
@@ -167,7 +167,7 @@ class TrainedForecaster(Trained):
         Raises:
             ValueError, OSError: as `predict`.
         """
-        tables = as_tables(paths) if paths else [TextTable(_STANDARD_INPUT, read_standard_input())]
+        tables = self._tables(paths) if paths else [self._standard_input()]
         return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
 
     def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
@@ -204,14 +204,14 @@ class TrainedForecaster(Trained):
                 "theirs are of; train with --time-column, or give a table without --follow"
             )
         series: dict[str, LiveSeries] = {}
-        for one in self._read(as_tables(paths)) if paths else []:
+        for one in self._read(self._tables(paths)) if paths else []:
             live = series[one.name] = LiveSeries(self._teller)
             numbers = one.numbers(0, len(one.covariates)).tolist()
             for number, value, covariates in zip(numbers, one.values.tolist(), one.covariates, strict=False):
                 live.read(number, value, covariates)
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
-        rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe)
+        rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe, self.options.table_format)
         told = (self._forecast(*found) for found in follow(rows, series, self._teller))
         return written((one.row() for one in told), format)
 
@@ -233,7 +233,7 @@ class TrainedForecaster(Trained):
         """
         steps = self.recipe.window if steps is None else steps
         report = requested_report(self.folder, out, steps, 2, "steps of a series")
-        found = self._corpus().series if data is None else self._read(as_tables(data))
+        found = self._corpus().series if data is None else self._read(self._tables(data))
         chosen = [one for one in found if series is None or one.name == series]
         if not chosen:
             known = ", ".join(repr(one.name) for one in found[:20])
@@ -275,6 +275,12 @@ class TrainedForecaster(Trained):
         for name, test in tests.items():
             plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
         return {name: test.scores() for name, test in tests.items()}
+
+    def _tables(self, data: Any) -> list[Table]:
+        return as_tables(data, self.options.table_format)
+
+    def _standard_input(self) -> Table:
+        return TextTable(_STANDARD_INPUT, read_standard_input(), format=self.options.table_format)
 
     def _corpus(self) -> Corpus:
         return same_data(self.folder, read_corpus(self.options, self.folder))

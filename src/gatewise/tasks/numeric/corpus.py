@@ -23,7 +23,7 @@ def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOpti
         return options
     if not has_row_per_step(paths[0], options.sequence_column):
         return options
-    names = feature_names(paths[0], options.sequence_column, options.label_column, say)
+    names = feature_names(paths[0], options.sequence_column, options.label_column, say, options.table_format)
     return dataclasses.replace(options, feature_columns=tuple(names))
 
 
@@ -34,7 +34,7 @@ def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[Numer
         ValueError, OSError: see `read_numeric_sequences`.
     """
     columns = options.sequence_column, options.label_column, options.feature_columns
-    return read_numeric_sequences(paths, *columns, tell=say)
+    return read_numeric_sequences(paths, *columns, tell=say, format=options.table_format)
 
 
 def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.table_options import NumberTableOptions
 from gatewise.tasks.training_options import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumericDataOptions:
+class NumericDataOptions(NumberTableOptions):
     """What sequences to learn."""
 
     data: tuple[Path, ...] = ()

@@ -21,7 +21,7 @@ def read_named_pairs(options: PairOptions, paths: Sequence[Path]) -> list[Pair]:
     Raises:
         ValueError, OSError: as `read_pairs`.
     """
-    return read_pairs(paths, options.source_column, options.target_column, say)
+    return read_pairs(paths, options.source_column, options.target_column, say, options.table_format)
 
 
 def read_corpus(options: SequenceToSequenceOptions) -> Examples[Pair]:

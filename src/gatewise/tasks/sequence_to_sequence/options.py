@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from gatewise.tasks.builtin_data import builtin_name
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.table_options import TableOptions
 
 DATES, DOCSTRINGS = "dates", "docstrings"
 
@@ -39,7 +40,7 @@ class DecodingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairOptions:
+class PairOptions(TableOptions):
     """What pairs to learn, and what a token of them is."""
 
     data: tuple[Path, ...] = ()

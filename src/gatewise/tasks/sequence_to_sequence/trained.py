@@ -219,11 +219,11 @@ class TrainedSequenceToSequence(Trained):
                 say(f"warning: sources of more than {search.longest:,} tokens are read to there only (--longest)")
             return self._answers(sources.numbers, search)
 
-        for texts in in_groups(read_texts(paths, self._column), _GROUP):
+        for texts in in_groups(read_texts(paths, self._column, self.options.table_format), _GROUP):
             yield from zip(texts, answer_texts(texts, answer), strict=True)
 
     def _column(self, path: Path) -> str:
-        return source_column_of(path, self.options.source_column)
+        return source_column_of(path, self.options.source_column, self.options.table_format)
 
     def _search(self, beam: int | None = None, length_penalty: float | None = None) -> DecodingOptions:
         given = {"beam": beam, "length_penalty": length_penalty}
