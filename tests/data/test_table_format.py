@@ -87,6 +87,8 @@ def test_options_that_mean_nothing(options, message):
             TableFormat(";", ","),
             "u: expected a finite number, got '1.000,5'; the decimal mark",
         ),
+        # One, to those who take the point for a decimal mark too.
+        ("sequence;u\n1;1.000\n", TableFormat(";", ","), "u: expected a finite number, got '1.000'; the decimal mark"),
         (
             "sequence;u\n1;2;3\n",
             TableFormat(";"),
