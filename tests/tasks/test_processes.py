@@ -13,7 +13,9 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.tasks import processes
+from gatewise.tasks import processes, world
+from gatewise.tasks.fitting import check_devices
+from gatewise.tasks.launcher import Place
 from gatewise.tasks.verbs import resume
 from tests.tasks.small import SMALL, TEXT, losses
 from tests.tasks.small_sequences import SMALL as SEQUENCES
@@ -184,3 +186,27 @@ def test_several_machines_need_to_know_each_other(monkeypatch):
         processes.machine(2)
     monkeypatch.setenv("NODE_RANK", "1")
     assert processes.machine(2) == processes.Machine(1, 2, "n0", 29500)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "devices", "launched", "refused"),
+    [
+        (0, "auto", 2, False, None),
+        (0, "cuda", 1, False, "device: cuda"),
+        (2, "auto", 2, False, None),
+        (1, "auto", 2, False, "devices: 2 GPUs"),
+        (2, "cuda", 3, False, "devices: 3 GPUs"),
+        (1, "cpu", 2, False, None),
+        (1, "auto", 4, True, None),  # one of its own for each
+        (2, "auto", 4, True, "devices: 4 GPUs"),
+    ],
+)
+def test_every_process_has_a_gpu_or_none_has(monkeypatch, gpus, device, devices, launched, refused):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(world, "place", lambda: Place(3, 4, 3, 4, "torchrun") if launched else None)
+    if refused is None:
+        check_devices(device, devices)
+        return
+    with pytest.raises(ValueError, match=refused):
+        check_devices(device, devices)

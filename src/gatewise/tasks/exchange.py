@@ -100,8 +100,8 @@ class Launched(ClusterEnvironment):
     def set_global_rank(self, rank: int) -> None:
         pass
 
-    def local_rank(self) -> int:
-        return self._place.local_rank
+    def local_rank(self) -> int:  # Lightning asks for the place among the devices
+        return world.device_index(self._place)
 
     def node_rank(self) -> int:
         return self._place.rank // (self._place.local_size or self._place.size)

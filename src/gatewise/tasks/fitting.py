@@ -94,7 +94,7 @@ def fit(
     environment = [] if here is None else [Launched(here)]
     processes: dict[str, Any] = {"devices": 1}
     if here is not None:
-        processes = {"devices": max(here.local_size or 1, here.local_rank + 1), "strategy": Processes(exchange)}
+        processes = {"devices": world.device_index(here) + 1, "strategy": Processes(exchange)}
     with deferred_interrupt() as interruption, _quiet():
         trainer = Trainer(
             accelerator=options.device,
@@ -127,24 +127,16 @@ def fit(
     return "epochs" if trainer.global_step >= total_steps else "max_minutes"
 
 
-def check_device(device: str) -> None:
-    """Check that the device is there.
-
-    Raises:
-        ValueError: when it is not.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
-
-
 def check_devices(device: str, devices: int) -> None:
-    """Check that each of so many processes has a device.
+    """Check that each of so many processes of this machine has a device.
 
     Raises:
         ValueError: when there are too few GPUs.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
     count = torch.cuda.device_count() if device != "cpu" else 0
-    if count and devices > count:
+    if count and devices > count and not (count == 1 and world.place() is not None):  # a launcher may show each its own
         raise ValueError(
             f"devices: {devices} GPUs were asked for, and torch finds {count}; --device cpu trains on the processor"
         )

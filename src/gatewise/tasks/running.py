@@ -12,7 +12,7 @@ from gatewise.progress import Progress, say
 from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
-from gatewise.tasks.fitting import check_device, check_devices, fit
+from gatewise.tasks.fitting import check_devices, fit
 from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
 from gatewise.tasks.opening import check_vocabulary, read_options, same_data
@@ -45,7 +45,7 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
     began_at = time.monotonic() if began_at is None else began_at
     cell = cell_of(options.cell)
     check_logger(options.logger)
-    check_device(options.device)
+    check_devices(options.device, _local_processes(options))
     check_can_be_kept(options)
     if _starts_processes(options):
         out = options.out or unused(f"{task.name}-{cell.name}")
@@ -100,7 +100,6 @@ def resume(
     options: Any = read_options(folder, task.name)
     check_vocabulary(folder)
     check_logger(options.logger)
-    check_device(options.device)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
     if world.place() is not None:  # the launcher decides anew
@@ -109,6 +108,7 @@ def resume(
         options = dataclasses.replace(
             options, devices=devices or options.devices, num_nodes=num_nodes or options.num_nodes
         )
+    check_devices(options.device, _local_processes(options))
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
         here = world.place()
         if here is not None and here.rank > 0:
@@ -165,6 +165,12 @@ def _starts_processes(options: TrainingOptions) -> bool:
     return world.place() is None and (options.devices or 1) * (options.num_nodes or 1) > 1
 
 
+def _local_processes(options: TrainingOptions) -> int:
+    """The processes on this machine, as far as this one knows."""
+    here = world.place()
+    return (options.devices or 1) if here is None else max(here.local_size or 1, here.local_rank + 1)
+
+
 def _in_processes(
     task: Task, options: TrainingOptions, out: Path, resumed: Path | None, max_minutes: float | None, began_at: float
 ) -> None:
@@ -175,7 +181,6 @@ def _in_processes(
         SystemExit: when training has ended and this is not the machine with the run folder.
     """
     devices, here = options.devices or 1, processes.machine(options.num_nodes or 1)
-    check_devices(options.device, devices)
     request = processes.Request(task.name, dict(vars(options)), resumed, max_minutes, began_at)
     try:
         processes.run(request, devices, here)

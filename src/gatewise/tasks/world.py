@@ -98,6 +98,11 @@ def place() -> Place | None:
     return place_of(os.environ)
 
 
+def device_index(here: Place) -> int:
+    """Which of the GPUs that a process sees is its own: launchers show it all of the machine, or that one alone."""
+    return 0 if torch.cuda.device_count() == 1 else here.local_rank
+
+
 @contextmanager
 def joined(options: TrainingOptions) -> Iterator[None]:
     """Meet the other processes that a launcher has started, if it has, for the block.
@@ -155,7 +160,7 @@ def _meet(here: Place, device: str) -> None:
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     on_gpus = device != "cpu" and torch.cuda.is_available()
     if on_gpus:
-        torch.cuda.set_device(here.local_rank)
+        torch.cuda.set_device(device_index(here))
     try:
         store, *_ = next(rendezvous("env://", here.rank, here.size, timeout=_MEETING))
         store.set(f"gatewise/{here.rank}", "here")
