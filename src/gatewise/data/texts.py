@@ -123,6 +123,11 @@ def open_text(paths: Iterable[Path]) -> tuple[Text, str]:
     return Text(files, 0, characters, False), digest.hexdigest()
 
 
+def read_chunks(paths: Iterable[Path]) -> Iterator[str]:
+    """The text of files part by part, once; the arguments and errors are those of `open_text`."""
+    return _Files([file for path in paths for file in _files_of(path)])()
+
+
 def _files_of(path: Path) -> list[Path]:
     """The files of a path or pattern, each once: ``corpus/**`` matches a folder and what is in it."""
     return list(dict.fromkeys(file for found in matching(path) for file in _files_at(found)))

@@ -143,7 +143,7 @@ class Trained(ABC):
     def inspect(self, *read: Any, **options: Any) -> Inspected:
         """Watch the model while it reads, forward and backward, and write a report."""
 
-    def text_of(self, paths: Sequence[Path]) -> str | list[str]:
+    def text_of(self, paths: Sequence[Path]) -> str | Iterable[str]:
         """What `inspect` of a model of texts reads of files.
 
         Raises:

@@ -10,7 +10,7 @@ import pytest
 
 import gatewise
 from gatewise.compiler import build_cache
-from gatewise.data import shards, text, texts
+from gatewise.data import shards, subwords, text, texts
 from gatewise.tasks.language_model import corpus, encoded_corpus
 from gatewise.tasks.verbs import resume
 from tests.tasks.small import TEXT, losses, train_small, train_until_a_step_breaks
@@ -147,7 +147,9 @@ def test_a_cache_that_others_can_write_to_is_refused_before_the_work(tmp_path, c
     cache.parent.mkdir(mode=0o700)
     cache.parent.chmod(0o777)
     monkeypatch.setattr(corpus.Sample, "chunks", None)
-    with pytest.raises(PermissionError, match=r"can be written by others \(chmod go-w\)"):
+    with pytest.raises(
+        PermissionError, match=r"can be written by others \(chmod go-w\); the tokens of .* with GATEWISE_CACHE"
+    ):
         train_small(tmp_path)
 
 
@@ -179,3 +181,18 @@ def test_patterns_and_folders_are_data(tmp_path, cache):
     assert trained.evaluate([folder]) == trained.evaluate(sorted(folder.iterdir()))
     with pytest.raises(ValueError, match=r"\*\.text: no file matches this pattern"):
         train_small(tmp_path, data=(folder / "*.text",), out=tmp_path / "none")
+
+
+def test_an_inspection_reads_no_more_of_a_text_than_it_needs(tmp_path, unit, cache, monkeypatch):
+    monkeypatch.setattr(subwords, "_PART", 70)
+    monkeypatch.setattr(subwords, "_BATCH", 1)
+    trained = train_small(tmp_path, **unit, epochs=1)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "1.txt").write_text(TEXT)
+    (tmp_path / "corpus" / "2.txt").write_bytes(b"caf\xe9")
+    whole = gatewise.inspect(trained.folder.path, TEXT, steps=10)
+    found = gatewise.inspect(trained.folder.path, data=tmp_path / "corpus", steps=10)
+    assert found.tokens == whole.tokens
+    assert len(found.tokens) == 10
+    with pytest.raises(ValueError, match=r"2\.txt: line 1: not UTF-8"):
+        gatewise.inspect(trained.folder.path, data=tmp_path / "corpus", steps=2000)

@@ -122,8 +122,12 @@ def token_folder() -> Path:
     Raises:
         OSError: when it cannot be made, belongs to another user, or others can write to it.
     """
-    path = build_cache.private_folder() / _FOLDER
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path = build_cache.private_folder() / _FOLDER
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        hint = f"the tokens of a large text go there; name a folder of your own with {build_cache.VARIABLE}"
+        raise type(error)(error.errno, f"{error.strerror}; {hint}", error.filename) from None
     return path
 
 

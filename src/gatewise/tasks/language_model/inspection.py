@@ -1,16 +1,21 @@
 """A trained language model watched while it reads a text."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from torch.nn import functional
 
+from gatewise.data.text import check_characters
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.diagnostics import Trace
 from gatewise.models.language_model import LanguageModel
 from gatewise.tasks.inspected import Inspected
 from gatewise.tasks.inspection import Report, watched
-from gatewise.tasks.language_model.scores import encode
+from gatewise.tasks.language_model.scores import check_length
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class TextInspection(Inspected):
 
 
 def inspect_text(
-    model: LanguageModel, vocabulary: TextVocabulary, text: str, steps: int, report: Report
+    model: LanguageModel, vocabulary: TextVocabulary, text: str | Iterable[str], steps: int, report: Report
 ) -> TextInspection:
     """Watch one forward and backward pass over the beginning of a text, and write the report.
 
@@ -44,7 +49,7 @@ def inspect_text(
     Args:
         model: the model, in evaluation mode.
         vocabulary: its tokens.
-        text: the text.
+        text: the text, whole or in parts, of which no more is read than needed.
         steps: how many tokens to predict at most; there is one less than the text has tokens.
         report: what to write.
 
@@ -55,8 +60,19 @@ def inspect_text(
         ValueError: when the text has fewer than two tokens.
         OSError: when the report cannot be written.
     """
-    tokens = encode(vocabulary, text)[: steps + 1]
+    tokens = _beginning(vocabulary, [check_characters(text)] if isinstance(text, str) else text, steps + 1)
+    check_length(tokens, vocabulary)
     trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
     names = [vocabulary.name(int(token)) for token in tokens[:-1]]
     report.write(trace, tokens=names)
     return TextInspection(names, trace)
+
+
+def _beginning(vocabulary: TextVocabulary, chunks: Iterable[str], count: int) -> Tensor:
+    """The first tokens of a text, (N,) int64."""
+    found = [np.zeros(0, np.int64)]
+    for part in vocabulary.encode_chunks(chunks):
+        found.append(part.astype(np.int64))
+        if sum(map(len, found)) >= count:
+            break
+    return torch.from_numpy(np.concatenate(found)[:count])

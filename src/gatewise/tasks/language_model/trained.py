@@ -1,6 +1,6 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatewise.data.encoded_text import EncodedText
 from gatewise.data.in_memory import as_files, write_text
-from gatewise.data.texts import open_text
+from gatewise.data.texts import open_text, read_chunks
 from gatewise.data.token_store import key_of
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
@@ -171,11 +171,19 @@ class TrainedLanguageModel(Trained):
             raise ValueError(f"top_k: expected a number at least 1, got {top}")
         return score_tokens(self.model, self.vocabulary, text, top)
 
-    def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> TextInspection:
+    def text_of(self, paths: Sequence[Path]) -> Iterator[str]:
+        """What `inspect` reads of files, patterns and folders, part by part.
+
+        Raises:
+            ValueError, OSError: as `gatewise.data.texts.open_text`.
+        """
+        return read_chunks(paths)
+
+    def inspect(self, text: str | Iterable[str], *, steps: int = 2000, out: str | Path | None = None) -> TextInspection:
         """Watch the model while it reads a text, forward and backward, and write a report.
 
         Args:
-            text: the text; its first ``steps`` tokens are read, as one stream.
+            text: the text, whole or in parts; its first ``steps`` tokens are read, as one stream.
             steps: the largest number of tokens to read.
             out: the page of HTML to write, by default ``report.html`` in the run folder.
 
