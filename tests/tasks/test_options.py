@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.tasks.options import Bounds, Count, Positive, build, check, choose, read_toml, to_toml, without_effect
+from gatewise.tasks import task_names
+from gatewise.tasks.options import (
+    Bounds,
+    Count,
+    Positive,
+    build,
+    changed,
+    check,
+    choose,
+    read_toml,
+    to_toml,
+    without_effect,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -159,3 +171,41 @@ def test_an_option_without_effect_is_refused_unless_a_file_has_its_default(tmp_p
     path.write_text(to_toml(Some(rate=2.0)))
     assert "rate" not in to_toml(Some(rate=2.0), omit=["rate"])
     assert choose(Some, {"kind": "two"}, path) == Some(kind="two", rate=2.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settled:
+    """Its width follows from the kind, and wide needs deep."""
+
+    kind: Literal["one", "two"] = "one"
+    width: int | None = None
+    wide: bool = False
+    deep: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width is None:
+            object.__setattr__(self, "width", 1 if self.kind == "one" else 2)
+        if self.wide and not self.deep:
+            raise ValueError("wide: needs deep")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {}),
+        ({"kind": "two"}, {"kind": "two"}),
+        ({"width": 2}, {"width": 2}),
+        ({"kind": "two", "width": 2}, {"kind": "two"}),
+        ({"kind": "two", "width": 1}, {"kind": "two", "width": 1}),
+        ({"wide": True, "deep": True}, {"wide": True, "deep": True}),
+    ],
+)
+def test_changed_options_are_those_that_do_not_follow_from_others(given, expected):
+    options = Settled(**given)
+    assert changed(options) == expected
+    assert Settled(**changed(options)) == options
+
+
+@pytest.mark.parametrize("name", task_names.names())
+def test_options_of_a_task_at_their_defaults_are_not_changed(name):
+    assert changed(task_names.options_of(name)()) == {}

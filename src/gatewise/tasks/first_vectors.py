@@ -1,7 +1,6 @@
 """Vectors from a file as the first weights of an embedding."""
 
 import dataclasses
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -28,7 +27,12 @@ def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[T
     assert isinstance(vocabulary, TokenVocabulary)
     from gatewise.embeddings import load_embedding
 
-    matrix, found, coverage = load_embedding(Path(options.embedding), vocabulary.tokens)
+    if not options.embedding.exists():
+        raise ValueError(
+            f"embedding: expected a file of word vectors, and there is no {options.embedding}; the width of an "
+            "embedding is embedding_size"
+        )
+    matrix, found, coverage = load_embedding(options.embedding, vocabulary.tokens)
     say(str(coverage))
     if not found.any():
         raise ValueError(f"embedding: {options.embedding} has none of the words of the data; is it of their language?")

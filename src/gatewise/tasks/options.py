@@ -12,6 +12,7 @@ import math
 import tomllib
 import types
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -101,7 +102,7 @@ def choose(kind: type[Chosen], given: Mapping[str, object], config: Path | None 
 
 
 def changed(options: "DataclassInstance") -> dict[str, Any]:
-    """The options whose values are not the defaults, by name.
+    """The options that differ from the defaults, by name, without those that follow from the others.
 
     >>> from gatewise.tasks.tagging.options import TaggingOptions
     >>> changed(TaggingOptions(hidden=64))
@@ -109,7 +110,13 @@ def changed(options: "DataclassInstance") -> dict[str, Any]:
     """
     fields = dataclasses.fields(options)
     values = {field.name: getattr(options, field.name) for field in fields}
-    return {field.name: values[field.name] for field in fields if values[field.name] != field.default}
+    found = {field.name: values[field.name] for field in fields if values[field.name] != field.default}
+    for name in tuple(found):
+        others = {other: value for other, value in found.items() if other != name}
+        with suppress(ValueError):  # the others need it
+            if getattr(type(options)(**others), name) == values[name]:
+                found = others
+    return found
 
 
 def without_effect(names: Iterable[str], why: str, *, when: bool) -> dict[str, str]:

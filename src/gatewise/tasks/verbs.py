@@ -64,7 +64,8 @@ def train(task: "str | TrainingOptions" = "lm", *, config: str | Path | None = N
     Args:
         task: "lm", the language model; "classify", labels of texts; "tag", tags of words; "seq2seq", texts for texts;
             "numeric", on sequences of numbers; "forecast", time series. Or the options of one of them, such as
-            `gatewise.tasks.TaggingOptions`, whose fields editors complete and type checkers check.
+            `gatewise.tasks.TaggingOptions`, whose fields editors complete and type checkers check; a field at its
+            default counts as not given.
         config: a TOML file with options.
         **options: the options of the task (`gatewise train lm --help` lists them, with ``_`` for ``-``); they go before
             those of the file. ``data``, ``valid`` and ``test`` may be one path or several, or a table in memory: a data

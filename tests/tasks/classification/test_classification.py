@@ -288,6 +288,8 @@ def test_a_width_that_the_vectors_of_the_file_do_not_have(tmp_path):
     (tmp_path / "vectors.txt").write_text("great 1 2 3\npoor -1 -2 -3\n")
     with pytest.raises(ValueError, match=r"embedding_size: 6 is asked for, but the vectors of .* have 3 components"):
         gatewise.train("classify", data=labelled_texts(tmp_path), embedding=tmp_path / "vectors.txt", embedding_size=6)
+    with pytest.raises(ValueError, match=r"embedding: expected a file of word vectors, and there is no 8; the width"):
+        gatewise.train("classify", data=labelled_texts(tmp_path), embedding="8")
 
 
 def test_frozen_vectors_stay_frozen_after_a_resume(tmp_path):
