@@ -1,24 +1,22 @@
 """When to stop training: after some epochs without a better held-out score."""
 
-import math
-
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from gatewise.tasks.training_options import Patience
 
-# Of patience "auto": at least so many epochs, and otherwise this share of those up to the best.
-_LEAST, _SHARE = 3, 0.5
+# Of patience "auto": as many epochs as up to the best, and within these.
+_LEAST, _MOST = 3, 10
 
 
 def epochs_to_wait(patience: Patience, best: int) -> int:
     """How many epochs without a better score end the training, after the best one, counted from 1.
 
-    >>> [epochs_to_wait("auto", best) for best in (1, 6, 7, 20)], epochs_to_wait(8, 2)
-    ([3, 3, 4, 10], 8)
+    >>> [epochs_to_wait("auto", best) for best in (1, 6, 20)], epochs_to_wait(8, 2)
+    ([3, 6, 10], 8)
     """
     if patience == "auto":
-        return max(_LEAST, math.ceil(_SHARE * best))
+        return min(max(_LEAST, best), _MOST)
     return 2**62 if patience is None else patience
 
 

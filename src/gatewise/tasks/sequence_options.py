@@ -24,7 +24,7 @@ class EncoderOptions(TrainingOptions):
     """Number of sequences per step; those of a step are of similar length."""
     epochs: Count = 20
     lr: Positive = 1e-3
-    patience: Patience = 10
+    patience: Patience = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()

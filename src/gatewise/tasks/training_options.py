@@ -72,8 +72,8 @@ class TrainingOptions:
     """Share of the moving average that a step leaves."""
     average_from: Count = 1
     """First epoch whose weights are averaged."""
-    patience: Patience = "auto"
-    """Stop after so many epochs without a better held-out score; auto: half as many as up to the best, at least 3."""
+    patience: Patience = 5
+    """Stop after so many epochs without a better held-out score; auto: as many as up to the best one, 3 to 10."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient of all parameters together; 1 unless clip-value is given."""
     clip_value: Positive | None = None
