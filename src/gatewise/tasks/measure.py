@@ -8,7 +8,7 @@ _FORMS_OF_THE_LOSS = ("bits_per_character", "perplexity", "nats_per_step")
 
 _LESS_IS_BETTER = {*_FORMS_OF_THE_LOSS, "loss", "mean_squared_error", "scaled_error"}
 _LESS_IS_BETTER |= {"mae", "mse", "rmse", "scaled_mae", "scaled_mse", "mase", "smape", "pinball"}
-_MORE_IS_BETTER = {"accuracy", "macro_f1", "token_accuracy", "exact_match", "bleu", "chrf"}
+_MORE_IS_BETTER = {"accuracy", "macro_f1", "micro_f1", "r2", "token_accuracy", "exact_match", "bleu", "chrf"}
 _MORE_IS_BETTER |= {"rouge_1", "rouge_2", "rouge_l", "entity_precision", "entity_recall", "entity_f1"}
 
 

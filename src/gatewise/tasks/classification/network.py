@@ -1,12 +1,12 @@
 """The network of a classification run, and what comes of a batch."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch, RaggedBatches
-from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
 from gatewise.progress import tracked
 from gatewise.tasks.classification.options import ClassificationOptions
@@ -18,16 +18,16 @@ from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_labels import known_cross_entropy
 
 
-def make_model(options: ClassificationOptions, reader: TokenReader, labels: Labels) -> Classifier:
+def make_model(options: ClassificationOptions, reader: TokenReader, size: int) -> Classifier:
     """The model that the options describe, with its initial weights."""
     steps = reader.embedding(options)
-    return initialised(Classifier(steps, make_encoder(options, steps.width), options.pooling, labels.size), options)
+    return initialised(Classifier(steps, make_encoder(options, steps.width), options.pooling, size), options)
 
 
 def make_batches(
-    reader: Reader, texts: Sequence[Row], targets: Sequence[int], size: int, seed: int | None = None
+    reader: Reader, texts: Sequence[Row], targets: Sequence[Any], size: int, seed: int | None = None
 ) -> RaggedBatches:
-    """Texts and the numbers of their labels in batches."""
+    """Texts and their targets, numbers or rows of them, in batches."""
 
     def make(places: list[int]) -> Batch:
         inputs, lengths = reader.batch([texts[place] for place in places])

@@ -25,6 +25,10 @@ class LabelledTextOptions(TableOptions):
     """Column of the text, by name, or by number (from 1) in a table without names."""
     label_column: str = "label"
     """Column of the label."""
+    target: Literal["label", "labels", "number"] = "label"
+    """What that column has: one label, several (or none), or a number to tell (regression)."""
+    label_separator: str = ","
+    """What stands between several labels."""
     unit: Literal["word", "char", "bpe"] = "word"
     """What a token is: a word or punctuation mark, a character, or a byte pair encoding."""
     longest: Count = 1000
@@ -44,10 +48,16 @@ class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_tokens(words=self.unit == "word")
+        if not self.label_separator.strip():
+            raise ValueError(
+                f"label_separator: expected a character other than white space, got {self.label_separator!r}"
+            )
 
     def unused(self) -> dict[str, str]:
         return {
             **super().unused(),
             **self.unused_of_tokens(self.unit),
+            **without_effect(["label_separator"], f"target is {self.target}, not labels", when=self.target != "labels"),
+            **without_effect(["class_weights"], f"target is {self.target}, not one label", when=self.target != "label"),
             **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.data.in_memory import as_files, is_in_memory, texts_of
 from gatewise.data.labelled_texts import LabelledText
-from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.labels import Labels
+from gatewise.data.numeric_sequences import Scaling
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say, tracked
@@ -17,28 +18,14 @@ from gatewise.tasks.answer_formats import written
 from gatewise.tasks.answers import answer_texts, in_groups, read_texts
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
+from gatewise.tasks.classification.one_label import OneLabel
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.confusion_picture import plot_confusion
+from gatewise.tasks.classification.target import Target
+from gatewise.tasks.classification.targets import target_of_parts
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
 from gatewise.tasks.opening import same_data
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
-from gatewise.tasks.unknown_labels import check_labels
-
-
-class Prediction(NamedTuple):
-    """What a model makes of a text.
-
-    Attributes:
-        label: the most probable label.
-        probability: its probability.
-        probabilities: that of every label.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
 
 
 class TrainedClassifier(Trained):
@@ -46,7 +33,7 @@ class TrainedClassifier(Trained):
 
     Attributes:
         reader: the tokens.
-        labels: the labels.
+        target: what is told of a text.
     """
 
     name = "classify"
@@ -54,13 +41,28 @@ class TrainedClassifier(Trained):
     model: Classifier
 
     def _read_vocabulary(self) -> None:
-        parts = read_parts(self.folder.vocabulary)
+        parts = read_parts(self.folder.vocabulary, Scaling)
         self.reader = TokenReader.from_parts(parts)
-        self.labels: Labels = parts["labels"]
-        self._baseline: MostFrequent = parts["baseline"]
+        self.target = target_of_parts(self.options, parts)
+
+    @property
+    def labels(self) -> Labels:
+        """The labels of a model that tells one.
+
+        Raises:
+            ValueError: for one that tells something else.
+        """
+        return self._one_label("labels").labels
+
+    def _one_label(self, what: str) -> OneLabel:
+        if not isinstance(self.target, OneLabel):
+            raise ValueError(
+                f"{what}: are of a model that tells one label; target of this one is {self.options.target}"
+            )
+        return self.target
 
     def _make_model(self) -> Classifier:
-        return make_model(self.options, self.reader, self.labels)
+        return make_model(self.options, self.reader, self.target.size)
 
     def evaluate(self, data: Any = None) -> Scores:
         """Score labelled texts.
@@ -73,15 +75,16 @@ class TrainedClassifier(Trained):
             for each part ``examples``, ``unknown_tokens``, ``unknown_labels`` (those that the training data does not
             have, which count as errors), ``loss`` in nats over known labels, ``accuracy``, ``macro_f1``, ``per_label``
             (for each label ``precision``, ``recall``, ``f1`` and ``support``), and ``baseline_accuracy``, that of the
-            most frequent label of the training data.
+            most frequent label of the training data. With several labels for a text ``micro_f1``, ``macro_f1`` and
+            ``exact_match``; of a number ``mae``, ``rmse`` and ``r2``, and those of the training data's mean.
 
         Raises:
             ValueError: when the data is malformed, has no known label, or has changed since the run.
             OSError: when a file cannot be read.
         """
         parts = self._scored(data)
-        check_parts(self.labels, parts)
-        return {name: self._score(examples)[0] for name, examples in parts.items()}
+        check_parts(self.target, parts)
+        return {name: self._score(examples) for name, examples in parts.items()}
 
     def confusion(self, data: Any = None) -> dict[str, Tensor]:
         """For each part of the data (L, L): how many texts of label i were taken for label j.
@@ -91,17 +94,26 @@ class TrainedClassifier(Trained):
         Args:
             data: see `evaluate`.
         """
-        return {name: self._score(examples)[1] for name, examples in self._scored(data).items()}
+        target = self._one_label("confusion matrices")
+        return {
+            name: target.confusion(
+                self._logits(read_rows(self.reader, examples, self.options.longest)), _written(examples)
+            )[1]
+            for name, examples in self._scored(data).items()
+        }
 
     @property
     def has_probabilities(self) -> bool:
-        return True
+        return self.target.has_probabilities
 
-    def predict(self, texts: Any) -> list[Prediction]:
+    def predict(self, texts: Any) -> list[Any]:
         """Label texts.
 
         Args:
             texts: a sequence of texts, or a table in memory with a column of them.
+
+        Returns:
+            for each a `Prediction`; where a text has several labels a `LabelSet`, and where it has a number a `Number`.
 
         >>> import gatewise
         >>> model = gatewise.load("runs/first", "classify")  # doctest: +SKIP
@@ -145,19 +157,17 @@ class TrainedClassifier(Trained):
         report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, min(steps, self.options.longest))
         with torch.no_grad():
-            answer = int(self.model(inputs, torch.tensor([len(tokens)])).argmax())
+            question = self.target.question(self.model(inputs, torch.tensor([len(tokens)])))
 
         def told(x: Tensor) -> Tensor:
-            scores = self.model.read(x, torch.full(x.shape[1:2], len(x)))
-            return scores.double().log_softmax(-1)[:, answer : answer + 1]
+            return question.told(self.model.read(x, torch.full(x.shape[1:2], len(x))))
 
-        answers = [self.labels.names[answer]]
-        return inspect_answers(self.model, inputs, tokens, answers, told, lambda x: -told(x).sum(), report)
+        return inspect_answers(self.model, inputs, tokens, question.answers, told, lambda x: -told(x).sum(), report)
 
     def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
         told = False
 
-        def answer(texts: list[str]) -> list[Prediction]:
+        def answer(texts: list[str]) -> list[Any]:
             nonlocal told
             rows = self._rows(texts)
             if not told and any(row.cut for row in rows):
@@ -167,25 +177,22 @@ class TrainedClassifier(Trained):
 
         for texts in in_groups(read_texts(paths, self.options.text_column, self.options.table_format), _BATCH):
             for text, found in zip(texts, answer_texts(texts, answer), strict=True):
-                yield {"text": text, **prediction_row(found, self.labels, probabilities)}
+                yield {"text": text, **self.target.row(found, probabilities=probabilities)}
 
     def _rows(self, texts: Sequence[str]) -> list[Tokens]:
         return [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
 
-    def _predict(self, rows: Sequence[Tokens]) -> list[Prediction]:
-        return predictions(logits_of(self.model, self.reader, rows, _BATCH), self.labels)
+    def _logits(self, rows: Sequence[Tokens]) -> Tensor:
+        return logits_of(self.model, self.reader, rows, _BATCH)
+
+    def _predict(self, rows: Sequence[Tokens]) -> list[Any]:
+        return self.target.told(self._logits(rows))
 
     def finish(self, scored: Mapping[str, list[LabelledText]]) -> Scores:
         """The scores; the confusion matrices are left as pictures."""
-        found: Scores = {}
-        for name, examples in scored.items():
-            found[name], counts = self._score(examples)
-            plot_confusion(
-                counts,
-                self.labels.including(label for _, label in examples).names,
-                self.folder.path / f"confusion_{name}.png",
-            )
-        return found
+        return {
+            name: self._score(examples, self.folder.path / f"confusion_{name}.png") for name, examples in scored.items()
+        }
 
     def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
         if data is not None:
@@ -193,63 +200,34 @@ class TrainedClassifier(Trained):
                 return {"data": read_labelled(self.options, paths)}
         return same_data(self.folder, read_corpus(self.options)).scored
 
-    def _score(self, examples: list[LabelledText]) -> tuple[dict[str, Any], Tensor]:
-        labels = self.labels.including(label for _, label in examples)
-        rows, targets = numbered(self.reader, labels, examples, self.options.longest)
-        logits = logits_of(self.model, self.reader, rows, _BATCH)
-        scores, counts = label_scores(logits, torch.tensor(targets), labels.names)
-        right = targets.count(self._baseline.overall)
-        unknown = self.reader.unknown_tokens(rows)
+    def _score(self, examples: list[LabelledText], picture: Path | None = None) -> dict[str, Any]:
+        rows = read_rows(self.reader, examples, self.options.longest)
         cut = cut_texts(rows, self.options.longest)
         if cut is not None:
             say(f"warning: {cut}")
         return {
             "examples": len(rows),
-            "unknown_tokens": unknown,
-            **scores,
-            "baseline_accuracy": right / len(rows),
-        }, counts
+            "unknown_tokens": self.reader.unknown_tokens(rows),
+            **self.target.scores(self._logits(rows), _written(examples), picture),
+        }
 
 
 _BATCH = 64
 
 
-def predictions(logits: Tensor, labels: Labels) -> list[Prediction]:
-    """What scores (N, K) say."""
-    found: list[Prediction] = []
-    for row in logits.softmax(-1):
-        values = dict(zip(labels.names, row.tolist(), strict=True))
-        best = max(values, key=values.__getitem__)
-        found.append(Prediction(best, values[best], values))
-    return found
+def read_rows(reader: TokenReader, examples: Iterable[LabelledText], longest: int) -> list[Tokens]:
+    """Labelled texts as tokens."""
+    return [reader.read(reader.split(text), longest) for text, _ in tracked(examples, "encoding", "texts")]
 
 
-def prediction_row(found: Prediction | None, labels: Labels, probabilities: bool) -> dict[str, Any]:
-    """What is written of a prediction, or where there is none; the probability of every label, if wanted."""
-    values = dict.fromkeys(labels.names) if found is None else found.probabilities
-    return {
-        "label": None if found is None else found.label,
-        "probability": None if found is None else found.probability,
-        **({"probabilities": values} if probabilities else {}),
-    }
-
-
-def numbered(
-    reader: TokenReader, labels: Labels, examples: Iterable[LabelledText], longest: int
-) -> tuple[list[Tokens], list[int]]:
-    """Labelled texts as tokens and the numbers of their labels, all of which there are."""
-    rows: list[Tokens] = []
-    targets: list[int] = []
-    for text, label in tracked(examples, "encoding", "texts"):
-        rows.append(reader.read(reader.split(text), longest))
-        targets.append(labels.number(label))
-    return rows, targets
-
-
-def check_parts(labels: Labels, parts: Mapping[str, Iterable[LabelledText]]) -> None:
-    """Check the labels of data to be scored, see `check_labels`."""
+def check_parts(target: Target, parts: Mapping[str, Iterable[LabelledText]]) -> None:
+    """Check what is to be told of data to be scored, see `Target.check`."""
     for name, examples in parts.items():
-        check_labels(name, (label for _, label in examples), labels)
+        target.check(name, _written(examples))
+
+
+def _written(examples: Iterable[LabelledText]) -> list[str]:
+    return [label for _, label in examples]
 
 
 TRAINED = TrainedClassifier

@@ -1,12 +1,14 @@
 """Training a classifier: the job that its options describe."""
 
 from gatewise.data.labelled_texts import LabelledText
-from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.numeric_sequences import Scaling
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.classification.corpus import read_corpus
-from gatewise.tasks.classification.network import balanced, make_batches, make_model, outcome_of
+from gatewise.tasks.classification.network import make_batches, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, numbered
+from gatewise.tasks.classification.target import Target
+from gatewise.tasks.classification.targets import learn_target, target_of_parts
+from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, read_rows
 from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
@@ -19,24 +21,26 @@ from gatewise.tasks.token_reader import TokenReader, cut_texts
 def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     """The job of training a classifier, see `Prepare`."""
     corpus = read_corpus(options)
-    reader, labels, baseline = _learn(options, corpus.training) if folder is None else _read(folder)
+    reader, target = _learn(options, corpus.training) if folder is None else _read(options, folder)
     vectors = None
     if folder is None:
         options, vectors = with_vectors(options, reader.vocabulary)
-    check_parts(labels, corpus.scored)
-    training, targets = numbered(reader, labels, corpus.training, options.longest)
-    with_unknown = labels.including(label for _, label in corpus.deciding)
-    scored, scored_targets = numbered(reader, with_unknown, corpus.deciding, options.longest)
+    check_parts(target, corpus.scored)
+    training, scored = (read_rows(reader, part, options.longest) for part in (corpus.training, corpus.deciding))
+    targets, scored_targets = (
+        target.numbers([label for _, label in part]) for part in (corpus.training, corpus.deciding)
+    )
     settled = options
-    model = planned(lambda: make_model(settled, reader, labels), options, folder)
+    model = planned(lambda: make_model(settled, reader, target.size), options, folder)
     set_vectors(model.steps, vectors, freeze=options.freeze)
     batches = make_batches(reader, training, targets, options.batch, options.seed)
-    weights = balanced(targets, labels.size) if options.class_weights == "balanced" else None
     module = SequenceModule(
         model,
-        outcome_of(model, weights),
+        target.outcome_of(model, targets),
         options,
-        Measure("accuracy", "words" if options.unit == "word" else "tokens", "nats/text"),
+        Measure(
+            target.measure, "words" if options.unit == "word" else "tokens", target.loss_unit, by_loss=target.by_loss
+        ),
         total_steps=options.steps(len(batches)),
     )
     return Job(
@@ -44,12 +48,12 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
         module,
         batches,
         make_batches(reader, scored, scored_targets, options.batch),
-        to_json({**reader.parts, "labels": labels, "baseline": baseline}),
+        to_json({**reader.parts, **target.parts}),
         corpus.source,
         corpus.hashes,
         (
             corpus.summary,
-            f"classes: {labels.size}, the most frequent {labels.names[baseline.overall]}",
+            target.summary,
             reader.summary,
             *filter(None, (cut_texts(training, options.longest),)),
         ),
@@ -58,16 +62,14 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     )
 
 
-def _learn(options: ClassificationOptions, examples: list[LabelledText]) -> tuple[TokenReader, Labels, MostFrequent]:
-    labels = Labels.learn(label for _, label in examples)
-    labels.check_several()
-    reader = TokenReader.learn(options, options.unit, [text for text, _ in examples])
-    return reader, labels, MostFrequent.learn((0, labels.number(label)) for _, label in examples)
+def _learn(options: ClassificationOptions, examples: list[LabelledText]) -> tuple[TokenReader, Target]:
+    target = learn_target(options, [label for _, label in examples])
+    return TokenReader.learn(options, options.unit, [text for text, _ in examples]), target
 
 
-def _read(folder: RunFolder) -> tuple[TokenReader, Labels, MostFrequent]:
-    parts = read_parts(folder.vocabulary)
-    return TokenReader.from_parts(parts), parts["labels"], parts["baseline"]
+def _read(options: ClassificationOptions, folder: RunFolder) -> tuple[TokenReader, Target]:
+    parts = read_parts(folder.vocabulary, Scaling)
+    return TokenReader.from_parts(parts), target_of_parts(options, parts)
 
 
 TASK = Task(prepare, TrainedClassifier)

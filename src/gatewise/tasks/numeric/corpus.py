@@ -44,5 +44,5 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         ValueError: when no file is named, or for bad data.
         OSError: for a file that cannot be read.
     """
-    classes_of = None if options.predict == "next" else lambda example: set(example[1])
+    classes_of = None if options.predict in ("next", "number") else lambda example: set(example[1])
     return read_examples(options, lambda paths: read_sequences(options, paths), {}, classes_of)

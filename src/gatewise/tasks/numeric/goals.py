@@ -11,10 +11,12 @@ from gatewise.tasks.numeric.next_step import NextSteps
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.numeric.sequence_label import SequenceLabel
+from gatewise.tasks.numeric.sequence_number import SequenceNumber
 from gatewise.tasks.numeric.step_labels import StepLabels
 
-_GOALS: dict[str, type[SequenceLabel | StepLabels | NextSteps]] = {
+_GOALS: dict[str, type[SequenceLabel | SequenceNumber | StepLabels | NextSteps]] = {
     "sequence": SequenceLabel,
+    "number": SequenceNumber,
     "steps": StepLabels,
     "next": NextSteps,
 }

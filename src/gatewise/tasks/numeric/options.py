@@ -34,8 +34,8 @@ class NumericDataOptions(NumberTableOptions):
 class NumericOptions(EncoderOptions, NumericDataOptions):
     """Options of numeric sequences; the docstring of a field is its help."""
 
-    predict: Literal["sequence", "steps", "next"] = "sequence"
-    """A label for each sequence, a label for each step, or the next step, which is read from those before it alone."""
+    predict: Literal["sequence", "steps", "next", "number"] = "sequence"
+    """A label for each sequence, for each step, the next step (from those before it), or a number for each sequence."""
     values: Literal["real", "binary"] = "real"
     """What the next step has: real numbers (least squares), or 0 and 1 (each feature a probability of its own)."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
@@ -62,7 +62,7 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
         super().__post_init__()
 
     def unused(self) -> dict[str, str]:
-        label = self.predict == "sequence"
+        label = self.predict in ("sequence", "number")
         next_step = self.predict == "next"
         return {
             **super().unused(),
@@ -73,6 +73,7 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
                 "predict is next: a step is told from those before it alone, and has no label",
                 when=next_step,
             ),
+            **without_effect(["class_weights"], "predict is number: there is no label", when=self.predict == "number"),
             **without_effect(["scale"], "values are 0 and 1", when=next_step and self.values == "binary"),
             **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

@@ -13,8 +13,8 @@ from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.answers import in_groups
 from gatewise.tasks.classification.network import balanced, logits_of, make_batches, outcome_of
+from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
 from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.classification.trained import Prediction, prediction_row, predictions
 from gatewise.tasks.confusion_picture import plot_confusion
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.inspection import log_odds
@@ -40,7 +40,7 @@ class SequenceLabel(Goal):
     @classmethod
     def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
         """The labels of the training data."""
-        names = _labels(examples, "the data")
+        names = labels_of(examples, "the data")
         labels = Labels.learn(names)
         labels.check_several()
         return cls(options, reader, labels, MostFrequent.learn((0, labels.number(name)) for name in names))
@@ -60,7 +60,7 @@ class SequenceLabel(Goal):
 
     def check(self, examples: Sequence[NumericSequence], where: str) -> None:
         super().check(examples, where)
-        check_labels(where, _labels(examples, where), self._labels)
+        check_labels(where, labels_of(examples, where), self._labels)
 
     def batches(
         self, examples: Sequence[NumericSequence], where: str, size: int, seed: int | None = None
@@ -112,12 +112,12 @@ class SequenceLabel(Goal):
 
     def _targets(self, examples: Sequence[NumericSequence], where: str) -> tuple[Labels, list[int]]:
         """The labels, with those that are unknown in training, and their numbers."""
-        names = _labels(examples, where)
+        names = labels_of(examples, where)
         labels = self._labels.including(names)
         return labels, [labels.number(name) for name in names]
 
 
-def _labels(examples: Sequence[NumericSequence], where: str) -> list[str]:
+def labels_of(examples: Sequence[NumericSequence], where: str) -> list[str]:
     """The label of each sequence.
 
     Raises:

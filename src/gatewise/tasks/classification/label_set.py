@@ -1,0 +1,167 @@
+"""Several labels for a text, or none: each is decided alone."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatewise.data.batches import Batch
+from gatewise.data.labels import Labels
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.class_scores import ClassScore, as_numbers, scores_by_name
+from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.unknown_labels import check_labels
+
+
+class LabelSet(NamedTuple):
+    """What a model makes of a text.
+
+    Attributes:
+        labels: those with a probability of a half or more.
+        probabilities: that of every label.
+    """
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+def split_labels(written: str, separator: str) -> list[str]:
+    """The labels in a cell, each once.
+
+    >>> split_labels("war, peace,war", ","), split_labels(" ", ",")
+    (['war', 'peace'], [])
+    """
+    return list(dict.fromkeys(filter(None, (one.strip() for one in written.split(separator)))))
+
+
+class LabelSetTarget(Target):
+    """Of K labels those that a text has: a sigmoid for each, and the sum of their cross entropies.
+
+    Args:
+        labels: all of the training data.
+        separator: what stands between labels in the data.
+        most_frequent: the label that most texts have.
+    """
+
+    measure = "micro_f1"
+    loss_unit = "nats/label"
+
+    def __init__(self, labels: Labels, separator: str, most_frequent: str) -> None:
+        self._labels = labels
+        self._separator = separator
+        self._most_frequent = most_frequent
+
+    @classmethod
+    def learn(cls, separator: str, written: Sequence[str]) -> "LabelSetTarget":
+        """The labels of the training data.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        counts = Counter(label for one in written for label in split_labels(one, separator))
+        if not counts:
+            raise ValueError("the data to learn from has no label; is it the right column?")
+        return cls(Labels.learn(counts), separator, min(counts, key=lambda name: (-counts[name], name)))
+
+    @classmethod
+    def from_parts(cls, separator: str, parts: Mapping[str, Any]) -> "LabelSetTarget":
+        """That of a run folder."""
+        return cls(parts["labels"], separator, parts["most_frequent"].names[0])
+
+    @property
+    def size(self) -> int:
+        return self._labels.size
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"labels": self._labels, "most_frequent": Labels([self._most_frequent])}
+
+    @property
+    def summary(self) -> str:
+        return f"labels: {self.size}, any number of them for a text, the most frequent {self._most_frequent}"
+
+    def check(self, part: str, written: Sequence[str]) -> None:
+        check_labels(part, self._all(written), self._labels)
+
+    def numbers(self, written: Sequence[str]) -> list[list[float]]:
+        labels = self._labels.including(self._all(written))
+        found: list[list[float]] = []
+        for one in written:
+            row = [0.0] * labels.size
+            for label in self._split(one):
+                row[labels.number(label)] = 1.0
+            found.append(row)
+        return found
+
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
+        def outcome(batch: Batch) -> Outcome:
+            logits = model(batch.inputs, batch.lengths)
+            known = batch.targets[:, : self.size].to(logits)
+            nats = functional.binary_cross_entropy_with_logits(logits, known, reduction="sum")
+            answers = logits.detach() >= 0
+            right = int((answers & (known > 0)).sum())
+            # Labels that are unknown in training are never answered.
+            return Outcome(nats, known.numel(), 2 * right, int(answers.sum()) + int(batch.targets.sum()))
+
+        return outcome
+
+    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+        truth = [self._split(one) for one in written]
+        answers = [found.labels for found in self.told(logits)]
+        known = torch.tensor([row[: self.size] for row in self.numbers(written)], dtype=torch.float64)
+        loss = functional.binary_cross_entropy_with_logits(logits.double(), known)
+        per_label = _scores(answers, truth)
+        return {
+            "unknown_labels": sum(label not in self._labels for row in truth for label in row),
+            "loss": float(loss),
+            "micro_f1": _micro_f1(answers, truth),
+            "macro_f1": sum(score.f1 for score in per_label.values()) / max(len(per_label), 1),
+            "exact_match": sum(set(one) == set(true) for one, true in zip(answers, truth, strict=True)) / len(truth),
+            "per_label": as_numbers(per_label),
+            "baseline_micro_f1": _micro_f1([[self._most_frequent]] * len(truth), truth),
+        }
+
+    def told(self, logits: Tensor) -> list[LabelSet]:
+        found: list[LabelSet] = []
+        for row in logits.double().sigmoid().tolist():
+            values = dict(zip(self._labels.names, row, strict=True))
+            found.append(LabelSet([name for name, value in values.items() if value >= 0.5], values))
+        return found
+
+    def row(self, found: LabelSet | None, *, probabilities: bool) -> Mapping[str, Any]:
+        labels = None if found is None else self._separator.join(found.labels)
+        values = dict.fromkeys(self._labels.names) if found is None else found.probabilities
+        return {"labels": labels, **({"probabilities": values} if probabilities else {})}
+
+    def question(self, logits: Tensor) -> Question:
+        chosen = (logits[0] >= 0).nonzero().flatten().tolist() or [int(logits[0].argmax())]
+
+        def told(scores: Tensor) -> Tensor:
+            return functional.logsigmoid(scores.double()[:, chosen])
+
+        return Question([self._labels.names[place] for place in chosen], told)
+
+    def _split(self, written: str) -> list[str]:
+        return split_labels(written, self._separator)
+
+    def _all(self, written: Iterable[str]) -> list[str]:
+        return [label for one in written for label in self._split(one)]
+
+
+def _scores(answers: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> dict[str, ClassScore]:
+    right, answered, support = Counter[str](), Counter[str](), Counter[str]()
+    for answer, true in zip(answers, truth, strict=True):
+        answered.update(answer)
+        support.update(true)
+        right.update(set(answer) & set(true))
+    return scores_by_name(right, answered, support)
+
+
+def _micro_f1(answers: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> float:
+    right = sum(len(set(one) & set(true)) for one, true in zip(answers, truth, strict=True))
+    return 2 * right / max(sum(map(len, answers)) + sum(map(len, truth)), 1)

@@ -1,0 +1,133 @@
+"""A number for a text or a sequence: least squares (regression)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from gatewise.data.batches import Batch
+from gatewise.data.numerals import parse_number
+from gatewise.data.numeric_sequences import Scaling
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.outcome import Outcome
+
+
+class Number(NamedTuple):
+    """The number that a model tells of a text or a sequence."""
+
+    value: float
+
+
+def why_no_number(written: str) -> str | None:
+    """What is wrong with a number as the data has it; None where nothing is.
+
+    >>> why_no_number("3.5"), why_no_number("high")
+    (None, "expected a finite number, got 'high'")
+    """
+    number = parse_number(written)
+    return None if number is not None and math.isfinite(number) else f"expected a finite number, got {written!r}"
+
+
+class NumberTarget(Target):
+    """A number. It is learned scaled to mean 0 and deviation 1 over the training data; scores are in its own units.
+
+    Args:
+        scaling: of the one number.
+    """
+
+    measure = "mae"
+    loss_unit = "scaled squared error"
+    by_loss = True
+    has_probabilities = False
+
+    def __init__(self, scaling: Scaling) -> None:
+        self._scaling = scaling
+
+    @classmethod
+    def learn(cls, written: Sequence[str]) -> "NumberTarget":
+        """The scaling of the training data's numbers.
+
+        Raises:
+            ValueError: for what is not a finite number, or numbers that never change.
+        """
+        values = [_value(one) for one in written]
+        scaling = Scaling.learn([[[value] for value in values]])
+        if scaling.constant:
+            raise ValueError(f"the numbers to learn never change ({values[0]:g}); there is nothing to tell")
+        return cls(scaling)
+
+    @classmethod
+    def from_parts(cls, parts: Mapping[str, Any]) -> "NumberTarget":
+        """That of a run folder."""
+        return cls(parts["target"])
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"target": self._scaling}
+
+    @property
+    def summary(self) -> str:
+        return f"numbers to tell: mean {float(self._scaling.means):g}, deviation {float(self._scaling.deviations):g}"
+
+    def check(self, part: str, written: Sequence[str]) -> None:
+        for number, one in enumerate(written, 1):
+            wrong = why_no_number(one)
+            if wrong is not None:
+                raise ValueError(f"{part.replace('_', ' ')}: example {number}: {wrong}")
+
+    def numbers(self, written: Sequence[str]) -> list[float]:
+        mean, deviation = float(self._scaling.means), float(self._scaling.deviations)
+        return [(_value(one) - mean) / deviation for one in written]
+
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
+        deviation = float(self._scaling.deviations)
+
+        def outcome(batch: Batch) -> Outcome:
+            told = model(batch.inputs, batch.lengths)[:, 0]
+            off = told - batch.targets.to(told)
+            absolute = float(off.detach().abs().sum()) * deviation
+            return Outcome(off.square().sum(), len(off), absolute, len(off))
+
+        return outcome
+
+    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+        """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
+        truth = np.array([_value(one) for one in written])
+        off = np.array([found.value for found in self.told(logits)]) - truth
+        of_mean = float(self._scaling.means) - truth
+        spread = float(np.square(truth - truth.mean()).sum())
+        return {
+            "mae": float(np.abs(off).mean()),
+            "rmse": float(np.sqrt(np.square(off).mean())),
+            **({"r2": 1 - float(np.square(off).sum()) / spread} if spread > 0 else {}),
+            "baseline_mae": float(np.abs(of_mean).mean()),
+            "baseline_rmse": float(np.sqrt(np.square(of_mean).mean())),
+        }
+
+    def told(self, logits: Tensor) -> list[Number]:
+        return [Number(value) for value in self._scaling.unscaled(logits)[:, 0].tolist()]
+
+    def unscaled(self, scores: Tensor) -> Tensor:
+        """The numbers (…, 1) that scores stand for, float64."""
+        return self._scaling.unscaled(scores)
+
+    def row(self, found: Number | None, *, probabilities: bool) -> Mapping[str, Any]:
+        return {"value": None if found is None else found.value}
+
+    def question(self, logits: Tensor) -> Question:
+        raise ValueError("inspect: this model tells a number, and a text is asked for the probability of its label")
+
+
+def _value(written: str) -> float:
+    wrong = why_no_number(written)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return float(parse_number(written) or 0.0)

@@ -1,0 +1,104 @@
+"""One label for a text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gatewise.data.batches import Batch
+from gatewise.data.labels import Labels, MostFrequent
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.classification.network import balanced, outcome_of
+from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
+from gatewise.tasks.classification.scores import label_scores
+from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.confusion_picture import plot_confusion
+from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.unknown_labels import check_labels
+
+
+class OneLabel(Target):
+    """One of K labels: a softmax over them.
+
+    Attributes:
+        labels: those of the training data.
+
+    Args:
+        labels: those of the training data.
+        baseline: the most frequent one.
+        weights: of classes in the loss.
+    """
+
+    measure = "accuracy"
+    loss_unit = "nats/text"
+
+    def __init__(self, labels: Labels, baseline: MostFrequent, weights: Literal["none", "balanced"] = "none") -> None:
+        self.labels = labels
+        self._baseline = baseline
+        self._weights = weights
+
+    @classmethod
+    def learn(cls, weights: Literal["none", "balanced"], written: Sequence[str]) -> "OneLabel":
+        """The labels of the training data.
+
+        Raises:
+            ValueError: when there is one only.
+        """
+        labels = Labels.learn(written)
+        labels.check_several()
+        return cls(labels, MostFrequent.learn((0, labels.number(label)) for label in written), weights)
+
+    @classmethod
+    def from_parts(cls, weights: Literal["none", "balanced"], parts: Mapping[str, Any]) -> "OneLabel":
+        """That of a run folder."""
+        return cls(parts["labels"], parts["baseline"], weights)
+
+    @property
+    def size(self) -> int:
+        return self.labels.size
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"labels": self.labels, "baseline": self._baseline}
+
+    @property
+    def summary(self) -> str:
+        return f"classes: {self.size}, the most frequent {self.labels.names[self._baseline.overall]}"
+
+    def check(self, part: str, written: Sequence[str]) -> None:
+        check_labels(part, written, self.labels)
+
+    def numbers(self, written: Sequence[str]) -> list[int]:
+        labels = self.labels.including(written)
+        return [labels.number(label) for label in written]
+
+    def outcome_of(self, model: Classifier, training: Sequence[int]) -> Callable[[Batch], Outcome]:
+        return outcome_of(model, balanced(training, self.size) if self._weights == "balanced" else None)
+
+    def confusion(self, logits: Tensor, written: Sequence[str]) -> tuple[dict[str, Any], Tensor]:
+        """The scores, and (L, L): how many texts of label i were taken for label j."""
+        names = self.labels.including(written).names
+        targets = self.numbers(written)
+        scores, counts = label_scores(logits, torch.tensor(targets), names)
+        return {**scores, "baseline_accuracy": targets.count(self._baseline.overall) / len(targets)}, counts
+
+    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+        scores, counts = self.confusion(logits, written)
+        if picture is not None:
+            plot_confusion(counts, self.labels.including(written).names, picture)
+        return scores
+
+    def told(self, logits: Tensor) -> list[Prediction]:
+        return predictions(logits, self.labels)
+
+    def row(self, found: Prediction | None, *, probabilities: bool) -> Mapping[str, Any]:
+        return prediction_row(found, self.labels, probabilities)
+
+    def question(self, logits: Tensor) -> Question:
+        answer = int(logits[0].argmax())
+        return Question(
+            [self.labels.names[answer]],
+            lambda scores: scores.double().log_softmax(-1)[:, answer : answer + 1],
+        )

@@ -1,0 +1,101 @@
+"""What is told of a text: the interface of a label, several labels and a number."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from gatewise.data.batches import Batch
+from gatewise.models.classifier import Classifier
+from gatewise.tasks.outcome import Outcome
+
+
+class Question(NamedTuple):
+    """What `inspect` asks about a text.
+
+    Attributes:
+        answers: the names of what was told.
+        told: the logarithms of their probabilities, (B, A), for scores (B, K).
+    """
+
+    answers: list[str]
+    told: Callable[[Tensor], Tensor]
+
+
+class Target(ABC):
+    """A target of one run; in the data it is written as a text.
+
+    Attributes:
+        measure: the score that decides, and ``loss_unit``, what its loss is measured in.
+        by_loss: whether the least loss decides.
+        has_probabilities: whether what is told has a probability for every label.
+    """
+
+    measure: ClassVar[str]
+    loss_unit: ClassVar[str]
+    by_loss: ClassVar[bool] = False
+    has_probabilities: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """K, the scores that the network makes."""
+
+    @property
+    @abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """What is kept in the run folder."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What there is to tell, for people."""
+
+    @abstractmethod
+    def check(self, part: str, written: Sequence[str]) -> None:
+        """Check that a part of the data can be scored, and warn of labels that the training data does not have.
+
+        Raises:
+            ValueError: when it has none of them.
+        """
+
+    @abstractmethod
+    def numbers(self, written: Sequence[str]) -> list[Any]:
+        """Targets as numbers: of a label, of all labels 0 or 1, or the number itself, scaled."""
+
+    @abstractmethod
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
+        """What comes of a batch.
+
+        Args:
+            model: the model.
+            training: the targets that are learned from.
+        """
+
+    @abstractmethod
+    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+        """The scores of N texts.
+
+        Args:
+            logits: (N, K).
+            written: what is true.
+            picture: the file of a picture of them, if there is one to draw; None for nowhere.
+        """
+
+    @abstractmethod
+    def told(self, logits: Tensor) -> list[Any]:
+        """What scores (N, K) say."""
+
+    @abstractmethod
+    def row(self, found: Any, *, probabilities: bool) -> Mapping[str, Any]:
+        """What is written of what `told` says of one text; None where that has no words."""
+
+    @abstractmethod
+    def question(self, logits: Tensor) -> Question:
+        """What is asked about a text with scores (1, K).
+
+        Raises:
+            ValueError: where there is no probability to ask about.
+        """
