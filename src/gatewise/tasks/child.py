@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from gatewise.tasks.task_names import options_of
 
 def main(folder: Path) -> None:
     """Train as the request in a folder says; an error that is the user's is left there, for the parent to raise."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     request: Request = pickle.loads((folder / REQUEST).read_bytes())
 
     def report(error: BaseException) -> None:
@@ -44,9 +45,10 @@ def _train(request: Request) -> None:
     running.resume(task, request.resume, request.max_minutes, request.began_at, options.devices, options.num_nodes)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(folder: Path) -> None:
     """End when the parent does, however it does: the standard input is a pipe that it never writes to."""
     os.read(sys.stdin.fileno(), 1)
+    shutil.rmtree(folder, ignore_errors=True)  # a parent that was killed has not
     os._exit(1)
 
 
