@@ -233,3 +233,13 @@ def test_data_frames_and_files_hold_the_same(tmp_path):
 def test_the_sunspot_numbers():
     (one,) = read_series(as_tables(SUNSPOTS), Columns()).series
     assert (one.name, len(one), one.values[0], one.values[-1]) == ("Sunspots", 2820, 58.0, 33.4)
+
+
+def test_what_is_wrong_with_numbers_of_a_typed_file_is_named(tmp_path):
+    parquet.write_table(pyarrow.table({"time": [1, 2], "v": [1.0, np.inf]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: row 2: column 'v': expected a finite number, got inf"):
+        read_series(as_tables(tmp_path / "a.parquet"), Columns())
+    with pytest.raises(
+        ValueError, match=r"the data: row 1: column 'v': expected a number of at most 1e.290, got 1e.300"
+    ):
+        read_series(as_tables([{"time": 1, "v": 1e300}, {"time": 2, "v": 1}]), Columns())

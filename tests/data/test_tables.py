@@ -4,8 +4,11 @@ import bz2
 import gzip
 import json
 import lzma
+import math
 import re
+from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from gatewise.data.tables import column_names, read_columns
@@ -154,3 +157,22 @@ def test_arrow_files_and_streams(tmp_path):
             ValueError, match=r"c\.arrow: .*(not Arrow, or a corrupt file|a corrupt Arrow file|no rows)"
         ):
             read_columns(tmp_path / "c.arrow", ("text",))
+
+
+def test_numbers_that_a_file_holds_stay_numbers_where_that_is_asked_for(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    values = [0.1 + 0.2, None, float("nan")]
+    columns = {"n": [1, 2**60 + 1, -3], "v": values, "single": arrow.array([0.1] * 3, "float32"), "flag": [True] * 3}
+    columns["price"] = arrow.array([Decimal("0.10"), Decimal("7.25"), Decimal(0)])
+    parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
+    rows = read_columns(tmp_path / "a.parquet", list(columns), blanks=True, numbers=list(columns))
+    single = float(np.float32(0.1))
+    assert list(rows) == [
+        (1.0, 0.1 + 0.2, single, "true", 0.1),
+        (float(2**60), "", single, "true", 7.25),
+        (-3.0, "", single, "true", 0.0),
+    ]
+    (tmp_path / "a.jsonl").write_text('{"n": 7, "v": "7", "w": 1e999}\n')
+    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("n", "v", "w"))) == [(7.0, "7", math.inf)]
+    (tmp_path / "a.jsonl").write_text(f'{{"n": 7, "v": "007", "w": -1{"0" * 400}}}\n')
+    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("v", "w"))) == [("7", "007", -math.inf)]

@@ -39,6 +39,35 @@ def cell_text(value: object, where: str, column: str, *, blank: bool = False, te
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
 
 
+def cell_number(value: object) -> float | None:
+    """A cell that a file holds as a number, NaN apart; None for anything else.
+
+    >>> cell_number(3), cell_number(Decimal("0.1")), cell_number("3"), cell_number(True)
+    (3.0, 0.1, None, None)
+    """
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond float64
+        return math.inf if value > 0 else -math.inf
+    return None if math.isnan(number) else number
+
+
+def typed_cell(value: object, where: str, column: str, *, blank: bool, text: bool, number: bool) -> str | float:
+    """A cell as text, or as the number that a file holds where that is wanted.
+
+    Args:
+        value, where, column, blank, text: as for `cell_text`.
+        number: whether a number stays one.
+
+    Raises:
+        ValueError: as `cell_text`.
+    """
+    found = cell_number(value) if number else None
+    return cell_text(value, where, column, blank=blank, text=text) if found is None else found
+
+
 def column_place(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:
     """Where a column stands among names.
 

@@ -166,7 +166,7 @@ def _table(
     if not features:
         raise ValueError(f"{path}: no column of features beside {sequence_column!r} and {label_column!r}")
     labels = [label_column] if label_column in column_names(path, format) else []
-    rows = read_columns(path, [sequence_column, *features, *labels], format=format)
+    rows = read_columns(path, [sequence_column, *features, *labels], numbers=features, format=format)
     seen = set[str]()
     for name, group in groupby(enumerate(rows), key=lambda row: row[1][0]):
         if name in seen:

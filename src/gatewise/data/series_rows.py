@@ -131,7 +131,7 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         *columns.values,
         *columns.covariates,
     ]
-    found = [table.rows(wanted) for table in tables]
+    found = [table.rows(wanted, (*columns.values, *columns.covariates)) for table in tables]
     parts = [[list(part) for part in zip(*rows, strict=True)] for rows in found]
     texts = [columns_of_table.pop(0) for columns_of_table in parts] if timed else []
     series = [columns_of_table.pop(0) for columns_of_table in parts] if columns.series else []
@@ -195,17 +195,17 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
     )
 
 
-def _numbers(texts: list[str], rows: TableRows, name: str, *, missing: bool) -> Numbers:
-    found = np.empty(len(texts))
-    for row, text in enumerate(texts):
-        number = parse_number(text, rows.decimal)
+def _numbers(cells: list[str | float], rows: TableRows, name: str, *, missing: bool) -> Numbers:
+    found = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        number = parse_number(cell, rows.decimal) if isinstance(cell, str) else cell
         if number is None:
-            number = _word(text, f"{rows.at(row)}: column {name!r}", missing, rows.decimal)
+            number = _word(str(cell), f"{rows.at(row)}: column {name!r}", missing, rows.decimal)
         if not math.isfinite(number) and not (missing and math.isnan(number)):
-            raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {text!r}")
+            raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {cell!r}")
         if abs(number) > _LARGEST:
             raise ValueError(
-                f"{rows.at(row)}: column {name!r}: expected a number of at most {_LARGEST:g}, got {text!r}"
+                f"{rows.at(row)}: column {name!r}: expected a number of at most {_LARGEST:g}, got {cell!r}"
             )
         found[row] = number
     return found

@@ -1,11 +1,11 @@
 """Where rows of time series come from: files, a text of CSV, a table in memory."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatewise.data.cells import cell_text, column_place
+from gatewise.data.cells import column_place, typed_cell
 from gatewise.data.files import as_paths
 from gatewise.data.in_memory import is_in_memory, to_arrow
 from gatewise.data.table_format import PLAIN, TableFormat
@@ -13,12 +13,12 @@ from gatewise.data.tables import Column, TableRows, column_names, columns_of_tex
 
 
 class Table(Protocol):
-    """Rows of named columns, as text; what is missing is an empty text."""
+    """Rows of named columns, as text or numbers; what is missing is an empty text."""
 
     @property
     def where(self) -> str: ...
     def names(self) -> list[str]: ...
-    def rows(self, columns: Sequence[Column]) -> TableRows: ...
+    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows: ...
 
 
 class FileTable:
@@ -32,9 +32,9 @@ class FileTable:
         """The names of the columns."""
         return column_names(self._path, self._format)
 
-    def rows(self, columns: Sequence[Column]) -> TableRows:
-        """Some columns, row by row."""
-        return read_columns(self._path, columns, blanks=True, format=self._format)
+    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
+        """Some columns, row by row; of some of them numbers stay what they are."""
+        return read_columns(self._path, columns, blanks=True, numbers=numbers, format=self._format)
 
 
 class TextTable:
@@ -56,8 +56,8 @@ class TextTable:
         """The names of the columns."""
         return names_of_text(Path(self.where), self._text, format=self._format)
 
-    def rows(self, columns: Sequence[Column]) -> TableRows:
-        """Some columns, row by row."""
+    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
+        """Some columns, row by row; of some of them numbers stay what they are."""
         found = columns_of_text(Path(self.where), self._text, columns, self._format)
         return found if self._line is None else dataclasses.replace(found, numbers=[self._line] * len(found))
 
@@ -73,20 +73,21 @@ class MemoryTable:
         """The names of the columns."""
         return self._table.column_names
 
-    def rows(self, columns: Sequence[Column]) -> TableRows:
-        """Some columns, row by row."""
+    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
+        """Some columns, row by row; of some of them numbers stay what they are."""
         names = self.names()
         places = [
             column if isinstance(column, int) else column_place(self.where, column, names, "it has")
             for column in columns
         ]
+        kept = [column in numbers for column in columns]
         values = zip(*(self._table.column(place).to_pylist() for place in places), strict=True)
         rows = [
             tuple(
-                cell_text(value, f"{self.where}: row {number}", names[place], blank=True)
-                for place, value in zip(places, row, strict=True)
+                typed_cell(value, f"{self.where}: row {row}", names[place], blank=True, text=False, number=number)
+                for place, value, number in zip(places, of_row, kept, strict=True)
             )
-            for number, row in enumerate(values, 1)
+            for row, of_row in enumerate(values, 1)
         ]
         return TableRows(self.where, "row", range(1, len(rows) + 1), rows)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.cells import cell_text, column_place
+from gatewise.data.cells import column_place, typed_cell
 from gatewise.data.delimited import delimited_rows
 from gatewise.data.json_lines import json_objects
 from gatewise.data.parquet import TYPED, typed_names, typed_rows
@@ -17,7 +17,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", *TYPED)
 Column = str | int
 """The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
 
-NumberedCells = tuple[int, tuple[str, ...]]
+NumberedCells = tuple[int, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class TableRows:
         where: what to call the table.
         unit: what rows are counted in: "line" or "row".
         numbers: the line (or row) of each row.
-        cells: of each row the columns, as text.
+        cells: of each row the columns, as text, or as float where that was asked for and the file holds numbers.
         decimal: the decimal mark of numbers in it.
     """
 
     where: str
     unit: str
     numbers: Sequence[int]
-    cells: Sequence[tuple[str, ...]]
+    cells: Sequence[tuple[Any, ...]]
     decimal: str = "."
 
     def at(self, row: int) -> str:
@@ -49,7 +49,7 @@ class TableRows:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def __iter__(self) -> Iterator[tuple[str, ...]]:
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.cells)
 
 
@@ -59,6 +59,7 @@ def read_columns(
     *,
     blanks: bool = False,
     texts: Collection[Column] = (),
+    numbers: Collection[Column] = (),
     format: TableFormat = PLAIN,
 ) -> TableRows:
     """Some columns of a table, as text, row by row.
@@ -71,6 +72,7 @@ def read_columns(
         columns: which.
         blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
         texts: the columns that must hold text, where a file tells text from numbers.
+        numbers: the columns whose numbers are not to become text, where a file tells them from text.
         format: how the text of a file is written.
 
     Raises:
@@ -79,14 +81,14 @@ def read_columns(
         OSError: when it cannot be read.
     """
     with Progress(f"reading {path.name}", "rows") as progress:
-        return _read_columns(path, columns, blanks, texts, format, progress.advance)
+        return _read_columns(path, columns, blanks, (texts, numbers), format, progress.advance)
 
 
 def _read_columns(
     path: Path,
     columns: Sequence[Column],
     blanks: bool,
-    texts: Collection[Column],
+    kinds: tuple[Collection[Column], Collection[Column]],
     format: TableFormat,
     advance: Callable[[], None],
 ) -> TableRows:
@@ -94,16 +96,17 @@ def _read_columns(
     if kind in (".csv", ".tsv"):
         return _delimited(path, format.read(path), columns, kind, format, advance)
     unit, names, rows = _typed(path, kind, columns, blanks, format)
-    chosen = [(name, column in texts) for name, column in zip(names, columns, strict=True)]
+    texts, numbers = kinds
+    chosen = [(name, column in texts, column in numbers) for name, column in zip(names, columns, strict=True)]
 
-    def as_text(number: int, values: tuple[Any, ...]) -> tuple[str, ...]:
+    def cells(number: int, values: tuple[Any, ...]) -> tuple[Any, ...]:
         where = f"{path}: {unit} {number}"
         return tuple(
-            cell_text(value, where, name, blank=blanks, text=text)
-            for value, (name, text) in zip(values, chosen, strict=True)
+            typed_cell(value, where, name, blank=blanks, text=text, number=is_number)
+            for value, (name, text, is_number) in zip(values, chosen, strict=True)
         )
 
-    return _collected(path, unit, ((number, as_text(number, values)) for number, values in rows), advance)
+    return _collected(path, unit, ((number, cells(number, values)) for number, values in rows), advance)
 
 
 def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> Iterator[tuple[str, tuple[Any, ...]]]:
