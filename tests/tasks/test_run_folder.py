@@ -149,7 +149,8 @@ def test_scores_that_are_none(tmp_path):
         '{"ended_by": "epochs", "scores": {"a": {"b": "c"}}}',
         '{"ended_by": "epochs", "scores": {"a": {"b": true}}}',
         '{"ended_by": "epochs", "scores": {"a": {"b": {"c": 1}}}}',
-        '{"ended_by": "epochs", "scores": {"a": {"b": {"c": {"precision": 1}}}}}',
+        '{"ended_by": "epochs", "scores": {"a": {"b": {"c": {}}}}}',
+        '{"ended_by": "epochs", "scores": {"a": {"b": {"c": {"precision": 1}, "d": {"recall": 1}}}}}',
     ):
         folder.scores.write_text(content)
         with pytest.raises(ValueError, match=re.escape(f"{folder.scores}: not the scores of a run")):
