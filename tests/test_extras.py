@@ -18,7 +18,7 @@ import gatewise
 from gatewise import extras
 from gatewise.data.tables import read_columns
 from gatewise.extras import EXTRAS, MissingExtraError, require
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.cli.command_line import leave
 
 PACKAGES = [package for packages in EXTRAS.values() for package in packages]

@@ -9,7 +9,7 @@ import pytest
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
 from gatewise.tasks.language_model.training import TASK, LanguageModelModule
-from gatewise.tasks.running import start
+from gatewise.tasks.train_run import start
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the dog sleeps on.\n" * 12
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from gatewise.tasks import state_file
+from gatewise.tasks.api import resume
 from gatewise.tasks.averaging import AverageWeights
 from gatewise.tasks.language_model.training import LanguageModelModule
 from gatewise.tasks.training_options import TrainingOptions
-from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, train_small
 
 

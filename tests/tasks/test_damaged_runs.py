@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import gatewise
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary_file import read_parts
+from gatewise.tasks.api import resume
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
 from gatewise.tasks.tagging import training as tagging
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.verbs import resume
 from tests.tasks.small import train_small
 from tests.tasks.small_sequences import SMALL, tagged_words
 

@@ -10,7 +10,7 @@ import pytest
 
 import gatewise
 from gatewise.tasks import state_file
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.tasks.small import TEXT
 from tests.tasks.small_sequences import (
     SMALL,

@@ -14,9 +14,9 @@ import torch
 
 import gatewise
 from gatewise.tasks import processes, world
-from gatewise.tasks.fitting import check_devices
+from gatewise.tasks.api import resume
 from gatewise.tasks.launcher import Place
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.trainer import check_devices
 from tests.tasks.small import SMALL, TEXT, losses
 from tests.tasks.small_sequences import SMALL as SEQUENCES
 from tests.tasks.small_sequences import labelled_texts, small_tokens

@@ -16,9 +16,9 @@ import torch
 
 import gatewise
 from gatewise.tasks import state_file
+from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import training
 from gatewise.tasks.options import to_toml
-from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, small_options, train_small
 from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 

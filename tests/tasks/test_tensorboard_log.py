@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.tasks.small import train_small, train_until_a_step_breaks
 
 

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 from lightning.pytorch.callbacks import timer
 
-from gatewise.tasks import running
+from gatewise.tasks import train_run
 from gatewise.tasks.language_model import scores as lm_scores
 from gatewise.tasks.language_model import trained as lm_trained
 from gatewise.tasks.language_model.training import TASK, LanguageModelModule
-from gatewise.tasks.running import start
 from gatewise.tasks.task import Task
 from gatewise.tasks.time_limit import Trial
+from gatewise.tasks.train_run import start
 from tests.tasks.small import small_options
 
 CLOSING = 2  # seconds that are left for what ends a run
@@ -137,12 +137,12 @@ def test_time_before_a_resume_counts_for_limit_and_schedule(tmp_path, clock, cap
     first = start(TASK, options, began_at=0.0)
     run = first.folder.path
     scores = first.folder.scores.read_bytes()
-    running.resume(TASK, run, began_at=clock.at)
+    train_run.resume(TASK, run, began_at=clock.at)
     assert len(rates(run)) == 11
     assert first.folder.scores.read_bytes() == scores
     assert "no step was made; the scores are as before" in capsys.readouterr().err
     clock.at = 1000.0
-    running.resume(TASK, run, 3.0, began_at=990.0)
+    train_run.resume(TASK, run, 3.0, began_at=990.0)
     found = rates(run)
     used = 61  # of the 180 seconds at the last step that was saved
     assert 990 + 180 - used - 15 < clock.at <= 990 + 180 - used - CLOSING

@@ -8,9 +8,9 @@ import torch
 
 import gatewise
 from gatewise.tasks import state_file
+from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import training
 from gatewise.tasks.sequence_module import SequenceModule
-from gatewise.tasks.verbs import resume
 from tests.tasks.small import losses, train_small, train_until_a_step_breaks
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, numeric_sequences, tagged_words
 

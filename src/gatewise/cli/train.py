@@ -71,9 +71,9 @@ def _trained(name: str, given: dict[str, Any], config: Path | None, resume: Path
     if resume is not None:
         _check_resumed(given, config)
 
-    from gatewise.tasks import verbs
+    from gatewise.tasks import api
 
-    trained = verbs.train(name, config=config, **given) if resume is None else verbs.resume(resume, task=name, **given)
+    trained = api.train(name, config=config, **given) if resume is None else api.resume(resume, task=name, **given)
     print(scores_table(trained.final_scores()))
     return trained
 

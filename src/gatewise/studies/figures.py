@@ -4,7 +4,7 @@ import io
 
 from gatewise.studies.record import Record
 from gatewise.studies.study import Study
-from gatewise.tasks.figures import new_figure
+from gatewise.tasks.plots import new_figure
 
 _SIZE = (10.0, 6.0)
 

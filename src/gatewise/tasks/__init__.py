@@ -3,8 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from gatewise.tasks.api import evaluate, inspect, load, predict, train
 from gatewise.tasks.task_names import option_classes
-from gatewise.tasks.verbs import evaluate, inspect, load, predict, train
 
 if TYPE_CHECKING:
     from gatewise.tasks.classification.options import ClassificationOptions

@@ -35,14 +35,14 @@ def main(folder: Path) -> None:
 def _train(request: Request) -> None:
     options = build(options_of(request.task), request.options)
 
-    from gatewise.tasks import running
+    from gatewise.tasks import train_run
     from gatewise.tasks.task import task_of
 
     task = task_of(request.task)
     if request.resume is None:
-        running.start(task, options, request.began_at)
+        train_run.start(task, options, request.began_at)
         return
-    running.resume(task, request.resume, request.max_minutes, request.began_at, options.devices, options.num_nodes)
+    train_run.resume(task, request.resume, request.max_minutes, request.began_at, options.devices, options.num_nodes)
 
 
 def _end_with_parent(folder: Path) -> None:

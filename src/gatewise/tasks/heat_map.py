@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gatewise.tasks.figures import new_figure, save_figure
+from gatewise.tasks.plots import new_figure, save_figure
 
 _MOST_NUMBERS = 30
 

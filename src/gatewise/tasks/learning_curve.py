@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from gatewise.tasks.figures import new_figure, save_figure
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.plots import new_figure, save_figure
 
 _POINTS = 500
 

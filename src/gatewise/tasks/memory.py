@@ -15,7 +15,7 @@ from gatewise.models.language_model import LanguageModel
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.tasks import world
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.opening import check_described
+from gatewise.tasks.checkpoint_io import check_described
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.state_file import read_state_shapes
 from gatewise.tasks.training_options import TrainingOptions

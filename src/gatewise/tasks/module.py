@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from gatewise.diagnostics import watch
 from gatewise.tasks import world
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.schedules import make_optimizer, make_schedule
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -58,7 +58,7 @@ class TaskModule(LightningModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
 
-    def objective_of(self, batch: Any, batch_idx: int, outcome: Outcome, per: float | None = None) -> Tensor:
+    def objective_of(self, batch: Any, batch_idx: int, outcome: BatchStatistics, per: float | None = None) -> Tensor:
         """What a process takes the gradient of, and note what is reported of the step.
 
         The gradients of all processes are added, and Lightning averages those of the batches of a step.
@@ -81,7 +81,7 @@ class TaskModule(LightningModule, ABC):
         self._step_total = [one + other for one, other in zip(self._step_total, total, strict=True)]
         self.ended_step = before + 1 == of_step
         *sums, self.read = self._step_total
-        step = Outcome.of_sums(*sums)
+        step = BatchStatistics.of_sums(*sums)
         self.loss, self.counted = step.loss, step.counted
         objective = outcome.nats if outcome.objective is None else outcome.objective
         objective = objective / (total[1] if per is None else per)

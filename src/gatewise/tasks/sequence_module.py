@@ -12,9 +12,9 @@ from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say
 from gatewise.tasks import world
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -34,14 +34,14 @@ class SequenceModule(TaskModule):
     def __init__(
         self,
         model: Classifier | Tagger | SequenceToSequence | Forecaster,
-        outcome: Callable[[Batch], Outcome],
+        outcome: Callable[[Batch], BatchStatistics],
         options: TrainingOptions,
         measure: Measure,
         total_steps: int,
     ) -> None:
         super().__init__(model, options, measure, total_steps)
         self._outcome = outcome
-        self._held_out: Outcome | None = None
+        self._held_out: BatchStatistics | None = None
 
     def units(self, batch: Batch) -> float:
         """The steps of all sequences."""
@@ -49,19 +49,19 @@ class SequenceModule(TaskModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
-        outcome = self._outcome(batch) if len(batch.lengths) else Outcome(self.no_objective(), 0, 0, 0)
+        outcome = self._outcome(batch) if len(batch.lengths) else BatchStatistics(self.no_objective(), 0, 0, 0)
         return self.objective_of(batch, batch_idx, outcome)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning's hook: add up what comes of the held-out batches."""
-        outcome = self._outcome(batch) if len(batch.lengths) else Outcome.sum(())
+        outcome = self._outcome(batch) if len(batch.lengths) else BatchStatistics.sum(())
         self._held_out = outcome if batch_idx == 0 or self._held_out is None else self._held_out.plus(outcome)
 
     def on_validation_epoch_end(self) -> None:
         """Lightning's hook: log the held-out score."""
         assert self._held_out is not None
         found = self._held_out
-        whole = Outcome.of_sums(*world.add(float(found.nats), found.predictions, found.hits, found.chances))
+        whole = BatchStatistics.of_sums(*world.add(float(found.nats), found.predictions, found.hits, found.chances))
         self.log_held_out(whole.loss, whole.counted)
 
     def on_train_start(self) -> None:

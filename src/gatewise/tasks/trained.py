@@ -10,8 +10,8 @@ from gatewise.data.batches import spread
 from gatewise.data.files import as_paths
 from gatewise.data.text import check_characters, read_text
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
+from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.inspected import Inspected, InspectionRequest
-from gatewise.tasks.opening import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest, check_supported
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.tasks.api import resume
 from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.verbs import resume
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, small_tokens
 
 

@@ -11,7 +11,7 @@ import torch
 
 import gatewise
 from gatewise.tasks import state_file
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.tasks.forecasting.small import SMALL, many_series, monthly, one_series, standard_input
 from tests.tasks.small import losses
 

@@ -3,7 +3,7 @@
 import pytest
 
 import gatewise
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.tasks.forecasting.small import SMALL, monthly, one_series
 
 

@@ -12,7 +12,7 @@ from gatewise.data.series import Columns, Series
 from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import TimeForm
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
 from gatewise.tasks.forecasting.scores import BackTest
 
 NAN = float("nan")

@@ -11,8 +11,8 @@ import pytest
 import gatewise
 from gatewise.compiler import build_cache
 from gatewise.data import shards, subwords, text, texts
+from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import corpus, encoded_corpus
-from gatewise.tasks.verbs import resume
 from tests.tasks.small import TEXT, losses, train_small, train_until_a_step_breaks
 
 UNITS = {"char": {}, "word": {"window": 20}, "bpe": {"vocabulary_size": 270}}

@@ -14,10 +14,10 @@ import gatewise
 from gatewise.data.streams import NO_TARGET, Streams
 from gatewise.data.text import sha256
 from gatewise.data.vocabularies import build_vocabulary
+from gatewise.tasks.api import train
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import make_model
 from gatewise.tasks.options import build, read_toml
-from gatewise.tasks.verbs import train
 from tests.tasks.small import SMALL, TEXT, small_options, train_small
 
 

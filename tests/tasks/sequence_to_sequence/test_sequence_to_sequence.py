@@ -12,8 +12,8 @@ import torch
 
 import gatewise
 from gatewise.cells import lookup
+from gatewise.tasks.api import resume
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide, read_sources
-from gatewise.tasks.verbs import resume
 from tests.tasks.classification.test_classification import steps_of
 from tests.tasks.small_sequences import reversed_words
 

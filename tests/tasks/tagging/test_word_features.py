@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.tasks.verbs import resume
+from gatewise.tasks.api import resume
 from tests.tasks.small import losses
 from tests.tasks.small_sequences import SMALL, small_tokens
 from tests.tasks.small_sequences import tagged_words as plain_words

@@ -12,9 +12,9 @@ from torch.nn import functional
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.class_scores import ClassScore, as_numbers, scores_by_name
 from gatewise.tasks.classification.target import Question, Target
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -98,15 +98,15 @@ class LabelSetTarget(Target):
             found.append(row)
         return found
 
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
-        def outcome(batch: Batch) -> Outcome:
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
+        def outcome(batch: Batch) -> BatchStatistics:
             logits = model(batch.inputs, batch.lengths)
             known = batch.targets[:, : self.size].to(logits)
             nats = functional.binary_cross_entropy_with_logits(logits, known, reduction="sum")
             answers = logits.detach() >= 0
             right = int((answers & (known > 0)).sum())
             # Labels that are unknown in training are never answered.
-            return Outcome(nats, known.numel(), 2 * right, int(answers.sum()) + int(batch.targets.sum()))
+            return BatchStatistics(nats, known.numel(), 2 * right, int(answers.sum()) + int(batch.targets.sum()))
 
         return outcome
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.models.classifier import Classifier
 from gatewise.progress import tracked
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_labels import known_cross_entropy
@@ -36,17 +36,17 @@ def make_batches(
     return RaggedBatches([len(text.numbers) for text in texts], make, size, seed=seed)
 
 
-def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], Outcome]:
+def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], BatchStatistics]:
     """What comes of a batch: the cross entropy, in which classes may have weights (K,), and the right labels.
 
     Targets of K and more are labels that are unknown in training: never right, and without a loss.
     """
 
-    def outcome(batch: Batch) -> Outcome:
+    def outcome(batch: Batch) -> BatchStatistics:
         logits = model(batch.inputs, batch.lengths)
         weight = None if weights is None else weights.to(logits)
         nats, total = known_cross_entropy(logits, batch.targets, weight)
-        return Outcome(nats, total, int((logits.argmax(1) == batch.targets).sum()), len(batch.targets))
+        return BatchStatistics(nats, total, int((logits.argmax(1) == batch.targets).sum()), len(batch.targets))
 
     return outcome
 

@@ -12,8 +12,8 @@ from gatewise.data.batches import Batch
 from gatewise.data.numerals import parse_number
 from gatewise.data.numeric_sequences import Scaling
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.target import Question, Target
-from gatewise.tasks.outcome import Outcome
 
 
 class Number(NamedTuple):
@@ -87,14 +87,14 @@ class NumberTarget(Target):
         mean, deviation = float(self._scaling.means), float(self._scaling.deviations)
         return [(_value(one) - mean) / deviation for one in written]
 
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
         deviation = float(self._scaling.deviations)
 
-        def outcome(batch: Batch) -> Outcome:
+        def outcome(batch: Batch) -> BatchStatistics:
             told = model(batch.inputs, batch.lengths)[:, 0]
             off = told - batch.targets.to(told)
             absolute = float(off.detach().abs().sum()) * deviation
-            return Outcome(off.square().sum(), len(off), absolute, len(off))
+            return BatchStatistics(off.square().sum(), len(off), absolute, len(off))
 
         return outcome
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import balanced, outcome_of
 from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
 from gatewise.tasks.classification.scores import label_scores
 from gatewise.tasks.classification.target import Question, Target
-from gatewise.tasks.confusion_picture import plot_confusion
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.confusion_plot import plot_confusion
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -74,7 +74,7 @@ class OneLabel(Target):
         labels = self.labels.including(written)
         return [labels.number(label) for label in written]
 
-    def outcome_of(self, model: Classifier, training: Sequence[int]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Classifier, training: Sequence[int]) -> Callable[[Batch], BatchStatistics]:
         return outcome_of(model, balanced(training, self.size) if self._weights == "balanced" else None)
 
     def confusion(self, logits: Tensor, written: Sequence[str]) -> tuple[dict[str, Any], Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.batch_statistics import BatchStatistics
 
 
 class Question(NamedTuple):
@@ -66,7 +66,7 @@ class Target(ABC):
         """Targets as numbers: of a label, of all labels 0 or 1, or the number itself, scaled."""
 
     @abstractmethod
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
         """What comes of a batch.
 
         Args:

@@ -15,7 +15,7 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import written
-from gatewise.tasks.answers import answer_texts, in_groups, read_texts
+from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
 from gatewise.tasks.classification.one_label import OneLabel
@@ -23,7 +23,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import target_of_parts
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
-from gatewise.tasks.opening import same_data
+from gatewise.tasks.prediction_io import answer_texts, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
 

@@ -9,9 +9,9 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import learn_target, target_of_parts
 from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, read_rows
-from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
+from gatewise.tasks.pretrained_embeddings import set_vectors, with_vectors
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.task import Job, Task, cost_of

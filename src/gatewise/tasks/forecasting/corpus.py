@@ -16,8 +16,8 @@ from gatewise.data.series_tables import as_tables
 from gatewise.data.sunspots import SUNSPOTS
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.forecasting.parts import Ends, Tables, scored_spans, split_all
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.splits import Ends, Tables, scored_spans, split_all
 from gatewise.tasks.run_folder import RunFolder
 
 _MOST_STEPS_OF_A_SEASON = 60

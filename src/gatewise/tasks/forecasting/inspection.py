@@ -13,12 +13,12 @@ from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
 from gatewise.formatting import aligned, format_number
 from gatewise.layers.validation import State
+from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
-from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.network import outcome_of
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scaling import Changes
 from gatewise.tasks.inspected import MOST, Inspected
 from gatewise.tasks.inspection import Report, watched
@@ -85,11 +85,11 @@ class Watched:
     state: State | None
 
     @classmethod
-    def last(cls, teller: Teller, series: Series, steps: int) -> "Watched":
+    def last(cls, predictor: Predictor, series: Series, steps: int) -> "Watched":
         """The last steps of a series."""
-        model, recipe = teller.model, teller.recipe
+        model, recipe = predictor.model, predictor.recipe
         begin = max(0, len(series) - steps)
-        known = np.flatnonzero(~np.isnan(series.values[: max(0, begin - teller.buffer_width) + 1]))
+        known = np.flatnonzero(~np.isnan(series.values[: max(0, begin - predictor.buffer_width) + 1]))
         first = int(known[-1])  # a series begins with a value
         state: State | None = None
         if begin:
@@ -105,13 +105,13 @@ class Watched:
         return len(self.series) - self.begin
 
 
-def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, report: Report) -> ForecastInspection:
+def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast, report: Report) -> ForecastInspection:
     """Watch one forward and backward pass over steps of a series, find what its forecast rests on, write the report.
 
     The loss is that of training, the mean over all forecasts from these steps whose truth has come.
 
     Args:
-        teller: what forecasts.
+        predictor: what forecasts.
         watching: the steps, at least 2.
         forecast: of the steps after them.
         report: what to write.
@@ -119,19 +119,19 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
     Raises:
         OSError: when the report cannot be written.
     """
-    model, recipe = teller.model, teller.recipe
+    model, recipe = predictor.model, predictor.recipe
     series, begin = watching.series, watching.begin
     past = recipe.grid.written(series.numbers(begin, len(series)))
     panel = Panel(dataclasses.replace(recipe, horizon=model.horizon), [series], watching.changes)
     batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).at([0])
-    outcome = outcome_of(model, teller.output, watching.state)
+    outcome = outcome_of(model, predictor.output, watching.state)
 
     def loss() -> Tensor:
         found = outcome(batch)
         return found.nats / found.predictions
 
-    values = moved_by_values(teller, watching)
-    covariates = moved_by_covariates(teller, watching)
+    values = moved_by_values(predictor, watching)
+    covariates = moved_by_covariates(predictor, watching)
     trace = watched(model, model.encoder, loss)
     told = [f"{time}: {format_number(value, 6)}" for time, value in zip(forecast.times, forecast.values, strict=True)]
     maps = [ChangeMap("What moved the forecast: values", past, told, values)]
@@ -141,36 +141,36 @@ def inspect_forecast(teller: Teller, watching: Watched, forecast: Forecast, repo
     return ForecastInspection(forecast, past, values, covariates, trace)
 
 
-def moved_by_values(teller: Teller, watching: Watched) -> Tensor:
+def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
     """(K, T): by how much the value of each step raises the forecast, see `ForecastInspection`.
 
     As Li et al. 2016 (arXiv:1612.08220) erase words; a value that is erased is missing, as others in the data are.
     """
     series, begin = watching.series, watching.begin
-    values = torch.zeros(teller.recipe.horizon, watching.steps, dtype=torch.float64)
+    values = torch.zeros(predictor.recipe.horizon, watching.steps, dtype=torch.float64)
     # A series that loses its first value begins with the next.
     there = [place for place in range(max(begin, 1), len(series)) if not np.isnan(series.values[place])]
     copies = [series, *(_without_value(series, place) for place in there)]
-    whole, *rest = _medians(teller, watching, copies)
+    whole, *rest = _medians(predictor, watching, copies)
     for place, without in zip(there, rest, strict=True):
         values[:, place - begin] = whole - without
     if begin == 0:
         second = int(np.flatnonzero(~np.isnan(series.values))[1])
         later = dataclasses.replace(watching, series=_from(series, second))
-        values[:, 0] = whole - _medians(teller, later, [later.series])[0]
+        values[:, 0] = whole - _medians(predictor, later, [later.series])[0]
     return values
 
 
-def moved_by_covariates(teller: Teller, watching: Watched) -> dict[str, Tensor]:
+def moved_by_covariates(predictor: Predictor, watching: Watched) -> dict[str, Tensor]:
     """By name (K, T + K): by how much each covariate raises the forecast, see `ForecastInspection`."""
-    recipe, series = teller.recipe, watching.series
+    recipe, series = predictor.recipe, watching.series
     ends = watching.begin, len(series) + recipe.horizon
     found: dict[str, Tensor] = {}
     for column, (name, mean) in enumerate(
         zip(recipe.columns.covariates, recipe.covariates.means.tolist(), strict=True)
     ):
         copies = [series, *(_with_covariate(series, place, column, mean) for place in range(*ends))]
-        whole, *rest = _medians(teller, watching, copies)
+        whole, *rest = _medians(predictor, watching, copies)
         found[name] = (whole - torch.stack(rest)).T
     return found
 
@@ -193,8 +193,8 @@ def _from(series: Series, first: int) -> Series:
     )
 
 
-def _medians(teller: Teller, watching: Watched, copies: list[Series]) -> Tensor:
+def _medians(predictor: Predictor, watching: Watched, copies: list[Series]) -> Tensor:
     """The medians (copies, K) of the forecasts after copies of the steps."""
     last = len(watching.series) - 1
     spans = [Span(place, watching.begin, last, last) for place in range(len(copies))]
-    return roll(teller, Panel(teller.recipe, copies, watching.changes), spans, watching.state).middle
+    return roll(predictor, Panel(predictor.recipe, copies, watching.changes), spans, watching.state).middle

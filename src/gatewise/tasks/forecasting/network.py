@@ -9,16 +9,16 @@ from gatewise.data.batches import Batch
 from gatewise.layers.validation import State
 from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import Output, output_of
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
 from gatewise.tasks.forecasting.scaling import SHARED_REFERENCES
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.outcome import Outcome
 
 # The weight of "as the baseline" beside what the data says, as a share of the number of forecasts.
 _RIDGE = 0.01
@@ -103,10 +103,10 @@ def in_rows(state: State | None, count: int) -> State | None:
     return tuple(one.repeat(1, count, 1) for one in state)
 
 
-def outcome_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], Outcome]:
+def outcome_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], BatchStatistics]:
     """What comes of a batch that goes on from a state: the loss, and the absolute error of the middle."""
 
-    def outcome(batch: Batch) -> Outcome:
+    def outcome(batch: Batch) -> BatchStatistics:
         told = told_at(model, batch, state)
         there = ~batch.targets.isnan()
         count = int(there.sum())
@@ -116,6 +116,6 @@ def outcome_of(model: Forecaster, output: Output, state: State | None = None) ->
         loss, off = output.loss(told, truth), (output.centre(told.detach()) - truth).abs()
         if count < truth.numel():
             loss, off = loss * there, off * there
-        return Outcome(loss.sum(), count, float(off.sum()), count)
+        return BatchStatistics(loss.sum(), count, float(off.sum()), count)
 
     return outcome

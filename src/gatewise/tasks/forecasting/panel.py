@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.series import Series, last_known
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
 from gatewise.tasks.forecasting.scaling import Changes, Scale, lags, references, step_features
 
 _ROWS = 16_384

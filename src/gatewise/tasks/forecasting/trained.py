@@ -16,25 +16,25 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
 from gatewise.tasks.answer_formats import written
-from gatewise.tasks.answers import read_standard_input, standard_input_lines
+from gatewise.tasks.checkpoint_io import same_data
+from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.calibration import Calibration
 from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus
 from gatewise.tasks.forecasting.forecast import Forecast
-from gatewise.tasks.forecasting.going_on import Teller
+from gatewise.tasks.forecasting.forecast_plot import plot_forecasts
 from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, inspect_forecast
-from gatewise.tasks.forecasting.live import LiveSeries, Rows, follow
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.parts import all_spans
-from gatewise.tasks.forecasting.picture import plot_forecasts
-from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scores import BackTest
+from gatewise.tasks.forecasting.splits import all_spans
+from gatewise.tasks.forecasting.streaming import LiveSeries, Rows, follow
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.opening import same_data
+from gatewise.tasks.prediction_io import read_standard_input, standard_input_lines
 from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.trained import Scores, Trained
 
@@ -60,13 +60,13 @@ class TrainedForecaster(Trained):
         return make_model(self.options, self.recipe)
 
     @cached_property
-    def _teller(self) -> Teller:
+    def _predictor(self) -> Predictor:
         return self._uncalibrated._replace(calibration=self._read_calibration())
 
     @property
-    def _uncalibrated(self) -> Teller:
+    def _uncalibrated(self) -> Predictor:
         recursive = self.options.strategy == "recursive"
-        return Teller(self.model, output_for(self.options), self.recipe, self.options.levels, recursive)
+        return Predictor(self.model, output_for(self.options), self.recipe, self.options.levels, recursive)
 
     @property
     def _calibration_file(self) -> Path:
@@ -134,10 +134,12 @@ class TrainedForecaster(Trained):
         series: Sequence[Series],
         parts: Mapping[str, list[Span]],
         learned: Sequence[int] | None,
-        teller: Teller | None = None,
+        predictor: Predictor | None = None,
     ) -> dict[str, BackTest]:
         panel = Panel(self.recipe, series)
-        tests = {part: roll(teller or self._teller, panel, spans, what="back-testing") for part, spans in parts.items()}
+        tests = {
+            part: roll(predictor or self._predictor, panel, spans, what="back-testing") for part, spans in parts.items()
+        }
         return {part: dataclasses.replace(test, learned=learned) for part, test in tests.items()}
 
     def predict(self, data: Any = None) -> list[Forecast]:
@@ -205,14 +207,14 @@ class TrainedForecaster(Trained):
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(self._tables(paths)) if paths else []:
-            live = series[one.name] = LiveSeries(self._teller)
+            live = series[one.name] = LiveSeries(self._predictor)
             numbers = one.numbers(0, len(one.covariates)).tolist()
             for number, value, covariates in zip(numbers, one.values.tolist(), one.covariates, strict=False):
                 live.read(number, value, covariates)
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
         rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe, self.options.table_format)
-        told = (self._forecast(*found) for found in follow(rows, series, self._teller))
+        told = (self._forecast(*found) for found in follow(rows, series, self._predictor))
         return written((one.row() for one in told), format)
 
     def inspect(
@@ -244,7 +246,7 @@ class TrainedForecaster(Trained):
         if series is None and len(found) > 1:
             say(f"looking at {one.name!r}, the first of {len(found)} series; choose another with --series")
         (forecast,) = self._forecasts([one])
-        return inspect_forecast(self._teller, Watched.last(self._teller, one, steps), forecast, report)
+        return inspect_forecast(self._predictor, Watched.last(self._predictor, one, steps), forecast, report)
 
     def inspect_requested(self, request: InspectionRequest) -> ForecastInspection:
         """Watch the network while it reads a series.
@@ -267,9 +269,9 @@ class TrainedForecaster(Trained):
 
     def finish(self, scored: Scored) -> Scores:
         """The scores; the calibration of the intervals and a picture of forecasts of each part are left."""
-        tests = self._back_tests(*scored, teller=self._uncalibrated)
+        tests = self._back_tests(*scored, predictor=self._uncalibrated)
         calibration = self._calibrate(tests.get("held_out"))
-        self._teller = self._uncalibrated._replace(calibration=calibration)
+        self._predictor = self._uncalibrated._replace(calibration=calibration)
         if calibration is not None:
             tests = {name: calibration.of(test) for name, test in tests.items()}
         for name, test in tests.items():
@@ -304,7 +306,7 @@ class TrainedForecaster(Trained):
                 f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
                 f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
             )
-        test = roll(self._teller, panel, spans)
+        test = roll(self._predictor, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
         return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
 

@@ -5,15 +5,15 @@ import dataclasses
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
+from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
 from gatewise.tasks.forecasting.corpus import Scored, read_corpus
-from gatewise.tasks.forecasting.going_on import Teller
 from gatewise.tasks.forecasting.network import MEASURE, begin_as_linear, make_model, outcome_of, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.parts import scored_spans
-from gatewise.tasks.forecasting.recipe import Recipe
-from gatewise.tasks.forecasting.rolling import roll
+from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.sampling import Predictor
+from gatewise.tasks.forecasting.splits import scored_spans
 from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
@@ -79,9 +79,11 @@ def trial(options: ForecastOptions, recipe: Recipe, model: Forecaster, scored: S
     span = max(spans, key=lambda span: span.forecasts)
     some = span.shortened(_TRIED / span.forecasts)
     some = some._replace(series=0, begin=max(some.begin, some.first - recipe.window))
-    teller = Teller(model, output_for(options), recipe, options.levels, options.strategy == "recursive")
+    predictor = Predictor(model, output_for(options), recipe, options.levels, options.strategy == "recursive")
     panel = Panel(recipe, [scored.series[span.series]])
-    return Trial(lambda: roll(teller, panel, [some]).scores(), sum(span.forecasts for span in spans) / some.forecasts)
+    return Trial(
+        lambda: roll(predictor, panel, [some]).scores(), sum(span.forecasts for span in spans) / some.forecasts
+    )
 
 
 TASK = Task(prepare, TrainedForecaster)

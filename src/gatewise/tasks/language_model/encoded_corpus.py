@@ -13,9 +13,9 @@ from gatewise.data.texts import Text
 from gatewise.data.token_store import key_of, store_texts, stored_texts
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.progress import say
+from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.language_model.corpus import Corpus, read_corpus
 from gatewise.tasks.language_model.options import LanguageModelOptions
-from gatewise.tasks.opening import same_data
 from gatewise.tasks.run_folder import RunFolder
 
 _FOLDER = "tokens"

@@ -12,10 +12,10 @@ from gatewise.data.streams import NO_TARGET, Streams, Window
 from gatewise.models.language_model import LanguageModel, State, detach
 from gatewise.progress import say
 from gatewise.tasks import world
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.outcome import Outcome
 
 
 class LanguageModelModule(TaskModule):
@@ -50,7 +50,7 @@ class LanguageModelModule(TaskModule):
         self._carried_in = None if window % self._windows_of_text == 0 else self._carried
         nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
-        outcome = Outcome(nats, int((batch.targets != NO_TARGET).sum()), 0, 0)
+        outcome = BatchStatistics(nats, int((batch.targets != NO_TARGET).sum()), 0, 0)
         return self.objective_of(batch, batch_idx, outcome, self._streams if self._sum_over_time else None)
 
     def rewind(self) -> None:

@@ -14,14 +14,14 @@ from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
-from gatewise.tasks.answers import in_groups
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.numeric.goal import BATCH, Goal
 from gatewise.tasks.numeric.inspection import Question
+from gatewise.tasks.numeric.objective import BATCH, Goal
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import in_groups
 from gatewise.tasks.rows import Features
 
 
@@ -80,12 +80,12 @@ class NextSteps(Goal):
 
         return RaggedBatches([len(row) - 1 for row in rows], make, size, seed=seed)
 
-    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
-        def outcome(batch: Batch) -> Outcome:
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
+        def outcome(batch: Batch) -> BatchStatistics:
             answers = model(batch.inputs, batch.lengths)
             steps = int(batch.lengths.sum())
             nats, squares = self._losses(answers, batch.targets, batch.lengths)
-            return Outcome(nats, steps, squares, steps * batch.targets.shape[2])
+            return BatchStatistics(nats, steps, squares, steps * batch.targets.shape[2])
 
         return outcome
 
@@ -94,7 +94,7 @@ class NextSteps(Goal):
     ) -> dict[str, float]:
         """``loss`` in nats per step; for real features errors in their own units, beside those of the step before."""
         assert isinstance(model, Tagger)
-        total = Outcome(torch.zeros(()), 0, 0, 0)
+        total = BatchStatistics(torch.zeros(()), 0, 0, 0)
         absolute = squared = absolute_before = 0.0
         with torch.no_grad():
             for batch in tracked(
@@ -103,7 +103,7 @@ class NextSteps(Goal):
                 answers = model(batch.inputs, batch.lengths)
                 nats, squares = self._losses(answers, batch.targets, batch.lengths)
                 steps = int(batch.lengths.sum())
-                total = total.plus(Outcome(nats, steps, squares, steps * batch.targets.shape[2]))
+                total = total.plus(BatchStatistics(nats, steps, squares, steps * batch.targets.shape[2]))
                 valid = inside(len(answers), batch.lengths)
                 told, true, before = (
                     self.reader.scaling.unscaled(part)[valid] for part in (answers, batch.targets, batch.inputs[0])

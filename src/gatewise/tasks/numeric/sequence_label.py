@@ -11,19 +11,19 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.answers import in_groups
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import balanced, logits_of, make_batches, outcome_of
 from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
 from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.confusion_picture import plot_confusion
+from gatewise.tasks.confusion_plot import plot_confusion
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.inspection import log_odds
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.numeric.goal import BATCH, Goal
 from gatewise.tasks.numeric.inspection import Question, log_probabilities
+from gatewise.tasks.numeric.objective import BATCH, Goal
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import in_groups
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -68,7 +68,7 @@ class SequenceLabel(Goal):
         rows = self.read(examples, where)
         return make_batches(self.reader, rows, self._targets(examples, where)[1], size, seed)
 
-    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
         balance = self.options.class_weights == "balanced"
         weights = balanced(self._targets(training, "the data")[1], self._labels.size) if balance else None
         return outcome_of(model, weights)

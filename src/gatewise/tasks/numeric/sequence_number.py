@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.answers import in_groups
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import logits_of, make_batches
 from gatewise.tasks.classification.number import Number, NumberTarget
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.numeric.goal import BATCH, Goal
 from gatewise.tasks.numeric.inspection import Question
+from gatewise.tasks.numeric.objective import BATCH, Goal
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.numeric.sequence_label import labels_of
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import in_groups
 
 
 class SequenceNumber(Goal):
@@ -59,7 +59,7 @@ class SequenceNumber(Goal):
         targets = self._target.numbers(labels_of(examples, where))
         return make_batches(self.reader, self.read(examples, where), targets, size, seed)
 
-    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Classifier, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
         return self._target.outcome_of(model, [])
 
     def scores(

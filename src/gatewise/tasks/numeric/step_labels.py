@@ -13,18 +13,18 @@ from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import inside
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
-from gatewise.tasks.answers import in_groups
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import balanced
 from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.confusion_picture import plot_confusion
+from gatewise.tasks.confusion_plot import plot_confusion
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.inspection import log_odds
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.numeric.goal import BATCH, Goal
 from gatewise.tasks.numeric.inspection import Question, log_probabilities
+from gatewise.tasks.numeric.objective import BATCH, Goal
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import in_groups
 from gatewise.tasks.tagging.network import decoded, make_batches, outcome_of, tag_probabilities
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.unknown_labels import check_labels
@@ -75,7 +75,7 @@ class StepLabels(Goal):
         rows = self.read(examples, where)
         return make_batches(self.reader, rows, self._targets(examples, where), size, seed)
 
-    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
         balance = self.options.class_weights == "balanced"
         targets = torch.cat(self._targets(training, "the data")).tolist() if balance else []
         return outcome_of(model, self._tags, balanced(targets, self._tags.labels.size) if balance else None)

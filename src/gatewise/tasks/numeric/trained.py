@@ -10,14 +10,14 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answer_formats import written
-from gatewise.tasks.answers import read_standard_input
+from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
-from gatewise.tasks.numeric.goals import goal_of_parts
 from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
+from gatewise.tasks.numeric.objectives import goal_of_parts
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.opening import same_data
+from gatewise.tasks.prediction_io import read_standard_input
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.trained import Scores, Trained
 

@@ -5,7 +5,7 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
 from gatewise.tasks.memory import planned
 from gatewise.tasks.numeric.corpus import read_corpus, with_features
-from gatewise.tasks.numeric.goals import goal_of_parts, learn_goal, parts_of
+from gatewise.tasks.numeric.objectives import goal_of_parts, learn_goal, parts_of
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.trained import TrainedOnNumbers
 from gatewise.tasks.run_folder import RunFolder

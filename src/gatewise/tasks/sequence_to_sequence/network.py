@@ -13,10 +13,10 @@ from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
 from gatewise.progress import tracked
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised, recurrent_init
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
@@ -72,16 +72,16 @@ def padded_sources(sources: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return padded(sources), torch.tensor([len(source) for source in sources])
 
 
-def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], Outcome]:
+def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], BatchStatistics]:
     """What comes of a batch: the cross entropy of its tokens, and those that were told right."""
 
-    def outcome(batch: Batch) -> Outcome:
+    def outcome(batch: Batch) -> BatchStatistics:
         features, _ = model(batch.inputs, batch.lengths)
         told = batch.targets != NO_TARGET
         decoder = model.decoder
         loss = vocabulary_loss(features[told], decoder.weight, decoder.b_y, batch.targets[told], smoothing)
         count = int(batch.inputs[2].sum())
-        return Outcome(loss.nats, count, int(loss.hits), count, loss.objective)
+        return BatchStatistics(loss.nats, count, int(loss.hits), count, loss.objective)
 
     return outcome
 

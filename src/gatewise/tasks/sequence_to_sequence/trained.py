@@ -14,11 +14,11 @@ from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
-from gatewise.tasks.answers import answer_texts, in_groups, read_texts
+from gatewise.tasks.batch_statistics import BatchStatistics
+from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.opening import same_data
 from gatewise.tasks.options import build, check
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import answer_texts, in_groups, read_texts
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
@@ -240,7 +240,7 @@ class TrainedSequenceToSequence(Trained):
         with torch.no_grad():
             batches = make_batches(sources.numbers, targets, self.options.batch)
             batches = tracked(batches, "scoring", "pairs", size=lambda batch: len(batch.lengths))
-            total = Outcome.sum(map(outcome_of(self.model, 0.0), batches))
+            total = BatchStatistics.sum(map(outcome_of(self.model, 0.0), batches))
         answers = self._answers(sources.numbers, search)
         return {
             "pairs": len(pairs),

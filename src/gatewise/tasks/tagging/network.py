@@ -11,9 +11,9 @@ from gatewise.data.streams import NO_TARGET
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -65,18 +65,18 @@ def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None 
     return -likelihoods.where(known, 0).sum(), int(batch.lengths[known.to(batch.lengths.device)].sum())
 
 
-def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Callable[[Batch], Outcome]:
+def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Callable[[Batch], BatchStatistics]:
     """The function that computes loss and scores of a batch: accuracy or, for tags of entities, F1 as a ratio.
 
     In the loss tags may have weights (K,). The tags include those of the batches that are unknown in training.
     """
 
-    def outcome(batch: Batch) -> Outcome:
+    def outcome(batch: Batch) -> BatchStatistics:
         scores = model(batch.inputs, batch.lengths)
         nats, weighed = loss_of(model, scores, batch, None if weights is None else weights.to(scores))
         answers = model.decode(scores.detach(), batch.lengths)
         if tags.learned is None:
-            return Outcome(nats, weighed, int((answers == batch.targets).sum()), int(batch.lengths.sum()))
+            return BatchStatistics(nats, weighed, int((answers == batch.targets).sum()), int(batch.lengths.sum()))
         lengths = batch.lengths.tolist()
         counts = count_entities(
             *(
@@ -84,7 +84,7 @@ def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Ca
                 for rows in (answers, batch.targets)
             )
         )
-        return Outcome(nats, weighed, 2 * counts.correct, counts.actual + counts.possible)
+        return BatchStatistics(nats, weighed, 2 * counts.correct, counts.actual + counts.possible)
 
     return outcome
 

@@ -18,11 +18,11 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
-from gatewise.tasks.answers import in_groups, read_lines, read_standard_input
+from gatewise.tasks.batch_statistics import BatchStatistics
+from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.class_scores import as_numbers, scores_of_names
 from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
-from gatewise.tasks.opening import same_data
-from gatewise.tasks.outcome import Outcome
+from gatewise.tasks.prediction_io import in_groups, read_lines, read_standard_input
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, tag_probabilities
 from gatewise.tasks.tagging.options import TaggingOptions
@@ -292,8 +292,8 @@ class TrainedTagger(Trained):
         truth = [tags for _, tags in examples]
         rows, targets = numbered(self.reader, self.tags.including(truth), examples)
         with torch.no_grad():
-            total = Outcome.sum(
-                Outcome(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
+            total = BatchStatistics.sum(
+                BatchStatistics(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
                 for batch in tracked(
                     make_batches(self.reader, rows, targets, _BATCH),
                     "scoring",

@@ -6,9 +6,9 @@ from gatewise.data.columns import TaggedWords
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
-from gatewise.tasks.first_vectors import set_vectors, with_vectors
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
+from gatewise.tasks.pretrained_embeddings import set_vectors, with_vectors
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.tagging.corpus import read_corpus

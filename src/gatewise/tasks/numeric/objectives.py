@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from gatewise.data.numeric_sequences import NumericSequence, Scaling
-from gatewise.tasks.numeric.goal import Goal
 from gatewise.tasks.numeric.next_step import NextSteps
+from gatewise.tasks.numeric.objective import Goal
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.numeric.sequence_label import SequenceLabel

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gatewise.tasks.forecasting import picture
+from gatewise.tasks.forecasting import forecast_plot
 from tests.tasks.forecasting.test_scores import back_test, panel
 
 
 def drawn(monkeypatch, tmp_path: Path, test):
     """The figure, drawn once so that its layout is known."""
     figures = []
-    save = picture.save_figure
-    monkeypatch.setattr(picture, "save_figure", lambda figure, path: (figures.append(figure), save(figure, path)))
-    picture.plot_forecasts(test, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size
+    save = forecast_plot.save_figure
+    monkeypatch.setattr(forecast_plot, "save_figure", lambda figure, path: (figures.append(figure), save(figure, path)))
+    forecast_plot.plot_forecasts(test, tmp_path / "forecast_plot.png")
+    assert (tmp_path / "forecast_plot.png").stat().st_size
     (figure,) = figures
     return figure
 

@@ -18,8 +18,8 @@ from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import names_of_text
 from gatewise.layers.validation import State
 from gatewise.progress import say
-from gatewise.tasks.forecasting.going_on import Teller, go_on
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
 from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_of, step_features
 
 NAN = float("nan")
@@ -30,16 +30,16 @@ class LiveSeries:
     """One series, and the state of the network that has read it so far.
 
     Args:
-        teller: what forecasts.
+        predictor: what forecasts.
     """
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
-        self._buffer = torch.full((1, teller.buffer_width), NAN, dtype=torch.float64)
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._buffer = torch.full((1, predictor.buffer_width), NAN, dtype=torch.float64)
         self._changes = Changes()
         self._state: State | None = None
         self._hidden: Tensor | None = None
-        self._back = torch.tensor(lags(teller.recipe.horizon, teller.recipe.season)) + 1
+        self._back = torch.tensor(lags(predictor.recipe.horizon, predictor.recipe.season)) + 1
         # By step, from the last one that was read on.
         self._covariates: dict[int, Numbers] = {}
         self.last: int | None = None
@@ -92,12 +92,12 @@ class LiveSeries:
         assert self._hidden is not None
         assert self._state is not None
         assert self.last is not None
-        model, output, recipe, levels, recursive, calibration = self._teller
+        model, output, recipe, levels, recursive, calibration = self._predictor
         with torch.no_grad(), model.encoder.recurrent.frozen():
             known = self._known(self.last + 1, recipe.horizon)[None]
             scale = scale_of(self._buffer[:, -recipe.window :], self._usual)
             if recursive:
-                found = go_on(self._teller, self._hidden, self._state, self._buffer, self._usual, known)
+                found = sample_quantiles(self._predictor, self._hidden, self._state, self._buffer, self._usual, known)
                 return (found if calibration is None else calibration.applied(found, scale.scale))[0]
             given = references(self._buffer[:, -self._back], scale, recipe.season)
             future = known[..., known.shape[2] - recipe.covariates.width :].to(self._hidden)
@@ -113,7 +113,7 @@ class LiveSeries:
             after = changes.after(torch.cat((self._buffer[0, -1:], now[0])))
             changes = Changes(after.logs[-1], after.seen[-1])
         buffer = torch.cat((self._buffer[:, 1:], now), 1)
-        model, recipe = self._teller.model, self._teller.recipe
+        model, recipe = self._predictor.model, self._predictor.recipe
         with torch.no_grad():
             window = buffer[:, -recipe.window :]
             known = self._known(number, 1)
@@ -130,16 +130,16 @@ class LiveSeries:
             raise ValueError("is not after the row before it")
 
     def _known(self, first: int, count: int) -> Tensor:
-        return self._teller.recipe.known(Series("", first, _NONE, self._covariates_of(first, count)), 0, count)
+        return self._predictor.recipe.known(Series("", first, _NONE, self._covariates_of(first, count)), 0, count)
 
     def _ahead(self) -> Numbers:
         """The covariates (K, C) of the steps to come."""
         assert self.last is not None
-        return self._covariates_of(self.last + 1, self._teller.recipe.horizon)
+        return self._covariates_of(self.last + 1, self._predictor.recipe.horizon)
 
     def _covariates_of(self, first: int, count: int) -> Numbers:
         """Those of steps (n, C), where there is no row those before it; NaN after the last row."""
-        found = np.full((count, self._teller.recipe.covariates.width), np.nan)
+        found = np.full((count, self._predictor.recipe.covariates.width), np.nan)
         steps = sorted(self._covariates)
         for at in range(count if steps and found.shape[1] else 0):
             place = bisect_right(steps, first + at)
@@ -241,7 +241,9 @@ class Rows:
         ]
 
 
-def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Teller) -> Iterator[tuple[str, int, Tensor]]:
+def follow(
+    rows: Iterable[LiveRow], series: dict[str, LiveSeries], predictor: Predictor
+) -> Iterator[tuple[str, int, Tensor]]:
     """After each row the name of its series, the last step that was read and the forecast.
 
     Where there are covariates, a row without a value tells those of a step to come, and there is a forecast after each
@@ -251,12 +253,12 @@ def follow(rows: Iterable[LiveRow], series: dict[str, LiveSeries], teller: Telle
     Args:
         rows: see `Rows`.
         series: those that have begun already, by name.
-        teller: what forecasts those that have not.
+        predictor: what forecasts those that have not.
     """
-    recipe = teller.recipe
+    recipe = predictor.recipe
     waiting: set[str] = set()
     for name, number, value, covariates, where in _plausible(rows, series, recipe):
-        one = series.get(name) or series.setdefault(name, LiveSeries(teller))
+        one = series.get(name) or series.setdefault(name, LiveSeries(predictor))
         step = (one.last or 0) + 1 if number is None else number
         changed = True
         try:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gatewise.data.series import Series
 from gatewise.tasks.forecasting.batches import Span
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
 
 # Fewer steps say nothing of how a series goes.
 _LEAST_TO_LEARN = 8

@@ -7,7 +7,7 @@ import pytest
 
 import gatewise
 from gatewise import tasks
-from gatewise.tasks import task_names, verbs
+from gatewise.tasks import api, task_names
 from gatewise.tasks.trained import trained_of
 from tests.tasks.small import train_small
 
@@ -33,7 +33,7 @@ def test_an_unknown_task_is_found_before_the_folder(tmp_path: Path):
         gatewise.load(tmp_path / "missing", "parse")
 
 
-@pytest.mark.parametrize("verb", [verbs.train, verbs.load])
+@pytest.mark.parametrize("verb", [api.train, api.load])
 def test_every_task_has_an_overload_that_returns_its_model(verb: object):
     promised: dict[str, str] = {}
     for overload in get_overloads(verb):  # pyright: ignore[reportArgumentType]
@@ -52,14 +52,14 @@ def test_options_as_an_object_are_those_by_name(tmp_path: Path, monkeypatch: pyt
     config = tmp_path / "options.toml"
     config.write_text("hidden = 16\nlayers = 2\n")
     chosen = {}
-    monkeypatch.setattr("gatewise.tasks.running.start", lambda task, options, began_at: chosen.update(vars(options)))
+    monkeypatch.setattr("gatewise.tasks.train_run.start", lambda task, options, began_at: chosen.update(vars(options)))
     gatewise.train(tasks.LanguageModelOptions(hidden=8), config=config)
     assert (chosen["hidden"], chosen["layers"]) == (8, 2)
 
 
 def test_every_task_has_an_overload_for_its_options():
     promised = {}
-    for one in get_overloads(verbs.train):
+    for one in get_overloads(api.train):
         of = one.__annotations__["task"]
         if isinstance(of, str) and of.endswith("Options"):
             promised[of] = one.__annotations__["return"]

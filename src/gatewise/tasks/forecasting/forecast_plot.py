@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.tasks.figures import new_figure, save_figure
 from gatewise.tasks.forecasting.scores import BackTest
+from gatewise.tasks.plots import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

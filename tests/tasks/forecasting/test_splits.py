@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gatewise.data.series import Series
 from gatewise.tasks.forecasting.batches import Span, spans_to_learn
-from gatewise.tasks.forecasting.parts import Ends, Tables, all_spans, scored_spans, split, split_all, split_by_tables
+from gatewise.tasks.forecasting.splits import Ends, Tables, all_spans, scored_spans, split, split_all, split_by_tables
 from tests.tasks.forecasting.test_scores import panel
 
 

@@ -1,4 +1,4 @@
-"""Forecasts one step at a time: each step told is read as if it had come."""
+"""Forecasts one step at a time: each predicted step is read as if it had been observed."""
 
 from typing import NamedTuple
 
@@ -10,22 +10,22 @@ from gatewise.models.forecaster import Forecaster
 from gatewise.progress import Progress
 from gatewise.tasks.forecasting.calibration import Calibration
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
-from gatewise.tasks.forecasting.recipe import Recipe
+from gatewise.tasks.forecasting.preprocessing import Recipe
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
 
-# Courses that a forecast of distributions is read off, and how many rows run at once.
-_COURSES, _MOST_ROWS = 100, 32_768
+# Sample paths that a forecast of distributions is read off, and how many rows run at once.
+_PATHS, _MOST_ROWS = 100, 32_768
 
 
-class Teller(NamedTuple):
-    """What tells forecasts.
+class Predictor(NamedTuple):
+    """A trained model and how its forecasts are read off it.
 
     Attributes:
         model: in evaluation mode.
         output: what its numbers mean.
         recipe: how series are read.
-        levels: of the quantiles that are told.
-        recursive: whether steps are told one by one, each from those told before.
+        levels: of the predicted quantiles.
+        recursive: whether steps are predicted one by one, each from those before.
         calibration: what moves the quantiles, if anything.
     """
 
@@ -42,36 +42,38 @@ class Teller(NamedTuple):
         return max(self.recipe.window, self.recipe.season + 1)
 
 
-def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor) -> Tensor:
-    """Quantiles of the K steps after N places, from courses that go on from there.
+def sample_quantiles(
+    predictor: Predictor, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor
+) -> Tensor:
+    """Quantiles of the K steps after N places, from sample paths that continue from there.
 
-    The noise of the courses is drawn once, the same for every place, so the same history has the same forecast.
+    The noise of the paths is drawn once, the same for every place, so the same history has the same forecast.
 
     Args:
-        teller: whose model tells one step.
+        predictor: whose model predicts one step.
         hidden: (N, H), the hidden states at the places.
         state: the states there, each (L, N, H).
-        buffer: (N, `Teller.buffer_width`) float64, the values up to there, NaN where there was nothing yet.
+        buffer: (N, `Predictor.buffer_width`) float64, the values up to there, NaN where there was nothing yet.
         usual: (N,) float64, the size of a usual change of the series up to there.
         known: (N, K, J), what is known of the steps to come beside their values.
 
     Returns:
         (N, K, levels) float64.
     """
-    courses = 1 if isinstance(teller.output, Point) else _COURSES
-    noise = torch.randn(courses // 2 + 1, teller.recipe.horizon, generator=torch.Generator().manual_seed(0))
+    courses = 1 if isinstance(predictor.output, Point) else _PATHS
+    noise = torch.randn(courses // 2 + 1, predictor.recipe.horizon, generator=torch.Generator().manual_seed(0))
     noise = torch.cat((noise, -noise))[:courses]  # as many above as below
     size = max(1, _MOST_ROWS // courses)
     found: list[Tensor] = []
     groups = range(0, len(hidden), size)
-    with Progress("drawing sample paths", "steps", len(groups) * teller.recipe.horizon) as progress:
+    with Progress("drawing sample paths", "steps", len(groups) * predictor.recipe.horizon) as progress:
         for at in groups:
             some = slice(at, at + size)
             rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
             states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
             count = len(rows) // courses
             told = _course(
-                teller,
+                predictor,
                 hidden[rows],
                 states[0] if isinstance(state, Tensor) else tuple(states),
                 buffer[rows],
@@ -80,13 +82,13 @@ def go_on(teller: Teller, hidden: Tensor, state: State, buffer: Tensor, usual: T
                 noise.repeat(count, 1),
                 progress,
             ).unflatten(0, (count, courses))
-            at_levels = torch.tensor(teller.levels, dtype=torch.float64)
+            at_levels = torch.tensor(predictor.levels, dtype=torch.float64)
             found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
     return torch.cat(found)
 
 
 def _course(
-    teller: Teller,
+    predictor: Predictor,
     hidden: Tensor,
     state: State,
     buffer: Tensor,
@@ -96,7 +98,7 @@ def _course(
     progress: Progress,
 ) -> Tensor:
     """One course of K steps for each row, (N, K) float64."""
-    model, output, recipe = teller.model, teller.output, teller.recipe
+    model, output, recipe = predictor.model, predictor.output, predictor.recipe
     assert isinstance(output, Distribution)  # the options see to it
     back = torch.tensor(lags(1, recipe.season)) + 1
     width = recipe.covariates.width

@@ -1,6 +1,6 @@
 """What is read for prediction, and texts without a word."""
 
-from gatewise.tasks.answers import answer_texts, read_lines
+from gatewise.tasks.prediction_io import answer_texts, read_lines
 
 
 def test_answers_stay_aligned_with_lines(tmp_path):

@@ -12,10 +12,9 @@ from gatewise.progress import Progress, say
 from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
-from gatewise.tasks.fitting import check_devices, fit
+from gatewise.tasks.checkpoint_io import check_vocabulary, read_options, same_data
 from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
-from gatewise.tasks.opening import check_vocabulary, read_options, same_data
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task
@@ -23,6 +22,7 @@ from gatewise.tasks.tensorboard_log import check_logger
 from gatewise.tasks.threads import limited_threads
 from gatewise.tasks.time_limit import TimeLimit
 from gatewise.tasks.trained import Trained
+from gatewise.tasks.trainer import check_devices, fit
 from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import vocabulary_fact
 from gatewise.writing import atomic_write

@@ -10,9 +10,9 @@ from gatewise.layers.validation import State
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import tracked
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
-from gatewise.tasks.forecasting.going_on import Teller, go_on
 from gatewise.tasks.forecasting.network import in_rows, told_at
 from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
 from gatewise.tasks.forecasting.scores import BackTest
 
 # Steps of all series of a batch together.
@@ -20,12 +20,12 @@ _MOST_STEPS = 200_000
 
 
 def roll(
-    teller: Teller, panel: Panel, spans: Sequence[Span], state: State | None = None, what: str = "forecasting"
+    predictor: Predictor, panel: Panel, spans: Sequence[Span], state: State | None = None, what: str = "forecasting"
 ) -> BackTest:
     """Forecast from every step of spans; nothing after that step is read but what is known of it beside its value.
 
     Args:
-        teller: what forecasts.
+        predictor: what forecasts.
         panel: the series.
         spans: the steps; each is read from the beginning of the span on.
         state: the state (L, 1, H) that all spans go on from; by default zero.
@@ -36,33 +36,37 @@ def roll(
     batches = SpanBatches(panel, spans, size)
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
-    with torch.no_grad(), teller.model.encoder.recurrent.frozen():
+    with torch.no_grad(), predictor.model.encoder.recurrent.frozen():
         groups = [range(at, min(at + size, len(spans))) for at in range(0, len(spans), size)]
         for group in tracked(groups, what, "series", size=len):
             batch, places, is_told = batches.at(group)
             places = places[is_told]
             origins.append(places)
-            if teller.recursive:
-                quantiles.append(_step_by_step(teller, panel, batch, places, is_told, state))
+            if predictor.recursive:
+                quantiles.append(_step_by_step(predictor, panel, batch, places, is_told, state))
             else:
-                told = teller.output.quantiles(told_at(teller.model, batch, state)[is_told], teller.levels)
+                told = predictor.output.quantiles(told_at(predictor.model, batch, state)[is_told], predictor.levels)
                 quantiles.append(panel.scale_at(places).unscaled(told))
     places = torch.cat(origins)
-    test = BackTest(panel, panel.series_at(places), places, teller.levels, torch.cat(quantiles), panel.to_come(places))
-    return test if teller.calibration is None else teller.calibration.of(test)
+    test = BackTest(
+        panel, panel.series_at(places), places, predictor.levels, torch.cat(quantiles), panel.to_come(places)
+    )
+    return test if predictor.calibration is None else predictor.calibration.of(test)
 
 
 def _step_by_step(
-    teller: Teller, panel: Panel, batch: Batch, places: Tensor, is_told: Tensor, before: State | None
+    predictor: Predictor, panel: Panel, batch: Batch, places: Tensor, is_told: Tensor, before: State | None
 ) -> Tensor:
-    x = batch.inputs[0].to(teller.model.blend.dtype)
+    x = batch.inputs[0].to(predictor.model.blend.dtype)
     first = len(x) - len(is_told) // x.shape[1]
-    hidden, states = _states_from(teller.model, x, batch.lengths, first, in_rows(before, x.shape[1]))
+    hidden, states = _states_from(predictor.model, x, batch.lengths, first, in_rows(before, x.shape[1]))
     told = is_told.unflatten(0, (-1, x.shape[1]))
     some = torch.cat([state[:, :, row] for state, row in zip(states, told, strict=True)], 2)
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
-    buffer = panel.before(places, teller.buffer_width)
-    return go_on(teller, hidden.flatten(0, 1)[is_told], state, buffer, panel.usual[places], panel.beside(places))
+    buffer = panel.before(places, predictor.buffer_width)
+    return sample_quantiles(
+        predictor, hidden.flatten(0, 1)[is_told], state, buffer, panel.usual[places], panel.beside(places)
+    )
 
 
 def _states_from(

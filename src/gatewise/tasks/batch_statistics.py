@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-class Outcome(NamedTuple):
+class BatchStatistics(NamedTuple):
     """The loss and a counted ratio.
 
     Attributes:
@@ -23,9 +23,9 @@ class Outcome(NamedTuple):
     chances: float
     objective: Tensor | None = None
 
-    def plus(self, other: "Outcome") -> "Outcome":
+    def plus(self, other: "BatchStatistics") -> "BatchStatistics":
         """Both together, without history."""
-        return Outcome(
+        return BatchStatistics(
             self.nats.detach().double() + other.nats.detach().double(),
             self.predictions + other.predictions,
             self.hits + other.hits,
@@ -33,12 +33,12 @@ class Outcome(NamedTuple):
         )
 
     @classmethod
-    def of_sums(cls, nats: float, predictions: float, hits: float, chances: float) -> "Outcome":
+    def of_sums(cls, nats: float, predictions: float, hits: float, chances: float) -> "BatchStatistics":
         """The outcome that has these numbers, without history."""
         return cls(torch.tensor(nats, dtype=torch.float64), predictions, hits, chances)
 
     @classmethod
-    def sum(cls, outcomes: "Iterable[Outcome]") -> "Outcome":
+    def sum(cls, outcomes: "Iterable[BatchStatistics]") -> "BatchStatistics":
         """All together, without history."""
         total = cls(torch.zeros(()), 0, 0, 0)
         for outcome in outcomes:

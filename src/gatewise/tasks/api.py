@@ -94,8 +94,8 @@ def train(task: "str | TrainingOptions" = "lm", *, config: str | Path | None = N
         files = with_files(name, given, stack)
         chosen = choose(options_of(name), files, None if config is None else Path(config))
 
-        from gatewise.tasks.running import start
         from gatewise.tasks.task import task_of
+        from gatewise.tasks.train_run import start
 
         return start(task_of(name), chosen, began_at)
 
@@ -127,10 +127,10 @@ def resume(
     given = {"max_minutes": max_minutes, "devices": devices, "num_nodes": num_nodes}
     build(options_of(name), {option: value for option, value in given.items() if value is not None})
 
-    from gatewise.tasks import running
+    from gatewise.tasks import train_run
     from gatewise.tasks.task import task_of
 
-    return running.resume(task_of(name), path, began_at=began_at, **given)
+    return train_run.resume(task_of(name), path, began_at=began_at, **given)
 
 
 @overload

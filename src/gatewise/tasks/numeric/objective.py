@@ -11,12 +11,12 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.numeric_sequences import NumericSequence
 from gatewise.models.encoder import Encoder
 from gatewise.progress import tracked
+from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.numeric.inspection import Question
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.outcome import Outcome
 from gatewise.tasks.rows import Features
 
 BATCH = 64
@@ -85,7 +85,7 @@ class Goal(ABC):
         return found
 
     @abstractmethod
-    def outcome_of(self, model: Any, training: Sequence[NumericSequence]) -> Callable[[Batch], Outcome]:
+    def outcome_of(self, model: Any, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
         """What comes of a batch in training.
 
         Args:
