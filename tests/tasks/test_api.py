@@ -1,4 +1,4 @@
-"""Opening a run as one of a task, and the types that the verbs promise."""
+"""Opening a run as one of a task, and the types that the functions promise."""
 
 from pathlib import Path
 from typing import get_args, get_overloads

@@ -52,14 +52,14 @@ def test_a_notice_about_the_data_stands_once(tmp_path, capsys, task):
 def files_read(monkeypatch, folder):
     """How often each file of a folder is read."""
     counts = {}
-    read = Path.read_bytes
+    open_file = Path.open
 
-    def counted(path):
+    def counted(path, *arguments, **options):
         if path.parent == folder:
             counts[path.name] = counts.get(path.name, 0) + 1
-        return read(path)
+        return open_file(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "read_bytes", counted)
+    monkeypatch.setattr(Path, "open", counted)
     return counts
 
 

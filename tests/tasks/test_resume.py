@@ -85,9 +85,9 @@ def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
     options = small_options(tmp_path, epochs=40, patience=40)
     (tmp_path / "config.toml").write_text(to_toml(options))
     program = (
-        "import sys; from gatewise.tasks import state_file, verbs\n"
+        "import sys; from gatewise.tasks import api, state_file\n"
         "state_file.SAVE_EVERY_SECONDS = 0.02\n"
-        "verbs.resume(sys.argv[3]) if sys.argv[2] == 'resume' else verbs.train(config=sys.argv[1], out=sys.argv[3])\n"
+        "api.resume(sys.argv[3]) if sys.argv[2] == 'resume' else api.train(config=sys.argv[1], out=sys.argv[3])\n"
     )
 
     def start(action, run):
