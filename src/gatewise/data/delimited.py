@@ -12,7 +12,7 @@ from gatewise.data.table_format import PLAIN, TableFormat
 def delimited_rows(path: Path, text: str, kind: str, format: TableFormat = PLAIN) -> Iterator[tuple[int, list[str]]]:
     r"""The rows of a table, the line of names among them, each with the line that it begins on.
 
-    Blank lines and comments are skipped; a line inside a quoted field is no comment.
+    Blank lines and comments are skipped; a line inside a quoted field is not a comment.
 
     Args:
         path: what to call it.

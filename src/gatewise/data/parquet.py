@@ -23,12 +23,12 @@ def typed_names(path: Path) -> list[str]:
         OSError: when it cannot be read.
     """
     _require_arrow(path)
-    with _named(path, f"not {_title(path)}, or a corrupt file"), path.open("rb") as file:
+    with arrow_errors_of(path, f"not {_title(path)}, or a corrupt file"), path.open("rb") as file:
         if path.suffix.lower() == ".parquet":
             from pyarrow import parquet
 
             return list(parquet.read_schema(file).names)
-        return list(_opened(file).schema.names)
+        return list(open_ipc(file).schema.names)
 
 
 def typed_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
@@ -40,19 +40,19 @@ def typed_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[
     """
     names = typed_names(path)
     places = [column_place(path, column, names) for column in columns]
-    with _named(path, f"a corrupt {_title(path)} file"), path.open("rb") as file:
+    with arrow_errors_of(path, f"a corrupt {_title(path)} file"), path.open("rb") as file:
         if path.suffix.lower() == ".parquet":
             from pyarrow import parquet
 
             table = parquet.read_table(file, columns=list(columns), page_checksum_verification=True)
             values = [table.column(column).to_pylist() for column in columns]
         else:
-            table = _opened(file).read_all()
+            table = open_ipc(file).read_all()
             values = [table.column(place).to_pylist() for place in places]
     yield from enumerate(zip(*values, strict=True), 1)
 
 
-def _opened(file: Any) -> Any:
+def open_ipc(file: Any) -> Any:
     """A reader of the IPC file format, which can be read in any order, or of its streams, which datasets use."""
     from pyarrow import ipc
 
@@ -70,14 +70,19 @@ def _require_arrow(path: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path, what: str) -> Iterator[None]:
-    """What Arrow raises, as a ValueError that names the file; what the system raises about a file names it already."""
+def arrow_errors_of(path: Path, what: str) -> Iterator[None]:
+    """What Arrow raises in the block, as a ValueError that names the file; errors that name it already stay.
+
+    Args:
+        path: the file.
+        what: what is wrong with it then.
+    """
     from pyarrow import ArrowException
 
     try:
         yield
     except (ArrowException, OSError, ValueError, OverflowError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
+        if str(error).startswith(f"{path}: ") or (isinstance(error, OSError) and error.filename is not None):
             raise
         told = " ".join(str(error).split())
         raise ValueError(f"{path}: {what} ({told})") from None

@@ -102,11 +102,11 @@ class Streams:
         return found
 
     def deal(self, part: int, parts: int) -> Self:
-        """All of them: a window goes on from the one before, so each process has to read every one."""
+        """All of them: a window continues the one before, so each process reads every one."""
         return self
 
     def sample(self, count: int) -> Iterator[Window]:
-        """So many windows from the beginning, as each goes on from the one before; the position stays."""
+        """So many windows from the beginning, as each continues the one before; the position stays."""
         return map(self._at, range(min(count, self.windows_of_pass)))
 
     def _at(self, index: int) -> Window:

@@ -2,17 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.parquet import arrow_errors_of, open_ipc
 from gatewise.data.text import CHUNK
 from gatewise.extras import require
 
 COLUMN = "text"
 _TABLES = (".arrow", ".parquet")
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
-_FILE_FORMAT = b"ARROW1"
 _ROWS = 1024
 
 
@@ -74,18 +73,18 @@ def _batches(path: Path) -> Iterator[list[Any]]:
     import pyarrow
     from pyarrow import ipc, parquet
 
-    with _named(path), path.open("rb") as file:
+    with arrow_errors_of(path, "not a table, or a corrupt one"), path.open("rb") as file:
         if path.suffix.lower() == ".parquet":
             table = parquet.ParquetFile(file, page_checksum_verification=True)
             _check(path, table.schema_arrow)
             for batch in table.iter_batches(_ROWS, columns=[COLUMN]):
                 yield batch.column(0).to_pylist()
             return
-        is_file_format = file.read(len(_FILE_FORMAT)) == _FILE_FORMAT
         with pyarrow.memory_map(str(path)) as source:
-            reader: Any = ipc.open_file(source) if is_file_format else ipc.open_stream(source)
+            reader = open_ipc(source)
             place = _check(path, reader.schema)
-            batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file_format else reader
+            whole = isinstance(reader, ipc.RecordBatchFileReader)
+            batches = map(reader.get_batch, range(reader.num_record_batches)) if whole else reader
             for batch in batches:
                 for at in range(0, batch.num_rows, _ROWS):
                     yield batch.column(place).slice(at, _ROWS).to_pylist()
@@ -105,16 +104,3 @@ def _check(path: Path, schema: Any) -> int:
     if not (types.is_string(kind) or types.is_large_string(kind)):
         raise ValueError(f"{path}: the column {COLUMN!r} is of type {kind}; expected strings")
     return place
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What Arrow raises, as a ValueError that names the file."""
-    from pyarrow import ArrowException
-
-    try:
-        yield
-    except (ArrowException, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # the system's, which names the file
-        raise ValueError(f"{path}: not a table, or a corrupt one ({' '.join(str(error).split())})") from None

@@ -17,7 +17,7 @@ from gatewise.tasks.classification.target import Question, Target
 
 
 class Number(NamedTuple):
-    """The number that a model tells of a text or a sequence."""
+    """The predicted number of a text or a sequence."""
 
     value: float
 

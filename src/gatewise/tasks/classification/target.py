@@ -1,4 +1,4 @@
-"""What is told of a text: the interface of a label, several labels and a number."""
+"""The target of a text: the interface of a label, several labels and a number."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class Target(ABC):
     Attributes:
         measure: the score that decides, and ``loss_unit``, what its loss is measured in.
         by_loss: whether the least loss decides.
-        has_probabilities: whether what is told has a probability for every label.
+        has_probabilities: whether there is a probability for every label.
     """
 
     measure: ClassVar[str]

@@ -33,7 +33,7 @@ class TrainedClassifier(Trained):
 
     Attributes:
         reader: the tokens.
-        target: what is told of a text.
+        target: what is predicted for a text.
     """
 
     name = "classify"

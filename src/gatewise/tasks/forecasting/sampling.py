@@ -60,34 +60,34 @@ def sample_quantiles(
     Returns:
         (N, K, levels) float64.
     """
-    courses = 1 if isinstance(predictor.output, Point) else _PATHS
-    noise = torch.randn(courses // 2 + 1, predictor.recipe.horizon, generator=torch.Generator().manual_seed(0))
-    noise = torch.cat((noise, -noise))[:courses]  # as many above as below
-    size = max(1, _MOST_ROWS // courses)
+    paths = 1 if isinstance(predictor.output, Point) else _PATHS
+    noise = torch.randn(paths // 2 + 1, predictor.recipe.horizon, generator=torch.Generator().manual_seed(0))
+    noise = torch.cat((noise, -noise))[:paths]  # as many above as below
+    size = max(1, _MOST_ROWS // paths)
     found: list[Tensor] = []
     groups = range(0, len(hidden), size)
     with Progress("drawing sample paths", "steps", len(groups) * predictor.recipe.horizon) as progress:
         for at in groups:
             some = slice(at, at + size)
-            rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(courses)
+            rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(paths)
             states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
-            count = len(rows) // courses
-            told = _course(
+            count = len(rows) // paths
+            told = _sample_path(
                 predictor,
                 hidden[rows],
                 states[0] if isinstance(state, Tensor) else tuple(states),
                 buffer[rows],
                 usual[rows],
-                known[some].repeat_interleave(courses, 0),
+                known[some].repeat_interleave(paths, 0),
                 noise.repeat(count, 1),
                 progress,
-            ).unflatten(0, (count, courses))
+            ).unflatten(0, (count, paths))
             at_levels = torch.tensor(predictor.levels, dtype=torch.float64)
             found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
     return torch.cat(found)
 
 
-def _course(
+def _sample_path(
     predictor: Predictor,
     hidden: Tensor,
     state: State,
@@ -97,23 +97,23 @@ def _course(
     noise: Tensor,
     progress: Progress,
 ) -> Tensor:
-    """One course of K steps for each row, (N, K) float64."""
+    """One sample path of K steps for each row, (N, K) float64."""
     model, output, recipe = predictor.model, predictor.output, predictor.recipe
     assert isinstance(output, Distribution)  # the options see to it
     back = torch.tensor(lags(1, recipe.season)) + 1
     width = recipe.covariates.width
     present = torch.zeros(len(hidden), dtype=torch.bool)
-    course: list[Tensor] = []
+    path: list[Tensor] = []
     for step in range(recipe.horizon):
         scale = scale_of(buffer[:, -recipe.window :], usual)
         given = references(buffer[:, -back], scale, recipe.season)
         at_step = known[:, step]
         told = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[:, 0]
         value = scale.unscaled(output.drawn(told, noise[:, step].to(told)))
-        course.append(value)
+        path.append(value)
         progress.advance(len(value))
         buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)
         if step + 1 < recipe.horizon:
             features, _ = step_features(buffer[:, -recipe.window :], usual, present, at_step)
             hidden, state = model.step(features.to(hidden), state)
-    return torch.stack(course, 1)
+    return torch.stack(path, 1)
