@@ -6,6 +6,8 @@ from importlib.util import find_spec
 EXTRAS = {
     "tasks": ("lightning", "matplotlib", "nervaluate", "pyarrow", "sacrebleu", "tokenizers", "torchmetrics", "tqdm"),
     "pandas": ("pandas",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "keras": ("h5py",),
     "tensorboard": ("tensorboard",),
     "studies": ("scipy", "sklearn", "joblib"),
 }
