@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+from gatewise.data.categories import Categories
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.subwords import BytePairVocabulary
@@ -59,7 +60,7 @@ def read_parts(path: Path, *more: Any) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {
         kind.unit: kind
-        for kind in (Labels, MostFrequent, TokenVocabulary, CharacterVocabulary, BytePairVocabulary, *more)
+        for kind in (Labels, MostFrequent, Categories, TokenVocabulary, CharacterVocabulary, BytePairVocabulary, *more)
     }
     try:
         document = json.loads(path.read_bytes())
