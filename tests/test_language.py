@@ -1,9 +1,9 @@
-"""The core uses the field's standard English; this test finds the private vocabulary it used before.
+"""The project uses the field's standard English; this test finds the private vocabulary it used before.
 
 Each table has the private word or phrase on the left and the standard one on the right. Words that are ordinary English
 in another sense (`inputs`, `order`, `split`, `rows`, `saved`, `kind`, `jobs`, `words`, `series`) are listed only in the
-sense that was private: as the name of a module or an identifier, or inside a phrase. `data`, `embeddings`, `models` and
-`tasks` are not in scope yet; their names follow in a later change.
+sense that was private: as the name of a module or an identifier, or inside a phrase. `data` and `tasks` are not in
+scope yet; their names follow in a later change. Predictions of studies are never reworded, so they are not checked.
 """
 
 import ast
@@ -17,7 +17,19 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("cells", "cli", "compiler", "diagnostics", "equations", "explanations", "kernels", "layers")
+PACKAGES = (
+    "cells",
+    "cli",
+    "compiler",
+    "diagnostics",
+    "embeddings",
+    "equations",
+    "explanations",
+    "kernels",
+    "layers",
+    "models",
+    "studies",
+)
 MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "shapes", "writing")
 
 # Stems of files.
@@ -137,7 +149,17 @@ PHRASES = {
 }
 
 # (path, word or phrase): why it stays.
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+_MET = r"\b(is|are|was|were|first) met\b"
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("src/gatewise/models/token_embedding.py", "spelling"): "the name of weights in saved models",
+    ("tests/models/test_classifier.py", "spelling"): "the parameter of TokenEmbedding",
+    ("src/gatewise/studies/jobs.py", "jobs"): "jobs of a pool of processes",
+    ("src/gatewise/studies/c01_vanishing.py", _MET): "conditions are met; the sentence is in committed results",
+    (
+        "src/gatewise/studies/c08_peepholes.py",
+        r"\b(is|are|was|were|be|being) left out\b|\b(leave|leaves|leaving) out\b",
+    ): ("a summary of a paper, in committed results"),
+}
 
 
 class Text(NamedTuple):
@@ -183,8 +205,19 @@ def report_page() -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix in (".html", ".js")]
 
 
+def predictions_of_studies(source: str) -> set[int]:
+    """The lines on which the text of a study's prediction begins."""
+    return {
+        node.value.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assign)
+        and any(isinstance(one, ast.Name) and one.id == "prediction" for one in node.targets)
+    }
+
+
 def texts_of_python(source: str) -> Iterator[Text]:
     """Comments, those on adjacent lines joined, and strings, docstrings among them."""
+    predictions = predictions_of_studies(source)
     comment: list[str] = []
     first = last = 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -195,7 +228,7 @@ def texts_of_python(source: str) -> Iterator[Text]:
             first = first if comment else token.start[0]
             last = token.start[0]
             comment.append(token.string.lstrip("# "))
-        elif token.type == tokenize.STRING:
+        elif token.type == tokenize.STRING and token.start[0] not in predictions:
             yield Text(token.start[0], " ".join(token.string.split()))
     if comment:
         yield Text(first, " ".join(comment))
@@ -285,13 +318,15 @@ def test_report_page(path: Path) -> None:
 def test_names_of_modules() -> None:
     # A file of benchmarks may measure memory, or make inputs.
     stems = {path.stem.removeprefix("test_"): path for path in core() if "benchmarks" not in path.parts}
-    assert {str(stems[name].relative_to(ROOT)): instead for name, instead in MODULES.items() if name in stems} == {}
+    found = {name: stems[name] for name in MODULES if name in stems and name not in allowed(stems[name])}
+    assert {str(path.relative_to(ROOT)): MODULES[name] for name, path in found.items()} == {}
 
 
 def test_exceptions_are_needed() -> None:
     for name, word in EXCEPTIONS:
         source = (ROOT / name).read_text()
         needed = [*found_names(source, IDENTIFIERS), *found_phrases(texts_of_python(source), PHRASES)]
+        needed += [Path(name).stem]
         assert any(re.search(word, line) for line in needed), f"{name} no longer needs {word}"
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file is told with its line or byte, what was expected and what came."""
+"""Errors of malformed files name the line or byte, the expected and the actual content."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ GOOD = b"a 1 2\n"
 
 @pytest.mark.parametrize("words", [["a", "b"], ["other"]], ids=["wanted", "unwanted"])
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (GOOD + b"b 1\n", "line 2: expected a word and 2 numbers, got 1 after 'b'"),
         (GOOD + b"b 1 2 3\n", "line 2: expected a word and 2 numbers, got 3 after 'b'"),
@@ -68,18 +68,18 @@ GOOD = b"a 1 2\n"
         (gzip.compress(b"", mtime=0), "the file is empty"),
     ],
 )
-def test_text(tmp_path, content, told, words):
-    assert told in raised_by(tmp_path, content, words)
+def test_text(tmp_path, content, message, words):
+    assert message in raised_by(tmp_path, content, words)
 
 
 @pytest.mark.parametrize("number", [b"1e39", b"1.2.3", b"--1"])
 def test_numbers_of_wanted_words_are_read_in_full(tmp_path, number):
-    told = raised_by(tmp_path, GOOD + b"b 3 " + number + b"\n")
-    assert told.startswith("line 2: expected ")
-    assert told.endswith("got inf as number 2" if number == b"1e39" else f"got {number.decode()!r} as number 2")
+    message = raised_by(tmp_path, GOOD + b"b 3 " + number + b"\n")
+    assert message.startswith("line 2: expected ")
+    assert message.endswith("got inf as number 2" if number == b"1e39" else f"got {number.decode()!r} as number 2")
 
 
-def test_a_line_without_end_is_not_read_on_and_on(tmp_path):
+def test_a_line_without_end_is_rejected_early(tmp_path):
     assert "bytes without a line end" in raised_by(tmp_path, GOOD + b"x" * (6 << 20))
 
 
@@ -88,7 +88,7 @@ FLOATS = struct.pack("<3f", 1, 2, 3)
 
 @pytest.mark.parametrize("words", [["a", "b"], ["other"]], ids=["wanted", "unwanted"])
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"2 3\na " + FLOATS + b"b " + FLOATS[:7], "byte 18: expected word 2 of 2, got 7 of the 12 bytes after 'b'"),
         (b"2 3\na " + FLOATS + b"\nb " + FLOATS[:7], "byte 19: expected word 2 of 2, got 7 of the 12 bytes after 'b'"),
@@ -101,8 +101,8 @@ FLOATS = struct.pack("<3f", 1, 2, 3)
         (b"1 3\n" + b"\0" * 100_000 + b" " + FLOATS, "byte 4: expected word 1 and a space, got 65,536 bytes"),
     ],
 )
-def test_binary(tmp_path, content, told, words):
-    assert told in raised_by(tmp_path, content, words)
+def test_binary(tmp_path, content, message, words):
+    assert message in raised_by(tmp_path, content, words)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_binary(tmp_path, content, told, words):
 )
 def test_packed_data_that_is_cut_off(tmp_path, pack, name):
     packed = pack(word2vec([(os.urandom(8).hex(), [0.25, 0.5])] * 1000))
-    told = raised_by(tmp_path, packed[: len(packed) // 2])
-    assert told.startswith(f"the {name} data is cut off somewhere after byte ")
-    assert told.endswith("of the unpacked content; fetch the file again")
+    message = raised_by(tmp_path, packed[: len(packed) // 2])
+    assert message.startswith(f"the {name} data is cut off somewhere after byte ")
+    assert message.endswith("of the unpacked content; fetch the file again")
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_packed_data_that_is_cut_off(tmp_path, pack, name):
 )
 def test_packed_data_that_is_damaged(tmp_path, pack, name):
     packed = bytearray(pack(b"".join(b"%s 0.25 0.5\n" % os.urandom(8).hex().encode() for _ in range(5000))))
-    for at in range(len(packed) // 2, len(packed) // 2 + 50):
-        packed[at] ^= 0xFF
+    for index in range(len(packed) // 2, len(packed) // 2 + 50):
+        packed[index] ^= 0xFF
     assert raised_by(tmp_path, bytes(packed)).startswith(f"the {name} data is damaged (")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"PK\x03\x04rest", "this is a zip archive; unpack it"),
         (b"\xba\x16\x4f\x2f\x0c\0\0\0", "this is a fastText model; name the .vec file"),
@@ -135,8 +135,8 @@ def test_packed_data_that_is_damaged(tmp_path, pack, name):
         ("a 1 2\n".encode("utf-16"), "this is UTF-16 text; convert it to UTF-8"),
     ],
 )
-def test_files_of_other_kinds_are_named(tmp_path, content, told):
-    assert told in raised_by(tmp_path, content)
+def test_files_of_other_kinds_are_named(tmp_path, content, message):
+    assert message in raised_by(tmp_path, content)
 
 
 def test_a_missing_file_and_a_folder_are_the_systems_errors(tmp_path):

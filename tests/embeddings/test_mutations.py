@@ -1,4 +1,4 @@
-"""Files of word vectors that random changes made invalid: read sensibly, or refused."""
+"""Files of word vectors that random changes made invalid: read correctly, or rejected."""
 
 import gzip
 
@@ -9,7 +9,7 @@ from gatewise.embeddings import describe, load_embedding, nearest_words
 from tests.mutations import check_reader
 
 WORDS = [f"word{letter}" for letter in "abcdefghij"]
-VECTORS = np.array([[at, -1, 0.25] for at in range(10)], "<f4")
+VECTORS = np.array([[position, -1, 0.25] for position in range(10)], "<f4")
 TEXT = "".join(f"{word} {' '.join(map(str, row))}\n" for word, row in zip(WORDS, VECTORS, strict=True)).encode()
 BINARY = b"".join(word.encode() + b" " + row.tobytes() + b"\n" for word, row in zip(WORDS, VECTORS, strict=True))
 

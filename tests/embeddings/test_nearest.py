@@ -65,7 +65,7 @@ def test_the_word_is_looked_for_in_its_other_spellings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "count", "told"),
+    ("word", "count", "message"),
     [
         ("Cow1", 1, "no vector for the word (looked for 'Cow1', 'cow1', 'cow0')"),
         ("cow", 1, "no vector for the word (looked for 'cow')"),
@@ -73,7 +73,7 @@ def test_the_word_is_looked_for_in_its_other_spellings(tmp_path):
         ("cat", 0, "count: expected a whole number from 1, got 0"),
     ],
 )
-def test_mistakes(tmp_path, word, count, told):
+def test_mistakes(tmp_path, word, count, message):
     path = written(tmp_path, [("cat", [1, 0]), ("zero", [0, 0])])
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         nearest_words(path, word, count)

@@ -100,7 +100,7 @@ def test_packed_files_are_known_by_their_content(tmp_path, pack, write):
     ("write", "kind", "header"),
     [(glove, "text", False), (word2vec, "text", True), *((write, "binary", True) for write in BINARY)],
 )
-def test_the_format_is_told_from_the_content(tmp_path, write, kind, header):
+def test_the_format_is_detected_from_the_content(tmp_path, write, kind, header):
     path = tmp_path / "vectors.bin.txt"
     path.write_bytes(write([(f"w{number}", [number / 7] * 5) for number in range(300)]))
     rows = open_rows(path)

@@ -42,7 +42,7 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_answers(kind, penalt
     source, lengths = sources()
     with torch.no_grad():
         start = model.begin(source, lengths)
-        found = beam_search(model.decoder, start, END, width=40, longest=3, penalty=penalty)
+        found = beam_search(model.decoder, start, END, width=40, max_length=3, penalty=penalty)
         for row, length in enumerate(lengths.tolist()):
             expected = every_answer(model, source[:length, row], 3, penalty)
             assert len(expected) == 1 + 3 + 9 * 4
@@ -52,14 +52,14 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_answers(kind, penalt
             assert best.score == pytest.approx(expected[0][2])
 
 
-def test_all_answers_come_in_order_when_none_can_be_told_to_be_worse_early():
+def test_all_answers_come_in_order_when_none_can_be_pruned_early():
     model = small_model(size=4)
     source, lengths = sources(1)
     with torch.no_grad():
-        # To end is likely, but so much weight is on length that what goes on might always win.
+        # To end is likely, but so much weight is on length that a continued hypothesis might always win.
         model.decoder.b_y[END] = 2.0
         start = model.begin(source, lengths)
-        (found,) = beam_search(model.decoder, start, END, width=40, longest=3, penalty=30.0)
+        (found,) = beam_search(model.decoder, start, END, width=40, max_length=3, penalty=30.0)
         expected = every_answer(model, source[:, 0], 3, 30.0)
     assert [one.tokens for one in found] == [tokens for tokens, _, _ in expected]
 
@@ -70,7 +70,7 @@ def test_width_1_is_greedy(kind):
     source, lengths = sources()
     with torch.no_grad():
         start = model.begin(source, lengths)
-        for row, found in enumerate(beam_search(model.decoder, start, END, longest=6)):
+        for row, found in enumerate(beam_search(model.decoder, start, END, max_length=6)):
             alone = model.begin(source[: lengths[row], row, None], lengths[row, None])
             token, state, answer, total = END, alone.state, [], 0.0
             while len(answer) < 6:
@@ -89,15 +89,15 @@ def test_width_1_is_greedy(kind):
 def test_a_row_is_answered_alone_as_among_others(seed, width, penalty):
     model = small_model(seed=seed)
     with torch.no_grad():
-        # Answers of very different lengths, so that rows are dropped while others go on.
+        # Answers of very different lengths, so that rows are dropped while others continue.
         model.decoder.b_y[END] = 1.0
         source, lengths = torch.randint(9, (5, 6)), torch.tensor([5, 1, 3, 2, 5, 4])
         together = beam_search(
-            model.decoder, model.begin(source, lengths), END, width=width, longest=8, penalty=penalty
+            model.decoder, model.begin(source, lengths), END, width=width, max_length=8, penalty=penalty
         )
         for row, length in enumerate(lengths.tolist()):
             start = model.begin(source[:length, row, None], lengths[row, None])
-            (alone,) = beam_search(model.decoder, start, END, width=width, longest=8, penalty=penalty)
+            (alone,) = beam_search(model.decoder, start, END, width=width, max_length=8, penalty=penalty)
             assert [one.tokens for one in alone] == [one.tokens for one in together[row]]
             assert [one.score for one in alone] == pytest.approx([one.score for one in together[row]])
 
@@ -107,7 +107,7 @@ def test_scores_are_in_order_and_those_of_the_answers(seed):
     model = small_model(seed=seed)
     source, lengths = sources()
     with torch.no_grad():
-        found = beam_search(model.decoder, model.begin(source, lengths), END, width=5, longest=7, penalty=0.8)
+        found = beam_search(model.decoder, model.begin(source, lengths), END, width=5, max_length=7, penalty=0.8)
     for row, answers in enumerate(found):
         assert 1 <= len(answers) <= 5
         assert answers == sorted(answers, key=lambda one: -one.score)
@@ -127,7 +127,7 @@ def test_a_beam_wider_than_the_vocabulary_and_one_token_at_most():
     model = small_model(size=4)
     source, lengths = sources()
     with torch.no_grad():
-        found = beam_search(model.decoder, model.begin(source, lengths), END, width=9, longest=1)
+        found = beam_search(model.decoder, model.begin(source, lengths), END, width=9, max_length=1)
     for answers in found:
         assert sorted(one.tokens for one in answers) == [[], [0], [1], [2]]
 

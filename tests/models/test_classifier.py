@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from gatewise.models.classifier import Classifier
 from gatewise.models.dropout import SequenceDropout
-from gatewise.models.encoder import Encoder, inside
+from gatewise.models.encoder import Encoder, length_mask
 from gatewise.models.pooling import Pooling
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.tagger import Tagger
@@ -58,7 +58,7 @@ def test_the_final_state_is_that_of_the_ends():
     output, final = model(torch.randn(5, 3, 3, dtype=torch.float64), torch.tensor(LENGTHS))
     for row, length in enumerate(LENGTHS):
         assert_close(final[row], torch.cat((output[length - 1, row, :4], output[0, row, 4:])))
-    assert inside(3, torch.tensor([2, 0])).T.tolist() == [[True, True, False], [False] * 3]
+    assert length_mask(3, torch.tensor([2, 0])).T.tolist() == [[True, True, False], [False] * 3]
 
 
 @pytest.mark.parametrize("kind", [CharacterConvolution, CharacterRecurrent])
@@ -92,7 +92,7 @@ def test_a_token_has_the_vector_of_its_own_spelling():
     assert_close(found[:, 0, 3:], vectors[[1, 0]])
 
 
-def test_dropout_before_the_layers_can_be_left_out():
+def test_dropout_before_the_layers_is_optional():
     x = torch.ones(1, 1, 3, dtype=torch.float64)
     model = encoder(dropout=0.9, drop_input=False)
     seen = []

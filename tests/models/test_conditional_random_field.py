@@ -73,7 +73,7 @@ def _with(made, transitions):
     return copy
 
 
-def test_what_stands_in_the_padding_does_not_matter():
+def test_values_in_the_padding_are_ignored():
     made = field(constrained=False)
     scores = torch.randn(T, len(LENGTHS), K, dtype=torch.float64)
     tags = torch.randint(K, (T, len(LENGTHS)))

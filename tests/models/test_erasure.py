@@ -4,7 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from gatewise.models import erasure
-from gatewise.models.erasure import moved_by
+from gatewise.models.erasure import erasure_attributions
 
 
 def test_each_step_is_erased_alone_however_many_go_together(monkeypatch):
@@ -13,14 +13,14 @@ def test_each_step_is_erased_alone_however_many_go_together(monkeypatch):
     def answer(x):
         return torch.stack((x.sum((0, 2)).tanh(), (x[1:] * x[:-1]).sum((0, 2))), 1)
 
-    found = moved_by(x, answer)
+    found = erasure_attributions(x, answer)
     for step in range(7):
         without = x.clone()
         without[step] = 0
         assert_close(found[step], (answer(x[:, None]) - answer(without[:, None]))[0])
     monkeypatch.setattr(erasure, "_MOST_STEPS", 15)
     rows = []
-    assert_close(moved_by(x, lambda x: rows.append(x.shape[1]) or answer(x)), found)
+    assert_close(erasure_attributions(x, lambda x: rows.append(x.shape[1]) or answer(x)), found)
     assert rows == [1, 2, 2, 2, 1]
 
 
@@ -30,11 +30,11 @@ def test_each_feature_is_erased_alone_at_every_step(monkeypatch):
     def answer(x):
         return (x[1:] * x[:-1]).sum((0, 2)).tanh()
 
-    found = moved_by(x, answer, "features")
+    found = erasure_attributions(x, answer, "features")
     assert found.shape == (5,)
     for feature in range(5):
         without = x.clone()
         without[:, feature] = 0
         assert_close(found[feature], (answer(x[:, None]) - answer(without[:, None]))[0])
     monkeypatch.setattr(erasure, "_MOST_STEPS", 8)
-    assert_close(moved_by(x, answer, "features"), found)
+    assert_close(erasure_attributions(x, answer, "features"), found)

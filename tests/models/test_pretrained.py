@@ -63,7 +63,7 @@ def test_padding_stays_zero_and_the_dtype_is_the_embeddings():
 
 
 @pytest.mark.parametrize(
-    ("matrix", "found", "told"),
+    ("matrix", "found", "message"),
     [
         (MATRIX[:, :4], FOUND, r"matrix: expected the shape of the embedding \(V, E\) = \(4000, 5\), got \(4000, 4\)"),
         (MATRIX, FOUND[1:], r"found: expected 4000 of dtype bool, got \(3999,\) of torch.bool"),
@@ -71,9 +71,9 @@ def test_padding_stays_zero_and_the_dtype_is_the_embeddings():
         (MATRIX, np.zeros(4000, dtype=bool), "found: not one word has a vector"),
     ],
 )
-def test_mistakes_leave_the_embedding_as_it_was(matrix, found, told):
+def test_mistakes_leave_the_embedding_as_it_was(matrix, found, message):
     embedding = nn.Embedding(4000, 5)
     before = embedding.weight.detach().clone()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         initialise_embedding(embedding, matrix, found)
     assert torch.equal(embedding.weight, before)

@@ -6,7 +6,7 @@ from torch import nn
 
 from gatewise.layers import Recurrent
 from gatewise.models.attention import Attention
-from gatewise.models.decoder import Decoder, as_state, parts_of
+from gatewise.models.decoder import Decoder, as_state, state_tensors
 from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 
@@ -53,7 +53,7 @@ def test_hypotheses_of_a_row_see_its_memory(kind):
     tokens = torch.randint(7, (2, 3))
     with torch.no_grad():
         start = model.begin(source, lengths)
-        twice = as_state(part.repeat(1, 2, 1) for part in parts_of(start.state))
+        twice = as_state(part.repeat(1, 2, 1) for part in state_tensors(start.state))
         together, _ = model.decoder.step(tokens, start.memory, twice)
         for hypothesis in range(2):
             alone, _ = model.decoder.step(tokens[hypothesis][None], start.memory, start.state)
@@ -126,7 +126,7 @@ def test_dot_needs_equal_widths():
 def test_the_decoder_may_have_another_cell(cell, other, count, kind):
     model = small_model(kind, cell, decoder_cell=other, layers=2)
     start = model.begin(torch.randint(9, (5, 3)), torch.tensor([5, 1, 3]))
-    parts = parts_of(start.state)
+    parts = state_tensors(start.state)
     assert [tuple(part.shape) for part in parts] == [(2, 3, 6)] * count
     for layer in range(2):
         for part in parts:  # each layer and state has a bridge of its own

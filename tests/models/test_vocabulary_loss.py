@@ -18,14 +18,14 @@ def inputs(rows=7, size=5, width=3, scale=1.0):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("scale", [1.0, 1e3])
 def test_it_is_the_cross_entropy(monkeypatch, cells, smoothing, scale):
-    monkeypatch.setattr(module, "_CELLS", cells)
+    monkeypatch.setattr(module, "_LOGITS_AT_A_TIME", cells)
     (h, W, b), targets = inputs(scale=scale)
     found = vocabulary_loss(h, W, b, targets, smoothing)
     scores = functional.linear(h, W, b)
     expected = functional.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(found.objective, expected)
-    torch.testing.assert_close(found.nats, functional.cross_entropy(scores, targets, reduction="sum"))
-    assert int(found.hits) == int((scores.argmax(1) == targets).sum())
+    torch.testing.assert_close(found.loss_sum, functional.cross_entropy(scores, targets, reduction="sum"))
+    assert int(found.correct) == int((scores.argmax(1) == targets).sum())
     (found.objective * 0.7).backward()
     gradients = [one.grad for one in (h, W, b)]
     for one, gradient in zip((h, W, b), gradients, strict=True):

@@ -13,7 +13,7 @@ CELLS = {"LSTM": "lstm", "diagonal": "peephole_lstm", "full": "peephole_lstm_ful
 
 
 def measurements(**needed: list[int]) -> Measurements:
-    """Measurements in which diagonal peepholes need so many sequences on a task, and all else needs 900 to 904."""
+    """Measurements in which diagonal peepholes need the given numbers of sequences, and all else needs 900 to 904."""
     study = Peepholes()
     settings = study.conditions("quick", dict.fromkeys(study.tuned("quick"), 0.01))
 

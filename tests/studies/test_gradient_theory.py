@@ -73,7 +73,7 @@ def test_relu_beyond_he_has_no_fixed_point():
         mean_field_rate("relu", 3.0, 1.0)
 
 
-def test_the_fit_leaves_out_what_is_near_and_what_has_underflown():
+def test_the_fit_excludes_near_distances_and_underflow():
     norms = torch.tensor([1.0] * 10 + [0.5**d for d in range(10, 20)] + [0.0] * 5, dtype=torch.float64)
     found = fitted_rate(norms)
     assert found.rate == pytest.approx(math.log(0.5))

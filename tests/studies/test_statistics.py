@@ -52,7 +52,7 @@ def test_the_interval_is_within_the_values_and_repeatable():
     assert interval_of_mean(values) == (low, high)
 
 
-def test_unequal_sides_are_refused():
+def test_unequal_sides_raise():
     with pytest.raises(ValueError, match="expected as many values on both sides, got 1 and 2"):
         compare("a − b", "", [1.0], [1.0, 2.0])
 

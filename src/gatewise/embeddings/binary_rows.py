@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gatewise.embeddings.rows import Row, Rows, shown
+from gatewise.embeddings.rows import Row, Rows, quoted
 
 LONGEST_WORD = 1 << 16
 
@@ -13,7 +13,7 @@ class BinaryRows(Rows):
     """As many rows as the header promises."""
 
     kind = "binary"
-    place = "byte"
+    position_unit = "byte"
 
     def __iter__(self) -> Iterator[Row]:
         assert self.promised is not None
@@ -26,7 +26,7 @@ class BinaryRows(Rows):
                     begin += 1
                 space = held.find(b" ", begin)
                 if (space if space >= 0 else len(held)) - begin > LONGEST_WORD:
-                    raise self._no_word(passed + begin, number)
+                    raise self._missing_space(passed + begin, number)
                 end = space + 1 + size
                 if space >= 0 and end <= len(held):
                     break
@@ -40,7 +40,7 @@ class BinaryRows(Rows):
             begin = end
         # One chunk more is enough to see whether something follows.
         if (held[begin:] + next(chunks, b"")).strip(b"\n"):
-            raise self.wrong(passed + begin, f"expected the end after the {self.promised:,} words of the header")
+            raise self.error(passed + begin, f"expected the end after the {self.promised:,} words of the header")
 
     def numbers(self, row: Row) -> np.ndarray:
         values = np.frombuffer(row.numbers, dtype="<f4")
@@ -48,12 +48,12 @@ class BinaryRows(Rows):
             raise self.not_finite(row, values)
         return values
 
-    def _no_word(self, at: int, number: int) -> ValueError:
-        return self.wrong(at, f"expected word {number:,} and a space, got {LONGEST_WORD:,} bytes without one")
+    def _missing_space(self, position: int, number: int) -> ValueError:
+        return self.error(position, f"expected word {number:,} and a space, got {LONGEST_WORD:,} bytes without one")
 
-    def _cut_off(self, at: int, rest: bytes, number: int) -> ValueError:
+    def _cut_off(self, position: int, rest: bytes, number: int) -> ValueError:
         word, space, numbers = rest.partition(b" ")
         got = (
-            f"{len(numbers):,} of the {4 * self.width:,} bytes after {shown(word)}" if space else "the end of the file"
+            f"{len(numbers):,} of the {4 * self.width:,} bytes after {quoted(word)}" if space else "the end of the file"
         )
-        return self.wrong(at, f"expected word {number:,} of {self.promised:,}, got {got}; is the file cut off?")
+        return self.error(position, f"expected word {number:,} of {self.promised:,}, got {got}; is the file cut off?")

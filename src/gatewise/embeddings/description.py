@@ -1,4 +1,4 @@
-"""What a file of word vectors holds."""
+"""Describing a file of word vectors."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _FIRST = 8
 
 
 def describe(path: str | os.PathLike[str]) -> str:
-    r"""Read a file of word vectors to its end, checking every row, and say in a few lines what it is.
+    r"""Read a file of word vectors to its end, checking every row, and describe it in a few lines.
 
     Raises:
         ValueError: when a row is malformed (see `load_embedding`).

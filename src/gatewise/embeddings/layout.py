@@ -1,4 +1,4 @@
-"""Which format a file of word vectors has, told from its content."""
+"""Which format a file of word vectors has, detected from its content."""
 
 import codecs
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from gatewise.embeddings.binary_rows import BinaryRows
-from gatewise.embeddings.rows import Rows, shown
+from gatewise.embeddings.rows import Rows, quoted
 from gatewise.embeddings.text_rows import LONGEST_LINE, TextRows, is_number, split_line
 from gatewise.embeddings.unpacking import CHUNK, unpacked_chunks
 
@@ -14,13 +14,13 @@ _WIDEST = 1 << 16
 
 
 def open_rows(path: str | os.PathLike[str]) -> Rows:
-    """The rows of a file of word vectors, its format found out.
+    """Open a file of word vectors in any supported format.
 
     A first line of two whole numbers is a header, the number of words and the width; what follows it is text or binary.
     Any other first line is a word and its numbers.
 
     Raises:
-        ValueError: when the file is empty or its beginning is none of the formats.
+        ValueError: when the file is empty or its beginning is not in any supported format.
         OSError: when it cannot be read.
     """
     chunks = unpacked_chunks(path)
@@ -30,12 +30,12 @@ def open_rows(path: str | os.PathLike[str]) -> Rows:
     first, _, rest = head.partition(b"\n")
     fields = split_line(first)
     if len(fields) == 2 and all(field.isdigit() for field in fields):
-        # More digits than any count has are not read: Python refuses thousands of them.
+        # More digits than any count has are not read: Python rejects numbers of thousands of digits.
         promised, width = (int(field) if len(field) < 19 else 0 for field in fields)
         if promised < 1 or not 1 <= width <= _WIDEST:
             raise ValueError(
                 f"{path}: line 1: expected the number of words, from 1, and of numbers for each, from 1 to "
-                f"{_WIDEST:,}; got {shown(first)}"
+                f"{_WIDEST:,}; got {quoted(first)}"
             )
         rest = _gather(rest, chunks, lambda held: len(held) >= CHUNK)
         content = chain([rest], chunks)
@@ -46,7 +46,7 @@ def open_rows(path: str | os.PathLike[str]) -> Rows:
     if not 1 <= width <= _WIDEST:
         raise ValueError(
             f"{path}: line 1: expected a word and its numbers, or the number of words and of numbers for each, "
-            f"got {shown(first)}"
+            f"got {quoted(first)}"
         )
     return TextRows(path, width, None, chain([head], chunks), start=1)
 
@@ -58,7 +58,7 @@ def _gather(held: bytes, chunks: Iterator[bytes], enough: Callable[[bytes], bool
 
 
 def _numbers_at_the_end(fields: list[bytes]) -> int:
-    """How many fields at the end are numbers; the first field is a word in any case."""
+    """Count the numeric fields at the end; the first field is a word in any case."""
     count = 0
     for field in reversed(fields[1:]):
         if not is_number(field):
@@ -68,7 +68,7 @@ def _numbers_at_the_end(fields: list[bytes]) -> int:
 
 
 def _is_text(start: bytes, width: int) -> bool:
-    """Whether rows are text: the first is a good line, or at least more like text than like binary numbers.
+    """Whether rows are text: the first is a valid line, or at least more like text than like binary numbers.
 
     The second is for malformed text, whose error should name the line. Float32 numbers nearly always have bytes that no
     text has, but not always: 0.9 is ``fff?``.

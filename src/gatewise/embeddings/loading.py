@@ -1,4 +1,4 @@
-"""The vectors of a vocabulary, out of a file of any size."""
+"""Loading the vectors of a vocabulary from a file of any size."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from gatewise.progress import tracked
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many words of a vocabulary a file of vectors has, and in which spelling.
+    """The coverage of a vocabulary by a file of vectors, by spelling.
 
     Attributes:
         file: name of the file.
@@ -24,7 +24,7 @@ class Coverage:
         as_written: words found as they are.
         lower_cased: words found in lower case only.
         digits_folded: words found in lower case with 0 for every digit only.
-        repeated: rows left out since a row for the same word came before.
+        repeated: rows ignored because an earlier row has the same word.
     """
 
     file: str
@@ -73,24 +73,24 @@ class Embedding(NamedTuple):
 def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedding:
     r"""Read the vectors of a vocabulary from a file of word2vec, GloVe or fastText.
 
-    The format is found out from the content: word2vec's text and binary files, GloVe's with and without header,
+    The format is detected from the content: word2vec's text and binary files, GloVe's with and without header,
     fastText's ``.vec``; plain or packed with gzip, bzip2 or xz. The file is read once from its beginning to its end
-    and never held: what is held is the matrix, a chunk of the file, and the spellings of the vocabulary.
+    without being kept in memory: only the matrix, a chunk of the file and the spellings of the vocabulary are.
 
-    A word is looked for as it is written, then in lower case, then in lower case with every digit as 0, as Lample et
+    A word is looked up as written, then in lower case, then in lower case with every digit as 0, as Lample et
     al. (2016, arXiv:1603.01360) do in their published code. Of several rows for one word the first counts.
 
     Args:
         path: the file.
-        words: the V words of the vocabulary, in the order that the rows shall have.
+        words: the V words of the vocabulary, in the order of the rows of the matrix.
 
     Returns:
         the matrix (V, E) float32, which words were found (V,) bool, and the coverage.
 
     Raises:
-        ValueError: when a row is malformed: its line (text) or byte (binary), what was expected and what came; and
-            when the file is empty, cut off, or of no format known. In rows of words that are not wanted, the width and
-            the characters of the numbers are checked.
+        ValueError: when a row is malformed: its line (text) or byte (binary), expected and actual content; and
+            when the file is empty, cut off, or in an unknown format. In rows of other
+            words, only the width and the characters of the numbers are checked.
         OSError: when the file cannot be read.
 
     >>> import tempfile
@@ -108,10 +108,10 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
     rows = open_rows(path)
     wanted: dict[bytes, list[tuple[int, int]]] = {}
     for number, word in enumerate(words):
-        for rank, spelling in enumerate(spellings(word)):
-            wanted.setdefault(spelling.encode("utf-8", "surrogatepass"), []).append((number, rank))
+        for rank, variant in enumerate(spellings(word)):
+            wanted.setdefault(variant.encode("utf-8", "surrogatepass"), []).append((number, rank))
     matrix = np.zeros((len(words), rows.width), dtype=np.float32)
-    best = np.full(len(words), _NOWHERE, dtype=np.int8)
+    best = np.full(len(words), _NOT_FOUND, dtype=np.int8)
     seen, repeated = set[bytes](), 0
     for row in tracked(rows, f"reading {Path(path).name}", "words"):
         if row.word not in wanted:
@@ -122,17 +122,17 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
         for number, rank in wanted[row.word]:
             if rank < best[number]:  # not for a repeated row: the first counts
                 matrix[number], best[number] = values, rank
-    counts = [int((best == rank).sum()) for rank in range(_NOWHERE)]
+    counts = [int((best == rank).sum()) for rank in range(_NOT_FOUND)]
     return Embedding(
-        matrix, best < _NOWHERE, Coverage(Path(path).name, rows.width, len(words), *counts, repeated=repeated)
+        matrix, best < _NOT_FOUND, Coverage(Path(path).name, rows.width, len(words), *counts, repeated=repeated)
     )
 
 
-_NOWHERE = 3
+_NOT_FOUND = 3
 
 
 def spellings(word: str) -> tuple[str, str, str]:
-    """In which spellings a word is looked for, the best first.
+    """The spellings under which a word is looked up, in order of preference.
 
     >>> spellings("Apollo13")
     ('Apollo13', 'apollo13', 'apollo00')

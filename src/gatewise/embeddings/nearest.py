@@ -1,4 +1,4 @@
-"""The words whose vectors point most nearly the same way."""
+"""The nearest words of a file of vectors by cosine similarity."""
 
 import heapq
 import operator
@@ -14,7 +14,7 @@ _BLOCK = 4096
 
 
 class Neighbour(NamedTuple):
-    """A word and the cosine of the angle between its vector and the one asked for."""
+    """A word and the cosine of the angle between its vector and the query."""
 
     word: str
     cosine: float
@@ -23,12 +23,12 @@ class Neighbour(NamedTuple):
 def nearest_words(path: str | os.PathLike[str], word: str, count: int = 10) -> list[Neighbour]:
     r"""The words of a file nearest to one of its words by cosine, the nearest first.
 
-    The file is read twice, block by block, and never held. A word without direction (all zero) is near to none.
+    The file is read twice, in blocks, without being kept in memory. Words with a zero vector are skipped.
 
     Args:
         path: a file that `load_embedding` reads.
-        word: looked for as written, then in lower case, then with digits as 0.
-        count: how many, fewer where the file has no more.
+        word: looked up as written, then in lower case, then with digits as 0.
+        count: the number of words, fewer if the file has no more.
 
     Raises:
         ValueError: when the word is not in the file or its vector is zero, `count` is below 1, or the file is
@@ -50,11 +50,11 @@ def nearest_words(path: str | os.PathLike[str], word: str, count: int = 10) -> l
         tried = ", ".join(map(repr, dict.fromkeys(spellings(word))))
         raise ValueError(f"{path}: no vector for the word (looked for {tried})")
     used = spellings(word)[[coverage.as_written, coverage.lower_cased, coverage.digits_folded].index(1)]
-    asked = matrix[0].astype(np.float64)
-    if not asked.any():
+    query = matrix[0].astype(np.float64)
+    if not query.any():
         raise ValueError(f"{path}: the vector of {used!r} is zero and has no direction; name another word")
-    asked /= np.linalg.norm(asked)
-    near = _Nearest(asked, count, leave_out=used.encode("utf-8", "surrogatepass"))
+    query /= np.linalg.norm(query)
+    near = _Nearest(query, count, exclude=used.encode("utf-8", "surrogatepass"))
     rows = open_rows(path)
     words: list[bytes] = []
     block = np.empty((_BLOCK, rows.width))
@@ -62,25 +62,25 @@ def nearest_words(path: str | os.PathLike[str], word: str, count: int = 10) -> l
         block[len(words)] = rows.numbers(row)
         words.append(row.word)
         if len(words) == _BLOCK:
-            near.see(words, block)
+            near.update(words, block)
             words.clear()
-    near.see(words, block[: len(words)])
+    near.update(words, block[: len(words)])
     return [Neighbour(word.decode("utf-8", "replace"), cosine) for cosine, _, word in near.sorted()]
 
 
 class _Nearest:
-    """The `count` nearest of what has been seen; of equally near ones, those that came first."""
+    """The `count` nearest words so far; ties keep the earlier word."""
 
-    def __init__(self, asked: np.ndarray, count: int, leave_out: bytes) -> None:
-        self._asked = asked
+    def __init__(self, query: np.ndarray, count: int, exclude: bytes) -> None:
+        self._query = query
         self._count = count
-        self._known = {leave_out}
+        self._known = {exclude}
         self._order = 0
         self._heap: list[tuple[float, int, bytes]] = []  # the least near on top
 
-    def see(self, words: list[bytes], block: np.ndarray) -> None:
+    def update(self, words: list[bytes], block: np.ndarray) -> None:
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-        cosines = np.divide(block @ self._asked, lengths, out=np.full(len(words), -np.inf), where=lengths > 0)
+        cosines = np.divide(block @ self._query, lengths, out=np.full(len(words), -np.inf), where=lengths > 0)
         for index in np.argsort(-cosines, kind="stable"):
             entry = (float(cosines[index]), self._order - int(index), words[index])
             if entry[0] == -np.inf or (len(self._heap) == self._count and entry < self._heap[0]):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gatewise.embeddings.rows import Row, Rows, shown
+from gatewise.embeddings.rows import Row, Rows, quoted
 
 LONGEST_LINE = 1 << 22
 _IN_NUMBERS = b"0123456789.+-eE "
@@ -20,28 +20,28 @@ class TextRows(Rows):
     """
 
     kind = "text"
-    place = "line"
+    position_unit = "line"
 
     def __iter__(self) -> Iterator[Row]:
         width, words, blank = self.width, 0, 0
-        for at, (line, ended) in enumerate(self._lines(), self._start):
+        for position, (line, ended) in enumerate(self._lines(), self._start):
             line = line.rstrip(_LINE_ENDS)
             if not line.strip():
-                blank = blank or at
+                blank = blank or position
                 continue
             if blank:
-                raise self.wrong(blank, f"expected a word and {width} numbers, got an empty line")
-            row = self._plain(line, at) or self._unusual(line, at, ended)
+                raise self.error(blank, f"expected a word and {width} numbers, got an empty line")
+            row = self._plain(line, position) or self._unusual(line, position, ended)
             words += 1
             # GloVe appends a vector for unknown words without counting it in the header.
             if self.promised is not None and words > self.promised + (row.word == b"<unk>"):
-                raise self.wrong(
-                    at, f"expected the end after the {self.promised:,} words of line 1, got {shown(row.word)}"
+                raise self.error(
+                    position, f"expected the end after the {self.promised:,} words of line 1, got {quoted(row.word)}"
                 )
             yield row
         if words < (self.promised or 1):
             expected = "at least one word" if self.promised is None else f"the {self.promised:,} words of line 1"
-            raise self.wrong(
+            raise self.error(
                 self._start + words,
                 f"expected {expected}, got the end of the file after {words:,}; "
                 "is it cut off, or the number in line 1 not right?",
@@ -50,11 +50,11 @@ class TextRows(Rows):
     def numbers(self, row: Row) -> np.ndarray:
         fields = row.numbers.split()
         try:
-            # Through float64, and its overflow is told below.
+            # Through float64, and overflow is reported below.
             with np.errstate(over="ignore"):
                 values = np.array([float(field) for field in fields]).astype(np.float32)
         except ValueError:
-            raise self._no_number(row.at, row.word, fields) from None
+            raise self._no_number(row.position, row.word, fields) from None
         if not np.isfinite(values).all():
             raise self.not_finite(row, values)
         return values
@@ -62,45 +62,48 @@ class TextRows(Rows):
     def _lines(self) -> Iterator[tuple[bytes, bool]]:
         """Each line without its end, and whether it had one."""
         rest = b""
-        at = self._start
+        position = self._start
         for chunk in self._chunks:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 yield line, True
-            at += len(lines)
+            position += len(lines)
             if len(rest) > LONGEST_LINE:
-                raise self.wrong(
-                    at, f"expected a word and {self.width} numbers, got {len(rest):,} bytes without a line end"
+                raise self.error(
+                    position, f"expected a word and {self.width} numbers, got {len(rest):,} bytes without a line end"
                 )
         if rest:
             yield rest, False
 
-    def _plain(self, line: bytes, at: int) -> Row | None:
-        """The row, if the line is of the form that nearly all lines have; cheap, for all lines pass here."""
+    def _plain(self, line: bytes, position: int) -> Row | None:
+        """The row, if the line has the usual form; the fast path."""
         if line.count(b" ") != self.width or b"  " in line:
             return None
         word, _, numbers = line.partition(b" ")
-        return None if numbers.translate(None, _IN_NUMBERS) else Row(word, numbers, at)
+        return None if numbers.translate(None, _IN_NUMBERS) else Row(word, numbers, position)
 
-    def _unusual(self, line: bytes, at: int, ended: bool) -> Row:
-        """The row of a line with a word of several parts, with tabs or runs of spaces; or why it is none."""
+    def _unusual(self, line: bytes, position: int, ended: bool) -> Row:
+        """The row of a line with a word of several parts, with tabs or runs of spaces; an error if it is malformed."""
         width = self.width
         word, *numbers = line.rsplit(None, width)
-        row = Row(word, b" ".join(numbers), at)
+        row = Row(word, b" ".join(numbers), position)
         further = word.split()[1:]
         if len(numbers) < width or any(is_number(part) for part in further):
             got = len(numbers) + len(further)
             hint = "" if ended else "; the file ends within this line: is it cut off?"
-            raise self.wrong(at, f"expected a word and {width} numbers, got {got} after {shown(first_of(line))}{hint}")
+            raise self.error(
+                position, f"expected a word and {width} numbers, got {got} after {quoted(first_of(line))}{hint}"
+            )
         if not all(is_number(field) for field in numbers):
-            raise self._no_number(at, word, numbers)
+            raise self._no_number(position, word, numbers)
         self.numbers(row)
         return row
 
-    def _no_number(self, at: int, word: bytes, fields: list[bytes]) -> ValueError:
+    def _no_number(self, position: int, word: bytes, fields: list[bytes]) -> ValueError:
         index = next(index for index, field in enumerate(fields) if not is_number(field))
-        return self.wrong(
-            at, f"expected {self.width} numbers after {shown(word)}, got {shown(fields[index])} as number {index + 1}"
+        return self.error(
+            position,
+            f"expected {self.width} numbers after {quoted(word)}, got {quoted(fields[index])} as number {index + 1}",
         )
 
 
@@ -115,7 +118,7 @@ def split_line(line: bytes) -> list[bytes]:
 
 
 def first_of(line: bytes) -> bytes:
-    """What stands before the first white space."""
+    """The text before the first white space."""
     return (line.split(None, 1) or [b""])[0]
 
 

@@ -1,4 +1,4 @@
-"""The content of a file chunk by chunk, unpacked where it is compressed. The first bytes decide, not the name."""
+"""Reading a file in chunks, decompressing it if needed; detected from the first bytes, not from the name."""
 
 import bz2
 import gzip
@@ -34,11 +34,11 @@ def unpacked_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """The content of a file, plain, gzip, bzip2 or xz, in chunks of at most 256 KiB.
 
     Raises:
-        ValueError: when the compressed data is cut off or damaged, or the file is of a kind known to be none of ours.
+        ValueError: when the compressed data is cut off or damaged, or the file is of a known but unsupported kind.
         OSError: when it cannot be read.
     """
     with Path(path).open("rb") as file:
-        start = file.peek(8)  # neither read nor sought back: a pipe will do
+        start = file.peek(8)  # neither consumes nor seeks, so pipes work
         for magic, what in _OTHERS.items():
             if start.startswith(magic):
                 raise ValueError(f"{path}: this is {what}")
@@ -57,7 +57,7 @@ def _unpacked(path: str | os.PathLike[str], name: str, content: _Content) -> Ite
             chunk = content.read(CHUNK)
         except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
             if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's, not the data's
+                raise  # an error of the disk, not of the data
             state = "is cut off" if isinstance(error, EOFError) else f"is damaged ({error})"
             raise ValueError(
                 f"{path}: the {name} data {state} somewhere after byte {done:,} of the unpacked content; "

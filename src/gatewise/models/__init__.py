@@ -1,1 +1,1 @@
-"""Models: recurrent layers with what goes before and after them."""
+"""Models: recurrent layers with embeddings, pooling, attention and read-outs."""

@@ -1,20 +1,20 @@
-"""Attention: for each step of the decoder, a mean of the encoder's outputs weighted by how well they suit it."""
+"""Attention: for each step of the decoder, a weighted mean of the encoder's outputs."""
 
 from typing import Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 
-from gatewise.models.encoder import inside
+from gatewise.models.encoder import length_mask
 
 Score = Literal["dot", "general", "additive"]
 
 
 class Memory(NamedTuple):
-    """What a decoder may look at.
+    """The encoded source that a decoder attends to.
 
     Attributes:
         values: the encoder's outputs, (S, B, W).
-        keys: what queries are compared with, (S, B, A).
+        keys: compared with the queries, (S, B, A).
         valid: which steps belong to their sequence, (B, 1, S) bool.
     """
 
@@ -22,9 +22,9 @@ class Memory(NamedTuple):
     keys: Tensor
     valid: Tensor
 
-    def rows(self, places: Tensor) -> Self:
+    def rows(self, indices: Tensor) -> Self:
         """Some of the rows, in a given order."""
-        return type(self)(self.values[:, places], self.keys[:, places], self.valid[places])
+        return type(self)(self.values[:, indices], self.keys[:, indices], self.valid[indices])
 
 
 class Attention(nn.Module):
@@ -35,7 +35,7 @@ class Attention(nn.Module):
     - additive: vᵀ tanh(W_a q + U_a h̄ + b_a) (Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2).
 
     Args:
-        score: one of them.
+        score: the score function.
         query_size: H, the width of a query.
         memory_size: W, the width of the encoder's outputs.
 
@@ -62,21 +62,21 @@ class Attention(nn.Module):
         self.v = nn.Linear(query_size, 1, bias=False) if score == "additive" else None
 
     def memory(self, values: Tensor, lengths: Tensor) -> Memory:
-        """Get ready for queries.
+        """Project the encoder's outputs to keys.
 
         Args:
             values: the encoder's outputs, (S, B, W).
             lengths: (B,) int64, each at least 1.
         """
         keys = values if self.key is None else self.key(values)
-        return Memory(values, keys, inside(len(values), lengths).t()[:, None])
+        return Memory(values, keys, length_mask(len(values), lengths).t()[:, None])
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
-            query: (T, B, H); T counts any queries of a row, steps or hypotheses.
-            memory: what `memory` made.
+            query: (T, B, H), where T counts the queries of a row: steps or hypotheses.
+            memory: the result of `memory`.
 
         Returns:
             the contexts (T, B, W) and the weights (T, B, S), 0 in the padding.

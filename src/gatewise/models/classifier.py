@@ -1,4 +1,4 @@
-"""A class for a sequence: what a step is made of, an encoder, a pool, a read-out."""
+"""Sequence classification: input embedding, encoder, pooling, read-out."""
 
 from torch import Tensor, nn
 
@@ -10,9 +10,9 @@ class Classifier(nn.Module):
     """Scores of K classes for each sequence.
 
     Args:
-        steps: makes the steps (T, B, I) out of the inputs; for numbers that are steps already, `torch.nn.Identity`.
-        encoder: reads them.
-        pool: what the class is read from.
+        steps: maps the inputs to steps (T, B, I); `torch.nn.Identity` for inputs that are steps already.
+        encoder: encodes the steps.
+        pool: how the outputs are pooled.
         class_count: K.
 
     >>> import torch

@@ -1,10 +1,10 @@
-"""A linear chain over tags: the probability of whole sequences of tags, and the best one."""
+"""A linear-chain conditional random field over tags: likelihood, marginals, Viterbi decoding."""
 
 import torch
 from torch import Tensor, nn
 
 from gatewise.layers.row_lengths import Lengths, row_lengths
-from gatewise.models.encoder import inside
+from gatewise.models.encoder import length_mask
 
 _FORBIDDEN = -1e4
 """Finite, so that no gradient is undefined; exp of it is 0 in every floating point format."""
@@ -13,13 +13,14 @@ _FORBIDDEN = -1e4
 class ConditionalRandomField(nn.Module):
     """Scores of tag after tag (Lafferty et al. 2001; Lample et al. 2016, arXiv:1603.01360, section 2.2).
 
-    The score of tags y for scores s of each step is Σ_t s_t[y_t] + start[y_1] + Σ_t move[y_{t-1}, y_t] + end[y_T];
+    The score of tags y for step scores s and transitions A is
+    Σ_t s_t[y_t] + start[y_1] + Σ_t A[y_{t-1}, y_t] + end[y_T];
     their probability is the softmax over all sequences of tags. Forbidden transitions have probability 0.
 
     Args:
         allowed: (K + 1, K + 1) bool: whether tag j may follow tag i. Row K: whether a sequence may begin with j;
             column K: whether it may end with i. By default all are.
-        tag_count: K, where nothing is forbidden.
+        tag_count: K, if `allowed` is not given.
 
     >>> field = ConditionalRandomField(tag_count=3)
     >>> scores, tags, lengths = torch.randn(5, 2, 3), torch.zeros(5, 2, dtype=torch.int64), torch.tensor([5, 2])
@@ -41,7 +42,7 @@ class ConditionalRandomField(nn.Module):
 
         Args:
             scores: (T, B, K).
-            tags: (T, B) int64; in the padding whatever is a tag.
+            tags: (T, B) int64; any valid tag in the padding.
             lengths: (B,) integers; a sequence without steps has probability 1.
 
         Returns:
@@ -51,45 +52,45 @@ class ConditionalRandomField(nn.Module):
         return self._score(scores, tags, lengths) - self._log_partition(scores, lengths)
 
     def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """Of tag after tag (K, K), at the start (K,), at the end (K,)."""
+        """Transition scores (K, K), start scores (K,) and end scores (K,)."""
         table = self.transitions.to(dtype).masked_fill(~self.allowed, _FORBIDDEN)
         return table[:-1, :-1], table[-1, :-1], table[:-1, -1]
 
     def _score(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        move, start, end = self._parts(scores.dtype)
-        valid = inside(len(scores), lengths)
+        transition, start, end = self._parts(scores.dtype)
+        valid = length_mask(len(scores), lengths)
         own = scores.gather(2, tags[..., None])[..., 0]
-        moves = move[tags[:-1], tags[1:]]
+        moves = transition[tags[:-1], tags[1:]]
         last = tags.gather(0, (lengths - 1).clamp(min=0)[None])[0]
         total = own.where(valid, 0).sum(0) + moves.where(valid[1:], 0).sum(0)
         return total + (start[tags[0]] + end[last]).where(lengths > 0, 0)
 
     def _log_partition(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The forward algorithm: log Σ exp of the score over all sequences of tags, (B,)."""
-        move, start, end = self._parts(scores.dtype)
+        transition, start, end = self._parts(scores.dtype)
         first, *others = scores.unbind()
         alpha = start + first
-        factors = move.exp()
+        factors = transition.exp()
         least = torch.finfo(scores.dtype).tiny
-        for scores_of_step, going in zip(others, inside(len(scores), lengths)[1:, :, None], strict=True):
-            # logsumexp(alpha[:, :, None] + move, 1) as a product of matrices, with K times fewer exponentials. What
-            # vanishes beside the best is raised to the least number there is, so that its logarithm is finite.
+        for scores_of_step, active in zip(others, length_mask(len(scores), lengths)[1:, :, None], strict=True):
+            # logsumexp(alpha[:, :, None] + transition, 1) as a product of matrices, with K times fewer exponentials.
+            # What underflows beside the best is clamped to the least positive number, so that its logarithm is finite.
             best = alpha.detach().amax(1, keepdim=True)
             further = ((alpha - best).exp() @ factors).clamp(min=least).log() + best + scores_of_step
-            alpha = further.where(going, alpha)
+            alpha = further.where(active, alpha)
         return torch.logsumexp(alpha + end, 1).where(lengths > 0, 0)
 
     def probabilities(self, scores: Tensor, lengths: Lengths) -> Tensor:
-        """The probability of each tag at each step, whatever the others are.
+        """The marginal probability of each tag at each step.
 
-        It is the derivative of the logarithm of the partition function by the score.
+        It is the derivative of the log partition function with respect to the score.
 
         Args:
             scores: (T, B, K).
             lengths: (B,) integers.
 
         Returns:
-            (T, B, K), 0 in the padding, without history.
+            (T, B, K), 0 in the padding, detached.
         """
         lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
         with torch.enable_grad():
@@ -106,18 +107,18 @@ class ConditionalRandomField(nn.Module):
             lengths: (B,) integers.
 
         Returns:
-            (T, B) int64; what stands in the padding means nothing.
+            (T, B) int64; values in the padding are undefined.
         """
         lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
-        move, start, end = self._parts(scores.dtype)
+        transition, start, end = self._parts(scores.dtype)
         best = start + scores[0]
         pointers: list[Tensor] = []
         stay = torch.arange(scores.shape[2], device=scores.device)
         for step in range(1, len(scores)):
-            values, origins = (best[:, :, None] + move).max(1)
-            going = (step < lengths)[:, None]
-            best = (values + scores[step]).where(going, best)
-            pointers.append(origins.where(going, stay))
+            values, origins = (best[:, :, None] + transition).max(1)
+            active = (step < lengths)[:, None]
+            best = (values + scores[step]).where(active, best)
+            pointers.append(origins.where(active, stay))
         tags = [(best + end).argmax(1)]
         for origins in reversed(pointers):
             tags.append(origins.gather(1, tags[-1][:, None])[:, 0])

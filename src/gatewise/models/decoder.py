@@ -1,4 +1,4 @@
-"""The decoder: recurrent layers that write a sequence, looking at what an encoder has read."""
+"""The decoder: recurrent layers that generate a sequence with attention to an encoded source."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -20,18 +20,18 @@ _SCORES: dict[str, Score] = {"luong-general": "general", "luong-dot": "dot", "ba
 
 
 class Start(NamedTuple):
-    """What a decoder begins with.
+    """The initial inputs of a decoder.
 
     Attributes:
-        memory: what it may look at; None without attention.
-        state: its first state, (L, B, H) each.
+        memory: the encoded source; None without attention.
+        state: its initial state, (L, B, H) each.
     """
 
     memory: Memory | None
     state: State
 
 
-def parts_of(state: State) -> tuple[Tensor, ...]:
+def state_tensors(state: State) -> tuple[Tensor, ...]:
     """The tensors of a state, one or several."""
     return (state,) if isinstance(state, Tensor) else tuple(state)
 
@@ -43,17 +43,17 @@ def as_state(parts: Iterable[Tensor]) -> State:
 
 
 class Decoder(nn.Module):
-    """Recurrent layers over the tokens written so far, attention, and a read-out to the next token.
+    """Recurrent layers over the tokens generated so far, attention, and a read-out to the next token.
 
     - luong (Luong et al. 2015, arXiv:1508.04025, section 3): the layers run first, the query is their output h_t. With
       teacher forcing all steps run as one sequence, and attention is one product for all of them. The context is not
       fed back to the next step (their "input feeding").
     - bahdanau (Bahdanau et al. 2015, arXiv:1409.0473, appendix A): the query is the last layer's state s_{t-1}, and
-      the context c_t goes into the layers beside the token, so that steps run one after the other.
+      the context c_t is concatenated to the embedding of the token, so that steps run one after the other.
 
-    In both, h̃_t = tanh(W_c [c_t, h_t]) is what the next token is read from: y_t = W_hy h̃_t + b_y. Without attention it
-    is tanh(W_c h_t). The first state is tanh(W_s e + b_s), where e is the encoder's last hidden state: of every layer
-    and every state of the cell, whatever cell the encoder has.
+    In both, the logits of the next token are y_t = W_hy h̃_t + b_y with h̃_t = tanh(W_c [c_t, h_t]). Without attention,
+    h̃_t = tanh(W_c h_t). The initial state is tanh(W_s e + b_s), where e is the encoder's last hidden state: for every
+    layer and every state of the cell, whatever cell the encoder has.
 
     Args:
         embedding: of the tokens, (V, E).
@@ -65,7 +65,7 @@ class Decoder(nn.Module):
         attention: one of "luong-general", "luong-dot", "bahdanau", "none".
         dropout: the probability of dropping a unit of the embedding, between layers, and before the read-out.
         init: an initialiser of `Recurrent`.
-        tie: take the embedding for W_hy too (Press & Wolf 2017, arXiv:1608.05859).
+        tie: use the embedding matrix as W_hy too (Press & Wolf 2017, arXiv:1608.05859).
 
     Raises:
         ValueError: for luong-dot with different widths.
@@ -88,10 +88,10 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = embedding
         size, width = embedding.num_embeddings, embedding.embedding_dim
-        self.feeds = attention == "bahdanau"
+        self.feeds_context = attention == "bahdanau"
         self.recurrent = Recurrent(
             cell,
-            width + (memory_size if self.feeds else 0),
+            width + (memory_size if self.feeds_context else 0),
             hidden_size,
             num_layers,
             dropout=dropout if num_layers > 1 else 0.0,
@@ -110,7 +110,7 @@ class Decoder(nn.Module):
         return self.embedding.weight if self.W_hy is None else self.W_hy
 
     def begin(self, output: Tensor, final: Tensor, lengths: Tensor) -> Start:
-        """Take over from the encoder.
+        """Initialise the state from the encoder's output.
 
         Args:
             output: (S, B, W), 0 in the padding.
@@ -124,24 +124,24 @@ class Decoder(nn.Module):
         return Start(memory, as_state(state))
 
     def forward(self, tokens: Tensor, lengths: Tensor, start: Start) -> tuple[Tensor, Tensor | None]:
-        """Read tokens that are known (teacher forcing).
+        """Run over known tokens (teacher forcing).
 
         Args:
-            tokens: (T, B) int64, each one before the one that is to be told from it.
-            lengths: (B,) int64; what stands after them means nothing.
-            start: what `begin` returned.
+            tokens: (T, B) int64, shifted right: the token before each one to predict.
+            lengths: (B,) int64; values beyond them are ignored.
+            start: the result of `begin`.
 
         Returns:
             h̃ (T, B, E), and the weights of attention (T, B, S) or None.
         """
         x = self.dropout(self.embedding(tokens))
-        if not self.feeds:
+        if not self.feeds_context:
             output, _ = self.recurrent(x, start.state, lengths=lengths)
             features, weights = self._combined(output, start.memory)
             return self.dropout(features), weights
         state, steps = start.state, list[tuple[Tensor, Tensor]]()
         for x_t in x:
-            found, seen, state = self._fed(x_t[None], start.memory, state)
+            found, seen, state = self._context_step(x_t[None], start.memory, state)
             steps.append((found, seen))
         found, weights = (torch.cat(parts) for parts in zip(*steps, strict=True))
         return self.dropout(self.combine(found).tanh()), weights
@@ -151,27 +151,27 @@ class Decoder(nn.Module):
 
         Args:
             tokens: (K, B) int64.
-            memory: of the B rows.
-            state: after the tokens before, (L, K·B, H) each, all rows of a hypothesis side by side.
+            memory: the encoded sources of the B rows.
+            state: after the tokens before, (L, K·B, H) each, all rows of a hypothesis contiguous.
 
         Returns:
             the scores (K, B, V) of the next token before the softmax, and the state after.
         """
         x = self.dropout(self.embedding(tokens))
-        if self.feeds:
-            found, _, state = self._fed(x, memory, state)
+        if self.feeds_context:
+            found, _, state = self._context_step(x, memory, state)
             feature = self.combine(found).tanh()
         else:
             output, state = self.recurrent.step(x.flatten(0, 1), state)
             feature, _ = self._combined(output.unflatten(0, tokens.shape), memory)
         return functional.linear(self.dropout(feature), self.weight, self.b_y), state
 
-    def _fed(self, x: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, Tensor, State]:
-        """A step whose input has the context: [c_t, h_t] for x (K, B, E), weights (K, B, S), the state after."""
+    def _context_step(self, x: Tensor, memory: Memory | None, state: State) -> tuple[Tensor, Tensor, State]:
+        """One step with the context as input: [c_t, h_t] for x (K, B, E), weights (K, B, S), the state after."""
         assert self.attention is not None
         assert memory is not None
         rows = x.shape[:2]
-        context, weights = self.attention(parts_of(state)[0][-1].unflatten(0, rows), memory)
+        context, weights = self.attention(state_tensors(state)[0][-1].unflatten(0, rows), memory)
         output, after = self.recurrent.step(torch.cat((x, context), -1).flatten(0, 1), state)
         return torch.cat((context, output.unflatten(0, rows)), -1), weights, after
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class SequenceDropout(nn.Module):
     """Drops a unit at every step of a sequence or at none (Gal & Ghahramani 2016, arXiv:1512.05287, section 4).
 
-    Better for tags than a new draw at each step (Reimers & Gurevych 2017, arXiv:1707.06799), with T times fewer random
-    numbers.
+    Better for tagging than a new mask at each step (Reimers & Gurevych 2017, arXiv:1707.06799), with T times fewer
+    random numbers.
 
     Args:
         rate: the probability of dropping a unit.

@@ -1,4 +1,4 @@
-"""The encoder of sequences: recurrent layers of any cell, in one direction or both, over ragged rows."""
+"""The encoder: recurrent layers of any cell, in one direction or both, over sequences of different lengths."""
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,10 @@ class Encoder(nn.Module):
         input_size: I, the width of a step.
         hidden_size: H, the width of the state.
         num_layers: L.
-        bidirectional: whether the sequence is read from its end too.
-        merge: how both directions become one, see `Recurrent`.
+        bidirectional: whether the sequence is read in reverse too.
+        merge: how both directions are merged, see `Recurrent`.
         dropout: the probability of dropping a unit before, between and after the layers.
-        drop_input: whether units of the input are dropped too; better not where they are measured.
+        drop_input: whether units of the input are dropped too; not recommended for measured inputs.
         init: an initialiser of `Recurrent`.
 
     >>> encoder = Encoder("gru_cudnn", 3, 4, bidirectional=True)
@@ -60,15 +60,15 @@ class Encoder(nn.Module):
         self.final_width = hidden_size * (2 if bidirectional else 1)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Read sequences.
+        """Encode sequences.
 
         Args:
             x: (T, B, I).
-            lengths: (B,) int64; what stands after them is not read.
+            lengths: (B,) int64; values beyond them are not read.
 
         Returns:
             the output (T, B, `width`), 0 in the padding, and the last layer's hidden state at the end of what each
-            direction reads, (B, `final_width`), the directions side by side.
+            direction reads, (B, `final_width`), the directions concatenated.
         """
         output, state = self.recurrent(self.dropout(x) if self._drop_input else x, lengths=lengths)
         hidden = state if isinstance(state, Tensor) else state[0]
@@ -76,6 +76,6 @@ class Encoder(nn.Module):
         return self.dropout(output), self._drop_ends(ends.transpose(0, 1).flatten(1))
 
 
-def inside(steps: int, lengths: Tensor) -> Tensor:
-    """Which of T steps belong to their sequence, (T, B) bool, for lengths (B,)."""
+def length_mask(steps: int, lengths: Tensor) -> Tensor:
+    """True at the steps of T that are within the lengths (B,), (T, B) bool."""
     return torch.arange(steps, device=lengths.device)[:, None] < lengths

@@ -1,16 +1,16 @@
-"""One vector for a sequence: the last state, the mean, the maximum, or a learned mean (attention)."""
+"""Pooling of a sequence to one vector: last state, mean, maximum, or a learned weighted mean (attention)."""
 
 from typing import Literal
 
 from torch import Tensor, nn
 
-from gatewise.models.encoder import inside
+from gatewise.models.encoder import length_mask
 
 Pool = Literal["last", "mean", "max", "attention"]
 
 
 class Pooling(nn.Module):
-    """What a sequence as a whole is read from.
+    """Pools the outputs of a sequence to one vector.
 
     - last: each direction's hidden state at the end of what it reads;
     - mean, max: of the outputs, unit by unit;
@@ -20,7 +20,7 @@ class Pooling(nn.Module):
     A sequence without steps is pooled to zeros.
 
     Args:
-        kind: one of them.
+        kind: the kind of pooling.
         width: the width of the outputs.
     """
 
@@ -33,7 +33,7 @@ class Pooling(nn.Module):
     def weights(self, output: Tensor, lengths: Tensor) -> Tensor:
         """The weight of each step, (T, B), of the kind attention."""
         assert self.score is not None
-        valid = inside(len(output), lengths.clamp(min=1))
+        valid = length_mask(len(output), lengths.clamp(min=1))
         return self.score(output)[..., 0].masked_fill(~valid, float("-inf")).softmax(0)
 
     def forward(self, output: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
@@ -53,5 +53,5 @@ class Pooling(nn.Module):
             return (self.weights(output, lengths)[..., None] * output).sum(0)
         if self._kind == "mean":
             return output.sum(0) / lengths.clamp(min=1)[:, None]
-        valid = inside(len(output), lengths.clamp(min=1))[..., None]
+        valid = length_mask(len(output), lengths.clamp(min=1))[..., None]
         return output.masked_fill(~valid, float("-inf")).max(0).values

@@ -1,4 +1,4 @@
-"""An embedding that begins with vectors learned elsewhere."""
+"""Initialising an embedding with pretrained vectors."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 def initialise_embedding(
     embedding: nn.Embedding, matrix: np.ndarray | Tensor, found: np.ndarray | Tensor, *, frozen: bool = False
 ) -> None:
-    """Fill an embedding with given vectors, and its other rows at random with the same spread.
+    """Initialise an embedding with given vectors, and its other rows at random with the same variance.
 
     The rows without a vector are drawn uniformly in ±√3·s, where s is the standard deviation of all numbers of the
     given rows, so that both have the same variance (Kim 2014, arXiv:1408.5882, section 4.3). They are drawn by torch's

@@ -1,4 +1,4 @@
-"""Sequence to sequence: an encoder that reads, a decoder that writes."""
+"""Sequence to sequence: an encoder and a decoder."""
 
 from torch import Tensor, nn
 
@@ -7,12 +7,12 @@ from gatewise.models.encoder import Encoder
 
 
 class SequenceToSequence(nn.Module):
-    """What stands at each step of an answer, given a source (Sutskever et al. 2014, arXiv:1409.3215).
+    """Features for each target token, given a source (Sutskever et al. 2014, arXiv:1409.3215).
 
     Args:
-        embedding: of the source's tokens.
-        encoder: reads them.
-        decoder: writes; its embedding may be the same.
+        embedding: the embedding of source tokens.
+        encoder: encodes the source.
+        decoder: generates the target; may share the embedding.
 
     >>> import torch
     >>> encoder = Encoder("gru_cudnn", 4, 6, bidirectional=True)
@@ -26,30 +26,30 @@ class SequenceToSequence(nn.Module):
 
     def __init__(self, embedding: nn.Embedding, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
-        # What both share is the decoder's alone, so that its weights are kept once.
+        # A shared embedding belongs to the decoder alone, so that its weights are saved once.
         self.source_embedding = None if embedding is decoder.embedding else embedding
         self.encoder = encoder
         self.decoder = decoder
 
     @property
     def embedding(self) -> nn.Embedding:
-        """Of the source's tokens."""
+        """The embedding of source tokens."""
         return self.decoder.embedding if self.source_embedding is None else self.source_embedding
 
     def begin(self, source: Tensor, lengths: Tensor) -> Start:
-        """Read sources (S, B) int64 of lengths (B,), each at least 1."""
+        """Encode sources (S, B) int64 of lengths (B,), each at least 1."""
         output, final = self.encoder(self.embedding(source), lengths)
         return self.decoder.begin(output, final, lengths)
 
     def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Read sources, and answers that are known.
+        """Encode sources and run the decoder over known targets.
 
         Args:
-            inputs: the sources (S, B); the answers' tokens (T, B), each one step late; the answers' lengths (B,).
-            lengths: those of the sources, (B,).
+            inputs: sources (S, B); target tokens shifted right (T, B); target lengths (B,).
+            lengths: the lengths of the sources, (B,).
 
         Returns:
-            what each token of the answer is read from, (T, B, E), and the weights of attention (T, B, S) or None.
+            the features of each target token (T, B, E), and the weights of attention (T, B, S) or None.
         """
         source, tokens, token_counts = inputs
         return self.decoder(tokens, token_counts, self.begin(source, lengths))

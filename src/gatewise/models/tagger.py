@@ -1,4 +1,4 @@
-"""Something for every step of a sequence: what a step is made of, an encoder, a read-out, maybe a CRF over tags."""
+"""Sequence labelling: input embedding, encoder, read-out, and optionally a conditional random field."""
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ class Tagger(nn.Module):
     """Scores of K tags (or K values) at each step.
 
     Args:
-        steps: makes the steps (T, B, I) out of the inputs.
-        encoder: reads them.
+        steps: maps the inputs to steps (T, B, I).
+        encoder: encodes the steps.
         tag_count: K.
-        transitions: a conditional random field over the tags; without one each step is decided alone.
+        transitions: a conditional random field over the tags; without one each step is predicted independently.
 
     >>> import torch
     >>> model = Tagger(nn.Identity(), Encoder("lstm", 3, 4, bidirectional=True), 5)
@@ -41,7 +41,7 @@ class Tagger(nn.Module):
         return self.read_out(output)
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
-        """The best tags (T, B) int64 for scores (T, B, K); what stands in the padding means nothing."""
+        """The best tags (T, B) int64 for scores (T, B, K); values in the padding are undefined."""
         return scores.argmax(-1) if self.transitions is None else self.transitions.decode(scores, lengths)
 
     def log_probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Vectors of tokens: embedded whole, spelled, and with features beside them."""
+"""Token embeddings, optionally with character-level representations and further features."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 
 
 class TokenEmbedding(nn.Module):
-    """The embedding of each token, beside the vector of its spelling if it has one.
+    """The embedding of each token, concatenated with the vector of its spelling if there is one.
 
-    In training a token that is seldom seen is now and then read as the unknown one, whose vector is learned so: one
-    that occurs n times with probability α / (α + n) (Kiperwasser & Goldberg 2016, arXiv:1603.04351). With α = 1 half of
-    those that occur once are, as in Lample et al. 2016 (arXiv:1603.01360, section 4.3).
+    In training, rare tokens are replaced at random by the unknown token, whose vector is learned in this way: one that
+    occurs n times with probability α / (α + n) (Kiperwasser & Goldberg 2016, arXiv:1603.04351). With α = 1, half of
+    the tokens that occur once are replaced, as in Lample et al. 2016 (arXiv:1603.01360, section 4.3).
 
     Args:
         vocabulary_size: the number of tokens V.
         size: the width of a token's embedding.
         unknown: the number of the unknown token.
-        counts: (V,), how often each token occurs in the training data; None to read none as unknown.
+        counts: (V,), how often each token occurs in the training data; None to replace none.
         unknown_weight: α.
-        spelling: makes vectors of spellings.
+        spelling: the character-level encoder of words.
 
     >>> embedding = TokenEmbedding(10, 4)
     >>> embedding(torch.zeros(5, 2, dtype=torch.int64)).shape
@@ -59,15 +59,15 @@ class TokenEmbedding(nn.Module):
         tokens: Tensor,
         characters: Tensor | None = None,
         lengths: Tensor | None = None,
-        place: Tensor | None = None,
+        word_index: Tensor | None = None,
     ) -> Tensor:
         """The vectors of tokens.
 
         Args:
             tokens: (T, B) int64.
             characters: (C, U) int64, the spellings of U distinct words.
-            lengths: (U,) int64, how many characters each has.
-            place: (T, B) int64, which of them stands where.
+            lengths: (U,) int64, the number of characters of each.
+            word_index: (T, B) int64, the index of each token's spelling.
 
         Returns:
             (T, B, `width`).
@@ -80,16 +80,16 @@ class TokenEmbedding(nn.Module):
             return whole
         assert characters is not None
         assert lengths is not None
-        assert place is not None
-        return torch.cat((whole, self.spelling(characters, lengths)[place]), -1)
+        assert word_index is not None
+        return torch.cat((whole, self.spelling(characters, lengths)[word_index]), -1)
 
 
 class FeaturedEmbedding(nn.Module):
-    """The vectors of tokens, and beside them the embedding of each of F features of a token.
+    """The vectors of tokens, concatenated with the embedding of each of F features of a token.
 
     Args:
-        tokens: makes those of tokens.
-        features: those of each feature.
+        tokens: the embedding of tokens.
+        features: the embedding of each feature.
 
     >>> embedding = FeaturedEmbedding(TokenEmbedding(10, 4), [TokenEmbedding(3, 2), TokenEmbedding(5, 2)])
     >>> embedding(torch.zeros(5, 2, dtype=torch.int64), torch.zeros(5, 2, 2, dtype=torch.int64)).shape

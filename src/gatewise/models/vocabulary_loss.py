@@ -1,4 +1,4 @@
-"""The read-out to a large vocabulary and its cross entropy in one, so that the scores need not all be kept."""
+"""The read-out to a large vocabulary and its cross entropy in one, so that not all logits are in memory at once."""
 
 from typing import Any, NamedTuple
 
@@ -6,22 +6,22 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Scores that are held at a time: about what the processor's caches keep.
-_CELLS = 4_000_000
+# Logits in memory at a time: about the size of the processor's caches.
+_LOGITS_AT_A_TIME = 4_000_000
 
 
 class VocabularyLoss(NamedTuple):
-    """What comes of a read-out.
+    """The loss of a read-out.
 
     Attributes:
-        objective: the sum of the smoothed cross entropy over tokens, (), with its history.
-        nats: the sum of the plain one, (), without.
-        hits: how many tokens have the highest score, () int64.
+        objective: the sum of the smoothed cross entropy over tokens, (), differentiable.
+        loss_sum: the sum of the cross entropy without smoothing, (), detached.
+        correct: the number of targets with the highest logit, () int64.
     """
 
     objective: Tensor
-    nats: Tensor
-    hits: Tensor
+    loss_sum: Tensor
+    correct: Tensor
 
 
 def vocabulary_loss(
@@ -29,14 +29,14 @@ def vocabulary_loss(
 ) -> VocabularyLoss:
     """The cross entropy of softmax(W h + b), with labels smoothed (Szegedy et al. 2016, arXiv:1512.00567, section 7).
 
-    Scores are made for some rows at a time, and their gradient at once, while they are in the processor's caches.
+    Logits are computed for some rows at a time together with their gradient, while they are in the processor's caches.
 
     Args:
         features: h, (N, E).
         weight: W, (V, E).
         bias: b, (V,).
         targets: (N,) int64.
-        smoothing: how much of the probability goes to all tokens alike.
+        smoothing: the probability that is spread evenly over all tokens.
 
     >>> h, W, b, y = torch.randn(5, 3), torch.randn(7, 3), torch.randn(7), torch.arange(5)
     >>> exact = torch.nn.functional.cross_entropy(h @ W.t() + b, y, label_smoothing=0.1, reduction="sum")
@@ -53,9 +53,9 @@ class _Loss(torch.autograd.Function):
         ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, wanted: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         gradients = [torch.zeros_like(one) for one in (features, weight, bias)] if wanted else []
-        sums = features.new_zeros(2, dtype=torch.float64)
-        hits = targets.new_zeros(())
-        rows = max(1, _CELLS // len(bias))
+        totals = features.new_zeros(2, dtype=torch.float64)
+        correct = targets.new_zeros(())
+        rows = max(1, _LOGITS_AT_A_TIME // len(bias))
         with torch.autocast(features.device.type, enabled=False):
             for first in range(0, len(features), rows):
                 part = slice(first, first + rows)
@@ -64,11 +64,13 @@ class _Loss(torch.autograd.Function):
                 picked = scores.gather(1, target)[:, 0]
                 mean = scores.mean(1)
                 highest, best = scores.max(1, keepdim=True)
-                hits += (best == target).sum()
+                correct += (best == target).sum()
                 total = scores.sub_(highest).exp_().sum(1, keepdim=True)
                 log_total = (total.log() + highest)[:, 0]
-                nats = log_total - picked
-                sums += torch.stack((((1 - smoothing) * nats + smoothing * (log_total - mean)).sum(), nats.sum()))
+                cross_entropy = log_total - picked
+                totals += torch.stack(
+                    (((1 - smoothing) * cross_entropy + smoothing * (log_total - mean)).sum(), cross_entropy.sum())
+                )
                 if wanted:
                     scores.div_(total).sub_(smoothing / len(bias))
                     scores.scatter_add_(1, target, torch.full_like(picked[:, None], smoothing - 1))
@@ -76,9 +78,9 @@ class _Loss(torch.autograd.Function):
                     gradients[1].addmm_(scores.t(), features[part])
                     gradients[2] += scores.sum(0)
         ctx.save_for_backward(*gradients)
-        objective, nats = sums.to(features.dtype)
-        ctx.mark_non_differentiable(nats, hits)
-        return objective, nats, hits
+        objective, loss_sum = totals.to(features.dtype)
+        ctx.mark_non_differentiable(loss_sum, correct)
+        return objective, loss_sum, correct
 
     @staticmethod
     @once_differentiable

@@ -137,12 +137,12 @@ for one of them, and else does not hold here.
 
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         left, right = figure.subplots(1, 2)
-        for at, activation in enumerate(ACTIVATIONS):
+        for index, activation in enumerate(ACTIVATIONS):
             for scheme, style in zip(_SCHEMES, ("-", "--", ":"), strict=True):
                 for seed, norms in enumerate(measured.values(f"{activation}, {scheme}, depth 1", "norms")):
                     label = f"{activation}, {scheme}" if seed == 0 else None
-                    shown = [norm or float("nan") for norm in norms]
-                    left.semilogy(shown, style, color=f"C{at}", alpha=0.4, linewidth=1, label=label)
+                    plotted = [norm or float("nan") for norm in norms]
+                    left.semilogy(plotted, style, color=f"C{index}", alpha=0.4, linewidth=1, label=label)
         left.set(xlabel="distance from the loss", ylabel="norm of the gradient, relative", ylim=(1e-40, 10))
         left.legend(fontsize=8)
         left.grid(alpha=0.3)
@@ -152,9 +152,9 @@ for one of them, and else does not hold here.
             for outcome in measured.outcomes[name]
             if outcome["lyapunov"] is not None and outcome["rate"] is not None
         ]
-        for at, activation in enumerate(ACTIVATIONS):
+        for index, activation in enumerate(ACTIVATIONS):
             of = [(theory, rate) for theory, rate, which in pairs if which == activation]
-            right.plot([one[0] for one in of], [one[1] for one in of], ".", color=f"C{at}", label=activation)
+            right.plot([one[0] for one in of], [one[1] for one in of], ".", color=f"C{index}", label=activation)
         low = min((min(theory, rate) for theory, rate, _ in pairs), default=-1.0)
         right.plot([low, 0], [low, 0], color="grey", linewidth=1)
         right.set(xlabel="top Lyapunov exponent of the run", ylabel="fitted rate for a step")

@@ -157,17 +157,17 @@ are met, depends on what is measured if some are, and else does not hold here.
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         panels = {"over_time": "rate over time, for a step", "over_layers": "rate over layers, for a layer"}
         axes = figure.subplots(1, 3)
-        for at, activation in enumerate(ACTIVATIONS):
+        for index, activation in enumerate(ACTIVATIONS):
             names = [f"{activation}, g = {gain:g}" for gain in _GAINS]
             for axis, (key, label) in zip(axes, panels.items(), strict=False):
                 values = [_values(measured, name, key) for name in names]
-                axis.plot(_GAINS, [fmean(of) for of in values], color=f"C{at}", label=activation)
+                axis.plot(_GAINS, [fmean(of) for of in values], color=f"C{index}", label=activation)
                 for gain, of in zip(_GAINS, values, strict=True):
-                    axis.plot([gain] * len(of), of, ".", color=f"C{at}", alpha=0.4)
+                    axis.plot([gain] * len(of), of, ".", color=f"C{index}", alpha=0.4)
                 axis.axhline(0, color="grey", linewidth=0.8)
                 axis.set(xlabel="gain g of the weights", ylabel=label)
             shares = [sum(measured.values(name, "diverged")) / len(measured.seeds) for name in names]
-            axes[2].plot(_GAINS, shares, "o-", color=f"C{at}", alpha=0.7)
+            axes[2].plot(_GAINS, shares, "o-", color=f"C{index}", alpha=0.7)
         axes[2].set(xlabel="gain g of the weights", ylabel="share of seeds whose training diverges")
         axes[0].legend()
         for axis in axes:

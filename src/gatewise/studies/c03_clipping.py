@@ -144,12 +144,12 @@ The claim holds if every threshold confirms it, depends on the threshold if some
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         kinds, rates = _kinds(measured), _rates(measured)
         for axes, what in zip(figure.subplots(2, 1, sharex=True), ("solved", "diverged"), strict=True):
-            for at, rate in enumerate(rates):
+            for index, rate in enumerate(rates):
                 shares = [
                     sum(measured.values(measured.the(**kind, rate=rate), what)) / len(measured.seeds) for kind in kinds
                 ]
-                places = [index + 0.8 * (at + 0.5) / len(rates) - 0.4 for index in range(len(kinds))]
-                axes.bar(places, shares, 0.75 / len(rates), label=f"rate {rate:g}")
+                positions = [group + 0.8 * (index + 0.5) / len(rates) - 0.4 for group in range(len(kinds))]
+                axes.bar(positions, shares, 0.75 / len(rates), label=f"rate {rate:g}")
             axes.set_ylabel(f"share of seeds {what}")
             axes.set_ylim(0, 1.02)
             axes.grid(axis="y", alpha=0.3)

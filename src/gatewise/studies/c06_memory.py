@@ -185,9 +185,9 @@ some, and else does not hold here.
         for axes, task in zip(figure.subplots(1, len(_PROBLEMS)), _PROBLEMS, strict=True):
             lengths = measured.settings[f"{task}, LSTM"]["lengths"]
             cells = _cells(task)
-            for at, cell in enumerate(cells):
+            for index, cell in enumerate(cells):
                 longest = measured.values(f"{task}, {cell}", "rungs")
-                spread = [at + 0.5 * ((seed + 0.5) / len(longest) - 0.5) for seed in range(len(longest))]
+                spread = [index + 0.5 * ((seed + 0.5) / len(longest) - 0.5) for seed in range(len(longest))]
                 axes.plot(spread, longest, "o", alpha=0.7)
             axes.set_xticks(range(len(cells)), cells, rotation=30, ha="right")
             axes.set_yticks(range(len(lengths) + 1), ["none", *map(str, lengths)])
@@ -246,13 +246,13 @@ def _solved_table(measured: Measurements) -> Table:
 def _counts_table(measured: Measurements) -> Table:
     rows: list[tuple[str, ...]] = []
     for task in _PROBLEMS:
-        for at, length in enumerate(measured.settings[f"{task}, LSTM"]["lengths"]):
+        for index, length in enumerate(measured.settings[f"{task}, LSTM"]["lengths"]):
             counts: list[str] = []
             for cell in _CELLS:
                 if cell not in _cells(task):
                     counts.append("not run")
                     continue
-                runs = [runs[at] for runs in measured.values(f"{task}, {cell}", "runs") if len(runs) > at]
+                runs = [runs[index] for runs in measured.values(f"{task}, {cell}", "runs") if len(runs) > index]
                 solved = sorted(run["solved_after"] for run in runs if run["solved_after"] is not None)
                 counts.append(", ".join(f"{count:,}" for count in solved) or "–")
             published = f"{_PUBLISHED[task]:,}" if length == 100 and task in _PUBLISHED else ""

@@ -122,13 +122,13 @@ depends on the task if "cheaper" is met and "about as well" on some tasks, and e
 
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         for axes, task in zip(figure.subplots(1, len(_TASKS)), _TASKS, strict=True):
-            for at, cell in enumerate(_CELLS):
+            for index, cell in enumerate(_CELLS):
                 for seed, curve in enumerate(measured.values(f"{task}, {cell}", "curve")):
-                    places, losses = zip(*curve, strict=True)
+                    counts, losses = zip(*curve, strict=True)
                     seconds = _seconds(measured, task, cell)[seed]
                     per_unit = seconds if task == _TEXT else seconds / 16
-                    times = [place * per_unit for place in places]
-                    axes.plot(times, losses, color=f"C{at}", alpha=0.5, label=cell if seed == 0 else None)
+                    times = [count * per_unit for count in counts]
+                    axes.plot(times, losses, color=f"C{index}", alpha=0.5, label=cell if seed == 0 else None)
             axes.set(title=task, xlabel="seconds of training")
             if task != _TEXT:
                 axes.set_yscale("log")
@@ -231,7 +231,7 @@ def _worse(measured: Measurements, task: str) -> tuple[Comparison, Comparison]:
         seconds = {cell: _seconds(measured, task, cell)[seed] for cell in _CELLS}
         limit = min(curves[cell][-1][0] * seconds[cell] for cell in _CELLS)
         for cell in _CELLS:
-            reached = [loss for place, loss in curves[cell] if place * seconds[cell] <= limit * (1 + 1e-9)]
+            reached = [loss for count, loss in curves[cell] if count * seconds[cell] <= limit * (1 + 1e-9)]
             equal[cell].append(reached[-1] if reached else curves[cell][0][1])
     return (
         compare(f"{task}: GRU − LSTM, held-out loss after all updates", "bits", bits["GRU"], bits["LSTM"]),

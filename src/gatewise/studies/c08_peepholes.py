@@ -187,14 +187,16 @@ peepholes, which it did not have, are reported beside it.
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         for axes, task in zip(figure.subplots(1, len(_PROBLEMS)), _PROBLEMS, strict=True):
             limit = measured.settings[_name(task, "LSTM")]["sequences"]
-            for at, cell in enumerate(_CELLS):
+            for index, cell in enumerate(_CELLS):
                 outcomes = measured.outcomes[_name(task, cell)]
                 for seed, outcome in enumerate(outcomes):
-                    place = at + 0.5 * ((seed + 0.5) / len(outcomes) - 0.5)
+                    position = index + 0.5 * ((seed + 0.5) / len(outcomes) - 0.5)
                     solved = outcome["solved_after"] is not None
-                    axes.plot(place, outcome["sequences_needed"], "o" if solved else "x", color=f"C{at}", alpha=0.7)
+                    axes.plot(
+                        position, outcome["sequences_needed"], "o" if solved else "x", color=f"C{index}", alpha=0.7
+                    )
                 middle = median([outcome["sequences_needed"] for outcome in outcomes])
-                axes.plot([at - 0.3, at + 0.3], [middle, middle], color=f"C{at}")
+                axes.plot([index - 0.3, index + 0.3], [middle, middle], color=f"C{index}")
             axes.axhline(limit, color="grey", linestyle=":", linewidth=1)
             axes.set_ylim(0, 1.05 * limit)
             axes.set_xticks(range(len(_CELLS)), list(_CELLS))

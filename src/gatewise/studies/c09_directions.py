@@ -156,7 +156,9 @@ the task if so on some, and else does not hold here.
             of_sides = [measured.values(f"{name}, {side}", "score") for side in _SIDES]
             for seed, pair in enumerate(zip(*of_sides, strict=True)):
                 axes.plot(range(len(_SIDES)), pair, "o-", color="C0", alpha=0.5, label=None if seed else "a seed")
-            axes.set_xticks(range(len(_SIDES)), [f"{side}\n{task.hidden[at]} units" for at, side in enumerate(_SIDES)])
+            axes.set_xticks(
+                range(len(_SIDES)), [f"{side}\n{task.hidden[index]} units" for index, side in enumerate(_SIDES)]
+            )
             axes.set_xlim(-0.4, 1.4)
             axes.set(title=name, ylabel=task.measure.replace("_", " "))
             axes.grid(axis="y", alpha=0.3)

@@ -169,26 +169,26 @@ here. With a single text window, as in tests, (3) counts as not met.
     def draw(self, measured: Measurements, figure: "Figure") -> None:
         left, right = figure.subplots(1, 2)
         delays = sorted({measured.settings[name]["delay"] for name in measured.where(kind="delay")})
-        for at, delay in enumerate(delays):
+        for index, delay in enumerate(delays):
             names = measured.where(kind="delay", delay=delay)
             windows = [measured.settings[name]["window"] for name in names]
             accuracy = [measured.values(name, "accuracy") for name in names]
             for seed in range(len(measured.seeds)):
-                left.plot(windows, [of[seed] for of in accuracy], ".", color=f"C{at}", alpha=0.4)
+                left.plot(windows, [of[seed] for of in accuracy], ".", color=f"C{index}", alpha=0.4)
             means = [sum(of) / len(of) for of in accuracy]
-            left.plot(windows, means, "-", color=f"C{at}", label=f"d = {delay}")
-            left.axvline(delay, color=f"C{at}", linestyle=":", alpha=0.6)
+            left.plot(windows, means, "-", color=f"C{index}", label=f"d = {delay}")
+            left.axvline(delay, color=f"C{index}", linestyle=":", alpha=0.6)
         left.set_xscale("log", base=2)
         left.set(xlabel="window k (dotted: k = d)", ylabel="right answers in the last tenth", title="Delays")
         left.legend()
-        for at, name in enumerate(measured.where(kind="text")):
+        for index, name in enumerate(measured.where(kind="text")):
             for how, style in (("order", "-"), ("content", "--")):
                 costs = [[_cost(outcome, how, k) for k in _DISTANCES] for outcome in measured.outcomes[name]]
                 means = [sum(of) / len(of) for of in zip(*costs, strict=True)]
                 label = f"{name.removeprefix('text, ')}: {'shuffled' if how == 'order' else 'replaced'}"
-                right.plot(_DISTANCES, means, style, color=f"C{at}", label=label)
+                right.plot(_DISTANCES, means, style, color=f"C{index}", label=label)
                 for of in costs:
-                    right.plot(_DISTANCES, of, ".", color=f"C{at}", alpha=0.25)
+                    right.plot(_DISTANCES, of, ".", color=f"C{index}", alpha=0.25)
         right.set_xscale("log")
         right.set(xlabel="nearest characters left intact", ylabel="bits more than with all context", title="Text")
         right.legend()
@@ -202,13 +202,13 @@ def _stream(steps: int, delay: int, generator: torch.Generator) -> tuple[Tensor,
     answers = torch.full((steps, _BATCH), -1)
     for row in range(_BATCH):
         waits = torch.randint(1, 11, (steps // (delay + 1) + 1,), generator=generator)
-        shown = torch.cumsum(waits + delay, 0) - delay - 1
-        shown = shown[shown + delay < steps]
-        bits = torch.randint(2, shown.shape, generator=generator)
-        inputs[shown, row, 0] = 2.0 * bits - 1
-        inputs[shown, row, 1] = 1
-        inputs[shown + delay, row, 2] = 1
-        answers[shown + delay, row] = bits
+        steps_shown = torch.cumsum(waits + delay, 0) - delay - 1
+        steps_shown = steps_shown[steps_shown + delay < steps]
+        bits = torch.randint(2, steps_shown.shape, generator=generator)
+        inputs[steps_shown, row, 0] = 2.0 * bits - 1
+        inputs[steps_shown, row, 1] = 1
+        inputs[steps_shown + delay, row, 2] = 1
+        answers[steps_shown + delay, row] = bits
     noise = torch.randn(steps, _BATCH, generator=generator) * 0.1
     inputs[..., 0] += noise
     return inputs, answers

@@ -68,8 +68,8 @@ def learn_characters(
         optimiser.step()
         losses.append(float(loss.detach()) / math.log(2))
     size = max(1, len(losses) // 20)
-    parts = [losses[at : at + size] for at in range(0, len(losses), size)]
-    return [((at + 1) * size, round(sum(part) / len(part), 4)) for at, part in enumerate(parts)]
+    parts = [losses[start : start + size] for start in range(0, len(losses), size)]
+    return [((index + 1) * size, round(sum(part) / len(part), 4)) for index, part in enumerate(parts)]
 
 
 @torch.no_grad()

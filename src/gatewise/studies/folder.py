@@ -37,7 +37,7 @@ class StudyFolder:
                 "kept with --resume"
             )
         if resume and not self.path.is_dir():
-            raise ValueError(f"{self.path}: not a folder of an interrupted run; to begin one, leave out --resume")
+            raise ValueError(f"{self.path}: not a folder of an interrupted run; to start a new one, omit --resume")
 
     def log(self, name: str) -> JobLog:
         """The measurements of a study, as they arrive."""

@@ -47,7 +47,7 @@ def fitted_rate(norms: Tensor, *, skip: int = 10) -> Rate:
 
     Args:
         norms: by distance from the loss.
-        skip: the first distances, which are left out.
+        skip: the number of first distances to exclude.
 
     >>> import torch
     >>> round(fitted_rate(torch.tensor([0.5**d for d in range(40)], dtype=torch.float64)).rate, 4)
@@ -57,10 +57,10 @@ def fitted_rate(norms: Tensor, *, skip: int = 10) -> Rate:
     points = [
         (distance, math.log(norm)) for distance, norm in enumerate(relative) if distance >= skip and norm > _RANGE
     ]
-    shown = [float(f"{norm:.4g}") if norm > _RANGE else 0.0 for norm in relative]
+    rounded = [float(f"{norm:.4g}") if norm > _RANGE else 0.0 for norm in relative]
     if len(points) < 3:
-        return Rate(None, 0.0, shown)
-    places, values = zip(*points, strict=True)
-    rate = linear_regression(places, values).slope
+        return Rate(None, 0.0, rounded)
+    distances, values = zip(*points, strict=True)
+    rate = linear_regression(distances, values).slope
     spread = max(values) > min(values)  # on a level line the correlation is undefined, and nothing is left to explain
-    return Rate(round(rate, 12), correlation(places, values) ** 2 if spread else 1.0, shown)
+    return Rate(round(rate, 12), correlation(distances, values) ** 2 if spread else 1.0, rounded)

@@ -145,11 +145,11 @@ def _draw(measured: Measurements, figure: "Figure") -> None:
     left, right = figure.subplots(1, 2, sharey=True)
     names = measured.conditions
     lengths = measured.settings[names[0]]["lengths"]
-    for at, name in enumerate(names):
+    for index, name in enumerate(names):
         seeds = range(len(measured.seeds))
         rates = [rate for rate in measured.values(name, "gradient_rate") if rate is not None]
-        left.plot(rates, [at] * len(rates), "o", alpha=0.5, color="C0")
-        spread = [at + 0.5 * ((seed + 0.5) / len(measured.seeds) - 0.5) for seed in seeds]
+        left.plot(rates, [index] * len(rates), "o", alpha=0.5, color="C0")
+        spread = [index + 0.5 * ((seed + 0.5) / len(measured.seeds) - 0.5) for seed in seeds]
         right.plot(measured.values(name, "rungs"), spread, "o", alpha=0.6, color="C1")
     left.axvline(0, color="grey", linewidth=0.8)
     left.set_yticks(range(len(names)), names)

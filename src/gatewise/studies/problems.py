@@ -151,7 +151,7 @@ class Network(nn.Module):
 
 
 def width_for(cell: str, input_size: int, parameters: int) -> int:
-    """The hidden size at which a layer of a cell has nearest to so many parameters.
+    """The hidden size at which a layer of a cell has closest to the given number of parameters.
 
     >>> width_for("lstm", 2, 10_000), width_for("rnn_tanh", 2, 10_000)
     (48, 98)

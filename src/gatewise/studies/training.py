@@ -1,4 +1,4 @@
-"""Training a small network on a generated task until a criterion is met, counting sequences."""
+"""Training a small network on a generated task until a criterion is satisfied, counting sequences."""
 
 import math
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Training(NamedTuple):
     """How a training run went.
 
     Attributes:
-        solved_after: the sequences after which the criterion was met; None if it was not.
+        solved_after: the sequences after which the criterion was satisfied; None if it was not.
         sequences: all sequences that were read.
         diverged: whether the loss or the gradient became infinite or NaN, which ends the training.
         final_loss: the mean loss of the last window; None if training diverged in the first.
@@ -77,7 +77,7 @@ def train(
 
     Args:
         network: the network.
-        run: draws a batch of so many sequences and runs the network on it.
+        run: draws a batch of the given number of sequences and runs the network on it.
         optimiser: the optimiser of its parameters.
         sequences: the largest number of sequences.
         batch: sequences in a batch.
@@ -135,5 +135,8 @@ def _clip(network: nn.Module, clip: Clip | None) -> float:
 
 def _curve(losses: list[float], batch: int) -> list[tuple[int, float]]:
     size = max(1, math.ceil(len(losses) / CURVE_POINTS))
-    parts = [(at + len(losses[at : at + size]), losses[at : at + size]) for at in range(0, len(losses), size)]
+    parts = [
+        (start + len(losses[start : start + size]), losses[start : start + size])
+        for start in range(0, len(losses), size)
+    ]
     return [(end * batch, float(f"{sum(part) / len(part):.5g}")) for end, part in parts]

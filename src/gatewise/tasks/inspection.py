@@ -12,7 +12,7 @@ from gatewise.diagnostics import Trace, watch
 from gatewise.diagnostics.report_contents import Heading
 from gatewise.formatting import aligned, format_number
 from gatewise.models.classifier import Classifier
-from gatewise.models.erasure import moved_by
+from gatewise.models.erasure import erasure_attributions
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.inspected import Inspected, bars, escaped, largest
 from gatewise.tasks.run_folder import RunFolder
@@ -102,7 +102,7 @@ class Inspection(Inspected):
         answers: the label, alone; or the tag of each token.
         probabilities: of each answer.
         moved: (A, T), by how much token t raises the log-odds of answer a, log p/(1 − p), see
-            `gatewise.models.erasure.moved_by`. An answer that is sure anyway still shows what it rests on.
+            `gatewise.models.erasure.erasure_attributions`. An answer that is sure anyway still shows what it rests on.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
@@ -162,7 +162,7 @@ def inspect_answers(
     with torch.no_grad():
         x = model.steps(*inputs)
         probabilities: list[float] = told(x)[0].exp().tolist()
-    moved = moved_by(x[:, 0], lambda x: log_odds(told(x))).T
+    moved = erasure_attributions(x[:, 0], lambda x: log_odds(told(x))).T
     trace = watched(model, model.encoder, lambda: loss(x))
     report.write(trace, tokens=tokens, moved=list(zip(answers, moved.tolist(), strict=True)))
     return Inspection(tokens, answers, probabilities, moved, trace)

@@ -11,7 +11,7 @@ from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
 from gatewise.formatting import aligned, format_number
 from gatewise.models.classifier import Classifier
-from gatewise.models.erasure import moved_by
+from gatewise.models.erasure import erasure_attributions
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.inspected import Inspected, bars, largest
 from gatewise.tasks.inspection import Report, watched
@@ -135,8 +135,8 @@ def inspect_sequence(
     Raises:
         OSError: when the report cannot be written.
     """
-    moved = moved_by(x[:, 0], question.moved).T
-    by_features = moved_by(x[:, 0], question.moved, "features").T
+    moved = erasure_attributions(x[:, 0], question.moved).T
+    by_features = erasure_attributions(x[:, 0], question.moved, "features").T
     trace = watched(model, model.encoder, lambda: question.loss(x))
     steps = [str(number) for number in range(1, len(x) + 1)]
     columns = [_named("feature", feature) for feature in features]

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from gatewise.data.batches import Batch, RaggedBatches, padded
 from gatewise.data.numeric_sequences import NumericSequence
-from gatewise.models.encoder import inside
+from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -104,7 +104,7 @@ class NextSteps(Goal):
                 nats, squares = self._losses(answers, batch.targets, batch.lengths)
                 steps = int(batch.lengths.sum())
                 total = total.plus(BatchStatistics(nats, steps, squares, steps * batch.targets.shape[2]))
-                valid = inside(len(answers), batch.lengths)
+                valid = length_mask(len(answers), batch.lengths)
                 told, true, before = (
                     self.reader.scaling.unscaled(part)[valid] for part in (answers, batch.targets, batch.inputs[0])
                 )
@@ -163,7 +163,7 @@ class NextSteps(Goal):
         return Question(list(features), False, "value", values.tolist(), told, loss)
 
     def _losses(self, answers: Tensor, targets: Tensor, lengths: Tensor) -> tuple[Tensor, float]:
-        valid = inside(len(answers), lengths)
+        valid = length_mask(len(answers), lengths)
         answers, targets = answers[valid], targets[valid].to(answers)
         squares = (answers - targets).square()
         if self._binary:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.numeric_sequences import NumericSequence
-from gatewise.models.encoder import inside
+from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -91,7 +91,7 @@ class StepLabels(Goal):
                 self.batches(examples, where, BATCH), "scoring", "steps", size=lambda batch: batch.steps
             ):
                 told = model(batch.inputs, batch.lengths)
-                valid = inside(len(told), batch.lengths)
+                valid = length_mask(len(told), batch.lengths)
                 logits.append(told[valid].float())
                 targets.append(batch.targets[valid])
         truth = torch.cat(targets)

@@ -81,7 +81,7 @@ def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch],
         decoder = model.decoder
         loss = vocabulary_loss(features[told], decoder.weight, decoder.b_y, batch.targets[told], smoothing)
         count = int(batch.inputs[2].sum())
-        return BatchStatistics(loss.nats, count, int(loss.hits), count, loss.objective)
+        return BatchStatistics(loss.loss_sum, count, int(loss.correct), count, loss.objective)
 
     return outcome
 
@@ -102,7 +102,7 @@ def answered(
     with torch.no_grad(), model.decoder.recurrent.frozen():
         for places in tracked(batches, "searching for answers", "texts", size=len):
             start = model.begin(*padded_sources([sources[place] for place in places]))
-            answers = beam_search(model.decoder, start, end, width=beam, longest=longest, penalty=penalty)
+            answers = beam_search(model.decoder, start, end, width=beam, max_length=longest, penalty=penalty)
             for place, answer in zip(places, answers, strict=True):
                 found[place] = answer
     return found
