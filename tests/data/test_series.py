@@ -126,7 +126,7 @@ def test_rows_as_steps_and_columns_by_number():
             "table: line 2: column 'v': expected a number, got 'x'; name what is to be forecast",
         ),
         ("time,v\n1,1_0\n2,1\n", {}, "table: line 2: column 'v': expected a number, got '1_0'"),
-        ("time,v\n1,inf\n2,1\n", {}, "table: line 2: column 'v': expected a finite number, got 'inf'"),
+        ("time,v\n1,inf\n2,1\n", {}, "table: line 2: column 'v': expected a finite number, got inf"),
         ("time,v\n1,\n2,\n", {}, "table: there are no values in 'v'"),
         ("time,v\n", {}, "table: there are no rows in it"),
         ("time,v\n1,1\n2,2\n", {"values": ("w",)}, "no column 'w'"),

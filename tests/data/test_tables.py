@@ -173,6 +173,6 @@ def test_numbers_that_a_file_holds_stay_numbers_where_that_is_asked_for(tmp_path
         (-3.0, "", single, "true", 0.0),
     ]
     (tmp_path / "a.jsonl").write_text('{"n": 7, "v": "7", "w": 1e999}\n')
-    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("n", "v", "w"))) == [(7.0, "7", math.inf)]
+    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("n", "v", "w"))) == [(7.0, 7.0, math.inf)]
     (tmp_path / "a.jsonl").write_text(f'{{"n": 7, "v": "007", "w": -1{"0" * 400}}}\n')
-    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("v", "w"))) == [("7", "007", -math.inf)]
+    assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("v", "w"))) == [("7", 7.0, -math.inf)]

@@ -1,7 +1,7 @@
 """JSON lines: an object on each line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gatewise.data.cells import shortened
@@ -20,7 +20,12 @@ def json_objects(where: object, text: str) -> Iterator[tuple[int, dict[str, Any]
     >>> list(json_objects("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n'))
     [(1, {'text': 'a'}), (3, {'text': 'b'})]
     """
-    for number, line in enumerate(text.split("\n"), 1):
+    yield from objects_in(where, text.split("\n"))
+
+
+def objects_in(where: object, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of lines, as `json_objects`."""
+    for number, line in enumerate(lines, 1):
         if line.strip():
             yield number, json_object(f"{where}: line {number}", line)
 

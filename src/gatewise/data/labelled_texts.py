@@ -41,20 +41,16 @@ def read_labelled_texts(
         if path.is_dir():
             of_folder = _folder(path)
             for _, label in of_folder:
-                _check(label, str(path / label), wrong)
+                if why := wrong(label):
+                    raise ValueError(f"{path / label}: {why}")
             examples += of_folder
             continue
         rows = read_columns(path, (text_column, label_column), texts=(text_column,), format=format)
         for row, (text, label) in enumerate(rows):
-            _check(label.strip(), rows.at(row), wrong)
+            if why := wrong(label.strip()):
+                raise ValueError(f"{rows.at(row)}: {why}")
             examples.append((text, label.strip()))
     return examples
-
-
-def _check(label: str, where: str, wrong: Callable[[str], str | None]) -> None:
-    why = wrong(label)
-    if why is not None:
-        raise ValueError(f"{where}: {why}")
 
 
 def _folder(path: Path) -> list[LabelledText]:

@@ -2,6 +2,9 @@
 
 import re
 
+MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
+"""Words, in lower case, that stand for a number that is missing."""
+
 _WITH_COMMA = re.compile(r"[+-]?\d[\d.,' ]*")
 
 

@@ -12,6 +12,7 @@ TYPED = (".parquet", ".arrow", ".feather")
 """Endings of files whose columns have types."""
 
 _FILE_FORMAT = b"ARROW1"
+_ROWS = 8192
 
 
 def typed_names(path: Path) -> list[str]:
@@ -31,8 +32,8 @@ def typed_names(path: Path) -> list[str]:
         return list(open_ipc(file).schema.names)
 
 
-def typed_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The values of some columns, each row with its number.
+def typed_columns(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
+    """Some columns as Arrow arrays, some rows at a time.
 
     Raises:
         ValueError: when a column is missing or there twice, or the file is corrupt.
@@ -44,12 +45,21 @@ def typed_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[
         if path.suffix.lower() == ".parquet":
             from pyarrow import parquet
 
-            table = parquet.read_table(file, columns=list(columns), page_checksum_verification=True)
-            values = [table.column(column).to_pylist() for column in columns]
-        else:
-            table = open_ipc(file).read_all()
-            values = [table.column(place).to_pylist() for place in places]
-    yield from enumerate(zip(*values, strict=True), 1)
+            table = parquet.ParquetFile(file, page_checksum_verification=True)
+            for batch in table.iter_batches(_ROWS, columns=list(dict.fromkeys(columns)), use_threads=False):
+                yield [batch.column(column) for column in columns]
+            return
+        for batch in ipc_batches(open_ipc(file)):
+            for at in range(0, batch.num_rows, _ROWS):
+                yield [batch.column(place).slice(at, _ROWS) for place in places]
+
+
+def ipc_batches(reader: Any) -> Iterator[Any]:
+    """The record batches of what `open_ipc` opened, one at a time."""
+    from pyarrow import ipc
+
+    whole = isinstance(reader, ipc.RecordBatchFileReader)
+    return map(reader.get_batch, range(reader.num_record_batches)) if whole else iter(reader)
 
 
 def open_ipc(file: Any) -> Any:

@@ -148,10 +148,9 @@ class _Notes:
 def _places_by_series(rows: Rows) -> dict[str, Integers]:
     if rows.series is None:
         return {"": np.arange(len(rows.values))}
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(rows.series):
-        places.setdefault(name, []).append(place)
-    return {name: np.array(found) for name, found in places.items()}
+    order = np.argsort(rows.series, kind="stable")
+    ends = np.cumsum(np.bincount(rows.series, minlength=len(rows.names)))
+    return dict(zip(rows.names, np.split(order, ends[:-1]), strict=True))
 
 
 def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[Integers, Stamps]:

@@ -1,6 +1,5 @@
 """Rows of tables of time series: which column is what, and what stands in them."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.data.cells import separator_hint
-from gatewise.data.numerals import comma_hint, parse_number
+from gatewise.data.numerals import comma_hint
 from gatewise.data.series_tables import Table
-from gatewise.data.tables import TableRows
+from gatewise.data.table_columns import NumberColumn, TableRows, TextColumn
 from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
 from gatewise.data.unnamed_columns import data_columns, is_unnamed
 
@@ -18,7 +17,6 @@ ROW = "row"
 """In place of the name of a time column: rows are steps, in their order."""
 
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
-_MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
 # The sum of any number of these is finite.
 _LARGEST = 1e290
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -87,7 +85,8 @@ class Rows:
         tables: the tables, one after the other.
         stamps: (R,), None where rows are steps.
         form: how they are written.
-        series: (R,) which series each belongs to; None for none.
+        names: of the series.
+        series: (R,) int64, which of these each row belongs to; None where they do not say.
         values: (R, V) float64, NaN where missing.
         covariates: (R, C) float64.
     """
@@ -95,7 +94,8 @@ class Rows:
     tables: list[TableRows]
     stamps: Stamps | None
     form: TimeForm
-    series: list[str] | None
+    names: list[str]
+    series: Integers | None
     values: Numbers
     covariates: Numbers
 
@@ -131,14 +131,13 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         *columns.values,
         *columns.covariates,
     ]
-    found = [table.rows(wanted, (*columns.values, *columns.covariates)) for table in tables]
-    parts = [[list(part) for part in zip(*rows, strict=True)] for rows in found]
-    texts = [columns_of_table.pop(0) for columns_of_table in parts] if timed else []
-    series = [columns_of_table.pop(0) for columns_of_table in parts] if columns.series else []
+    numeric = (*columns.values, *columns.covariates)
+    found = [table.rows(wanted, numeric) for table in tables]
+    texts = [_text(rows, 0) for rows in found] if timed else []
     if not timed:
         form = TimeForm(NUMBER)
     elif form is None:
-        form = TimeForm.of_all([text for part in texts for text in part], columns.time_format)
+        form = TimeForm.of_all(TextColumn.joined(texts), columns.time_format)
         if form is None:
             raise ValueError(
                 f"{found[0].at(0)}: column {columns.time!r}: {texts[0][0]!r} is not a valid time stamp; expected ISO "
@@ -148,27 +147,34 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         form.read(part, lambda row, rows=rows: f"{rows.at(row)}: column {columns.time!r}")
         for rows, part in zip(found, texts, strict=False)
     ]
-    names = [*columns.values, *columns.covariates]
-    numbers = [
-        np.stack(
-            [
-                _numbers(part, rows, name, missing=name in columns.values)
-                for name, part in zip(names, cells, strict=True)
-            ],
-            1,
-        )
-        for rows, cells in zip(found, parts, strict=True)
-    ]
-    together = np.concatenate(numbers)
+    names, series = _series_of([_text(rows, int(timed)) for rows in found]) if columns.series else ([], None)
+    numbers = np.empty((sum(map(len, found)), len(numeric)))
+    begin = 0
+    for rows in found:
+        first = len(rows.columns) - len(numeric)
+        for at, name in enumerate(numeric):
+            missing = name in columns.values
+            numbers[begin : begin + len(rows), at] = _numbers(rows.columns[first + at], rows, name, missing=missing)
+        begin += len(rows)
     split = len(columns.values)
-    return Rows(
-        found,
-        np.concatenate(stamps) if timed else None,
-        form,
-        [name for part in series for name in part] if columns.series else None,
-        together[:, :split],
-        together[:, split:],
-    )
+    stamps_of_all = np.concatenate(stamps) if timed else None
+    return Rows(found, stamps_of_all, form, names, series, numbers[:, :split], numbers[:, split:])
+
+
+def _text(rows: TableRows, place: int) -> TextColumn:
+    column = rows.columns[place]
+    assert isinstance(column, TextColumn)
+    return column
+
+
+def _series_of(columns: Sequence[TextColumn]) -> tuple[list[str], Integers]:
+    """The names of the series of all rows, and which of them each row has."""
+    numbers: dict[str, int] = {}
+    parts: list[Integers] = []
+    for column in columns:
+        names, codes = column.codes()
+        parts.append(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)[codes])
+    return list(numbers), np.concatenate(parts)
 
 
 def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) -> str:
@@ -177,7 +183,7 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
     if named:
         return named[0]
     # By place: there may be several columns without a name.
-    (first, *_) = table.rows(range(len(names)))
+    first = next(iter(table.rows(range(len(names)))))
     for place, (name, value) in enumerate(zip(names, first, strict=True), 1):
         unnamed = is_unnamed(name)
         found = TimeForm.of(value, form)
@@ -195,34 +201,28 @@ def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) ->
     )
 
 
-def _numbers(cells: list[str | float], rows: TableRows, name: str, *, missing: bool) -> Numbers:
-    found = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        number = parse_number(cell, rows.decimal) if isinstance(cell, str) else cell
-        if number is None:
-            number = _word(str(cell), f"{rows.at(row)}: column {name!r}", missing, rows.decimal)
-        if not math.isfinite(number) and not (missing and math.isnan(number)):
-            raise ValueError(f"{rows.at(row)}: column {name!r}: expected a finite number, got {cell!r}")
-        if abs(number) > _LARGEST:
-            raise ValueError(
-                f"{rows.at(row)}: column {name!r}: expected a number of at most {_LARGEST:g}, got {cell!r}"
-            )
-        found[row] = number
-    return found
+def _numbers(cells: Any, rows: TableRows, name: str, *, missing: bool) -> Numbers:
+    assert isinstance(cells, NumberColumn)
+    values = cells.values
+    for row, text in cells.texts.items():
+        word = text.strip().lower()
+        if word not in _TRUTH:
+            raise _not_a_number(text, f"{rows.at(row)}: column {name!r}", rows.decimal)
+        values[row] = _TRUTH[word]
+    bad = np.isinf(values) | (np.abs(values) > _LARGEST)
+    if bad.any():
+        row = int(bad.argmax())
+        expected = "a finite number" if np.isinf(values[row]) else f"a number of at most {_LARGEST:g}"
+        raise ValueError(f"{rows.at(row)}: column {name!r}: expected {expected}, got {values[row]:g}")
+    if not missing and np.isnan(values).any():
+        row = int(np.isnan(values).argmax())
+        raise ValueError(f"{rows.at(row)}: column {name!r}: a covariate must be known at every step; it is missing")
+    return values
 
 
-def _word(text: str, where: str, missing: bool, decimal: str) -> float:
-    word = text.strip().lower()
-    if word in _TRUTH:
-        return _TRUTH[word]
-    if word not in _MISSING:
-        hint = comma_hint(word, decimal)
-        if hint:
-            raise ValueError(f"{where}: expected a number, got {text!r}{hint}")
-        raise ValueError(
-            f"{where}: expected a number, got {text!r}; name what is to be forecast with --value-columns, and with "
-            "--series-column what says which series a row belongs to"
-        )
-    if not missing:
-        raise ValueError(f"{where}: a covariate must be known at every step, got {text!r}")
-    return math.nan
+def _not_a_number(text: str, where: str, decimal: str) -> ValueError:
+    hint = comma_hint(text, decimal) or (
+        "; name what is to be forecast with --value-columns, and with --series-column what says which series a row "
+        "belongs to"
+    )
+    return ValueError(f"{where}: expected a number, got {text!r}{hint}")

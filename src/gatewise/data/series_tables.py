@@ -5,15 +5,26 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatewise.data.cells import column_place, typed_cell
+from gatewise.data.cells import column_place
 from gatewise.data.files import as_paths
 from gatewise.data.in_memory import is_in_memory, to_arrow
+from gatewise.data.table_columns import TableRows
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import Column, TableRows, column_names, columns_of_text, names_of_text, read_columns
+from gatewise.data.tables import (
+    Column,
+    Wanted,
+    column_names,
+    columns_of_arrow,
+    columns_of_text,
+    names_of_text,
+    read_columns,
+)
+
+_ROWS = 8192
 
 
 class Table(Protocol):
-    """Rows of named columns, as text or numbers; what is missing is an empty text."""
+    """Named columns of text or numbers; what is missing is an empty text."""
 
     @property
     def where(self) -> str: ...
@@ -33,7 +44,7 @@ class FileTable:
         return column_names(self._path, self._format)
 
     def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, row by row; of some of them numbers stay what they are."""
+        """Some columns, some of them as numbers; see `read_columns`."""
         return read_columns(self._path, columns, blanks=True, numbers=numbers, format=self._format)
 
 
@@ -54,12 +65,13 @@ class TextTable:
 
     def names(self) -> list[str]:
         """The names of the columns."""
-        return names_of_text(Path(self.where), self._text, format=self._format)
+        return names_of_text(Path(self.where), self._text, self._format)
 
     def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, row by row; of some of them numbers stay what they are."""
-        found = columns_of_text(Path(self.where), self._text, columns, self._format)
-        return found if self._line is None else dataclasses.replace(found, numbers=[self._line] * len(found))
+        """Some columns, some of them as numbers; see `read_columns`."""
+        found = columns_of_text(Path(self.where), self._text, columns, self._format, numbers)
+        line = self._line
+        return found if line is None else dataclasses.replace(found, count_lines=lambda: [line] * len(found))
 
 
 class MemoryTable:
@@ -74,22 +86,15 @@ class MemoryTable:
         return self._table.column_names
 
     def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, row by row; of some of them numbers stay what they are."""
+        """Some columns, some of them as numbers; see `read_columns`."""
         names = self.names()
         places = [
             column if isinstance(column, int) else column_place(self.where, column, names, "it has")
             for column in columns
         ]
-        kept = [column in numbers for column in columns]
-        values = zip(*(self._table.column(place).to_pylist() for place in places), strict=True)
-        rows = [
-            tuple(
-                typed_cell(value, f"{self.where}: row {row}", names[place], blank=True, text=False, number=number)
-                for place, value, number in zip(places, of_row, kept, strict=True)
-            )
-            for row, of_row in enumerate(values, 1)
-        ]
-        return TableRows(self.where, "row", range(1, len(rows) + 1), rows)
+        batches = ([batch.column(place) for place in places] for batch in self._table.to_batches(max_chunksize=_ROWS))
+        wanted = Wanted(columns, blanks=True, numbers=numbers)
+        return columns_of_arrow(self.where, [names[place] for place in places], batches, wanted)
 
 
 def as_tables(data: Any, format: TableFormat = PLAIN) -> list[Table]:

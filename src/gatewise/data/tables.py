@@ -2,55 +2,49 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gatewise.data.cells import column_place, typed_cell
-from gatewise.data.delimited import delimited_rows
-from gatewise.data.json_lines import json_objects
-from gatewise.data.parquet import TYPED, typed_names, typed_rows
+from gatewise.data.arrow_csv import arrow_columns
+from gatewise.data.arrow_json import arrow_members
+from gatewise.data.cells import column_place
+from gatewise.data.delimited import Head, delimited_rows, head_of
+from gatewise.data.json_lines import objects_in
+from gatewise.data.parquet import TYPED, typed_columns, typed_names
+from gatewise.data.table_columns import ColumnBuilder, TableRows
 from gatewise.data.table_format import PLAIN, TableFormat
+from gatewise.data.table_text import TableText
+from gatewise.data.utf8_stream import UnusualTableError
 from gatewise.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", *TYPED)
 
 Column = str | int
 """The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
 
-NumberedCells = tuple[int, tuple[Any, ...]]
+_PART = 8192
+"""Rows that are read at a time."""
 
 
 @dataclass(frozen=True)
-class TableRows:
-    """Some columns of a table, row by row.
+class Wanted:
+    """What is read of a table: the arguments of `read_columns`."""
 
-    Attributes:
-        where: what to call the table.
-        unit: what rows are counted in: "line" or "row".
-        numbers: the line (or row) of each row.
-        cells: of each row the columns, as text, or as float where that was asked for and the file holds numbers.
-        decimal: the decimal mark of numbers in it.
-    """
+    columns: Sequence[Column]
+    blanks: bool = False
+    texts: Collection[Column] = ()
+    numbers: Collection[Column] = ()
 
-    where: str
-    unit: str
-    numbers: Sequence[int]
-    cells: Sequence[tuple[Any, ...]]
-    decimal: str = "."
+    def builders(self, decimal: str = ".") -> list[ColumnBuilder]:
+        return [ColumnBuilder(number=column in self.numbers, decimal=decimal) for column in self.columns]
 
-    def at(self, row: int) -> str:
-        """The place of a row (from 0), for people."""
-        return f"{self.where}: {self.place(row)}"
-
-    def place(self, row: int) -> str:
-        """The place of a row (from 0) in its table, for people."""
-        return f"{self.unit} {self.numbers[row]}"
-
-    def __len__(self) -> int:
-        return len(self.cells)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.cells)
+    def named(self, names: Sequence[str]) -> list[str]:
+        """The names of the columns of a table with these names."""
+        return [names[column] if isinstance(column, int) else column for column in self.columns]
 
 
 def read_columns(
@@ -62,7 +56,7 @@ def read_columns(
     numbers: Collection[Column] = (),
     format: TableFormat = PLAIN,
 ) -> TableRows:
-    """Some columns of a table, as text, row by row.
+    """Some columns of a table.
 
     The ending of the name says what it is, before one of compression (.gz, .xz, .bz2). CSV is quoted as in RFC 4180,
     TSV not at all. A column that is a number counts from 1 and means a table without a line of names.
@@ -72,7 +66,7 @@ def read_columns(
         columns: which.
         blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
         texts: the columns that must hold text, where a file tells text from numbers.
-        numbers: the columns whose numbers are not to become text, where a file tells them from text.
+        numbers: the columns of numbers; any other text in them stays text, and a missing number is an empty text.
         format: how the text of a file is written.
 
     Raises:
@@ -80,33 +74,55 @@ def read_columns(
             line.
         OSError: when it cannot be read.
     """
+    kind, wanted = kind_of(path), Wanted(columns, blanks, texts, numbers)
     with Progress(f"reading {path.name}", "rows") as progress:
-        return _read_columns(path, columns, blanks, (texts, numbers), format, progress.advance)
+        if kind in (".csv", ".tsv"):
+            return _delimited(format.text(path), kind, wanted, format, progress.advance)
+        if kind == ".jsonl":
+            return _json_lines(format.text(path), wanted, progress.advance)
+        names = wanted.named(typed_names(path))
+        return columns_of_arrow(str(path), names, typed_columns(path, names), wanted, progress.advance)
 
 
-def _read_columns(
-    path: Path,
+def columns_of_text(
+    where: Path,
+    text: str,
     columns: Sequence[Column],
-    blanks: bool,
-    kinds: tuple[Collection[Column], Collection[Column]],
-    format: TableFormat,
-    advance: Callable[[], None],
+    format: TableFormat = PLAIN,
+    numbers: Collection[Column] = (),
 ) -> TableRows:
-    kind = kind_of(path)
-    if kind in (".csv", ".tsv"):
-        return _delimited(path, format.read(path), columns, kind, format, advance)
-    unit, names, rows = _typed(path, kind, columns, blanks, format)
-    texts, numbers = kinds
-    chosen = [(name, column in texts, column in numbers) for name, column in zip(names, columns, strict=True)]
+    """Some columns of a table that is CSV in a text, as `read_columns`.
 
-    def cells(number: int, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        where = f"{path}: {unit} {number}"
-        return tuple(
-            typed_cell(value, where, name, blank=blanks, text=text, number=is_number)
-            for value, (name, text, is_number) in zip(values, chosen, strict=True)
-        )
+    Args:
+        where: what to call it.
+        text: the table.
+        columns, numbers: as for `read_columns`.
+        format: how it is written.
 
-    return _collected(path, unit, ((number, cells(number, values)) for number, values in rows), advance)
+    Raises:
+        ValueError: as `read_columns`.
+    """
+    return _delimited(TableText.of(where, text), ".csv", Wanted(columns, numbers=numbers), format)
+
+
+def columns_of_arrow(
+    where: str,
+    names: Sequence[str],
+    batches: Iterable[Sequence["pyarrow.Array"]],
+    wanted: Wanted,
+    advance: Callable[[float], None] = lambda _: None,
+) -> TableRows:
+    """Columns that come as Arrow arrays, some rows at a time."""
+    builders = wanted.builders()
+    rows = 0
+    for batch in batches:
+        for builder, cells, name, column in zip(builders, batch, names, wanted.columns, strict=True):
+            builder.add_typed(cells, f"{where}: row", name, blank=wanted.blanks, text=column in wanted.texts)
+        rows += len(batch[0])
+        advance(len(batch[0]))
+    if not rows:
+        raise _no_rows(where)
+    return TableRows(where, "row", [builder.finish() for builder in builders])
 
 
 def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -121,37 +137,16 @@ def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> 
         ValueError, OSError: as `read_columns`.
     """
     with Progress(f"reading {path.name}", "rows") as progress:
-        unit, _, rows = _typed(path, kind_of(path), columns, blanks, PLAIN)
+        if kind_of(path) in TYPED:
+            unit = "row"
+            batches = typed_columns(path, columns)
+            lists = (zip(*(cells.to_pylist() for cells in batch), strict=True) for batch in batches)
+            rows = enumerate((row for batch in lists for row in batch), 1)
+        else:
+            unit, rows = "line", _members(PLAIN.text(path), columns, blanks)
         for number, values in rows:
             progress.advance()
             yield f"{path}: {unit} {number}", values
-
-
-def _typed(
-    path: Path, kind: str, columns: Sequence[Column], blanks: bool, format: TableFormat
-) -> tuple[str, list[str], Iterator[tuple[int, tuple[Any, ...]]]]:
-    """What rows are counted in, the names of columns, and their values, of files whose values have types."""
-    if kind in TYPED:
-        names = _by_name(columns, typed_names(path))
-        return "row", names, typed_rows(path, names)
-    text = format.read(path)
-    names = _by_name(columns, _first_members(path, text))
-    return "line", names, _members(path, text, names, blanks)
-
-
-def columns_of_text(where: Path, text: str, columns: Sequence[Column], format: TableFormat = PLAIN) -> TableRows:
-    """Some columns of a table that is CSV in a text, as `read_columns`.
-
-    Args:
-        where: what to call it.
-        text: the table.
-        columns: which.
-        format: how it is written.
-
-    Raises:
-        ValueError: as `read_columns`.
-    """
-    return _delimited(where, text, columns, ".csv", format)
 
 
 def column_names(path: Path, format: TableFormat = PLAIN) -> list[str]:
@@ -163,18 +158,22 @@ def column_names(path: Path, format: TableFormat = PLAIN) -> list[str]:
     kind = kind_of(path)
     if kind in TYPED:
         return typed_names(path)
-    text = format.read(path)
-    return _first_members(path, text) if kind == ".jsonl" else names_of_text(path, text, kind, format)
+    text = format.text(path)
+    return _first_members(text) if kind == ".jsonl" else _names(text, kind, format)
 
 
-def names_of_text(where: Path, text: str, kind: str = ".csv", format: TableFormat = PLAIN) -> list[str]:
-    """The names in the first line of a table in a text.
+def names_of_text(where: Path, text: str, format: TableFormat = PLAIN) -> list[str]:
+    """The names in the first line of a table that is CSV in a text.
 
     Raises:
         ValueError: when that is malformed.
     """
-    _, names = next(delimited_rows(where, text, kind, format), (0, []))
-    return names
+    return _names(TableText.of(where, text), ".csv", format)
+
+
+def _names(text: TableText, kind: str, format: TableFormat) -> list[str]:
+    head = head_of(text, kind, format)
+    return [] if head is None else head.cells
 
 
 def is_table(path: Path) -> bool:
@@ -196,60 +195,114 @@ def kind_of(path: Path) -> str:
 
 
 def _delimited(
-    path: Path,
-    text: str,
-    columns: Sequence[Column],
+    table: TableText,
     kind: str,
+    wanted: Wanted,
     format: TableFormat,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[float], None] = lambda _: None,
 ) -> TableRows:
-    rows = delimited_rows(path, text, kind, format)
-    if all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in columns):
-        places = [int(column) - 1 for column in columns]
-    else:
-        _, names = next(rows, (0, []))
-        if not names:
-            raise _no_rows(path)
-        places = [column if isinstance(column, int) else column_place(path, column, names) for column in columns]
-    found = _collected(path, "line", _picked(path, rows, places), advance)
-    return replace(found, decimal=format.decimal)
+    head = head_of(table, kind, format)
+    if head is None:
+        raise _no_rows(table.where)
+    by_number = all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in wanted.columns)
+    places = [
+        int(column) - 1 if by_number else column if isinstance(column, int) else _place(table, column, head)
+        for column in wanted.columns
+    ]
+    if len(head.cells) <= max(places):
+        raise ValueError(
+            f"{table.where}: line {head.line}: expected at least {max(places) + 1} columns, got {len(head.cells)}"
+        )
+    skipped = 0 if by_number else 1
+    try:
+        batches = arrow_columns(table, kind, format, len(head.cells), head.line - 1 if by_number else head.last, places)
+        columns = _built(batches, wanted, format, advance)
+    except UnusualTableError:
+        batches = _strict_columns(table, kind, format, skipped, places)
+        columns = _built(batches, wanted, format, advance)
+    if not len(columns[0]):
+        raise _no_rows(table.where)
+
+    def count_lines() -> Iterator[int]:
+        return (line for line, _ in islice(delimited_rows(table, kind, format), skipped, None))
+
+    return TableRows(str(table.where), "line", columns, count_lines, format.decimal)
 
 
-def _picked(path: Path, rows: Iterable[tuple[int, list[str]]], places: list[int]) -> Iterator[NumberedCells]:
-    for number, row in rows:
-        if len(row) <= max(places):
-            raise ValueError(f"{path}: line {number}: expected at least {max(places) + 1} columns, got {len(row)}")
-        yield number, tuple(row[place] for place in places)
+def _built(
+    batches: Iterator[list["pyarrow.Array"]], wanted: Wanted, format: TableFormat, advance: Callable[[float], None]
+) -> list[Any]:
+    builders = wanted.builders(format.decimal)
+    for batch in batches:
+        for builder, cells in zip(builders, batch, strict=True):
+            builder.add_text(cells)
+        advance(len(batch[0]))
+    return [builder.finish() for builder in builders]
 
 
-def _members(path: Path, text: str, names: list[str], blanks: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    for number, row in json_objects(path, text):
+def _strict_columns(
+    table: TableText, kind: str, format: TableFormat, skipped: int, places: Sequence[int]
+) -> Iterator[list["pyarrow.Array"]]:
+    """As `arrow_columns`, by the strict reader."""
+    import pyarrow
+
+    rows = islice(delimited_rows(table, kind, format), skipped, None)
+    while part := [row for _, row in islice(rows, _PART)]:
+        yield [pyarrow.array([row[place] for row in part], pyarrow.string()) for place in places]
+
+
+def _place(table: TableText, column: Column, head: Head) -> int:
+    assert isinstance(column, str)
+    return column_place(table.where, column, head.cells)
+
+
+def _json_lines(table: TableText, wanted: Wanted, advance: Callable[[float], None]) -> TableRows:
+    names = wanted.named(_first_members(table))
+
+    def count_lines() -> Iterator[int]:
+        return (number for number, line in enumerate(table.lines("\n"), 1) if line.strip())
+
+    numbers = [name for name, column in zip(names, wanted.columns, strict=True) if column in wanted.numbers]
+    try:
+        batches = arrow_members(table, names, numbers, blanks=wanted.blanks)
+        found = columns_of_arrow(str(table.where), names, batches, wanted, advance)
+    except UnusualTableError:
+        return TableRows(str(table.where), "line", _strict_members(table, names, wanted, advance), count_lines)
+    return replace(found, unit="line", count_lines=count_lines)
+
+
+def _strict_members(
+    table: TableText, names: Sequence[str], wanted: Wanted, advance: Callable[[float], None]
+) -> list[Any]:
+    builders = wanted.builders()
+    count = 0
+    rows = _members(table, names, wanted.blanks)
+    while part := list(islice(rows, _PART)):
+        count += len(part)
+        places = [f"{table.where}: line {number}" for number, _ in part]
+        for at, (builder, name, column) in enumerate(zip(builders, names, wanted.columns, strict=True)):
+            cells = [values[at] for _, values in part]
+            builder.add_values(cells, places, name, blank=wanted.blanks, text=column in wanted.texts)
+        advance(len(part))
+    if not count:
+        raise _no_rows(table.where)
+    return [builder.finish() for builder in builders]
+
+
+def _members(table: TableText, names: Sequence[str], blanks: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    for number, row in objects_in(table.where, table.lines("\n")):
         for name in names:
             if name not in row and not blanks:
-                raise ValueError(f"{path}: line {number}: no {name!r}; the object has {', '.join(map(repr, row))}")
+                raise ValueError(
+                    f"{table.where}: line {number}: no {name!r}; the object has {', '.join(map(repr, row))}"
+                )
         yield number, tuple(row.get(name) for name in names)
 
 
-def _collected(path: Path, unit: str, rows: Iterable[NumberedCells], advance: Callable[[], None]) -> TableRows:
-    numbers: list[int] = []
-    cells: list[tuple[str, ...]] = []
-    for number, row in rows:
-        numbers.append(number)
-        cells.append(row)
-        advance()
-    if not cells:
-        raise _no_rows(path)
-    return TableRows(str(path), unit, numbers, cells)
-
-
-def _no_rows(path: Path) -> ValueError:
-    return ValueError(f"{path}: there are no rows in it")
-
-
-def _by_name(columns: Sequence[Column], names: Sequence[str]) -> list[str]:
-    return [names[column] if isinstance(column, int) else column for column in columns]
-
-
-def _first_members(path: Path, text: str) -> list[str]:
-    _, first = next(json_objects(path, text), (0, {}))
+def _first_members(table: TableText) -> list[str]:
+    _, first = next(objects_in(table.where, table.lines("\n")), (0, {}))
     return list(first)
+
+
+def _no_rows(where: object) -> ValueError:
+    return ValueError(f"{where}: there are no rows in it")

@@ -13,6 +13,10 @@ CHUNK = 1 << 22
 _BYTE_ORDER_MARK = "\ufeff"
 
 
+class NotUtf8Error(ValueError):
+    """A file is not UTF-8, or has NUL characters as files in other encodings have."""
+
+
 def read_text(paths: Iterable[str | Path]) -> str:
     """The text of one or more UTF-8 files, one after the other as they are, without a leading byte order mark.
 
@@ -31,12 +35,13 @@ def _read(path: Path) -> str:
         return "".join(text_chunks(path))
 
 
-def text_chunks(path: Path, size: int = CHUNK) -> Iterator[str]:
+def text_chunks(path: Path, size: int = CHUNK, *, may_be_empty: bool = False) -> Iterator[str]:
     """The text of a UTF-8 file part by part, without a leading byte order mark.
 
     Args:
         path: the file.
         size: the number of bytes to read at a time; a character that this cuts in two belongs to the next part.
+        may_be_empty: whether a file without text is no error.
 
     Raises:
         ValueError: naming the file and the place where it is not UTF-8, or has a NUL character, or the file that is
@@ -65,7 +70,7 @@ def text_chunks(path: Path, size: int = CHUNK) -> Iterator[str]:
                 yield text
             if not content:
                 break
-    if empty:
+    if empty and not may_be_empty:
         raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
 
 
@@ -117,16 +122,16 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _not_utf8(path: Path, offset: int, byte: int, line: int, head: bytes) -> ValueError:
+def _not_utf8(path: Path, offset: int, byte: int, line: int, head: bytes) -> NotUtf8Error:
     form = " -f UTF-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-    return ValueError(
+    return NotUtf8Error(
         f"{path}: line {line}: not UTF-8: byte 0x{byte:02x} at offset {offset}; convert the file to UTF-8 first "
         f"(iconv{form} does)"
     )
 
 
-def _nul(path: Path, offset: int, line: int) -> ValueError:
-    return ValueError(
+def _nul(path: Path, offset: int, line: int) -> NotUtf8Error:
+    return NotUtf8Error(
         f"{path}: line {line}: a NUL byte at offset {offset}, which text does not have; remove it, or convert the file "
         "to UTF-8 first if it is UTF-16 or UTF-32 (iconv does)"
     )

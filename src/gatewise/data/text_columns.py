@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.parquet import arrow_errors_of, open_ipc
+from gatewise.data.parquet import arrow_errors_of, ipc_batches, open_ipc
 from gatewise.data.text import CHUNK
 from gatewise.extras import require
 
@@ -71,7 +71,7 @@ def column_chunks(path: Path) -> Iterator[str]:
 def _batches(path: Path) -> Iterator[list[Any]]:
     """The values of the column, some rows at a time."""
     import pyarrow
-    from pyarrow import ipc, parquet
+    from pyarrow import parquet
 
     with arrow_errors_of(path, "not a table, or a corrupt one"), path.open("rb") as file:
         if path.suffix.lower() == ".parquet":
@@ -83,9 +83,7 @@ def _batches(path: Path) -> Iterator[list[Any]]:
         with pyarrow.memory_map(str(path)) as source:
             reader = open_ipc(source)
             place = _check(path, reader.schema)
-            whole = isinstance(reader, ipc.RecordBatchFileReader)
-            batches = map(reader.get_batch, range(reader.num_record_batches)) if whole else reader
-            for batch in batches:
+            for batch in ipc_batches(reader):
                 for at in range(0, batch.num_rows, _ROWS):
                     yield batch.column(place).slice(at, _ROWS).to_pylist()
 

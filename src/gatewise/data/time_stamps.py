@@ -112,15 +112,15 @@ class TimeForm:
         Raises:
             ValueError: for one that is not, with its place.
         """
-        found: list[Any] = []
+        found = np.empty(len(texts), "f8" if self.counts else "M8[us]")
         for row, text in enumerate(texts):
             value = self._read(text)
             if value is None:
                 raise ValueError(
                     f"{where(row)}: {text!r} is not a valid time stamp like the others; expected {self.expected}"
                 )
-            found.append(value)
-        return np.array(found, "f8" if self.counts else "M8[us]")
+            found[row] = value
+        return found
 
     def write(self, stamp: Any) -> str:
         """A time stamp as text."""

@@ -207,7 +207,7 @@ class Rows:
             yield from rows
 
     def _head(self, where: str, line: str) -> str:
-        names = names_of_text(Path(where), line, format=self._format)
+        names = names_of_text(Path(where), line, self._format)
         for name in self._names:
             if name != ROW and not name.isdecimal():
                 column_place(where, name, names, "the line names")
@@ -219,7 +219,7 @@ class Rows:
             raise ValueError(f"{where}: not UTF-8")
         columns, grid = self._recipe.columns, self._recipe.grid
         rows = read_rows([TextTable(self._where, head + line, number, self._format)], columns, grid.form)
-        name = rows.series[0] if rows.series else ""
+        name = rows.names[0] if rows.names else ""
         step = None
         if rows.stamps is not None:
             numbers, on_grid = grid.numbers(rows.stamps)
