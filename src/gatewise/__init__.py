@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from gatewise import interchange as interchange
     from gatewise.diagnostics import watch
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
@@ -38,6 +39,7 @@ _MODULES = {
     "gatewise.studies.verbs": ("study",),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
+_PACKAGES = ("interchange",)
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
@@ -68,6 +70,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return importlib.import_module(f"gatewise.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
     if name == "Watch":
@@ -79,4 +83,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULE_OF])
+    return sorted({*globals(), *_MODULE_OF, *_PACKAGES})

@@ -13,6 +13,7 @@ from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell
 from gatewise.kernels import Directions, PackedWeights, check_backend_name
+from gatewise.layers.identity import reorder_gates, stored_gates, write_identity
 from gatewise.layers.initialisers import Init, Scheme, as_init
 from gatewise.layers.merging import check_merge
 from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge
@@ -141,9 +142,51 @@ class RecurrentBase(Parameters):
         super().reset_parameters()
         self.refresh()
 
-    def _load_from_state_dict(self, *arguments: Any, **options: Any) -> None:
-        super()._load_from_state_dict(*arguments, **options)
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        write_identity(destination, prefix, self.cell)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        try:
+            state_dict = self._in_own_order(state_dict, prefix, local_metadata)
+        except ValueError as error:
+            error_msgs.append(f"{prefix.removesuffix('.') or type(self).__name__}: {error}.")
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
         self.refresh()
+
+    def _in_own_order(self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> dict[str, Any]:
+        """A state dict with the gates of this layer's weights in the order of its cell.
+
+        Raises:
+            ValueError: when the weights are of another cell, or of an unknown one.
+        """
+        parametrized = f"{prefix}parametrizations."
+        named = {prefix + name: group for name, group in self._groups_by_name() if prefix + name in state_dict}
+        changed = sorted(key for key in state_dict if key.startswith(parametrized))
+        if not named and not changed:
+            return state_dict
+        gates = stored_gates(self.cell, local_metadata)
+        if gates == self.cell.gates:
+            return state_dict
+        if changed:
+            raise ValueError(
+                f"{changed[0]} is parametrized, so its gates cannot be brought from the order {' '.join(gates)} into "
+                f"{' '.join(self.cell.gates)}; save it after torch.nn.utils.parametrize.remove_parametrizations"
+            )
+        own = {key: reorder_gates(self.cell, group, state_dict[key], gates) for key, group in named.items()}
+        return {**state_dict, **own}
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_packed": None}  # a copy is not frozen

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gatewise.equations import Cell
 from gatewise.layers.initialisers import Init, Scheme, as_init, initialise, set_retention_biases, uniform_by_width
@@ -16,6 +16,11 @@ _TORCH_NAMES = {
     ("b", "vector"): "bias_ih",
     ("d", "vector"): "bias_hh",
 }
+
+
+def stem_of(cell: Cell, group: str) -> str:
+    """The name of a group's parameters before the number of the layer, such as ``weight_ih``."""
+    return _TORCH_NAMES.get((group, cell.shape_of(group)), group)
 
 
 class Parameters(nn.Module):
@@ -72,8 +77,7 @@ class Parameters(nn.Module):
         named: dict[str, torch.Size] = {}
         for suffix in ("", "_reverse")[: self._direction_count]:
             for group in self.cell.groups:
-                stem = _TORCH_NAMES.get((group, self.cell.shape_of(group)), group)
-                named[f"{stem}_l{layer}{suffix}"] = torch.Size(
+                named[f"{stem_of(self.cell, group)}_l{layer}{suffix}"] = torch.Size(
                     self.cell.parameter_shape(group, width, self.hidden_size)
                 )
         return named
@@ -94,10 +98,49 @@ class Parameters(nn.Module):
         for group, tensor in self._by_group():
             set_retention_biases(as_init(self.init), self.cell, group, tensor, self.hidden_size)
 
-    def _by_group(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def gate(self, name: str) -> dict[str, Tensor]:
+        """The blocks of one gate in all layers and directions, to read and to write.
+
+        Args:
+            name: one of ``cell.gates``.
+
+        Returns:
+            By the name of the parameter, the rows of that gate: (H, I), (H, H) or (H,). They are views of the
+            parameters: write to them under ``torch.no_grad()`` (inside `frozen` call `refresh` afterwards). Values of a
+            parametrized parameter can be read, but are computed, so writing to them has no effect.
+
+        Raises:
+            ValueError: for an unknown gate.
+
+        >>> import torch, gatewise
+        >>> layer = gatewise.LSTM(3, 4, bidirectional=True)
+        >>> with torch.no_grad():
+        ...     for name, block in layer.gate("f").items():
+        ...         if name.startswith("bias_ih"):
+        ...             _ = block.fill_(1.0)
+        >>> layer.bias_ih_l0[4:8].tolist()
+        [1.0, 1.0, 1.0, 1.0]
+        """
+        if name not in self.cell.gates:
+            known = f"its gates are {', '.join(self.cell.gates)}" if self.cell.gates else "it has no gates"
+            raise ValueError(f"gate: the cell {self.cell.name} has no gate {name!r}; {known}")
+        blocks: dict[str, Tensor] = {}
+        for parameter, group in self._groups_by_name():
+            gates = self.cell.gates_of(group)
+            if name in gates:
+                first = gates.index(name) * self.hidden_size
+                blocks[parameter] = getattr(self, parameter)[first : first + self.hidden_size]
+        return blocks
+
+    def _groups_by_name(self) -> Iterator[tuple[str, str]]:
+        """Names of parameters, with the group that each has."""
         for names in self._names:
             for index, name in enumerate(names):
-                yield self.cell.groups[index % len(self.cell.groups)], getattr(self, name)
+                yield name, self.cell.groups[index % len(self.cell.groups)]
+
+    def _by_group(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for name, group in self._groups_by_name():
+            yield group, getattr(self, name)
 
     @torch.no_grad()
     def _initialise_merges(self) -> None:

@@ -2,12 +2,10 @@
 
 import torch
 
+from gatewise.layers.identity import torch_mode
 from gatewise.layers.initialisers import Init
 from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme
 from gatewise.layers.recurrent import Recurrent
-
-# The mode of torch.nn.RNNBase for its cells.
-_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
 
 
 class LikeTorch(Recurrent):
@@ -58,4 +56,4 @@ class LikeTorch(Recurrent):
     @property
     def mode(self) -> str:
         """`torch.nn`'s name of the cell, such as ``LSTM`` or ``RNN_TANH``; otherwise the cell's name."""
-        return _MODES.get(self.cell.name, self.cell.name)
+        return torch_mode(self.cell) or self.cell.name

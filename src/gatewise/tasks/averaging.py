@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gatewise.interchange.identity import declare_as, identities_of
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -35,7 +36,8 @@ class AverageWeights(Callback):
         moving = self._ema if self._average_kind == "ema" else None
         self._average = AveragedModel(self._module.model, multi_avg_fn=moving, use_buffers=False)
         if self._saved is not None:
-            self._average.load_state_dict(self._saved)
+            early = not identities_of(self._saved)  # see TaskModule.on_load_checkpoint
+            self._average.load_state_dict(declare_as(self._saved, self._average) if early else self._saved)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

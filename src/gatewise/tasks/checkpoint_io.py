@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from gatewise.equations import Cell
 from gatewise.equations.load import is_file_reference
-from gatewise.tasks.cells import is_cell
+from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.kept_data import reading_copies
 from gatewise.tasks.options import build, read_toml
 from gatewise.tasks.run_folder import RunFolder
@@ -85,8 +86,19 @@ def load_best_model(folder: RunFolder, options: TrainingOptions, make: Callable[
     """
     check_described(folder.config, options, make, folder.weights, read_shapes(folder.weights))
     model = make()
-    load_weights(folder.weights, model)
+    load_weights(folder.weights, model, _recorded_cell(folder, options))
     return model.eval()
+
+
+def _recorded_cell(folder: RunFolder, options: TrainingOptions) -> dict[str, Cell]:
+    """The cell of a run as it was when the run began, by the name of the cell that its options describe."""
+    text = folder.read_description().get("cell")
+    if not isinstance(text, str):
+        return {}
+    try:
+        return {cell_of(options.cell).name: Cell.from_text(text)}
+    except ValueError as error:
+        raise ValueError(f"{folder.description}: {error}") from None
 
 
 def check_described(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gatewise.diagnostics import watch
+from gatewise.interchange.identity import declare_as, identities_of
 from gatewise.tasks import world
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.measure import Measure
@@ -49,6 +50,11 @@ class TaskModule(LightningModule, ABC):
         self._total_steps = total_steps
         self._batch: tuple[Any, int] | None = None
         self._random_states: list[Tensor] = []
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning's hook: states of early versions do not tell the cells of the weights; the run's options do."""
+        if not identities_of(checkpoint["state_dict"]):
+            checkpoint["state_dict"] = declare_as(checkpoint["state_dict"], self)
 
     @abstractmethod
     def units(self, batch: Any) -> float:

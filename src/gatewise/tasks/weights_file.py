@@ -1,4 +1,4 @@
-"""Weights in a file (safetensors) that says what it is."""
+"""Weights in a file (safetensors) that says what it is, and of which cells."""
 
 import hashlib
 import json
@@ -12,6 +12,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from gatewise.equations import Cell
+from gatewise.interchange.identity import declare_as, from_header, to_header, with_identities
 from gatewise.writing import atomic_write
 
 FORMAT, VERSION = "gatewise-weights", "2"
@@ -22,9 +24,9 @@ _CHECKSUM = "sha256"
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], **facts: str) -> None:
-    """Write weights and some facts about them, atomically."""
+    """Write weights and some facts about them, atomically; the cells of recurrent layers are among the facts."""
     content = {name: weight.detach().cpu().contiguous() for name, weight in weights.items()}
-    facts = {"format": FORMAT, "version": VERSION, **facts}
+    facts = {"format": FORMAT, "version": VERSION, **facts, **to_header(weights)}
     with atomic_write(path) as file:
         file.write(safetensors.torch.save(content, {**facts, _CHECKSUM: _checksum(content, facts)}))
 
@@ -71,8 +73,14 @@ def read_shapes(path: Path) -> dict[str, Shape]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
+def load_weights(path: Path, model: nn.Module, recorded: Mapping[str, Cell] | None = None) -> None:
     """Read weights into a model.
+
+    Args:
+        path: the file.
+        model: the model that its run describes.
+        recorded: for files of early versions, which do not tell the cells of the weights: by the name of a cell of the
+            model, that cell as it was when the run began.
 
     Raises:
         ValueError: when the file is corrupt, not one of ours, or of another model.
@@ -84,7 +92,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if facts["version"] != _WITHOUT_CHECKSUM and facts.pop(_CHECKSUM, None) != _checksum(weights, facts):
         raise ValueError(f"{path}: not the weights that were saved: the file has changed since (its checksum differs)")
-    model.load_state_dict(weights)
+    try:
+        identities = from_header(facts)
+        known = with_identities(weights, identities) if identities else declare_as(weights, model, recorded)
+        model.load_state_dict(known)
+    except (ValueError, RuntimeError) as error:  # names and shapes are right; a cell is not
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _checksum(weights: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:

@@ -76,6 +76,7 @@ class LanguageModelModule(TaskModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Lightning's hook: take back that of the streams of this process."""
+        super().on_load_checkpoint(checkpoint)
         mine = portion(self._streams, world.rank(), world.size())
         self._carried = _of_each(checkpoint["carried_state"], lambda part: part[:, mine].contiguous())
 
