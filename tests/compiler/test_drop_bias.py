@@ -6,7 +6,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gatewise.cells import lookup, names
-from gatewise.compiler import drop_groups, without_bias
+from gatewise.compiler import drop_groups, with_single_bias, without_bias
 from gatewise.equations import Cell, cell, exp, log, sigmoid, tanh, topological, where
 from gatewise.equations.expression import Parameter
 from tests.compiler.evaluation import evaluate, full, random_leaves
@@ -114,3 +114,31 @@ def test_raises_for_non_finite_results() -> None:
 def test_raises_for_an_unknown_group() -> None:
     with pytest.raises(ValueError, match="cell lstm has no parameter group 'q'; it has W, R, b, d"):
         drop_groups(lookup("lstm"), ["q"])
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_single_bias_for_each_sum(name: str) -> None:
+    whole, single = lookup(name), with_single_bias(lookup(name))
+    kept = {"gru_cudnn": ("n",)}.get(name, ())
+    assert (single.gates_of("d") if "d" in single.groups else ()) == kept
+    assert [group for group in single.groups if group != "d"] == [group for group in whole.groups if group != "d"]
+    assert (single.gates, single.states, single.name) == (whole.gates, whole.states, whole.name)
+    leaves = random_leaves(whole, seed=1)
+    blocks = {leaf.attr: value for leaf, value in leaves.items() if isinstance(leaf.attr, Parameter)}
+    for block, value in blocks.items():
+        if block.group == "d" and block.gate not in kept:
+            value.data.zero_()
+    for actual, wanted in zip(evaluate(single.outputs, leaves), evaluate(whole.outputs, leaves), strict=True):
+        assert torch.equal(actual, wanted)
+    assert with_single_bias(single) is single
+
+
+def test_a_second_bias_that_is_used_elsewhere_is_kept() -> None:
+    @cell
+    def own(x, h, /, W, R, b, d):
+        r = sigmoid(W.r @ x + b.r + R.r @ h + d.r)
+        n = tanh(W.n @ x + b.n + (R.n @ h + d.n))
+        return r * n + d.r * h
+
+    assert with_single_bias(own).gates_of("d") == ("r",)
+    assert with_single_bias(without_bias(lookup("lstm"))) == without_bias(lookup("lstm"))

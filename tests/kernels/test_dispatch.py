@@ -10,7 +10,7 @@ import torch
 
 import gatewise
 from gatewise.cells import lookup, names
-from gatewise.compiler import without_bias
+from gatewise.compiler import with_single_bias, without_bias
 from gatewise.kernels import Call, Directions, backend_for, check_backend_name, cpu, run
 from gatewise.kernels.backend import differentiates
 from gatewise.kernels.choice import Choice
@@ -27,7 +27,6 @@ SERVED = {"lstm", "gru_cudnn", "rnn_tanh", "rnn_relu"}
 REFUSED: dict[str, tuple[Call, str]] = {
     "equations": (call_of("peephole_lstm"), "torch has no kernel for the equations of peephole_lstm (it has lstm, "),
     "reset": (call_of("lstm", reset=True), "torch's kernels cannot reset the state inside a sequence"),
-    "reverse": (call_of("lstm", "reverse"), "torch's kernels read a sequence backward only beside the forward"),
     "bfloat16": (call_of("lstm", dtype=torch.bfloat16), "whether torch's CPU kernels take bfloat16 depends"),
     "float16": (call_of("lstm", dtype=torch.float16), "whether torch's CPU kernels take float16 depends"),
     "empty batch": (call_of("lstm", batch=0), "torch's kernels do not take an empty batch"),
@@ -63,8 +62,10 @@ def test_the_engine_runs_every_built_in_cell(
     cell: str, dtype: torch.dtype, directions: Directions, options: dict[str, Any]
 ):
     with_bias = call_of(cell, directions, dtype=dtype, **options)
-    bare = call_of(without_bias(lookup(cell)), directions, dtype=dtype, **options)
-    for call in (with_bias, bare):
+    others = [
+        call_of(form(lookup(cell)), directions, dtype=dtype, **options) for form in (without_bias, with_single_bias)
+    ]
+    for call in (with_bias, *others):
         assert backend_for(call) == Choice("cpu", FASTEST)
 
 
@@ -90,7 +91,7 @@ def test_without_the_engine_the_next_backend_runs_and_says_why(without_engine: N
 
 
 @pytest.mark.parametrize("lengths", [None, [4, 4, 4], [1, 4, 2]], ids=str)
-@pytest.mark.parametrize("directions", ["forward", "bidirectional"])
+@pytest.mark.parametrize("directions", DIRECTIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_torch_runs_what_it_serves(

@@ -19,6 +19,8 @@ def copy_of(layer: Recurrent, dtype: torch.dtype) -> Recurrent:
         layer.num_layers,
         bidirectional=layer.bidirectional,
         merge=layer.merge,
+        reverse=layer.reverse,
+        masked_output=layer.masked_output,
         batch_first=layer.batch_first,
         backend="reference",
         dtype=dtype,

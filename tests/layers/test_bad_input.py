@@ -331,7 +331,7 @@ STEP: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = {
         {"bidirectional": True},
         {"x_t": zeros(2, 3)},
         ValueError,
-        "step: a bidirectional layer reads from the end too and cannot run step by step",
+        "step: this layer reads from the end (bidirectional or reverse) and cannot run step by step",
     ),
     "a sequence": (
         {},

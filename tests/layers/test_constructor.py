@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "checkpoint_every 0": ({"checkpoint_every": 0}, ValueError, "checkpoint_every: expected at least 1, got 0"),
     "size of the wrong kind": ({"hidden_size": 4.0}, TypeError, "hidden_size: expected an int, got float (4.0)"),
     "size is a bool": ({"num_layers": True}, TypeError, "num_layers: expected an int, got bool (True)"),
-    "bias": ({"bias": 1}, TypeError, "bias: expected True or False, got 1"),
+    "bias": ({"bias": 1}, TypeError, "bias: expected True, False or 'single', got 1"),
     "batch_first": ({"batch_first": None}, TypeError, "batch_first: expected True or False, got None"),
     "bidirectional": ({"bidirectional": "yes"}, TypeError, "bidirectional: expected True or False, got 'yes'"),
     "dropout above 1": ({"dropout": 1.5}, ValueError, "dropout: expected a probability between 0 and 1, got 1.5"),
@@ -43,6 +44,38 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         {"merge": "max", "bidirectional": True},
         ValueError,
         "merge: expected one of 'concat', 'sum', 'mean', 'mul', 'learned', None, got 'max'",
+    ),
+    "Keras' merge": (
+        {"merge": "ave", "bidirectional": True},
+        ValueError,
+        "merge: expected one of 'concat', 'sum', 'mean', 'mul', 'learned', None, got 'ave'; did you mean 'mean'?",
+    ),
+    "reverse": ({"reverse": 1}, TypeError, "reverse: expected True or False, got 1"),
+    "reverse of both directions": (
+        {"reverse": True, "bidirectional": True},
+        ValueError,
+        "reverse: bidirectional=True reads both directions; pass one of the two",
+    ),
+    "masked_output": (
+        {"masked_output": "zeros"},
+        ValueError,
+        "masked_output: expected 'zero' or 'repeat', got 'zeros'; did you mean 'zero'?",
+    ),
+    "dtype as text": (
+        {"dtype": "float64"},
+        TypeError,
+        "dtype: expected a torch.dtype, got 'float64'; pass torch.float64",
+    ),
+    "dtype of numpy": (
+        {"dtype": numpy.float32},
+        TypeError,
+        "dtype: expected a torch.dtype, got <class 'numpy.float32'>; pass torch.float32",
+    ),
+    "unknown dtype": ({"dtype": "f8"}, TypeError, "dtype: expected a torch.dtype, got 'f8', such as torch.float32"),
+    "dtype of integers": (
+        {"dtype": torch.int64},
+        ValueError,
+        "dtype: expected a floating-point dtype, got torch.int64",
     ),
     "merge of one direction": (
         {"merge": "sum"},
@@ -96,6 +129,19 @@ def test_named_layers_raise(layer: type, options: dict[str, Any], message: str):
 def test_dropout_with_one_layer_warns(make: type):
     with pytest.warns(UserWarning, match=r"dropout: 0\.5 acts between layers and there is only one.*num_layers of 2"):
         make(3, 4, dropout=0.5)
+
+
+@pytest.mark.parametrize("make", [gatewise.LSTM, gatewise.BiGRU, lambda *a, **k: gatewise.Recurrent("lstm", *a, **k)])
+def test_the_warning_names_the_line_of_the_caller(make: Any):
+    with pytest.warns(UserWarning, match="dropout") as caught:
+        make(3, 4, dropout=0.5)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device: str):
+    with pytest.raises(ValueError, match=f"^device: '{device}' is not available here: "):
+        gatewise.LSTM(3, 4, device=device)
 
 
 def test_what_is_given_is_kept_and_what_differs_is_printed():

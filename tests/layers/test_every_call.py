@@ -26,6 +26,11 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "both directions": ({"bidirectional": True}, {}),
     "both directions with lengths and resets": ({"bidirectional": True}, {"lengths": LENGTHS, "reset": RESET}),
     "both directions, summed": ({"bidirectional": True, "merge": "sum"}, {"lengths": LENGTHS}),
+    "reverse": ({"reverse": True}, {}),
+    "a stack in reverse with lengths and resets": (
+        {"num_layers": 2, "reverse": True},
+        {"lengths": LENGTHS, "reset": RESET},
+    ),
     "a stack": ({"num_layers": 3}, {}),
     "a stack of both directions with lengths": ({"num_layers": 2, "bidirectional": True}, {"lengths": LENGTHS}),
     "batch first": ({"batch_first": True}, {"lengths": LENGTHS, "reset": RESET.t().contiguous()}),

@@ -37,7 +37,7 @@ def test_options_are_those_of_recurrent(name: str):
     """With its types and defaults; only initial weights are torch's."""
     parameters, general = parameters_of(LAYERS[name]), parameters_of(Recurrent)
     missing = general.keys() - parameters.keys()
-    assert missing == ({"cell", "bidirectional"} if name.startswith("Bi") else {"cell"})
+    assert missing == ({"cell", "bidirectional", "reverse"} if name.startswith("Bi") else {"cell"})
     assert parameters.keys() - general.keys() - CHOICES == (set() if name.startswith("Bi") else {"proj_size"})
     for option in general.keys() & parameters.keys() - {"init"}:
         assert parameters[option].default == general[option].default
@@ -79,6 +79,8 @@ def test_every_option_arrives(name: str):
         "batch_first": True,
         "dropout": 0.25,
         "merge": "sum",
+        "masked_output": "repeat",
+        "return_state": False,
         "init": gatewise.Init("he"),
         "backend": "reference",
         "checkpoint_every": 7,

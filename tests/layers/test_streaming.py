@@ -221,11 +221,22 @@ def test_too_few_flags_raise():
         next(stream)
 
 
-def test_both_directions_cannot_stream():
-    layer = gatewise.BiLSTM(3, 5)
-    with pytest.raises(ValueError, match=r"^stream: a bidirectional layer reads from the end too"):
+def test_values_that_are_not_iterable_raise():
+    layer = gatewise.LSTM(3, 5)
+    with pytest.raises(TypeError, match=r"^inputs: expected an iterable of x_t, \(B, I\) or \(I,\), .*, got int$"):
+        layer.stream(5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=r"^inputs: .* got a tensor without dimensions$"):
+        layer.stream(torch.tensor(1.0))
+    for name in ("reset", "mask"):
+        with pytest.raises(TypeError, match=rf"^{name}: expected an iterable of flags, .*, got bool$"):
+            layer.stream([], **{name: True})
+
+
+@pytest.mark.parametrize("layer", [gatewise.BiLSTM(3, 5), gatewise.LSTM(3, 5, reverse=True)], ids=["both", "reverse"])
+def test_layers_that_read_from_the_end_cannot_stream(layer: gatewise.LSTM):
+    with pytest.raises(ValueError, match=r"^stream: this layer reads from the end"):
         layer.stream([])
-    with pytest.raises(ValueError, match=r"^step: a bidirectional layer reads from the end too"):
+    with pytest.raises(ValueError, match=r"^step: this layer reads from the end"):
         layer.step(torch.zeros(1, 3))
 
 

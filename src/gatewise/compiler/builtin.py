@@ -7,19 +7,25 @@ from pathlib import Path
 
 from gatewise.cells import lookup, names
 from gatewise.compiler.constants import constants
-from gatewise.compiler.drop_bias import without_bias
+from gatewise.compiler.drop_bias import with_single_bias, without_bias
 from gatewise.compiler.emit import Program, emit
 from gatewise.equations.cell import Cell
 
 
 def built_in() -> dict[str, tuple[Cell, str]]:
-    """The cells compiled into the engine, with and without bias, and their prefixes, by equations.
+    """The cells compiled into the engine, with all, single and no biases, and their prefixes, by equations.
 
     A prefix has a digest of the equations: an engine built before a cell was changed does not have it.
     """
     table: dict[str, tuple[Cell, str]] = {}
     for name in names():
-        for cell, prefix in ((lookup(name), name), (without_bias(lookup(name)), f"{name}_without_bias")):
+        whole = lookup(name)
+        forms = {
+            name: whole,
+            f"{name}_without_bias": without_bias(whole),
+            f"{name}_single_bias": with_single_bias(whole),
+        }
+        for prefix, cell in forms.items():
             digest = sha256(cell.equations.encode()).hexdigest()[:8]
             table.setdefault(cell.equations, (cell, f"gatewise_{prefix}_{digest}"))
     return table

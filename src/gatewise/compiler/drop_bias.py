@@ -1,4 +1,4 @@
-"""A cell without some of its parameter groups, as for ``bias=False``."""
+"""A cell without some of its biases, as for ``bias=False`` and ``bias="single"``."""
 
 from collections.abc import Collection
 
@@ -29,6 +29,45 @@ def without_bias(cell: Cell) -> Cell:
     return drop_groups(cell, [group for group in cell.groups if group in BIASES])
 
 
+def with_single_bias(cell: Cell) -> Cell:
+    """The cell without the blocks of ``d`` that are added to a block of ``b``, which do not change what it can compute.
+
+    Args:
+        cell: any cell; one without such blocks is returned unchanged.
+
+    Returns:
+        A cell of the same name, states and gate order, with its own equations. What remains of ``d`` is inside another
+        operation than the sum, as in the candidate of ``gru_cudnn``.
+
+    >>> from gatewise.cells import lookup
+    >>> with_single_bias(lookup("lstm")).groups, with_single_bias(lookup("gru_cudnn")).gates_of("d")
+    (('W', 'R', 'b'), ('n',))
+    """
+    if not all(group in cell.groups and cell.shape_of(group) == "vector" for group in BIASES):
+        return cell
+    first, second = BIASES
+    repeated: set[Parameter] = set()
+    needed: set[Parameter] = set()
+    nodes = topological(cell.outputs)
+    inside = {arg for node in nodes if node.op == "add" for arg in node.args if arg.op == "add"}
+    outside = {arg for node in nodes if node.op != "add" for arg in node.args} | set(cell.outputs)
+    for node in nodes:
+        if node.op == "add" and node in inside and node not in outside:
+            continue
+        blocks = {term.attr for term in (_terms(node) if node.op == "add" else node.args) if term.op == "parameter"}
+        has_first = node.op == "add" and any(isinstance(one, Parameter) and one.group == first for one in blocks)
+        for block in blocks:
+            if isinstance(block, Parameter) and block.group == second:
+                (repeated if has_first else needed).add(block)
+    dropped = repeated - needed
+    return _drop(cell, dropped, _list([str(block) for block in dropped])) if dropped else cell
+
+
+def _terms(node: Expr) -> list[Expr]:
+    """The terms of a sum."""
+    return [term for arg in node.args for term in (_terms(arg) if arg.op == "add" else [arg])]
+
+
 def drop_groups(cell: Cell, groups: Collection[str]) -> Cell:
     """The cell with vector groups set to zero and vanishing terms removed.
 
@@ -54,27 +93,32 @@ def drop_groups(cell: Cell, groups: Collection[str]) -> Cell:
                 "another name than b or d, or keep bias=True"
             )
     dropped = {block for block in parameter_kinds(cell.outputs) if block.group in groups}
+    return _drop(cell, dropped, _list(groups))
+
+
+def _drop(cell: Cell, dropped: Collection[Parameter], named: str) -> Cell:
+    """The cell with some vectors set to zero; see `drop_groups`."""
     outputs = _without(cell, dropped)
     kept = parameter_kinds(outputs)
     for block in parameter_kinds(cell.outputs):
         if block not in dropped and block not in kept:
             raise ValueError(
-                f"cell {cell.name}: without {_list(groups)} the parameter {block} has no effect, so {_list(groups)} "
+                f"cell {cell.name}: without {named} the parameter {block} has no effect, so {named} "
                 "is more than a bias there; give it another name than b or d, or keep bias=True"
             )
-    gates = {block.gate for block in kept}
+    gates, groups = {block.gate for block in kept}, {block.group for block in kept}
     return Cell(
         cell.name,
         cell.cite,
         cell.doc,
         cell.states,
-        tuple(group for group in cell.groups if group not in groups),
+        tuple(group for group in cell.groups if group in groups),
         tuple(gate for gate in cell.gates if gate in gates),
         outputs,
     )
 
 
-def _without(cell: Cell, dropped: set[Parameter]) -> tuple[Expr, ...]:
+def _without(cell: Cell, dropped: Collection[Parameter]) -> tuple[Expr, ...]:
     known: dict[Expr, Expr] = {}
     for node in topological(cell.outputs):
         args = tuple(known[arg] for arg in node.args)

@@ -111,7 +111,7 @@ class ModelObserver(CallObserver):
         called_before = any((one.module, one.layer) == (call.module, call.layer) for one in last.calls)
         return last.reached or (not call.with_history and called_before)
 
-    def _returned(self, layer: nn.Module, arguments: object, returned: tuple[Any, Any]) -> None:
+    def _returned(self, layer: nn.Module, arguments: object, returned: Any) -> None:
         """Forward hook: the gradients of the outputs show at which steps losses enter."""
         assert isinstance(layer, Recurrent)
         highest = self._name_of[layer], layer.num_layers - 1
@@ -119,7 +119,7 @@ class ModelObserver(CallObserver):
         call = next((call for call in calls if (call.module, call.layer) == highest), None)
         if call is not None and call.loss_steps is None:
             call.loss_steps = LossSteps(layer, call.steps)
-            call.loss_steps.observe(*returned)
+            call.loss_steps.observe(*(returned if layer.return_state else (returned, ())))
 
     def reached(self, call: CallRecord) -> None:
         """Called with the first gradients of a call."""

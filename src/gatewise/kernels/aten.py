@@ -1,14 +1,16 @@
 """torch's recurrent kernels (ATen, oneDNN, cuDNN), for the calls that they compute with the same results."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gatewise.cells import lookup
-from gatewise.compiler import without_bias
+from gatewise.compiler import with_single_bias, without_bias
 from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.tracing import is_jit_traced
@@ -28,6 +30,7 @@ def _functions() -> dict[str, tuple[Any, bool]]:
     """Torch's function and whether it takes biases, by the equations of the cell."""
     table = {}
     for name, function in _KERNELS.items():
+        table[with_single_bias(lookup(name)).equations] = (function, True)
         table[lookup(name).equations] = (function, True)
         table[without_bias(lookup(name)).equations] = (function, False)
     return table
@@ -41,8 +44,6 @@ def refusal(call: Call) -> str | None:
         return "the layer is watched, and torch's kernels do not show the gradients of single steps"
     if call.reset is not None:
         return "torch's kernels cannot reset the state inside a sequence"
-    if call.directions == "reverse":
-        return "torch's kernels read a sequence backward only beside the forward direction"
     device = call.x.device.type
     if device not in ("cpu", "cuda"):
         return f"torch's kernels are used on cpu and cuda, not on {device}"
@@ -64,7 +65,6 @@ def is_traceable(call: Call) -> bool:
         and call.lengths is None
         and call.reset is None
         and call.record is None
-        and call.directions != "reverse"
         and call.x.device.type == "cpu"
         and call.x.dtype in _CPU_DTYPES
     )
@@ -72,6 +72,9 @@ def is_traceable(call: Call) -> bool:
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`."""
+    if call.directions == "reverse":
+        output, finals, _ = forward(replace(call, x=_reversed(call.x, call.lengths), directions="forward"), save)
+        return _reversed(output, call.lengths), finals, ()
     function, has_biases = _functions()[call.cell.equations]
     initial = call.with_states().initial
     states = initial[0] if len(initial) == 1 else initial
@@ -81,7 +84,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     options = (has_biases, 1, 0.0, train, call.directions == "bidirectional")
     steps = call.x.shape[0]
     if call.lengths is None or bool((call.lengths == steps).all()):
-        output, *finals = function(call.x, states, call.parameters, *options, False)
+        output, *finals = function(call.x, states, _parameters(call), *options, False)
         return output, tuple(finals), ()
     packed = pack_padded_sequence(call.x, call.lengths.cpu(), enforce_sorted=False)
     order, restore = packed.sorted_indices, packed.unsorted_indices
@@ -92,11 +95,33 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         packed.data,
         packed.batch_sizes,
         ordered[0] if len(initial) == 1 else ordered,
-        call.parameters,
+        _parameters(call),
         *options,
     )
     output, _ = pad_packed_sequence(PackedSequence(data, packed.batch_sizes, order, restore), total_length=steps)
     return output, tuple(final.index_select(1, restore) for final in finals), ()
+
+
+def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """The steps (T, B, …) of each row from its end to its start; padding stays."""
+    if lengths is None:
+        return x.flip(0)
+    steps = torch.arange(x.shape[0], device=x.device)[:, None]
+    index = torch.where(steps < lengths, lengths - 1 - steps, steps)
+    return x.gather(0, index[..., None].expand_as(x))
+
+
+def _parameters(call: Call) -> tuple[Tensor, ...]:
+    """The parameters of a call with both of torch's biases, where the cell has any."""
+    groups, found = call.cell.groups, list(call.parameters)
+    if "b" not in groups or (groups[-1] == "d" and call.cell.gates_of("d") == call.cell.gates_of("b")):
+        return call.parameters
+    complete: list[Tensor] = []
+    for index in range(0, len(found), len(groups)):
+        weights, biases = found[index : index + 2], found[index + 2 : index + len(groups)]
+        second = biases[1] if len(biases) > 1 else biases[0][:0]  # of the last gates
+        complete += [*weights, biases[0], functional.pad(second, (biases[0].shape[0] - second.shape[0], 0))]
+    return tuple(complete)
 
 
 def _short(dtype: torch.dtype) -> str:

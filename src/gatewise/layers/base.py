@@ -1,5 +1,6 @@
 """The base of a recurrent layer: checked options, parameters, packed weights."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,14 +11,17 @@ import torch
 from torch import Tensor
 
 from gatewise.cells import lookup
-from gatewise.compiler import without_bias
+from gatewise.compiler import with_single_bias, without_bias
 from gatewise.equations import Cell
 from gatewise.kernels import Directions, PackedWeights, check_backend_name
 from gatewise.layers.identity import reorder_gates, stored_gates, write_identity
 from gatewise.layers.initialisers import Init, Scheme, as_init
+from gatewise.layers.keywords import did_you_mean, with_known_keywords
 from gatewise.layers.merging import check_merge
-from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge
 from gatewise.layers.parameters import Parameters
+
+MASKED_OUTPUTS = ("zero", "repeat")
 
 
 class RecurrentBase(Parameters):
@@ -27,18 +31,22 @@ class RecurrentBase(Parameters):
     _packed: list[PackedWeights] | None = None
     _generation = 0  # of the weights that streams have packed
 
+    @with_known_keywords
     def __init__(
         self,
         cell: Cell | str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         merge: Merge = "concat",
+        reverse: bool = False,
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "default",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -59,22 +67,37 @@ class RecurrentBase(Parameters):
                 raise TypeError(f"{name}: expected an int, got {type(size).__name__} ({size!r})")
             if size < 1:
                 raise ValueError(f"{name}: expected at least 1, got {size}")
-        for name, flag in {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}.items():
+        flags = {
+            "batch_first": batch_first,
+            "bidirectional": bidirectional,
+            "reverse": reverse,
+            "return_state": return_state,
+        }
+        for name, flag in flags.items():
             if not isinstance(flag, bool):
                 raise TypeError(f"{name}: expected True or False, got {flag!r}")
+        if not isinstance(bias, bool) and bias != "single":
+            raise TypeError(f"bias: expected True, False or 'single', got {bias!r}")
+        if reverse and bidirectional:
+            raise ValueError("reverse: bidirectional=True reads both directions; pass one of the two")
+        if masked_output not in MASKED_OUTPUTS:
+            near = did_you_mean(masked_output, MASKED_OUTPUTS)
+            raise ValueError(f"masked_output: expected 'zero' or 'repeat', got {masked_output!r}{near}")
         if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
             raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
                 "use num_layers of 2 or more, or put an nn.Dropout after the layer",
-                stacklevel=2,
+                stacklevel=_stack_level(),
             )
         check_merge(merge, bidirectional)
-        as_init(init).check_cell(cell if bias else without_bias(cell))
         check_backend_name(backend)
+        _check_placement(device, dtype)
+        cell = cell if bias is True else with_single_bias(cell) if bias else without_bias(cell)
+        as_init(init).check_cell(cell)
         super().__init__(
-            cell if bias else without_bias(cell),
+            cell,
             input_size,
             hidden_size,
             num_layers,
@@ -86,13 +109,16 @@ class RecurrentBase(Parameters):
             dtype,
         )
         self.batch_first = batch_first
+        self.reverse = reverse
+        self.masked_output = masked_output
+        self.return_state = return_state
         self.dropout = float(dropout)
         self.backend = backend
         self.checkpoint_every = checkpoint_every
 
     @property
     def _directions(self) -> Directions:
-        return "bidirectional" if self.bidirectional else "forward"
+        return "bidirectional" if self.bidirectional else "reverse" if self.reverse else "forward"
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -210,9 +236,45 @@ class RecurrentBase(Parameters):
             "dropout": (self.dropout, 0.0),
             "bidirectional": (self.bidirectional, False),
             "merge": (self.merge, "concat"),
+            "reverse": (self.reverse, False),
+            "masked_output": (self.masked_output, "zero"),
+            "return_state": (self.return_state, True),
             "init": (self.init, "default"),
             "backend": (self.backend, "auto"),
             "checkpoint_every": (self.checkpoint_every, None),
         }
         given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
+
+
+def _check_placement(device: Device, dtype: torch.dtype | None) -> None:
+    """Check the device and dtype of parameters.
+
+    Raises:
+        TypeError: for a dtype that is not torch's.
+        ValueError: for a dtype of integers, or a device that is unknown or not available.
+    """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", "")
+        meant = getattr(torch, name.removeprefix("torch."), None)
+        hint = f"; pass {meant}" if isinstance(meant, torch.dtype) else ", such as torch.float32"
+        raise TypeError(f"dtype: expected a torch.dtype, got {dtype!r}{hint}")
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise ValueError(f"dtype: expected a floating-point dtype, got {dtype}")
+    if device is None:
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device: {str(device)!r} is not available here: {str(error).splitlines()[0]}") from None
+
+
+def _stack_level() -> int:
+    """The `stacklevel` by which a warning in a constructor names the line that calls the layer's class."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+_PACKAGE = f"{__package__}."

@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 
 from gatewise.layers.initialisers import Init
-from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.keywords import with_known_keywords
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, chosen
 from gatewise.layers.torch_like import LikeTorch
 
 Variant = Literal["cudnn", "chung2014", "cho2014"]
@@ -28,7 +29,7 @@ class GRU(LikeTorch):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False drops the biases.
+        bias: False drops the biases; ``single`` keeps one for each sum; see `Recurrent`.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
@@ -37,6 +38,9 @@ class GRU(LikeTorch):
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
         merge: how the outputs of both directions are combined; see `Recurrent`.
+        reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
+        masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
+        return_state: False returns the output alone; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -50,12 +54,13 @@ class GRU(LikeTorch):
     torch.Size([7, 2, 4])
     """
 
+    @with_known_keywords
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
@@ -65,6 +70,9 @@ class GRU(LikeTorch):
         *,
         variant: Variant = "cudnn",
         merge: Merge = "concat",
+        reverse: bool = False,
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -82,6 +90,9 @@ class GRU(LikeTorch):
             device,
             dtype,
             merge=merge,
+            reverse=reverse,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
@@ -105,13 +116,15 @@ class BiGRU(GRU):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False drops the biases.
+        bias: False drops the biases; ``single`` keeps one for each sum; see `Recurrent`.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
         merge: how the outputs of both directions are combined; see `Recurrent`.
+        masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
+        return_state: False returns the output alone; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -125,17 +138,20 @@ class BiGRU(GRU):
     torch.Size([7, 2, 4])
     """
 
+    @with_known_keywords
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         *,
         variant: Variant = "cudnn",
         merge: Merge = "concat",
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -154,6 +170,8 @@ class BiGRU(GRU):
             dtype=dtype,
             variant=variant,
             merge=merge,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

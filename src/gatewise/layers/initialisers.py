@@ -27,6 +27,7 @@ from torch.nn import init
 
 from gatewise.equations import Cell
 from gatewise.equations.retention import check_retention_biases, retention_gates
+from gatewise.layers.keywords import did_you_mean
 
 BIASES = ("b", "d")
 
@@ -89,6 +90,7 @@ class Init:
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
             hint = "; it needs the longest span: init=gatewise.Init(chrono=T_max)" if self.scheme == "chrono" else ""
+            hint = hint or did_you_mean(self.scheme, SCHEMES)
             raise ValueError(f"init: expected one of {', '.join(SCHEMES)}, got {self.scheme!r}{hint}")
         if self.forget_bias is not None and self.chrono is not None:
             raise ValueError("forget_bias and chrono exclude each other: chrono draws the biases of all units")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gatewise.layers.keywords import did_you_mean
+
 Merge: TypeAlias = Literal["concat", "sum", "mean", "mul", "learned"] | None
 MERGES = ("concat", "sum", "mean", "mul", "learned", None)
 
@@ -14,7 +16,7 @@ def check_merge(merge: str | None, bidirectional: bool) -> None:
     """Raise a ValueError unless the merge exists and there is something to merge."""
     if merge not in MERGES:
         known = ", ".join(repr(name) for name in MERGES)
-        raise ValueError(f"merge: expected one of {known}, got {merge!r}")
+        raise ValueError(f"merge: expected one of {known}, got {merge!r}{did_you_mean(merge, MERGES)}")
     if merge != "concat" and not bidirectional:
         raise ValueError(f"merge: {merge!r} combines two directions; pass bidirectional=True too, or omit merge")
 

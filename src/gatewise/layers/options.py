@@ -7,8 +7,11 @@ import torch
 
 from gatewise.kernels import BackendName as BackendName
 from gatewise.layers.initialisers import Scheme as Scheme
+from gatewise.layers.keywords import did_you_mean
 from gatewise.layers.merging import Merge as Merge
 
+Bias: TypeAlias = bool | Literal["single"]
+MaskedOutput: TypeAlias = Literal["zero", "repeat"]
 Device: TypeAlias = torch.device | str | int | None
 CheckpointEvery: TypeAlias = int | Literal["auto"] | None
 
@@ -20,5 +23,6 @@ def chosen(cells: Mapping[str, str], argument: str, value: str) -> str:
         ValueError: for an unknown choice.
     """
     if value not in cells:
-        raise ValueError(f"{argument}: expected one of {', '.join(cells)}, got {value!r}")
+        near = did_you_mean(value, cells)
+        raise ValueError(f"{argument}: expected one of {', '.join(cells)}, got {value!r}{near}")
     return cells[value]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gatewise.equations import Cell
 from gatewise.layers.initialisers import Init, Scheme, as_init, initialise, set_retention_biases, uniform_by_width
 from gatewise.layers.merging import Merge, merged_width
+from gatewise.layers.options import Bias
 
 # torch.nn's names of parameter groups.
 _TORCH_NAMES = {
@@ -36,7 +37,7 @@ class Parameters(nn.Module):
         input_size: int,
         hidden_size: int,
         num_layers: int,
-        bias: bool,
+        bias: Bias,
         bidirectional: bool,
         merge: Merge,
         init: Scheme | Init,

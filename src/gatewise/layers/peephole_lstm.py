@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 
 from gatewise.layers.initialisers import Init
-from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.keywords import with_known_keywords
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, chosen
 from gatewise.layers.torch_like import LikeTorch
 
 Peephole = Literal["diagonal", "full"]
@@ -30,7 +31,7 @@ class PeepholeLSTM(LikeTorch):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False drops the biases.
+        bias: False drops the biases; ``single`` keeps one for each sum; see `Recurrent`.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
@@ -38,6 +39,9 @@ class PeepholeLSTM(LikeTorch):
         device, dtype: of the parameters.
         peephole: ``diagonal`` (a weight for each unit, above) or ``full`` (a matrix).
         merge: how the outputs of both directions are combined; see `Recurrent`.
+        reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
+        masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
+        return_state: False returns the output alone; see `Recurrent`.
         init: initial weights, see `Init`.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -51,12 +55,13 @@ class PeepholeLSTM(LikeTorch):
     torch.Size([2, 7, 4])
     """
 
+    @with_known_keywords
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
@@ -66,6 +71,9 @@ class PeepholeLSTM(LikeTorch):
         *,
         peephole: Peephole = "diagonal",
         merge: Merge = "concat",
+        reverse: bool = False,
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "default",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -83,6 +91,9 @@ class PeepholeLSTM(LikeTorch):
             device,
             dtype,
             merge=merge,
+            reverse=reverse,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

@@ -1,7 +1,8 @@
 """The recurrent layer: any cell, stacked, in one or both directions, over padded, ragged or reset sequences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Never, cast
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from gatewise.kernels import (
 from gatewise.kernels.observers import record_of
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
+from gatewise.layers.keywords import unknown_keyword
+from gatewise.layers.masking import Compaction
 from gatewise.layers.merging import merge_directions
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.streaming import Stream
@@ -29,7 +32,9 @@ _SYMBOLIC = (
     "Tracer whose is_leaf_module is true for it"
 )
 _UNCHANGED = nullcontext()
-_NO_STEPS = "{}: a bidirectional layer reads from the end too and cannot run step by step"
+_NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
+_ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
+_STEP_ARGUMENTS = ("x_t", "state", "reset", "mask")
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
@@ -42,13 +47,21 @@ class Recurrent(RecurrentBase):
         input_size: I, the width of a step of the input.
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
-        bias: False drops the parameter groups ``b`` and ``d``.
+        bias: False drops the parameter groups ``b`` and ``d``; ``single`` drops of ``d`` what is added to ``b``, so
+            that a sum has one bias, as in Keras and Flax. Torch's layers have two.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
         merge: how the outputs of both directions become one, at every layer: ``concat`` (2·H wide), ``sum``,
             ``mean``, ``mul``, ``learned`` (a trained map of both; H wide), or None: the last layer returns a pair
             (forward, reverse), and other layers concatenate.
+        reverse: whether the one direction reads every sequence from its end. Output and lengths are in the order of
+            the input, the final state is that of the first step, and parameters have the names of a forward layer;
+            ``weight_ih_l0_reverse`` of a bidirectional layer is loaded as ``weight_ih_l0``.
+        masked_output: the output at steps that a call's ``mask`` skips: ``zero``, or ``repeat``, the state there (the
+            last output; before any the initial state, and zero after a reset). Past ``lengths`` it is 0 anyway.
+        return_state: False: a call returns the output alone rather than (output, state), as `torch.nn.Sequential` and
+            hooks that expect one tensor need it. `step` is not affected.
         init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``; or a
             `gatewise.Init`, which also sets the biases that determine how long a state lasts.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
@@ -73,6 +86,9 @@ class Recurrent(RecurrentBase):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
+        enforce_sorted: bool = False,
+        **unknown: Never,
     ) -> tuple[Output, State]:
         """Run the layers over sequences.
 
@@ -86,23 +102,34 @@ class Recurrent(RecurrentBase):
             reset: (T, B) bool ((B, T) with batch_first, (T,) without a batch): true at t is a boundary between
                 t−1 and t. The forward direction's state is zero before step t, an initial state too; the reverse
                 direction's is zero after its step t. No gradient crosses.
+            mask: (T, B) bool ((B, T) with batch_first, (T,) without a batch): false at t skips the step, in any
+                pattern. The state is copied, x_t is not read and has no gradient, a reset at t still acts, and the
+                output is that of `masked_output`. With ``lengths`` both apply.
+            enforce_sorted: without effect, for callers that pass it on to torch's ``pack_padded_sequence``; lengths
+                may be in any order.
 
         Returns:
             Output (T, B, D·H), or H wide by `merge`, or a pair for merge=None; a PackedSequence for one. And the
-            final state, of the form of hx.
+            final state, of the form of hx, unless `return_state` is False.
 
         Raises:
             TypeError, ValueError: naming the argument, the expected and the actual value.
         """
         if isinstance(input, torch.fx.Proxy):
             raise TypeError(_SYMBOLIC.format(type(self).__name__))
+        if unknown:
+            raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), _ARGUMENTS)
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, lengths, reset)
-        inputs = self._plain(input, hx, lengths, reset)
+            return self._returned(*self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask}))
+        inputs = None if mask is not None else self._plain(input, hx, lengths, reset)
         if inputs is None:
-            inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first))
-        output, finals = self._run_layers(inputs)
-        return self._arranged(output, inputs), self._state(finals, inputs.batched)
+            inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first), mask)
+        output, finals = self._run_masked(inputs) if inputs.mask is not None else self._run_layers(inputs)
+        return self._returned(self._arranged(output, inputs), self._state(finals, inputs.batched))
+
+    def _returned(self, output: Output, state: State) -> tuple[Output, State]:
+        """What a call returns; typed as the pair that it is by default, as for `torch.nn`."""
+        return (output, state) if self.return_state else cast("tuple[Output, State]", output)
 
     def _plain(
         self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
@@ -116,19 +143,28 @@ class Recurrent(RecurrentBase):
             reset = reset.transpose(0, 1)
         return plain_inputs(self, input.transpose(0, 1), hx, lengths, reset)
 
-    def step(self, x_t: Tensor, state: State | None = None, *, reset: Tensor | None = None) -> tuple[Tensor, State]:
+    def step(
+        self,
+        x_t: Tensor,
+        state: State | None = None,
+        *,
+        reset: Tensor | None = None,
+        mask: Tensor | None = None,
+        **unknown: Never,
+    ) -> tuple[Tensor, State]:
         """Run one step of a stream.
 
         Args:
             x_t: (B, I), or (I,) without a batch.
             state: the state returned by the previous step, (L, B, H) each; None is zero.
             reset: (B,) bool, or () without a batch: true resets the state of the row.
+            mask: (B,) bool, or () without a batch: false copies the state of the row; see `forward`.
 
         Returns:
             Output (B, H) and the state for the next step, equal to those of `forward` up to rounding.
 
         Raises:
-            ValueError: when the layer is bidirectional, since the reverse direction starts at the end.
+            ValueError: when a direction of the layer reads from the end.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4)
@@ -138,17 +174,18 @@ class Recurrent(RecurrentBase):
         >>> y_t.shape
         torch.Size([2, 4])
         """
-        if self.bidirectional:
+        if unknown:
+            raise unknown_keyword(f"{type(self).__name__}.step", next(iter(unknown)), _STEP_ARGUMENTS)
+        if self.bidirectional or self.reverse:
             raise ValueError(_NO_STEPS.format("step"))
-        if isinstance(x_t, Tensor) and (done := plain_step(self, x_t, state, reset)) is not None:
+        if mask is None and isinstance(x_t, Tensor) and (done := plain_step(self, x_t, state, reset)) is not None:
             return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             actual = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {actual}; sequences go to forward")
-        if isinstance(reset, Tensor):
-            reset = reset.unsqueeze(0)
-        prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False))
-        output, finals = self._run_layers(prepared)
+        reset, mask = (one.unsqueeze(0) if isinstance(one, Tensor) else one for one in (reset, mask))
+        prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False), mask)
+        output, finals = self._run_masked(prepared) if mask is not None else self._run_layers(prepared)
         return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
 
     def stream(
@@ -157,13 +194,14 @@ class Recurrent(RecurrentBase):
         state: State | None = None,
         *,
         reset: Iterable[Tensor | None] | None = None,
+        mask: Iterable[Tensor | None] | None = None,
     ) -> Stream:
         """Run over a stream: a faster loop of `step` that keeps the state and the packed weights.
 
         Args:
             inputs: an iterable of x_t, (B, I) or (I,), such as a tensor (T, B, I) or (T, I).
             state: as for `step`.
-            reset: an iterable of the flags of each x_t, as for `step`, or None, such as a tensor (T, B) or (T,).
+            reset, mask: iterables of the flags of each x_t, as for `step`, or None, such as tensors (T, B) or (T,).
 
         Returns:
             An iterator of y_t, (B, H) or (H,), which reads each x_t when y_t is requested. Its attribute ``state`` is
@@ -171,7 +209,8 @@ class Recurrent(RecurrentBase):
             keeps them: call `refresh` after changing weights.
 
         Raises:
-            ValueError, TypeError: as `step`, at the invalid step; and if ``reset`` ends before the inputs.
+            TypeError: for something that is not iterable.
+            ValueError, TypeError: as `step`, at the invalid step; and if ``reset`` or ``mask`` ends before the inputs.
 
         >>> import torch, gatewise
         >>> layer = gatewise.GRU(3, 4)
@@ -181,9 +220,9 @@ class Recurrent(RecurrentBase):
         >>> len(outputs), stream.state.shape
         (5, torch.Size([1, 4]))
         """
-        if self.bidirectional:
+        if self.bidirectional or self.reverse:
             raise ValueError(_NO_STEPS.format("stream"))
-        return Stream(self, self.step, inputs, state, reset)
+        return Stream(self, self.step, inputs, state, reset, mask)
 
     def backend_for(
         self,
@@ -192,6 +231,7 @@ class Recurrent(RecurrentBase):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Choice:
         """The backend that runs `forward` on these arguments, and why not a faster one.
 
@@ -206,7 +246,9 @@ class Recurrent(RecurrentBase):
         batch_first = self.batch_first
         if isinstance(input, PackedSequence):
             (input, lengths), batch_first = unpack(input), False
-        prepared = prepare(input, hx, lengths, reset, self._expected(batch_first))
+        prepared = prepare(input, hx, lengths, reset, self._expected(batch_first), mask)
+        if prepared.mask is not None:
+            prepared = self._compacted(prepared, Compaction(prepared.mask, prepared.lengths, prepared.reset))
         return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
 
     def _expected(self, batch_first: bool) -> InputSpec:
@@ -257,13 +299,53 @@ class Recurrent(RecurrentBase):
             packed=None if self._packed is None else self._packed[layer],
         )
 
-    def _run_layers(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H)."""
+    def _compacted(self, inputs: Inputs, compaction: Compaction) -> Inputs:
+        """The inputs of a call without its masked steps."""
+        return inputs._replace(
+            x=compaction.moved(inputs.x),
+            initial=compaction.reset_at_end(inputs.initial, self._reads_from_end),
+            lengths=compaction.lengths,
+            reset=compaction.reset,
+        )
+
+    @property
+    def _reads_from_end(self) -> list[bool]:
+        """For each of D·L whether it reads from the end."""
+        return ([False, True] if self.bidirectional else [self.reverse]) * self.num_layers
+
+    def _run_masked(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As `_run_layers`, for inputs with a mask: the valid steps are run, the output gets its masked ones after."""
+        assert inputs.mask is not None
+        compaction = Compaction(inputs.mask, inputs.lengths, inputs.reset)
+        output, finals = self._run_layers(
+            self._compacted(inputs, compaction), lambda output: self._with_masked(output, inputs, compaction)
+        )
+        return output, compaction.reset_at_end(finals, [not one for one in self._reads_from_end])
+
+    def _with_masked(self, output: Tensor, inputs: Inputs, compaction: Compaction) -> tuple[Tensor, Tensor | None]:
+        """The output (T, B, D·H) of the last layer with its masked steps, and (T, B) bool where it is not zero."""
+        if self.masked_output == "zero":
+            return compaction.zeros_at_masked(output), compaction.valid
+        first = (self.num_layers - 1) * self._direction_count
+        initial, sides = inputs.initial[0][first:], self._reads_from_end[first:]
+        parts = zip(output.chunk(len(sides), dim=-1), initial, sides, strict=True)
+        return torch.cat([compaction.repeated_at_masked(*part) for part in parts], dim=-1), compaction.within
+
+    def _run_layers(
+        self, inputs: Inputs, restored: Callable[[Tensor], tuple[Tensor, Tensor | None]] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H).
+
+        Args:
+            inputs: of the call.
+            restored: the output of the last layer, before the merge, in the caller's order of steps, and where it is
+                not padding; None if it is in that order.
+        """
         if (stack := plain_stack(self, inputs)) is not None:
             return run_on_cpu(stack)
         x, valid = inputs.x, None
         if inputs.lengths is not None and self.merge == "learned":
-            valid = (torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths)[..., None]
+            valid = torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths
         finals: list[tuple[Tensor, ...]] = []
         with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
             for layer in range(self.num_layers):
@@ -272,6 +354,8 @@ class Recurrent(RecurrentBase):
                 else:
                     output, states = run(self._call(layer, x, inputs), backend=self.backend)
                 finals.append(states)
+                if restored is not None and layer == self.num_layers - 1:
+                    output, valid = restored(output)
                 x = output if self.merge in ("concat", None) else self._merged(layer, output, valid)
                 if layer < self.num_layers - 1 and self.dropout > 0:
                     x = functional.dropout(x, self.dropout, self.training)
@@ -285,7 +369,7 @@ class Recurrent(RecurrentBase):
         if self.merge == "learned":
             weight, bias = getattr(self, f"merge_weight_l{layer}"), getattr(self, f"merge_bias_l{layer}")
             weight, bias = weight.to(output.dtype), None if bias is None else bias.to(output.dtype)
-        return merge_directions(output, self.merge, weight, bias, valid)
+        return merge_directions(output, self.merge, weight, bias, None if valid is None else valid[..., None])
 
     def _arranged(self, output: Tensor, prepared: Inputs) -> Tensor | tuple[Tensor, Tensor]:
         """An output (T, B, …) in the layout of the input."""
@@ -303,9 +387,9 @@ class Recurrent(RecurrentBase):
         return states[0] if len(self.cell.states) == 1 else states
 
     def _forward_packed(
-        self, packed: PackedSequence, hx: State | None, lengths: object, reset: object
+        self, packed: PackedSequence, hx: State | None, options: Mapping[str, object]
     ) -> tuple[Output, State]:
-        for name, value in {"lengths": lengths, "reset": reset}.items():
+        for name, value in options.items():
             if value is not None:
                 raise ValueError(
                     f"{name}: expected None with a PackedSequence; pad the rows and pass lengths to use {name}"

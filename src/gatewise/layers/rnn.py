@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 
 from gatewise.layers.initialisers import Init
-from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme, chosen
+from gatewise.layers.keywords import with_known_keywords
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, chosen
 from gatewise.layers.torch_like import LikeTorch
 
 Nonlinearity = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
@@ -26,13 +27,16 @@ class RNN(LikeTorch):
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
         nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
-        bias: False drops the biases.
+        bias: False drops the biases; ``single`` keeps one for each sum; see `Recurrent`.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
         proj_size: 0; projections are not supported.
         device, dtype: of the parameters.
         merge: how the outputs of both directions are combined; see `Recurrent`.
+        reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
+        masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
+        return_state: False returns the output alone; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.RNN` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -46,13 +50,14 @@ class RNN(LikeTorch):
     (torch.Size([7, 2, 4]), torch.Size([1, 2, 4]))
     """
 
+    @with_known_keywords
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: Nonlinearity = "tanh",
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
@@ -61,6 +66,9 @@ class RNN(LikeTorch):
         dtype: torch.dtype | None = None,
         *,
         merge: Merge = "concat",
+        reverse: bool = False,
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -78,6 +86,9 @@ class RNN(LikeTorch):
             device,
             dtype,
             merge=merge,
+            reverse=reverse,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
@@ -99,11 +110,13 @@ class BiRNN(RNN):
         hidden_size: H, the width of each state.
         num_layers: L; each further layer reads the output of the one below.
         nonlinearity: ``tanh``, ``relu``, ``sigmoid`` or ``leaky_relu``, in the place of tanh above.
-        bias: False drops the biases.
+        bias: False drops the biases; ``single`` keeps one for each sum; see `Recurrent`.
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         device, dtype: of the parameters.
         merge: how the outputs of both directions are combined; see `Recurrent`.
+        masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
+        return_state: False returns the output alone; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.RNN` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -117,17 +130,20 @@ class BiRNN(RNN):
     (torch.Size([7, 2, 4]), torch.Size([2, 2, 4]))
     """
 
+    @with_known_keywords
     def __init__(
         self,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
         nonlinearity: Nonlinearity = "tanh",
-        bias: bool = True,
+        bias: Bias = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         *,
         merge: Merge = "concat",
+        masked_output: MaskedOutput = "zero",
+        return_state: bool = True,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -146,6 +162,8 @@ class BiRNN(RNN):
             device=device,
             dtype=dtype,
             merge=merge,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

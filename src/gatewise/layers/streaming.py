@@ -1,7 +1,7 @@
 """Streaming: a layer run step by step."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -25,10 +25,13 @@ class Stream(Iterator[Tensor]):
         inputs: Iterable[Tensor],
         state: State | None,
         reset: Iterable[Tensor | None] | None,
+        mask: Iterable[Tensor | None] | None = None,
     ) -> None:
         self._layer, self._step = layer, step
-        self._inputs = iter(inputs)
-        self._flags = None if reset is None else iter(reset)
+        self._inputs = _iterator("inputs", inputs, "x_t, (B, I) or (I,), such as a tensor (T, B, I)")
+        flags = "flags, (B,) bool, such as a tensor (T, B)"
+        self._reset = None if reset is None else _iterator("reset", reset, flags)
+        self._mask = None if mask is None else _iterator("mask", mask, flags)
         self._state = state
         # States that only this stream has seen are written to in turns: allocation takes as long as the arithmetic.
         self._own_state = False
@@ -40,15 +43,16 @@ class Stream(Iterator[Tensor]):
 
     def __next__(self) -> Tensor:
         x_t = next(self._inputs)
-        reset = None if self._flags is None else self._next_flags(self._flags)
+        reset = None if self._reset is None else _next_flags("reset", self._reset)
+        mask = None if self._mask is None else _next_flags("mask", self._mask)
         layer, done = self._layer, None
         if self._generation != layer._generation:
             self._packed, self._generation = PackedWeights(), layer._generation
-        if isinstance(x_t, Tensor):
+        if mask is None and isinstance(x_t, Tensor):
             done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare)
         before = self._state
         if done is None:
-            output, self.state = self._step(x_t, before, reset=reset)
+            output, self.state = self._step(x_t, before, reset=reset, mask=mask)
             return output
         if self._own_state and before is not None:
             self._spare = before if isinstance(before, tuple) else (before,)
@@ -71,12 +75,20 @@ class Stream(Iterator[Tensor]):
     def state(self, state: State | None) -> None:
         self._state, self._own_state, self._spare = state, False, None
 
-    @staticmethod
-    def _next_flags(flags: Iterator[Tensor | None]) -> Tensor | None:
-        try:
-            return next(flags)
-        except StopIteration:
-            raise ValueError(
-                "reset: expected flags for every step, got fewer than there are steps; "
-                "pass (B,) bool, or None, for each, or reset=None"
-            ) from None
+
+def _iterator(name: str, values: Iterable[Any], expected: str) -> Iterator[Any]:
+    try:
+        return iter(values)
+    except TypeError:
+        kind = "a tensor without dimensions" if isinstance(values, Tensor) else type(values).__name__
+        raise TypeError(f"{name}: expected an iterable of {expected}, got {kind}") from None
+
+
+def _next_flags(name: str, flags: Iterator[Tensor | None]) -> Tensor | None:
+    try:
+        return next(flags)
+    except StopIteration:
+        raise ValueError(
+            f"{name}: expected flags for every step, got fewer than there are steps; "
+            f"pass (B,) bool, or None, for each, or {name}=None"
+        ) from None

@@ -4,7 +4,7 @@ import torch
 
 from gatewise.layers.identity import torch_mode
 from gatewise.layers.initialisers import Init
-from gatewise.layers.options import BackendName, CheckpointEvery, Device, Merge, Scheme
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme
 from gatewise.layers.recurrent import Recurrent
 
 
@@ -17,7 +17,7 @@ class LikeTorch(Recurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int,
-        bias: bool,
+        bias: Bias,
         batch_first: bool,
         dropout: float,
         bidirectional: bool,
@@ -26,6 +26,9 @@ class LikeTorch(Recurrent):
         dtype: torch.dtype | None = None,
         *,
         merge: Merge,
+        reverse: bool,
+        masked_output: MaskedOutput,
+        return_state: bool,
         init: Scheme | Init,
         backend: BackendName,
         checkpoint_every: CheckpointEvery,
@@ -45,6 +48,9 @@ class LikeTorch(Recurrent):
             dropout,
             bidirectional,
             merge=merge,
+            reverse=reverse,
+            masked_output=masked_output,
+            return_state=return_state,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

@@ -30,7 +30,7 @@ class Window:
             fresh part of exactly one window.
         tensors: the fields of the stream, (end − begin, B, …) each; the first is the input.
         lengths: (B,) the valid steps of each row within the window, or None.
-        reset: (end − begin, B) bool, or None.
+        reset, mask: (end − begin, B) bool, or None.
         full: the mean number of losses of a window, by which losses are weighted.
     """
 
@@ -40,6 +40,7 @@ class Window:
     tensors: tuple[Tensor, ...]
     lengths: Tensor | None
     reset: Tensor | None
+    mask: Tensor | None
     full: float
     _next: int  # where the next window begins
     _carried: _Carried
@@ -61,12 +62,16 @@ class Window:
 
     @property
     def valid(self) -> Tensor:
-        """(end − fresh, B) bool, false in padding."""
-        batch = self.input.shape[1]
+        """(end − fresh, B) bool, false in padding and at masked steps."""
+        first, batch = self.fresh - self.begin, self.input.shape[1]
+        if self.mask is not None:
+            valid = self.mask[first:]
+        else:
+            valid = torch.ones((self.end - self.fresh, batch), dtype=torch.bool, device=self.input.device)
         if self.lengths is None:
-            return torch.ones((self.end - self.fresh, batch), dtype=torch.bool, device=self.input.device)
-        steps = torch.arange(self.fresh - self.begin, self.end - self.begin, device=self.lengths.device)
-        return steps[:, None] < self.lengths
+            return valid
+        steps = torch.arange(first, self.end - self.begin, device=self.lengths.device)
+        return valid & (steps[:, None] < self.lengths)
 
     @property
     def weight(self) -> float:
@@ -77,7 +82,7 @@ class Window:
         """Run a model over the window, from the detached state at its start.
 
         Args:
-            model: called as ``model(x, state)``, with ``lengths`` and ``reset`` where the stream has them; returns
+            model: called as ``model(x, state)``, with the ``lengths``, ``reset`` and ``mask`` that there are; returns
                 (output, state), time first. A state is a tensor or any nest of tuples, lists and dicts of tensors, so
                 a model of several layers returns all of theirs; it is None before the first step.
             options: passed to the model.
@@ -120,6 +125,7 @@ class Window:
         """Move the window to another device."""
         self.tensors = tuple(one.to(device, **options) for one in self.tensors)
         self.reset = None if self.reset is None else self.reset.to(device, **options)
+        self.mask = None if self.mask is None else self.mask.to(device, **options)
         self.lengths = None if self.lengths is None else self.lengths.to(device, **options)
         return self
 
@@ -127,8 +133,9 @@ class Window:
         flags: dict[str, Tensor] = {}
         if self.lengths is not None:
             flags["lengths"] = (self.lengths - (start - self.begin)).clamp(0, stop - start)
-        if self.reset is not None:
-            flags["reset"] = self.reset[start - self.begin : stop - self.begin]
+        for name, values in {"reset": self.reset, "mask": self.mask}.items():
+            if values is not None:
+                flags[name] = values[start - self.begin : stop - self.begin]
         return flags
 
 
@@ -179,14 +186,19 @@ class TBPTT:
         return f"TBPTT(k1={self.k1}, k2={self.k2})"
 
     def windows(
-        self, *tensors: Tensor, lengths: Lengths | None = None, reset: Tensor | None = None, state: Any = None
+        self,
+        *tensors: Tensor,
+        lengths: Lengths | None = None,
+        reset: Tensor | None = None,
+        mask: Tensor | None = None,
+        state: Any = None,
     ) -> Iterator[Window]:
         """The windows of a batch of sequences.
 
         Args:
             tensors: (T, B, …) each: the input, and what the losses need, as the targets.
             lengths: (B,) integers, the valid steps of each row.
-            reset: (T, B) bool, as `Recurrent` takes it.
+            reset, mask: (T, B) bool, as `Recurrent` takes them; masked steps have no losses.
             state: the initial state of the model; detached.
 
         Yields:
@@ -200,7 +212,7 @@ class TBPTT:
             raise ValueError("windows: expected the input as a tensor (T, B, …), got nothing")
         named = [
             *((f"tensor {start}", one) for start, one in enumerate(tensors)),
-            *([("reset", reset)] if reset is not None else []),
+            *((name, one) for name, one in {"reset": reset, "mask": mask}.items() if one is not None),
         ]
         for name, one in named:
             if not isinstance(one, Tensor):
@@ -215,29 +227,35 @@ class TBPTT:
         if shape[0] == 0:
             raise ValueError("windows: expected at least one step, got T=0")
         lengths = None if lengths is None else row_lengths(lengths, shape[1], tensors[0].device, shape[0])
-        losses = int(shape.numel() if lengths is None else lengths.sum())
+        flags = {name: one for name, one in {"reset": reset, "mask": mask}.items() if one is not None}
+        losses = shape.numel()
+        if lengths is not None or mask is not None:
+            whole = Window(0, 0, shape[0], tensors, lengths, reset, mask, 1.0, shape[0], _Carried())
+            losses = int(whole.valid.sum())
         # An average window has k1 / T of all losses.
         full = max(losses, 1) * min(self.k1, shape[0]) / shape[0]
-        chunk = (*tensors, *(() if reset is None else (reset,)))
-        return self._windows([chunk], len(tensors), lengths, full, state)
+        return self._windows([(*tensors, *flags.values())], [*flags], lengths, full, state)
 
-    def stream(self, chunks: Iterable[Sequence[Tensor]], *, state: Any = None, reset: bool = False) -> Iterator[Window]:
+    def stream(
+        self, chunks: Iterable[Sequence[Tensor]], *, state: Any = None, reset: bool = False, mask: bool = False
+    ) -> Iterator[Window]:
         """The windows of a stream that may never end.
 
         Args:
             chunks: the fields of some further steps, (t, B, …) each, in any portions; B is the same for all.
             state: the initial state of the model; detached.
-            reset: whether the last field of each chunk is the reset flags, (t, B) bool.
+            reset, mask: whether the last fields of each chunk are the reset flags and the mask, (t, B) bool each.
 
         Yields:
             Windows, to be run in this order; no more than k2 steps and a chunk are held.
         """
-        return self._windows(chunks, None if not reset else -1, None, None, state)
+        flags = [name for name, given in {"reset": reset, "mask": mask}.items() if given]
+        return self._windows(chunks, flags, None, None, state)
 
     def _windows(
         self,
         chunks: Iterable[Sequence[Tensor]],
-        fields: int | None,
+        flags: Sequence[str],
         lengths: Tensor | None,
         full: float | None,
         state: Any,
@@ -255,14 +273,16 @@ class TBPTT:
                 if start < end and start + piece[0].shape[0] > begin
             ]
             whole = tuple(one[0] if len(one) == 1 else torch.cat(one) for one in zip(*parts, strict=True))
-            tensors = whole[:fields]
+            fields = len(whole) - len(flags)
+            tensors, named = whole[:fields], dict(zip(flags, whole[fields:], strict=True))
             return Window(
                 begin,
                 done,
                 end,
                 tensors,
                 None if lengths is None else (lengths - begin).clamp(0, end - begin),
-                whole[len(tensors)] if len(whole) > len(tensors) else None,
+                named.get("reset"),
+                named.get("mask"),
                 self.k1 * whole[0].shape[1] if full is None else full,
                 after,
                 carried,
@@ -289,10 +309,15 @@ def _detached(part: Any) -> Any:
 
 
 def _check(model: Any) -> None:
+    if isinstance(model, Recurrent) and not model.return_state:
+        raise ValueError(
+            "TBPTT: expected a layer that returns its state, which windows carry on; got return_state=False"
+        )
     if isinstance(model, nn.Module):
         for name, module in model.named_modules():
-            if isinstance(module, Recurrent) and module.bidirectional:
+            if isinstance(module, Recurrent) and (module.bidirectional or module.reverse):
+                kind = "bidirectional" if module.bidirectional else "reverse"
                 raise ValueError(
-                    f"TBPTT: expected layers that read forward, got the bidirectional {name or 'layer'}; its reverse "
+                    f"TBPTT: expected layers that read forward, got the {kind} {name or 'layer'}; its reverse "
                     "direction would need the steps after the window"
                 )

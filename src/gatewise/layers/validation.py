@@ -42,6 +42,7 @@ class Inputs(NamedTuple):
         initial: per state (D·L, B, H).
         lengths: (B,) int64 on the device of x, or None.
         reset: (T, B) bool on the device of x, or None.
+        mask: (T, B) bool on the device of x, or None.
         batched: whether the input had a batch dimension.
         weights: of all layers, on the fast path, where all tensors are plain CPU tensors for the fused kernels; the
             initial state may then be empty, for zeros. None on the general path.
@@ -52,6 +53,7 @@ class Inputs(NamedTuple):
     lengths: Tensor | None
     reset: Tensor | None
     batched: bool
+    mask: Tensor | None = None
     weights: tuple[Tensor, ...] | None = None
 
 
@@ -61,6 +63,7 @@ def prepare(
     lengths: Tensor | Sequence[int] | None,
     reset: Tensor | None,
     expected: InputSpec,
+    mask: Tensor | None = None,
 ) -> Inputs:
     """Validate and normalise a layer's arguments.
 
@@ -94,8 +97,9 @@ def prepare(
         x,
         _states(hx, batch, batched, expected, x),
         _lengths(lengths, batch, batched, x.device),
-        _reset(reset, steps, batch, batched, time_first, x.device),
+        None if reset is None else _flags("reset", reset, x, batched, time_first),
         batched,
+        None if mask is None else _flags("mask", mask, x, batched, time_first),
     )
 
 
@@ -168,18 +172,21 @@ def _lengths(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool, 
     return row_lengths(lengths, batch, device)
 
 
-def _reset(
-    reset: Tensor | None, steps: int, batch: int, batched: bool, time_first: bool, device: torch.device
-) -> Tensor | None:
-    if reset is None:
-        return None
-    if not isinstance(reset, Tensor):
-        raise TypeError(f"reset: expected a bool tensor, got {type(reset).__name__}; convert it with torch.as_tensor")
-    if reset.dtype != torch.bool:
-        raise TypeError(f"reset: expected torch.bool, got {reset.dtype}; pass reset.bool() if nonzero means a boundary")
-    sizes: list[tuple[str, int | None]] = [("T", steps), ("B", batch)] if time_first else [("B", batch), ("T", steps)]
-    check_shape("reset", reset.shape, sizes if batched else sizes[:1], "pass one flag per step and row of the input")
-    flags = reset.to(device)
+# What a true flag says, by argument.
+_TRUE = {"reset": "a boundary", "mask": "a valid step"}
+
+
+def _flags(name: str, flags: object, x: Tensor, batched: bool, time_first: bool) -> Tensor:
+    if not isinstance(flags, Tensor):
+        raise TypeError(f"{name}: expected a bool tensor, got {type(flags).__name__}; convert it with torch.as_tensor")
+    if flags.dtype != torch.bool:
+        raise TypeError(
+            f"{name}: expected torch.bool, got {flags.dtype}; pass {name}.bool() if nonzero means {_TRUE[name]}"
+        )
+    sizes: list[tuple[str, int | None]] = [("T", x.shape[0]), ("B", x.shape[1])]
+    sizes = sizes if time_first else sizes[::-1]
+    check_shape(name, flags.shape, sizes if batched else sizes[:1], "pass one flag per step and row of the input")
+    flags = flags.to(x.device)
     return (flags if time_first else flags.transpose(0, 1)) if batched else flags.unsqueeze(1)
 
 

@@ -1,0 +1,82 @@
+"""`bias="single"`: one bias for each sum, as in Keras and Flax."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import gatewise
+from gatewise.cells import names
+from tests.agreement import CELLS
+from tests.layers.oracle import call, states_of
+
+LENGTHS = torch.tensor([5, 0, 3])
+RESET = torch.rand(5, 3, generator=torch.Generator().manual_seed(1)) < 0.3
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference", "torch"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", names())
+def test_equals_two_biases_of_which_one_is_zero(cell: str, bidirectional: bool, backend: Any):
+    torch.manual_seed(0)
+    options: dict[str, Any] = {"bidirectional": bidirectional, "init": "torch", "dtype": torch.float64}
+    single = gatewise.Recurrent(CELLS[cell], 3, 4, 2, "single", **options)
+    whole = gatewise.Recurrent(CELLS[cell], 3, 4, 2, **options)
+    complete = {
+        name: torch.zeros_like(value) if "bias_hh" in name else single.state_dict()[name]
+        for name, value in whole.state_dict().items()
+    }
+    for name, value in single.state_dict().items():
+        if "bias_hh" in name:  # the last gate of gru_cudnn
+            complete[name][-len(value) :] = value
+    whole.load_state_dict(complete)
+    single.backend = whole.backend = backend
+    x = torch.randn(5, 3, 3, dtype=torch.float64)
+    options = {} if backend == "torch" else {"lengths": LENGTHS, "reset": RESET}
+    try:
+        whole.backend_for(x, **options)
+    except ValueError:
+        assert backend != "reference"
+        return
+    assert single.backend_for(x, **options).name == backend
+    actual, expected = call(single, x, **options), call(whole, x, **options)
+    for name, value in actual.items():
+        wanted = expected[name]
+        if "bias_hh" in name:
+            wanted = wanted[-len(value) :]
+        torch.testing.assert_close(value, wanted, rtol=1e-12, atol=1e-13)
+
+
+def test_shapes_and_text():
+    layer = gatewise.LSTM(3, 4, bias="single")
+    assert {name: tuple(one.shape) for name, one in layer.named_parameters()} == {
+        "weight_ih_l0": (16, 3),
+        "weight_hh_l0": (16, 4),
+        "bias_ih_l0": (16,),
+    }
+    assert repr(layer) == "LSTM(lstm, 3, 4, bias='single', init='torch')"
+    assert tuple(gatewise.GRU(3, 4, bias="single").bias_hh_l0.shape) == (4,)
+    for variant in ("chung2014", "cho2014"):
+        one, other = (gatewise.GRU(3, 4, bias=bias, variant=variant) for bias in (True, "single"))
+        assert one.cell == other.cell
+
+
+@torch.no_grad()
+def test_init_steps_and_frozen():
+    layer = gatewise.LSTM(3, 4, bias="single", init=gatewise.Init(forget_bias=2.0))
+    assert (layer.bias_ih_l0[4:8] == 2).all()
+    x = torch.randn(5, 2, 3)
+    output, state = layer(x)
+    with layer.frozen():
+        stream = layer.stream(x)
+        torch.testing.assert_close(torch.stack(list(stream)), output, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(states_of(stream.state), states_of(state), rtol=1e-5, atol=1e-6)
+
+
+def test_torch_has_two_biases():
+    with pytest.raises(RuntimeError, match="bias_hh_l0"):
+        gatewise.LSTM(3, 4, bias="single").load_state_dict(nn.LSTM(3, 4).state_dict())
+    merged = nn.LSTM(3, 4).state_dict()
+    merged["bias_ih_l0"] = merged["bias_ih_l0"] + merged.pop("bias_hh_l0")
+    gatewise.LSTM(3, 4, bias="single").load_state_dict(merged)
