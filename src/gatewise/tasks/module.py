@@ -44,7 +44,7 @@ class TaskModule(LightningModule, ABC):
         self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
         self.read = 0.0
         self.ended_step = False
-        self._step_total = [0.0] * 5
+        self._step_totals: list[Callable[[], list[float]]] = []
         self.time_used: Callable[[], float] = lambda: 0.0
         self._options = options
         self._total_steps = total_steps
@@ -65,7 +65,7 @@ class TaskModule(LightningModule, ABC):
         """Lightning's hook: the loss of a batch."""
 
     def objective_of(self, batch: Any, batch_idx: int, outcome: BatchStatistics, per: float | None = None) -> Tensor:
-        """What a process takes the gradient of, and note what is reported of the step.
+        """What a process takes the gradient of, and begin to add up what is reported of the step.
 
         The gradients of all processes are added, and Lightning averages those of the batches of a step.
 
@@ -73,25 +73,30 @@ class TaskModule(LightningModule, ABC):
             batch: the part of the batch that this process has.
             batch_idx: the number of the batch in the epoch.
             outcome: what came of it.
-            per: what the sum of the loss is divided by; by default the predictions of the whole batch.
+            per: what the sum of the loss is divided by; by default the predictions of the whole batch, for which a
+                process waits here until the others have computed their parts.
         """
         units = self.units(batch) if outcome.predictions else 0.0
         loss_sum = float(outcome.nats.detach())
-        total = world.add(loss_sum, outcome.predictions, outcome.hits, outcome.chances, units)
+        total = world.begin_add(loss_sum, outcome.predictions, outcome.hits, outcome.chances, units)
         every = self._options.accumulate
         before = batch_idx % every
         # The last step of an epoch may have fewer batches than Lightning divides by.
         of_step = every if every == 1 else min(every, int(self.trainer.num_training_batches) - (batch_idx - before))
         if before == 0:
-            self._step_total = [0.0] * 5
-        self._step_total = [one + other for one, other in zip(self._step_total, total, strict=True)]
+            self._step_totals = []
+        self._step_totals.append(total)
         self.ended_step = before + 1 == of_step
-        *sums, self.read = self._step_total
-        step = BatchStatistics.of_sums(*sums)
-        self.loss, self.counted = step.loss, step.counted
         objective = outcome.nats if outcome.objective is None else outcome.objective
-        objective = objective / (total[1] if per is None else per)
+        objective = objective / (total()[1] if per is None else per)
         return objective if of_step == every else objective * (every / of_step)
+
+    def on_after_backward(self) -> None:
+        """Lightning's hook: gradients are exchanged, so what is reported of the step is there too."""
+        if self.ended_step:
+            *sums, self.read = map(sum, zip(*(total() for total in self._step_totals), strict=True))
+            step = BatchStatistics.of_sums(*sums)
+            self.loss, self.counted = step.loss, step.counted
 
     def no_objective(self) -> Tensor:
         """A loss of zero that every parameter has a gradient of, where a process has no part of a batch."""

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ class SaveState(Checkpoint):
         self._saved_at = time.monotonic()
         self._random_states: list[list[Tensor]] = []
         self._batches: dict[str, Any] | None = None
+        self._flags: Callable[[], list[float]] = lambda: [0.0, 0.0]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the place among the batches until training starts."""
@@ -126,16 +128,18 @@ class SaveState(Checkpoint):
         if saved or world.rank() > 0:
             torch.manual_seed((self._seed + 1_000_003 * world.rank() + 7919 * trainer.global_step) % 2**63)
 
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to ask all processes whether to save and whether to stop, while the optimizer steps."""
+        if world.size() > 1 and self._decides_after(trainer, pl_module):
+            self._flags = world.begin_add(*self._own_flags())
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save if it is time; stop if asked to. The last step of an epoch waits for the end of the epoch."""
-        if trainer.is_last_batch:  # from here, Lightning would go on without the epoch's held-out score
+        if not self._decides_after(trainer, pl_module):
             return
-        if isinstance(pl_module, TaskModule) and not pl_module.ended_step:
-            return
-        due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
-        due, interrupted = world.any_of(due and world.is_main(), self._interruption.requested)
+        due, interrupted = self._own_flags() if world.size() == 1 else map(bool, self._flags())
         if due or trainer.should_stop or interrupted:
             self._save(trainer)
         if interrupted:
@@ -157,6 +161,18 @@ class SaveState(Checkpoint):
         found = state_dict["random"]
         # Earlier versions had those of one process.
         self._random_states = [found] if isinstance(found[0], Tensor) else found
+
+    def _own_flags(self) -> tuple[bool, bool]:
+        """Whether this process wants to save, which the main one decides, and to stop."""
+        due = time.monotonic() - self._saved_at >= SAVE_EVERY_SECONDS
+        return due and world.is_main(), self._interruption.requested
+
+    @staticmethod
+    def _decides_after(trainer: Trainer, module: LightningModule) -> bool:
+        """Whether the state can be saved after this batch."""
+        if trainer.is_last_batch:  # from here, Lightning would go on without the epoch's held-out score
+            return False
+        return not isinstance(module, TaskModule) or module.ended_step
 
     def _save(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self._path, weights_only=False)

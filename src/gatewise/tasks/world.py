@@ -4,7 +4,7 @@ A run in one process is a world of its own, in which all of this does nothing.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -69,11 +69,25 @@ def gather(value: Value) -> list[Value]:
 
 def add(*numbers: float) -> list[float]:
     """The sum of each number over all processes."""
+    return begin_add(*numbers)()
+
+
+def begin_add(*numbers: float) -> Callable[[], list[float]]:
+    """Begin to add each number over all processes; calling the result waits for the sums.
+
+    Work between the two calls hides how long the others take until they begin.
+    """
     if size() == 1:
-        return list(numbers)
+        return lambda: list(numbers)
     total = torch.tensor(numbers, dtype=torch.float64)
-    distributed.all_reduce(total)
-    return total.tolist()
+    work = distributed.all_reduce(total, async_op=True)
+    assert work is not None
+
+    def wait() -> list[float]:
+        work.wait()
+        return total.tolist()
+
+    return wait
 
 
 def any_of(*flags: bool) -> list[bool]:

@@ -48,10 +48,13 @@ class LanguageModelModule(TaskModule):
         """Lightning's hook: the loss of a window."""
         window = self.current_epoch * self._windows_of_epoch + batch_idx
         self._carried_in = None if window % self._windows_of_text == 0 else self._carried
+        predictions = int((batch.targets != NO_TARGET).sum())
+        # Added up while the network computes.
+        whole = None if self._sum_over_time else world.begin_add(predictions)
         nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
-        outcome = BatchStatistics(nats, int((batch.targets != NO_TARGET).sum()), 0, 0)
-        return self.objective_of(batch, batch_idx, outcome, self._streams if self._sum_over_time else None)
+        outcome = BatchStatistics(nats, predictions, 0, 0)
+        return self.objective_of(batch, batch_idx, outcome, self._streams if whole is None else whole()[0])
 
     def rewind(self) -> None:
         """Carry the state that the last step began with."""
