@@ -11,6 +11,7 @@ from hypothesis import settings
 
 import gatewise
 from gatewise.extras import EXTRAS, missing
+from gatewise.tasks import plots
 
 # A busy machine is no defect of the code under test.
 settings.register_profile("gatewise", deadline=None)
@@ -73,6 +74,33 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder."""
     if _FOLDER in config.stash:
         shutil.rmtree(config.stash[_FOLDER])
+
+
+# The smallest picture: one grey pixel.
+_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
+    "0000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+)
+_render = plots._render
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light_files():
+    """Leave out what takes most of the time of a small training run, and few tests are about.
+
+    Pictures are composed, but not rendered; see `rendered`. Files are not synchronised to the disk, which shows only
+    after a failure of power.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "_render", lambda figure, file: file.write(_PIXEL))
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture
+def rendered(monkeypatch):
+    """For tests of pictures: they are rendered as for users."""
+    monkeypatch.setattr(plots, "_render", _render)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

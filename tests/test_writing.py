@@ -1,5 +1,6 @@
 """A file is written whole or not at all."""
 
+import os
 import resource
 
 import pytest
@@ -69,3 +70,19 @@ def test_an_error_of_another_file_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as raised, atomic_write(tmp_path / "file"):
         other.read_bytes()
     assert raised.value.filename == str(other)
+
+
+def test_the_content_is_on_the_disk_before_the_file_is_replaced_and_the_folder_after(tmp_path, monkeypatch):
+    """Otherwise a failure of power can leave an empty file."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    seen = []
+
+    def fsync(descriptor):
+        seen.append((os.fstat(descriptor).st_ino, path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with atomic_write(path) as file:
+        file.write(b"new")
+        inode = os.fstat(file.fileno()).st_ino
+    assert seen == [(inode, b"old"), (tmp_path.stat().st_ino, b"new")]

@@ -60,12 +60,25 @@ def test_pieces_of_programs(library):
     assert len(typed_programs(60, 20)) < len(found)
 
 
+@pytest.fixture(scope="module")
+def found_once():
+    return list(standard_library._docstrings())
+
+
+@pytest.fixture
+def own_docstrings(found_once, monkeypatch):
+    """Those of this Python's own library, which takes seconds to read."""
+    monkeypatch.setattr(standard_library, "_docstrings", lambda: iter(found_once))
+
+
+@pytest.mark.usefixtures("own_docstrings")
 def test_this_pythons_own_library():
     labels = Counter(package for _, package in docstrings())
     assert len(labels) > 5
     assert min(labels.values()) >= 150
 
 
+@pytest.mark.usefixtures("own_docstrings")
 def test_summarised_docstrings_have_a_line_and_a_body():
     pairs = summarised_docstrings()
     assert len(pairs) > 1000

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from gatewise.tasks import processes, world
 from gatewise.tasks.api import resume
 from gatewise.tasks.launcher import Place
 from gatewise.tasks.trainer import check_devices
+from tests.forked import popen
 from tests.tasks.small import SMALL, TEXT, losses
 from tests.tasks.small_sequences import SMALL as SEQUENCES
 from tests.tasks.small_sequences import labelled_texts, small_tokens
@@ -32,6 +34,12 @@ def one_thread(monkeypatch):
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """The processes of a run import nothing anew; how they are started otherwise is for tests without this."""
+    monkeypatch.setattr(processes, "subprocess", SimpleNamespace(Popen=popen, PIPE=subprocess.PIPE))
 
 
 def text(folder):
@@ -61,6 +69,7 @@ def in_thread(work):
     return thread
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_killed_process_ends_the_run_which_one_process_resumes_with_its_own_losses(tmp_path, monkeypatch, capfd):
     options = {**LANGUAGE, "data": text(tmp_path), "dropout": 0.0, "batch": 5, "epochs": 60}
     gatewise.train("lm", out=tmp_path / "one", **options)
@@ -90,6 +99,7 @@ def test_a_killed_process_ends_the_run_which_one_process_resumes_with_its_own_lo
     assert two == pytest.approx(one, rel=1e-4)
 
 
+@pytest.mark.usefixtures("forked")
 def test_ctrl_c_saves_and_two_processes_resume_as_if_they_had_never_stopped(tmp_path, capfd):
     options = {**LANGUAGE, "data": text(tmp_path), "dropout": 0.25, "epochs": 3, "window": 5, "hidden": 32}
     run, whole = tmp_path / "run", tmp_path / "whole"

@@ -6,8 +6,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -19,6 +17,7 @@ from gatewise.tasks import state_file
 from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import training
 from gatewise.tasks.options import to_toml
+from tests.forked import Forked
 from tests.tasks.small import losses, small_options, train_small
 from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 
@@ -81,41 +80,38 @@ def test_batches_that_are_shuffled_in_each_epoch_are_those_of_the_uninterrupted_
     check_resumed(tmp_path / "run", [*of_epochs[:2], saved[1], saved[-3]])
 
 
+def train_or_resume(config, run):
+    """In a process of its own, which saves as often as it can."""
+    state_file.SAVE_EVERY_SECONDS = 0.02
+    torch.set_num_threads(1)
+    if (run / "run.json").exists():
+        resume(run)
+    else:
+        gatewise.train(config=config, out=run)
+
+
 def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
     options = small_options(tmp_path, epochs=40, patience=40)
     (tmp_path / "config.toml").write_text(to_toml(options))
-    program = (
-        "import sys; from gatewise.tasks import api, state_file\n"
-        "state_file.SAVE_EVERY_SECONDS = 0.02\n"
-        "api.resume(sys.argv[3]) if sys.argv[2] == 'resume' else api.train(config=sys.argv[1], out=sys.argv[3])\n"
-    )
+    run, whole = tmp_path / "killed", tmp_path / "whole"
 
-    def start(action, run):
-        command = [sys.executable, "-c", program, str(tmp_path / "config.toml"), action, str(tmp_path / run)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-    def steps(run):
-        path = tmp_path / run / "metrics.csv"
+    def rows(run):
+        path = run / "metrics.csv"
         return path.read_text().count("\n") if path.exists() else 0
 
-    whole = start("train", "whole")
-    assert whole.wait(60) == 0, whole.communicate()
-    random_steps = random.Random(os.urandom(8))
-    action = "train"
+    random_rows = random.Random(os.urandom(8))
     for _ in range(2):
-        process = start(action, "killed")
-        enough = steps("killed") + random_steps.randrange(1, 40)
-        while process.poll() is None and steps("killed") < enough:
+        process = Forked(train_or_resume, tmp_path / "config.toml", run)
+        enough = rows(run) + random_rows.randrange(1, 40)
+        while process.poll() is None and rows(run) < enough:
             time.sleep(0.001)
         process.kill()
-        process.communicate()
-        action = "resume"
-    assert steps("killed") < steps("whole")
-    last = start("resume", "killed")
-    assert last.wait(60) == 0, last.communicate()
-    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
-    for process in (whole, last):
-        process.communicate()
+        assert process.wait() == -signal.SIGKILL
+    before = rows(run)
+    resume(run)
+    gatewise.train(config=tmp_path / "config.toml", out=whole)
+    assert before < rows(whole)
+    assert losses(run) == losses(whole)
 
 
 def test_a_run_killed_before_the_first_save_begins_again(tmp_path):

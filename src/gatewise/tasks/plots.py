@@ -1,7 +1,7 @@
 """Figures that are drawn into files. matplotlib takes a while to import: nothing here does before one is drawn."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from gatewise.writing import atomic_write
 
@@ -23,4 +23,8 @@ def new_figure(width: float, height: float) -> "Figure":
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG."""
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+        _render(figure, file)
+
+
+def _render(figure: "Figure", file: BinaryIO) -> None:
+    figure.savefig(file, format="png", dpi=120)

@@ -9,6 +9,8 @@ import pytest
 from gatewise.tasks.forecasting import forecast_plot
 from tests.tasks.forecasting.test_scores import back_test, panel
 
+pytestmark = pytest.mark.usefixtures("rendered")
+
 
 def drawn(monkeypatch, tmp_path: Path, test):
     """The figure, drawn once so that its layout is known."""

@@ -27,6 +27,7 @@ def weights(folder):
     return safetensors.torch.load_file(folder / "run" / "weights.safetensors")
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_run_scores_beside_its_baseline_and_leaves_pictures(tmp_path):
     trained = train(tmp_path, epochs=10, horizon=None)
     scores = trained.final_scores()

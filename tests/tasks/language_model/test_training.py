@@ -75,6 +75,7 @@ def test_training_is_truncated_bptt_as_written_out_by_hand(tmp_path, reduction, 
     assert any(norm > 0.2 for _, norm, _ in found), "the norm before clipping is logged"
 
 
+@pytest.mark.usefixtures("rendered")
 def test_the_run_folder(tmp_path, capsys):
     trained = train_small(tmp_path)
     run = trained.folder.path
@@ -88,7 +89,7 @@ def test_the_run_folder(tmp_path, capsys):
         "vocabulary.json",
         "weights.safetensors",
     ]
-    assert (run / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "plot.png").stat().st_size > 10_000
     description = json.loads((run / "run.json").read_bytes())
     assert description["sha256"] == {"data": sha256(TEXT)}
     assert description["gatewise"] == gatewise.__version__

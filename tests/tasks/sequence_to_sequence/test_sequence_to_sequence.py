@@ -298,6 +298,7 @@ def test_a_side_reads_and_writes():
     assert count == 1
 
 
+@pytest.mark.usefixtures("rendered")
 @pytest.mark.parametrize("attention", ["luong-general", "bahdanau", "none"])
 def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attention):
     trained = train(tmp_path, attention=attention, epochs=1)
