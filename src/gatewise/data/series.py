@@ -10,6 +10,7 @@ from gatewise.data.series_rows import ROW, Columns, Numbers, Rows, read_rows
 from gatewise.data.series_tables import Table
 from gatewise.data.time_grid import Integers, TimeGrid
 from gatewise.data.time_stamps import Stamps
+from gatewise.data.time_zones import in_order, to_local
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,18 @@ def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[I
     if rows.stamps is None:
         return places, np.arange(1.0, len(places) + 1)
     stamps = rows.stamps[places]
+    if rows.last_stamps is not None:
+        stamps, unknown = in_order(stamps, rows.last_stamps[places])
+        if unknown is not None:
+            first = rows.stamps[places][unknown]
+            zone = rows.form.zone
+            assert zone is not None
+            local = str(to_local(np.array([first]), zone)[0])[:16].replace("T", " ")
+            raise ValueError(
+                f"{_of(name)}{rows.place(int(places[unknown]))}: the local time {local} comes twice in {zone}, and the "
+                "order of rows does not say which one this is: expected the rows of the first hour, then those of the "
+                f"second; write stamps with their distance from UTC ({rows.form.write(first)}), or in UTC"
+            )
     if (np.diff(stamps) < np.zeros(1, np.diff(stamps).dtype)).any():
         notes.add("rows were not in the order of time; sorted", name)
         order = np.argsort(stamps, kind="stable")
@@ -171,6 +184,7 @@ def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[I
                     f"{_of(name)}{rows.place(one)} and {rows.place(other)} have the same time stamp "
                     f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
                     "or name with --series-column what tells series apart"
+                    f"{_local_hint(rows)}"
                 )
     if len(again):
         notes.add("rows that stood there twice were read once", name)
@@ -227,6 +241,11 @@ def _steps_of(steps: Integers, length: int) -> tuple[int, int]:
     """The first of some steps of a series of a length, and the step after the last."""
     there = steps[(steps >= 0) & (steps < length)]
     return (int(there[0]), int(there[-1]) + 1) if len(there) else (length, length)
+
+
+def _local_hint(rows: Rows) -> str:
+    has_clock = not rows.form.counts and rows.form.zone is None and not rows.form.zoned
+    return "; if it is the hour that comes twice in local time, give --time-zone" if has_clock else ""
 
 
 def _of(name: str) -> str:

@@ -1,7 +1,7 @@
 """Rows of tables of time series: which column is what, and what stands in them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from gatewise.data.cells import separator_hint
 from gatewise.data.numerals import comma_hint
 from gatewise.data.series_tables import Table
 from gatewise.data.table_columns import NumberColumn, TableRows, TextColumn
+from gatewise.data.time_parts import joined_parts, part_names
 from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
+from gatewise.data.time_zones import missing_in, to_utc
 from gatewise.data.unnamed_columns import data_columns, is_unnamed
 
 ROW = "row"
@@ -30,11 +32,12 @@ class Columns:
     """Which column is what; None or empty where a table is to tell.
 
     Attributes:
-        time: the time stamps, or `ROW`.
+        time: the time stamps, or `ROW`; several columns with commas between them, see `joined_parts`.
         series: says which series a row belongs to; None where each column of values is a series.
         values: what is to be forecast.
         covariates: what is known of the future too.
         time_format: of the stamps, as in `datetime.strptime`; by default ISO 8601.
+        time_zone: of stamps without a distance from UTC.
     """
 
     time: str | None = None
@@ -42,6 +45,11 @@ class Columns:
     values: tuple[str, ...] = ()
     covariates: tuple[str, ...] = ()
     time_format: str | None = None
+    time_zone: str | None = None
+
+    def time_columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The columns of the time stamps in a table whose columns have these names; none where rows are steps."""
+        return () if self.time is None or self.time == ROW else part_names(self.time, names)
 
     def resolved(self, table: Table, tell: Callable[[str], None]) -> "Columns":
         """With the columns that a table has.
@@ -63,18 +71,20 @@ class Columns:
                     "names, or give columns by number (--time-column 1 --value-columns 2)"
                 )
         if not values:
-            taken = [name for name in (time, self.series, *self.covariates) if name is not None]
+            names = table.names()
+            times = replace(self, time=time).time_columns(names)
+            taken = [name for name in (*times, self.series, *self.covariates) if name is not None]
 
             def cells(place: int) -> list[str]:
                 return [cell for (cell,) in table.rows([place])]
 
-            values = tuple(data_columns(table.where, table.names(), taken, cells, tell))
+            values = tuple(data_columns(table.where, names, taken, cells, tell))
             if not values:
                 raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
         both = set(values) & {time, self.series, *self.covariates}
         if both:
             raise ValueError(f"column {both.pop()!r} is named twice; a column is time, series, value or covariate")
-        return Columns(time, self.series, values, self.covariates, self.time_format)
+        return replace(self, time=time, values=values)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ class Rows:
     Attributes:
         tables: the tables, one after the other.
         stamps: (R,), None where rows are steps.
+        last_stamps: (R,), where stamps are local times: the same, but where such a time comes twice, its second one.
         form: how they are written.
         names: of the series.
         series: (R,) int64, which of these each row belongs to; None where they do not say.
@@ -93,6 +104,7 @@ class Rows:
 
     tables: list[TableRows]
     stamps: Stamps | None
+    last_stamps: Stamps | None
     form: TimeForm
     names: list[str]
     series: Integers | None
@@ -124,30 +136,12 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         ValueError: when a column is missing, or something is not a valid time stamp or number; with the place.
         OSError: when a file cannot be read.
     """
-    timed = columns.time is not None and columns.time != ROW
-    wanted = [
-        *([columns.time] if timed and columns.time is not None else []),
-        *([columns.series] if columns.series else []),
-        *columns.values,
-        *columns.covariates,
-    ]
+    times = columns.time_columns(tables[0].names() if "," in (columns.time or "") else ())
+    wanted = [*times, *([columns.series] if columns.series else []), *columns.values, *columns.covariates]
     numeric = (*columns.values, *columns.covariates)
     found = [table.rows(wanted, numeric) for table in tables]
-    texts = [_text(rows, 0) for rows in found] if timed else []
-    if not timed:
-        form = TimeForm(NUMBER)
-    elif form is None:
-        form = TimeForm.of_all(TextColumn.joined(texts), columns.time_format)
-        if form is None:
-            raise ValueError(
-                f"{found[0].at(0)}: column {columns.time!r}: {texts[0][0]!r} is not a valid time stamp; expected ISO "
-                "8601 (2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
-            )
-    stamps = [
-        form.read(part, lambda row, rows=rows: f"{rows.at(row)}: column {columns.time!r}")
-        for rows, part in zip(found, texts, strict=False)
-    ]
-    names, series = _series_of([_text(rows, int(timed)) for rows in found]) if columns.series else ([], None)
+    form, stamps, last_stamps = _stamps(found, times, columns, form)
+    names, series = _series_of([_text(rows, len(times)) for rows in found]) if columns.series else ([], None)
     numbers = np.empty((sum(map(len, found)), len(numeric)))
     begin = 0
     for rows in found:
@@ -157,8 +151,46 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
             numbers[begin : begin + len(rows), at] = _numbers(rows.columns[first + at], rows, name, missing=missing)
         begin += len(rows)
     split = len(columns.values)
-    stamps_of_all = np.concatenate(stamps) if timed else None
-    return Rows(found, stamps_of_all, form, names, series, numbers[:, :split], numbers[:, split:])
+    return Rows(found, stamps, last_stamps, form, names, series, numbers[:, :split], numbers[:, split:])
+
+
+def _stamps(
+    tables: Sequence[TableRows], names: Sequence[str], columns: Columns, form: TimeForm | None
+) -> tuple[TimeForm, Stamps | None, Stamps | None]:
+    """The form of the time stamps of tables, whose first columns have them, and the stamps, see `Rows`."""
+    if not names:
+        return TimeForm(NUMBER), None, None
+    title = f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
+    texts = [_text(rows, 0) for rows in tables]
+    if len(names) > 1:
+        parts = [[_text(rows, place) for place in range(len(names))] for rows in tables]
+        texts = [joined_parts(names, of_table, columns.time_format) for of_table in parts]
+    if form is not None:
+        form = form.like(texts[0][0])
+    else:
+        form = TimeForm.of_all(TextColumn.joined(texts), columns.time_format, columns.time_zone)
+        if form is None:
+            raise ValueError(
+                f"{tables[0].at(0)}: {title}: {texts[0][0]!r} is not a valid time stamp; expected ISO 8601 "
+                "(2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
+            )
+    read: list[Stamps] = []
+    last: list[Stamps] = []
+    for rows, part in zip(tables, texts, strict=True):
+        stamps = form.read(part, lambda row, rows=rows: f"{rows.at(row)}: {title}")
+        if form.is_local:
+            assert form.zone is not None
+            missing = missing_in(stamps, form.zone)
+            if missing.any():
+                row = int(missing.argmax())
+                raise ValueError(
+                    f"{rows.at(row)}: {title}: {part[row]!r} does not exist in {form.zone}, where clocks are put "
+                    "forward over it; write stamps in UTC, or name the right --time-zone"
+                )
+            stamps, second = to_utc(stamps, form.zone)
+            last.append(second)
+        read.append(stamps)
+    return form, np.concatenate(read), np.concatenate(last) if last else None
 
 
 def _text(rows: TableRows, place: int) -> TextColumn:

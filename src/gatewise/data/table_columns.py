@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PART = 8192
 _NAN = float("nan")
+_FIRST_DAY = np.datetime64("0001-01-01", "us")
 
 
 class TextColumn(Sequence[str]):
@@ -49,6 +50,21 @@ class TextColumn(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for at in range(0, len(self), _PART):
             yield from self._cells.slice(at, _PART).to_pylist()
+
+    def stamps(self, *, in_utc: bool) -> NDArray[np.datetime64] | None:
+        """The time stamps of texts in ISO 8601 that have at least a day; None where one is not in Arrow's form of it.
+
+        Args:
+            in_utc: whether all are to have a distance from UTC, and are read in UTC; otherwise none is to have one.
+        """
+        import pyarrow
+
+        try:
+            found = self._cells.cast(pyarrow.timestamp("us", "UTC" if in_utc else None))
+        except pyarrow.ArrowException:
+            return None
+        stamps = found.to_numpy().astype("M8[us]")
+        return None if len(stamps) and stamps.min() < _FIRST_DAY else stamps
 
     def codes(self) -> tuple[list[str], NDArray[np.int64]]:
         """The different texts, in the order of their first rows, and which of them each row has."""

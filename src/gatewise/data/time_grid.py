@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from gatewise.data.time_stamps import Stamps, TimeForm
+from gatewise.data.time_zones import to_local
 
 _DAY = 86_400.0
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
@@ -99,6 +100,11 @@ class TimeGrid:
         else:
             days = self._day_of((numbers * int(self.every) + int(self.phase)).astype("M8[M]"))
         return days.astype("M8[us]") + np.timedelta64(round(self.clock * 1e6), "us")
+
+    def local_stamps(self, numbers: Integers) -> Stamps:
+        """The time stamps of steps in the time zone of the data, if there is one."""
+        stamps = self.stamps(numbers)
+        return stamps if self.form.zone is None else to_local(stamps, self.form.zone)
 
     def written(self, numbers: Integers) -> list[str]:
         """The time stamps of steps as text."""
@@ -193,5 +199,5 @@ def _steps(parts: list[Stamps], written: Callable[[float], str], length: Callabl
         return step, phase
     raise ValueError(
         f"the time stamps are irregular: most steps are {length(step)}, and {why}; bring the data to equal steps "
-        "first, or take rows as steps with --time-column row"
+        "first (in UTC, where --time-zone is given), or take rows as steps with --time-column row"
     )

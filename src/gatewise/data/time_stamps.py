@@ -3,19 +3,22 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timezone
 from typing import Any
 
 import numpy as np
 
 from gatewise.data.date_numbers import DIGIT_FORMS, EPOCH_FORMS, date_form, read_digits, read_epoch, write_epoch
 from gatewise.data.numerals import parse_number
+from gatewise.data.table_columns import TextColumn
+from gatewise.data.time_zones import to_local
 
 Stamps = np.ndarray[Any, np.dtype[Any]]
 """(n,) datetime64[us], or float64 where time is counted in numbers."""
 
 NUMBER = "number"
+_CLOCK = re.compile("%[HIcXs]")
 _MONTH = re.compile(r"\d{4}-\d{2}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -27,12 +30,14 @@ class TimeForm:
     Attributes:
         written: "number"; one of `EPOCH_FORMS`; or a format of `datetime.strftime`.
         given: whether the user gave that format; otherwise it is one of `DIGIT_FORMS`, or stamps are read as ISO 8601.
-        zoned: whether they have a distance from UTC; then they are read, and written, in UTC.
+        zoned: whether they have a distance from UTC; then they are read, and without a time zone written, in UTC.
+        zone: the time zone that stamps without such a distance are in. All are then written in it, with the distance.
     """
 
     written: str
     given: bool = False
     zoned: bool = False
+    zone: str | None = None
 
     @classmethod
     def of(cls, text: str, given: str | None = None) -> "TimeForm | None":
@@ -63,12 +68,16 @@ class TimeForm:
         return cls(f"%Y-%m-%d{separator}{clock}{'+00:00' if zoned else ''}", zoned=zoned)
 
     @classmethod
-    def of_all(cls, texts: Sequence[str], given: str | None = None) -> "TimeForm | None":
+    def of_all(cls, texts: Sequence[str], given: str | None = None, zone: str | None = None) -> "TimeForm | None":
         """The form of all time stamps of a table: numbers all of which are dates are read as such.
 
         Args:
             texts: the time stamps, one at least.
             given: as for `of`.
+            zone: their time zone, if it is given.
+
+        Raises:
+            ValueError: when the stamps of a time zone have no time of the day.
 
         >>> TimeForm.of_all(["202011", "202012"]).written, TimeForm.of_all(["202012", "202013"]).written
         ('%Y%m', 'number')
@@ -76,8 +85,28 @@ class TimeForm:
         first = cls.of(texts[0], given)
         if given is None and first is not None and first.counts:
             form = date_form(texts)
-            return first if form is None else cls(form)
-        return first
+            first = first if form is None else cls(form)
+        return first if first is None or zone is None else first._in_zone(zone)
+
+    def _in_zone(self, zone: str) -> "TimeForm":
+        if self.written not in EPOCH_FORMS and not _CLOCK.search(self.written):
+            raise ValueError(
+                f"time_zone: the time stamps have no time of the day (they are read as {self.expected}), so they are "
+                "the same in every time zone; leave it out"
+            )
+        return replace(self, zone=zone)
+
+    def like(self, text: str) -> "TimeForm":
+        """This form where a time zone is known, with or without a distance from UTC as a time stamp has it."""
+        if self.zone is None or self.given or self.is_date_number:
+            return self
+        found = TimeForm.of(text)
+        return self if found is None else replace(self, zoned=found.zoned)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether stamps are read as local times, which the time zone relates to UTC."""
+        return self.zone is not None and not (self.zoned or self.written in EPOCH_FORMS or "%z" in self.written)
 
     @property
     def counts(self) -> bool:
@@ -112,6 +141,10 @@ class TimeForm:
         Raises:
             ValueError: for one that is not, with its place.
         """
+        if isinstance(texts, TextColumn) and not (self.counts or self.given or self.is_date_number):
+            stamps = texts.stamps(in_utc=self.zoned)
+            if stamps is not None:
+                return stamps
         found = np.empty(len(texts), "f8" if self.counts else "M8[us]")
         for row, text in enumerate(texts):
             value = self._read(text)
@@ -129,12 +162,19 @@ class TimeForm:
         value = stamp.astype("M8[us]").item()
         if not isinstance(value, datetime):
             return str(stamp)  # beyond the year 9999
-        return write_epoch(value, self.written) if self.written in EPOCH_FORMS else value.strftime(self.written)
+        if self.written in EPOCH_FORMS:
+            return write_epoch(value, self.written)
+        if self.zone is None:
+            return value.strftime(self.written)
+        local: datetime = to_local(np.array([stamp], "M8[us]"), self.zone)[0].item()
+        local = local.replace(tzinfo=timezone(local - value))
+        text = local.strftime(self.written.removesuffix("+00:00"))
+        return text if self.given or self.is_date_number else f"{text}{local.isoformat()[-6:]}"
 
     def shown(self, stamp: Any) -> str:
         """A time stamp for a message: in full, where the form has no room for it."""
         text = self.write(stamp)
-        return text if self._read(text) == stamp.item() else str(stamp.astype("M8[us]").item())
+        return text if self.zone is not None or self._read(text) == stamp.item() else str(stamp.astype("M8[us]").item())
 
     def _read(self, text: str) -> datetime | float | None:
         if self.counts:

@@ -14,6 +14,7 @@ from gatewise.data.series import Columns, Series, SeriesSet, read_series
 from gatewise.data.series_rows import Numbers
 from gatewise.data.series_tables import as_tables
 from gatewise.data.sunspots import SUNSPOTS
+from gatewise.data.time_zones import check_zone
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.preprocessing import Recipe
@@ -89,12 +90,15 @@ def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
         ValueError: for bad data, or series too short for the horizon.
         OSError: for a file that cannot be read.
     """
+    if options.time_zone is not None:
+        check_zone(options.time_zone)
     columns = Columns(
         options.time_column,
         options.series_column,
         options.value_columns,
         options.covariate_columns,
         options.time_format,
+        options.time_zone,
     )
     parts: dict[str, Sequence[Path]] = {
         "data": options.data or [SUNSPOTS],

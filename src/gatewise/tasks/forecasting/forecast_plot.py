@@ -69,10 +69,10 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
     interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     origins = [int(test.places[row]) - begin for row in rows]
     first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)
-    axes.plot(grid.stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
+    axes.plot(grid.local_stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
     baseline = panel.seasonal_naive(test.places[list(rows)]).numpy()
     for number, (row, at) in enumerate(zip(rows, origins, strict=True)):
-        times = grid.stamps(one.numbers(at + 1, at + 1 + horizon))
+        times = grid.local_stamps(one.numbers(at + 1, at + 1 + horizon))
         # The legend names each once.
         names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
         told = test.quantiles[row].numpy()
@@ -81,9 +81,9 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
         axes.plot(times, baseline[number], color="C1", lw=1, ls=":", marker=mark, label=names[1])
         if len(test.levels) > 1:
             axes.fill_between(times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
-        axes.axvline(grid.stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.6)
+        axes.axvline(grid.local_stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.6)
     axes.grid(alpha=0.3)
-    _few_ticks(axes, grid.stamps(one.numbers(first, last)))
+    _few_ticks(axes, grid.local_stamps(one.numbers(first, last)))
 
 
 def _few_ticks(axes: "Axes", stamps: NDArray[np.generic]) -> None:

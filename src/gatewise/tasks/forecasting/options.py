@@ -19,9 +19,11 @@ class SeriesOptions(NumberTableOptions):
     keep_data: bool = False
     """Keep a copy of the data in the run folder, and read that from then on."""
     time_column: str | None = None
-    """Column of the time stamps; row: none, rows are steps. By default one that looks like it."""
+    """Column of the time stamps, or several: year,month,day; row: rows are steps. By default one that looks like it."""
     time_format: str | None = None
     """Form of the time stamps: %d/%m/%Y and the like; number; epoch-s, -ms, -us or -ns. By default as they look."""
+    time_zone: str | None = None
+    """Time zone of stamps that do not have their distance from UTC, such as Europe/Berlin; steps are equal in UTC."""
     series_column: str | None = None
     """Column that says which series a row belongs to; by default each column of values is a series."""
     value_columns: tuple[str, ...] = ()
@@ -115,5 +117,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
                 ["quantiles", "calibrate"], "output is point: the median alone is told", when=self.output == "point"
             ),
             **without_effect(["held_out"], "valid names the steps instead", when=self.valid is not None),
-            **without_effect(["time_format"], "rows are steps, without time stamps", when=self.time_column == "row"),
+            **without_effect(
+                ["time_format", "time_zone"], "rows are steps, without time stamps", when=self.time_column == "row"
+            ),
         }

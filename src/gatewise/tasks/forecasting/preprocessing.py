@@ -57,7 +57,7 @@ class Recipe:
         Where covariates are not known, they are NaN.
         """
         numbers = series.numbers(begin, end)
-        calendar = torch.from_numpy(calendar_features(self.grid.stamps(numbers), self.cycles))
+        calendar = torch.from_numpy(calendar_features(self.grid.local_stamps(numbers), self.cycles))
         there = np.full((end - begin, self.covariates.width), np.nan)
         part = series.covariates[begin:end]
         there[: len(part)] = part

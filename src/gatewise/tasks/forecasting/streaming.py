@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gatewise.data.cells import column_place
 from gatewise.data.series import Series, series_name
-from gatewise.data.series_rows import ROW, Numbers, read_rows
+from gatewise.data.series_rows import Numbers, read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import names_of_text
@@ -154,6 +154,7 @@ class LiveRow(NamedTuple):
     Attributes:
         series: the name of its series.
         step: its step on the grid; None for the next.
+        second_step: that of the second time where its local time comes twice; otherwise the same.
         value: NaN where it is missing.
         covariates: (C,), those of the step.
         where: where it stood, for people.
@@ -161,9 +162,15 @@ class LiveRow(NamedTuple):
 
     series: str
     step: int | None
+    second_step: int | None
     value: float
     covariates: Numbers
     where: str
+
+    def after(self, last: int | None) -> "LiveRow":
+        """The row after another step of its series: of a time that comes twice, the one that comes after it."""
+        late = self.step is not None and last is not None and self.step <= last
+        return self._replace(step=self.second_step) if late else self
 
 
 class Rows:
@@ -181,7 +188,7 @@ class Rows:
     def __init__(self, lines: Iterable[str], where: str, recipe: Recipe, format: TableFormat = PLAIN) -> None:
         self._lines, self._where, self._recipe, self._format = lines, where, recipe, format
         columns = recipe.columns
-        self._names = [*filter(None, (columns.time, columns.series)), *columns.values, *columns.covariates]
+        self._others = [*([columns.series] if columns.series else []), *columns.values, *columns.covariates]
 
     def __iter__(self) -> Iterator[LiveRow]:
         """The rows.
@@ -189,7 +196,7 @@ class Rows:
         Raises:
             ValueError: when a column is missing in the line of names.
         """
-        head = "" if all(name.isdecimal() or name == ROW for name in self._names) else None
+        head = "" if all(map(str.isdecimal, self._wanted(()))) else None
         for number, line in enumerate(self._lines, 1):
             if not line.strip():
                 continue
@@ -206,10 +213,14 @@ class Rows:
                 continue
             yield from rows
 
+    def _wanted(self, names: Sequence[str]) -> list[str]:
+        """The columns to read, of those with names."""
+        return [*self._recipe.columns.time_columns(names), *self._others]
+
     def _head(self, where: str, line: str) -> str:
         names = names_of_text(Path(where), line, self._format)
-        for name in self._names:
-            if name != ROW and not name.isdecimal():
+        for name in self._wanted(names):
+            if not name.isdecimal():
                 column_place(where, name, names, "the line names")
         return line if line.endswith("\n") else f"{line}\n"
 
@@ -220,19 +231,21 @@ class Rows:
         columns, grid = self._recipe.columns, self._recipe.grid
         rows = read_rows([TextTable(self._where, head + line, number, self._format)], columns, grid.form)
         name = rows.names[0] if rows.names else ""
-        step = None
+        step = second_step = None
         if rows.stamps is not None:
-            numbers, on_grid = grid.numbers(rows.stamps)
+            second = rows.stamps if rows.last_stamps is None else rows.last_stamps
+            numbers, on_grid = grid.numbers(np.concatenate((rows.stamps, second)))
             if not on_grid.all():
                 raise ValueError(
                     f"{where}: the time stamp {rows.form.shown(rows.stamps[0])} is not on the grid of training, "
                     f"a step of which is {grid.title}"
                 )
-            step = int(numbers[0])
+            step, second_step = int(numbers[0]), int(numbers[1])
         return [
             LiveRow(
                 series_name(name, column, len(columns.values)),
                 step,
+                second_step,
                 float(rows.values[0, place]),
                 rows.covariates[0],
                 where,
@@ -257,7 +270,8 @@ def follow(
     """
     recipe = predictor.recipe
     waiting: set[str] = set()
-    for name, number, value, covariates, where in _plausible(rows, series, recipe):
+    for row in _plausible(rows, series, recipe):
+        name, number, value, covariates, where = row.series, row.step, row.value, row.covariates, row.where
         one = series.get(name) or series.setdefault(name, LiveSeries(predictor))
         step = (one.last or 0) + 1 if number is None else number
         changed = True
@@ -300,6 +314,7 @@ def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe
 
     for row in rows:
         last = series[row.series].last if row.series in series else None
+        row = row.after(last)
         announces = math.isnan(row.value) and recipe.covariates.width > 0
         if row.step is None or last is None or announces:
             yield row
