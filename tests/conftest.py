@@ -35,6 +35,7 @@ _NEED = {
         "examples/test_profile_training.py",
         "tasks",
     ),
+    "onnx": ("interchange/onnx",),
     "studies": ("cli/test_study.py", "data/generated/test_digits.py", "studies"),
 }
 _MISSING = [extra for extra in EXTRAS if missing(extra)]

@@ -167,6 +167,14 @@ def test_plots_and_data_frames():
         trace.gradient_flow().pandas()
 
 
+@pytest.mark.usefixtures("_nothing_installed")
+def test_models_from_onnx():
+    with pytest.raises(MissingExtraError) as caught:
+        gatewise.from_onnx("missing.onnx")
+    expected = "gatewise.from_onnx needs onnx, which is not installed: pip install 'gatewise[onnx]'"
+    assert str(caught.value) == expected
+
+
 def test_a_folder_of_the_same_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "event_files").mkdir()
     monkeypatch.syspath_prepend(tmp_path)

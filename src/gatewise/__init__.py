@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
+    from gatewise.interchange.onnx import from_onnx
     from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent
     from gatewise.studies.verbs import study
     from gatewise.tasks import evaluate, inspect, load, predict, train
@@ -23,6 +24,7 @@ _MODULES = {
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
+    "gatewise.interchange.onnx": ("from_onnx",),
     "gatewise.layers": (
         "BiGRU",
         "BiLSTM",
@@ -60,6 +62,7 @@ __all__ = [
     "cell",
     "evaluate",
     "explain",
+    "from_onnx",
     "inspect",
     "load",
     "predict",
