@@ -95,8 +95,8 @@ def test_pairs(tmp_path, ending):
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_rows_of_numbers(tmp_path, ending):
     def read(path):
-        found = read_numeric_sequences([path], "sequence", "label")
-        return [tuple(step) for steps, _ in found for step in steps]
+        found = read_numeric_sequences([path]).sequences()
+        return [tuple(step) for sequence in found for step in sequence.steps.tolist()]
 
     content = TABLES[ending](("sequence", "u", "v"), STEPS)
     check_reader(tmp_path / f"a{ending}", content, read, holds([row[1:] for row in STEPS]))
@@ -104,7 +104,7 @@ def test_rows_of_numbers(tmp_path, ending):
 
 def test_sequences_of_numbers(tmp_path):
     content = as_json_lines(("steps", "label"), [([[at, 0.5], [1.5, -at]], f"l{at}") for at in range(9)])
-    check_reader(tmp_path / "a.jsonl", content, lambda path: read_numeric_sequences([path], "sequence", "label"))
+    check_reader(tmp_path / "a.jsonl", content, lambda path: read_numeric_sequences([path]))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])

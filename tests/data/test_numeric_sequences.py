@@ -6,21 +6,27 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from gatewise.data.numeric_sequences import Scaling, read_numeric_sequences
+from gatewise.data.numeric_sequences import SequenceColumns, read_numeric_sequences
 
 TABLE = "label,sequence,u,v\na,1,0.5,1\na,1,2,3\nb,2,4,-5e1\n"
 FOUND = [([[0.5, 1.0], [2.0, 3.0]], ["a", "a"]), ([[4.0, -50.0]], ["b"])]
 
 
-def read(folder, name, text, **changes):
+def read(folder, name, text, notice=lambda _: None, **columns):
     path = folder / name
     path.write_text(text)
-    return read_numeric_sequences([path], "sequence", "label", **changes)
+    return plain([path], notice=notice, **columns)
+
+
+def plain(paths, notice=lambda _: None, **columns):
+    """The steps and labels of the sequences in files."""
+    found = read_numeric_sequences(paths, SequenceColumns(**columns), notice).sequences()
+    return [(sequence.steps.tolist(), sequence.labels) for sequence in found]
 
 
 def test_a_row_for_each_step(tmp_path):
     assert read(tmp_path, "a.csv", TABLE) == FOUND
-    assert read(tmp_path, "a.csv", TABLE, feature_columns=("v",))[1] == ([[-50.0]], ["b"])
+    assert read(tmp_path, "a.csv", TABLE, features=("v",))[1] == ([[-50.0]], ["b"])
     assert read(tmp_path, "b.csv", "sequence,u\n1,2\n1,3\n") == [([[2.0], [3.0]], [])]
     rows = '{"sequence": "s", "u": 1, "label": 7}\n{"sequence": "s", "u": 2.5, "label": 7}\n'
     assert read(tmp_path, "a.jsonl", rows) == [([[1.0], [2.5]], ["7", "7"])]
@@ -37,18 +43,18 @@ def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
     for name in ("", "Unnamed: 0"):
         told = []
         text = "".join(f"{at},{line}\n" for at, line in zip([name, 0, 1, 2], TABLE.splitlines(), strict=True))
-        assert read(tmp_path, "a.csv", text, tell=told.append) == FOUND
+        assert read(tmp_path, "a.csv", text, notice=told.append) == FOUND
         assert len(told) == 1
         assert "and numbers the rows; skipped" in told[0]
         with pytest.raises(ValueError, match=r"a\.csv: column 1 (has no name|is named 'Unnamed: 0'); expected a name"):
             read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"))
         # What is named by the user is used, whatever else there is.
-        assert read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"), feature_columns=("u", "v")) == FOUND
+        assert read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"), features=("u", "v")) == FOUND
     assert read(tmp_path, "a.csv", TABLE.replace("\n", ",,\n")) == FOUND  # empty columns of a spreadsheet
     pyarrow.parquet.write_table(
         pyarrow.table({"sequence": ["1", "2"], "u": [0.5, 4.0], "__index_level_0__": [1, 0]}), tmp_path / "a.parquet"
     )
-    found = read_numeric_sequences([tmp_path / "a.parquet"], "sequence", "label")
+    found = plain([tmp_path / "a.parquet"])
     assert found == [([[0.5]], []), ([[4.0]], [])]
 
 
@@ -57,21 +63,21 @@ def test_an_index_of_parquet_is_not_a_feature_whatever_it_holds(tmp_path):
     columns = {"sequence": ["1", "2"], "u": [0.5, 4.0], "__index_level_0__": [3, 7]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     told = []
-    found = read_numeric_sequences([tmp_path / "a.parquet"], "sequence", "label", tell=told.append)
+    found = plain([tmp_path / "a.parquet"], notice=told.append)
     assert found == [([[0.5]], []), ([[4.0]], [])]
     assert told[0].endswith("column 3 is named '__index_level_0__', the index of a data frame; skipped")
 
 
 def test_a_feature_that_numbers_the_rows_is_told_of(tmp_path):
     told = []
-    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,a,2\n2,b,1\n", tell=told.append)
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,a,2\n2,b,1\n", notice=told.append)
     assert [one.partition(": ")[2] for one in told] == [
-        "feature 'index' numbers the rows of the file; leave it out with --feature-columns"
+        "feature 'index' numbers the rows of the file; exclude it with --feature-columns"
     ]
     # As a choice, in a single sequence, or beginning again in each, it is nothing to speak of.
-    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,b,2\n", tell=told.append, feature_columns=("index", "u"))
-    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n", tell=told.append)
-    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n0,b,1\n", tell=told.append)
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,b,2\n", notice=told.append, features=("index", "u"))
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n", notice=told.append)
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n0,b,1\n", notice=told.append)
     assert len(told) == 1
 
 
@@ -81,7 +87,7 @@ def test_files_must_have_the_same_features(tmp_path):
     with pytest.raises(
         ValueError, match=re.escape(f"b.jsonl: expected 1 features, as in {tmp_path / 'a.jsonl'}, got 2")
     ):
-        read_numeric_sequences([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "sequence", "label")
+        plain([tmp_path / "a.jsonl", tmp_path / "b.jsonl"])
 
 
 @pytest.mark.parametrize(
@@ -92,8 +98,12 @@ def test_files_must_have_the_same_features(tmp_path):
             "sequence,u\n1,x\n",
             "line 2: u: expected a finite number, got 'x'; name the features with --feature-columns, the",
         ),
-        ("a.csv", "sequence,u\n1,nan\n", "line 2: u: expected a finite number, got ''"),
-        ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' do not stand together; sort the table"),
+        (
+            "a.csv",
+            "sequence,u\n1,nan\n",
+            "line 2: u: expected a finite number, got ''; --missing mask reads missing values",
+        ),
+        ("a.csv", "sequence,u\n1,1\n2,1\n1,1\n", "the rows of sequence '1' are not consecutive; sort the table"),
         ("a.csv", "sequence,label\n1,1\n", "no column of features beside 'sequence' and 'label'"),
         ("a.csv", "u,label\n1,1\n", "no column 'sequence'"),
         ("a.jsonl", '{"steps": [[1], [2, 3]]}', "line 1: step 2: expected 1 features, as in line 1, got 2"),
@@ -117,48 +127,16 @@ def test_malformed(tmp_path, name, text, told):
         read(tmp_path, name, text)
 
 
-def test_scaling_goes_forth_and_back():
-    scaling = Scaling.learn([[[1.0, 7.0]], [[3.0, 7.0], [5.0, 7.0]]])
-    scaled = scaling.scaled([[3.0, 7.0], [5.0, 8.0]])
-    assert scaled[:, 0].tolist() == pytest.approx([0.0, 2 / (8 / 3) ** 0.5])
-    assert scaling.unscaled(scaled).flatten().tolist() == pytest.approx([3.0, 7.0, 5.0, 8.0])
-    again = Scaling.from_content(scaling.content())
-    assert again.unscaled(scaled).tolist() == scaling.unscaled(scaled).tolist()
-    with pytest.raises(ValueError, match="expected 2 features at each step, as in training"):
-        scaling.scaled([[1.0]])
-
-
-@pytest.mark.parametrize(("unit", "offset"), [(1.0, 0.0), (1e-20, 0.0), (1e-300, 0.0), (1e300, 0.0), (1.0, 1e9)])
-def test_any_unit_and_offset_are_scaled(unit, offset):
-    steps = [[offset + unit * value, 7.0] for value in (1.0, 2.0, 4.0, 5.0)]
-    scaling = Scaling.learn([steps])
-    expected = Scaling.learn([[[1.0], [2.0], [4.0], [5.0]]]).scaled([[4.0]])
-    assert scaling.scaled(steps)[2, 0].tolist() == pytest.approx(float(expected), rel=1e-5)
-    assert scaling.constant == [1]
-
-
-def test_rounding_is_no_change():
-    scaling = Scaling.learn([[[0.1 + 0.2, 1e12], [0.3, 1e12 + 10]]])
-    assert scaling.constant == [0]
-    assert scaling.scaled([[0.3, 1e12 + 10]])[0].tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
-
-
-def test_a_number_that_float32_cannot_hold_is_refused():
-    scaling = Scaling.learn([[[1e-30], [2e-30]]])
-    with pytest.raises(ValueError, match=re.escape("step 1: feature 1 is 1e+20, too far from the training data")):
-        scaling.scaled([[1e20]])
-
-
 def test_nested_columns_of_parquet_hold_a_sequence_in_each_row(tmp_path):
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(
         pyarrow.table({"steps": [[[0.1, 1.0], [2.0, 3.0]], [[4.0, 5.0]]], "label": ["a", "b"]}), path
     )
-    found = read_numeric_sequences([path], "sequence", "label")
+    found = plain([path])
     assert found == [([[0.1, 1.0], [2.0, 3.0]], ["a"]), ([[4.0, 5.0]], ["b"])]
     pyarrow.parquet.write_table(pyarrow.table({"steps": [[[0.1, 1.0]], [[4.0]]]}), path)
     with pytest.raises(ValueError, match="row 2: step 1: expected 2 features, as in row 1, got 1"):
-        read_numeric_sequences([path], "sequence", "label")
+        plain([path])
     pyarrow.parquet.write_table(pyarrow.table({"steps": [[[0.1, None]]]}), path)
     with pytest.raises(ValueError, match="row 1: expected a finite number, got None"):
-        read_numeric_sequences([path], "sequence", "label")
+        plain([path])

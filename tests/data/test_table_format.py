@@ -24,7 +24,8 @@ def write(tmp_path):
 
 
 def numbers(path, format):
-    return read_numeric_sequences([path], "sequence", "label", format=format)
+    found = read_numeric_sequences([path], format=format).sequences()
+    return [(sequence.steps.tolist(), sequence.labels) for sequence in found]
 
 
 def test_semicolons_and_decimal_commas(write):

@@ -30,11 +30,18 @@ def test_each_feature_is_erased_alone_at_every_step(monkeypatch):
     def answer(x):
         return (x[1:] * x[:-1]).sum((0, 2)).tanh()
 
-    found = erasure_attributions(x, answer, "features")
+    found = erasure_attributions(x, answer, [[feature] for feature in range(5)])
     assert found.shape == (5,)
     for feature in range(5):
         without = x.clone()
         without[:, feature] = 0
         assert_close(found[feature], (answer(x[:, None]) - answer(without[:, None]))[0])
     monkeypatch.setattr(erasure, "_MOST_STEPS", 8)
-    assert_close(erasure_attributions(x, answer, "features"), found)
+    assert_close(erasure_attributions(x, answer, [[feature] for feature in range(5)]), found)
+
+
+def test_a_feature_may_have_several_columns():
+    x = torch.randn(4, 5, dtype=torch.float64)
+    found = erasure_attributions(x, lambda x: x.square().sum((0, 2)), [[0, 3], [], [1]])
+    expected = torch.stack((x[:, [0, 3]].square().sum(), x.new_zeros(()), x[:, 1].square().sum()))
+    assert_close(found, expected)

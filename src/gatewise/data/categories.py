@@ -1,6 +1,6 @@
 """Categorical columns as numbers: a vocabulary for each, learned from the training rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -31,7 +31,7 @@ class Categories:
         self.vocabularies = dict(vocabularies)
 
     @classmethod
-    def learn(cls, columns: Mapping[str, Sequence[str]]) -> Self:
+    def learn(cls, columns: Mapping[str, Iterable[str]]) -> Self:
         """The values of some columns by name, the most frequent of each first."""
         return cls(
             {name: TokenVocabulary.learn([values], lower=False, digits=False) for name, values in columns.items()}

@@ -1,117 +1,135 @@
-"""Sequences of numbers: so many features at each step, so many steps in each sequence."""
+"""Sequences of numbers in files: the same features at each step, any number of steps in each sequence."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from gatewise.data.cells import cell_text, shortened
-from gatewise.data.json_lines import json_objects
-from gatewise.data.numerals import comma_hint, parse_number
+from gatewise.data.json_lines import objects_in
+from gatewise.data.numerals import MISSING, comma_hint, parse_number
+from gatewise.data.sequence_store import SequenceTable, SequenceWriter
+from gatewise.data.table_columns import Column, NumberColumn, TableRows, TextColumn
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import column_names, kind_of, read_columns, read_values
-from gatewise.data.unnamed_columns import counts_rows, data_columns
+from gatewise.data.tables import column_names, kind_of, read_column_parts, read_columns, read_values
+from gatewise.data.unnamed_columns import data_columns
 from gatewise.progress import tracked
-
-NumericSequence = tuple[list[list[float]], list[str]]
-"""Steps of features, and labels: none, one for the sequence, or one for each step."""
 
 _STEPS = "steps"
 
 
+@dataclass(frozen=True)
+class SequenceColumns:
+    """Which columns of tables are what.
+
+    Attributes:
+        sequence: says which sequence a row belongs to.
+        label: the label, if there is one.
+        features: the features; by default those of `feature_names`.
+        categories: categorical columns.
+        missing: whether features may have missing values.
+    """
+
+    sequence: str = "sequence"
+    label: str = "label"
+    features: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    missing: bool = False
+
+
+class Found(NamedTuple):
+    """A sequence as a file has it: the features of its steps (T, I), its labels, and its categories by column."""
+
+    steps: NDArray[np.float64]
+    labels: list[str]
+    categories: dict[str, list[str]]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Found"]) -> "Found":
+        """The parts of a sequence, one after the other, as one."""
+        if len(parts) == 1:
+            return parts[0]
+        names = parts[0].categories
+        return cls(
+            np.concatenate([part.steps for part in parts]),
+            [label for part in parts for label in part.labels],
+            {name: [value for part in parts for value in part.categories[name]] for name in names},
+        )
+
+
 def read_numeric_sequences(
     paths: Sequence[Path],
-    sequence_column: str,
-    label_column: str,
-    feature_columns: Sequence[str] = (),
-    tell: Callable[[str], None] = lambda _: None,
+    columns: SequenceColumns = SequenceColumns(),
+    notice: Callable[[str], None] = lambda _: None,
     format: TableFormat = PLAIN,
-) -> list[NumericSequence]:
+    folder: Path | None = None,
+) -> SequenceTable:
     """Sequences of files, in order.
 
-    A table has a row per step, and says in a column which sequence the step belongs to; rows of one sequence stand
-    together. JSON lines, and Parquet in nested columns, may also have a sequence per row:
+    A table has a row per step, and says in a column which sequence the step belongs to; rows of one sequence are
+    consecutive. JSON lines, and Parquet in nested columns, may also have a sequence per row:
     ``{"steps": [[0.5, 1], [0.25, 2]], "label": "a"}``, where the label may be a list with one for each step, or
-    missing.
+    missing; a categorical column has a value for each step, or one for all.
 
     Args:
         paths: tables (.csv, .tsv, .parquet) or JSON lines.
-        sequence_column: says which sequence a row belongs to.
-        label_column: the label, if there is one.
-        feature_columns: the features; by default those of `feature_names`.
-        tell: receives notices.
+        columns: their columns.
+        notice: receives notices.
         format: how tables are written.
+        folder: an empty folder for the sequences; by default they are kept in memory.
 
     Raises:
-        ValueError: when something is not a finite number or missing, or steps have different widths; with the place.
-        OSError: when a file cannot be read.
+        ValueError: when something is not a finite number, or missing, or steps have different widths; with the place.
+        OSError: when a file cannot be read, or the folder written to.
     """
-    found: list[NumericSequence] = []
-    widths: list[int] = []
+    writer = SequenceWriter(columns.categories, folder)
+    first = 0
     for path in paths:
-        if not has_row_per_step(path, sequence_column):
-            found += tracked(_of_file(path, label_column, format), f"reading {path.name}", "sequences")
-        else:
-            features = feature_columns or feature_names(path, sequence_column, label_column, tell, format)
-            rows = _table(path, sequence_column, label_column, features, format)
-            found += tracked(rows, f"reading {path.name}", "sequences")
-        widths.append(len(found[-1][0][0]))
-        if widths[-1] != widths[0]:
-            raise ValueError(f"{path}: expected {widths[0]} features, as in {paths[0]}, got {widths[-1]}")
-    return found
+        width = 0
+        for found in tracked(_of_file(path, columns, notice, format), f"reading {path.name}", "sequences"):
+            width = found.steps.shape[1]
+            first = first or width
+            if width != first:
+                raise ValueError(f"{path}: expected {first} features, as in {paths[0]}, got {width}")
+            writer.add(*found)
+    return writer.finish()
 
 
-def numeric_lines(text: str, source: str, label_column: str) -> Iterator[NumericSequence]:
+def _of_file(
+    path: Path, columns: SequenceColumns, notice: Callable[[str], None], format: TableFormat
+) -> Iterator[Found]:
+    if has_row_per_step(path, columns.sequence):
+        if not columns.features:
+            columns = replace(columns, features=tuple(feature_names(path, columns, notice, format)))
+        return _of_table(path, columns, format)
+    if kind_of(path) == ".jsonl":
+        return numeric_lines(format.text(path).lines("\n"), str(path), columns)
+    given = column_names(path)
+    names = [_STEPS, *(name for name in (columns.label, *columns.categories) if name in given)]
+    rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
+    return _of_rows(rows, str(path), columns)
+
+
+def numeric_lines(lines: Iterable[str], source: str, columns: SequenceColumns) -> Iterator[Found]:
     """The sequences of JSON lines, one in each.
 
     Args:
-        text: the lines.
+        lines: the lines.
         source: where they come from, for people.
-        label_column: the label, if there is one.
+        columns: which members are what.
 
     Raises:
         ValueError: for a line that is not a sequence of finite numbers, or has steps of another width than the first;
             with its place.
     """
-    lines = ((f"{source}: line {number}", row) for number, row in json_objects(source, text))
-    yield from _numeric_rows(lines, source, label_column)
-
-
-def _of_file(path: Path, label_column: str, format: TableFormat) -> Iterator[NumericSequence]:
-    if kind_of(path) == ".jsonl":
-        return numeric_lines(format.read(path), str(path), label_column)
-    names = [_STEPS, *[label_column] * (label_column in column_names(path))]
-    rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
-    return _numeric_rows(rows, str(path), label_column)
-
-
-def _numeric_rows(
-    rows_with_places: Iterable[tuple[str, dict[str, Any]]], source: str, label_column: str
-) -> Iterator[NumericSequence]:
-    width, first = 0, ""
-    for where, row in rows_with_places:
-        rows = row.get(_STEPS)
-        if not isinstance(rows, list) or not all(isinstance(step, list) for step in rows):
-            raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
-        if not rows or not rows[0]:
-            raise ValueError(f"{where}: a sequence without {'features' if rows else 'steps'}")
-        width, first = width or len(rows[0]), first or where
-        for step, values in enumerate(rows, 1):
-            if len(values) != width:
-                as_in = first.removeprefix(f"{source}: ")
-                raise ValueError(f"{where}: step {step}: expected {width} features, as in {as_in}, got {len(values)}")
-        steps = [[_number(where, value) for value in step] for step in rows]
-        label = row.get(label_column, [])
-        labels = label if isinstance(label, list) else [label]
-        yield steps, [cell_text(one, where, label_column) for one in labels]
-    if not width:
-        raise ValueError(f"{source}: there are no sequences in it")
+    rows = ((f"{source}: line {number}", row) for number, row in objects_in(source, lines))
+    yield from _of_rows(rows, source, columns)
 
 
 def has_row_per_step(path: Path, sequence_column: str) -> bool:
@@ -128,18 +146,14 @@ def has_row_per_step(path: Path, sequence_column: str) -> bool:
 
 
 def feature_names(
-    path: Path,
-    sequence_column: str,
-    label_column: str,
-    tell: Callable[[str], None] = lambda _: None,
-    format: TableFormat = PLAIN,
+    path: Path, columns: SequenceColumns, notice: Callable[[str], None] = lambda _: None, format: TableFormat = PLAIN
 ) -> list[str]:
-    """The names of the features of a table of which no one says them: every column that has no other part.
+    """The names of the features of a table where they are not given: every column that is nothing else.
 
     Args:
         path: the table.
-        sequence_column, label_column: see `read_numeric_sequences`.
-        tell: receives notices.
+        columns: what the other columns are.
+        notice: receives notices.
         format: how the table is written.
 
     Raises:
@@ -147,49 +161,146 @@ def feature_names(
         OSError: when it cannot be read.
     """
 
-    def cells(place: int) -> list[str]:
-        return [cell for (cell,) in read_columns(path, [place], blanks=True, format=format)]
+    def cells(position: int) -> list[str]:
+        return [cell for (cell,) in read_columns(path, [position], blanks=True, format=format)]
 
-    taken = (sequence_column, label_column)
-    found = data_columns(str(path), column_names(path, format), taken, cells, lambda told: tell(f"{path}: {told}"))
-    sequences, *columns = zip(*read_columns(path, [sequence_column, *found], blanks=True, format=format), strict=True)
-    for name, values in zip(found, columns, strict=True):
-        # The order of rows may say what the labels are; within one sequence it is time.
-        if counts_rows(values) and len(set(sequences)) > 1:
-            tell(f"{path}: feature {name!r} numbers the rows of the file; leave it out with --feature-columns")
+    others = (columns.sequence, columns.label, *columns.categories)
+    names = column_names(path, format)
+    found = data_columns(str(path), names, others, cells, lambda message: notice(f"{path}: {message}"))
+    for name in _counting(path, columns.sequence, found, format):
+        notice(f"{path}: feature {name!r} numbers the rows of the file; exclude it with --feature-columns")
     return found
 
 
-def _table(
-    path: Path, sequence_column: str, label_column: str, features: Sequence[str], format: TableFormat
-) -> Iterator[NumericSequence]:
-    if not features:
-        raise ValueError(f"{path}: no column of features beside {sequence_column!r} and {label_column!r}")
-    labels = [label_column] if label_column in column_names(path, format) else []
-    rows = read_columns(path, [sequence_column, *features, *labels], numbers=features, format=format)
+def _counting(path: Path, sequence: str, features: Sequence[str], format: TableFormat) -> list[str]:
+    """The features that number the rows of a file of several sequences, from 0 or 1.
+
+    The order of rows may give the labels away; within one sequence it is time.
+    """
+    names = set[str]()
+    left = list(features)
+    for rows in read_column_parts(path, [sequence, *left], blanks=True, numbers=left, format=format):
+        sequences, *columns = rows.columns
+        assert isinstance(sequences, TextColumn)
+        names |= set(sequences.codes()[0][:2])
+        counts = rows.first + np.arange(len(rows))
+        for name, column in zip(features, columns, strict=True):
+            assert isinstance(column, NumberColumn)
+            if name in left and not any(np.array_equal(column.values, counts + first) for first in (0, 1)):
+                left.remove(name)
+        if not left:
+            break
+    return left if len(names) > 1 else []
+
+
+def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: SequenceColumns) -> Iterator[Found]:
+    """The sequences of rows that each have one, with their places."""
+    width, first = 0, ""
+    for where, row in rows:
+        steps = row.get(_STEPS)
+        if not isinstance(steps, list) or not all(isinstance(step, list) for step in steps):
+            raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
+        if not steps or not steps[0]:
+            raise ValueError(f"{where}: a sequence without {'features' if steps else 'steps'}")
+        width, first = width or len(steps[0]), first or where
+        for step, values in enumerate(steps, 1):
+            if len(values) != width:
+                as_in = first.removeprefix(f"{source}: ")
+                raise ValueError(f"{where}: step {step}: expected {width} features, as in {as_in}, got {len(values)}")
+        numbers = [[_number(where, value, columns.missing) for value in step] for step in steps]
+        label = row.get(columns.label, [])
+        labels = [cell_text(one, where, columns.label) for one in (label if isinstance(label, list) else [label])]
+        categories = {name: _values_of_steps(row, name, where, len(steps)) for name in columns.categories}
+        yield Found(np.array(numbers, np.float64), labels, categories)
+    if not width:
+        raise ValueError(f"{source}: there are no sequences in it")
+
+
+def _values_of_steps(row: dict[str, Any], name: str, where: str, steps: int) -> list[str]:
+    """The values of a categorical column of a sequence."""
+    if name not in row:
+        raise ValueError(f"{where}: no {name!r}; expected its value at each step, or one for all")
+    given = row[name]
+    values: list[Any] = given if isinstance(given, list) else [given] * steps
+    if len(values) != steps:
+        raise ValueError(f"{where}: {name!r}: expected a value for each of {steps} steps, got {len(values)}")
+    return [cell_text(value, where, name, blank=True) for value in values]
+
+
+def _of_table(path: Path, columns: SequenceColumns, format: TableFormat) -> Iterator[Found]:
+    """The sequences of a table with a row for each step."""
+    if not columns.features:
+        raise ValueError(f"{path}: no column of features beside {columns.sequence!r} and {columns.label!r}")
+    labels = [columns.label] if columns.label in column_names(path, format) else []
+    names = [columns.sequence, *labels, *columns.categories, *columns.features]
+    parts = read_column_parts(path, names, blanks=True, numbers=columns.features, format=format)
     seen = set[str]()
-    for name, group in groupby(enumerate(rows), key=lambda row: row[1][0]):
-        if name in seen:
-            raise ValueError(f"{path}: the rows of sequence {name!r} do not stand together; sort the table")
-        seen.add(name)
-        steps: list[list[float]] = []
-        of_steps: list[str] = []
-        for number, row in group:
-            values = row[1 : 1 + len(features)]
-            steps.append(
-                [
-                    _number(f"{rows.at(number)}: {feature}", value, _OTHER_COLUMNS, rows.decimal)
-                    for feature, value in zip(features, values, strict=True)
-                ]
-            )
-            of_steps += row[1 + len(features) :]
-        yield steps, of_steps
+    last, found = "", list[Found]()
+    for rows in parts:
+        for name, of_part in _of_part(rows, names, columns, labels, typed=kind_of(path) not in (".csv", ".tsv")):
+            if found and name == last:
+                found.append(of_part)
+                continue
+            if name in seen:
+                raise ValueError(f"{path}: the rows of sequence {name!r} are not consecutive; sort the table")
+            seen.add(name)
+            if found:
+                yield Found.joined(found)
+            last, found = name, [of_part]
+    if found:
+        yield Found.joined(found)
 
 
-_OTHER_COLUMNS = "; name the features with --feature-columns, the label with --label-column"
+def _of_part(
+    rows: TableRows, names: Sequence[str], columns: SequenceColumns, labels: Sequence[str], *, typed: bool
+) -> Iterator[tuple[str, Found]]:
+    """The sequences of consecutive rows, each with its name; the last may have further rows."""
+    first = len(names) - len(columns.features)
+    texts: list[tuple[list[str], NDArray[np.int64]]] = []
+    for name, column in zip(names[:first], rows.columns, strict=False):
+        assert isinstance(column, TextColumn)
+        texts.append(column.codes())
+        if typed and name not in columns.categories and "" in texts[-1][0]:  # null is an empty text
+            row = int((texts[-1][1] == texts[-1][0].index("")).argmax())
+            raise ValueError(f"{rows.at(row)}: {name!r} is null or empty; expected a value")
+    steps = np.empty((len(rows), len(columns.features)))
+    for at, name in enumerate(columns.features):
+        steps[:, at] = _checked(rows, name, rows.columns[first + at], columns.missing)
+    sequences, codes = texts[0]
+    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for start, end in pairwise(starts):
+        cut = [[values[code] for code in of_rows[start:end].tolist()] for values, of_rows in texts[1:]]
+        categories = dict(zip(columns.categories, cut[len(labels) :], strict=True))
+        yield sequences[codes[start]], Found(steps[start:end], cut[0] if labels else [], categories)
 
 
-def _number(where: str, value: object, hint: str = "", decimal: str = ".") -> float:
+def _checked(rows: TableRows, name: str, column: Column, missing: bool) -> NDArray[np.float64]:
+    """The numbers of a column.
+
+    Raises:
+        ValueError: for one that is infinite, not a number, or missing where that must not be.
+    """
+    assert isinstance(column, NumberColumn)
+    wrong = np.isinf(column.values)
+    wrong[list(column.texts)] = True
+    if not missing:
+        wrong |= np.isnan(column.values)
+    if wrong.any():
+        row = int(wrong.argmax())
+        _number(f"{rows.at(row)}: {name}", column[row], missing, _OTHER_COLUMNS, rows.decimal)
+    return column.values
+
+
+_OTHER_COLUMNS = (
+    "; name the features with --feature-columns, the label with --label-column, columns of text with --categorical"
+)
+
+
+def _number(where: str, value: object, missing: bool, hint: str = "", decimal: str = ".") -> float:
+    if value is None or (value.strip().lower() in MISSING if isinstance(value, str) else value != value):  # NaN
+        if missing:
+            return math.nan
+        hint = "; --missing mask reads missing values"
     number = None
     if isinstance(value, str):
         number = parse_number(value, decimal)
@@ -200,88 +311,3 @@ def _number(where: str, value: object, hint: str = "", decimal: str = ".") -> fl
         hint = comma_hint(value, decimal) or hint
         raise ValueError(f"{where}: expected a finite number, got {shortened(value)}{hint}")
     return number
-
-
-ROUNDING = 8 * 2.0**-52
-"""Of the largest number: smaller differences are taken for rounding, eight times what float64 resolves."""
-
-
-class Scaling:
-    """Features to mean 0 and standard deviation 1 over the training data; one that never changes is only shifted.
-
-    Args:
-        means: of the features.
-        deviations: of the features; 0 for one that never changes.
-
-    >>> scaling = Scaling.learn([[[1.0, 5.0], [3.0, 5.0]]])
-    >>> scaling.scaled([[3.0, 6.0]]).tolist(), scaling.constant
-    ([[1.0, 1.0]], [1])
-    """
-
-    unit: ClassVar[str] = "scaling"
-
-    def __init__(self, means: list[float], deviations: list[float]) -> None:
-        self.means = torch.tensor(means, dtype=torch.float64)
-        self.deviations = torch.tensor(deviations, dtype=torch.float64)
-        self._divisors = self.deviations.where(self.deviations > 0, 1)
-
-    @classmethod
-    def learn(cls, sequences: Iterable[list[list[float]]]) -> Self:
-        """Of the steps of some sequences."""
-        steps = np.array([step for steps in sequences for step in steps], np.float64)
-        # By powers of two, which is exact, so that no square or sum of them is out of the range of float64.
-        _, exponents = np.frexp(np.abs(steps).max(0))
-        steps = np.ldexp(steps, -exponents)
-        deviations = steps.std(0)
-        deviations[deviations <= ROUNDING * np.abs(steps).max(0)] = 0
-        return cls(np.ldexp(steps.mean(0), exponents).tolist(), np.ldexp(deviations, exponents).tolist())
-
-    @classmethod
-    def none(cls, width: int) -> Self:
-        """One that changes nothing."""
-        return cls([0.0] * width, [1.0] * width)
-
-    @property
-    def width(self) -> int:
-        """The number of features I."""
-        return len(self.means)
-
-    @property
-    def constant(self) -> list[int]:
-        """The features, from 0, that never change in the training data."""
-        return (self.deviations == 0).nonzero().flatten().tolist()
-
-    def of(self, values: Tensor) -> Tensor:
-        """Features (…, I) scaled, float64."""
-        return (values - self.means) / self._divisors
-
-    def scaled(self, steps: list[list[float]]) -> Tensor:
-        """The steps (T, I) of a sequence, float32.
-
-        Raises:
-            ValueError: when there are more or fewer features, or one is so far off that float32 cannot hold it.
-        """
-        values = torch.tensor(steps, dtype=torch.float64)
-        if values.dim() != 2 or values.shape[1] != self.width:
-            raise ValueError(f"expected {self.width} features at each step, as in training, got {tuple(values.shape)}")
-        scaled = self.of(values).float()
-        if not scaled.isfinite().all():
-            step, feature = (~scaled.isfinite()).nonzero()[0].tolist()
-            raise ValueError(
-                f"step {step + 1}: feature {feature + 1} is {steps[step][feature]:g}, too far from the training data "
-                f"(mean {float(self.means[feature]):g}, deviation {float(self.deviations[feature]):g})"
-            )
-        return scaled
-
-    def unscaled(self, values: Tensor) -> Tensor:
-        """The features (…, I) that scaled ones stand for, float64."""
-        return values.double() * self._divisors + self.means
-
-    def content(self) -> dict[str, Any]:
-        """What `from_content` needs, as JSON values."""
-        return {"means": self.means.tolist(), "deviations": self.deviations.tolist()}
-
-    @classmethod
-    def from_content(cls, content: dict[str, Any]) -> Self:
-        """The scaling that `content` described."""
-        return cls(content["means"], content["deviations"])

@@ -116,10 +116,11 @@ class ColumnBuilder:
     Args:
         number: whether numbers are kept as such.
         decimal: the decimal mark of numbers in text.
+        first: the number of its first row in the table, from 0.
     """
 
-    def __init__(self, *, number: bool, decimal: str = ".") -> None:
-        self._number, self._decimal = number, decimal
+    def __init__(self, *, number: bool, decimal: str = ".", first: int = 0) -> None:
+        self._number, self._decimal, self._first = number, decimal, first
         self._parts: list[Any] = []
         self._texts: dict[int, str] = {}
         self._rows = 0
@@ -152,13 +153,13 @@ class ColumnBuilder:
             values = cells.cast("float64", safe=False).to_numpy(zero_copy_only=False)
             missing = np.flatnonzero(np.isnan(values))
             if len(missing) and not blank:
-                cell_text(None, f"{where} {self._rows + int(missing[0]) + 1}", column)
+                cell_text(None, f"{where} {self._first + self._rows + int(missing[0]) + 1}", column)
             self._add_numbers(values, {})
         elif not self._number and _is_plain_text(cells, blank):
             cells.validate(full=True)
             self._add(cells.fill_null("").cast("string"))
         else:
-            rows = range(self._rows + 1, self._rows + 1 + len(cells))
+            rows = range(self._first + self._rows + 1, self._first + self._rows + 1 + len(cells))
             self.add_values(cells.to_pylist(), [f"{where} {row}" for row in rows], column, blank=blank, text=text)
 
     def add_values(
@@ -255,6 +256,7 @@ class TableRows:
         columns: the columns. As rows they are texts, and floats where numbers were asked for.
         count_lines: reads the line of each row, which takes time and only messages need; None where rows are counted.
         decimal: the decimal mark of numbers in it.
+        first: the number of the first row in the table, from 0.
     """
 
     where: str
@@ -262,6 +264,7 @@ class TableRows:
     columns: Sequence[Column]
     count_lines: Callable[[], Iterable[int]] | None = None
     decimal: str = "."
+    first: int = 0
 
     def at(self, row: int) -> str:
         """The place of a row (from 0), for people."""
@@ -269,7 +272,7 @@ class TableRows:
 
     def place(self, row: int) -> str:
         """The place of a row (from 0) in its table, for people."""
-        return f"{self.unit} {row + 1 if self.count_lines is None else self._lines[row]}"
+        return f"{self.unit} {self.first + row + 1 if self.count_lines is None else self._lines[row]}"
 
     def __len__(self) -> int:
         return len(self.columns[0])

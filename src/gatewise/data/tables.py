@@ -39,8 +39,8 @@ class Wanted:
     texts: Collection[Column] = ()
     numbers: Collection[Column] = ()
 
-    def builders(self, decimal: str = ".") -> list[ColumnBuilder]:
-        return [ColumnBuilder(number=column in self.numbers, decimal=decimal) for column in self.columns]
+    def builders(self, decimal: str = ".", first: int = 0) -> list[ColumnBuilder]:
+        return [ColumnBuilder(number=column in self.numbers, decimal=decimal, first=first) for column in self.columns]
 
     def named(self, names: Sequence[str]) -> list[str]:
         """The names of the columns of a table with these names."""
@@ -111,9 +111,10 @@ def columns_of_arrow(
     batches: Iterable[Sequence["pyarrow.Array"]],
     wanted: Wanted,
     advance: Callable[[float], None] = lambda _: None,
+    first: int = 0,
 ) -> TableRows:
-    """Columns that come as Arrow arrays, some rows at a time."""
-    builders = wanted.builders()
+    """Columns that come as Arrow arrays, some rows at a time; the first of them is row `first` of the table, from 0."""
+    builders = wanted.builders(first=first)
     rows = 0
     for batch in batches:
         for builder, cells, name, column in zip(builders, batch, names, wanted.columns, strict=True):
@@ -122,7 +123,35 @@ def columns_of_arrow(
         advance(len(batch[0]))
     if not rows:
         raise _no_rows(where)
-    return TableRows(where, "row", [builder.finish() for builder in builders])
+    return TableRows(where, "row", [builder.finish() for builder in builders], first=first)
+
+
+def read_column_parts(
+    path: Path,
+    columns: Sequence[Column],
+    *,
+    blanks: bool = False,
+    texts: Collection[Column] = (),
+    numbers: Collection[Column] = (),
+    format: TableFormat = PLAIN,
+) -> Iterator[TableRows]:
+    """The same as of `read_columns` in parts, one after the other.
+
+    Parquet and Arrow are read a part at a time, so that a file may be larger than memory; of other files the whole
+    table is the only part.
+    """
+    if kind_of(path) not in TYPED:
+        yield read_columns(path, columns, blanks=blanks, texts=texts, numbers=numbers, format=format)
+        return
+    wanted = Wanted(columns, blanks, texts, numbers)
+    names = wanted.named(typed_names(path))
+    rows = 0
+    for batch in typed_columns(path, names):
+        if len(batch[0]):
+            yield columns_of_arrow(str(path), names, [batch], wanted, first=rows)
+            rows += len(batch[0])
+    if not rows:
+        raise _no_rows(str(path))
 
 
 def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import torch
@@ -55,7 +55,7 @@ class TokenVocabulary(Vocabulary):
     @classmethod
     def learn(
         cls,
-        rows: Iterable[Sequence[str]],
+        rows: Iterable[Iterable[str]],
         size: int | None = None,
         *,
         min_count: int = 1,

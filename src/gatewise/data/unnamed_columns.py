@@ -72,13 +72,3 @@ def numbers_rows(values: Sequence[str]) -> bool:
         return False
     numbers = {int(value) for value in values}
     return len(numbers) == len(values) and max(numbers) - min(numbers) + 1 == len(numbers)
-
-
-def counts_rows(values: Sequence[str]) -> bool:
-    """Whether values are 0, 1, 2, … or 1, 2, 3, …, in this order.
-
-    >>> counts_rows(["1", "2"]), counts_rows(["2", "1"])
-    (True, False)
-    """
-    first = {"0": 0, "1": 1}.get(values[0])
-    return first is not None and all(value == str(first + row) for row, value in enumerate(values))

@@ -243,7 +243,7 @@ def inspect(
         what was read, with its ``trace``: ``trace.diagnose()`` has the findings, and `gatewise.watch` says what else
         can be asked. ``rows()`` has what moved each answer, and printing it shows that as a table. Of a language model
         a `TextInspection`, of a classifier or tagger an `Inspection`, of a model that answers texts an
-        `AnswerInspection`, of sequences of numbers a `NumericInspection`, of forecasts a `ForecastInspection`.
+        `AnswerInspection`, of sequences of numbers an `Inspection` too, of forecasts a `ForecastInspection`.
 
     Raises:
         ValueError: when not exactly one of ``text`` and ``data`` is given, for a model of texts, or one that the model

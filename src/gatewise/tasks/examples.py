@@ -64,6 +64,7 @@ def read_examples(
     read: Callable[[Sequence[Path]], list[Example]],
     builtin: Mapping[str, Builtin[Example]],
     classes_of: Callable[[Example], Collection[str]] | None = None,
+    hash_of: Callable[[Sequence[Example]], str] | None = None,
 ) -> Examples[Example]:
     """Read the examples that the options name, and hold some out at random where no file says which.
 
@@ -73,6 +74,7 @@ def read_examples(
         builtin: by name, what needs no file: where the examples come from, and they. ``builtin:NAME`` instead of a
             file asks for it; the first is taken where no file is named.
         classes_of: the classes of an example, see `split_at_random`.
+        hash_of: the SHA-256 of examples; by default of their JSON.
 
     Raises:
         ValueError: for bad data.
@@ -92,9 +94,9 @@ def read_examples(
         training, scored["held_out"] = split_at_random(examples, options.held_out, options.seed, classes_of)
     if options.test:
         parts["test"] = scored["test"] = read(options.test)
-    return Examples(source, training, scored, {name: _hash(part) for name, part in parts.items()})
+    return Examples(source, training, scored, {name: (hash_of or _hash)(part) for name, part in parts.items()})
 
 
-def _hash(examples: list[Example]) -> str:
+def _hash(examples: Sequence[Example]) -> str:
     content = json.dumps(examples, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,22 +1,18 @@
 """What batches are made of: rows of any kind, and who makes the inputs of a batch from them."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
 
 class Row(Protocol):
-    """A sequence whose first dimension is time."""
+    """A sequence of T steps."""
 
     @property
-    def numbers(self) -> Tensor: ...
-
-
-class Features(NamedTuple):
-    """A sequence of features, (T, I)."""
-
-    numbers: Tensor
+    def length(self) -> int:
+        """T."""
+        ...
 
 
 class Reader(Protocol):

@@ -35,6 +35,11 @@ class Tokens(NamedTuple):
     cut: bool = False
     features: Tensor | None = None
 
+    @property
+    def length(self) -> int:
+        """T."""
+        return len(self.numbers)
+
 
 def cut_texts(rows: Sequence[Tokens], longest: int) -> str | None:
     """A notice of the rows that were cut after `longest` tokens; None where none was."""

@@ -91,8 +91,12 @@ def test_a_number_is_learned(number, tmp_path):
     rows = [json.loads(line) for line in number.answers([tmp_path / "a.txt"])]
     assert rows == [{"text": "wave wave wave", "value": pytest.approx(high.value)}, {"text": "", "value": None}]
     assert not number.has_probabilities
-    with pytest.raises(ValueError, match="inspect: this model tells a number"):
-        number.inspect("wave")
+    found = number.inspect("wave cloud", out=tmp_path / "report.html")
+    assert (found.answers, found.unit) == (["value"], "value")
+    assert found.values == [pytest.approx(number.predict(["wave cloud"])[0].value, rel=1e-4)]
+    assert found.moved[0, 0] > 0 > found.moved[0, 1]
+    with pytest.raises(ValueError, match="probabilities: the answers of this model are numbers"):
+        assert found.probabilities
     with pytest.raises(ValueError, match="labels: are of a model that tells one label; target of this one is number"):
         assert number.labels
 

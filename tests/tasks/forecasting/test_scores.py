@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.scaling import Scaling
 from gatewise.data.series import Columns, Series
 from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import TimeForm

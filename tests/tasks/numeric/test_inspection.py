@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
 
 def erased(model, sequence, step=None, feature=None):
     """The sequence with the mean of the training data in place of a step or of a feature."""
-    scaling = model._goal.reader.scaling
+    scaling = model.head.reader.scaling
     return [
         [
             float(scaling.means[place]) if at == step or place == feature else value
@@ -63,8 +63,13 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     _, trained = runs
     model = trained["sequence"]
     found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
-    assert (found.answers, found.steps, found.features, found.of_steps) == (["up"], 4, ["speed", "noise"], False)
-    assert (found.unit, found.told) == (
+    assert (found.answers, list(found.tokens), found.features, found.of_steps) == (
+        ["up"],
+        [1, 2, 3, 4],
+        ["speed", "noise"],
+        False,
+    )
+    assert (found.unit, found.values) == (
         "probability",
         [pytest.approx(model.predict([SEQUENCE])[0].probability, rel=1e-5)],
     )
@@ -74,7 +79,7 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
     by_steps, by_features = shown_in(tmp_path / "report.html")["changes"]
     assert (by_steps["causes"], by_features["causes"]) == (["1", "2", "3", "4"], ["speed", "noise"])
-    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {format_number(found.told[0])}"]
+    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {format_number(found.values[0])}"]
     assert all(parameter.grad is None for parameter in model.model.parameters())
 
 
@@ -83,21 +88,21 @@ def test_a_label_of_each_step(runs, tmp_path):
     model = trained["steps"]
     found = model.inspect(SEQUENCE, steps=3, out=tmp_path / "report.html")
     assert found.answers == model.predict([SEQUENCE[:3]])[0].labels
-    assert (found.steps, found.features, found.of_steps) == (3, ["1", "2"], True)
+    assert (list(found.tokens), found.features, found.of_steps) == ([1, 2, 3], ["1", "2"], True)
 
     def value(rows):
-        (x,), lengths = model._goal.reader.batch([model._goal.reader.read(rows)])
+        (x,), lengths = model.head.reader.batch(model._stored([rows]))
         with torch.no_grad():
             told = model.model((x,), lengths)[:, 0].double().softmax(-1)
         return [
-            log_odds(float(row[model._goal._tags.labels.number(name)]))
+            log_odds(float(row[model.head._tags.labels.number(name)]))
             for row, name in zip(told, found.answers, strict=True)
         ]
 
     check(found, value, model, SEQUENCE[:3])
-    assert [log_odds(probability) for probability in found.told] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
+    assert [log_odds(probability) for probability in found.values] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
     assert (
-        f'"step 2: {found.answers[1]}, probability {format_number(found.told[1])}"'
+        f'"step 2: {found.answers[1]}, probability {format_number(found.values[1])}"'
         in (tmp_path / "report.html").read_text()
     )
 
@@ -107,7 +112,7 @@ def test_the_next_step_in_the_units_of_the_data(runs, tmp_path):
     model = trained["next"]
     found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
     assert (found.answers, found.unit) == (["speed", "noise"], "value")
-    assert found.told == pytest.approx(model.predict([SEQUENCE])[0].values)
+    assert found.values == pytest.approx(model.predict([SEQUENCE])[0].values)
     check(found, lambda rows: model.predict([rows])[0].values, model, SEQUENCE)
 
 
@@ -117,7 +122,7 @@ def test_the_next_step_of_binary_features(runs, tmp_path):
     sequence = [[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]]
     found = model.inspect(sequence, out=tmp_path / "report.html")
     assert (found.answers, found.unit) == (["1", "2"], "probability")
-    assert found.told == pytest.approx(model.predict([sequence])[0].values)
+    assert found.values == pytest.approx(model.predict([sequence])[0].values)
     check(found, lambda rows: list(map(log_odds, model.predict([rows])[0].values)), model, sequence)
 
 
@@ -146,7 +151,7 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
             "steps: expected a number of tokens",
         ),
         ("sequence", lambda model, _: model.inspect([[1.0]]), "expected 2 features at each step, as in training"),
-        ("next", lambda model, _: model.inspect(SEQUENCE[:1]), "one step has no next to learn from"),
+        ("next", lambda model, _: model.inspect(SEQUENCE[:1]), "the sequence has one step; at least 2 are needed"),
         (
             "sequence",
             lambda model, at: model.inspect_files([at / "sequence.jsonl"], 61),

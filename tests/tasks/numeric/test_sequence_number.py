@@ -52,7 +52,7 @@ def test_it_is_told(trained, tmp_path):
     assert "".join(trained.answers([tmp_path / "a.jsonl"], "csv")).startswith("value\n")
     found = trained.inspect([[1.5, 0.0], [1.5, 0.0]], out=tmp_path / "report.html")
     assert found.unit == "value"
-    assert found.told == [pytest.approx(high.value, rel=1e-4)]
+    assert found.values == [pytest.approx(high.value, rel=1e-4)]
     assert not trained.has_probabilities
 
 

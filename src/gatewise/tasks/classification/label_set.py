@@ -12,9 +12,10 @@ from torch.nn import functional
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.class_scores import ClassScore, as_numbers, scores_by_name
-from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.classification.target import Target
 from gatewise.tasks.unknown_labels import check_labels
 
 

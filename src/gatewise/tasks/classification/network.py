@@ -33,7 +33,7 @@ def make_batches(
         inputs, lengths = reader.batch([texts[place] for place in places])
         return Batch(inputs, lengths, torch.tensor([targets[place] for place in places]))
 
-    return RaggedBatches([len(text.numbers) for text in texts], make, size, seed=seed)
+    return RaggedBatches([text.length for text in texts], make, size, seed=seed)
 
 
 def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], BatchStatistics]:

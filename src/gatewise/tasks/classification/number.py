@@ -10,10 +10,11 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.data.numerals import parse_number
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.scaling import Scaling
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.classification.target import Target
 
 
 class Number(NamedTuple):
@@ -115,15 +116,11 @@ class NumberTarget(Target):
     def told(self, logits: Tensor) -> list[Number]:
         return [Number(value) for value in self._scaling.unscaled(logits)[:, 0].tolist()]
 
-    def unscaled(self, scores: Tensor) -> Tensor:
-        """The numbers (…, 1) that scores stand for, float64."""
-        return self._scaling.unscaled(scores)
-
     def row(self, found: Number | None, *, probabilities: bool) -> Mapping[str, Any]:
         return {"value": None if found is None else found.value}
 
     def question(self, logits: Tensor) -> Question:
-        raise ValueError("inspect: this model tells a number, and a text is asked for the probability of its label")
+        return Question(["value"], self._scaling.unscaled, "value")
 
 
 def _value(written: str) -> float:

@@ -10,11 +10,12 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import balanced, outcome_of
 from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
 from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.classification.target import Question, Target
+from gatewise.tasks.classification.target import Target
 from gatewise.tasks.confusion_plot import plot_confusion
 from gatewise.tasks.unknown_labels import check_labels
 
@@ -32,7 +33,7 @@ class OneLabel(Target):
     """
 
     measure = "accuracy"
-    loss_unit = "nats/text"
+    loss_unit = "nats/example"
 
     def __init__(self, labels: Labels, baseline: MostFrequent, weights: Literal["none", "balanced"] = "none") -> None:
         self.labels = labels

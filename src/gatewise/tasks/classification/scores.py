@@ -31,13 +31,25 @@ def label_scores(logits: Tensor, targets: Tensor, names: Sequence[str]) -> tuple
     >>> scores["per_label"]["b"]
     {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666, 'support': 2}
     """
-    answers = logits.argmax(1)
-    nats, known = known_cross_entropy(logits.double(), targets)
-    counts = confusion(answers, targets, len(names))
+    loss_sum, known = known_cross_entropy(logits.double(), targets)
+    counts = confusion(logits.argmax(1), targets, len(names))
+    return scores_of_counts(counts, names, float(loss_sum), int(known)), counts
+
+
+def scores_of_counts(counts: Tensor, names: Sequence[str], loss_sum: float, known: int) -> dict[str, Any]:
+    """The same scores, of counts and sums over batches.
+
+    Args:
+        counts: (L, L), see `gatewise.tasks.confusion.confusion`.
+        names: of the classes.
+        loss_sum: the sum of the loss over the examples of known classes.
+        known: the number of these.
+    """
+    total = int(counts.sum())
     return {
-        "unknown_labels": len(targets) - int(known),
-        "loss": float(nats) / max(known, 1),
-        "accuracy": int((answers == targets).sum()) / len(targets),
+        "unknown_labels": total - known,
+        "loss": loss_sum / max(known, 1),
+        "accuracy": int(counts.trace()) / total,
         "macro_f1": macro_f1(counts),
         "per_label": as_numbers(class_scores(counts, names)),
-    }, counts
+    }

@@ -3,25 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.models.classifier import Classifier
+from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-
-
-class Question(NamedTuple):
-    """What `inspect` asks about a text.
-
-    Attributes:
-        answers: the names of what was told.
-        told: the logarithms of their probabilities, (B, A), for scores (B, K).
-    """
-
-    answers: list[str]
-    told: Callable[[Tensor], Tensor]
 
 
 class Target(ABC):
@@ -94,8 +83,4 @@ class Target(ABC):
 
     @abstractmethod
     def question(self, logits: Tensor) -> Question:
-        """What is asked about a text with scores (1, K).
-
-        Raises:
-            ValueError: where there is no probability to ask about.
-        """
+        """What `inspect` asks about a text with scores (1, K)."""

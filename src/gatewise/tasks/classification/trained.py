@@ -10,11 +10,12 @@ from torch import Tensor
 from gatewise.data.in_memory import as_files, is_in_memory, texts_of
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.scaling import Scaling
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import written
+from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
 from gatewise.tasks.classification.network import logits_of, make_model
@@ -22,7 +23,7 @@ from gatewise.tasks.classification.one_label import OneLabel
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import target_of_parts
-from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
+from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import answer_texts, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
@@ -157,12 +158,9 @@ class TrainedClassifier(Trained):
         report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text, min(steps, self.options.longest))
         with torch.no_grad():
-            question = self.target.question(self.model(inputs, torch.tensor([len(tokens)])))
-
-        def told(x: Tensor) -> Tensor:
-            return question.told(self.model.read(x, torch.full(x.shape[1:2], len(x))))
-
-        return inspect_answers(self.model, inputs, tokens, question.answers, told, lambda x: -told(x).sum(), report)
+            x = self.model.steps(*inputs)
+            question = self.target.question(self.model.read(x, torch.tensor([len(tokens)])))
+        return inspect_answers(self.model, x, tokens, question, report)
 
     def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
         told = False

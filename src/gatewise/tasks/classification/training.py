@@ -1,7 +1,7 @@
 """Training a classifier: the job that its options describe."""
 
 from gatewise.data.labelled_texts import LabelledText
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.scaling import Scaling
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.tasks.classification.corpus import read_corpus
 from gatewise.tasks.classification.network import make_batches, make_model

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.calendar import calendar_cycles, calendar_features
-from gatewise.data.numeric_sequences import Scaling
+from gatewise.data.scaling import Scaling
 from gatewise.data.series import Columns, Series, SeriesSet
 from gatewise.data.time_grid import TimeGrid
 

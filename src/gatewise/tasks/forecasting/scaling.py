@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.numeric_sequences import ROUNDING
+from gatewise.data.scaling import ROUNDING
 
 # Of the usual change of the series: a window that hardly moves is scaled by this much.
 _LEAST_OF_USUAL = 1e-3

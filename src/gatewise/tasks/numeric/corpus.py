@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatewise.data.numeric_sequences import NumericSequence, feature_names, has_row_per_step, read_numeric_sequences
+from gatewise.data.numeric_sequences import feature_names, has_row_per_step, read_numeric_sequences
+from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.examples import Examples, read_examples
@@ -23,7 +24,7 @@ def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOpti
         return options
     if not has_row_per_step(paths[0], options.sequence_column):
         return options
-    names = feature_names(paths[0], options.sequence_column, options.label_column, say, options.table_format)
+    names = feature_names(paths[0], options.columns, say, options.table_format)
     return dataclasses.replace(options, feature_columns=tuple(names))
 
 
@@ -33,8 +34,7 @@ def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[Numer
     Raises:
         ValueError, OSError: see `read_numeric_sequences`.
     """
-    columns = options.sequence_column, options.label_column, options.feature_columns
-    return read_numeric_sequences(paths, *columns, tell=say, format=options.table_format)
+    return read_numeric_sequences(paths, options.columns, say, options.table_format).sequences()
 
 
 def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
@@ -44,5 +44,10 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         ValueError: when no file is named, or for bad data.
         OSError: for a file that cannot be read.
     """
-    classes_of = None if options.predict in ("next", "number") else lambda example: set(example[1])
-    return read_examples(options, lambda paths: read_sequences(options, paths), {}, classes_of)
+
+    def classes_of(example: NumericSequence) -> set[str]:
+        labels = example.classes if options.predict in ("sequence", "steps") else set[str]()
+        # So that a feature with missing values has some in the training data too.
+        return {f"label {label}" for label in labels} | {f"missing {feature}" for feature in example.missing}
+
+    return read_examples(options, lambda paths: read_sequences(options, paths), {}, classes_of, hash_of)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from gatewise.data.numeric_sequences import SequenceColumns
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
 from gatewise.tasks.table_options import NumberTableOptions
@@ -28,6 +29,10 @@ class NumericDataOptions(NumberTableOptions):
     """Column of the label."""
     feature_columns: tuple[str, ...] = ()
     """Columns of the features; by default all others."""
+    categorical: tuple[str, ...] = ()
+    """Columns of text, or of numbers that are only names, whose values are embedded beside the features."""
+    missing: Literal["error", "mask"] = "error"
+    """Missing values of features: an error, or read as the mean, with a column that says where they are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,8 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     """Weight of a label in the loss; balanced: in inverse proportion to how often it occurs."""
     scale: bool = True
     """Bring real features to mean 0 and standard deviation 1."""
+    category_size: Count = 8
+    """Width of the embedding of each categorical column."""
 
     hidden: Count = 200
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.3
@@ -59,7 +66,24 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
         if self.predict == "next":
             # The other direction would read the answer.
             object.__setattr__(self, "bidirectional", False)
+        taken = (self.sequence_column, self.label_column, *self.feature_columns)
+        names = [*self.categorical, *(name for name in taken if name in self.categorical)]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"categorical: column {twice!r} is named twice, or is not a categorical one too")
         super().__post_init__()
+
+    @property
+    def binary(self) -> bool:
+        """Whether the features of the next step are 0 or 1."""
+        return self.predict == "next" and self.values == "binary"
+
+    @property
+    def columns(self) -> SequenceColumns:
+        """Which columns of tables are what."""
+        return SequenceColumns(
+            self.sequence_column, self.label_column, self.feature_columns, self.categorical, self.missing == "mask"
+        )
 
     def unused(self) -> dict[str, str]:
         label = self.predict in ("sequence", "number")
@@ -70,10 +94,11 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
             **without_effect(["values"], "it is of the next step, and predict is not next", when=not next_step),
             **without_effect(
                 ["bidirectional", "merge", "class_weights"],
-                "predict is next: a step is told from those before it alone, and has no label",
+                "predict is next: a step is predicted from those before it alone, and has no label",
                 when=next_step,
             ),
             **without_effect(["class_weights"], "predict is number: there is no label", when=self.predict == "number"),
-            **without_effect(["scale"], "values are 0 and 1", when=next_step and self.values == "binary"),
+            **without_effect(["scale"], "values are 0 and 1", when=self.binary),
+            **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
             **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

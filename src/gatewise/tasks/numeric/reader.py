@@ -1,31 +1,130 @@
-"""Sequences of numbers to what a network reads."""
+"""Sequences of numbers and categories to what a network reads."""
 
 from collections.abc import Sequence
+from typing import Any, Self
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from gatewise.data.batches import padded
-from gatewise.data.numeric_sequences import Scaling
-from gatewise.tasks.rows import Features
+from gatewise.data.batches import side_by_side
+from gatewise.data.categories import Categories
+from gatewise.data.mapped import Mapped
+from gatewise.data.scaling import Scaling
+from gatewise.data.sequence_store import NumericSequence
+from gatewise.models.category_embedding import CategoryEmbedding
+from gatewise.progress import say, tracked
+from gatewise.tasks.numeric.options import NumericOptions
 
 
 class FeatureReader:
-    """Reads sequences for one network.
+    """Reads sequences for one network: features scaled, categories as numbers.
+
+    A feature that has missing values in the training data has a further column, which is 1 where it is missing; the
+    feature is 0 there.
 
     Args:
-        scaling: of the features.
-        dtype: of the network.
+        options: the options of the run.
+        scaling: of the I features.
+        categories: the values of the categorical columns.
     """
 
-    def __init__(self, scaling: Scaling, dtype: torch.dtype) -> None:
+    def __init__(self, options: NumericOptions, scaling: Scaling, categories: Categories) -> None:
         self.scaling = scaling
-        self._dtype = dtype
+        self.categories = categories
+        self._size = options.category_size
+        self._dtype = torch.float64 if options.precision == "64" else torch.float32
 
-    def read(self, steps: list[list[float]]) -> Features:
-        """The features of a sequence."""
-        return Features(self.scaling.scaled(steps).to(self._dtype))
+    @classmethod
+    def learn(cls, options: NumericOptions, examples: Sequence[NumericSequence]) -> Self:
+        """The reader of the training data."""
+        scaling = Scaling.learn(Mapped(examples, lambda example: example.steps))
+        if not options.scale or options.binary:
+            scaling = Scaling.none(scaling.width, scaling.missing)
+        columns = {
+            name: (value for example in examples for value in example.categories[name]) for name in options.categorical
+        }
+        return cls(options, scaling, Categories.learn(columns))
 
-    def batch(self, rows: Sequence[Features]) -> tuple[tuple[Tensor, ...], Tensor]:
+    @classmethod
+    def from_parts(cls, options: NumericOptions, parts: dict[str, Any]) -> Self:
+        """The reader of a run folder."""
+        return cls(options, parts["scaling"], parts["categories"])
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What is kept in the run folder."""
+        return {"scaling": self.scaling, "categories": self.categories}
+
+    @property
+    def width(self) -> int:
+        """The width of a step."""
+        return self.scaling.width + len(self.scaling.missing) + self._size * len(self.categories)
+
+    def embedding(self) -> nn.Module:
+        """The first layer, with its initial weights."""
+        if not len(self.categories):
+            return nn.Identity()
+        counts = [vocabulary.counts for vocabulary in self.categories.vocabularies.values()]
+        return CategoryEmbedding(self.scaling.width + len(self.scaling.missing), counts, self._size)
+
+    def summary(self, names: Sequence[str]) -> list[str]:
+        """Lines about what it reads, for people.
+
+        Args:
+            names: the names of the features; none where they have none.
+        """
+        lines = [f"features of a step: {self.scaling.width}"]
+        if self.scaling.missing:
+            missing = [names[at] if names else str(at + 1) for at in self.scaling.missing]
+            lines.append(f"features with missing values: {len(missing)} ({', '.join(missing[:20])})")
+        return [*lines, self.categories.summary] if len(self.categories) else lines
+
+    def check(self, examples: Sequence[NumericSequence], where: str) -> None:
+        """Check that sequences can be read, with a notice of unknown categories.
+
+        Raises:
+            ValueError: for a sequence with other features than in training; with its number.
+        """
+        numbered: list[Tensor] = []
+        for number, example in enumerate(tracked(examples, "checking", "sequences"), 1):
+            try:
+                self.scaling.scaled(example.steps)
+            except ValueError as error:
+                raise ValueError(f"{where.replace('_', ' ')}: sequence {number}: {error}") from None
+            if len(self.categories):
+                numbered.append(self.categories.encode(example.categories))
+        notice = self.categories.unknown_notice(where, torch.cat(numbered)) if numbered else None
+        if notice is not None:
+            say(f"warning: {notice}")
+
+    def numbers(self, rows: Sequence[NumericSequence]) -> Tensor:
+        """The scaled features (T, B, I) of a batch; NaN where a value is missing, and in the padding."""
+        flat = self.scaling.scaled(np.concatenate([row.steps for row in rows])).to(self._dtype)
+        return side_by_side(flat, torch.tensor([row.length for row in rows]), torch.nan)
+
+    def batch(self, rows: Sequence[NumericSequence]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""
-        return (padded([row.numbers for row in rows]),), torch.tensor([len(row.numbers) for row in rows])
+        numbers = self.numbers(rows)
+        missing = numbers[..., self.scaling.missing].isnan()
+        lengths = torch.tensor([row.length for row in rows])
+        inputs = torch.cat((numbers.nan_to_num(0.0), missing.to(self._dtype)), -1)
+        if not len(self.categories):
+            return (inputs,), lengths
+        numbered = torch.cat([self.categories.encode(row.categories) for row in rows])
+        return (inputs, side_by_side(numbered, lengths)), lengths
+
+    def columns(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """Of each feature and category the columns of a step that have it.
+
+        Args:
+            names: the names of the I features.
+        """
+        width, missing = self.scaling.width, self.scaling.missing
+        found = {
+            name: [at, *(width + missing.index(at) for _ in range(at in missing))] for at, name in enumerate(names)
+        }
+        first = width + len(missing)
+        for number, name in enumerate(self.categories.names):
+            found[name] = list(range(first + number * self._size, first + (number + 1) * self._size))
+        return found

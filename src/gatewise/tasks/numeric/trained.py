@@ -4,36 +4,46 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from gatewise.data.in_memory import as_files, is_in_memory
-from gatewise.data.numeric_sequences import NumericSequence, Scaling, numeric_lines
+from gatewise.data.numeric_sequences import numeric_lines
+from gatewise.data.scaling import Scaling
+from gatewise.data.sequence_store import NumericSequence, SequenceWriter
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answer_formats import written
+from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
-from gatewise.tasks.numeric.inspection import NumericInspection, inspect_sequence
-from gatewise.tasks.numeric.objectives import goal_of_parts
+from gatewise.tasks.numeric.head import BATCH
+from gatewise.tasks.numeric.heads import head_of_parts
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.prediction_io import read_standard_input
+from gatewise.tasks.prediction_io import in_groups, read_standard_input
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.trained import Scores, Trained
 
 
 class TrainedOnNumbers(Trained):
-    """The network of a run folder."""
+    """The network of a run folder.
+
+    Attributes:
+        head: what is predicted.
+    """
 
     name = "numeric"
     options: NumericOptions
     model: Classifier | Tagger
 
     def _read_vocabulary(self) -> None:
-        self._goal = goal_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
+        self.head = head_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
 
     def _make_model(self) -> Classifier | Tagger:
-        return self._goal.make_model()
+        return self.head.make_model()
 
     def evaluate(self, data: Any = None) -> Scores:
         """Score sequences.
@@ -51,48 +61,58 @@ class TrainedOnNumbers(Trained):
             ValueError: when the data is malformed, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        if data is not None:
+        if data is None:
+            parts = same_data(self.folder, read_corpus(self.options)).scored
+        else:
             with as_files(data) as paths:
                 parts = {"data": read_sequences(self.options, paths)}
-        else:
-            parts = same_data(self.folder, read_corpus(self.options)).scored
         for name, part in parts.items():
-            self._goal.check(part, name)
-        return self._scores(parts)
+            self.head.reader.check(part, name)
+            self.head.check(part, name)
+        return {name: self.head.scores(self.model, part) for name, part in parts.items()}
 
     def finish(self, scored: Mapping[str, list[NumericSequence]]) -> Scores:
-        """The scores; confusion matrices of labels of sequences are left as pictures."""
-        return self._scores(scored, self.folder.path)
-
-    def _scores(self, parts: Mapping[str, list[NumericSequence]], folder: Path | None = None) -> Scores:
-        return {name: self._goal.scores(self.model, part, name, folder) for name, part in parts.items()}
+        """The scores; confusion matrices of labels are plotted into the run folder."""
+        folder = self.folder.path
+        return {
+            name: self.head.scores(self.model, part, folder / f"confusion_{name}.png") for name, part in scored.items()
+        }
 
     @property
     def has_probabilities(self) -> bool:
-        return self._goal.has_probabilities
+        return self.head.has_probabilities
 
     def predict(self, sequences: Any) -> list[Any]:
-        """What the network tells of sequences of steps of features, or of those of a table in memory.
+        """What the network predicts for sequences.
+
+        Args:
+            sequences: sequences of steps of features, or a table in memory, which may have categorical columns. None
+                and NaN are missing values.
 
         Returns:
-            for each a `Prediction` (label and probability), `LabelledSteps`, or the `NextStep`.
+            for each a `Prediction` (label and probability), `LabelledSteps`, a `Number`, or the `NextStep`.
         """
         if is_in_memory(sequences):
             with as_files(sequences, "sequences") as paths:
-                sequences = [steps for steps, _ in read_sequences(self.options, paths)]
-        return self._goal.predict(self.model, sequences)
+                examples = read_sequences(self.options, paths)
+        else:
+            examples = self._stored(sequences)
+        self.head.reader.check(examples, "the sequences")
+        return self.head.predict(self.model, examples)
 
     def inspect(
         self,
-        sequence: list[list[float]],
+        sequence: Sequence[Sequence[float]],
         *,
         steps: int = 2000,
         out: str | Path | None = None,
         features: Sequence[str] | None = None,
-    ) -> NumericInspection:
+    ) -> Inspection:
         """Watch the network read a sequence, find which steps and features moved its answers, and write a report.
 
-        Of a sequence's label and of labels of steps the answers are those labels; of the next step its features.
+        The answers are the label or number of a sequence, the labels of its steps, or the features of the next step. A
+        step is erased by making its features 0, which is their mean where they are scaled; so is a feature, at every
+        step.
 
         Args:
             sequence: steps of features, as `predict` takes them.
@@ -105,14 +125,12 @@ class TrainedOnNumbers(Trained):
                 folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        report = requested_report(self.folder, out, steps)
-        if not sequence:
+        requested_report(self.folder, out, steps)  # before the sequence is read
+        if not len(sequence):
             raise ValueError("the sequence has no steps; at least 1 is needed")
-        (x,), _ = self._goal.reader.batch([self._goal.reader.read(sequence[:steps])])
-        names = [str(number) for number in range(1, x.shape[2] + 1)] if features is None else list(features)
-        return inspect_sequence(self.model, x, names, self._goal.question(self.model, x, names), report)
+        return self._inspect(self._stored([sequence])[0], features, steps, out)
 
-    def inspect_requested(self, request: InspectionRequest) -> NumericInspection:
+    def inspect_requested(self, request: InspectionRequest) -> Inspection:
         """Watch the network while it reads one sequence of files.
 
         Raises:
@@ -127,7 +145,7 @@ class TrainedOnNumbers(Trained):
 
     def inspect_files(
         self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None
-    ) -> NumericInspection:
+    ) -> Inspection:
         """The same of a sequence in files such as it was trained on.
 
         Args:
@@ -142,14 +160,26 @@ class TrainedOnNumbers(Trained):
         sequences = read_sequences(self.options, paths)
         if not 1 <= number <= len(sequences):
             raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
-        sequence, _ = sequences[number - 1]
         features = with_features(self.options, paths).feature_columns
-        return self.inspect(sequence, steps=steps, out=out, features=features or None)
+        return self._inspect(sequences[number - 1], features or None, steps, out)
+
+    def _inspect(
+        self, sequence: NumericSequence, features: Sequence[str] | None, steps: int, out: str | Path | None
+    ) -> Inspection:
+        report = requested_report(self.folder, out, steps)
+        reader = self.head.reader
+        reader.check([sequence], "the sequence")
+        inputs, _ = reader.batch([sequence])
+        with torch.no_grad():
+            x = self.model.steps(*(one[:steps] for one in inputs))
+        names = [str(number + 1) for number in range(reader.scaling.width)] if features is None else list(features)
+        question = self.head.question(self.model, x, names)
+        return inspect_answers(self.model, x, range(1, len(x) + 1), question, report, reader.columns(names))
 
     def answers(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
     ) -> Iterator[str] | Iterator[bytes]:
-        """What the network tells of the sequences in files, as the content of a file.
+        """What the network predicts for the sequences in files, as the content of a file.
 
         Args:
             paths: files such as it was trained on; without any the standard input is read, JSON lines with a sequence
@@ -162,12 +192,35 @@ class TrainedOnNumbers(Trained):
             OSError: when a file cannot be read.
         """
         if paths:
-            examples: Iterable[NumericSequence] = read_sequences(self.options, paths)
+            examples = read_sequences(self.options, paths)
         else:
-            examples = numeric_lines(read_standard_input(), "standard input", self.options.label_column)
-        sequences = (steps for steps, _ in examples)
-        rows = self._goal.rows(self.model, sequences, probabilities=probabilities, cells=format == "csv")
-        return written(rows, format)
+            writer = SequenceWriter(self.options.categorical)
+            for found in numeric_lines(read_standard_input().split("\n"), "standard input", self.options.columns):
+                writer.add(*found)
+            examples = writer.finish().sequences()
+        self.head.reader.check(examples, "the sequences")
+        return written(self._rows(examples, probabilities, format == "csv"), format)
+
+    def _rows(self, examples: Iterable[NumericSequence], probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
+        number = 0
+        for group in in_groups(examples, BATCH):
+            for found in self.head.predict(self.model, group):
+                number += 1
+                yield from self.head.rows(found, number, probabilities=probabilities, cells=cells)
+
+    def _stored(self, sequences: Sequence[Sequence[Sequence[float]]]) -> list[NumericSequence]:
+        """Sequences of steps of features, with their widths checked."""
+        if self.options.categorical:
+            names = ", ".join(self.options.categorical)
+            raise ValueError(f"this model reads categorical columns ({names}); give it files or a table with them")
+        if not len(sequences):
+            return []
+        writer = SequenceWriter()
+        for steps in sequences:
+            values = np.asarray(steps, np.float64)
+            self.head.reader.scaling.scaled(values)
+            writer.add(values, [])
+        return writer.finish().sequences()
 
 
 TRAINED = TrainedOnNumbers

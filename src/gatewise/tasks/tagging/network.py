@@ -11,6 +11,7 @@ from gatewise.data.streams import NO_TARGET
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
+from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
@@ -38,7 +39,7 @@ def make_batches(
         inputs, lengths = reader.batch([rows[place] for place in places])
         return Batch(inputs, lengths, padded([targets[place] for place in places], NO_TARGET))
 
-    return RaggedBatches([len(row.numbers) for row in rows], make, size, seed=seed)
+    return RaggedBatches([row.length for row in rows], make, size, seed=seed)
 
 
 def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> tuple[Tensor, float]:
@@ -89,6 +90,29 @@ def outcome_of(model: Tagger, tags: TagSet, weights: Tensor | None = None) -> Ca
     return outcome
 
 
+def question_of(model: Tagger, x: Tensor, tags: TagSet) -> Question:
+    """What `inspect` asks about a sentence: the probability of each of its best tags.
+
+    Args:
+        model: the model.
+        x: the steps (T, 1, I) as its encoder reads them.
+        tags: its tags.
+    """
+    lengths = torch.tensor([len(x)])
+    with torch.no_grad():
+        numbers = model.decode(model.read(x, lengths), lengths)
+
+    def read_out(scores: Tensor) -> Tensor:
+        found = model.log_probabilities(scores.double(), lengths.expand(scores.shape[1]))
+        return found.gather(2, numbers[..., None].expand(-1, scores.shape[1], 1))[..., 0].T
+
+    def loss(x: Tensor) -> Tensor:
+        total, count = loss_of(model, model.read(x, lengths), Batch((), lengths, numbers))
+        return total / count
+
+    return Question(tags.written(tags.names(numbers[:, 0].tolist())), read_out, of_steps=True, loss=loss)
+
+
 def decoded(model: Tagger, reader: Reader, rows: Sequence[Row], size: int) -> list[Tensor]:
     """The numbers of the best tags of each sentence, (T,) int64."""
     return _of_sentences(model, reader, rows, size, model.decode)
@@ -113,7 +137,7 @@ def _of_sentences(
     """What is read out of the scores (T, B, K) and lengths (B,) of batches, (T, B, ...), by sentence."""
     found = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        batches = RaggedBatches([len(row.numbers) for row in rows], list, size)
+        batches = RaggedBatches([row.length for row in rows], list, size)
         for places in tracked(batches, "tagging", "sentences", size=len):
             inputs, lengths = reader.batch([rows[place] for place in places])
             answers = read_out(model(inputs, lengths), lengths)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.batches import Batch
 from gatewise.data.columns import TaggedWords, Words, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.in_memory import as_files, is_in_memory
@@ -18,13 +17,14 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
+from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.class_scores import as_numbers, scores_of_names
-from gatewise.tasks.inspection import Inspection, inspect_answers, one_text, requested_report
+from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import in_groups, read_lines, read_standard_input
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
-from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, tag_probabilities
+from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, question_of, tag_probabilities
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.scores import entity_scores
 from gatewise.tasks.tagging.tag_set import TagSet
@@ -221,21 +221,9 @@ class TrainedTagger(Trained):
         """
         report = requested_report(self.folder, out, steps)
         inputs, tokens = one_text(self.reader, text if isinstance(text, str) else self._checked(text), steps)
-        lengths = torch.tensor([len(tokens)])
         with torch.no_grad():
-            numbers = self.model.decode(self.model(inputs, lengths), lengths)
-
-        def told(x: Tensor) -> Tensor:
-            of_rows = lengths.expand(x.shape[1])
-            found = self.model.log_probabilities(self.model.read(x, of_rows).double(), of_rows)
-            return found.gather(2, numbers[..., None].expand(-1, x.shape[1], 1))[..., 0].T
-
-        def loss(x: Tensor) -> Tensor:
-            nats, count = loss_of(self.model, self.model.read(x, lengths), Batch(inputs, lengths, numbers))
-            return nats / count
-
-        tags = self.tags.written(self.tags.names(numbers[:, 0].tolist()))
-        return inspect_answers(self.model, inputs, tokens, tags, told, loss, report)
+            x = self.model.steps(*inputs)
+        return inspect_answers(self.model, x, tokens, question_of(self.model, x, self.tags), report)
 
     def _words(self, sentences: Any) -> list[Any]:
         if isinstance(sentences, str):

@@ -1,0 +1,215 @@
+"""What the answers of a model about one sequence rest on: its tokens or steps, and the features of these."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gatewise.diagnostics import Trace
+from gatewise.diagnostics.report_contents import ChangeMap
+from gatewise.formatting import aligned, format_number
+from gatewise.models.classifier import Classifier
+from gatewise.models.erasure import erasure_attributions
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.inspected import Inspected, bars, escaped, largest
+from gatewise.tasks.inspection import Report, watched
+
+_MOST_ROWS = 20
+
+Unit = Literal["probability", "value"]
+
+
+class Question(NamedTuple):
+    """What is asked of a model about one sequence.
+
+    Attributes:
+        answers: the names of the A answers.
+        read_out: (B, A) float64 for the scores of B sequences: log-probabilities, or values.
+        unit: which of them.
+        of_steps: whether there is an answer for each step.
+        loss: what the gradients are of, for steps (T, 1, I); by default the mean negative log-probability, or the mean
+            value.
+    """
+
+    answers: list[str]
+    read_out: Callable[[Tensor], Tensor]
+    unit: Unit = "probability"
+    of_steps: bool = False
+    loss: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Inspection(Inspected):
+    """A sequence about which a model answered while it was watched.
+
+    Attributes:
+        tokens: the T tokens that were read; of a sequence of numbers the numbers of its steps, from 1.
+        answers: the label; several labels; the label or tag of each step; or the names of the predicted features.
+        of_steps: whether there is an answer for each step.
+        unit: "probability", or "value", a number in the units of the data.
+        values: that of each answer.
+        moved: (A, T), by how much step t raises answer a: its log-odds log p/(1 − p), or its value; see
+            `gatewise.models.erasure.erasure_attributions`. An answer that is certain still shows what it rests on.
+        features: the names of the F features of a step, where it has any.
+        moved_by_features: (A, F), by how much each feature does, at all steps together.
+        trace: what was recorded: ``.diagnose()`` has the findings.
+    """
+
+    tokens: Sequence[Any]
+    answers: list[str]
+    of_steps: bool
+    unit: Unit
+    values: list[float]
+    moved: Tensor
+    features: list[str]
+    moved_by_features: Tensor
+    trace: Trace
+
+    @property
+    def probabilities(self) -> list[float]:
+        """The probability of each answer.
+
+        Raises:
+            ValueError: where answers are numbers.
+        """
+        if self.unit != "probability":
+            raise ValueError("probabilities: the answers of this model are numbers, see values")
+        return self.values
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Each answer, and by how much every token or step, and every feature of the steps, moved it."""
+        parts = zip(self.answers, self.values, self.moved.tolist(), self.moved_by_features.tolist(), strict=True)
+        found: list[dict[str, Any]] = []
+        for answer, value, by_tokens, by_features in parts:
+            row: dict[str, Any] = {"answer": answer, self.unit: value, "moved_by": _pairs(self.tokens, by_tokens)}
+            if self.features:
+                row["moved_by_features"] = _pairs(self.features, by_features)
+            found.append(row)
+        return found
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        if len(rows) == 1 and not self.of_steps:
+            return self._alone(rows[0])
+        lines: list[list[str]] = []
+        for position, row in enumerate(rows):
+            step = [escaped(self.tokens[position])] if self.of_steps else []
+            by = [largest(row["moved_by"], position if self.of_steps else None)]
+            by += [largest(row["moved_by_features"])] if self.features else []
+            lines.append([*step, row["answer"], format_number(row[self.unit]), *by])
+        if self.features:
+            head = ["step", "label"] if self.of_steps else ["feature of the next step"]
+            head += [self.unit, "moved most by steps", "by features"]
+        else:
+            head = [*(["token", "tag"] if self.of_steps else ["label"]), self.unit, "moved most by"]
+        first = (">" if self.features else "<") if self.of_steps else ""
+        return aligned([head, *lines], f"{first}<><{'<' if self.features else ''}")
+
+    def _alone(self, row: Mapping[str, Any]) -> str:
+        """One answer, with bars for what moved it; of steps and features those that did most."""
+        tables = [_bars("step" if self.features else "token", row["moved_by"], "steps" if self.features else None)]
+        if self.features:
+            by_features = sorted(row["moved_by_features"], key=lambda pair: -abs(pair[1]))
+            tables.append(_bars("feature", by_features, "features"))
+        return f"answer: {row['answer']}, {self.unit} {format_number(row[self.unit])}\n" + "\n\n".join(tables)
+
+
+def _pairs(names: Sequence[Any], values: Sequence[float]) -> list[list[Any]]:
+    return [[name, value] for name, value in zip(names, values, strict=True)]
+
+
+def _bars(what: str, moved: Sequence[Sequence[Any]], plural: str | None) -> str:
+    """Bars for parts; of more than a number of what has a plural the largest, in their order."""
+    chosen = list(moved)
+    if plural is not None and len(moved) > _MOST_ROWS:
+        most = sorted(range(len(moved)), key=lambda at: -abs(moved[at][1]))[:_MOST_ROWS]
+        chosen = [moved[position] for position in sorted(most)]
+    table = bars(what, [(escaped(name), value) for name, value in chosen])
+    omitted = len(moved) - len(chosen)
+    return table + (f"\n{omitted:,} {plural} with smaller contributions omitted" if omitted else "")
+
+
+def inspect_answers(
+    model: Classifier | Tagger,
+    x: Tensor,
+    tokens: Sequence[Any],
+    question: Question,
+    report: Report,
+    features: Mapping[str, Sequence[int]] | None = None,
+) -> Inspection:
+    """Watch a model answer about one sequence, find what the answers rest on, and write the report.
+
+    Args:
+        model: the model, in evaluation mode.
+        x: the steps (T, 1, I) as its encoder reads them.
+        tokens: the names of the T steps.
+        question: what is asked.
+        report: what to write.
+        features: of each feature of a step, by name, its columns in x; None for steps that are tokens.
+
+    Raises:
+        OSError: when the report cannot be written.
+    """
+    certain = question.unit == "probability"
+
+    def read_out(x: Tensor) -> Tensor:
+        return question.read_out(model.read(x, torch.full(x.shape[1:2], len(x))))
+
+    def score(x: Tensor) -> Tensor:
+        return log_odds(read_out(x)) if certain else read_out(x)
+
+    def loss(x: Tensor) -> Tensor:
+        if question.loss is not None:
+            return question.loss(x)
+        return -read_out(x).mean() if certain else read_out(x).mean()
+
+    with torch.no_grad():
+        found = read_out(x)[0]
+    values: list[float] = (found.exp() if certain else found).tolist()
+    names, columns = list(features or {}), list((features or {}).values())
+    moved = erasure_attributions(x[:, 0], score).T
+    by_features = erasure_attributions(x[:, 0], score, columns).T if names else moved.new_empty(len(values), 0)
+    trace = watched(model, model.encoder, lambda: loss(x))
+    inspection = Inspection(
+        tokens, question.answers, question.of_steps, question.unit, values, moved, names, by_features, trace
+    )
+    if names:
+        report.write(trace, tokens=[str(token) for token in tokens], changes=_change_maps(inspection))
+    else:
+        report.write(trace, tokens=tokens, moved=list(zip(question.answers, moved.tolist(), strict=True)))
+    return inspection
+
+
+def log_odds(log_probability: Tensor) -> Tensor:
+    """The log-odds log p/(1 − p).
+
+    Robnik-Šikonja & Kononenko 2008, "Explaining classifications for individual instances".
+
+    Args:
+        log_probability: log p, float64; what is nearer to 0 than its precision is taken for that.
+    """
+    below = log_probability.clamp(max=-1e-15)
+    return below - (-torch.expm1(below)).log()
+
+
+def _change_maps(found: Inspection) -> list[ChangeMap]:
+    """The contributions of steps and of features, for the report."""
+    unit = "probability " if found.unit == "probability" else ""
+    if found.of_steps:
+        names = [f"step {step}: {answer}," for step, answer in enumerate(found.answers, 1)]
+    else:
+        names = [f"{_named('feature', answer)}:" for answer in found.answers]
+    lines = [f"{name} {unit}{format_number(value)}" for name, value in zip(names, found.values, strict=True)]
+    title = "What each {} adds to the answers, against it being erased"
+    columns = [_named("feature", name) for name in found.features]
+    return [
+        ChangeMap(title.format("step"), [str(token) for token in found.tokens], lines, found.moved),
+        ChangeMap(title.format("feature"), columns, lines, found.moved_by_features, timed=False),
+    ]
+
+
+def _named(what: str, name: str) -> str:
+    """A name; with what it is the name of, if it is only a number."""
+    return f"{what} {name}" if name.isdecimal() else name
