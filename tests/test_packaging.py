@@ -52,6 +52,7 @@ def test_public_names():
         "PeepholeLSTM",
         "RNN",
         "Recurrent",
+        "Stack",
         "TBPTT",
         "Watch",
         "cell",

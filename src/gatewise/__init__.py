@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.interchange.onnx import from_onnx
-    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent
+    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent, Stack
     from gatewise.studies.verbs import study
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
@@ -36,6 +36,7 @@ _MODULES = {
         "PeepholeLSTM",
         "RNN",
         "Recurrent",
+        "Stack",
         "TBPTT",
     ),
     "gatewise.studies.verbs": ("study",),
@@ -58,6 +59,7 @@ __all__ = [
     "Init",
     "PeepholeLSTM",
     "Recurrent",
+    "Stack",
     "Watch",
     "cell",
     "evaluate",

@@ -7,6 +7,20 @@ from gatewise.layers.lstm import LSTM, BiLSTM
 from gatewise.layers.peephole_lstm import PeepholeLSTM
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.rnn import RNN, BiRNN
+from gatewise.layers.stack import Stack
 from gatewise.layers.truncated import TBPTT
 
-__all__ = ["GRU", "LSTM", "RNN", "TBPTT", "BiGRU", "BiLSTM", "BiRNN", "Clip", "Init", "PeepholeLSTM", "Recurrent"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "TBPTT",
+    "BiGRU",
+    "BiLSTM",
+    "BiRNN",
+    "Clip",
+    "Init",
+    "PeepholeLSTM",
+    "Recurrent",
+    "Stack",
+]

@@ -83,8 +83,7 @@ class RecurrentBase(Parameters):
         if masked_output not in MASKED_OUTPUTS:
             near = did_you_mean(masked_output, MASKED_OUTPUTS)
             raise ValueError(f"masked_output: expected 'zero' or 'repeat', got {masked_output!r}{near}")
-        if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
-            raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
+        check_dropout(dropout)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
@@ -245,6 +244,12 @@ class RecurrentBase(Parameters):
         }
         given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
+
+
+def check_dropout(dropout: float) -> None:
+    """Raise a ValueError unless it is a probability."""
+    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
+        raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
 
 
 def _check_placement(device: Device, dtype: torch.dtype | None) -> None:

@@ -87,6 +87,11 @@ class Parameters(nn.Module):
     def _direction_count(self) -> int:
         return 2 if self.bidirectional else 1
 
+    @property
+    def output_size(self) -> int:
+        """The width of a step of the output; with merge=None that of both parts."""
+        return merged_width(self.merge, self.hidden_size, self._direction_count)
+
     def reset_parameters(self) -> None:
         """Draw the initial weights again."""
         for group, tensor in self._by_group():

@@ -23,6 +23,7 @@ from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, pla
 from gatewise.layers.keywords import unknown_keyword
 from gatewise.layers.masking import Compaction
 from gatewise.layers.merging import merge_directions
+from gatewise.layers.nested import is_jagged, nested_like, padded, padded_flags, rows_of
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.streaming import Stream
 from gatewise.layers.validation import Inputs, InputSpec, State, prepare
@@ -93,7 +94,8 @@ class Recurrent(RecurrentBase):
         """Run the layers over sequences.
 
         Args:
-            input: (T, B, I), or (B, T, I) with batch_first, or (T, I) without a batch, or a PackedSequence.
+            input: (T, B, I), or (B, T, I) with batch_first, or (T, I) without a batch, or a PackedSequence, or a jagged
+                `torch.nested` tensor (B, j, I), which takes no lengths, and jagged flags (B, j).
             hx: initial state (D·L, B, H), without a batch (D·L, H): a tensor for a cell with one state, a tuple for
                 more. None is zero.
             lengths: (B,) integers, the steps of each row; any order, zero allowed, on any device. What follows in
@@ -109,8 +111,8 @@ class Recurrent(RecurrentBase):
                 may be in any order.
 
         Returns:
-            Output (T, B, D·H), or H wide by `merge`, or a pair for merge=None; a PackedSequence for one. And the
-            final state, of the form of hx, unless `return_state` is False.
+            Output (T, B, D·H), or H wide by `merge`, or a pair for merge=None; a PackedSequence for one, a jagged
+            tensor (B, j, D·H) for one. And the final state, of the form of hx, unless `return_state` is False.
 
         Raises:
             TypeError, ValueError: naming the argument, the expected and the actual value.
@@ -121,6 +123,8 @@ class Recurrent(RecurrentBase):
             raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), _ARGUMENTS)
         if isinstance(input, PackedSequence):
             return self._returned(*self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask}))
+        if is_jagged(input):
+            return self._returned(*self._forward_jagged(input, hx, lengths, reset, mask))
         inputs = None if mask is not None else self._plain(input, hx, lengths, reset)
         if inputs is None:
             inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first), mask)
@@ -246,6 +250,10 @@ class Recurrent(RecurrentBase):
         batch_first = self.batch_first
         if isinstance(input, PackedSequence):
             (input, lengths), batch_first = unpack(input), False
+        elif is_jagged(input):
+            rows = rows_of("input", input, "I")
+            input, lengths, batch_first = padded(rows), rows.lengths, False
+            reset, mask = padded_flags("reset", reset, rows), padded_flags("mask", mask, rows)
         prepared = prepare(input, hx, lengths, reset, self._expected(batch_first), mask)
         if prepared.mask is not None:
             prepared = self._compacted(prepared, Compaction(prepared.mask, prepared.lengths, prepared.reset))
@@ -401,6 +409,21 @@ class Recurrent(RecurrentBase):
             forward, reverse = (repack(part, row_lengths, packed) for part in output.chunk(2, dim=-1))
             return (forward, reverse), self._state(finals, batched=True)
         return repack(output, row_lengths, packed), self._state(finals, batched=True)
+
+    def _forward_jagged(
+        self, nested: Tensor, hx: State | None, lengths: object, reset: object, mask: object
+    ) -> tuple[Output, State]:
+        if lengths is not None:
+            raise ValueError("lengths: expected None with a jagged tensor, whose rows have their own")
+        rows = rows_of("input", nested, "I")
+        flags = padded_flags("reset", reset, rows), padded_flags("mask", mask, rows)
+        inputs = prepare(padded(rows), hx, rows.lengths, flags[0], self._expected(batch_first=False), flags[1])
+        output, finals = self._run_masked(inputs) if inputs.mask is not None else self._run_layers(inputs)
+        state = self._state(finals, batched=True)
+        if self.merge is None:
+            forward, reverse = (nested_like(part, rows) for part in output.chunk(2, dim=-1))
+            return (forward, reverse), state
+        return nested_like(output, rows), state
 
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:

@@ -28,10 +28,9 @@ class Stream(Iterator[Tensor]):
         mask: Iterable[Tensor | None] | None = None,
     ) -> None:
         self._layer, self._step = layer, step
-        self._inputs = _iterator("inputs", inputs, "x_t, (B, I) or (I,), such as a tensor (T, B, I)")
-        flags = "flags, (B,) bool, such as a tensor (T, B)"
-        self._reset = None if reset is None else _iterator("reset", reset, flags)
-        self._mask = None if mask is None else _iterator("mask", mask, flags)
+        self._inputs = check_iterable("inputs", inputs)
+        self._reset = None if reset is None else check_iterable("reset", reset)
+        self._mask = None if mask is None else check_iterable("mask", mask)
         self._state = state
         # States that only this stream has seen are written to in turns: allocation takes as long as the arithmetic.
         self._own_state = False
@@ -76,11 +75,18 @@ class Stream(Iterator[Tensor]):
         self._state, self._own_state, self._spare = state, False, None
 
 
-def _iterator(name: str, values: Iterable[Any], expected: str) -> Iterator[Any]:
+def check_iterable(name: str, values: Iterable[Any]) -> Iterator[Any]:
+    """An iterator of an argument of a stream.
+
+    Raises:
+        TypeError: for a value that is not iterable.
+    """
     try:
         return iter(values)
     except TypeError:
         kind = "a tensor without dimensions" if isinstance(values, Tensor) else type(values).__name__
+        x_t, flags = "x_t, (B, I) or (I,), such as a tensor (T, B, I)", "flags, (B,) bool, such as a tensor (T, B)"
+        expected = x_t if name == "inputs" else flags
         raise TypeError(f"{name}: expected an iterable of {expected}, got {kind}") from None
 
 

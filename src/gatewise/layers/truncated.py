@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.row_lengths import Lengths, row_lengths
+from gatewise.layers.stack import Stack
 
 
 @dataclass
@@ -309,7 +310,7 @@ def _detached(part: Any) -> Any:
 
 
 def _check(model: Any) -> None:
-    if isinstance(model, Recurrent) and not model.return_state:
+    if isinstance(model, Recurrent | Stack) and not model.return_state:
         raise ValueError(
             "TBPTT: expected a layer that returns its state, which windows carry on; got return_state=False"
         )
