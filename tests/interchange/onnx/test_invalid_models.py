@@ -1,17 +1,21 @@
 """Invalid models: a ValueError that names the node, and the attribute or input."""
 
-from collections.abc import Callable
+import copy
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 import gatewise
 from tests.interchange.onnx.configurations import Configuration
-from tests.mutations import check_reader
+from tests.mutations import COUNT, check_reader
 
 
 def with_attribute(name: str, value: Any) -> Callable[[NodeProto], None]:
@@ -114,6 +118,10 @@ def test_arguments() -> None:
         gatewise.from_onnx(helper.make_node("Relu", ["x"], ["y"]))
     with pytest.raises(ValueError, match="the graph has no node RNN, GRU, LSTM; it has no nodes"):
         gatewise.from_onnx(ModelProto())
+    model = Configuration("GRU").model()
+    model.graph.node[0].op_type = "two\nlines"
+    with pytest.raises(ValueError, match=r"^the graph has no node RNN, GRU, LSTM; it has two lines$"):
+        gatewise.from_onnx(model)
     with pytest.raises(FileNotFoundError):
         gatewise.from_onnx("nowhere.onnx")
     with pytest.raises(ValueError, match="W: expected a constant, and 'W' is an input of the graph"):
@@ -127,6 +135,15 @@ def test_operators_of_other_domains_are_not_read() -> None:
         gatewise.from_onnx(model)
 
 
+@pytest.mark.parametrize("name", ["recurrent", "direction", "initial_h", "LSTM"])
+def test_names_that_are_not_utf_8(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    content = Configuration("LSTM", initial=(True, False), constant=True).model().SerializeToString()
+    path.write_bytes(content.replace(name.encode(), name.encode()[:-1] + b"\xff"))
+    with pytest.raises(ValueError, match=rf"model\.onnx: a name in the graph is not valid UTF-8: b'{name[:-1]}\\xff'"):
+        gatewise.from_onnx(path)
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     config = Configuration("LSTM", "bidirectional", peepholes=True, initial=(True, True), lengths=(2, 1), constant=True)
     model = config.model()
@@ -137,6 +154,72 @@ def test_damaged_files(tmp_path: Path) -> None:
             del model.graph.initializer[index]
             break
     check_reader(tmp_path / "model.onnx", model.SerializeToString(), gatewise.from_onnx)
+
+
+def _messages(message: Message) -> Iterator[Message]:
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else [value]:
+                yield from _messages(inner)
+
+
+def _other_value(field: FieldDescriptor, value: Any, draw: random.Random) -> Any:
+    if isinstance(value, str):
+        return draw.choice(["", "X", "W", "R", "stored", "initial_h", "GRU", "Concat", "If", "nowhere", "a\nb"])
+    if isinstance(value, bytes):
+        return draw.choice([b"", value[:-1], value * 2, draw.randbytes(len(value))])
+    if isinstance(value, float):
+        return draw.choice([float("nan"), float("inf"), -1.0, 0.0, 1e-38])
+    if field.enum_type is not None:
+        return draw.choice(list(field.enum_type.values_by_number))
+    return draw.choice([-(2**31), -1, 0, 1, 2, 3, 8, 16, 2**31 - 1])
+
+
+def _change(model: ModelProto, draw: random.Random) -> None:
+    message = draw.choice([one for one in _messages(model) if one.ListFields()])
+    field, value = draw.choice(message.ListFields())
+    if not field.is_repeated:
+        if field.message_type is None and draw.random() < 0.8:
+            setattr(message, field.name, _other_value(field, value, draw))
+        else:
+            message.ClearField(field.name)
+        return
+    index = draw.randrange(len(value))
+    match draw.randrange(3 if field.message_type is None else 2):
+        case 0:
+            del value[index]
+        case 1:
+            value.extend(value[index : index + 1])
+        case _:
+            value[index] = _other_value(field, value[index], draw)
+
+
+def test_changed_models() -> None:
+    """Any field of a valid model changed: it is read, or a ValueError names the node or what else is wrong."""
+    config = Configuration("LSTM", "bidirectional", peepholes=True, initial=(True, True), lengths=(2, 1), constant=True)
+    valid = config.model()
+    valid.graph.node.insert(0, helper.make_node("Concat", ["first", "second"], ["W"], axis=1))
+    valid.graph.node.append(helper.make_node("Concat", ["Y", "zeros"], ["out"], axis=0))
+    valid.graph.initializer.extend(
+        numpy_helper.from_array(part, name)
+        for name, part in zip(("first", "second"), np.split(config.arrays["W"], 2, axis=1), strict=True)
+    )
+    for index in reversed(range(len(valid.graph.initializer))):
+        if valid.graph.initializer[index].name == "W":
+            del valid.graph.initializer[index]
+    assert gatewise.from_onnx(valid)
+    for seed in range(COUNT):
+        draw, model = random.Random(seed), copy.deepcopy(valid)
+        for _ in range(draw.choice((1, 1, 2, 4))):
+            _change(model, draw)
+        try:
+            gatewise.from_onnx(model)
+        except ValueError as error:
+            message = str(error)
+            assert message == " ".join(message.split()), f"change {seed}: {message}"
+        except Exception as error:
+            raise AssertionError(f"change {seed}: {type(error).__name__}: {error}\n{model}") from error
 
 
 def test_damaged_external_data(tmp_path: Path) -> None:
