@@ -5,7 +5,6 @@ import gzip
 import json
 import lzma
 import math
-import re
 from decimal import Decimal
 
 import numpy as np
@@ -68,73 +67,6 @@ def test_compressed(tmp_path, ending, compress):
     path.write_bytes(compress(CSV.encode() * 99)[:-9])
     with pytest.raises(ValueError, match=f"not a .{ending} file, or a corrupt one"):
         read_columns(path, ("text", "label"))
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "told"),
-    [
-        ("a.txt", "x", "expected a name ending in .csv, .tsv, .jsonl, .parquet, .arrow, .feather, got 'a.txt'"),
-        ("a.csv", "", "there are no rows in it"),
-        ("a.csv", "text,label\n", "there are no rows in it"),
-        ("a.csv", "words,label\na,b\n", "no column 'text'; its first line names 'words', 'label'"),
-        ("a.csv", "text,label\na,b\n\nc\n", "line 4: expected 2 fields, as in line 1, got 1"),
-        (
-            "a.csv",
-            "text,label\nthis is awful, bad,neg\n",
-            "line 2: expected 2 fields, as in line 1, got 3; a field with",
-        ),
-        ("a.tsv", "text\tlabel\na\tb\nc\td\te\n", "line 3: expected 2 fields, as in line 1, got 3; a field cannot"),
-        ("a.csv", "text,text,label\na,b,c\n", "columns 1 and 2 are both named 'text'; rename one of them"),
-        ("a.csv", 'text,label\n"a" b,c\n', "line 2: not CSV: "),
-        ("a.csv", 'text,label\na,b\n"c,d\ne,f\ng,h\n', "line 3: not CSV: unexpected end of data; a quote that opens"),
-        ("a.csv", 'text,label\n"c,d\ne,f\n"g,h"\n', "line 2: not CSV: "),
-        (
-            "a.csv",
-            'text,label\n"c,d\ne,f\ng",h,i\n',
-            "line 2: expected 2 fields, as in line 1, got 3; the row goes on to",
-        ),
-        ("a.csv", "text,label\na\0,b\n", "line 2: a NUL byte at offset 12"),
-        ("a.jsonl", '{"text": "a", "label": "b"}\n{', "line 2: not JSON: "),
-        ("a.jsonl", "[1]", "line 1: expected a JSON object, got list"),
-        ("a.jsonl", '{"text": null, "label": "b"}', "line 1: 'text' is null; expected a value"),
-        ("a.jsonl", '{"text": "a", "label": NaN}', "line 1: 'label' is null; expected a value"),
-        ("a.jsonl", '{"text": "a", "label": ["b"]}', "line 1: 'label': expected text, a number or a date, got ['b']"),
-        ("a.jsonl", '{"text": "a", "text": "b", "label": "c"}', "line 1: the object has 'text' twice"),
-        (
-            "a.jsonl",
-            '{"text": "\\ud83d", "label": "b"}',
-            "line 1: 'text': character 1 is half of a surrogate pair (U+D83D)",
-        ),
-        ("a.jsonl", '{"text": "a\\u0000", "label": "b"}', "line 1: 'text' contains a NUL character (U+0000)"),
-        ("a.jsonl", "[" * 100_000, "line 1: nested too deeply; expected a JSON object of values"),
-        ("a.jsonl", f'{{"text": "a", "label": 1{"0" * 5000}}}', "line 1: Exceeds the limit"),
-        ("a.jsonl", '{"text": "a"}', "line 1: no 'label'; the object has 'text'"),
-    ],
-)
-def test_malformed(tmp_path, name, text, told):
-    path = write(tmp_path, name, text)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: {told}")):
-        read_columns(path, ("text", "label"))
-
-
-def test_texts_must_be_texts_where_the_file_can_tell(tmp_path):
-    path = write(tmp_path, "a.jsonl", '{"text": 3, "label": 1}\n')
-    assert cells(path, ("text", "label")) == [("3", "1")]
-    with pytest.raises(ValueError, match=re.escape(f"{path}: line 1: 'text': expected text, got 3")):
-        read_columns(path, ("text", "label"), texts=("text",))
-
-
-def test_names_and_rows_come_from_one_reader(tmp_path):
-    path = write(tmp_path, "a.csv", '"the\ntext",label\na,b\n')
-    assert column_names(path) == ["the\ntext", "label"]
-    assert cells(path, ("the\ntext",)) == [("a",)]
-    assert cells(path, (0, 1)) == [("a", "b")]
-
-
-def test_rows_know_their_lines(tmp_path):
-    rows = read_columns(write(tmp_path, "a.csv", 'text,label\n\n"a\nb",c\n   \nd,e\n'), ("text", "label"))
-    assert list(rows) == [("a\nb", "c"), ("d", "e")]
-    assert [rows.place(row) for row in range(2)] == ["line 3", "line 6"]
 
 
 def test_arrow_files_and_streams(tmp_path):

@@ -73,6 +73,13 @@ def test_a_table_in_memory_trains_the_same_and_stays_in_the_run_folder(tmp_path,
     if task != "lm":
         column = {"classify": "text", "tag": "tokens", "seq2seq": "source", "numeric": "steps"}[task]
         assert moved.predict(rows) == of_file.predict([row[column] for row in rows])  # pyright: ignore
+    reports = [tmp_path / "of_rows.html", tmp_path / "of_file.html"]
+    found, expected = (
+        gatewise.inspect(tmp_path / "moved", data=data, steps=9, out=out)
+        for data, out in zip((pandas.DataFrame(rows), path), reports, strict=True)
+    )
+    assert found.rows() == expected.rows()
+    assert all(report.stat().st_size > 1000 for report in reports)
 
 
 def test_a_run_on_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
@@ -101,6 +108,9 @@ def test_files_are_kept_where_that_is_asked_for(tmp_path):
 
 def test_errors_name_the_table_and_the_row_and_leave_nothing(tmp_path):
     _, rows, options = texts(tmp_path)
+    trained = gatewise.train("classify", data=rows, out=tmp_path / "trained", **options)
+    with pytest.raises(ValueError, match=r"^data: row 1: 'text': expected text, got 3$"):
+        gatewise.inspect(trained.folder.path, data=[{"text": 3}])
     with pytest.raises(ValueError, match=r"^valid: row 2: 'text' is null; expected a value$"):
         gatewise.train("classify", data=rows, valid=[rows[0], {"label": "good"}], out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()

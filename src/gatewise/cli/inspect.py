@@ -36,8 +36,8 @@ def inspect(
     text
         Text to read.
     data
-        Text files in UTF-8 to read instead; for a numeric model, files in the format of the training data; for a
-        forecaster, tables of series, by default those of the run.
+        Text files in UTF-8 to read instead, or a table, whose first row is read; for a numeric model, files in the
+        format of the training data; for a forecaster, tables of series, by default those of the run.
     steps
         Number of tokens or steps to read, from the beginning (2000); for a series, the number of last steps to watch
         (by default the window of the run).

@@ -86,8 +86,9 @@ def column_place(where: object, column: str, names: Sequence[str], first: str = 
     if found:
         places = " and ".join(str(place + 1) for place in found)
         raise ValueError(f"{where}: columns {places} are both named {column!r}; rename one of them")
+    comment = "; if it is a comment, give --comments '#'" if names and names[0].startswith("#") else ""
     raise ValueError(
-        f"{where}: no column {column!r}; {first} {', '.join(map(repr, names[:20]))}{separator_hint(names)}. "
+        f"{where}: no column {column!r}; {first} {', '.join(map(repr, names[:20]))}{separator_hint(names)}{comment}. "
         "Give the name of one of them, or numbers (from 1) for a table without names"
     )
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gatewise.data.cells import cell_text
+from gatewise.data.cells import cell_text, shortened
 from gatewise.data.files import as_paths
+from gatewise.data.text import check_characters
 
 if TYPE_CHECKING:
     import pyarrow
@@ -55,16 +56,28 @@ def to_arrow(data: Any, where: str = "data") -> "pyarrow.Table":
     if index is not None and hasattr(frame, "reset_index"):
         named = any(name is not None for name in index.names) or "datetime" in str(index.dtype)
         frame = frame.reset_index(drop=not named)
+        _check_names(list(frame.columns), where)
     try:
         table = _table(frame, where)
+    except UnicodeEncodeError as error:
+        # Arrow says which text it is, not where.
+        try:
+            check_characters(error.object, where)
+        except ValueError as found:
+            raise ValueError(f"{found}; in the text {shortened(error.object)}") from None
+        raise
     except pyarrow.ArrowException as error:
         raise ValueError(f"{where}: {' '.join(str(error).split())}; expected values of one type in a column") from None
+    _check_names(table.column_names, where)
     if not table.num_rows:
         raise ValueError(f"{where}: there are no rows in it")
-    names = [name for name in table.column_names if table.column_names.count(name) > 1]
-    if names:
-        raise ValueError(f"{where}: two columns are named {names[0]!r}; rename one of them")
     return _with_class_names(table, getattr(data, "features", None))
+
+
+def _check_names(names: Sequence[Any], where: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where}: two columns are named {twice!r}; rename one of them")
 
 
 def _table(data: Any, where: str) -> "pyarrow.Table":

@@ -21,7 +21,7 @@ class Series:
         name: of the series.
         first: the number of its first step on the grid.
         values: (n,) float64, NaN where missing; the first and the last are there.
-        covariates: (m, C) float64, m ≥ n: those of the future stand at the end.
+        covariates: (m, C) float64, m ≥ n: those of the future stand at the end. See `Rows` for categorical ones.
         sources: for each table that was read, the step of its first row here and the step after its last; a table
             without any has the same number twice.
     """
@@ -52,18 +52,20 @@ class SeriesSet:
         grid: what their time stamps lie on.
         series: the series.
         columns: where they stood.
+        categories: the values of each categorical column, in order.
         notes: what was put right in them, or may surprise, a line each.
     """
 
     grid: TimeGrid
     series: list[Series]
     columns: Columns
+    categories: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
     @property
     def sha256(self) -> str:
         """Of all names, places, values and covariates."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr(self.categories).encode() if self.categories else b"")
         for one in self.series:
             digest.update(f"{one.name}\0{one.first}\0{one.covariates.shape}".encode())
             digest.update(one.values.astype("<f8").tobytes() + one.covariates.astype("<f8").tobytes())
@@ -101,7 +103,7 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
         raise ValueError(f"{where}: {error}") from None
     if not found:
         raise ValueError(f"{tables[0].where}: there are no values in {', '.join(map(repr, columns.values))}")
-    return SeriesSet(grid, found, columns, notes.lines)
+    return SeriesSet(grid, found, columns, rows.categories, notes.lines)
 
 
 def _sorted_on_grid(

@@ -35,9 +35,10 @@ class Columns:
         time: the time stamps, or `ROW`; several columns with commas between them, see `joined_parts`.
         series: says which series a row belongs to; None where each column of values is a series.
         values: what is to be forecast.
-        covariates: what is known of the future too.
+        covariates: numbers that are known of the future too.
         time_format: of the stamps, as in `datetime.strptime`; by default ISO 8601.
         time_zone: of stamps without a distance from UTC.
+        categorical: texts, or numbers that are only names, that are known of the future too.
     """
 
     time: str | None = None
@@ -46,6 +47,7 @@ class Columns:
     covariates: tuple[str, ...] = ()
     time_format: str | None = None
     time_zone: str | None = None
+    categorical: tuple[str, ...] = ()
 
     def time_columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The columns of the time stamps in a table whose columns have these names; none where rows are steps."""
@@ -73,7 +75,7 @@ class Columns:
         if not values:
             names = table.names()
             times = replace(self, time=time).time_columns(names)
-            taken = [name for name in (*times, self.series, *self.covariates) if name is not None]
+            taken = [name for name in (*times, self.series, *self.covariates, *self.categorical) if name is not None]
 
             def cells(place: int) -> list[str]:
                 return [cell for (cell,) in table.rows([place])]
@@ -81,9 +83,13 @@ class Columns:
             values = tuple(data_columns(table.where, names, taken, cells, tell))
             if not values:
                 raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
-        both = set(values) & {time, self.series, *self.covariates}
-        if both:
-            raise ValueError(f"column {both.pop()!r} is named twice; a column is time, series, value or covariate")
+        named = [*values, *self.covariates, *self.categorical, *filter(None, (time, self.series))]
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice is not None and (twice != self.series or twice not in self.categorical or named.count(twice) > 2):
+            raise ValueError(
+                f"column {twice!r} is named twice; a column is time, series, value, covariate or categorical (the "
+                "series column may be categorical too)"
+            )
         return replace(self, time=time, values=values)
 
 
@@ -99,7 +105,8 @@ class Rows:
         names: of the series.
         series: (R,) int64, which of these each row belongs to; None where they do not say.
         values: (R, V) float64, NaN where missing.
-        covariates: (R, C) float64.
+        covariates: (R, C + Q) float64; those that are categorical as their places among `categories`.
+        categories: the values of each of the Q categorical columns, in order.
     """
 
     tables: list[TableRows]
@@ -110,6 +117,7 @@ class Rows:
     series: Integers | None
     values: Numbers
     covariates: Numbers
+    categories: tuple[tuple[str, ...], ...]
 
     def place(self, row: int) -> str:
         """Where a row stands, for people: its line, with its file where there are several."""
@@ -137,21 +145,29 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         OSError: when a file cannot be read.
     """
     times = columns.time_columns(tables[0].names() if "," in (columns.time or "") else ())
-    wanted = [*times, *([columns.series] if columns.series else []), *columns.values, *columns.covariates]
+    labels = [*times, *([columns.series] if columns.series else []), *columns.categorical]
     numeric = (*columns.values, *columns.covariates)
-    found = [table.rows(wanted, numeric) for table in tables]
+    found = [table.rows([*labels, *numeric], numeric) for table in tables]
     form, stamps, last_stamps = _stamps(found, times, columns, form)
-    names, series = _series_of([_text(rows, len(times)) for rows in found]) if columns.series else ([], None)
-    numbers = np.empty((sum(map(len, found)), len(numeric)))
+    names, series = _values_of([_text(rows, len(times)) for rows in found]) if columns.series else ([], None)
+    numbers = np.empty((sum(map(len, found)), len(numeric) + len(columns.categorical)))
     begin = 0
     for rows in found:
-        first = len(rows.columns) - len(numeric)
         for at, name in enumerate(numeric):
-            missing = name in columns.values
-            numbers[begin : begin + len(rows), at] = _numbers(rows.columns[first + at], rows, name, missing=missing)
+            cells, missing = rows.columns[len(labels) + at], name in columns.values
+            numbers[begin : begin + len(rows), at] = _numbers(cells, rows, name, missing=missing)
         begin += len(rows)
+    categories: list[tuple[str, ...]] = []
+    for at in range(len(columns.categorical)):
+        place = len(labels) - len(columns.categorical) + at
+        found_names, codes = _values_of([_text(rows, place) for rows in found])
+        ordered = sorted(found_names)
+        numbers[:, len(numeric) + at] = np.searchsorted(ordered, found_names)[codes]
+        categories.append(tuple(ordered))
     split = len(columns.values)
-    return Rows(found, stamps, last_stamps, form, names, series, numbers[:, :split], numbers[:, split:])
+    return Rows(
+        found, stamps, last_stamps, form, names, series, numbers[:, :split], numbers[:, split:], tuple(categories)
+    )
 
 
 def _stamps(
@@ -199,8 +215,8 @@ def _text(rows: TableRows, place: int) -> TextColumn:
     return column
 
 
-def _series_of(columns: Sequence[TextColumn]) -> tuple[list[str], Integers]:
-    """The names of the series of all rows, and which of them each row has."""
+def _values_of(columns: Sequence[TextColumn]) -> tuple[list[str], Integers]:
+    """The values of a column in all tables, and which of them each row has."""
     numbers: dict[str, int] = {}
     parts: list[Integers] = []
     for column in columns:

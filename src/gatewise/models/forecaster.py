@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.layers.validation import State
+from gatewise.models.category_embedding import CategoryEmbedding
 from gatewise.models.encoder import Encoder
 
 
@@ -22,7 +23,8 @@ class Forecaster(nn.Module):
         seasonal: whether there is a reference per step.
         outputs: Q, the number of outputs per step.
         located: the number of outputs, from the first, to which the references are added.
-        future_size: F, the number of known covariates of a future step.
+        future_size: F, the number of known covariates of a future step; categorical ones count with their embeddings.
+        categories: the embedding of categorical covariates, whose numbers are the last inputs and covariates of a step.
 
     >>> model = Forecaster(Encoder("gru_cudnn", 3, 8), horizon=4, references=2, outputs=3)
     >>> hidden, state = model.read(torch.randn(10, 2, 3), torch.tensor([10, 7]))
@@ -40,6 +42,7 @@ class Forecaster(nn.Module):
         outputs: int,
         located: int | None = None,
         future_size: int = 0,
+        categories: CategoryEmbedding | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -49,6 +52,7 @@ class Forecaster(nn.Module):
         # Initially the prediction is that of the references alone.
         nn.init.zeros_(self.read_out.weight)
         nn.init.zeros_(self.read_out.bias)
+        self.categories = categories
         self.future = _FutureReadOut(encoder.width, future_size, outputs) if future_size else None
         self.located = outputs if located is None else located
 
@@ -57,12 +61,20 @@ class Forecaster(nn.Module):
 
         The initial state is zero by default.
         """
-        output, after = self.encoder.recurrent(x, state, lengths=lengths)
+        output, after = self.encoder.recurrent(self._embedded(x), state, lengths=lengths)
         return self.encoder.dropout(output[first:]), after
 
     def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The hidden state (B, H) after one more step (B, I), and the new state."""
-        return self.encoder.recurrent.step(x, state)
+        return self.encoder.recurrent.step(self._embedded(x), state)
+
+    def _embedded(self, values: Tensor) -> Tensor:
+        """Values (…, I) with the embeddings of categorical ones in place of their numbers."""
+        if self.categories is None:
+            return values
+        count = len(self.categories.categories)
+        numbers, categories = values.split((values.shape[-1] - count, count), -1)
+        return self.categories(numbers, categories.long())
 
     def decode(self, hidden: Tensor, references: Tensor, future: Tensor | None = None) -> Tensor:
         """The predictions of the future steps.
@@ -82,7 +94,7 @@ class Forecaster(nn.Module):
         predicted = self.read_out(hidden).unflatten(-1, (self.horizon, self.outputs))
         if self.future is not None:
             assert future is not None
-            predicted = predicted + self.future(hidden, future)
+            predicted = predicted + self.future(hidden, self._embedded(future))
         if self.located == self.outputs:
             return predicted + located[..., None]
         moved, unmoved = predicted.split((self.located, self.outputs - self.located), -1)

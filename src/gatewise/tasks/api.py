@@ -230,9 +230,9 @@ def inspect(
     Args:
         folder: the run folder.
         text: what to read.
-        data: text files to read instead, for a tagger also a file with a word per line (its first sentence); for a
-            model of sequences of numbers files such as it was trained on; for forecasts tables or a data frame, by
-            default the run's own data.
+        data: what to read instead: text files, or the first row of a table, for a tagger also a file with a word per
+            line or a table of sentences (the first one); for a model of sequences of numbers files such as it was
+            trained on; for forecasts tables, by default the run's own data. A table may be in memory, as in `train`.
         steps: the largest number of tokens or steps to read, from the beginning (2000); of a series the number of its
             last steps to watch (the window of the run).
         series: the name of the series, for forecasts; by default the first.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from gatewise.data.in_memory import is_in_memory, named_instead, write_table, write_text
 from gatewise.tasks.builtin_data import is_builtin
@@ -57,8 +57,8 @@ def files_of(options: TrainingOptions) -> dict[str, Path]:
     copies = vars(naming_copies(options))
     return {
         copy.name: path
-        for name in _parts(options)
-        for path, copy in zip(getattr(options, name), copies[name], strict=True)
+        for name in _PARTS
+        for path, copy in zip(_paths(getattr(options, name, None)), _paths(copies.get(name)), strict=True)
         if not is_builtin(path)
     }
 
@@ -81,14 +81,16 @@ def reading_copies(options: Options, folder: Path) -> Options:
 
 def _replaced(options: Options, instead: Callable[[str, int, Path], Path]) -> Options:
     """The options with other files: `instead` has the name of the option, the number of the file and the file."""
-    changed: dict[str, Any] = {
-        part: tuple(instead(part, number, path) for number, path in enumerate(getattr(options, part), 1))
-        for part in _parts(options)
-    }
+    changed: dict[str, Any] = {}
+    for part in _PARTS:
+        value = getattr(options, part, None)
+        if isinstance(value, Path):
+            changed[part] = instead(part, 1, value)
+        elif isinstance(value, tuple):
+            changed[part] = tuple(instead(part, number, path) for number, path in enumerate(_paths(value), 1))
     return dataclasses.replace(options, **changed)
 
 
-def _parts(options: TrainingOptions) -> list[str]:
-    """The options that name files of data."""
-    hints = get_type_hints(type(options))
-    return [name for name in _PARTS if get_origin(hints.get(name)) is tuple and Path in get_args(hints[name])]
+def _paths(value: Any) -> tuple[Path, ...]:
+    """The files that an option names: one, several, or none where it is a share or a number."""
+    return value if isinstance(value, tuple) else (value,) if isinstance(value, Path) else ()

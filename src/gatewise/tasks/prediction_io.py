@@ -67,6 +67,19 @@ def read_texts(
             yield from read_lines([path])
 
 
+def first_text(paths: Sequence[Path], text_column: str | Callable[[Path], str], format: TableFormat = PLAIN) -> str:
+    """The text of the first row of a table, or all the text of other files.
+
+    Args:
+        paths: the files.
+        text_column, format: as for `read_texts`.
+
+    Raises:
+        ValueError, OSError: as `read_texts`.
+    """
+    return next(read_texts(paths, text_column, format)) if is_table(paths[0]) else read_text(paths)
+
+
 def answer_texts(texts: Sequence[str], answer: Callable[[list[str]], Iterable[Answer]]) -> list[Answer | None]:
     """The answers to texts; None for a text without a word, so that answers stay aligned with lines.
 

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gatewise.data.batches import SharedBatches
@@ -36,7 +36,6 @@ class Job:
         scored: the data to score at the end.
         final_cost: how long that takes, in scorings of the held-out data, without searching.
         search: a trial of searching for answers.
-        kept: files to keep in the run folder, by name.
     """
 
     options: TrainingOptions
@@ -50,7 +49,6 @@ class Job:
     scored: Any
     final_cost: float
     search: Trial | None = None
-    kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Prepare(Protocol):

@@ -66,7 +66,7 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
             to_toml(_absolute(job.options), job.options.unused()),
             job.vocabulary,
             {"cell": cell.text, "source": "kept in the run folder" if kept else job.source, "sha256": job.hashes},
-            {**job.kept, **kept},
+            kept,
         )
         folder = stack.enter_context(made) if world.is_main() else RunFolder(out)
         return _go(task, job, folder, began_at)
@@ -260,11 +260,9 @@ def _absolute(options: TrainingOptions) -> TrainingOptions:
     changed: dict[str, Any] = {}
     kept = naming_copies(options) if options.keep_data else options
     for name, hint in get_type_hints(type(options)).items():
-        value = getattr(options, name)
+        value = getattr(kept, name)
         if get_origin(hint) is tuple and get_args(hint)[0] is Path:
-            changed[name] = tuple(
-                path if is_builtin(path) or options.keep_data else path.resolve() for path in getattr(kept, name)
-            )
+            changed[name] = tuple(path if is_builtin(path) or options.keep_data else path.resolve() for path in value)
         elif isinstance(value, Path):
-            changed[name] = value.resolve()
+            changed[name] = value.resolve() if value == getattr(options, name) else value
     return dataclasses.replace(options, **{**changed, "out": None})

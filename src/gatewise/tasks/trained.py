@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gatewise.data.batches import spread
-from gatewise.data.files import as_paths
+from gatewise.data.in_memory import as_files
 from gatewise.data.text import check_characters, read_text
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
 from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options
@@ -121,7 +121,7 @@ class Trained(ABC):
         return request.format
 
     def inspect_requested(self, request: InspectionRequest) -> Inspected:
-        """Watch the model while it reads what is requested: by default a text, or text files.
+        """Watch the model while it reads what is requested: by default a text, text files or a table.
 
         Raises:
             ValueError: for a request that the model cannot fulfil, or as its method ``inspect``.
@@ -133,11 +133,10 @@ class Trained(ABC):
             raise ValueError(
                 "give either text or data (on the command line --text or --data): what the model is to read"
             )
-        if request.text is None:
-            read = self.text_of(as_paths(request.data))
-        else:
-            read = check_characters(request.text, "--text")
-        return self.inspect(read, **request.limits())
+        if request.text is not None:
+            return self.inspect(check_characters(request.text, "--text"), **request.limits())
+        with as_files(request.data) as paths:
+            return self.inspect(self.text_of(paths), **request.limits())
 
     @abstractmethod
     def inspect(self, *read: Any, **options: Any) -> Inspected:

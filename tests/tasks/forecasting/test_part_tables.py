@@ -1,5 +1,6 @@
 """The held-out steps and those of the test in tables of their own."""
 
+import pandas
 import pytest
 
 import gatewise
@@ -77,3 +78,21 @@ def test_tables_that_do_not_follow_the_data(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         train(tmp_path, data=data, test=tmp_path / "none.csv")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_tables_of_parts_are_kept_like_the_data(tmp_path):
+    paths = parts(tmp_path, 64, 80, 96)
+    data, valid, test = paths
+    scores = train(tmp_path, data=data, valid=valid, test=test, keep_data=True).final_scores()
+    frames = {path.stem: pandas.read_csv(path) for path in paths}
+    of_frames = train(tmp_path, **frames, out=tmp_path / "frames")
+    for path in paths:
+        path.unlink()
+    run = gatewise.load(tmp_path / "run")
+    assert (run.options.valid, run.options.test) == tuple(
+        tmp_path / "run" / f"{name}-1-{name}.csv" for name in ("valid", "test")
+    )
+    assert run.evaluate() == scores == of_frames.final_scores() == gatewise.load(tmp_path / "frames").evaluate()
+    assert 'valid = "valid-1-valid.parquet"' in (tmp_path / "frames" / "config.toml").read_text()
+    with pytest.raises(FileNotFoundError):
+        train(tmp_path, data=data, test=test, keep_data=True, out=tmp_path / "more")

@@ -24,7 +24,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import target_of_parts
 from gatewise.tasks.inspection import one_text, requested_report
-from gatewise.tasks.prediction_io import answer_texts, in_groups, read_texts
+from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
 
@@ -161,6 +161,10 @@ class TrainedClassifier(Trained):
             x = self.model.steps(*inputs)
             question = self.target.question(self.model.read(x, torch.tensor([len(tokens)])))
         return inspect_answers(self.model, x, tokens, question, report)
+
+    def text_of(self, paths: Sequence[Path]) -> str:
+        """What `inspect` reads of files: the text of the first row of a table, otherwise all text."""
+        return first_text(paths, self.options.text_column, self.options.table_format)
 
     def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
         told = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from gatewise.data.series import Columns, Series, SeriesSet, read_series
 from gatewise.data.series_rows import Numbers
@@ -19,7 +20,6 @@ from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.preprocessing import Recipe
 from gatewise.tasks.forecasting.splits import Ends, Tables, scored_spans, split_all
-from gatewise.tasks.run_folder import RunFolder
 
 _MOST_STEPS_OF_A_SEASON = 60
 _LONGEST_WINDOW = 256
@@ -53,7 +53,6 @@ class Corpus:
         ends: of the parts of each.
         notes: what was put right, and what may surprise, a line each.
         options: the options, with what the data has told of them.
-        kept: the files that the run folder is to keep, by name.
     """
 
     source: str
@@ -63,7 +62,6 @@ class Corpus:
     ends: list[Ends]
     notes: tuple[str, ...]
     options: ForecastOptions
-    kept: dict[str, bytes]
 
     @property
     def scored(self) -> Scored:
@@ -83,8 +81,8 @@ class Corpus:
         }
 
 
-def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
-    """Read the series that the options name, or the run folder keeps, and settle what the options leave open.
+def read_corpus(options: ForecastOptions) -> Corpus:
+    """Read the series that the options name, and settle what the options leave open.
 
     Raises:
         ValueError: for bad data, or series too short for the horizon.
@@ -99,6 +97,7 @@ def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
         options.covariate_columns,
         options.time_format,
         options.time_zone,
+        options.categorical,
     )
     parts: dict[str, Sequence[Path]] = {
         "data": options.data or [SUNSPOTS],
@@ -107,31 +106,12 @@ def read_corpus(options: ForecastOptions, folder: RunFolder | None) -> Corpus:
     }
     source = ", ".join(str(path) for path in options.data) or "monthly sunspot numbers, 1749 to 1983"
     source += "".join(f"; {name}: {paths[0]}" for name, paths in parts.items() if name != "data" and paths)
-    kept: dict[str, bytes] = {}
-    if options.keep_data:
-        if folder is None:
-            kept = {
-                f"{name}-{number}-{path.name}": path.read_bytes()
-                for name, paths in parts.items()
-                for number, path in enumerate(paths, 1)
-            }
-        else:
-            parts = {name: _kept(folder, name) if paths else [] for name, paths in parts.items()}
-        source, options = "kept in the run folder", dataclasses.replace(options, data=())
     tables = [table for paths in parts.values() if paths for table in as_tables(paths, options.table_format)]
     counts = Tables(*(len(paths) for paths in parts.values()))
-    return _settled(options, read_series(tables, columns), counts, source, kept)
+    return _settled(options, read_series(tables, columns), counts, source)
 
 
-def _kept(folder: RunFolder, name: str) -> list[Path]:
-    """The files of a part that a run kept."""
-    found = sorted(folder.path.glob(f"{name}-*"), key=lambda path: int(path.name.split("-")[1]))
-    if not found:
-        raise ValueError(f"{folder.path}: the data that the run kept is gone; expected files {name}-1-…")
-    return found
-
-
-def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str, kept: dict[str, bytes]) -> Corpus:
+def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str) -> Corpus:
     notes = list(data.notes)
     season = data.grid.season if options.season is None else options.season
     horizon = options.horizon or (season if 1 < season <= _MOST_STEPS_OF_A_SEASON else 12)
@@ -158,8 +138,10 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
     series = [data.series[at] for at in ends]
     recipe = Recipe.learn(dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window)
     notes += _of_little_use(recipe, series, learned)
+    series = recipe.series_of(dataclasses.replace(data, series=series))
+    notes += unknown_values(recipe, series)
     settled = dataclasses.replace(options, season=season, horizon=horizon, window=window)
-    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled, kept)
+    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled)
 
 
 def _of_little_use(recipe: Recipe, series: Sequence[Series], ends: Sequence[int]) -> Iterator[str]:
@@ -180,3 +162,13 @@ def _is_coarse(values: Numbers) -> bool:
     there = values[~np.isnan(values)]
     spread = np.ptp(there) if len(there) else 0.0
     return bool(0 < spread < _COARSE * np.abs(there).max())
+
+
+def unknown_values(recipe: Recipe, series: Sequence[Series]) -> list[str]:
+    """A notice of the values of categorical covariates that the training data does not have, if there are any."""
+    if not len(recipe.categories):
+        return []
+    width = recipe.covariates.width
+    numbers = np.concatenate([one.covariates[:, width:] for one in series]).astype(np.int64)
+    told = recipe.categories.unknown_notice("the data", torch.from_numpy(numbers))
+    return [] if told is None else [told]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise.data.categories import UNKNOWN
 from gatewise.data.series import Series, last_known
 from gatewise.diagnostics import Trace
 from gatewise.diagnostics.report_contents import ChangeMap
@@ -35,7 +36,7 @@ class ForecastInspection(Inspected):
             less the one that is told when that value is missing. The hidden state, the scale of the window and the
             values near at hand all have their part in it.
         covariates: by name (K, T + K), the same for a covariate at each past step and each to come, against its mean
-            in training.
+            in training; for a categorical one against a value that training did not have.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
@@ -166,10 +167,11 @@ def moved_by_covariates(predictor: Predictor, watching: Watched) -> dict[str, Te
     recipe, series = predictor.recipe, watching.series
     ends = watching.begin, len(series) + recipe.horizon
     found: dict[str, Tensor] = {}
-    for column, (name, mean) in enumerate(
-        zip(recipe.columns.covariates, recipe.covariates.means.tolist(), strict=True)
+    numbers = [*recipe.covariates.means.tolist(), *[float(UNKNOWN)] * len(recipe.categories)]
+    for column, (name, number) in enumerate(
+        zip((*recipe.columns.covariates, *recipe.columns.categorical), numbers, strict=True)
     ):
-        copies = [series, *(_with_covariate(series, place, column, mean) for place in range(*ends))]
+        copies = [series, *(_with_covariate(series, place, column, number) for place in range(*ends))]
         whole, *rest = _medians(predictor, watching, copies)
         found[name] = (whole - torch.stack(rest)).T
     return found

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.layers.validation import State
+from gatewise.models.category_embedding import CategoryEmbedding
 from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -37,9 +38,12 @@ MEASURE = Measure("scaled_error", "steps", by_loss=True)
 
 def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
     """The model, with its initial weights; of recursive forecasts it tells one step."""
+    counts = [vocabulary.counts for vocabulary in recipe.categories.vocabularies.values()]
+    numbers = 3 + recipe.known_size - len(counts)
+    categories = CategoryEmbedding(numbers, counts, options.category_size) if counts else None
     encoder = Encoder(
         cell_of(options.cell),
-        3 + recipe.known_size,
+        numbers if categories is None else categories.width,
         options.hidden,
         options.layers,
         dropout=options.dropout,
@@ -53,7 +57,8 @@ def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
         seasonal=recipe.season > 1,
         outputs=output.size,
         located=output.located,
-        future_size=recipe.covariates.width,
+        future_size=recipe.covariates.width + (0 if categories is None else categories.width - numbers),
+        categories=categories,
     )
     return initialised(model, options)
 

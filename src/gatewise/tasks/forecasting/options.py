@@ -30,6 +30,8 @@ class SeriesOptions(NumberTableOptions):
     """Columns to forecast; by default all others."""
     covariate_columns: tuple[str, ...] = ()
     """Columns of numbers that are known for the steps to come too: prices planned, holidays."""
+    categorical: tuple[str, ...] = ()
+    """Columns of text, or of numbers that are only names, known likewise, or of a whole series: a region."""
     calendar: bool = True
     """Tell the network the hour of the day, the day of the week and the time of the year."""
     held_out: Annotated[float, Bounds(low=0, open=True)] = 0.1
@@ -58,6 +60,8 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
     calibrate: bool = True
     """Move the quantiles so that each holds its share of the held-out values (split conformal prediction)."""
+    category_size: Count = 8
+    """Width of the embedding of each categorical column."""
     hidden: Count = 64
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     """Probability of dropping a unit of the hidden state, for all steps of a series alike."""
@@ -116,6 +120,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
             **without_effect(
                 ["quantiles", "calibrate"], "output is point: the median alone is told", when=self.output == "point"
             ),
+            **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
             **without_effect(["held_out"], "valid names the steps instead", when=self.valid is not None),
             **without_effect(
                 ["time_format", "time_zone"], "rows are steps, without time stamps", when=self.time_column == "row"

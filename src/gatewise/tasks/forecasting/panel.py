@@ -109,7 +109,7 @@ class Panel:
 
     def future(self, places: Tensor) -> Tensor:
         """The covariates of the steps to come after places, (N, K, F)."""
-        width = self.recipe.covariates.width
+        width = self.recipe.future_size
         return self.beside(places)[..., self.known.shape[1] - width :]
 
     def to_come(self, places: Tensor) -> Tensor:

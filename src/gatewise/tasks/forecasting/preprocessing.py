@@ -1,6 +1,7 @@
 """What a network of forecasts takes from its data, and needs again to read other data."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from torch import Tensor
 
 from gatewise.data.calendar import calendar_cycles, calendar_features
+from gatewise.data.categories import Categories
 from gatewise.data.scaling import Scaling
 from gatewise.data.series import Columns, Series, SeriesSet
+from gatewise.data.series_rows import Numbers
 from gatewise.data.time_grid import TimeGrid
 
 
@@ -21,7 +24,9 @@ class Recipe:
         grid: of the time stamps.
         columns: of the tables.
         cycles: of the calendar that the network is told of.
-        covariates: their scaling.
+        covariates: the scaling of those that are numbers.
+        categories: the values of those that are categorical.
+        static: of each of these, whether it is the same at all steps of a series.
         season: the steps of a season, 1 for none.
         horizon: K, the steps to forecast.
         window: W, the steps that scale a forecast.
@@ -33,6 +38,8 @@ class Recipe:
     columns: Columns
     cycles: tuple[str, ...]
     covariates: Scaling
+    categories: Categories
+    static: tuple[bool, ...]
     season: int
     horizon: int
     window: int
@@ -42,14 +49,69 @@ class Recipe:
         """Of the parts of series, up to their ends, that are learned from."""
         longest = max(ends)
         cycles = calendar_cycles(data.grid, longest) if calendar else ()
-        covariates = [row for one, end in zip(data.series, ends, strict=True) for row in one.covariates[:end].tolist()]
-        scaling = Scaling.learn([covariates]) if data.columns.covariates else Scaling.none(0)
-        return cls(data.grid, data.columns, cycles, scaling, season, horizon, window)
+        names = data.columns.covariates
+        learned = [one.covariates[:end] for one, end in zip(data.series, ends, strict=True)]
+        scaling = Scaling.learn([part[:, : len(names)] for part in learned]) if names else Scaling.none(0)
+        values = {
+            name: [data.categories[at][int(code)] for part in learned for code in part[:, len(names) + at]]
+            for at, name in enumerate(data.columns.categorical)
+        }
+        static = tuple(
+            all(np.ptp(one.covariates[:, len(names) + at]) == 0 for one in data.series)
+            for at in range(len(data.columns.categorical))
+        )
+        categories = Categories.learn(values)
+        return cls(data.grid, data.columns, cycles, scaling, categories, static, season, horizon, window)
 
     @property
     def known_size(self) -> int:
         """J, what is known of a step beside its value."""
-        return 2 * len(self.cycles) + self.covariates.width
+        return 2 * len(self.cycles) + self.future_size
+
+    @property
+    def future_size(self) -> int:
+        """F, the covariates of a step, categorical ones among them."""
+        return self.covariates.width + len(self.categories)
+
+    @property
+    def known_ahead(self) -> tuple[str, ...]:
+        """The names of covariates that the data must have for steps to come."""
+        changing = (name for name, static in zip(self.columns.categorical, self.static, strict=True) if not static)
+        return (*self.columns.covariates, *changing)
+
+    def numbered(self, covariates: Numbers, values: Sequence[Sequence[str]]) -> Numbers:
+        """Covariates (…, F) with the numbers that categorical ones have here.
+
+        Args:
+            covariates: with the places of their values among all in the data.
+            values: those, of each categorical column.
+        """
+        found = covariates.copy()
+        for at, (vocabulary, of_column) in enumerate(
+            zip(self.categories.vocabularies.values(), values, strict=True), self.covariates.width
+        ):
+            known = ~np.isnan(found[..., at])
+            numbers = vocabulary.encode_tokens(of_column).numpy().astype(np.float64)
+            found[known, at] = numbers[found[known, at].astype(np.int64)]
+        return found
+
+    def series_of(self, data: SeriesSet) -> list[Series]:
+        """The series of data with the numbers that categorical covariates have here."""
+        if not data.categories:
+            return data.series
+        return [replace(one, covariates=self.numbered(one.covariates, data.categories)) for one in data.series]
+
+    def completed(self, covariates: Numbers, last: Numbers | None) -> Numbers:
+        """Covariates (n, F) of steps to come, with those that never change in a series where they are not known.
+
+        Args:
+            covariates: NaN where they are not known.
+            last: (F,), the last that are.
+        """
+        if last is None or not any(self.static):
+            return covariates
+        static = np.array([False] * self.covariates.width + list(self.static))
+        return np.where(static & np.isnan(covariates), last, covariates)
 
     def known(self, series: Series, begin: int, end: int) -> Tensor:
         """What is known of steps of a series beside their values, (end − begin, J) float64.
@@ -58,10 +120,12 @@ class Recipe:
         """
         numbers = series.numbers(begin, end)
         calendar = torch.from_numpy(calendar_features(self.grid.local_stamps(numbers), self.cycles))
-        there = np.full((end - begin, self.covariates.width), np.nan)
+        there = np.full((end - begin, self.future_size), np.nan)
         part = series.covariates[begin:end]
         there[: len(part)] = part
-        return torch.cat((calendar, self.covariates.of(torch.from_numpy(there))), 1)
+        there = torch.from_numpy(self.completed(there, series.covariates[-1] if len(series.covariates) else None))
+        numbers, categories = there.split((self.covariates.width, len(self.categories)), 1)
+        return torch.cat((calendar, self.covariates.of(numbers), categories), 1)
 
     def content(self) -> dict[str, Any]:
         """What `from_content` needs, as JSON values."""
@@ -70,6 +134,8 @@ class Recipe:
             "columns": vars(self.columns),
             "cycles": self.cycles,
             "covariates": self.covariates.content(),
+            "categories": self.categories.content(),
+            "static": self.static,
             "season": self.season,
             "horizon": self.horizon,
             "window": self.window,
@@ -86,5 +152,7 @@ class Recipe:
             Columns(**columns),
             tuple(content["cycles"]),
             Scaling.from_content(content["covariates"]),
+            Categories.from_content(content["categories"]),
+            tuple(content["static"]),
             *(content[name] for name in ("season", "horizon", "window")),
         )

@@ -101,7 +101,7 @@ def _sample_path(
     model, output, recipe = predictor.model, predictor.output, predictor.recipe
     assert isinstance(output, Distribution)  # the options see to it
     back = torch.tensor(lags(1, recipe.season)) + 1
-    width = recipe.covariates.width
+    width = recipe.future_size
     present = torch.zeros(len(hidden), dtype=torch.bool)
     path: list[Tensor] = []
     for step in range(recipe.horizon):

@@ -100,7 +100,7 @@ class LiveSeries:
                 found = sample_quantiles(self._predictor, self._hidden, self._state, self._buffer, self._usual, known)
                 return (found if calibration is None else calibration.applied(found, scale.scale))[0]
             given = references(self._buffer[:, -self._back], scale, recipe.season)
-            future = known[..., known.shape[2] - recipe.covariates.width :].to(self._hidden)
+            future = known[..., known.shape[2] - recipe.future_size :].to(self._hidden)
             told = model.decode(self._hidden, given.to(self._hidden), future)
             found = scale.unscaled(output.quantiles(told, levels))
             return (found if calibration is None else calibration.applied(found, scale.scale))[0]
@@ -139,13 +139,13 @@ class LiveSeries:
 
     def _covariates_of(self, first: int, count: int) -> Numbers:
         """Those of steps (n, C), where there is no row those before it; NaN after the last row."""
-        found = np.full((count, self._predictor.recipe.covariates.width), np.nan)
+        found = np.full((count, self._predictor.recipe.future_size), np.nan)
         steps = sorted(self._covariates)
         for at in range(count if steps and found.shape[1] else 0):
             place = bisect_right(steps, first + at)
             if place and first + at <= steps[-1]:
                 found[at] = self._covariates[steps[place - 1]]
-        return found
+        return self._predictor.recipe.completed(found, self._covariates[steps[-1]] if steps else None)
 
 
 class LiveRow(NamedTuple):
@@ -188,7 +188,12 @@ class Rows:
     def __init__(self, lines: Iterable[str], where: str, recipe: Recipe, format: TableFormat = PLAIN) -> None:
         self._lines, self._where, self._recipe, self._format = lines, where, recipe, format
         columns = recipe.columns
-        self._others = [*([columns.series] if columns.series else []), *columns.values, *columns.covariates]
+        self._others = [
+            *([columns.series] if columns.series else []),
+            *columns.values,
+            *columns.covariates,
+            *columns.categorical,
+        ]
 
     def __iter__(self) -> Iterator[LiveRow]:
         """The rows.
@@ -247,7 +252,7 @@ class Rows:
                 step,
                 second_step,
                 float(rows.values[0, place]),
-                rows.covariates[0],
+                self._recipe.numbered(rows.covariates[0], rows.categories),
                 where,
             )
             for place, column in enumerate(columns.values)
@@ -276,7 +281,7 @@ def follow(
         step = (one.last or 0) + 1 if number is None else number
         changed = True
         try:
-            if math.isnan(value) and recipe.covariates.width:
+            if math.isnan(value) and recipe.known_ahead:
                 changed = one.announce(step, covariates)
             else:
                 one.read(step, value, covariates)
@@ -293,7 +298,7 @@ def follow(
             waiting.add(name)
             (stamp,) = recipe.grid.written(np.array([lacking]))
             say(
-                f"warning: {where}: series {name!r}: no {', '.join(recipe.columns.covariates)} at {stamp}; forecasts "
+                f"warning: {where}: series {name!r}: no {', '.join(recipe.known_ahead)} at {stamp}; forecasts "
                 f"go on once rows without a value have told the covariates of all {recipe.horizon} steps to come"
             )
 
@@ -315,7 +320,7 @@ def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe
     for row in rows:
         last = series[row.series].last if row.series in series else None
         row = row.after(last)
-        announces = math.isnan(row.value) and recipe.covariates.width > 0
+        announces = math.isnan(row.value) and bool(recipe.known_ahead)
         if row.step is None or last is None or announces:
             yield row
             continue

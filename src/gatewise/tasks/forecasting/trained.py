@@ -20,7 +20,7 @@ from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.calibration import Calibration
-from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus
+from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus, unknown_values
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.forecast_plot import plot_forecasts
 from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, inspect_forecast
@@ -200,7 +200,7 @@ class TrainedForecaster(Trained):
             OSError: when a file cannot be read.
         """
         recipe = self.recipe
-        if recipe.columns.covariates and recipe.columns.time == ROW:
+        if recipe.known_ahead and recipe.columns.time == ROW:
             raise ValueError(
                 "follow: this model reads covariates, and rows without time stamps cannot say which steps to come "
                 "theirs are of; train with --time-column, or give a table without --follow"
@@ -285,13 +285,14 @@ class TrainedForecaster(Trained):
         return TextTable(_STANDARD_INPUT, read_standard_input(), format=self.options.table_format)
 
     def _corpus(self) -> Corpus:
-        return same_data(self.folder, read_corpus(self.options, self.folder))
+        return same_data(self.folder, read_corpus(self.options))
 
     def _read(self, tables: Sequence[Table]) -> list[Series]:
         found = read_series(tables, self.recipe.columns, self.recipe.grid)
-        for note in found.notes:
+        series = self.recipe.series_of(found)
+        for note in (*found.notes, *unknown_values(self.recipe, series)):
             say(f"warning: {note}")
-        return found.series
+        return series
 
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
         panel = Panel(self.recipe, series)
@@ -303,7 +304,7 @@ class TrainedForecaster(Trained):
             one = series[place]
             stamp = self.recipe.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
             raise ValueError(
-                f"series {one.name!r}: no {', '.join(self.recipe.columns.covariates)} at {stamp}; a forecast needs the "
+                f"series {one.name!r}: no {', '.join(self.recipe.known_ahead)} at {stamp}; a forecast needs the "
                 f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
             )
         test = roll(self._predictor, panel, spans)

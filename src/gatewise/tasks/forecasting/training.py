@@ -27,7 +27,7 @@ _TRIED = 16
 
 def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     """The job of training a network of forecasts, see `Prepare`."""
-    corpus = read_corpus(options, folder)
+    corpus = read_corpus(options)
     for note in corpus.notes:
         say(f"warning: {note}")
     recipe = corpus.recipe if folder is None else read_parts(folder.vocabulary, Recipe)["recipe"]
@@ -64,12 +64,11 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
             f"series: {len(corpus.series):,}, steps of {recipe.grid.title}; to learn from {to_learn:,}, "
             f"held out {decided - to_learn:,}, test {whole - decided:,}",
             f"horizon {recipe.horizon}, season {recipe.season}, window {recipe.window}; "
-            f"calendar: {', '.join(recipe.cycles) or 'none'}; covariates: {recipe.covariates.width}",
+            f"calendar: {', '.join(recipe.cycles) or 'none'}; covariates: {recipe.future_size}",
         ),
         scored,
         cost_of({part: range(sum(span.forecasts for span in spans)) for part, spans in scored.spans.items()}),
         trial(settled, recipe, model, scored),
-        corpus.kept,
     )
 
 

@@ -18,7 +18,7 @@ from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.options import build, check
-from gatewise.tasks.prediction_io import answer_texts, in_groups, read_texts
+from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
@@ -221,6 +221,10 @@ class TrainedSequenceToSequence(Trained):
 
         for texts in in_groups(read_texts(paths, self._column, self.options.table_format), _GROUP):
             yield from zip(texts, answer_texts(texts, answer), strict=True)
+
+    def text_of(self, paths: Sequence[Path]) -> str:
+        """What `inspect` reads of files: the source of the first row of a table, otherwise all text."""
+        return first_text(paths, self._column, self.options.table_format)
 
     def _column(self, path: Path) -> str:
         return source_column_of(path, self.options.source_column, self.options.table_format)
