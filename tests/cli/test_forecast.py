@@ -132,7 +132,7 @@ def test_forecast_is_written_before_the_next_row_arrives(folder):
         ),
         (
             "inspect run --text a",
-            "text: is not supported by this model, which reads series; give it data (--data), or nothing",
+            "--text is not supported by this model (it reads series; give --data, or nothing)",
         ),
         ("inspect run --series shop", "series: expected the name of one, such as 'sales'; got 'shop'"),
         ("inspect run --data words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),

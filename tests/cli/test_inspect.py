@@ -49,7 +49,7 @@ def test_a_finding_is_a_row_with_advice(sick, capsys):
     assert row.index("100% of the units of f") == head.index("evidence")
     assert after == "  So also: vanishing."
     assert advice.startswith("  Set the bias of the forget gate to about 1")
-    assert advice.endswith("See docs/diagnosis.md#gate-stuck")
+    assert advice.endswith("See gatewise explain gates")
 
 
 def test_findings_as_json(sick, capsys):
@@ -88,7 +88,7 @@ def test_python_interface_leaves_the_model_unchanged(run, tmp_path):
     ("words", "message"),
     [
         ([], "give either text or data"),
-        (["--text", "a", "--series", "b"], "series: is not supported by this model, which reads text"),
+        (["--text", "a", "--series", "b"], "--series is not supported by this model (it reads text)"),
         (["--text", "a", "--data", "b"], "give either text or data"),
         (["--text", ""], "the text has 0 tokens (unit char); at least 2 are needed"),
         (["--text", "t"], "the text has 1 tokens"),

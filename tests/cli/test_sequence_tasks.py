@@ -238,7 +238,9 @@ def test_inspect_reports_unwatchable_models(folder, capsys):
     assert leave("inspect", folder / "numeric", "--text", "New York") == 2
     assert "text: a model of numbers reads none; name a file of sequences with data (--data)" in capsys.readouterr().err
     assert leave("inspect", folder / "classify", "--text", "New York", "--sequence", "2") == 2
-    assert "sequence: is not supported by this model; it does not read sequences of numbers" in capsys.readouterr().err
+    assert (
+        "--sequence is not supported by this model (it does not read sequences of numbers)" in capsys.readouterr().err
+    )
 
 
 def test_inspect_attributes_answers_to_steps_and_features(folder, capsys):

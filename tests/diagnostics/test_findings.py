@@ -138,7 +138,7 @@ def test_one_problem_is_one_finding(problem: str, seed: int):
     assert {finding.kind for finding in diagnosis} == {kind}, str(diagnosis)
     for finding in diagnosis:
         assert finding.advice
-        assert finding.page.startswith("docs/diagnosis.md#")
+        assert finding.page.startswith("gatewise explain ")
         assert all(isinstance(number, float | int) for number in finding.numbers.values())
 
 

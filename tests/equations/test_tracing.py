@@ -202,3 +202,16 @@ def test_a_local_name_may_be_a_state_again() -> None:
 
     assert isinstance(shadows, Cell)
     assert shadows.outputs[0].op == "relu"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (5, "cell: expected a function of one time step, got int"),
+        ("Graves 2013", "cell: expected a function of one time step, got str; a citation is a keyword argument, cite="),
+        (Cell, "cell: expected a function of one time step, got type"),
+    ],
+)
+def test_anything_but_a_function_is_a_type_error(value: object, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        cell(value)  # pyright: ignore[reportCallIssue, reportArgumentType]

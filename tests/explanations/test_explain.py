@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import gatewise
 from gatewise.cells import lookup, names
 from gatewise.compiler import plan
 from gatewise.equations import Cell, cell, sigmoid, tanh
@@ -10,6 +11,7 @@ from gatewise.explanations import explain, topics
 from gatewise.explanations.bptt import unrolled
 from gatewise.explanations.counts import multiply_add_formula, parameter_count, parameter_formula
 from gatewise.explanations.page import WIDTH, latex_mathematics
+from gatewise.explanations.topics import CELLS, TWO_DIRECTIONS
 
 EVERYTHING = sorted(topics())
 CELL_FILE = """
@@ -60,7 +62,9 @@ def test_latex_is_understood(topic: str) -> None:
         parser.parse(f"${' '.join(formula.split()).replace(chr(92) + 'text{', chr(92) + 'mathrm{')}$")
 
 
-@pytest.mark.parametrize(("topic", "same"), [("rnn", "rnn_tanh"), ("gru", "gru_chung2014"), ("birnn", "bidirectional")])
+@pytest.mark.parametrize(
+    ("topic", "same"), [("rnn", "rnn_tanh"), ("vanishing", "gradients"), ("birnn", "bidirectional")]
+)
 def test_short_names(topic: str, same: str) -> None:
     assert explain(topic).split("\n", 2)[2] == explain(same).split("\n", 2)[2]
 
@@ -115,6 +119,26 @@ def test_parameter_formulas(name: str, formula: str) -> None:
 
 def test_multiply_adds_where_the_products_differ() -> None:
     assert multiply_add_formula(plan(lookup("peephole_lstm_full"))) == "4·H·I + 7·H²"
+
+
+@pytest.mark.parametrize(
+    ("topic", "layer"),
+    [("gru", gatewise.GRU), ("bigru", gatewise.BiGRU), ("rnn", gatewise.RNN), ("birnn", gatewise.BiRNN)],
+)
+def test_a_short_name_explains_the_default_of_its_layer(topic: str, layer: type[gatewise.Recurrent]) -> None:
+    cell = layer(1, 1).cell
+    assert (CELLS | TWO_DIRECTIONS)[topic] == cell.name
+    page = explain(topic)
+    if "gru" in topic:
+        paragraph = " ".join(page.split("\n\n")[1].split())
+        assert 'variant="cudnn", the default and that of torch.nn.GRU (gru_cudnn, this page)' in paragraph
+        assert all(name in paragraph for name in ("gru_chung2014", "gru_cho2014"))
+
+
+@pytest.mark.parametrize("topic", [5, None, gatewise.GRU])
+def test_a_topic_of_another_type(topic: object) -> None:
+    with pytest.raises(TypeError, match=r"topic: expected a name, FILE\.py:NAME or a Cell, got"):
+        explain(topic)  # pyright: ignore[reportArgumentType]
 
 
 def test_gru_page_compares_the_three_forms() -> None:

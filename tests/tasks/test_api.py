@@ -1,5 +1,6 @@
 """Opening a run as one of a task, and the types that the functions promise."""
 
+import re
 from pathlib import Path
 from typing import get_args, get_overloads
 
@@ -65,6 +66,14 @@ def test_every_task_has_an_overload_for_its_options():
             promised[of] = one.__annotations__["return"]
     assert promised == {task_names.options_of(name).__name__: trained_of(name).__name__ for name in task_names.names()}
     assert set(promised) == set(task_names.option_classes()) < set(tasks.__all__)
+
+
+def test_a_task_must_be_named():
+    message = (
+        "task: name a task to train: lm, classify, tag, seq2seq, numeric, forecast; for example gatewise.train('lm')"
+    )
+    with pytest.raises(TypeError, match=re.escape(message)):
+        gatewise.train(out="runs/never")  # pyright: ignore[reportCallIssue]
 
 
 @pytest.mark.parametrize("value", [5, object(), {"task": "lm"}])

@@ -87,7 +87,7 @@ def train_or_resume(config, run):
     if (run / "run.json").exists():
         resume(run)
     else:
-        gatewise.train(config=config, out=run)
+        gatewise.train("lm", config=config, out=run)
 
 
 def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
@@ -109,7 +109,7 @@ def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
         assert process.wait() == -signal.SIGKILL
     before = rows(run)
     resume(run)
-    gatewise.train(config=tmp_path / "config.toml", out=whole)
+    gatewise.train("lm", config=tmp_path / "config.toml", out=whole)
     assert before < rows(whole)
     assert losses(run) == losses(whole)
 

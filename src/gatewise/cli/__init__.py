@@ -19,9 +19,11 @@ def _epilogue(*examples: str) -> str:
     return "\n".join(["Try:", *(f"  {example}" for example in examples)])
 
 
-def _check_integers(app: App, commands: tuple[str, ...], arguments: Iterable[Any]) -> None:
-    """Reject fractions where an integer is expected; the parser would round them."""
+def _check_values(app: App, commands: tuple[str, ...], arguments: Iterable[Any]) -> None:
+    """Reject what the parser would accept: fractions for integers, which it rounds, and lists without a value."""
     for argument in arguments:
+        if any(token.implicit_value == () for token in argument.tokens):
+            raise ValueError(f"{argument.name}: expected at least one value, got none; give one, or omit the option")
         if int in (argument.hint, *get_args(argument.hint)):
             for token in argument.tokens:
                 if "." in token.value:
@@ -41,7 +43,7 @@ def build_app() -> App:
         help="Recurrent networks for PyTorch: cells as published, trained, scored and explained.",
         help_epilogue=_epilogue("gatewise train lm --max-minutes 2 --out runs/first", "gatewise explain lstm"),
         help_format="plaintext",
-        config=_check_integers,
+        config=_check_values,
         version=gatewise.__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_none",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from gatewise.cli.options import check_unused
+from gatewise.tasks.requests import check_unused
 
 EMBEDDING = "embedding"
 

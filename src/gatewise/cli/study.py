@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from gatewise.cli.options import check_unused
+from gatewise.tasks.requests import check_unused
 
 
 def study(

@@ -101,10 +101,10 @@ def findings_table(findings: Iterable["Finding"]) -> str:
     """A row per finding, followed by its advice.
 
     >>> from gatewise.diagnostics import Finding
-    >>> print(findings_table([Finding("dead ReLU", "l0", "30% are 0", {}, "Lower the rate.", "docs/a.md")]))
+    >>> print(findings_table([Finding("dead ReLU", "l0", "30% are 0", {}, "Lower the rate.", "gatewise explain x")]))
     layer  finding    evidence
     l0     dead ReLU  30% are 0
-      Lower the rate. See docs/a.md
+      Lower the rate. See gatewise explain x
     """
     found = list(findings)
     rows = [["layer", "finding", "evidence"], *([one.layer, one.kind, one.evidence] for one in found)]

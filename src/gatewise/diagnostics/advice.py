@@ -1,21 +1,21 @@
-"""Advice for findings, and the documentation page of each."""
+"""Advice for findings, and the command that explains each."""
 
 import math
 
 from gatewise.diagnostics.horizon import VANISHED
 from gatewise.equations import Cell
 
-_PAGES = {
-    "vanishing": "docs/diagnosis.md#vanishing",
-    "exploding": "docs/diagnosis.md#exploding",
-    "saturated gate": "docs/diagnosis.md#saturated-gate",
-    "gate stuck open": "docs/diagnosis.md#gate-stuck",
-    "gate stuck closed": "docs/diagnosis.md#gate-stuck",
-    "dead ReLU": "docs/diagnosis.md#dead-relu",
-    "short window": "docs/diagnosis.md#short-window",
-    "weights barely move": "docs/diagnosis.md#weights-barely-move",
-    "clipping at every step": "docs/diagnosis.md#clipping-at-every-step",
-    "not finite": "docs/diagnosis.md#not-finite",
+_TOPICS = {
+    "vanishing": "vanishing",
+    "exploding": "exploding",
+    "saturated gate": "gates",
+    "gate stuck open": "gates",
+    "gate stuck closed": "gates",
+    "dead ReLU": "vanishing",
+    "short window": "bptt",
+    "weights barely move": "vanishing",
+    "clipping at every step": "exploding",
+    "not finite": "exploding",
 }
 
 _EXPLODING = {
@@ -39,8 +39,8 @@ _STUCK = {
 
 
 def page_of(kind: str) -> str:
-    """The page of the documentation that explains a kind of finding."""
-    return _PAGES[kind]
+    """The command that prints the explanation of a kind of finding; an installed package has no documentation pages."""
+    return f"gatewise explain {_TOPICS[kind]}"
 
 
 def advice_for(kind: str, cell: Cell | None, gate: str = "") -> str:

@@ -44,7 +44,7 @@ class Finding:
         evidence: the observation, as text.
         numbers: the observation, as numbers.
         advice: what to change.
-        page: the documentation page that explains it.
+        page: the command that explains it.
         consequences: findings that follow from this one and are not listed separately.
     """
 

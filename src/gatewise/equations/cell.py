@@ -176,6 +176,7 @@ def cell(
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.
 
     Raises:
+        TypeError: for anything but a function.
         DefinitionError: for a function that does not define a cell, with file, line and what to change.
 
     >>> from gatewise.equations import cell, sigmoid, tanh
@@ -197,4 +198,9 @@ def cell(
             raise definition_error(function, str(error)) from None
         return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs)
 
-    return make if function is None else make(function)
+    if function is None:
+        return make
+    if not inspect.isroutine(function):
+        hint = "; a citation is a keyword argument, cite=" if isinstance(function, str) else ""
+        raise TypeError(f"cell: expected a function of one time step, got {type(function).__name__}{hint}")
+    return make(function)

@@ -11,11 +11,20 @@ from gatewise.explanations.bptt import bptt_page
 from gatewise.explanations.cell_page import cell_page
 from gatewise.explanations.gates import gates_page
 from gatewise.explanations.gradients import gradients_page
-from gatewise.explanations.page import Page
+from gatewise.explanations.page import Page, Paragraph
 from gatewise.explanations.studies import add_studies
 
-CELLS = {"rnn": "rnn_tanh", "gru": "gru_chung2014"}
-TWO_DIRECTIONS = {"birnn": "rnn_tanh", "bilstm": "lstm", "bigru": "gru_chung2014"}
+CELLS = {"rnn": "rnn_tanh", "gru": "gru_cudnn"}  # the defaults of gatewise.RNN and gatewise.GRU
+TWO_DIRECTIONS = {"birnn": CELLS["rnn"], "bilstm": "lstm", "bigru": CELLS["gru"]}
+ALIASES = {"vanishing": "gradients", "exploding": "gradients"}
+_FORMS = {
+    "gru": (
+        'gatewise.GRU computes one of three forms: variant="cudnn", the default and that of torch.nn.GRU (gru_cudnn, '
+        'this page), variant="chung2014" (gru_chung2014) and variant="cho2014" (gru_cho2014). They are different '
+        "functions; gatewise explain NAME prints each."
+    ),
+}
+_FORMS["bigru"] = _FORMS["gru"].replace("gatewise.GRU computes", "gatewise.BiGRU computes in each direction")
 GENERAL = {
     "bptt": "Back-propagation through time: the unrolled network and the sums over time",
     "gradients": "Vanishing and exploding gradients: why, how fast, what helps",
@@ -35,7 +44,8 @@ def topics() -> dict[str, str]:
     """
     two = {name: f"Bidirectional network of {cell}" for name, cell in TWO_DIRECTIONS.items()}
     short = {name: f"The same as {cell}" for name, cell in CELLS.items()}
-    return GENERAL | two | short | {name: lookup(name).documentation.summary for name in names()}
+    aliases = {name: f"The same as {topic}" for name, topic in ALIASES.items()}
+    return GENERAL | aliases | two | short | {name: lookup(name).documentation.summary for name in names()}
 
 
 def explain(
@@ -60,12 +70,16 @@ def explain(
         The page, at most 100 columns wide unless it is LaTeX.
 
     Raises:
+        TypeError: for a topic that is neither a name nor a cell.
         ValueError: for an unknown topic, a size below 1 or not used by the page, or a file without the cell.
         OSError: when the file cannot be read.
 
     >>> print(explain("lstm").splitlines()[0])
     lstm
     """
+    if not isinstance(topic, str | Cell):
+        raise TypeError(f"topic: expected a name, FILE.py:NAME or a Cell, got {type(topic).__name__}")
+    topic = ALIASES.get(topic, topic) if isinstance(topic, str) else topic
     used = _SIZES_OF.get(topic, _SIZES_OF_A_CELL) if isinstance(topic, str) else _SIZES_OF_A_CELL
     sizes = _DEFAULTS.copy()
     for name, size in (("input_size", input_size), ("hidden_size", hidden_size), ("steps", steps)):
@@ -79,6 +93,8 @@ def explain(
     if isinstance(topic, Cell):
         return str(cell_page(topic, latex=latex, input_size=sizes["input_size"], hidden_size=sizes["hidden_size"]))
     page = _page(topic, latex=latex, **sizes)
+    if topic in _FORMS:
+        page.blocks.insert(1, Paragraph(_FORMS[topic]))
     add_studies(page, CELLS.get(topic, topic))
     return str(page)
 

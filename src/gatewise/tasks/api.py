@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from gatewise.equations import Cell
 from gatewise.extras import require
 from gatewise.tasks.options import build, changed, choose
-from gatewise.tasks.task_names import home_of, name_of, options_of
+from gatewise.tasks.task_names import home_of, name_of, names, options_of
 
 if TYPE_CHECKING:
     from gatewise.tasks.classification.options import ClassificationOptions
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 
 @overload
-def train(
-    task: Literal["lm"] = "lm", *, config: str | Path | None = None, **options: Any
-) -> "TrainedLanguageModel": ...
+def train(task: Literal["lm"], *, config: str | Path | None = None, **options: Any) -> "TrainedLanguageModel": ...
 @overload
 def train(task: Literal["classify"], *, config: str | Path | None = None, **options: Any) -> "TrainedClassifier": ...
 @overload
@@ -58,7 +56,9 @@ def train(task: "NumericOptions", *, config: str | Path | None = None) -> "Train
 def train(task: "ForecastOptions", *, config: str | Path | None = None) -> "TrainedForecaster": ...
 @overload
 def train(task: str, *, config: str | Path | None = None, **options: Any) -> "Trained": ...
-def train(task: "str | TrainingOptions" = "lm", *, config: str | Path | None = None, **options: Any) -> "Trained":
+def train(
+    task: "str | TrainingOptions | None" = None, *, config: str | Path | None = None, **options: Any
+) -> "Trained":
     """Train a model and leave a run folder.
 
     Args:
@@ -81,6 +81,8 @@ def train(task: "str | TrainingOptions" = "lm", *, config: str | Path | None = N
         TypeError: for a value of the wrong type.
         OSError: when a file cannot be read or written; a ChildProcessError when one of several processes dies.
     """
+    if task is None:
+        raise TypeError(f"task: name a task to train: {', '.join(names())}; for example gatewise.train('lm')")
     require("gatewise.train", "tasks")
     began_at = time.monotonic()
     name, of_object = (task, {}) if isinstance(task, str) else (name_of(type(task)), changed(task))

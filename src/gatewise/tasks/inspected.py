@@ -8,13 +8,14 @@ from typing import Any
 
 from gatewise.diagnostics import Trace
 from gatewise.formatting import aligned, format_number
+from gatewise.tasks.requests import Request
 
 MOST = 3
 _BAR = 20
 
 
 @dataclass(frozen=True)
-class InspectionRequest:
+class InspectionRequest(Request):
     """What a trained model is to read while it is watched; None for what was not given.
 
     Attributes:
@@ -33,18 +34,9 @@ class InspectionRequest:
     sequence: int | None = None
     out: str | Path | None = None
 
-    def check_absent(self, name: str, reason: str) -> None:
-        """Check that an option was not given.
-
-        Raises:
-            ValueError: when it was, with the reason why it cannot be.
-        """
-        if getattr(self, name) is not None:
-            raise ValueError(f"{name}: is not supported by this model{reason}")
-
     def limits(self) -> dict[str, Any]:
         """``steps`` and ``out``, where they were given, as arguments of an ``inspect`` method."""
-        return {"out": self.out, **({} if self.steps is None else {"steps": self.steps})}
+        return self.given(("out", "steps"))
 
 
 class Inspected(ABC):

@@ -11,6 +11,7 @@ from gatewise.diagnostics import Trace, watch
 from gatewise.diagnostics.report_contents import Heading
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 
 @dataclass(frozen=True)
@@ -96,5 +97,8 @@ def one_text(reader: TokenReader, text: str | Sequence[str], steps: int) -> tupl
     row = reader.read(reader.split(text) if isinstance(text, str) else text, steps)
     if not len(row.numbers):
         raise ValueError(f"the text has no tokens (unit {reader.vocabulary.unit}); at least 1 is needed")
+    unknown = UnknownCharacters(reader.vocabulary)
+    unknown.add(row.numbers, row.written)
+    unknown.report()
     tokens = row.written or [reader.vocabulary.name(int(number)) for number in row.numbers]
     return reader.batch([row])[0], tokens

@@ -12,7 +12,8 @@ from gatewise.data.text import check_characters, read_text
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
 from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options
 from gatewise.tasks.inspected import Inspected, InspectionRequest
-from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest, check_supported
+from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest
+from gatewise.tasks.requests import check_supported
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import home_of
 
@@ -127,8 +128,8 @@ class Trained(ABC):
             ValueError: for a request that the model cannot fulfil, or as its method ``inspect``.
             OSError: when a file cannot be read or written.
         """
-        request.check_absent("series", ", which reads text")
-        request.check_absent("sequence", "; it does not read sequences of numbers")
+        request.check_supported(("series",), "it reads text")
+        request.check_supported(("sequence",), "it does not read sequences of numbers")
         if (request.text is None) == (request.data is None):
             raise ValueError(
                 "give either text or data (on the command line --text or --data): what the model is to read"

@@ -68,7 +68,7 @@ def test_training_is_truncated_bptt_as_written_out_by_hand(tmp_path, reduction, 
                     parameter -= 0.5 * 0.5**epoch * gradient
 
     chosen = options.__dataclass_fields__.keys() - options.unused().keys()
-    train(config=None, **{field: getattr(options, field) for field in chosen})
+    train("lm", **{field: getattr(options, field) for field in chosen})
     steps = [row for row in rows(tmp_path / "run") if row["loss"]]
     found = [tuple(float(row[name]) for name in ("loss", "gradient_norm", "learning_rate")) for row in steps]
     assert found == [pytest.approx(step, rel=2e-4) for step in expected]

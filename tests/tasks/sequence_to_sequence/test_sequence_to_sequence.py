@@ -169,7 +169,10 @@ def test_sources_that_are_cut_are_counted(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("warning: 1 of 2 sources have more than 3 tokens")
     (tmp_path / "texts.txt").write_text("red blue\n" + "red blue red\n" * 600)
     list(trained.answers([tmp_path / "texts.txt"], "text"))
-    assert capsys.readouterr().err == "warning: sources of more than 3 tokens are read to there only (--longest)\n"
+    assert capsys.readouterr().err == (
+        "warning: 600 of 601 sources have more than 3 tokens, the end included; the rest of each is not read "
+        "(--longest)\n"
+    )
     (tmp_path / "texts.txt").write_text("red blue\n")
     list(trained.answers([tmp_path / "texts.txt"], "text"))
     assert capsys.readouterr().err == ""
@@ -217,6 +220,26 @@ def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
     (tmp_path / "long.tsv").write_text("a\tb c d\n" * 30)
     with pytest.raises(ValueError, match=r"longest: no target has at most 2 tokens"):
         train(tmp_path, data=tmp_path / "long.tsv", longest=2, out=tmp_path / "none")
+
+
+def test_answers_without_an_end_are_reported(trained, tmp_path, monkeypatch, capsys):
+    model = gatewise.load(trained.folder.path)
+    assert all(answer.is_complete for answer in model.predict(["red green"]))
+    assert capsys.readouterr().err == ""
+    # A model that never writes the end.
+    with torch.no_grad():
+        model.model.decoder.b_y[model.target.end] = -1e4
+    monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.trained._GROUP", 2)
+    (tmp_path / "a.txt").write_text("red\ngreen\n\nblue\n")
+    lines = list(model.answers([tmp_path / "a.txt"]))
+    assert len(lines) == 4
+    longest = model.options.longest
+    notice = f"warning: 3 of 3 answers had no end after {longest} tokens and are truncated there (--longest)\n"
+    assert capsys.readouterr().err == notice
+    assert not model.predict(["red"])[0].is_complete
+    assert "warning: 1 of 1 answers had no end" in capsys.readouterr().err
+    model.evaluate()
+    assert "warning: 12 of 12 answers had no end" in capsys.readouterr().err
 
 
 def test_without_data_dates_are_generated_and_it_is_said(tmp_path, monkeypatch, capsys):

@@ -19,7 +19,7 @@ function drawFindings() {
     line.append(` (${one.layer}): ${one.evidence}.`);
     if (one.consequences.length) make("p", {}, "So also: " + one.consequences.join(", ") + ".", box);
     make("p", {}, one.advice, box);
-    make("p", {class: "soft"}, "Explained in " + one.page, box);
+    make("p", {class: "soft"}, "Explained by " + one.page, box);
   }
   for (const one of data.unchecked) make("p", {class: "soft"}, "Not checked: " + one + ".", $("findings"));
 }

@@ -27,6 +27,7 @@ from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
 from gatewise.tasks.trained import Scores, Trained
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 
 class TrainedClassifier(Trained):
@@ -125,7 +126,10 @@ class TrainedClassifier(Trained):
             raise TypeError("texts: expected a sequence of texts, got one str; write [text]")
         if is_in_memory(texts):
             texts = texts_of(texts, self.options.text_column)
-        return self._predict(self._rows(texts))
+        unknown = UnknownCharacters(self.reader.vocabulary)
+        rows = self._rows(texts, unknown)
+        unknown.report()
+        return self._predict(rows)
 
     def answers(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
@@ -167,22 +171,27 @@ class TrainedClassifier(Trained):
         return first_text(paths, self.options.text_column, self.options.table_format)
 
     def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
-        told = False
+        warned = False
+        unknown = UnknownCharacters(self.reader.vocabulary)
 
-        def answer(texts: list[str]) -> list[Any]:
-            nonlocal told
-            rows = self._rows(texts)
-            if not told and any(row.cut for row in rows):
-                told = True
+        def predict(texts: list[str]) -> list[Any]:
+            nonlocal warned
+            rows = self._rows(texts, unknown)
+            if not warned and any(row.cut for row in rows):
+                warned = True
                 say(f"warning: texts of more than {self.options.longest:,} tokens are read to there only (--longest)")
             return self._predict(rows)
 
         for texts in in_groups(read_texts(paths, self.options.text_column, self.options.table_format), _BATCH):
-            for text, found in zip(texts, answer_texts(texts, answer), strict=True):
+            for text, found in zip(texts, answer_texts(texts, predict), strict=True):
                 yield {"text": text, **self.target.row(found, probabilities=probabilities)}
+        unknown.report()
 
-    def _rows(self, texts: Sequence[str]) -> list[Tokens]:
-        return [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
+    def _rows(self, texts: Sequence[str], unknown: UnknownCharacters) -> list[Tokens]:
+        rows = [self.reader.read(self.reader.split(text), self.options.longest) for text in texts]
+        for row in rows:
+            unknown.add(row.numbers, row.written)
+        return rows
 
     def _logits(self, rows: Sequence[Tokens]) -> Tensor:
         return logits_of(self.model, self.reader, rows, _BATCH)

@@ -254,8 +254,8 @@ class TrainedForecaster(Trained):
         Raises:
             ValueError, OSError: as `inspect`; when a text or a numbered sequence is requested.
         """
-        request.check_absent("sequence", "; it does not read sequences of numbers")
-        request.check_absent("text", ", which reads series; give it data (--data), or nothing")
+        request.check_supported(("sequence",), "it does not read sequences of numbers")
+        request.check_supported(("text",), "it reads series; give --data, or nothing")
         return self.inspect(request.data, series=request.series, **request.limits())
 
     def closing(self) -> str:

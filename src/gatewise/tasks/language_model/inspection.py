@@ -16,6 +16,7 @@ from gatewise.models.language_model import LanguageModel
 from gatewise.tasks.inspected import Inspected
 from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.language_model.scores import check_length
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ def inspect_text(
     """
     tokens = _beginning(vocabulary, [check_characters(text)] if isinstance(text, str) else text, steps + 1)
     check_length(tokens, vocabulary)
+    unknown = UnknownCharacters(vocabulary)
+    unknown.add(tokens, text if isinstance(text, str) else "")
+    unknown.report()
     trace = watched(model, model, lambda: functional.cross_entropy(model(tokens[:-1, None])[0][:, 0], tokens[1:]))
     names = [vocabulary.name(int(token)) for token in tokens[:-1]]
     report.write(trace, tokens=names)

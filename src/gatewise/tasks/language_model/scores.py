@@ -13,6 +13,7 @@ from gatewise.data.vocabulary import TextVocabulary, Vocabulary
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.progress import tracked
 from gatewise.tasks.measure import Measure
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 _WINDOW = 512
 
@@ -108,6 +109,9 @@ def score_tokens(model: LanguageModel, vocabulary: TextVocabulary, text: str, to
         ValueError: when the text has fewer than two tokens.
     """
     tokens = encode(vocabulary, text)
+    unknown = UnknownCharacters(vocabulary)
+    unknown.add(tokens, text)
+    unknown.report()
     position = 0
     for log_p, targets in log_probabilities(model, tokens):
         best, candidates = log_p.topk(min(top, vocabulary.size))

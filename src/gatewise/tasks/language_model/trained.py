@@ -26,6 +26,7 @@ from gatewise.tasks.language_model.scores import TokenScore, score_text, score_t
 from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.trained import Trained
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 _LEAST_TOKENS = 1000
 
@@ -205,6 +206,9 @@ class TrainedLanguageModel(Trained):
             tokens = self.vocabulary.encode(prompt or "\n")
             if len(tokens) == 0:
                 raise ValueError(f"prompt: {prompt!r} has no tokens (unit {self.vocabulary.unit})")
+            unknown = UnknownCharacters(self.vocabulary)
+            unknown.add(tokens, prompt or "\n")
+            unknown.report()
             logits, state = self.model(tokens[:, None])
         return logits[-1, 0], state
 

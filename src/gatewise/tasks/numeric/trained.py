@@ -136,7 +136,7 @@ class TrainedOnNumbers(Trained):
         Raises:
             ValueError, OSError: as `inspect_files`; when other than files is requested.
         """
-        request.check_absent("series", ", which reads sequences; name one with sequence")
+        request.check_supported(("series",), "it reads sequences; choose one with --sequence")
         if request.data is None or request.text is not None:
             raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
         number = 1 if request.sequence is None else request.sequence

@@ -79,15 +79,6 @@ class Sources(NamedTuple):
     numbers: list[Tensor]
     cut: int
 
-    def notice(self, longest: int) -> str | None:
-        """That some were cut after so many tokens; None where none was."""
-        if not self.cut:
-            return None
-        return (
-            f"{self.cut:,} of {len(self.numbers):,} sources have more than {longest:,} tokens, the end included; the "
-            "rest of each is not read (--longest)"
-        )
-
 
 def read_sources(side: TextSide, texts: Iterable[str], longest: int) -> Sources:
     """The tokens of sources; of one that has more than `longest`, its end included, the beginning and an end."""

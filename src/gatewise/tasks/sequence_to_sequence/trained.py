@@ -25,8 +25,16 @@ from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, ins
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
-from gatewise.tasks.sequence_to_sequence.text_side import KINDS, numbered, read_sources, sides_of_parts
+from gatewise.tasks.sequence_to_sequence.text_side import (
+    KINDS,
+    Sources,
+    TextSide,
+    numbered,
+    read_sources,
+    sides_of_parts,
+)
 from gatewise.tasks.trained import Scores, Trained
+from gatewise.tasks.unknown_characters import UnknownCharacters
 
 _GROUP = 512
 
@@ -38,11 +46,13 @@ class Answer(NamedTuple):
         text: the best answer.
         log_probability: of it, natural.
         candidates: the answers that were found, with their log-probabilities, the best one first.
+        is_complete: whether it has an end; otherwise it was truncated at the largest number of tokens, ``longest``.
     """
 
     text: str
     log_probability: float
     candidates: list[tuple[str, float]]
+    is_complete: bool = True
 
 
 class TrainedSequenceToSequence(Trained):
@@ -136,7 +146,14 @@ class TrainedSequenceToSequence(Trained):
         if is_in_memory(texts):
             texts = texts_of(texts, self.options.source_column or "source")
         search = self._search(beam, length_penalty)
-        return self._answers(read_sources(self.source, texts, search.longest).numbers, search)
+        notices = _Notices(self.source, search.longest)
+        texts = list(texts)
+        sources = read_sources(self.source, texts, search.longest)
+        notices.add_sources(texts, sources)
+        answers = self._answers(sources.numbers, search)
+        notices.add_answers(answers)
+        notices.report()
+        return answers
 
     def answers(
         self,
@@ -188,6 +205,9 @@ class TrainedSequenceToSequence(Trained):
         search = self._search()
         (source,), _ = read_sources(self.source, [text.strip()], min(steps + 1, search.longest))
         ((best, *_),) = self._found([source], search)
+        unknown = UnknownCharacters(self.source.vocabulary)
+        unknown.add(source[:-1], text.strip())
+        unknown.report()
         return inspect_answer(self.model, (self.source, self.target), source, best.tokens, report)
 
     def _found(self, sources: Sequence[Tensor], search: DecodingOptions) -> list[list[Hypothesis]]:
@@ -204,23 +224,23 @@ class TrainedSequenceToSequence(Trained):
         answers: list[Answer] = []
         for hypotheses in self._found(sources, search):
             candidates = [(self.target.write(one.tokens), one.log_probability) for one in hypotheses]
-            answers.append(Answer(*candidates[0], candidates))
+            answers.append(Answer(*candidates[0], candidates, hypotheses[0].is_complete))
         return answers
 
     def _found_in(self, paths: Sequence[Path], search: DecodingOptions) -> Iterator[tuple[str, Answer | None]]:
         """The texts of files and their answers, None for a text without a word."""
-        told = False
+        notices = _Notices(self.source, search.longest)
 
         def answer(texts: list[str]) -> list[Answer]:
-            nonlocal told
             sources = read_sources(self.source, texts, search.longest)
-            if not told and sources.cut:
-                told = True
-                say(f"warning: sources of more than {search.longest:,} tokens are read to there only (--longest)")
-            return self._answers(sources.numbers, search)
+            notices.add_sources(texts, sources)
+            answers = self._answers(sources.numbers, search)
+            notices.add_answers(answers)
+            return answers
 
         for texts in in_groups(read_texts(paths, self._column, self.options.table_format), _GROUP):
             yield from zip(texts, answer_texts(texts, answer), strict=True)
+        notices.report()
 
     def text_of(self, paths: Sequence[Path]) -> str:
         """What `inspect` reads of files: the source of the first row of a table, otherwise all text."""
@@ -238,20 +258,58 @@ class TrainedSequenceToSequence(Trained):
 
     def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
         sources, targets = numbered(self.source, self.target, pairs, search.longest)
-        notice = sources.notice(search.longest)
-        if notice is not None:
-            say(f"warning: {notice}")
         with torch.no_grad():
             batches = make_batches(sources.numbers, targets, self.options.batch)
             batches = tracked(batches, "scoring", "pairs", size=lambda batch: len(batch.lengths))
             total = BatchStatistics.sum(map(outcome_of(self.model, 0.0), batches))
         answers = self._answers(sources.numbers, search)
+        notices = _Notices(self.source, search.longest)
+        notices.add_sources([text for text, _ in pairs], sources)
+        notices.add_answers(answers)
+        notices.report()
         return {
             "pairs": len(pairs),
             "loss": total.loss,
             "token_accuracy": total.counted,
             **answer_scores([answer.text for answer in answers], [target for _, target in pairs]),
         }
+
+
+class _Notices:
+    """Counts what is lost on the way from sources to answers, for one notice of each kind.
+
+    Args:
+        source: the tokens of sources.
+        longest: the largest number of tokens of a source, and of an answer.
+    """
+
+    def __init__(self, source: TextSide, longest: int) -> None:
+        self._longest = longest
+        self._unknown = UnknownCharacters(source.vocabulary)
+        self._sources = self._cut = self._answers = self._truncated = 0
+
+    def add_sources(self, texts: Sequence[str], sources: Sources) -> None:
+        self._sources += len(sources.numbers)
+        self._cut += sources.cut
+        for text, numbers in zip(texts, sources.numbers, strict=True):
+            self._unknown.add(numbers[:-1], text)
+
+    def add_answers(self, answers: Sequence[Answer]) -> None:
+        self._answers += len(answers)
+        self._truncated += sum(not answer.is_complete for answer in answers)
+
+    def report(self) -> None:
+        self._unknown.report()
+        if self._cut:
+            say(
+                f"warning: {self._cut:,} of {self._sources:,} sources have more than {self._longest:,} tokens, the end "
+                "included; the rest of each is not read (--longest)"
+            )
+        if self._truncated:
+            say(
+                f"warning: {self._truncated:,} of {self._answers:,} answers had no end after {self._longest:,} tokens "
+                "and are truncated there (--longest)"
+            )
 
 
 def _row(text: str, answer: Answer | None, others: int | None) -> dict[str, Any]:

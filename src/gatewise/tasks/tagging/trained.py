@@ -31,6 +31,7 @@ from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.word_features import FeatureReader, Word, reader_of_parts, word_of
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained import Scores, Trained
+from gatewise.tasks.unknown_characters import UnknownCharacters
 from gatewise.tasks.unknown_labels import check_labels
 
 InputForm = Literal["columns", "text"]
@@ -140,10 +141,18 @@ class TrainedTagger(Trained):
         >>> model.predict(["x = 1"])[0].tags  # doctest: +SKIP
         ['name', 'space', 'operator', 'space', 'number']
         """
+        unknown = UnknownCharacters(self.reader.vocabulary)
+        found = self._predict(sentences, unknown)
+        unknown.report()
+        return found
+
+    def _predict(self, sentences: Any, unknown: UnknownCharacters) -> list[Tagged]:
         words = self._words(sentences)
+        rows = [self.reader.read(row) for row in words]
+        for row in rows:
+            unknown.add(row.numbers, row.written)
         found: list[Tagged] = []
-        answers = decoded(self.model, self.reader, [self.reader.read(row) for row in words], _BATCH)
-        for row, numbers in zip(words, answers, strict=True):
+        for row, numbers in zip(words, decoded(self.model, self.reader, rows, _BATCH), strict=True):
             tags = self.tags.names(numbers.tolist())
             of_entities = entities(tags) if self.tags.learned is not None else []
             found.append(Tagged([word_of(word) for word in row], self.tags.written(tags), of_entities))
@@ -239,9 +248,11 @@ class TrainedTagger(Trained):
         return [check_characters(word, "a word") for word in row]
 
     def _tagged(self, sentences: Iterable[str | Words], probabilities: bool) -> Iterator[_TaggedSentence]:
+        unknown = UnknownCharacters(self.reader.vocabulary)
         for group in in_groups(sentences, _BATCH):
             values = self.probabilities(group) if probabilities else [None] * len(group)
-            yield from zip(self.predict(group), values, strict=True)
+            yield from zip(self._predict(group, unknown), values, strict=True)
+        unknown.report()
 
     def _rows(self, found: Iterable[_TaggedSentence]) -> Iterator[dict[str, Any]]:
         for tagged, probabilities in found:
