@@ -14,8 +14,25 @@ if TYPE_CHECKING:
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
+    from gatewise.interchange import from_torch, replace, to_torch
     from gatewise.interchange.onnx import from_onnx
-    from gatewise.layers import GRU, LSTM, RNN, TBPTT, BiGRU, BiLSTM, BiRNN, Clip, Init, PeepholeLSTM, Recurrent, Stack
+    from gatewise.layers import (
+        GRU,
+        LSTM,
+        RNN,
+        TBPTT,
+        BiGRU,
+        BiLSTM,
+        BiRNN,
+        Clip,
+        GRUCell,
+        Init,
+        LSTMCell,
+        PeepholeLSTM,
+        Recurrent,
+        RNNCell,
+        Stack,
+    )
     from gatewise.studies.verbs import study
     from gatewise.tasks import evaluate, inspect, load, predict, train
 
@@ -25,16 +42,20 @@ _MODULES = {
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
     "gatewise.interchange.onnx": ("from_onnx",),
+    "gatewise.interchange": ("from_torch", "replace", "to_torch"),
     "gatewise.layers": (
         "BiGRU",
         "BiLSTM",
         "BiRNN",
         "Clip",
         "GRU",
+        "GRUCell",
         "Init",
         "LSTM",
+        "LSTMCell",
         "PeepholeLSTM",
         "RNN",
+        "RNNCell",
         "Recurrent",
         "Stack",
         "TBPTT",
@@ -56,8 +77,11 @@ __all__ = [
     "Cell",
     "Clip",
     "DefinitionError",
+    "GRUCell",
     "Init",
+    "LSTMCell",
     "PeepholeLSTM",
+    "RNNCell",
     "Recurrent",
     "Stack",
     "Watch",
@@ -65,10 +89,14 @@ __all__ = [
     "evaluate",
     "explain",
     "from_onnx",
+    "from_torch",
     "inspect",
+    "interchange",
     "load",
     "predict",
+    "replace",
     "study",
+    "to_torch",
     "train",
     "watch",
 ]

@@ -16,8 +16,8 @@ def plain(state):
     return dict(state.items())
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", ["gru_cho2014", "peephole_lstm", "rnn_sigmoid"])
+@pytest.mark.parametrize("bias", [True, "single", False])
+@pytest.mark.parametrize("name", ["lstm", "gru_cho2014", "gru_cudnn", "peephole_lstm", "rnn_sigmoid"])
 def test_declared_weights_load(name, bias):
     saved = gatewise.Recurrent(name, 3, 4, 2, bias, bidirectional=True)
     layer = gatewise.Recurrent(name, 3, 4, 2, bias, bidirectional=True)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gatewise.cells import lookup
-from gatewise.compiler import without_bias
+from gatewise.compiler import with_single_bias, without_bias
 from gatewise.equations import Cell
 from gatewise.layers import Recurrent
 from gatewise.layers.identity import METADATA_KEY, Identity, identity_of, read_identity
@@ -135,8 +135,11 @@ def from_header(header: Mapping[str, str]) -> dict[str, Identity]:
 
 
 def _forms(cell: Cell) -> Iterator[Cell]:
-    """The cell, and without its biases if it can do without them."""
+    """The cell, with single biases, and without its biases if it can do without them."""
     yield cell
+    single = with_single_bias(cell)
+    if single != cell:
+        yield single
     try:
         bare = without_bias(cell)
     except ValueError:

@@ -8,6 +8,7 @@ from gatewise.layers.peephole_lstm import PeepholeLSTM
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.rnn import RNN, BiRNN
 from gatewise.layers.stack import Stack
+from gatewise.layers.torch_cells import GRUCell, LSTMCell, RNNCell
 from gatewise.layers.truncated import TBPTT
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "BiLSTM",
     "BiRNN",
     "Clip",
+    "GRUCell",
     "Init",
+    "LSTMCell",
     "PeepholeLSTM",
+    "RNNCell",
     "Recurrent",
     "Stack",
 ]

@@ -10,7 +10,7 @@ from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, 
 from gatewise.layers.torch_like import LikeTorch
 
 Variant = Literal["cudnn", "chung2014", "cho2014"]
-_CELLS = {"cudnn": "gru_cudnn", "chung2014": "gru_chung2014", "cho2014": "gru_cho2014"}
+GRU_CELLS = {"cudnn": "gru_cudnn", "chung2014": "gru_chung2014", "cho2014": "gru_cho2014"}
 
 
 class GRU(LikeTorch):
@@ -78,7 +78,7 @@ class GRU(LikeTorch):
         checkpoint_every: CheckpointEvery = None,
     ) -> None:
         super().__init__(
-            chosen(_CELLS, "variant", variant),
+            chosen(GRU_CELLS, "variant", variant),
             input_size,
             hidden_size,
             num_layers,

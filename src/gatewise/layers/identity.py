@@ -20,8 +20,8 @@ from gatewise.equations.normal_form import normal_form
 METADATA_KEY = "gatewise"
 """The key of the identity in a module's metadata."""
 
-# The modes of torch.nn.RNNBase, by cell.
-_TORCH_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
+TORCH_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
+"""The modes of `torch.nn.RNNBase`, by cell."""
 # Wrappers that remove their prefix from the keys of a state dict, but not from its metadata.
 _TRANSPARENT = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 
@@ -44,7 +44,7 @@ class Identity(TypedDict):
 def _torch_cells() -> dict[tuple[str, tuple[str, ...]], str]:
     """The modes of torch.nn by equations and gate order."""
     found: dict[tuple[str, tuple[str, ...]], str] = {}
-    for name, mode in _TORCH_MODES.items():
+    for name, mode in TORCH_MODES.items():
         for cell in (lookup(name), without_bias(lookup(name))):
             found[normal_form(cell), cell.gates] = mode
     return found

@@ -10,7 +10,7 @@ from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, 
 from gatewise.layers.torch_like import LikeTorch
 
 Nonlinearity = Literal["tanh", "relu", "sigmoid", "leaky_relu"]
-_CELLS = {"tanh": "rnn_tanh", "relu": "rnn_relu", "sigmoid": "rnn_sigmoid", "leaky_relu": "rnn_leaky_relu"}
+RNN_CELLS = {"tanh": "rnn_tanh", "relu": "rnn_relu", "sigmoid": "rnn_sigmoid", "leaky_relu": "rnn_leaky_relu"}
 
 
 class RNN(LikeTorch):
@@ -74,7 +74,7 @@ class RNN(LikeTorch):
         checkpoint_every: CheckpointEvery = None,
     ) -> None:
         super().__init__(
-            chosen(_CELLS, "nonlinearity", nonlinearity),
+            chosen(RNN_CELLS, "nonlinearity", nonlinearity),
             input_size,
             hidden_size,
             num_layers,
