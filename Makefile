@@ -43,20 +43,22 @@ test: $(VENV)/.test
 # The longest comparisons (random cells, every gradient) are left to `make test`; bytecode of torch to those who import it.
 WHEEL := build/test-wheel
 WHEEL_PIP := $(WHEEL)/env/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-CORE := $(addprefix tests/,equations cells explanations diagnostics cli test_extras.py test_packaging.py test_progress.py \
-    test_shapes.py test_writing.py compiler/test_plan.py compiler/test_simplify.py kernels/test_dispatch.py) \
+CORE := $(addprefix tests/,equations cells explanations diagnostics cli test_build.py::test_the_wheel test_extras.py test_packaging.py \
+    test_progress.py test_shapes.py test_writing.py compiler/test_plan.py compiler/test_simplify.py kernels/test_dispatch.py) \
     $(addprefix tests/layers/,test_bad_input.py test_constructor.py test_initialisers.py test_merging.py test_step.py \
     test_streaming.py test_torch_compatibility.py)
 test-wheel: $(VENV)/.created
 	@git diff --quiet HEAD || echo "make test-wheel: changes that are not committed are not tested"
 	@rm -rf $(WHEEL)
 	@git clone --quiet . $(WHEEL)/clone
+	@mkdir $(WHEEL)/clone/src/gatewise/_engine && touch $(WHEEL)/clone/src/gatewise/_engine/libgatewise_stale.so
 	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-build-isolation --no-deps --wheel-dir $(WHEEL) \
 	    $(WHEEL)/clone
 	@$(PYTHON) -m venv $(WHEEL)/env
 	@$(WHEEL_PIP) --no-compile torch
 	@$(WHEEL_PIP) $(WHEEL)/*.whl hypothesis pytest pytest-xdist
 	cd $(WHEEL)/clone && OMP_NUM_THREADS=1 GATEWISE_EXPECT_INSTALLED=1 \
+	    GATEWISE_EXPECT_WHEEL=$$(echo $(CURDIR)/$(WHEEL)/*.whl) \
 	    GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) \
 	    ../env/bin/python -m pytest -n 2 -q -o pythonpath=. -m "not slow" -k "not random and not matches_autograd" $(CORE) $(ARGS)
 
