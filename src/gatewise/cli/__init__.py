@@ -32,6 +32,7 @@ def _check_values(app: App, commands: tuple[str, ...], arguments: Iterable[Any])
 
 def build_app() -> App:
     """The parser of the command line, with all subcommands."""
+    from gatewise.cli.convert import convert
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
     from gatewise.cli.inspect import inspect
@@ -65,6 +66,13 @@ def build_app() -> App:
         help_epilogue=_epilogue(
             'gatewise inspect runs/first --text "The class of the object is"',
             "gatewise inspect runs/first --data book.txt --out report.html",
+        ),
+    )
+    app.command(
+        convert,
+        help_epilogue=_epilogue(
+            "gatewise convert model.pt --to safetensors -o model.safetensors --cell lstm",
+            "gatewise convert model.safetensors --to torch -o model.pt",
         ),
     )
     app.command(explain, help_epilogue=_epilogue("gatewise explain gru", "gatewise explain bptt --steps 4"))

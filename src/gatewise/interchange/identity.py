@@ -18,12 +18,6 @@ HEADER_KEY = "gatewise.layers"
 """The entry of a safetensors header with the identities of layers, as JSON."""
 
 
-class StateDict(OrderedDict[str, Tensor]):
-    """A state dict with metadata, such as `torch.nn.Module.state_dict` returns."""
-
-    _metadata: dict[str, dict[str, Any]]
-
-
 def declare(
     state_dict: Mapping[str, Tensor],
     cell: Cell | str,
@@ -105,11 +99,12 @@ def identities_of(state_dict: Mapping[str, Tensor]) -> dict[str, Identity]:
 
 def with_identities(state_dict: Mapping[str, Tensor], identities: Mapping[str, Identity]) -> dict[str, Tensor]:
     """A new state dict of the same tensors, with these identities in its metadata."""
-    copied = StateDict(state_dict)
-    metadata: Mapping[str, Any] = getattr(state_dict, "_metadata", None) or {}
-    copied._metadata = {path: dict(of_path) for path, of_path in metadata.items()}
+    copied: Any = OrderedDict(state_dict)  # of this class, torch.load(weights_only=True) reads it
+    found: Mapping[str, Any] = getattr(state_dict, "_metadata", None) or {}
+    metadata = {path: dict(of_path) for path, of_path in found.items()}
     for path, identity in identities.items():
-        copied._metadata.setdefault(path, {})[METADATA_KEY] = identity
+        metadata.setdefault(path, {})[METADATA_KEY] = identity
+    copied._metadata = metadata
     return copied
 
 

@@ -1,0 +1,54 @@
+"""``gatewise convert``: weights from one file format to another."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def convert(
+    file: Path,
+    *,
+    to: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    cell: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
+    gates: str | None = None,
+    key: str | None = None,
+) -> None:
+    """Convert a file of weights: a checkpoint of torch or a safetensors file.
+
+    The file is recognised by its content. Names and values of weights stay; for torch, the gates of cells that torch
+    has are brought into its order. The written file says which cell the weights of each recurrent layer are of.
+
+    Parameters
+    ----------
+    file
+        File to read. Nothing in it is executed.
+    to
+        Format to write: torch or safetensors.
+    out
+        File to write.
+    cell
+        Cell of weights that do not tell it, which cannot be seen from their shapes: a name (gatewise explain --list) or
+        FILE.py:NAME; for one of several layers LAYER=CELL.
+    gates
+        Order in which these weights stack the gates of that cell, with commas (i,f,g,o); by default the cell's own.
+    key
+        State dict in the checkpoint, if it has several.
+    """
+    from gatewise.cells import lookup
+    from gatewise.equations import Cell
+    from gatewise.equations.load import is_file_reference, load_cell
+    from gatewise.interchange.conversion import convert as convert_file
+
+    cells: dict[str | None, Cell] = {}
+    for option in cell:
+        layer, equals, name = option.rpartition("=")
+        cells[layer if equals else None] = load_cell(name) if is_file_reference(name) else lookup(name)
+    if gates is not None and not cells:
+        raise ValueError("--gates has no effect: it is the order of the gates of --cell")
+    order = None if gates is None else [gate.strip() for gate in gates.split(",")]
+    for path, identity in convert_file(file, out, to, cells=cells, gates=order, key=key).items():
+        of_gates = f", gates {' '.join(identity['gates'])}" if identity["gates"] else ""
+        print(f"{path or '(one layer)'}: {identity['cell'] or 'a cell without a name'}{of_gates}")
+    print(f"written: {out}")

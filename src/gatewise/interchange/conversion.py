@@ -1,0 +1,108 @@
+"""Weights from one file to another, in another format."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from gatewise.cells import lookup
+from gatewise.compiler import without_bias
+from gatewise.equations import Cell
+from gatewise.equations.normal_form import normal_form
+from gatewise.interchange.formats import format_named, format_of
+from gatewise.interchange.identity import declare, identities_of, with_identities
+from gatewise.layers.identity import METADATA_KEY, TORCH_MODES, Identity, identity_of, read_identity, reorder_gates
+from gatewise.layers.parameters import stem_of
+from gatewise.writing import check_writable
+
+_NUMBERED = re.compile(r"(?P<stem>\w+?)(_l\d+(_reverse)?)?")
+
+
+def convert(
+    path: Path,
+    out: Path,
+    to: str,
+    *,
+    cells: Mapping[str | None, Cell] | None = None,
+    gates: Sequence[str] | None = None,
+    key: str | None = None,
+) -> dict[str, Identity]:
+    """Convert a file of weights to another format.
+
+    Args:
+        path: the file: a checkpoint of torch or a safetensors file, recognised by its content.
+        out: the file to write.
+        to: the format; see `gatewise.interchange.formats.FORMATS`. In ``torch`` the gates of cells that torch has are
+            brought into its order.
+        cells: for weights that do not tell their cell: by the path of a layer its cell; None is all other layers.
+        gates: the order in which these weights stack the gates of that cell; by default its own.
+        key: of one of several state dicts in a checkpoint of torch.
+
+    Returns:
+        the identities of the layers in the written file, by their path.
+
+    Raises:
+        ValueError: for a malformed file, one without recurrent weights, weights that do not tell their cell, or a cell
+            that does not fit.
+        OSError: when a file cannot be read or written.
+    """
+    target = format_named(to)
+    check_writable(out)
+    state = format_of(path).read(path, key)
+    try:
+        for prefix, cell in sorted((cells or {}).items(), key=lambda item: item[0] is None):
+            state = declare(state, cell, gates, prefix=prefix)
+        _check_all_known(state)
+        if to == "torch":
+            state = in_order_of_torch(state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    target.write(out, state)
+    return identities_of(state)
+
+
+def in_order_of_torch(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the gates of cells that torch has in its order; other layers are unchanged."""
+    changed: dict[str, Tensor] = {}
+    identities: dict[str, Identity] = {}
+    for path, identity in identities_of(state_dict).items():
+        found = read_identity({METADATA_KEY: identity})
+        assert found is not None
+        cell, gates = found
+        of_torch = _of_torch(cell)
+        if of_torch is None:
+            continue
+        identities[path] = identity_of(of_torch)
+        prefix = f"{path}." if path else ""
+        groups = {stem_of(cell, group): group for group in cell.groups}
+        for name, weight in state_dict.items():
+            numbered = _NUMBERED.fullmatch(name.removeprefix(prefix))
+            if name.startswith(prefix) and numbered is not None and numbered["stem"] in groups:
+                changed[name] = reorder_gates(of_torch, groups[numbered["stem"]], weight, gates)
+    return with_identities(with_identities({**state_dict, **changed}, identities_of(state_dict)), identities)
+
+
+def _of_torch(cell: Cell) -> Cell | None:
+    forms = [form for name in TORCH_MODES for form in (lookup(name), without_bias(lookup(name)))]
+    return next((form for form in forms if normal_form(form) == normal_form(cell)), None)
+
+
+def _check_all_known(state_dict: dict[str, Tensor]) -> None:
+    """Check that there are recurrent layers, and that the cell of each is known.
+
+    Raises:
+        ValueError: otherwise.
+    """
+    known = identities_of(state_dict)
+    endings = ("weight_hh_l0", "weight_hh")
+    layers = {name.rpartition(".")[0] for name in state_dict if name.rpartition(".")[2] in endings}
+    unknown = sorted(layers - known.keys())
+    if unknown:
+        raise ValueError(
+            f"the weights of {', '.join(path or 'the layer' for path in unknown)} do not tell their cell, and it is "
+            "not in the shapes (three forms of the GRU have the same); give --cell, such as --cell lstm or --cell "
+            "gru_cudnn (torch.nn.GRU)"
+        )
+    if not known:
+        raise ValueError("no recurrent weights in it; expected names such as weight_ih_l0 and weight_hh_l0")
