@@ -347,3 +347,28 @@ def test_truncated_windows(k2: int):
             assert total * window.full == pytest.approx(int(expected.sum()))
         else:
             torch.testing.assert_close(torch.cat(outputs), layer(x, mask=MASK, reset=RESET)[0])
+
+
+@pytest.mark.parametrize("masked_output", ["zero", "repeat"])
+def test_watched(masked_output: Any):
+    """Records are of the valid steps, and losses enter where the states of the output are."""
+    layer = Recurrent("gru_cudnn", 3, 4, dtype=torch.float64, masked_output=masked_output)
+    x = torch.randn(6, 2, 3, dtype=torch.float64)
+    mask = torch.tensor([[False, True], [True, True], [True, False], [True, True], [False, False], [True, False]])
+    with gatewise.watch(layer, gates=True) as trace:
+        output, _ = layer(x, mask=mask)
+        output[5].square().sum().backward()
+    alone = Recurrent("gru_cudnn", 3, 4, dtype=torch.float64)
+    alone.load_state_dict(layer.state_dict())
+    moved = torch.zeros(4, 2, 3, dtype=torch.float64)
+    moved[:, 0], moved[:3, 1] = x[[1, 2, 3, 5], 0], x[[0, 1, 3], 1]
+    with gatewise.watch(alone, gates=True) as expected:
+        output, _ = alone(moved, lengths=[4, 3])
+        # The second row is masked at the last step, whose output then is the state after its third valid step.
+        last = output[3, :1] if masked_output == "zero" else torch.stack([output[3, 0], output[2, 1]])
+        last.square().sum().backward()
+    torch.testing.assert_close(trace.gradient_flow()["h"][:4], expected.gradient_flow()["h"])
+    trace.diagnose()
+    (call,) = trace.passes[-1].calls
+    entered = call.loss_steps.outputs[0] > 0
+    assert entered.nonzero().tolist() == ([[3, 0]] if masked_output == "zero" else [[2, 1], [3, 0]])

@@ -120,3 +120,15 @@ def test_invalid_tensors_raise():
         layer(jagged([torch.randn(0, 3)] * 2))
     with pytest.raises(TypeError, match=r"^input: expected torch\.float32"):
         layer(jagged(rows()))
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True, "merge": None}], ids=str)
+def test_watched(options: dict[str, Any]):
+    layer = gatewise.GRU(3, 4, batch_first=True, dtype=torch.float64, **options)
+    with gatewise.watch(layer) as trace:
+        output, _ = layer(jagged(rows()))
+        output = output[0] if options else output
+        output.values()[-1:].sum().backward()  # the one step of the last row
+    (call,) = trace.passes[-1].calls
+    assert call.loss_steps.outputs[0].nonzero().tolist() == [[0, 3]]
+    trace.diagnose()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import gatewise
+from gatewise.interchange import declare
 from tests.agreement import CELLS, operators_only
 from tests.layers.oracle import states_of
 
@@ -23,7 +24,7 @@ def test_is_the_reverse_half_of_both_directions(cell: str, backend: str):
     half = {
         name.removesuffix("_reverse"): value for name, value in both.state_dict().items() if name.endswith("_reverse")
     }
-    layer.load_state_dict(half)
+    layer.load_state_dict(declare(half, both.cell))
     assert list(layer.state_dict()) == list(gatewise.Recurrent(CELLS[cell], 3, 4).state_dict())
     x = torch.randn(6, 3, 3, dtype=torch.float64)
     options = [{}, {"lengths": torch.tensor([6, 1, 4])}]

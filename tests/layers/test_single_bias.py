@@ -8,6 +8,7 @@ from torch import nn
 
 import gatewise
 from gatewise.cells import names
+from gatewise.interchange import declare
 from tests.agreement import CELLS
 from tests.layers.oracle import call, states_of
 
@@ -30,7 +31,7 @@ def test_equals_two_biases_of_which_one_is_zero(cell: str, bidirectional: bool, 
     for name, value in single.state_dict().items():
         if "bias_hh" in name:  # the last gate of gru_cudnn
             complete[name][-len(value) :] = value
-    whole.load_state_dict(complete)
+    whole.load_state_dict(declare(complete, whole.cell))
     single.backend = whole.backend = backend
     x = torch.randn(5, 3, 3, dtype=torch.float64)
     options = {} if backend == "torch" else {"lengths": LENGTHS, "reset": RESET}
@@ -74,9 +75,19 @@ def test_init_steps_and_frozen():
         torch.testing.assert_close(states_of(stream.state), states_of(state), rtol=1e-5, atol=1e-6)
 
 
-def test_torch_has_two_biases():
-    with pytest.raises(RuntimeError, match="bias_hh_l0"):
-        gatewise.LSTM(3, 4, bias="single").load_state_dict(nn.LSTM(3, 4).state_dict())
-    merged = nn.LSTM(3, 4).state_dict()
-    merged["bias_ih_l0"] = merged["bias_ih_l0"] + merged.pop("bias_hh_l0")
-    gatewise.LSTM(3, 4, bias="single").load_state_dict(merged)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_two_biases_of_torch_add_up(bidirectional: bool):
+    theirs = nn.LSTM(3, 4, bidirectional=bidirectional)
+    ours = gatewise.LSTM(3, 4, bias="single", bidirectional=bidirectional)
+    with pytest.raises(RuntimeError, match=r"torch\.nn does not have the layer's, lstm"):
+        ours.load_state_dict(theirs.state_dict())
+    merged = dict(theirs.state_dict())
+    for suffix in ("", "_reverse")[: 1 + bidirectional]:
+        merged[f"bias_ih_l0{suffix}"] = merged[f"bias_ih_l0{suffix}"] + merged.pop(f"bias_hh_l0{suffix}")
+    ours.load_state_dict(declare(merged, "lstm"))
+    x = torch.randn(5, 2, 3)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=1e-5, atol=1e-6)
+    again = gatewise.LSTM(3, 4, bias="single", bidirectional=bidirectional)
+    again.load_state_dict(ours.state_dict())
+    with pytest.raises(RuntimeError, match="another function"):
+        gatewise.LSTM(3, 4, bidirectional=bidirectional).load_state_dict(ours.state_dict())

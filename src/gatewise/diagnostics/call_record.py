@@ -45,6 +45,7 @@ class CallRecord:
         has_gradients: whether a backward pass has reached it.
         sink: weak reference to the sink that backends hold.
         state_values, state_gradients: (D, S, T, B, H) if everything is recorded, or None.
+        output_steps: (D, T, B) of each step of the module's output the step of this call, see `Call`; or None.
         loss_steps: where losses enter the module, in the call of its highest layer; None if not observed.
     """
 
@@ -59,6 +60,7 @@ class CallRecord:
         self.state_gradients: Tensor | None = None
         self.sink: weakref.ref[CallSink] | None = None
         self.loss_steps: LossSteps | None = None
+        self.output_steps: Tensor | None = None
         self._x_version: int | None = None
 
     @property
@@ -134,7 +136,7 @@ class CallRecord:
         self.initial = tuple([state.detach() for state in call.initial])
         self._parameters = call.parameters
         self._x_version = None if x.is_inference() else x._version
-        self.choice = choice
+        self.choice, self.output_steps = choice, call.output_steps
         if self.keep_all:
             shape = call.direction_count, len(call.cell.states), *x.shape[:2], call.hidden_size
             self.state_values = x.new_zeros(shape)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from gatewise.layers import Recurrent
+from gatewise.layers.nested import is_jagged, padded, rows_of
 
 Directions = dict[int, Tensor]
 
@@ -22,10 +23,10 @@ class LossSteps:
         finals: the largest component of the final states of all layers, (B,), by direction.
     """
 
-    def __init__(self, layer: Recurrent, steps: int) -> None:
+    def __init__(self, layer: Recurrent, steps: int, output_steps: Tensor | None = None) -> None:
         self.outputs: Directions = {}
         self.finals: Directions = {}
-        self._layer, self._steps = layer, steps
+        self._layer, self._steps, self._output_steps = layer, steps, output_steps
         self._directions = (0, 1) if layer.bidirectional else (0,)
 
     def observe(self, output: Any, state: Any) -> None:
@@ -44,9 +45,18 @@ class LossSteps:
         packing = output._replace(data=output.data.new_empty(0)) if isinstance(output, PackedSequence) else None
 
         def add(gradient: Tensor) -> None:
+            jagged = is_jagged(gradient)
+            if jagged:
+                rows = rows_of("gradient", gradient, "I")
+                valid = torch.arange(self._steps, device=gradient.device)[:, None] < rows.lengths
+                gradient = torch.where(valid[..., None], padded(rows), 0.0)
             sides = gradient.chunk(2, dim=-1) if concatenated else (gradient,) * len(directions)
             for direction, side in zip(directions, sides, strict=True):
-                _add(self.outputs, direction, self._time_first(_largest(side), packing))
+                sizes = _largest(side) if jagged else self._time_first(_largest(side), packing)
+                if self._output_steps is not None:
+                    steps = sizes.new_zeros(self._steps + 2, sizes.shape[1])
+                    sizes = steps.scatter_reduce(0, self._output_steps[direction], sizes, "amax")[: self._steps]
+                _add(self.outputs, direction, sizes)
 
         _on_gradient(output.data if isinstance(output, PackedSequence) else output, add)
 

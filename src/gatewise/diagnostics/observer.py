@@ -118,7 +118,7 @@ class ModelObserver(CallObserver):
         calls = reversed(self.passes[-1].calls if self.passes else ())
         call = next((call for call in calls if (call.module, call.layer) == highest), None)
         if call is not None and call.loss_steps is None:
-            call.loss_steps = LossSteps(layer, call.steps)
+            call.loss_steps = LossSteps(layer, call.steps, call.output_steps)
             call.loss_steps.observe(*(returned if layer.return_state else (returned, ())))
 
     def reached(self, call: CallRecord) -> None:

@@ -95,6 +95,8 @@ class Call:
         layers: number of layers; more than one is a stack, run without gradients; initial states are then (L·D, B, H),
             and parameters those of all layers.
         finals: tensors to write the final states to, or None to allocate them; never those of ``initial``.
+        output_steps: (D, T, B) int64, for observers: of each step of the output that the caller gets, the step of this
+            call whose state it is, or at least T if it is none's; None if they are the same.
     """
 
     cell: Cell
@@ -110,6 +112,7 @@ class Call:
     packed: Any = None
     layers: int = 1
     finals: tuple[Tensor, ...] | None = None
+    output_steps: Tensor | None = None
 
     @property
     def direction_count(self) -> int:

@@ -20,6 +20,7 @@ class Compaction:
     Attributes:
         lengths: (B,) int64, the number of valid steps of each row.
         reset: (T, B) bool of the moved steps, or None.
+        step: (T, B) int64, the caller's step of each moved one.
         valid: (T, B) bool, true at the steps that are run, in the caller's order.
         within: (T, B) bool, false past the end of each row, or None.
     """
@@ -39,7 +40,7 @@ class Compaction:
         self.lengths = self._count[-1]
         # Of each step of the caller its position among the moved ones, and the reverse.
         self._position = torch.where(self.valid, self._count - 1, self.lengths + steps - self._count)
-        self._step = torch.zeros_like(self._position).scatter(0, self._position, steps.expand_as(self._position))
+        self.step = torch.zeros_like(self._position).scatter(0, self._position, steps.expand_as(self._position))
         # Leaves x and the output where they are; the test would be a branch in graphs, and wait for other devices.
         self._in_order = (
             type(mask) is Tensor
@@ -51,14 +52,14 @@ class Compaction:
         if reset is not None:
             flags = reset if self.within is None else reset & self.within
             self._boundaries = flags.cumsum(0)  # up to and including each step
-            of_valid = self._boundaries.gather(0, self._step)
+            of_valid = self._boundaries.gather(0, self.step)
             before = torch.cat([torch.zeros_like(of_valid[:1]), of_valid])
             self.reset = of_valid > before[:-1]
             self._at_end = self._boundaries[-1] > before.gather(0, self.lengths[None])[0]
 
     def moved(self, x: Tensor) -> Tensor:
         """The steps (T, B, …) of the caller with the valid ones in front."""
-        return x if self._in_order else _permuted(x, self._step, self._position)
+        return x if self._in_order else _permuted(x, self.step, self._position)
 
     def reset_at_end(self, states: tuple[Tensor, ...], concerned: Sequence[bool]) -> tuple[Tensor, ...]:
         """States (D·L, B, H) of the ends of rows, zero where a reset follows the last valid step.
@@ -74,7 +75,7 @@ class Compaction:
 
     def zeros_at_masked(self, output: Tensor) -> Tensor:
         """The output (T, B, …) of the moved steps in the caller's order, zero at masked steps."""
-        return output if self._in_order else _permuted(output, self._position, self._step)
+        return output if self._in_order else _permuted(output, self._position, self.step)
 
     def repeated_at_masked(self, output: Tensor, initial: Tensor, reverse: bool) -> Tensor:
         """The output (T, B, H) of one direction in the caller's order, at masked steps the state as it is there.
@@ -84,25 +85,28 @@ class Compaction:
             initial: (B, H), the state before the first step in the direction.
             reverse: whether the direction reads from the end.
         """
-        initial, zero = initial[None], output.new_zeros(())
-        if reverse:
-            # Of each step the next valid one in time, which is read before it.
-            states = torch.cat([output, initial])
-            source = self._count - self.valid.long()
-            source = torch.where(source == self.lengths, output.shape[0], source)
-        else:
-            states, source = torch.cat([initial, output]), self._count
-        found = states.gather(0, source[..., None].expand(*source.shape, output.shape[-1]))
+        states = torch.cat([output, initial[None], torch.zeros_like(initial)[None]])
+        sources = self.sources(reverse)
+        return states.gather(0, sources[..., None].expand(*sources.shape, output.shape[-1]))
+
+    def sources(self, reverse: bool) -> Tensor:
+        """(T, B) int64, of each of the caller's steps the moved step whose state is that after it in one direction.
+
+        T stands for the initial state, T + 1 for zero: after a reset, and past the end.
+        """
+        steps = self.valid.shape[0]
+        # The valid step that the direction has read last.
+        last = self._count - self.valid.long() if reverse else self._count - 1
+        last = torch.where((last == self.lengths) if reverse else (last < 0), steps, last)
         if self._boundaries is not None:
-            of_valid = self._boundaries.gather(0, self._step)
-            if reverse:
-                read = torch.cat([of_valid, self._boundaries[-1:]]).gather(0, source)
-                cut = read > self._boundaries
-            else:
-                read = torch.cat([torch.zeros_like(of_valid[:1]), of_valid]).gather(0, source)
-                cut = self._boundaries > read
-            found = torch.where(cut[..., None], zero, found)
-        return found if self.within is None else torch.where(self.within[..., None], found, zero)
+            start = self._boundaries[-1:] if reverse else torch.zeros_like(self._boundaries[-1:])
+            since = torch.cat([self._boundaries.gather(0, self.step), start]).gather(0, last)
+            last = torch.where(since != self._boundaries, steps + 1, last)
+        return last if self.within is None else torch.where(self.within, last, steps + 1)
+
+    def valid_sources(self) -> Tensor:
+        """As `sources` of both directions, where masked steps are zero."""
+        return torch.where(self.valid, self._position, self.valid.shape[0] + 1)
 
 
 def _permuted(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from gatewise.kernels import (
     run,
     run_on_cpu,
 )
-from gatewise.kernels.observers import record_of
+from gatewise.kernels.observers import is_watched, record_of
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
 from gatewise.layers.keywords import unknown_keyword
@@ -305,6 +305,7 @@ class Recurrent(RecurrentBase):
             record_of(self, layer),
             AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
             packed=None if self._packed is None else self._packed[layer],
+            output_steps=prepared.output_steps,
         )
 
     def _compacted(self, inputs: Inputs, compaction: Compaction) -> Inputs:
@@ -314,7 +315,14 @@ class Recurrent(RecurrentBase):
             initial=compaction.reset_at_end(inputs.initial, self._reads_from_end),
             lengths=compaction.lengths,
             reset=compaction.reset,
+            output_steps=self._output_steps(compaction) if is_watched(self) else None,
         )
+
+    def _output_steps(self, compaction: Compaction) -> Tensor:
+        """See `Call`."""
+        if self.masked_output == "zero":
+            return compaction.valid_sources().expand(self._direction_count, -1, -1)
+        return torch.stack([compaction.sources(side) for side in self._reads_from_end[-self._direction_count :]])
 
     @property
     def _reads_from_end(self) -> list[bool]:

@@ -44,6 +44,7 @@ class Inputs(NamedTuple):
         reset: (T, B) bool on the device of x, or None.
         mask: (T, B) bool on the device of x, or None.
         batched: whether the input had a batch dimension.
+        output_steps: for observers, where masked steps were moved; see `Call`.
         weights: of all layers, on the fast path, where all tensors are plain CPU tensors for the fused kernels; the
             initial state may then be empty, for zeros. None on the general path.
     """
@@ -54,6 +55,7 @@ class Inputs(NamedTuple):
     reset: Tensor | None
     batched: bool
     mask: Tensor | None = None
+    output_steps: Tensor | None = None
     weights: tuple[Tensor, ...] | None = None
 
 
