@@ -257,6 +257,20 @@ def test_types_of_weights(name: str, through_initializers: bool) -> None:
         np.testing.assert_allclose(output.detach(), config.as_specified()[0][:, 0], atol=tolerance)
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's about its exporter
+@pytest.mark.parametrize("make", [torch.nn.LSTM, torch.nn.GRU])
+def test_models_that_torch_exports(make: type[torch.nn.RNNBase], tmp_path: Path) -> None:
+    """Its initial states are zeros of the batch's shape; its gates come back in their order, bit for bit."""
+    theirs, path = make(3, 4, 2, bidirectional=True).eval(), tmp_path / "model.onnx"
+    x, axes = torch.randn(5, 2, 3), {"x": {0: "T", 1: "B"}}
+    torch.onnx.export(theirs, (x,), str(path), dynamo=False, input_names=["x"], dynamic_axes=axes)
+    found = gatewise.from_onnx(path).values()
+    assert [(one.states, list(one.inputs)) for one in found] == [(None, ["X"])] * 2
+    for k, one in enumerate(found):
+        for name, parameter in one.layer.named_parameters():
+            assert torch.equal(parameter, getattr(theirs, name.replace("_l0", f"_l{k}"))), name
+
+
 def test_names() -> None:
     config = Configuration("GRU")
     graph = config.model().graph
