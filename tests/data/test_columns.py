@@ -32,7 +32,7 @@ def write(tmp_path):
 
 
 def read(path, notices=None, **columns):
-    return Columns(**columns).read_tagged_words([path], (lambda _: None) if notices is None else notices.append)
+    return list(Columns(**columns).tagged_words([path], (lambda _: None) if notices is None else notices.append))
 
 
 def test_conll_u(write):
@@ -148,7 +148,7 @@ def test_places_of_tags(write):
 def test_malformed(write, name, text, columns, told):
     path = write(text, name)
     with pytest.raises(ValueError, match=re.escape(f"{path}: {told}")):
-        Columns(*columns).read_tagged_words([path])
+        list(Columns(*columns).tagged_words([path]))
 
 
 WORDS = st.text(st.sampled_from("ab#%\u00a0\u2028\x85-_1"), min_size=1, max_size=4).filter(
@@ -189,7 +189,7 @@ def test_any_change_of_a_file_is_read_or_refused_with_its_name(tmp_path_factory,
     columns = Columns(*(data.draw(st.sampled_from([None, "1", "2"])) for _ in range(2)))
     found, error = [], str(path)
     try:
-        found = columns.read_tagged_words([path])
+        found = list(columns.tagged_words([path]))
     except ValueError as refused:
         error = str(refused)
     assert error.startswith(str(path))

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from gatewise.data.columns import Columns as TagColumns
-from gatewise.data.labelled_texts import read_labelled_texts
+from gatewise.data.labelled_texts import labelled_texts
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.pairs import read_pairs
 from gatewise.data.series import Columns, read_series
@@ -82,14 +82,16 @@ def test_labelled_texts(tmp_path, ending):
     rows = TEXTS if ending != ".tsv" else [(text.replace("\n", " "), label) for text, label in TEXTS]
     content = TABLES[ending](("text", "label"), rows)
     check = holds(rows, "TEXT", "LABEL") if ending != ".parquet" else anything
-    check_reader(tmp_path / f"a{ending}", content, lambda path: read_labelled_texts([path], "text", "label"), check)
+    check_reader(tmp_path / f"a{ending}", content, lambda path: list(labelled_texts([path], "text", "label")), check)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
 def test_pairs(tmp_path, ending):
     rows = [(f"SOURCE{at} is here", f"TARGET{at} is there") for at in range(9)]
     content = TABLES[ending](("source", "target"), rows)
-    check_reader(tmp_path / f"a{ending}", content, lambda path: read_pairs([path]), holds(rows, "SOURCE", "TARGET"))
+    check_reader(
+        tmp_path / f"a{ending}", content, lambda path: list(read_pairs([path])), holds(rows, "SOURCE", "TARGET")
+    )
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
@@ -123,9 +125,7 @@ def test_series(tmp_path, ending, stamp):
 @pytest.mark.parametrize("ending", [".conll", ".conllu"])
 def test_columns_of_words_and_tags(tmp_path, ending):
     def read(path):
-        return [
-            pair for words, tags in TagColumns().read_tagged_words([path]) for pair in zip(words, tags, strict=True)
-        ]
+        return [pair for words, tags in TagColumns().tagged_words([path]) for pair in zip(words, tags, strict=True)]
 
     pairs = [(f"WORD{at}", ("O", "B-LOC", "I-LOC")[at % 3] if ending == ".conll" else "NOUN") for at in range(20)]
     rows = [

@@ -7,7 +7,11 @@ import re
 
 import pytest
 
-from gatewise.data.pairs import read_pairs
+from gatewise.data import pairs
+
+
+def read_pairs(*arguments, **options):
+    return list(pairs.read_pairs(*arguments, **options))
 
 
 def test_a_table_without_names(tmp_path):
@@ -35,7 +39,7 @@ def test_pairs_with_an_empty_side_are_left_out_and_it_is_told(tmp_path):
     (tmp_path / "a").write_text("eins\n\nzwei\n")
     (tmp_path / "b").write_text("one\nnothing\n \n")
     told = []
-    assert read_pairs([tmp_path / "a", tmp_path / "b"], tell=told.append) == [("eins", "one")]
+    assert read_pairs([tmp_path / "a", tmp_path / "b"], notice=told.append) == [("eins", "one")]
     (line,) = told
     assert line.endswith("2 of 3 pairs have an empty side and are left out")
 

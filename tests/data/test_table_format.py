@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gatewise.data.labelled_texts import read_labelled_texts
+from gatewise.data.labelled_texts import labelled_texts
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.pairs import read_pairs
 from gatewise.data.series import Columns, read_series
@@ -39,9 +39,9 @@ def test_semicolons_and_decimal_commas(write):
 
 def test_texts_and_pairs(write):
     path = write("text|label\n'a, b'|x\n\"c|d\"|y\n")
-    assert read_labelled_texts([path], "text", "label", TableFormat("|")) == [("'a, b'", "x"), ("c|d", "y")]
+    assert list(labelled_texts([path], "text", "label", TableFormat("|"))) == [("'a, b'", "x"), ("c|d", "y")]
     path = write("source\ttarget\na, b\tc\n")
-    assert read_pairs([path], format=TableFormat("tab")) == [("a, b", "c")]
+    assert list(read_pairs([path], format=TableFormat("tab"))) == [("a, b", "c")]
     assert column_names(path, TableFormat("\t")) == ["source", "target"]
 
 

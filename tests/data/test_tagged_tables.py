@@ -16,7 +16,7 @@ ROWS = [
 
 
 def read(path, **columns):
-    return Columns(**columns).read_tagged_words([path])
+    return list(Columns(**columns).tagged_words([path]))
 
 
 def test_both_formats(tmp_path):

@@ -4,7 +4,9 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _POOL = 64
@@ -94,17 +96,22 @@ class RaggedBatches:
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | NDArray[np.int64] | Tensor,
         make: Callable[[list[int]], Any],
         size: int = 1,
         *,
         steps: int | None = None,
         seed: int | None = None,
     ) -> None:
-        self._lengths = torch.tensor(lengths, dtype=torch.int64)
+        self._lengths = torch.as_tensor(lengths, dtype=torch.int64)
         self._make = make
         self._size = size
-        self._sizes = None if steps is None else _sizes(sorted(lengths), steps)
+        if steps is None:
+            ends = [*range(size, len(self._lengths), size), *[len(self._lengths)] * (len(self._lengths) > 0)]
+        else:
+            ends = _ends(self._lengths.sort().values.numpy(), steps)
+        self._ends = torch.tensor(ends, dtype=torch.int64)
+        self._by_steps = steps is not None
         self._seed = seed
         self._pass = self._position = 0
         self._row, self._rows = 0, 1
@@ -112,8 +119,7 @@ class RaggedBatches:
 
     def __len__(self) -> int:
         """The number of batches in a pass."""
-        whole = -(-len(self._lengths) // self._size) if self._sizes is None else len(self._sizes)
-        return -(-whole // self._turns)
+        return -(-len(self._ends) // self._turns)
 
     def share(self, part: int, parts: int) -> Self:
         """Of N parts one has every N-th sequence of each batch, so that the parts have about the same lengths.
@@ -140,28 +146,31 @@ class RaggedBatches:
         return found
 
     def __iter__(self) -> Iterator[Any]:
-        batches = self._order()
+        sequences, order = self._order()
         first, self._position = self._position, 0
-        for index in range(first, len(batches)):
+        for index in range(first, len(self)):
             # Before the yield: whoever saves the state while this batch is used wants to go on after it.
-            last = index + 1 == len(batches)
+            last = index + 1 == len(self)
             self._position = 0 if last else index + 1
             self._pass += last
-            yield self._made(batches[index])
+            yield self._made(sequences, order, index)
 
     def sample(self, count: int) -> Iterator[Any]:
         """So many of the batches, from the whole range of lengths; the position stays."""
-        batches = self._order()
-        for place in spread(len(batches), min(count, len(batches))):
-            yield self._made(batches[place])
+        sequences, order = self._order()
+        for index in spread(len(self), min(count, len(self))):
+            yield self._made(sequences, order, index)
 
     @property
     def most_steps(self) -> int:
         """The steps of the largest batch, or of its share, with padding."""
+        if len(self._lengths) == 0:
+            return 0
         ordered = self._lengths.sort().values
-        if self._sizes is None:
-            return self._rows_of(min(self._size, len(ordered))) * int(ordered.max()) if len(ordered) else 0
-        return max((self._rows_of(len(part)) * int(part[-1]) for part in ordered.split(self._sizes)), default=0)
+        if not self._by_steps:
+            return self._rows_of(min(self._size, len(ordered))) * int(ordered[-1])
+        counts = self._ends.diff(prepend=self._ends.new_zeros(1))
+        return int((self._rows_of(counts) * ordered[self._ends - 1]).max())
 
     def state_dict(self) -> dict[str, int]:
         """The pass, and the batch in it, at which iteration over this object begins."""
@@ -171,33 +180,30 @@ class RaggedBatches:
         """Begin at a saved place."""
         self._pass, self._position = state["pass"], state["position"]
 
-    def _rows_of(self, count: int) -> int:
+    def _rows_of(self, count: Any) -> Any:
         """How many sequences of a batch of so many the largest share has."""
         return -(-count // self._rows)
 
-    def _made(self, places: Tensor) -> Any:
-        chosen = places[self._row :: self._rows].tolist()
+    def _made(self, sequences: Tensor, order: Tensor, index: int) -> Any:
+        """The batch of this index in a pass, or this part's share of it."""
+        turn = self._turn + index * self._turns
+        if turn >= len(order):
+            return empty_batch()
+        batch = int(order[turn])
+        start = int(self._ends[batch - 1]) if batch else 0
+        chosen = sequences[start : int(self._ends[batch])][self._row :: self._rows].tolist()
         return self._make(chosen) if chosen else empty_batch()
 
-    def _order(self) -> list[Tensor]:
-        """The sequences of each batch."""
-        batches = self._whole()
-        dealt = batches[self._turn :: self._turns]
-        return dealt + [torch.empty(0, dtype=torch.int64)] * (-(-len(batches) // self._turns) - len(dealt))
-
-    def _whole(self) -> list[Tensor]:
-        if len(self._lengths) == 0:
-            return []  # torch would split nothing into one part
-        sizes: Any = self._size if self._sizes is None else self._sizes
+    def _order(self) -> tuple[Tensor, Tensor]:
+        """The sequences of a pass, (N,), batch after batch, and the order of the batches."""
+        count = len(self._ends)
         if self._seed is None:
-            return list(self._lengths.argsort(stable=True).split(sizes))
+            return self._lengths.argsort(stable=True), torch.arange(count)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._pass)
-        shuffled = torch.randperm(len(self._lengths), generator=generator)
-        pools = shuffled.split(_POOL * self._size) if self._sizes is None else [shuffled]
-        batches: list[Tensor] = []
-        for pool in pools:
-            batches += pool[self._lengths[pool].argsort(stable=True)].split(sizes)
-        return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+        sequences = torch.randperm(len(self._lengths), generator=generator)
+        for pool in [sequences] if self._by_steps else sequences.split(_POOL * self._size):
+            pool.copy_(pool[self._lengths[pool].argsort(stable=True)])
+        return sequences, torch.randperm(count, generator=generator)
 
 
 def empty_batch() -> Batch:
@@ -215,14 +221,20 @@ def spread(count: int, chosen: int) -> list[int]:
     return [(2 * place + 1) * count // (2 * chosen) for place in range(chosen)]
 
 
-def _sizes(lengths: Sequence[int], steps: int) -> list[int]:
-    """How many sequences each batch has, for lengths in order."""
+def _ends(lengths: NDArray[np.int64], steps: int) -> list[int]:
+    """Where each batch ends, for lengths in order: the longest that `steps` allow, of one sequence at least."""
     found: list[int] = []
-    for length in lengths:
-        if found and (found[-1] + 1) * length <= steps:
-            found[-1] += 1
-        else:
-            found.append(1)
+    start, count = 0, len(lengths)
+    while start < count:
+        least, most = 1, count - start
+        while least < most:
+            middle = (least + most + 1) // 2
+            if middle * int(lengths[start + middle - 1]) <= steps:
+                least = middle
+            else:
+                most = middle - 1
+        start += least
+        found.append(start)
     return found
 
 

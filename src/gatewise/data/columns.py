@@ -1,11 +1,12 @@
 """Words and tags in columns, a word per line, as CoNLL's shared tasks wrote them; CoNLL-U too."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from gatewise.data.column_rows import cells_of, read_rows
 from gatewise.data.files import read_bytes
+from gatewise.data.named_files import files_of
 from gatewise.data.tagged_tables import TAGS, WORDS, is_tagged_table, read_lists
 from gatewise.data.text import decoded
 from gatewise.progress import Progress
@@ -49,11 +50,11 @@ class Columns(NamedTuple):
     comments: str | None = None
     features: tuple[str, ...] = ()
 
-    def read_tagged_words(self, paths: Sequence[Path], notice: Callable[[str], None] = _ignore) -> list[TaggedWords]:
-        """The sentences of files.
+    def tagged_words(self, paths: Iterable[Path], notice: Callable[[str], None] = _ignore) -> Iterator[TaggedWords]:
+        """The sentences of files, one after another; a file with a word per line is read whole.
 
         Args:
-            paths: the files.
+            paths: files, patterns and folders, of which every file is read.
             notice: receives what the user should know, such as which lines were taken for comments.
 
         Raises:
@@ -61,16 +62,13 @@ class Columns(NamedTuple):
                 line.
             OSError: when a file cannot be read.
         """
-        found: list[TaggedWords] = []
-        for path in paths:
+        for path in files_of(paths):
             if is_tagged_table(path):
                 rows = self._rows_of_table(path, tagged=True)
             else:
                 rows = self._sentences(path, self._places(path, tagged=True), notice)
-            found += [
-                (self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]) for row in rows if row
-            ]
-        return found
+            for row in filter(None, rows):
+                yield self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]
 
     def _rows_of_table(self, path: Path, *, tagged: bool) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
         """The cells of each sentence with their place: the tag, if it is wanted, the word and its features."""
@@ -83,7 +81,7 @@ class Columns(NamedTuple):
         """The words alone, of a file.
 
         Raises:
-            ValueError, OSError: as `read_tagged_words`.
+            ValueError, OSError: as `tagged_words`.
         """
         if is_tagged_table(path):
             rows = self._rows_of_table(path, tagged=False)
@@ -117,9 +115,9 @@ class Columns(NamedTuple):
         tagged = sum(len(row) > max(1, place) and known(row[place]) for row in rows)
         return tagged / max(1, len(rows))
 
-    def places_of_tags(self, paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    def places_of_tags(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
-        for path in paths:
+        for path in files_of(paths):
             if is_tagged_table(path):
                 for row in self._rows_of_table(path, tagged=True):
                     yield from ((where, cells[0]) for where, cells in row)

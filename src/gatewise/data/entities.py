@@ -70,18 +70,18 @@ def meant_as_entities(counts: Mapping[str, int]) -> bool:
     return nearly_all or (OUTSIDE not in counts and len(others) == 1 < len(typed))
 
 
-def scheme_of(rows: Sequence[Sequence[str]]) -> WrittenScheme:
+def scheme_of(rows: Iterable[Sequence[str]]) -> WrittenScheme:
     """The scheme that the tags of sentences are written in: the one in which most of them would be as they are.
 
     >>> scheme_of([["B-LOC", "I-LOC"]]), scheme_of([["I-LOC", "B-LOC"]]), scheme_of([["U-LOC"]])
     ('bio', 'iob1', 'bilou')
     """
-    found = [(row, entities(row)) for row in rows]
-
-    def matches(scheme: WrittenScheme) -> int:
-        return sum(sum(map(eq, tags_of(of_row, len(row), scheme), row)) for row, of_row in found)
-
-    return max(_LETTERS, key=matches)
+    matches: dict[WrittenScheme, int] = dict.fromkeys(_LETTERS, 0)
+    for row in rows:
+        found = entities(row)
+        for scheme in matches:
+            matches[scheme] += sum(map(eq, tags_of(found, len(row), scheme), row))
+    return max(matches, key=matches.__getitem__)
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:

@@ -5,7 +5,7 @@ import glob
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -59,6 +59,27 @@ def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
     if not several:
         raise ValueError("data: expected at least one file, got none")
     return [Path(path) for path in several]
+
+
+def files_below(folder: Path, whole: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
+    """The files of a folder and of those in it, in the order of their paths.
+
+    Hidden ones are left out, and links to folders, which may lead in circles.
+
+    Args:
+        folder: the folder.
+        whole: says of a folder in it that it stands for itself.
+
+    Raises:
+        OSError: when a folder cannot be read.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir() or (not path.is_symlink() and whole(path)):
+            yield path
+        elif not path.is_symlink():
+            yield from files_below(path, whole)
 
 
 def matching(path: Path) -> list[Path]:

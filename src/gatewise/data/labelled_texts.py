@@ -1,10 +1,11 @@
 """Texts and their labels, from tables or from a folder per class."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gatewise.data.named_files import tables_of
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import read_columns
+from gatewise.data.tables import table_rows
 from gatewise.data.text import read_text
 
 LabelledText = tuple[str, str]
@@ -15,19 +16,20 @@ def why_no_label(text: str) -> str | None:
     return None if text else "the label is empty"
 
 
-def read_labelled_texts(
-    paths: Sequence[Path],
+def labelled_texts(
+    paths: Iterable[Path],
     text_column: str,
     label_column: str,
     format: TableFormat = PLAIN,
     wrong: Callable[[str], str | None] = why_no_label,
-) -> list[LabelledText]:
-    """Texts and labels of tables and folders, in order.
+) -> Iterator[LabelledText]:
+    """Texts and labels of tables and folders, in order, one after another.
 
-    A folder holds a folder for each class, named as its label, with a text in each file.
+    A folder of tables stands for all of them, see `tables_of`; any other holds a folder for each class, named as its
+    label, with a text in each file.
 
     Args:
-        paths: the tables and folders.
+        paths: tables, patterns and folders.
         text_column, label_column: the columns of tables.
         format: how tables are written.
         wrong: says what is wrong with a label, without the white space around it, if anything is.
@@ -36,31 +38,28 @@ def read_labelled_texts(
         ValueError: when there are none, a label is wrong, a column is missing, or a file is malformed.
         OSError: when a file cannot be read.
     """
-    examples: list[LabelledText] = []
-    for path in paths:
+    for path in tables_of(paths):
         if path.is_dir():
-            of_folder = _folder(path)
-            for _, label in of_folder:
+            for file, label in _folder(path):
                 if why := wrong(label):
                     raise ValueError(f"{path / label}: {why}")
-            examples += of_folder
+                yield read_text([file]), label
             continue
-        rows = read_columns(path, (text_column, label_column), texts=(text_column,), format=format)
-        for row, (text, label) in enumerate(rows):
+        for where, (text, label) in table_rows(path, (text_column, label_column), texts=(text_column,), format=format):
             if why := wrong(label.strip()):
-                raise ValueError(f"{rows.at(row)}: {why}")
-            examples.append((text, label.strip()))
-    return examples
+                raise ValueError(f"{where}: {why}")
+            yield text, label.strip()
 
 
-def _folder(path: Path) -> list[LabelledText]:
-    files = [
+def _folder(path: Path) -> list[tuple[Path, str]]:
+    """The files of texts with their labels."""
+    found = [
         (file, label.name)
         for label in sorted(path.iterdir())
         if label.is_dir() and not label.name.startswith(".")
         for file in sorted(label.rglob("*"))
         if file.is_file() and not file.name.startswith(".")
     ]
-    if not files:
-        raise ValueError(f"{path}: expected a folder for each class with a file for each text, found none")
-    return [(read_text([file]), label) for file, label in files]
+    if not found:
+        raise ValueError(f"{path}: expected tables, or a folder for each class with a file for each text; found none")
+    return found

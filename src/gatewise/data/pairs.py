@@ -1,13 +1,14 @@
 """Pairs of a source and its target, from tables or from two files whose lines belong together."""
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from gatewise.data.files import read_bytes
+from gatewise.data.named_files import tables_of
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import SUFFIXES, column_names, is_table, kind_of, read_columns
-from gatewise.data.text import decoded
+from gatewise.data.tables import SUFFIXES, column_names, is_table, kind_of, table_rows
+from gatewise.data.text import text_chunks
 
 Pair = tuple[str, str]
 
@@ -21,45 +22,53 @@ def read_pairs(
     paths: Sequence[Path],
     source_column: str | None = None,
     target_column: str | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    notice: Callable[[str], None] = lambda _: None,
     format: TableFormat = PLAIN,
-) -> list[Pair]:
-    """The pairs of tables, or of two parallel files.
+) -> Iterator[Pair]:
+    """The pairs of tables, or of two parallel files, one after another.
 
     A pair with nothing on one side is left out.
 
     Args:
-        paths: tables (.csv, .tsv, .jsonl, .parquet); or a text file of sources and one of targets, a line each.
+        paths: tables (.csv, .tsv, .jsonl, .parquet), patterns such as ``pairs/*.parquet`` and folders of tables; or a
+            text file of sources and one of targets, a line each.
         source_column: the name or the number (from 1) of the sources' column; by default source where the first line
             has source and target among its names, else the first.
         target_column: that of the targets; by default target, or the second.
-        tell: is told how many pairs were left out, if any.
+        notice: receives how many pairs were left out, if any.
         format: how tables are written.
 
     Raises:
         ValueError: when there are no pairs, the files do not have equally many lines, or one is malformed.
         OSError: when one cannot be read.
     """
-    if any(is_table(path) for path in paths):
-        rows: list[Pair] = []
-        for path in paths:
-            source, target = _columns(path, source_column, target_column, format)
-            found = [
-                (row[0], row[1]) for row in read_columns(path, (source, target), texts=(source, target), format=format)
-            ]
-            if source_column is None and target_column is None and (source, target) != _NAMES:
-                _check_no_names(path, found)
-            rows += found
+    files = list(tables_of(paths))
+    if any(is_table(path) for path in files):
+        tables = (_table(path, source_column, target_column, format) for path in files)
+        rows = (row for table in tables for row in table)
     else:
-        rows = _parallel(paths)
-    pairs = [(source.strip(), target.strip()) for source, target in rows]
-    kept = [pair for pair in pairs if all(pair)]
+        rows = _parallel(files)
+    total = kept = 0
+    for row in rows:
+        total += 1
+        pair = row[0].strip(), row[1].strip()
+        if all(pair):
+            kept += 1
+            yield pair
     named = ", ".join(map(str, paths))
     if not kept:
         raise ValueError(f"{named}: there are no pairs in it; expected a source and a target in each row")
-    if len(kept) < len(pairs):
-        tell(f"{named}: {len(pairs) - len(kept):,} of {len(pairs):,} pairs have an empty side and are left out")
-    return kept
+    if kept < total:
+        notice(f"{named}: {total - kept:,} of {total:,} pairs have an empty side and are left out")
+
+
+def _table(path: Path, source_column: str | None, target_column: str | None, format: TableFormat) -> Iterator[Pair]:
+    source, target = columns = _columns(path, source_column, target_column, format)
+    found = (cells for _, cells in table_rows(path, columns, texts=columns, format=format))
+    if source_column is None and target_column is None and (source, target) != _NAMES:
+        yield from _checked(path, found)
+    else:
+        yield from found
 
 
 def source_column_of(path: Path, given: str | None, format: TableFormat = PLAIN) -> str:
@@ -81,40 +90,58 @@ def _columns(path: Path, source: str | None, target: str | None, format: TableFo
     return source or defaults[0], target or defaults[1]
 
 
-def _check_no_names(path: Path, rows: Sequence[Pair]) -> None:
-    """Refuse a first pair that looks like the names of the columns, which would be learned and scored as a pair."""
-    source, target = rows[0]
-    if source == target or not (_NAME.fullmatch(source) and _NAME.fullmatch(target)):
+def _checked(path: Path, rows: Iterator[Pair]) -> Iterator[Pair]:
+    """The rows, unless the first looks like the names of the columns, which would be learned and scored as a pair."""
+    first = next(rows)
+    yield first
+    if first[0] == first[1] or not _are_names(first):
+        yield from rows
         return
-    words = sum(bool(_NAME.fullmatch(one) and _NAME.fullmatch(other)) for one, other in rows[1:])
-    codes = _LANGUAGE.fullmatch(source) and _LANGUAGE.fullmatch(target)
-    if codes or (len(rows) > 1 and 10 * words <= len(rows) - 1):
+    count = words = 0
+    codes = all(map(_LANGUAGE.fullmatch, first))
+    for row in () if codes else rows:
+        count += 1
+        words += _are_names(row)
+        yield row
+    if codes or (count and 10 * words <= count):
+        source, target = first
         raise ValueError(
             f"{path}: line 1: {source!r} and {target!r} look like names of columns; give --source-column {source} "
             f"--target-column {target}, or --source-column 1 --target-column 2 if they are a pair"
         )
 
 
+def _are_names(row: Pair) -> bool:
+    return all(map(_NAME.fullmatch, row))
+
+
 def _has_names(path: Path) -> bool:
     return kind_of(path) not in (".csv", ".tsv")
 
 
-def _parallel(paths: Sequence[Path]) -> list[Pair]:
+def _parallel(paths: Sequence[Path]) -> Iterator[Pair]:
     if len(paths) != 2:
         raise ValueError(
             f"data: expected tables ({', '.join(SUFFIXES)}), or two text files whose lines belong together, the "
             f"sources first; got {', '.join(map(str, paths))}"
         )
-    sources, targets = (_lines(path) for path in paths)
-    if len(sources) != len(targets):
-        raise ValueError(
-            f"{paths[0]} has {len(sources):,} lines and {paths[1]} {len(targets):,}; in parallel files the lines "
-            "belong together one by one"
-        )
-    return list(zip(sources, targets, strict=True))
+    sources, targets = map(_lines, paths)
+    for count, (source, target) in enumerate(itertools.zip_longest(sources, targets)):
+        if source is None or target is None:
+            more = 1 + sum(1 for _ in (sources if target is None else targets))
+            counts = (count + more, count) if target is None else (count, count + more)
+            raise ValueError(
+                f"{paths[0]} has {counts[0]:,} lines and {paths[1]} {counts[1]:,}; in parallel files the lines belong "
+                "together one by one"
+            )
+        yield source, target
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[str]:
     # Not str.splitlines: that also splits at characters which are no line ends to anyone else.
-    lines = decoded(path, read_bytes(path)).split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
+    rest = ""
+    for chunk in text_chunks(path, may_be_empty=True):
+        *lines, rest = (rest + chunk).split("\n")
+        yield from lines
+    if rest:
+        yield rest

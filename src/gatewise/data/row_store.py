@@ -125,6 +125,10 @@ class RowWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; without `finish` before, the folder has no rows."""
         self._files.close()
 
     def append(self, **row: Any) -> None:

@@ -1,12 +1,17 @@
 """Examples that are held out, drawn at random."""
 
+from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 Example = TypeVar("Example")
+
+_PART = 1 << 16
 
 
 def split_at_random(
@@ -31,25 +36,71 @@ def split_at_random(
     >>> split_at_random("abbbbbbb", 0.25, classes_of=set)
     (['a', 'b', 'b', 'b', 'b', 'b'], ['b', 'b'])
     """
-    count = round(len(examples) * held_out)
-    if not 0 < count < len(examples):
+    chosen = drawn_at_random(examples, len(examples), held_out, seed, classes_of)
+    parts: tuple[list[Example], list[Example]] = [], []
+    for example, is_held_out in zip(examples, chosen.tolist(), strict=True):
+        parts[is_held_out].append(example)
+    return parts
+
+
+def drawn_at_random(
+    examples: Iterable[Example],
+    total: int,
+    held_out: float,
+    seed: int = 0,
+    classes_of: Callable[[Example], Collection[str]] | None = None,
+) -> NDArray[np.bool_]:
+    """Which of `total` examples are held out, (N,): see `split_at_random`.
+
+    Raises:
+        ValueError: when one of the parts would be empty.
+    """
+    count = round(total * held_out)
+    if not 0 < count < total:
         raise ValueError(
-            f"held_out: {held_out:g} of {len(examples)} examples is {count}; nothing is left to "
+            f"held_out: {held_out:g} of {total} examples is {count}; nothing is left to "
             f"{'learn from' if count else 'score'}; bring more data, or name files with valid"
         )
-    classes = [() if classes_of is None else classes_of(example) for example in examples]
-    left = Counter(one for of_example in classes for one in of_example)
-    chosen: set[int] = set()
-    for place in torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist():
-        if len(chosen) < count and all(left[one] > 1 for one in classes[place]):
-            chosen.add(place)
-            left.subtract(classes[place])
-    if not chosen:
+    classes = _Classes() if classes_of is None else _Classes(map(classes_of, examples))
+    chosen = np.zeros(total, np.bool_)
+    missing = count
+    for index in _permuted(total, seed):
+        if classes.spare(index):
+            chosen[index] = True
+            missing -= 1
+            if not missing:
+                break
+    if missing == count:
         raise ValueError(
             "held_out: every example has a class that occurs once, and is needed to learn from; bring more data, or "
             "name files with valid"
         )
-    parts: tuple[list[Example], list[Example]] = [], []
-    for place, example in enumerate(examples):
-        parts[place in chosen].append(example)
-    return parts
+    return chosen
+
+
+def _permuted(count: int, seed: int) -> Iterator[int]:
+    """The numbers below `count` in random order."""
+    for part in torch.randperm(count, generator=torch.Generator().manual_seed(seed)).split(_PART):
+        yield from part.tolist()
+
+
+class _Classes:
+    """The classes of examples, a few bytes for each."""
+
+    def __init__(self, examples: Iterable[Collection[str]] = ()) -> None:
+        numbers: dict[str, int] = {}
+        self._numbers, self._ends = array("i"), array("q")
+        for classes in examples:
+            self._numbers.extend(numbers.setdefault(name, len(numbers)) for name in classes)
+            self._ends.append(len(self._numbers))
+        self._left = Counter(self._numbers)
+
+    def spare(self, index: int) -> bool:
+        """Take an example away, if some other one is left of each of its classes."""
+        if not self._ends:
+            return True
+        own = self._numbers[self._ends[index - 1] if index else 0 : self._ends[index]]
+        if not all(self._left[number] > 1 for number in own):
+            return False
+        self._left.subtract(own)
+        return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.data.arrow_csv import arrow_columns
 from gatewise.data.arrow_json import arrow_members
-from gatewise.data.cells import column_place
+from gatewise.data.cells import cell_text, column_place
 from gatewise.data.delimited import Head, delimited_rows, head_of
 from gatewise.data.json_lines import objects_in
 from gatewise.data.parquet import TYPED, typed_columns, typed_names
@@ -82,6 +82,41 @@ def read_columns(
             return _json_lines(format.text(path), wanted, progress.advance)
         names = wanted.named(typed_names(path))
         return columns_of_arrow(str(path), names, typed_columns(path, names), wanted, progress.advance)
+
+
+def table_rows(
+    path: Path, columns: Sequence[Column], *, texts: Collection[Column] = (), format: TableFormat = PLAIN
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Some columns of a table as text, row by row, each with its place for people; little of it is in memory.
+
+    Args:
+        path, columns, texts, format: as for `read_columns`.
+
+    Raises:
+        ValueError, OSError: as `read_columns`.
+    """
+    kind, wanted = kind_of(path), Wanted(columns, texts=texts)
+    empty = True
+    with Progress(f"reading {path.name}", "rows") as progress:
+        if kind in (".csv", ".tsv"):
+            table = format.text(path)
+            head, places, by_number = _head(table, kind, wanted, format)
+            rows = islice(delimited_rows(table, kind, format), 0 if by_number else 1, None)
+            found = ((f"{path}: line {line}", tuple(cells[place] for place in places)) for line, cells in rows)
+        else:
+            if kind == ".jsonl":
+                names = wanted.named(_first_members(format.text(path)))
+                unit, values = "line", _members(format.text(path), names, False)
+            else:
+                names = wanted.named(typed_names(path))
+                unit, values = "row", _numbered(typed_columns(path, names))
+            found = (_as_texts(f"{path}: {unit} {number}", row, names, wanted) for number, row in values)
+        for row in found:
+            empty = False
+            progress.advance()
+            yield row
+    if empty:
+        raise _no_rows(path)
 
 
 def columns_of_text(
@@ -167,10 +202,7 @@ def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> 
     """
     with Progress(f"reading {path.name}", "rows") as progress:
         if kind_of(path) in TYPED:
-            unit = "row"
-            batches = typed_columns(path, columns)
-            lists = (zip(*(cells.to_pylist() for cells in batch), strict=True) for batch in batches)
-            rows = enumerate((row for batch in lists for row in batch), 1)
+            unit, rows = "row", _numbered(typed_columns(path, columns))
         else:
             unit, rows = "line", _members(PLAIN.text(path), columns, blanks)
         for number, values in rows:
@@ -230,18 +262,7 @@ def _delimited(
     format: TableFormat,
     advance: Callable[[float], None] = lambda _: None,
 ) -> TableRows:
-    head = head_of(table, kind, format)
-    if head is None:
-        raise _no_rows(table.where)
-    by_number = all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in wanted.columns)
-    places = [
-        int(column) - 1 if by_number else column if isinstance(column, int) else _place(table, column, head)
-        for column in wanted.columns
-    ]
-    if len(head.cells) <= max(places):
-        raise ValueError(
-            f"{table.where}: line {head.line}: expected at least {max(places) + 1} columns, got {len(head.cells)}"
-        )
+    head, places, by_number = _head(table, kind, wanted, format)
     skipped = 0 if by_number else 1
     try:
         batches = arrow_columns(table, kind, format, len(head.cells), head.line - 1 if by_number else head.last, places)
@@ -256,6 +277,23 @@ def _delimited(
         return (line for line, _ in islice(delimited_rows(table, kind, format), skipped, None))
 
     return TableRows(str(table.where), "line", columns, count_lines, format.decimal)
+
+
+def _head(table: TableText, kind: str, wanted: Wanted, format: TableFormat) -> tuple[Head, list[int], bool]:
+    """The first row, the places of the columns, and whether they are named by numbers, and the first row is data."""
+    head = head_of(table, kind, format)
+    if head is None:
+        raise _no_rows(table.where)
+    by_number = all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in wanted.columns)
+    places = [
+        int(column) - 1 if by_number else column if isinstance(column, int) else _place(table, column, head)
+        for column in wanted.columns
+    ]
+    if len(head.cells) <= max(places):
+        raise ValueError(
+            f"{table.where}: line {head.line}: expected at least {max(places) + 1} columns, got {len(head.cells)}"
+        )
+    return head, places, by_number
 
 
 def _built(
@@ -326,6 +364,18 @@ def _members(table: TableText, names: Sequence[str], blanks: bool) -> Iterator[t
                     f"{table.where}: line {number}: no {name!r}; the object has {', '.join(map(repr, row))}"
                 )
         yield number, tuple(row.get(name) for name in names)
+
+
+def _numbered(batches: Iterable[Sequence["pyarrow.Array"]]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The values of columns that come as Arrow arrays, row by row, each with its number."""
+    lists = (zip(*(cells.to_pylist() for cells in batch), strict=True) for batch in batches)
+    return enumerate((row for batch in lists for row in batch), 1)
+
+
+def _as_texts(where: str, values: Sequence[Any], names: Sequence[str], wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+    """A row as text, with its place."""
+    columns = zip(values, names, wanted.columns, strict=True)
+    return where, tuple(cell_text(value, where, name, text=column in wanted.texts) for value, name, column in columns)
 
 
 def _first_members(table: TableText) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gatewise.data.files import files_below
 from gatewise.data.parquet import arrow_errors_of, ipc_batches, open_ipc
 from gatewise.data.text import CHUNK
 from gatewise.extras import require
@@ -39,6 +40,16 @@ def dataset_files(folder: Path) -> list[Path]:
         return [folder / entry["filename"] for entry in json.loads((folder / _STATE).read_bytes())["_data_files"]]
     except (json.JSONDecodeError, LookupError, TypeError) as error:
         raise ValueError(f"{folder}: not a dataset that save_to_disk wrote, or a corrupt one ({error})") from None
+
+
+def files_and_datasets_below(folder: Path) -> list[Path]:
+    """The files of a folder and of those in it, in order, and instead of the files of a dataset its tables.
+
+    Raises:
+        ValueError, OSError: as `dataset_files`, and when a folder cannot be read.
+    """
+    entries = files_below(folder, is_dataset_folder)
+    return [file for entry in entries for file in (dataset_files(entry) if entry.is_dir() else [entry])]
 
 
 def column_chunks(path: Path) -> Iterator[str]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from gatewise.data.files import matching
+from gatewise.data.named_files import files_of
 from gatewise.data.text import CHUNK, text_chunks
-from gatewise.data.text_columns import column_chunks, dataset_files, is_dataset_folder, is_table
+from gatewise.data.text_columns import column_chunks, is_table
 from gatewise.progress import Progress
 
 IN_MEMORY = 1 << 26
@@ -107,7 +107,7 @@ def open_text(paths: Iterable[Path]) -> tuple[Text, str]:
         MissingExtraError: for a table, when pyarrow is not installed.
         OSError: when a file cannot be read.
     """
-    files = _Files([file for path in paths for file in _files_of(path)])
+    files = _Files(list(files_of(paths)))
     digest, kept, characters = sha256(), list[str](), 0
     with Progress("reading", "characters") as progress:
         for chunk in files():
@@ -125,35 +125,7 @@ def open_text(paths: Iterable[Path]) -> tuple[Text, str]:
 
 def read_chunks(paths: Iterable[Path]) -> Iterator[str]:
     """The text of files part by part, once; the arguments and errors are those of `open_text`."""
-    return _Files([file for path in paths for file in _files_of(path)])()
-
-
-def _files_of(path: Path) -> list[Path]:
-    """The files of a path or pattern, each once: ``corpus/**`` matches a folder and what is in it."""
-    return list(dict.fromkeys(file for found in matching(path) for file in _files_at(found)))
-
-
-def _files_at(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = list(_files_below(path))
-    if not found:
-        raise ValueError(f"{path}: the folder has no files")
-    return found
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of those in it, but hidden ones and links to folders, which may lead in circles."""
-    if is_dataset_folder(folder):
-        yield from dataset_files(folder)
-        return
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if not path.is_dir():
-            yield path
-        elif not path.is_symlink():
-            yield from _files_below(path)
+    return _Files(list(files_of(paths)))()
 
 
 class _Files:

@@ -1,14 +1,20 @@
 """The examples of a run by their part in it: what is learned from, what is scored."""
 
-import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from gatewise.data.splitting import split_at_random
+from gatewise.data.example_store import StoredExamples, gather
+from gatewise.data.row_store import Field, RowWriter, open_rows
+from gatewise.data.splitting import drawn_at_random, split_at_random
+from gatewise.progress import tracked
+from gatewise.tasks import data_cache
 from gatewise.tasks.builtin_data import builtin_name
+from gatewise.tasks.memory import written
 
 Example = TypeVar("Example")
 
@@ -40,63 +46,141 @@ class Examples(Generic[Example]):
     """
 
     source: str
-    training: list[Example]
-    scored: dict[str, list[Example]]
+    training: Sequence[Example]
+    scored: dict[str, Sequence[Example]]
     hashes: dict[str, str]
 
     @property
-    def deciding(self) -> list[Example]:
+    def deciding(self) -> Sequence[Example]:
         """The examples that decide."""
         return next(iter(self.scored.values()))
 
     @property
     def summary(self) -> str:
-        """How many there are, for people."""
+        """How many there are, and whether they are in memory, for people."""
         parts = {"training": self.training, **self.scored}
-        return "examples: " + ", ".join(f"{name.replace('_', ' ')} {len(part):,}" for name, part in parts.items())
+        counts = ", ".join(f"{name.replace('_', ' ')} {len(part):,}" for name, part in parts.items())
+        stored = [part for part in parts.values() if isinstance(part, StoredExamples)]
+        if not stored:
+            return f"examples: {counts}"
+        size = sum({part.whole: part.size for part in stored}.values())
+        return f"examples: {counts}; {written(size)} of them are mapped from {data_cache.folder_of(_STORED)}"
 
+
+_STORED = "examples"
 
 Builtin = Callable[[], tuple[str, list[Example]]]
 
 
+@dataclass(frozen=True)
+class Kind(Generic[Example]):
+    """A kind of examples.
+
+    Attributes:
+        read: reads files, one example after another.
+        restore: makes an example of its JSON value; None for examples that are always kept in memory.
+        classes_of: the classes of an example, see `split_at_random`.
+        class_name: a text that is the same only for the same `classes_of`.
+        hash_of: the SHA-256 of examples that are kept in memory; by default of their JSON.
+    """
+
+    read: Callable[[Sequence[Path]], Iterable[Example]]
+    restore: Callable[[Any], Example] | None = None
+    classes_of: Callable[[Example], Collection[str]] | None = None
+    class_name: str = ""
+    hash_of: Callable[[Sequence[Example]], str] | None = None
+
+
 def read_examples(
     options: DataOptions,
-    read: Callable[[Sequence[Path]], list[Example]],
+    kind: Kind[Example],
     builtin: Mapping[str, Builtin[Example]],
-    classes_of: Callable[[Example], Collection[str]] | None = None,
-    hash_of: Callable[[Sequence[Example]], str] | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> Examples[Example]:
     """Read the examples that the options name, and hold some out at random where no file says which.
 
     Args:
         options: the files.
-        read: reads files.
+        kind: how they are read.
         builtin: by name, what needs no file: where the examples come from, and they. ``builtin:NAME`` instead of a
             file asks for it; the first is taken where no file is named.
-        classes_of: the classes of an example, see `split_at_random`.
-        hash_of: the SHA-256 of examples; by default of their JSON.
+        known: the `hashes` of the run that the examples are of, if any: examples of the cache are not read again.
 
     Raises:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
+    known = known or {}
+    hashes: dict[str, str] = {}
     name = builtin_name(options.data, builtin)
     if name is not None:
         source, examples = builtin[name]()
+        _, hashes["data"] = gather(examples)
     else:
-        source, examples = ", ".join(str(path) for path in options.data), read(options.data)
-    parts = {"data": examples}
-    scored: dict[str, list[Example]] = {}
+        source = ", ".join(str(path) for path in options.data)
+        examples, hashes["data"] = read_all(kind, options.data, known.get("data"))
+    scored: dict[str, Sequence[Example]] = {}
     if options.valid:
         training = examples
-        parts["valid"] = scored["valid"] = read(options.valid)
+        scored["valid"], hashes["valid"] = read_all(kind, options.valid, known.get("valid"))
     else:
-        training, scored["held_out"] = split_at_random(examples, options.held_out, options.seed, classes_of)
+        training, scored["held_out"] = _split(examples, options, kind)
     if options.test:
-        parts["test"] = scored["test"] = read(options.test)
-    return Examples(source, training, scored, {name: (hash_of or _hash)(part) for name, part in parts.items()})
+        scored["test"], hashes["test"] = read_all(kind, options.test, known.get("test"))
+    return Examples(source, training, scored, hashes)
 
 
-def _hash(examples: Sequence[Example]) -> str:
-    content = json.dumps(examples, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = None) -> tuple[Sequence[Example], str]:
+    """The examples of files, in memory or, if they are many, in the cache; and the SHA-256 of all of them.
+
+    Args:
+        kind: how they are read.
+        paths: the files.
+        known: the SHA-256, where the examples may be those of the cache.
+
+    Raises:
+        ValueError: for bad data.
+        OSError: for a file that cannot be read, or a cache that cannot be written.
+    """
+    restore = kind.restore
+    if restore is None:
+        examples = list(kind.read(paths))
+        return examples, gather(examples)[1] if kind.hash_of is None else kind.hash_of(examples)
+    found = None if known is None else data_cache.find(_STORED, known, open_rows)
+    if known is not None and found is not None:
+        return StoredExamples(found[0], known, restore), known
+    with ExitStack() as stack:
+        folders: list[Path] = []
+
+        def make_folder() -> Path:
+            folders.append(stack.enter_context(data_cache.work_folder(_STORED)))
+            return folders[0]
+
+        examples, digest = gather(kind.read(paths), make_folder)
+        if not folders:
+            assert isinstance(examples, list)
+            return examples, digest
+        rows, _ = data_cache.publish(_STORED, digest, folders[0], open_rows)
+        return StoredExamples(rows, digest, restore), digest
+
+
+def _split(
+    examples: Sequence[Example], options: DataOptions, kind: Kind[Example]
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """What is learned from, and what is held out."""
+    draw = options.held_out, options.seed, kind.classes_of
+    if not isinstance(examples, StoredExamples):
+        return split_at_random(examples, *draw)
+
+    def make(folder: Path) -> None:
+        chosen = drawn_at_random(tracked(examples, "splitting", "examples"), len(examples), *draw)
+        with RowWriter({"held_out": Field("bool", ragged=False)}, folder) as writer:
+            for is_held_out in chosen:
+                writer.append(held_out=is_held_out)
+            writer.finish()
+
+    name = json.dumps(["split", options.held_out, options.seed, kind.class_name])
+    key = sha256(f"{examples.identity} {name}".encode()).hexdigest()
+    rows, _ = data_cache.find_or_make("splits", key, open_rows, make, "splits the same data")
+    chosen = rows.column("held_out")
+    return examples.part(~chosen, f"{name} training"), examples.part(chosen, f"{name} held out")

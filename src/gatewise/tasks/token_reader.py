@@ -1,23 +1,30 @@
 """Tokens to what a network reads: their numbers and, where asked for, their spellings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gatewise.data.batches import padded
 from gatewise.data.characters import CharacterVocabulary
+from gatewise.data.row_store import Field
 from gatewise.data.spelling import spell
 from gatewise.data.subwords import BytePairVocabulary
 from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary, split_tokens
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.token_embedding import TokenEmbedding
-from gatewise.progress import Progress, tracked
+from gatewise.progress import Progress
 from gatewise.tasks.sequence_options import TokenOptions
 
 Unit = Literal["word", "char", "bpe"]
+
+_CHARACTERS = 1 << 20
+
+NUMBERS, CUT, FEATURES = "numbers", "cut", "features"
+"""Fields of stored tokens."""
 
 
 class Tokens(NamedTuple):
@@ -41,12 +48,11 @@ class Tokens(NamedTuple):
         return len(self.numbers)
 
 
-def cut_texts(rows: Sequence[Tokens], longest: int) -> str | None:
-    """A notice of the rows that were cut after `longest` tokens; None where none was."""
-    cut = sum(row.cut for row in rows)
+def notice_of_cut(cut: int, count: int, longest: int) -> str | None:
+    """A notice of the texts that were cut after `longest` tokens; None where none was."""
     if not cut:
         return None
-    return f"{cut:,} of {len(rows):,} texts have more than {longest:,} tokens; the rest of each is not read (--longest)"
+    return f"{cut:,} of {count:,} texts have more than {longest:,} tokens; the rest of each is not read (--longest)"
 
 
 class TokenReader:
@@ -66,20 +72,18 @@ class TokenReader:
         self.alphabet = alphabet
 
     @classmethod
-    def learn(cls, options: TokenOptions, unit: Unit, texts: Sequence[str]) -> "TokenReader":
-        """Learn from texts."""
+    def learn(cls, options: TokenOptions, unit: Unit, texts: Collection[str]) -> "TokenReader":
+        """Learn from texts, which are read twice where spellings are."""
         if unit == "word":
-            return cls.learn_words(
-                options, [split_tokens(text) for text in tracked(texts, "splitting texts into words", "texts")]
-            )
+            return cls.learn_words(options, Mapped(texts, split_tokens))
         with Progress("building the vocabulary"):
             if unit == "char":
                 return cls(CharacterVocabulary.learn(texts), None)
-            return cls(BytePairVocabulary.learn("\n".join(texts), options.vocabulary_size or 2048), None)
+            return cls(BytePairVocabulary.learn(joined_lines(texts), options.vocabulary_size or 2048), None)
 
     @classmethod
-    def learn_words(cls, options: TokenOptions, rows: Sequence[Sequence[str]]) -> "TokenReader":
-        """Learn from rows of words."""
+    def learn_words(cls, options: TokenOptions, rows: Collection[Sequence[str]]) -> "TokenReader":
+        """Learn from rows of words, which are read twice where spellings are."""
         vocabulary = TokenVocabulary.learn(
             rows,
             options.vocabulary_size,
@@ -89,7 +93,7 @@ class TokenReader:
         )
         if options.spelling == "none":
             return cls(vocabulary, None)
-        return cls(vocabulary, CharacterVocabulary.learn("".join({word for row in rows for word in row})))
+        return cls(vocabulary, CharacterVocabulary.learn("".join(row) for row in rows))
 
     def split(self, text: str) -> list[str]:
         """The tokens of a text as they are written; for byte pairs, the text itself."""
@@ -106,6 +110,16 @@ class TokenReader:
         numbers = self.vocabulary.encode("".join(row))
         written = list(row[:longest]) if isinstance(self.vocabulary, CharacterVocabulary) else []
         return Tokens(numbers[:longest], written, longest is not None and len(numbers) > longest)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields of stored tokens."""
+        return {NUMBERS: Field(np.min_scalar_type(self.vocabulary.size - 1)), CUT: Field("bool", ragged=False)}
+
+    def encode(self, row: Sequence[Any], longest: int | None = None) -> dict[str, Any]:
+        """What `read` gives, as the fields of a stored row."""
+        found = self.read(row, longest)
+        return {NUMBERS: found.numbers.numpy(), CUT: found.cut}
 
     def batch(self, rows: Sequence[Tokens]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""
@@ -132,11 +146,6 @@ class TokenReader:
         spelled = "" if self.alphabet is None else f", spelled with {self.alphabet.size:,} characters"
         return f"vocabulary: {self.vocabulary.size:,} tokens (unit {self.vocabulary.unit}){spelled}"
 
-    def unknown_tokens(self, rows: Iterable[Tokens]) -> int:
-        """How many tokens of some rows the vocabulary does not have."""
-        unknown = self.vocabulary.unknown
-        return 0 if unknown is None else sum(int((row.numbers == unknown).sum()) for row in rows)
-
     def embedding(self, options: TokenOptions) -> TokenEmbedding:
         """The first layer, with its initial weights."""
         assert options.embedding_size is not None
@@ -151,3 +160,41 @@ class TokenReader:
             unknown_weight=options.unknown_weight,
             spelling=spelling,
         )
+
+
+class Mapped(Collection[Any]):
+    """What a function makes of items, each time they are read.
+
+    >>> lengths = Mapped(["one", "three"], len)
+    >>> list(lengths), len(lengths), list(lengths)
+    ([3, 5], 2, [3, 5])
+    """
+
+    def __init__(self, items: Collection[Any], make: Callable[[Any], Any]) -> None:
+        self._items = items
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._make, self._items)
+
+    def __contains__(self, item: object) -> bool:
+        return any(item == one for one in self)
+
+
+def joined_lines(texts: Iterable[str]) -> Iterator[str]:
+    r"""Texts with line ends between them, part by part.
+
+    >>> "".join(joined_lines(["one", "two"]))
+    'one\ntwo'
+    """
+    pending, size = list[str](), 0
+    for text in texts:
+        if size > _CHARACTERS:
+            yield "\n".join([*pending, ""])
+            pending, size = [], 0
+        pending.append(text)
+        size += len(text)
+    yield "\n".join(pending)

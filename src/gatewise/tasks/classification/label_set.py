@@ -1,16 +1,18 @@
 """Several labels for a text, or none: each is decided alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels
+from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -89,17 +91,20 @@ class LabelSetTarget(Target):
     def check(self, part: str, written: Sequence[str]) -> None:
         check_labels(part, self._all(written), self._labels)
 
-    def numbers(self, written: Sequence[str]) -> list[list[float]]:
+    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], list[int]]]:
         labels = self._labels.including(self._all(written))
-        found: list[list[float]] = []
-        for one in written:
-            row = [0.0] * labels.size
-            for label in self._split(one):
-                row[labels.number(label)] = 1.0
-            found.append(row)
-        return found
 
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
+        def encode(one: str) -> list[int]:
+            row = [0] * labels.size
+            for label in self._split(one):
+                row[labels.number(label)] = 1
+            return row
+
+        return Field("uint8", (labels.size,), ragged=False), encode
+
+    def outcome_of(
+        self, model: Classifier, training: Sequence[Any] | NDArray[Any]
+    ) -> Callable[[Batch], BatchStatistics]:
         def outcome(batch: Batch) -> BatchStatistics:
             logits = model(batch.inputs, batch.lengths)
             known = batch.targets[:, : self.size].to(logits)
@@ -150,8 +155,8 @@ class LabelSetTarget(Target):
     def _split(self, written: str) -> list[str]:
         return split_labels(written, self._separator)
 
-    def _all(self, written: Iterable[str]) -> list[str]:
-        return [label for one in written for label in self._split(one)]
+    def _all(self, written: Iterable[str]) -> Iterator[str]:
+        return (label for one in written for label in self._split(one))
 
 
 def _scores(answers: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> dict[str, ClassScore]:

@@ -3,17 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.row_tensors import values_at
 from gatewise.models.classifier import Classifier
 from gatewise.progress import tracked
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
-from gatewise.tasks.rows import Reader, Row
+from gatewise.tasks.rows import Reader, Row, steps_of
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_labels import known_cross_entropy
 
@@ -25,15 +28,15 @@ def make_model(options: ClassificationOptions, reader: TokenReader, size: int) -
 
 
 def make_batches(
-    reader: Reader, texts: Sequence[Row], targets: Sequence[Any], size: int, seed: int | None = None
+    reader: Reader, texts: Sequence[Row], targets: Sequence[Any] | NDArray[Any], size: int, seed: int | None = None
 ) -> RaggedBatches:
     """Texts and their targets, numbers or rows of them, in batches."""
 
     def make(places: list[int]) -> Batch:
         inputs, lengths = reader.batch([texts[place] for place in places])
-        return Batch(inputs, lengths, torch.tensor([targets[place] for place in places]))
+        return Batch(inputs, lengths, values_at(targets, places))
 
-    return RaggedBatches([text.length for text in texts], make, size, seed=seed)
+    return RaggedBatches(steps_of(texts), make, size, seed=seed)
 
 
 def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], BatchStatistics]:
@@ -51,22 +54,21 @@ def outcome_of(model: Classifier, weights: Tensor | None) -> Callable[[Batch], B
     return outcome
 
 
-def balanced(targets: Sequence[int], class_count: int) -> Tensor:
+def balanced(targets: Sequence[int] | NDArray[np.int64], class_count: int) -> Tensor:
     """Weights (K,) of classes in inverse proportion to how often they occur, 1 on average over the examples.
 
     >>> balanced([0, 0, 0, 1], 2)
     tensor([0.6667, 2.0000])
     """
-    counts = torch.bincount(torch.tensor(targets), minlength=class_count).clamp(min=1)
+    counts = torch.from_numpy(np.bincount(targets, minlength=class_count)).clamp(min=1)
     return len(targets) / class_count / counts
 
 
 def logits_of(model: Classifier, reader: Reader, rows: Sequence[Row], size: int) -> Tensor:
     """The scores (N, K) of rows before the softmax, so many rows at a time."""
-    found: list[Tensor] = [torch.empty(0)] * len(rows)
+    found = torch.empty(len(rows), model.read_out.out_features)
     with torch.no_grad():
         batches = make_batches(reader, rows, range(len(rows)), size)
         for batch in tracked(batches, "labelling", "texts", size=lambda batch: len(batch.targets)):
-            for place, logits in zip(batch.targets.tolist(), model(batch.inputs, batch.lengths), strict=True):
-                found[place] = logits.float()
-    return torch.stack(found) if found else torch.empty(0, model.read_out.out_features)
+            found[batch.targets] = model(batch.inputs, batch.lengths).float().cpu()
+    return found

@@ -1,15 +1,17 @@
 """A number for a text or a sequence: least squares (regression)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.data.numerals import parse_number
+from gatewise.data.row_store import Field
 from gatewise.data.scaling import Scaling
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
@@ -84,11 +86,13 @@ class NumberTarget(Target):
             if wrong is not None:
                 raise ValueError(f"{part.replace('_', ' ')}: example {number}: {wrong}")
 
-    def numbers(self, written: Sequence[str]) -> list[float]:
+    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], float]]:
         mean, deviation = float(self._scaling.means), float(self._scaling.deviations)
-        return [(_value(one) - mean) / deviation for one in written]
+        return Field("float32", ragged=False), lambda one: (_value(one) - mean) / deviation
 
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
+    def outcome_of(
+        self, model: Classifier, training: Sequence[Any] | NDArray[Any]
+    ) -> Callable[[Batch], BatchStatistics]:
         deviation = float(self._scaling.deviations)
 
         def outcome(batch: Batch) -> BatchStatistics:

@@ -1,14 +1,16 @@
 """One label for a text."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -71,11 +73,12 @@ class OneLabel(Target):
     def check(self, part: str, written: Sequence[str]) -> None:
         check_labels(part, written, self.labels)
 
-    def numbers(self, written: Sequence[str]) -> list[int]:
-        labels = self.labels.including(written)
-        return [labels.number(label) for label in written]
+    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], int]]:
+        return Field("int64", ragged=False), self.labels.including(written).number
 
-    def outcome_of(self, model: Classifier, training: Sequence[int]) -> Callable[[Batch], BatchStatistics]:
+    def outcome_of(
+        self, model: Classifier, training: Sequence[int] | NDArray[Any]
+    ) -> Callable[[Batch], BatchStatistics]:
         return outcome_of(model, balanced(training, self.size) if self._weights == "balanced" else None)
 
     def confusion(self, logits: Tensor, written: Sequence[str]) -> tuple[dict[str, Any], Tensor]:

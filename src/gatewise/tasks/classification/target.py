@@ -1,13 +1,15 @@
 """The target of a text: the interface of a label, several labels and a number."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.batches import Batch
+from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
@@ -51,11 +53,25 @@ class Target(ABC):
         """
 
     @abstractmethod
+    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], Any]]:
+        """What makes numbers of targets: of a label, of all labels 0 or 1, or the number itself, scaled.
+
+        Args:
+            written: the targets of all examples, as the data has them.
+
+        Returns:
+            the form of a target, and the function that makes it.
+        """
+
     def numbers(self, written: Sequence[str]) -> list[Any]:
-        """Targets as numbers: of a label, of all labels 0 or 1, or the number itself, scaled."""
+        """Targets as numbers, see `encoder`."""
+        _, encode = self.encoder(written)
+        return [encode(one) for one in written]
 
     @abstractmethod
-    def outcome_of(self, model: Classifier, training: Sequence[Any]) -> Callable[[Batch], BatchStatistics]:
+    def outcome_of(
+        self, model: Classifier, training: Sequence[Any] | NDArray[Any]
+    ) -> Callable[[Batch], BatchStatistics]:
         """What comes of a batch.
 
         Args:

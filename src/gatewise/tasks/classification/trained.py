@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gatewise.data.in_memory import as_files, is_in_memory, texts_of
@@ -13,7 +14,7 @@ from gatewise.data.labels import Labels
 from gatewise.data.scaling import Scaling
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
-from gatewise.progress import say, tracked
+from gatewise.progress import say
 from gatewise.tasks.answer_formats import written
 from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.checkpoint_io import same_data
@@ -25,7 +26,8 @@ from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import target_of_parts
 from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
-from gatewise.tasks.token_reader import TokenReader, Tokens, cut_texts
+from gatewise.tasks.token_reader import TokenReader, Tokens, notice_of_cut
+from gatewise.tasks.token_rows import TokenRows, encode_examples
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
 
@@ -98,9 +100,7 @@ class TrainedClassifier(Trained):
         """
         target = self._one_label("confusion matrices")
         return {
-            name: target.confusion(
-                self._logits(read_rows(self.reader, examples, self.options.longest)), _written(examples)
-            )[1]
+            name: target.confusion(self._logits(self._encoded(examples)), _written(examples))[1]
             for name, examples in self._scored(data).items()
         }
 
@@ -199,26 +199,29 @@ class TrainedClassifier(Trained):
     def _predict(self, rows: Sequence[Tokens]) -> list[Any]:
         return self.target.told(self._logits(rows))
 
-    def finish(self, scored: Mapping[str, list[LabelledText]]) -> Scores:
+    def finish(self, scored: Mapping[str, Sequence[LabelledText]]) -> Scores:
         """The scores; the confusion matrices are left as pictures."""
         return {
             name: self._score(examples, self.folder.path / f"confusion_{name}.png") for name, examples in scored.items()
         }
 
-    def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, list[LabelledText]]:
+    def _scored(self, data: str | Path | Iterable[str | Path] | None) -> dict[str, Sequence[LabelledText]]:
         if data is not None:
             with as_files(data) as paths:
                 return {"data": read_labelled(self.options, paths)}
-        return same_data(self.folder, read_corpus(self.options)).scored
+        return same_data(self.folder, read_corpus(self.options, self.folder.read_description()["sha256"])).scored
 
-    def _score(self, examples: list[LabelledText], picture: Path | None = None) -> dict[str, Any]:
-        rows = read_rows(self.reader, examples, self.options.longest)
-        cut = cut_texts(rows, self.options.longest)
+    def _encoded(self, examples: Sequence[LabelledText]) -> TokenRows:
+        return encode_texts(self.reader, self.target, examples, self.options.longest)
+
+    def _score(self, examples: Sequence[LabelledText], picture: Path | None = None) -> dict[str, Any]:
+        rows = self._encoded(examples)
+        cut = notice_of_cut(rows.cut, len(rows), self.options.longest)
         if cut is not None:
             say(f"warning: {cut}")
         return {
             "examples": len(rows),
-            "unknown_tokens": self.reader.unknown_tokens(rows),
+            "unknown_tokens": rows.count(self.reader.vocabulary.unknown),
             **self.target.scores(self._logits(rows), _written(examples), picture),
         }
 
@@ -226,9 +229,34 @@ class TrainedClassifier(Trained):
 _BATCH = 64
 
 
-def read_rows(reader: TokenReader, examples: Iterable[LabelledText], longest: int) -> list[Tokens]:
-    """Labelled texts as tokens."""
-    return [reader.read(reader.split(text), longest) for text, _ in tracked(examples, "encoding", "texts")]
+_TARGET = "target"
+
+
+def encode_texts(reader: TokenReader, target: Target, examples: Sequence[LabelledText], longest: int) -> TokenRows:
+    """Labelled texts as tokens, and their targets."""
+    form, encode_target = target.encoder(label for _, label in examples)
+
+    def encode(example: LabelledText) -> dict[str, Any]:
+        text, label = example
+        return {**reader.encode(reader.split(text), longest), _TARGET: encode_target(label)}
+
+    def written(index: int) -> list[str]:
+        return reader.split(examples[index][0])[:longest]
+
+    store = encode_examples(
+        examples,
+        {**reader.fields, _TARGET: form},
+        encode,
+        {**reader.parts, **target.parts},
+        {"longest": longest, "class": type(target).__name__},
+        "texts",
+    )
+    return TokenRows(store, None if reader.alphabet is None else written)
+
+
+def targets_of(rows: TokenRows) -> NDArray[Any]:
+    """The targets of such texts, (N, ...)."""
+    return rows.store.column(_TARGET)
 
 
 def check_parts(target: Target, parts: Mapping[str, Iterable[LabelledText]]) -> None:

@@ -8,7 +8,7 @@ from gatewise.data.numeric_sequences import feature_names, has_row_per_step, rea
 from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
-from gatewise.tasks.examples import Examples, read_examples
+from gatewise.tasks.examples import Examples, Kind, read_examples
 from gatewise.tasks.numeric.options import NumericOptions
 
 
@@ -50,4 +50,5 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         # So that a feature with missing values has some in the training data too.
         return {f"label {label}" for label in labels} | {f"missing {feature}" for feature in example.missing}
 
-    return read_examples(options, lambda paths: read_sequences(options, paths), {}, classes_of, hash_of)
+    kind = Kind(lambda paths: read_sequences(options, paths), classes_of=classes_of, hash_of=hash_of)
+    return read_examples(options, kind, {})

@@ -1,37 +1,53 @@
 """The pairs of a run, and the answers without a model that belong to them."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gatewise.data.pairs import Pair, read_pairs
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples, read_examples
+from gatewise.tasks.examples import Examples, Kind, read_all, read_examples
 from gatewise.tasks.sequence_to_sequence.baselines import Baseline, FrequentWords, copy, first_sentence, strptime
 from gatewise.tasks.sequence_to_sequence.options import DATES, DOCSTRINGS, PairOptions, SequenceToSequenceOptions
 
 _DATES, _NUMBERS = 9_000, 6_000
 
 
-def read_named_pairs(options: PairOptions, paths: Sequence[Path]) -> list[Pair]:
+def read_named_pairs(options: PairOptions, paths: Sequence[Path]) -> Sequence[Pair]:
     """The pairs of files, in the columns that the options name.
 
     Raises:
         ValueError, OSError: as `read_pairs`.
     """
-    return read_pairs(paths, options.source_column, options.target_column, say, options.table_format)
+    return read_all(_kind(options), paths)[0]
 
 
-def read_corpus(options: SequenceToSequenceOptions) -> Examples[Pair]:
+def read_corpus(options: SequenceToSequenceOptions, known: Mapping[str, str] | None = None) -> Examples[Pair]:
     """Read and split the pairs that the options name, or generated dates and numbers.
+
+    Args:
+        options: the options.
+        known: the hashes of the run that the pairs are of, see `read_examples`.
 
     Raises:
         ValueError: for bad data.
         OSError: for a file that cannot be read.
     """
-    return read_examples(options, lambda paths: read_named_pairs(options, paths), _BUILTIN)
+    return read_examples(options, _kind(options), _BUILTIN, known)
+
+
+def _kind(options: PairOptions) -> Kind[Pair]:
+    def read(paths: Sequence[Path]) -> Iterator[Pair]:
+        return read_pairs(paths, options.source_column, options.target_column, say, options.table_format)
+
+    return Kind(read, _restored)
+
+
+def _restored(value: list[str]) -> Pair:
+    source, target = value
+    return source, target
 
 
 def baselines_of(options: SequenceToSequenceOptions, words: FrequentWords | None) -> dict[str, Baseline]:

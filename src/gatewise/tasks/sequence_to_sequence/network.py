@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gatewise.data.batches import Batch, RaggedBatches, padded
+from gatewise.data.row_tensors import lengths_of
 from gatewise.data.streams import NO_TARGET
 from gatewise.models.beam_search import Hypothesis, beam_search
 from gatewise.models.decoder import Decoder
@@ -63,8 +64,7 @@ def make_batches(
         source, lengths = padded_sources([sources[place] for place in places])
         return Batch((source, padded(before), counts), lengths, padded(chosen, NO_TARGET))
 
-    lengths = [len(source) + len(target) for source, target in zip(sources, targets, strict=True)]
-    return RaggedBatches(lengths, make, steps=steps, seed=seed)
+    return RaggedBatches(lengths_of(sources) + lengths_of(targets), make, steps=steps, seed=seed)
 
 
 def padded_sources(sources: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -98,7 +98,7 @@ def answered(
 ) -> list[list[Hypothesis]]:
     """The best answers to each source, in their order; so many tokens of sources at a time."""
     found: list[list[Hypothesis]] = [[]] * len(sources)
-    batches = RaggedBatches([len(source) for source in sources], list, steps=max(1, steps // beam))
+    batches = RaggedBatches(lengths_of(sources), list, steps=max(1, steps // beam))
     with torch.no_grad(), model.decoder.recurrent.frozen():
         for places in tracked(batches, "searching for answers", "texts", size=len):
             start = model.begin(*padded_sources([sources[place] for place in places]))

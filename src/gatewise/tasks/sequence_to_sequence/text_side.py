@@ -3,14 +3,19 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gatewise.data.pairs import Pair
+from gatewise.data.row_store import Field
+from gatewise.data.row_tensors import RowTensors
 from gatewise.data.vocabularies import build_vocabulary
 from gatewise.data.vocabulary import Vocabulary
 from gatewise.data.words import WordVocabulary
 from gatewise.progress import tracked
+from gatewise.tasks.token_reader import joined_lines
+from gatewise.tasks.token_rows import encode_examples
 
 Unit = Literal["bpe", "char", "word"]
 
@@ -36,7 +41,7 @@ class TextSide:
         Raises:
             ValueError: when the size does not suit the unit.
         """
-        return cls(build_vocabulary(unit, "\n".join(texts), size or (_BPE_SIZE if unit == "bpe" else None)))
+        return cls(build_vocabulary(unit, joined_lines(texts), size or (_BPE_SIZE if unit == "bpe" else None)))
 
     @property
     def size(self) -> int:
@@ -82,18 +87,55 @@ class Sources(NamedTuple):
 
 def read_sources(side: TextSide, texts: Iterable[str], longest: int) -> Sources:
     """The tokens of sources; of one that has more than `longest`, its end included, the beginning and an end."""
-    whole = [side.read(text) for text in tracked(texts, "encoding", "sources")]
-    cut = [len(numbers) > longest for numbers in whole]
-    kept = [torch.cat((row[: longest - 1], row[-1:])) if long else row for row, long in zip(whole, cut, strict=True)]
-    return Sources(kept, sum(cut))
+    read = [_read_source(side, text, longest) for text in tracked(texts, "encoding", "sources")]
+    return Sources([numbers for numbers, _ in read], sum(cut for _, cut in read))
 
 
-def numbered(source: TextSide, target: TextSide, pairs: Iterable[Pair], longest: int) -> tuple[Sources, list[Tensor]]:
-    """Pairs as the numbers of their tokens, each text with its end; targets are whole."""
-    sources, targets = zip(*pairs, strict=True)
-    return read_sources(source, sources, longest), [
-        target.read(text) for text in tracked(targets, "encoding", "targets")
-    ]
+def _read_source(side: TextSide, text: str, longest: int) -> tuple[Tensor, bool]:
+    """The tokens of a source, and whether it was cut."""
+    whole = side.read(text)
+    if len(whole) <= longest:
+        return whole, False
+    return torch.cat((whole[: longest - 1], whole[-1:])), True
+
+
+class EncodedPairs(NamedTuple):
+    """Pairs as the numbers of their tokens, each text with its end.
+
+    Attributes:
+        sources: the sources, as in `read_sources`.
+        targets: the targets, which are whole.
+        cut: how many sources are the beginning of a longer text.
+    """
+
+    sources: RowTensors
+    targets: RowTensors
+    cut: int
+
+    def of_targets_within(self, longest: int) -> tuple[RowTensors, RowTensors]:
+        """The sources and targets of the pairs whose target has at most `longest` tokens."""
+        store, chosen = self.targets.store, np.flatnonzero(self.targets.lengths <= longest)
+        return RowTensors(store, _SOURCE, chosen), RowTensors(store, _TARGET, chosen)
+
+
+_SOURCE, _CUT, _TARGET = "source", "cut", "target"
+
+
+def encode_pairs(source: TextSide, target: TextSide, pairs: Sequence[Pair], longest: int) -> EncodedPairs:
+    """Pairs as tokens; sources as in `read_sources`."""
+
+    def encode(pair: Pair) -> dict[str, Any]:
+        numbers, cut = _read_source(source, pair[0], longest)
+        return {_SOURCE: numbers.numpy(), _CUT: cut, _TARGET: target.read(pair[1]).numpy()}
+
+    fields = {
+        _SOURCE: Field(np.min_scalar_type(source.end)),
+        _CUT: Field("bool", ragged=False),
+        _TARGET: Field(np.min_scalar_type(target.end)),
+    }
+    store = encode_examples(pairs, fields, encode, parts_of(source, target), {"longest": longest}, "pairs")
+    cut = int(np.count_nonzero(store.column(_CUT)))
+    return EncodedPairs(RowTensors(store, _SOURCE), RowTensors(store, _TARGET), cut)
 
 
 KINDS = (WordVocabulary,)

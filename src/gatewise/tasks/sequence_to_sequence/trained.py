@@ -1,6 +1,6 @@
 """A trained sequence-to-sequence model, read from its run folder: answer texts, score answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,14 +25,7 @@ from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, ins
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
-from gatewise.tasks.sequence_to_sequence.text_side import (
-    KINDS,
-    Sources,
-    TextSide,
-    numbered,
-    read_sources,
-    sides_of_parts,
-)
+from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, read_sources, sides_of_parts
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
 
@@ -104,14 +97,14 @@ class TrainedSequenceToSequence(Trained):
             with as_files(data) as paths:
                 parts = {"data": read_named_pairs(self.options, paths)}
         else:
-            parts = same_data(self.folder, read_corpus(self.options)).scored
+            parts = same_data(self.folder, read_corpus(self.options, self.folder.read_description()["sha256"])).scored
         return self._scores(parts, search)
 
-    def finish(self, scored: Mapping[str, list[Pair]]) -> Scores:
+    def finish(self, scored: Mapping[str, Sequence[Pair]]) -> Scores:
         """The scores, as of `evaluate`."""
         return self._scores(scored, self._search())
 
-    def _scores(self, parts: Mapping[str, list[Pair]], search: DecodingOptions) -> Scores:
+    def _scores(self, parts: Mapping[str, Sequence[Pair]], search: DecodingOptions) -> Scores:
         scores: Scores = {}
         for name, pairs in parts.items():
             scores[name] = self._score(pairs, search)
@@ -149,7 +142,7 @@ class TrainedSequenceToSequence(Trained):
         notices = _Notices(self.source, search.longest)
         texts = list(texts)
         sources = read_sources(self.source, texts, search.longest)
-        notices.add_sources(texts, sources)
+        notices.add_sources(texts, sources.numbers, sources.cut)
         answers = self._answers(sources.numbers, search)
         notices.add_answers(answers)
         notices.report()
@@ -233,7 +226,7 @@ class TrainedSequenceToSequence(Trained):
 
         def answer(texts: list[str]) -> list[Answer]:
             sources = read_sources(self.source, texts, search.longest)
-            notices.add_sources(texts, sources)
+            notices.add_sources(texts, sources.numbers, sources.cut)
             answers = self._answers(sources.numbers, search)
             notices.add_answers(answers)
             return answers
@@ -256,15 +249,15 @@ class TrainedSequenceToSequence(Trained):
         check(chosen)
         return chosen
 
-    def _score(self, pairs: list[Pair], search: DecodingOptions) -> dict[str, float]:
-        sources, targets = numbered(self.source, self.target, pairs, search.longest)
+    def _score(self, pairs: Sequence[Pair], search: DecodingOptions) -> dict[str, float]:
+        encoded = encode_pairs(self.source, self.target, pairs, search.longest)
         with torch.no_grad():
-            batches = make_batches(sources.numbers, targets, self.options.batch)
+            batches = make_batches(encoded.sources, encoded.targets, self.options.batch)
             batches = tracked(batches, "scoring", "pairs", size=lambda batch: len(batch.lengths))
             total = BatchStatistics.sum(map(outcome_of(self.model, 0.0), batches))
-        answers = self._answers(sources.numbers, search)
+        answers = self._answers(encoded.sources, search)
         notices = _Notices(self.source, search.longest)
-        notices.add_sources([text for text, _ in pairs], sources)
+        notices.add_sources((text for text, _ in pairs), encoded.sources, encoded.cut)
         notices.add_answers(answers)
         notices.report()
         return {
@@ -288,10 +281,10 @@ class _Notices:
         self._unknown = UnknownCharacters(source.vocabulary)
         self._sources = self._cut = self._answers = self._truncated = 0
 
-    def add_sources(self, texts: Sequence[str], sources: Sources) -> None:
-        self._sources += len(sources.numbers)
-        self._cut += sources.cut
-        for text, numbers in zip(texts, sources.numbers, strict=True):
+    def add_sources(self, texts: Iterable[str], sources: Sequence[Tensor], cut: int) -> None:
+        self._sources += len(sources)
+        self._cut += cut
+        for text, numbers in zip(texts, sources, strict=True):
             self._unknown.add(numbers[:-1], text)
 
     def add_answers(self, answers: Sequence[Answer]) -> None:

@@ -1,12 +1,20 @@
 """Training sequence to sequence: the job that its options describe."""
 
+import itertools
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from operator import itemgetter
 from statistics import median
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gatewise.data.batches import spread
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
+from gatewise.tasks.examples import Examples
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
@@ -15,10 +23,12 @@ from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
-from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, numbered, parts_of, sides_of_parts
+from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
 from gatewise.tasks.task import Job, Task, cost_of
 from gatewise.tasks.time_limit import Trial
+from gatewise.tasks.token_reader import Mapped
+from gatewise.tasks.token_rows import sample_of
 
 _SEARCHED = 32
 """Sources of a trial of searching."""
@@ -26,17 +36,15 @@ _SEARCHED = 32
 
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
     """The job of training sequence to sequence, see `Prepare`."""
-    corpus = read_corpus(options)
-    parts = _learn(options, corpus.training) if folder is None else _read(folder)
+    corpus = read_corpus(options, None if folder is None else folder.read_description()["sha256"])
+    parts, sampled = _learn(options, corpus.training) if folder is None else (_read(folder), "")
     source, target = sides_of_parts(parts)
-    sources, targets = numbered(source, target, corpus.training, options.longest)
-    kept = [place for place, answer in enumerate(targets) if len(answer) <= options.longest]
-    if not kept:
+    training = encode_pairs(source, target, corpus.training, options.longest)
+    sources, targets = training.of_targets_within(options.longest)
+    if not len(targets):
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
     model = planned(lambda: make_model(options, source, target), options, folder)
-    batches = make_batches(
-        [sources.numbers[place] for place in kept], [targets[place] for place in kept], options.batch, options.seed
-    )
+    batches = make_batches(sources, targets, options.batch, options.seed)
     module = SequenceToSequenceModule(
         model,
         outcome_of(model, options.label_smoothing),
@@ -44,15 +52,13 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         Measure("token_accuracy", "tokens"),
         total_steps=options.steps(len(batches)),
     )
-    seen = set(corpus.training)
-    for name, pairs in corpus.scored.items():
-        again = sum(pair in seen for pair in pairs)
-        if folder is None and again:
-            say(f"warning: {again:,} of {len(pairs):,} pairs of {name.replace('_', ' ')} are in the training data too")
-    scored, scored_targets = numbered(source, target, corpus.deciding, options.longest)
-    sample = [scored.numbers[place] for place in spread(len(scored.numbers), min(_SEARCHED, len(scored.numbers)))]
+    if folder is None:
+        _say_repeated(corpus)
+    scored = encode_pairs(source, target, corpus.deciding, options.longest)
+    count = len(scored.sources)
+    sample = [scored.sources[place] for place in spread(count, min(_SEARCHED, count))]
     # A network that has learned little does not end its answers; one that has ends them as the targets end.
-    longest = min(options.longest, 2 * int(median(map(len, scored_targets))))
+    longest = min(options.longest, 2 * int(median(scored.targets.lengths.tolist())))
     search = {"beam": options.beam, "longest": longest, "penalty": options.length_penalty}
     trial = Trial(
         lambda: answered(model, sample, target.end, **search),
@@ -63,16 +69,16 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         options,
         module,
         batches,
-        make_batches(scored.numbers, scored_targets, options.batch),
+        make_batches(scored.sources, scored.targets, options.batch),
         to_json(parts),
         corpus.source,
         corpus.hashes,
         (
             corpus.summary,
-            f"vocabulary: {' and '.join(sizes)} tokens (unit {options.unit}, {options.vocabulary})",
-            f"tokens: sources {sum(map(len, sources.numbers)):,}, targets {sum(map(len, targets)):,}",
-            f"longest, {options.longest} tokens: {sources.cut:,} sources have more, whose rest is not read; left out: "
-            f"{len(targets) - len(kept):,} pairs whose target has more",
+            f"vocabulary: {' and '.join(sizes)} tokens (unit {options.unit}, {options.vocabulary}){sampled}",
+            f"tokens: sources {training.sources.lengths.sum():,}, targets {training.targets.lengths.sum():,}",
+            f"longest, {options.longest} tokens: {training.cut:,} sources have more, whose rest is not read; "
+            f"left out: {len(training.targets) - len(targets):,} pairs whose target has more",
         ),
         corpus.scored,
         cost_of(corpus.scored),
@@ -80,14 +86,32 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     )
 
 
-def _learn(options: SequenceToSequenceOptions, pairs: list[Pair]) -> dict[str, Any]:
-    texts = [[pair[side] for pair in pairs] for side in (0, 1)]
+def _learn(options: SequenceToSequenceOptions, pairs: Sequence[Pair]) -> tuple[dict[str, Any], str]:
+    """What a run keeps of the training data, and what tokens were learned from if not from all of it."""
+    sample, fact = sample_of(pairs, options.unit)
+    texts = [Mapped(sample, itemgetter(side)) for side in (0, 1)]
     if options.vocabulary == "shared":
-        source = target = TextSide.learn(options.unit, texts[0] + texts[1], options.vocabulary_size)
+        source = target = TextSide.learn(options.unit, itertools.chain(*texts), options.vocabulary_size)
     else:
         source, target = (TextSide.learn(options.unit, side, options.vocabulary_size) for side in texts)
     words = FrequentWords.learn(texts[1]) if options.builtin == DOCSTRINGS else None
-    return {**parts_of(source, target), "frequent_words": words}
+    return {**parts_of(source, target), "frequent_words": words}, fact
+
+
+def _say_repeated(corpus: Examples[Pair]) -> None:
+    """Warn of pairs to be scored that are in the training data too."""
+    training = _digests(corpus.training)
+    for name, pairs in corpus.scored.items():
+        again = int(np.isin(_digests(pairs), training).sum())
+        if again:
+            part = name.replace("_", " ")
+            say(f"warning: {again:,} of {len(pairs):,} pairs of {part} are in the training data too")
+
+
+def _digests(pairs: Iterable[Pair]) -> NDArray[np.uint64]:
+    """64 bits for each pair, which are those of another one in no more than a case in a million for 4 million pairs."""
+    found = (blake2b("\0".join(pair).encode("utf-8", "surrogatepass"), digest_size=8).digest() for pair in pairs)
+    return np.frombuffer(b"".join(found), np.uint64)
 
 
 def _read(folder: RunFolder) -> dict[str, Any]:

@@ -3,38 +3,41 @@
 import itertools
 import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gatewise.data.columns import Columns, TaggedWords
 from gatewise.data.entities import OUTSIDE, is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples, read_examples
+from gatewise.tasks.examples import Examples, Kind, read_all, read_examples
 from gatewise.tasks.tagging.options import TaggedTextOptions, TaggingOptions
 
 _CHARACTERS, _PIECE = 350_000, 200
 
 
-def read_corpus(options: TaggingOptions) -> Examples[TaggedWords]:
+def read_corpus(options: TaggingOptions, known: Mapping[str, str] | None = None) -> Examples[TaggedWords]:
     """Read and split the sentences that the options name, or Python programs with the types of their tokens.
+
+    Args:
+        options: the options.
+        known: the hashes of the run that the sentences are of, see `read_examples`; their tags have been checked.
 
     Raises:
         ValueError: for bad data; where nearly all tags are those of entities, for any other one, with its place.
         OSError: for a file that cannot be read.
     """
-    columns = columns_of(options)
-    corpus = read_examples(
-        options, lambda paths: columns.read_tagged_words(paths, say), {"programs": _default}, _classes
-    )
-    counts = Counter(tag for _, tags in corpus.training for tag in tags)
-    if options.scheme != "none" and meant_as_entities(counts):
-        paths = [*options.data, *options.valid, *options.test]
-        check_entity_tags(columns, paths, itertools.chain(corpus.training, *corpus.scored.values()))
+    corpus = read_examples(options, _kind(options), {"programs": _default}, known)
+    if known is None and options.scheme != "none":
+        counts = Counter(tag for _, tags in corpus.training for tag in tags)
+        if meant_as_entities(counts):
+            paths = [*options.data, *options.valid, *options.test]
+            check_entity_tags(columns_of(options), paths, itertools.chain(corpus.training, *corpus.scored.values()))
     return corpus
 
 
-def read_sentences(options: TaggingOptions, paths: Sequence[Path], *, of_entities: bool) -> list[TaggedWords]:
+def read_sentences(options: TaggedTextOptions, paths: Sequence[Path], *, of_entities: bool) -> Sequence[TaggedWords]:
     """The tagged sentences of files, in the columns that the options name.
 
     Args:
@@ -43,14 +46,23 @@ def read_sentences(options: TaggingOptions, paths: Sequence[Path], *, of_entitie
         of_entities: whether all tags must be those of entities.
 
     Raises:
-        ValueError: as `Columns.read_tagged_words`, and for a tag that is not one of entities, with its place.
+        ValueError: as `Columns.tagged_words`, and for a tag that is not one of entities, with its place.
         OSError: when a file cannot be read.
     """
-    columns = columns_of(options)
-    sentences = columns.read_tagged_words(paths, say)
+    sentences, _ = read_all(_kind(options), paths)
     if of_entities:
-        check_entity_tags(columns, paths, sentences)
+        check_entity_tags(columns_of(options), paths, sentences)
     return sentences
+
+
+def _kind(options: TaggedTextOptions) -> Kind[TaggedWords]:
+    columns = columns_of(options)
+    return Kind(lambda paths: columns.tagged_words(paths, say), _restored, _classes, "types of entities, or tags")
+
+
+def _restored(value: tuple[list[Any], list[str]]) -> TaggedWords:
+    words, tags = value
+    return words if words and isinstance(words[0], str) else [tuple(word) for word in words], tags
 
 
 def columns_of(options: TaggedTextOptions) -> Columns:

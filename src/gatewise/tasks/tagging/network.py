@@ -15,7 +15,7 @@ from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.initial_weights import initialised
-from gatewise.tasks.rows import Reader, Row
+from gatewise.tasks.rows import Reader, Row, steps_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.word_features import FeatureReader
@@ -39,7 +39,7 @@ def make_batches(
         inputs, lengths = reader.batch([rows[place] for place in places])
         return Batch(inputs, lengths, padded([targets[place] for place in places], NO_TARGET))
 
-    return RaggedBatches([row.length for row in rows], make, size, seed=seed)
+    return RaggedBatches(steps_of(rows), make, size, seed=seed)
 
 
 def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> tuple[Tensor, float]:
@@ -137,7 +137,7 @@ def _of_sentences(
     """What is read out of the scores (T, B, K) and lengths (B,) of batches, (T, B, ...), by sentence."""
     found = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        batches = RaggedBatches([row.length for row in rows], list, size)
+        batches = RaggedBatches(steps_of(rows), list, size)
         for places in tracked(batches, "tagging", "sentences", size=len):
             inputs, lengths = reader.batch([rows[place] for place in places])
             answers = read_out(model(inputs, lengths), lengths)

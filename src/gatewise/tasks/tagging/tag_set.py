@@ -1,7 +1,7 @@
 """The tags of a run: their names, and how they stand for entities if they do."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -40,14 +40,14 @@ class TagSet:
     @classmethod
     def learn(
         cls,
-        rows: Iterable[Sequence[str]],
+        rows: Collection[Sequence[str]],
         scheme: Literal["auto", "none", "bio", "bioes"],
         auto: Scheme = "bioes",
     ) -> Self:
         """The tags of sentences, in a scheme.
 
         Args:
-            rows: the tags of each sentence.
+            rows: the tags of each sentence; they are read twice where they are of entities.
             scheme: the scheme to learn; none: tags as they are.
             auto: the scheme that auto is, where tags are those of entities.
 
@@ -57,7 +57,6 @@ class TagSet:
         >>> TagSet.learn([["O", "B-LOC"]], "auto").labels.names
         ['B-LOC', 'E-LOC', 'I-LOC', 'O', 'S-LOC']
         """
-        rows = list(rows)
         names = {tag for row in rows for tag in row}
         found = are_entities(names)
         if len(names) < 2:

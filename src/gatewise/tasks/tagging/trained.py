@@ -1,17 +1,19 @@
 """A trained tagger, read from its run folder: tag texts, score tagged texts."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from gatewise.data.columns import TaggedWords, Words, has_columns
 from gatewise.data.entities import Entity, count_entities, entities
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.row_store import Field
+from gatewise.data.row_tensors import RowTensors
 from gatewise.data.text import check_characters
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
@@ -28,8 +30,9 @@ from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.scores import entity_scores
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.tagging.word_features import FeatureReader, Word, reader_of_parts, word_of
-from gatewise.tasks.token_reader import TokenReader, Tokens
+from gatewise.tasks.tagging.word_features import FeatureReader, Word, reader_of_parts, word_of, words_of
+from gatewise.tasks.token_reader import NUMBERS, TokenReader
+from gatewise.tasks.token_rows import TokenRows, encode_examples
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
 from gatewise.tasks.unknown_labels import check_labels
@@ -108,14 +111,14 @@ class TrainedTagger(Trained):
             with as_files(data) as paths:
                 parts = {"data": read_sentences(self.options, paths, of_entities=self.tags.learned is not None)}
         else:
-            parts = same_data(self.folder, read_corpus(self.options)).scored
+            parts = same_data(self.folder, read_corpus(self.options, self.folder.read_description()["sha256"])).scored
         check_parts(self.tags, parts)
         return self._scores(parts)
 
-    def _scores(self, parts: Mapping[str, list[TaggedWords]]) -> Scores:
+    def _scores(self, parts: Mapping[str, Sequence[TaggedWords]]) -> Scores:
         return {name: self._score(examples) for name, examples in parts.items()}
 
-    def finish(self, scored: Mapping[str, list[TaggedWords]]) -> Scores:
+    def finish(self, scored: Mapping[str, Sequence[TaggedWords]]) -> Scores:
         """The scores; with a warning where many sentences have tags that may not stand where they do."""
         found = self._scores(scored)
         for name, scores in found.items():
@@ -287,14 +290,14 @@ class TrainedTagger(Trained):
             say(f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line")
         return found
 
-    def _score(self, examples: list[TaggedWords]) -> dict[str, Any]:
+    def _score(self, examples: Sequence[TaggedWords]) -> dict[str, Any]:
         truth = [tags for _, tags in examples]
-        rows, targets = numbered(self.reader, self.tags.including(truth), examples)
+        rows = encode_sentences(self.reader, self.tags.including(truth), examples)
         with torch.no_grad():
             total = BatchStatistics.sum(
                 BatchStatistics(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
                 for batch in tracked(
-                    make_batches(self.reader, rows, targets, _BATCH),
+                    make_batches(self.reader, rows, targets_of(rows), _BATCH),
                     "scoring",
                     "tokens",
                     size=lambda batch: batch.steps,
@@ -306,12 +309,14 @@ class TrainedTagger(Trained):
         scores: dict[str, Any] = {
             "sentences": len(rows),
             "tokens": sum(map(len, truth)),
-            "unknown_tokens": self.reader.unknown_tokens(rows),
+            "unknown_tokens": rows.count(self.reader.vocabulary.unknown),
             "unknown_tags": sum(not self.tags.knows(tag) for row in truth for tag in row),
             "loss": total.loss,
             "accuracy": _share(written_answers, truth),
         }
-        per_tag = as_numbers(scores_of_names(chain.from_iterable(written_answers), chain.from_iterable(truth)))
+        per_tag = as_numbers(
+            scores_of_names(itertools.chain.from_iterable(written_answers), itertools.chain.from_iterable(truth))
+        )
         if self.tags.learned is None:
             return {**scores, "baseline_accuracy": _share(guesses, truth), "per_tag": per_tag}
         counts, of_baseline = count_entities(answers, truth), count_entities(guesses, truth)
@@ -328,21 +333,39 @@ class TrainedTagger(Trained):
         }
 
 
-def numbered(reader: TokenReader, tags: TagSet, examples: Iterable[TaggedWords]) -> tuple[list[Tokens], list[Tensor]]:
-    """Tagged sentences as tokens and the numbers of their tags, all of which there are.
+_TAGS = "tags"
+
+
+def encode_sentences(reader: TokenReader, tags: TagSet, examples: Sequence[TaggedWords]) -> TokenRows:
+    """Tagged sentences as tokens, and the numbers of their tags, all of which there are.
 
     Raises:
         ValueError: where tokens are characters and a row is not one.
     """
-    rows: list[Tokens] = []
-    targets: list[Tensor] = []
-    for number, (words, of_words) in enumerate(tracked(examples, "encoding", "sentences"), 1):
-        row: Any = words  # with features, where the reader reads them
-        rows.append(reader.read(row))
-        targets.append(tags.numbers(of_words))
-        if len(rows[-1].numbers) != len(words):
+    count = itertools.count(1)
+
+    def encode(example: TaggedWords) -> dict[str, Any]:
+        words, of_words = example
+        number = next(count)
+        row: dict[str, Any] = {**reader.encode(words), _TAGS: tags.numbers(of_words).numpy()}
+        if len(row[NUMBERS]) != len(words):
             raise ValueError(f"sentence {number}: unit char expects a character per line, got words")
-    return rows, targets
+        return row
+
+    store = encode_examples(
+        examples,
+        {**reader.fields, _TAGS: Field(np.min_scalar_type(tags.labels.size - 1))},
+        encode,
+        {**reader.parts, "tags": tags},
+        {},
+        "sentences",
+    )
+    return TokenRows(store, None if reader.alphabet is None else lambda index: words_of(examples[index][0]))
+
+
+def targets_of(rows: TokenRows) -> RowTensors:
+    """The numbers of the tags of such sentences."""
+    return RowTensors(rows.store, _TAGS)
 
 
 def check_parts(tags: TagSet, parts: Mapping[str, Iterable[TaggedWords]]) -> None:

@@ -1,18 +1,19 @@
 """Words with features beside them: columns of the data, and what their spelling has."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.data.batches import padded
+from gatewise.data.row_store import Field
 from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.data.word_features import word_feature
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.tasks.tagging.options import TaggingOptions
-from gatewise.tasks.token_reader import TokenReader, Tokens, Unit
+from gatewise.tasks.token_reader import CUT, FEATURES, NUMBERS, Mapped, TokenReader, Tokens, Unit
 
 Word = str | tuple[str, ...]
 """A word, or one with what stands in its feature columns."""
@@ -25,6 +26,11 @@ def word_of(word: Word) -> str:
     ('rain', 'rain')
     """
     return word if isinstance(word, str) else word[0]
+
+
+def words_of(row: Sequence[Word]) -> list[str]:
+    """The words of a row alone."""
+    return [word_of(word) for word in row]
 
 
 class FeatureReader(TokenReader):
@@ -46,14 +52,16 @@ class FeatureReader(TokenReader):
         self._values = list(values)
 
     @classmethod
-    def learn_features(cls, options: TaggingOptions, rows: Sequence[Sequence[Word]]) -> "FeatureReader":
-        """Learn from rows of words."""
-        plain = TokenReader.learn_words(options, [[word_of(word) for word in row] for row in rows])
+    def learn_features(cls, options: TaggingOptions, rows: Collection[Sequence[Word]]) -> "FeatureReader":
+        """Learn from rows of words, which are read once for each feature too."""
+        plain = TokenReader.learn_words(options, Mapped(rows, words_of))
         reader = cls(plain, options.feature_columns, options.word_features, [])
-        found = [reader._features(row) for row in rows]
+
+        def values(at: int) -> Collection[list[str]]:
+            return Mapped(rows, lambda row: [cells[at] for cells in reader._features(row)])
+
         reader._values = [
-            TokenVocabulary.learn([[cells[at] for cells in row] for row in found], lower=False, digits=False)
-            for at in range(len(reader._names))
+            TokenVocabulary.learn(values(at), lower=False, digits=False) for at in range(len(reader._names))
         ]
         return reader
 
@@ -95,12 +103,23 @@ class FeatureReader(TokenReader):
 
     def read(self, row: Sequence[Word], longest: int | None = None) -> Tokens:
         """The words of a file with their features, cut after `longest`."""
-        plain = super().read([word_of(word) for word in row], longest)
+        plain = super().read(words_of(row), longest)
         cells = self._features(row[:longest])
         columns = [
             vocabulary.encode_tokens([of_word[at] for of_word in cells]) for at, vocabulary in enumerate(self._values)
         ]
         return plain._replace(features=torch.stack(columns, 1))
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """The fields of stored tokens."""
+        return {**super().fields, FEATURES: Field("uint32", (len(self._values),))}
+
+    def encode(self, row: Sequence[Word], longest: int | None = None) -> dict[str, Any]:
+        """What `read` gives, as the fields of a stored row."""
+        found = self.read(row, longest)
+        assert found.features is not None
+        return {NUMBERS: found.numbers.numpy(), CUT: found.cut, FEATURES: found.features.numpy()}
 
     def batch(self, rows: Sequence[Tokens]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch, with the features (T, B, F) in the second place, and their lengths (B,)."""
@@ -138,15 +157,14 @@ class FeatureReader(TokenReader):
         ]
 
 
-def learn_reader(options: TaggingOptions, rows: Sequence[Sequence[Word]]) -> TokenReader:
-    """The reader of a run, learned from rows of words."""
+def learn_reader(options: TaggingOptions, rows: Collection[Sequence[Word]]) -> TokenReader:
+    """The reader of a run, learned from rows of words, which are read several times."""
     if options.feature_columns or options.word_features:
         return FeatureReader.learn_features(options, rows)
-    words = [[word_of(word) for word in row] for row in rows]
     unit: Unit = options.unit
     if unit == "char":
-        return TokenReader.learn(options, unit, ["".join(row) for row in words])
-    return TokenReader.learn_words(options, words)
+        return TokenReader.learn(options, unit, Mapped(rows, lambda row: "".join(words_of(row))))
+    return TokenReader.learn_words(options, Mapped(rows, words_of))
 
 
 def reader_of_parts(options: TaggingOptions, parts: dict[str, Any]) -> TokenReader:
