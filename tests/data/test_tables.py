@@ -10,7 +10,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from gatewise.data.tables import column_names, read_columns
+from gatewise.data.tables import column_names, read_columns, table_rows
 
 ROWS = [('a, "b"\nc', "x"), ("ü", "y")]
 CSV = 'label,id,text\nx,1,"a, ""b""\nc"\ny,2,ü\n'
@@ -24,7 +24,11 @@ def write(folder, name, text):
 
 
 def cells(path, columns, **options):
-    return list(read_columns(path, columns, **options))
+    """The rows of a table, which are the same where they are read one after another."""
+    rows = read_columns(path, columns, **options)
+    if options.keys() <= {"texts", "format"}:
+        assert list(table_rows(path, columns, **options)) == [(rows.at(row), cells) for row, cells in enumerate(rows)]
+    return list(rows)
 
 
 def test_csv_and_json_lines_by_name(tmp_path):

@@ -64,7 +64,7 @@ def read_pairs(
 
 def _table(path: Path, source_column: str | None, target_column: str | None, format: TableFormat) -> Iterator[Pair]:
     source, target = columns = _columns(path, source_column, target_column, format)
-    found = (cells for _, cells in table_rows(path, columns, texts=columns, format=format))
+    found = ((row[0], row[1]) for _, row in table_rows(path, columns, texts=columns, format=format))
     if source_column is None and target_column is None and (source, target) != _NAMES:
         yield from _checked(path, found)
     else:

@@ -100,7 +100,7 @@ def table_rows(
     with Progress(f"reading {path.name}", "rows") as progress:
         if kind in (".csv", ".tsv"):
             table = format.text(path)
-            head, places, by_number = _head(table, kind, wanted, format)
+            _, places, by_number = _head(table, kind, wanted, format)
             rows = islice(delimited_rows(table, kind, format), 0 if by_number else 1, None)
             found = ((f"{path}: line {line}", tuple(cells[place] for place in places)) for line, cells in rows)
         else:

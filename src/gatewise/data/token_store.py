@@ -1,10 +1,8 @@
 """Texts that were encoded once, in a folder: all of their tokens, or nothing."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -49,12 +47,11 @@ def stored_texts(folder: Path) -> dict[str, EncodedText] | None:
     return texts if len(texts) == len(found) else None
 
 
-def store_texts(folder: Path, work: Path, texts: Mapping[str, Text], vocabulary: TextVocabulary) -> None:
-    """Encode texts and leave their tokens in a folder, which appears once it is complete.
+def store_texts(folder: Path, texts: Mapping[str, Text], vocabulary: TextVocabulary) -> None:
+    """Encode texts and leave their tokens in a folder, for `stored_texts`.
 
     Args:
-        folder: the folder.
-        work: another folder beside it, to write to.
+        folder: the folder, which is empty.
         texts: the texts, by names that can be those of files.
         vocabulary: of their tokens.
 
@@ -63,16 +60,11 @@ def store_texts(folder: Path, work: Path, texts: Mapping[str, Text], vocabulary:
         OSError: when a file cannot be read or written.
     """
     if vocabulary.unit == "char":  # of other units it is not known how many tokens there will be
-        _check_space(work, vocabulary.dtype.itemsize * sum(text.characters for text in texts.values()))
-    shards = {name: write_shards(work, name, blocks) for name, blocks in encoded_chunks(texts, vocabulary).items()}
+        _check_space(folder, vocabulary.dtype.itemsize * sum(text.characters for text in texts.values()))
+    shards = {name: write_shards(folder, name, blocks) for name, blocks in encoded_chunks(texts, vocabulary).items()}
     index = {name: {"characters": text.characters, "shards": shards[name]} for name, text in texts.items()}
-    with atomic_write(work / _INDEX) as file:
+    with atomic_write(folder / _INDEX) as file:
         file.write(json.dumps({"dtype": vocabulary.dtype.name, "texts": index}).encode())
-    if stored_texts(folder) is None:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
-        with suppress(OSError):  # another process has just done the same
-            os.rename(work, folder)
 
 
 def _check_space(folder: Path, needed: int) -> None:

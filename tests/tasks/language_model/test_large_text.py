@@ -11,6 +11,7 @@ import pytest
 import gatewise
 from gatewise.compiler import build_cache
 from gatewise.data import shards, subwords, text, texts
+from gatewise.tasks import data_cache
 from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import corpus, encoded_corpus
 from tests.tasks.small import TEXT, losses, train_small, train_until_a_step_breaks
@@ -103,7 +104,7 @@ def test_a_second_process_waits_for_the_tokens_of_the_first(tmp_path, cache, mon
             fcntl.flock(file, fcntl.LOCK_UN)
             monkeypatch.setattr(encoded_corpus, "store_texts", None)
 
-        monkeypatch.setattr(encoded_corpus, "say", say)
+        monkeypatch.setattr(data_cache, "say", say)
         gatewise.evaluate(tmp_path / "run")
     assert entries(cache) == [key]
 
@@ -148,7 +149,7 @@ def test_a_cache_that_others_can_write_to_is_refused_before_the_work(tmp_path, c
     cache.parent.chmod(0o777)
     monkeypatch.setattr(corpus.Sample, "chunks", None)
     with pytest.raises(
-        PermissionError, match=r"can be written by others \(chmod go-w\); the tokens of .* with GATEWISE_CACHE"
+        PermissionError, match=r"can be written by others \(chmod go-w\); what is made of .* with GATEWISE_CACHE"
     ):
         train_small(tmp_path)
 

@@ -1,24 +1,21 @@
 """The tokens of a language model's text: in memory, or encoded once into the cache where the text is too large."""
 
-import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from gatewise.compiler import build_cache
 from gatewise.data.encoded_text import EncodedText, encode_in_memory
 from gatewise.data.texts import Text
 from gatewise.data.token_store import key_of, store_texts, stored_texts
 from gatewise.data.vocabulary import TextVocabulary
-from gatewise.progress import say
+from gatewise.tasks import data_cache
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.language_model.corpus import Corpus, read_corpus
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.run_folder import RunFolder
 
-_FOLDER = "tokens"
+TOKENS = "tokens"
+"""The kind of their entries in the cache."""
 _TRAINING = "training"
 
 
@@ -62,10 +59,10 @@ def open_corpus(folder: RunFolder, options: LanguageModelOptions, vocabulary: Te
     """
     began = folder.read_description()
     key = key_of(began["sha256"], _held_out(options), vocabulary)
-    stored = _cached(key)
-    encoded = None if stored is None else stored_texts(stored)
-    if encoded is None:
+    found = data_cache.find(TOKENS, key, stored_texts)
+    if found is None:
         return encode_corpus(same_data(folder, read_corpus(options)), options, vocabulary)
+    encoded, stored = found
     return EncodedCorpus(str(began.get("source")), began["sha256"], encoded.pop(_TRAINING), encoded, stored)
 
 
@@ -85,59 +82,9 @@ def encode_texts(
     """
     if all(text.in_memory for text in texts.values()):
         return {name: encode_in_memory(text, vocabulary) for name, text in texts.items()}, None
-    folder = token_folder() / key
-    with _alone(folder):
-        found = stored_texts(folder)
-        if found is None:
-            build_cache.remove_leftovers(folder.parent)
-            with TemporaryDirectory(prefix=build_cache.WORK, dir=folder.parent, ignore_cleanup_errors=True) as work:
-                store_texts(folder, Path(work), texts, vocabulary)
-            found = stored_texts(folder)
-    if found is None:
-        raise OSError(f"{folder}: was removed while it was in use; try again")
-    return found, folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time: whoever comes second, such as another rank, finds the tokens of the first."""
-    path = folder.with_name(f"{build_cache.WORK}{folder.name}.lock")
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for another process, which encodes the same text into {folder}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # a file system without locks: the texts are encoded twice, and one result is dropped
-            pass
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def token_folder() -> Path:
-    """The part of the cache that has tokens, made if necessary.
-
-    Raises:
-        OSError: when it cannot be made, belongs to another user, or others can write to it.
-    """
-    try:
-        path = build_cache.private_folder() / _FOLDER
-        path.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        hint = f"the tokens of a large text go there; name a folder of your own with {build_cache.VARIABLE}"
-        raise type(error)(error.errno, f"{error.strerror}; {hint}", error.filename) from None
-    return path
-
-
-def _cached(key: str) -> Path | None:
-    """Where the tokens are, if they are in the cache; nothing is made for that."""
-    try:
-        folder = build_cache.folder() / _FOLDER / key
-        return token_folder() / key if folder.is_dir() else None
-    except OSError:
-        return None  # there is no cache, or others can write to it
+    return data_cache.find_or_make(
+        TOKENS, key, stored_texts, lambda work: store_texts(work, texts, vocabulary), "encodes the same text"
+    )
 
 
 def _held_out(options: LanguageModelOptions) -> float | None:

@@ -4,9 +4,9 @@ from contextlib import nullcontext
 
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
-from gatewise.tasks import world
+from gatewise.tasks import data_cache, world
 from gatewise.tasks.language_model.corpus import Sample, read_corpus
-from gatewise.tasks.language_model.encoded_corpus import encode_corpus, open_corpus, token_folder
+from gatewise.tasks.language_model.encoded_corpus import TOKENS, encode_corpus, open_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import check_length, measure_for, scoring_stream
@@ -22,7 +22,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     if folder is None:
         read = read_corpus(options)
         if not read.training.in_memory:
-            token_folder()  # whether it can be used is found before the long work
+            data_cache.folder_of(TOKENS)  # whether it can be used is found before the long work
         sample = Sample.of(read.training, options.unit)
         vocabulary = build_vocabulary(options.unit, sample.chunks(), options.vocabulary_size)
         learned_from = sample.fact
