@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +100,15 @@ def table_rows(
     with Progress(f"reading {path.name}", "rows") as progress:
         if kind in (".csv", ".tsv"):
             table = format.text(path)
-            _, places, by_number = _head(table, kind, wanted, format)
-            rows = islice(delimited_rows(table, kind, format), 0 if by_number else 1, None)
+            rows = delimited_rows(table, kind, format)
+            line, names = next(rows, (0, []))
+            places, by_number = _places(table, Head(names, line, line) if line else None, wanted)
+            rows = chain([(line, names)], rows) if by_number else rows
             found = ((f"{path}: line {line}", tuple(cells[place] for place in places)) for line, cells in rows)
         else:
             if kind == ".jsonl":
-                names = wanted.named(_first_members(format.text(path)))
+                numbered = any(isinstance(column, int) for column in columns)
+                names = wanted.named(_first_members(format.text(path)) if numbered else ())
                 unit, values = "line", _members(format.text(path), names, False)
             else:
                 names = wanted.named(typed_names(path))
@@ -262,7 +265,9 @@ def _delimited(
     format: TableFormat,
     advance: Callable[[float], None] = lambda _: None,
 ) -> TableRows:
-    head, places, by_number = _head(table, kind, wanted, format)
+    head = head_of(table, kind, format)
+    places, by_number = _places(table, head, wanted)
+    assert head is not None
     skipped = 0 if by_number else 1
     try:
         batches = arrow_columns(table, kind, format, len(head.cells), head.line - 1 if by_number else head.last, places)
@@ -279,9 +284,8 @@ def _delimited(
     return TableRows(str(table.where), "line", columns, count_lines, format.decimal)
 
 
-def _head(table: TableText, kind: str, wanted: Wanted, format: TableFormat) -> tuple[Head, list[int], bool]:
-    """The first row, the places of the columns, and whether they are named by numbers, and the first row is data."""
-    head = head_of(table, kind, format)
+def _places(table: TableText, head: Head | None, wanted: Wanted) -> tuple[list[int], bool]:
+    """Where the columns stand, and whether they are named by numbers, so that the first row is data."""
     if head is None:
         raise _no_rows(table.where)
     by_number = all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in wanted.columns)
@@ -293,7 +297,7 @@ def _head(table: TableText, kind: str, wanted: Wanted, format: TableFormat) -> t
         raise ValueError(
             f"{table.where}: line {head.line}: expected at least {max(places) + 1} columns, got {len(head.cells)}"
         )
-    return head, places, by_number
+    return places, by_number
 
 
 def _built(
