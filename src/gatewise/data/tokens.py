@@ -16,6 +16,7 @@ UNKNOWN = "<unk>"
 _TOKEN = re.compile(
     r"\w+(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|d|ll|m)\b|\w+(?=['’](?:s|re|ve|d|ll|m)\b)|\w+|[^\w\s]", re.IGNORECASE
 )
+_MOST_SEEN = 100_000
 _DIGIT = re.compile(r"\d")
 
 
@@ -49,6 +50,7 @@ class TokenVocabulary(Vocabulary):
         self._tokens = tokens
         self.counts = counts
         self._numbers = {token: number for number, token in enumerate(tokens)}
+        self._seen: dict[str, int] = {}  # numbers of tokens as they are written: most of them come again
         self._lower = lower
         self._digits = digits
 
@@ -68,9 +70,11 @@ class TokenVocabulary(Vocabulary):
             ValueError: when no token is left.
         """
         empty = cls([UNKNOWN], [0], lower=lower, digits=digits)
-        counts = Counter(
-            empty.normal(token) for row in tracked(rows, "building the vocabulary", "texts") for token in row
-        )
+        as_written, counts = Counter[str](), Counter[str]()
+        for row in tracked(rows, "building the vocabulary", "texts"):
+            as_written.update(row)
+        for token, count in as_written.items():  # each once: that is most of the time
+            counts[empty.normal(token)] += count
         often = (item for item in counts.items() if item[1] >= min_count and item[0] != UNKNOWN)
         kept = [token for token, _ in sorted(often, key=lambda item: (-item[1], item[0]))]
         if not kept:
@@ -94,7 +98,15 @@ class TokenVocabulary(Vocabulary):
 
     def encode_tokens(self, tokens: Iterable[str]) -> Tensor:
         """The numbers of some tokens, (N,) int64."""
-        return torch.tensor([self._numbers.get(self.normal(token), 0) for token in tokens], dtype=torch.int64)
+        return torch.tensor([self._number(token) for token in tokens], dtype=torch.int64)
+
+    def _number(self, token: str) -> int:
+        found = self._seen.get(token)
+        if found is None:
+            found = self._numbers.get(self.normal(token), self.unknown)
+            if len(self._seen) < _MOST_SEEN:
+                self._seen[token] = found
+        return found
 
     def encode(self, text: str) -> Tensor:
         return self.encode_tokens(split_tokens(text))
