@@ -20,7 +20,7 @@ from gatewise.data.in_memory import as_files
 from gatewise.data.series import Columns, read_series
 from gatewise.data.series_tables import as_tables
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import column_names, read_columns
+from gatewise.data.tables import column_names, read_columns, table_rows
 
 ROWS = [("one", "x"), ("two", "y")]
 NO_ROWS = "there are no rows in it"
@@ -369,9 +369,11 @@ def check(read, where, expected):
 
 
 @pytest.mark.parametrize(("form", "content", "expected"), cases(TEXTS))
-def test_texts_and_labels(tmp_path, form, content, expected):
+@pytest.mark.parametrize("read", [read_columns, table_rows])
+def test_texts_and_labels(tmp_path, read, form, content, expected):
     def rows_of(path, format=PLAIN):
-        return list(read_columns(path, ("text", "label"), texts=("text",), format=format))
+        rows = read(path, ("text", "label"), texts=("text",), format=format)
+        return [row for _, row in rows] if read is table_rows else list(rows)
 
     def in_memory():
         with as_files(content) as (path,):
