@@ -103,7 +103,7 @@ class TokenVocabulary(Vocabulary):
     def _number(self, token: str) -> int:
         found = self._seen.get(token)
         if found is None:
-            found = self._numbers.get(self.normal(token), self.unknown)
+            found = self._numbers.get(self.normal(token), 0)
             if len(self._seen) < _MOST_SEEN:
                 self._seen[token] = found
         return found
