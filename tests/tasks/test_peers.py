@@ -16,7 +16,7 @@ LOST = "process {} of the run has ended unexpectedly; resume the run from its la
 def reported(monkeypatch):
     """What the processes say by themselves, and their exit codes; here all are threads of one that does not end."""
     found = []
-    monkeypatch.setattr(peers, "last_words", lambda error: found.append(str(error)))
+    monkeypatch.setattr(peers, "report_failure", lambda error: found.append(str(error)))
     monkeypatch.setattr(peers.os, "_exit", found.append)
     monkeypatch.setattr(peers, "_main_thread_ends", lambda: True)
     return found

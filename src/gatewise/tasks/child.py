@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
     def report(error: BaseException) -> None:
         error_file(folder, int(os.environ["RANK"])).write_bytes(pickle.dumps(error))
 
-    peers.last_words = report
+    peers.report_failure = report
     try:
         _train(request)
     except KeyboardInterrupt:

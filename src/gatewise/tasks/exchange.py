@@ -1,4 +1,4 @@
-"""Training in several processes as Lightning has it, and how long they exchange gradients."""
+"""Lightning's strategy and cluster environment for several processes, and the time that gradients take."""
 
 import time
 from typing import Any
@@ -15,10 +15,10 @@ from gatewise.tasks.launcher import Place
 
 
 class Exchange:
-    """Adds up the gradients of all processes.
+    """Sums the gradients of all processes (a DDP communication hook).
 
     Attributes:
-        seconds: how long steps have waited for that in all, after their own gradients were computed.
+        seconds: how long steps have waited for the sums in all, after their own gradients were computed.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Exchange:
         self._waits_from: float | None = None
 
     def add(self, bucket: GradBucket) -> torch.futures.Future[Tensor]:
-        """Begin to add up some of the gradients."""
+        """Start the all-reduce of a bucket of gradients."""
         self._waits_from = None
         work = distributed.all_reduce(bucket.buffer(), async_op=True)
         assert work is not None
@@ -43,14 +43,14 @@ class Exchange:
 
 
 class Processes(DDPStrategy):
-    """Lightning's strategy for processes that have met already, adding gradients instead of averaging them.
+    """Lightning's strategy for an initialized process group, which sums gradients instead of averaging them.
 
     Args:
-        exchange: what adds them.
+        exchange: the communication hook.
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        # All processes begin with the same weights and buffers, and change them alike.
+        # All processes start with the same weights and buffers, and update them alike.
         super().__init__(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._exchange = exchange
 
@@ -62,7 +62,7 @@ class Processes(DDPStrategy):
 
 
 class Launched(ClusterEnvironment):
-    """What Lightning asks of processes that a launcher has started.
+    """The cluster environment of processes that a launcher has started.
 
     Args:
         place: that of this process.

@@ -1,4 +1,4 @@
-"""Notices within a minute that another process of the run has died, whatever this one is waiting for."""
+"""Detects within a minute that another process of the run has died, whatever this one is waiting for."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from typing import Any
 _DONE, _FAILED = b"d", b"f"
 
 # Of an idle connection: the other machine is gone if it does not answer for 10 + 4 * 5 seconds.
-_IDLE, _BETWEEN, _PROBES = 10, 5, 4
+_IDLE, _INTERVAL, _PROBES = 10, 5, 4
 
 UNWINDING_SECONDS = 10.0
 """How long the main thread has to end by itself, once another process has ended."""
@@ -26,14 +26,14 @@ class Peers:
     that is gone; a process that is merely busy keeps it. So the exchange of gradients needs no short timeout.
 
     Args:
-        rank: the number of this process.
-        size: how many there are.
-        reports: whether this process says that the first one has died.
-        host: where the first process is.
-        from_first: gives every process what it gives the first one.
+        rank: the rank of this process.
+        size: the number of processes.
+        reports: whether this process reports the death of the first one.
+        host: the address of the first process.
+        from_first: broadcasts a value of the first process.
 
     Attributes:
-        left: whether this process has told the others that it ends.
+        left: whether this process has announced that it ends.
     """
 
     def __init__(self, rank: int, size: int, reports: bool, host: str, from_first: Callable[[Any], Any]) -> None:
@@ -55,9 +55,9 @@ class Peers:
                 while len(self._links) < size - 1:
                     link, _ = listener.accept()
                     link.settimeout(_CONNECTING_SECONDS)
-                    said = link.recv(_TOKEN + 4, socket.MSG_WAITALL)
-                    if said[:_TOKEN] == token:
-                        self._links[int.from_bytes(said[_TOKEN:], "big")] = link
+                    received = link.recv(_TOKEN + 4, socket.MSG_WAITALL)
+                    if received[:_TOKEN] == token:
+                        self._links[int.from_bytes(received[_TOKEN:], "big")] = link
                     else:
                         link.close()
         for other, link in self._links.items():
@@ -65,7 +65,7 @@ class Peers:
             threading.Thread(target=self._watch, args=(other, link), daemon=True).start()
 
     def leave(self, *, failed: bool = False) -> None:
-        """Tell the others that this process has done its part, or that it has failed and said why."""
+        """Announce that this process has finished, or that it has failed and reported its error."""
         self.left = True
         for link in self._links.values():
             try:
@@ -75,28 +75,28 @@ class Peers:
                 pass  # it has ended itself
 
     def cause(self, error: BaseException) -> BaseException:
-        """Why this process ends: the end of another one where that comes first, otherwise the error itself."""
-        # Collectives fail before the thread that watches is told; and what all raise, the first process says.
+        """The reason why this process ends: the death of another one if that came first, otherwise the error itself."""
+        # Collectives fail before the watching thread is notified; the first process reports an error that all raise.
         if (self._rank > 0 or isinstance(error, RuntimeError)) and not isinstance(error, KeyboardInterrupt):
             self._ended.wait(3.0)
         return self._why if self._ended.is_set() else error
 
     def _watch(self, other: int, link: socket.socket) -> None:
         try:
-            said = link.recv(1)
+            received = link.recv(1)
         except OSError:
-            said = b""
-        if said == _DONE or self.left or self._ended.is_set():
+            received = b""
+        if received == _DONE or self.left or self._ended.is_set():
             return
         line = f"process {other} of the run has ended unexpectedly; resume the run from its last saved state"
-        if said == _FAILED or not (self._rank == 0 or self._reports):
+        if received == _FAILED or not (self._rank == 0 or self._reports):
             line, self._why = "", SystemExit(2)
         else:
             self._why = ChildProcessError(line)
         self._ended.set()
         if not _main_thread_ends():
             if line:
-                last_words(ChildProcessError(line))
+                report_failure(ChildProcessError(line))
             os._exit(2)
 
 
@@ -104,8 +104,8 @@ def _to_standard_error(error: BaseException) -> None:
     print(f"gatewise: error: {error}", file=sys.stderr, flush=True)
 
 
-last_words: Callable[[BaseException], None] = _to_standard_error
-"""What is done with the error of a process whose main thread does not end."""
+report_failure: Callable[[BaseException], None] = _to_standard_error
+"""Reports the error of a process whose main thread does not end."""
 
 
 def _main_thread_ends() -> bool:
@@ -120,7 +120,7 @@ def _keep_alive(link: socket.socket) -> None:
     idle = getattr(socket, "TCP_KEEPIDLE", getattr(socket, "TCP_KEEPALIVE", None))  # Linux, macOS
     for option, value in (
         (idle, _IDLE),
-        (getattr(socket, "TCP_KEEPINTVL", None), _BETWEEN),
+        (getattr(socket, "TCP_KEEPINTVL", None), _INTERVAL),
         (getattr(socket, "TCP_KEEPCNT", None), _PROBES),
     ):
         if option is not None:

@@ -17,9 +17,9 @@ from typing import Any
 
 REQUEST = "request"
 
-_BETWEEN_LOOKS = 0.05
-_TOLD, _INTERRUPTED = 2, 130
-"""Exit codes of a process that has left its error or leaves that to another, and after Ctrl-C."""
+_POLL_SECONDS = 0.05
+_REPORTED, _INTERRUPTED = 2, 130
+"""Exit codes of a process whose error is reported, by itself or by another one, and of one that Ctrl-C has ended."""
 _UNWINDING_SECONDS = 5.0
 """How long the other processes have to end by themselves once one has ended with an error."""
 
@@ -87,7 +87,7 @@ def run(request: Request, devices: int, here: Machine) -> None:
 
     Raises:
         ChildProcessError: when one has died; the others are ended then.
-        KeyboardInterrupt: after Ctrl-C, which every process is told once.
+        KeyboardInterrupt: after Ctrl-C, which is sent to every process once.
         Exception: what one of them has raised.
     """
     with TemporaryDirectory(prefix="gatewise-") as name:
@@ -161,7 +161,7 @@ def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> None:
             failed_at = time.monotonic()
         if failed_at is not None and time.monotonic() - failed_at > _UNWINDING_SECONDS:
             return
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def _raise_first(folder: Path, codes: Sequence[int | None], first: int) -> None:
         if not isinstance(error, ChildProcessError):
             raise error
     for rank, code in enumerate(codes, first):
-        if code not in (None, 0, _TOLD):
+        if code not in (None, 0, _REPORTED):
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             raise ChildProcessError(f"process {rank} of the run {how}; resume the run from its last saved state")
     for error in errors:

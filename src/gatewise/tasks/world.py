@@ -1,6 +1,6 @@
-"""The processes of a run, on one machine or several: which of them this is, and what they tell each other.
+"""The processes of a run, on one machine or several: the rank of this one, and collective operations.
 
-A run in one process is a world of its own, in which all of this does nothing.
+A run in one process has rank 0 of 1; every operation returns what it was given.
 """
 
 import os
@@ -20,37 +20,37 @@ from gatewise.tasks.training_options import TrainingOptions
 
 Value = TypeVar("Value")
 
-# Dead processes are noticed by `Peers`. What is waited for may be long: one machine reads its data after the others.
-_LONGEST_WAIT = timedelta(hours=2)
+# `Peers` detects dead processes. A collective may wait for long: one process of a machine reads data first.
+_COLLECTIVE_TIMEOUT = timedelta(hours=2)
 
-_MEETING = timedelta(minutes=5)
+_RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
 
 _peers: Peers | None = None
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """The rank of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def size() -> int:
-    """How many processes there are."""
+    """The number of processes (world size)."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def local_size() -> int:
-    """How many there are on this machine, as far as the launcher says."""
+    """The number of processes on this machine, as far as the launcher says."""
     here = place()
     return 1 if here is None or size() == 1 else here.local_size or 1
 
 
 def is_main() -> bool:
-    """Whether this process prints, writes files and decides."""
+    """Whether this is the main process (rank 0), which prints, writes files and decides."""
     return rank() == 0
 
 
 def from_main(value: Value) -> Value:
-    """What the main process gives, in every process."""
+    """The value of the main process, broadcast to every process."""
     if size() == 1:
         return value
     values = [value]
@@ -59,7 +59,7 @@ def from_main(value: Value) -> Value:
 
 
 def gather(value: Value) -> list[Value]:
-    """What every process gives, in the order of their numbers, in every process."""
+    """The values of all processes, by rank, in every process."""
     if size() == 1:
         return [value]
     values: list[Any] = [None] * size()
@@ -97,7 +97,7 @@ def any_of(*flags: bool) -> list[bool]:
 
 @contextmanager
 def one_at_first() -> Iterator[None]:
-    """Let one process of each machine run the block before the others, which find what it has left in a cache."""
+    """Run the block in one process of each machine first; the others then find the cache that it has filled."""
     here = place()
     first = here is None or here.local_rank == 0
     if size() > 1 and not first:
@@ -119,9 +119,9 @@ def device_index(here: Place) -> int:
 
 @contextmanager
 def joined(options: TrainingOptions) -> Iterator[None]:
-    """Meet the other processes that a launcher has started, if it has, for the block.
+    """Join the process group of a launcher, if there is one, for the block.
 
-    The main process alone says what is to be said. An error that ends one of them ends all, and one says why.
+    Only the main process prints. An error that ends one process ends all, and one of them reports it.
 
     Args:
         options: of the run; a launcher decides about ``devices`` and ``num_nodes``.
@@ -161,7 +161,7 @@ def joined(options: TrainingOptions) -> Iterator[None]:
 
 
 def leave() -> None:
-    """Part from the other processes; the main one is on its own from here on. All call it together."""
+    """Leave the process group; only the main process continues. All processes call it together."""
     if _peers is not None and not _peers.left:
         distributed.barrier()
         _peers.leave()
@@ -176,15 +176,15 @@ def _meet(here: Place, device: str) -> None:
     if on_gpus:
         torch.cuda.set_device(device_index(here))
     try:
-        store, *_ = next(rendezvous("env://", here.rank, here.size, timeout=_MEETING))
+        store, *_ = next(rendezvous("env://", here.rank, here.size, timeout=_RENDEZVOUS_TIMEOUT))
         store.set(f"gatewise/{here.rank}", "here")
-        store.wait([f"gatewise/{rank}" for rank in range(here.size)], _MEETING)
+        store.wait([f"gatewise/{rank}" for rank in range(here.size)], _RENDEZVOUS_TIMEOUT)
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
             store=store,
             rank=here.rank,
             world_size=here.size,
-            timeout=_LONGEST_WAIT,
+            timeout=_COLLECTIVE_TIMEOUT,
         )
         reports = here.rank == 1 or here.local_rank == 0
         _peers = Peers(here.rank, here.size, reports, os.environ["MASTER_ADDR"], from_main)
