@@ -1,11 +1,13 @@
 """Sequences of numbers."""
 
+import math
 import re
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
+from gatewise.data import numeric_sequences, parquet
 from gatewise.data.numeric_sequences import SequenceColumns, read_numeric_sequences
 
 TABLE = "label,sequence,u,v\na,1,0.5,1\na,1,2,3\nb,2,4,-5e1\n"
@@ -140,3 +142,103 @@ def test_nested_columns_of_parquet_hold_a_sequence_in_each_row(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"steps": [[[0.1, None]]]}), path)
     with pytest.raises(ValueError, match="row 1: expected a finite number, got None"):
         plain([path])
+
+
+def steps_table(path, sequences, **more):
+    """A row for each step of sequences of given lengths, with a feature that counts the rows."""
+    names = [f"s{number}" for number, length in enumerate(sequences) for _ in range(length)]
+    columns = {"sequence": names, "u": [float(row) / 2 for row in range(len(names))], **more}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Files of typed columns are read three rows at a time."""
+    monkeypatch.setattr(parquet, "_ROWS", 3)
+    monkeypatch.setattr(numeric_sequences, "_ROWS", 2)
+
+
+def test_sequences_may_begin_and_end_anywhere_in_a_part(tmp_path, small_parts):
+    lengths = [2, 1, 3, 8, 1, 6]
+    labels = [str(row) for row in range(sum(lengths))]
+    path = steps_table(tmp_path / "a.parquet", lengths, label=labels, colour=labels[::-1])
+    found = read_numeric_sequences([path], SequenceColumns(categories=("colour",))).sequences()
+    row = 0
+    for sequence, length in zip(found, lengths, strict=True):
+        rows = range(row, row + length)
+        assert sequence.steps.tolist() == [[at / 2] for at in rows]
+        assert sequence.labels == [str(at) for at in rows]
+        assert sequence.categories == {"colour": [labels[::-1][at] for at in rows]}
+        row += length
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"sequence": ["a"] * 4 + ["b", "a"]}, "the rows of sequence 'a' are not consecutive; sort the table"),
+        ({"sequence": ["a"] * 4 + [None, "b"]}, "row 5: 'sequence' is null or empty; expected a value"),
+        ({"label": ["a"] * 5 + [None]}, "row 6: 'label' is null or empty; expected a value"),
+        ({"u": [0.0] * 4 + [None, 1.0]}, "row 5: u: expected a finite number, got ''; --missing mask reads missing"),
+        ({"u": [0.0] * 4 + [float("inf"), 1.0]}, "row 5: u: expected a finite number, got inf"),
+        ({"u": ["1"] * 4 + ["x", "1"]}, "row 5: u: expected a finite number, got 'x'"),
+        ({"label": ["a"] * 4 + ["b\0", "a"]}, "row 5: 'label' contains a NUL character"),
+    ],
+)
+def test_errors_name_the_row_of_the_file(tmp_path, small_parts, columns, message):
+    path = steps_table(tmp_path / "a.parquet", [6], **columns)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_numeric_sequences([path], SequenceColumns(features=("u",)))
+
+
+def test_a_feature_that_numbers_the_rows_at_first_is_one(tmp_path, small_parts):
+    messages = []
+    path = steps_table(tmp_path / "a.parquet", [2, 5], v=[0, 1, 2, 3, 4, 5, 7], w=[1, 2, 3, 4, 5, 6, 7])
+    read_numeric_sequences([path], notice=messages.append)
+    assert [one.partition(": ")[2] for one in messages] == [
+        "feature 'w' numbers the rows of the file; exclude it with --feature-columns"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ([[1.0, 2.0, 3.0]], "row 5: step 1: expected 2 features, as in row 1, got 3"),
+        ([[1.0, 2.0], [3.0]], "row 5: step 2: expected 2 features, as in row 1, got 1"),
+        ([], "row 5: a sequence without steps"),
+        (None, "row 5: expected {\"steps\": [[numbers of a step], ...]}, got {'steps': None}"),
+        ([[1.0, float("-inf")]], "row 5: expected a finite number, got -inf"),
+        ([[1.0, None]], "row 5: expected a finite number, got None; --missing mask reads missing values"),
+    ],
+)
+def test_errors_in_nested_columns_name_the_row(tmp_path, small_parts, last, message):
+    path = tmp_path / "a.parquet"
+    rows = [*[[[1.0, 2.0], [3.0, 4.0]]] * 4, last]
+    pyarrow.parquet.write_table(pyarrow.table({"steps": rows}), path)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_numeric_sequences([path])
+
+
+def test_infinity_is_not_a_missing_value(tmp_path):
+    columns = SequenceColumns(missing=True)
+    pyarrow.parquet.write_table(pyarrow.table({"steps": [[[1.0], [float("inf")]]]}), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"sequence": ["a"], "u": [float("inf")]}), tmp_path / "b.parquet")
+    for name in ("a", "b"):
+        with pytest.raises(ValueError, match=r"row 1: (u: )?expected a finite number, got inf"):
+            read_numeric_sequences([tmp_path / f"{name}.parquet"], columns)
+
+
+def test_missing_values_of_every_form(tmp_path):
+    columns = SequenceColumns(missing=True)
+    (tmp_path / "a.csv").write_text("sequence,u,v\na,,1\na,NA,2\na,nan,3\n")
+    (tmp_path / "a.jsonl").write_text('{"steps": [[null, 1], [NaN, 2], ["NA", 3]]}\n')
+    (tmp_path / "b.jsonl").write_text('{"sequence": "a", "u": null, "v": 1}\n{"sequence": "a", "v": 2}\n')
+    pyarrow.parquet.write_table(pyarrow.table({"steps": [[[None, 1.0], [float("nan"), 2.0]]]}), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(
+        pyarrow.table({"sequence": ["a", "a"], "u": [None, float("nan")], "v": [1, 2]}), tmp_path / "b.parquet"
+    )
+    for name in ("a.csv", "a.jsonl", "b.jsonl", "a.parquet", "b.parquet"):
+        (found,) = read_numeric_sequences([tmp_path / name], columns).sequences()
+        assert found.missing == [0], name
+        assert found.steps[:, 0].tolist() == pytest.approx([math.nan] * found.length, nan_ok=True)
+        assert found.steps[:, 1].tolist() == [1 + at for at in range(found.length)]

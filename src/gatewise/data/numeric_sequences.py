@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from gatewise.data.cells import cell_text, shortened
 from gatewise.data.json_lines import objects_in
+from gatewise.data.nested_numbers import nested_numbers
 from gatewise.data.numerals import MISSING, comma_hint, parse_number
+from gatewise.data.parquet import TYPED, typed_columns
 from gatewise.data.sequence_store import SequenceTable, SequenceWriter
 from gatewise.data.table_columns import Column, NumberColumn, TableRows, TextColumn
 from gatewise.data.table_format import PLAIN, TableFormat
@@ -22,6 +24,8 @@ from gatewise.data.unnamed_columns import data_columns
 from gatewise.progress import tracked
 
 _STEPS = "steps"
+_ROWS = 64
+"""Rows with a sequence each that are converted together."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def read_numeric_sequences(
     columns: SequenceColumns = SequenceColumns(),
     notice: Callable[[str], None] = lambda _: None,
     format: TableFormat = PLAIN,
-    folder: Path | None = None,
+    make_folder: Callable[[], Path] | None = None,
 ) -> SequenceTable:
     """Sequences of files, in order.
 
@@ -82,13 +86,14 @@ def read_numeric_sequences(
         columns: their columns.
         notice: receives notices.
         format: how tables are written.
-        folder: an empty folder for the sequences; by default they are kept in memory.
+        make_folder: makes an empty folder for the files of sequences that are too many for memory, see
+            `SequenceWriter`; by default all are kept in memory.
 
     Raises:
         ValueError: when something is not a finite number, or missing, or steps have different widths; with the place.
         OSError: when a file cannot be read, or the folder written to.
     """
-    writer = SequenceWriter(columns.categories, folder)
+    writer = SequenceWriter(columns.categories, make_folder)
     first = 0
     for path in paths:
         width = 0
@@ -112,8 +117,23 @@ def _of_file(
         return numeric_lines(format.text(path).lines("\n"), str(path), columns)
     given = column_names(path)
     names = [_STEPS, *(name for name in (columns.label, *columns.categories) if name in given)]
+    if kind_of(path) in TYPED:
+        return _of_rows(_typed_rows(path, names), str(path), columns)
     rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
     return _of_rows(rows, str(path), columns)
+
+
+def _typed_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of nested columns, the first of which has the steps: an array (T, I) where they are plain numbers."""
+    number = 0
+    for batch in typed_columns(path, names):
+        for first in range(0, len(batch[0]), _ROWS):
+            cells, *others = (column.slice(first, _ROWS) for column in batch)
+            steps = nested_numbers(cells)
+            columns = [cells.to_pylist() if steps is None else steps, *(column.to_pylist() for column in others)]
+            for values in zip(*columns, strict=True):
+                number += 1
+                yield f"{path}: row {number}", dict(zip(names, values, strict=True))
 
 
 def numeric_lines(lines: Iterable[str], source: str, columns: SequenceColumns) -> Iterator[Found]:
@@ -178,19 +198,18 @@ def _counting(path: Path, sequence: str, features: Sequence[str], format: TableF
     The order of rows may give the labels away; within one sequence it is time.
     """
     names = set[str]()
-    left = list(features)
-    for rows in read_column_parts(path, [sequence, *left], blanks=True, numbers=left, format=format):
+    left = {(name, first) for name in features for first in (0, 1)}
+    for rows in read_column_parts(path, [sequence, *features], blanks=True, numbers=features, format=format):
         sequences, *columns = rows.columns
         assert isinstance(sequences, TextColumn)
         names |= set(sequences.codes()[0][:2])
         counts = rows.first + np.arange(len(rows))
         for name, column in zip(features, columns, strict=True):
             assert isinstance(column, NumberColumn)
-            if name in left and not any(np.array_equal(column.values, counts + first) for first in (0, 1)):
-                left.remove(name)
+            left -= {(name, first) for first in (0, 1) if not np.array_equal(column.values, counts + first)}
         if not left:
             break
-    return left if len(names) > 1 else []
+    return [name for name in features if len(names) > 1 and not left.isdisjoint({(name, 0), (name, 1)})]
 
 
 def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: SequenceColumns) -> Iterator[Found]:
@@ -198,6 +217,14 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: S
     width, first = 0, ""
     for where, row in rows:
         steps = row.get(_STEPS)
+        if isinstance(steps, np.ndarray) and len(steps) and (not width or steps.shape[1] == width):
+            width, first = steps.shape[1], first or where
+            if not np.isfinite(steps).all():
+                _check_numbers(where, steps, columns.missing)
+            yield Found(steps, *_others_of(row, where, columns, len(steps)))
+            continue
+        if isinstance(steps, np.ndarray):
+            steps = steps.tolist()
         if not isinstance(steps, list) or not all(isinstance(step, list) for step in steps):
             raise ValueError(f'{where}: expected {{"steps": [[numbers of a step], ...]}}, got {shortened(row)}')
         if not steps or not steps[0]:
@@ -208,12 +235,25 @@ def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: S
                 as_in = first.removeprefix(f"{source}: ")
                 raise ValueError(f"{where}: step {step}: expected {width} features, as in {as_in}, got {len(values)}")
         numbers = [[_number(where, value, columns.missing) for value in step] for step in steps]
-        label = row.get(columns.label, [])
-        labels = [cell_text(one, where, columns.label) for one in (label if isinstance(label, list) else [label])]
-        categories = {name: _values_of_steps(row, name, where, len(steps)) for name in columns.categories}
-        yield Found(np.array(numbers, np.float64), labels, categories)
+        yield Found(np.array(numbers, np.float64), *_others_of(row, where, columns, len(steps)))
     if not width:
         raise ValueError(f"{source}: there are no sequences in it")
+
+
+def _check_numbers(where: str, steps: NDArray[np.float64], missing: bool) -> None:
+    """Raise a ValueError for an infinite number, or for one that is missing where that must not be."""
+    wrong = np.isinf(steps) if missing else ~np.isfinite(steps)
+    for value in steps[wrong].tolist():
+        _number(where, None if value != value else value, missing)
+
+
+def _others_of(
+    row: dict[str, Any], where: str, columns: SequenceColumns, steps: int
+) -> tuple[list[str], dict[str, list[str]]]:
+    """The labels and categories of a row with a sequence."""
+    label = row.get(columns.label, [])
+    labels = [cell_text(one, where, columns.label) for one in (label if isinstance(label, list) else [label])]
+    return labels, {name: _values_of_steps(row, name, where, steps) for name in columns.categories}
 
 
 def _values_of_steps(row: dict[str, Any], name: str, where: str, steps: int) -> list[str]:

@@ -46,8 +46,11 @@ def typed_columns(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
             from pyarrow import parquet
 
             table = parquet.ParquetFile(file, page_checksum_verification=True)
-            for batch in table.iter_batches(_ROWS, columns=list(dict.fromkeys(columns)), use_threads=False):
-                yield [batch.column(column) for column in columns]
+            # One row group at a time: an iterator over all of them keeps what it has read.
+            options: dict[str, Any] = {"columns": list(dict.fromkeys(columns)), "use_threads": False}
+            for group in range(table.num_row_groups):
+                for batch in table.iter_batches(_ROWS, row_groups=[group], **options):
+                    yield [batch.column(column) for column in columns]
             return
         for batch in ipc_batches(open_ipc(file)):
             for at in range(0, batch.num_rows, _ROWS):

@@ -2,10 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from gatewise.compiler import build_cache
+from gatewise.data.files import matching
 from gatewise.data.numeric_sequences import feature_names, has_row_per_step, read_numeric_sequences
 from gatewise.data.sequence_store import NumericSequence, hash_of
+from gatewise.data.tables import is_table
 from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.examples import Examples, Kind, read_examples
@@ -22,19 +27,60 @@ def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOpti
     """
     if options.feature_columns or not paths or is_builtin(paths[0]):
         return options
-    if not has_row_per_step(paths[0], options.sequence_column):
+    first = files_of(paths)[0]
+    if not has_row_per_step(first, options.sequence_column):
         return options
-    names = feature_names(paths[0], options.columns, say, options.table_format)
+    names = feature_names(first, options.columns, say, options.table_format)
     return dataclasses.replace(options, feature_columns=tuple(names))
 
 
 def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[NumericSequence]:
     """The sequences of files, with the columns that the options name.
 
+    Those that are too many for memory are in files of the cache, mapped into memory. These have no names any more once
+    they are mapped, so that they go with the process, whatever ends it.
+
+    Args:
+        options: the options.
+        paths: files, folders of tables, or patterns such as ``motions/*.parquet``.
+
     Raises:
         ValueError, OSError: see `read_numeric_sequences`.
     """
-    return read_numeric_sequences(paths, options.columns, say, options.table_format).sequences()
+    with ExitStack() as stack:
+
+        def make_folder() -> Path:
+            above = build_cache.private_folder() / "sequences"
+            above.mkdir(mode=0o700, exist_ok=True)
+            build_cache.remove_leftovers(above)
+            work = stack.enter_context(
+                TemporaryDirectory(prefix=build_cache.WORK, dir=above, ignore_cleanup_errors=True)
+            )
+            say(f"sequences: too many for memory; written to {above}, a folder of {build_cache.VARIABLE}")
+            return Path(work)
+
+        files = files_of(paths)
+        found = read_numeric_sequences(files, options.columns, say, options.table_format, make_folder)
+        return found.sequences()
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The tables that paths, patterns and folders name, each once.
+
+    Raises:
+        ValueError: when nothing matches a pattern, or a folder has no tables.
+        OSError: when a folder cannot be read.
+    """
+    found: list[Path] = []
+    for path in (one for named in paths for one in matching(named)):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        tables = sorted(file for file in path.rglob("[!.]*") if file.is_file() and is_table(file))
+        if not tables:
+            raise ValueError(f"{path}: the folder has no tables (.csv, .tsv, .jsonl, .parquet, .arrow)")
+        found += tables
+    return list(dict.fromkeys(found))
 
 
 def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
@@ -44,11 +90,13 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         ValueError: when no file is named, or for bad data.
         OSError: for a file that cannot be read.
     """
+    known: dict[frozenset[str], frozenset[str]] = {}
 
-    def classes_of(example: NumericSequence) -> set[str]:
+    def classes_of(example: NumericSequence) -> frozenset[str]:
         labels = example.classes if options.predict in ("sequence", "steps") else set[str]()
         # So that a feature with missing values has some in the training data too.
-        return {f"label {label}" for label in labels} | {f"missing {feature}" for feature in example.missing}
+        found = frozenset([f"label {one}" for one in labels] + [f"missing {feature}" for feature in example.missing])
+        return known.setdefault(found, found)
 
     kind = Kind(lambda paths: read_sequences(options, paths), classes_of=classes_of, hash_of=hash_of)
     return read_examples(options, kind, {})
