@@ -13,21 +13,33 @@ FORMATS = {
 }
 """By name the module with the ``FORMAT``; loaded when used."""
 
+READ_ONLY = {"onnx": "gatewise.interchange.onnx_file"}
+"""Likewise of files that are only read: they hold more than weights. Tried last, since ONNX has no signature."""
+
 
 @dataclass(frozen=True)
-class WeightsFormat:
-    """How weights are read from a kind of file, and written.
+class WeightsReader:
+    """How weights are read from a kind of file.
 
     Attributes:
         recognises: whether a file is of this format, by its content.
         read: the weights of a file by name, with the identities that it has in their metadata; the second argument is
             the key of one of several state dicts in the file, or None. Raises a ValueError that names the file where it
             is malformed.
-        write: writes weights, with the identities in their metadata, atomically.
     """
 
     recognises: Callable[[Path], bool]
     read: Callable[[Path, str | None], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class WeightsFormat(WeightsReader):
+    """How weights are read from a kind of file, and written.
+
+    Attributes:
+        write: writes weights, with the identities in their metadata, atomically.
+    """
+
     write: Callable[[Path, dict[str, Tensor]], None]
 
 
@@ -42,7 +54,7 @@ def format_named(name: str) -> WeightsFormat:
     return importlib.import_module(FORMATS[name]).FORMAT
 
 
-def format_of(path: Path) -> WeightsFormat:
+def format_of(path: Path) -> WeightsReader:
     """The format of a file, by its content.
 
     Raises:
@@ -51,7 +63,8 @@ def format_of(path: Path) -> WeightsFormat:
     """
     with path.open("rb"):  # a missing file is an OSError that names it
         pass
-    for name in FORMATS:
-        if (found := format_named(name)).recognises(path):
+    modules = FORMATS | READ_ONLY
+    for module in modules.values():
+        if (found := importlib.import_module(module).FORMAT).recognises(path):
             return found
-    raise ValueError(f"{path}: not a file of weights of a known format ({', '.join(FORMATS)})")
+    raise ValueError(f"{path}: not a file of weights of a known format ({', '.join(modules)})")
