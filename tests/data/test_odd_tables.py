@@ -65,7 +65,7 @@ TEXTS = {
         (
             ".csv",
             'text,label\n"c,d\ne,f\ng",h,i\n',
-            "line 2: expected 2 fields, as in line 1, got 3; the row goes on to",
+            "line 2: expected 2 fields, as in line 1, got 3; the row ends on",
         ),
         (
             ".csv",
@@ -409,10 +409,10 @@ def test_names_and_rows_come_from_one_reader(tmp_path):
 def test_rows_know_their_lines(tmp_path):
     path, _ = written(tmp_path, ".csv", 'text,label\n\n"a\nb",c\n   \nd,e\n')
     rows = read_columns(path, ("text", "label"))
-    assert [rows.place(row) for row in range(2)] == ["line 3", "line 6"]
+    assert [rows.location(row) for row in range(2)] == ["line 3", "line 6"]
     path, _ = written(tmp_path, ".jsonl", "\n".join(json.dumps({"text": "a"}) + "\n" * (at % 3) for at in range(5)))
     rows = read_columns(path, ("text",))
-    assert [rows.place(row) for row in range(5)] == ["line 1", "line 2", "line 4", "line 7", "line 8"]
+    assert [rows.location(row) for row in range(5)] == ["line 1", "line 2", "line 4", "line 7", "line 8"]
 
 
 def test_a_table_that_changes_while_it_is_read_is_named(tmp_path):

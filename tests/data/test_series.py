@@ -26,8 +26,8 @@ def test_wide_each_column_is_a_series():
     found = read("time,a,b,c\n1,3,,5\n2,4,,\n3,,,6\n4,5,,2\n")
     assert {one.name: values(one) for one in found.series} == {"a": [3, 4, None, 5], "c": [5, None, 6, 2]}
     assert found.notes == (
-        "a and 1 more series: missing values, which the network is told of",
-        "b: no values; left out",
+        "a and 1 more series: missing values, which the network sees as such",
+        "b: no values; skipped",
     )
 
 

@@ -55,7 +55,7 @@ def test_comments_are_skipped_where_a_row_begins(write):
     path = write('# "made" by hand\ntext,label\n"one\n# two",x\n# more, of, them\n#3,y\n')
     rows = read_columns(path, ("text", "label"), format=TableFormat(comments="# "))
     assert list(rows) == [("one\n# two", "x"), ("#3", "y")]
-    assert [rows.place(row) for row in range(2)] == ["line 3", "line 6"]
+    assert [rows.location(row) for row in range(2)] == ["line 3", "line 6"]
 
 
 @pytest.mark.parametrize(

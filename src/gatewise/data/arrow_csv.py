@@ -1,6 +1,6 @@
 """CSV and TSV through Arrow, block by block, where they are written as in RFC 4180.
 
-Arrow's reader gives no lines, and lets pass what `gatewise.data.delimited` refuses: `"a" b`, a quote that nothing
+Arrow's reader gives no lines, and accepts what `gatewise.data.delimited` rejects: `"a" b`, a quote that nothing
 closes. So what is unusual is left to that reader, which says what is wrong and where, or reads it after all.
 """
 
@@ -23,7 +23,7 @@ _LINE_ENDS = b"\r\n"
 
 
 def arrow_columns(
-    table: TableText, kind: str, format: TableFormat, width: int, skip: int, places: Sequence[int]
+    table: TableText, kind: str, format: TableFormat, width: int, skip: int, positions: Sequence[int]
 ) -> Iterator[list["pyarrow.Array"]]:
     """Some columns of a table as text, some rows at a time.
 
@@ -45,8 +45,8 @@ def arrow_columns(
     mark = format.mark(kind)
     if format.comments is not None or not mark.isascii():
         raise UnusualTableError
-    names = [str(place) for place in range(width)]
-    chosen = list(dict.fromkeys(names[place] for place in places))
+    names = [str(position) for position in range(width)]
+    chosen = list(dict.fromkeys(names[position] for position in positions))
     quotes = _Quotes(mark.encode()) if kind == ".csv" else None
     stream = Utf8Stream(table.chunks(), _unchecked if quotes is None else quotes.check)
     try:
@@ -64,7 +64,7 @@ def arrow_columns(
             ),
         )
         for batch in reader:
-            yield [batch.column(chosen.index(names[place])) for place in places]
+            yield [batch.column(chosen.index(names[position])) for position in positions]
     except pyarrow.ArrowException:
         raise UnusualTableError from None
 

@@ -1,4 +1,4 @@
-"""Where a time stands in the cycles of the calendar: the hour of the day, the day of the week, the time of the year."""
+"""Where a time is in the cycles of the calendar: the hour of the day, the day of the week, the time of the year."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _LENGTHS = {"day": _DAY, "week": 7 * _DAY, "year": 365.25 * _DAY}
 
 
 def calendar_cycles(grid: TimeGrid, steps: int) -> tuple[str, ...]:
-    """The cycles longer than two steps of a grid that so many steps hold at least twice.
+    """The cycles longer than two steps of a grid that a number of steps holds at least twice.
 
     >>> from gatewise.data.time_stamps import TimeForm
     >>> hourly = TimeGrid("seconds", 3600.0, 0.0, 1, 0.0, TimeForm("%Y-%m-%d %H:%M"))
@@ -38,12 +38,12 @@ def calendar_features(stamps: Stamps, cycles: tuple[str, ...]) -> np.ndarray[Any
     [[1.0, 0.0]]
     """
     features = [
-        wave(2 * np.pi * _place(stamps, cycle) / _LENGTHS[cycle]) for cycle in cycles for wave in (np.sin, np.cos)
+        wave(2 * np.pi * _position(stamps, cycle) / _LENGTHS[cycle]) for cycle in cycles for wave in (np.sin, np.cos)
     ]
     return np.stack(features, 1) if features else np.zeros((len(stamps), 0))
 
 
-def _place(stamps: Stamps, cycle: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _position(stamps: Stamps, cycle: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The seconds since a cycle began."""
     if cycle == "week":
         return (stamps.astype("M8[us]").astype("f8") / 1e6 - 4 * _DAY) % (7 * _DAY)  # 1970-01-05 was a Monday

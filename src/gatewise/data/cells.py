@@ -68,7 +68,7 @@ def typed_cell(value: object, where: str, column: str, *, blank: bool, text: boo
     return cell_text(value, where, column, blank=blank, text=text) if found is None else found
 
 
-def column_place(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:
+def column_position(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:
     """Where a column stands among names.
 
     Args:
@@ -80,12 +80,12 @@ def column_place(where: object, column: str, names: Sequence[str], first: str = 
     Raises:
         ValueError: when it is missing, or there are two of it.
     """
-    found = [place for place, name in enumerate(names) if name == column]
+    found = [position for position, name in enumerate(names) if name == column]
     if len(found) == 1:
         return found[0]
     if found:
-        places = " and ".join(str(place + 1) for place in found)
-        raise ValueError(f"{where}: columns {places} are both named {column!r}; rename one of them")
+        positions = " and ".join(str(position + 1) for position in found)
+        raise ValueError(f"{where}: columns {positions} are both named {column!r}; rename one of them")
     comment = "; if it is a comment, give --comments '#'" if names and names[0].startswith("#") else ""
     raise ValueError(
         f"{where}: no column {column!r}; {first} {', '.join(map(repr, names[:20]))}{separator_hint(names)}{comment}. "

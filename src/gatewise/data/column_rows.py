@@ -45,7 +45,7 @@ def cells_of(line: str) -> list[str]:
 def read_rows(
     path: Path, text: str, *, comments: tuple[str, ...] | None, least: int, varying: bool, notice: Callable[[str], None]
 ) -> list[list[Row]]:
-    """The rows of each sentence; a blank line ends one, and lines that begin with ``-DOCSTART-`` are left out.
+    """The rows of each sentence; a blank line ends one, and lines that begin with ``-DOCSTART-`` are skipped.
 
     Columns are separated by tabs where most lines have one, otherwise by spaces and tabs.
 
@@ -91,7 +91,7 @@ def _separator(sentences: Sequence[Sequence[_Line]]) -> _Separator:
 def _without_comments(
     path: Path, sentences: list[list[_Line]], separator: _Separator, notice: Callable[[str], None]
 ) -> list[list[_Line]]:
-    """Leave out the first lines of sentences that begin as a comment and have a form that no row of words has."""
+    """Skip the first lines of sentences that begin as a comment and have a form that no row of words has."""
     marked = [_count_marked(sentence) for sentence in sentences]
     parts = list(zip(sentences, marked, strict=True))
     forms = {separator.form(line.text) for sentence, count in parts for line in sentence[count:]}

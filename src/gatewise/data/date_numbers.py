@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 # By the number of digits.
 DIGIT_FORMS = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-# Where each part begins, and what it is where it is left out.
+# Where each part begins, and what it is where it is missing.
 _PARTS = ((4, 1), (6, 1), (8, 0), (10, 0), (12, 0))
 _DIGITS = {form: digits for digits, form in DIGIT_FORMS.items()}
 # Years in which numbers of these many digits are likelier dates than counts.
@@ -50,7 +50,7 @@ def date_form(texts: Sequence[str]) -> str | None:
 def read_digits(text: str, form: str) -> datetime | None:
     """The time that digits say, in one of `DIGIT_FORMS`.
 
-    Zeros after a point are left out: they are what a column of whole numbers gets where one of them is missing.
+    Zeros after a point are ignored: they are what a column of whole numbers gets where one of them is missing.
 
     >>> read_digits("202001.0", "%Y%m"), read_digits("20201", "%Y%m")
     (datetime.datetime(2020, 1, 1, 0, 0), None)

@@ -110,7 +110,7 @@ class _Lines:
 
 def _hint(mark: str, kind: str, surplus: int, last: int | None) -> str:
     if last is not None:
-        return f"; the row goes on to line {last}: is a quote not closed?"
+        return f"; the row ends on line {last}: is a quote not closed?"
     if surplus < 0:
         return "" if kind == ".csv" else "; a field of TSV cannot have a line break in it, quoted or not: that is CSV"
     name = {",": "a comma", "\t": "a tab"}.get(mark, repr(mark))

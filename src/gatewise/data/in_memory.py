@@ -37,7 +37,7 @@ def to_arrow(data: Any, where: str = "data") -> "pyarrow.Table":
     """A table in memory as an Arrow table.
 
     Of a pandas data frame, an index that has a name or consists of time stamps is the first column, and any other is
-    left out. Of a Hugging Face dataset, classes are their names instead of numbers.
+    skipped. Of a Hugging Face dataset, classes are their names instead of numbers.
 
     Args:
         data: the table.
@@ -113,20 +113,20 @@ def _column(rows: Sequence[Mapping[Any, Any]], name: Any, where: str) -> Any:
     except pyarrow.ArrowException as error:
         first = next(value for value in values if value is not None)
         odd = next((n for n, value in enumerate(values, 1) if value is not None and type(value) is not type(first)), 0)
-        place = f"row {odd}: {name!r}: expected {type(first).__name__}, as before, got {values[odd - 1]!r:.60}"
-        raise ValueError(f"{where}: {place if odd else f'{name!r}: {error}'}") from None
+        position = f"row {odd}: {name!r}: expected {type(first).__name__}, as before, got {values[odd - 1]!r:.60}"
+        raise ValueError(f"{where}: {position if odd else f'{name!r}: {error}'}") from None
 
 
 def _with_class_names(table: "pyarrow.Table", features: Any) -> "pyarrow.Table":
     """The table with the names of classes where a Hugging Face dataset has their numbers."""
     import pyarrow
 
-    for place, name in enumerate(table.column_names if isinstance(features, Mapping) else ()):
+    for position, name in enumerate(table.column_names if isinstance(features, Mapping) else ()):
         feature = features.get(name)
         names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
         if isinstance(names, list):
             values = [_named(value, names) for value in table.column(name).to_pylist()]
-            table = table.set_column(place, name, pyarrow.array(values))
+            table = table.set_column(position, name, pyarrow.array(values))
     return table
 
 
@@ -143,7 +143,7 @@ def write_table(data: Any, folder: Path, name: str) -> Path:
     Args:
         data: the table.
         folder: where to write it.
-        name: of the file, without its ending; it stands in messages.
+        name: of the file, without its ending; it is in messages.
 
     Raises:
         TypeError, ValueError: as `to_arrow`.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gatewise.data.cells import column_place
+from gatewise.data.cells import column_position
 from gatewise.extras import require
 
 TYPED = (".parquet", ".arrow", ".feather")
@@ -40,7 +40,7 @@ def typed_columns(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
         OSError: when it cannot be read.
     """
     names = typed_names(path)
-    places = [column_place(path, column, names) for column in columns]
+    positions = [column_position(path, column, names) for column in columns]
     with arrow_errors_of(path, f"a corrupt {_title(path)} file"), path.open("rb") as file:
         if path.suffix.lower() == ".parquet":
             from pyarrow import parquet
@@ -54,7 +54,7 @@ def typed_columns(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
             return
         for batch in ipc_batches(open_ipc(file)):
             for at in range(0, batch.num_rows, _ROWS):
-                yield [batch.column(place).slice(at, _ROWS) for place in places]
+                yield [batch.column(position).slice(at, _ROWS) for position in positions]
 
 
 def ipc_batches(reader: Any) -> Iterator[Any]:
@@ -97,5 +97,5 @@ def arrow_errors_of(path: Path, what: str) -> Iterator[None]:
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         if str(error).startswith(f"{path}: ") or (isinstance(error, OSError) and error.filename is not None):
             raise
-        told = " ".join(str(error).split())
-        raise ValueError(f"{path}: {what} ({told})") from None
+        message = " ".join(str(error).split())
+        raise ValueError(f"{path}: {what} ({message})") from None

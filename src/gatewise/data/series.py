@@ -83,12 +83,12 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
         grid: the grid that the stamps must lie on; by default that which they suggest.
 
     Raises:
-        ValueError: for something that is no number or no time stamp, two different rows of one step, irregular time
+        ValueError: for something that is not a number or a time stamp, two different rows of one step, irregular time
             stamps, or no value at all; with the place.
         OSError: when a file cannot be read.
     """
     notes = _Notes()
-    columns = columns.resolved(tables[0], lambda told: notes.add(told, tables[0].where))
+    columns = columns.resolved(tables[0], lambda message: notes.add(message, tables[0].where))
     rows = read_rows(tables, columns, grid.form if grid is not None and columns.time != ROW else None)
     if grid is None and rows.form.is_date_number:
         notes.add(
@@ -110,13 +110,13 @@ def _sorted_on_grid(
     rows: Rows, columns: Columns, grid: TimeGrid | None, notes: "_Notes"
 ) -> tuple[list[Series], TimeGrid]:
     sorted_rows: dict[str, tuple[Integers, Stamps]] = {
-        name: _in_order(name, places, rows, notes) for name, places in _places_by_series(rows).items()
+        name: _in_order(name, positions, rows, notes) for name, positions in _rows_by_series(rows).items()
     }
     if grid is None:
         grid = TimeGrid.infer([stamps for _, stamps in sorted_rows.values()], rows.form)
     found: list[Series] = []
-    for name, (places, stamps) in sorted_rows.items():
-        found += _on_grid(name, rows, places, stamps, grid, columns.values, notes)
+    for name, (positions, stamps) in sorted_rows.items():
+        found += _on_grid(name, rows, positions, stamps, grid, columns.values, notes)
     return found, grid
 
 
@@ -148,7 +148,7 @@ class _Notes:
         )
 
 
-def _places_by_series(rows: Rows) -> dict[str, Integers]:
+def _rows_by_series(rows: Rows) -> dict[str, Integers]:
     if rows.series is None:
         return {"": np.arange(len(rows.values))}
     order = np.argsort(rows.series, kind="stable")
@@ -156,49 +156,49 @@ def _places_by_series(rows: Rows) -> dict[str, Integers]:
     return dict(zip(rows.names, np.split(order, ends[:-1]), strict=True))
 
 
-def _in_order(name: str, places: Integers, rows: Rows, notes: _Notes) -> tuple[Integers, Stamps]:
+def _in_order(name: str, positions: Integers, rows: Rows, notes: _Notes) -> tuple[Integers, Stamps]:
     """The rows of a series in the order of time, each step once."""
     if rows.stamps is None:
-        return places, np.arange(1.0, len(places) + 1)
-    stamps = rows.stamps[places]
+        return positions, np.arange(1.0, len(positions) + 1)
+    stamps = rows.stamps[positions]
     if rows.last_stamps is not None:
-        stamps, unknown = in_order(stamps, rows.last_stamps[places])
+        stamps, unknown = in_order(stamps, rows.last_stamps[positions])
         if unknown is not None:
-            first = rows.stamps[places][unknown]
+            first = rows.stamps[positions][unknown]
             zone = rows.form.zone
             assert zone is not None
             local = str(to_local(np.array([first]), zone)[0])[:16].replace("T", " ")
             raise ValueError(
-                f"{_of(name)}{rows.place(int(places[unknown]))}: the local time {local} comes twice in {zone}, and the "
-                "order of rows does not say which one this is: expected the rows of the first hour, then those of the "
-                f"second; write stamps with their distance from UTC ({rows.form.write(first)}), or in UTC"
+                f"{_of(name)}{rows.location(int(positions[unknown]))}: the local time {local} comes twice in {zone}, "
+                "and the order of rows does not say which one this is: expected the rows of the first hour, then "
+                f"those of the second; write stamps with their distance from UTC ({rows.form.write(first)}), or in UTC"
             )
     if (np.diff(stamps) < np.zeros(1, np.diff(stamps).dtype)).any():
         notes.add("rows were not in the order of time; sorted", name)
         order = np.argsort(stamps, kind="stable")
-        places, stamps = places[order], stamps[order]
+        positions, stamps = positions[order], stamps[order]
     again = np.flatnonzero(stamps[1:] == stamps[:-1])
     for at in again:
-        one, other = places[at], places[at + 1]
+        one, other = positions[at], positions[at + 1]
         for part in (rows.values, rows.covariates):
             if not np.array_equal(part[one], part[other], equal_nan=True):
                 raise ValueError(
-                    f"{_of(name)}{rows.place(one)} and {rows.place(other)} have the same time stamp "
+                    f"{_of(name)}{rows.location(one)} and {rows.location(other)} have the same time stamp "
                     f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
                     "or name with --series-column what tells series apart"
                     f"{_local_hint(rows)}"
                 )
     if len(again):
         notes.add("rows that stood there twice were read once", name)
-    keep = np.ones(len(places), bool)
+    keep = np.ones(len(positions), bool)
     keep[again + 1] = False
-    return places[keep], stamps[keep]
+    return positions[keep], stamps[keep]
 
 
 def _on_grid(
     name: str,
     rows: Rows,
-    places: Integers,
+    positions: Integers,
     stamps: Stamps,
     grid: TimeGrid,
     columns: Sequence[str],
@@ -208,30 +208,30 @@ def _on_grid(
     if not on_grid.all():
         at = int(np.argmin(on_grid))
         raise ValueError(
-            f"{_of(name)}{rows.place(int(places[at]))}: the time stamp {rows.form.shown(stamps[at])} is not on the "
-            f"grid of the others, a step of which is {grid.title}"
+            f"{_of(name)}{rows.location(int(positions[at]))}: the time stamp {rows.form.shown(stamps[at])} is not on "
+            f"the grid of the others, a step of which is {grid.title}"
         )
     first, count = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
     if count > len(numbers):
         notes.add("steps without a row were taken for missing values", name)
     at = numbers - first
     covariates = np.full((count, rows.covariates.shape[1]), np.nan)
-    covariates[at] = rows.covariates[places]
+    covariates[at] = rows.covariates[positions]
     filled = last_known(covariates)
-    table = rows.table_of(places)
+    table = rows.table_of(positions)
     found: list[Series] = []
     for column, title in enumerate(columns):
         full = series_name(name, title, len(columns))
         values = np.full(count, np.nan)
-        values[at] = rows.values[places, column]
+        values[at] = rows.values[positions, column]
         known = np.flatnonzero(~np.isnan(values))
         if not len(known):
-            notes.add("no values; left out", full)
+            notes.add("no values; skipped", full)
             continue
         begin, end = int(known[0]), int(known[-1]) + 1
         values = values[begin:end]
         if np.isnan(values).any():
-            notes.add("missing values, which the network is told of", full)
+            notes.add("missing values, which the network sees as such", full)
         if len(known) > 1 and np.ptp(values[~np.isnan(values)]) == 0:
             notes.add(f"the value never changes ({values[0]:g}); the forecast will be that", full)
         sources = tuple(_steps_of(at[table == one] - begin, len(values)) for one in range(len(rows.tables)))
@@ -256,8 +256,8 @@ def _of(name: str) -> str:
 
 def last_known(values: Numbers) -> Numbers:
     """With what is missing replaced by what came last; (n, C) or (n,), the first of which is there."""
-    places = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    last = np.maximum.accumulate(np.where(np.isnan(values), 0, places), 0)
+    positions = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    last = np.maximum.accumulate(np.where(np.isnan(values), 0, positions), 0)
     return np.take_along_axis(values, last, 0)
 
 

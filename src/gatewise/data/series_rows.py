@@ -1,4 +1,4 @@
-"""Rows of tables of time series: which column is what, and what stands in them."""
+"""Rows of tables of time series: which column is what, and what is in them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column is what; None or empty where a table is to tell.
+    """Which column is what; None or empty to infer it from a table.
 
     Attributes:
         time: the time stamps, or `ROW`; several columns with commas between them, see `joined_parts`.
@@ -53,7 +53,7 @@ class Columns:
         """The columns of the time stamps in a table whose columns have these names; none where rows are steps."""
         return () if self.time is None or self.time == ROW else part_names(self.time, names)
 
-    def resolved(self, table: Table, tell: Callable[[str], None]) -> "Columns":
+    def resolved(self, table: Table, notify: Callable[[str], None]) -> "Columns":
         """With the columns that a table has.
 
         Args:
@@ -61,11 +61,11 @@ class Columns:
             tell: receives notices.
 
         Raises:
-            ValueError: when they cannot be told.
+            ValueError: when they cannot be inferred.
         """
         time, values = self.time, self.values
         if time is None:
-            time = _time_column(table, self.time_format, tell)
+            time = _time_column(table, self.time_format, notify)
             form = TimeForm.of(time, self.time_format)
             if form is not None and not form.counts:
                 raise ValueError(
@@ -77,10 +77,10 @@ class Columns:
             times = replace(self, time=time).time_columns(names)
             taken = [name for name in (*times, self.series, *self.covariates, *self.categorical) if name is not None]
 
-            def cells(place: int) -> list[str]:
-                return [cell for (cell,) in table.rows([place])]
+            def cells(position: int) -> list[str]:
+                return [cell for (cell,) in table.rows([position])]
 
-            values = tuple(data_columns(table.where, names, taken, cells, tell))
+            values = tuple(data_columns(table.where, names, taken, cells, notify))
             if not values:
                 raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
         named = [*values, *self.covariates, *self.categorical, *filter(None, (time, self.series))]
@@ -119,16 +119,16 @@ class Rows:
     covariates: Numbers
     categories: tuple[tuple[str, ...], ...]
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """Where a row stands, for people: its line, with its file where there are several."""
         for table in self.tables:
             if row < len(table):
-                return table.place(row) if len(self.tables) == 1 else table.at(row)
+                return table.location(row) if len(self.tables) == 1 else table.at(row)
             row -= len(table)
         raise IndexError(row)
 
     def table_of(self, rows: Integers) -> Integers:
-        """The numbers of the tables that rows, by number, stand in."""
+        """The numbers of the tables that rows, by number, are in."""
         return np.searchsorted(np.cumsum([len(table) for table in self.tables]), rows, side="right")
 
 
@@ -159,8 +159,8 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         begin += len(rows)
     categories: list[tuple[str, ...]] = []
     for at in range(len(columns.categorical)):
-        place = len(labels) - len(columns.categorical) + at
-        found_names, codes = _values_of([_text(rows, place) for rows in found])
+        position = len(labels) - len(columns.categorical) + at
+        found_names, codes = _values_of([_text(rows, position) for rows in found])
         ordered = sorted(found_names)
         numbers[:, len(numeric) + at] = np.searchsorted(ordered, found_names)[codes]
         categories.append(tuple(ordered))
@@ -179,7 +179,7 @@ def _stamps(
     title = f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
     texts = [_text(rows, 0) for rows in tables]
     if len(names) > 1:
-        parts = [[_text(rows, place) for place in range(len(names))] for rows in tables]
+        parts = [[_text(rows, position) for position in range(len(names))] for rows in tables]
         texts = [joined_parts(names, of_table, columns.time_format) for of_table in parts]
     if form is not None:
         form = form.like(texts[0][0])
@@ -209,8 +209,8 @@ def _stamps(
     return form, np.concatenate(read), np.concatenate(last) if last else None
 
 
-def _text(rows: TableRows, place: int) -> TextColumn:
-    column = rows.columns[place]
+def _text(rows: TableRows, position: int) -> TextColumn:
+    column = rows.columns[position]
     assert isinstance(column, TextColumn)
     return column
 
@@ -225,22 +225,22 @@ def _values_of(columns: Sequence[TextColumn]) -> tuple[list[str], Integers]:
     return list(numbers), np.concatenate(parts)
 
 
-def _time_column(table: Table, form: str | None, tell: Callable[[str], None]) -> str:
+def _time_column(table: Table, form: str | None, notify: Callable[[str], None]) -> str:
     names = table.names()
     named = [name for name in names if name.strip().lower() in _TIME_NAMES]
     if named:
         return named[0]
     # By place: there may be several columns without a name.
     first = next(iter(table.rows(range(len(names)))))
-    for place, (name, value) in enumerate(zip(names, first, strict=True), 1):
+    for position, (name, value) in enumerate(zip(names, first, strict=True), 1):
         unnamed = is_unnamed(name)
         found = TimeForm.of(value, form)
         if found is not None and found.counts and unnamed:
             # No option can name it, so numbers are asked too whether they are dates.
-            found = TimeForm.of_all([cell for (cell,) in table.rows([place - 1])], form)
+            found = TimeForm.of_all([cell for (cell,) in table.rows([position - 1])], form)
         if found is not None and not found.counts:
             if unnamed:
-                tell(f"column {place} has no name of its own and holds time stamps; it is the time column")
+                notify(f"column {position} has no name of its own and holds time stamps; it is the time column")
             return name
     nameless = "; a column without a name needs one first" if any(map(is_unnamed, names)) else ""
     raise ValueError(

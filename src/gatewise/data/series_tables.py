@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatewise.data.cells import column_place
+from gatewise.data.cells import column_position
 from gatewise.data.files import as_paths
 from gatewise.data.in_memory import is_in_memory, to_arrow
 from gatewise.data.table_columns import TableRows
@@ -88,13 +88,15 @@ class MemoryTable:
     def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
         """Some columns, some of them as numbers; see `read_columns`."""
         names = self.names()
-        places = [
-            column if isinstance(column, int) else column_place(self.where, column, names, "it has")
+        positions = [
+            column if isinstance(column, int) else column_position(self.where, column, names, "it has")
             for column in columns
         ]
-        batches = ([batch.column(place) for place in places] for batch in self._table.to_batches(max_chunksize=_ROWS))
+        batches = (
+            [batch.column(position) for position in positions] for batch in self._table.to_batches(max_chunksize=_ROWS)
+        )
         wanted = Wanted(columns, blanks=True, numbers=numbers)
-        return columns_of_arrow(self.where, [names[place] for place in places], batches, wanted)
+        return columns_of_arrow(self.where, [names[position] for position in positions], batches, wanted)
 
 
 def as_tables(data: Any, format: TableFormat = PLAIN) -> list[Table]:

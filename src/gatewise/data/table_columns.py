@@ -163,13 +163,13 @@ class ColumnBuilder:
             self.add_values(cells.to_pylist(), [f"{where} {row}" for row in rows], column, blank=blank, text=text)
 
     def add_values(
-        self, cells: Sequence[object], places: Sequence[str], column: str, *, blank: bool, text: bool
+        self, cells: Sequence[object], positions: Sequence[str], column: str, *, blank: bool, text: bool
     ) -> None:
         """Add values of JSON or Python, each with its place; otherwise as `add_typed`."""
         import pyarrow
 
         def as_text(row: int) -> str:
-            return cell_text(cells[row], places[row], column, blank=blank, text=text)
+            return cell_text(cells[row], positions[row], column, blank=blank, text=text)
 
         if not self._number:
             self._add(pyarrow.array(map(as_text, range(len(cells))), pyarrow.string()))
@@ -198,7 +198,7 @@ class ColumnBuilder:
 
 
 def _is_plain_text(cells: "pyarrow.Array", blank: bool) -> bool:
-    """Whether cells are text without anything that `cell_text` refuses."""
+    """Whether cells are text without anything that `cell_text` rejects."""
     from pyarrow import types
 
     if not (types.is_string(cells.type) or types.is_large_string(cells.type)) or (cells.null_count and not blank):
@@ -268,9 +268,9 @@ class TableRows:
 
     def at(self, row: int) -> str:
         """The place of a row (from 0), for people."""
-        return f"{self.where}: {self.place(row)}"
+        return f"{self.where}: {self.location(row)}"
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         """The place of a row (from 0) in its table, for people."""
         return f"{self.unit} {self.first + row + 1 if self.count_lines is None else self._lines[row]}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatewise.data.arrow_csv import arrow_columns
 from gatewise.data.arrow_json import arrow_members
-from gatewise.data.cells import cell_text, column_place
+from gatewise.data.cells import cell_text, column_position
 from gatewise.data.delimited import Head, delimited_rows, head_of
 from gatewise.data.json_lines import objects_in
 from gatewise.data.parquet import TYPED, typed_columns, typed_names
@@ -324,7 +324,7 @@ def _strict_columns(
 
 def _place(table: TableText, column: Column, head: Head) -> int:
     assert isinstance(column, str)
-    return column_place(table.where, column, head.cells)
+    return column_position(table.where, column, head.cells)
 
 
 def _json_lines(table: TableText, wanted: Wanted, advance: Callable[[float], None]) -> TableRows:

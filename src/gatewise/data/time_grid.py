@@ -1,4 +1,4 @@
-"""The grid that time stamps lie on: every month, every hour, every working day, every so many units."""
+"""The grid that time stamps lie on: every month, every hour, every working day, every n units."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -51,7 +51,9 @@ class TimeGrid:
         """
         parts = [part for part in stamps if len(part) > 1]
         if not parts:
-            raise ValueError("the time stamps are too few to tell how long a step is; expected at least 2 in a series")
+            raise ValueError(
+                "the time stamps are too few to infer the length of a step; expected at least 2 in a series"
+            )
         together = np.concatenate(parts)
         if form.counts:
             return cls("numbers", *_steps(parts, form.write, "{:g}".format), 1, 0.0, form)
@@ -175,7 +177,7 @@ def _length(size: float, units: Sequence[tuple[float, str]] = _UNITS) -> str:
 
 
 def _steps(parts: list[Stamps], written: Callable[[float], str], length: Callable[[float], str]) -> tuple[float, float]:
-    """The step that is met most often and the phase.
+    """The most frequent step and the phase.
 
     Args:
         parts: (n,) float64 each.

@@ -186,7 +186,7 @@ class TimeForm:
         try:
             stamp = datetime.strptime(text, self.written) if self.given else _iso(text)
             if not self.given and (stamp.tzinfo is not None) != self.zoned:
-                return None  # with and without a zone: which comes first cannot be told
+                return None  # with and without a zone: which comes first is unknown
             return stamp.astimezone(UTC).replace(tzinfo=None) if stamp.tzinfo is not None else stamp
         except (ValueError, OverflowError):
             return None

@@ -69,7 +69,7 @@ def _instants(stamps: Stamps, zone: str, which: str) -> Stamps:
 def in_order(first: Stamps, last: Stamps) -> tuple[Stamps, int | None]:
     """The instants of rows in the order of time, some of which have local times that come twice.
 
-    Rows with such a time that stand together are those of one doubled hour: they ascend, fall back once, and ascend
+    Rows with such a time that are adjacent are those of one doubled hour: they ascend, fall back once, and ascend
     again. Before the fall it is the first of both hours, after it the second.
 
     Args:

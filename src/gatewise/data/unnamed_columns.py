@@ -22,9 +22,9 @@ def data_columns(
     names: Sequence[str],
     taken: Collection[str],
     cells: Callable[[int], Sequence[str]],
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> list[str]:
-    """The columns of a table that hold data, where nobody says which: all but those that have another part.
+    """The columns of a table that hold data, where none are named: all but those that have another part.
 
     A column without a name is skipped with a notice when it numbers the rows, as the index of a data frame does, is
     empty, or is called an index by the file.
@@ -40,25 +40,27 @@ def data_columns(
         ValueError: for any other column without a name.
     """
     found: list[str] = []
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if name in taken:
             continue
         if not is_unnamed(name):
             found.append(name)
             continue
-        values = cells(place)
-        called = f"column {place + 1} has no name" if not name.strip() else f"column {place + 1} is named {name!r}"
+        values = cells(position)
+        called = (
+            f"column {position + 1} has no name" if not name.strip() else f"column {position + 1} is named {name!r}"
+        )
         if numbers_rows(values):
-            tell(f"{called} and numbers the rows; skipped")
+            notify(f"{called} and numbers the rows; skipped")
         elif name.startswith(_INDEX):
-            tell(f"{called}, the index of a data frame; skipped")
+            notify(f"{called}, the index of a data frame; skipped")
         elif any(value.strip() for value in values):
             raise ValueError(
                 f"{where}: {called}; expected a name for every column of data: name it, delete it (pandas leaves the "
                 "index out with to_csv(index=False)), or list the columns to use"
             )
         elif name.strip():
-            tell(f"{called} and is empty; skipped")
+            notify(f"{called} and is empty; skipped")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The options that tell how the text of tables is written."""
+"""The options of how the text of tables is written."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -26,8 +26,8 @@ def one_series(folder: Path, count: int = 96, **changes: float) -> Path:
     """A table with one series; `changes` are values by row, from 0: ``v90=7``."""
     rows = monthly(count)
     for name, value in changes.items():
-        place = int(name.removeprefix("v"))
-        rows[place] = (rows[place][0], value)
+        position = int(name.removeprefix("v"))
+        rows[position] = (rows[position][0], value)
     path = folder / "series.csv"
     path.write_text("month,sales\n" + "".join(f"{time},{'' if math.isnan(value) else value}\n" for time, value in rows))
     return path

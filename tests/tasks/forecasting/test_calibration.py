@@ -1,5 +1,6 @@
 """Calibrated quantiles: by hand, the share they hold, and the file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import gatewise
 from gatewise.tasks.forecasting.calibration import Calibration
+from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.scores import coverage
 from tests.tasks.forecasting.small import SMALL, one_series, standard_input
 from tests.tasks.forecasting.test_scores import back_test, panel
@@ -19,8 +21,8 @@ def generated(seed, count=200, spread=1.0, levels=(0.1, 0.5, 0.9)):
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(count + 20, generator=generator, dtype=torch.float64)
     data = panel(noise.tolist(), season=1, horizon=2)
-    places = list(range(8, 8 + count))
-    return back_test(data, places, [[0.0, 0.0]] * count, levels, spread)
+    positions = list(range(8, 8 + count))
+    return back_test(data, positions, [[0.0, 0.0]] * count, levels, spread)
 
 
 def test_moves_by_hand():
@@ -39,7 +41,7 @@ def test_each_quantile_holds_its_share_of_what_it_was_learned_from(seed, spread)
     levels = (0.05, 0.2, 0.5, 0.9)
     test = generated(seed, spread=spread, levels=levels)
     found = Calibration.learn(test, print)
-    moved = test.quantiles + found.moves * test.panel.scale_at(test.places).scale[:, None, None]
+    moved = test.quantiles + found.moves * test.panel.scale_at(test.positions).scale[:, None, None]
     below = (test.truth[..., None] <= moved + 1e-9).double().mean(0)
     above = (test.truth[..., None] >= moved - 1e-9).double().mean(0)
     for at, level in enumerate(levels):
@@ -140,3 +142,23 @@ def test_a_run_with_few_held_out_values_says_so_once(tmp_path, capsys):
     assert "intervals are not calibrated: 2 held-out forecasts do not overlap" in capsys.readouterr().err
     gatewise.load(tmp_path / "run").predict()
     assert "calibrated" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("starts", "noted"), [((0, 0), True), ((0, 500), False)])
+def test_series_at_the_same_time_are_noted(starts, noted):
+    # 6 forecasts of 2 steps in each series, or 12 in all where the series are not at the same time.
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, 30, generator=generator, dtype=torch.float64)
+    data = panel(noise[0].tolist(), season=1, horizon=2)
+    series = [
+        dataclasses.replace(data.series[0], first=first, values=values.numpy())
+        for first, values in zip(starts, noise, strict=True)
+    ]
+    both = Panel(data.recipe, series)
+    positions = [begin + at for begin in both.begins for at in range(8, 20)]
+    test = back_test(both, positions, [[0.0, 0.0]] * len(positions), (0.1, 0.5, 0.9), 1.0)
+    test = dataclasses.replace(test, series=both.series_at(test.positions))
+    notices = []
+    found = Calibration.learn(test, notices.append)
+    assert found.moves.any()
+    assert ["only 6 do not overlap in time" in one for one in notices] == [True] * noted

@@ -60,7 +60,7 @@ def test_the_values_of_steps_to_come_are_used(trained):
 def test_reloading_and_reading_again_are_the_same(trained, tmp_path):
     again = gatewise.load(trained.folder.path)
     assert again.evaluate() == trained.final_scores()
-    # The places of values among those of a table are not those of training.
+    # The positions of values among those of a table are not those of training.
     rows = lines(40, ahead=4, seed=1, shops=("south",))
     (found,) = again.predict(write(tmp_path / "south.csv", rows))
     both = [*lines(40, ahead=4, seed=2, shops=("north",)), *rows[1:]]

@@ -63,8 +63,8 @@ def test_one_series_waits_and_is_told_of_once(trained, monkeypatch, capsys):
     assert [one["time"] for one in found] == [day(2)]
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert lines == [
-        f"warning: standard input: line {line}: series 'north': no offer at {day(step)}; forecasts go on once rows "
-        "without a value have told the covariates of all 4 steps to come"
+        f"warning: standard input: line {line}: series 'north': no offer at {day(step)}; forecasts continue once rows "
+        "without a value have the covariates of all 4 steps to come"
         for line, step in ((2, 1), (9, 7))
     ]
 
@@ -74,7 +74,7 @@ def test_a_covariate_that_changes_gives_another_forecast(trained, monkeypatch, c
     found = told(trained, monkeypatch, [*ahead, row(0, 10), row(2, offer=1), row(2, offer=1), row(9), row(0, offer=1)])
     assert [one["time"] for one in found] == [day(0)] * 2
     assert found[0]["forecast"] != found[1]["forecast"]
-    assert "line 10: the row is not after the row before it; left out" in capsys.readouterr().err
+    assert "line 10: the row is not after the row before it; skipped" in capsys.readouterr().err
 
 
 def test_rows_without_time_stamps_cannot_announce(tmp_path):

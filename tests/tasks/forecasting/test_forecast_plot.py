@@ -26,9 +26,9 @@ def drawn(monkeypatch, tmp_path: Path, test):
 def of_steps(count: int, horizon: int, series: int = 1):
     """A back-test of series with a forecast from every step but the first."""
     data = panel(*[np.arange(float(count)) % 7 for _ in range(series)], horizon=horizon)
-    places = [begin + step for begin in data.begins[:series] for step in range(1, count - horizon)]
-    middles = np.ones((len(places), horizon)).tolist()
-    return back_test(data, places, middles, levels=(0.1, 0.5, 0.9), spread=1.0)
+    positions = [begin + step for begin in data.begins[:series] for step in range(1, count - horizon)]
+    middles = np.ones((len(positions), horizon)).tolist()
+    return back_test(data, positions, middles, levels=(0.1, 0.5, 0.9), spread=1.0)
 
 
 def test_few_forecasts_stand_on_one_axis(monkeypatch, tmp_path: Path):

@@ -85,8 +85,8 @@ def test_what_comes_after_a_cut_changes_no_forecast(tmp_path, trained):
     (before,) = trained.back_tests(one_series(tmp_path, **known)).values()
     later = {f"v{at}": 1000.0 + at for at in range(80, 96)}
     (after,) = trained.back_tests(one_series(tmp_path, **known, **later)).values()
-    untouched = before.places < 80
-    assert untouched.sum() == 80 - before.places[0]
+    untouched = before.positions < 80
+    assert untouched.sum() == 80 - before.positions[0]
     assert torch.equal(before.quantiles[untouched], after.quantiles[untouched])
     assert not torch.equal(before.quantiles[~untouched], after.quantiles[~untouched])
 
@@ -173,7 +173,7 @@ def test_no_garbage_ends_a_stream_or_changes_its_forecasts(tmp_path, monkeypatch
     assert list(trained.follow()) == expected
     warnings = capsys.readouterr().err.splitlines()
     assert all(
-        re.match(r"warning: standard input: line (1\d|2[0-4]|3[4-9]|4[0-8]): .*left out$", one) for one in warnings
+        re.match(r"warning: standard input: line (1\d|2[0-4]|3[4-9]|4[0-8]): .*skipped$", one) for one in warnings
     )
     assert len(warnings) == 2 * len(garbage)
 
@@ -200,7 +200,7 @@ def test_rows_of_several_series_and_rows_that_come_too_late(tmp_path, monkeypatc
         *((name, month) for month in ("2000-01", "2000-02") for name in "ab"),
         ("a", "2000-03"),
     ]
-    late = "warning: standard input: line 6: the row is not after the row before it; left out"
+    late = "warning: standard input: line 6: the row is not after the row before it; skipped"
     assert late in capsys.readouterr().err
 
 
@@ -291,7 +291,7 @@ def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
     of_frame.folder.scores.unlink()
     assert resume(of_frame.folder.path).folder.scores.read_bytes() == scores
     (of_frame.folder.path / "data-1-data.parquet").unlink()
-    with pytest.raises(ValueError, match="the data that the run kept is gone; expected files data-1-"):
+    with pytest.raises(FileNotFoundError, match=r"data-1-data\.parquet"):
         of_frame.evaluate()
     with pytest.raises(ValueError, match="data: no column 'text'; it has 'month', 'sales'"):
         gatewise.train("lm", data=frame, out=tmp_path / "lm")
@@ -337,7 +337,7 @@ def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
         ({"held_out": 0.5, "test": 0.5}, "held_out and test: nothing is left to learn from (0.5 + 0.5)"),
         ({"output": "point", "quantiles": [0.1, 0.9]}, "quantiles: has no effect: output is point"),
         ({"time_column": "row", "time_format": "%Y"}, "time_format: has no effect: rows are steps"),
-        ({"strategy": "recursive", "output": "quantile"}, "output: quantiles of one step do not tell"),
+        ({"strategy": "recursive", "output": "quantile"}, "output: quantiles of one step do not determine"),
         ({"quantiles": (0.5, 1.0)}, "quantiles: expected numbers above 0 and below 1, got (0.5, 1.0)"),
         ({"window": 2}, "window: expected a number at least 4, got 2"),
         ({"value_columns": ("price",)}, "no column 'price'"),
@@ -370,8 +370,8 @@ def test_a_part_of_the_forecasts_is_scored_as_in_all_of_them(tmp_path, strategy)
     half = trained._back_tests(*trained.thinned(scored, 0.5))
     assert half.keys() == whole.keys() == {"held_out", "test"}
     for name, test in half.items():
-        count = len(test.places)
-        assert count == len(whole[name].places) // 2
+        count = len(test.positions)
+        assert count == len(whole[name].positions) // 2
         torch.testing.assert_close(test.quantiles, whole[name].quantiles[:count], rtol=1e-5, atol=1e-5)
     least = trained.thinned(scored, 0.0)
     assert [span.forecasts for part in least.spans.values() for span in part] == [1, 1]

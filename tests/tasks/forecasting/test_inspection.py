@@ -51,10 +51,10 @@ def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained,
 def test_a_value_moves_the_forecast_by_what_it_is_without_it(trained, tmp_path):
     found = trained.inspect(steps=30, out=tmp_path / "report.html")
     (told,) = trained.predict()
-    for place in (66, 70, 83, 90, 94):
-        (without,) = trained.predict(one_series(tmp_path, **{f"v{place}": NAN}))
+    for position in (66, 70, 83, 90, 94):
+        (without,) = trained.predict(one_series(tmp_path, **{f"v{position}": NAN}))
         expected = np.array(told.values) - without.values
-        assert found.moved[:, place - 66].tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
+        assert found.moved[:, position - 66].tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
     assert found.moved.abs().amax(1).min() > 0.01
 
 

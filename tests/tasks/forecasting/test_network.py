@@ -6,7 +6,7 @@ import torch
 
 from gatewise.data.batches import Batch
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
-from gatewise.tasks.forecasting.network import begin_as_linear, make_model, outcome_of, output_for, told_at
+from gatewise.tasks.forecasting.network import begin_as_linear, make_model, outcome_of, output_for, predictions_at
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import pinball
 from tests.tasks.forecasting.test_scores import panel
@@ -32,7 +32,7 @@ def test_what_is_missing_has_no_part_in_the_loss_nor_in_its_gradient(name):
     holes[::3, 1] = True
     missing = batch._replace(targets=batch.targets.masked_fill(holes, float("nan")))
     found = outcome_of(model, output)(missing)
-    told = told_at(model, batch)
+    told = predictions_at(model, batch)
     assert found.predictions == found.chances == (~holes).sum()
     expected = output.loss(told, batch.targets)[~holes].sum()
     assert float(found.nats.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
@@ -73,7 +73,7 @@ def test_it_begins_as_the_best_weighted_sum_of_what_is_near_at_hand(name):
     batches = SpanBatches(data, [Span(0, 0, 6, 36)], 1)
     begin_as_linear(model, output, data, [Span(0, 0, 6, 36)])
     batch: Batch = next(iter(batches))
-    off = (output.centre(told_at(model, batch)) - batch.targets).abs()
+    off = (output.centre(predictions_at(model, batch)) - batch.targets).abs()
     steps = torch.arange(6, 37)
     naive = (data.seasonal_naive(steps) - data.to_come(steps)).abs()
     assert float(off.detach().max()) < 0.1 < float(naive.max())

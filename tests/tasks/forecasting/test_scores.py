@@ -29,11 +29,11 @@ def test_the_seasonal_naive_forecast():
     assert found.tolist() == [[4, 4, 4], [1, 2, 1], [1, 1, 1], [5, 6, 5]]  # what is missing is the value before it
 
 
-def back_test(data, places, middles, levels=(0.5,), spread=0.0):
-    places = torch.tensor(places)
+def back_test(data, positions, middles, levels=(0.5,), spread=0.0):
+    positions = torch.tensor(positions)
     around = spread * (torch.tensor(levels, dtype=torch.float64) - 0.5)
     told = torch.tensor(middles, dtype=torch.float64)[..., None] + around
-    return BackTest(data, data.series_at(places), places, levels, told, data.to_come(places))
+    return BackTest(data, data.series_at(positions), positions, levels, told, data.to_come(positions))
 
 
 def test_errors_by_hand():

@@ -1,1 +1,1 @@
-"""Forecasts of time series: one network for all of them, which reads each as it comes."""
+"""Forecasts of time series: one network for all of them, which reads each step once."""

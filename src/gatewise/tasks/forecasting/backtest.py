@@ -10,7 +10,7 @@ from gatewise.layers.validation import State
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import tracked
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
-from gatewise.tasks.forecasting.network import in_rows, told_at
+from gatewise.tasks.forecasting.network import in_rows, predictions_at
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
 from gatewise.tasks.forecasting.scores import BackTest
@@ -28,7 +28,7 @@ def roll(
         predictor: what forecasts.
         panel: the series.
         spans: the steps; each is read from the beginning of the span on.
-        state: the state (L, 1, H) that all spans go on from; by default zero.
+        state: the state (L, 1, H) that all spans start from; by default zero.
         what: what progress calls it.
     """
     longest = max(span.last + 1 - span.begin for span in spans)
@@ -39,33 +39,35 @@ def roll(
     with torch.no_grad(), predictor.model.encoder.recurrent.frozen():
         groups = [range(at, min(at + size, len(spans))) for at in range(0, len(spans), size)]
         for group in tracked(groups, what, "series", size=len):
-            batch, places, is_told = batches.at(group)
-            places = places[is_told]
-            origins.append(places)
+            batch, positions, is_predicted = batches.at(group)
+            positions = positions[is_predicted]
+            origins.append(positions)
             if predictor.recursive:
-                quantiles.append(_step_by_step(predictor, panel, batch, places, is_told, state))
+                quantiles.append(_step_by_step(predictor, panel, batch, positions, is_predicted, state))
             else:
-                told = predictor.output.quantiles(told_at(predictor.model, batch, state)[is_told], predictor.levels)
-                quantiles.append(panel.scale_at(places).unscaled(told))
-    places = torch.cat(origins)
+                predicted = predictor.output.quantiles(
+                    predictions_at(predictor.model, batch, state)[is_predicted], predictor.levels
+                )
+                quantiles.append(panel.scale_at(positions).unscaled(predicted))
+    positions = torch.cat(origins)
     test = BackTest(
-        panel, panel.series_at(places), places, predictor.levels, torch.cat(quantiles), panel.to_come(places)
+        panel, panel.series_at(positions), positions, predictor.levels, torch.cat(quantiles), panel.to_come(positions)
     )
     return test if predictor.calibration is None else predictor.calibration.of(test)
 
 
 def _step_by_step(
-    predictor: Predictor, panel: Panel, batch: Batch, places: Tensor, is_told: Tensor, before: State | None
+    predictor: Predictor, panel: Panel, batch: Batch, positions: Tensor, is_predicted: Tensor, before: State | None
 ) -> Tensor:
     x = batch.inputs[0].to(predictor.model.blend.dtype)
-    first = len(x) - len(is_told) // x.shape[1]
+    first = len(x) - len(is_predicted) // x.shape[1]
     hidden, states = _states_from(predictor.model, x, batch.lengths, first, in_rows(before, x.shape[1]))
-    told = is_told.unflatten(0, (-1, x.shape[1]))
-    some = torch.cat([state[:, :, row] for state, row in zip(states, told, strict=True)], 2)
+    predicted = is_predicted.unflatten(0, (-1, x.shape[1]))
+    some = torch.cat([state[:, :, row] for state, row in zip(states, predicted, strict=True)], 2)
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
-    buffer = panel.before(places, predictor.buffer_width)
+    buffer = panel.before(positions, predictor.buffer_width)
     return sample_quantiles(
-        predictor, hidden.flatten(0, 1)[is_told], state, buffer, panel.usual[places], panel.beside(places)
+        predictor, hidden.flatten(0, 1)[is_predicted], state, buffer, panel.usual[positions], panel.beside(positions)
     )
 
 

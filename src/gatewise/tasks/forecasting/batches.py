@@ -73,21 +73,21 @@ class SpanBatches(RaggedBatches):
         lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
         super().__init__(lengths.tolist(), self._make, size, seed=seed)
 
-    def at(self, places: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
+    def at(self, positions: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
         """The batch of some spans, the places (N,) in the panel of its steps, and whether a forecast begins there."""
-        series, begin, first, last = self._spans[list(places)].unbind(1)
+        series, begin, first, last = self._spans[list(positions)].unbind(1)
         lengths = last + 1 - begin
         time = torch.arange(int(lengths.max()))[:, None]
         at = (self._begins[series] + begin) + time.minimum(lengths - 1)
-        told = (time >= first - begin) & (time < lengths)
+        predicted = (time >= first - begin) & (time < lengths)
         earliest = int((first - begin).min())
-        origins, told = at[earliest:].flatten(), told[earliest:].flatten()
+        origins, predicted = at[earliest:].flatten(), predicted[earliest:].flatten()
         panel = self._panel
         targets = panel.all_targets[origins]
-        if not told.all():
-            targets[~told] = float("nan")
+        if not predicted.all():
+            targets[~predicted] = float("nan")
         inputs = panel.inputs[at], panel.all_references[origins], panel.future(origins).nan_to_num()
-        return Batch(inputs, lengths, targets), origins, told
+        return Batch(inputs, lengths, targets), origins, predicted
 
-    def _make(self, places: list[int]) -> Batch:
-        return self.at(places)[0]
+    def _make(self, positions: list[int]) -> Batch:
+        return self.at(positions)[0]

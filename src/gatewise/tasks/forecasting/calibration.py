@@ -34,7 +34,7 @@ class Calibration:
     moves: Tensor
 
     @classmethod
-    def learn(cls, test: BackTest, tell: Callable[[str], None]) -> Self:
+    def learn(cls, test: BackTest, notify: Callable[[str], None]) -> Self:
         """Of forecasts of held-out values that no calibration has moved.
 
         Nothing is moved where fewer forecasts than the outermost quantiles need do not overlap: those that do are
@@ -42,23 +42,30 @@ class Calibration:
 
         Args:
             test: the forecasts.
-            tell: receives a notice of that.
+            notify: receives notices.
         """
-        scale = test.panel.scale_at(test.places).scale[:, None, None]
+        scale = test.panel.scale_at(test.positions).scale[:, None, None]
         scores = (test.truth[..., None] - test.quantiles) / scale
         moves = torch.zeros(scores.shape[1:], dtype=torch.float64)
         counts, needed = test.apart(), forecasts_needed(test.levels)
         if min(counts) < needed:
-            tell(
+            notify(
                 f"intervals are not calibrated: {min(counts)} held-out forecasts do not overlap, and quantiles "
                 f"{test.levels[0]:g} and {test.levels[-1]:g} need {needed}"
             )
             return cls(test.levels, moves)
+        in_time = test.apart_in_time()
+        if in_time < needed:
+            notify(
+                f"intervals are calibrated by forecasts of several series at once, of which only {in_time} do not "
+                "overlap in time: if the series move together, the coverage can be far from the nominal one; compare "
+                "uncalibrated_coverage, and see --no-calibrate"
+            )
         for step in range(len(moves)):
             ordered = scores[:, step][~test.truth[:, step].isnan()].sort(0).values
             for at, level in enumerate(test.levels):
                 if level != 0.5:
-                    moves[step, at] = ordered[_place(len(ordered), level), at]
+                    moves[step, at] = ordered[_position(len(ordered), level), at]
         return cls(test.levels, moves)
 
     def applied(self, quantiles: Tensor, scale: Tensor) -> Tensor:
@@ -73,7 +80,7 @@ class Calibration:
         """Forecasts with the quantiles moved, if they are."""
         if not self.moves.any():
             return test
-        quantiles = self.applied(test.quantiles, test.panel.scale_at(test.places).scale)
+        quantiles = self.applied(test.quantiles, test.panel.scale_at(test.positions).scale)
         return dataclasses.replace(test, quantiles=quantiles, uncalibrated=test.quantiles)
 
     def write(self, path: Path, weights: Path) -> None:
@@ -118,8 +125,8 @@ def forecasts_needed(levels: Sequence[float]) -> int:
     return math.ceil(1 / tail - 1e-9) - 1
 
 
-def _place(count: int, level: float) -> int:
-    """Which of so many scores in order, from 0, moves a quantile of a level so that it holds its share.
+def _position(count: int, level: float) -> int:
+    """Which of n scores in order, from 0, moves a quantile of a level so that it holds its share.
 
     >>> _place(9, 0.9), _place(9, 0.1), _place(4, 0.9), _place(99, 0.9)
     (8, 0, 3, 89)

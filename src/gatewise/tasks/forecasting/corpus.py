@@ -52,7 +52,7 @@ class Corpus:
         series: those that are long enough.
         ends: of the parts of each.
         notes: what was put right, and what may surprise, a line each.
-        options: the options, with what the data has told of them.
+        options: the options, with the defaults that depend on the data.
     """
 
     source: str
@@ -145,9 +145,9 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
 
 
 def _of_little_use(recipe: Recipe, series: Sequence[Series], ends: Sequence[int]) -> Iterator[str]:
-    for place in recipe.covariates.constant:
-        value = float(recipe.covariates.means[place])
-        yield f"covariate {recipe.columns.covariates[place]!r} never changes in the part to learn from ({value:g})"
+    for position in recipe.covariates.constant:
+        value = float(recipe.covariates.means[position])
+        yield f"covariate {recipe.columns.covariates[position]!r} never changes in the part to learn from ({value:g})"
     coarse = [one.name for one, end in zip(series, ends, strict=True) if _is_coarse(one.values[:end])]
     if coarse:
         more = f" and {len(coarse) - 1} more series" if len(coarse) > 1 else ""
@@ -170,5 +170,5 @@ def unknown_values(recipe: Recipe, series: Sequence[Series]) -> list[str]:
         return []
     width = recipe.covariates.width
     numbers = np.concatenate([one.covariates[:, width:] for one in series]).astype(np.int64)
-    told = recipe.categories.unknown_notice("the data", torch.from_numpy(numbers))
-    return [] if told is None else [told]
+    predicted = recipe.categories.unknown_notice("the data", torch.from_numpy(numbers))
+    return [] if predicted is None else [predicted]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 
 class Forecast(NamedTuple):
-    """What is told of the steps to come of a series.
+    """The forecast of a series.
 
     Attributes:
         series: its name.

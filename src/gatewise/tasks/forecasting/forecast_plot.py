@@ -1,4 +1,4 @@
-"""Forecasts as a picture: what came, what was told, and how sure."""
+"""Plots of forecasts: what came, what was predicted, and the intervals."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_SERIES = 4
-# So many forecasts one after the other are legible on one axis; of more, so many windows are shown. Of forecasts of few
-# steps a window holds several, over so many steps.
+# Forecasts one after the other that are legible on one axis; of more, as many windows are shown. Of forecasts of few
+# steps a window holds several, over as many steps.
 _MOST_TOGETHER, _WINDOWS, _LEAST_STEPS = 6, 4, 12
 
 
@@ -51,12 +51,12 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
 def _following(test: BackTest, series: int) -> list[int]:
     """The rows of forecasts of a series that do not overlap, the last one at its end."""
     rows = (test.series == series).nonzero()[:, 0]
-    places = test.places[rows]
-    return rows[(int(places[-1]) - places) % test.panel.recipe.horizon == 0].tolist()
+    positions = test.positions[rows]
+    return rows[(int(positions[-1]) - positions) % test.panel.recipe.horizon == 0].tolist()
 
 
 def _spread(rows: Sequence[int], count: int, together: int) -> list[Sequence[int]]:
-    """Some windows of so many rows that follow each other, the first and the last among them."""
+    """Some windows of a number of rows that follow each other, the first and the last among them."""
     last = max(0, len(rows) - together)
     starts = np.linspace(0, last, min(count, last + 1)).round().astype(int)
     return [rows[start : start + together] for start in starts]
@@ -67,20 +67,20 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
     panel, grid = test.panel, test.panel.recipe.grid
     one, begin, horizon = panel.series[series], panel.begins[series], panel.recipe.horizon
     interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
-    origins = [int(test.places[row]) - begin for row in rows]
+    origins = [int(test.positions[row]) - begin for row in rows]
     first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)
     axes.plot(grid.local_stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
-    baseline = panel.seasonal_naive(test.places[list(rows)]).numpy()
+    baseline = panel.seasonal_naive(test.positions[list(rows)]).numpy()
     for number, (row, at) in enumerate(zip(rows, origins, strict=True)):
         times = grid.local_stamps(one.numbers(at + 1, at + 1 + horizon))
         # The legend names each once.
         names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
-        told = test.quantiles[row].numpy()
+        predicted = test.quantiles[row].numpy()
         mark = "." if horizon == 1 else ""
         axes.plot(times, test.middle[row].numpy(), color="C0", lw=1.5, marker=mark, label=names[0])
         axes.plot(times, baseline[number], color="C1", lw=1, ls=":", marker=mark, label=names[1])
         if len(test.levels) > 1:
-            axes.fill_between(times, told[:, 0], told[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
+            axes.fill_between(times, predicted[:, 0], predicted[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
         axes.axvline(grid.local_stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.6)
     axes.grid(alpha=0.3)
     _few_ticks(axes, grid.local_stamps(one.numbers(first, last)))

@@ -33,7 +33,7 @@ class ForecastInspection(Inspected):
         forecast: of the K steps after it.
         past: the time stamps of the T steps that were watched.
         moved: (K, T), by how much the value of step t raises the forecast of step k, in units of the data: the forecast
-            less the one that is told when that value is missing. The hidden state, the scale of the window and the
+            less the one that is predicted when that value is missing. The hidden state, the scale of the window and the
             values near at hand all have their part in it.
         covariates: by name (K, T + K), the same for a covariate at each past step and each to come, against its mean
             in training; for a categorical one against a value that training did not have.
@@ -134,10 +134,12 @@ def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast
     values = moved_by_values(predictor, watching)
     covariates = moved_by_covariates(predictor, watching)
     trace = watched(model, model.encoder, loss)
-    told = [f"{time}: {format_number(value, 6)}" for time, value in zip(forecast.times, forecast.values, strict=True)]
-    maps = [ChangeMap("What moved the forecast: values", past, told, values)]
+    predicted = [
+        f"{time}: {format_number(value, 6)}" for time, value in zip(forecast.times, forecast.values, strict=True)
+    ]
+    maps = [ChangeMap("What moved the forecast: values", past, predicted, values)]
     for name, changes in covariates.items():
-        maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], told, changes))
+        maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], predicted, changes))
     report.write(trace, tokens=past, changes=maps)
     return ForecastInspection(forecast, past, values, covariates, trace)
 
@@ -150,11 +152,11 @@ def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
     series, begin = watching.series, watching.begin
     values = torch.zeros(predictor.recipe.horizon, watching.steps, dtype=torch.float64)
     # A series that loses its first value begins with the next.
-    there = [place for place in range(max(begin, 1), len(series)) if not np.isnan(series.values[place])]
-    copies = [series, *(_without_value(series, place) for place in there)]
+    there = [position for position in range(max(begin, 1), len(series)) if not np.isnan(series.values[position])]
+    copies = [series, *(_without_value(series, position) for position in there)]
     whole, *rest = _medians(predictor, watching, copies)
-    for place, without in zip(there, rest, strict=True):
-        values[:, place - begin] = whole - without
+    for position, without in zip(there, rest, strict=True):
+        values[:, position - begin] = whole - without
     if begin == 0:
         second = int(np.flatnonzero(~np.isnan(series.values))[1])
         later = dataclasses.replace(watching, series=_from(series, second))
@@ -171,21 +173,21 @@ def moved_by_covariates(predictor: Predictor, watching: Watched) -> dict[str, Te
     for column, (name, number) in enumerate(
         zip((*recipe.columns.covariates, *recipe.columns.categorical), numbers, strict=True)
     ):
-        copies = [series, *(_with_covariate(series, place, column, number) for place in range(*ends))]
+        copies = [series, *(_with_covariate(series, position, column, number) for position in range(*ends))]
         whole, *rest = _medians(predictor, watching, copies)
         found[name] = (whole - torch.stack(rest)).T
     return found
 
 
-def _without_value(series: Series, place: int) -> Series:
+def _without_value(series: Series, position: int) -> Series:
     values = series.values.copy()
-    values[place] = np.nan
+    values[position] = np.nan
     return dataclasses.replace(series, values=values)
 
 
-def _with_covariate(series: Series, place: int, column: int, number: float) -> Series:
+def _with_covariate(series: Series, position: int, column: int, number: float) -> Series:
     covariates = series.covariates.copy()
-    covariates[place, column] = number
+    covariates[position, column] = number
     return dataclasses.replace(series, covariates=covariates)
 
 
@@ -198,5 +200,5 @@ def _from(series: Series, first: int) -> Series:
 def _medians(predictor: Predictor, watching: Watched, copies: list[Series]) -> Tensor:
     """The medians (copies, K) of the forecasts after copies of the steps."""
     last = len(watching.series) - 1
-    spans = [Span(place, watching.begin, last, last) for place in range(len(copies))]
+    spans = [Span(position, watching.begin, last, last) for position in range(len(copies))]
     return roll(predictor, Panel(predictor.recipe, copies, watching.changes), spans, watching.state).middle

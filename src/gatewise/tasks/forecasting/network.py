@@ -27,7 +27,7 @@ _MOST_FORECASTS = 50_000
 
 
 def output_for(options: ForecastOptions) -> Output:
-    """What the network tells of a step."""
+    """What the network predicts of a step."""
     assert options.output is not None
     return output_of(options.output, options.quantiles)
 
@@ -37,7 +37,7 @@ MEASURE = Measure("scaled_error", "steps", by_loss=True)
 
 
 def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
-    """The model, with its initial weights; of recursive forecasts it tells one step."""
+    """The model, with its initial weights; of recursive forecasts it predicts one step."""
     counts = [vocabulary.counts for vocabulary in recipe.categories.vocabularies.values()]
     numbers = 3 + recipe.known_size - len(counts)
     categories = CategoryEmbedding(numbers, counts, options.category_size) if counts else None
@@ -94,31 +94,31 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequ
         model.read_out.bias.copy_(output.constant(errors).flatten())
 
 
-def told_at(model: Forecaster, batch: Batch, state: State | None = None) -> Tensor:
-    """The numbers (N, K, Q) of the forecasts of a batch, whose rows all go on from a state (L, 1, H)."""
+def predictions_at(model: Forecaster, batch: Batch, state: State | None = None) -> Tensor:
+    """The numbers (N, K, Q) of the forecasts of a batch, whose rows all start from a state (L, 1, H)."""
     x, references, future = (one.to(model.blend.dtype) for one in batch.inputs)
     hidden, _ = model.read(x, batch.lengths, len(x) - len(references) // x.shape[1], in_rows(state, x.shape[1]))
     return model.decode(hidden.flatten(0, 1), references, future)
 
 
 def in_rows(state: State | None, count: int) -> State | None:
-    """A state (L, 1, H) for so many rows."""
+    """A state (L, 1, H) for several rows."""
     if state is None or isinstance(state, Tensor):
         return None if state is None else state.repeat(1, count, 1)
     return tuple(one.repeat(1, count, 1) for one in state)
 
 
 def outcome_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], BatchStatistics]:
-    """What comes of a batch that goes on from a state: the loss, and the absolute error of the middle."""
+    """The result of a batch that starts from a state: the loss, and the absolute error of the middle."""
 
     def outcome(batch: Batch) -> BatchStatistics:
-        told = told_at(model, batch, state)
+        predicted = predictions_at(model, batch, state)
         there = ~batch.targets.isnan()
         count = int(there.sum())
-        truth = batch.targets.to(told)
+        truth = batch.targets.to(predicted)
         if count < truth.numel():
             truth = truth.nan_to_num()
-        loss, off = output.loss(told, truth), (output.centre(told.detach()) - truth).abs()
+        loss, off = output.loss(predicted, truth), (output.centre(predicted.detach()) - truth).abs()
         if count < truth.numel():
             loss, off = loss * there, off * there
         return BatchStatistics(loss.sum(), count, float(off.sum()), count)

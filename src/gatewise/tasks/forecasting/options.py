@@ -33,7 +33,7 @@ class SeriesOptions(NumberTableOptions):
     categorical: tuple[str, ...] = ()
     """Columns of text, or of numbers that are only names, known likewise, or of a whole series: a region."""
     calendar: bool = True
-    """Tell the network the hour of the day, the day of the week and the time of the year."""
+    """Use the hour of the day, the day of the week and the time of the year as inputs."""
     held_out: Annotated[float, Bounds(low=0, open=True)] = 0.1
     """Share (below 1) or number of steps of each series, before the test, that decides which weights are kept."""
     test: Annotated[float, Bounds(low=0)] | Path = 0.2
@@ -53,9 +53,9 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     window: Annotated[int, Bounds(low=4)] | None = None
     """Steps before a forecast that scale it, and that are learned from at once; by default a quarter, at most 256."""
     strategy: Literal["direct", "recursive"] = "direct"
-    """All steps at once, or one by one, each from those told before."""
+    """All steps at once, or one by one, each from those predicted before."""
     output: Literal["point", "quantile", "gaussian"] | None = None
-    """What is told of a step: the median, quantiles (default), or a normal distribution (default when recursive)."""
+    """Prediction for a step: the median, quantiles (default), or a normal distribution (default when recursive)."""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
     """Quantiles to learn, or to read off the normal distribution; the median is always among them."""
     calibrate: bool = True
@@ -64,7 +64,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
     """Width of the embedding of each categorical column."""
     hidden: Count = 64
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
-    """Probability of dropping a unit of the hidden state, for all steps of a series alike."""
+    """Probability of dropping a unit of the hidden state, the same for all steps of a series."""
     batch: Count = 32
     """Windows per step."""
     epochs: Count = 40
@@ -81,8 +81,8 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
             object.__setattr__(self, "output", "gaussian" if self.strategy == "recursive" else "quantile")
         if self.strategy == "recursive" and self.output == "quantile":
             raise ValueError(
-                "output: quantiles of one step do not tell those of the next; for strategy recursive choose gaussian "
-                "or point, or take strategy direct"
+                "output: quantiles of one step do not determine those of the next; for strategy recursive choose "
+                "gaussian or point, or take strategy direct"
             )
         self._check_parts()
 
@@ -111,14 +111,16 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The levels of the quantiles that are told; the median alone where points are."""
+        """The levels of the quantiles that are predicted; the median alone where points are."""
         return (0.5,) if self.output == "point" else self.quantiles
 
     def unused(self) -> dict[str, str]:
         return {
             **super().unused(),
             **without_effect(
-                ["quantiles", "calibrate"], "output is point: the median alone is told", when=self.output == "point"
+                ["quantiles", "calibrate"],
+                "output is point: the median alone is predicted",
+                when=self.output == "point",
             ),
             **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
             **without_effect(["held_out"], "valid names the steps instead", when=self.valid is not None),

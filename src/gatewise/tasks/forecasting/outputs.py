@@ -1,4 +1,4 @@
-"""What is told of a step to come: one number, quantiles, or a normal distribution."""
+"""What is predicted of a step to come: one number, quantiles, or a normal distribution."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ class Output(ABC):
     loss_unit: str
 
     @abstractmethod
-    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
+    def loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """The loss of each step, (…)."""
 
     @abstractmethod
-    def centre(self, told: Tensor) -> Tensor:
+    def centre(self, predicted: Tensor) -> Tensor:
         """The median of each step, (…)."""
 
     @abstractmethod
-    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+    def quantiles(self, predicted: Tensor, levels: Sequence[float]) -> Tensor:
         """Quantiles at levels, (…, levels), in order."""
 
     @abstractmethod
     def constant(self, errors: Tensor) -> Tensor:
-        """The numbers (K, Q) that tell best, always the same, of errors (n, K); float64."""
+        """The constant numbers (K, Q) that fit errors (n, K) best; float64."""
 
 
 class Distribution(Output):
-    """An output that tells enough of one step to go on from it."""
+    """An output from one step of which the next can be predicted."""
 
     @abstractmethod
-    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
+    def drawn(self, predicted: Tensor, noise: Tensor) -> Tensor:
         """A value drawn for each step with standard normal noise, (…)."""
 
 
@@ -55,20 +55,20 @@ class Point(Distribution):
     size = located = 1
     loss_unit = "scaled absolute error"
 
-    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
-        return (told[..., 0] - truth).abs()
+    def loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        return (predicted[..., 0] - truth).abs()
 
-    def centre(self, told: Tensor) -> Tensor:
-        return told[..., 0]
+    def centre(self, predicted: Tensor) -> Tensor:
+        return predicted[..., 0]
 
-    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
-        return told.expand(*told.shape[:-1], len(levels))
+    def quantiles(self, predicted: Tensor, levels: Sequence[float]) -> Tensor:
+        return predicted.expand(*predicted.shape[:-1], len(levels))
 
     def constant(self, errors: Tensor) -> Tensor:
         return quantiles_of(errors, (0.5,))
 
-    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
-        return told[..., 0]
+    def drawn(self, predicted: Tensor, noise: Tensor) -> Tensor:
+        return predicted[..., 0]
 
 
 class Quantiles(Output):
@@ -80,18 +80,18 @@ class Quantiles(Output):
         self._levels = tuple(levels)
         self.size = self.located = len(levels)
 
-    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
-        error = truth[..., None] - told
+    def loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        error = truth[..., None] - predicted
         # The sum of `pinball` over levels, in fewer passes over memory.
         return (error @ error.new_tensor(self._levels) + (-error).relu().sum(-1)) * (2 / self.size)
 
-    def centre(self, told: Tensor) -> Tensor:
-        return told[..., self._levels.index(0.5)]
+    def centre(self, predicted: Tensor) -> Tensor:
+        return predicted[..., self._levels.index(0.5)]
 
-    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
+    def quantiles(self, predicted: Tensor, levels: Sequence[float]) -> Tensor:
         if tuple(levels) != self._levels:
             raise ValueError(f"expected the levels that were learned, {self._levels}, got {tuple(levels)}")
-        return told.sort(-1).values  # in order where the network's are not (Chernozhukov et al. 2010)
+        return predicted.sort(-1).values  # in order where the network's are not (Chernozhukov et al. 2010)
 
     def constant(self, errors: Tensor) -> Tensor:
         return quantiles_of(errors, self._levels)
@@ -103,16 +103,16 @@ class Gaussian(Distribution):
     size, located = 2, 1
     loss_unit = "nats/value"
 
-    def loss(self, told: Tensor, truth: Tensor) -> Tensor:
-        mean, deviation = self._parts(told)
+    def loss(self, predicted: Tensor, truth: Tensor) -> Tensor:
+        mean, deviation = self._parts(predicted)
         return functional.gaussian_nll_loss(mean, truth, deviation.square(), reduction="none", eps=1e-8)
 
-    def centre(self, told: Tensor) -> Tensor:
-        return told[..., 0]
+    def centre(self, predicted: Tensor) -> Tensor:
+        return predicted[..., 0]
 
-    def quantiles(self, told: Tensor, levels: Sequence[float]) -> Tensor:
-        mean, deviation = self._parts(told)
-        steps = torch.special.ndtri(torch.tensor(levels, dtype=told.dtype, device=told.device))
+    def quantiles(self, predicted: Tensor, levels: Sequence[float]) -> Tensor:
+        mean, deviation = self._parts(predicted)
+        steps = torch.special.ndtri(torch.tensor(levels, dtype=predicted.dtype, device=predicted.device))
         return mean[..., None] + deviation[..., None] * steps
 
     def constant(self, errors: Tensor) -> Tensor:
@@ -120,23 +120,23 @@ class Gaussian(Distribution):
         deviation = (errors - mean).square().nanmean(0).sqrt().nan_to_num(nan=1.0).clamp(min=0.01)
         return torch.stack((mean, deviation.expm1().log()), 1)  # softplus gives it back
 
-    def drawn(self, told: Tensor, noise: Tensor) -> Tensor:
-        mean, deviation = self._parts(told)
+    def drawn(self, predicted: Tensor, noise: Tensor) -> Tensor:
+        mean, deviation = self._parts(predicted)
         return mean + deviation * noise
 
     @staticmethod
-    def _parts(told: Tensor) -> tuple[Tensor, Tensor]:
-        return told[..., 0], functional.softplus(told[..., 1]) + _LEAST_DEVIATION
+    def _parts(predicted: Tensor) -> tuple[Tensor, Tensor]:
+        return predicted[..., 0], functional.softplus(predicted[..., 1]) + _LEAST_DEVIATION
 
 
-def pinball(told: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:
+def pinball(predicted: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:
     """The pinball loss of quantiles (…, levels) of truths (…), for each level.
 
     >>> pinball(torch.tensor([[1.0, 1.0]]), torch.tensor([3.0]), (0.1, 0.9)).tolist()
     [[0.20000000298023224, 1.7999999523162842]]
     """
-    at = torch.tensor(levels, dtype=told.dtype, device=told.device)
-    error = truth[..., None] - told
+    at = torch.tensor(levels, dtype=predicted.dtype, device=predicted.device)
+    error = truth[..., None] - predicted
     return at * error + (-error).relu()
 
 

@@ -48,10 +48,10 @@ class Panel:
         usual: list[Tensor] = []
         known: list[Tensor] = []
         to_come = torch.full((recipe.horizon,), NAN, dtype=torch.float64)
-        place = 0
+        position = 0
         for one in self.series:
-            self.begins.append(place)
-            place += len(one) + recipe.horizon
+            self.begins.append(position)
+            position += len(one) + recipe.horizon
             true = torch.from_numpy(one.values)
             last = torch.from_numpy(last_known(one.values))
             beside = recipe.known(one, 0, len(one) + recipe.horizon)
@@ -72,61 +72,61 @@ class Panel:
         self._begin_of = torch.tensor(self.begins).repeat_interleave(lengths)
         self._lags = torch.tensor(lags(recipe.horizon, recipe.season))
         # Nothing comes after the places that are left at the very end.
-        self._all = torch.arange(place - recipe.horizon)
+        self._all = torch.arange(position - recipe.horizon)
         self._ahead = torch.arange(1, recipe.horizon + 1)
 
     @cached_property
     def all_references(self) -> Tensor:
         """`references` of all places."""
-        return torch.cat([self.references(places) for places in self._all.split(_ROWS)])
+        return torch.cat([self.references(positions) for positions in self._all.split(_ROWS)])
 
     @cached_property
     def all_targets(self) -> Tensor:
         """What came after all places, scaled, (M, K) float32."""
         return torch.cat(
-            [self.scale_at(places).scaled(self.to_come(places)).float() for places in self._all.split(_ROWS)]
+            [self.scale_at(positions).scaled(self.to_come(positions)).float() for positions in self._all.split(_ROWS)]
         )
 
-    def scale_at(self, places: Tensor) -> Scale:
+    def scale_at(self, positions: Tensor) -> Scale:
         """The scale of forecasts from places (N,)."""
-        return Scale(self.scale.level[places], self.scale.scale[places])
+        return Scale(self.scale.level[positions], self.scale.scale[positions])
 
-    def references(self, places: Tensor) -> Tensor:
+    def references(self, positions: Tensor) -> Tensor:
         """What is near at hand for the steps to come after places, (N, 2) or (N, 2 + K)."""
-        return references(self._lagged(places), self.scale_at(places), self.recipe.season)
+        return references(self._lagged(positions), self.scale_at(positions), self.recipe.season)
 
-    def series_at(self, places: Tensor) -> Tensor:
+    def series_at(self, positions: Tensor) -> Tensor:
         """The numbers of the series that places (N,) are in."""
-        return torch.bucketize(places, torch.tensor(self.begins), right=True) - 1
+        return torch.bucketize(positions, torch.tensor(self.begins), right=True) - 1
 
-    def beside(self, places: Tensor) -> Tensor:
+    def beside(self, positions: Tensor) -> Tensor:
         """What is known of the steps to come after places beside their values, (N, K, J)."""
-        return self.known[places[:, None] + self._ahead]
+        return self.known[positions[:, None] + self._ahead]
 
-    def before(self, places: Tensor, width: int) -> Tensor:
+    def before(self, positions: Tensor, width: int) -> Tensor:
         """The values up to places, (N, width) float64, the newest last; NaN where there was nothing yet."""
-        return self._filled_at(places[:, None] - torch.arange(width - 1, -1, -1), places)
+        return self._filled_at(positions[:, None] - torch.arange(width - 1, -1, -1), positions)
 
-    def future(self, places: Tensor) -> Tensor:
+    def future(self, positions: Tensor) -> Tensor:
         """The covariates of the steps to come after places, (N, K, F)."""
         width = self.recipe.future_size
-        return self.beside(places)[..., self.known.shape[1] - width :]
+        return self.beside(positions)[..., self.known.shape[1] - width :]
 
-    def to_come(self, places: Tensor) -> Tensor:
+    def to_come(self, positions: Tensor) -> Tensor:
         """The values after places, (N, K) float64; NaN where missing, or where the series has ended."""
-        return self.values[places[:, None] + self._ahead]
+        return self.values[positions[:, None] + self._ahead]
 
-    def seasonal_naive(self, places: Tensor) -> Tensor:
+    def seasonal_naive(self, positions: Tensor) -> Tensor:
         """The value of the last such step of a season, for each step to come, (N, K) float64; else the last value."""
-        lagged = self._lagged(places)
+        lagged = self._lagged(positions)
         seasonal = lagged[:, 2:]
         return seasonal.where(~seasonal.isnan(), lagged[:, :1])
 
-    def _lagged(self, places: Tensor) -> Tensor:
-        return self._filled_at(places[:, None] - self._lags, places)
+    def _lagged(self, positions: Tensor) -> Tensor:
+        return self._filled_at(positions[:, None] - self._lags, positions)
 
-    def _filled_at(self, at: Tensor, places: Tensor) -> Tensor:
-        begin = self._begin_of[places][:, None]
+    def _filled_at(self, at: Tensor, positions: Tensor) -> Tensor:
+        begin = self._begin_of[positions][:, None]
         return self.filled[at.maximum(begin)].where(at >= begin, NAN)
 
 

@@ -23,13 +23,13 @@ class Recipe:
     Attributes:
         grid: of the time stamps.
         columns: of the tables.
-        cycles: of the calendar that the network is told of.
+        cycles: of the calendar that are inputs of the network.
         covariates: the scaling of those that are numbers.
-        categories: the values of those that are categorical.
-        static: of each of these, whether it is the same at all steps of a series.
         season: the steps of a season, 1 for none.
         horizon: K, the steps to forecast.
         window: W, the steps that scale a forecast.
+        categories: the values of covariates that are categorical.
+        static: of each of these, whether it is the same at all steps of a series.
     """
 
     unit: ClassVar[str] = "forecast"
@@ -38,11 +38,11 @@ class Recipe:
     columns: Columns
     cycles: tuple[str, ...]
     covariates: Scaling
-    categories: Categories
-    static: tuple[bool, ...]
     season: int
     horizon: int
     window: int
+    categories: Categories = Categories({})  # noqa: RUF009 - immutable
+    static: tuple[bool, ...] = ()
 
     @classmethod
     def learn(cls, data: SeriesSet, ends: list[int], calendar: bool, season: int, horizon: int, window: int) -> Self:
@@ -61,7 +61,7 @@ class Recipe:
             for at in range(len(data.columns.categorical))
         )
         categories = Categories.learn(values)
-        return cls(data.grid, data.columns, cycles, scaling, categories, static, season, horizon, window)
+        return cls(data.grid, data.columns, cycles, scaling, season, horizon, window, categories, static)
 
     @property
     def known_size(self) -> int:
@@ -152,7 +152,7 @@ class Recipe:
             Columns(**columns),
             tuple(content["cycles"]),
             Scaling.from_content(content["covariates"]),
-            Categories.from_content(content["categories"]),
-            tuple(content["static"]),
             *(content[name] for name in ("season", "horizon", "window")),
+            categories=Categories.from_content(content["categories"]),
+            static=tuple(content["static"]),
         )

@@ -72,7 +72,7 @@ def sample_quantiles(
             rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(paths)
             states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
             count = len(rows) // paths
-            told = _sample_path(
+            predicted = _sample_path(
                 predictor,
                 hidden[rows],
                 states[0] if isinstance(state, Tensor) else tuple(states),
@@ -83,7 +83,7 @@ def sample_quantiles(
                 progress,
             ).unflatten(0, (count, paths))
             at_levels = torch.tensor(predictor.levels, dtype=torch.float64)
-            found.append(torch.quantile(told, at_levels, dim=1).permute(1, 2, 0))
+            found.append(torch.quantile(predicted, at_levels, dim=1).permute(1, 2, 0))
     return torch.cat(found)
 
 
@@ -108,8 +108,10 @@ def _sample_path(
         scale = scale_of(buffer[:, -recipe.window :], usual)
         given = references(buffer[:, -back], scale, recipe.season)
         at_step = known[:, step]
-        told = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[:, 0]
-        value = scale.unscaled(output.drawn(told, noise[:, step].to(told)))
+        predicted = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[
+            :, 0
+        ]
+        value = scale.unscaled(output.drawn(predicted, noise[:, step].to(predicted)))
         path.append(value)
         progress.advance(len(value))
         buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)

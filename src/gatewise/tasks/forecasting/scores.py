@@ -32,7 +32,7 @@ class BackTest:
 
     panel: Panel
     series: Tensor
-    places: Tensor
+    positions: Tensor
     levels: tuple[float, ...]
     quantiles: Tensor
     truth: Tensor
@@ -46,10 +46,10 @@ class BackTest:
 
     def baseline(self) -> Tensor:
         """The seasonal naive forecasts with quantiles, (N, K, L): those of its errors before the first forecast."""
-        naive = self.panel.seasonal_naive(self.places)
+        naive = self.panel.seasonal_naive(self.positions)
         found = naive[..., None].repeat(1, 1, len(self.levels))
         for series, rows in self._rows().items():
-            begin, first = self.panel.begins[series], int(self.places[rows].min())
+            begin, first = self.panel.begins[series], int(self.positions[rows].min())
             before = torch.arange(max(begin, first - _MOST_ERRORS), first)
             if len(before) > 1:
                 come = before[:, None] + torch.arange(1, found.shape[1] + 1)
@@ -64,14 +64,14 @@ class BackTest:
     def scores(self) -> dict[str, Any]:
         """The scores by name; ``per_step`` has some of them for each step of the horizon, by its number from 1."""
         known = ~self.truth.isnan()
-        last = self.panel.filled[self.places][:, None]
+        last = self.panel.filled[self.positions][:, None]
         seasonal, deviations = self._in_sample_errors(), self._deviations()
         baseline = self.baseline()
         ours = self._errors(self.quantiles, known, seasonal, deviations)
         naive = self._errors(baseline, known, seasonal, deviations)
         return {
             "series": len(self.series.unique()),
-            "forecasts": len(self.places),
+            "forecasts": len(self.positions),
             **ours,
             **(
                 {"uncalibrated_coverage": coverage(self.uncalibrated, self.truth)}
@@ -137,6 +137,13 @@ class BackTest:
         counts = torch.stack([known[rows].sum(0) for rows in self._rows().values()])
         return (-(-counts // horizon)).sum(0).tolist()
 
+    def apart_in_time(self) -> int:
+        """How many of the forecasts of all series together do not overlap in time."""
+        firsts = torch.tensor([one.first for one in self.panel.series])
+        begins = torch.tensor(self.panel.begins)
+        steps = self.positions - begins[self.series] + firsts[self.series]
+        return -(-len(steps.unique()) // self.truth.shape[1])
+
     def _rows(self) -> dict[int, Tensor]:
         """By series, which of the forecasts are its own."""
         names, counts = self.series.unique(return_counts=True)
@@ -146,7 +153,7 @@ class BackTest:
         """By series, the mean absolute difference of a season before the first forecast; none where that is 0."""
         found: dict[int, float] = {}
         for series, rows in self._rows().items():
-            values = self.panel.values[self.panel.begins[series] : int(self.places[rows].min()) + 1]
+            values = self.panel.values[self.panel.begins[series] : int(self.positions[rows].min()) + 1]
             season = self.panel.recipe.season
             error = float((values[season:] - values[:-season]).abs().nanmean()) if len(values) > season else 0.0
             if error > 0:  # not NaN either
@@ -155,10 +162,10 @@ class BackTest:
 
     def _deviations(self) -> Tensor:
         """For each forecast (N,) the standard deviation of the learned steps of its series; NaN where that is 0."""
-        found = torch.full((len(self.places),), float("nan"), dtype=torch.float64)
+        found = torch.full((len(self.positions),), float("nan"), dtype=torch.float64)
         for series, rows in self._rows().items():
             begin = self.panel.begins[series]
-            end = int(self.places[rows].min()) + 1 if self.learned is None else begin + self.learned[series]
+            end = int(self.positions[rows].min()) + 1 if self.learned is None else begin + self.learned[series]
             values = self.panel.values[begin:end]
             values = values[~values.isnan()]
             deviation = float(values.std(correction=0)) if len(values) else 0.0

@@ -56,16 +56,16 @@ _ONE_TABLE = Tables(1)
 
 
 def split_by_tables(one: Series, tables: Tables, horizon: int, held_out: float) -> Ends | None:
-    """The parts of a series whose held-out steps, or those of the test, stand in tables of their own.
+    """The parts of a series whose held-out steps, or those of the test, are in tables of their own.
 
     Raises:
         ValueError: when a table has steps before the end of the table that it comes after.
     """
     ends: list[int] = []
-    begin, place = 0, 0
+    begin, position = 0, 0
     for count in tables:
-        spans = [span for span in one.sources[place : place + count] if span[0] < span[1]]
-        place += count
+        spans = [span for span in one.sources[position : position + count] if span[0] < span[1]]
+        position += count
         if spans and min(spans)[0] < begin:
             raise ValueError(
                 f"series {one.name!r}: the tables of its parts (data, valid, test) overlap in time; expected each to "
@@ -119,10 +119,10 @@ def split_all(
 def scored_spans(ends: Sequence[Ends], horizon: int, part: str) -> list[Span]:
     """The forecasts of a part, "held_out" or "test", from every step whose horizon lies in it."""
     spans: list[Span] = []
-    for place, (learned, decided, length) in enumerate(ends):
+    for position, (learned, decided, length) in enumerate(ends):
         begin, end = (learned, decided) if part == "held_out" else (decided, length)
         if end - begin >= horizon:
-            spans.append(Span(place, 0, begin - 1, end - horizon - 1))
+            spans.append(Span(position, 0, begin - 1, end - horizon - 1))
     return spans
 
 
@@ -130,8 +130,8 @@ def all_spans(lengths: Sequence[int], recipe: Recipe) -> list[Span]:
     """The forecasts over whole series, once a window and a season were read; over shorter ones from the middle on."""
     horizon, before = recipe.horizon, max(recipe.window, recipe.season + 1)
     spans: list[Span] = []
-    for place, length in enumerate(lengths):
+    for position, length in enumerate(lengths):
         first = min(before, length // 2) - 1
         if first >= 0 and first < length - horizon:
-            spans.append(Span(place, 0, first, length - horizon - 1))
+            spans.append(Span(position, 0, first, length - horizon - 1))
     return spans

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatewise.data.cells import column_place
+from gatewise.data.cells import column_position
 from gatewise.data.series import Series, series_name
 from gatewise.data.series_rows import Numbers, read_rows
 from gatewise.data.series_tables import TextTable
@@ -101,8 +101,8 @@ class LiveSeries:
                 return (found if calibration is None else calibration.applied(found, scale.scale))[0]
             given = references(self._buffer[:, -self._back], scale, recipe.season)
             future = known[..., known.shape[2] - recipe.future_size :].to(self._hidden)
-            told = model.decode(self._hidden, given.to(self._hidden), future)
-            found = scale.unscaled(output.quantiles(told, levels))
+            predicted = model.decode(self._hidden, given.to(self._hidden), future)
+            found = scale.unscaled(output.quantiles(predicted, levels))
             return (found if calibration is None else calibration.applied(found, scale.scale))[0]
 
     def _read(self, number: int, value: float) -> None:
@@ -142,9 +142,9 @@ class LiveSeries:
         found = np.full((count, self._predictor.recipe.future_size), np.nan)
         steps = sorted(self._covariates)
         for at in range(count if steps and found.shape[1] else 0):
-            place = bisect_right(steps, first + at)
-            if place and first + at <= steps[-1]:
-                found[at] = self._covariates[steps[place - 1]]
+            position = bisect_right(steps, first + at)
+            if position and first + at <= steps[-1]:
+                found[at] = self._covariates[steps[position - 1]]
         return self._predictor.recipe.completed(found, self._covariates[steps[-1]] if steps else None)
 
 
@@ -213,8 +213,8 @@ class Rows:
                 rows = self._read(number, head, line)
             except ValueError as error:
                 # The reader of CSV counts from the line of names.
-                told = str(error).replace(f"{self._where}: line {2 if head else 1}:", f"{where}:")
-                say(f"warning: {told}; the row is left out")
+                predicted = str(error).replace(f"{self._where}: line {2 if head else 1}:", f"{where}:")
+                say(f"warning: {predicted}; the row is skipped")
                 continue
             yield from rows
 
@@ -226,7 +226,7 @@ class Rows:
         names = names_of_text(Path(where), line, self._format)
         for name in self._wanted(names):
             if not name.isdecimal():
-                column_place(where, name, names, "the line names")
+                column_position(where, name, names, "the line names")
         return line if line.endswith("\n") else f"{line}\n"
 
     def _read(self, number: int, head: str, line: str) -> list[LiveRow]:
@@ -251,11 +251,11 @@ class Rows:
                 series_name(name, column, len(columns.values)),
                 step,
                 second_step,
-                float(rows.values[0, place]),
+                float(rows.values[0, position]),
                 self._recipe.numbered(rows.covariates[0], rows.categories),
                 where,
             )
-            for place, column in enumerate(columns.values)
+            for position, column in enumerate(columns.values)
         ]
 
 
@@ -266,7 +266,7 @@ def follow(
 
     Where there are covariates, a row without a value tells those of a step to come, and there is a forecast after each
     row that changes it, once those of all steps to come are known. A row that comes too late, or is far from all
-    others, is left out with a warning.
+    others, is skipped with a warning.
 
     Args:
         rows: see `Rows`.
@@ -286,7 +286,7 @@ def follow(
             else:
                 one.read(step, value, covariates)
         except ValueError as error:
-            say(f"warning: {where}: the row {error}; left out")
+            say(f"warning: {where}: the row {error}; skipped")
             continue
         if not one.has_begun or one.last is None or not changed:
             continue
@@ -299,7 +299,7 @@ def follow(
             (stamp,) = recipe.grid.written(np.array([lacking]))
             say(
                 f"warning: {where}: series {name!r}: no {', '.join(recipe.known_ahead)} at {stamp}; forecasts "
-                f"go on once rows without a value have told the covariates of all {recipe.horizon} steps to come"
+                f"continue once rows without a value have the covariates of all {recipe.horizon} steps to come"
             )
 
 
@@ -314,7 +314,7 @@ def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe
     def left_out(row: LiveRow) -> None:
         say(
             f"warning: {row.where}: the row is more than {far} steps after the row before it, and the next one does "
-            "not go on from it; left out"
+            "not follow from it; skipped"
         )
 
     for row in rows:

@@ -147,7 +147,7 @@ class TrainedForecaster(Trained):
 
         Args:
             data: tables or a data frame with the history of series; by default the run's own. Covariates of the steps
-                to come stand in rows without a value.
+                to come are in rows without a value.
 
         Returns:
             a forecast for each series.
@@ -173,7 +173,7 @@ class TrainedForecaster(Trained):
         return written((row for one in self._forecasts(self._read(tables)) for row in one.rows()), format)
 
     def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
-        """Forecasts of tables, or of rows as they come, as `gatewise predict` writes them.
+        """Forecasts of tables, or of rows from a stream, as `gatewise predict` writes them.
 
         Raises:
             ValueError, OSError: as `answers` and `follow`; for an option that the model does not have.
@@ -186,7 +186,7 @@ class TrainedForecaster(Trained):
     def follow(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as rows come from the standard input, a line for each row; nothing is read twice.
 
-        Covariates of steps to come stand in rows without a value, before or after the row from which there is to be a
+        Covariates of steps to come are in rows without a value, before or after the row from which there is to be a
         forecast: it comes as soon as they are known for the whole horizon, and again when they change.
 
         A row that cannot be read, comes too late or is far from all others is skipped with a warning.
@@ -214,8 +214,8 @@ class TrainedForecaster(Trained):
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
         rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe, self.options.table_format)
-        told = (self._forecast(*found) for found in follow(rows, series, self._predictor))
-        return written((one.row() for one in told), format)
+        predicted = (self._forecast(*found) for found in follow(rows, series, self._predictor))
+        return written((one.row() for one in predicted), format)
 
     def inspect(
         self, data: Any = None, *, series: str | None = None, steps: int | None = None, out: str | Path | None = None
@@ -259,7 +259,7 @@ class TrainedForecaster(Trained):
         return self.inspect(request.data, series=request.series, **request.limits())
 
     def closing(self) -> str:
-        """The pictures of forecasts."""
+        """The plots of forecasts."""
         return f"forecasts: {', '.join(str(path) for path in sorted(self.folder.path.glob('forecasts_*.png')))}"
 
     def thinned(self, scored: Scored, share: float) -> Scored:
@@ -268,7 +268,7 @@ class TrainedForecaster(Trained):
         return scored._replace(spans=parts)
 
     def finish(self, scored: Scored) -> Scores:
-        """The scores; the calibration of the intervals and a picture of forecasts of each part are left."""
+        """The scores; the calibration of the intervals and a plot of forecasts of each part are written."""
         tests = self._back_tests(*scored, predictor=self._uncalibrated)
         calibration = self._calibrate(tests.get("held_out"))
         self._predictor = self._uncalibrated._replace(calibration=calibration)
@@ -296,12 +296,12 @@ class TrainedForecaster(Trained):
 
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
         panel = Panel(self.recipe, series)
-        spans = [Span(place, 0, len(one) - 1, len(one) - 1) for place, one in enumerate(series)]
+        spans = [Span(position, 0, len(one) - 1, len(one) - 1) for position, one in enumerate(series)]
         ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
         unknown = panel.beside(ends).isnan().any(2)
         if unknown.any():
-            place, step = unknown.nonzero()[0].tolist()
-            one = series[place]
+            position, step = unknown.nonzero()[0].tolist()
+            one = series[position]
             stamp = self.recipe.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
             raise ValueError(
                 f"series {one.name!r}: no {', '.join(self.recipe.known_ahead)} at {stamp}; a forecast needs the "
@@ -309,7 +309,9 @@ class TrainedForecaster(Trained):
             )
         test = roll(self._predictor, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
-        return [self._forecast(one.name, one.first + len(one) - 1, found[place]) for place, one in enumerate(series)]
+        return [
+            self._forecast(one.name, one.first + len(one) - 1, found[position]) for position, one in enumerate(series)
+        ]
 
     def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
         """The forecast (K, levels) from a step of the grid."""
