@@ -71,7 +71,7 @@ def arrow_columns(
 
 def _blank_line(row: Any) -> str:
     """What Arrow is to do with a row of another width."""
-    return "error" if row.text.strip() else "skip"
+    return "skip" if row.actual_columns == 1 and not row.text.strip() else "error"
 
 
 def _unchecked(content: bytes, last: bool) -> None:
