@@ -35,6 +35,7 @@ def build_app() -> App:
     from gatewise.cli.convert import convert
     from gatewise.cli.evaluate import evaluate
     from gatewise.cli.explain import explain
+    from gatewise.cli.export import export
     from gatewise.cli.inspect import inspect
     from gatewise.cli.predict import predict
     from gatewise.cli.study import study
@@ -68,6 +69,7 @@ def build_app() -> App:
             "gatewise inspect runs/first --data book.txt --out report.html",
         ),
     )
+    app.command(export, help_epilogue=_epilogue("gatewise export runs/first --to pt2 -o model.pt2"))
     app.command(
         convert,
         help_epilogue=_epilogue(

@@ -33,7 +33,7 @@ class Pooling(nn.Module):
     def weights(self, output: Tensor, lengths: Tensor) -> Tensor:
         """The weight of each step, (T, B), of the kind attention."""
         assert self.score is not None
-        valid = length_mask(len(output), lengths.clamp(min=1))
+        valid = length_mask(output.shape[0], lengths.clamp(min=1))
         return self.score(output)[..., 0].masked_fill(~valid, float("-inf")).softmax(0)
 
     def forward(self, output: Tensor, final: Tensor, lengths: Tensor) -> Tensor:
@@ -53,5 +53,5 @@ class Pooling(nn.Module):
             return (self.weights(output, lengths)[..., None] * output).sum(0)
         if self._kind == "mean":
             return output.sum(0) / lengths.clamp(min=1)[:, None]
-        valid = length_mask(len(output), lengths.clamp(min=1))[..., None]
+        valid = length_mask(output.shape[0], lengths.clamp(min=1))[..., None]
         return output.masked_fill(~valid, float("-inf")).max(0).values

@@ -76,6 +76,11 @@ class RunFolder:
         return self.path / "plot.png"
 
     @property
+    def card(self) -> Path:
+        """The model card, once training has ended."""
+        return self.path / "README.md"
+
+    @property
     def report(self) -> Path:
         """What ``gatewise inspect`` saw."""
         return self.path / "report.html"

@@ -15,6 +15,7 @@ from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.checkpoint_io import check_vocabulary, read_options, same_data
 from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
 from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
+from gatewise.tasks.model_card import write_run_card
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
 from gatewise.tasks.task import Job, Task
@@ -223,6 +224,7 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
         scores = {"ended_by": ended_by, "scores": trained.finish(scored)}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
+    write_run_card(folder, trained.model)
     return trained
 
 

@@ -1,0 +1,31 @@
+"""``gatewise export``: the model of a run in another format."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from gatewise.extras import require
+
+
+def export(folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out", "-o"))]) -> None:
+    """Export the model of a run folder, with a model card beside it; success is reported after a check of the file.
+
+    Parameters
+    ----------
+    folder
+        Run folder of the model.
+    to
+        Format: safetensors (weights, configuration and vocabulary) or pt2 (a program of torch.export, compared with the
+        model on random input).
+    out
+        File to write; the card has the same name and ends in .md.
+    """
+    require("gatewise export", "tasks")
+
+    from gatewise import tasks
+    from gatewise.tasks.export import export as export_trained
+    from gatewise.tasks.export import export_named
+
+    export_named(to)
+    print("\n".join(export_trained(tasks.load(folder), to, out)))

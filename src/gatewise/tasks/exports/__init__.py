@@ -1,0 +1,1 @@
+"""The formats in which the model of a run is exported, one file each."""

@@ -1,0 +1,113 @@
+"""``gatewise export``, and the card of a run."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+import safetensors
+import torch
+
+import gatewise
+from gatewise.interchange import declare
+from gatewise.interchange.safetensors_file import read
+from gatewise.models.classifier import Classifier
+from gatewise.models.encoder import Encoder
+from gatewise.models.spelling import CharacterConvolution
+from gatewise.models.tagger import Tagger
+from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.tasks.exports import pt2
+from tests.cli.command_line import check_mistake, leave
+from tests.tasks.small import train_small
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    return train_small(folder, cell="gru_chung2014", epochs=1, dropout=0.0)
+
+
+def test_a_run_has_a_card(run):
+    card = (run.folder.path / "README.md").read_text()
+    assert card.startswith("# A model of the task lm\n\ngru_chung2014; 715 parameters. Trained by gatewise ")
+    assert "| bits per character |" in card
+    assert re.search(r"- SHA-256 of data: `[0-9a-f]{64}`", card)
+    assert 'cell = "gru_chung2014"' in card
+    assert "h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t" in card
+    loading = card.split("````python\n")[1].split("````")[0]
+    scope = {}
+    exec(loading, scope)
+    assert torch.equal(scope["model"].model.b_y, run.model.b_y)
+
+
+def test_safetensors(run, tmp_path, capsys):
+    out = tmp_path / "model.safetensors"
+    assert leave("export", run.folder.path, "--to", "safetensors", "-o", out) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [f"written: {out}", f"model card: {tmp_path / 'model.md'}"]
+    state = read(out, None)
+    fresh = gatewise.load(run.folder.path, "lm").model
+    with torch.no_grad():
+        fresh.b_y.zero_()
+    fresh.load_state_dict(state)
+    assert torch.equal(fresh.b_y, run.model.b_y)
+    with pytest.raises(ValueError, match="without an identity"):
+        declare(state, "gru_chung2014")  # it is in the header
+    with safetensors.safe_open(out, framework="pt") as file:
+        assert file.metadata()["config"] == run.folder.config.read_text()
+        assert file.metadata()["task"] == "lm"
+    assert "safetensors.safe_open('model.safetensors'" in (tmp_path / "model.md").read_text()
+
+
+def test_pt2(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert leave("export", run.folder.path, "--to", "pt2", "-o", "model.pt2") == 0
+    assert "equal to the model on random input" in capsys.readouterr().out
+    loading = (tmp_path / "model.md").read_text().split("````python\n")[1].split("````")[0]
+    scope = {}
+    exec(loading, scope)
+    for steps, rows in ((1, 1), (20, 4)):
+        tokens = torch.randint(5, (steps, rows))
+        torch.testing.assert_close(scope["model"](tokens), run.model(tokens)[0])
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+def test_classifiers_have_any_number_of_steps(tmp_path, pooling):
+    embedding = TokenEmbedding(9, 4)
+    model = Classifier(embedding, Encoder("gru_cho2014", 4, 5, bidirectional=True), pooling, 3).eval()
+    assert "largest error" in pt2._write(SimpleNamespace(model=model, name="classify"), tmp_path / "model.pt2")[0]
+
+
+def test_what_is_not_one_program(tmp_path):
+    spelled = TokenEmbedding(9, 4, spelling=CharacterConvolution(7, 4, 6))
+    model = Tagger(spelled, Encoder("lstm", spelled.width, 5), 3)
+    with pytest.raises(ValueError, match="reads more than one tensor"):
+        pt2._write(SimpleNamespace(model=model, name="tag"), tmp_path / "model.pt2")
+    with pytest.raises(ValueError, match="a model of the task seq2seq is run in several calls"):
+        pt2._write(SimpleNamespace(model=torch.nn.Linear(2, 2), name="seq2seq"), tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatch):
+    load = torch.export.load
+
+    def changed(file):
+        program = load(file)
+        program.state_dict["model.b_y"].add_(1)
+        return program
+
+    monkeypatch.setattr(torch.export, "load", changed)
+    check_mistake(
+        tmp_path, capsys, f"export {run.folder.path} --to pt2 -o {tmp_path}/model.pt2", "differs from the model by"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--to keras5 -o x", "--to: expected one of safetensors, pt2"),
+        ("--to pt2 -o none/x", "none/x: its folder does not exist"),
+        ("--to pt2 -o x.md", "is the name of the model card"),
+    ],
+)
+def test_mistakes(run, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    check_mistake(tmp_path, capsys, f"export {run.folder.path} {words}", message)
