@@ -90,6 +90,31 @@ def test_the_same_data_is_encoded_once_and_another_split_again(tmp_path, cache, 
     assert len(encoded) == 2
 
 
+def test_the_vocabulary_of_the_same_text_is_learned_once_and_by_other_options_again(
+    tmp_path, cache, monkeypatch, capsys
+):
+    monkeypatch.setattr(corpus, "SAMPLE", 300)
+    learned = []
+    build = encoded_corpus.build_vocabulary
+    monkeypatch.setattr(encoded_corpus, "build_vocabulary", lambda *args: (learned.append(args[2]), build(*args))[1])
+    options = {"unit": "bpe", "window": 20, "epochs": 1}
+    first = train_small(tmp_path, **options, vocabulary_size=270)
+    fact = re.search("learned from a sample.*", capsys.readouterr().err)
+    again = train_small(tmp_path, **options, vocabulary_size=270, hidden=9, out=tmp_path / "again")
+    assert re.search("learned from a sample.*", capsys.readouterr().err)[0] == fact[0]
+    assert learned == [270]
+    assert again.vocabulary.to_json() == first.vocabulary.to_json()
+    train_small(tmp_path, **options, vocabulary_size=271, out=tmp_path / "larger")
+    train_small(tmp_path, **options, vocabulary_size=270, held_out=0.3, out=tmp_path / "shorter")
+    (tmp_path / "text.txt").write_text(TEXT.upper())
+    train_small(tmp_path, **options, vocabulary_size=270, out=tmp_path / "other")
+    assert learned == [270, 271, 270, 270]
+    for entry in (cache.parent / "vocabularies").iterdir():
+        (entry / "vocabulary.json").write_text("{")
+    train_small(tmp_path, **options, vocabulary_size=270, out=tmp_path / "spoiled")
+    assert learned == [270, 271, 270, 270, 270]
+
+
 def test_a_second_process_waits_for_the_tokens_of_the_first(tmp_path, cache, monkeypatch, capsys):
     train_small(tmp_path, epochs=1)
     (key,) = entries(cache)

@@ -1,22 +1,27 @@
 """The tokens of a language model's text: in memory, or encoded once into the cache where the text is too large."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from gatewise.data.encoded_text import EncodedText, encode_in_memory
+from gatewise.data.text import CHUNK
 from gatewise.data.texts import Text
 from gatewise.data.token_store import key_of, store_texts, stored_texts
+from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.tasks import data_cache
 from gatewise.tasks.checkpoint_io import same_data
-from gatewise.tasks.language_model.corpus import Corpus, read_corpus
+from gatewise.tasks.language_model.corpus import Corpus, Sample, read_corpus
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.run_folder import RunFolder
 
 TOKENS = "tokens"
 """The kind of their entries in the cache."""
 _TRAINING = "training"
+_VOCABULARY, _SAMPLE, _VERSION = "vocabulary.json", "sample.txt", 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,48 @@ class EncodedCorpus:
     training: EncodedText
     scored: dict[str, EncodedText]
     stored: Path | None
+
+
+def learn_vocabulary(corpus: Corpus, options: LanguageModelOptions) -> tuple[TextVocabulary, str]:
+    """The vocabulary of the training text, and what it was learned from if not from all of it.
+
+    That of a text too large for memory is kept in the cache, under the SHA-256 of the text and all that decides how it
+    is learned.
+
+    Raises:
+        ValueError: when the size does not suit the unit, or a file has changed since it was opened.
+        OSError: when a file cannot be read, or the cache cannot be written.
+    """
+    sample = Sample.of(corpus.training, options.unit)
+
+    def learn() -> TextVocabulary:
+        return build_vocabulary(options.unit, sample.chunks(), options.vocabulary_size)
+
+    if corpus.training.in_memory:
+        return learn(), sample.fact
+
+    def make(folder: Path) -> None:
+        learn().save(folder / _VOCABULARY)
+        (folder / _SAMPLE).write_text(sample.fact)
+
+    def read(folder: Path) -> tuple[TextVocabulary, str] | None:
+        try:
+            return load_vocabulary(folder / _VOCABULARY), (folder / _SAMPLE).read_text()
+        except (OSError, ValueError):
+            return None
+
+    content = {
+        "version": _VERSION,
+        "text": corpus.hashes["data"],
+        "held_out": _held_out(options),
+        "characters": corpus.training.characters,
+        "unit": options.unit,
+        "size": options.vocabulary_size,
+        "every": sample.every,
+        "part": CHUNK,
+    }
+    key = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return data_cache.find_or_make("vocabularies", key, read, make, "learns the vocabulary of the same text")[0]
 
 
 def encode_corpus(corpus: Corpus, options: LanguageModelOptions, vocabulary: TextVocabulary) -> EncodedCorpus:

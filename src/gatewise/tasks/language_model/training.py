@@ -3,10 +3,10 @@
 from contextlib import nullcontext
 
 from gatewise.data.streams import Streams
-from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
+from gatewise.data.vocabularies import load_vocabulary
 from gatewise.tasks import data_cache, world
-from gatewise.tasks.language_model.corpus import Sample, read_corpus
-from gatewise.tasks.language_model.encoded_corpus import TOKENS, encode_corpus, open_corpus
+from gatewise.tasks.language_model.corpus import read_corpus
+from gatewise.tasks.language_model.encoded_corpus import TOKENS, encode_corpus, learn_vocabulary, open_corpus
 from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import check_length, measure_for, scoring_stream
@@ -23,9 +23,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
         read = read_corpus(options)
         if not read.training.in_memory:
             data_cache.folder_of(TOKENS)  # whether it can be used is found before the long work
-        sample = Sample.of(read.training, options.unit)
-        vocabulary = build_vocabulary(options.unit, sample.chunks(), options.vocabulary_size)
-        learned_from = sample.fact
+        vocabulary, learned_from = learn_vocabulary(read, options)
         with nullcontext() if read.training.in_memory else world.one_at_first():
             corpus = encode_corpus(read, options, vocabulary)
     else:
