@@ -54,7 +54,7 @@ class Calls:
             bound = layer.hidden_size**-0.5  # so small that no rounding is amplified beyond recognition
             for parameter in layer.parameters():
                 parameter.data.clamp_(-bound, bound)
-        if not layer.bidirectional and draw.random() < 0.25:
+        if not (layer.bidirectional or layer.reverse) and draw.random() < 0.25:
             self._steps(layer)
         else:
             self._sequence(layer)
@@ -67,8 +67,10 @@ class Calls:
             draw.randint(1, 6),
             draw.choice((1, 4, 9, 16, 33)),
             draw.choice((1, 1, 2, 3)),
-            bias=draw.random() < 0.8,
+            bias=draw.choice((True, True, True, "single", False)),
             bidirectional=bidirectional,
+            reverse=not bidirectional and draw.random() < 0.15,
+            masked_output=draw.choice(("zero", "repeat")),
             merge=draw.choice(("concat", "sum", "mean")) if bidirectional else "concat",
             batch_first=draw.random() < 0.3,
             checkpoint_every=draw.choice((None, None, None, 1, 3, "auto")),
@@ -102,6 +104,8 @@ class Calls:
             options["lengths"] = draw.choice((lengths, torch.tensor(lengths), torch.tensor(lengths, dtype=torch.int32)))
         if draw.random() < 0.3:
             options["reset"] = torch.rand(shape) < 0.3
+        if draw.random() < 0.25:
+            options["mask"] = torch.rand(shape) < 0.6
         with ExitStack() as stack:
             gradients = draw.random() < 0.6
             stack.enter_context(torch.set_grad_enabled(gradients))
@@ -130,17 +134,19 @@ class Calls:
         steps, batch = draw.choice((1, 3, 7)), draw.choice((1, 1, 2, 5))
         x = torch.randn(steps, batch, layer.input_size, dtype=dtype)
         reset = torch.rand(steps, batch) < 0.2 if draw.random() < 0.4 else None
-        self.done.append(f"steps of {layer}: x {tuple(x.shape)}, reset {reset is not None}")
+        mask = torch.rand(steps, batch) < 0.7 if draw.random() < 0.3 else None
+        self.done.append(f"steps of {layer}: x {tuple(x.shape)}, reset {reset is not None}, mask {mask is not None}")
         exact = copy_of(layer, torch.float64)
         exact.batch_first = False
-        output, final = exact(x.double(), reset=reset)
+        output, final = exact(x.double(), reset=reset, mask=mask)
         if draw.random() < 0.5:
-            stream = layer.stream(map(self._placed, x), reset=reset)
+            stream = layer.stream(map(self._placed, x), reset=reset, mask=mask)
             outputs, state = list(stream), stream.state
         else:
             state, outputs = None, []
             for t, x_t in enumerate(x):
-                y_t, state = layer.step(self._placed(x_t), state, reset=None if reset is None else reset[t])
+                flags = {"reset": None if reset is None else reset[t], "mask": None if mask is None else mask[t]}
+                y_t, state = layer.step(self._placed(x_t), state, **flags)
                 outputs.append(y_t)
         tolerance = 1e-4 if dtype == torch.float32 else 1e-11
         for actual, wanted in zip((torch.stack(outputs), *states_of(state)), (output, *states_of(final)), strict=True):

@@ -73,12 +73,19 @@ def detached_in_place(layer: nn.Module) -> None:
         parameter.detach().mul_(-0.5)
 
 
+def drawn_state(layer: nn.Module) -> dict[str, torch.Tensor]:
+    """Other values of a state dict, which keeps the identity of its cell."""
+    state = layer.state_dict()
+    state.update(zip(state, drawn(layer), strict=True))
+    return state
+
+
 def loaded(layer: nn.Module) -> None:
-    layer.load_state_dict(dict(zip(layer.state_dict(), drawn(layer), strict=True)))
+    layer.load_state_dict(drawn_state(layer))
 
 
 def loaded_by_assignment(layer: nn.Module) -> None:
-    layer.load_state_dict(dict(zip(layer.state_dict(), drawn(layer), strict=True)), assign=True)
+    layer.load_state_dict(drawn_state(layer), assign=True)
 
 
 def replaced(layer: gatewise.LSTM) -> None:
