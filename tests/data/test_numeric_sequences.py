@@ -43,11 +43,11 @@ def test_a_line_for_each_sequence(tmp_path):
 def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
     # What `frame.to_csv("a.csv")` writes, and what reading and writing it again makes of it.
     for name in ("", "Unnamed: 0"):
-        told = []
+        message = []
         text = "".join(f"{at},{line}\n" for at, line in zip([name, 0, 1, 2], TABLE.splitlines(), strict=True))
-        assert read(tmp_path, "a.csv", text, notice=told.append) == FOUND
-        assert len(told) == 1
-        assert "and numbers the rows; skipped" in told[0]
+        assert read(tmp_path, "a.csv", text, notice=message.append) == FOUND
+        assert len(message) == 1
+        assert "and numbers the rows; skipped" in message[0]
         with pytest.raises(ValueError, match=r"a\.csv: column 1 (has no name|is named 'Unnamed: 0'); expected a name"):
             read(tmp_path, "a.csv", text.replace("\n1,", "\n7,"))
         # What is named by the user is used, whatever else there is.
@@ -64,23 +64,23 @@ def test_an_index_of_parquet_is_not_a_feature_whatever_it_holds(tmp_path):
     # Of some rows of a frame.
     columns = {"sequence": ["1", "2"], "u": [0.5, 4.0], "__index_level_0__": [3, 7]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    told = []
-    found = plain([tmp_path / "a.parquet"], notice=told.append)
+    message = []
+    found = plain([tmp_path / "a.parquet"], notice=message.append)
     assert found == [([[0.5]], []), ([[4.0]], [])]
-    assert told[0].endswith("column 3 is named '__index_level_0__', the index of a data frame; skipped")
+    assert message[0].endswith("column 3 is named '__index_level_0__', the index of a data frame; skipped")
 
 
-def test_a_feature_that_numbers_the_rows_is_told_of(tmp_path):
-    told = []
-    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,a,2\n2,b,1\n", notice=told.append)
-    assert [one.partition(": ")[2] for one in told] == [
+def test_a_feature_that_numbers_the_rows_is_reported(tmp_path):
+    message = []
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,a,2\n2,b,1\n", notice=message.append)
+    assert [one.partition(": ")[2] for one in message] == [
         "feature 'index' numbers the rows of the file; exclude it with --feature-columns"
     ]
     # As a choice, in a single sequence, or beginning again in each, it is nothing to speak of.
-    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,b,2\n", notice=told.append, features=("index", "u"))
-    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n", notice=told.append)
-    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n0,b,1\n", notice=told.append)
-    assert len(told) == 1
+    read(tmp_path, "a.csv", "index,sequence,u\n0,a,1\n1,b,2\n", notice=message.append, features=("index", "u"))
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n", notice=message.append)
+    read(tmp_path, "a.csv", "time,sequence,u\n0,a,1\n1,a,2\n0,b,1\n", notice=message.append)
+    assert len(message) == 1
 
 
 def test_files_must_have_the_same_features(tmp_path):
@@ -93,7 +93,7 @@ def test_files_must_have_the_same_features(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         (
             "a.csv",
@@ -124,8 +124,8 @@ def test_files_must_have_the_same_features(tmp_path):
         ("a.jsonl", f'{{"steps": [[1{"0" * 400}]]}}', "line 1: expected a finite number, got 1000"),
     ],
 )
-def test_malformed(tmp_path, name, text, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_malformed(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(tmp_path, name, text)
 
 

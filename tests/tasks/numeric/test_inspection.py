@@ -93,10 +93,10 @@ def test_a_label_of_each_step(runs, tmp_path):
     def value(rows):
         (x,), lengths = model.head.reader.batch(model._stored([rows]))
         with torch.no_grad():
-            told = model.model((x,), lengths)[:, 0].double().softmax(-1)
+            message = model.model((x,), lengths)[:, 0].double().softmax(-1)
         return [
             log_odds(float(row[model.head._tags.labels.number(name)]))
-            for row, name in zip(told, found.answers, strict=True)
+            for row, name in zip(message, found.answers, strict=True)
         ]
 
     check(found, value, model, SEQUENCE[:3])
@@ -142,7 +142,7 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "ask", "told"),
+    ("name", "ask", "message"),
     [
         ("sequence", lambda model, _: model.inspect([]), "the sequence has no steps; at least 1 is needed"),
         (
@@ -164,9 +164,9 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_inspected(runs, name, ask, told):
+def test_what_cannot_be_inspected(runs, name, ask, message):
     folder, trained = runs
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         ask(trained[name], folder)
 
 

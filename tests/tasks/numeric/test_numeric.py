@@ -99,10 +99,10 @@ def test_a_label_for_each_step(tmp_path):
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
     assert (tmp_path / "run" / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
     rows = [json.loads(line) for line in (tmp_path / "steps.jsonl").read_text().splitlines()]
-    told = [label for found in trained.predict([row["steps"] for row in rows]) for label in found.labels]
-    pairs = list(zip(told, [label for row in rows for label in row["label"]], strict=True))
+    message = [label for found in trained.predict([row["steps"] for row in rows]) for label in found.labels]
+    pairs = list(zip(message, [label for row in rows for label in row["label"]], strict=True))
     f1 = [
-        2 * pairs.count((name, name)) / (told.count(name) + sum(true == name for _, true in pairs))
+        2 * pairs.count((name, name)) / (message.count(name) + sum(true == name for _, true in pairs))
         for name in ("up", "down")
     ]
     scores = trained.evaluate(tmp_path / "steps.jsonl")["data"]
@@ -179,7 +179,7 @@ def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "told"),
+    ("kind", "changes", "message"),
     [
         ("binary", {}, "the data: sequence 1: expected one label for the sequence, got none"),
         ("binary", {"predict": "steps"}, "the data to learn from has one tag only ()"),
@@ -192,8 +192,8 @@ def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
         ("binary", {"predict": "next", "values": "binary", "scale": True}, "scale: has no effect: values are 0 and 1"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, kind, changes, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_cannot_be_trained(tmp_path, kind, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, kind, **changes)
     assert not (tmp_path / "run").exists()
 
@@ -210,9 +210,9 @@ def test_a_label_unknown_in_training_is_an_error(tmp_path, capsys, kind):
     labels = {name: [name] * several if kind == "steps" else name for name in ("up", "flat", "odd")}
     more = write_lines(tmp_path / "more.jsonl", (up, labels["up"]), (flat, labels["flat"]), (up, labels["up"]))
     trained = train(tmp_path, kind, predict=kind, valid=more, test=more, epochs=2)
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     warnings = [f"warning: {part}: {several} of {3 * several} labels are not in" for part in ("valid", "test")]
-    assert told.index(warnings[0]) < told.index(warnings[1]) < told.index("epoch 1:")
+    assert message.index(warnings[0]) < message.index(warnings[1]) < message.index("epoch 1:")
     scores = trained.final_scores()["test"]
     assert trained.evaluate() == trained.final_scores()
     right = sum(answer == "up" for answer in answers_of(trained, [up, up]))
@@ -235,7 +235,7 @@ def answers_of(trained, sequences):
 
 
 @pytest.mark.parametrize(
-    ("kind", "steps", "label", "told"),
+    ("kind", "steps", "label", "message"),
     [
         (
             "sequence",
@@ -249,10 +249,10 @@ def answers_of(trained, sequences):
         ("next", [[1, 1]], "up", "test: sequence 1: "),
     ],
 )
-def test_every_file_is_checked_before_training(tmp_path, kind, steps, label, told):
+def test_every_file_is_checked_before_training(tmp_path, kind, steps, label, message):
     test = write_lines(tmp_path / "more.jsonl", (steps, label))
     data = "steps" if kind == "steps" else "sequence"
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, data, predict=kind, test=test)
     assert not (tmp_path / "run").exists()
 

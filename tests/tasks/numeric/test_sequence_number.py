@@ -42,7 +42,7 @@ def test_it_is_learned(trained):
     assert (trained.folder.path / "plot.png").exists()
 
 
-def test_it_is_told(trained, tmp_path):
+def test_predictions(trained, tmp_path):
     high, low = trained.predict([[[1.5, 0.0], [1.5, 0.0]], [[-1.5, 0.0], [-1.5, 0.0]]])
     assert high.value > 60 > 40 > low.value
     (tmp_path / "a.jsonl").write_text('{"steps": [[1.5, 0.0], [1.5, 0.0]]}\n')
@@ -57,14 +57,14 @@ def test_it_is_told(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ("high", "expected a finite number, got 'high'"),
         ([1, 2], "expected one label for the sequence, got 1, 2"),
     ],
 )
-def test_what_is_no_number(tmp_path, wrong, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_malformed_numbers(tmp_path, wrong, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, sums(tmp_path, wrong=wrong))
     assert not (tmp_path / "run").exists()
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gatewise.compiler import build_cache
-from gatewise.data.files import matching
+from gatewise.data.named_files import tables_of
 from gatewise.data.numeric_sequences import feature_names, has_row_per_step, read_numeric_sequences
 from gatewise.data.sequence_store import NumericSequence, hash_of
-from gatewise.data.tables import is_table
 from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.examples import Examples, Kind, read_examples
@@ -71,16 +70,11 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
         ValueError: when nothing matches a pattern, or a folder has no tables.
         OSError: when a folder cannot be read.
     """
-    found: list[Path] = []
-    for path in (one for named in paths for one in matching(named)):
-        if not path.is_dir():
-            found.append(path)
-            continue
-        tables = sorted(file for file in path.rglob("[!.]*") if file.is_file() and is_table(file))
-        if not tables:
+    found = list(dict.fromkeys(tables_of(paths)))
+    for path in found:
+        if path.is_dir():
             raise ValueError(f"{path}: the folder has no tables (.csv, .tsv, .jsonl, .parquet, .arrow)")
-        found += tables
-    return list(dict.fromkeys(found))
+    return found
 
 
 def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:

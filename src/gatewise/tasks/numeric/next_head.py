@@ -67,12 +67,12 @@ class NextHead(Head):
 
     def check(self, examples: Sequence[NumericSequence], where: str) -> None:
         for number, example in enumerate(examples, 1):
-            place = f"{where.replace('_', ' ')}: sequence {number}"
+            position = f"{where.replace('_', ' ')}: sequence {number}"
             if example.length < 2:
-                raise ValueError(f"{place}: expected at least 2 steps to predict the next from, got 1; leave it out")
+                raise ValueError(f"{position}: expected at least 2 steps to predict the next from, got 1; leave it out")
             steps = example.steps
             if self.options.binary and not ((steps == 0) | (steps == 1) | (steps != steps)).all():
-                raise ValueError(f"{place}: expected features of 0 and 1; leave values at real for others")
+                raise ValueError(f"{position}: expected features of 0 and 1; leave values at real for others")
 
     def batches(self, examples: Sequence[NumericSequence], size: int, seed: int | None = None) -> RaggedBatches:
         def make(numbers: list[int]) -> Batch:

@@ -52,10 +52,10 @@ def _say_constant(options: NumericOptions, scaling: Scaling) -> None:
     """Name the features that have no information."""
     if scaling.constant:
         names = options.feature_columns or [str(number) for number in range(1, scaling.width + 1)]
-        shown = [f"{names[at]} ({float(scaling.means[at]):g})" for at in scaling.constant[:_MOST_NAMED]]
-        more = len(scaling.constant) - len(shown)
+        named = [f"{names[index]} ({float(scaling.means[index]):g})" for index in scaling.constant[:_MOST_NAMED]]
+        more = len(scaling.constant) - len(named)
         say(
-            f"warning: never change in the training data: {', '.join(shown)}{f' and {more} more features' * bool(more)}"
+            f"warning: never change in the training data: {', '.join(named)}{f' and {more} more features' * bool(more)}"
         )
 
 
