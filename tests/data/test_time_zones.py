@@ -138,7 +138,7 @@ def test_names_of_time_zones_are_checked():
         (
             "Day,Month,Year",
             ["30,1,2020", "31,1,2020", "1,2,2020"],
-            {"time": "Year,Month,Day"},
+            {},
             ["2020-01-30", "2020-02-01"],
         ),
         (

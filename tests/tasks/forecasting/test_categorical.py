@@ -82,6 +82,13 @@ def test_steps_to_come_need_what_changes_and_not_what_is_static(trained, tmp_pat
         trained.predict(path)
 
 
+def test_what_is_static_needs_no_rows_of_steps_to_come(trained, tmp_path):
+    options = {**OPTIONS, "epochs": 1, "categorical": ["shop"]}
+    static = gatewise.train("forecast", data=trained.options.data, out=tmp_path / "run", **options)
+    assert static.recipe.known_ahead == ()
+    assert [one.after for one in static.predict(write(tmp_path / "a.csv", lines(40)))] == ["39", "39"]
+
+
 def test_following_is_predicting(trained, tmp_path, monkeypatch):
     rows = lines(30, ahead=4, shops=("north",))
     (whole,) = trained.predict(write(tmp_path / "a.csv", rows))
