@@ -77,7 +77,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[_FOLDER])
 
 
-# The smallest picture: one grey pixel.
+# The smallest image: one grey pixel.
 _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
     "0000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
@@ -87,9 +87,9 @@ _render = plots._render
 
 @pytest.fixture(scope="session", autouse=True)
 def light_files():
-    """Leave out what takes most of the time of a small training run, and few tests are about.
+    """Skip what takes most of the time of a small training run, and few tests are about.
 
-    Pictures are composed, but not rendered; see `rendered`. Files are not synchronised to the disk, which shows only
+    Figures are composed, but not rendered; see `rendered`. Files are not synchronised to the disk, which shows only
     after a failure of power.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -100,7 +100,7 @@ def light_files():
 
 @pytest.fixture
 def rendered(monkeypatch):
-    """For tests of pictures: they are rendered as for users."""
+    """For tests of figures: they are rendered as for users."""
     monkeypatch.setattr(plots, "_render", _render)
 
 

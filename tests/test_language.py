@@ -2,8 +2,8 @@
 
 Each table has the private word or phrase on the left and the standard one on the right. Words that are ordinary English
 in another sense (`inputs`, `order`, `split`, `rows`, `saved`, `kind`, `jobs`, `words`, `series`) are listed only in the
-sense that was private: as the name of a module or an identifier, or inside a phrase. `data` and `tasks` are not in
-scope yet; their names follow in a later change. Predictions of studies are never reworded, so they are not checked.
+sense that was private: as the name of a module or an identifier, or inside a phrase. `data` and parts of `tasks`
+(`LATER`) are not in scope yet. Predictions of studies are never reworded, so they are not checked.
 """
 
 import ast
@@ -29,6 +29,24 @@ PACKAGES = (
     "layers",
     "models",
     "studies",
+    "tasks",
+)
+# Parts of these packages whose names follow in a later change.
+LATER = (
+    *(
+        f"src/gatewise/tasks/{name}.py"
+        for name in ("exchange", "launcher", "peers", "processes", "table_options", "world")
+    ),
+    *(f"src/gatewise/tasks/{task}/corpus.py" for task in ("language_model", "sequence_to_sequence", "tagging")),
+    "src/gatewise/tasks/language_model/encoded_corpus.py",
+    "src/gatewise/tasks/classification/network.py",
+    "src/gatewise/tasks/classification/trained.py",
+    "src/gatewise/tasks/data_cache.py",
+    "src/gatewise/tasks/sequence_to_sequence/training.py",
+    "src/gatewise/tasks/tagging/",
+    "src/gatewise/tasks/forecasting/",
+    "src/gatewise/tasks/numeric/",
+    "tests/tasks/",
 )
 MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "shapes", "writing")
 
@@ -151,6 +169,8 @@ PHRASES = {
 # (path, word or phrase): why it stays.
 _MET = r"\b(is|are|was|were|first) met\b"
 EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("src/gatewise/tasks/memory.py", "memory"): "the memory that training needs",
+    ("src/gatewise/tasks/sequence_options.py", "spelling"): "an option of the command line",
     ("src/gatewise/models/token_embedding.py", "spelling"): "the name of weights in saved models",
     ("tests/models/test_classifier.py", "spelling"): "the parameter of TokenEmbedding",
     ("src/gatewise/studies/jobs.py", "jobs"): "jobs of a pool of processes",
@@ -176,7 +196,8 @@ def core() -> list[Path]:
         sources += [path for package in PACKAGES for path in sorted((parent / package).rglob("*.py"))]
     for folder in ("benchmarks", "csrc", "docs/extensions", "examples", "tests/benchmarks", "tests/examples"):
         sources += sorted((ROOT / folder).rglob("*.py"))
-    return [*sources, *(path for path in sorted((ROOT / "tests").glob("*.py")) if path != Path(__file__))]
+    sources += [path for path in sorted((ROOT / "tests").glob("*.py")) if path != Path(__file__)]
+    return [path for path in sources if not path.relative_to(ROOT).as_posix().startswith(LATER)]
 
 
 def pages() -> list[Path]:

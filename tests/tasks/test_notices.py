@@ -1,6 +1,5 @@
 """In a training run its data is read once, and every notice about it appears once."""
 
-
 import pytest
 
 import gatewise

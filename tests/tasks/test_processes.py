@@ -115,7 +115,7 @@ def test_ctrl_c_saves_and_two_processes_resume_as_if_they_had_never_stopped(tmp_
         gatewise.train("lm", out=run, devices=2, **options)
     interrupting.join()
     said = capfd.readouterr().err
-    assert said.endswith(f"stopped; to go on: gatewise train lm --resume {run}\n")
+    assert said.endswith(f"stopped; to resume: gatewise train lm --resume {run}\n")
     assert "Traceback" not in said
     saved = torch.load(run / "state.ckpt", weights_only=True)
     steps = len(losses(whole)) - 1 - 3

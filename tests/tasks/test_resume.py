@@ -136,7 +136,7 @@ def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(KeyboardInterrupt):
         train_small(tmp_path)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert capsys.readouterr().err.endswith(f"stopped; to go on: gatewise train lm --resume {tmp_path / 'run'}\n")
+    assert capsys.readouterr().err.endswith(f"stopped; to resume: gatewise train lm --resume {tmp_path / 'run'}\n")
     assert len(losses(tmp_path / "run")) == 1 + 3
     assert (tmp_path / "run" / "plot.png").exists()
     monkeypatch.setattr(training.LanguageModelModule, "training_step", step)
@@ -164,7 +164,7 @@ def test_a_run_that_has_ended_is_left_alone(tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in run.path.iterdir()}
     resume(run.path)
     assert {path: path.stat().st_mtime_ns for path in run.path.iterdir()} == before
-    assert "training has ended; nothing to go on with" in capsys.readouterr().err
+    assert "training already finished; nothing to resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def test_what_exists_is_left_alone(tmp_path, kind):
     else:
         out.mkdir()
         (out / "mine").touch()
-    with pytest.raises(ValueError, match=re.escape(f"{out}: exists already; choose another --out, or go on with --re")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"{out}: exists already; choose another --out, or resume it with --re")
+    ):
         create(out, "lm", "", "{}", {})
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

@@ -110,7 +110,7 @@ def resume(
     devices: int | None = None,
     num_nodes: int | None = None,
 ) -> "Trained":
-    """Go on with a run from its last saved state, with the losses of a run that never stopped.
+    """Resume a run from its last saved state, with the losses of a run that never stopped.
 
     Args:
         folder: the run folder.
@@ -200,7 +200,7 @@ def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling:
 
     Args:
         folder: the run folder.
-        prompt: the text to go on from.
+        prompt: the text to continue.
         length: the number of tokens to write.
         **sampling: ``temperature``, ``top_k``, ``top_p`` and ``seed``, see `TrainedLanguageModel.generate`.
 

@@ -124,7 +124,7 @@ def _bars(what: str, moved: Sequence[Sequence[Any]], plural: str | None) -> str:
     """Bars for parts; of more than a number of what has a plural the largest, in their order."""
     chosen = list(moved)
     if plural is not None and len(moved) > _MOST_ROWS:
-        most = sorted(range(len(moved)), key=lambda at: -abs(moved[at][1]))[:_MOST_ROWS]
+        most = sorted(range(len(moved)), key=lambda index: -abs(moved[index][1]))[:_MOST_ROWS]
         chosen = [moved[position] for position in sorted(most)]
     table = bars(what, [(escaped(name), value) for name, value in chosen])
     omitted = len(moved) - len(chosen)

@@ -1,4 +1,4 @@
-"""What came of a batch, in numbers that add up over batches."""
+"""The loss and a ratio over a batch, as sums that add up over batches."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -11,46 +11,46 @@ class BatchStatistics(NamedTuple):
     """The loss and a counted ratio.
 
     Attributes:
-        nats: the sum of the loss over predictions, () with its history.
-        predictions: how many there are; their weights, where they have different ones.
-        hits, chances: the parts of the ratio that is reported: right answers and answers, say.
-        objective: what training makes least, where that is not the sum of the loss, () with its history.
+        loss_sum: the sum of the loss over predictions, (), differentiable.
+        predictions: the number of predictions, or the sum of their weights.
+        numerator, denominator: the parts of the reported ratio: correct and all predictions, for example.
+        objective: the quantity to minimise, where it is not the sum of the loss, (), differentiable.
     """
 
-    nats: Tensor
+    loss_sum: Tensor
     predictions: float
-    hits: float
-    chances: float
+    numerator: float
+    denominator: float
     objective: Tensor | None = None
 
     def plus(self, other: "BatchStatistics") -> "BatchStatistics":
-        """Both together, without history."""
+        """The sum of both, detached."""
         return BatchStatistics(
-            self.nats.detach().double() + other.nats.detach().double(),
+            self.loss_sum.detach().double() + other.loss_sum.detach().double(),
             self.predictions + other.predictions,
-            self.hits + other.hits,
-            self.chances + other.chances,
+            self.numerator + other.numerator,
+            self.denominator + other.denominator,
         )
 
     @classmethod
-    def of_sums(cls, nats: float, predictions: float, hits: float, chances: float) -> "BatchStatistics":
-        """The outcome that has these numbers, without history."""
-        return cls(torch.tensor(nats, dtype=torch.float64), predictions, hits, chances)
+    def of_sums(cls, loss_sum: float, predictions: float, numerator: float, denominator: float) -> "BatchStatistics":
+        """The statistics with these sums, detached."""
+        return cls(torch.tensor(loss_sum, dtype=torch.float64), predictions, numerator, denominator)
 
     @classmethod
-    def sum(cls, outcomes: "Iterable[BatchStatistics]") -> "BatchStatistics":
-        """All together, without history."""
+    def sum(cls, several: "Iterable[BatchStatistics]") -> "BatchStatistics":
+        """The sum of several, detached."""
         total = cls(torch.zeros(()), 0, 0, 0)
-        for outcome in outcomes:
-            total = total.plus(outcome)
+        for one in several:
+            total = total.plus(one)
         return total
 
     @property
     def loss(self) -> float:
-        """The mean loss of a prediction, in nats."""
-        return float(self.nats.detach()) / max(self.predictions, 1e-12)
+        """The mean loss of a prediction."""
+        return float(self.loss_sum.detach()) / max(self.predictions, 1e-12)
 
     @property
     def counted(self) -> float:
-        """The ratio, 0 where there was no chance."""
-        return self.hits / self.chances if self.chances else 0.0
+        """The ratio; 0 for a denominator of 0."""
+        return self.numerator / self.denominator if self.denominator else 0.0

@@ -1,4 +1,4 @@
-"""The best weights of a run, kept while it goes on."""
+"""Saving the best weights during training."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -47,7 +47,7 @@ def read_options(folder: RunFolder, task: str) -> Any:
     if found != task:
         raise ValueError(f"{folder.path}: the run folder of another task ({found}), expected {task}")
     values = read_toml(folder.config)
-    # Training has put the cell's text there. A run folder may be somebody else's: what it names is not run.
+    # Training has saved the text of the cell. A run folder may be untrusted: files that it names are not executed.
     for name, value in values.items():
         if is_cell(name) and is_file_reference(str(value)):
             raise ValueError(f"{folder.config}: expected the name or the text of a cell, got a file, {value!r}")

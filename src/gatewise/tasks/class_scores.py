@@ -9,7 +9,7 @@ class ClassScore(NamedTuple):
     """How well one class was found.
 
     Attributes:
-        precision: the share of its answers that are right; 0 where there are none.
+        precision: the share of its predictions that are correct; 0 where there are none.
         recall: the share of its examples that are found; 0 where there are none.
         f1: their harmonic mean.
         support: how many examples it has.
@@ -21,49 +21,51 @@ class ClassScore(NamedTuple):
     support: int
 
     @classmethod
-    def of_counts(cls, right: int, answered: int, support: int) -> "ClassScore":
-        """The scores of a class with so many right answers, answers and examples.
+    def of_counts(cls, correct: int, predicted: int, support: int) -> "ClassScore":
+        """The scores of a class from its numbers of correct predictions, predictions and examples.
 
         >>> ClassScore.of_counts(2, 4, 2)
         ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=2)
         """
-        return cls(right / max(answered, 1), right / max(support, 1), 2 * right / max(answered + support, 1), support)
+        return cls(
+            correct / max(predicted, 1), correct / max(support, 1), 2 * correct / max(predicted + support, 1), support
+        )
 
 
-def scores_by_name(right: Counter[str], answered: Counter[str], support: Counter[str]) -> dict[str, ClassScore]:
-    """The scores of the classes that occur, in truth or among the answers, in alphabetical order.
+def scores_by_name(correct: Counter[str], predicted: Counter[str], support: Counter[str]) -> dict[str, ClassScore]:
+    """The scores of the classes that occur, in the targets or predictions, in alphabetical order.
 
     Args:
-        right: how often each was answered rightly.
-        answered: how often it was answered.
+        correct: the number of correct predictions of each.
+        predicted: the number of predictions of each.
         support: how many examples it has.
 
     >>> scores_by_name(Counter("a"), Counter("aab"), Counter("a"))["b"]
     ClassScore(precision=0.0, recall=0.0, f1=0.0, support=0)
     """
     return {
-        name: ClassScore.of_counts(right[name], answered[name], support[name])
-        for name in sorted(answered.keys() | support.keys())
+        name: ClassScore.of_counts(correct[name], predicted[name], support[name])
+        for name in sorted(predicted.keys() | support.keys())
     }
 
 
-def scores_of_names(answers: Iterable[str], truth: Iterable[str]) -> dict[str, ClassScore]:
-    """The scores of the classes that occur, in truth or among the answers, by their names.
+def scores_of_names(predictions: Iterable[str], truth: Iterable[str]) -> dict[str, ClassScore]:
+    """The scores of the classes that occur, in the targets or predictions, by their names.
 
     Args:
-        answers: the name of each answer.
+        predictions: the name of each prediction.
         truth: that of each example.
 
     >>> scores_of_names(["a", "a", "b"], ["a", "b", "b"])["a"]
     ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=1)
     """
-    pairs = Counter(zip(answers, truth, strict=True))
-    right, answered, support = Counter[str](), Counter[str](), Counter[str]()
-    for (answer, true), count in pairs.items():
-        answered[answer] += count
+    pairs = Counter(zip(predictions, truth, strict=True))
+    correct, predicted, support = Counter[str](), Counter[str](), Counter[str]()
+    for (prediction, true), count in pairs.items():
+        predicted[prediction] += count
         support[true] += count
-        right[true] += count * (answer == true)
-    return scores_by_name(right, answered, support)
+        correct[true] += count * (prediction == true)
+    return scores_by_name(correct, predicted, support)
 
 
 def as_numbers(scores: Mapping[str, ClassScore]) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""Plotting a confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +9,10 @@ from gatewise.tasks.heat_map import plot_heat_map
 
 
 def plot_confusion(counts: Tensor, names: Sequence[str], path: Path) -> None:
-    """Draw how often what was taken for what; shades are shares of the true label.
+    """Plot the counts; shades are shares of the true label.
 
     Args:
-        counts: (K, K), true labels by answers.
+        counts: (K, K), true by predicted labels.
         names: the K labels.
         path: the PNG file to write.
     """

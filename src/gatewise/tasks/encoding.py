@@ -11,7 +11,7 @@ def make_encoder(
 ) -> Encoder:
     """The recurrent layers, over steps of a width I; numbers that were measured are not dropped from.
 
-    The width of the state is that of the options unless told otherwise.
+    The width of the state is that of the options unless given.
     """
     return Encoder(
         cell_of(options.cell),

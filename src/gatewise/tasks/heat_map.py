@@ -1,4 +1,4 @@
-"""A matrix with named rows and columns as a picture."""
+"""Plotting a matrix with named rows and columns as a heat map."""
 
 from collections.abc import Sequence
 from pathlib import Path

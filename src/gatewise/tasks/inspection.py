@@ -26,19 +26,19 @@ class Report:
     path: Path
     heading: Heading
 
-    def write(self, trace: Trace, **shown: Any) -> None:
+    def write(self, trace: Trace, **contents: Any) -> None:
         """Write what was recorded, and what else `Trace.report` takes.
 
         Raises:
             OSError: when it cannot be written.
         """
-        trace.report(self.path, heading=self.heading, **shown)
+        trace.report(self.path, heading=self.heading, **contents)
 
 
 def requested_report(
     folder: RunFolder, out: str | Path | None, steps: int, least: int = 1, what: str = "tokens"
 ) -> Report:
-    """The report to write of so many steps.
+    """Check the options of an inspection, and return the report to write.
 
     Args:
         folder: the run folder, where it stands by default.
@@ -60,10 +60,10 @@ def requested_report(
 
 def heading_of(folder: RunFolder) -> Heading:
     """The run's name, what it learned from, and when it began."""
-    told = folder.read_description()
-    facts = {"task": told["task"], "data": told.get("source")}
-    if "created" in told:
-        facts["trained"] = f"{str(told['created'])[:16].replace('T', ' ')} UTC"
+    description = folder.read_description()
+    facts = {"task": description["task"], "data": description.get("source")}
+    if "created" in description:
+        facts["trained"] = f"{str(description['created'])[:16].replace('T', ' ')} UTC"
     return Heading(folder.path.resolve().name, {name: str(fact) for name, fact in facts.items() if fact})
 
 
@@ -89,7 +89,7 @@ def watched(model: nn.Module, part: nn.Module, loss: Callable[[], Tensor]) -> Tr
 
 
 def one_text(reader: TokenReader, text: str | Sequence[str], steps: int) -> tuple[tuple[Tensor, ...], list[str]]:
-    """A text, or a row of words, as what a network reads, cut after so many tokens, and the tokens.
+    """A text, or a row of words, as the inputs of a network, truncated to `steps` tokens, and the tokens.
 
     Raises:
         ValueError: when there is no token in it.

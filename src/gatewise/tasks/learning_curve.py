@@ -1,4 +1,4 @@
-"""The learning curve of a run as a picture."""
+"""Plotting the learning curve of a run."""
 
 import csv
 from pathlib import Path
@@ -22,7 +22,7 @@ def plot_learning_curve(metrics: Path, plot: Path, measure: Measure) -> None:
     steps = [row for row in rows if row["loss"]]
     scores = [row for row in rows if row["held_out_loss"]]
     chunk = -(-len(steps) // _POINTS) or 1
-    parts = [steps[at : at + chunk] for at in range(0, len(steps), chunk)]
+    parts = [steps[start : start + chunk] for start in range(0, len(steps), chunk)]
     at_step = [int(part[-1]["step"]) for part in parts]
 
     figure = new_figure(8, 6)

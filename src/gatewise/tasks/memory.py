@@ -1,4 +1,4 @@
-"""The memory that training needs at least, told before any of it is allocated."""
+"""The memory that training needs at least, estimated before any of it is allocated."""
 
 import math
 import os
@@ -40,7 +40,7 @@ class Need(NamedTuple):
 
 
 def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> Need:
-    """What a model needs, which may stand on the device "meta".
+    """What a model needs, which may be on the device "meta".
 
     Args:
         model: the model.
@@ -71,7 +71,7 @@ def planned(make: Callable[[], Model], options: TrainingOptions, folder: RunFold
     Args:
         make: makes the model.
         options: of its training.
-        folder: the run to go on with, if any; what it saved must be of this model.
+        folder: the run to resume, if any; what it saved must be of this model.
 
     Raises:
         ValueError: when it cannot, or is not.

@@ -1,4 +1,4 @@
-"""What a run measures at every step and every score, told to whoever writes it down."""
+"""The metrics of a run at every step and every evaluation, passed to the classes that write them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The metrics of a run as rows of a CSV file that a resumed run goes on writing."""
+"""The metrics of a run as rows of a CSV file that a resumed run continues."""
 
 import os
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ class MetricsFile(Metrics):
         return {"length": self._length, "watched": self._watched}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the length to go on from."""
+        """Restore the length to continue from."""
         self._length = state_dict["length"]
         self._watched = state_dict.get("watched", [])
 

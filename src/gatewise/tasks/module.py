@@ -52,7 +52,7 @@ class TaskModule(LightningModule, ABC):
         self._random_states: list[Tensor] = []
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Lightning's hook: states of early versions do not tell the cells of the weights; the run's options do."""
+        """Lightning's hook: states of early versions do not name the cells of the weights; the run's options do."""
         if not identities_of(checkpoint["state_dict"]):
             checkpoint["state_dict"] = declare_as(checkpoint["state_dict"], self)
 
@@ -77,8 +77,8 @@ class TaskModule(LightningModule, ABC):
                 process waits here until the others have computed their parts.
         """
         units = self.units(batch) if outcome.predictions else 0.0
-        loss_sum = float(outcome.nats.detach())
-        total = world.begin_add(loss_sum, outcome.predictions, outcome.hits, outcome.chances, units)
+        loss_sum = float(outcome.loss_sum.detach())
+        total = world.begin_add(loss_sum, outcome.predictions, outcome.numerator, outcome.denominator, units)
         every = self._options.accumulate
         before = batch_idx % every
         # The last step of an epoch may have fewer batches than Lightning divides by.
@@ -87,15 +87,15 @@ class TaskModule(LightningModule, ABC):
             self._step_totals = []
         self._step_totals.append(total)
         self.ended_step = before + 1 == of_step
-        objective = outcome.nats if outcome.objective is None else outcome.objective
+        objective = outcome.loss_sum if outcome.objective is None else outcome.objective
         objective = objective / (total()[1] if per is None else per)
         return objective if of_step == every else objective * (every / of_step)
 
     def on_after_backward(self) -> None:
         """Lightning's hook: gradients are exchanged, so what is reported of the step is there too."""
         if self.ended_step:
-            *sums, self.read = map(sum, zip(*(total() for total in self._step_totals), strict=True))
-            step = BatchStatistics.of_sums(*sums)
+            *totals, self.read = map(sum, zip(*(total() for total in self._step_totals), strict=True))
+            step = BatchStatistics.of_sums(*totals)
             self.loss, self.counted = step.loss, step.counted
 
     def no_objective(self) -> Tensor:

@@ -135,7 +135,7 @@ def build(kind: type[Options], values: Mapping[str, object]) -> Options:
 
 
 def _checked(kind: type, values: Mapping[str, object], where: str = "") -> dict[str, Any]:
-    """The values, each a field of the class and of its type; where they come from stands before every message."""
+    """The values, each a field of the class and of its type; `where` is the prefix of every message."""
     known = _hints(kind)
     found: dict[str, Any] = {}
     for name, value in values.items():
@@ -187,11 +187,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(options: "DataclassInstance", omit: Container[str] = ()) -> str:
-    """The options as TOML; `read_toml` and `build` give the same options again. TOML has no null: None is left out.
+    """The options as TOML; `read_toml` and `build` give the same options again. TOML has no null: None is omitted.
 
     Args:
         options: the options.
-        omit: the names of those to leave out too.
+        omit: the names of those to omit too.
     """
     names = (field.name for field in dataclasses.fields(options) if field.name not in omit)
     pairs = ((name, getattr(options, name)) for name in names)

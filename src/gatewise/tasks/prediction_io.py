@@ -38,7 +38,7 @@ def read_standard_input() -> str:
 
 
 def standard_input_lines() -> Iterator[str]:
-    """The lines of the standard input as they come; bytes that are not UTF-8 are lone surrogates in them."""
+    """The lines of the standard input, streaming; bytes that are not UTF-8 are lone surrogates in them."""
     for number, line in enumerate(sys.stdin.buffer):
         text = line.decode("utf-8", "surrogateescape")
         yield text if number else text.removeprefix("\ufeff")
@@ -91,7 +91,7 @@ def answer_texts(texts: Sequence[str], answer: Callable[[list[str]], Iterable[An
 
 
 def in_groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """The items in lists of so many; the last may be shorter.
+    """The items in lists of `size`; the last may be shorter.
 
     >>> list(in_groups("abcde", 2))
     [['a', 'b'], ['c', 'd'], ['e']]

@@ -62,7 +62,7 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """All that is needed to go on training."""
+        """All that is needed to resume training."""
         return self.path / "state.ckpt"
 
     @property
@@ -178,7 +178,7 @@ def create(
                     else:
                         with content.open("rb") as original:
                             shutil.copyfileobj(original, file)
-            check_unused(out)  # somebody else may have made it meanwhile
+            check_unused(out)  # another process may have made it meanwhile
             unfinished.path.replace(out)
     finally:
         shutil.rmtree(unfinished.path, ignore_errors=True)  # it is there only where something was raised
@@ -223,7 +223,7 @@ def check_unused(out: Path) -> None:
         OSError: when it cannot be made where it is to be.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out}: exists already; choose another --out, or go on with --resume {out}")
+        raise ValueError(f"{out}: exists already; choose another --out, or resume it with --resume {out}")
     check_folder(out)
 
 

@@ -25,7 +25,7 @@ def make_optimizer(options: TrainingOptions, model: nn.Module) -> Optimizer:
     """The optimiser that the options name, over all parameters of the model."""
     kind = _OPTIMIZERS[options.optimizer]
     # One pass over the weights instead of one per operation, which took a quarter of a step with a large embedding.
-    # Lightning refuses to clip gradients for it in mixed precision.
+    # Lightning cannot clip gradients for it in mixed precision.
     fused = {"fused": True} if options.optimizer != "rmsprop" and options.precision != "bf16-mixed" else {}
     momentum = {"momentum": options.momentum} if options.momentum else {}
     return kind(model.parameters(), lr=options.lr, weight_decay=options.weight_decay, **fused, **momentum)

@@ -61,7 +61,9 @@ class SequenceModule(TaskModule):
         """Lightning's hook: log the held-out score."""
         assert self._held_out is not None
         found = self._held_out
-        whole = BatchStatistics.of_sums(*world.add(float(found.nats), found.predictions, found.hits, found.chances))
+        whole = BatchStatistics.of_sums(
+            *world.add(float(found.loss_sum), found.predictions, found.numerator, found.denominator)
+        )
         self.log_held_out(whole.loss, whole.counted)
 
     def on_train_start(self) -> None:

@@ -10,7 +10,7 @@ from gatewise.tasks.training_options import Patience, TrainingOptions
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOptions(TrainingOptions):
-    """The encoder, and how it is trained unless told otherwise."""
+    """The encoder, and its training defaults."""
 
     bidirectional: bool = True
     """Read every sequence from its end too."""

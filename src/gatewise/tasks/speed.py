@@ -10,7 +10,7 @@ from gatewise.tasks.module import TaskModule
 
 
 class Speed(Callback):
-    """Measures the speed of every step; to stand before those who tell it.
+    """Measures the speed of every step; it must precede the callbacks that report it.
 
     Args:
         module: the model in training.

@@ -88,7 +88,7 @@ class SaveState(Checkpoint):
     """Saves after the step that ends the 30th second since the last time, after each epoch, and before stopping.
 
     Only whole steps are saved, together with the state of torch's random number generators in every process, so a run
-    that goes on from the file computes what the uninterrupted run would have computed. With another number of
+    that resumes from the file computes what the uninterrupted run would have computed. With another number of
     processes the generators begin anew: which units are dropped is drawn anew, and sums are rounded differently.
 
     Args:
@@ -170,7 +170,7 @@ class SaveState(Checkpoint):
     @staticmethod
     def _decides_after(trainer: Trainer, module: LightningModule) -> bool:
         """Whether the state can be saved after this batch."""
-        if trainer.is_last_batch:  # from here, Lightning would go on without the epoch's held-out score
+        if trainer.is_last_batch:  # from here, Lightning would continue without the epoch's held-out score
             return False
         return not isinstance(module, TaskModule) or module.ended_step
 

@@ -59,7 +59,7 @@ class Prepare(Protocol):
 
         Args:
             options: the resolved options.
-            folder: the run folder to go on with, if any; its vocabulary is taken then.
+            folder: the run folder to resume, if any; its vocabulary is taken then.
 
         Raises:
             ValueError: for bad data, or too little.

@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Compute the block on so many threads; None leaves them as they are.
+    """Run the block with a number of threads; None leaves them as they are.
 
     >>> with limited_threads(1):
     ...     torch.get_num_threads()

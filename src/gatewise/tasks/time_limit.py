@@ -241,7 +241,7 @@ class _InTime:
 
     Args:
         batches: all.
-        share: tells the share of them.
+        share: returns the share of them.
     """
 
     def __init__(self, batches: Batches, share: Callable[[], float]) -> None:
@@ -264,7 +264,7 @@ class _InTime:
         return self._batches.sample(count)
 
     def sample(self, count: int, /) -> Iterator[Any]:
-        """So many of the batches."""
+        """A sample of the batches."""
         return self._batches.sample(count)
 
 

@@ -149,16 +149,16 @@ class TokenReader:
     def embedding(self, options: TokenOptions) -> TokenEmbedding:
         """The first layer, with its initial weights."""
         assert options.embedding_size is not None
-        spelling = None
+        character_encoder = None
         if self.alphabet is not None:
             kind = CharacterConvolution if options.spelling == "cnn" else CharacterRecurrent
-            spelling = kind(self.alphabet.size, options.character_embedding, options.spelling_size)
+            character_encoder = kind(self.alphabet.size, options.character_embedding, options.spelling_size)
         return TokenEmbedding(
             self.vocabulary.size,
             options.embedding_size,
             counts=self.vocabulary.counts if isinstance(self.vocabulary, TokenVocabulary) else None,
             unknown_weight=options.unknown_weight,
-            spelling=spelling,
+            spelling=character_encoder,
         )
 
 

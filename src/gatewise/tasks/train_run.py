@@ -81,7 +81,7 @@ def resume(
     devices: int | None = None,
     num_nodes: int | None = None,
 ) -> Trained:
-    """Go on with a run from its last saved state, as if it had never stopped.
+    """Resume a run from its last saved state, as if it had never stopped.
 
     Args:
         task: what the run is expected to be.
@@ -114,7 +114,7 @@ def resume(
         here = world.place()
         if here is not None and here.rank > 0:
             raise SystemExit(0)
-        say(f"{path}: training has ended; nothing to go on with")
+        say(f"{path}: training already finished; nothing to resume")
         return task.load(path)
     if _starts_processes(options):
         _in_processes(task, options, path, path, max_minutes, began_at)
@@ -190,7 +190,7 @@ def _in_processes(
         if here.number > 0:
             raise
         if RunFolder(out).state.exists():
-            raise ChildProcessError(f"{what}; to go on: gatewise train {task.name} --resume {out}") from None
+            raise ChildProcessError(f"{what}; to resume: gatewise train {task.name} --resume {out}") from None
         raise ChildProcessError(f"{what}, before its state was saved") from None
     if here.number > 0:
         say("training has ended; machine 0 has the run folder")
@@ -208,7 +208,7 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
         ended_by = fit(job.module, job.training, job.options, folder, facts, limit)
     except KeyboardInterrupt:
         if folder.state.exists():
-            say(f"stopped; to go on: gatewise train {task.name} --resume {folder.path}")
+            say(f"stopped; to resume: gatewise train {task.name} --resume {folder.path}")
         raise
     is_main = world.is_main()
     world.leave()

@@ -31,7 +31,7 @@ class Trained(ABC):
         reads_columns: whether files may have a word per line and columns.
         formats: the formats of answers, with the endings of the files that have them.
         predicts: what `gatewise predict` writes, in the plural, for its progress bar.
-        follows: whether it answers rows as they come.
+        follows: whether it can predict for streaming rows.
         searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
         folder: the run folder.
         options: the resolved options of the run.
@@ -180,7 +180,7 @@ class Trained(ABC):
 
 def _thinned(part: Sequence[Any], share: float) -> Sequence[Any]:
     count = min(len(part), max(int(len(part) * share), _LEAST_EXAMPLES))
-    return [part[place] for place in spread(len(part), count)]
+    return [part[index] for index in spread(len(part), count)]
 
 
 def trained_of(name: str) -> type[Trained]:

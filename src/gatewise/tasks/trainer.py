@@ -1,4 +1,4 @@
-"""Training with Lightning, the same for every task: set-up, callbacks, going on from a saved state."""
+"""Training with Lightning, the same for every task: set-up, callbacks, resuming from a saved state."""
 
 import logging
 import warnings
@@ -68,7 +68,7 @@ def fit(
     module.time_used = limit.fraction
     patience = Waiting(options.patience)
     total_steps = options.steps(len(training))
-    # Steps that diverge are told by the module, watched or not.
+    # The module reports steps that diverge, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
     speed = Speed(module)
     exchange = Exchange()
@@ -128,7 +128,7 @@ def fit(
 
 
 def check_devices(device: str, devices: int) -> None:
-    """Check that each of so many processes of this machine has a device.
+    """Check that every process of this machine has a device.
 
     Raises:
         ValueError: when there are too few GPUs.

@@ -49,7 +49,7 @@ class TrainingOptions:
     epochs: Count = 14
     """Passes over the training data."""
     max_minutes: Annotated[float, Bounds(low=0, high=1e6, open=True)] | None = None
-    """Stop training so many minutes after the command began, those before a resume included; cosine ends there too."""
+    """Minutes from the start of the command until training stops, all resumed runs included; cosine ends there too."""
     optimizer: Optimizer = "adam"
     """Optimiser, as in torch.optim, its other settings at torch's defaults."""
     lr: Positive = 3e-3
@@ -73,13 +73,13 @@ class TrainingOptions:
     average_from: Count = 1
     """First epoch whose weights are averaged."""
     patience: Patience = 5
-    """Stop after so many epochs without a better held-out score; auto: as many as up to the best one, 3 to 10."""
+    """Epochs without a better held-out score until training stops; auto: as many as up to the best one, 3 to 10."""
     clip_norm: Positive | None = None
     """Largest norm of the gradient of all parameters together; 1 unless clip-value is given."""
     clip_value: Positive | None = None
     """Largest absolute value of each component of the gradient."""
     watch: Count | None = None
-    """Note the gradients of the recurrent states, clipping and saturated gates at one step in so many of an epoch."""
+    """Note the gradients of the recurrent states, clipping and saturated gates at every n-th step of an epoch."""
     logger: Logger = "csv"
     """What metrics are written for besides metrics.csv; tensorboard: event files, see tensorboard --logdir."""
     precision: Precision = "32"
@@ -114,7 +114,7 @@ class TrainingOptions:
             object.__setattr__(self, "clip_norm", 1.0)
 
     def steps(self, batches: int) -> int:
-        """The steps of the whole run, of so many batches in an epoch."""
+        """The steps of the whole run, for a number of batches per epoch."""
         return self.epochs * -(-batches // self.accumulate)
 
     @classmethod

@@ -14,7 +14,7 @@ _SHOWN = 5
 class UnknownCharacters:
     """Counts the characters of texts that the vocabulary of a model does not have, for one notice.
 
-    Words are not counted: a vocabulary of words never has all of them, and spellings or byte pairs stand in.
+    Words are not counted: a vocabulary of words is never complete, and their spellings are read too.
 
     Args:
         vocabulary: the vocabulary.

@@ -37,8 +37,10 @@ def check_labels(
     unknown = Counter({label: count for label, count in counts.items() if not is_known(label)})
     if not unknown:
         return
-    shown = [label for label, _ in unknown.most_common(_SHOWN)]
-    listed = ", ".join(map(repr, shown)) + (f" and {len(unknown) - len(shown):,} more" if len(unknown) > _SHOWN else "")
+    frequent = [label for label, _ in unknown.most_common(_SHOWN)]
+    listed = ", ".join(map(repr, frequent)) + (
+        f" and {len(unknown) - len(frequent):,} more" if len(unknown) > _SHOWN else ""
+    )
     where = part.replace("_", " ")
     if len(unknown) == len(counts):
         raise ValueError(

@@ -79,7 +79,7 @@ def load_weights(path: Path, model: nn.Module, recorded: Mapping[str, Cell] | No
     Args:
         path: the file.
         model: the model that its run describes.
-        recorded: for files of early versions, which do not tell the cells of the weights: by the name of a cell of the
+        recorded: for files of early versions, which do not name the cells of the weights: by the name of a cell of the
             model, that cell as it was when the run began.
 
     Raises:

@@ -126,7 +126,7 @@ def test_what_comes_of_a_batch_of_several_labels():
         targets = torch.tensor(target.numbers(["a,new", "b"]))
 
     outcome = target.outcome_of(lambda inputs, lengths: logits, [])(Batch)
-    assert (outcome.predictions, outcome.hits, outcome.chances) == (4, 2 * 2, 3 + 3)
+    assert (outcome.predictions, outcome.numerator, outcome.denominator) == (4, 2 * 2, 3 + 3)
     assert outcome.counted == pytest.approx(target.scores(logits, ["a,new", "b"])["micro_f1"])
     assert outcome.loss == pytest.approx(target.scores(logits, ["a,new", "b"])["loss"])
 
@@ -144,7 +144,7 @@ def test_scores_of_a_number_by_hand():
         }
     )
     assert "r2" not in target.scores(torch.tensor([[0.0], [2.0]]), ["1", "1"])
-    assert target.told(torch.tensor([[0.5]])) == [Number(2.5)]
+    assert target.predictions(torch.tensor([[0.5]])) == [Number(2.5)]
 
     class Batch:
         inputs, lengths = (), None

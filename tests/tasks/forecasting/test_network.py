@@ -33,14 +33,14 @@ def test_what_is_missing_has_no_part_in_the_loss_nor_in_its_gradient(name):
     missing = batch._replace(targets=batch.targets.masked_fill(holes, float("nan")))
     found = outcome_of(model, output)(missing)
     told = predictions_at(model, batch)
-    assert found.predictions == found.chances == (~holes).sum()
+    assert found.predictions == found.denominator == (~holes).sum()
     expected = output.loss(told, batch.targets)[~holes].sum()
-    assert float(found.nats.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
-    assert found.hits == pytest.approx(
+    assert float(found.loss_sum.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert found.numerator == pytest.approx(
         float((output.centre(told.detach()) - batch.targets)[~holes].abs().sum()), rel=1e-6
     )
     gradients = [
-        torch.autograd.grad(one, list(model.parameters()), allow_unused=True) for one in (found.nats, expected)
+        torch.autograd.grad(one, list(model.parameters()), allow_unused=True) for one in (found.loss_sum, expected)
     ]
     for one, other in zip(*gradients, strict=True):
         assert (one is None) == (other is None)

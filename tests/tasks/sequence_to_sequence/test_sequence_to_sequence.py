@@ -332,14 +332,14 @@ def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attent
     assert places == {"encoder.recurrent", "decoder.recurrent"}
     if attention == "none":
         assert found.attention is None
-        assert found.picture is None
+        assert found.plot is None
         assert '"attention": null' in page
         return
     assert list(found.attention.source) == ["red", "blue", "<end>"]
     assert list(found.attention.answer) == [*found.answer.split(), "<end>"]
     torch.testing.assert_close(found.attention.weights.sum(1), torch.ones(len(found.attention.answer)))
-    assert found.picture == tmp_path / "page_attention.png"
-    assert found.picture.read_bytes().startswith(b"\x89PNG")
+    assert found.plot == tmp_path / "page_attention.png"
+    assert found.plot.read_bytes().startswith(b"\x89PNG")
     assert '"source": ["red", "blue", "\\u003cend>"]' in page
     steps = len(found.trace.gates()["decoder.recurrent.l0.z"])
     assert steps == len(found.attention.answer)

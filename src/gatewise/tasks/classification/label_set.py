@@ -47,7 +47,7 @@ class LabelSetTarget(Target):
 
     Args:
         labels: all of the training data.
-        separator: what stands between labels in the data.
+        separator: the separator of labels in the data.
         most_frequent: the label that most texts have.
     """
 
@@ -116,9 +116,9 @@ class LabelSetTarget(Target):
 
         return outcome
 
-    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
         truth = [self._split(one) for one in written]
-        answers = [found.labels for found in self.told(logits)]
+        answers = [found.labels for found in self.predictions(logits)]
         known = torch.tensor([row[: self.size] for row in self.numbers(written)], dtype=torch.float64)
         loss = functional.binary_cross_entropy_with_logits(logits.double(), known)
         per_label = _scores(answers, truth)
@@ -132,7 +132,7 @@ class LabelSetTarget(Target):
             "baseline_micro_f1": _micro_f1([[self._most_frequent]] * len(truth), truth),
         }
 
-    def told(self, logits: Tensor) -> list[LabelSet]:
+    def predictions(self, logits: Tensor) -> list[LabelSet]:
         found: list[LabelSet] = []
         for row in logits.double().sigmoid().tolist():
             values = dict(zip(self._labels.names, row, strict=True))
@@ -147,10 +147,10 @@ class LabelSetTarget(Target):
     def question(self, logits: Tensor) -> Question:
         chosen = (logits[0] >= 0).nonzero().flatten().tolist() or [int(logits[0].argmax())]
 
-        def told(scores: Tensor) -> Tensor:
+        def log_probabilities(scores: Tensor) -> Tensor:
             return functional.logsigmoid(scores.double()[:, chosen])
 
-        return Question([self._labels.names[place] for place in chosen], told)
+        return Question([self._labels.names[number] for number in chosen], log_probabilities)
 
     def _split(self, written: str) -> list[str]:
         return split_labels(written, self._separator)

@@ -96,17 +96,17 @@ class NumberTarget(Target):
         deviation = float(self._scaling.deviations)
 
         def outcome(batch: Batch) -> BatchStatistics:
-            told = model(batch.inputs, batch.lengths)[:, 0]
-            off = told - batch.targets.to(told)
+            predicted = model(batch.inputs, batch.lengths)[:, 0]
+            off = predicted - batch.targets.to(predicted)
             absolute = float(off.detach().abs().sum()) * deviation
             return BatchStatistics(off.square().sum(), len(off), absolute, len(off))
 
         return outcome
 
-    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
         """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
         truth = np.array([_value(one) for one in written])
-        off = np.array([found.value for found in self.told(logits)]) - truth
+        off = np.array([found.value for found in self.predictions(logits)]) - truth
         of_mean = float(self._scaling.means) - truth
         spread = float(np.square(truth - truth.mean()).sum())
         return {
@@ -117,7 +117,7 @@ class NumberTarget(Target):
             "baseline_rmse": float(np.sqrt(np.square(of_mean).mean())),
         }
 
-    def told(self, logits: Tensor) -> list[Number]:
+    def predictions(self, logits: Tensor) -> list[Number]:
         return [Number(value) for value in self._scaling.unscaled(logits)[:, 0].tolist()]
 
     def row(self, found: Number | None, *, probabilities: bool) -> Mapping[str, Any]:

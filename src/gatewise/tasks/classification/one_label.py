@@ -88,13 +88,13 @@ class OneLabel(Target):
         scores, counts = label_scores(logits, torch.tensor(targets), names)
         return {**scores, "baseline_accuracy": targets.count(self._baseline.overall) / len(targets)}, counts
 
-    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
         scores, counts = self.confusion(logits, written)
-        if picture is not None:
-            plot_confusion(counts, self.labels.including(written).names, picture)
+        if plot is not None:
+            plot_confusion(counts, self.labels.including(written).names, plot)
         return scores
 
-    def told(self, logits: Tensor) -> list[Prediction]:
+    def predictions(self, logits: Tensor) -> list[Prediction]:
         return predictions(logits, self.labels)
 
     def row(self, found: Prediction | None, *, probabilities: bool) -> Mapping[str, Any]:

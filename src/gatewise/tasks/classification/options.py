@@ -32,7 +32,7 @@ class LabelledTextOptions(TableOptions):
     unit: Literal["word", "char", "bpe"] = "word"
     """What a token is: a word or punctuation mark, a character, or a byte pair encoding."""
     longest: Count = 1000
-    """Tokens of a text that are read; the rest is left out."""
+    """Tokens of a text that are read; the rest is ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)

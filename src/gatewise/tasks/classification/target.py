@@ -80,22 +80,22 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def scores(self, logits: Tensor, written: Sequence[str], picture: Path | None = None) -> dict[str, Any]:
+    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
         """The scores of N texts.
 
         Args:
             logits: (N, K).
-            written: what is true.
-            picture: the file of a picture of them, if there is one to draw; None for nowhere.
+            written: the true targets.
+            plot: the file of a plot of them, where the target has one; None for no plot.
         """
 
     @abstractmethod
-    def told(self, logits: Tensor) -> list[Any]:
-        """What scores (N, K) say."""
+    def predictions(self, logits: Tensor) -> list[Any]:
+        """The predictions for scores (N, K)."""
 
     @abstractmethod
     def row(self, found: Any, *, probabilities: bool) -> Mapping[str, Any]:
-        """What is written of what `told` says of one text; None where that has no words."""
+        """The output row of one of `predictions`; None for a text without words."""
 
     @abstractmethod
     def question(self, logits: Tensor) -> Question:

@@ -197,7 +197,7 @@ class TrainedClassifier(Trained):
         return logits_of(self.model, self.reader, rows, _BATCH)
 
     def _predict(self, rows: Sequence[Tokens]) -> list[Any]:
-        return self.target.told(self._logits(rows))
+        return self.target.predictions(self._logits(rows))
 
     def finish(self, scored: Mapping[str, Sequence[LabelledText]]) -> Scores:
         """The scores; the confusion matrices are left as pictures."""
@@ -214,7 +214,7 @@ class TrainedClassifier(Trained):
     def _encoded(self, examples: Sequence[LabelledText]) -> TokenRows:
         return encode_texts(self.reader, self.target, examples, self.options.longest)
 
-    def _score(self, examples: Sequence[LabelledText], picture: Path | None = None) -> dict[str, Any]:
+    def _score(self, examples: Sequence[LabelledText], plot: Path | None = None) -> dict[str, Any]:
         rows = self._encoded(examples)
         cut = notice_of_cut(rows.cut, len(rows), self.options.longest)
         if cut is not None:
@@ -222,7 +222,7 @@ class TrainedClassifier(Trained):
         return {
             "examples": len(rows),
             "unknown_tokens": rows.count(self.reader.vocabulary.unknown),
-            **self.target.scores(self._logits(rows), _written(examples), picture),
+            **self.target.scores(self._logits(rows), _written(examples), plot),
         }
 
 

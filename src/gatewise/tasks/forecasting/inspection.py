@@ -129,7 +129,7 @@ def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast
 
     def loss() -> Tensor:
         found = outcome(batch)
-        return found.nats / found.predictions
+        return found.loss_sum / found.predictions
 
     values = moved_by_values(predictor, watching)
     covariates = moved_by_covariates(predictor, watching)

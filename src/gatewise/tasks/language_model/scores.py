@@ -88,12 +88,12 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: EncodedText) 
         ValueError: when the text has fewer than two tokens.
     """
     check_length(text, vocabulary)
-    sums: list[float] = []
+    totals: list[float] = []
     unknown = 0
     for log_p, targets in log_probabilities(model, text.ids):
-        sums.append(log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item())
+        totals.append(log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item())
         unknown += 0 if vocabulary.unknown is None else int((targets == vocabulary.unknown).sum())
-    nats, scored = -math.fsum(sums), len(text) - 1
+    nats, scored = -math.fsum(totals), len(text) - 1
     scores: dict[str, float] = {"tokens": scored, "unknown_tokens": unknown, "loss": nats / scored}
     if vocabulary.unit != "word":
         scores["bits_per_character"] = nats / math.log(2) / _scored_characters(vocabulary, text)

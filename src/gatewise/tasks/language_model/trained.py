@@ -110,7 +110,7 @@ class TrainedLanguageModel(Trained):
         """Write the continuation of a prompt.
 
         Args:
-            prompt: the text to go on from; without one, a line begins.
+            prompt: the text to continue; without one, a line begins.
             length: the number of tokens to write.
             temperature: see `gatewise.tasks.sampling.sampling_probabilities`, as for the next two.
             top_k: how many of the most likely tokens to choose from.

@@ -105,7 +105,7 @@ class NextHead(Head):
         scores = {"sequences": len(examples), "steps": int(total.predictions), "loss": total.loss}
         if self.options.binary:
             return {**scores, "nats_per_step": total.loss}
-        mae, mse, baseline = (errors / max(total.chances, 1)).tolist()
+        mae, mse, baseline = (errors / max(total.denominator, 1)).tolist()
         return {**scores, "mae": mae, "rmse": math.sqrt(mse), "baseline_mae": baseline}
 
     def question(self, model: Any, x: Tensor, names: Sequence[str]) -> Question:
@@ -120,7 +120,7 @@ class NextHead(Head):
 
         def loss(x: Tensor) -> Tensor:
             lengths = torch.tensor([len(x) - 1])
-            return self._statistics(model.read(x[:-1], lengths), targets, lengths).nats / lengths.sum()
+            return self._statistics(model.read(x[:-1], lengths), targets, lengths).loss_sum / lengths.sum()
 
         return Question(list(names), read_out, "probability" if binary else "value", loss=loss)
 

@@ -79,7 +79,7 @@ class SequenceHead(Head):
             return self._target.question(model.read(x, torch.tensor([len(x)])))
 
     def predict(self, model: Any, examples: Sequence[NumericSequence]) -> list[Any]:
-        return self._target.told(logits_of(model, self.reader, examples, BATCH))
+        return self._target.predictions(logits_of(model, self.reader, examples, BATCH))
 
     def rows(self, found: Any, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
         yield dict(self._target.row(found, probabilities=probabilities))

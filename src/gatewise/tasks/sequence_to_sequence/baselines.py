@@ -51,7 +51,7 @@ def copy(source: str) -> str:
 
 
 def first_sentence(source: str) -> str:
-    """What stands before the first full stop, with it.
+    """The text up to the first full stop, inclusive.
 
     >>> first_sentence("The value e.g. 1.5 is returned. Else nothing.")
     'The value e.g. 1.5 is returned.'

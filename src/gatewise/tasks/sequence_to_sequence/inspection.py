@@ -26,13 +26,13 @@ class AnswerInspection(Inspected):
     Attributes:
         answer: the text.
         attention: where the decoder looked for each token; None without attention.
-        picture: the file that shows it; None without attention.
+        plot: the file of its plot; None without attention.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
     answer: str
     attention: AttentionMap | None
-    picture: Path | None
+    plot: Path | None
     trace: Trace
 
     def rows(self) -> list[dict[str, Any]]:
@@ -46,8 +46,8 @@ class AnswerInspection(Inspected):
             attended = ", ".join(f"{escaped(token)} {format_number(value, 2)}" for token, value in most)
             lines.append([escaped(row["token"]), attended])
         table = aligned([["token", "most attended"], *lines], "<<") if lines else "no attention in this model"
-        plot = "" if self.picture is None else f"\nplot: {self.picture}"
-        return f"answer: {self.answer}\n{table}{plot}"
+        plotted = "" if self.plot is None else f"\nplot: {self.plot}"
+        return f"answer: {self.answer}\n{table}{plotted}"
 
     def _attention_rows(self) -> list[dict[str, Any]]:
         if self.attention is None:
@@ -62,16 +62,16 @@ class AnswerInspection(Inspected):
 def inspect_answer(
     model: SequenceToSequence, sides: tuple[TextSide, TextSide], source: Tensor, answer: list[int], report: Report
 ) -> AnswerInspection:
-    """Watch one forward and backward pass over a source and the model's answer, and write a report and a picture.
+    """Watch one forward and backward pass over a source and the model's answer, and write a report and a plot.
 
-    The loss is the mean over the answer's tokens, its end included, each told from those before.
+    The loss is the mean over the answer's tokens, its end included, each predicted from those before.
 
     Args:
         model: the model, in evaluation mode.
         sides: the tokens of sources and answers.
         source: (S,) int64, with its end.
         answer: its tokens without the end.
-        report: what to write; the picture stands beside it.
+        report: what to write; the plot is written next to it.
 
     Raises:
         OSError: when a file cannot be written.
@@ -92,8 +92,8 @@ def inspect_answer(
     # The decoder reads the end, then what it has written.
     tokens = {"encoder.recurrent": read, "decoder.recurrent": [written[-1], *written[:-1]]}
     report.write(trace, tokens=tokens, attention=seen)
-    picture = None
+    plot = None
     if seen is not None:
-        picture = report.path.with_name(f"{report.path.stem}_attention.png")
-        plot_heat_map(seen.weights.float(), written, read, picture, titles=("answer", "source"))
-    return AnswerInspection(sides[1].write(answer), seen, picture, trace)
+        plot = report.path.with_name(f"{report.path.stem}_attention.png")
+        plot_heat_map(seen.weights.float(), written, read, plot, titles=("answer", "source"))
+    return AnswerInspection(sides[1].write(answer), seen, plot, trace)

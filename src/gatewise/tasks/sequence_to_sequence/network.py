@@ -54,14 +54,14 @@ def _embedding(side: TextSide, size: int) -> nn.Embedding:
 def make_batches(
     sources: Sequence[Tensor], targets: Sequence[Tensor], steps: int, seed: int | None = None
 ) -> RaggedBatches:
-    """Sources and targets, each with its end, in batches of so many tokens."""
+    """Sources and targets, each with its end, in batches of `steps` tokens."""
 
-    def make(places: list[int]) -> Batch:
-        chosen = [targets[place] for place in places]
-        # What is written after a token is told from it; before the first stands the end.
+    def make(indices: list[int]) -> Batch:
+        chosen = [targets[index] for index in indices]
+        # Each token is predicted from the one before; the end token precedes the first.
         before = [torch.cat((answer[-1:], answer[:-1])) for answer in chosen]
         counts = torch.tensor([len(answer) for answer in chosen])
-        source, lengths = padded_sources([sources[place] for place in places])
+        source, lengths = padded_sources([sources[index] for index in indices])
         return Batch((source, padded(before), counts), lengths, padded(chosen, NO_TARGET))
 
     return RaggedBatches(lengths_of(sources) + lengths_of(targets), make, steps=steps, seed=seed)
@@ -73,13 +73,13 @@ def padded_sources(sources: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], BatchStatistics]:
-    """What comes of a batch: the cross entropy of its tokens, and those that were told right."""
+    """What comes of a batch: the cross entropy of its tokens, and the number of correct ones."""
 
     def outcome(batch: Batch) -> BatchStatistics:
         features, _ = model(batch.inputs, batch.lengths)
-        told = batch.targets != NO_TARGET
+        valid = batch.targets != NO_TARGET
         decoder = model.decoder
-        loss = vocabulary_loss(features[told], decoder.weight, decoder.b_y, batch.targets[told], smoothing)
+        loss = vocabulary_loss(features[valid], decoder.weight, decoder.b_y, batch.targets[valid], smoothing)
         count = int(batch.inputs[2].sum())
         return BatchStatistics(loss.loss_sum, count, int(loss.correct), count, loss.objective)
 
@@ -96,13 +96,13 @@ def answered(
     penalty: float,
     steps: int = 4000,
 ) -> list[list[Hypothesis]]:
-    """The best answers to each source, in their order; so many tokens of sources at a time."""
+    """The best answers to each source, in their order, in batches of `steps` source tokens."""
     found: list[list[Hypothesis]] = [[]] * len(sources)
     batches = RaggedBatches(lengths_of(sources), list, steps=max(1, steps // beam))
     with torch.no_grad(), model.decoder.recurrent.frozen():
-        for places in tracked(batches, "searching for answers", "texts", size=len):
-            start = model.begin(*padded_sources([sources[place] for place in places]))
+        for indices in tracked(batches, "searching for answers", "texts", size=len):
+            start = model.begin(*padded_sources([sources[index] for index in indices]))
             answers = beam_search(model.decoder, start, end, width=beam, max_length=longest, penalty=penalty)
-            for place, answer in zip(places, answers, strict=True):
-                found[place] = answer
+            for index, answer in zip(indices, answers, strict=True):
+                found[index] = answer
     return found

@@ -29,7 +29,7 @@ DOCSTRINGS_RECIPE: dict[str, object] = {
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingOptions:
-    """How answers are searched for, unless told otherwise then."""
+    """The defaults of the search for answers."""
 
     beam: Annotated[int, Bounds(low=1, high=1000)] = 5
     """Hypotheses that are followed side by side when an answer is searched; 1: greedy."""
@@ -83,7 +83,7 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     """Read the next token out with the embedding's own weights."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.2
     label_smoothing: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
-    """Share of the probability that the loss gives to all tokens alike."""
+    """Share of the probability that the loss spreads evenly over all tokens."""
     batch: Count = 2000
     """Tokens per step, those of sources and targets with padding; pairs of a step are of similar length."""
     epochs: Count = 12

@@ -23,7 +23,7 @@ _BPE_SIZE = 4096
 
 
 class TextSide:
-    """The tokens of a vocabulary, and one more: the end of a text, which stands before its first token too.
+    """The tokens of a vocabulary, and one more: the end of a text, which also precedes its first token.
 
     Attributes:
         vocabulary: the tokens.

@@ -180,13 +180,13 @@ class TrainedSequenceToSequence(Trained):
         return written((_row(text, answer, others) for text, answer in found), format)
 
     def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> AnswerInspection:
-        """Watch the model while it reads a text and its own answer, forward and backward; write a report and a picture.
+        """Watch the model while it reads a text and its own answer, forward and backward; write a report and a plot.
 
         Args:
             text: the source.
             steps: the largest number of its tokens to read, from the beginning.
-            out: the page of HTML to write, by default ``report.html`` in the run folder; the attention as a picture
-                stands beside it (``report_attention.png``).
+            out: the page of HTML to write, by default ``report.html`` in the run folder; the attention is
+                plotted next to it (``report_attention.png``).
 
         Raises:
             ValueError: when ``steps`` is below 1, the text is empty, or the folder of ``out`` is missing.
@@ -269,7 +269,7 @@ class TrainedSequenceToSequence(Trained):
 
 
 class _Notices:
-    """Counts what is lost on the way from sources to answers, for one notice of each kind.
+    """Counts unknown characters, truncated sources and truncated answers, for one notice of each kind.
 
     Args:
         source: the tokens of sources.

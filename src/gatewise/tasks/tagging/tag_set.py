@@ -113,7 +113,7 @@ class TagSet:
         return [tag if tag == OUTSIDE else letters[tag[0]] + tag[1:] for tag in self.labels.names]
 
     def valid(self, tags: Sequence[str]) -> bool:
-        """Whether every learned tag may stand where it does."""
+        """Whether every learned tag is allowed at its position."""
         around = [None, *tags, None]
         return self.learned is None or all(
             may_follow(before, after, self.learned) for before, after in itertools.pairwise(around)
