@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from gatewise.data.json_lines import objects_in
 from gatewise.data.nested_numbers import nested_numbers
 from gatewise.data.numerals import MISSING, comma_hint, parse_number
 from gatewise.data.parquet import TYPED, typed_columns
+from gatewise.data.sequence_columns import DEFAULT_COLUMNS, SequenceColumns
 from gatewise.data.sequence_store import SequenceTable, SequenceWriter
 from gatewise.data.table_columns import Column, NumberColumn, TableRows, TextColumn
 from gatewise.data.table_format import PLAIN, TableFormat
@@ -26,25 +27,6 @@ from gatewise.progress import tracked
 _STEPS = "steps"
 _ROWS = 64
 """Rows with a sequence each that are converted together."""
-
-
-@dataclass(frozen=True)
-class SequenceColumns:
-    """Which columns of tables are what.
-
-    Attributes:
-        sequence: says which sequence a row belongs to.
-        label: the label, if there is one.
-        features: the features; by default those of `feature_names`.
-        categories: categorical columns.
-        missing: whether features may have missing values.
-    """
-
-    sequence: str = "sequence"
-    label: str = "label"
-    features: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    missing: bool = False
 
 
 class Found(NamedTuple):
@@ -69,7 +51,7 @@ class Found(NamedTuple):
 
 def read_numeric_sequences(
     paths: Sequence[Path],
-    columns: SequenceColumns = SequenceColumns(),
+    columns: SequenceColumns = DEFAULT_COLUMNS,
     notice: Callable[[str], None] = lambda _: None,
     format: TableFormat = PLAIN,
     make_folder: Callable[[], Path] | None = None,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from gatewise.data.numeric_sequences import SequenceColumns
+from gatewise.data.sequence_columns import SequenceColumns
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions
 from gatewise.tasks.table_options import NumberTableOptions
