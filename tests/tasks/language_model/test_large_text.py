@@ -105,7 +105,7 @@ def test_the_vocabulary_of_the_same_text_is_learned_once_and_by_other_options_ag
     assert learned == [270]
     assert again.vocabulary.to_json() == first.vocabulary.to_json()
     train_small(tmp_path, **options, vocabulary_size=271, out=tmp_path / "larger")
-    train_small(tmp_path, **options, vocabulary_size=270, held_out=0.3, out=tmp_path / "shorter")
+    train_small(tmp_path, **options, vocabulary_size=270, held_out=0.15, out=tmp_path / "shorter")
     (tmp_path / "text.txt").write_text(TEXT.upper())
     train_small(tmp_path, **options, vocabulary_size=270, out=tmp_path / "other")
     assert learned == [270, 271, 270, 270]
