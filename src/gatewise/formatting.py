@@ -37,3 +37,15 @@ def aligned(rows: Sequence[Sequence[str]], sides: Sequence[str]) -> str:
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def format_bytes(size: float) -> str:
+    """A number of bytes for people.
+
+    >>> format_bytes(3), format_bytes(2048), format_bytes(1.6e12)
+    ('3 bytes', '2.0 KiB', '1.5 TiB')
+    """
+    if size < 1024:
+        return f"{size:.0f} bytes"
+    power = min(int(math.log2(size)) // 10, 5)
+    return f"{size / 1024**power:,.1f} {'KMGTP'[power - 1]}iB"

@@ -24,7 +24,8 @@ OPENING = """
 import sys
 from gatewise.cli import main
 
-slow = set("lightning torchmetrics matplotlib sympy torch._dynamo torch._inductor pandas pyarrow sacrebleu".split())
+# pyarrow reads tables, and loads pandas where that is installed.
+slow = set("lightning torchmetrics matplotlib sympy torch._dynamo torch._inductor sacrebleu".split())
 for words in (command.split(" ") for command in sys.argv[1:]):
     before = slow & sys.modules.keys()
     try:

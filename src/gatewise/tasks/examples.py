@@ -11,10 +11,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from gatewise.data.example_store import StoredExamples, gather
 from gatewise.data.row_store import Field, RowWriter, open_rows
 from gatewise.data.splitting import drawn_at_random, split_at_random
+from gatewise.formatting import format_bytes
 from gatewise.progress import tracked
 from gatewise.tasks import data_cache
 from gatewise.tasks.builtin_data import builtin_name
-from gatewise.tasks.memory import written
 
 Example = TypeVar("Example")
 
@@ -64,7 +64,7 @@ class Examples(Generic[Example]):
         if not stored:
             return f"examples: {counts}"
         size = sum({part.whole: part.size for part in stored}.values())
-        return f"examples: {counts}; {written(size)} of them are mapped from {data_cache.folder_of(_STORED)}"
+        return f"examples: {counts}; {format_bytes(size)} of them are mapped from {data_cache.folder_of(_STORED)}"
 
 
 _STORED = "examples"

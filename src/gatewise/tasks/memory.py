@@ -1,6 +1,5 @@
 """The memory that training needs at least, estimated before any of it is allocated."""
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from gatewise.formatting import format_bytes
 from gatewise.kernels.cpu.control_groups import control_groups, words_of
 from gatewise.layers import Recurrent
 from gatewise.models.language_model import LanguageModel
@@ -105,12 +105,12 @@ def check_fits(model: nn.Module, need: Need, options: TrainingOptions) -> None:
     limit, where = memory_limit(options.device)
     if sum(need) <= limit:
         return
-    of_batch = f", {written(need.batch)} for the largest batch" if need.batch else ""
+    of_batch = f", {format_bytes(need.batch)} for the largest batch" if need.batch else ""
     name, largest = max(model.named_parameters(), key=lambda named: named[1].numel())
     raise ValueError(
-        f"training needs at least {written(sum(need))} of memory ({written(need.parameters)} for parameters, gradients "
-        f"and the optimiser {options.optimizer}{of_batch}), and {where} has {written(limit)}; the largest "
-        f"parameter is {name} ({' x '.join(map(str, largest.shape))}; hidden is {options.hidden}, layers "
+        f"training needs at least {format_bytes(sum(need))} of memory ({format_bytes(need.parameters)} for parameters, "
+        f"gradients and the optimiser {options.optimizer}{of_batch}), and {where} has {format_bytes(limit)}; the "
+        f"largest parameter is {name} ({' x '.join(map(str, largest.shape))}; hidden is {options.hidden}, layers "
         f"{options.layers}); try smaller sizes{' or a smaller batch' if of_batch else ''}"
     )
 
@@ -164,15 +164,3 @@ def _address_space() -> float:
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return float("inf") if limit == resource.RLIM_INFINITY else limit
-
-
-def written(size: float) -> str:
-    """A number of bytes for people.
-
-    >>> written(3), written(2048), written(1.6e12)
-    ('3 bytes', '2.0 KiB', '1.5 TiB')
-    """
-    if size < 1024:
-        return f"{size:.0f} bytes"
-    power = min(int(math.log2(size)) // 10, 5)
-    return f"{size / 1024**power:,.1f} {'KMGTP'[power - 1]}iB"

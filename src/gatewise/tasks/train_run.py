@@ -8,13 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from gatewise.formatting import format_bytes
 from gatewise.progress import Progress, say
 from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
 from gatewise.tasks.checkpoint_io import check_vocabulary, read_options, same_data
 from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
-from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of, written
+from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of
 from gatewise.tasks.model_card import write_run_card
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
@@ -241,8 +242,8 @@ def _summary(job: Job) -> str:
             *(f"sha256 of {name}: {value}" for name, value in job.hashes.items()),
             *job.facts,
             f"model: {' and '.join(cell_of(cell).name for cell in cells)}, {parameters:,} parameters",
-            f"memory: at least {written(need.parameters)} for parameters, gradients and the optimiser, "
-            f"{written(need.batch)} for a batch",
+            f"memory: at least {format_bytes(need.parameters)} for parameters, gradients and the optimiser, "
+            f"{format_bytes(need.batch)} for a batch",
             f"training: {job.options.epochs} epochs of {job.options.steps(len(job.training)) // job.options.epochs:,} "
             f"steps{_sharing(job)}",
             f"options: {', '.join(chosen)}",

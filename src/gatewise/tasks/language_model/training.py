@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 from gatewise.data.streams import Streams
 from gatewise.data.vocabularies import load_vocabulary
+from gatewise.formatting import format_bytes
 from gatewise.tasks import data_cache, world
 from gatewise.tasks.language_model.corpus import read_corpus
 from gatewise.tasks.language_model.encoded_corpus import TOKENS, encode_corpus, learn_vocabulary, open_corpus
@@ -11,7 +12,7 @@ from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import check_length, measure_for, scoring_stream
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
-from gatewise.tasks.memory import planned, written
+from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task, cost_of
 
@@ -62,7 +63,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
             "characters: " + ", ".join(f"{name.replace('_', ' ')} {text.characters:,}" for name, text in texts.items()),
             f"vocabulary: {vocabulary.size:,} tokens (unit {options.unit}){learned_from}",
             *([] if windows is None else [f"epoch: {windows:,} of {training.windows_of_pass:,} windows of the text"]),
-            *([] if corpus.stored is None else [f"tokens: {written(size)}, mapped from {corpus.stored}"]),
+            *([] if corpus.stored is None else [f"tokens: {format_bytes(size)}, mapped from {corpus.stored}"]),
         ),
         corpus.scored,
         cost_of(corpus.scored),
