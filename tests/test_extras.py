@@ -175,6 +175,14 @@ def test_models_from_onnx():
     assert str(caught.value) == expected
 
 
+@pytest.mark.usefixtures("_nothing_installed")
+def test_files_of_keras():
+    with pytest.raises(MissingExtraError) as caught:
+        gatewise.from_keras("missing.keras")
+    expected = "reading files of Keras needs h5py, which is not installed: pip install 'gatewise[keras]'"
+    assert str(caught.value) == expected
+
+
 def test_a_folder_of_the_same_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "event_files").mkdir()
     monkeypatch.syspath_prepend(tmp_path)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.interchange import from_torch, replace, to_torch
+    from gatewise.interchange.keras import from_keras, to_keras
     from gatewise.interchange.onnx import from_onnx
     from gatewise.layers import (
         GRU,
@@ -41,6 +42,7 @@ _MODULES = {
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
+    "gatewise.interchange.keras": ("from_keras", "to_keras"),
     "gatewise.interchange.onnx": ("from_onnx",),
     "gatewise.interchange": ("from_torch", "replace", "to_torch"),
     "gatewise.layers": (
@@ -88,6 +90,7 @@ __all__ = [
     "cell",
     "evaluate",
     "explain",
+    "from_keras",
     "from_onnx",
     "from_torch",
     "inspect",
@@ -96,6 +99,7 @@ __all__ = [
     "predict",
     "replace",
     "study",
+    "to_keras",
     "to_torch",
     "train",
     "watch",

@@ -106,7 +106,7 @@ MISTAKES = {
     "module.pt --to torch -o x --cell lstm": "module.pt: holds objects other than tensors and plain values",
     "linear.pt --to torch -o x": "linear.pt: no recurrent weights in it",
     "numbers.pt --to torch -o x": "numbers.pt: no state dict in it",
-    "text.txt --to torch -o x": "text.txt: not a file of weights of a known format (torch, safetensors, onnx)",
+    "text.txt --to torch -o x": "text.txt: not a file of weights of a known format (torch, safetensors, keras, onnx)",
     "short.pt --to torch -o x": "short.pt: not a",
     "short.safetensors --to torch -o x": "short.safetensors: not a safetensors file, or a corrupt one",
     "missing.pt --to torch -o x": "missing.pt: No such file or directory",

@@ -15,7 +15,7 @@ def convert(
     gates: str | None = None,
     key: str | None = None,
 ) -> None:
-    """Convert a file of weights: a checkpoint of torch, a safetensors file or an ONNX model.
+    """Convert a file of weights: a checkpoint of torch, a safetensors file, an ONNX or a Keras model.
 
     The file is recognised by its content. Names and values of weights stay; for torch, the gates of cells that torch
     has are brought into its order. The written file says which cell the weights of each recurrent layer are of.
@@ -34,7 +34,8 @@ def convert(
     gates
         Order in which these weights stack the gates of that cell, with commas (i,f,g,o); by default the cell's own.
     key
-        State dict in the checkpoint, if it has several; the one node of an ONNX model whose weights are wanted.
+        State dict in the checkpoint, if it has several; the one node of an ONNX model, or the one layer
+        of a Keras model, whose weights are wanted.
     """
     from gatewise.cells import lookup
     from gatewise.equations import Cell

@@ -31,13 +31,15 @@ def convert(
     """Convert a file of weights to another format.
 
     Args:
-        path: the file: a checkpoint of torch, a safetensors file or an ONNX model, recognised by its content.
+        path: the file: a checkpoint of torch, a safetensors file, an ONNX or a Keras model, recognised by its
+            content.
         out: the file to write.
         to: the format; see `gatewise.interchange.formats.FORMATS`. In ``torch`` the gates of cells that torch has are
             brought into its order.
         cells: for weights that do not tell their cell: by the path of a layer its cell; None is all other layers.
         gates: the order in which these weights stack the gates of that cell; by default its own.
-        key: of one of several state dicts in a checkpoint of torch; the name of a node of an ONNX model.
+        key: of one of several state dicts in a checkpoint of torch; the name of a node of an ONNX model, or
+            of a layer of a Keras model.
 
     Returns:
         the identities of the layers in the written file, by their path.

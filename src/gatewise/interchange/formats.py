@@ -13,8 +13,8 @@ FORMATS = {
 }
 """By name the module with the ``FORMAT``; loaded when used."""
 
-READ_ONLY = {"onnx": "gatewise.interchange.onnx_file"}
-"""Likewise of files that are only read: they hold more than weights. Tried last, since ONNX has no signature."""
+READ_ONLY = {"keras": "gatewise.interchange.keras_file", "onnx": "gatewise.interchange.onnx_file"}
+"""Likewise of files that are only read: they hold more than weights. ONNX is tried last, since it has no signature."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,17 @@ def with_identities(state_dict: Mapping[str, Tensor], identities: Mapping[str, I
     return copied
 
 
+def of_layers(layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """The weights of several layers as one state dict, by the name of each layer, with their identities."""
+    weights: dict[str, Tensor] = {}
+    identities: dict[str, Identity] = {}
+    for name, layer in layers.items():
+        state = layer.state_dict()
+        weights |= {".".join(filter(None, (name, own))): weight for own, weight in state.items()}
+        identities |= {".".join(filter(None, (name, path))): one for path, one in identities_of(state).items()}
+    return with_identities(weights, identities)
+
+
 def to_header(state_dict: Mapping[str, Tensor]) -> dict[str, str]:
     """The identities of a state dict as an entry of a safetensors header; nothing if there are none."""
     found = identities_of(state_dict)

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from gatewise.extras import installed, require
 from gatewise.interchange.formats import WeightsReader
-from gatewise.interchange.identity import identities_of, with_identities
+from gatewise.interchange.identity import of_layers
 from gatewise.interchange.onnx import from_onnx
-from gatewise.layers.identity import Identity
 
 
 def recognises(path: Path) -> bool:
@@ -37,18 +36,13 @@ def read(path: Path, key: str | None) -> dict[str, Tensor]:
         if key not in found:
             raise ValueError(f"--key: {path} has no recurrent node {key!r}; it has {', '.join(map(repr, found))}")
         found = {"": found[key]}
-    weights: dict[str, Tensor] = {}
-    identities: dict[str, Identity] = {}
-    for name, (layer, states) in found.items():
-        if states is not None:
+    for name, one in found.items():
+        if one.states is not None:
             raise ValueError(
                 f"{path}: node {name or key!r} has constant initial states, which a file of weights does not hold; use "
                 "gatewise.from_onnx"
             )
-        state = layer.state_dict()
-        weights |= {".".join(filter(None, (name, own))): weight for own, weight in state.items()}
-        identities |= {".".join(filter(None, (name, path))): one for path, one in identities_of(state).items()}
-    return with_identities(weights, identities)
+    return of_layers({name: one.layer for name, one in found.items()})
 
 
 FORMAT = WeightsReader(recognises, read)

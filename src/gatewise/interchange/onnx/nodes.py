@@ -13,7 +13,7 @@ from gatewise.interchange.onnx.folding import NotConstantError, constant, is_zer
 from gatewise.interchange.onnx.graph import Found, Model
 from gatewise.interchange.onnx.importing import Layer, States
 from gatewise.interchange.onnx.templates import Equations
-from gatewise.interchange.onnx.weights import Weights, as_tensor, read_weights, stack_blocks
+from gatewise.interchange.onnx.weights import Weights, as_tensor, load_blocks, read_weights
 
 _REQUIRED = ("X", "W", "R")
 _WEIGHTS = ("W", "R", "B", "P")
@@ -146,11 +146,9 @@ def _layer(operator: Operator, attributes: Attributes, weights: Weights) -> Laye
     else:
         parts = [layer_of(cells[0], *sizes, **options), layer_of(cells[1], *sizes, reverse=True, **options)]
         layer = BidirectionalPair(*parts)
-    targets = [(part.cell, parameters) for part in parts for parameters in part.all_weights]
-    with torch.no_grad():
-        for (cell, parameters), values in zip(targets, weights.blocks, strict=True):
-            for parameter, value in zip(parameters, stack_blocks(cell, values), strict=True):
-                parameter.copy_(value)
+    of_parts = [weights.blocks] if len(parts) == 1 else [[blocks] for blocks in weights.blocks]
+    for part, blocks in zip(parts, of_parts, strict=True):
+        load_blocks(part, blocks)
     return layer
 
 

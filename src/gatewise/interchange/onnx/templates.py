@@ -1,7 +1,8 @@
-"""The cells that ONNX's recurrent operators compute, as equations with any activations, clip and coupled gates."""
+"""The cells of ONNX's recurrent operators, and of Keras, as equations with any activations, clip and coupled gates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gatewise.cells import lookup
 from gatewise.equations import Cell, Expr, maximum, minimum
@@ -39,6 +40,7 @@ class Equations:
         linear_before_reset: whether r acts after the product.
         clip: bound on the magnitude of what goes into an activation, or None. As in ONNX Runtime it does not apply to
             the operand of the LSTM's last activation, the cell state.
+        framework: whose they are, for the name of a made cell.
     """
 
     operator: str
@@ -48,6 +50,7 @@ class Equations:
     coupled: bool = False
     linear_before_reset: bool = False
     clip: float | None = None
+    framework: Literal["ONNX", "Keras"] = "ONNX"
 
     def cell(self) -> Cell:
         """The cell: a built-in one if there is one, otherwise made from the equations.
@@ -70,7 +73,8 @@ class Equations:
         groups = tuple(group for group in "WRpbd" if group in {block.group for block in blocks})
         check_parameters(outputs, groups, ())
         states = OPERATORS[self.operator].states
-        return Cell(self._name(), f"ONNX operator {self.operator}", self._doc(gates), states, groups, gates, outputs)
+        cite = f"{self.framework} {'operator' if self.framework == 'ONNX' else 'layer'} {self.operator}"
+        return Cell(self._name(), cite, self._doc(gates), states, groups, gates, outputs)
 
     def _name(self) -> str:
         options = {
@@ -79,7 +83,7 @@ class Equations:
             "linear_before_reset": self.linear_before_reset,
             "clipped": self.clip is not None,
         }
-        parts = ["onnx", self.operator.lower(), *(name for name, is_on in options.items() if is_on)]
+        parts = [self.framework.lower(), self.operator.lower(), *(name for name, is_on in options.items() if is_on)]
         if any(
             one.name != name for one, name in zip(self.activations, OPERATORS[self.operator].activations, strict=True)
         ):
@@ -90,7 +94,7 @@ class Equations:
         listed = ", ".join(str(one) for one in self.activations)
         clipped = "" if self.clip is None else f"; operands clipped to ±{self.clip:g}"
         roles = [f"    {gate}: {_ROLES[self.operator][gate]}" for gate in gates]
-        summary = f"{self.operator} of ONNX with the activations {listed}{clipped}."
+        summary = f"{self.operator} of {self.framework} with the activations {listed}{clipped}."
         return "\n".join([summary, "", "Gates:", *roles] if roles else [summary])
 
     def _clipped(self, a: Expr) -> Expr:

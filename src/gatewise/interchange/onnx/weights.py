@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatewise.equations import Cell, Parameter
 from gatewise.interchange.onnx.conventions import Operator
+from gatewise.layers import Recurrent
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
@@ -44,7 +45,7 @@ def read_weights(
     Raises:
         ValueError: naming the input, for a wrong shape or type.
     """
-    tensors = {name: _tensor(name, array) for name, array in arrays.items()}
+    tensors = {name: weight_tensor(name, array) for name, array in arrays.items()}
     dtype = tensors["W"].dtype
     for name, tensor in tensors.items():
         if tensor.dtype != dtype:
@@ -95,7 +96,7 @@ def _blocks(operator: Operator, tensors: Mapping[str, Tensor]) -> Blocks:
 def stack_blocks(cell: Cell, blocks: Blocks) -> list[Tensor]:
     """The parameters of one direction of a cell, in the order of its groups.
 
-    A cell with one bias gets the sum of both halves of B. Blocks of gates that it does not have are left out.
+    A cell with one bias gets the sum of both, where there are two. Blocks of gates that it does not have are left out.
     """
     return [
         torch.cat([_block(cell, Parameter(group, gate), blocks) for gate in cell.gates_of(group)])
@@ -104,12 +105,35 @@ def stack_blocks(cell: Cell, blocks: Blocks) -> list[Tensor]:
 
 
 def _block(cell: Cell, block: Parameter, blocks: Blocks) -> Tensor:
-    if block.group == "b" and "d" not in cell.groups:
-        return blocks[block] + blocks[Parameter("d", block.gate)]
+    other = Parameter("d", block.gate)
+    if block.group == "b" and "d" not in cell.groups and other in blocks:
+        return blocks[block] + blocks[other]
     return blocks[block]
 
 
-def _tensor(name: str, array: np.ndarray) -> Tensor:
+def load_blocks(layer: Recurrent, blocks: Sequence[Blocks]) -> None:
+    """Copy blocks into the parameters of a layer, one dict for each direction."""
+    with torch.no_grad():
+        for parameters, values in zip(layer.all_weights, blocks, strict=True):
+            for parameter, value in zip(parameters, stack_blocks(layer.cell, values), strict=True):
+                parameter.copy_(value)
+
+
+def blocks_of(cell: Cell, parameters: Sequence[Tensor]) -> Blocks:
+    """The blocks of the parameters of one direction, the inverse of `stack_blocks`."""
+    found: Blocks = {}
+    for group, tensor in zip(cell.groups, parameters, strict=True):
+        gates = cell.gates_of(group)
+        found |= {Parameter(group, gate): part for gate, part in zip(gates, tensor.chunk(len(gates)), strict=True)}
+    return found
+
+
+def weight_tensor(name: str, array: np.ndarray) -> Tensor:
+    """A copy of an array of weights.
+
+    Raises:
+        ValueError: naming it, for a type that weights do not have.
+    """
     if array.dtype.name not in _DTYPES:
         raise ValueError(f"{name}: expected one of the types {', '.join(_DTYPES)}, got {array.dtype.name}")
     return as_tensor(array)
