@@ -173,6 +173,10 @@ def test_models_from_onnx():
         gatewise.from_onnx("missing.onnx")
     expected = "gatewise.from_onnx needs onnx, which is not installed: pip install 'gatewise[onnx]'"
     assert str(caught.value) == expected
+    with pytest.raises(
+        MissingExtraError, match=r"^gatewise\.to_onnx needs onnx, onnxruntime and onnxscript, which are "
+    ):
+        gatewise.to_onnx(torch.nn.Linear(2, 3), (torch.randn(2),), "missing.onnx")
 
 
 @pytest.mark.usefixtures("_nothing_installed")

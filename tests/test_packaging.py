@@ -71,6 +71,7 @@ def test_public_names():
         "replace",
         "study",
         "to_keras",
+        "to_onnx",
         "to_torch",
         "train",
         "watch",

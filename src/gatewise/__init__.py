@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gatewise.explanations import explain
     from gatewise.interchange import from_torch, replace, to_torch
     from gatewise.interchange.keras import from_keras, to_keras
-    from gatewise.interchange.onnx import from_onnx
+    from gatewise.interchange.onnx import from_onnx, to_onnx
     from gatewise.layers import (
         GRU,
         LSTM,
@@ -43,7 +43,7 @@ _MODULES = {
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
     "gatewise.interchange.keras": ("from_keras", "to_keras"),
-    "gatewise.interchange.onnx": ("from_onnx",),
+    "gatewise.interchange.onnx": ("from_onnx", "to_onnx"),
     "gatewise.interchange": ("from_torch", "replace", "to_torch"),
     "gatewise.layers": (
         "BiGRU",
@@ -100,6 +100,7 @@ __all__ = [
     "replace",
     "study",
     "to_keras",
+    "to_onnx",
     "to_torch",
     "train",
     "watch",

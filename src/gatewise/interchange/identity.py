@@ -51,7 +51,7 @@ def declare(
     cell = lookup(cell) if isinstance(cell, str) else cell
     declared = identities_of(state_dict)
     found: dict[str, Identity] = {}
-    for form in _forms(cell):
+    for form in bias_forms(cell):
         order = None if gates is None else [gate for gate in gates if gate in form.gates or gate not in cell.gates]
         identity = identity_of(form, order)
         for path in _paths(state_dict, form):
@@ -85,7 +85,7 @@ def declare_as(
         if isinstance(module, Recurrent):
             cell = module.cell
             if recorded is not None and cell.name in recorded:
-                forms = [*_forms(recorded[cell.name])]
+                forms = [*bias_forms(recorded[cell.name])]
                 cell = next((form for form in forms if form.groups == cell.groups), forms[0])
             found[path] = identity_of(cell)
     return with_identities(state_dict, {**found, **identities_of(state_dict)})
@@ -140,7 +140,7 @@ def from_header(header: Mapping[str, str]) -> dict[str, Identity]:
     return found
 
 
-def _forms(cell: Cell) -> Iterator[Cell]:
+def bias_forms(cell: Cell) -> Iterator[Cell]:
     """The cell, with single biases, and without its biases if it can do without them."""
     yield cell
     single = with_single_bias(cell)

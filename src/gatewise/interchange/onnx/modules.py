@@ -1,0 +1,260 @@
+"""A module as a model of ONNX: traced, translated, checked, compared and written."""
+
+import ast
+import inspect
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnxscript import ir, optimizer
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.utils import _pytree as pytree
+
+from gatewise.interchange.onnx.comparison import largest_difference
+from gatewise.interchange.onnx.conventions import OPERATORS
+from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport
+from gatewise.interchange.onnx.translation import CELL, OF_WEIGHTS, refusal, translate
+from gatewise.kernels.call import cell_of_text
+from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it registers the operator
+from gatewise.writing import atomic_write
+
+_RECURRENT = torch.ops.gatewise.recurrent.default
+_SCOPES = "pkg.torch.onnx.name_scopes"  # metadata of nodes: the modules that they are in
+
+
+class _Flat(nn.Module):
+    """A module as a function from tensors to tensors."""
+
+    def __init__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.module = module
+        self.leaves, self.structure = pytree.tree_flatten((args, kwargs))
+        self.tensors = tuple(leaf for leaf in self.leaves if isinstance(leaf, Tensor))
+        self.leaves = [None if isinstance(leaf, Tensor) else (leaf,) for leaf in self.leaves]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        following = iter(tensors)
+        leaves = [next(following) if leaf is None else leaf[0] for leaf in self.leaves]
+        args, kwargs = pytree.tree_unflatten(leaves, self.structure)
+        outputs = pytree.tree_leaves(self.module(*args, **kwargs))
+        return tuple(one for one in outputs if isinstance(one, Tensor))
+
+
+def export_module(
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    path: Path,
+    opset: int,
+    input_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+) -> OnnxExport:
+    """See `gatewise.to_onnx`."""
+    flat = _Flat(module, args, kwargs)
+    if not flat.tensors:
+        raise ValueError("args: expected at least one tensor, which becomes an input of the model")
+    for tensor in pytree.tree_leaves((flat.tensors, dict(module.state_dict()))):
+        if isinstance(tensor, Tensor) and tensor.dtype == torch.bfloat16:
+            raise ValueError("module, args: bfloat16 cannot be run in ONNX Runtime on CPUs; convert with .float()")
+    inputs = _names("input_names", input_names, _argument_names(module, args, kwargs), len(flat.tensors))
+    with _evaluating(flat), torch.no_grad():
+        program = _traced(flat)
+        _check_calls(program)
+        count = len(program.graph_signature.user_outputs)
+        default = ["output", *(f"output_{index}" for index in range(1, count))]
+        outputs = _names("output_names", output_names, default, count)
+        if repeated := [name for name, number in Counter([*inputs, *outputs]).items() if number > 1]:
+            raise ValueError(f"input_names, output_names: expected different names, got {repeated[0]!r} twice")
+        exported = _translated(program, flat.tensors, inputs, outputs, opset)
+        layers = _named_layers(exported)
+        proto = ir.serde.serialize_model(_cleaned(exported))
+        try:
+            onnx.checker.check_model(proto, full_check=True)
+        except Exception as error:
+            raise ValueError(f"onnx.checker refuses the exported model: {_line(error)}") from error
+        worst = largest_difference(proto, program, flat.tensors, flat)
+    shapes = {name: _sizes(value) for name, value in zip(inputs, exported.graph.inputs, strict=True)}
+    with atomic_write(path) as file:
+        file.write(proto.SerializeToString())
+    return OnnxExport(path, tuple(layers), shapes, tuple(outputs), worst)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, and every part back into its own mode afterwards."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _traced(flat: _Flat) -> ExportedProgram:
+    shapes = tuple(dict.fromkeys(range(tensor.dim()), Dim.AUTO) for tensor in flat.tensors)
+    flat(*flat.tensors)  # errors of the call itself are the module's own
+    try:
+        return torch.export.export(flat, flat.tensors, dynamic_shapes=(shapes,), strict=False)
+    except Exception as error:  # torch has no common class for what it cannot trace
+        raise ValueError(f"module: torch.export cannot trace it ({str(error).partition(chr(10))[0]})") from error
+
+
+def _check_calls(program: ExportedProgram) -> None:
+    """Check that every recurrent layer has an operator of ONNX.
+
+    Raises:
+        ValueError: naming the layer that has none.
+    """
+    for graph in (part for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)):
+        for node in graph.graph.nodes:
+            if node.target is _RECURRENT:
+                cell = cell_of_text(node.args[5])
+                if (reason := refusal(cell, node.args[4] is not None)) is not None:
+                    scopes = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+                    layer = scopes[-1].removeprefix("module").removeprefix(".") if scopes else ""
+                    raise ValueError(f"{f'layer {layer}' if layer else 'module'}: {reason}")
+
+
+def _translated(
+    program: ExportedProgram, tensors: tuple[Tensor, ...], inputs: list[str], outputs: list[str], opset: int
+) -> ir.Model:
+    try:
+        with _quiet():
+            exported = torch.onnx.export(
+                program,
+                tensors,
+                dynamo=True,
+                opset_version=opset,
+                input_names=inputs,
+                output_names=outputs,
+                custom_translation_table={_RECURRENT: translate},
+                external_data=False,
+                optimize=False,
+                verbose=False,
+            )
+    except Exception as error:  # its causes are chained; the first has the reason
+        while error.__cause__ is not None:
+            error = error.__cause__  # type: ignore[assignment]
+        raise ValueError(f"module: torch.onnx.export cannot translate it ({_line(error)[:500]})") from error
+    assert exported is not None
+    # The weights of recurrent nodes, however large, become constants in the order of their gates.
+    optimizer.optimize_ir(exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None)
+    return exported.model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch's exporter reports of itself: absent torchvision, its own deprecated calls."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registry.level
+    registry.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)
+            yield
+    finally:
+        registry.setLevel(level)
+
+
+def _named_layers(model: ir.Model) -> list[ExportedLayer]:
+    """Name the recurrent nodes by the paths of their layers."""
+    nodes = [node for node in model.graph.all_nodes() if CELL in node.metadata_props]
+    paths = [_path_of(node) for node in nodes]
+    numbers, count = Counter(paths), Counter[str]()
+    layers: list[ExportedLayer] = []
+    for node, path in zip(nodes, paths, strict=True):
+        full = path
+        if numbers[path] > 1:
+            full = f"{path}.l{count[path]}".removeprefix(".")
+            count[path] += 1
+        node.name = full or node.op_type
+        layers.append(ExportedLayer(full, node.metadata_props[CELL], _described(node), node.name))
+    return layers
+
+
+def _path_of(node: ir.Node) -> str:
+    """The path of a node's layer: the scopes are paths, those of `_Flat` and its module first, the call last."""
+    scopes: list[str] = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
+    return scopes[-2].removeprefix("module").removeprefix(".") if len(scopes) > 1 else ""
+
+
+def _described(node: ir.Node) -> str:
+    given = {name: attribute.value for name, attribute in node.attributes.items()}
+    parts = [f"{node.op_type} {given['direction']}"]
+    operator = OPERATORS[node.op_type]
+    activations = tuple(given["activations"])[: len(operator.activations)]
+    if activations != operator.activations:
+        parts.append(" ".join(activations))
+    if given.get("linear_before_reset"):
+        parts.append("linear_before_reset=1")
+    if "P" in operator.inputs and len(node.inputs) == len(operator.inputs):
+        parts.append("peepholes")
+    return ", ".join(parts)
+
+
+def _cleaned(model: ir.Model) -> ir.Model:
+    """Without the exporter's notes, which hold source lines and paths; sizes that are numbers become numbers."""
+    graph = model.graph
+    for node in graph.all_nodes():
+        for key in [key for key in node.metadata_props if key != CELL]:
+            del node.metadata_props[key]
+        node.doc_string = None
+    values = {*graph.inputs, *graph.outputs, *graph.initializers.values()}
+    values |= {output for node in graph.all_nodes() for output in node.outputs}
+    for value in values:
+        value.metadata_props.clear()
+        if value.shape is not None:
+            value.shape = ir.Shape([_size(size) for size in value.shape])
+    graph.metadata_props.clear()
+    model.metadata_props.clear()
+    return model
+
+
+def _sizes(value: ir.Value) -> tuple[int | str, ...]:
+    return tuple(size if isinstance(size, int) else str(size.value) for size in value.shape or ())
+
+
+def _size(size: Any) -> Any:
+    text = getattr(size, "value", size)
+    return int(text) if isinstance(text, str) and text.isdecimal() else size
+
+
+def _argument_names(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """For every tensor the name of its argument; for several in one argument with their numbers."""
+    try:
+        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"args, kwargs: {type(module).__name__}.forward: {error}") from None
+    positional = list(inspect.signature(module.forward).parameters)
+    names: list[str] = []
+    for index, value in enumerate(args):
+        known = index < len(positional) and positional[index] in bound.arguments
+        names += _numbered(positional[index] if known else f"input_{index}", value)
+    for name, value in kwargs.items():
+        names += _numbered(name, value)
+    return names
+
+
+def _numbered(name: str, value: Any) -> list[str]:
+    count = sum(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(value))
+    return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]
+
+
+def _names(argument: str, given: Sequence[str] | None, default: list[str], count: int) -> list[str]:
+    if given is None:
+        return default
+    if isinstance(given, str) or len(given) != count:
+        raise ValueError(f"{argument}: expected a sequence of {count} names, got {given!r}")
+    return list(given)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

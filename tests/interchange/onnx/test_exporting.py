@@ -1,0 +1,227 @@
+"""`to_onnx`: what is written computes in ONNX Runtime what the module computes, and comes back as the same layers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gatewise
+from gatewise.interchange.onnx import comparison
+from gatewise.interchange.onnx.conventions import BUILT_IN
+from gatewise.layers import Recurrent
+
+NATIVE = [*BUILT_IN, "gru_chung2014"]
+
+
+def in_onnx_runtime(path: Path, *inputs: Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+    return session.run(None, {name: one.numpy() for name, one in zip(names, inputs, strict=True)})
+
+
+def assert_close(ours: Tensor, theirs: np.ndarray) -> None:
+    assert ours.shape == theirs.shape
+    error = np.abs(ours.detach().numpy() - theirs) / np.maximum(1, np.abs(theirs))
+    assert error.max(initial=0) <= 1e-5
+
+
+class EveryForm(nn.Module):
+    """A cell in every direction, with and without biases, with and without lengths, from a given state."""
+
+    def __init__(self, cell: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            Recurrent(cell, 3, 4, bias=bias, bidirectional=both, reverse=reverse)
+            for bias in (True, False)
+            for both, reverse in ((False, False), (False, True), (True, False))
+        )
+        for parameter in self.parameters():  # initial biases of zero would hide a wrong place
+            nn.init.normal_(parameter, std=0.5)
+
+    def forward(self, x: Tensor, lengths: Tensor, *hx: Tensor) -> list[Any]:
+        results: list[Any] = []
+        for layer in self.layers:
+            given = tuple(state[: 2 if layer.bidirectional else 1] for state in hx)
+            state = given if len(given) > 1 else given[0]
+            results += [layer(x, lengths=lengths), layer(x, state), layer(x, state, lengths=lengths)]
+        return results
+
+
+@pytest.mark.parametrize("cell", NATIVE)
+def test_every_form_of_every_cell(cell: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = EveryForm(cell)
+    states = len(module.layers[0].cell.states)
+
+    def drawn(steps: int, rows: int, lengths: list[int]) -> tuple[Tensor, ...]:
+        return torch.randn(steps, rows, 3), torch.tensor(lengths), *torch.randn(states, 2, rows, 4)
+
+    path = tmp_path / "model.onnx"
+    written = gatewise.to_onnx(module, drawn(5, 3, [5, 0, 2]), path)
+    assert [layer.cell for layer in written.layers] == [cell] * 18
+    for inputs in (drawn(5, 3, [5, 0, 2]), drawn(8, 4, [0, 1, 8, 3]), drawn(1, 1, [1]), drawn(4, 1, [0])):
+        expected = torch.utils._pytree.tree_leaves(module(*inputs))
+        for ours, theirs in zip(expected, in_onnx_runtime(path, *inputs), strict=True):
+            assert_close(ours, theirs)
+
+    imported = gatewise.from_onnx(path)
+    assert len(imported) == 18
+    for index, layer in enumerate(module.layers):
+        found: Any = imported[f"layers.{index}.l1"].layer
+        sign = {name: torch.ones(len(weight)) for name, weight in layer.named_parameters()}
+        if cell == "gru_chung2014":
+            assert found.cell.name == "gru_cho2014" or not found.bias
+            for one in sign.values():
+                one[4:8] = -1  # the rows of z, after those of r
+        for name, weight in layer.named_parameters():
+            signs = sign[name] if weight.dim() == 1 else sign[name][:, None]
+            assert torch.equal(found.get_parameter(name), weight * signs), name
+        if cell != "gru_chung2014":
+            x = torch.randn(6, 2, 3)
+            assert torch.equal(found(x)[0], layer(x)[0])
+
+
+class Tagger(nn.Module):
+    def __init__(self, merge: str) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20, 6)
+        self.rnn = gatewise.LSTM(6, 5, num_layers=2, bidirectional=True, merge=merge, batch_first=True, dropout=0.5)
+        self.head = nn.Linear(10 if merge == "concat" else 5, 4)
+
+    def forward(self, words: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
+        output, state = self.rnn(self.embedding(words), lengths=lengths)
+        return self.head(output), state
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mean", "mul", "learned"])
+def test_a_model_with_a_stack(merge: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model, path = Tagger(merge), tmp_path / "tagger.onnx"
+    model.rnn.eval()
+    words, lengths = torch.randint(20, (3, 7)), torch.tensor([7, 2, 5])
+    written = gatewise.to_onnx(model, (words,), path, kwargs={"lengths": lengths}, output_names=["scores", "h", "c"])
+    assert model.training
+    assert not model.rnn.training
+    assert capfd.readouterr() == ("", "")
+    assert list(written.inputs) == ["words", "lengths"]
+    (rows, steps), (of_lengths,) = written.inputs.values()
+    assert isinstance(steps, str)
+    assert isinstance(rows, str)
+    assert of_lengths == rows
+    assert str(written).splitlines()[:3] == [
+        "layer   cell  node",
+        "rnn.l0  lstm  LSTM bidirectional",
+        "rnn.l1  lstm  LSTM bidirectional",
+    ]
+    assert 0 <= written.largest_difference <= 1e-5
+    words, lengths = torch.randint(20, (2, 11)), torch.tensor([11, 0])
+    scores, (h, c) = model.eval()(words, lengths)
+    for ours, theirs in zip((scores, h, c), in_onnx_runtime(path, words, lengths), strict=True):
+        assert_close(ours, theirs)
+    stored = onnx.load(path)
+    onnx.checker.check_model(stored, full_check=True)
+    assert str(Path(__file__).parent).encode() not in path.read_bytes()
+    constants = {one.name for one in stored.graph.initializer}
+    for node in stored.graph.node:
+        if node.op_type == "LSTM":
+            assert set(node.input[1:4]) <= constants
+            assert [dict_of.value for dict_of in node.metadata_props] == ["lstm"]
+
+
+def test_large_weights_are_constants(tmp_path: Path) -> None:
+    layer, path = gatewise.LSTM(3, 200), tmp_path / "model.onnx"  # folding stops at smaller tensors by default
+    gatewise.to_onnx(layer, (torch.randn(3, 2, 3),), path)
+    assert {node.op_type for node in onnx.load(path).graph.node}.isdisjoint({"Gather", "Unsqueeze"})
+    (found,) = gatewise.from_onnx(path).values()
+    for name, weight in layer.named_parameters():
+        assert torch.equal(found.layer.get_parameter(name), weight)
+
+
+def test_masks_with_holes(tmp_path: Path) -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = gatewise.GRU(3, 4, bidirectional=True)
+
+        def forward(self, x: Tensor, mask: Tensor) -> Any:
+            return self.rnn(x, mask=mask)
+
+    module, path = Masked(), tmp_path / "model.onnx"
+    gatewise.to_onnx(module, (torch.randn(5, 3, 3), torch.rand(5, 3) > 0.5), path)
+    x, mask = torch.randn(9, 2, 3), torch.rand(9, 2) > 0.4
+    for ours, theirs in zip(module(x, mask), in_onnx_runtime(path, x, mask), strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("opset", [18, 21, 23])
+def test_opsets(opset: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    written = gatewise.to_onnx(gatewise.LSTM(3, 4), (torch.randn(5, 2, 3),), path, opset=opset)
+    assert onnx.load(path).opset_import[0].version == opset
+    assert written.largest_difference <= 1e-6
+
+
+def test_half_precision(tmp_path: Path) -> None:
+    written = gatewise.to_onnx(gatewise.LSTM(3, 4).half(), (torch.randn(5, 2, 3).half(),), tmp_path / "model.onnx")
+    assert 1e-5 < written.largest_difference <= 4e-3
+
+
+def test_refusals_come_before_the_file(tmp_path: Path) -> None:
+    path, x = tmp_path / "model.onnx", torch.randn(5, 2, 3)
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.ModuleDict({"rnn": Recurrent("peephole_lstm_full", 3, 4)})
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.encoder["rnn"](x)[0]
+
+    with pytest.raises(ValueError, match=r"^layer encoder\.rnn: ONNX has no operator for the cell peephole_lstm_full$"):
+        gatewise.to_onnx(Model(), (x,), path)
+    layer = gatewise.LSTM(3, 4)
+    with pytest.raises(ValueError, match=r"^module: ONNX's operators have no reset inside a sequence"):
+        gatewise.to_onnx(layer, (x,), path, kwargs={"reset": torch.rand(5, 2) > 0.5})
+    with pytest.raises(ValueError, match="bfloat16 cannot be run in ONNX Runtime"):
+        gatewise.to_onnx(layer.bfloat16(), (x.bfloat16(),), path)
+    with pytest.raises(ValueError, match=r"ONNX Runtime cannot run the model: .* GRU operator does not support double"):
+        gatewise.to_onnx(gatewise.GRU(3, 4).double(), (x.double(),), path)
+    layer.float()
+    with pytest.raises(TypeError, match="args: expected a tuple of the arguments of a call, got Tensor"):
+        gatewise.to_onnx(layer, x, path)
+    with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got int"):
+        gatewise.to_onnx(3, (x,), path)
+    with pytest.raises(ValueError, match="opset: expected 18 to 23, got 17"):
+        gatewise.to_onnx(layer, (x,), path, opset=17)
+    with pytest.raises(ValueError, match=r"output_names: expected a sequence of 3 names, got \['y'\]"):
+        gatewise.to_onnx(layer, (x,), path, output_names=["y"])
+    with pytest.raises(ValueError, match="expected different names, got 'y' twice"):
+        gatewise.to_onnx(layer, (x,), path, output_names=["y", "h", "y"])
+    with pytest.raises(ValueError, match="args: expected at least one tensor"):
+        gatewise.to_onnx(layer, (), path)
+    with pytest.raises(ValueError, match="its folder does not exist"):
+        gatewise.to_onnx(layer, (x,), tmp_path / "missing" / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_traced(tmp_path: Path) -> None:
+    class Branching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if float(x.sum()) > 0 else -x
+
+    with pytest.raises(ValueError, match=r"^module: torch\.export cannot trace it \("):
+        gatewise.to_onnx(Branching(), (torch.randn(3),), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "TOLERANCE", -1.0)
+    monkeypatch.setattr(torch, "finfo", lambda dtype: np.finfo(np.float64))
+    with pytest.raises(ValueError, match=r"output 0 in ONNX Runtime differs from that of the module by .* shape \(5, "):
+        gatewise.to_onnx(gatewise.LSTM(3, 4), (torch.randn(5, 2, 3),), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
