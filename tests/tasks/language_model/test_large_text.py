@@ -123,14 +123,17 @@ def test_a_second_process_waits_for_the_tokens_of_the_first(tmp_path, cache, mon
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
 
+        said: list[str] = []
+
         def say(line):
-            assert line == f"waiting for another process, which encodes the same text into {cache / key}"
+            said.append(line)
             (tmp_path / "kept").rename(cache / key)
             fcntl.flock(file, fcntl.LOCK_UN)
             monkeypatch.setattr(encoded_corpus, "store_texts", None)
 
         monkeypatch.setattr(data_cache, "say", say)
         gatewise.evaluate(tmp_path / "run")
+    assert said == [f"waiting for another process, which encodes the same text into {cache / key}"]
     assert entries(cache) == [key]
 
 
