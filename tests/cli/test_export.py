@@ -15,7 +15,7 @@ from gatewise.models.encoder import Encoder
 from gatewise.models.spelling import CharacterConvolution
 from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import TokenEmbedding
-from gatewise.tasks.exports import pt2
+from gatewise.tasks.exports import programs, pt2
 from tests.cli.command_line import check_mistake, leave
 from tests.tasks.small import train_small
 
@@ -69,6 +69,34 @@ def test_pt2(run, tmp_path, capsys, monkeypatch):
         torch.testing.assert_close(scope["model"](tokens), run.model(tokens)[0])
 
 
+def test_onnx(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert leave("export", run.folder.path, "--to", "onnx", "-o", "model.onnx") == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"gru_chung2014 +GRU forward\n", printed)
+    assert "equal to the module in ONNX Runtime" in printed
+    loading = (tmp_path / "model.md").read_text().split("````python\n")[1].split("````")[0]
+    scope = {}
+    exec(loading, scope)
+    assert scope["config"] == run.folder.config.read_text()
+    for steps, rows in ((1, 1), (20, 4)):
+        tokens = torch.randint(5, (steps, rows))
+        (found,) = scope["session"].run(["scores"], {scope["inputs"][0]: tokens.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), run.model(tokens)[0].detach(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "tagger"])
+def test_sequence_models_in_onnx(tmp_path, kind):
+    embedding, encoder = TokenEmbedding(9, 4), Encoder("gru_cho2014", 4, 5, bidirectional=True)
+    model = Tagger(embedding, encoder, 3) if kind == "tagger" else Classifier(embedding, encoder, kind, 3)
+    module, arguments = programs.program_of(SimpleNamespace(model=model.eval(), name="classify"), "onnx")
+    written = gatewise.to_onnx(module, arguments(7, 3), tmp_path / "model.onnx")
+    assert [layer.node for layer in written.layers] == ["GRU bidirectional"]
+    (steps, rows), _ = written.inputs.values()
+    assert isinstance(steps, str)
+    assert isinstance(rows, str)
+
+
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 def test_classifiers_have_any_number_of_steps(tmp_path, pooling):
     embedding = TokenEmbedding(9, 4)
@@ -103,7 +131,7 @@ def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatc
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--to keras5 -o x", "--to: expected one of safetensors, pt2"),
+        ("--to keras5 -o x", "--to: expected one of safetensors, pt2, onnx"),
         ("--to pt2 -o none/x", "none/x: its folder does not exist"),
         ("--to pt2 -o x.md", "is the name of the model card"),
     ],

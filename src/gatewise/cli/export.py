@@ -16,8 +16,8 @@ def export(folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out
     folder
         Run folder of the model.
     to
-        Format: safetensors (weights, configuration and vocabulary) or pt2 (a program of torch.export, compared with the
-        model on random input).
+        Format: safetensors (weights, configuration and vocabulary), pt2 (a program of torch.export) or onnx (a model of
+        ONNX); the last two are compared with the model on random input.
     out
         File to write; the card has the same name and ends in .md.
     """

@@ -12,6 +12,7 @@ from gatewise.writing import atomic_write, check_writable
 EXPORTS = {
     "safetensors": "gatewise.tasks.exports.safetensors",
     "pt2": "gatewise.tasks.exports.pt2",
+    "onnx": "gatewise.tasks.exports.onnx",
 }
 """By name the module with the ``EXPORT``; loaded when used."""
 

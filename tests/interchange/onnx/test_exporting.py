@@ -102,11 +102,11 @@ class Tagger(nn.Module):
 def test_a_model_with_a_stack(merge: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model, path = Tagger(merge), tmp_path / "tagger.onnx"
-    model.rnn.eval()
+    model.head.eval()
     words, lengths = torch.randint(20, (3, 7)), torch.tensor([7, 2, 5])
     written = gatewise.to_onnx(model, (words,), path, kwargs={"lengths": lengths}, output_names=["scores", "h", "c"])
-    assert model.training
-    assert not model.rnn.training
+    assert model.rnn.training
+    assert not model.head.training
     assert capfd.readouterr() == ("", "")
     assert list(written.inputs) == ["words", "lengths"]
     (rows, steps), (of_lengths,) = written.inputs.values()

@@ -69,6 +69,7 @@ def to_onnx(
     opset: int = 18,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> OnnxExport:
     """Write a module as a model of ONNX, with nodes RNN, GRU and LSTM for its recurrent layers.
 
@@ -85,6 +86,7 @@ def to_onnx(
         opset: version of ONNX's operators, at least 18.
         input_names: of the tensors in ``args`` and then ``kwargs``; by default the names of the arguments.
         output_names: by default ``output``, ``output_1`` and so on; states come after the output.
+        metadata: texts by name that the model holds besides.
 
     Returns:
         The layers and their nodes, and the largest difference.
@@ -111,4 +113,4 @@ def to_onnx(
     check_writable(path)
     from gatewise.interchange.onnx.modules import export_module
 
-    return export_module(module, args, dict(kwargs or {}), Path(path), opset, input_names, output_names)
+    return export_module(module, args, dict(kwargs or {}), Path(path), opset, input_names, output_names, metadata)

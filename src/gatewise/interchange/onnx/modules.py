@@ -5,7 +5,7 @@ import inspect
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def export_module(
     opset: int,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
+    metadata: Mapping[str, str] | None,
 ) -> OnnxExport:
     """See `gatewise.to_onnx`."""
     flat = _Flat(module, args, kwargs)
@@ -74,7 +75,7 @@ def export_module(
             raise ValueError(f"input_names, output_names: expected different names, got {repeated[0]!r} twice")
         exported = _translated(program, flat.tensors, inputs, outputs, opset)
         layers = _named_layers(exported)
-        proto = ir.serde.serialize_model(_cleaned(exported))
+        proto = ir.serde.serialize_model(_cleaned(exported, metadata or {}))
         try:
             onnx.checker.check_model(proto, full_check=True)
         except Exception as error:
@@ -200,7 +201,7 @@ def _described(node: ir.Node) -> str:
     return ", ".join(parts)
 
 
-def _cleaned(model: ir.Model) -> ir.Model:
+def _cleaned(model: ir.Model, metadata: Mapping[str, str]) -> ir.Model:
     """Without the exporter's notes, which hold source lines and paths; sizes that are numbers become numbers."""
     graph = model.graph
     for node in graph.all_nodes():
@@ -215,6 +216,7 @@ def _cleaned(model: ir.Model) -> ir.Model:
             value.shape = ir.Shape([_size(size) for size in value.shape])
     graph.metadata_props.clear()
     model.metadata_props.clear()
+    model.metadata_props.update(metadata)
     return model
 
 

@@ -4,22 +4,18 @@ from pathlib import Path
 
 import torch
 
-import gatewise
 from gatewise.interchange.safetensors_file import read, write
 from gatewise.tasks.export import ExportFormat
+from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.trained import Trained
 
 
 def _write(trained: Trained, out: Path) -> list[str]:
-    folder = trained.folder
     weights = trained.model.state_dict()
     write(
         out,
         weights,
-        gatewise=gatewise.__version__,
-        task=trained.name,
-        config=folder.config.read_text(encoding="utf-8"),
-        vocabulary=folder.vocabulary.read_text(encoding="utf-8"),
+        **header_of(trained),
     )
     written = read(out, None)
     if written.keys() != weights.keys() or not all(torch.equal(written[name], weights[name]) for name in weights):
