@@ -26,7 +26,7 @@ def model(keras):
     x = layers.LSTM(4, return_sequences=True, name="second")(inputs)
     x = layers.LSTM(4, return_sequences=True, name="first", go_backwards=True)(x)
     x = layers.Bidirectional(layers.GRU(5, return_sequences=True), name="both")(x)
-    x = inner(x)
+    x = inner(x * 2)
     x = layers.GRU(2, reset_after=False, use_bias=False, name="last")(x)
     made = keras.Model(inputs, layers.Dense(1, name="head")(x))
     generator = np.random.default_rng(5)
@@ -59,11 +59,22 @@ def test_archive_and_weights(model, saved):
     check(gatewise.from_keras(json.loads(model.to_json()), str(saved / "model.weights.h5")), model)
 
 
+def test_the_model_itself(model):
+    check(gatewise.from_keras(model), model)
+    assert list(gatewise.from_keras(model, names=["both"])) == ["both"]
+    with pytest.raises(ValueError, match=r"the layer 'head' is not recurrent \(Dense\)"):
+        gatewise.from_keras(model, names=["head"])
+
+
 def test_layers_are_chosen_and_refused_by_name(saved):
     assert list(gatewise.from_keras(saved / "model.keras", names=["last", "first"])) == ["last", "first"]
-    with pytest.raises(ValueError, match=r"model\.keras: names: 'head' is not recurrent \(Dense\); the recurrent ones"):
+    with pytest.raises(
+        ValueError, match=r"model\.keras: the layer 'head' is not recurrent \(Dense\); the recurrent ones"
+    ):
         gatewise.from_keras(saved / "model.keras", names=["head"])
-    with pytest.raises(ValueError, match=r"names: no layer 'third'; the recurrent ones are second, first, both, "):
+    with pytest.raises(
+        ValueError, match=r"no layer 'third' in the model; the recurrent ones are second, first, both, "
+    ):
         gatewise.from_keras(saved / "model.keras", names=["third"])
 
 
@@ -119,12 +130,13 @@ def legacy(path, *, version=b"2.15.0", **options):
     ]
     arrays = {"kernel": (3, 6), "recurrent_kernel": (2, 6), "bias": (6,)}
     with h5py.File(path, "w") as file:
-        file.attrs["keras_version"] = version.decode()
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+        file.attrs["keras_version"] = np.bytes_(version)  # as earlier h5py
+        model = {"class_name": "Sequential", "config": {"layers": layers}}
+        file.attrs["model_config"] = np.bytes_(json.dumps(model).encode())
         group = file.create_group("model_weights")
-        group.attrs["layer_names"] = [b"input_1", b"gru"]
+        group.attrs["layer_names"] = np.asarray([b"input_1", b"gru"])
         own = group.create_group("gru")
-        own.attrs["weight_names"] = [f"gru/gru_cell/{name}:0".encode() for name in arrays]
+        own.attrs["weight_names"] = np.asarray([f"gru/gru_cell/{name}:0".encode() for name in arrays])
         for index, (name, shape) in enumerate(arrays.items()):
             own[f"gru/gru_cell/{name}:0"] = np.full(shape, index + 0.5, "float32")
 

@@ -33,7 +33,9 @@ def built(keras, layer):
     """A layer with random weights, biases too."""
     layer.build((None, None, 3))
     generator = np.random.default_rng(7)
-    layer.set_weights([generator.normal(0, 0.5, one.shape).astype("float32") for one in layer.get_weights()])
+    weights = [generator.normal(0, 0.5, one.shape).astype("float32") for one in layer.get_weights()]
+    weights[-1].flat[0] = -0.0
+    layer.set_weights(weights)
     return layer
 
 
@@ -125,7 +127,7 @@ def test_round_trip_bit_for_bit(keras, form, bidirectional):
         layer = built(keras, keras.layers.Bidirectional(layer, merge_mode="ave") if bidirectional else layer)
         ours = gatewise.from_keras(layer)
         (there,) = gatewise.to_keras(ours)
-        assert all(np.array_equal(*pair) for pair in zip(there.weights, layer.get_weights(), strict=True))
+        assert [one.tobytes() for one in there.weights] == [one.tobytes() for one in layer.get_weights()]
         back = keras.layers.deserialize(there.config)
         back.set_weights(there.weights)
         x = torch.randn(3, 6, 3)
@@ -166,8 +168,10 @@ def test_our_layers_in_keras(keras, ours):
     torch.testing.assert_close(y.transpose(0, 1), output, atol=1e-5, rtol=1e-5)
 
 
-def test_copies_do_not_change_with_the_layer():
-    layer = gatewise.LSTM(3, 4)
+@pytest.mark.parametrize(
+    "layer", [gatewise.RNN(3, 4, bias="single"), gatewise.LSTM(3, 4), gatewise.GRU(3, 4)], ids=repr
+)
+def test_copies_do_not_change_with_the_layer(layer):
     (found,) = gatewise.to_keras(layer)
     before = [weight.copy() for weight in found.weights]
     with torch.no_grad():
@@ -180,6 +184,7 @@ def test_copies_do_not_change_with_the_layer():
     ("layer", "message"),
     [
         (gatewise.PeepholeLSTM(3, 4), "to_keras: Keras does not have its cell, peephole_lstm"),
+        (gatewise.LSTM(3, 4, dtype=torch.bfloat16), "to_keras: .*bfloat16"),
         (gatewise.RNN(3, 4, nonlinearity="leaky_relu"), "to_keras: Keras does not have its cell, rnn_leaky_relu"),
         (gatewise.LSTM(3, 4, bidirectional=True, merge="learned"), "to_keras: .*merge='learned'"),
         (gatewise.LSTM(3, 4, bidirectional=True, masked_output="repeat"), "to_keras: .*masked_output='repeat'"),
@@ -195,6 +200,12 @@ def test_other_modules_are_refused():
         gatewise.to_keras(torch.nn.LSTM(3, 4))
     with pytest.raises(TypeError, match="source: expected a layer of Keras, a configuration or a path, got LSTM"):
         gatewise.from_keras(torch.nn.LSTM(3, 4))
+    with pytest.raises(TypeError, match="names: expected a list of names, got 'encoder'"):
+        gatewise.from_keras("model.keras", names="encoder")
+    with pytest.raises(TypeError, match="names: only models have several layers"):
+        gatewise.from_keras(LSTM, WEIGHTS, names=["encoder"])
+    with pytest.raises(TypeError, match="weights: expected a list of arrays or a path, got NoneType"):
+        gatewise.from_keras(LSTM)
 
 
 WEIGHTS = [np.zeros((3, 16), "f"), np.zeros((4, 16), "f"), np.zeros(16, "f")]
@@ -219,6 +230,7 @@ def both(first, second=None, **options):
         (lstm(units=True), WEIGHTS, "units: expected a positive integer, got True"),
         (lstm(activation="gelu"), WEIGHTS, "encoder: activation: expected one of tanh, .*, got 'gelu'"),
         (lstm(activation={"class_name": "f"}), WEIGHTS, "encoder: activation: expected one of .*class_name"),
+        (lstm(time_major=True), WEIGHTS, "time_major: expected false"),
         (lstm(use_bias=1), WEIGHTS, "use_bias: expected true or false, got 1"),
         (LSTM, WEIGHTS[:2], r"weights: expected 3 arrays \(kernel, recurrent_kernel, bias\), got 2"),
         (both(LSTM), WEIGHTS, r"weights: expected 6 arrays \(.*of both directions\), got 3"),

@@ -76,6 +76,8 @@ def read_config(class_name: str, config: Mapping[str, Any], *, keras_2: bool = F
     if class_name not in KINDS:
         raise ValueError(f"not a recurrent layer that can be read; expected {_EXPECTED}, got {class_name}")
     kind = KINDS[class_name]
+    if config.get("time_major"):  # of Keras 2
+        raise ValueError("time_major: expected false; inputs are (batch, time, features) in Keras 3")
     units = config.get("units")
     if not isinstance(units, int) or isinstance(units, bool) or units < 1:
         raise ValueError(f"units: expected a positive integer, got {units!r}")

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 
 from gatewise.cells import lookup
 from gatewise.compiler import with_single_bias, without_bias
@@ -62,6 +63,8 @@ def to_keras(layer: Recurrent) -> list[KerasLayer]:
         raise ValueError("to_keras: Keras does not merge directions with merge='learned'")
     if layer.bidirectional and layer.masked_output == "repeat":
         raise ValueError("to_keras: Keras' Bidirectional has zeros at masked steps, not masked_output='repeat'")
+    if any(parameter.dtype == torch.bfloat16 for parameter in layer.parameters()):
+        raise ValueError("to_keras: NumPy's arrays do not have the type of its weights, bfloat16; call layer.float()")
     spec, mirrored = _spec_of(layer.cell)
     spec = replace(
         spec,
@@ -74,8 +77,7 @@ def to_keras(layer: Recurrent) -> list[KerasLayer]:
     directions = 2 if layer.bidirectional else 1
     parts: list[list[np.ndarray]] = []
     for parameters in layer.all_weights:
-        # Copies: the arrays must not change with the layer.
-        blocks = blocks_of(layer.cell, [parameter.detach().cpu().clone() for parameter in parameters])
+        blocks = blocks_of(layer.cell, [parameter.detach().cpu() for parameter in parameters])
         parts.append(
             weights_from_blocks(
                 spec.kind,

@@ -41,8 +41,9 @@ class Weights:
 
     def __init__(self, file: h5py.File, size: int) -> None:
         self._size = size
-        found = _group(file, "model_weights") if "model_weights" in file else file
-        self._by_name = found if "layer_names" in found.attrs else None
+        # Of a whole model; or weights alone, as Keras 2 writes them. Long lists of names are in several attributes.
+        is_named = "layer_names" in file.attrs or "layer_names0" in file.attrs
+        self._by_name = _group(file, "model_weights") if "model_weights" in file else file if is_named else None
         self._file = file
 
     def of(self, layer: StoredLayer) -> list[np.ndarray]:
@@ -66,7 +67,7 @@ class Weights:
             raise ValueError("a model within a model is not read from this layout; save it as .keras")
         group = _group(group, layer.name)
         for name in group.attrs.get("weight_names", ()):
-            yield self._array(group, name.decode() if isinstance(name, bytes) else str(name))
+            yield self._array(group, _text(name))
 
     def _variables(self, group: h5py.Group) -> Iterator[np.ndarray]:
         group = _group(_group(group, "cell"), "vars")
@@ -142,6 +143,16 @@ def _layers(config: Mapping[str, Any], prefix: str, address: tuple[str, ...]) ->
         yield layer
         if "layers" in of_layer:
             yield from _layers(of_layer, f"{layer.name}/", own)
+
+
+def text_attribute(file: h5py.File, name: str) -> str:
+    """An attribute that is a text; empty where there is none."""
+    return _text(file.attrs.get(name, ""))
+
+
+def _text(value: object) -> str:
+    """A text, which Keras 2 writes as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _snake_case(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -32,6 +32,15 @@ class KerasObject(Protocol):
         ...
 
 
+class KerasModel(Protocol):
+    """A model of Keras, as far as it is used."""
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Its layers, models among them."""
+        ...
+
+
 @overload
 def from_keras(
     source: str | PathLike[str], weights: None = None, *, names: Sequence[str] | None = None
@@ -42,6 +51,10 @@ def from_keras(
 ) -> dict[str, Recurrent]: ...
 @overload
 def from_keras(source: Mapping[str, Any], weights: Sequence[np.ndarray], *, names: None = None) -> Recurrent: ...
+@overload
+def from_keras(
+    source: KerasModel, weights: None = None, *, names: Sequence[str] | None = None
+) -> dict[str, Recurrent]: ...
 @overload
 def from_keras(source: KerasObject, weights: None = None, *, names: None = None) -> Recurrent: ...
 def from_keras(
@@ -56,14 +69,15 @@ def from_keras(
     (dropout, regularizers, constraints) is not carried over.
 
     Args:
-        source: a layer of Keras; its configuration ``{"class_name": …, "config": …}``, with ``weights``; the path of a
-            ``.keras`` or HDF5 file of a whole model; or the configuration of a model, with ``weights``.
+        source: a layer or a model of Keras; the configuration of a layer, ``{"class_name": …, "config": …}``, with
+            ``weights``; the path of a ``.keras`` or HDF5 file of a whole model; or the configuration of a model, with
+            ``weights``.
         weights: for the configuration of a layer the arrays of its ``get_weights()``; for that of a model
             (``json.loads(model.to_json())``) the path of its ``.weights.h5``.
-        names: of the layers of a file that are wanted; by default all recurrent ones.
+        names: of the layers of a model that are wanted; by default all recurrent ones.
 
     Returns:
-        A layer; for files, by the name of each recurrent layer, that layer. A layer of a model within the model
+        A layer; for models, by the name of each recurrent layer, that layer. A layer of a model within the model
         is ``model/name``.
 
     Raises:
@@ -78,14 +92,20 @@ def from_keras(
     >>> gatewise.from_keras(config, [np.zeros((3, 16), "f"), np.zeros((4, 16), "f"), np.zeros(16, "f")])
     LSTM(lstm, 3, 4, bias='single', batch_first=True, masked_output='repeat', init='torch')
     """
+    if isinstance(names, str):
+        raise TypeError(f"names: expected a list of names, got {names!r}")
     if isinstance(source, str | PathLike):
         if weights is not None:
             raise TypeError("weights: a path of a model has its own; for a .weights.h5 pass the configuration first")
         return _from_file(Path(source), None, names)
     if isinstance(source, Mapping) and isinstance(weights, str | PathLike):
         return _from_file(Path(weights), source, names)
+    if isinstance(own := getattr(source, "layers", None), Sequence) and weights is None:
+        layers = dict(_named(own, ""))
+        wanted = _wanted({name: type(layer).__name__ for name, layer in layers.items()}, names)
+        return {name: _from_object(layers[name]) for name in wanted}
     if names is not None:
-        raise TypeError("names: only files have several layers")
+        raise TypeError("names: only models have several layers")
     if isinstance(source, Mapping):
         if not isinstance(weights, Sequence):
             raise TypeError(f"weights: expected a list of arrays or a path, got {type(weights).__name__}")
@@ -95,10 +115,23 @@ def from_keras(
         raise TypeError(f"source: expected a layer of Keras, a configuration or a path, got {type(source).__name__}")
     if weights is not None:
         raise TypeError("weights: a layer has its own")
-    kind = type(source)
+    return _from_object(source)
+
+
+def _from_object(layer: KerasObject) -> Recurrent:
+    kind = type(layer)
     library = sys.modules.get(kind.__module__.partition(".")[0])
     version = str(getattr(library, "__version__", ""))
-    return _made(kind.__name__, source.get_config(), source.get_weights(), keras_2=version.startswith("2."))
+    return _made(kind.__name__, layer.get_config(), layer.get_weights(), keras_2=version.startswith("2."))
+
+
+def _named(layers: Sequence[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """The layers of a model by name, with those of models within."""
+    for layer in layers:
+        name = f"{prefix}{layer.name}"
+        yield name, layer
+        if isinstance(within := getattr(layer, "layers", None), Sequence):
+            yield from _named(within, f"{name}/")
 
 
 def is_hdf5(path: Path) -> bool:
@@ -117,7 +150,7 @@ def _made(class_name: str, config: Mapping[str, Any], weights: Sequence[Any], *,
 
 def _from_file(path: Path, model: Mapping[str, Any] | None, names: Sequence[str] | None) -> dict[str, Recurrent]:
     require("reading files of Keras", "keras")
-    from gatewise.interchange.keras.files import open_weights, read_archive, stored_layers
+    from gatewise.interchange.keras.files import open_weights, read_archive, stored_layers, text_attribute
 
     version = ""
     try:
@@ -128,37 +161,36 @@ def _from_file(path: Path, model: Mapping[str, Any] | None, names: Sequence[str]
             model = own if model is None else model
         file, weights = open_weights(content)
         with file:
-            version = version or str(file.attrs.get("keras_version", ""))
+            version = version or text_attribute(file, "keras_version")
             if model is None:
                 if "model_config" not in file.attrs:
                     raise ValueError(
                         "weights without the configuration of their model; pass it first: "
                         "from_keras(json.loads(model.to_json()), path)"
                     )
-                model = json.loads(str(file.attrs["model_config"]))
-            found = _wanted(stored_layers(model), names)
-            return {layer.name: _stored(layer, weights, version.startswith("2.")) for layer in found}
+                model = json.loads(text_attribute(file, "model_config"))
+            layers = {layer.name: layer for layer in stored_layers(model)}
+            wanted = _wanted({name: layer.class_name for name, layer in layers.items()}, names)
+            return {name: _stored(layers[name], weights, version.startswith("2.")) for name in wanted}
     except (ValueError, KeyError, RuntimeError, RecursionError, TypeError) as error:
         # h5py raises errors of several classes for a file that is corrupt.
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
 
 
-def _wanted(layers: "Sequence[StoredLayer]", names: Sequence[str] | None) -> "Sequence[StoredLayer]":
-    recurrent = [layer for layer in layers if is_recurrent(layer.class_name)]
-    listed = ", ".join(layer.name for layer in recurrent) or "none"
+def _wanted(classes: Mapping[str, str], names: Sequence[str] | None) -> Sequence[str]:
+    """The names of the layers that are wanted, of those with these classes."""
+    recurrent = [name for name, class_name in classes.items() if is_recurrent(class_name)]
+    listed = ", ".join(recurrent) or "none"
     if names is None:
         if not recurrent:
             raise ValueError("no recurrent layers in the model")
         return recurrent
-    by_name = {layer.name: layer for layer in layers}
     for name in names:
-        if name not in by_name:
-            raise ValueError(f"names: no layer {name!r}; the recurrent ones are {listed}")
-        if not is_recurrent(by_name[name].class_name):
-            raise ValueError(
-                f"names: {name!r} is not recurrent ({by_name[name].class_name}); the recurrent ones are {listed}"
-            )
-    return [by_name[name] for name in names]
+        if name not in classes:
+            raise ValueError(f"no layer {name!r} in the model; the recurrent ones are {listed}")
+        if name not in recurrent:
+            raise ValueError(f"the layer {name!r} is not recurrent ({classes[name]}); the recurrent ones are {listed}")
+    return names
 
 
 def _stored(layer: "StoredLayer", weights: "Weights", keras_2: bool) -> Recurrent:
