@@ -225,3 +225,39 @@ def test_a_difference_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ValueError, match=r"output 0 in ONNX Runtime differs from that of the module by .* shape \(5, "):
         gatewise.to_onnx(gatewise.LSTM(3, 4), (torch.randn(5, 2, 3),), tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        gatewise.LSTM(3, 4, num_layers=2),
+        gatewise.GRU(3, 4, variant="chung2014"),
+        gatewise.Stack([gatewise.PeepholeLSTM(3, 4), gatewise.RNN(4, 5)]),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_streaming_equals_the_sequence(layer: Any, tmp_path: Path) -> None:
+    path = tmp_path / "step.onnx"
+    written = gatewise.to_onnx(layer, (torch.randn(2, 3),), path, streaming=True)
+    names = list(written.inputs)
+    assert names[0] == "x_t"
+    assert all(name.startswith("state") for name in names[1:])
+    assert written.outputs == ("output", *(f"new_{name}" for name in names[1:]))
+    x = torch.randn(6, 5, 3)
+    expected, final = layer(x)
+    states = [np.zeros_like(one.detach().numpy()) for one in torch.utils._pytree.tree_leaves(final)]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for x_t, y_t in zip(x, expected, strict=True):
+        output, *states = session.run(None, dict(zip(names, [x_t.numpy(), *states], strict=True)))
+        assert_close(y_t, output)
+    for ours, theirs in zip(torch.utils._pytree.tree_leaves(final), states, strict=True):
+        assert_close(ours, theirs)
+
+
+def test_streaming_needs_steps(tmp_path: Path) -> None:
+    path, x_t = tmp_path / "step.onnx", torch.randn(2, 3)
+    with pytest.raises(TypeError, match=r"expected a module with a method step\(x_t, state\) .* Linear has none"):
+        gatewise.to_onnx(nn.Linear(3, 4), (x_t,), path, streaming=True)
+    with pytest.raises(ValueError, match="this layer reads from the end"):
+        gatewise.to_onnx(gatewise.BiLSTM(3, 4), (x_t,), path, streaming=True)
+    assert not list(tmp_path.iterdir())

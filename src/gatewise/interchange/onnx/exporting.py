@@ -70,6 +70,7 @@ def to_onnx(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     metadata: Mapping[str, str] | None = None,
+    streaming: bool = False,
 ) -> OnnxExport:
     """Write a module as a model of ONNX, with nodes RNN, GRU and LSTM for its recurrent layers.
 
@@ -87,6 +88,10 @@ def to_onnx(
         input_names: of the tensors in ``args`` and then ``kwargs``; by default the names of the arguments.
         output_names: by default ``output``, ``output_1`` and so on; states come after the output.
         metadata: texts by name that the model holds besides.
+        streaming: export one step with explicit states: the method ``step(x_t, state) -> (output, new state)`` of the
+            module, which layers and `Stack` have; your own modules may define it. ``args`` is ``(x_t,)`` or
+            ``(x_t, state)``. The states are inputs, by default named ``state``, or ``state_0`` and so on, and outputs,
+            named ``new_state``; begin with zeros.
 
     Returns:
         The layers and their nodes, and the largest difference.
@@ -113,4 +118,6 @@ def to_onnx(
     check_writable(path)
     from gatewise.interchange.onnx.modules import export_module
 
-    return export_module(module, args, dict(kwargs or {}), Path(path), opset, input_names, output_names, metadata)
+    return export_module(
+        module, args, dict(kwargs or {}), Path(path), opset, input_names, output_names, metadata, streaming
+    )

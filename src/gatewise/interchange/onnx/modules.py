@@ -5,7 +5,7 @@ import inspect
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,11 @@ _SCOPES = "pkg.torch.onnx.name_scopes"  # metadata of nodes: the modules that th
 
 
 class _Flat(nn.Module):
-    """A module as a function from tensors to tensors."""
+    """A method of a module as a function from tensors to tensors."""
 
-    def __init__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, module: nn.Module, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.method = module, method
         self.leaves, self.structure = pytree.tree_flatten((args, kwargs))
         self.tensors = tuple(leaf for leaf in self.leaves if isinstance(leaf, Tensor))
         self.leaves = [None if isinstance(leaf, Tensor) else (leaf,) for leaf in self.leaves]
@@ -43,7 +43,9 @@ class _Flat(nn.Module):
         following = iter(tensors)
         leaves = [next(following) if leaf is None else leaf[0] for leaf in self.leaves]
         args, kwargs = pytree.tree_unflatten(leaves, self.structure)
-        outputs = pytree.tree_leaves(self.module(*args, **kwargs))
+        # Called as a module, which torch.export records by its path, where it can be.
+        run = self.module if self.method == "forward" else getattr(self.module, self.method)
+        outputs = pytree.tree_leaves(run(*args, **kwargs))
         return tuple(one for one in outputs if isinstance(one, Tensor))
 
 
@@ -56,20 +58,29 @@ def export_module(
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
     metadata: Mapping[str, str] | None,
+    streaming: bool,
 ) -> OnnxExport:
     """See `gatewise.to_onnx`."""
-    flat = _Flat(module, args, kwargs)
+    method = "step" if streaming else "forward"
+    if streaming:
+        args = _with_state(module, args, kwargs)
+    flat = _Flat(module, method, args, kwargs)
     if not flat.tensors:
         raise ValueError("args: expected at least one tensor, which becomes an input of the model")
     for tensor in pytree.tree_leaves((flat.tensors, dict(module.state_dict()))):
         if isinstance(tensor, Tensor) and tensor.dtype == torch.bfloat16:
             raise ValueError("module, args: bfloat16 cannot be run in ONNX Runtime on CPUs; convert with .float()")
-    inputs = _names("input_names", input_names, _argument_names(module, args, kwargs), len(flat.tensors))
+    inputs = _names(
+        "input_names", input_names, _argument_names(getattr(module, method), args, kwargs), len(flat.tensors)
+    )
     with _evaluating(flat), torch.no_grad():
         program = _traced(flat)
         _check_calls(program)
         count = len(program.graph_signature.user_outputs)
         default = ["output", *(f"output_{index}" for index in range(1, count))]
+        states = _numbered("new_state", args[1]) if streaming else []
+        if len(states) == count - 1:
+            default = ["output", *states]
         outputs = _names("output_names", output_names, default, count)
         if repeated := [name for name, number in Counter([*inputs, *outputs]).items() if number > 1]:
             raise ValueError(f"input_names, output_names: expected different names, got {repeated[0]!r} twice")
@@ -85,6 +96,27 @@ def export_module(
     with atomic_write(path) as file:
         file.write(proto.SerializeToString())
     return OnnxExport(path, tuple(layers), shapes, tuple(outputs), worst)
+
+
+def _with_state(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a step with a state: the given one, or zeros like the state that a step returns.
+
+    Raises:
+        TypeError: for a module without steps, or with another result.
+    """
+    step = getattr(module, "step", None)
+    if not callable(step):
+        raise TypeError(
+            f"streaming: expected a module with a method step(x_t, state) -> (output, new state), as layers have it; "
+            f"{type(module).__name__} has none"
+        )
+    if len(args) > 1:
+        return args
+    with _evaluating(module), torch.no_grad():
+        result = step(*args, **kwargs)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"streaming: expected {type(module).__name__}.step to return (output, new state)")
+    return (*args, pytree.tree_map_only(Tensor, torch.zeros_like, result[1]))
 
 
 @contextmanager
@@ -229,13 +261,14 @@ def _size(size: Any) -> Any:
     return int(text) if isinstance(text, str) and text.isdecimal() else size
 
 
-def _argument_names(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+def _argument_names(method: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
     """For every tensor the name of its argument; for several in one argument with their numbers."""
+    signature = inspect.signature(method)
     try:
-        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"args, kwargs: {type(module).__name__}.forward: {error}") from None
-    positional = list(inspect.signature(module.forward).parameters)
+        raise TypeError(f"args, kwargs: {getattr(method, '__qualname__', method)}: {error}") from None
+    positional = list(signature.parameters)
     names: list[str] = []
     for index, value in enumerate(args):
         known = index < len(positional) and positional[index] in bound.arguments

@@ -43,7 +43,8 @@ def translate(
     reason, native = refusal(made_of, reset is not None), native_of(made_of)
     if reason is not None or native is None:
         raise ValueError(reason)
-    hidden_size = int(initial[0].shape[-1])
+    # Sizes of weights are numbers, those of states may be variables that the program has resolved.
+    hidden_size = int(parameters[made_of.groups.index("R")].shape[-1])
     stacked = _weights(native, made_of, parameters, hidden_size)
     inputs = {"X": x, **stacked}
     inputs |= {f"initial_{name}": state for name, state in zip(native.operator.states, initial, strict=True)}
