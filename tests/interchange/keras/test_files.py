@@ -227,14 +227,23 @@ def test_malformed_files_are_one_clear_error(tmp_path, kind):
     assert "\n" not in str(caught.value)
 
 
-def test_truncated_and_changed_files_are_value_errors(tmp_path):
+@pytest.mark.parametrize("kind", ["stored", "deflated", "hdf5"])
+def test_truncated_and_changed_files_are_value_errors(tmp_path, kind):
     path = tmp_path / "file"
     legacy(path)
+    if kind != "hdf5":
+        with h5py.File(tmp_path / "weights", "w") as file:
+            for index, shape in enumerate([(3, 4), (1, 4), (4,)]):
+                file[f"layers/lstm/cell/vars/{index}"] = np.ones(shape, "float32")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "deflated" else zipfile.ZIP_STORED) as archive:
+            archive.writestr("config.json", MODEL)
+            archive.write(tmp_path / "weights", "model.weights.h5")
+    assert len(gatewise.from_keras(path)) == 1
     content = path.read_bytes()
     generator = np.random.default_rng(1)
-    for _ in range(60):
-        changed = bytearray(content[: generator.integers(9, len(content) + 1)])
-        for place in generator.integers(8, len(changed), 8):
+    for attempt in range(150):
+        changed = bytearray(content if attempt % 4 else content[: generator.integers(9, len(content))])
+        for place in generator.integers(8, len(changed), generator.integers(1, 30)):
             changed[place] = generator.integers(256)
         path.write_bytes(changed)
         with contextlib.suppress(ValueError):

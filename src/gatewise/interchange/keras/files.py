@@ -4,10 +4,10 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,6 +16,18 @@ import numpy as np
 from gatewise.interchange.keras.configs import class_and_config
 
 ARCHIVED_WEIGHTS = "model.weights.h5"
+CORRUPT = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What h5py and zipfile raise for content, in memory, that is corrupt; besides ValueErrors, which say what is wrong."""
+
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")  # the second: early versions of the format
 _LARGEST_RATIO = 1032  # of deflate, the only compression that is usual
 
@@ -94,19 +106,19 @@ def open_weights(content: bytes) -> tuple[h5py.File, Weights]:
     """
     try:
         file = h5py.File(io.BytesIO(content), "r")
-    except (OSError, RuntimeError) as error:
+    except CORRUPT as error:
         raise ValueError(f"not an HDF5 file, or a corrupt one ({error})") from None
     return file, Weights(file, len(content))
 
 
-def read_archive(path: Path) -> tuple[dict[str, Any], str, bytes]:
+def read_archive(content: bytes) -> tuple[dict[str, Any], str, bytes]:
     """The configuration, the version of Keras and the HDF5 file of a ``.keras`` archive.
 
     Raises:
         ValueError: when it is malformed.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             missing = {"config.json", ARCHIVED_WEIGHTS} - set(archive.namelist())
             if missing:
                 raise ValueError(f"an archive without {' and '.join(sorted(missing))}")
@@ -114,7 +126,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], str, bytes]:
             config = json.loads(archive.read("config.json"))
             version = metadata.get("keras_version", "") if isinstance(metadata, dict) else ""
             return config, str(version), archive.read(ARCHIVED_WEIGHTS)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, RecursionError) as error:
+    except CORRUPT as error:
         raise ValueError(f"a corrupt archive ({error})") from None
 
 

@@ -150,14 +150,12 @@ def _made(class_name: str, config: Mapping[str, Any], weights: Sequence[Any], *,
 
 def _from_file(path: Path, model: Mapping[str, Any] | None, names: Sequence[str] | None) -> dict[str, Recurrent]:
     require("reading files of Keras", "keras")
-    from gatewise.interchange.keras.files import open_weights, read_archive, stored_layers, text_attribute
+    from gatewise.interchange.keras.files import CORRUPT, open_weights, read_archive, stored_layers, text_attribute
 
-    version = ""
+    version, content = "", path.read_bytes()
     try:
-        if is_hdf5(path):
-            content = path.read_bytes()
-        else:
-            own, version, content = read_archive(path)
+        if not content.startswith(_HDF5):
+            own, version, content = read_archive(content)
             model = own if model is None else model
         file, weights = open_weights(content)
         with file:
@@ -172,9 +170,10 @@ def _from_file(path: Path, model: Mapping[str, Any] | None, names: Sequence[str]
             layers = {layer.name: layer for layer in stored_layers(model)}
             wanted = _wanted({name: layer.class_name for name, layer in layers.items()}, names)
             return {name: _stored(layers[name], weights, version.startswith("2.")) for name in wanted}
-    except (ValueError, KeyError, RuntimeError, RecursionError, TypeError) as error:
-        # h5py raises errors of several classes for a file that is corrupt.
+    except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    except CORRUPT as error:
+        raise ValueError(f"{path}: corrupt ({' '.join(str(error).split())})") from None
 
 
 def _wanted(classes: Mapping[str, str], names: Sequence[str] | None) -> Sequence[str]:

@@ -84,7 +84,7 @@ def _blocks(kind: Kind, tensors: dict[str, Tensor]) -> Blocks:
 
 def weights_from_blocks(kind: Kind, blocks: Blocks, *, use_bias: bool, two_biases: bool) -> list[np.ndarray]:
     """Copies of one direction's weights, in Keras' order; where Keras has one bias and we have two, their sum."""
-    found = [torch.cat([blocks[Parameter(group, gate)].T for gate in kind.gates], dim=1).contiguous() for group in "WR"]
+    found = [torch.cat([blocks[Parameter(group, gate)].T for gate in kind.gates], dim=1) for group in "WR"]
     if use_bias:
         biases = [_bias(blocks, gate) for gate in kind.gates]
         first, second = (torch.cat(part) for part in zip(*biases, strict=True))
