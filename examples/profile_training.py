@@ -34,6 +34,7 @@ def shares(job: Job, steps: int) -> dict[str, tuple[float, float]]:
     def step() -> None:
         optimiser.zero_grad()
         module.training_step(next(batches), 0).backward()
+        module.on_after_backward()
         module.configure_gradient_clipping(optimiser, *clip)
         optimiser.step()
 

@@ -117,7 +117,7 @@ def test_forecast_is_written_before_the_next_row_arrives(folder):
         ("train forecast --data series.csv --cell nothing", "nothing"),
         (
             "train forecast --strategy recursive --output quantile",
-            "quantiles of one step do not tell those of the next",
+            "quantiles of one step do not determine those of the next",
         ),
         ("evaluate run --data short.csv", "2 steps are too few to score forecasts of 4"),
         ("predict run words.csv", "words.csv: line 2: column 'sales': expected a number, got 'many'"),

@@ -71,7 +71,7 @@ def test_what_is_no_time_stamp(text):
             "row 2: '2020-01-01 02:00+01:00' is not a valid time stamp like",
         ),
         (["1", "x"], "row 2: 'x' is not a valid time stamp like the others; expected a number"),
-        (["2020-01-01"], "the time stamps are too few to tell how long a step is"),
+        (["2020-01-01"], "the time stamps are too few to infer the length of a step"),
         (
             ["2020-01-01 00:00", "2020-01-01 00:07", "2020-01-01 00:14", "2020-01-01 01:11"],
             "the time stamps are irregular: most steps are 7 minutes, and 2020-01-01 01:11 is no whole number of them "

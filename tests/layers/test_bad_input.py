@@ -44,10 +44,10 @@ FORWARD: dict[str, tuple[dict[str, Any], dict[str, Any], type[Exception], str]] 
     ),
     "nested": (
         {},
-        {"input": torch.nested.nested_tensor([zeros(5, 3), zeros(2, 3)], layout=torch.jagged)},
+        {"input": SEQUENCE, "hx": torch.nested.nested_tensor([zeros(5, 3), zeros(2, 3)], layout=torch.jagged)},
         TypeError,
-        "input: expected a padded tensor, got a nested one; "
-        "pass torch.nested.to_padded_tensor(input, 0.0) and the lengths of its rows",
+        "hx: expected a padded tensor, got a nested one with layout torch.jagged; an input of layers may be nested "
+        "with layout=torch.jagged, others are padded with torch.nested.to_padded_tensor",
     ),
     "rank 1": (
         {},

@@ -75,7 +75,8 @@ for parameter, expected, old in zip(model.parameters(), alone.parameters(), befo
 if wrapping == "fsdp":
     # Weights change while they are in pieces; what was gathered before must not be met again.
     for _ in range(4):
-        alone.load_state_dict({name: parameter.full_tensor() for name, parameter in model.named_parameters()})
+        gathered = {name: parameter.full_tensor() for name, parameter in model.named_parameters()}
+        alone.load_state_dict(gatewise.interchange.declare(gathered, cell))
         with torch.no_grad():
             torch.testing.assert_close(model(x, lengths), alone(x, lengths))
             model.reshard()

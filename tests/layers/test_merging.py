@@ -13,7 +13,7 @@ def halves(layer: gatewise.Recurrent, x: torch.Tensor, **options: object) -> tup
     for suffix in ("", "_reverse"):
         one = gatewise.Recurrent(layer.cell, layer.input_size, layer.hidden_size, dtype=torch.float64)
         own = {name: getattr(layer, f"{name}{suffix}") for name in one.state_dict()}
-        one.load_state_dict(own)
+        one.load_state_dict(gatewise.interchange.declare(own, layer.cell))
         outputs.append(one(x.flip(0) if suffix else x)[0])
     return outputs[0], outputs[1].flip(0)
 

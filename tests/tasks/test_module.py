@@ -15,6 +15,7 @@ def test_gradients_are_clipped_as_torch_clips_them(tmp_path, algorithm, limit):
     module = task_of("numeric").prepare(options, None).module
     (batch, *_) = task_of("numeric").prepare(options, None).training
     module.training_step(batch, 0).backward()
+    module.on_after_backward()
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in module.model.parameters()]
     for copy, parameter in zip(copies, module.model.parameters(), strict=True):
         copy.grad = parameter.grad.clone()

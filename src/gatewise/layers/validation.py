@@ -110,8 +110,8 @@ def _check_tensor(name: str, value: object, expected: InputSpec) -> None:
         raise TypeError(f"{name}: expected a torch.Tensor, got {type(value).__name__}; convert it with torch.as_tensor")
     if value.is_nested:
         raise TypeError(
-            f"{name}: expected a padded tensor, got a nested one; "
-            f"pass torch.nested.to_padded_tensor({name}, 0.0) and the lengths of its rows"
+            f"{name}: expected a padded tensor, got a nested one with layout {value.layout}; an input of layers may be "
+            "nested with layout=torch.jagged, others are padded with torch.nested.to_padded_tensor"
         )
     if value.layout is not torch.strided:
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}; convert it with to_dense()")

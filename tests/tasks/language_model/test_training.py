@@ -80,6 +80,7 @@ def test_the_run_folder(tmp_path, capsys):
     trained = train_small(tmp_path)
     run = trained.folder.path
     assert sorted(path.name for path in run.iterdir()) == [
+        "README.md",
         "config.toml",
         "metrics.csv",
         "plot.png",

@@ -128,7 +128,7 @@ def forecasts_needed(levels: Sequence[float]) -> int:
 def _position(count: int, level: float) -> int:
     """Which of n scores in order, from 0, moves a quantile of a level so that it holds its share.
 
-    >>> _place(9, 0.9), _place(9, 0.1), _place(4, 0.9), _place(99, 0.9)
+    >>> _position(9, 0.9), _position(9, 0.1), _position(4, 0.9), _position(99, 0.9)
     (8, 0, 3, 89)
     """
     if level > 0.5:
