@@ -21,6 +21,7 @@ settings.load_profile("gatewise")
 # What cannot be imported without an extra of the package; single tests use `pytest.importorskip`.
 _NEED = {
     "tasks": (
+        "cli/test_export.py",
         "cli/test_forecast.py",
         "cli/test_inspect.py",
         "cli/test_sequence_tasks.py",
