@@ -14,6 +14,17 @@ def minimal_gated_unit(x, h, /, W, R, b):
     return (1 - f) * h + f * n
 
 
+@cell
+def lstm_forget_first(x, h, c, /, W, R, b, d):
+    """The LSTM with the forget gate before the input gate: torch's equations, in another layout of weights."""
+    f = sigmoid(W.f @ x + b.f + R.f @ h + d.f)
+    i = sigmoid(W.i @ x + b.i + R.i @ h + d.i)
+    g = tanh(W.g @ x + b.g + R.g @ h + d.g)
+    o = sigmoid(W.o @ x + b.o + R.o @ h + d.o)
+    c = f * c + i * g
+    return o * tanh(c), c
+
+
 def _minimal_gated_unit(gates: Gates, x: Tensor, state: State) -> State:
     (h,) = state
     forget = torch.sigmoid(gates["f"](h, x))

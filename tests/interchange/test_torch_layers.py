@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gatewise
-from gatewise.equations import cell, sigmoid, tanh
+from tests.user_cells import lstm_forget_first
 
 KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("GRU", {})]
 FLAGS = list(product(range(4), (1, 2), (True, False), (True, False), (True, False)))
@@ -125,16 +125,6 @@ def test_what_is_not_taken_in(message: str):
         gatewise.from_torch(REFUSED[message]())
 
 
-@cell
-def other_order(x, h, c, /, W, R, b, d):
-    f = sigmoid(W.f @ x + b.f + R.f @ h + d.f)
-    i = sigmoid(W.i @ x + b.i + R.i @ h + d.i)
-    g = tanh(W.g @ x + b.g + R.g @ h + d.g)
-    o = sigmoid(W.o @ x + b.o + R.o @ h + d.o)
-    c = f * c + i * g
-    return o * tanh(c), c
-
-
 NOT_OUT = {
     "torch.nn does not have its cell, gru_cho2014": lambda: gatewise.GRU(3, 4, variant="cho2014"),
     "torch.nn does not have its cell, peephole_lstm": lambda: gatewise.PeepholeLSTM(3, 4),
@@ -144,7 +134,7 @@ NOT_OUT = {
     "it has return_state=False": lambda: gatewise.LSTM(3, 4, return_state=False),
     "it merges its directions with merge='sum'": lambda: gatewise.BiLSTM(3, 4, merge="sum"),
     r"stacked in the order f i g o, those of torch\.nn\.LSTM in the order i f g o": lambda: gatewise.Recurrent(
-        other_order, 3, 4
+        lstm_forget_first, 3, 4
     ),
     r"DerivedOwn, a subclass of gatewise\.LSTM": lambda: DerivedOwn(3, 4),
     "its weight_hh_l0 are parametrized": lambda: normed(gatewise.LSTM(3, 4)),

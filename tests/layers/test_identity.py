@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import gatewise
 from gatewise.equations import cell, sigmoid, tanh
 from gatewise.layers.identity import METADATA_KEY
+from tests.user_cells import lstm_forget_first
 
 
 def peephole(order: str) -> gatewise.Cell:
@@ -110,16 +111,8 @@ def test_gates_in_another_order_are_reordered_by_name(path: str):
 
 
 def test_a_user_who_writes_the_lstm_in_another_order_loads_torch_only_by_declaring_it():
-    @cell
-    def mine(x, h, c, /, W, R, b, d):
-        f = sigmoid(W.f @ x + b.f + R.f @ h + d.f)
-        i = sigmoid(W.i @ x + b.i + R.i @ h + d.i)
-        g = tanh(W.g @ x + b.g + R.g @ h + d.g)
-        c = f * c + i * g
-        return sigmoid(W.o @ x + b.o + R.o @ h + d.o) * tanh(c), c
-
     of_torch = nn.LSTM(3, 4, 2, bidirectional=True)
-    layer = layer_of(mine, 0)
+    layer = layer_of(lstm_forget_first, 0)
     with pytest.raises(RuntimeError, match="declare"):
         layer.load_state_dict(of_torch.state_dict())
     layer.load_state_dict(gatewise.interchange.declare(of_torch.state_dict(), "lstm"))
