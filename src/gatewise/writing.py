@@ -1,4 +1,4 @@
-"""Atomic writes: a reader sees the old content of a file or the new, never a part."""
+"""Paths given by users, and atomic writes: a reader sees the old content of a file or the new, never a part."""
 
 import errno
 import os
@@ -6,6 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def as_path(name: str, value: object) -> Path:
+    """The path that an argument is.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was passed for it.
+
+    Raises:
+        TypeError: when it is not a path.
+
+    >>> as_path("folder", 5)
+    Traceback (most recent call last):
+    TypeError: folder: expected a path (a str or an os.PathLike), got int (5)
+    """
+    if isinstance(value, str) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str)):
+        return Path(value)
+    raise TypeError(f"{name}: expected a path (a str or an os.PathLike), got {type(value).__name__} ({value!r:.60})")
 
 
 @contextmanager

@@ -59,6 +59,11 @@ def test_one_str_is_no_vocabulary(tmp_path):
         loaded(tmp_path, "a 1 2\n", "cat")
 
 
+def test_what_is_not_a_path():
+    with pytest.raises(TypeError, match=r"^path: expected a path \(a str or an os.PathLike\), got int \(5\)$"):
+        load_embedding(5, ["cat"])  # pyright: ignore[reportArgumentType]
+
+
 def test_a_word_that_no_file_can_hold_is_not_found(tmp_path):
     assert not loaded(tmp_path, "a 1 2\n", ["\ud800"]).found.any()
 

@@ -96,7 +96,7 @@ def test_other_libraries_functions(library, message: str) -> None:
     def foreign(x, h, /, W):
         return library(W @ x) + h
 
-    define(foreign, f"(?s){message}.*supported: ", "library(")
+    define(foreign, f"(?s){message}.*use the functions of gatewise.equations.*supported: ", "library(")
 
 
 def test_numbers_of_other_libraries() -> None:

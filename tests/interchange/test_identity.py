@@ -1,5 +1,7 @@
 """Declaring of which cell weights are."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -74,6 +76,15 @@ def test_what_cannot_be_declared():
         declare(state, "gru_cho")
     with pytest.raises(ValueError, match="without an identity"):
         declare(gatewise.LSTM(3, 4).state_dict(), "lstm")
+    wrong: Any
+    for wrong in (5, None, [1], torch.ones(2), gatewise.LSTM(3, 4)):
+        with pytest.raises(TypeError, match=r"^state_dict: expected tensors by name, got \w+"):
+            declare(wrong, "lstm")
+        with pytest.raises(TypeError, match=r"^cell: expected a Cell or the name of one, got \w+"):
+            declare(state, wrong)
+    for wrong in (5, "ifgo", torch.ones(4)):
+        with pytest.raises(TypeError, match=r"^gates: expected a list of names, such as "):
+            declare(state, "lstm", wrong)
 
 
 def test_a_header_carries_identities():

@@ -1,5 +1,7 @@
 """Clipping, and what it says that it did."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -86,6 +88,15 @@ def test_weights_that_layers_share_are_clipped_once():
 def test_invalid_arguments_raise(options: dict[str, float], message: str):
     with pytest.raises(ValueError, match=message):
         gatewise.Clip(**options)
+
+
+@pytest.mark.parametrize("option", ["norm", "value"])
+@pytest.mark.parametrize("wrong", ["1", True, [1.0], torch.ones(2)])
+def test_arguments_of_wrong_types_raise(option: str, wrong: Any):
+    with pytest.raises(TypeError, match=rf"^{option}: expected a number, got {type(wrong).__name__} "):
+        gatewise.Clip(**{option: wrong})
+    with pytest.raises(TypeError, match=rf"^model: expected a torch.nn.Module, got {type(wrong).__name__}$"):
+        gatewise.Clip(norm=1.0)(wrong)
 
 
 def test_a_watcher_hears_of_it():

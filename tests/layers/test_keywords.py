@@ -59,8 +59,52 @@ def test_of_calls(name: str, hint: str):
     layer: Any = gatewise.GRU(3, 4)
     with pytest.raises(TypeError, match="^" + re.escape(f"GRU.forward: unknown argument '{name}'{hint}")):
         layer(torch.randn(5, 2, 3), **{name: None})
-    with pytest.raises(TypeError, match=r"^GRU\.step: unknown argument 'initial_state'; did you mean state\?"):
-        layer.step(torch.randn(2, 3), initial_state=None)
+    stack: Any = gatewise.Stack([layer])
+    with pytest.raises(TypeError, match="^" + re.escape(f"Stack.forward: unknown argument '{name}'{hint}")):
+        stack(torch.randn(5, 2, 3), **{name: None})
+
+
+@pytest.mark.parametrize(
+    "layer", [gatewise.GRU(3, 4), gatewise.Stack([gatewise.GRU(3, 4)])], ids=lambda one: type(one).__name__
+)
+@pytest.mark.parametrize(
+    ("method", "name", "meant"),
+    [
+        ("step", "initial_state", "state"),
+        ("step", "hx", "state"),
+        ("stream", "h0", "state"),
+        ("stream", "is_init", "reset"),
+        ("backend_for", "state", "hx"),
+        ("backend_for", "attention_mask", "mask"),
+    ],
+)
+def test_of_other_methods(layer: Any, method: str, name: str, meant: str):
+    owner = f"{type(layer).__name__}.{method}"
+    with pytest.raises(TypeError, match=rf"^{owner}: unknown argument '{name}'; did you mean {meant}\?$"):
+        getattr(layer, method)(torch.randn(2, 3), **{name: None})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("merge", "; merge is an argument of each layer in it"),
+        ("merge_mode", "; merge is an argument of each layer in it"),
+        ("bidirectional", "; bidirectional is an argument of each layer in it"),
+        ("units", "; hidden_size is an argument of each layer in it"),
+        ("drop", "; did you mean dropout?"),
+        ("xyz", ". The arguments are: layers, dropout, return_state"),
+    ],
+)
+def test_of_a_stack(name: str, hint: str):
+    made: Any = gatewise.Stack
+    with pytest.raises(TypeError, match="^" + re.escape(f"Stack: unknown argument '{name}'{hint}") + "$"):
+        made([gatewise.GRU(3, 4)], **{name: 1})
+
+
+def test_of_a_step_of_torch():
+    cell: Any = gatewise.LSTMCell(3, 4)
+    with pytest.raises(TypeError, match=r"^LSTMCell\.forward: unknown argument 'state'; did you mean hx\?$"):
+        cell(torch.randn(2, 3), state=None)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +129,9 @@ def test_suggested_arguments_exist():
     layers = (gatewise.Recurrent, gatewise.RNN, gatewise.LSTM, gatewise.GRU, gatewise.PeepholeLSTM)
     ours = {name for layer in layers for name in inspect.signature(layer.__init__).parameters}
     ours |= {
-        name for call in ("forward", "step") for name in inspect.signature(getattr(gatewise.LSTM, call)).parameters
+        name
+        for call in ("forward", "step", "stream")
+        for name in inspect.signature(getattr(gatewise.LSTM, call)).parameters
     }
     for meaning in keywords._MEANINGS.values():
         for one in () if isinstance(meaning, str) else meaning:
@@ -97,6 +143,8 @@ def test_arguments_for_other_libraries():
     x, lengths = torch.randn(2, 5, 3), torch.tensor([2, 5])
     sorted_first, _ = layer(x, lengths=lengths, enforce_sorted=False)  # as pytorch-forecasting calls
     assert torch.equal(sorted_first, layer(x, lengths=lengths)[0])
+    stack = gatewise.Stack([layer])
+    assert torch.equal(stack(x, lengths=lengths, enforce_sorted=False)[0], sorted_first)
 
 
 def test_the_output_alone():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import gatewise
 from gatewise.studies.folder import StudyFolder
 from gatewise.studies.jobs import JobLog
 from gatewise.studies.learning_rates import recorded_rates
@@ -40,6 +41,12 @@ def test_a_study_runs_concludes_and_writes_its_files(name, tmp_path):
         assert row.count(" | ") == len(numbers) + 1
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("wrong", [5, None, [1], b"C6"])
+def test_names_of_a_wrong_type(wrong):
+    with pytest.raises(TypeError, match=r"^names: expected the name of a study, such as 'C6', or a list of them, got "):
+        gatewise.study(wrong)
 
 
 def test_finished_measurements_are_kept(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """Opening a run as one of a task, and the types that the functions promise."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args, get_overloads
+from typing import Any, get_args, get_overloads
 
 import pytest
 
@@ -74,6 +75,22 @@ def test_a_task_must_be_named():
     )
     with pytest.raises(TypeError, match=re.escape(message)):
         gatewise.train(out="runs/never")  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize("wrong", [5, None, b"run", ["run"]], ids=repr)
+@pytest.mark.parametrize("verb", ["load", "evaluate", "predict", "inspect", "resume", "train", "study"])
+def test_what_is_not_a_path(verb: str, wrong: Any):
+    if wrong is None and verb in ("train", "study"):
+        return  # the default
+    calls: dict[str, Callable[[Any], object]] = {
+        "resume": api.resume,
+        "train": lambda path: gatewise.train("lm", config=path),
+        "study": lambda path: gatewise.study("C6", out=path),
+    }
+    argument = {"train": "config", "study": "out"}.get(verb, "folder")
+    message = f"{argument}: expected a path (a str or an os.PathLike), got {type(wrong).__name__} ({wrong!r})"
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        calls.get(verb, getattr(gatewise, verb, None))(wrong)  # pyright: ignore[reportOptionalCall]
 
 
 @pytest.mark.parametrize("value", [5, object(), {"task": "lm"}])

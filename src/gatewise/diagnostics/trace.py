@@ -7,6 +7,7 @@ from typing import Any
 from gatewise.diagnostics.findings import Diagnosis, diagnose
 from gatewise.diagnostics.measurements import Measurements
 from gatewise.diagnostics.report_contents import AttentionMap, ChangeMap, Heading, Tokens
+from gatewise.writing import as_path
 
 
 class Trace(Measurements):
@@ -63,7 +64,7 @@ class Trace(Measurements):
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, Path(path), tokens, moved, attention, changes, heading)
+        return write_report(self, as_path("path", path), tokens, moved, attention, changes, heading)
 
     def plot(self, index: int = -1, *, axes: Any = None) -> Any:
         """Plot the gradient flow on matplotlib axes, by default new ones, and return them."""

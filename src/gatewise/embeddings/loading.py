@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gatewise.embeddings.layout import open_rows
 from gatewise.progress import tracked
+from gatewise.writing import as_path
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
     """
     if isinstance(words, str):
         raise TypeError("words: expected a sequence of words, got one str; write [word]")
+    path = as_path("path", path)
     rows = open_rows(path)
     wanted: dict[bytes, list[tuple[int, int]]] = {}
     for number, word in enumerate(words):
@@ -113,7 +114,7 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
     matrix = np.zeros((len(words), rows.width), dtype=np.float32)
     best = np.full(len(words), _NOT_FOUND, dtype=np.int8)
     seen, repeated = set[bytes](), 0
-    for row in tracked(rows, f"reading {Path(path).name}", "words"):
+    for row in tracked(rows, f"reading {path.name}", "words"):
         if row.word not in wanted:
             continue
         repeated += row.word in seen
@@ -123,9 +124,7 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
             if rank < best[number]:  # not for a repeated row: the first counts
                 matrix[number], best[number] = values, rank
     counts = [int((best == rank).sum()) for rank in range(_NOT_FOUND)]
-    return Embedding(
-        matrix, best < _NOT_FOUND, Coverage(Path(path).name, rows.width, len(words), *counts, repeated=repeated)
-    )
+    return Embedding(matrix, best < _NOT_FOUND, Coverage(path.name, rows.width, len(words), *counts, repeated=repeated))
 
 
 _NOT_FOUND = 3

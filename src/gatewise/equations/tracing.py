@@ -23,6 +23,13 @@ def _supported() -> str:
     )
 
 
+# Added to what torch, numpy and others say about an argument that is an `Expr`.
+_NOT_AN_ARRAY = (
+    "; x, the states and the parameters are symbols here, not tensors or arrays: use the functions of "
+    "gatewise.equations, such as sigmoid and tanh, instead of those of other libraries"
+)
+
+
 class Traced(NamedTuple):
     """A traced cell function: its names, its gates in order of first appearance, an expression per state."""
 
@@ -56,7 +63,8 @@ def trace(function: Callable[..., object]) -> Traced:
         raise
     except Exception as error:
         line = _failing_line(error.__traceback__, where_defined)
-        raise _error_at(line, function.__name__, f"{error}\n  {_supported()}") from error
+        hint = _NOT_AN_ARRAY if Expr.__name__ in str(error) else ""
+        raise _error_at(line, function.__name__, f"{error}{hint}\n  {_supported()}") from error
     finally:
         naming.reset(token)
 

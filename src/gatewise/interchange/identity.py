@@ -40,6 +40,7 @@ def declare(
 
     Raises:
         ValueError: for an unknown cell, other gates than its own, or when there are no such weights.
+        TypeError: for arguments of other types.
 
     >>> import torch, gatewise
     >>> saved = gatewise.GRU(3, 4, variant="cho2014").state_dict()
@@ -48,7 +49,13 @@ def declare(
     >>> layer.load_state_dict(gatewise.interchange.declare(copied, "gru_cho2014"))
     <All keys matched successfully>
     """
+    if not isinstance(state_dict, Mapping) or not all(isinstance(name, str) for name in state_dict):
+        raise TypeError(f"state_dict: expected tensors by name, got {type(state_dict).__name__}")
     cell = lookup(cell) if isinstance(cell, str) else cell
+    if not isinstance(cell, Cell):
+        raise TypeError(f"cell: expected a Cell or the name of one, got {type(cell).__name__}")
+    if gates is not None and (isinstance(gates, str) or not isinstance(gates, Sequence)):
+        raise TypeError(f"gates: expected a list of names, such as {[*cell.gates]}, got {gates!r:.60}")
     declared = identities_of(state_dict)
     found: dict[str, Identity] = {}
     for form in bias_forms(cell):

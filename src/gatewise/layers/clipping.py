@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,7 @@ class Clip:
 
     Raises:
         ValueError: unless one of norm and value is given and positive.
+        TypeError: when it is not a number.
 
     >>> import torch, gatewise
     >>> layer, clip = gatewise.LSTM(3, 4), gatewise.Clip(norm=1e-3)
@@ -55,6 +57,8 @@ class Clip:
         if (norm is None) == (value is None):
             raise ValueError("Clip: expected either norm or value, as in Clip(norm=1.0)")
         for name, given in (("norm", norm), ("value", value)):
+            if given is not None and (isinstance(given, bool) or not isinstance(given, Real)):
+                raise TypeError(f"{name}: expected a number, got {type(given).__name__} ({given!r:.60})")
             if given is not None and not given > 0:
                 raise ValueError(f"{name}: expected a positive number, got {given!r}")
         if value is not None and per_layer:
@@ -69,7 +73,13 @@ class Clip:
         return self.clipped_steps / self.steps if self.steps else 0.0
 
     def __call__(self, model: nn.Module) -> Clipped:
-        """Clip the gradients of a model in place, after the backward pass and before the optimiser's step."""
+        """Clip the gradients of a model in place, after the backward pass and before the optimiser's step.
+
+        Raises:
+            TypeError: for something that is not a model.
+        """
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
         groups = _layers(model) if self.per_layer else {"": list(model.parameters())}
         groups = {name: [one for one in group if one.grad is not None] for name, group in groups.items()}
         groups = {name: group for name, group in groups.items() if group}

@@ -49,8 +49,10 @@ _MEANINGS: dict[str, tuple[str, ...] | str] = {
     "reverse": "both directions are read already",
     # of calls
     **dict.fromkeys(
-        ("initial_state", "initial_states", "h0", "h_0", "hidden_state", "hidden_states", "carry"), ("hx", "state")
+        ("initial_state", "initial_states", "h0", "h_0", "hidden_state", "hidden_states", "carry", "hx", "state"),
+        ("hx", "state"),
     ),
+    **dict.fromkeys(("inputs", "x", "sequence", "inputs_embeds"), ("input", "x_t", "inputs")),
     **dict.fromkeys(("sequence_lengths", "input_lengths", "seq_lens", "sequence_lens", "lens"), ("lengths",)),
     **dict.fromkeys(("attention_mask", "padding_mask", "masks"), ("mask",)),
     **dict.fromkeys(("is_init", "dones", "done", "episode_starts", "episode_start", "resets"), ("reset",)),
@@ -73,34 +75,38 @@ _CHOICES = {
 
 
 def with_known_keywords(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A constructor that answers unknown keyword arguments with the name of ours.
+    """A constructor or method that answers unknown keyword arguments with the name of ours.
 
     Raises:
         TypeError: on the call, for an unknown keyword argument.
     """
     names = tuple(inspect.signature(function).parameters)[1:]
+    method = "" if function.__name__ == "__init__" else f".{function.__name__}"
 
     @functools.wraps(function)
     def checked(*arguments: _P.args, **options: _P.kwargs) -> _R:
         for name in options:
             if name not in names:
-                raise unknown_keyword(type(arguments[0]).__name__, name, names)
+                raise unknown_keyword(f"{type(arguments[0]).__name__}{method}", name, names)
         return function(*arguments, **options)
 
     return checked
 
 
-def unknown_keyword(owner: str, name: str, names: Collection[str]) -> TypeError:
+def unknown_keyword(owner: str, name: str, names: Collection[str], of_layers: Collection[str] = ()) -> TypeError:
     """The error for an argument that a function does not have, with what was probably meant.
 
     Args:
         owner: the function or class, for the message.
         name: the unknown argument.
         names: the arguments that there are.
+        of_layers: for the constructor of several layers, the arguments of the constructor of one.
     """
     lower = name.lower()
     meaning = (lower,) if lower in names else _MEANINGS.get(lower, ())
     options = (meaning,) if isinstance(meaning, str) else meaning
+    if of_layer := next((one for one in (lower, *options) if one in of_layers and one not in names), None):
+        return TypeError(f"{owner}: unknown argument {name!r}; {of_layer} is an argument of each layer in it")
     hint = next((one for one in options if one in names or " " in one), None)
     if hint is None:
         hint = next(iter(difflib.get_close_matches(lower, names, n=1)), None)

@@ -20,7 +20,7 @@ from gatewise.kernels import (
 from gatewise.kernels.observers import is_watched, record_of
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
-from gatewise.layers.keywords import unknown_keyword
+from gatewise.layers.keywords import unknown_keyword, with_known_keywords
 from gatewise.layers.masking import Compaction
 from gatewise.layers.merging import merge_directions
 from gatewise.layers.nested import is_jagged, nested_like, padded, padded_flags, rows_of
@@ -34,8 +34,11 @@ _SYMBOLIC = (
 )
 _UNCHANGED = nullcontext()
 _NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
-_ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
-_STEP_ARGUMENTS = ("x_t", "state", "reset", "mask")
+ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
+"""Of `Recurrent.forward`."""
+
+STEP_ARGUMENTS = ("x_t", "state", "reset", "mask")
+"""Of `Recurrent.step`."""
 
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
@@ -120,7 +123,7 @@ class Recurrent(RecurrentBase):
         if isinstance(input, torch.fx.Proxy):
             raise TypeError(_SYMBOLIC.format(type(self).__name__))
         if unknown:
-            raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), _ARGUMENTS)
+            raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), ARGUMENTS)
         if isinstance(input, PackedSequence):
             return self._returned(*self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask}))
         if is_jagged(input):
@@ -179,7 +182,7 @@ class Recurrent(RecurrentBase):
         torch.Size([2, 4])
         """
         if unknown:
-            raise unknown_keyword(f"{type(self).__name__}.step", next(iter(unknown)), _STEP_ARGUMENTS)
+            raise unknown_keyword(f"{type(self).__name__}.step", next(iter(unknown)), STEP_ARGUMENTS)
         if self.bidirectional or self.reverse:
             raise ValueError(_NO_STEPS.format("step"))
         if mask is None and isinstance(x_t, Tensor) and (done := plain_step(self, x_t, state, reset)) is not None:
@@ -192,6 +195,7 @@ class Recurrent(RecurrentBase):
         output, finals = self._run_masked(prepared) if mask is not None else self._run_layers(prepared)
         return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
 
+    @with_known_keywords
     def stream(
         self,
         inputs: Iterable[Tensor],
@@ -228,6 +232,7 @@ class Recurrent(RecurrentBase):
             raise ValueError(_NO_STEPS.format("stream"))
         return Stream(self, self.step, inputs, state, reset, mask)
 
+    @with_known_keywords
     def backend_for(
         self,
         input: Tensor | PackedSequence,

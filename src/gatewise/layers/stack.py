@@ -1,9 +1,10 @@
 """A stack of layers of different widths and cells."""
 
+import inspect
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from typing import Any, Never, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.kernels import Choice
-from gatewise.layers.base import check_dropout
-from gatewise.layers.keywords import with_known_keywords
-from gatewise.layers.recurrent import Output, Recurrent
+from gatewise.layers.base import RecurrentBase, check_dropout
+from gatewise.layers.keywords import unknown_keyword, with_known_keywords
+from gatewise.layers.recurrent import ARGUMENTS, STEP_ARGUMENTS, Output, Recurrent
 from gatewise.layers.streaming import Stream, check_iterable
 from gatewise.layers.validation import State
 
@@ -42,8 +43,12 @@ class Stack(nn.Module):
     (torch.Size([7, 2, 4]), torch.Size([2, 2, 8]), torch.Size([1, 2, 4]))
     """
 
-    @with_known_keywords
-    def __init__(self, layers: Iterable[Recurrent], dropout: float = 0.0, *, return_state: bool = True) -> None:
+    def __init__(
+        self, layers: Iterable[Recurrent], dropout: float = 0.0, *, return_state: bool = True, **unknown: Never
+    ) -> None:
+        if unknown:
+            of_layers = tuple(inspect.signature(RecurrentBase.__init__).parameters)[1:]
+            raise unknown_keyword("Stack", next(iter(unknown)), ("layers", "dropout", "return_state"), of_layers)
         super().__init__()
         check_dropout(dropout)
         if not isinstance(return_state, bool):
@@ -85,6 +90,8 @@ class Stack(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         mask: Tensor | None = None,
+        enforce_sorted: bool = False,
+        **unknown: Never,
     ) -> tuple[Output, StackState]:
         """Run all layers over sequences; the arguments are those of `Recurrent.forward`.
 
@@ -92,6 +99,7 @@ class Stack(nn.Module):
             input: as of a layer.
             hx: for each layer its initial state, or None for zero; None is zero for all.
             lengths, reset, mask: as of a layer; they apply to every layer.
+            enforce_sorted: without effect, as of a layer.
 
         Returns:
             The output of the last layer, and the final state of each.
@@ -99,6 +107,8 @@ class Stack(nn.Module):
         Raises:
             TypeError, ValueError: as of a layer.
         """
+        if unknown:
+            raise unknown_keyword("Stack.forward", next(iter(unknown)), ARGUMENTS)
         output: Any = input
         states: list[State] = []
         for index, (layer, state) in enumerate(zip(self, self._states("hx", hx), strict=True)):
@@ -116,12 +126,15 @@ class Stack(nn.Module):
         *,
         reset: Tensor | None = None,
         mask: Tensor | None = None,
+        **unknown: Never,
     ) -> tuple[Tensor, StackState]:
         """Run one step of a stream; see `Recurrent.step`.
 
         Raises:
             ValueError: when a direction of a layer reads from the end.
         """
+        if unknown:
+            raise unknown_keyword("Stack.step", next(iter(unknown)), STEP_ARGUMENTS)
         self._check_steps("step")
         states: list[State] = []
         for index, (layer, before) in enumerate(zip(self, self._states("state", state), strict=True)):
@@ -129,6 +142,7 @@ class Stack(nn.Module):
             states.append(after)
         return x_t, tuple(states)
 
+    @with_known_keywords
     def stream(
         self,
         inputs: Iterable[Tensor],
@@ -152,6 +166,7 @@ class Stack(nn.Module):
         self._check_steps("stream")
         return StackStream(self, inputs, self._states("state", state), reset, mask)
 
+    @with_known_keywords
     def backend_for(
         self,
         input: Tensor | PackedSequence,

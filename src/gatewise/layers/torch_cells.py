@@ -1,13 +1,14 @@
 """Single steps with the interface of `torch.nn.RNNCell`, `LSTMCell` and `GRUCell`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Never
 
 import torch
 from torch import Tensor
 
 from gatewise.layers.gru import GRU_CELLS, Variant
 from gatewise.layers.initialisers import Init
+from gatewise.layers.keywords import unknown_keyword
 from gatewise.layers.options import BackendName, Device, Scheme, chosen
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.rnn import RNN_CELLS, Nonlinearity
@@ -36,7 +37,12 @@ class _StepCell(Recurrent):
         return {name.removesuffix(f"_l{layer}"): shape for name, shape in named.items()}
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, input: Tensor, hx: Tensor | Sequence[Tensor] | None = None, *, reset: Tensor | None = None
+        self,
+        input: Tensor,
+        hx: Tensor | Sequence[Tensor] | None = None,
+        *,
+        reset: Tensor | None = None,
+        **unknown: Never,
     ) -> Tensor | tuple[Tensor, ...]:
         """Run one step.
 
@@ -51,6 +57,8 @@ class _StepCell(Recurrent):
         Raises:
             TypeError, ValueError: naming the argument, the expected and the actual value.
         """
+        if unknown:
+            raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), ("input", "hx", "reset"))
         initial: Any = hx  # `step` reports what is neither
         if isinstance(hx, Tensor):
             initial = hx.unsqueeze(0)

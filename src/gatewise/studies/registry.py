@@ -30,11 +30,14 @@ def choose(names: str | Sequence[str]) -> list[Study]:
 
     Raises:
         ValueError: for an unknown name.
+        TypeError: for something that is not names.
 
     >>> [study.name for study in choose(["memory"])]
     ['C6']
     """
     names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names: expected the name of a study, such as 'C6', or a list of them, got {names!r:.60}")
     if "all" in names:
         if len(names) > 1:
             raise ValueError(f"all: expected no other study beside it, got {', '.join(names)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gatewise.extras import require
 from gatewise.progress import say
+from gatewise.writing import as_path
 
 if TYPE_CHECKING:
     from gatewise.studies.record import Record
@@ -41,6 +42,7 @@ def study(
 
     Raises:
         ValueError: for an unknown study or budget, a number of seeds below 1, or results that exist already.
+        TypeError: for names that are not texts, or a folder that is not a path.
         OSError: when a file cannot be read or written.
 
     >>> import gatewise
@@ -61,7 +63,7 @@ def study(
         raise ValueError(f"seeds: expected a whole number of at least 1, got {seeds!r}")
     if resume and out is None:
         raise ValueError("resume: name the folder of the interrupted run with out (--out)")
-    folder = StudyFolder(unused("study") if out is None else Path(out))
+    folder = StudyFolder(unused("study") if out is None else as_path("out", out))
     folder.check([one.name for one in chosen], resume=resume)
 
     from gatewise.kernels.cpu.parallelism import processors

@@ -9,6 +9,7 @@ from gatewise.equations import Cell
 from gatewise.extras import require
 from gatewise.tasks.options import build, changed, choose
 from gatewise.tasks.task_names import home_of, name_of, names, options_of
+from gatewise.writing import as_path
 
 if TYPE_CHECKING:
     from gatewise.tasks.classification.options import ClassificationOptions
@@ -83,6 +84,7 @@ def train(
     """
     if task is None:
         raise TypeError(f"task: name a task to train: {', '.join(names())}; for example gatewise.train('lm')")
+    file = None if config is None else as_path("config", config)
     require("gatewise.train", "tasks")
     began_at = time.monotonic()
     name, of_object = (task, {}) if isinstance(task, str) else (name_of(type(task)), changed(task))
@@ -94,7 +96,7 @@ def train(
 
     with ExitStack() as stack:
         files = with_files(name, given, stack)
-        chosen = choose(options_of(name), files, None if config is None else Path(config))
+        chosen = choose(options_of(name), files, file)
 
         from gatewise.tasks.task import task_of
         from gatewise.tasks.train_run import start
@@ -124,7 +126,7 @@ def resume(
     """
     require("resuming a run", "tasks")
     began_at = time.monotonic()
-    path = Path(folder)
+    path = as_path("folder", folder)
     name = _name_of(path) if task is None else task
     given = {"max_minutes": max_minutes, "devices": devices, "num_nodes": num_nodes}
     build(options_of(name), {option: value for option, value in given.items() if value is not None})
@@ -159,6 +161,7 @@ def load(folder: str | Path, task: str | None = None) -> "Trained":
 
     Raises:
         ValueError: when the folder is missing, foreign, corrupt, or of another task.
+        TypeError: for a folder that is not a path.
         OSError: when a file cannot be read.
     """
     require("gatewise.load", "tasks")
@@ -167,7 +170,7 @@ def load(folder: str | Path, task: str | None = None) -> "Trained":
 
     from gatewise.tasks.trained import trained_of
 
-    path = Path(folder)
+    path = as_path("folder", folder)
     name = _name_of(path)
     if task not in (None, name):
         raise ValueError(f"{path}: expected a run of the task {task}, got one of {name}; open it with task={name!r}")

@@ -12,6 +12,7 @@ from gatewise.diagnostics.report_contents import Heading
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_characters import UnknownCharacters
+from gatewise.writing import as_path
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def requested_report(
     """
     if steps < least:
         raise ValueError(f"steps: expected a number of {what}, at least {least}, got {steps}")
-    path = folder.report if out is None else Path(out)
+    path = folder.report if out is None else as_path("out", out)
     if not path.parent.is_dir():
         raise ValueError(f"{path}: its folder does not exist; make it, or choose another --out")
     return Report(path, heading_of(folder))

@@ -192,6 +192,8 @@ def test_refusals_come_before_the_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ONNX Runtime cannot run the model: .* GRU operator does not support double"):
         gatewise.to_onnx(gatewise.GRU(3, 4).double(), (x.double(),), path)
     layer.float()
+    with pytest.raises(TypeError, match=r"path: expected a path \(a str or an os.PathLike\), got int \(5\)"):
+        gatewise.to_onnx(gatewise.GRU(3, 4), (torch.randn(5, 2, 3),), 5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="args: expected a tuple of the arguments of a call, got Tensor"):
         gatewise.to_onnx(layer, x, path)
     with pytest.raises(TypeError, match=r"module: expected a torch\.nn\.Module, got int"):

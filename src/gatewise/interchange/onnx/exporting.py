@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from gatewise.extras import require
-from gatewise.writing import check_writable
+from gatewise.writing import as_path, check_writable
 
 _OPSETS = range(18, 24)
 
@@ -115,9 +115,10 @@ def to_onnx(
         raise TypeError(f"args: expected a tuple of the arguments of a call, got {type(args).__name__}")
     if opset not in _OPSETS:
         raise ValueError(f"opset: expected {_OPSETS[0]} to {_OPSETS[-1]}, got {opset}")
-    check_writable(path)
+    target = as_path("path", path)
+    check_writable(target)
     from gatewise.interchange.onnx.modules import export_module
 
     return export_module(
-        module, args, dict(kwargs or {}), Path(path), opset, input_names, output_names, metadata, streaming
+        module, args, dict(kwargs or {}), target, opset, input_names, output_names, metadata, streaming
     )
