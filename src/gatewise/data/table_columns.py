@@ -1,7 +1,7 @@
 """Columns of tables in memory: text as Arrow keeps it, numbers as float64."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -87,6 +87,16 @@ class NumberColumn(Sequence[float | str]):
 
     values: NDArray[np.float64]
     texts: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def joined(cls, columns: Iterable["NumberColumn"]) -> "NumberColumn":
+        """Columns one after the other."""
+        values, texts, rows = list[NDArray[np.float64]](), dict[int, str](), 0
+        for column in columns:
+            texts |= {rows + row: text for row, text in column.texts.items()}
+            values.append(column.values)
+            rows += len(column)
+        return cls(np.concatenate(values), texts)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -266,13 +276,28 @@ class TableRows:
     decimal: str = "."
     first: int = 0
 
+    @classmethod
+    def joined(cls, parts: Iterable["TableRows"], advance: Callable[[float], None] = lambda _: None) -> "TableRows":
+        """The parts of a table, at least one, as one; `advance` receives the rows of each as it is read."""
+        found: list[TableRows] = []
+        for part in parts:
+            found.append(part)
+            advance(len(part))
+        columns: list[Column] = []
+        for pieces in zip(*(part.columns for part in found), strict=True):
+            texts = [piece for piece in pieces if isinstance(piece, TextColumn)]
+            numbers = [piece for piece in pieces if isinstance(piece, NumberColumn)]
+            columns.append(TextColumn.joined(texts) if texts else NumberColumn.joined(numbers))
+        return replace(found[0], columns=columns)
+
     def at(self, row: int) -> str:
         """The place of a row (from 0), for people."""
         return f"{self.where}: {self.location(row)}"
 
     def location(self, row: int) -> str:
         """The place of a row (from 0) in its table, for people."""
-        return f"{self.unit} {self.first + row + 1 if self.count_lines is None else self._lines[row]}"
+        number = self.first + row
+        return f"{self.unit} {number + 1 if self.count_lines is None else self._lines[number]}"
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -284,6 +309,6 @@ class TableRows:
     def _lines(self) -> NDArray[np.int64]:
         assert self.count_lines is not None
         lines = np.fromiter(self.count_lines(), np.int64)
-        if len(lines) < len(self):
+        if len(lines) < self.first + len(self):
             raise ValueError(f"{self.where}: was changed while it was being read; try again once it is complete")
         return lines

@@ -12,6 +12,7 @@ from gatewise.data.cells import cell_text, column_position
 from gatewise.data.delimited import Head, delimited_rows, head_of
 from gatewise.data.json_lines import objects_in
 from gatewise.data.parquet import TYPED, typed_columns, typed_names
+from gatewise.data.table_columns import Column as TableColumn
 from gatewise.data.table_columns import ColumnBuilder, TableRows
 from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.table_text import TableText
@@ -79,7 +80,7 @@ def read_columns(
         if kind in (".csv", ".tsv"):
             return _delimited(format.text(path), kind, wanted, format, progress.advance)
         if kind == ".jsonl":
-            return _json_lines(format.text(path), wanted, progress.advance)
+            return TableRows.joined(_json_parts(format.text(path), wanted), progress.advance)
         names = wanted.named(typed_names(path))
         return columns_of_arrow(str(path), names, typed_columns(path, names), wanted, progress.advance)
 
@@ -173,15 +174,14 @@ def read_column_parts(
     numbers: Collection[Column] = (),
     format: TableFormat = PLAIN,
 ) -> Iterator[TableRows]:
-    """The same as of `read_columns` in parts, one after the other.
+    """The same as of `read_columns` in parts, one after the other, so that a file may be larger than memory."""
+    kind, wanted = kind_of(path), Wanted(columns, blanks, texts, numbers)
+    if kind in (".csv", ".tsv"):
+        return _delimited_parts(format.text(path), kind, wanted, format)
+    return _json_parts(format.text(path), wanted) if kind == ".jsonl" else _typed_parts(path, wanted)
 
-    Parquet and Arrow are read a part at a time, so that a file may be larger than memory; of other files the whole
-    table is the only part.
-    """
-    if kind_of(path) not in TYPED:
-        yield read_columns(path, columns, blanks=blanks, texts=texts, numbers=numbers, format=format)
-        return
-    wanted = Wanted(columns, blanks, texts, numbers)
+
+def _typed_parts(path: Path, wanted: Wanted) -> Iterator[TableRows]:
     names = wanted.named(typed_names(path))
     rows = 0
     for batch in typed_columns(path, names):
@@ -265,23 +265,38 @@ def _delimited(
     format: TableFormat,
     advance: Callable[[float], None] = lambda _: None,
 ) -> TableRows:
+    return TableRows.joined(_delimited_parts(table, kind, wanted, format), advance)
+
+
+def _delimited_parts(table: TableText, kind: str, wanted: Wanted, format: TableFormat) -> Iterator[TableRows]:
     head = head_of(table, kind, format)
     places, by_number = _places(table, head, wanted)
     assert head is not None
     skipped = 0 if by_number else 1
-    try:
-        batches = arrow_columns(table, kind, format, len(head.cells), head.line - 1 if by_number else head.last, places)
-        columns = _built(batches, wanted, format, advance)
-    except UnusualTableError:
-        batches = _strict_columns(table, kind, format, skipped, places)
-        columns = _built(batches, wanted, format, advance)
-    if not len(columns[0]):
-        raise _no_rows(table.where)
 
     def count_lines() -> Iterator[int]:
         return (line for line, _ in islice(delimited_rows(table, kind, format), skipped, None))
 
-    return TableRows(str(table.where), "line", columns, count_lines, format.decimal)
+    def batches() -> Iterator[list["pyarrow.Array"]]:
+        found = 0
+        skip = head.line - 1 if by_number else head.last
+        try:
+            for batch in arrow_columns(table, kind, format, len(head.cells), skip, places):
+                yield batch
+                found += len(batch[0])
+        except UnusualTableError:
+            yield from _strict_columns(table, kind, format, skipped + found, places)
+
+    first = 0
+    for batch in batches():
+        builders = wanted.builders(format.decimal)
+        for builder, cells in zip(builders, batch, strict=True):
+            builder.add_text(cells)
+        columns = [builder.finish() for builder in builders]
+        yield TableRows(str(table.where), "line", columns, count_lines, format.decimal, first)
+        first += len(batch[0])
+    if not first:
+        raise _no_rows(table.where)
 
 
 def _places(table: TableText, head: Head | None, wanted: Wanted) -> tuple[list[int], bool]:
@@ -300,17 +315,6 @@ def _places(table: TableText, head: Head | None, wanted: Wanted) -> tuple[list[i
     return places, by_number
 
 
-def _built(
-    batches: Iterator[list["pyarrow.Array"]], wanted: Wanted, format: TableFormat, advance: Callable[[float], None]
-) -> list[Any]:
-    builders = wanted.builders(format.decimal)
-    for batch in batches:
-        for builder, cells in zip(builders, batch, strict=True):
-            builder.add_text(cells)
-        advance(len(batch[0]))
-    return [builder.finish() for builder in builders]
-
-
 def _strict_columns(
     table: TableText, kind: str, format: TableFormat, skipped: int, places: Sequence[int]
 ) -> Iterator[list["pyarrow.Array"]]:
@@ -327,37 +331,38 @@ def _place(table: TableText, column: Column, head: Head) -> int:
     return column_position(table.where, column, head.cells)
 
 
-def _json_lines(table: TableText, wanted: Wanted, advance: Callable[[float], None]) -> TableRows:
+def _json_parts(table: TableText, wanted: Wanted) -> Iterator[TableRows]:
     names = wanted.named(_first_members(table))
 
     def count_lines() -> Iterator[int]:
         return (number for number, line in enumerate(table.lines("\n"), 1) if line.strip())
 
     numbers = [name for name, column in zip(names, wanted.columns, strict=True) if column in wanted.numbers]
+    first = 0
     try:
-        batches = arrow_members(table, names, numbers, blanks=wanted.blanks)
-        found = columns_of_arrow(str(table.where), names, batches, wanted, advance)
+        for batch in arrow_members(table, names, numbers, blanks=wanted.blanks):
+            found = columns_of_arrow(str(table.where), names, [batch], wanted, first=first)
+            yield replace(found, unit="line", count_lines=count_lines)
+            first += len(batch[0])
     except UnusualTableError:
-        return TableRows(str(table.where), "line", _strict_members(table, names, wanted, advance), count_lines)
-    return replace(found, unit="line", count_lines=count_lines)
+        for columns in _strict_members(table, names, wanted, first):
+            yield TableRows(str(table.where), "line", columns, count_lines, first=first)
+            first += len(columns[0])
+    if not first:
+        raise _no_rows(table.where)
 
 
 def _strict_members(
-    table: TableText, names: Sequence[str], wanted: Wanted, advance: Callable[[float], None]
-) -> list[Any]:
-    builders = wanted.builders()
-    count = 0
-    rows = _members(table, names, wanted.blanks)
+    table: TableText, names: Sequence[str], wanted: Wanted, skipped: int
+) -> Iterator[list[TableColumn]]:
+    rows = islice(_members(table, names, wanted.blanks), skipped, None)
     while part := list(islice(rows, _PART)):
-        count += len(part)
+        builders = wanted.builders()
         places = [f"{table.where}: line {number}" for number, _ in part]
         for at, (builder, name, column) in enumerate(zip(builders, names, wanted.columns, strict=True)):
             cells = [values[at] for _, values in part]
             builder.add_values(cells, places, name, blank=wanted.blanks, text=column in wanted.texts)
-        advance(len(part))
-    if not count:
-        raise _no_rows(table.where)
-    return [builder.finish() for builder in builders]
+        yield [builder.finish() for builder in builders]
 
 
 def _members(table: TableText, names: Sequence[str], blanks: bool) -> Iterator[tuple[int, tuple[Any, ...]]]:
