@@ -49,7 +49,7 @@ def test_columns_separated_by_blanks(write):
     path = write("-DOCSTART- -X- O\n\nEU  NNP\tB-ORG \r\n# # O\n\n \t\nYork NNP B-LOC", "a.txt")
     assert read(path) == [(["EU", "#"], ["B-ORG", "O"]), (["York"], ["B-LOC"])]
     assert read(path, tag="2") == [(["EU", "#"], ["NNP", "#"]), (["York"], ["NNP"])]
-    assert Columns().read_words(path) == [["EU", "#"], ["York"]]
+    assert list(Columns().read_words(path)) == [["EU", "#"], ["York"]]
     assert not has_columns(path)
 
 

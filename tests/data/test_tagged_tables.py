@@ -29,7 +29,7 @@ def test_both_formats(tmp_path):
     assert read(tmp_path / "b.parquet", word="words", tag="ner") == expected
     assert has_columns(tmp_path / "a.parquet")
     # Answers stay beside their rows.
-    assert Columns().read_words(tmp_path / "a.parquet") == [["New", "York"], [], ["NA"]]
+    assert list(Columns().read_words(tmp_path / "a.parquet")) == [["New", "York"], [], ["NA"]]
     assert list(Columns().places_of_tags([tmp_path / "a.parquet"]))[2] == (f"{tmp_path / 'a.parquet'}: row 3", "0")
 
 
@@ -37,7 +37,7 @@ def test_further_columns_are_lists_too(tmp_path):
     row = {"tokens": ["a", "b"], "tags": ["O", "O"], "pos": ["DT", "NN"]}
     (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n")
     assert read(tmp_path / "a.jsonl", features=("pos",)) == [([("a", "DT"), ("b", "NN")], ["O", "O"])]
-    assert Columns(features=("pos",)).read_words(tmp_path / "a.jsonl") == [[("a", "DT"), ("b", "NN")]]
+    assert list(Columns(features=("pos",)).read_words(tmp_path / "a.jsonl")) == [[("a", "DT"), ("b", "NN")]]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gatewise.data.column_rows import cells_of, read_rows
-from gatewise.data.files import read_bytes
+from gatewise.data.column_rows import Lines, cells_of, read_rows
 from gatewise.data.named_files import files_of
+from gatewise.data.table_text import lines_of
 from gatewise.data.tagged_tables import TAGS, WORDS, is_tagged_table, read_lists
-from gatewise.data.text import decoded
-from gatewise.progress import Progress
+from gatewise.data.text import text_chunks
+from gatewise.progress import tracked
 
 Words = list[str] | list[tuple[str, ...]]
 """The words of a sentence, each with the cells of its feature columns where there are any."""
@@ -51,7 +51,7 @@ class Columns(NamedTuple):
     features: tuple[str, ...] = ()
 
     def tagged_words(self, paths: Iterable[Path], notice: Callable[[str], None] = _ignore) -> Iterator[TaggedWords]:
-        """The sentences of files, one after another; a file with a word per line is read whole.
+        """The sentences of files, one after another, little of which is in memory.
 
         Args:
             paths: files, patterns and folders, of which every file is read.
@@ -66,8 +66,8 @@ class Columns(NamedTuple):
             if is_tagged_table(path):
                 rows = self._rows_of_table(path, tagged=True)
             else:
-                rows = self._sentences(path, self._places(path, tagged=True), notice)
-            for row in filter(None, rows):
+                rows = self._sentences_of(path, _lines_of(path), self._places(path, tagged=True), notice)
+            for row in tracked(filter(None, rows), f"reading {path.name}", "sentences"):
                 yield self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]
 
     def _rows_of_table(self, path: Path, *, tagged: bool) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
@@ -77,7 +77,7 @@ class Columns(NamedTuple):
             ordered = [lists[-1], *lists[:-1]] if tagged else lists
             yield [(where, cells) for cells in zip(*ordered, strict=True)]
 
-    def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> list[Words]:
+    def read_words(self, path: Path, notice: Callable[[str], None] = _ignore) -> Iterator[Words]:
         """The words alone, of a file.
 
         Raises:
@@ -85,10 +85,10 @@ class Columns(NamedTuple):
         """
         if is_tagged_table(path):
             rows = self._rows_of_table(path, tagged=False)
-            return [self._words([cells for _, cells in row]) for row in rows]
-        return self.words_of(path, decoded(path, read_bytes(path)), notice)
+            return (self._words([cells for _, cells in row]) for row in rows)
+        return self._words_of(path, _lines_of(path), notice)
 
-    def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> list[Words]:
+    def words_of(self, path: Path, text: str, notice: Callable[[str], None] = _ignore) -> Iterator[Words]:
         """The same of a text that was read.
 
         Args:
@@ -96,8 +96,11 @@ class Columns(NamedTuple):
             text: the text.
             notice: receives what the user should know.
         """
-        sentences = self._sentences_of(path, text, self._places(path, tagged=False), notice)
-        return [self._words([cells for _, cells in rows]) for rows in sentences]
+        return self._words_of(path, lambda: text.split("\n"), notice)
+
+    def _words_of(self, path: Path, lines: Lines, notice: Callable[[str], None]) -> Iterator[Words]:
+        sentences = self._sentences_of(path, lines, self._places(path, tagged=False), notice)
+        return (self._words([cells for _, cells in rows]) for rows in sentences)
 
     def tagged_share(self, path: Path, known: Callable[[str], bool]) -> float:
         """The share of a file's lines that have a known tag, and so are the rows of words.
@@ -110,10 +113,12 @@ class Columns(NamedTuple):
             ValueError, OSError: when it is not UTF-8, or cannot be read.
         """
         place = _place(path, self.tag, False, -1)
-        lines = [line for line in decoded(path, read_bytes(path)).split("\n") if line.strip(" \t\r")]
-        rows = [cells_of(line.removesuffix("\r")) for line in lines]
-        tagged = sum(len(row) > max(1, place) and known(row[place]) for row in rows)
-        return tagged / max(1, len(rows))
+        tagged = total = 0
+        for line in _lines_of(path)():
+            row = cells_of(line.removesuffix("\n").removesuffix("\r")) if line.strip(" \t\r\n") else []
+            tagged += len(row) > max(1, place) and known(row[place])
+            total += bool(row)
+        return tagged / max(1, total)
 
     def places_of_tags(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
@@ -122,7 +127,7 @@ class Columns(NamedTuple):
                 for row in self._rows_of_table(path, tagged=True):
                     yield from ((where, cells[0]) for where, cells in row)
                 continue
-            for rows in self._sentences(path, self._places(path, tagged=True), _ignore):
+            for rows in self._sentences_of(path, _lines_of(path), self._places(path, tagged=True), _ignore):
                 yield from ((f"{path}: line {line}", cells[0]) for line, cells in rows)
 
     def _words(self, rows: list[tuple[str, ...]]) -> Words:
@@ -138,23 +143,17 @@ class Columns(NamedTuple):
             *(_place(path, feature, universal, 0) for feature in self.features),
         ]
 
-    def _sentences(
-        self, path: Path, places: Sequence[int], notice: Callable[[str], None]
-    ) -> list[list[tuple[int, tuple[str, ...]]]]:
-        with Progress(f"reading {path.name}"):
-            return self._sentences_of(path, decoded(path, read_bytes(path)), places, notice)
-
     def _sentences_of(
-        self, path: Path, text: str, places: Sequence[int], notice: Callable[[str], None]
-    ) -> list[list[tuple[int, tuple[str, ...]]]]:
+        self, path: Path, lines: Lines, places: Sequence[int], notice: Callable[[str], None]
+    ) -> Iterator[list[tuple[int, tuple[str, ...]]]]:
         universal = ".conllu" in path.suffixes
         comments = None if self.comments is None else (self.comments,) * (self.comments != "")
         if universal:
             comments = ("#", *(comments or ()))
-        found: list[list[tuple[int, tuple[str, ...]]]] = []
+        found = False
         for rows in read_rows(
             path,
-            text,
+            lines,
             comments=comments,
             least=max(max(places) + 1, len(places)),
             varying=self.tag is not None and not universal,
@@ -170,10 +169,15 @@ class Columns(NamedTuple):
                         f"{path}: line {line}: a feature column is that of the word or tag too, in {' '.join(cells)!r}"
                     )
             if kept:
-                found.append([(line, tuple(cells[place] for place in places)) for line, cells in kept])
+                found = True
+                yield [(line, tuple(cells[place] for place in places)) for line, cells in kept]
         if not found:
             raise ValueError(f"{path}: there are no words in it; expected a word per line")
-        return found
+
+
+def _lines_of(path: Path) -> Lines:
+    """Reads the lines of a file."""
+    return lambda: lines_of(text_chunks(path, may_be_empty=True), "\n")
 
 
 def _place(path: Path, column: str | None, universal: bool, default: int) -> int:

@@ -216,7 +216,7 @@ class TrainedTagger(Trained):
     def text_of(self, paths: Sequence[Path]) -> Any:
         """What `inspect` reads of files: the first sentence where the first has a word per line, otherwise all text."""
         if self._has_columns(paths[0]):
-            return columns_of(self.options).read_words(paths[0], say)[0]
+            return next(columns_of(self.options).read_words(paths[0], say))
         return super().text_of(paths)
 
     def inspect(self, text: str | Sequence[Word], *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
@@ -242,7 +242,7 @@ class TrainedTagger(Trained):
             raise TypeError("sentences: expected a sequence of sentences, got one str; write [sentence]")
         if is_in_memory(sentences):
             with as_files(sentences, "sentences") as (path,):
-                return columns_of(self.options).read_words(path, say)
+                return list(columns_of(self.options).read_words(path, say))
         return [self.reader.split(row) if isinstance(row, str) else self._checked(row) for row in sentences]
 
     def _checked(self, row: Sequence[Any]) -> list[Any]:
