@@ -91,6 +91,25 @@ def decoded(path: Path, content: bytes) -> str:
     return text
 
 
+def decoded_lines(where: Path, lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines of bytes that are read once, such as those of the standard input, as text with their ends.
+
+    Raises:
+        ValueError: as `decoded`, once the line is reached.
+    """
+    offset, head = 0, b""
+    for number, line in enumerate(lines, 1):
+        head = head or line[:2]
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            raise _not_utf8(where, offset + error.start, line[error.start], number, head) from None
+        if (at := line.find(b"\0")) >= 0:
+            raise _nul(where, offset + at, number)
+        offset += len(line)
+        yield text if number > 1 else text.removeprefix(_BYTE_ORDER_MARK)
+
+
 def check_characters(text: str, where: str = "the text") -> str:
     """The text, once it is known to consist of characters.
 

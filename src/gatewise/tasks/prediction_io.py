@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import is_table, read_columns
-from gatewise.data.text import decoded, read_text
+from gatewise.data.table_text import lines_of
+from gatewise.data.tables import is_table, read_column_parts
+from gatewise.data.text import decoded, decoded_lines, read_text, text_chunks
 
 Answer = TypeVar("Answer")
 
@@ -15,17 +16,18 @@ Answer = TypeVar("Answer")
 def read_lines(paths: Sequence[Path]) -> Iterator[str]:
     """The lines of text files, or of the standard input where there are none; those without a word too.
 
+    They are read one after another: an error is raised where it is reached.
+
     Raises:
         ValueError: when it is not UTF-8.
         OSError: when a file cannot be read.
     """
-    for text in map(_text, paths or [None]):
-        lines = text.removesuffix("\n").split("\n") if text else []
-        yield from (line.removesuffix("\r") for line in lines)
-
-
-def _text(path: Path | None) -> str:
-    return read_text([path]) if path is not None else read_standard_input()
+    for path in paths or [None]:
+        if path is None:
+            lines = decoded_lines(Path("standard input"), sys.stdin.buffer)
+        else:
+            lines = lines_of(text_chunks(path), "\n")
+        yield from (line.removesuffix("\n").removesuffix("\r") for line in lines)
 
 
 def read_standard_input() -> str:
@@ -55,14 +57,15 @@ def read_texts(
         format: how tables are written.
 
     Raises:
-        ValueError, OSError: as `read_lines` and `read_columns`.
+        ValueError, OSError: as `read_lines` and `read_column_parts`.
     """
     if not paths:
         yield from read_lines(paths)
     for path in paths:
         if is_table(path):
             column = text_column if isinstance(text_column, str) else text_column(path)
-            yield from (text for (text,) in read_columns(path, (column,), texts=(column,), format=format))
+            for part in read_column_parts(path, (column,), texts=(column,), format=format):
+                yield from (text for (text,) in part)
         else:
             yield from read_lines([path])
 

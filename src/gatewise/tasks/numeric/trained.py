@@ -23,7 +23,7 @@ from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_feat
 from gatewise.tasks.numeric.head import BATCH
 from gatewise.tasks.numeric.heads import head_of_parts
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.prediction_io import in_groups, read_standard_input
+from gatewise.tasks.prediction_io import in_groups, read_lines
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.trained import Scores, Trained
 
@@ -195,7 +195,7 @@ class TrainedOnNumbers(Trained):
             examples = read_sequences(self.options, paths)
         else:
             writer = SequenceWriter(self.options.categorical)
-            for found in numeric_lines(read_standard_input().split("\n"), "standard input", self.options.columns):
+            for found in numeric_lines(read_lines(()), "standard input", self.options.columns):
                 writer.add(*found)
             examples = writer.finish().sequences()
         self.head.reader.check(examples, "the sequences")
