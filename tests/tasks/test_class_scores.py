@@ -4,11 +4,13 @@ import json
 
 import pytest
 
-from gatewise.tasks.class_scores import ClassScore, as_numbers, is_score_table, scores_of_names
+from gatewise.tasks.class_scores import ClassScore, NameCounts, as_numbers, is_score_table
 
 
 def test_a_class_that_is_never_answered_or_never_true():
-    found = scores_of_names(["a", "b"], ["a", "c"])
+    counts = NameCounts()
+    counts.add(right=["a"], answered=["a", "b"], support=["a", "c"])
+    found = counts.scores
     assert found == {
         "a": ClassScore(1.0, 1.0, 1.0, 1),
         "b": ClassScore(0.0, 0.0, 0.0, 0),

@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import (
     multiclass_recall,
 )
 
-from gatewise.tasks.class_scores import scores_of_names
+from gatewise.tasks.class_scores import NameCounts
 from gatewise.tasks.confusion import class_scores, confusion, macro_f1
 
 NAMES = ["a", "b", "c", "d"]
@@ -31,5 +31,11 @@ def test_any_answers(pairs):
         for name, score in found.items():
             assert getattr(score, measure) == pytest.approx(expected[NAMES.index(name)], abs=1e-6)
     assert sum(score.support for score in found.values()) == len(pairs)
-    names = [[NAMES[number] for number in side] for side in zip(*pairs, strict=True)]
-    assert scores_of_names(*names) == found
+    predicted, truth = ([NAMES[number] for number in side] for side in zip(*pairs, strict=True))
+    by_name = NameCounts()
+    by_name.add(
+        right=[one for one, true in zip(predicted, truth, strict=True) if one == true],
+        answered=predicted,
+        support=truth,
+    )
+    assert by_name.scores == found

@@ -57,7 +57,7 @@ def read_rows(
     """The rows of each sentence; a blank line ends one, and lines that begin with ``-DOCSTART-`` are skipped.
 
     Columns are separated by tabs where most lines have one, otherwise by spaces and tabs. As this and what is a comment
-    follow from all lines, they are read up to four times, one after another, so that they may be more than memory holds.
+    follow from all lines, they are read up to four times, each time one after another, which takes little memory.
 
     Args:
         path: the file, for errors.

@@ -32,40 +32,47 @@ class ClassScore(NamedTuple):
         )
 
 
-def scores_by_name(correct: Counter[str], predicted: Counter[str], support: Counter[str]) -> dict[str, ClassScore]:
-    """The scores of the classes that occur, in the targets or predictions, in alphabetical order.
+class NameCounts:
+    """How often each class was right, answered and true, of predictions that come one after another.
 
-    Args:
-        correct: the number of correct predictions of each.
-        predicted: the number of predictions of each.
-        support: how many examples it has.
+    Attributes:
+        right, answered, support: the counts by the name of the class.
 
-    >>> scores_by_name(Counter("a"), Counter("aab"), Counter("a"))["b"]
-    ClassScore(precision=0.0, recall=0.0, f1=0.0, support=0)
-    """
-    return {
-        name: ClassScore.of_counts(correct[name], predicted[name], support[name])
-        for name in sorted(predicted.keys() | support.keys())
-    }
-
-
-def scores_of_names(predictions: Iterable[str], truth: Iterable[str]) -> dict[str, ClassScore]:
-    """The scores of the classes that occur, in the targets or predictions, by their names.
-
-    Args:
-        predictions: the name of each prediction.
-        truth: that of each example.
-
-    >>> scores_of_names(["a", "a", "b"], ["a", "b", "b"])["a"]
+    >>> counts = NameCounts()
+    >>> counts.add(right="a", answered="aab", support="ac")
+    >>> counts.scores["a"]
     ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=1)
+    >>> sorted(counts.scores)
+    ['a', 'b', 'c']
     """
-    pairs = Counter(zip(predictions, truth, strict=True))
-    correct, predicted, support = Counter[str](), Counter[str](), Counter[str]()
-    for (prediction, true), count in pairs.items():
-        predicted[prediction] += count
-        support[true] += count
-        correct[true] += count * (prediction == true)
-    return scores_by_name(correct, predicted, support)
+
+    def __init__(self) -> None:
+        self.right, self.answered, self.support = Counter[str](), Counter[str](), Counter[str]()
+
+    def add(self, *, right: Iterable[str], answered: Iterable[str], support: Iterable[str]) -> None:
+        """Count some predictions.
+
+        Args:
+            right: the names of those that are right.
+            answered: those of all.
+            support: the true names.
+        """
+        self.right.update(right)
+        self.answered.update(answered)
+        self.support.update(support)
+
+    @property
+    def scores(self) -> dict[str, ClassScore]:
+        """The scores of the classes that occur, in the targets or predictions, in alphabetical order."""
+        return {
+            name: ClassScore.of_counts(self.right[name], self.answered[name], self.support[name])
+            for name in sorted(self.answered.keys() | self.support.keys())
+        }
+
+    @property
+    def total(self) -> ClassScore:
+        """The score of all classes together."""
+        return ClassScore.of_counts(self.right.total(), self.answered.total(), self.support.total())
 
 
 def as_numbers(scores: Mapping[str, ClassScore]) -> dict[str, dict[str, float]]:

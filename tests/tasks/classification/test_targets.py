@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import random
@@ -14,6 +15,7 @@ import gatewise
 from gatewise.data.labels import Labels
 from gatewise.tasks.classification.label_set import LabelSetTarget
 from gatewise.tasks.classification.number import Number, NumberTarget
+from gatewise.tasks.classification.one_label import OneLabel
 from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 
 WORDS = {"sea": ["wave", "shore"], "sky": ["cloud", "star"], "war": ["sword"]}
@@ -104,7 +106,7 @@ def test_a_number_is_learned(number, tmp_path):
 def test_scores_of_several_labels_by_hand():
     target = LabelSetTarget.learn(",", ["a,b", "a", "", "c"])
     logits = torch.tensor([[2.0, -1.0, -1.0], [1.0, 1.0, -3.0], [-1.0, -1.0, -1.0]])
-    scores = target.scores(logits, ["a, b", "a", "new"])
+    scores = target.scores([(logits, ["a, b", "a", "new"])])
     # Answered a; a and b; nothing: 2 of 3 answers right, of 4 true labels.
     assert scores["micro_f1"] == pytest.approx(2 * 2 / (3 + 4))
     assert scores["macro_f1"] == pytest.approx((1 + 0 + 0) / 3)
@@ -127,13 +129,13 @@ def test_what_comes_of_a_batch_of_several_labels():
 
     outcome = target.outcome_of(lambda inputs, lengths: logits, [])(Batch)
     assert (outcome.predictions, outcome.numerator, outcome.denominator) == (4, 2 * 2, 3 + 3)
-    assert outcome.counted == pytest.approx(target.scores(logits, ["a,new", "b"])["micro_f1"])
-    assert outcome.loss == pytest.approx(target.scores(logits, ["a,new", "b"])["loss"])
+    assert outcome.counted == pytest.approx(target.scores([(logits, ["a,new", "b"])])["micro_f1"])
+    assert outcome.loss == pytest.approx(target.scores([(logits, ["a,new", "b"])])["loss"])
 
 
 def test_scores_of_a_number_by_hand():
     target = NumberTarget.learn(["1", "3"])  # mean 2, deviation 1
-    scores = target.scores(torch.tensor([[0.0], [2.0]]), ["1", "5"])
+    scores = target.scores([(torch.tensor([[0.0], [2.0]]), ["1", "5"])])
     assert scores == pytest.approx(
         {
             "mae": 1.0,
@@ -143,7 +145,7 @@ def test_scores_of_a_number_by_hand():
             "baseline_rmse": math.sqrt(5),
         }
     )
-    assert "r2" not in target.scores(torch.tensor([[0.0], [2.0]]), ["1", "1"])
+    assert "r2" not in target.scores([(torch.tensor([[0.0], [2.0]]), ["1", "1"])])
     assert target.predictions(torch.tensor([[0.5]])) == [Number(2.5)]
 
     class Batch:
@@ -184,3 +186,30 @@ def test_one_label_is_as_before(tmp_path):
     assert trained.labels.names == ["bad", "good"]
     assert trained.confusion()["held_out"].shape == (2, 2)
     assert trained.predict(["great film"])[0]._fields == ("label", "probability", "probabilities")
+
+
+SCORED = {
+    "label": (OneLabel.learn("none", ["a", "b", "b"]), ["a", "b", "new", "b", "a"]),
+    "labels": (LabelSetTarget.learn(",", ["a,b", "c"]), ["a", "", "b,c", "new", "a,c"]),
+    "number": (NumberTarget.learn(["1", "3"]), ["7", "2", "1e3", "-4", "2"]),
+}
+
+
+@pytest.mark.parametrize("kind", SCORED)
+def test_scores_of_parts_are_those_of_the_whole(kind):
+    target, written = SCORED[kind]
+    logits = torch.randn(5, target.size, generator=torch.Generator().manual_seed(1))
+    whole = target.scores([(logits, written)])
+    for cuts in ([1], [2, 3], [1, 2, 3, 4]):
+        ends = [0, *cuts, 5]
+        parts = [(logits[start:end], written[start:end]) for start, end in itertools.pairwise(ends)]
+        found = target.scores(iter(parts))
+        per_label, expected = found.pop("per_label", None), dict(whole)
+        assert per_label == expected.pop("per_label", None)
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_numbers_that_are_all_the_same_have_no_r2_in_parts_either():
+    target = NumberTarget.learn(["1", "3"])
+    parts = [(torch.zeros(2, 1), ["0.1", "0.1"]), (torch.zeros(1, 1), ["0.1"])]
+    assert "r2" not in target.scores(parts)

@@ -14,6 +14,7 @@ from gatewise.data import shards, subwords, text, texts
 from gatewise.tasks import data_cache
 from gatewise.tasks.api import resume
 from gatewise.tasks.language_model import corpus, encoded_corpus
+from gatewise.tasks.prediction_request import PredictionRequest
 from tests.tasks.small import TEXT, losses, train_small, train_until_a_step_breaks
 
 UNITS = {"char": {}, "word": {"window": 20}, "bpe": {"vocabulary_size": 270}}
@@ -62,6 +63,22 @@ def test_training_and_scores_are_those_of_a_text_in_memory(tmp_path, unit, monke
     assert entries(cache) == [key]
     assert stored.evaluate(tmp_path / "text.txt") == again
     assert len(entries(cache)) == 2
+
+
+def test_the_tokens_of_a_large_file_are_scored_as_those_of_a_text(tmp_path, cache, unit, capsys):
+    trained = train_small(tmp_path, **unit)
+    (tmp_path / "other.txt").write_text(f"{TEXT}ŵ")
+    before = entries(cache)
+    capsys.readouterr()
+    expected = [score._asdict() for score in trained.score(f"{TEXT}ŵ", 2)]
+    said = capsys.readouterr().err
+    assert ("1 of 817 characters are not in the model's vocabulary ('ŵ')" in said) == (unit["unit"] == "char")
+    found = [
+        json.loads(line) for line in trained.predict_requested(PredictionRequest(score=tmp_path / "other.txt", top_k=2))
+    ]
+    assert found == json.loads(json.dumps(expected))
+    assert capsys.readouterr().err == said
+    assert len(entries(cache)) == len(before) + 1
 
 
 def test_a_run_is_resumed_from_the_cache_without_its_files(tmp_path, cache):

@@ -16,8 +16,8 @@ from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.class_scores import ClassScore, as_numbers, scores_by_name
-from gatewise.tasks.classification.target import Target
+from gatewise.tasks.class_scores import NameCounts, as_numbers
+from gatewise.tasks.classification.target import Scored, Target
 from gatewise.tasks.unknown_labels import check_labels
 
 
@@ -60,7 +60,7 @@ class LabelSetTarget(Target):
         self._most_frequent = most_frequent
 
     @classmethod
-    def learn(cls, separator: str, written: Sequence[str]) -> "LabelSetTarget":
+    def learn(cls, separator: str, written: Iterable[str]) -> "LabelSetTarget":
         """The labels of the training data.
 
         Raises:
@@ -88,7 +88,7 @@ class LabelSetTarget(Target):
     def summary(self) -> str:
         return f"labels: {self.size}, any number of them for a text, the most frequent {self._most_frequent}"
 
-    def check(self, part: str, written: Sequence[str]) -> None:
+    def check(self, part: str, written: Iterable[str]) -> None:
         check_labels(part, self._all(written), self._labels)
 
     def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], list[int]]]:
@@ -116,20 +116,31 @@ class LabelSetTarget(Target):
 
         return outcome
 
-    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
-        truth = [self._split(one) for one in written]
-        answers = [found.labels for found in self.predictions(logits)]
-        known = torch.tensor([row[: self.size] for row in self.numbers(written)], dtype=torch.float64)
-        loss = functional.binary_cross_entropy_with_logits(logits.double(), known)
-        per_label = _scores(answers, truth)
+    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
+        ours, of_baseline = NameCounts(), NameCounts()
+        unknown, loss_sum, predictions, exact, texts = 0, 0.0, 0, 0, 0
+        for logits, written in parts:
+            truth = [self._split(one) for one in written]
+            for found, true in zip(self.predictions(logits), truth, strict=True):
+                right = set(found.labels) & set(true)
+                ours.add(right=right, answered=found.labels, support=true)
+                guess = [self._most_frequent]
+                of_baseline.add(right=set(guess) & set(true), answered=guess, support=true)
+                exact += len(right) == len(found.labels) == len(true)
+            texts += len(truth)
+            known = torch.tensor([[name in row for name in self._labels.names] for row in truth], dtype=torch.float64)
+            loss_sum += float(functional.binary_cross_entropy_with_logits(logits.double(), known, reduction="sum"))
+            predictions += known.numel()
+            unknown += sum(label not in self._labels for row in truth for label in row)
+        per_label = ours.scores
         return {
-            "unknown_labels": sum(label not in self._labels for row in truth for label in row),
-            "loss": float(loss),
-            "micro_f1": _micro_f1(answers, truth),
+            "unknown_labels": unknown,
+            "loss": loss_sum / predictions,
+            "micro_f1": ours.total.f1,
             "macro_f1": sum(score.f1 for score in per_label.values()) / max(len(per_label), 1),
-            "exact_match": sum(set(one) == set(true) for one, true in zip(answers, truth, strict=True)) / len(truth),
+            "exact_match": exact / texts,
             "per_label": as_numbers(per_label),
-            "baseline_micro_f1": _micro_f1([[self._most_frequent]] * len(truth), truth),
+            "baseline_micro_f1": of_baseline.total.f1,
         }
 
     def predictions(self, logits: Tensor) -> list[LabelSet]:
@@ -157,17 +168,3 @@ class LabelSetTarget(Target):
 
     def _all(self, written: Iterable[str]) -> Iterator[str]:
         return (label for one in written for label in self._split(one))
-
-
-def _scores(answers: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> dict[str, ClassScore]:
-    right, answered, support = Counter[str](), Counter[str](), Counter[str]()
-    for answer, true in zip(answers, truth, strict=True):
-        answered.update(answer)
-        support.update(true)
-        right.update(set(answer) & set(true))
-    return scores_by_name(right, answered, support)
-
-
-def _micro_f1(answers: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]) -> float:
-    right = sum(len(set(one) & set(true)) for one, true in zip(answers, truth, strict=True))
-    return 2 * right / max(sum(map(len, answers)) + sum(map(len, truth)), 1)

@@ -1,6 +1,6 @@
 """The network of a classification run, and what comes of a batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.row_tensors import values_at
 from gatewise.models.classifier import Classifier
-from gatewise.progress import tracked
+from gatewise.progress import Progress
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.encoding import make_encoder
@@ -19,6 +19,9 @@ from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.rows import Reader, Row, steps_of
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.unknown_labels import known_cross_entropy
+
+PART = 1024
+"""Rows that are read, sorted by length and scored at a time."""
 
 
 def make_model(options: ClassificationOptions, reader: TokenReader, size: int) -> Classifier:
@@ -66,9 +69,20 @@ def balanced(targets: Sequence[int] | NDArray[np.int64], class_count: int) -> Te
 
 def logits_of(model: Classifier, reader: Reader, rows: Sequence[Row], size: int) -> Tensor:
     """The scores (N, K) of rows before the softmax, so many rows at a time."""
-    found = torch.empty(len(rows), model.read_out.out_features)
-    with torch.no_grad():
-        batches = make_batches(reader, rows, range(len(rows)), size)
-        for batch in tracked(batches, "labelling", "texts", size=lambda batch: len(batch.targets)):
-            found[batch.targets] = model(batch.inputs, batch.lengths).float().cpu()
-    return found
+    parts = [logits for _, logits in logits_in_parts(model, reader, rows, size)]
+    return torch.cat([torch.empty(0, model.read_out.out_features), *parts])
+
+
+def logits_in_parts(
+    model: Classifier, reader: Reader, rows: Sequence[Row], size: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same for some rows at a time, in their order: which rows, and their scores."""
+    with Progress("labelling", "texts", len(rows)) as progress:
+        for at in range(0, len(rows), PART):
+            some = rows[at : at + PART]
+            found = torch.empty(len(some), model.read_out.out_features)
+            for batch in make_batches(reader, some, range(len(some)), size):
+                with torch.no_grad():
+                    found[batch.targets] = model(batch.inputs, batch.lengths).float().cpu()
+                progress.advance(len(batch.targets), len(batch.targets))
+            yield slice(at, at + len(some)), found

@@ -16,13 +16,36 @@ from gatewise.data.scaling import Scaling
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.target import Target
+from gatewise.tasks.classification.target import Scored, Target
 
 
 class Number(NamedTuple):
     """The predicted number of a text or a sequence."""
 
     value: float
+
+
+class _Spread:
+    """The sum of squared distances of numbers from their mean, of parts (Chan, Golub & LeVeque 1983, eq. 2.1).
+
+    Attributes:
+        count: how many numbers there are.
+        squares: the sum; 0 exactly where all are the same.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.squares = 0.0
+        self._first = self._mean = 0.0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        self._first = self._first if self.count else float(values[0])
+        shifted = values - self._first
+        mean, count = float(shifted.mean()), self.count + len(values)
+        off = mean - self._mean
+        self.squares += float(np.square(shifted - mean).sum()) + off * off * self.count * len(values) / count
+        self._mean += off * len(values) / count
+        self.count = count
 
 
 def why_no_number(written: str) -> str | None:
@@ -51,14 +74,14 @@ class NumberTarget(Target):
         self._scaling = scaling
 
     @classmethod
-    def learn(cls, written: Sequence[str]) -> "NumberTarget":
+    def learn(cls, written: Iterable[str]) -> "NumberTarget":
         """The scaling of the training data's numbers.
 
         Raises:
             ValueError: for what is not a finite number, or numbers that never change.
         """
-        values = [_value(one) for one in written]
-        scaling = Scaling.learn([[[value] for value in values]])
+        values = np.fromiter(map(_value, written), np.float64)
+        scaling = Scaling.learn([values[:, None]])
         if scaling.constant:
             raise ValueError(f"the numbers to learn never change ({values[0]:g}); there is nothing to tell")
         return cls(scaling)
@@ -80,7 +103,7 @@ class NumberTarget(Target):
     def summary(self) -> str:
         return f"numbers to tell: mean {float(self._scaling.means):g}, deviation {float(self._scaling.deviations):g}"
 
-    def check(self, part: str, written: Sequence[str]) -> None:
+    def check(self, part: str, written: Iterable[str]) -> None:
         for number, one in enumerate(written, 1):
             wrong = why_no_number(one)
             if wrong is not None:
@@ -103,18 +126,22 @@ class NumberTarget(Target):
 
         return outcome
 
-    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
+    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
         """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
-        truth = np.array([_value(one) for one in written])
-        off = np.array([found.value for found in self.predictions(logits)]) - truth
-        of_mean = float(self._scaling.means) - truth
-        spread = float(np.square(truth - truth.mean()).sum())
+        sums, spread = np.zeros(4), _Spread()
+        for logits, written in parts:
+            truth = np.fromiter(map(_value, written), np.float64)
+            off = np.array([found.value for found in self.predictions(logits)]) - truth
+            of_mean = float(self._scaling.means) - truth
+            sums += [np.abs(off).sum(), np.square(off).sum(), np.abs(of_mean).sum(), np.square(of_mean).sum()]
+            spread.add(truth)
+        mae, mse, of_mean_mae, of_mean_mse = (sums / spread.count).tolist()
         return {
-            "mae": float(np.abs(off).mean()),
-            "rmse": float(np.sqrt(np.square(off).mean())),
-            **({"r2": 1 - float(np.square(off).sum()) / spread} if spread > 0 else {}),
-            "baseline_mae": float(np.abs(of_mean).mean()),
-            "baseline_rmse": float(np.sqrt(np.square(of_mean).mean())),
+            "mae": mae,
+            "rmse": math.sqrt(mse),
+            **({"r2": 1 - float(sums[1]) / spread.squares} if spread.squares > 0 else {}),
+            "baseline_mae": of_mean_mae,
+            "baseline_rmse": math.sqrt(of_mean_mse),
         }
 
     def predictions(self, logits: Tensor) -> list[Number]:

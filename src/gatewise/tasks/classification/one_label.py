@@ -1,6 +1,7 @@
 """One label for a text."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,10 @@ from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.network import balanced, outcome_of
 from gatewise.tasks.classification.predictions import Prediction, prediction_row, predictions
-from gatewise.tasks.classification.scores import label_scores
-from gatewise.tasks.classification.target import Target
+from gatewise.tasks.classification.scores import scores_of_counts
+from gatewise.tasks.classification.target import Scored, Target
 from gatewise.tasks.confusion_plot import plot_confusion
-from gatewise.tasks.unknown_labels import check_labels
+from gatewise.tasks.unknown_labels import check_labels, known_cross_entropy
 
 
 class OneLabel(Target):
@@ -43,7 +44,7 @@ class OneLabel(Target):
         self._weights = weights
 
     @classmethod
-    def learn(cls, weights: Literal["none", "balanced"], written: Sequence[str]) -> "OneLabel":
+    def learn(cls, weights: Literal["none", "balanced"], written: Collection[str]) -> "OneLabel":
         """The labels of the training data.
 
         Raises:
@@ -70,7 +71,7 @@ class OneLabel(Target):
     def summary(self) -> str:
         return f"classes: {self.size}, the most frequent {self.labels.names[self._baseline.overall]}"
 
-    def check(self, part: str, written: Sequence[str]) -> None:
+    def check(self, part: str, written: Iterable[str]) -> None:
         check_labels(part, written, self.labels)
 
     def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], int]]:
@@ -81,17 +82,27 @@ class OneLabel(Target):
     ) -> Callable[[Batch], BatchStatistics]:
         return outcome_of(model, balanced(training, self.size) if self._weights == "balanced" else None)
 
-    def confusion(self, logits: Tensor, written: Sequence[str]) -> tuple[dict[str, Any], Tensor]:
-        """The scores, and (L, L): how many texts of label i were taken for label j."""
-        names = self.labels.including(written).names
-        targets = self.numbers(written)
-        scores, counts = label_scores(logits, torch.tensor(targets), names)
-        return {**scores, "baseline_accuracy": targets.count(self._baseline.overall) / len(targets)}, counts
+    def confusion(self, parts: Iterable[Scored]) -> tuple[dict[str, Any], Tensor, list[str]]:
+        """The scores; (L, L), how many texts of label i were taken for label j; the names of these labels."""
+        pairs = Counter[tuple[str, int]]()
+        loss_sum, known = 0.0, 0
+        for logits, written in parts:
+            numbers = [self.labels.number(label) if label in self.labels else self.size for label in written]
+            nats, of_known = known_cross_entropy(logits.double(), torch.tensor(numbers, dtype=torch.int64))
+            loss_sum, known = loss_sum + float(nats), known + int(of_known)
+            pairs.update(zip(written, logits.argmax(1).tolist(), strict=True))
+        labels = self.labels.including(label for label, _ in pairs)
+        counts = torch.zeros(labels.size, labels.size, dtype=torch.int64)
+        for (label, answer), count in pairs.items():
+            counts[labels.number(label), answer] = count
+        baseline = int(counts[self._baseline.overall].sum()) / int(counts.sum())
+        scores = scores_of_counts(counts, labels.names, loss_sum, known)
+        return {**scores, "baseline_accuracy": baseline}, counts, labels.names
 
-    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
-        scores, counts = self.confusion(logits, written)
+    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
+        scores, counts, names = self.confusion(parts)
         if plot is not None:
-            plot_confusion(counts, self.labels.including(written).names, plot)
+            plot_confusion(counts, names, plot)
         return scores
 
     def predictions(self, logits: Tensor) -> list[Prediction]:

@@ -14,6 +14,9 @@ from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 
+Scored = tuple[Tensor, Sequence[str]]
+"""What a model made of N texts, (N, K), and their true targets."""
+
 
 class Target(ABC):
     """A target of one run; in the data it is written as a text.
@@ -45,7 +48,7 @@ class Target(ABC):
         """What there is to tell, for people."""
 
     @abstractmethod
-    def check(self, part: str, written: Sequence[str]) -> None:
+    def check(self, part: str, written: Iterable[str]) -> None:
         """Check that a part of the data can be scored, and warn of labels that the training data does not have.
 
         Raises:
@@ -80,12 +83,11 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def scores(self, logits: Tensor, written: Sequence[str], plot: Path | None = None) -> dict[str, Any]:
-        """The scores of N texts.
+    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
+        """The scores of texts that come in parts, of which sums alone are kept.
 
         Args:
-            logits: (N, K).
-            written: the true targets.
+            parts: some texts each.
             plot: the file of a plot of them, where the target has one; None for no plot.
         """
 

@@ -1,6 +1,6 @@
 """The targets of texts by name, learned from data or read from a run folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gatewise.tasks.classification.label_set import LabelSetTarget
@@ -10,7 +10,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 
 
-def learn_target(options: ClassificationOptions, written: Sequence[str]) -> Target:
+def learn_target(options: ClassificationOptions, written: Collection[str]) -> Target:
     """The target that the options name, of the training data."""
     if options.target == "number":
         return NumberTarget.learn(written)

@@ -1,6 +1,7 @@
 """A trained classifier, read from its run folder: label texts, score labelled texts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from gatewise.data.in_memory import as_files, is_in_memory, texts_of
 from gatewise.data.labelled_texts import LabelledText
 from gatewise.data.labels import Labels
+from gatewise.data.mapped import Mapped
 from gatewise.data.scaling import Scaling
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
@@ -19,10 +21,10 @@ from gatewise.tasks.answer_formats import written
 from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.checkpoint_io import same_data
 from gatewise.tasks.classification.corpus import read_corpus, read_labelled
-from gatewise.tasks.classification.network import logits_of, make_model
+from gatewise.tasks.classification.network import logits_in_parts, logits_of, make_model
 from gatewise.tasks.classification.one_label import OneLabel
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.target import Target
+from gatewise.tasks.classification.target import Scored, Target
 from gatewise.tasks.classification.targets import target_of_parts
 from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
@@ -100,7 +102,7 @@ class TrainedClassifier(Trained):
         """
         target = self._one_label("confusion matrices")
         return {
-            name: target.confusion(self._logits(self._encoded(examples)), _written(examples))[1]
+            name: target.confusion(self._scored_parts(self._encoded(examples), examples))[1]
             for name, examples in self._scored(data).items()
         }
 
@@ -214,6 +216,11 @@ class TrainedClassifier(Trained):
     def _encoded(self, examples: Sequence[LabelledText]) -> TokenRows:
         return encode_texts(self.reader, self.target, examples, self.options.longest)
 
+    def _scored_parts(self, rows: TokenRows, examples: Sequence[LabelledText]) -> Iterator[Scored]:
+        written = written_targets(examples)
+        for place, logits in logits_in_parts(self.model, self.reader, rows, _BATCH):
+            yield logits, written[place]
+
     def _score(self, examples: Sequence[LabelledText], plot: Path | None = None) -> dict[str, Any]:
         rows = self._encoded(examples)
         cut = notice_of_cut(rows.cut, len(rows), self.options.longest)
@@ -222,7 +229,7 @@ class TrainedClassifier(Trained):
         return {
             "examples": len(rows),
             "unknown_tokens": rows.count(self.reader.vocabulary.unknown),
-            **self.target.scores(self._logits(rows), _written(examples), plot),
+            **self.target.scores(self._scored_parts(rows, examples), plot),
         }
 
 
@@ -259,14 +266,15 @@ def targets_of(rows: TokenRows) -> NDArray[Any]:
     return rows.store.column(_TARGET)
 
 
-def check_parts(target: Target, parts: Mapping[str, Iterable[LabelledText]]) -> None:
+def check_parts(target: Target, parts: Mapping[str, Sequence[LabelledText]]) -> None:
     """Check what is to be told of data to be scored, see `Target.check`."""
     for name, examples in parts.items():
-        target.check(name, _written(examples))
+        target.check(name, written_targets(examples))
 
 
-def _written(examples: Iterable[LabelledText]) -> list[str]:
-    return [label for _, label in examples]
+def written_targets(examples: Sequence[LabelledText]) -> Sequence[str]:
+    """The targets of labelled texts as the data has them, each read when it is asked for."""
+    return Mapped(examples, itemgetter(1))
 
 
 TRAINED = TrainedClassifier

@@ -11,7 +11,13 @@ from gatewise.tasks.classification.network import make_batches, make_model
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.target import Target
 from gatewise.tasks.classification.targets import learn_target, target_of_parts
-from gatewise.tasks.classification.trained import TrainedClassifier, check_parts, encode_texts, targets_of
+from gatewise.tasks.classification.trained import (
+    TrainedClassifier,
+    check_parts,
+    encode_texts,
+    targets_of,
+    written_targets,
+)
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
 from gatewise.tasks.pretrained_embeddings import set_vectors, with_vectors
@@ -72,7 +78,7 @@ def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
 
 def _learn(options: ClassificationOptions, examples: Sequence[LabelledText]) -> tuple[TokenReader, Target, str]:
     """The tokens and the target of the training data, and what the tokens were learned from if not from all of it."""
-    target = learn_target(options, [label for _, label in examples])
+    target = learn_target(options, written_targets(examples))
     sample, fact = sample_of(examples, options.unit)
     return TokenReader.learn(options, options.unit, Mapped(sample, itemgetter(0))), target, fact
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from gatewise.data.text import check_characters, read_text
+from gatewise.data.text import check_characters
 from gatewise.formatting import format_number
 from gatewise.tasks.answer_formats import written
 from gatewise.tasks.language_model.scores import TokenScore
@@ -31,7 +31,7 @@ def predicted(model: "TrainedLanguageModel", request: PredictionRequest) -> Iter
     if request.next is not None:
         return (f"{format_number(value):<6}  {token!r}\n" for token, value in model.next(prompt, request.next))
     if request.score is not None:
-        scores = model.score(read_text([request.score]), 5 if request.top_k is None else request.top_k)
+        scores = model.score_file(request.score, 5 if request.top_k is None else request.top_k)
         return _scored(scores, request.format)
     length = 500 if request.length is None else request.length
     return itertools.chain([prompt], model.stream(prompt, length, **request.given(SAMPLING)), ["\n"])

@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Sized
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from gatewise.data.encoded_text import EncodedText, Ids
 from gatewise.data.streams import Streams
+from gatewise.data.texts import Text
 from gatewise.data.vocabulary import TextVocabulary, Vocabulary
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.progress import tracked
@@ -88,12 +90,15 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: EncodedText) 
         ValueError: when the text has fewer than two tokens.
     """
     check_length(text, vocabulary)
-    totals: list[float] = []
     unknown = 0
-    for log_p, targets in log_probabilities(model, text.ids):
-        totals.append(log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item())
-        unknown += 0 if vocabulary.unknown is None else int((targets == vocabulary.unknown).sum())
-    nats, scored = -math.fsum(totals), len(text) - 1
+
+    def totals() -> Iterator[float]:
+        nonlocal unknown
+        for log_p, targets in log_probabilities(model, text.ids):
+            unknown += 0 if vocabulary.unknown is None else int((targets == vocabulary.unknown).sum())
+            yield log_p.gather(1, targets[:, None]).sum(dtype=torch.float64).item()
+
+    nats, scored = -math.fsum(totals()), len(text) - 1
     scores: dict[str, float] = {"tokens": scored, "unknown_tokens": unknown, "loss": nats / scored}
     if vocabulary.unit != "word":
         scores["bits_per_character"] = nats / math.log(2) / _scored_characters(vocabulary, text)
@@ -102,35 +107,37 @@ def score_text(model: LanguageModel, vocabulary: Vocabulary, text: EncodedText) 
     return scores
 
 
-def score_tokens(model: LanguageModel, vocabulary: TextVocabulary, text: str, top: int) -> Iterator[TokenScore]:
+def score_tokens(
+    model: LanguageModel, vocabulary: TextVocabulary, text: Text, encoded: EncodedText, top: int
+) -> Iterator[TokenScore]:
     """What the model thought of every token of a text but the first, with the `top` most likely tokens at its place.
+
+    Args:
+        model: the model.
+        vocabulary: the tokens.
+        text: the text.
+        encoded: its tokens.
+        top: see above.
 
     Raises:
         ValueError: when the text has fewer than two tokens.
     """
-    tokens = encode(vocabulary, text)
+    check_length(encoded, vocabulary)
     unknown = UnknownCharacters(vocabulary)
-    unknown.add(tokens, text)
+    if vocabulary.unit == "char":
+        at = 0
+        for chunk in text.chunks():
+            unknown.add(torch.from_numpy(np.asarray(encoded.ids[at : at + len(chunk)]).astype(np.int64)), chunk)
+            at += len(chunk)
     unknown.report()
     position = 0
-    for log_p, targets in log_probabilities(model, tokens):
+    for log_p, targets in log_probabilities(model, encoded.ids):
         best, candidates = log_p.topk(min(top, vocabulary.size))
         parts = log_p, targets.tolist(), best.exp().tolist(), candidates.tolist()
         for row, token, values, numbers in zip(*parts, strict=True):
             position += 1
             likely = [(vocabulary.name(number), value) for number, value in zip(numbers, values, strict=True)]
             yield TokenScore(position, vocabulary.name(token), float(row[token]), likely)
-
-
-def encode(vocabulary: TextVocabulary, text: str) -> Tensor:
-    """The tokens of a text that is to be read, (N,) int64.
-
-    Raises:
-        ValueError: when there are fewer than two.
-    """
-    tokens = vocabulary.encode(text)
-    check_length(tokens, vocabulary)
-    return tokens
 
 
 def check_length(tokens: Sized, vocabulary: Vocabulary) -> None:

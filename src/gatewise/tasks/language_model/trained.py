@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gatewise.data.encoded_text import EncodedText
 from gatewise.data.in_memory import as_files, write_text
-from gatewise.data.texts import open_text, read_chunks
+from gatewise.data.text import sha256
+from gatewise.data.texts import Text, open_text, read_chunks
 from gatewise.data.token_store import key_of
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
@@ -66,9 +67,7 @@ class TrainedLanguageModel(Trained):
         if data is None:
             return self.finish(open_corpus(self.folder, self.options, self.vocabulary).scored)
         with as_files(data, write=write_text) as paths:
-            text, digest = open_text(paths)
-            encoded, _ = encode_texts({"data": text}, key_of({"data": digest}, None, self.vocabulary), self.vocabulary)
-            return self.finish(encoded)
+            return self.finish({"data": self._encoded(*open_text(paths))})
 
     def finish(self, scored: Mapping[str, EncodedText]) -> dict[str, dict[str, float]]:
         """The scores of texts, as of `evaluate`."""
@@ -168,9 +167,26 @@ class TrainedLanguageModel(Trained):
         Raises:
             ValueError: when `top` is below 1 or the text has fewer than two tokens.
         """
+        return self._score(Text.of(text), sha256(text), top)
+
+    def score_file(self, path: Path, top: int = 5) -> Iterator[TokenScore]:
+        """The same of the text of a file, which may be larger than memory.
+
+        Raises:
+            ValueError: as `score`; when the file is empty or not UTF-8.
+            OSError: when it cannot be read.
+        """
+        return self._score(*open_text([path]), top)
+
+    def _score(self, text: Text, digest: str, top: int) -> Iterator[TokenScore]:
         if top < 1:
             raise ValueError(f"top_k: expected a number at least 1, got {top}")
-        return score_tokens(self.model, self.vocabulary, text, top)
+        return score_tokens(self.model, self.vocabulary, text, self._encoded(text, digest), top)
+
+    def _encoded(self, text: Text, digest: str) -> EncodedText:
+        """The tokens of a text that is not that of the run."""
+        key = key_of({"data": digest}, None, self.vocabulary)
+        return encode_texts({"data": text}, key, self.vocabulary)[0]["data"]
 
     def text_of(self, paths: Sequence[Path]) -> Iterator[str]:
         """What `inspect` reads of files, patterns and folders, part by part.

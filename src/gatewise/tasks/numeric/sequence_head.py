@@ -12,7 +12,7 @@ from gatewise.data.sequence_store import NumericSequence
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.network import logits_of, make_batches
+from gatewise.tasks.classification.network import logits_in_parts, logits_of, make_batches
 from gatewise.tasks.classification.number import NumberTarget
 from gatewise.tasks.classification.one_label import OneLabel
 from gatewise.tasks.classification.target import Target
@@ -71,8 +71,10 @@ class SequenceHead(Head):
         return self._target.outcome_of(model, self._target.numbers(labels_of(training)))
 
     def scores(self, model: Any, examples: Sequence[NumericSequence], plot: Path | None = None) -> dict[str, Any]:
-        logits = logits_of(model, self.reader, examples, BATCH)
-        return {"sequences": len(examples), **self._target.scores(logits, labels_of(examples), plot)}
+        written = labels_of(examples)
+        parts = logits_in_parts(model, self.reader, examples, BATCH)
+        scored = ((logits, written[place]) for place, logits in parts)
+        return {"sequences": len(examples), **self._target.scores(scored, plot)}
 
     def question(self, model: Any, x: Tensor, names: Sequence[str]) -> Question:
         with torch.no_grad():

@@ -1,26 +1,79 @@
-"""How well entities of each type were found."""
+"""How well sentences were tagged."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from gatewise.data.entities import entities
-from gatewise.tasks.class_scores import ClassScore, scores_by_name
+from gatewise.tasks.class_scores import NameCounts, as_numbers
+from gatewise.tasks.tagging.tag_set import TagSet
 
 
-def entity_scores(answers: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> dict[str, ClassScore]:
-    """The scores of each type of entity: one is right where its type and both ends are.
+class TagScores:
+    """The scores of sentences that come in parts, of which counts alone are kept.
 
     Args:
-        answers: the tags of sentences, in any scheme.
-        truth: the tags that are expected.
-
-    >>> entity_scores([["B-LOC", "O", "B-PER"]], [["B-LOC", "I-LOC", "B-PER"]])["LOC"]
-    ClassScore(precision=0.0, recall=0.0, f1=0.0, support=1)
+        tags: those of the model.
     """
-    right, answered, support = Counter[str](), Counter[str](), Counter[str]()
-    for answer, true in zip(answers, truth, strict=True):
-        found, expected = set(entities(answer)), set(entities(true))
-        answered.update(entity.type for entity in found)
-        support.update(entity.type for entity in expected)
-        right.update(entity.type for entity in found & expected)
-    return scores_by_name(right, answered, support)
+
+    def __init__(self, tags: TagSet) -> None:
+        self._tags = tags
+        self._sentences = self._tokens = self._right = self._unknown = self._invalid = self._guessed = 0
+        self._per_tag, self._entities, self._baseline = NameCounts(), NameCounts(), NameCounts()
+
+    def add(self, answers: Sequence[Sequence[str]], guesses: Sequence[list[str]], truth: Sequence[list[str]]) -> None:
+        """Add some sentences.
+
+        Args:
+            answers: their tags, as the model has learned to write them.
+            guesses: those of the baseline, as the data writes them.
+            truth: the true tags, likewise.
+        """
+        for answer, guess, true in zip(answers, guesses, truth, strict=True):
+            written = self._tags.written(answer)
+            right = [one for one, other in zip(written, true, strict=True) if one == other]
+            self._sentences += 1
+            self._tokens += len(true)
+            self._right += len(right)
+            self._unknown += sum(not self._tags.knows(tag) for tag in true)
+            self._guessed += sum(one == other for one, other in zip(guess, true, strict=True))
+            self._per_tag.add(right=right, answered=written, support=true)
+            if self._tags.learned is not None:
+                self._invalid += not self._tags.valid(answer)
+                _add_entities(self._entities, answer, true)
+                _add_entities(self._baseline, guess, true)
+
+    def found(self, unknown_tokens: int, loss: float) -> dict[str, Any]:
+        """The scores by name, see `gatewise.tasks.tagging.trained.TrainedTagger.evaluate`."""
+        scores: dict[str, Any] = {
+            "sentences": self._sentences,
+            "tokens": self._tokens,
+            "unknown_tokens": unknown_tokens,
+            "unknown_tags": self._unknown,
+            "loss": loss,
+            "accuracy": self._right / self._tokens,
+        }
+        baseline, per_tag = self._guessed / self._tokens, as_numbers(self._per_tag.scores)
+        if self._tags.learned is None:
+            return {**scores, "baseline_accuracy": baseline, "per_tag": per_tag}
+        of_entities = self._entities.total
+        return {
+            **scores,
+            "entity_precision": of_entities.precision,
+            "entity_recall": of_entities.recall,
+            "entity_f1": of_entities.f1,
+            "invalid_sentences": self._invalid,
+            "baseline_accuracy": baseline,
+            "baseline_entity_f1": self._baseline.total.f1,
+            "per_entity": as_numbers(self._entities.scores),
+            "per_tag": per_tag,
+        }
+
+
+def _add_entities(counts: NameCounts, answer: Sequence[str], true: Sequence[str]) -> None:
+    """Count entities by their types: one is right where its type and both ends are."""
+    found, expected = set(entities(answer)), set(entities(true))
+    counts.add(
+        right=(entity.type for entity in found & expected),
+        answered=(entity.type for entity in found),
+        support=(entity.type for entity in expected),
+    )

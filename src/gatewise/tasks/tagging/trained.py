@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -9,29 +10,29 @@ import numpy as np
 import torch
 
 from gatewise.data.columns import TaggedWords, Words, has_columns
-from gatewise.data.entities import Entity, count_entities, entities
+from gatewise.data.entities import Entity, entities
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.mapped import Mapped
 from gatewise.data.row_store import Field
 from gatewise.data.row_tensors import RowTensors
 from gatewise.data.text import check_characters
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.tagger import Tagger
-from gatewise.progress import say, tracked
+from gatewise.progress import Progress, say
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.checkpoint_io import same_data
-from gatewise.tasks.class_scores import as_numbers, scores_of_names
 from gatewise.tasks.inspection import one_text, requested_report
 from gatewise.tasks.prediction_io import in_groups, read_lines, read_standard_input
 from gatewise.tasks.tagging.corpus import columns_of, read_corpus, read_sentences
 from gatewise.tasks.tagging.network import decoded, loss_of, make_batches, make_model, question_of, tag_probabilities
 from gatewise.tasks.tagging.options import TaggingOptions
-from gatewise.tasks.tagging.scores import entity_scores
+from gatewise.tasks.tagging.scores import TagScores
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.word_features import FeatureReader, Word, reader_of_parts, word_of, words_of
-from gatewise.tasks.token_reader import NUMBERS, TokenReader
+from gatewise.tasks.token_reader import NUMBERS, TokenReader, Tokens
 from gatewise.tasks.token_rows import TokenRows, encode_examples
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
@@ -40,6 +41,8 @@ from gatewise.tasks.unknown_labels import check_labels
 InputForm = Literal["columns", "text"]
 
 _BATCH = 64
+PART = 1024
+"""Sentences that are scored at a time."""
 _MANY = 0.1
 """Share of sentences above which it is reported that their tags are invalid."""
 
@@ -291,46 +294,25 @@ class TrainedTagger(Trained):
         return found
 
     def _score(self, examples: Sequence[TaggedWords]) -> dict[str, Any]:
-        truth = [tags for _, tags in examples]
-        rows = encode_sentences(self.reader, self.tags.including(truth), examples)
-        with torch.no_grad():
-            total = BatchStatistics.sum(
-                BatchStatistics(*loss_of(self.model, self.model(batch.inputs, batch.lengths), batch), 0, 0)
-                for batch in tracked(
-                    make_batches(self.reader, rows, targets_of(rows), _BATCH),
-                    "scoring",
-                    "tokens",
-                    size=lambda batch: batch.steps,
-                )
-            )
-        answers = [self.tags.names(row.tolist()) for row in decoded(self.model, self.reader, rows, _BATCH)]
-        guesses = [[self._written.names[one] for one in self._baseline.guess(row.numbers.tolist())] for row in rows]
-        written_answers = [self.tags.written(row) for row in answers]
-        scores: dict[str, Any] = {
-            "sentences": len(rows),
-            "tokens": sum(map(len, truth)),
-            "unknown_tokens": rows.count(self.reader.vocabulary.unknown),
-            "unknown_tags": sum(not self.tags.knows(tag) for row in truth for tag in row),
-            "loss": total.loss,
-            "accuracy": _share(written_answers, truth),
-        }
-        per_tag = as_numbers(
-            scores_of_names(itertools.chain.from_iterable(written_answers), itertools.chain.from_iterable(truth))
-        )
-        if self.tags.learned is None:
-            return {**scores, "baseline_accuracy": _share(guesses, truth), "per_tag": per_tag}
-        counts, of_baseline = count_entities(answers, truth), count_entities(guesses, truth)
-        return {
-            **scores,
-            "entity_precision": float(counts.precision),
-            "entity_recall": float(counts.recall),
-            "entity_f1": float(counts.f1),
-            "invalid_sentences": sum(not self.tags.valid(row) for row in answers),
-            "baseline_accuracy": _share(guesses, truth),
-            "baseline_entity_f1": float(of_baseline.f1),
-            "per_entity": as_numbers(entity_scores(answers, truth)),
-            "per_tag": per_tag,
-        }
+        rows = encode_sentences(self.reader, self.tags.including(Mapped(examples, itemgetter(1))), examples)
+        total = BatchStatistics.sum(())
+        scores = TagScores(self.tags)
+        with torch.no_grad(), Progress("scoring", "tokens", int(rows.lengths.sum())) as progress:
+            for at in range(0, len(rows), PART):
+                place = slice(at, at + PART)
+                some, truth = rows[place], [tags for _, tags in examples[place]]
+                for batch in make_batches(self.reader, some, targets_of(rows)[place], _BATCH):
+                    loss = loss_of(self.model, self.model(batch.inputs, batch.lengths), batch)
+                    total = total.plus(BatchStatistics(*loss, 0, 0))
+                    progress.advance(batch.steps, batch.steps)
+                answers = [self.tags.names(row.tolist()) for row in decoded(self.model, self.reader, some, _BATCH)]
+                scores.add(answers, [self._guessed(row) for row in some], truth)
+        unknown = rows.count(self.reader.vocabulary.unknown)
+        return scores.found(unknown, total.loss)
+
+    def _guessed(self, row: Tokens) -> list[str]:
+        """What the baseline says of a sentence."""
+        return [self._written.names[number] for number in self._baseline.guess(row.numbers.tolist())]
 
 
 _TAGS = "tags"
@@ -372,12 +354,6 @@ def check_parts(tags: TagSet, parts: Mapping[str, Iterable[TaggedWords]]) -> Non
     """Check the tags of data to be scored, see `check_labels`."""
     for name, examples in parts.items():
         check_labels(name, (tag for _, row in examples for tag in row), tags.labels, "tag", tags.knows)
-
-
-def _share(answers: Iterable[Sequence[str]], truth: Iterable[Sequence[str]]) -> float:
-    """The share of tokens whose tag is right."""
-    pairs = [pair for rows in zip(answers, truth, strict=True) for pair in zip(*rows, strict=True)]
-    return sum(one == true for one, true in pairs) / len(pairs)
 
 
 def _columns(tagged: Tagged) -> str:
