@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatewise.data.splitting import split_at_random
+from gatewise.data.splitting import DefaultShare, split_at_random
 
 
 @given(st.integers(4, 200), st.floats(0.2, 0.8), st.integers(0, 5))
@@ -45,3 +45,14 @@ def test_some_example_of_every_class_is_left_to_learn_from(examples, share, seed
 def test_nothing_can_be_held_out_where_every_class_occurs_once():
     with pytest.raises(ValueError, match="held_out: every example has a class that occurs once"):
         split_at_random("abcd", 0.5, classes_of=set)
+
+
+def test_by_default_no_more_than_a_number_is_held_out(capsys):
+    share = DefaultShare(0.1, 100, "rows")
+    assert [share.of(total) for total in (10, 1000)] == [0.1, 0.1]
+    assert capsys.readouterr().err == ""
+    assert share.of(1001) == 100 / 1001
+    assert round(share.of(123_457) * 123_457) == 100
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "held out: 100 of 1,001 rows, as 10 % would be more than scores need; --held-out names another share"
+    )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gatewise.data.text import decoded, read_text, sha256, text_chunks
+from gatewise.data.text import RepeatedChunks, decoded, read_text, sha256, text_chunks
 
 
 def test_files_are_joined_as_they_are(tmp_path):
@@ -78,3 +78,18 @@ def test_nul_bytes_are_refused_with_their_line(tmp_path):
     path.write_bytes(b"one\ntw\0o\n")
     with pytest.raises(ValueError, match=re.escape(f"{path}: line 2: a NUL byte at offset 6")):
         read_text([path])
+
+
+@pytest.mark.parametrize(("most", "reads"), [(5, 1), (4, 3)])
+def test_what_is_read_again_is_kept_if_it_is_little(most, reads):
+    opened = []
+
+    def chunks():
+        opened.append(1)
+        yield from ("ab", "cd", "e")
+
+    text = RepeatedChunks(chunks, most)
+    assert next(text.read()) == "ab"  # a part of it is not kept for the whole
+    opened.clear()
+    assert [list(text.read()) for _ in range(3)] == [["ab", "cd", "e"]] * 3
+    assert len(opened) == reads

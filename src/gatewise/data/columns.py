@@ -8,7 +8,7 @@ from gatewise.data.column_rows import Lines, cells_of, read_rows
 from gatewise.data.named_files import files_of
 from gatewise.data.table_text import lines_of
 from gatewise.data.tagged_tables import TAGS, WORDS, is_tagged_table, read_lists
-from gatewise.data.text import text_chunks
+from gatewise.data.text import RepeatedChunks, text_chunks
 from gatewise.progress import tracked
 
 Words = list[str] | list[tuple[str, ...]]
@@ -176,8 +176,9 @@ class Columns(NamedTuple):
 
 
 def _lines_of(path: Path) -> Lines:
-    """Reads the lines of a file."""
-    return lambda: lines_of(text_chunks(path, may_be_empty=True), "\n")
+    """Reads the lines of a file, once where it is not large."""
+    chunks = RepeatedChunks(lambda: text_chunks(path, may_be_empty=True))
+    return lambda: lines_of(chunks.read(), "\n")
 
 
 def _place(path: Path, column: str | None, universal: bool, default: int) -> int:

@@ -3,15 +3,45 @@
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gatewise.progress import say
+
 Example = TypeVar("Example")
 
 _PART = 1 << 16
+
+
+class DefaultShare(NamedTuple):
+    """The share of data that is held out where none is given: so much of it, but no more than some number.
+
+    Attributes:
+        share: the share of little data.
+        most: the largest number held out.
+        unit: what is counted, in the plural.
+    """
+
+    share: float
+    most: int
+    unit: str
+
+    def of(self, total: int) -> float:
+        """The share of so many; a notice says so where the largest number decides.
+
+        >>> DefaultShare(0.1, 1000, "rows").of(500)
+        0.1
+        """
+        if total * self.share <= self.most:
+            return self.share
+        say(
+            f"held out: {self.most:,} of {total:,} {self.unit}, as {100 * self.share:g} % would be more than "
+            "scores need; --held-out names another share"
+        )
+        return self.most / total
 
 
 def split_at_random(

@@ -2,7 +2,7 @@
 
 import codecs
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gatewise.data.files import opened
@@ -72,6 +72,36 @@ def text_chunks(path: Path, size: int = CHUNK, *, may_be_empty: bool = False) ->
                 break
     if empty and not may_be_empty:
         raise ValueError(f"{path}: the file is empty; expected UTF-8 text")
+
+
+class RepeatedChunks:
+    """A text in parts that is read several times: what is little is kept from the first time on.
+
+    Args:
+        chunks: reads it from its beginning.
+        most: how many characters are kept.
+    """
+
+    def __init__(self, chunks: Callable[[], Iterator[str]], most: int = 1 << 26) -> None:
+        self._chunks = chunks
+        self._most = most
+        self._kept: list[str] | None = None
+
+    def read(self) -> Iterator[str]:
+        """The parts."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        found, size = list[str](), 0
+        for chunk in self._chunks():
+            size += len(chunk)
+            if size <= self._most:
+                found.append(chunk)
+            else:
+                found.clear()
+            yield chunk
+        if size <= self._most:
+            self._kept = found
 
 
 def decoded(path: Path, content: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from gatewise.data.example_store import StoredExamples, gather
 from gatewise.data.row_store import Field, RowWriter, open_rows
-from gatewise.data.splitting import drawn_at_random, split_at_random
+from gatewise.data.splitting import DefaultShare, drawn_at_random, split_at_random
 from gatewise.formatting import format_bytes
 from gatewise.progress import tracked
 from gatewise.tasks import data_cache
@@ -29,7 +29,7 @@ class DataOptions(Protocol):
     @property
     def test(self) -> tuple[Path, ...]: ...
     @property
-    def held_out(self) -> float: ...
+    def held_out(self) -> float | None: ...
     @property
     def seed(self) -> int: ...
 
@@ -43,12 +43,14 @@ class Examples(Generic[Example]):
         training: what the model learns from.
         scored: what it is scored on, by name; the first decides which weights are kept and when to stop.
         hashes: the SHA-256 of what was read, by the option that named it.
+        held_out: the share that was held out; None where files say what is scored.
     """
 
     source: str
     training: Sequence[Example]
     scored: dict[str, Sequence[Example]]
     hashes: dict[str, str]
+    held_out: float | None = None
 
     @property
     def deciding(self) -> Sequence[Example]:
@@ -69,6 +71,8 @@ class Examples(Generic[Example]):
 
 _STORED = "examples"
 
+_SHARE = DefaultShare(0.1, 100_000, "rows")
+
 Builtin = Callable[[], tuple[str, list[Example]]]
 
 
@@ -82,6 +86,7 @@ class Kind(Generic[Example]):
         classes_of: the classes of an example, see `split_at_random`.
         class_name: a text that is the same only for the same `classes_of`.
         hash_of: the SHA-256 of examples that are kept in memory; by default of their JSON.
+        default_share: what is held out where the options do not say.
     """
 
     read: Callable[[Sequence[Path]], Iterable[Example]]
@@ -89,6 +94,7 @@ class Kind(Generic[Example]):
     classes_of: Callable[[Example], Collection[str]] | None = None
     class_name: str = ""
     hash_of: Callable[[Sequence[Example]], str] | None = None
+    default_share: DefaultShare = _SHARE
 
 
 def read_examples(
@@ -120,14 +126,16 @@ def read_examples(
         source = ", ".join(str(path) for path in options.data)
         examples, hashes["data"] = read_all(kind, options.data, known.get("data"))
     scored: dict[str, Sequence[Example]] = {}
+    share = None
     if options.valid:
         training = examples
         scored["valid"], hashes["valid"] = read_all(kind, options.valid, known.get("valid"))
     else:
-        training, scored["held_out"] = _split(examples, options, kind)
+        share = kind.default_share.of(len(examples)) if options.held_out is None else options.held_out
+        training, scored["held_out"] = _split(examples, share, options.seed, kind)
     if options.test:
         scored["test"], hashes["test"] = read_all(kind, options.test, known.get("test"))
-    return Examples(source, training, scored, hashes)
+    return Examples(source, training, scored, hashes, share)
 
 
 def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = None) -> tuple[Sequence[Example], str]:
@@ -165,10 +173,10 @@ def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = Non
 
 
 def _split(
-    examples: Sequence[Example], options: DataOptions, kind: Kind[Example]
+    examples: Sequence[Example], share: float, seed: int, kind: Kind[Example]
 ) -> tuple[Sequence[Example], Sequence[Example]]:
     """What is learned from, and what is held out."""
-    draw = options.held_out, options.seed, kind.classes_of
+    draw = share, seed, kind.classes_of
     if not isinstance(examples, StoredExamples):
         return split_at_random(examples, *draw)
 
@@ -179,7 +187,7 @@ def _split(
                 writer.append(held_out=is_held_out)
             writer.finish()
 
-    name = json.dumps(["split", options.held_out, options.seed, kind.class_name])
+    name = json.dumps(["split", share, seed, kind.class_name])
     key = sha256(f"{examples.identity} {name}".encode()).hexdigest()
     rows, _ = data_cache.find_or_make("splits", key, open_rows, make, "splits the same data")
     chosen = rows.column("held_out")

@@ -19,8 +19,8 @@ class LabelledTextOptions(TableOptions):
     """Tables or folders for the held-out score, instead of a part of the data."""
     test: tuple[Path, ...] = ()
     """Tables or folders that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
-    """Share of the data, drawn at random, that is held out."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the data, drawn at random, that is held out; by default 0.1, but at most 100,000 texts."""
     text_column: str = "text"
     """Column of the text, by name, or by number (from 1) in a table without names."""
     label_column: str = "label"

@@ -1,5 +1,6 @@
 """Training a classifier: the job that its options describe."""
 
+import dataclasses
 from collections.abc import Sequence
 from operator import itemgetter
 
@@ -31,6 +32,7 @@ from gatewise.tasks.token_rows import sample_of
 def prepare(options: ClassificationOptions, folder: RunFolder | None) -> Job:
     """The job of training a classifier, see `Prepare`."""
     corpus = read_corpus(options, None if folder is None else folder.read_description()["sha256"])
+    options = dataclasses.replace(options, held_out=corpus.held_out)
     sampled = ""
     if folder is None:
         reader, target, sampled = _learn(options, corpus.training)

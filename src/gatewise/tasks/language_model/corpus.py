@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gatewise.data.manual import manual_text, without_repeated_passages
+from gatewise.data.splitting import DefaultShare
 from gatewise.data.text import sha256
 from gatewise.data.texts import Text, open_text
 from gatewise.tasks.language_model.options import LanguageModelOptions
 
 SAMPLE = 1 << 27
 """Characters up to which words and byte pairs are learned from all of the text."""
+_SHARE = DefaultShare(0.1, 10_000_000, "characters")
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Corpus:
         training: what the model learns from.
         scored: what it is scored on, by name; the first decides which weights are kept and when to stop.
         hashes: the SHA-256 of what was read, by the option that named it.
+        held_out: the share that was held out; None where files say what is scored.
     """
 
     source: str
     training: Text
     scored: dict[str, Text]
     hashes: dict[str, str]
+    held_out: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,13 @@ def read_corpus(options: LanguageModelOptions) -> Corpus:
         source, manual = f"the manual of Python {platform.python_version()} (pydoc_data.topics)", manual_text()
         text, hashes["data"] = Text.of(manual), sha256(manual)
     scored: dict[str, Text] = {}
+    share = None
     if options.valid:
         training = text
         scored["valid"], hashes["valid"] = open_text(options.valid)
     else:
-        training, held_out = text.split(options.held_out, at_line_end=options.unit != "char")
+        share = _SHARE.of(text.characters) if options.held_out is None else options.held_out
+        training, held_out = text.split(share, at_line_end=options.unit != "char")
         if options.data:
             scored["held_out"] = held_out
         else:
@@ -94,4 +100,4 @@ def read_corpus(options: LanguageModelOptions) -> Corpus:
             scored["held_out_with_repeats"] = held_out
     if options.test:
         scored["test"], hashes["test"] = open_text(options.test)
-    return Corpus(source, training, scored, hashes)
+    return Corpus(source, training, scored, hashes, share)

@@ -18,8 +18,8 @@ class TextOptions:
     """Texts for the held-out score, instead of the last part of the data."""
     test: tuple[Path, ...] = ()
     """Texts that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
-    """Share of the data, at its end, that is held out."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the data, at its end, that is held out; by default 0.1, but at most 10 million characters."""
     unit: Literal["char", "word", "bpe"] = "char"
     """What a token is: a character, a word between white space, or a byte pair encoding."""
     vocabulary_size: Count | None = None

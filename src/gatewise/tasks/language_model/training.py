@@ -1,5 +1,6 @@
 """Training a language model: the job that its options describe."""
 
+import dataclasses
 from contextlib import nullcontext
 
 from gatewise.data.streams import Streams
@@ -22,6 +23,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     learned_from = ""
     if folder is None:
         read = read_corpus(options)
+        options = dataclasses.replace(options, held_out=read.held_out)
         if not read.training.in_memory:
             data_cache.folder_of(TOKENS)  # whether it can be used is found before the long work
         vocabulary, learned_from = learn_vocabulary(read, options)
@@ -40,10 +42,11 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     for text in corpus.scored.values():
         check_length(text, vocabulary)
     deciding = next(iter(corpus.scored.values()))
+    settled = options
     windows = None if options.steps_per_epoch is None else options.steps_per_epoch * options.accumulate
     training = Streams(corpus.training.ids, options.batch, options.window, windows)
     module = LanguageModelModule(
-        planned(lambda: make_model(options, vocabulary), options, folder),
+        planned(lambda: make_model(settled, vocabulary), options, folder),
         options,
         measure_for(vocabulary, deciding),
         options.steps(len(training)),

@@ -21,8 +21,8 @@ class NumericDataOptions(NumberTableOptions):
     """Files for the held-out score, instead of a part of the data."""
     test: tuple[Path, ...] = ()
     """Files that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
-    """Share of the sequences, drawn at random, that is held out."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the sequences, drawn at random, that is held out; by default 0.1, but at most 100,000."""
     sequence_column: str = "sequence"
     """Column that says which sequence a row belongs to."""
     label_column: str = "label"

@@ -1,5 +1,7 @@
 """Training on sequences of numbers: the job that the options describe."""
 
+import dataclasses
+
 from gatewise.data.scaling import Scaling
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
@@ -20,6 +22,7 @@ def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     """The job of training on sequences of numbers, see `Prepare`."""
     options = with_features(options, options.data)
     corpus = read_corpus(options)
+    options = dataclasses.replace(options, held_out=corpus.held_out)
     if folder is None:
         head = learn_head(options, corpus.training)
         _say_constant(options, head.reader.scaling)

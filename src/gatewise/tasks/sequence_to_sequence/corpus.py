@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gatewise.data.pairs import Pair, read_pairs
+from gatewise.data.splitting import DefaultShare
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
 from gatewise.progress import say
@@ -42,7 +43,8 @@ def _kind(options: PairOptions) -> Kind[Pair]:
     def read(paths: Sequence[Path]) -> Iterator[Pair]:
         return read_pairs(paths, options.source_column, options.target_column, say, options.table_format)
 
-    return Kind(read, _restored)
+    # Answers are searched for, which takes long.
+    return Kind(read, _restored, default_share=DefaultShare(0.05, 10_000, "pairs"))
 
 
 def _restored(value: list[str]) -> Pair:

@@ -49,8 +49,8 @@ class PairOptions(TableOptions):
     """Pairs for the held-out score, instead of a part of the data; files as in data."""
     test: tuple[Path, ...] = ()
     """Pairs that are scored at the end only; files as in data."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.05
-    """Share of the data, drawn at random, that is held out."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the data, drawn at random, that is held out; by default 0.05, but at most 10,000 pairs."""
     source_column: str | None = None
     """Column of the source in tables, by name or number (from 1); by default source, or the first."""
     target_column: str | None = None

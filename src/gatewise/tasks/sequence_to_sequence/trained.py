@@ -255,16 +255,19 @@ class TrainedSequenceToSequence(Trained):
             batches = make_batches(encoded.sources, encoded.targets, self.options.batch)
             batches = tracked(batches, "scoring", "pairs", size=lambda batch: len(batch.lengths))
             total = BatchStatistics.sum(map(outcome_of(self.model, 0.0), batches))
-        answers = self._answers(encoded.sources, search)
         notices = _Notices(self.source, search.longest)
         notices.add_sources((text for text, _ in pairs), encoded.sources, encoded.cut)
-        notices.add_answers(answers)
+        answers: list[str] = []  # of the other hypotheses nothing is kept
+        for at in range(0, len(pairs), _GROUP):
+            found = self._answers(encoded.sources[at : at + _GROUP], search)
+            notices.add_answers(found)
+            answers += [answer.text for answer in found]
         notices.report()
         return {
             "pairs": len(pairs),
             "loss": total.loss,
             "token_accuracy": total.counted,
-            **answer_scores([answer.text for answer in answers], [target for _, target in pairs]),
+            **answer_scores(answers, [target for _, target in pairs]),
         }
 
 

@@ -1,5 +1,6 @@
 """Training sequence to sequence: the job that its options describe."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -37,6 +38,7 @@ _SEARCHED = 32
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
     """The job of training sequence to sequence, see `Prepare`."""
     corpus = read_corpus(options, None if folder is None else folder.read_description()["sha256"])
+    options = dataclasses.replace(options, held_out=corpus.held_out)
     parts, sampled = _learn(options, corpus.training) if folder is None else (_read(folder), "")
     source, target = sides_of_parts(parts)
     training = encode_pairs(source, target, corpus.training, options.longest)

@@ -20,8 +20,8 @@ class TaggedTextOptions:
     """Files for the held-out score, instead of a part of the data."""
     test: tuple[Path, ...] = ()
     """Files that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] = 0.1
-    """Share of the data's sentences, drawn at random, that is held out."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the data's sentences, drawn at random, that is held out; by default 0.1, but at most 100,000."""
     word_column: str | None = None
     """Column of the word: a number from 1, or a name in CoNLL-U and tables; by default the first, form, or tokens."""
     tag_column: str | None = None

@@ -1,5 +1,6 @@
 """Training a tagger: the job that its options describe."""
 
+import dataclasses
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -28,6 +29,7 @@ from gatewise.tasks.token_rows import TokenRows, sample_of
 def prepare(options: TaggingOptions, folder: RunFolder | None) -> Job:
     """The job of training a tagger, see `Prepare`."""
     corpus = read_corpus(options, None if folder is None else folder.read_description()["sha256"])
+    options = dataclasses.replace(options, held_out=corpus.held_out)
     vectors, parts = None, dict[str, Any]()
     sampled = ""
     if folder is None:
