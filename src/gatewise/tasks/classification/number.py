@@ -128,18 +128,18 @@ class NumberTarget(Target):
 
     def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
         """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
-        sums, spread = np.zeros(4), _Spread()
+        totals, spread = np.zeros(4), _Spread()
         for logits, written in parts:
             truth = np.fromiter(map(_value, written), np.float64)
             off = np.array([found.value for found in self.predictions(logits)]) - truth
             of_mean = float(self._scaling.means) - truth
-            sums += [np.abs(off).sum(), np.square(off).sum(), np.abs(of_mean).sum(), np.square(of_mean).sum()]
+            totals += [np.abs(off).sum(), np.square(off).sum(), np.abs(of_mean).sum(), np.square(of_mean).sum()]
             spread.add(truth)
-        mae, mse, of_mean_mae, of_mean_mse = (sums / spread.count).tolist()
+        mae, mse, of_mean_mae, of_mean_mse = (totals / spread.count).tolist()
         return {
             "mae": mae,
             "rmse": math.sqrt(mse),
-            **({"r2": 1 - float(sums[1]) / spread.squares} if spread.squares > 0 else {}),
+            **({"r2": 1 - float(totals[1]) / spread.squares} if spread.squares > 0 else {}),
             "baseline_mae": of_mean_mae,
             "baseline_rmse": math.sqrt(of_mean_mse),
         }

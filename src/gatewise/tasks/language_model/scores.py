@@ -125,10 +125,11 @@ def score_tokens(
     check_length(encoded, vocabulary)
     unknown = UnknownCharacters(vocabulary)
     if vocabulary.unit == "char":
-        at = 0
+        start = 0
         for chunk in text.chunks():
-            unknown.add(torch.from_numpy(np.asarray(encoded.ids[at : at + len(chunk)]).astype(np.int64)), chunk)
-            at += len(chunk)
+            ids = np.asarray(encoded.ids[start : start + len(chunk)])
+            unknown.add(torch.from_numpy(ids.astype(np.int64)), chunk)
+            start += len(chunk)
     unknown.report()
     position = 0
     for log_p, targets in log_probabilities(model, encoded.ids):

@@ -258,8 +258,8 @@ class TrainedSequenceToSequence(Trained):
         notices = _Notices(self.source, search.longest)
         notices.add_sources((text for text, _ in pairs), encoded.sources, encoded.cut)
         answers: list[str] = []  # of the other hypotheses nothing is kept
-        for at in range(0, len(pairs), _GROUP):
-            found = self._answers(encoded.sources[at : at + _GROUP], search)
+        for start in range(0, len(pairs), _GROUP):
+            found = self._answers(encoded.sources[start : start + _GROUP], search)
             notices.add_answers(found)
             answers += [answer.text for answer in found]
         notices.report()
