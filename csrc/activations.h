@@ -1,4 +1,4 @@
-// exp, sigmoid, tanh and their kin on vectors; at most 4 ulp in float and double (measured by tests).
+// exp, log, sigmoid, tanh and their kin on vectors; at most 4 ulp in float and double (measured by tests).
 #pragma once
 
 #include "vec.h"
@@ -118,16 +118,67 @@ template <class T> inline Vec<T> relu(Vec<T> x) { return x < (T)0 ? Vec<T>{} : x
 template <class T> inline Vec<T> minimum(Vec<T> a, Vec<T> b) { return a != a ? a : (b != b ? b : (a < b ? a : b)); }
 template <class T> inline Vec<T> maximum(Vec<T> a, Vec<T> b) { return a != a ? a : (b != b ? b : (a > b ? a : b)); }
 
+// log(1 + f) = 2 atanh s, s = f / (2 + f), for 1 + f in [√½, √2): 2 s and s times an even polynomial of s, fitted so
+// that its largest error is 1.7e-9 and 2.5e-18. Of f, f²/2 is subtracted exactly (Tang 1990).
+template <class T> struct LogTraits;
+template <> struct LogTraits<float> {
+  static constexpr float lowest = 0x1p-126f, scale = 0x1p24f, digits = 24;
+  static constexpr float polynomial[] = {0.66666776382f, 0.39977541565f, 0.29871728022f};
+};
+template <> struct LogTraits<double> {
+  static constexpr double lowest = 0x1p-1022, scale = 0x1p54, digits = 54;
+  static constexpr double polynomial[] = {0.66666666666667344128, 0.39999999999414675746, 0.28571428742388012491,
+                                          0.22222198573157717871, 0.18183564327007024513, 0.15314053051897444718,
+                                          0.14795949746504109102};
+};
+
+// log u + rest, u positive and normal: u = (1 + f) · 2^k; `rest` is small against u − 1, or k is not 0.
+template <class T> inline Vec<T> log_of_normal(Vec<T> u, Vec<T> rest, Vec<T> scaled_by) {
+  using E = ExpTraits<T>;
+  using L = LogTraits<T>;
+  const Mask<T> half = bits<T>(broadcast<T>((T)0.70710678118654752440));
+  const Mask<T> exponent = (bits<T>(u) - half) >> E::mantissa;
+  const Vec<T> f = from_bits<T>(bits<T>(u) - (exponent << E::mantissa)) - (T)1;
+  const Vec<T> k = from_bits<T>(exponent + bits<T>(broadcast<T>(E::rounder))) - E::rounder - scaled_by;
+  const Vec<T> s = f / (f + (T)2), z = s * s;
+  constexpr int last = sizeof L::polynomial / sizeof(T) - 1;
+  Vec<T> p = broadcast<T>(L::polynomial[last]);
+#pragma GCC unroll 16
+  for (int j = last - 1; j >= 0; --j) p = p * z + L::polynomial[j];
+  const Vec<T> square = (f * (T)0.5) * f;
+  return k * E::ln2_high - ((square - (s * (square + p * z) + (k * E::ln2_low + rest))) - f);
+}
+
+template <class T> inline Vec<T> log(Vec<T> x) {
+  using L = LogTraits<T>;
+  const Vec<T> none{};
+  const auto subnormal = x < L::lowest;
+  const Vec<T> value = log_of_normal<T>(subnormal ? x * L::scale : x, none, subnormal ? none + L::digits : none);
+  const Vec<T> edge = x == (T)0 ? broadcast<T>(-(T)INFINITY) : x < (T)0 ? broadcast<T>((T)NAN) : x;
+  return x > (T)0 && x < (T)INFINITY ? value : edge;
+}
+
+// log(1 + x) = log u + (1 + x − u) / u, u = 1 + x rounded; for x above −1.
+template <class T> inline Vec<T> log1p_inside(Vec<T> x) {
+  const Vec<T> u = x + (T)1;
+  const Vec<T> rounded_off = x < (T)1 ? x - (u - (T)1) : (T)1 - (u - x);
+  return log_of_normal<T>(u, rounded_off / u, Vec<T>{});
+}
+template <class T> inline Vec<T> log1p(Vec<T> x) {
+  const Vec<T> edge = x == (T)-1 ? broadcast<T>(-(T)INFINITY) : x < (T)-1 ? broadcast<T>((T)NAN) : x;
+  const auto inside = x > (T)-1 && x < (T)INFINITY && x != (T)0; // −0 stays −0
+  return inside ? log1p_inside<T>(x) : edge;
+}
+
+// log σ(x), without overflow and without cancellation: both terms have the same sign.
+template <class T> inline Vec<T> log_sigmoid(Vec<T> x) {
+  return at_most<T>(x, 0) - log1p_inside<T>(exp<T>(-absolute<T>(x)));
+}
+
 // Rare in cells: lane by lane through the C library.
 template <class T, class F> inline Vec<T> each(Vec<T> x, F f) {
   for (int lane = 0; lane < lanes<T>; ++lane) x[lane] = f(x[lane]);
   return x;
-}
-template <class T> inline Vec<T> log(Vec<T> x) {
-  return each<T>(x, [](T v) { return std::log(v); });
-}
-template <class T> inline Vec<T> log1p(Vec<T> x) {
-  return each<T>(x, [](T v) { return std::log1p(v); });
 }
 template <class T> inline Vec<T> sqrt(Vec<T> x) {
   return each<T>(x, [](T v) { return std::sqrt(v); });

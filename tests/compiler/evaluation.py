@@ -19,6 +19,7 @@ ELEMENTWISE = {
     "expm1": torch.expm1,
     "log": torch.log,
     "log1p": torch.log1p,
+    "log_sigmoid": torch.nn.functional.logsigmoid,
     "sqrt": torch.sqrt,
     "add": torch.add,
     "sub": torch.sub,

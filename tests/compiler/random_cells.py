@@ -16,6 +16,7 @@ from gatewise.equations import (
     expm1,
     log,
     log1p,
+    log_sigmoid,
     maximum,
     minimum,
     relu,
@@ -36,6 +37,7 @@ UNARY = (
     lambda a: expm1(tanh(a)),
     lambda a: log(1.5 + tanh(a)),
     lambda a: log1p(a * a),
+    log_sigmoid,
     lambda a: sqrt(1 + a * a),
 )
 BINARY = (

@@ -122,6 +122,7 @@ WRITTEN: dict[str, tuple[Callable[..., object], Callable[[Tensor, Tensor], Tenso
     "expm1": (lambda a, b: equations.expm1(a), lambda a, b: torch.expm1(a)),
     "log": (lambda a, b: equations.log(a), lambda a, b: torch.log(a)),
     "log1p": (lambda a, b: equations.log1p(a), lambda a, b: torch.log1p(a)),
+    "log_sigmoid": (lambda a, b: equations.log_sigmoid(a), lambda a, b: torch.nn.functional.logsigmoid(a)),
     "sqrt": (lambda a, b: equations.sqrt(a), lambda a, b: torch.sqrt(a)),
     "where": (lambda a, b: equations.where(a > b, a, 3 * b), lambda a, b: torch.where(a > b, a, 3 * b)),
     "lt": (lambda a, b: equations.where(a < b, a, 3 * b), lambda a, b: torch.where(a < b, a, 3 * b)),

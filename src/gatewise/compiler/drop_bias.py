@@ -115,6 +115,7 @@ def _drop(cell: Cell, dropped: Collection[Parameter], named: str) -> Cell:
         tuple(group for group in cell.groups if group in groups),
         tuple(gate for gate in cell.gates if gate in gates),
         outputs,
+        tuple((block, value) for block, value in cell.initial if block in kept),
     )
 
 

@@ -1,10 +1,10 @@
 """The language of cells: write one time step as equations, get a `Cell`."""
 
 from gatewise.equations.cell import Cell, cell
-from gatewise.equations.expression import Expr, Parameter, topological
+from gatewise.equations.expression import Expr, Parameter, constant, topological
 from gatewise.equations.operations import functions
 from gatewise.equations.operations.functions import *  # noqa: F403  (the functions available to a cell; listed there)
 from gatewise.equations.tracing import DefinitionError
 
-__all__ = ["Cell", "DefinitionError", "Expr", "Parameter", "cell", "topological"]
+__all__ = ["Cell", "DefinitionError", "Expr", "Parameter", "cell", "constant", "topological"]
 __all__ += functions.__all__

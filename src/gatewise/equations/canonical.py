@@ -9,6 +9,7 @@ import re
 from typing import TypedDict
 
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, constant, topological
+from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterError, check_parameters, parameter_kinds
 
@@ -27,11 +28,14 @@ class Fields(TypedDict):
     groups: tuple[str, ...]
     gates: tuple[str, ...]
     outputs: tuple[Expr, ...]
+    initial: InitialValues
 
 
-def header_text(name: str, cite: str, doc: str) -> str:
+def header_text(name: str, cite: str, doc: str, initial: InitialValues) -> str:
     """The lines of metadata, which do not affect what a cell computes."""
-    return f"{FIRST_LINE}\nname {json.dumps(name)}\ncite {json.dumps(cite)}\ndoc {json.dumps(doc)}\n"
+    text = f"{FIRST_LINE}\nname {json.dumps(name)}\ncite {json.dumps(cite)}\ndoc {json.dumps(doc)}\n"
+    values = {str(block): value for block, value in initial}
+    return text + (f"initial {json.dumps(values)}\n" if values else "")
 
 
 def equations_text(
@@ -61,6 +65,8 @@ def parse(text: str) -> Fields:
         raise ValueError(f"not the text of a cell: expected the first line {FIRST_LINE!r}, got {first!r:.60}")
     try:
         name, cite, doc = (_quoted(lines[number], word) for number, word in ((1, "name"), (2, "cite"), (3, "doc")))
+        declares = lines[4].startswith("initial ")
+        declared = json.loads(lines.pop(4).removeprefix("initial ")) if declares else {}
         states, groups, gates = (
             _words(lines[number], word) for number, word in ((4, "states"), (5, "groups"), (6, "gates"))
         )
@@ -68,7 +74,7 @@ def parse(text: str) -> Fields:
         raise ValueError("the text of a cell ends before its equations; it was truncated") from None
     nodes: dict[str, Expr] = {}
     outputs: tuple[Expr, ...] | None = None
-    for number, line in enumerate(lines[7:], start=8):
+    for number, line in enumerate(lines[7:], start=8 + declares):
         if outputs is not None:
             raise ValueError(f"line {number} of the text of cell {name}: nothing may follow the return line")
         words = line.split()
@@ -90,7 +96,13 @@ def parse(text: str) -> Fields:
         raise ValueError(f"the text of cell {name}: {error}") from None
     if used != set(gates) or len(set(gates)) != len(gates):
         raise ValueError(f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}")
-    return Fields(name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs)
+    try:
+        initial = initial_values(outputs, declared)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"line 5 of the text of cell {name}: {error}") from None
+    return Fields(
+        name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs, initial=initial
+    )
 
 
 def _quoted(line: str, word: str) -> str:

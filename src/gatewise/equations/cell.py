@@ -1,7 +1,7 @@
 """A recurrent cell: its equations as a graph, and the properties derived from them."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
@@ -9,6 +9,7 @@ from typing import overload
 from gatewise.equations import canonical
 from gatewise.equations.documentation import Documentation, parse_docstring
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.operations import activation
 from gatewise.equations.tracing import definition_error, parameter_kinds, trace
 
@@ -27,6 +28,7 @@ class Cell:
         groups: names of the parameter groups, as in the signature.
         gates: names of the gates in order of first appearance; every stacked tensor has this order.
         outputs: for each state, the expression of its value at t in terms of x_t and the states at t−1.
+        initial: initial values of vectors that the definition declares, by block.
         equations: the canonical text of the equations alone; equal for cells that compute the same from the same
             layout of parameters.
         text: the canonical text of the whole cell; `from_text` reads it.
@@ -39,13 +41,16 @@ class Cell:
     groups: tuple[str, ...]
     gates: tuple[str, ...]
     outputs: tuple[Expr, ...] = field(repr=False)
+    initial: InitialValues = field(default=(), repr=False)
     equations: str = field(init=False, repr=False)
     text: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         equations = canonical.equations_text(self.states, self.groups, self.gates, self.outputs)
         object.__setattr__(self, "equations", equations)
-        object.__setattr__(self, "text", canonical.header_text(self.name, self.cite, self.doc) + equations)
+        object.__setattr__(
+            self, "text", canonical.header_text(self.name, self.cite, self.doc, self.initial) + equations
+        )
 
     @classmethod
     def from_text(cls, text: str) -> "Cell":
@@ -63,7 +68,7 @@ class Cell:
     @classmethod
     def from_equations(cls, equations: str) -> "Cell":
         """A cell with these `equations` and without a name, citation or docstring."""
-        return cls.from_text(canonical.header_text("", "", "") + equations)
+        return cls.from_text(canonical.header_text("", "", "", ()) + equations)
 
     def __eq__(self, other: object) -> bool:
         return self.text == other.text if isinstance(other, Cell) else NotImplemented
@@ -159,9 +164,13 @@ class Cell:
 @overload
 def cell(function: Callable[..., object], /) -> Cell: ...
 @overload
-def cell(*, cite: str = "") -> Callable[[Callable[..., object]], Cell]: ...
+def cell(*, cite: str = "", initial: Mapping[str, float] | None = None) -> Callable[[Callable[..., object]], Cell]: ...
 def cell(
-    function: Callable[..., object] | None = None, /, *, cite: str = ""
+    function: Callable[..., object] | None = None,
+    /,
+    *,
+    cite: str = "",
+    initial: Mapping[str, float] | None = None,
 ) -> Cell | Callable[[Callable[..., object]], Cell]:
     """Make a `Cell` from a function that computes one time step.
 
@@ -171,6 +180,8 @@ def cell(
 
     Args:
         cite: where the equations are published.
+        initial: initial values of vectors, by block, such as ``{"b.f": 1}``, or by group for all its blocks. They hold
+            for every scheme of `gatewise.Init` but ``torch``; biases that an `Init` sets itself go before them.
 
     Returns:
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.
@@ -196,7 +207,11 @@ def cell(
             parse_docstring(doc, traced.gates)
         except ValueError as error:
             raise definition_error(function, str(error)) from None
-        return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs)
+        try:
+            declared = initial_values(traced.outputs, initial or {})
+        except (TypeError, ValueError) as error:
+            raise definition_error(function, str(error)) from None
+        return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs, declared)
 
     if function is None:
         return make

@@ -165,10 +165,18 @@ naming: ContextVar[Callable[[Parameter], None] | None] = ContextVar("naming", de
 
 
 def constant(value: float) -> Expr:
-    """The node of a finite number.
+    """A finite number as an expression: a value that is the same for all units and steps.
+
+    Numbers in equations are converted by themselves; this is for numbers that no expression meets.
 
     Raises:
         TypeError: when it is not finite.
+
+    >>> from gatewise.equations import cell, constant, exp, tanh
+    >>> @cell
+    ... def leaky_integrator(x, h, /, W, R, b):
+    ...     kept = exp(constant(-0.1))
+    ...     return kept * h + (1 - kept) * tanh(W @ x + R @ h + b)
     """
     if not math.isfinite(value):
         raise TypeError(f"a constant must be finite, got {value}")

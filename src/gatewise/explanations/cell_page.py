@@ -52,6 +52,9 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
         shape = {"input": "`H × I`", "recurrent": "`H × H`", "vector": "H"}[cell.shape_of(group)]
         rows.append((f"{STORED.get(group, group)}_l0", f"{len(blocks)} of {shape}", letters))
     page.table(("stored as", "blocks", "in this order"), rows)
+    if cell.initial:
+        values = [f"`{UNICODE.symbol(parameters[block])} = {UNICODE.number(value)}`" for block, value in cell.initial]
+        page.say(f"Initially {', '.join(values)}.")
 
 
 def _states(cell: Cell) -> str:

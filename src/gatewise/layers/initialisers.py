@@ -159,6 +159,11 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
             (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
         if exact is not tensor:
             tensor.copy_(exact)
+    if scheme != "torch":
+        blocks = dict(_blocks(cell, group, tensor, hidden_size))
+        for block, value in cell.initial:
+            if block.group == group:
+                blocks[block.gate].fill_(value)
     set_retention_biases(chosen, cell, group, tensor, hidden_size)
 
 

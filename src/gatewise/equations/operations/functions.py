@@ -14,6 +14,7 @@ __all__ = [
     "expm1",
     "log",
     "log1p",
+    "log_sigmoid",
     "maximum",
     "minimum",
     "relu",
@@ -57,6 +58,11 @@ def log(a: Operand) -> Expr:
 def log1p(a: Operand) -> Expr:
     """log(1 + a), accurate near 0."""
     return elementwise("log1p", a)
+
+
+def log_sigmoid(a: Operand) -> Expr:
+    """Log σ(a) = min(a, 0) − log1p(exp(−|a|)), which neither overflows nor cancels."""
+    return elementwise("log_sigmoid", a)
 
 
 def sqrt(a: Operand) -> Expr:
@@ -184,6 +190,18 @@ FUNCTIONS = (
         jax="jax.numpy.log1p",
         expensive=True,
         singular=0,
+    ),
+    Operation(
+        "log_sigmoid",
+        1,
+        lambda a: min(a, 0.0) - math.log1p(math.exp(-abs(a))),
+        lambda gradient, value, a: (gradient * sigmoid(-a),),
+        lambda a: log(sigmoid(a)),
+        cpp="gatewise::log_sigmoid<T>({0})",
+        torch="torch.nn.functional.logsigmoid",
+        jax="jax.nn.log_sigmoid",
+        expensive=True,
+        range=Range(high=0),
     ),
     Operation(
         "sqrt",
