@@ -23,13 +23,14 @@ PLAIN = {
     "peephole_lstm_full": "lstm",
     "gru_chung2014": "gru_cudnn",
     "gru_cho2014": "gru_cudnn",
+    "slstm": "lstm",
 }
 _CELLS: dict[Grid, tuple[str, ...]] = {
     "core": TORCH_CELLS,
     "full": TORCH_CELLS,
     "ragged": ("lstm", "gru_cudnn"),
     "reset": ("lstm", "gru_cudnn"),
-    "variants": ("peephole_lstm", "gru_chung2014"),
+    "variants": ("peephole_lstm", "gru_chung2014", "slstm"),
     "bidirectional": ("lstm",),
     "stream": TORCH_CELLS,
 }

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gatewise.cells import lookup, names
+from gatewise.equations import Cell
 from gatewise.kernels import execute
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.layers import Recurrent, recurrent
@@ -92,6 +93,14 @@ def layer_of(case: Case) -> Recurrent:
     return layer.to(case.dtype)
 
 
+def possible(cell: Cell, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """States that a cell can be in, from random numbers: the normaliser of an sLSTM is at least 1."""
+    return tuple(
+        1 + state.abs() if cell.name == "slstm" and name == "n" else state
+        for name, state in zip(cell.states, states, strict=True)
+    )
+
+
 class Given(NamedTuple):
     """The arguments of a case, time first and batched: x (T, B, I), initial states, reset (T, B); and upstream
     gradients for the output and the final states."""
@@ -113,7 +122,7 @@ def given(case: Case) -> Given:
     of_state = (case.state_rows, case.batch, case.hidden_size)
     width = case.hidden_size * (2 if case.bidirectional and case.merge in ("concat", None) else 1)
     x = normal(case.steps, case.batch, case.input_size)
-    initial = tuple(normal(*of_state) for _ in range(states))
+    initial = possible(CELLS[case.cell], [normal(*of_state) for _ in range(states)])
     if not case.initial:
         initial = tuple(torch.zeros_like(state) for state in initial)
     reset = None

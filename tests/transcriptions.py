@@ -109,6 +109,21 @@ def gru_cudnn(gates: Gates, x: Tensor, state: State) -> State:
     return (candidate - update * candidate + update * h,)
 
 
+def slstm(gates: Gates, x: Tensor, state: State) -> State:
+    """Beck et al. 2024, eq. 8-17, with the sigmoid as forget gate; per unit, without a past m_t is the input gate's."""
+    h, c, n, m = state
+    log_admit = gates["i"](h, x)
+    log_forget = -torch.nn.functional.softplus(-gates["f"](h, x))
+    candidate = tanh(gates["z"](h, x))
+    fresh = n == 0
+    largest = torch.where(fresh | (log_admit > log_forget + m), log_admit, log_forget + m)
+    # Without a past what is kept is zero, and exp(log_forget + m − largest) may overflow.
+    keep = torch.exp(torch.where(log_forget + m > largest, 0.0, log_forget + m - largest))
+    admit = torch.exp(log_admit - largest)
+    c, n = keep * c + admit * candidate, keep * n + admit
+    return sigmoid(gates["o"](h, x)) * c / n, c, n, largest
+
+
 def leaky_relu(a: Tensor) -> Tensor:
     """Maas et al. 2013: a where positive, else a / 100."""
     return torch.nn.functional.leaky_relu(a, negative_slope=0.01)
@@ -125,6 +140,7 @@ TRANSCRIPTIONS: dict[str, Transcription] = {
     "gru_cho2014": Transcription(gru_cho2014, "rzn"),
     "peephole_lstm": Transcription(peephole_lstm, "ifgo", "ifo", 2),
     "peephole_lstm_full": Transcription(peephole_lstm, "ifgo", "ifo", 2),
+    "slstm": Transcription(slstm, "ifzo", states=4),
 }
 
 

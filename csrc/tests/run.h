@@ -67,7 +67,8 @@ struct Problem {
     draw("output", steps * rows * directions * hidden, 1); // its gradient
     for (int64_t s = 0; s < program.state_count; ++s) {
       draw("initial " + std::to_string(s), directions * rows * hidden, 1);
-      draw("final " + std::to_string(s), directions * rows * hidden, 1); // its gradient
+      for (double &value : inputs["initial 2"]) value = 1 + std::abs(value); // the normaliser of an sLSTM
+      draw("final " + std::to_string(s), directions * rows * hidden, 1);     // its gradient
     }
     for (int64_t d = 0; d < directions; ++d)
       for (int64_t g = 0; g < program.group_count; ++g)

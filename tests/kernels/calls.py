@@ -8,7 +8,7 @@ from torch import Tensor
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
 from gatewise.kernels.gradient import run_differentiable
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.compiler.random_cells import MEAN
 
 DIRECTIONS: tuple[Directions, ...] = ("forward", "reverse", "bidirectional")
@@ -34,8 +34,13 @@ def call_of(
     draw = torch.Generator().manual_seed(seed)
     count = 2 if directions == "bidirectional" else 1
 
+    def normal(*shape: int) -> Tensor:
+        return 0.8 * torch.randn(shape, generator=draw, dtype=torch.float64)
+
     def leaf(*shape: int) -> Tensor:
-        value = 0.8 * torch.randn(shape, generator=draw, dtype=torch.float64)
+        return as_leaf(normal(*shape))
+
+    def as_leaf(value: Tensor) -> Tensor:
         return value.to(device, dtype).requires_grad_(requires_grad)
 
     def parameter(group: str) -> Tensor:
@@ -48,7 +53,7 @@ def call_of(
     return Call(
         cell,
         leaf(steps, batch, input_size),
-        tuple(leaf(count, batch, hidden_size) for _ in cell.states),
+        tuple(map(as_leaf, possible(cell, [normal(count, batch, hidden_size) for _ in cell.states]))),
         tuple(parameter(group) for _ in range(count) for group in cell.groups),
         None if lengths is None else torch.tensor(lengths, dtype=torch.int64, device=device),
         flags.to(device) if reset else None,

@@ -8,7 +8,7 @@ from tests.kernels.calls import call_of, flat, on_engine, on_reference, upstream
 from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
-BOUNDED = [name for name in names() if "relu" not in name]  # the others' values overflow
+BOUNDED = [name for name in names() if "relu" not in name and name != "slstm"]  # the others' values overflow
 LARGE = {torch.float32: (1e36, -1e37, 1e38, -3e38), torch.float64: (1e306, -1e307, 1e308)}
 
 
