@@ -370,6 +370,23 @@ def test_roles_of_gates_are_explained() -> None:
     assert "input gate" in str(gatewise.explain(cell))
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_surplus_activation_of_an_rnn(direction: str) -> None:
+    """The schema's default is two whatever the direction, and exporters write it out; the second is not used."""
+    config = Configuration("RNN", direction, activations=("Relu", "Tanh"))
+    found = imported(config)
+    assert found.layer.cell.name == "rnn_relu"
+    assert_agrees(config, config.in_gatewise(found))
+    for several in (("Relu", "Tanh", "Tanh"), ("Relu",) * 4):
+        with pytest.raises(ValueError, match=f"activations: expected 1 of them for direction {direction}, got"):
+            imported(replace(config, activations=several))
+    both = replace(config, direction="bidirectional")
+    assert [one.cell.name for one in (imported(both).layer.forward_layer, imported(both).layer.reverse_layer)] == [
+        "rnn_relu",
+        "rnn_tanh",
+    ]
+
+
 @pytest.mark.parametrize("operator", ["GRU", "LSTM"])
 def test_constant_gates(operator: str) -> None:
     """Affine with alpha 0: the gates are constants, and their weights have no effect."""

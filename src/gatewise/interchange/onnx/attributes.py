@@ -67,6 +67,8 @@ def read_attributes(node: NodeProto, operator: Operator) -> Attributes:
     count = 2 if direction == "bidirectional" else 1
     names = values.get("activations") or operator.activations * count
     each = len(operator.activations)
+    if operator.name == "RNN" and len(names) == 2:
+        names = names[:count]  # the default of the schema, whatever the direction; ONNX Runtime reads the first
     if len(names) != each * count:
         raise ValueError(f"activations: expected {each * count} of them for direction {direction}, got {len(names)}")
     alphas, betas = (_decimal(values.get(f"activation_{name}", ())) for name in ("alpha", "beta"))
