@@ -7,7 +7,7 @@ from gatewise.equations.operations.operation import Notation, Operation
 
 
 def _comparison(
-    name: str, sign: str, holds: Callable[..., bool], notation: Notation, opposite: str, jax: str
+    name: str, sign: str, holds: Callable[..., bool], notation: Notation, opposite: str, jax: str, onnx: str
 ) -> Operation:
     return Operation(
         name,
@@ -18,6 +18,7 @@ def _comparison(
         cpp=f"({{0}} {sign} {{1}})",
         torch=f"torch.{name}",
         jax=f"jax.numpy.{jax}",
+        onnx=onnx,
         infix=sign,
         opposite=opposite,
     )
@@ -33,6 +34,7 @@ ARITHMETIC = (
         cpp="{0} + {1}",
         torch="torch.add",
         jax="jax.numpy.add",
+        onnx="Add",
         infix="+",
         rounded=True,
     ),
@@ -45,6 +47,7 @@ ARITHMETIC = (
         cpp="{0} - {1}",
         torch="torch.sub",
         jax="jax.numpy.subtract",
+        onnx="Sub",
         infix="-",
         rounded=True,
     ),
@@ -57,6 +60,7 @@ ARITHMETIC = (
         cpp="{0} * {1}",
         torch="torch.mul",
         jax="jax.numpy.multiply",
+        onnx="Mul",
         infix="*",
         rounded=True,
     ),
@@ -69,6 +73,7 @@ ARITHMETIC = (
         cpp="{0} / {1}",
         torch="torch.div",
         jax="jax.numpy.divide",
+        onnx="Div",
         infix="/",
         rounded=True,
         singular=1,
@@ -82,12 +87,13 @@ ARITHMETIC = (
         cpp="-{0}",
         torch="torch.neg",
         jax="jax.numpy.negative",
+        onnx="Neg",
         rounded=True,
     ),
-    _comparison("lt", "<", operator.lt, Notation("<", "<"), "ge", "less"),
-    _comparison("le", "<=", operator.le, Notation("≤", r"\leq"), "gt", "less_equal"),
-    _comparison("gt", ">", operator.gt, Notation(">", ">"), "le", "greater"),
-    _comparison("ge", ">=", operator.ge, Notation("≥", r"\geq"), "lt", "greater_equal"),
-    _comparison("eq", "==", operator.eq, Notation("=", "="), "ne", "equal"),
-    _comparison("ne", "!=", operator.ne, Notation("≠", r"\neq"), "eq", "not_equal"),
+    _comparison("lt", "<", operator.lt, Notation("<", "<"), "ge", "less", "Less"),
+    _comparison("le", "<=", operator.le, Notation("≤", r"\leq"), "gt", "less_equal", "LessOrEqual"),
+    _comparison("gt", ">", operator.gt, Notation(">", ">"), "le", "greater", "Greater"),
+    _comparison("ge", ">=", operator.ge, Notation("≥", r"\geq"), "lt", "greater_equal", "GreaterOrEqual"),
+    _comparison("eq", "==", operator.eq, Notation("=", "="), "ne", "equal", "Equal"),
+    _comparison("ne", "!=", operator.ne, Notation("≠", r"\neq"), "eq", "not_equal", "Equal Not"),
 )

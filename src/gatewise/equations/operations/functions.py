@@ -101,6 +101,19 @@ def _subgradient(loses: Expr, tie: Expr, gradient: Expr) -> Expr:
     return where(loses, 0, where(tie, gradient * 0.5, gradient))
 
 
+def _expm1(a: Expr) -> Expr:
+    """exp(a) − 1 near 0, where that loses all digits, by tanh; exp(a) − 1 elsewhere."""
+    half = tanh(a * 0.5)
+    return where(absolute(a) < 1, 2 * half / (1 - half), exp(a) - 1)
+
+
+def _log1p(a: Expr) -> Expr:
+    """log(1 + a), near 0 with the rounding of 1 + a divided out (Goldberg 1991, doi:10.1145/103162.103163, th. 4)."""
+    rounded = 1 + a
+    near = where(rounded == 1, a, a * log(rounded) / (rounded - 1))
+    return where(absolute(a) < 0.5, near, log(rounded))
+
+
 FUNCTIONS = (
     Operation(
         "sigmoid",
@@ -111,6 +124,7 @@ FUNCTIONS = (
         cpp="gatewise::sigmoid<T>({0})",
         torch="torch.sigmoid",
         jax="jax.nn.sigmoid",
+        onnx="Sigmoid",
         expensive=True,
         range=Range(0, 1),
         unsaturated=lambda fraction: Range((1 - math.sqrt(1 - fraction)) / 2, (1 + math.sqrt(1 - fraction)) / 2),
@@ -124,6 +138,7 @@ FUNCTIONS = (
         cpp="gatewise::tanh<T>({0})",
         torch="torch.tanh",
         jax="jax.numpy.tanh",
+        onnx="Tanh",
         expensive=True,
         range=Range(-1, 1),
         unsaturated=lambda fraction: Range(-math.sqrt(1 - fraction), math.sqrt(1 - fraction)),
@@ -137,6 +152,7 @@ FUNCTIONS = (
         cpp="gatewise::relu<T>({0})",
         torch="torch.relu",
         jax="jax.nn.relu",
+        onnx="Relu",
         rounded=True,
         range=Range(low=0, closed=True),
         unsaturated=lambda fraction: Range(low=0),
@@ -150,6 +166,7 @@ FUNCTIONS = (
         cpp="gatewise::exp<T>({0})",
         torch="torch.exp",
         jax="jax.numpy.exp",
+        onnx="Exp",
         expensive=True,
         singular=0,
         range=Range(low=0),
@@ -163,6 +180,7 @@ FUNCTIONS = (
         cpp="gatewise::expm1<T>({0})",
         torch="torch.expm1",
         jax="jax.numpy.expm1",
+        onnx=_expm1,
         expensive=True,
         singular=0,
         range=Range(low=-1),
@@ -176,6 +194,7 @@ FUNCTIONS = (
         cpp="gatewise::log<T>({0})",
         torch="torch.log",
         jax="jax.numpy.log",
+        onnx="Log",
         expensive=True,
         singular=0,
     ),
@@ -188,6 +207,7 @@ FUNCTIONS = (
         cpp="gatewise::log1p<T>({0})",
         torch="torch.log1p",
         jax="jax.numpy.log1p",
+        onnx=_log1p,
         expensive=True,
         singular=0,
     ),
@@ -212,6 +232,7 @@ FUNCTIONS = (
         cpp="gatewise::sqrt<T>({0})",
         torch="torch.sqrt",
         jax="jax.numpy.sqrt",
+        onnx="Sqrt",
         rounded=True,
         expensive=True,
         singular=0,
@@ -226,6 +247,7 @@ FUNCTIONS = (
         cpp="gatewise::absolute<T>({0})",
         torch="torch.abs",
         jax="jax.numpy.abs",
+        onnx="Abs",
         rounded=True,
         range=Range(low=0, closed=True),
     ),
@@ -238,6 +260,7 @@ FUNCTIONS = (
         cpp="gatewise::minimum<T>({0}, {1})",
         torch="torch.minimum",
         jax="jax.numpy.minimum",
+        onnx="Min",
         rounded=True,
     ),
     Operation(
@@ -249,6 +272,7 @@ FUNCTIONS = (
         cpp="gatewise::maximum<T>({0}, {1})",
         torch="torch.maximum",
         jax="jax.numpy.maximum",
+        onnx="Max",
         rounded=True,
     ),
     # The gradient of the branch not taken is selected as zero, not multiplied by zero, which would propagate NaN.
@@ -261,5 +285,6 @@ FUNCTIONS = (
         cpp="{0} ? {1} : {2}",
         torch="torch.where",
         jax="jax.numpy.where",
+        onnx="Where",
     ),
 )

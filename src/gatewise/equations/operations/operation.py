@@ -74,6 +74,8 @@ class Operation:
             rules of its own.
         cpp: C++ on vectors, a format of the operands.
         torch, jax: the dotted name of a function.
+        onnx: the name of an operator of ONNX (opset 18), or several names, applied one after the other; or an
+            equivalent expression of other operations.
         infix: the sign between its two operands in C++, Python and JavaScript.
         rounded: whether ``fold`` is correctly rounded, hence the same on every machine.
         expensive: whether it costs many times as much as an addition.
@@ -94,6 +96,7 @@ class Operation:
     cpp: str | None = None
     torch: str | None = None
     jax: str | None = None
+    onnx: str | Callable[..., Expr] | None = None
     infix: str = ""
     rounded: bool = False
     expensive: bool = False

@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import torch
 from onnxscript import ir, optimizer
+from onnx_ir.passes.common import NameFixPass
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
@@ -20,7 +21,8 @@ from torch.utils import _pytree as pytree
 from gatewise.interchange.onnx.comparison import largest_difference
 from gatewise.interchange.onnx.conventions import OPERATORS
 from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport
-from gatewise.interchange.onnx.translation import CELL, OF_WEIGHTS, refusal, translate
+from gatewise.interchange.onnx.node_list import OF_WEIGHTS
+from gatewise.interchange.onnx.translation import CELL, DIRECTIONS, refusal, translate
 from gatewise.kernels.call import cell_of_text
 from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it registers the operator
 from gatewise.writing import atomic_write
@@ -150,7 +152,7 @@ def _check_calls(program: ExportedProgram) -> None:
         for node in graph.graph.nodes:
             if node.target is _RECURRENT:
                 cell = cell_of_text(node.args[5])
-                if (reason := refusal(cell, node.args[4] is not None)) is not None:
+                if (reason := refusal(cell)) is not None:
                     scopes = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
                     layer = scopes[-1].removeprefix("module").removeprefix(".") if scopes else ""
                     raise ValueError(f"{f'layer {layer}' if layer else 'module'}: {reason}")
@@ -180,6 +182,7 @@ def _translated(
     assert exported is not None
     # The weights of recurrent nodes, however large, become constants in the order of their gates.
     optimizer.optimize_ir(exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None)
+    NameFixPass()(exported.model)  # those inside loops must not be the same as outside
     return exported.model
 
 
@@ -221,7 +224,9 @@ def _path_of(node: ir.Node) -> str:
 
 def _described(node: ir.Node) -> str:
     given = {name: attribute.value for name, attribute in node.attributes.items()}
-    parts = [f"{node.op_type} {given['direction']}"]
+    parts = [f"{node.op_type} {node.metadata_props[DIRECTIONS]}"]
+    if node.op_type not in OPERATORS:
+        return parts[0]
     operator = OPERATORS[node.op_type]
     activations = tuple(given["activations"])[: len(operator.activations)]
     if activations != operator.activations:
