@@ -13,7 +13,6 @@ from typing import Any
 import onnx
 import torch
 from onnxscript import ir, optimizer
-from onnx_ir.passes.common import NameFixPass
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.utils import _pytree as pytree
@@ -22,6 +21,7 @@ from gatewise.interchange.onnx.comparison import largest_difference
 from gatewise.interchange.onnx.conventions import OPERATORS
 from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport
 from gatewise.interchange.onnx.node_list import OF_WEIGHTS
+from gatewise.interchange.onnx.scan import name_loops
 from gatewise.interchange.onnx.translation import CELL, DIRECTIONS, refusal, translate
 from gatewise.kernels.call import cell_of_text
 from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it registers the operator
@@ -151,8 +151,8 @@ def _check_calls(program: ExportedProgram) -> None:
     for graph in (part for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)):
         for node in graph.graph.nodes:
             if node.target is _RECURRENT:
-                cell = cell_of_text(node.args[5])
-                if (reason := refusal(cell)) is not None:
+                dtype = ir.DataType.from_numpy(torch.empty(0, dtype=node.args[0].meta["val"].dtype).numpy().dtype)
+                if (reason := refusal(cell_of_text(node.args[5]), dtype, node.args[4] is not None)) is not None:
                     scopes = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
                     layer = scopes[-1].removeprefix("module").removeprefix(".") if scopes else ""
                     raise ValueError(f"{f'layer {layer}' if layer else 'module'}: {reason}")
@@ -182,7 +182,7 @@ def _translated(
     assert exported is not None
     # The weights of recurrent nodes, however large, become constants in the order of their gates.
     optimizer.optimize_ir(exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None)
-    NameFixPass()(exported.model)  # those inside loops must not be the same as outside
+    name_loops(node for node in exported.model.graph.all_nodes() if CELL in node.metadata_props and node.op_type == "Scan")
     return exported.model
 
 

@@ -1,6 +1,6 @@
 """A layer as a loop of ONNX: a node Scan whose body is one step of the cell, in one direction or both."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from onnxscript import ir
@@ -49,6 +49,15 @@ def scan(
     axis = nodes.constant(np.array([1]))
     output = nodes("Concat", *(nodes("Unsqueeze", one, axis) for one in results), axis=1)
     return output, of_states
+
+
+def name_loops(loops: Iterable[ir.Node]) -> None:
+    """Give the values inside of loops names that no value outside has, as ONNX requires."""
+    for number, loop in enumerate(loops):
+        body = loop.attributes["body"].as_graph()
+        inside = [*body.inputs, *body.initializers.values(), *(value for node in body for value in node.outputs)]
+        for index, value in enumerate(inside):
+            value.name = f"step/{number}/{index}"
 
 
 def _flags(nodes: NodeList, x: Value, lengths: Value | None, reset: Value | None) -> tuple[Value | None, Value | None]:

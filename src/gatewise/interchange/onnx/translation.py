@@ -21,15 +21,21 @@ DIRECTIONS: Final = "gatewise.directions"
 """The entry with the directions of the layer."""
 
 
-def refusal(cell: Cell) -> str | None:
-    """Why calls of the operator with a cell have no nodes, or None."""
-    if native_of(cell) is not None:
+def refusal(cell: Cell, dtype: ir.DataType, has_reset: bool) -> str | None:
+    """Why a call of the operator has no nodes, or None."""
+    if _native(cell, dtype, has_reset) is not None:
         return None
     try:
         spelled(cell)
     except MissingImplementation as missing:
-        return f"ONNX has no operator for the cell {cell.name}, and none for its equations: {missing}"
+        return f"ONNX has no operator for this call of the cell {cell.name}, nor for its equations: {missing}"
     return None
+
+
+def _native(cell: Cell, dtype: ir.DataType, has_reset: bool) -> Native | None:
+    """The operator for a call; None where it is a loop."""
+    # The operators have no resets, and ONNX Runtime computes them in float32 and float16 alone.
+    return None if has_reset or dtype == ir.DataType.DOUBLE else native_of(cell)
 
 
 def translate(
@@ -43,10 +49,8 @@ def translate(
     *_: object,
 ) -> list[Value]:
     """Nodes with the values of a call: the output (T, B, D·H) and the sequence of final states (D, B, H)."""
-    made_of = cell_of_text(cell)
-    # ONNX Runtime computes its recurrent operators in float32 and float16, and they have no resets.
-    native = native_of(made_of) if reset is None and x.dtype != ir.DataType.DOUBLE else None
-    nodes = NodeList()
+    made_of, nodes = cell_of_text(cell), NodeList()
+    native = _native(made_of, x.dtype, reset is not None)
     if native is None:
         output, finals = scan(nodes, made_of, x, initial, parameters, lengths, reset, directions)
     else:
