@@ -1,20 +1,22 @@
 """An exported model in ONNX Runtime beside the module that it was made of, on random input."""
 
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from onnx import ModelProto
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 TOLERANCE = 1e-5
-"""Largest accepted difference, relative to values above 1; for float16 it is 4 units in the last place."""
+"""Largest accepted difference, relative to values above 1; for float16 it is 4 units in the last place.
+
+Where the module itself is further from float64 than that, ONNX Runtime may be twice as far from it as the module.
+"""
 
 
-def largest_difference(
-    model: ModelProto, program: ExportedProgram, given: Sequence[Tensor], run: Callable[..., Sequence[Tensor]]
-) -> float:
+def largest_difference(model: ModelProto, program: ExportedProgram, given: Sequence[Tensor], run: nn.Module) -> float:
     """The largest difference over random input of the given sizes and of others.
 
     Sizes that the program leaves open are those of ``given``, and larger ones; floating-point values are normal,
@@ -46,7 +48,7 @@ def largest_difference(
         for index, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
             difference = _difference(ours.cpu().numpy(), np.asarray(theirs))
             limit = max(TOLERANCE, 4 * torch.finfo(ours.dtype).eps) if ours.is_floating_point() else 0.0
-            if not difference <= limit:
+            if not difference <= limit and not _as_exact(run, inputs, index, ours, np.asarray(theirs)):
                 sizes = ", ".join(str(tuple(one.shape)) for one in inputs)
                 raise ValueError(
                     f"output {index} in ONNX Runtime differs from that of the module by {difference:.1e}, relative "
@@ -54,6 +56,19 @@ def largest_difference(
                 )
             worst = max(worst, difference)
     return worst
+
+
+def _as_exact(run: nn.Module, inputs: Sequence[Tensor], index: int, ours: Tensor, theirs: np.ndarray) -> bool:
+    """Whether ONNX Runtime is at most twice as far from an output in float64 as the module in float32."""
+    if ours.dtype != torch.float32:
+        return False
+    try:
+        with torch.no_grad():
+            exact = copy.deepcopy(run).double()(*(one.double() if one.is_floating_point() else one for one in inputs))
+    except Exception:  # a module of the user's that knows one precision only
+        return False
+    true = exact[index].cpu().numpy()
+    return _error(true, theirs) <= 2 * _error(true, ours.cpu().numpy())
 
 
 def _shapes(program: ExportedProgram, given: Sequence[Tensor], growth: int) -> list[tuple[int, ...]]:
@@ -83,10 +98,15 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
         return float("inf")
     if ours.dtype.kind != "f":
         return 0.0 if np.array_equal(ours, theirs) else float("inf")
-    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
-    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))  # infinities too
+    return _error(ours, theirs)
+
+
+def _error(true: np.ndarray, found: np.ndarray) -> float:
+    """The largest difference of two arrays of one shape, relative to values above 1."""
+    true, found = true.astype(np.float64), found.astype(np.float64)
+    same = (true == found) | (np.isnan(true) & np.isnan(found))  # infinities too
     with np.errstate(invalid="ignore"):
-        error = np.abs(ours - theirs) / np.maximum(1, np.abs(ours))
+        error = np.abs(true - found) / np.maximum(1, np.abs(true))
     return float(np.where(same, 0, error).max(initial=0.0))
 
 

@@ -21,7 +21,7 @@ class ExportedLayer:
     Attributes:
         path: of the layer in the module; for one of several layers of a stack ending in ``.l0``, ``.l1`` and so on.
         cell: the name of its cell.
-        node: the operator, direction, and the form where it is not the default.
+        node: the operator, direction, and the form where it is not the default; ``Scan`` for a loop of the equations.
         name: of the node in the model.
     """
 
@@ -72,7 +72,10 @@ def to_onnx(
     metadata: Mapping[str, str] | None = None,
     streaming: bool = False,
 ) -> OnnxExport:
-    """Write a module as a model of ONNX, with nodes RNN, GRU and LSTM for its recurrent layers.
+    """Write a module as a model of ONNX, with nodes RNN, GRU, LSTM and Scan for its recurrent layers.
+
+    A layer becomes one of ONNX's operators where that computes its cell; otherwise, in a call with ``reset=`` and in
+    float64 a Scan, a loop whose body is the cell's equations.
 
     The module is any that `torch.export` takes, in eval mode (its own mode is kept). Every size that it does not fix,
     such as batch and time, is open in the model, except sizes of 1 in ``args``. The model is checked by

@@ -182,7 +182,9 @@ def _translated(
     assert exported is not None
     # The weights of recurrent nodes, however large, become constants in the order of their gates.
     optimizer.optimize_ir(exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None)
-    name_loops(node for node in exported.model.graph.all_nodes() if CELL in node.metadata_props and node.op_type == "Scan")
+    name_loops(
+        node for node in exported.model.graph.all_nodes() if CELL in node.metadata_props and node.op_type == "Scan"
+    )
     return exported.model
 
 

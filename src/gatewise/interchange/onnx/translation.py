@@ -1,7 +1,7 @@
 """The operator ``gatewise::recurrent`` as nodes of ONNX, for the exporter of torch."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from onnxscript import evaluator, ir
@@ -62,7 +62,8 @@ def translate(
         nodes("Reshape", in_order, nodes.constant(np.array([0, 0, -1]))),
         nodes("SequenceConstruct", *finals),
     ]
-    evaluator.default().nodes.extend(nodes.nodes)
+    recorder: Any = evaluator.default()  # of torch's exporter
+    recorder.nodes.extend(nodes.nodes)
     return results
 
 
@@ -121,13 +122,12 @@ def _weights(
         for name, block in blocks.items():
             found.setdefault(name.upper(), []).append(nodes.of_weights("Unsqueeze", block, first))
     return {
-        name: blocks[0] if len(blocks) == 1 else nodes.of_weights("Concat", *blocks, axis=0) for name, blocks in found.items()
+        name: blocks[0] if len(blocks) == 1 else nodes.of_weights("Concat", *blocks, axis=0)
+        for name, blocks in found.items()
     }
 
 
-def _stacked(
-    nodes: NodeList, native: Native, cell: Cell, group: str, tensor: Value, hidden_size: int
-) -> Value:
+def _stacked(nodes: NodeList, native: Native, cell: Cell, group: str, tensor: Value, hidden_size: int) -> Value:
     """The weights of a group in the order of the operator's gates."""
     dtype = tensor.dtype.numpy()
     rows, signs = native.rows(cell, group, hidden_size), native.signs(group, hidden_size)
@@ -137,4 +137,3 @@ def _stacked(
         column = signs if cell.shape_of(group) == "vector" else signs[:, None]
         tensor = nodes.of_weights("Mul", tensor, nodes.constant(column.astype(dtype)))
     return tensor
-
