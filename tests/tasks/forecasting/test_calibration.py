@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gatewise
-from gatewise.tasks.forecasting.calibration import Calibration
+from gatewise.tasks.forecasting.calibration import Calibration, forecasts_needed, moves_of
+from gatewise.tasks.forecasting.effective_count import effective_count
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.scores import coverage
 from tests.tasks.forecasting.small import SMALL, one_series, standard_input
@@ -77,7 +78,8 @@ def test_few_forecasts_that_do_not_overlap_move_nothing():
     test = generated(0, 16)  # with a horizon of 2
     assert not Calibration.learn(test, said.append).moves.any()
     assert said == [
-        "intervals are not calibrated: 8 held-out forecasts do not overlap, and quantiles 0.1 and 0.9 need 9"
+        "intervals are not calibrated: 8 held-out forecasts do not overlap in time, all together are worth 8 "
+        "independent ones for sure, and quantiles 0.1 and 0.9 need 9; a longer --held-out has more"
     ]
     assert Calibration.learn(test, said.append).of(test) is test
     assert Calibration.learn(generated(0, 17), said.append).moves.any()
@@ -139,13 +141,16 @@ def test_without_calibration_none_is_kept(tmp_path, capsys):
 
 def test_a_run_with_few_held_out_values_says_so_once(tmp_path, capsys):
     train(tmp_path, held_out=8)
-    assert "intervals are not calibrated: 2 held-out forecasts do not overlap" in capsys.readouterr().err
+    assert (
+        "intervals are not calibrated: 2 held-out forecasts do not overlap in time, all together"
+        in capsys.readouterr().err
+    )
     gatewise.load(tmp_path / "run").predict()
     assert "calibrated" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("starts", "noted"), [((0, 0), True), ((0, 500), False)])
-def test_series_at_the_same_time_are_noted(starts, noted):
+@pytest.mark.parametrize(("starts", "blocks"), [((0, 0), 6), ((0, 500), 12)])
+def test_forecasts_of_series_at_the_same_time_are_in_one_block(starts, blocks):
     # 6 forecasts of 2 steps in each series, or 12 in all where the series are not at the same time.
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(2, 30, generator=generator, dtype=torch.float64)
@@ -158,7 +163,65 @@ def test_series_at_the_same_time_are_noted(starts, noted):
     positions = [begin + at for begin in both.begins for at in range(8, 20)]
     test = back_test(both, positions, [[0.0, 0.0]] * len(positions), (0.1, 0.5, 0.9), 1.0)
     test = dataclasses.replace(test, series=both.series_at(test.positions))
+    assert len(test.blocks().unique()) == blocks
     notices = []
-    found = Calibration.learn(test, notices.append)
-    assert found.moves.any()
-    assert ["only 6 do not overlap in time" in one for one in notices] == [True] * noted
+    assert bool(Calibration.learn(test, notices.append).moves.any()) == (blocks == 12)
+    assert ["6 held-out forecasts do not overlap in time" in one for one in notices] == [True] * (blocks == 6)
+
+
+def walks(generator, times, series, shared, horizon):
+    """Errors (times, series) of the last step of forecasts of random walks, with variance 1; some of it is shared."""
+    steps = torch.randn(times + horizon, 1, generator=generator, dtype=torch.float64) * shared**0.5
+    own = torch.randn(times + horizon, series, generator=generator, dtype=torch.float64) * (1 - shared) ** 0.5
+    walked = (steps + own).cumsum(0)
+    return (walked[horizon:] - walked[:-horizon]) / horizon**0.5
+
+
+def coverages(times, series, shared, horizon, blocks_of=None, count=200):
+    """The coverage, of any further errors, of intervals that are calibrated by some; and the numbers of errors."""
+    generator = torch.Generator().manual_seed(0)
+    blocks = (torch.arange(times) // horizon)[:, None].expand(-1, series).flatten()
+    if blocks_of is not None:
+        blocks = blocks_of(blocks)
+    found, counts = [], []
+    for _ in range(count):
+        errors = walks(generator, times, series, shared, horizon).flatten()
+        moves, (of_step,) = moves_of(errors[:, None, None].expand(-1, 1, 3), blocks, (0.1, 0.5, 0.9))
+        below, above = torch.special.ndtr(moves[0, [0, 2]]).tolist()
+        found.append(above - below)
+        counts.append(of_step)
+    return sum(found) / count, counts
+
+
+@pytest.mark.parametrize(
+    ("times", "series", "shared", "horizon"),
+    [(120, 8, 0.8, 12), (120, 8, 0.0, 12), (120, 1, 0.0, 12), (108, 8, 1.0, 12), (30, 40, 0.5, 1), (24, 60, 0.0, 12)],
+)
+def test_coverage_is_nominal_whether_series_move_together_or_not(times, series, shared, horizon):
+    covered, _ = coverages(times, series, shared, horizon)
+    assert covered == pytest.approx(0.8, abs=0.025)
+
+
+def test_counting_forecasts_of_one_time_as_independent_covers_less():
+    covered, counts = coverages(120, 8, 0.8, 12, blocks_of=lambda blocks: torch.arange(len(blocks)))
+    assert covered < 0.77
+    assert all(count.estimate == 960 for count in counts)
+
+
+def test_few_times_are_enough_only_for_series_that_do_not_move_together():
+    needed = forecasts_needed((0.1, 0.5, 0.9))
+    enough = {
+        shared: [count.least >= needed for count in coverages(60, 60, shared, 12, count=50)[1]] for shared in (0.0, 0.8)
+    }
+    assert sum(enough[0.0]) == 50
+    assert sum(enough[0.8]) < 10
+
+
+@given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 1000))
+def test_the_effective_count_by_copies(groups, copies, seed):
+    # What is there several times at one time counts once.
+    missed = torch.rand(groups, 2, generator=torch.Generator().manual_seed(seed)) < 0.3
+    blocks = torch.arange(groups)
+    found = effective_count(missed.repeat_interleave(copies, 0), blocks.repeat_interleave(copies))
+    assert found == effective_count(missed, blocks)
+    assert found == (groups, groups, groups)

@@ -130,19 +130,12 @@ class BackTest:
         common = set.intersection(*(set(row) for row in found.values())) if found else set()
         return {step: {name: row[name] for name in row if name in common} for step, row in found.items()}
 
-    def apart(self) -> list[int]:
-        """For each step of the horizon, how many of the forecasts, of those with a value there, do not overlap."""
-        horizon = self.truth.shape[1]
-        known = ~self.truth.isnan()
-        counts = torch.stack([known[rows].sum(0) for rows in self._rows().values()])
-        return (-(-counts // horizon)).sum(0).tolist()
-
-    def apart_in_time(self) -> int:
-        """How many of the forecasts of all series together do not overlap in time."""
+    def blocks(self) -> Tensor:
+        """The block of time of each forecast, (N,): as many beginnings of forecasts, of any series, as the horizon."""
         firsts = torch.tensor([one.first for one in self.panel.series])
         begins = torch.tensor(self.panel.begins)
         steps = self.positions - begins[self.series] + firsts[self.series]
-        return -(-len(steps.unique()) // self.truth.shape[1])
+        return steps.unique(return_inverse=True)[1] // self.truth.shape[1]
 
     def _rows(self) -> dict[int, Tensor]:
         """By series, which of the forecasts are its own."""
