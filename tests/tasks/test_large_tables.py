@@ -5,14 +5,20 @@ import json
 import os
 import re
 import shutil
+import signal
+import time
+from collections import Counter
 
 import pytest
 
 import gatewise
+from gatewise.compiler import build_cache
 from gatewise.data import example_store
+from gatewise.data.row_store import RowWriter
 from gatewise.tasks import data_cache, state_file, token_rows
 from gatewise.tasks.api import resume
 from gatewise.tasks.sequence_module import SequenceModule
+from tests.forked import Forked
 from tests.tasks.small import losses
 from tests.tasks.small_sequences import SMALL, labelled_texts, reversed_words, small_tokens, tagged_words
 
@@ -228,3 +234,69 @@ def test_a_limit_that_is_not_a_number_is_refused_before_the_work(tmp_path, cache
     monkeypatch.setenv("GATEWISE_CACHE_LIMIT", limit)
     with pytest.raises(ValueError, match=f"GATEWISE_CACHE_LIMIT: expected a number of gigabytes, .* got '{limit}'"):
         train(tmp_path, "label")
+
+
+def train_killed(kind, rows, case, folder, data):
+    """Train in a process of its own, which kills itself while it writes some rows of one kind to the cache."""
+    example_store.IN_MEMORY = 200
+    appended = Counter()
+    append = RowWriter.append
+
+    def killing(self, **row):
+        of = "examples" if "json" in row else "splits" if "held_out" in row else "tokens"
+        appended[of] += 1
+        if appended[kind] == rows:
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(self, **row)
+
+    RowWriter.append = killing
+    train(folder, case, data=data, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "rows"), [("label", "examples", 30), ("tags", "splits", 5), ("features", "tokens", 70)]
+)
+def test_what_a_killed_process_has_written_is_not_taken_for_whole(tmp_path, case, kind, rows, cache, monkeypatch):
+    whole = train(tmp_path, case, out=tmp_path / "whole", epochs=1)
+    (data,) = whole.options.data
+    process = Forked(train_killed, kind, rows, case, tmp_path, data)
+    assert process.wait(60) == -signal.SIGKILL
+    assert not (tmp_path / "run").exists()
+    found = entries(cache)
+    left = [name for names in found.values() for name in names if name.startswith(build_cache.WORK)]
+    assert left  # it was killed in the midst of it
+    of_kind = [name for name in found[kind] if not name.startswith(build_cache.WORK)]
+    assert len(of_kind) == (1 if kind == "tokens" and rows > 64 else 0)
+    make_large(monkeypatch)
+    again = train(tmp_path, case, data=data, epochs=1)
+    assert again.final_scores() == whole.final_scores()
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+
+
+def train_or_resume_large(case, folder, data):
+    """In a process of its own, which saves as often as it can."""
+    example_store.IN_MEMORY = 200
+    state_file.SAVE_EVERY_SECONDS = 0.02
+    if (folder / "run" / "run.json").exists():
+        resume(folder / "run")
+    else:
+        train(folder, case, data=data, epochs=8)
+
+
+def test_a_killed_run_on_the_cache_resumes_with_the_same_losses(tmp_path, cache, monkeypatch):
+    whole = train(tmp_path, "label", out=tmp_path / "whole", epochs=8)
+    (data,) = whole.options.data
+    metrics = tmp_path / "run" / "metrics.csv"
+    for rows in (15, 40):
+        process = Forked(train_or_resume_large, "label", tmp_path, data)
+        ends = time.monotonic() + 60
+        while (metrics.read_text().count("\n") if metrics.exists() else 0) < rows:
+            assert time.monotonic() < ends
+            time.sleep(0.002)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    data.unlink()  # the rows are those of the cache
+    make_large(monkeypatch)
+    again = resume(tmp_path / "run")
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
+    assert again.final_scores() == whole.final_scores()
