@@ -48,7 +48,7 @@ LATER = (
     "src/gatewise/tasks/numeric/",
     "tests/tasks/",
 )
-MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "shapes", "writing")
+MODULES_BELOW = ("__init__", "__main__", "extras", "formatting", "progress", "registry", "shapes", "writing")
 
 # Stems of files.
 MODULES = {

@@ -1,4 +1,4 @@
-"""Weights of runs tell their cells; those of earlier runs, which do not, are of the cell that the run names."""
+"""Weights of runs record their cells; those of earlier runs, which do not, are of the cell that the run names."""
 
 import json
 import math

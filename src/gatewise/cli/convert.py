@@ -18,19 +18,20 @@ def convert(
     """Convert a file of weights: a checkpoint of torch, a safetensors file, an ONNX or a Keras model.
 
     The file is recognised by its content. Names and values of weights stay; for torch, the gates of cells that torch
-    has are brought into its order. The written file says which cell the weights of each recurrent layer are of.
+    has are brought into its order. The written file records the cell of each recurrent layer. A model of ONNX or Keras
+    holds the recurrent layers alone, side by side, each with an input of its own.
 
     Parameters
     ----------
     file
         File to read. Nothing in it is executed.
     to
-        Format to write: torch or safetensors.
+        Format to write: torch, safetensors, onnx or keras (a .keras archive).
     out
         File to write.
     cell
-        Cell of weights that do not tell it, which cannot be seen from their shapes: a name (gatewise explain --list) or
-        FILE.py:NAME; for one of several layers LAYER=CELL.
+        Cell of weights whose file does not record it, as of a bare state dict (it cannot be inferred from shapes): a
+        name (gatewise explain --list) or FILE.py:NAME; for one of several layers LAYER=CELL.
     gates
         Order in which these weights stack the gates of that cell, with commas (i,f,g,o); by default the cell's own.
     key
@@ -49,7 +50,10 @@ def convert(
     if gates is not None and not cells:
         raise ValueError("--gates has no effect: it is the order of the gates of --cell")
     order = None if gates is None else [gate.strip() for gate in gates.split(",")]
-    for path, identity in convert_file(file, out, to, cells=cells, gates=order, key=key).items():
+    converted = convert_file(file, out, to, cells=cells, gates=order, key=key)
+    for path, identity in converted.layers.items():
         of_gates = f", gates {' '.join(identity['gates'])}" if identity["gates"] else ""
         print(f"{path or '(one layer)'}: {identity['cell'] or 'a cell without a name'}{of_gates}")
+    if converted.omitted:
+        print(f"not of a recurrent layer, so not in a file of {to}: {', '.join(converted.omitted)}")
     print(f"written: {out}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -19,6 +20,18 @@ from gatewise.writing import check_writable
 _NUMBERED = re.compile(r"(?P<stem>\w+?)(_l\d+(_reverse)?)?")
 
 
+class Converted(NamedTuple):
+    """What `convert` has written.
+
+    Attributes:
+        layers: the identities of the recurrent layers, by their path.
+        omitted: the names of the weights that the format does not hold: all but those of recurrent layers.
+    """
+
+    layers: dict[str, Identity]
+    omitted: list[str]
+
+
 def convert(
     path: Path,
     out: Path,
@@ -27,7 +40,7 @@ def convert(
     cells: Mapping[str | None, Cell] | None = None,
     gates: Sequence[str] | None = None,
     key: str | None = None,
-) -> dict[str, Identity]:
+) -> Converted:
     """Convert a file of weights to another format.
 
     Args:
@@ -36,17 +49,17 @@ def convert(
         out: the file to write.
         to: the format; see `gatewise.interchange.formats.FORMATS`. In ``torch`` the gates of cells that torch has are
             brought into its order.
-        cells: for weights that do not tell their cell: by the path of a layer its cell; None is all other layers.
+        cells: for weights whose file does not record it: by the path of a layer its cell; None is all other layers.
         gates: the order in which these weights stack the gates of that cell; by default its own.
         key: of one of several state dicts in a checkpoint of torch; the name of a node of an ONNX model, or
             of a layer of a Keras model.
 
     Returns:
-        the identities of the layers in the written file, by their path.
+        The layers in the written file, and the weights that are not in it.
 
     Raises:
-        ValueError: for a malformed file, one without recurrent weights, weights that do not tell their cell, or a cell
-            that does not fit.
+        ValueError: for a malformed file, one without recurrent weights, weights of an unknown cell, a cell that does
+            not fit, or a layer that the format cannot hold.
         OSError: when a file cannot be read or written.
     """
     target = format_named(to)
@@ -58,10 +71,10 @@ def convert(
         _check_all_known(state)
         if to == "torch":
             state = in_order_of_torch(state)
+        omitted = target.write(out, state)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    target.write(out, state)
-    return identities_of(state)
+    return Converted(identities_of(state), omitted)
 
 
 def in_order_of_torch(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -102,9 +115,9 @@ def _check_all_known(state_dict: dict[str, Tensor]) -> None:
     unknown = sorted(layers - known.keys())
     if unknown:
         raise ValueError(
-            f"the weights of {', '.join(path or 'the layer' for path in unknown)} do not tell their cell, and it is "
-            "not in the shapes (three forms of the GRU have the same); give --cell, such as --cell lstm or --cell "
-            "gru_cudnn (torch.nn.GRU)"
+            f"the cell of {', '.join(path or 'the layer' for path in unknown)} is not recorded in the file, and cannot "
+            "be inferred from shapes (three forms of the GRU have the same); pass --cell, such as --cell lstm, or "
+            "--cell gru_cudnn for torch.nn.GRU"
         )
     if not known:
         raise ValueError("no recurrent weights in it; expected names such as weight_ih_l0 and weight_hh_l0")

@@ -7,40 +7,33 @@ from pathlib import Path
 
 from torch import Tensor
 
+from gatewise.registry import registered
+
 FORMATS = {
     "torch": "gatewise.interchange.torch_file",
     "safetensors": "gatewise.interchange.safetensors_file",
+    "keras": "gatewise.interchange.keras_file",
+    "onnx": "gatewise.interchange.onnx_file",
 }
-"""By name the module with the ``FORMAT``; loaded when used."""
-
-READ_ONLY = {"keras": "gatewise.interchange.keras_file", "onnx": "gatewise.interchange.onnx_file"}
-"""Likewise of files that are only read: they hold more than weights. ONNX is tried last, since it has no signature."""
+"""By name the module with the ``FORMAT``; loaded when used. ONNX is tried last on reading: it has no signature."""
 
 
 @dataclass(frozen=True)
-class WeightsReader:
-    """How weights are read from a kind of file.
+class WeightsFormat:
+    """How weights are read from a kind of file, and written.
 
     Attributes:
         recognises: whether a file is of this format, by its content.
         read: the weights of a file by name, with the identities that it has in their metadata; the second argument is
             the key of one of several state dicts in the file, or None. Raises a ValueError that names the file where it
             is malformed.
+        write: writes weights, with the identities in their metadata, atomically; returns the names of those that the
+            format does not hold. Raises a ValueError where it does not hold a recurrent layer.
     """
 
     recognises: Callable[[Path], bool]
     read: Callable[[Path, str | None], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class WeightsFormat(WeightsReader):
-    """How weights are read from a kind of file, and written.
-
-    Attributes:
-        write: writes weights, with the identities in their metadata, atomically.
-    """
-
-    write: Callable[[Path, dict[str, Tensor]], None]
+    write: Callable[[Path, dict[str, Tensor]], list[str]]
 
 
 def format_named(name: str) -> WeightsFormat:
@@ -49,12 +42,10 @@ def format_named(name: str) -> WeightsFormat:
     Raises:
         ValueError: when there is none.
     """
-    if name not in FORMATS:
-        raise ValueError(f"--to: expected one of {', '.join(FORMATS)}, got {name!r}")
-    return importlib.import_module(FORMATS[name]).FORMAT
+    return registered("--to", name, FORMATS).FORMAT
 
 
-def format_of(path: Path) -> WeightsReader:
+def format_of(path: Path) -> WeightsFormat:
     """The format of a file, by its content.
 
     Raises:
@@ -63,8 +54,7 @@ def format_of(path: Path) -> WeightsReader:
     """
     with path.open("rb"):  # a missing file is an OSError that names it
         pass
-    modules = FORMATS | READ_ONLY
-    for module in modules.values():
+    for module in FORMATS.values():
         if (found := importlib.import_module(module).FORMAT).recognises(path):
             return found
-    raise ValueError(f"{path}: not a file of weights of a known format ({', '.join(modules)})")
+    raise ValueError(f"{path}: not a file of weights of a known format ({', '.join(FORMATS)})")

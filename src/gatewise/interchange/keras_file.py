@@ -1,14 +1,16 @@
-"""Models of Keras, of which the weights of the recurrent layers are read."""
+"""Models of Keras: the weights of their recurrent layers, read and written."""
 
 import zipfile
 from pathlib import Path
 
 from torch import Tensor
 
-from gatewise.interchange.formats import WeightsReader
+from gatewise.extras import require
+from gatewise.interchange.formats import WeightsFormat
 from gatewise.interchange.identity import of_layers
-from gatewise.interchange.keras import from_keras
+from gatewise.interchange.keras import KerasLayer, from_keras, to_keras
 from gatewise.interchange.keras.importing import is_hdf5
+from gatewise.interchange.recorded_layers import recorded_layers
 
 
 def recognises(path: Path) -> bool:
@@ -32,4 +34,25 @@ def read(path: Path, key: str | None) -> dict[str, Tensor]:
     return of_layers({"": from_keras(path, names=[key])[key]})
 
 
-FORMAT = WeightsReader(recognises, read)
+def write(path: Path, state_dict: dict[str, Tensor]) -> list[str]:
+    """Write the recurrent layers as a ``.keras`` archive; returns the names of all other weights.
+
+    Raises:
+        ValueError: as `recorded_layers` and `to_keras`, naming the layer.
+        MissingExtraError: when h5py is not installed.
+    """
+    require("writing files of Keras", "keras")
+    from gatewise.interchange.keras.archive import write_archive
+
+    layers, others = recorded_layers(state_dict)
+    stacks: dict[str, list[KerasLayer]] = {}
+    for own, layer in layers.items():
+        try:
+            stacks[own] = to_keras(layer)
+        except ValueError as error:
+            raise ValueError(f"layer {own or '(without a name)'}: {error}") from None
+    write_archive(path, stacks)
+    return others
+
+
+FORMAT = WeightsFormat(recognises, read, write)

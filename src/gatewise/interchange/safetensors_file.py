@@ -40,8 +40,8 @@ def read(path: Path, key: str | None) -> dict[str, Tensor]:
         raise ValueError(f"{path}: {error}") from None
 
 
-def write(path: Path, state_dict: dict[str, Tensor], **facts: str) -> None:
-    """Write weights, with their identities and other facts in the header; tied weights are written each."""
+def write(path: Path, state_dict: dict[str, Tensor], **facts: str) -> list[str]:
+    """Write all weights, with their identities and other facts in the header; tied weights are written each."""
     content: dict[str, Tensor] = {}
     places: set[int] = set()
     for name, weight in state_dict.items():
@@ -52,6 +52,7 @@ def write(path: Path, state_dict: dict[str, Tensor], **facts: str) -> None:
     packed = safetensors.torch.save(content, {"format": "pt", **facts, **to_header(state_dict)})
     with atomic_write(path) as file:
         file.write(packed)
+    return []
 
 
 FORMAT = WeightsFormat(recognises, read, write)

@@ -59,12 +59,13 @@ def read(path: Path, key: str | None) -> dict[str, Tensor]:
     return _checked(path, found[chosen[0]])
 
 
-def write(path: Path, state_dict: dict[str, Tensor]) -> None:
-    """Write a state dict as `torch.save` does."""
+def write(path: Path, state_dict: dict[str, Tensor]) -> list[str]:
+    """Write a state dict as `torch.save` does, with all of its weights."""
     content = io.BytesIO()  # torch.save hides a full disk behind an error of its own
     torch.save(state_dict, content)
     with atomic_write(path) as file:
         file.write(content.getbuffer())
+    return []
 
 
 def _state_dicts(content: object, path: str, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:

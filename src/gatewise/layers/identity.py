@@ -1,8 +1,8 @@
 """Which cell weights are of, in the ``_metadata`` of a state dict, and the check of it on loading.
 
-The shapes of weights do not tell their cell: three forms of the GRU have the same ones, and so has a cell whose gates
-are stacked in another order. The identity is metadata alone, so the keys of a state dict are those of `torch.nn`, in
-both directions.
+The cell of weights cannot be inferred from their shapes: three forms of the GRU have the same ones, and so has a cell
+whose gates are stacked in another order. The identity is metadata alone, so the keys of a state dict are those of
+`torch.nn`, in both directions.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -118,7 +118,7 @@ def stored_gates(cell: Cell, metadata: Mapping[str, Any]) -> tuple[str, ...]:
         metadata: of the module in the state dict.
 
     Raises:
-        ValueError: when the weights are of another cell, or do not tell theirs and torch has no such cell.
+        ValueError: when the weights are of another cell, or theirs is not recorded and torch has no such cell.
     """
     found = read_identity(metadata)
     if found is None:

@@ -1,10 +1,10 @@
 """Export of the model of a run: the formats, one module and one line each, and the card beside the file."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewise.registry import registered
 from gatewise.tasks.model_card import model_card
 from gatewise.tasks.trained import Trained
 from gatewise.writing import atomic_write, check_writable
@@ -37,9 +37,7 @@ def export_named(name: str) -> ExportFormat:
     Raises:
         ValueError: when there is none.
     """
-    if name not in EXPORTS:
-        raise ValueError(f"--to: expected one of {', '.join(EXPORTS)}, got {name!r}")
-    return importlib.import_module(EXPORTS[name]).EXPORT
+    return registered("--to", name, EXPORTS).EXPORT
 
 
 def export(trained: Trained, to: str, out: Path) -> list[str]:

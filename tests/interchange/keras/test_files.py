@@ -93,12 +93,33 @@ def test_weights_of_another_model(model, saved):
 @pytest.mark.parametrize("target", ["torch", "safetensors"])
 def test_conversion(model, saved, tmp_path, target):
     out = tmp_path / "out"
-    assert convert(saved / "model.keras", out, target).keys() >= {"second", "both", "last"}
+    assert convert(saved / "model.keras", out, target).layers.keys() >= {"second", "both", "last"}
     again = tmp_path / "again"
     convert(saved / "model.keras", again, target, key="both")
     (state,) = [torch.load(again)] if target == "torch" else [_safetensors(again)]
     expected = gatewise.from_keras(model.get_layer("both"))
     assert expected.load_state_dict(state).missing_keys == []
+
+
+def test_written_models_open_in_keras(keras, tmp_path):
+    layers = {
+        "encoder.rnn": gatewise.LSTM(3, 4, 2, bidirectional=True),
+        "encoder_rnn": gatewise.GRU(3, 4, variant="cho2014"),
+        "b": gatewise.GRU(5, 2, bidirectional=True),
+        "c": gatewise.RNN(3, 4, bias=False, dtype=torch.float64),
+    }
+    model = torch.nn.ModuleDict({"encoder": torch.nn.ModuleDict({"rnn": layers["encoder.rnn"]})})
+    model.update({name: layer for name, layer in layers.items() if "." not in name})
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    convert(tmp_path / "a.pt", tmp_path / "a.keras", "keras")
+    opened = keras.models.load_model(tmp_path / "a.keras")
+    named = {"encoder_rnn_l1": "encoder.rnn", "encoder_rnn_2": "encoder_rnn", "b": "b", "c": "c"}
+    assert [one.name for one in opened.inputs] == ["encoder_rnn_input", "encoder_rnn_2_input", "b_input", "c_input"]
+    x = [torch.randn(2, 6, layer.input_size, dtype=next(layer.parameters()).dtype) for layer in layers.values()]
+    for name, output, one in zip(named.values(), opened(x), x, strict=True):
+        expected, _ = layers[name](one.transpose(0, 1))
+        torch.testing.assert_close(output, expected.transpose(0, 1), rtol=1e-5, atol=1e-6)
+    assert list(gatewise.from_keras(tmp_path / "a.keras")) == ["encoder_rnn_l0", *named]
 
 
 def _safetensors(path):

@@ -8,6 +8,7 @@ import torch
 
 import gatewise
 from gatewise.interchange.identity import identities_of
+from gatewise.interchange.recorded_layers import recorded_layers
 from tests.cli.command_line import check_mistake, leave
 from tests.interchange.onnx.configurations import Configuration
 
@@ -43,12 +44,66 @@ def test_two_cells_in_one_node() -> None:
     torch.nn.ModuleDict({"recurrent": layer}).load_state_dict(state)
 
 
+LAYERS = {
+    "lstm": gatewise.LSTM(3, 4, 2, bidirectional=True),
+    "gru": gatewise.GRU(3, 4),
+    "chung2014": gatewise.GRU(3, 4, variant="chung2014", bidirectional=True),
+    "rnn": gatewise.RNN(3, 4, nonlinearity="relu"),
+    "peepholes": gatewise.PeepholeLSTM(3, 4),
+}
+
+
+@pytest.mark.parametrize("through", [("onnx",), ("keras",), ("onnx", "keras", "onnx")], ids="-".join)
+@pytest.mark.parametrize("name", LAYERS)
+def test_round_trips(name: str, through: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a checkpoint through other formats and back: the same outputs, whose layers are then one after another."""
+    layer = LAYERS[name]
+    model = torch.nn.ModuleDict({"encoder": torch.nn.ModuleDict({"rnn": layer}), "head": torch.nn.Linear(4, 2)})
+    torch.save(model.state_dict(), "0.pt")
+    if name == "peepholes" and "keras" in through:
+        expected = "layer encoder.rnn: to_keras: Keras does not have its cell, peephole_lstm"
+        check_mistake(tmp_path, capsys, "convert 0.pt --to keras -o a.keras", expected)
+        return
+    source = "0.pt"
+    for number, to in enumerate((*through, "torch", "safetensors", "torch")):
+        assert leave("convert", source, "--to", to, "-o", f"next.{number}") == 0
+        source = f"next.{number}"
+        omitted = f"not of a recurrent layer, so not in a file of {to}: head.weight, head.bias\n"
+        assert (omitted in capsys.readouterr().out) == (number == 0)
+    x = torch.randn(5, 2, 3)
+    output = x
+    for found in recorded_layers(torch.load(source, weights_only=True))[0].values():
+        output, _ = found(output)
+    torch.testing.assert_close(output, layer(x)[0])
+
+
+def test_a_bare_state_dict_needs_its_cell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs = torch.nn.GRU(3, 4)
+    torch.save(dict(theirs.state_dict()), "bare.pt")
+    for to in ("onnx", "keras"):
+        check_mistake(tmp_path, capsys, f"convert bare.pt --to {to} -o out", "the cell of the layer is not recorded")
+    for to in ("onnx", "keras"):
+        assert leave("convert", "bare.pt", "--to", to, "-o", "out", "--cell", "gru_cudnn") == 0
+        assert leave("convert", "out", "--to", "torch", "-o", "back.pt", "--key", "recurrent") == 0
+        assert all(torch.equal(weight, theirs.state_dict()[name]) for name, weight in torch.load("back.pt").items())
+
+
+def test_layers_are_inputs_of_their_own() -> None:
+    model = torch.nn.ModuleDict({"a": gatewise.LSTM(3, 4), "b": gatewise.GRU(2, 5)})
+    torch.save(model.state_dict(), "a.pt")
+    assert leave("convert", "a.pt", "--to", "onnx", "-o", "a.onnx") == 0
+    graph = onnx.load("a.onnx").graph
+    assert [one.name for one in graph.input] == ["a.input", "b.input"]
+    assert [one.name for one in graph.output] == ["a.output", "a.final_h", "a.final_c", "b.output", "b.final_h"]
+    assert list(gatewise.from_onnx("a.onnx")) == ["a", "b"]
+
+
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx.save(Configuration("LSTM").model(), "model.onnx")
     onnx.save(Configuration("GRU", initial=(True, True), constant=True).model(), "state.onnx")
     for words, message in {
         "model.onnx --to torch --key other": "--key: model.onnx has no recurrent node 'other'; it has 'recurrent'",
-        "model.onnx --to onnx": "--to: expected one of torch, safetensors, got 'onnx'",
+        "model.onnx --to pickle": "--to: expected one of torch, safetensors, keras, onnx, got 'pickle'",
         "state.onnx --to torch": "state.onnx: node 'recurrent' has constant initial states",
     }.items():
         check_mistake(tmp_path, capsys, f"convert {words} -o a.pt", message)

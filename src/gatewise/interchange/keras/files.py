@@ -147,7 +147,7 @@ def _layers(config: Mapping[str, Any], prefix: str, address: tuple[str, ...]) ->
     for index, serialized in enumerate(layers):
         class_name, of_layer = class_and_config(serialized, f"layers[{index}]")
         name = of_layer.get("name", serialized.get("name"))
-        snake = _snake_case(class_name)
+        snake = snake_case(class_name)
         # Addressed by class and counter: names differ between instances of a model.
         own = (*address, _CONTAINERS[0], snake + f"_{counts[snake]}" * bool(counts[snake]))
         counts[snake] += 1
@@ -167,7 +167,7 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     """As Keras does it: SimpleRNN is simple_rnn."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
