@@ -15,7 +15,7 @@ from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.tasks.api import resume
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
-from gatewise.tasks.tagging import training as tagging
+from gatewise.tasks.tagging.tag_head import TagHead
 from gatewise.tasks.tagging.tag_set import TagSet
 from tests.tasks.small import train_small
 from tests.tasks.small_sequences import SMALL, tagged_words
@@ -170,13 +170,13 @@ def test_a_run_is_not_resumed_with_sizes_that_its_state_does_not_have(runs, tmp_
     kept = [line for line in lines if not line.startswith(f"{option} = ")]
     (folder / "config.toml").write_text("\n".join([*kept, f"{option} = {size}"]))
     devices = []
-    make = tagging.make_model
+    make = TagHead.make_model
 
     def noted(*described):
         devices.append(torch.empty(0).device.type)
         return make(*described)
 
-    monkeypatch.setattr(tagging, "make_model", noted)
+    monkeypatch.setattr(TagHead, "make_model", noted)
     with pytest.raises(ValueError, match=r"run/(config\.toml|state\.ckpt): "):
         resume(folder)
     assert devices in ([], ["meta"])

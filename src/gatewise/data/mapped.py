@@ -1,6 +1,6 @@
 """Sequences whose items are made when they are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 Item = TypeVar("Item")
@@ -25,6 +25,9 @@ class Mapped(Sequence[Made], Generic[Item, Made]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __iter__(self) -> Iterator[Made]:
+        return map(self._make, self._items)
 
     @overload
     def __getitem__(self, index: int) -> Made: ...

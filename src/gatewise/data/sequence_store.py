@@ -41,6 +41,11 @@ class NumericSequence:
         return [texts[number] for number in self._table.rows.row("labels", self._number).tolist()]
 
     @property
+    def label_count(self) -> int:
+        """The number of labels."""
+        return len(self._table.rows.row("labels", self._number))
+
+    @property
     def classes(self) -> set[str]:
         """The labels, each once."""
         return {

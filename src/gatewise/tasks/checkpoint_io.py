@@ -153,7 +153,7 @@ def same_data(folder: RunFolder, data: Data) -> Data:
     Raises:
         ValueError: when it is not the same.
     """
-    recorded = folder.read_description()["sha256"]
+    recorded = folder.hashes()
     for name, value in data.hashes.items():
         was = recorded.get(name, "unknown")
         if was != value:

@@ -1,9 +1,9 @@
-"""The examples of a run by their part in it: what is learned from, what is scored."""
+"""The examples of a run by their part in it: the training data and what is scored."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -40,7 +40,7 @@ class Examples(Generic[Example]):
 
     Attributes:
         source: where they come from, for people.
-        training: what the model learns from.
+        training: the training data.
         scored: what it is scored on, by name; the first decides which weights are kept and when to stop.
         hashes: the SHA-256 of what was read, by the option that named it.
         held_out: the share that was held out; None where files say what is scored.
@@ -77,8 +77,8 @@ Builtin = Callable[[], tuple[str, list[Example]]]
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Example]):
-    """A kind of examples.
+class ExampleSource(Generic[Example]):
+    """How the examples of a task are read.
 
     Attributes:
         read: reads files, one example after another.
@@ -86,6 +86,8 @@ class Kind(Generic[Example]):
         classes_of: the classes of an example, see `split_at_random`.
         class_name: a text that is the same only for the same `classes_of`.
         hash_of: the SHA-256 of examples that are kept in memory; by default of their JSON.
+        builtin: data that needs no file, by name: where the examples come from, and the examples. ``builtin:NAME``
+            instead of a file asks for it; the first is taken where no file is named.
         default_share: what is held out where the options do not say.
     """
 
@@ -94,22 +96,18 @@ class Kind(Generic[Example]):
     classes_of: Callable[[Example], Collection[str]] | None = None
     class_name: str = ""
     hash_of: Callable[[Sequence[Example]], str] | None = None
+    builtin: Mapping[str, Builtin[Example]] = field(default_factory=dict)
     default_share: DefaultShare = _SHARE
 
 
 def read_examples(
-    options: DataOptions,
-    kind: Kind[Example],
-    builtin: Mapping[str, Builtin[Example]],
-    known: Mapping[str, str] | None = None,
+    options: DataOptions, data: ExampleSource[Example], known: Mapping[str, str] | None = None
 ) -> Examples[Example]:
     """Read the examples that the options name, and hold some out at random where no file says which.
 
     Args:
         options: the files.
-        kind: how they are read.
-        builtin: by name, what needs no file: where the examples come from, and they. ``builtin:NAME`` instead of a
-            file asks for it; the first is taken where no file is named.
+        data: how they are read.
         known: the `hashes` of the run that the examples are of, if any: examples of the cache are not read again.
 
     Raises:
@@ -118,31 +116,33 @@ def read_examples(
     """
     known = known or {}
     hashes: dict[str, str] = {}
-    name = builtin_name(options.data, builtin)
+    name = builtin_name(options.data, data.builtin)
     if name is not None:
-        source, examples = builtin[name]()
+        source, examples = data.builtin[name]()
         _, hashes["data"] = gather(examples)
     else:
         source = ", ".join(str(path) for path in options.data)
-        examples, hashes["data"] = read_all(kind, options.data, known.get("data"))
+        examples, hashes["data"] = read_all(data, options.data, known.get("data"))
     scored: dict[str, Sequence[Example]] = {}
     share = None
     if options.valid:
         training = examples
-        scored["valid"], hashes["valid"] = read_all(kind, options.valid, known.get("valid"))
+        scored["valid"], hashes["valid"] = read_all(data, options.valid, known.get("valid"))
     else:
-        share = kind.default_share.of(len(examples)) if options.held_out is None else options.held_out
-        training, scored["held_out"] = _split(examples, share, options.seed, kind)
+        share = data.default_share.of(len(examples)) if options.held_out is None else options.held_out
+        training, scored["held_out"] = _split(examples, share, options.seed, data)
     if options.test:
-        scored["test"], hashes["test"] = read_all(kind, options.test, known.get("test"))
+        scored["test"], hashes["test"] = read_all(data, options.test, known.get("test"))
     return Examples(source, training, scored, hashes, share)
 
 
-def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = None) -> tuple[Sequence[Example], str]:
+def read_all(
+    data: ExampleSource[Example], paths: Sequence[Path], known: str | None = None
+) -> tuple[Sequence[Example], str]:
     """The examples of files, in memory or, if they are many, in the cache; and the SHA-256 of all of them.
 
     Args:
-        kind: how they are read.
+        data: how they are read.
         paths: the files.
         known: the SHA-256, where the examples may be those of the cache.
 
@@ -150,10 +150,10 @@ def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = Non
         ValueError: for bad data.
         OSError: for a file that cannot be read, or a cache that cannot be written.
     """
-    restore = kind.restore
+    restore = data.restore
     if restore is None:
-        examples = list(kind.read(paths))
-        return examples, gather(examples)[1] if kind.hash_of is None else kind.hash_of(examples)
+        examples = list(data.read(paths))
+        return examples, gather(examples)[1] if data.hash_of is None else data.hash_of(examples)
     found = None if known is None else data_cache.find(_STORED, known, open_rows)
     if known is not None and found is not None:
         return StoredExamples(found[0], known, restore), known
@@ -164,7 +164,7 @@ def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = Non
             folders.append(stack.enter_context(data_cache.work_folder(_STORED)))
             return folders[0]
 
-        examples, digest = gather(kind.read(paths), make_folder)
+        examples, digest = gather(data.read(paths), make_folder)
         if not folders:
             assert isinstance(examples, list)
             return examples, digest
@@ -173,10 +173,10 @@ def read_all(kind: Kind[Example], paths: Sequence[Path], known: str | None = Non
 
 
 def _split(
-    examples: Sequence[Example], share: float, seed: int, kind: Kind[Example]
+    examples: Sequence[Example], share: float, seed: int, data: ExampleSource[Example]
 ) -> tuple[Sequence[Example], Sequence[Example]]:
-    """What is learned from, and what is held out."""
-    draw = share, seed, kind.classes_of
+    """The training data, and what is held out."""
+    draw = share, seed, data.classes_of
     if not isinstance(examples, StoredExamples):
         return split_at_random(examples, *draw)
 
@@ -187,7 +187,7 @@ def _split(
                 writer.append(held_out=is_held_out)
             writer.finish()
 
-    name = json.dumps(["split", share, seed, kind.class_name])
+    name = json.dumps(["split", share, seed, data.class_name])
     key = sha256(f"{examples.identity} {name}".encode()).hexdigest()
     rows, _ = data_cache.find_or_make("splits", key, open_rows, make, "splits the same data")
     chosen = rows.column("held_out")

@@ -1,10 +1,10 @@
 """Vectors from a file as the first weights of an embedding."""
 
 import dataclasses
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.models.pretrained import initialise_embedding
@@ -48,18 +48,18 @@ def with_vectors(options: Options, vocabulary: object) -> tuple[Options, tuple[T
     )
 
 
-def set_vectors(embedding: nn.Module, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
+def set_vectors(model: Any, vectors: tuple[Tensor, Tensor] | None, *, freeze: bool) -> None:
     """Put the vectors that were found into the embedding of tokens.
 
     Args:
-        embedding: the first layer.
+        model: the model, whose first layer is ``steps``.
         vectors: (V, E), and which of them were found, (V,) bool; None to leave the weights as they are.
         freeze: leave the whole embedding as it is in training.
     """
     if vectors is None and not freeze:
         return
-    if isinstance(embedding, FeaturedEmbedding):
-        embedding = embedding.tokens
+    steps = model.steps
+    embedding = steps.tokens if isinstance(steps, FeaturedEmbedding) else steps
     assert isinstance(embedding, TokenEmbedding)
     if vectors is not None:
         initialise_embedding(embedding.embedding, *vectors)

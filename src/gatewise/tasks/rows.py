@@ -1,4 +1,4 @@
-"""What batches are made of: rows of any kind, and who makes the inputs of a batch from them."""
+"""Rows of tokens or numbers, and the interface of what makes the inputs of a network from them."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,9 @@ from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+
+from gatewise.models.encoder import Encoder
 
 
 class Row(Protocol):
@@ -19,7 +21,20 @@ class Row(Protocol):
 
 
 class Reader(Protocol):
-    """Makes the inputs of a network from rows of its kind."""
+    """Makes the inputs of a network from rows, and has the layers that read them."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What is kept in the run folder."""
+        ...
+
+    def first_layer(self, options: Any, /) -> nn.Module:
+        """What makes steps (T, B, I) of inputs, with its initial weights."""
+        ...
+
+    def encoder(self, options: Any, steps: Any, /) -> Encoder:
+        """The encoder that the options describe, over the steps of a first layer, with its initial weights."""
+        ...
 
     def batch(self, rows: Sequence[Any]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""

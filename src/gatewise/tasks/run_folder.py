@@ -110,6 +110,14 @@ class RunFolder:
             raise ValueError(f"{self.description}: expected a hash by name in 'sha256', got {hashes!r:.60}")
         return description
 
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of what the run has read, by the option that named it.
+
+        Raises:
+            ValueError: as `read_description`.
+        """
+        return self.read_description()["sha256"]
+
     def read_scores(self) -> dict[str, Any]:
         """The content of `scores`: ``scores`` by the part of the data and their name, and ``ended_by``.
 

@@ -1,6 +1,6 @@
 """Tokens to what a network reads: their numbers and, where asked for, their spellings."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -9,14 +9,17 @@ from torch import Tensor
 
 from gatewise.data.batches import padded
 from gatewise.data.characters import CharacterVocabulary
+from gatewise.data.mapped import Mapped
 from gatewise.data.row_store import Field
 from gatewise.data.spelling import spell
 from gatewise.data.subwords import BytePairVocabulary
 from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary, split_tokens
+from gatewise.models.encoder import Encoder
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
-from gatewise.models.token_embedding import TokenEmbedding
+from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.progress import Progress
+from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.sequence_options import TokenOptions
 
 Unit = Literal["word", "char", "bpe"]
@@ -72,7 +75,7 @@ class TokenReader:
         self.alphabet = alphabet
 
     @classmethod
-    def learn(cls, options: TokenOptions, unit: Unit, texts: Collection[str]) -> "TokenReader":
+    def learn(cls, options: TokenOptions, unit: Unit, texts: Sequence[str]) -> "TokenReader":
         """Learn from texts, which are read twice where spellings are."""
         if unit == "word":
             return cls.learn_words(options, Mapped(texts, split_tokens))
@@ -82,7 +85,7 @@ class TokenReader:
             return cls(BytePairVocabulary.learn(joined_lines(texts), options.vocabulary_size or 2048), None)
 
     @classmethod
-    def learn_words(cls, options: TokenOptions, rows: Collection[Sequence[str]]) -> "TokenReader":
+    def learn_words(cls, options: TokenOptions, rows: Sequence[Sequence[str]]) -> "TokenReader":
         """Learn from rows of words, which are read twice where spellings are."""
         vocabulary = TokenVocabulary.learn(
             rows,
@@ -101,6 +104,15 @@ class TokenReader:
         if isinstance(self.vocabulary, TokenVocabulary):
             return split_tokens(text)
         return list(text) if isinstance(self.vocabulary, CharacterVocabulary) else [text]
+
+    def check_row(self, row: Sequence[Any]) -> list[Any]:
+        """The words of a row.
+
+        Raises:
+            TypeError: for what is not a text.
+            ValueError: for one that is not Unicode.
+        """
+        return [check_characters(word, "a word") for word in row]
 
     def read(self, row: Sequence[str], longest: int | None = None) -> Tokens:
         """A row that `split` made, or the words of a file, cut after `longest` tokens."""
@@ -130,6 +142,10 @@ class TokenReader:
         spelled = spell([row.written for row in rows], self.alphabet)
         return (numbers, *spelled), lengths
 
+    def encoder(self, options: Any, steps: Any) -> Encoder:
+        """The encoder over tokens, with its initial weights."""
+        return make_encoder(options, steps.width)
+
     @property
     def parts(self) -> dict[str, Any]:
         """What is kept in the run folder."""
@@ -146,8 +162,12 @@ class TokenReader:
         spelled = "" if self.alphabet is None else f", spelled with {self.alphabet.size:,} characters"
         return f"vocabulary: {self.vocabulary.size:,} tokens (unit {self.vocabulary.unit}){spelled}"
 
+    def first_layer(self, options: Any) -> TokenEmbedding | FeaturedEmbedding:
+        """The embedding of tokens, with its initial weights."""
+        return self.embedding(options)
+
     def embedding(self, options: TokenOptions) -> TokenEmbedding:
-        """The first layer, with its initial weights."""
+        """The embedding of tokens alone, with its initial weights."""
         assert options.embedding_size is not None
         character_encoder = None
         if self.alphabet is not None:
@@ -160,28 +180,6 @@ class TokenReader:
             unknown_weight=options.unknown_weight,
             spelling=character_encoder,
         )
-
-
-class Mapped(Collection[Any]):
-    """What a function makes of items, each time they are read.
-
-    >>> lengths = Mapped(["one", "three"], len)
-    >>> list(lengths), len(lengths), list(lengths)
-    ([3, 5], 2, [3, 5])
-    """
-
-    def __init__(self, items: Collection[Any], make: Callable[[Any], Any]) -> None:
-        self._items = items
-        self._make = make
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._make, self._items)
-
-    def __contains__(self, item: object) -> bool:
-        return any(item == one for one in self)
 
 
 def joined_lines(texts: Iterable[str]) -> Iterator[str]:

@@ -30,6 +30,7 @@ class TokenRows(StoredRows[Tokens]):
 
     Attributes:
         store: the rows, with the fields of `TokenReader.fields` and perhaps others.
+        numbers: the tokens of each row, (T,) int64.
 
     Args:
         store: see there.
@@ -39,10 +40,9 @@ class TokenRows(StoredRows[Tokens]):
     def __init__(self, store: RowStore, written: Callable[[int], list[str]] | None = None) -> None:
         self.store = store
         self._written = written
-        self._numbers = RowTensors(store, NUMBERS)
+        self.numbers = RowTensors(store, NUMBERS)
         self._features = RowTensors(store, FEATURES) if FEATURES in store.fields else None
-
-        self._lengths = self._numbers.lengths
+        self._lengths = self.numbers.lengths
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -51,7 +51,7 @@ class TokenRows(StoredRows[Tokens]):
     def read(self, index: int) -> Tokens:
         written = [] if self._written is None else self._written(index)
         features = None if self._features is None else self._features[index]
-        return Tokens(self._numbers[index], written, bool(self.store.column(CUT)[index]), features)
+        return Tokens(self.numbers[index], written, bool(self.store.column(CUT)[index]), features)
 
     @property
     def cut(self) -> int:
@@ -67,7 +67,7 @@ class TokenRows(StoredRows[Tokens]):
     def counts(self, size: int) -> torch.Tensor:
         """How often each of the tokens of a vocabulary occurs, (V,)."""
         found = torch.zeros(size, dtype=torch.int64)
-        for numbers in self._numbers:
+        for numbers in self.numbers:
             found += torch.bincount(numbers, minlength=size)
         return found
 

@@ -2,7 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from gatewise.data.batches import spread
 from gatewise.data.in_memory import as_files
 from gatewise.data.text import check_characters, read_text
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
-from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options
+from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options, same_data
 from gatewise.tasks.inspected import Inspected, InspectionRequest
 from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest
 from gatewise.tasks.requests import check_supported
@@ -69,6 +69,18 @@ class Trained(ABC):
     @abstractmethod
     def _make_model(self) -> Any:
         """Make the model that the options and the vocabulary describe."""
+
+    def _to_score(
+        self,
+        data: Any,
+        read_files: Callable[[Sequence[Path]], Any],
+        read_corpus: Callable[[Mapping[str, str]], Any],
+    ) -> dict[str, Any]:
+        """The examples of some data, or those of the run that are not training data, by the name of the part."""
+        if data is None:
+            return same_data(self.folder, read_corpus(self.folder.hashes())).scored
+        with as_files(data) as paths:
+            return {"data": read_files(paths)}
 
     @abstractmethod
     def evaluate(self, data: Any = None) -> Scores:

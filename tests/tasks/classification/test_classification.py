@@ -10,9 +10,10 @@ import torch
 
 import gatewise
 from gatewise.tasks.api import resume
-from gatewise.tasks.classification.corpus import read_corpus
-from gatewise.tasks.classification.network import balanced
+from gatewise.tasks.classification.corpus import labelled_data
+from gatewise.tasks.classification.label import balanced
 from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.examples import read_examples
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, small_tokens
 
 
@@ -264,7 +265,8 @@ def test_every_file_is_checked_before_training_and_can_be_scored_after_it(tmp_pa
 def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
     rows = [("good", "a")] * 3 + [("bad", "b")] + [("fair", "c")] * 2
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
-    corpus = read_corpus(ClassificationOptions(data=(tmp_path / "a.csv",), held_out=0.5, seed=seed))
+    options = ClassificationOptions(data=(tmp_path / "a.csv",), held_out=0.5, seed=seed)
+    corpus = read_examples(options, labelled_data(options))
     assert {label for _, label in corpus.training} == {"a", "b", "c"}
     assert len(corpus.deciding) == 3
 

@@ -13,9 +13,10 @@ import torch
 
 import gatewise
 from gatewise.data.labels import Labels
-from gatewise.tasks.classification.label_set import LabelSetTarget
-from gatewise.tasks.classification.number import Number, NumberTarget
-from gatewise.tasks.classification.one_label import OneLabel
+from gatewise.tasks.classification.label import LabelHead
+from gatewise.tasks.classification.label_set import LabelSetHead
+from gatewise.tasks.classification.number import Number, NumberHead
+from gatewise.tasks.classification.options import ClassificationOptions
 from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 
 WORDS = {"sea": ["wave", "shore"], "sky": ["cloud", "star"], "war": ["sword"]}
@@ -104,9 +105,9 @@ def test_a_number_is_learned(number, tmp_path):
 
 
 def test_scores_of_several_labels_by_hand():
-    target = LabelSetTarget.learn(",", ["a,b", "a", "", "c"])
+    head = LabelSetHead.learn(ClassificationOptions(target="labels"), ["a,b", "a", "", "c"])
     logits = torch.tensor([[2.0, -1.0, -1.0], [1.0, 1.0, -3.0], [-1.0, -1.0, -1.0]])
-    scores = target.scores([(logits, ["a, b", "a", "new"])])
+    scores = head.scores_of([(logits, ["a, b", "a", "new"])])
     # Answered a; a and b; nothing: 2 of 3 answers right, of 4 true labels.
     assert scores["micro_f1"] == pytest.approx(2 * 2 / (3 + 4))
     assert scores["macro_f1"] == pytest.approx((1 + 0 + 0) / 3)
@@ -120,22 +121,22 @@ def test_scores_of_several_labels_by_hand():
 
 
 def test_what_comes_of_a_batch_of_several_labels():
-    target = LabelSetTarget(Labels(["a", "b"]), ",", "a")
+    head = LabelSetHead(Labels(["a", "b"]), ",", "a")
     logits = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
 
     class Batch:
         inputs, lengths = (), None
-        targets = torch.tensor(target.numbers(["a,new", "b"]))
+        targets = torch.tensor(list(head.values(["a,new", "b"])))
 
-    outcome = target.outcome_of(lambda inputs, lengths: logits, [])(Batch)
+    outcome = head.statistics_of(lambda inputs, lengths: logits, None, None)(Batch)
     assert (outcome.predictions, outcome.numerator, outcome.denominator) == (4, 2 * 2, 3 + 3)
-    assert outcome.counted == pytest.approx(target.scores([(logits, ["a,new", "b"])])["micro_f1"])
-    assert outcome.loss == pytest.approx(target.scores([(logits, ["a,new", "b"])])["loss"])
+    assert outcome.counted == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["micro_f1"])
+    assert outcome.loss == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["loss"])
 
 
 def test_scores_of_a_number_by_hand():
-    target = NumberTarget.learn(["1", "3"])  # mean 2, deviation 1
-    scores = target.scores([(torch.tensor([[0.0], [2.0]]), ["1", "5"])])
+    head = NumberHead.learn(None, ["1", "3"])  # mean 2, deviation 1
+    scores = head.scores_of([(torch.tensor([[0.0], [2.0]]), ["1", "5"])])
     assert scores == pytest.approx(
         {
             "mae": 1.0,
@@ -145,14 +146,14 @@ def test_scores_of_a_number_by_hand():
             "baseline_rmse": math.sqrt(5),
         }
     )
-    assert "r2" not in target.scores([(torch.tensor([[0.0], [2.0]]), ["1", "1"])])
-    assert target.predictions(torch.tensor([[0.5]])) == [Number(2.5)]
+    assert "r2" not in head.scores_of([(torch.tensor([[0.0], [2.0]]), ["1", "1"])])
+    assert head.predictions(torch.tensor([[0.5]])) == [Number(2.5)]
 
     class Batch:
         inputs, lengths = (), None
-        targets = torch.tensor(target.numbers(["1", "5"]))
+        targets = torch.tensor(list(head.values(["1", "5"])))
 
-    outcome = target.outcome_of(lambda inputs, lengths: torch.tensor([[0.0], [2.0]]), [])(Batch)
+    outcome = head.statistics_of(lambda inputs, lengths: torch.tensor([[0.0], [2.0]]), None, None)(Batch)
     assert (outcome.loss, outcome.counted) == (1.0, 1.0)
 
 
@@ -189,27 +190,30 @@ def test_one_label_is_as_before(tmp_path):
 
 
 SCORED = {
-    "label": (OneLabel.learn("none", ["a", "b", "b"]), ["a", "b", "new", "b", "a"]),
-    "labels": (LabelSetTarget.learn(",", ["a,b", "c"]), ["a", "", "b,c", "new", "a,c"]),
-    "number": (NumberTarget.learn(["1", "3"]), ["7", "2", "1e3", "-4", "2"]),
+    "label": (LabelHead.learn(ClassificationOptions(), ["a", "b", "b"]), ["a", "b", "new", "b", "a"]),
+    "labels": (
+        LabelSetHead.learn(ClassificationOptions(target="labels"), ["a,b", "c"]),
+        ["a", "", "b,c", "new", "a,c"],
+    ),
+    "number": (NumberHead.learn(None, ["1", "3"]), ["7", "2", "1e3", "-4", "2"]),
 }
 
 
 @pytest.mark.parametrize("kind", SCORED)
 def test_scores_of_parts_are_those_of_the_whole(kind):
-    target, written = SCORED[kind]
-    logits = torch.randn(5, target.size, generator=torch.Generator().manual_seed(1))
-    whole = target.scores([(logits, written)])
+    head, written = SCORED[kind]
+    logits = torch.randn(5, head.size, generator=torch.Generator().manual_seed(1))
+    whole = head.scores_of([(logits, written)])
     for cuts in ([1], [2, 3], [1, 2, 3, 4]):
         ends = [0, *cuts, 5]
         parts = [(logits[start:end], written[start:end]) for start, end in itertools.pairwise(ends)]
-        found = target.scores(iter(parts))
+        found = head.scores_of(iter(parts))
         per_label, expected = found.pop("per_label", None), dict(whole)
         assert per_label == expected.pop("per_label", None)
         assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_numbers_that_are_all_the_same_have_no_r2_in_parts_either():
-    target = NumberTarget.learn(["1", "3"])
+    head = NumberHead.learn(None, ["1", "3"])
     parts = [(torch.zeros(2, 1), ["0.1", "0.1"]), (torch.zeros(1, 1), ["0.1"])]
-    assert "r2" not in target.scores(parts)
+    assert "r2" not in head.scores_of(parts)

@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
 
 def erased(model, sequence, step=None, feature=None):
     """The sequence with the mean of the training data in place of a step or of a feature."""
-    scaling = model.head.reader.scaling
+    scaling = model.reader.scaling
     return [
         [
             float(scaling.means[place]) if at == step or place == feature else value
@@ -91,11 +91,11 @@ def test_a_label_of_each_step(runs, tmp_path):
     assert (list(found.tokens), found.features, found.of_steps) == ([1, 2, 3], ["1", "2"], True)
 
     def value(rows):
-        (x,), lengths = model.head.reader.batch(model._stored([rows]))
+        (x,), lengths = model.reader.batch(model._stored([rows]))
         with torch.no_grad():
             message = model.model((x,), lengths)[:, 0].double().softmax(-1)
         return [
-            log_odds(float(row[model.head._tags.labels.number(name)]))
+            log_odds(float(row[model.head.tags.labels.number(name)]))
             for row, name in zip(message, found.answers, strict=True)
         ]
 

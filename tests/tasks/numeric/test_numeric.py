@@ -10,7 +10,8 @@ import torch
 
 import gatewise
 from gatewise.data.streams import NO_TARGET
-from gatewise.tasks.numeric.corpus import read_corpus
+from gatewise.tasks.examples import read_examples
+from gatewise.tasks.numeric.corpus import numeric_data
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, numeric_sequences
@@ -260,9 +261,11 @@ def test_every_file_is_checked_before_training(tmp_path, kind, steps, label, mes
 @pytest.mark.parametrize("seed", range(5))
 def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
     path = write_lines(tmp_path / "a.jsonl", ([[1]], "once"), *[([[2]], "often")] * 5)
-    corpus = read_corpus(NumericOptions(data=(path,), held_out=0.5, seed=seed))
+    options = NumericOptions(data=(path,), held_out=0.5, seed=seed)
+    corpus = read_examples(options, numeric_data(options))
     assert {label for example in corpus.training for label in example.labels} == {"once", "often"}
-    split = read_corpus(NumericOptions(data=(path,), held_out=0.5, seed=seed, predict="next"))
+    options = NumericOptions(data=(path,), held_out=0.5, seed=seed, predict="next")
+    split = read_examples(options, numeric_data(options))
     assert len(split.deciding) == len(corpus.deciding) == 3
 
 

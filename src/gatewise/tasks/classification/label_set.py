@@ -1,12 +1,11 @@
-"""Several labels for a text, or none: each is decided alone."""
+"""Several labels for a text, or none: each is predicted alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,12 +16,13 @@ from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.class_scores import NameCounts, as_numbers
-from gatewise.tasks.classification.target import Scored, Target
+from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
+from gatewise.tasks.head import Encoded
 from gatewise.tasks.unknown_labels import check_labels
 
 
 class LabelSet(NamedTuple):
-    """What a model makes of a text.
+    """The predicted labels of a text.
 
     Attributes:
         labels: those with a probability of a half or more.
@@ -42,7 +42,7 @@ def split_labels(written: str, separator: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (one.strip() for one in written.split(separator)))))
 
 
-class LabelSetTarget(Target):
+class LabelSetHead(SequenceHead):
     """Of K labels those that a text has: a sigmoid for each, and the sum of their cross entropies.
 
     Args:
@@ -60,21 +60,16 @@ class LabelSetTarget(Target):
         self._most_frequent = most_frequent
 
     @classmethod
-    def learn(cls, separator: str, written: Iterable[str]) -> "LabelSetTarget":
-        """The labels of the training data.
-
-        Raises:
-            ValueError: when there is none.
-        """
-        counts = Counter(label for one in written for label in split_labels(one, separator))
+    def learn(cls, options: Any, targets: Sequence[str]) -> Self:
+        separator = options.label_separator
+        counts = Counter(label for one in targets for label in split_labels(one, separator))
         if not counts:
             raise ValueError("the data to learn from has no label; is it the right column?")
         return cls(Labels.learn(counts), separator, min(counts, key=lambda name: (-counts[name], name)))
 
     @classmethod
-    def from_parts(cls, separator: str, parts: Mapping[str, Any]) -> "LabelSetTarget":
-        """That of a run folder."""
-        return cls(parts["labels"], separator, parts["most_frequent"].names[0])
+    def from_parts(cls, options: Any, parts: Mapping[str, Any]) -> Self:
+        return cls(parts["labels"], options.label_separator, parts["most_frequent"].names[0])
 
     @property
     def size(self) -> int:
@@ -88,11 +83,11 @@ class LabelSetTarget(Target):
     def summary(self) -> str:
         return f"labels: {self.size}, any number of them for a text, the most frequent {self._most_frequent}"
 
-    def check(self, part: str, written: Iterable[str]) -> None:
-        check_labels(part, self._all(written), self._labels)
+    def check(self, part: str, targets: Sequence[str]) -> None:
+        check_labels(part, self._all(targets), self._labels)
 
-    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], list[int]]]:
-        labels = self._labels.including(self._all(written))
+    def encoder(self, targets: Iterable[str]) -> tuple[Field, Callable[[str], list[int]]]:
+        labels = self._labels.including(self._all(targets))
 
         def encode(one: str) -> list[int]:
             row = [0] * labels.size
@@ -102,31 +97,33 @@ class LabelSetTarget(Target):
 
         return Field("uint8", (labels.size,), ragged=False), encode
 
-    def outcome_of(
-        self, model: Classifier, training: Sequence[Any] | NDArray[Any]
+    def statistics_of(
+        self, model: Classifier, training: Encoded[Any], deciding: Encoded[Any]
     ) -> Callable[[Batch], BatchStatistics]:
-        def outcome(batch: Batch) -> BatchStatistics:
+        def statistics(batch: Batch) -> BatchStatistics:
             logits = model(batch.inputs, batch.lengths)
             known = batch.targets[:, : self.size].to(logits)
-            nats = functional.binary_cross_entropy_with_logits(logits, known, reduction="sum")
-            answers = logits.detach() >= 0
-            right = int((answers & (known > 0)).sum())
-            # Labels that are unknown in training are never answered.
-            return BatchStatistics(nats, known.numel(), 2 * right, int(answers.sum()) + int(batch.targets.sum()))
+            loss_sum = functional.binary_cross_entropy_with_logits(logits, known, reduction="sum")
+            predicted = logits.detach() >= 0
+            correct = int((predicted & (known > 0)).sum())
+            # Labels that are unknown in training are never predicted.
+            return BatchStatistics(
+                loss_sum, known.numel(), 2 * correct, int(predicted.sum()) + int(batch.targets.sum())
+            )
 
-        return outcome
+        return statistics
 
-    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
+    def scores_of(self, parts: Iterable[ScoredPart], plot: Path | None = None) -> dict[str, Any]:
         ours, of_baseline = NameCounts(), NameCounts()
         unknown, loss_sum, predictions, exact, texts = 0, 0.0, 0, 0, 0
-        for logits, written in parts:
-            truth = [self._split(one) for one in written]
+        for logits, targets in parts:
+            truth = [self._split(one) for one in targets]
             for found, true in zip(self.predictions(logits), truth, strict=True):
-                right = set(found.labels) & set(true)
-                ours.add(right=right, answered=found.labels, support=true)
-                guess = [self._most_frequent]
-                of_baseline.add(right=set(guess) & set(true), answered=guess, support=true)
-                exact += len(right) == len(found.labels) == len(true)
+                correct = set(found.labels) & set(true)
+                ours.add(right=correct, answered=found.labels, support=true)
+                baseline = [self._most_frequent]
+                of_baseline.add(right=set(baseline) & set(true), answered=baseline, support=true)
+                exact += len(correct) == len(found.labels) == len(true)
             texts += len(truth)
             known = torch.tensor([[name in row for name in self._labels.names] for row in truth], dtype=torch.float64)
             loss_sum += float(functional.binary_cross_entropy_with_logits(logits.double(), known, reduction="sum"))
@@ -150,12 +147,12 @@ class LabelSetTarget(Target):
             found.append(LabelSet([name for name, value in values.items() if value >= 0.5], values))
         return found
 
-    def row(self, found: LabelSet | None, *, probabilities: bool) -> Mapping[str, Any]:
+    def row(self, found: LabelSet | None, *, probabilities: bool) -> dict[str, Any]:
         labels = None if found is None else self._separator.join(found.labels)
         values = dict.fromkeys(self._labels.names) if found is None else found.probabilities
         return {"labels": labels, **({"probabilities": values} if probabilities else {})}
 
-    def question(self, logits: Tensor) -> Question:
+    def question_of(self, logits: Tensor) -> Question:
         chosen = (logits[0] >= 0).nonzero().flatten().tolist() or [int(logits[0].argmax())]
 
         def log_probabilities(scores: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from gatewise.data.scaling import Scaling
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import Question
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.target import Scored, Target
+from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
+from gatewise.tasks.head import Encoded
 
 
 class Number(NamedTuple):
@@ -58,8 +59,8 @@ def why_no_number(written: str) -> str | None:
     return None if number is not None and math.isfinite(number) else f"expected a finite number, got {written!r}"
 
 
-class NumberTarget(Target):
-    """A number. It is learned scaled to mean 0 and deviation 1 over the training data; scores are in its own units.
+class NumberHead(SequenceHead):
+    """A number, learned scaled to mean 0 and deviation 1 over the training data, and scored in its own units.
 
     Args:
         scaling: of the one number.
@@ -74,21 +75,15 @@ class NumberTarget(Target):
         self._scaling = scaling
 
     @classmethod
-    def learn(cls, written: Iterable[str]) -> "NumberTarget":
-        """The scaling of the training data's numbers.
-
-        Raises:
-            ValueError: for what is not a finite number, or numbers that never change.
-        """
-        values = np.fromiter(map(_value, written), np.float64)
+    def learn(cls, options: Any, targets: Sequence[str]) -> Self:
+        values = np.fromiter(map(_value, targets), np.float64)
         scaling = Scaling.learn([values[:, None]])
         if scaling.constant:
             raise ValueError(f"the numbers to learn never change ({values[0]:g}); there is nothing to tell")
         return cls(scaling)
 
     @classmethod
-    def from_parts(cls, parts: Mapping[str, Any]) -> "NumberTarget":
-        """That of a run folder."""
+    def from_parts(cls, options: Any, parts: Mapping[str, Any]) -> Self:
         return cls(parts["target"])
 
     @property
@@ -103,34 +98,34 @@ class NumberTarget(Target):
     def summary(self) -> str:
         return f"numbers to tell: mean {float(self._scaling.means):g}, deviation {float(self._scaling.deviations):g}"
 
-    def check(self, part: str, written: Iterable[str]) -> None:
-        for number, one in enumerate(written, 1):
+    def check(self, part: str, targets: Sequence[str]) -> None:
+        for number, one in enumerate(targets, 1):
             wrong = why_no_number(one)
             if wrong is not None:
                 raise ValueError(f"{part.replace('_', ' ')}: example {number}: {wrong}")
 
-    def encoder(self, written: Iterable[str]) -> tuple[Field, Callable[[str], float]]:
+    def encoder(self, targets: Iterable[str]) -> tuple[Field, Callable[[str], float]]:
         mean, deviation = float(self._scaling.means), float(self._scaling.deviations)
         return Field("float32", ragged=False), lambda one: (_value(one) - mean) / deviation
 
-    def outcome_of(
-        self, model: Classifier, training: Sequence[Any] | NDArray[Any]
+    def statistics_of(
+        self, model: Classifier, training: Encoded[Any], deciding: Encoded[Any]
     ) -> Callable[[Batch], BatchStatistics]:
         deviation = float(self._scaling.deviations)
 
-        def outcome(batch: Batch) -> BatchStatistics:
+        def statistics(batch: Batch) -> BatchStatistics:
             predicted = model(batch.inputs, batch.lengths)[:, 0]
             off = predicted - batch.targets.to(predicted)
             absolute = float(off.detach().abs().sum()) * deviation
             return BatchStatistics(off.square().sum(), len(off), absolute, len(off))
 
-        return outcome
+        return statistics
 
-    def scores(self, parts: Iterable[Scored], plot: Path | None = None) -> dict[str, Any]:
+    def scores_of(self, parts: Iterable[ScoredPart], plot: Path | None = None) -> dict[str, Any]:
         """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
         totals, spread = np.zeros(4), _Spread()
-        for logits, written in parts:
-            truth = np.fromiter(map(_value, written), np.float64)
+        for logits, targets in parts:
+            truth = np.fromiter(map(_value, targets), np.float64)
             off = np.array([found.value for found in self.predictions(logits)]) - truth
             of_mean = float(self._scaling.means) - truth
             totals += [np.abs(off).sum(), np.square(off).sum(), np.abs(of_mean).sum(), np.square(of_mean).sum()]
@@ -147,10 +142,10 @@ class NumberTarget(Target):
     def predictions(self, logits: Tensor) -> list[Number]:
         return [Number(value) for value in self._scaling.unscaled(logits)[:, 0].tolist()]
 
-    def row(self, found: Number | None, *, probabilities: bool) -> Mapping[str, Any]:
+    def row(self, found: Number | None, *, probabilities: bool) -> dict[str, Any]:
         return {"value": None if found is None else found.value}
 
-    def question(self, logits: Tensor) -> Question:
+    def question_of(self, logits: Tensor) -> Question:
         return Question(["value"], self._scaling.unscaled, "value")
 
 

@@ -12,7 +12,7 @@ from gatewise.data.numeric_sequences import feature_names, has_row_per_step, rea
 from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.progress import say
 from gatewise.tasks.builtin_data import is_builtin
-from gatewise.tasks.examples import Examples, Kind, read_examples
+from gatewise.tasks.examples import ExampleSource
 from gatewise.tasks.numeric.options import NumericOptions
 
 
@@ -77,13 +77,8 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
-    """Read and split the sequences that the options name.
-
-    Raises:
-        ValueError: when no file is named, or for bad data.
-        OSError: for a file that cannot be read.
-    """
+def numeric_data(options: NumericOptions) -> ExampleSource[NumericSequence]:
+    """How sequences are read, in the columns that the options name."""
     known: dict[frozenset[str], frozenset[str]] = {}
 
     def classes_of(example: NumericSequence) -> frozenset[str]:
@@ -92,5 +87,4 @@ def read_corpus(options: NumericOptions) -> Examples[NumericSequence]:
         found = frozenset([f"label {one}" for one in labels] + [f"missing {feature}" for feature in example.missing])
         return known.setdefault(found, found)
 
-    kind = Kind(lambda paths: read_sequences(options, paths), classes_of=classes_of, hash_of=hash_of)
-    return read_examples(options, kind, {})
+    return ExampleSource(lambda paths: read_sequences(options, paths), classes_of=classes_of, hash_of=hash_of)

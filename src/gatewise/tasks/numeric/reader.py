@@ -1,10 +1,11 @@
-"""Sequences of numbers and categories to what a network reads."""
+"""Sequences of numbers and categories to the inputs of a network."""
 
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gatewise.data.batches import side_by_side
@@ -13,7 +14,9 @@ from gatewise.data.mapped import Mapped
 from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import NumericSequence
 from gatewise.models.category_embedding import CategoryEmbedding
+from gatewise.models.encoder import Encoder
 from gatewise.progress import say, tracked
+from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.numeric.options import NumericOptions
 
 
@@ -61,12 +64,15 @@ class FeatureReader:
         """The width of a step."""
         return self.scaling.width + len(self.scaling.missing) + self._size * len(self.categories)
 
-    def embedding(self) -> nn.Module:
-        """The first layer, with its initial weights."""
-        if not len(self.categories):
-            return nn.Identity()
+    def first_layer(self, options: NumericOptions) -> nn.Module:
+        """Numbers as they are, and embeddings of the categories, with their initial weights."""
         counts = [vocabulary.counts for vocabulary in self.categories.vocabularies.values()]
-        return CategoryEmbedding(self.scaling.width + len(self.scaling.missing), counts, self._size)
+        numbers = self.scaling.width + len(self.scaling.missing)
+        return CategoryEmbedding(numbers, counts, self._size) if counts else nn.Identity()
+
+    def encoder(self, options: NumericOptions, steps: nn.Module) -> Encoder:
+        """The encoder over the steps, with its initial weights; what was measured is not dropped."""
+        return make_encoder(options, self.width, drop_input=False)
 
     def summary(self, names: Sequence[str]) -> list[str]:
         """Lines about what it reads, for people.
@@ -98,14 +104,14 @@ class FeatureReader:
         if notice is not None:
             say(f"warning: {notice}")
 
-    def numbers(self, rows: Sequence[NumericSequence]) -> Tensor:
-        """The scaled features (T, B, I) of a batch; NaN where a value is missing, and in the padding."""
-        flat = self.scaling.scaled(np.concatenate([row.steps for row in rows])).to(self._dtype)
-        return side_by_side(flat, torch.tensor([row.length for row in rows]), torch.nan)
+    def numbers(self, steps: Sequence[NDArray[np.float64]]) -> Tensor:
+        """The scaled features (T, B, I) of B sequences; NaN where a value is missing, and in the padding."""
+        flat = self.scaling.scaled(np.concatenate(steps)).to(self._dtype)
+        return side_by_side(flat, torch.tensor(list(map(len, steps))), torch.nan)
 
     def batch(self, rows: Sequence[NumericSequence]) -> tuple[tuple[Tensor, ...], Tensor]:
         """The inputs of a batch and their lengths (B,)."""
-        numbers = self.numbers(rows)
+        numbers = self.numbers([row.steps for row in rows])
         missing = numbers[..., self.scaling.missing].isnan()
         lengths = torch.tensor([row.length for row in rows])
         inputs = torch.cat((numbers.nan_to_num(0.0), missing.to(self._dtype)), -1)

@@ -1,100 +1,72 @@
-"""A label for each step of a sequence of numbers, as tags of words."""
+"""A label for each step of a sequence of numbers."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Tensor
 
-from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.labels import MostFrequent
 from gatewise.data.mapped import Mapped
 from gatewise.data.sequence_store import NumericSequence
 from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
-from gatewise.tasks.attribution import Question
-from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.network import balanced
-from gatewise.tasks.classification.scores import scores_of_counts
-from gatewise.tasks.confusion import confusion
+from gatewise.tasks.confusion import confusion, scores_of_counts
 from gatewise.tasks.confusion_plot import plot_confusion
-from gatewise.tasks.initial_weights import initialised
-from gatewise.tasks.measure import Measure
-from gatewise.tasks.numeric.head import BATCH, Head
+from gatewise.tasks.head import BATCH, Encoded
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.tagging.network import loss_of, make_batches, outcome_of, question_of, tag_probabilities
+from gatewise.tasks.rows import Reader, Row
+from gatewise.tasks.tagging.step_head import StepHead, loss_of
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.unknown_labels import check_labels
 
 
 class LabelledSteps(NamedTuple):
-    """The label of each step of a sequence, and the probability of every label at each."""
+    """The predicted label of each step of a sequence, and the probability of every label at each."""
 
     labels: list[str]
     probabilities: list[dict[str, float]]
 
 
-class StepHead(Head):
-    """One of K labels for each step."""
+class LabelledStepHead(StepHead):
+    """One of K labels for each step; the baseline is the most frequent one. Targets are examples."""
 
-    measure = Measure("accuracy", "steps", "nats/step")
-
-    def __init__(self, options: NumericOptions, reader: FeatureReader, tags: TagSet, baseline: MostFrequent) -> None:
-        super().__init__(options, reader)
-        self._tags = tags
+    def __init__(self, options: NumericOptions, tags: TagSet, baseline: MostFrequent) -> None:
+        super().__init__(tags, options.class_weights)
         self._baseline = baseline
 
     @classmethod
-    def learn(cls, options: NumericOptions, reader: FeatureReader, examples: Sequence[NumericSequence]) -> Self:
-        """The labels of the training data."""
-        tags = TagSet.learn([sorted(_classes(examples))], "none")
-        pairs = ((0, tags.labels.number(label)) for example in examples for label in example.labels)
-        return cls(options, reader, tags, MostFrequent.learn(pairs))
+    def learn(cls, options: NumericOptions, targets: Sequence[NumericSequence]) -> Self:
+        labels = Mapped(targets, lambda example: example.labels)
+        tags = TagSet.learn(labels, "none")
+        pairs = ((0, tags.labels.number(label)) for of_steps in labels for label in of_steps)
+        return cls(options, tags, MostFrequent.learn(pairs))
 
     @classmethod
-    def from_parts(cls, options: NumericOptions, reader: FeatureReader, parts: dict[str, Any]) -> Self:
-        """That of a run folder."""
-        return cls(options, reader, parts["tags"], parts["baseline"])
+    def from_parts(cls, options: NumericOptions, parts: Mapping[str, Any]) -> Self:
+        return cls(options, parts["tags"], parts["baseline"])
 
     @property
     def parts(self) -> dict[str, Any]:
-        return {"tags": self._tags, "baseline": self._baseline}
+        return {**super().parts, "baseline": self._baseline}
 
-    def make_model(self) -> Tagger:
-        steps, encoder = self.reader.embedding(), self.make_encoder()
-        return initialised(Tagger(steps, encoder, self._tags.labels.size), self.options)
-
-    def check(self, examples: Sequence[NumericSequence], where: str) -> None:
-        for number, example in enumerate(examples, 1):
-            count = len(example.labels)
-            if count != example.length:
+    def check(self, part: str, targets: Sequence[NumericSequence]) -> None:
+        for number, example in enumerate(targets, 1):
+            if example.label_count != example.length:
                 raise ValueError(
-                    f"{where.replace('_', ' ')}: sequence {number}: expected a label for each of {example.length} "
-                    f"steps, got {count}"
+                    f"{part.replace('_', ' ')}: sequence {number}: expected a label for each of {example.length} "
+                    f"steps, got {example.label_count}"
                 )
-        check_labels(where, chain.from_iterable(example.labels for example in examples), self._tags.labels)
+        super().check(part, targets)
 
-    def batches(self, examples: Sequence[NumericSequence], size: int, seed: int | None = None) -> RaggedBatches:
-        tags = self._tags.including([sorted(_classes(examples))])
-        targets = Mapped(examples, lambda example: tags.numbers(example.labels))
-        return make_batches(self.reader, examples, targets, size, seed)
+    def _labels_of(self, target: NumericSequence) -> list[str]:
+        return target.labels
 
-    def statistics_of(self, model: Tagger, training: Sequence[NumericSequence]) -> Callable[[Batch], BatchStatistics]:
-        weights = None
-        if self.options.class_weights == "balanced":
-            targets = [self._tags.labels.number(label) for example in training for label in example.labels]
-            weights = balanced(targets, self._tags.labels.size)
-        return outcome_of(model, self._tags, weights)
-
-    def scores(self, model: Any, examples: Sequence[NumericSequence], plot: Path | None = None) -> dict[str, Any]:
-        names = self._tags.including([sorted(_classes(examples))]).labels.names
+    def scores(self, model: Tagger, data: Encoded[Any], plot: Path | None = None) -> dict[str, Any]:
+        names = self.tags.including(Mapped(data.targets, self._labels_of)).labels.names
         counts, loss_sum, known = torch.zeros(len(names), len(names), dtype=torch.int64), 0.0, 0.0
-        batches = self.batches(examples, BATCH)
         with torch.no_grad():
+            batches = self.batches(data, BATCH)
             for batch in tracked(batches, "scoring", "steps", size=lambda batch: batch.steps):
                 scores = model(batch.inputs, batch.lengths)
                 of_batch, of_known = loss_of(model, scores.double(), batch)
@@ -103,32 +75,25 @@ class StepHead(Head):
                 loss_sum, known = loss_sum + float(of_batch), known + of_known
         if plot is not None:
             plot_confusion(counts, names, plot)
-        found = scores_of_counts(counts, names, loss_sum, int(known))
-        steps = int(counts.sum())
-        share = int(counts[self._baseline.overall].sum()) / steps
-        return {"sequences": len(examples), "steps": steps, **found, "baseline_accuracy": share}
+        found = scores_of_counts(counts, names, loss_sum, int(known), self._baseline.overall)
+        return {"steps": int(counts.sum()), **found}
 
-    def question(self, model: Any, x: Tensor, names: Sequence[str]) -> Question:
-        return question_of(model, x, self._tags)
-
-    def predict(self, model: Any, examples: Sequence[NumericSequence]) -> list[LabelledSteps]:
-        names = self._tags.labels.names
+    def predict(self, model: Tagger, reader: Reader, rows: Sequence[Row]) -> list[LabelledSteps]:
+        """The labels of each sequence."""
+        names = self.tags.labels.names
         return [
             LabelledSteps(
-                self._tags.names(of_steps.argmax(1).tolist()),
-                [dict(zip(names, row, strict=True)) for row in of_steps.tolist()],
+                self.tags.names(found.argmax(1).tolist()),
+                [dict(zip(names, row, strict=True)) for row in found.tolist()],
             )
-            for of_steps in tag_probabilities(model, self.reader, examples, BATCH)
+            for found in self.probabilities(model, reader, rows)
         ]
 
     def rows(self, found: LabelledSteps, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
+        """The output rows of a prediction, see `gatewise.tasks.numeric.pipeline.NumericHead`."""
         if not cells:
             yield {"labels": found.labels, **({"probabilities": found.probabilities} if probabilities else {})}
             return
         for step, (label, of_step) in enumerate(zip(*found, strict=True), 1):
             more = {"probabilities": of_step} if probabilities else {}
             yield {"sequence": number, "step": step, "label": label, **more}
-
-
-def _classes(examples: Sequence[NumericSequence]) -> set[str]:
-    return set().union(*(example.classes for example in examples))

@@ -1,86 +1,50 @@
 """A network trained on sequences of numbers, read from its run folder."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.numeric_sequences import numeric_lines
 from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import NumericSequence, SequenceWriter
-from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.answer_formats import written
-from gatewise.tasks.attribution import Inspection, inspect_answers
-from gatewise.tasks.checkpoint_io import same_data
+from gatewise.tasks.attribution import Inspection
+from gatewise.tasks.head import BATCH
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.numeric.corpus import read_corpus, read_sequences, with_features
-from gatewise.tasks.numeric.head import BATCH
-from gatewise.tasks.numeric.heads import head_of_parts
+from gatewise.tasks.numeric.corpus import read_sequences, with_features
 from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.pipeline import NumericPipeline
+from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.prediction_io import in_groups, read_lines
 from gatewise.tasks.tagging.tag_set import TagSet
-from gatewise.tasks.trained import Scores, Trained
+from gatewise.tasks.trained_on_sequences import TrainedOnSequences
 
 
-class TrainedOnNumbers(Trained):
+class TrainedOnNumbers(TrainedOnSequences):
     """The network of a run folder.
 
+    `evaluate` gives ``accuracy`` of labels beside that of the most frequent one, and ``per_label`` (for each label
+    ``precision``, ``recall``, ``f1`` and ``support``); of a number ``mae``, ``rmse`` and ``r2``; of the next step
+    ``nats_per_step`` (binary), or ``mae`` and ``rmse`` in the units of the data beside the ``mae`` of the step before
+    (real).
+
     Attributes:
+        reader: the features of steps.
         head: what is predicted.
     """
 
     name = "numeric"
+    pipeline_type = NumericPipeline
+    part_types: ClassVar[tuple[type, ...]] = (TagSet, Scaling)
     options: NumericOptions
+    reader: FeatureReader
     model: Classifier | Tagger
-
-    def _read_vocabulary(self) -> None:
-        self.head = head_of_parts(self.options, read_parts(self.folder.vocabulary, TagSet, Scaling))
-
-    def _make_model(self) -> Classifier | Tagger:
-        return self.head.make_model()
-
-    def evaluate(self, data: Any = None) -> Scores:
-        """Score sequences.
-
-        Args:
-            data: files, or a table in memory; by default the held-out sequences of the run, and the others that it
-                is to be scored on.
-
-        Returns:
-            for each part its scores: ``accuracy`` of labels beside that of the most frequent one, and ``per_label``
-            (for each label ``precision``, ``recall``, ``f1`` and ``support``); of the next step ``nats_per_step``
-            (binary), or ``mae`` and ``rmse`` in the units of the data beside the ``mae`` of the step before (real).
-
-        Raises:
-            ValueError: when the data is malformed, or has changed since the run.
-            OSError: when a file cannot be read.
-        """
-        if data is None:
-            parts = same_data(self.folder, read_corpus(self.options)).scored
-        else:
-            with as_files(data) as paths:
-                parts = {"data": read_sequences(self.options, paths)}
-        for name, part in parts.items():
-            self.head.reader.check(part, name)
-            self.head.check(part, name)
-        return {name: self.head.scores(self.model, part) for name, part in parts.items()}
-
-    def finish(self, scored: Mapping[str, list[NumericSequence]]) -> Scores:
-        """The scores; confusion matrices of labels are plotted into the run folder."""
-        folder = self.folder.path
-        return {
-            name: self.head.scores(self.model, part, folder / f"confusion_{name}.png") for name, part in scored.items()
-        }
-
-    @property
-    def has_probabilities(self) -> bool:
-        return self.head.has_probabilities
 
     def predict(self, sequences: Any) -> list[Any]:
         """What the network predicts for sequences.
@@ -97,8 +61,8 @@ class TrainedOnNumbers(Trained):
                 examples = read_sequences(self.options, paths)
         else:
             examples = self._stored(sequences)
-        self.head.reader.check(examples, "the sequences")
-        return self.head.predict(self.model, examples)
+        self.reader.check(examples, "the sequences")
+        return self.head.predict(self.model, self.reader, examples)
 
     def inspect(
         self,
@@ -167,14 +131,11 @@ class TrainedOnNumbers(Trained):
         self, sequence: NumericSequence, features: Sequence[str] | None, steps: int, out: str | Path | None
     ) -> Inspection:
         report = requested_report(self.folder, out, steps)
-        reader = self.head.reader
-        reader.check([sequence], "the sequence")
-        inputs, _ = reader.batch([sequence])
-        with torch.no_grad():
-            x = self.model.steps(*(one[:steps] for one in inputs))
-        names = [str(number + 1) for number in range(reader.scaling.width)] if features is None else list(features)
-        question = self.head.question(self.model, x, names)
-        return inspect_answers(self.model, x, range(1, len(x) + 1), question, report, reader.columns(names))
+        self.reader.check([sequence], "the sequence")
+        inputs, _ = self.reader.batch([sequence])
+        names = list(features or map(str, range(1, self.reader.scaling.width + 1)))
+        tokens = range(1, min(steps, sequence.length) + 1)
+        return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
 
     def answers(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
@@ -198,13 +159,13 @@ class TrainedOnNumbers(Trained):
             for found in numeric_lines(read_lines(()), "standard input", self.options.columns):
                 writer.add(*found)
             examples = writer.finish().sequences()
-        self.head.reader.check(examples, "the sequences")
+        self.reader.check(examples, "the sequences")
         return written(self._rows(examples, probabilities, format == "csv"), format)
 
     def _rows(self, examples: Iterable[NumericSequence], probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
         number = 0
         for group in in_groups(examples, BATCH):
-            for found in self.head.predict(self.model, group):
+            for found in self.head.predict(self.model, self.reader, group):
                 number += 1
                 yield from self.head.rows(found, number, probabilities=probabilities, cells=cells)
 
@@ -218,7 +179,7 @@ class TrainedOnNumbers(Trained):
         writer = SequenceWriter()
         for steps in sequences:
             values = np.asarray(steps, np.float64)
-            self.head.reader.scaling.scaled(values)
+            self.reader.scaling.scaled(values)
             writer.add(values, [])
         return writer.finish().sequences()
 

@@ -1,7 +1,7 @@
 """The pairs of a run, and the answers without a model that belong to them."""
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gatewise.data.pairs import Pair, read_pairs
@@ -9,42 +9,22 @@ from gatewise.data.splitting import DefaultShare
 from gatewise.data.standard_library import summarised_docstrings
 from gatewise.data.written_forms import written_forms
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples, Kind, read_all, read_examples
+from gatewise.tasks.examples import ExampleSource
 from gatewise.tasks.sequence_to_sequence.baselines import Baseline, FrequentWords, copy, first_sentence, strptime
 from gatewise.tasks.sequence_to_sequence.options import DATES, DOCSTRINGS, PairOptions, SequenceToSequenceOptions
 
 _DATES, _NUMBERS = 9_000, 6_000
 
 
-def read_named_pairs(options: PairOptions, paths: Sequence[Path]) -> Sequence[Pair]:
-    """The pairs of files, in the columns that the options name.
+def paired_data(options: PairOptions) -> ExampleSource[Pair]:
+    """How pairs are read: from the columns that the options name, or generated dates and numbers."""
 
-    Raises:
-        ValueError, OSError: as `read_pairs`.
-    """
-    return read_all(_kind(options), paths)[0]
-
-
-def read_corpus(options: SequenceToSequenceOptions, known: Mapping[str, str] | None = None) -> Examples[Pair]:
-    """Read and split the pairs that the options name, or generated dates and numbers.
-
-    Args:
-        options: the options.
-        known: the hashes of the run that the pairs are of, see `read_examples`.
-
-    Raises:
-        ValueError: for bad data.
-        OSError: for a file that cannot be read.
-    """
-    return read_examples(options, _kind(options), _BUILTIN, known)
-
-
-def _kind(options: PairOptions) -> Kind[Pair]:
     def read(paths: Sequence[Path]) -> Iterator[Pair]:
         return read_pairs(paths, options.source_column, options.target_column, say, options.table_format)
 
     # Answers are searched for, which takes long.
-    return Kind(read, _restored, default_share=DefaultShare(0.05, 10_000, "pairs"))
+    share = DefaultShare(0.05, 10_000, "pairs")
+    return ExampleSource(read, _restored, builtin={DATES: _dates, DOCSTRINGS: _docstrings}, default_share=share)
 
 
 def _restored(value: list[str]) -> Pair:
@@ -74,6 +54,3 @@ def _dates() -> tuple[str, list[Pair]]:
 def _docstrings() -> tuple[str, list[Pair]]:
     source = f"docstrings of the standard library of Python {platform.python_version()}: the body → the first line"
     return source, summarised_docstrings()
-
-
-_BUILTIN = {DATES: _dates, DOCSTRINGS: _docstrings}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from gatewise.data.in_memory import as_files, is_in_memory, texts_of
+from gatewise.data.in_memory import is_in_memory, texts_of
 from gatewise.data.pairs import Pair, source_column_of
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
@@ -15,12 +15,12 @@ from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.progress import say, tracked
 from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.checkpoint_io import same_data
+from gatewise.tasks.examples import read_all, read_examples
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.options import build, check
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
-from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, read_corpus, read_named_pairs
+from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, paired_data
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
@@ -93,11 +93,12 @@ class TrainedSequenceToSequence(Trained):
             OSError: when a file cannot be read.
         """
         search = self._search(beam, length_penalty)
-        if data is not None:
-            with as_files(data) as paths:
-                parts = {"data": read_named_pairs(self.options, paths)}
-        else:
-            parts = same_data(self.folder, read_corpus(self.options, self.folder.read_description()["sha256"])).scored
+        source = paired_data(self.options)
+        parts = self._to_score(
+            data,
+            lambda paths: read_all(source, paths)[0],
+            lambda known: read_examples(self.options, source, known),
+        )
         return self._scores(parts, search)
 
     def finish(self, scored: Mapping[str, Sequence[Pair]]) -> Scores:

@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gatewise.data.batches import spread
+from gatewise.data.mapped import Mapped
 from gatewise.data.pairs import Pair
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples
+from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.measure import Measure
 from gatewise.tasks.memory import planned
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
-from gatewise.tasks.sequence_to_sequence.corpus import read_corpus
+from gatewise.tasks.sequence_to_sequence.corpus import paired_data
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
 from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
@@ -28,7 +29,6 @@ from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encod
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
 from gatewise.tasks.task import Job, Task, cost_of
 from gatewise.tasks.time_limit import Trial
-from gatewise.tasks.token_reader import Mapped
 from gatewise.tasks.token_rows import sample_of
 
 _SEARCHED = 32
@@ -37,7 +37,7 @@ _SEARCHED = 32
 
 def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job:
     """The job of training sequence to sequence, see `Prepare`."""
-    corpus = read_corpus(options, None if folder is None else folder.read_description()["sha256"])
+    corpus = read_examples(options, paired_data(options), None if folder is None else folder.hashes())
     options = dataclasses.replace(options, held_out=corpus.held_out)
     parts, sampled = _learn(options, corpus.training) if folder is None else (_read(folder), "")
     source, target = sides_of_parts(parts)

@@ -11,7 +11,7 @@ from gatewise.data.columns import Columns, TaggedWords
 from gatewise.data.entities import OUTSIDE, is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples, Kind, read_all, read_examples
+from gatewise.tasks.examples import Examples, ExampleSource, read_examples
 from gatewise.tasks.tagging.options import TaggedTextOptions, TaggingOptions
 
 _CHARACTERS, _PIECE = 350_000, 200
@@ -28,7 +28,7 @@ def read_corpus(options: TaggingOptions, known: Mapping[str, str] | None = None)
         ValueError: for bad data; where nearly all tags are those of entities, for any other one, with its place.
         OSError: for a file that cannot be read.
     """
-    corpus = read_examples(options, _kind(options), {"programs": _default}, known)
+    corpus = read_examples(options, tagged_data(options), known)
     if known is None and options.scheme != "none":
         counts = Counter(tag for _, tags in corpus.training for tag in tags)
         if meant_as_entities(counts):
@@ -37,27 +37,12 @@ def read_corpus(options: TaggingOptions, known: Mapping[str, str] | None = None)
     return corpus
 
 
-def read_sentences(options: TaggedTextOptions, paths: Sequence[Path], *, of_entities: bool) -> Sequence[TaggedWords]:
-    """The tagged sentences of files, in the columns that the options name.
-
-    Args:
-        options: the columns.
-        paths: the files.
-        of_entities: whether all tags must be those of entities.
-
-    Raises:
-        ValueError: as `Columns.tagged_words`, and for a tag that is not one of entities, with its place.
-        OSError: when a file cannot be read.
-    """
-    sentences, _ = read_all(_kind(options), paths)
-    if of_entities:
-        check_entity_tags(columns_of(options), paths, sentences)
-    return sentences
-
-
-def _kind(options: TaggedTextOptions) -> Kind[TaggedWords]:
-    columns = columns_of(options)
-    return Kind(lambda paths: columns.tagged_words(paths, say), _restored, _classes, "types of entities, or tags")
+def tagged_data(options: TaggedTextOptions) -> ExampleSource[TaggedWords]:
+    """How tagged sentences are read: from the columns that the options name, or Python programs."""
+    columns, name = columns_of(options), "types of entities, or tags"
+    return ExampleSource(
+        lambda paths: columns.tagged_words(paths, say), _restored, _classes, name, builtin={"programs": _programs}
+    )
 
 
 def _restored(value: tuple[list[Any], list[str]]) -> TaggedWords:
@@ -91,6 +76,6 @@ def _classes(sentence: TaggedWords) -> set[str]:
     return {tag[2:] if is_entity_tag(tag) and tag != OUTSIDE else tag for tag in sentence[1]}
 
 
-def _default() -> tuple[str, list[TaggedWords]]:
+def _programs() -> tuple[str, list[TaggedWords]]:
     source = f"programs of the standard library of Python {platform.python_version()}, token types by character"
     return source, typed_programs(_CHARACTERS, _PIECE)

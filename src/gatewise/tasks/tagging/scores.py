@@ -17,7 +17,7 @@ class TagScores:
 
     def __init__(self, tags: TagSet) -> None:
         self._tags = tags
-        self._sentences = self._tokens = self._right = self._unknown = self._invalid = self._guessed = 0
+        self._tokens = self._right = self._unknown = self._invalid = self._guessed = 0
         self._per_tag, self._entities, self._baseline = NameCounts(), NameCounts(), NameCounts()
 
     def add(self, answers: Sequence[Sequence[str]], guesses: Sequence[list[str]], truth: Sequence[list[str]]) -> None:
@@ -31,7 +31,6 @@ class TagScores:
         for answer, guess, true in zip(answers, guesses, truth, strict=True):
             written = self._tags.written(answer)
             right = [one for one, other in zip(written, true, strict=True) if one == other]
-            self._sentences += 1
             self._tokens += len(true)
             self._right += len(right)
             self._unknown += sum(not self._tags.knows(tag) for tag in true)
@@ -42,12 +41,9 @@ class TagScores:
                 _add_entities(self._entities, answer, true)
                 _add_entities(self._baseline, guess, true)
 
-    def found(self, unknown_tokens: int, loss: float) -> dict[str, Any]:
-        """The scores by name, see `gatewise.tasks.tagging.trained.TrainedTagger.evaluate`."""
+    def found(self, loss: float) -> dict[str, Any]:
+        """The scores by name, see `gatewise.tasks.tagging.trained.TrainedTagger`."""
         scores: dict[str, Any] = {
-            "sentences": self._sentences,
-            "tokens": self._tokens,
-            "unknown_tokens": unknown_tokens,
             "unknown_tags": self._unknown,
             "loss": loss,
             "accuracy": self._right / self._tokens,

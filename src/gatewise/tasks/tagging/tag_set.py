@@ -81,8 +81,10 @@ class TagSet:
         """Whether a tag as the data writes it may be answered."""
         return (tag if self.learned is None or tag == OUTSIDE else f"B-{tag[2:]}") in self.labels
 
-    def including(self, rows: Iterable[Sequence[str]]) -> Self:
+    def including(self, rows: Collection[Sequence[str]]) -> Self:
         """These tags with their numbers, and after them the others of sentences: see `Labels.including`."""
+        if all(map(self.knows, {tag for row in rows for tag in row})):
+            return self
         return type(self)(
             self.labels.including(tag for row in rows for tag in self._learned(row)), self.learned, self.given
         )

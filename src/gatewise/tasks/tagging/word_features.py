@@ -1,19 +1,20 @@
 """Words with features beside them: columns of the data, and what their spelling has."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gatewise.data.batches import padded
+from gatewise.data.mapped import Mapped
 from gatewise.data.row_store import Field
 from gatewise.data.text import check_characters
 from gatewise.data.tokens import TokenVocabulary
 from gatewise.data.word_features import word_feature
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.tasks.tagging.options import TaggingOptions
-from gatewise.tasks.token_reader import CUT, FEATURES, NUMBERS, Mapped, TokenReader, Tokens, Unit
+from gatewise.tasks.token_reader import CUT, FEATURES, NUMBERS, TokenReader, Tokens, Unit
 
 Word = str | tuple[str, ...]
 """A word, or one with what stands in its feature columns."""
@@ -33,7 +34,7 @@ def words_of(row: Sequence[Word]) -> list[str]:
     return [word_of(word) for word in row]
 
 
-class FeatureReader(TokenReader):
+class FeaturedTokenReader(TokenReader):
     """Reads words with F features.
 
     Args:
@@ -52,12 +53,12 @@ class FeatureReader(TokenReader):
         self._values = list(values)
 
     @classmethod
-    def learn_features(cls, options: TaggingOptions, rows: Collection[Sequence[Word]]) -> "FeatureReader":
+    def learn_features(cls, options: TaggingOptions, rows: Sequence[Sequence[Word]]) -> "FeaturedTokenReader":
         """Learn from rows of words, which are read once for each feature too."""
         plain = TokenReader.learn_words(options, Mapped(rows, words_of))
         reader = cls(plain, options.feature_columns, options.word_features, [])
 
-        def values(at: int) -> Collection[list[str]]:
+        def values(at: int) -> Sequence[list[str]]:
             return Mapped(rows, lambda row: [cells[at] for cells in reader._features(row)])
 
         reader._values = [
@@ -90,7 +91,7 @@ class FeatureReader(TokenReader):
             TypeError: for what is not a word.
         """
         if not self._columns:
-            return [check_characters(word, "a word") for word in row]
+            return super().check_row(row)
         found: list[tuple[str, ...]] = []
         for word in row:
             cells: tuple[Any, ...] = (word,) if isinstance(word, str) else tuple(word)
@@ -138,8 +139,8 @@ class FeatureReader(TokenReader):
         sizes = (f"{name} {one.size:,}" for name, one in zip(self._names, self._values, strict=True))
         return f"{super().summary}; values of features: {', '.join(sizes)}"
 
-    def featured_embedding(self, options: TaggingOptions) -> FeaturedEmbedding:
-        """The first layer, with its initial weights."""
+    def first_layer(self, options: TaggingOptions) -> FeaturedEmbedding:
+        """The embeddings of words and features, with their initial weights."""
         features = [
             TokenEmbedding(one.size, options.feature_size, counts=one.counts, unknown_weight=options.unknown_weight)
             for one in self._values
@@ -157,10 +158,10 @@ class FeatureReader(TokenReader):
         ]
 
 
-def learn_reader(options: TaggingOptions, rows: Collection[Sequence[Word]]) -> TokenReader:
+def learn_reader(options: TaggingOptions, rows: Sequence[Sequence[Word]]) -> TokenReader:
     """The reader of a run, learned from rows of words, which are read several times."""
     if options.feature_columns or options.word_features:
-        return FeatureReader.learn_features(options, rows)
+        return FeaturedTokenReader.learn_features(options, rows)
     unit: Unit = options.unit
     if unit == "char":
         return TokenReader.learn(options, unit, Mapped(rows, lambda row: "".join(words_of(row))))
@@ -173,7 +174,9 @@ def reader_of_parts(options: TaggingOptions, parts: dict[str, Any]) -> TokenRead
     names = (*options.feature_columns, *options.word_features)
     if not names:
         return plain
-    return FeatureReader(plain, options.feature_columns, options.word_features, [parts[_part(name)] for name in names])
+    return FeaturedTokenReader(
+        plain, options.feature_columns, options.word_features, [parts[_part(name)] for name in names]
+    )
 
 
 def _part(name: str) -> str:

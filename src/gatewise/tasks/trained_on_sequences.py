@@ -1,0 +1,95 @@
+"""Trained models that label, tag or predict whole sequences, and their evaluation."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gatewise.data.scaling import Scaling
+from gatewise.data.vocabulary_file import read_parts
+from gatewise.tasks.attribution import Inspection, inspect_answers
+from gatewise.tasks.inspection import Report, one_text, requested_report
+from gatewise.tasks.sequence_pipeline import SequencePipeline
+from gatewise.tasks.trained import Scores, Trained
+
+
+class TrainedOnSequences(Trained):
+    """A model whose scores are those of examples.
+
+    Attributes:
+        pipeline: converts examples.
+        reader: the tokens, or the features.
+        head: what is predicted.
+    """
+
+    pipeline_type: ClassVar[type[SequencePipeline[Any, Any]]]
+    part_types: ClassVar[tuple[type, ...]] = (Scaling,)
+    reader: Any
+    head: Any
+
+    def _read_vocabulary(self) -> None:
+        parts = read_parts(self.folder.vocabulary, *self.part_types)
+        self.pipeline = self.pipeline_type.from_parts(self.options, parts)
+        self.reader, self.head = self.pipeline.reader, self.pipeline.head
+
+    def _make_model(self) -> Any:
+        return self.pipeline.make_model()
+
+    @property
+    def has_probabilities(self) -> bool:
+        return self.head.has_probabilities
+
+    def evaluate(self, data: Any = None) -> Scores:
+        """Score examples.
+
+        Args:
+            data: files such as the training data, or a table in memory; by default what the run held out, and the other
+                data that it is to be scored on.
+
+        Returns:
+            for each part of the data its scores, which the class describes.
+
+        Raises:
+            ValueError: when the data is malformed, has no known label, or has changed since the run.
+            OSError: when a file cannot be read.
+        """
+        parts = self._parts(data)
+        for name, examples in parts.items():
+            self.pipeline.check(name, examples)
+        return {name: self._score(examples) for name, examples in parts.items()}
+
+    def finish(self, scored: Mapping[str, Sequence[Any]]) -> Scores:
+        """The scores; confusion matrices of labels are plotted into the run folder."""
+        folder = self.folder.path
+        return {name: self._score(examples, folder / f"confusion_{name}.png") for name, examples in scored.items()}
+
+    def _parts(self, data: Any) -> dict[str, Sequence[Any]]:
+        """The examples to be scored, by the name of the part."""
+        return self._to_score(data, self.pipeline.read_files, self.pipeline.read_corpus)
+
+    def _score(self, examples: Sequence[Any], plot: Path | None = None) -> dict[str, Any]:
+        encoded = self.pipeline.encode(examples)
+        return {**self.pipeline.counts(encoded), **self.head.scores(self.model, encoded, plot)}
+
+    def _inspect_tokens(
+        self, text: str | Sequence[Any], steps: int, longest: int, out: str | Path | None
+    ) -> Inspection:
+        """Watch the model read a text, or a row of words, of at most `steps` and `longest` tokens."""
+        report = requested_report(self.folder, out, steps)
+        inputs, tokens = one_text(self.reader, text, min(steps, longest))
+        return self._attributed(inputs, tokens, report)
+
+    def _attributed(
+        self,
+        inputs: Sequence[Tensor],
+        tokens: Sequence[Any],
+        report: Report,
+        features: Mapping[str, Sequence[int]] | None = None,
+    ) -> Inspection:
+        """The contributions of the steps and features of one sequence to its predictions, see `inspect_answers`."""
+        with torch.no_grad():
+            x = self.model.steps(*inputs)
+        question = self.head.question(self.model, self.reader, x, list(features or {}))
+        return inspect_answers(self.model, x, tokens, question, report, features)
