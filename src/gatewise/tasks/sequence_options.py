@@ -9,7 +9,21 @@ from gatewise.tasks.training_options import Patience, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderOptions(TrainingOptions):
+class ExampleOptions:
+    """Where the examples to learn from and those to be scored come from."""
+
+    data: tuple[Path, ...] = ()
+    """Files of the data."""
+    valid: tuple[Path, ...] = ()
+    """Files for the held-out score, as in data, instead of a part of the data."""
+    test: tuple[Path, ...] = ()
+    """Files, as in data, that are scored at the end only."""
+    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
+    """Share of the data, drawn at random, that is held out; by default 0.1, but at most 100,000 rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(TrainingOptions, ExampleOptions):
     """The encoder, and its training defaults."""
 
     bidirectional: bool = True
@@ -35,7 +49,18 @@ class EncoderOptions(TrainingOptions):
         return {
             **super().unused(),
             **without_effect(["merge"], "bidirectional is off: there is one direction", when=not self.bidirectional),
+            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """How a sequence is labelled."""
+
+    pooling: Literal["last", "mean", "max", "attention"] = "attention"
+    """What a label is read from: the last states, the mean or maximum of all outputs, or attention."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of a label in the loss; balanced: in inverse proportion to how often it occurs."""
 
 
 @dataclass(frozen=True, kw_only=True)

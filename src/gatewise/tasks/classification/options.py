@@ -2,25 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from gatewise.tasks.options import Bounds, Count, without_effect
-from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
+from gatewise.tasks.options import Count, without_effect
+from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, LabelOptions, TokenOptions
 from gatewise.tasks.table_options import TableOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledTextOptions(TableOptions):
+class LabelledTextOptions(ExampleOptions, TableOptions):
     """What texts to learn, and what a token of them is."""
 
     data: tuple[Path, ...] = ()
     """Tables (.csv, .tsv, .jsonl, .parquet, .arrow), or folders with one of texts per class; by default docstrings."""
-    valid: tuple[Path, ...] = ()
-    """Tables or folders for the held-out score, instead of a part of the data."""
-    test: tuple[Path, ...] = ()
-    """Tables or folders that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
-    """Share of the data, drawn at random, that is held out; by default 0.1, but at most 100,000 texts."""
     text_column: str = "text"
     """Column of the text, by name, or by number (from 1) in a table without names."""
     label_column: str = "label"
@@ -36,14 +30,10 @@ class LabelledTextOptions(TableOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
+class ClassificationOptions(LabelOptions, EncoderOptions, TokenOptions, LabelledTextOptions):
     """Options of classification; the docstring of a field is its help."""
 
     hidden: Count = 256
-    pooling: Literal["last", "mean", "max", "attention"] = "attention"
-    """What the class is read from: the last states, the mean or maximum of all outputs, or attention."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """Weight of a class in the loss; balanced: in inverse proportion to how often it occurs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,5 +49,4 @@ class ClassificationOptions(EncoderOptions, TokenOptions, LabelledTextOptions):
             **self.unused_of_tokens(self.unit),
             **without_effect(["label_separator"], f"target is {self.target}, not labels", when=self.target != "labels"),
             **without_effect(["class_weights"], f"target is {self.target}, not one label", when=self.target != "label"),
-            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

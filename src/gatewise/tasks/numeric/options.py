@@ -6,23 +6,17 @@ from typing import Annotated, Literal
 
 from gatewise.data.sequence_columns import SequenceColumns
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
-from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, LabelOptions
 from gatewise.tasks.table_options import NumberTableOptions
 from gatewise.tasks.training_options import Patience
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumericDataOptions(NumberTableOptions):
+class NumericDataOptions(ExampleOptions, NumberTableOptions):
     """What sequences to learn."""
 
     data: tuple[Path, ...] = ()
     """Tables with a row per step (.csv, .tsv, .parquet), or .jsonl, of rows or of sequences; needed."""
-    valid: tuple[Path, ...] = ()
-    """Files for the held-out score, instead of a part of the data."""
-    test: tuple[Path, ...] = ()
-    """Files that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
-    """Share of the sequences, drawn at random, that is held out; by default 0.1, but at most 100,000."""
     sequence_column: str = "sequence"
     """Column that says which sequence a row belongs to."""
     label_column: str = "label"
@@ -36,7 +30,7 @@ class NumericDataOptions(NumberTableOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NumericOptions(EncoderOptions, NumericDataOptions):
+class NumericOptions(LabelOptions, EncoderOptions, NumericDataOptions):
     """Options of numeric sequences; the docstring of a field is its help."""
 
     predict: Literal["sequence", "steps", "next", "number"] = "sequence"
@@ -44,9 +38,6 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
     values: Literal["real", "binary"] = "real"
     """What the next step has: real numbers (least squares), or 0 and 1 (each feature a probability of its own)."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
-    """What a sequence's label is read from: the last states, the mean or maximum of all outputs, or attention."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """Weight of a label in the loss; balanced: in inverse proportion to how often it occurs."""
     scale: bool = True
     """Bring real features to mean 0 and standard deviation 1."""
     category_size: Count = 8
@@ -100,5 +91,4 @@ class NumericOptions(EncoderOptions, NumericDataOptions):
             **without_effect(["class_weights"], "predict is number: there is no label", when=self.predict == "number"),
             **without_effect(["scale"], "values are 0 and 1", when=self.binary),
             **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
-            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from gatewise.tasks.builtin_data import builtin_name
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
-from gatewise.tasks.sequence_options import EncoderOptions
+from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions
 from gatewise.tasks.table_options import TableOptions
 
 DATES, DOCSTRINGS = "dates", "docstrings"
@@ -40,15 +40,11 @@ class DecodingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairOptions(TableOptions):
+class PairOptions(ExampleOptions, TableOptions):
     """What pairs to learn, and what a token of them is."""
 
     data: tuple[Path, ...] = ()
     """Tables of pairs, two parallel text files (sources, targets), or builtin:docstrings; by default dates."""
-    valid: tuple[Path, ...] = ()
-    """Pairs for the held-out score, instead of a part of the data; files as in data."""
-    test: tuple[Path, ...] = ()
-    """Pairs that are scored at the end only; files as in data."""
     held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
     """Share of the data, drawn at random, that is held out; by default 0.05, but at most 10,000 pairs."""
     source_column: str | None = None
@@ -106,7 +102,6 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
         return {
             **super().unused(),
             **without_effect(["unit"], "without data, dates are read by characters", when=self.builtin == DATES),
-            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }
 
     @property

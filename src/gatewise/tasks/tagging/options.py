@@ -2,26 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from gatewise.data.word_features import NAMES, is_word_feature
 from gatewise.tasks.builtin_data import is_builtin
-from gatewise.tasks.options import Bounds, Count, Positive, without_effect
-from gatewise.tasks.sequence_options import EncoderOptions, TokenOptions
+from gatewise.tasks.options import Count, Positive, without_effect
+from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, TokenOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaggedTextOptions:
+class TaggedTextOptions(ExampleOptions):
     """What tagged words to learn."""
 
     data: tuple[Path, ...] = ()
     """Files of words in columns (CoNLL, CoNLL-U), or tables (.jsonl, .parquet); by default programs, by character."""
-    valid: tuple[Path, ...] = ()
-    """Files for the held-out score, instead of a part of the data."""
-    test: tuple[Path, ...] = ()
-    """Files that are scored at the end only."""
-    held_out: Annotated[float, Bounds(low=0, high=1, open=True)] | None = None
-    """Share of the data's sentences, drawn at random, that is held out; by default 0.1, but at most 100,000."""
     word_column: str | None = None
     """Column of the word: a number from 1, or a name in CoNLL-U and tables; by default the first, form, or tokens."""
     tag_column: str | None = None
@@ -82,7 +76,6 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
                 when=not (self.feature_columns or self.word_features),
             ),
             **without_effect(["unit"], "without data, characters of programs are tagged", when=self._reads_programs),
-            **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }
 
     @property
