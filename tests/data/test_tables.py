@@ -5,6 +5,7 @@ import gzip
 import json
 import lzma
 import math
+import os
 from decimal import Decimal
 
 import numpy as np
@@ -112,3 +113,15 @@ def test_numbers_that_a_file_holds_stay_numbers_where_that_is_asked_for(tmp_path
     assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("n", "v", "w"))) == [(7.0, 7.0, math.inf)]
     (tmp_path / "a.jsonl").write_text(f'{{"n": 7, "v": "007", "w": -1{"0" * 400}}}\n')
     assert list(read_columns(tmp_path / "a.jsonl", ("n", "v", "w"), numbers=("v", "w"))) == [("7", 7.0, -math.inf)]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+@pytest.mark.parametrize("old", [False, True], ids=["written now", "written before"])
+def test_the_head_of_a_changed_file_is_read_again(tmp_path, ending, old):
+    path = tmp_path / f"table{ending}"
+    for name in ("one", "two"):
+        path.write_text(f"{name}\n1\n" if ending == ".csv" else f'{{"{name}": 1}}\n')
+        if old:
+            os.utime(path, (1, 1 if name == "one" else 2))
+        assert column_names(path) == [name]
+        assert list(read_columns(path, [name])) == [("1",)]

@@ -5,6 +5,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from gatewise.data.cells import separator_hint
@@ -47,13 +48,20 @@ def delimited_rows(table: TableText, kind: str, format: TableFormat = PLAIN) -> 
 
 
 def head_of(table: TableText, kind: str, format: TableFormat = PLAIN) -> Head | None:
-    """The first row of a table; None for a table without rows.
+    """The first row of a table, of a file read once until it changes; None for a table without rows.
 
     Raises:
         ValueError: for a misplaced quote in it.
     """
+    return (_head if table.version is None else _head_of_file)(table, kind, format)
+
+
+def _head(table: TableText, kind: str, format: TableFormat) -> Head | None:
     found = next(_rows(table, kind, format), None)
     return None if found is None else Head(found[2], found[0], found[1])
+
+
+_head_of_file = lru_cache(maxsize=64)(_head)
 
 
 def _rows(table: TableText, kind: str, format: TableFormat) -> Iterator[tuple[int, int, list[str]]]:

@@ -15,12 +15,12 @@ from gatewise.data.cells import cell_text, shortened
 from gatewise.data.json_lines import objects_in
 from gatewise.data.nested_numbers import nested_numbers
 from gatewise.data.numerals import MISSING, comma_hint, parse_number
-from gatewise.data.parquet import TYPED, typed_columns
+from gatewise.data.parquet import typed_columns
 from gatewise.data.sequence_columns import DEFAULT_COLUMNS, SequenceColumns
 from gatewise.data.sequence_store import SequenceTable, SequenceWriter
 from gatewise.data.table_columns import Column, NumberColumn, TableRows, TextColumn
 from gatewise.data.table_format import PLAIN, TableFormat
-from gatewise.data.tables import column_names, kind_of, read_column_parts, read_columns, read_values
+from gatewise.data.tables import column_names, kind_of, read_column_parts, read_columns
 from gatewise.data.unnamed_columns import data_columns
 from gatewise.progress import tracked
 
@@ -76,33 +76,41 @@ def read_numeric_sequences(
         OSError: when a file cannot be read, or the folder written to.
     """
     writer = SequenceWriter(columns.categories, make_folder)
-    first = 0
+    first, names = 0, tuple[str, ...]()
     for path in paths:
+        found = _of_file(path, columns, notice, format)
+        if path == paths[0]:
+            names = found.features
+            columns = replace(columns, features=columns.features or names)
         width = 0
-        for found in tracked(_of_file(path, columns, notice, format), f"reading {path.name}", "sequences"):
-            width = found.steps.shape[1]
+        for sequence in tracked(found.sequences, f"reading {path.name}", "sequences"):
+            width = sequence.steps.shape[1]
             first = first or width
             if width != first:
                 raise ValueError(f"{path}: expected {first} features, as in {paths[0]}, got {width}")
-            writer.add(*found)
-    return writer.finish()
+            writer.add(*sequence)
+    return writer.finish(names)
 
 
-def _of_file(
-    path: Path, columns: SequenceColumns, notice: Callable[[str], None], format: TableFormat
-) -> Iterator[Found]:
-    if has_row_per_step(path, columns.sequence):
-        if not columns.features:
-            columns = replace(columns, features=tuple(feature_names(path, columns, notice, format)))
-        return _of_table(path, columns, format)
-    if kind_of(path) == ".jsonl":
-        return numeric_lines(format.text(path).lines("\n"), str(path), columns)
-    given = column_names(path)
-    names = [_STEPS, *(name for name in (columns.label, *columns.categories) if name in given)]
-    if kind_of(path) in TYPED:
-        return _of_rows(_typed_rows(path, names), str(path), columns)
-    rows = ((where, dict(zip(names, values, strict=True))) for where, values in read_values(path, names))
-    return _of_rows(rows, str(path), columns)
+class _File(NamedTuple):
+    """The sequences of a file, and the names of its features; none where a row has a whole sequence."""
+
+    sequences: Iterator[Found]
+    features: tuple[str, ...] = ()
+
+
+def _of_file(path: Path, columns: SequenceColumns, notice: Callable[[str], None], format: TableFormat) -> _File:
+    kind = kind_of(path)
+    names = column_names(path, format)
+    if kind in (".csv", ".tsv") or columns.sequence in names or (kind != ".jsonl" and _STEPS not in names):
+        if columns.features:
+            return _File(_of_table(path, names, columns, format), columns.features)
+        columns = replace(columns, features=tuple(_feature_names(path, names, columns, notice, format)))
+        return _File(_of_table(path, names, columns, format, notice), columns.features)
+    if kind == ".jsonl":
+        return _File(numeric_lines(format.text(path).lines("\n"), str(path), columns))
+    members = [_STEPS, *(name for name in (columns.label, *columns.categories) if name in names)]
+    return _File(_of_rows(_typed_rows(path, members), str(path), columns))
 
 
 def _typed_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -134,26 +142,14 @@ def numeric_lines(lines: Iterable[str], source: str, columns: SequenceColumns) -
     yield from _of_rows(rows, source, columns)
 
 
-def has_row_per_step(path: Path, sequence_column: str) -> bool:
-    """Whether a file has a row for each step; otherwise one for each sequence, as JSON lines and Parquet may have.
-
-    Raises:
-        ValueError, OSError: as `read_columns`.
-    """
-    kind = kind_of(path)
-    if kind in (".csv", ".tsv"):
-        return True
-    names = column_names(path)
-    return sequence_column in names or (kind != ".jsonl" and _STEPS not in names)
-
-
-def feature_names(
-    path: Path, columns: SequenceColumns, notice: Callable[[str], None] = lambda _: None, format: TableFormat = PLAIN
+def _feature_names(
+    path: Path, names: Sequence[str], columns: SequenceColumns, notice: Callable[[str], None], format: TableFormat
 ) -> list[str]:
     """The names of the features of a table where they are not given: every column that is nothing else.
 
     Args:
         path: the table.
+        names: those of its columns.
         columns: what the other columns are.
         notice: receives notices.
         format: how the table is written.
@@ -167,31 +163,37 @@ def feature_names(
         return [cell for (cell,) in read_columns(path, [position], blanks=True, format=format)]
 
     others = (columns.sequence, columns.label, *columns.categories)
-    names = column_names(path, format)
-    found = data_columns(str(path), names, others, cells, lambda message: notice(f"{path}: {message}"))
-    for name in _counting(path, columns.sequence, found, format):
-        notice(f"{path}: feature {name!r} numbers the rows of the file; exclude it with --feature-columns")
-    return found
+    return data_columns(str(path), names, others, cells, lambda message: notice(f"{path}: {message}"))
 
 
-def _counting(path: Path, sequence: str, features: Sequence[str], format: TableFormat) -> list[str]:
-    """The features that number the rows of a file of several sequences, from 0 or 1.
+class _RowNumbers:
+    """Finds features that number the rows of a table of several sequences, from 0 or 1.
 
     The order of rows may give the labels away; within one sequence it is time.
+
+    Args:
+        features: the names of the I features.
     """
-    names = set[str]()
-    left = {(name, first) for name in features for first in (0, 1)}
-    for rows in read_column_parts(path, [sequence, *features], blanks=True, numbers=features, format=format):
-        sequences, *columns = rows.columns
-        assert isinstance(sequences, TextColumn)
-        names |= set(sequences.codes()[0][:2])
-        counts = rows.first + np.arange(len(rows))
-        for name, column in zip(features, columns, strict=True):
-            assert isinstance(column, NumberColumn)
-            left -= {(name, first) for first in (0, 1) if not np.array_equal(column.values, counts + first)}
-        if not left:
-            break
-    return [name for name in features if len(names) > 1 and not left.isdisjoint({(name, 0), (name, 1)})]
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self._features = features
+        self._possible = np.ones((2, len(features)), np.bool_)
+        self._row = 0
+        self._sequences = set[str]()
+
+    def add(self, sequence: str, steps: NDArray[np.float64]) -> None:
+        """Compare the features (T, I) of further rows, which are of a sequence."""
+        if self._possible.any():
+            self._sequences.add(sequence)
+            rows = self._row + np.arange(len(steps))[:, None]
+            self._possible &= np.stack([(steps == rows + first).all(0) for first in (0, 1)])
+            self._row += len(steps)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of such features."""
+        found = np.flatnonzero(self._possible.any(0)).tolist() if len(self._sequences) > 1 else []
+        return [self._features[at] for at in found]
 
 
 def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: SequenceColumns) -> Iterator[Found]:
@@ -249,17 +251,33 @@ def _values_of_steps(row: dict[str, Any], name: str, where: str, steps: int) -> 
     return [cell_text(value, where, name, blank=True) for value in values]
 
 
-def _of_table(path: Path, columns: SequenceColumns, format: TableFormat) -> Iterator[Found]:
-    """The sequences of a table with a row for each step."""
+def _of_table(
+    path: Path,
+    header: Sequence[str],
+    columns: SequenceColumns,
+    format: TableFormat,
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[Found]:
+    """The sequences of a table with a row for each step.
+
+    Args:
+        path: the table.
+        header: the names of its columns.
+        columns: what they are.
+        format: how it is written.
+        notice: receives a notice of features that number the rows; None where the features are given.
+    """
     if not columns.features:
         raise ValueError(f"{path}: no column of features beside {columns.sequence!r} and {columns.label!r}")
-    labels = [columns.label] if columns.label in column_names(path, format) else []
+    labels = [columns.label] if columns.label in header else []
     names = [columns.sequence, *labels, *columns.categories, *columns.features]
     parts = read_column_parts(path, names, blanks=True, numbers=columns.features, format=format)
+    typed, row_numbers = kind_of(path) not in (".csv", ".tsv"), _RowNumbers(columns.features)
     seen = set[str]()
     last, found = "", list[Found]()
     for rows in parts:
-        for name, of_part in _of_part(rows, names, columns, labels, typed=kind_of(path) not in (".csv", ".tsv")):
+        for name, of_part in _of_part(rows, names, columns, labels, typed=typed):
+            row_numbers.add(name, of_part.steps)
             if found and name == last:
                 found.append(of_part)
                 continue
@@ -271,6 +289,10 @@ def _of_table(path: Path, columns: SequenceColumns, format: TableFormat) -> Iter
             last, found = name, [of_part]
     if found:
         yield Found.joined(found)
+    if notice is None:
+        return
+    for name in row_numbers.names:
+        notice(f"{path}: feature {name!r} numbers the rows of the file; exclude it with --feature-columns")
 
 
 def _of_part(

@@ -41,6 +41,11 @@ class NumericSequence:
         return [texts[number] for number in self._table.rows.row("labels", self._number).tolist()]
 
     @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the I features; none where they have none."""
+        return self._table.feature_names
+
+    @property
     def label_count(self) -> int:
         """The number of labels."""
         return len(self._table.rows.row("labels", self._number))
@@ -72,12 +77,16 @@ class SequenceTable:
         rows: the features, and the numbers of labels and categories.
         texts: what these stand for.
         category_names: the names of the categorical columns.
+        feature_names: the names of the features; none where they have none.
     """
 
-    def __init__(self, rows: RowStore, texts: list[str], category_names: Sequence[str]) -> None:
+    def __init__(
+        self, rows: RowStore, texts: list[str], category_names: Sequence[str], feature_names: Sequence[str] = ()
+    ) -> None:
         self.rows = rows
         self.texts = texts
         self.category_names = tuple(category_names)
+        self.feature_names = tuple(feature_names)
 
     def sequences(self) -> list[NumericSequence]:
         """The sequences, in order."""
@@ -145,10 +154,10 @@ class SequenceWriter:
             writer.append(**{name: rows.row(name, number) for name in self._fields})
         return writer
 
-    def finish(self) -> SequenceTable:
-        """The sequences, of which there is at least one."""
+    def finish(self, feature_names: Sequence[str] = ()) -> SequenceTable:
+        """The sequences, of which there is at least one; features may have names."""
         assert self._rows is not None
-        return SequenceTable(self._rows.finish(), list(self._numbers), self._category_names)
+        return SequenceTable(self._rows.finish(), list(self._numbers), self._category_names, feature_names)
 
     def _numbered(self, texts: Sequence[str]) -> NDArray[np.int32]:
         numbers = self._numbers

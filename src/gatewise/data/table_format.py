@@ -55,7 +55,7 @@ class TableFormat:
 
     def text(self, path: Path) -> TableText:
         """The text of a file, which is read part by part."""
-        return TableText(path, lambda: self._chunks(path))
+        return TableText.of_file(path, lambda: self._chunks(path))
 
     def read(self, path: Path) -> str:
         """The whole text of a file.

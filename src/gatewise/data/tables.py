@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -388,8 +389,16 @@ def _as_texts(where: str, values: Sequence[Any], names: Sequence[str], wanted: W
 
 
 def _first_members(table: TableText) -> list[str]:
+    """The names in the first object, of a file read once until it changes."""
+    return list((_members_of_first if table.version is None else _members_of_file)(table))
+
+
+def _members_of_first(table: TableText) -> tuple[str, ...]:
     _, first = next(objects_in(table.where, table.lines("\n")), (0, {}))
-    return list(first)
+    return tuple(first)
+
+
+_members_of_file = lru_cache(maxsize=64)(_members_of_first)
 
 
 def _no_rows(where: object) -> ValueError:

@@ -1,36 +1,18 @@
 """The sequences of a run."""
 
-import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gatewise.compiler import build_cache
 from gatewise.data.named_files import tables_of
-from gatewise.data.numeric_sequences import feature_names, has_row_per_step, read_numeric_sequences
+from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.progress import say
-from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.examples import ExampleSource
 from gatewise.tasks.numeric.options import NumericOptions
-
-
-def with_features(options: NumericOptions, paths: Sequence[Path]) -> NumericOptions:
-    """The options with the names of the features, where the first of some files has them and the options do not.
-
-    Every other file is then read by them, whatever the order of its columns.
-
-    Raises:
-        ValueError, OSError: see `feature_names`.
-    """
-    if options.feature_columns or not paths or is_builtin(paths[0]):
-        return options
-    first = files_of(paths)[0]
-    if not has_row_per_step(first, options.sequence_column):
-        return options
-    names = feature_names(first, options.columns, say, options.table_format)
-    return dataclasses.replace(options, feature_columns=tuple(names))
 
 
 def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[NumericSequence]:
@@ -77,8 +59,16 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def with_features(options: NumericOptions, sequences: Sequence[NumericSequence]) -> NumericOptions:
+    """The options with the names of the features of sequences, where the options have none.
+
+    Other files are then read by these names, whatever the order of their columns.
+    """
+    return options if options.feature_columns else replace(options, feature_columns=sequences[0].feature_names)
+
+
 def numeric_data(options: NumericOptions) -> ExampleSource[NumericSequence]:
-    """How sequences are read, in the columns that the options name."""
+    """How sequences are read, in the columns that the options name, or else in those that are read first."""
     known: dict[frozenset[str], frozenset[str]] = {}
 
     def classes_of(example: NumericSequence) -> frozenset[str]:
@@ -87,4 +77,10 @@ def numeric_data(options: NumericOptions) -> ExampleSource[NumericSequence]:
         found = frozenset([f"label {one}" for one in labels] + [f"missing {feature}" for feature in example.missing])
         return known.setdefault(found, found)
 
-    return ExampleSource(lambda paths: read_sequences(options, paths), classes_of=classes_of, hash_of=hash_of)
+    def read(paths: Sequence[Path]) -> list[NumericSequence]:
+        nonlocal options
+        sequences = read_sequences(options, paths)
+        options = with_features(options, sequences)
+        return sequences
+
+    return ExampleSource(read, classes_of=classes_of, hash_of=hash_of)

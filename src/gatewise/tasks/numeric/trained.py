@@ -124,7 +124,7 @@ class TrainedOnNumbers(TrainedOnSequences):
         sequences = read_sequences(self.options, paths)
         if not 1 <= number <= len(sequences):
             raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
-        features = with_features(self.options, paths).feature_columns
+        features = with_features(self.options, sequences).feature_columns
         return self._inspect(sequences[number - 1], features or None, steps, out)
 
     def _inspect(

@@ -20,9 +20,8 @@ _MOST_NAMED = 20
 
 def prepare(options: NumericOptions, folder: RunFolder | None) -> Job:
     """The job of training on sequences of numbers, see `Prepare`."""
-    options = with_features(options, options.data)
     corpus = read_examples(options, numeric_data(options))
-    options = dataclasses.replace(options, held_out=corpus.held_out)
+    options = dataclasses.replace(with_features(options, corpus.training), held_out=corpus.held_out)
     if folder is None:
         pipeline = NumericPipeline.learn(options, corpus.training)
         _say_constant(options, pipeline.reader.scaling)
