@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.interchange import from_torch, replace, to_torch
+    from gatewise.interchange.flax import from_flax, to_flax
     from gatewise.interchange.keras import from_keras, to_keras
     from gatewise.interchange.onnx import from_onnx, to_onnx
     from gatewise.layers import (
@@ -42,6 +43,7 @@ _MODULES = {
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
+    "gatewise.interchange.flax": ("from_flax", "to_flax"),
     "gatewise.interchange.keras": ("from_keras", "to_keras"),
     "gatewise.interchange.onnx": ("from_onnx", "to_onnx"),
     "gatewise.interchange": ("from_torch", "replace", "to_torch"),
@@ -90,6 +92,7 @@ __all__ = [
     "cell",
     "evaluate",
     "explain",
+    "from_flax",
     "from_keras",
     "from_onnx",
     "from_torch",
@@ -99,6 +102,7 @@ __all__ = [
     "predict",
     "replace",
     "study",
+    "to_flax",
     "to_keras",
     "to_onnx",
     "to_torch",

@@ -142,6 +142,32 @@ def test_hdf5_of_a_model(keras, tmp_path):
         assert all(torch.equal(weight, state[own]) for own, weight in layer.state_dict().items())
 
 
+def test_hdf5_of_models_within_a_model(keras, tmp_path):
+    layers = keras.layers
+    inner = keras.Sequential(
+        [keras.Input((None, 3)), layers.SimpleRNN(2, return_sequences=True, name="rnn")], name="inner"
+    )
+    both = layers.Bidirectional(layers.GRU(2, return_sequences=True), name="rnn")
+    other = keras.Sequential([keras.Input((None, 2)), both], name="other")
+    inputs = keras.Input((None, 3))
+    middle = keras.Model(inputs, other(inner(inputs)), name="middle")
+    inputs = keras.Input((None, 3))
+    made = keras.Model(inputs, layers.LSTM(2, name="last")(middle(inputs)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.save(tmp_path / "model.h5")
+    expected = {
+        "middle/inner/rnn": inner.layers[-1],
+        "middle/other/rnn": both,
+        "last": made.get_layer("last"),
+    }
+    for found in (gatewise.from_keras(tmp_path / "model.h5"), gatewise.from_keras(made)):
+        assert list(found) == list(expected)
+        for name, layer in found.items():
+            state = gatewise.from_keras(expected[name]).state_dict()
+            assert all(torch.equal(weight, state[own]) for own, weight in layer.state_dict().items())
+
+
 def legacy(path, *, version=b"2.15.0", **options):
     """A file as Keras 2.15 writes it: the names of layers and weights in attributes."""
     config = {"name": "gru", "units": 2, "recurrent_activation": "hard_sigmoid", "reset_after": False, **options}
@@ -169,6 +195,28 @@ def test_hdf5_of_keras_2(tmp_path):
     assert "0.2" in layer.cell.doc
     legacy(tmp_path / "b.h5", version=b"3.0.0")
     assert "0.166667" in gatewise.from_keras(tmp_path / "b.h5")["gru"].cell.doc
+
+
+def test_hdf5_of_keras_2_with_a_model_within(tmp_path):
+    """Its weights are named by the layer alone, so two layers of one name cannot be told apart."""
+    path = tmp_path / "a.h5"
+    legacy(path)
+    with h5py.File(path, "a") as file:
+        model = json.loads(file.attrs["model_config"])
+        inner = {"class_name": "Functional", "config": {"name": "inner", "layers": model["config"]["layers"]}}
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": [inner]}})
+        file["model_weights"].move("gru", "inner")
+    layer = gatewise.from_keras(path)["inner/gru"]
+    assert [float(weight.flatten()[0]) for weight in layer.state_dict().values()] == [0.5, 1.5, 2.5]
+    with h5py.File(path, "a") as file:
+        names = file["model_weights/inner"].attrs["weight_names"]
+        file["model_weights/inner"].attrs["weight_names"] = np.concatenate([names, names])
+    with pytest.raises(ValueError, match=r"GRU layer gru: weights: expected 3 arrays .*, got 6"):
+        gatewise.from_keras(path)
+    with h5py.File(path, "a") as file:
+        file["model_weights/inner"].attrs["weight_names"] = np.asarray([b"other/kernel:0"])
+    with pytest.raises(ValueError, match="layer inner/gru: /model_weights/inner: no weights of the layer gru in it"):
+        gatewise.from_keras(path)
 
 
 def _links_outside(path):

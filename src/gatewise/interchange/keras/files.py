@@ -75,11 +75,18 @@ class Weights:
         return [weight for part in parts for weight in self._variables(_group(node, part) if part else node)]
 
     def _named(self, group: h5py.Group, layer: StoredLayer) -> Iterator[np.ndarray]:
-        if "/" in layer.name:
-            raise ValueError("a model within a model is not read from this layout; save it as .keras")
-        group = _group(group, layer.name)
-        for name in group.attrs.get("weight_names", ()):
-            yield self._array(group, _text(name))
+        outermost, *within = layer.name.split("/")
+        group = _group(group, outermost)
+        names = [_text(name) for name in group.attrs.get("weight_names", ())]
+        if within:
+            # A model within has its weights in one list: by the path of the layer, in Keras 2 by its name alone.
+            prefixes = (f"{'/'.join(within)}/", f"{within[-1]}/")
+            found = [[name for name in names if name.startswith(prefix)] for prefix in prefixes]
+            names = found[0] or found[1]
+            if not names:
+                raise ValueError(f"{group.name}: no weights of the layer {within[-1]} in it")
+        for name in names:
+            yield self._array(group, name)
 
     def _variables(self, group: h5py.Group) -> Iterator[np.ndarray]:
         group = _group(_group(group, "cell"), "vars")
