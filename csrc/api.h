@@ -84,7 +84,8 @@ typedef struct gatewise_call {
   gatewise_sequence x, output;
   gatewise_dense lengths;    /* (B) int64 or null */
   gatewise_sequence reset;   /* (T, B) bytes or null */
-  gatewise_dense saved;      /* (D, N, K·H), K from `gatewise_saved_blocks`; additional rows are zeroed */
+  gatewise_dense saved;      /* (D, N, K·H + V), K from `gatewise_saved_blocks`, V from `gatewise_saved_row_values`;
+                                additional rows are zeroed */
   gatewise_dense boundaries; /* (D, segments, S, B, H): states before every `checkpoint` steps */
   gatewise_sequence output_gradient, x_gradient;
   gatewise_dense norms;           /* (D, T·B, S) double: norms of the total gradients of the states */

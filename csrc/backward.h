@@ -20,8 +20,8 @@ public:
       : layer(layer), order(order), cut(cut), upstream(upstream), pass(layer.program.backward),
         epilogue(layer.program.epilogue) {
     const int64_t hidden = layer.hidden, size = layer.state_size(), places = order.most_places(most_steps);
-    shares =
-        split(layer.rows, hidden, layer.steps, block_count(pass), layer.directions, layer.threads, layer.share_small);
+    shares = split(layer.rows, hidden, layer.steps, block_count(pass), layer.directions, layer.threads,
+                   layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers = registers_per_output(rows_each, 1, hidden, lanes<T>, shares.units ? shares.slices : 1);
     zeros = work.take<T>(std::max(hidden, size));
@@ -35,6 +35,7 @@ public:
       for (int64_t a = 0; a < pass.array_count; ++a) {
         const ArrayInfo &info = pass.arrays[a];
         if (info.role == role_scratch) own.scratch = work.take<T>(info.blocks * size);
+        if (info.role == role_row_values) own.row_values = work.take<T>(info.blocks * layer.rows);
         if (info.role == role_delta)
           own.deltas = work.take<T>(places * info.blocks * hidden), own.delta_width = info.blocks * hidden;
         if (info.role == role_operand && !is_shifted_state(info.index)) {
@@ -151,7 +152,7 @@ private:
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
     T *carried = nullptr, *scratch = nullptr, *deltas = nullptr, *shown = nullptr, *sums = nullptr, *totals = nullptr;
-    T *results = nullptr, *epilogue_scratch = nullptr, *rows = nullptr;
+    T *row_values = nullptr, *results = nullptr, *epilogue_scratch = nullptr, *rows = nullptr;
     T **operands = nullptr; // (N, H) each; null: the state's own sequence, one step apart
     double *squares = nullptr;
     int64_t delta_width = 0;
@@ -254,6 +255,10 @@ private:
           array.origin = first_place;
         break;
       case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      case role_row_values:
+        job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;
+        break;
+      case role_saved_row_values: array = saved_row_values(layer, sequences); break;
       default: break;
       }
     }

@@ -89,6 +89,13 @@ inline int64_t widest_product(const PassInfo &pass) {
   return widest;
 }
 
+// Whether a pass sums over units: then every thread takes whole rows.
+inline bool has_sums(const PassInfo &pass) {
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    if (pass.stages[k].sum_count || pass.stages[k].kind == whole_rows) return true;
+  return false;
+}
+
 struct Nothing {};
 
 // Runs region.run(begin, end) for all of [0, slices), on a limited number of threads.

@@ -22,6 +22,7 @@ template <class T> struct Block {
   int64_t width;       // of an output in `product`, at least `units`
   int64_t hidden;      // H
   int64_t input_block; // distance between input projections, which elsewhere is H
+  T *total;            // [row][sum][lanes]: sums over units, added to lane by lane
 };
 
 template <class T> using Work = void (*)(const Block<T> &);

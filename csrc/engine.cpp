@@ -49,6 +49,9 @@ private:
 };
 
 int64_t blocks_saved(const Program &program) { return program.saved_blocks + program.state_count - 1; }
+int64_t saved_size(const Program &program, int64_t hidden) {
+  return blocks_saved(program) * hidden + program.saved_row_values;
+}
 
 int64_t check(gatewise_call &c, bool backward) {
   const Program &program = *static_cast<const Program *>(c.program);
@@ -218,7 +221,7 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
   const Parts parts(c.steps, c.checkpoint, c.chunk, work_of_step(layer));
   Carver &weights = c.weights.data ? held : work;
   Forward<T> forward(layer, prepared.order, prepared.cut, parts.chunk, !c.weights.data, weights, work);
-  const int64_t saved_width = blocks_saved(program) * layer.hidden, other_states = layer.states - 1;
+  const int64_t saved_width = saved_size(program, layer.hidden), other_states = layer.states - 1;
   Sequences<T> sequences[2];
   const int64_t room = saved_width && c.saved.data ? c.saved.count / (layer.directions * saved_width) : 0;
   if (c.saved.data && saved_width && room < prepared.order.places) return short_buffer(c, "saved");
@@ -323,7 +326,7 @@ template <class T> int64_t backward_pass(gatewise_call &c) {
   const Program &program = layer.program;
   const Parts parts(c.steps, c.checkpoint, c.chunk, 2 * work_of_step(layer));
   const bool again = c.checkpoint != 0;
-  const int64_t saved_width = blocks_saved(program) * layer.hidden;
+  const int64_t saved_width = saved_size(program, layer.hidden);
   const int64_t room = again         ? order.most_places(parts.segment)
                        : saved_width ? c.saved.count / (layer.directions * saved_width)
                                      : 0;
@@ -423,6 +426,11 @@ GATEWISE_EXPORT int64_t gatewise_abi() { return GATEWISE_ABI; }
 // K: blocks of H units that a row of `saved` has.
 GATEWISE_EXPORT int64_t gatewise_saved_blocks(const void *program) {
   return blocks_saved(*static_cast<const Program *>(program));
+}
+
+// And of single values.
+GATEWISE_EXPORT int64_t gatewise_saved_row_values(const void *program) {
+  return static_cast<const Program *>(program)->saved_row_values;
 }
 
 GATEWISE_EXPORT int64_t gatewise_forward(gatewise_call *c) {

@@ -39,6 +39,14 @@ Array<T> state_array(const Layer<T> &layer, int64_t d, const ArrayInfo &info, co
   return array;
 }
 
+// Where the values are saved that a row has once.
+template <class T> Array<T> saved_row_values(const Layer<T> &layer, const Sequences<T> &sequences) {
+  Array<T> array{};
+  array.kind = sequence, array.stride = sequences.stride, array.origin = sequences.origin;
+  array.base = sequences.saved + (layer.program.saved_blocks + layer.states - 1) * layer.hidden;
+  return array;
+}
+
 // The steps [begin, end) of one direction; its arrays and sums are the pass's own.
 template <class T, class Direction>
 Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass, const Direction &own, int64_t d,
@@ -92,7 +100,7 @@ public:
       : layer(layer), order(order), cut(cut), pass(layer.program.forward),
         zero_state(work.take<T>(layer.state_size())) {
     shares = split(layer.rows, layer.hidden, layer.steps, block_count(pass), layer.directions, layer.threads,
-                   layer.share_small);
+                   layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers =
         registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
@@ -105,6 +113,8 @@ public:
       own.alternating = work.take<T>((layer.states - 1) * 2 * layer.state_size());
       for (int64_t a = 0; a < pass.array_count; ++a)
         if (pass.arrays[a].role == role_scratch) own.scratch = work.take<T>(pass.arrays[a].blocks * layer.state_size());
+        else if (pass.arrays[a].role == role_row_values)
+          own.row_values = work.take<T>(pass.arrays[a].blocks * layer.rows);
       own.arrays = work.take<Array<T>>(pass.array_count);
       own.finals = work.take<Final<T>>(layer.states);
       if (step_by_step) continue;
@@ -183,7 +193,8 @@ private:
     PassWeights<T> weights;
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
-    T *alternating = nullptr, *scratch = nullptr, *bias = nullptr, *products = nullptr, *rows = nullptr;
+    T *alternating = nullptr, *scratch = nullptr, *row_values = nullptr;
+    T *bias = nullptr, *products = nullptr, *rows = nullptr;
   };
 
   const Layer<T> &layer;
@@ -205,11 +216,12 @@ private:
       if (layer.program.inputs[i].vector.gate >= 0) return true;
     return false;
   }
-  // Not where a product reads a value from x, nor where the values of a stage are wider than the tile.
+  // Not where a product or a sum over units reads a value from x, nor where a stage has more values than the tile.
   bool can_multiply_in_steps() const {
     for (int64_t k = 0; k < pass.stage_count; ++k) {
       const StageInfo &stage = pass.stages[k];
       if (stage.input_count * registers > widest_strip) return false;
+      if (stage.kind == whole_rows && stage.input_count) return false;
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
         if (pass.arrays[pass.products[p].array].role == role_input) return false;
     }
@@ -289,6 +301,12 @@ private:
         break;
       }
       case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      case role_row_values:
+        job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;
+        break;
+      case role_saved_row_values:
+        if (sequences.saved) array = saved_row_values(layer, sequences);
+        break;
       default: break;
       }
     }

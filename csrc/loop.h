@@ -52,6 +52,8 @@ template <class T> struct Stage {
   const T *const *input_blocks, *const
                                     *input_vectors; // the same in place, where `input_packed` is null; vectors or null
   int64_t input_first, input_count;                 // the input projections that the work reads
+  bool whole_rows;
+  int64_t first_sum, sum_count; // the row values that are its sums over units
 };
 
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
@@ -84,6 +86,7 @@ template <class T> struct Job {
   bool split_units;    // slices are of units and meet at a barrier in each stage; else slices are of rows
   int64_t input;       // the array of input projections
   int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
+  int64_t row_values;  // the array of sums over units
   // For observers, at every step and row the norm of each block of an array, by the caller's (time, row); null when
   // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, blocks),
   // places from `norm_origin` on.
@@ -106,12 +109,14 @@ public:
   static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split) {
     const int64_t own = split.units ? rows : (rows + split.slices - 1) / split.slices;
     const int64_t words = own * (pass.array_count + 1) + 2 * pass.array_count + pass.sum_count + 2 * most_rows + 64;
-    int64_t outputs = 0, inputs = 0;
+    int64_t outputs = 0, inputs = 0, totals = 0;
     for (int64_t k = 0; k < pass.stage_count; ++k) {
       outputs = std::max(outputs, pass.stages[k].output_count);
       inputs = std::max(inputs, pass.stages[k].input_count);
+      totals = std::max(totals, pass.stages[k].sum_count);
     }
-    return round_up(words * 8 + (outputs + inputs) * most_rows * width * int64_t(sizeof(T)), 64);
+    const int64_t buffers = (outputs + inputs) * most_rows * width + totals * own * lanes<T>;
+    return round_up(words * 8 + buffers * int64_t(sizeof(T)), 64);
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
@@ -120,10 +125,12 @@ public:
         last_group(job.split_units ? first_group_of(end) : groups()) {
     product_buffer = reinterpret_cast<T *>(scratch); // first: it is the part that must be aligned
     input_buffer = product_buffer + outputs_of(job) * most_rows * group;
-    auto *words = reinterpret_cast<int64_t *>(input_buffer + inputs_of(job) * most_rows * group);
+    total_buffer = input_buffer + inputs_of(job) * most_rows * group;
+    for (int64_t r = 0; r < job.rows; ++r) row_count += has(r, end);
+    auto *words = reinterpret_cast<int64_t *>(total_buffer + totals_of(job) * row_count * lanes<T>);
     rows = words;
-    for (int64_t r = 0; r < job.rows; ++r)
-      if (job.split_units || (r % slices >= begin && r % slices < end)) rows[row_count++] = r;
+    for (int64_t r = 0, n = 0; r < job.rows; ++r)
+      if (has(r, end)) rows[n++] = r;
     words += row_count;
     pointers = reinterpret_cast<T **>(words);
     words += job.array_count * row_count;
@@ -159,6 +166,7 @@ private:
   int64_t first_group, last_group, row_count = 0;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
+  T *total_buffer;   // [row][sum][lanes]
   int64_t *rows;     // the rows of the partition
   T **pointers;      // [array][row]
   T *const **row_of;
@@ -176,6 +184,14 @@ private:
     for (int64_t k = 0; job.input_depth && k < job.stage_count; ++k) most = std::max(most, job.stages[k].input_count);
     return most;
   }
+
+  static int64_t totals_of(const Job<T> &job) {
+    int64_t most = 0;
+    for (int64_t k = 0; k < job.stage_count; ++k) most = std::max(most, job.stages[k].sum_count);
+    return most;
+  }
+  // Whether the partition up to slice `end` has a row.
+  bool has(int64_t r, int64_t end) const { return job.split_units || (r % slices >= begin && r % slices < end); }
 
   // Whether a product reads rows that later steps write anew. Then work before the first product may not begin a step
   // while others still multiply in the last.
@@ -229,6 +245,11 @@ private:
       for (int64_t r = 0; r < active; ++r) pointers[a * row_count + r] = place(job.arrays[a], s, rows[r]);
     for (int64_t k = 0; k < job.stage_count; ++k) {
       const Stage<T> &stage = job.stages[k];
+      if (stage.whole_rows) {
+        k = work_on_rows(k, active) - 1;
+        continue;
+      }
+      clear_totals(stage, 0, active);
       if (job.split_units && (stage.product_count || (reuses_operands && stage.work))) barrier.arrive(weight);
       if (!stage.work) continue;
       int64_t most = most_rows;
@@ -239,8 +260,39 @@ private:
       for (int64_t g = first_group; g < last_group; ++g)
         for (int64_t t = 0; t < tiles_of_rows; ++t)
           block(stage, g, active * t / tiles_of_rows, active * (t + 1) / tiles_of_rows);
+      complete_totals(stage, 0, active);
     }
     if (job.norms) measure(s, active);
+  }
+
+  // The stages from `k` on that take whole rows, one after the other for a few rows at a time; returns the first other.
+  int64_t work_on_rows(int64_t k, int64_t active) {
+    int64_t end = k;
+    while (end < job.stage_count && job.stages[end].whole_rows) ++end;
+    const int64_t tiles_of_rows = (active + most_rows - 1) / most_rows;
+    for (int64_t t = 0; t < tiles_of_rows; ++t) {
+      const int64_t first = active * t / tiles_of_rows, last = active * (t + 1) / tiles_of_rows;
+      for (int64_t a = 0; a < job.array_count; ++a) row_of[a] = pointers + a * row_count + first;
+      for (int64_t j = k; j < end; ++j) {
+        const Stage<T> &stage = job.stages[j];
+        clear_totals(stage, first, last);
+        stage.work({row_of, job.vectors, sums, nullptr, last - first, 0, job.hidden, 0, job.hidden, job.hidden,
+                    totals_from(stage, first)});
+        complete_totals(stage, first, last);
+      }
+    }
+    return end;
+  }
+
+  T *totals_from(const Stage<T> &stage, int64_t row) const { return total_buffer + row * stage.sum_count * lanes<T>; }
+  void clear_totals(const Stage<T> &stage, int64_t first, int64_t last) const {
+    std::fill(totals_from(stage, first), totals_from(stage, last), T(0));
+  }
+  void complete_totals(const Stage<T> &stage, int64_t first, int64_t last) const {
+    for (int64_t r = first; r < last && stage.sum_count; ++r)
+      for (int64_t k = 0; k < stage.sum_count; ++k)
+        pointers[job.row_values * row_count + r][stage.first_sum + k] =
+            sum_of_lanes<T>(load<true>(totals_from(stage, r) + k * lanes<T>, 0));
   }
 
   int64_t groups() const { return (job.hidden + group - 1) / group; }
@@ -311,7 +363,7 @@ private:
                static_cast<const T *>(nullptr), out + r * width + o * group);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(g), group, job.hidden,
-                job.input_depth ? group : job.hidden});
+                job.input_depth ? group : job.hidden, totals_from(stage, first)});
   }
 };
 

@@ -38,7 +38,7 @@ public:
                  product.transposed, products + product.first_output * most_rows * width);
       }
       if (const Work<T> work = work_of<T>(stage))
-        work({rows, nullptr, nullptr, products, 1, 0, hidden, width, hidden, hidden});
+        work({rows, nullptr, nullptr, products, 1, 0, hidden, width, hidden, hidden, nullptr});
     }
   }
 

@@ -9,7 +9,7 @@
 
 namespace gatewise {
 
-enum Size : int64_t { size_input, size_hidden };
+enum Size : int64_t { size_input, size_hidden, size_one };
 
 // The content of the rows of an array; `index` is the number among several.
 enum Role : int64_t {
@@ -18,6 +18,8 @@ enum Role : int64_t {
   role_next_state,        // and after it
   role_saved,             // values saved for backward
   role_scratch,           // values passed between stages
+  role_row_values,        // sums over units, one value each
+  role_saved_row_values,  // values that a row has once, saved for backward
   role_output_gradient,   // upstream gradient of the first state
   role_arriving_gradient, // upstream gradient of state `index` from the next step
   role_sent_gradient,     // and its gradient for the previous step
@@ -51,7 +53,8 @@ struct ProductInfo {
   int64_t add; // whether an earlier product of the stage has the same output, and this one adds to it
 };
 
-enum StageKind : int64_t { products_then_work };
+// Work on whole rows takes all units at once, and has no products: it reads sums over units, or completes them.
+enum StageKind : int64_t { products_then_work, whole_rows };
 
 struct StageInfo {
   StageKind kind;
@@ -59,6 +62,7 @@ struct StageInfo {
   Work<double> work_f64;
   int64_t first_product, product_count, output_count;
   int64_t first_input, input_count; // the input projections that the work reads
+  int64_t first_sum, sum_count;     // the row values that are its sums over units
 };
 
 // A vector of width H that the work reads: a block of a parameter, or block `gate` of what the prologue computes when
@@ -121,6 +125,7 @@ struct Program {
   const OperandInfo *operands;
   const GradientInfo *gradients;
   PassInfo prologue, forward, backward, epilogue;
+  int64_t saved_row_values; // beside the saved blocks
 };
 
 } // namespace gatewise

@@ -33,12 +33,14 @@ struct Split {
   bool units = false; // whether they take units and meet at a barrier in every step, rather than rows
 };
 
-// `blocks`: parameter blocks (H, H) that a step multiplies by. A pure function of the call, never of the load.
+// `blocks`: parameter blocks (H, H) that a step multiplies by; `whole_rows`: whether no row may be divided. A pure
+// function of the call, never of the load.
 inline Split split(int64_t rows, int64_t hidden, int64_t steps, int64_t blocks, int64_t directions, int64_t threads,
-                   bool share_small) {
+                   bool share_small, bool whole_rows) {
   const int64_t weights = blocks * hidden * hidden, step = rows * weights;
   const int64_t slices = std::max<int64_t>(1, threads / directions);
   if (slices == 1 || (step * steps < call_worth_splitting && !share_small)) return {};
+  if (whole_rows) return {std::min(slices, rows), false};
   const bool many = weights >= weights_beyond_cache && weights * slices > weights_per_row * rows;
   if (rows >= rows_per_thread * slices && !many) return {slices, false};
   if (step >= units_worth_splitting || share_small) return {slices, true};

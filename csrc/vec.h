@@ -40,6 +40,14 @@ template <bool whole, class T, class V> inline void store(T *to, V value, int n)
   std::memcpy(to, &value, whole ? sizeof value : n * sizeof(T));
 }
 
+// The first n of the lanes of a value, the others 0; all of them when `whole`.
+template <bool whole, class V> inline V first(V value, int n) {
+  if constexpr (whole) return value;
+  V some{};
+  std::memcpy(&some, &value, n * sizeof value[0]);
+  return some;
+}
+
 // NaN stays NaN. (GCC 12 makes two instructions of what the comparison says in one.)
 template <class T> inline Vec<T> at_least(Vec<T> x, T low) {
 #if GATEWISE_VECTOR_BYTES == 64 && defined(__AVX512F__)

@@ -140,7 +140,10 @@ public:
                    unpacked_inputs + stage.first_input,
                    unpacked_inputs + layer.program.input_count + stage.first_input,
                    stage.first_input,
-                   stage.input_count};
+                   stage.input_count,
+                   stage.kind == whole_rows,
+                   stage.first_sum,
+                   stage.sum_count};
     }
   }
 

@@ -6,7 +6,7 @@ Derivatives are autograd's through these loops, in whatever dtype the weights ha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -24,17 +24,27 @@ class Gate:
         bias: (H,).
         inner_bias: (H,), the bias that cuDNN's GRU has inside the product with r; part of the sum everywhere else.
         peephole: (H, H), over the cell state; diagonal where the paper has a weight per unit.
+        vectors: (H,) each, such as the gains of a normalisation, by name.
     """
 
     weight: Tensor
     bias: Tensor
     inner_bias: Tensor
     peephole: Tensor
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __call__(self, h: Tensor, x: Tensor, c: Tensor | None = None) -> Tensor:
         """W [h, x] + b, and + U c for a gate that sees the cell state."""
         total = self.weight @ torch.cat([h, x]) + (self.bias + self.inner_bias)
         return total if c is None else total + self.peephole @ c
+
+    def over_h(self, h: Tensor) -> Tensor:
+        """The part of W over h, times h."""
+        return self.weight[:, : len(h)] @ h
+
+    def over_x(self, x: Tensor) -> Tensor:
+        """The part of W over x, times x."""
+        return self.weight[:, -len(x) :] @ x
 
 
 Gates = Mapping[str, Gate]
@@ -43,12 +53,13 @@ Step = Callable[[Gates, Tensor, State], State]
 
 class Transcription(NamedTuple):
     """One cell: its step, the order in which gatewise stacks its gates ("" for a cell without gates), those of them
-    that have peepholes, how many states it has."""
+    that have peepholes, how many states it has, and the gates of other vectors by name ("" for one of no gate)."""
 
     step: Step
     gates: Sequence[str]
     peepholes: Sequence[str] = ()
     states: int = 1
+    vectors: Mapping[str, str] = {}
 
 
 def simple(activation: Callable[[Tensor], Tensor]) -> Step:
@@ -124,17 +135,75 @@ def slstm(gates: Gates, x: Tensor, state: State) -> State:
     return sigmoid(gates["o"](h, x)) * c / n, c, n, largest
 
 
+def normalised(gates: Gates, together: str, values: Sequence[Tensor], gain: str, shift: str) -> list[Tensor]:
+    """Ba et al. 2016, eq. 3 and 4, of one vector of all the values, with 1e-5 beside σ² as in their code."""
+    whole = torch.cat(list(values))
+    centred = whole - whole.mean()
+    parts = (centred / torch.sqrt((centred**2).mean() + 1e-5)).chunk(len(values))
+    return [
+        part * gates[gate].vectors[gain] + gates[gate].vectors[shift]
+        for gate, part in zip(together, parts, strict=True)
+    ]
+
+
+def lstm_layer_norm(gates: Gates, x: Tensor, state: State) -> State:
+    """Ba et al. 2016, eq. 20-22; the gates in the order of the paper: f i o g."""
+    h, c = state
+    past_part = normalised(gates, "fiog", [gates[gate].over_h(h) for gate in "fiog"], "gain_h", "shift_h")
+    input_part = normalised(gates, "fiog", [gates[gate].over_x(x) for gate in "fiog"], "gain_x", "shift_x")
+    forget, admit, output, candidate = (
+        a + b + gates[gate].bias for gate, a, b in zip("fiog", past_part, input_part, strict=True)
+    )
+    c = sigmoid(forget) * c + sigmoid(admit) * tanh(candidate)
+    (normal,) = normalised(gates, "o", [c], "gain_c", "shift_c")
+    return sigmoid(output) * tanh(normal), c
+
+
+def lstm_layer_norm_per_gate(gates: Gates, x: Tensor, state: State) -> State:
+    """TensorFlow's LayerNormBasicLSTMCell: each gate's sum, and the new cell state before it is carried on."""
+    h, c = state
+    (admit,), (candidate,), (forget,), (output,) = (
+        normalised(gates, gate, [gates[gate](h, x)], "gain", "shift") for gate in "igfo"
+    )
+    new = c * sigmoid(forget) + sigmoid(admit) * tanh(candidate)
+    (c,) = normalised(gates, "o", [new], "gain_c", "shift_c")
+    return tanh(c) * sigmoid(output), c
+
+
+def gru_layer_norm(gates: Gates, x: Tensor, state: State) -> State:
+    """Ba et al. 2016, eq. 26-28."""
+    (h,) = state
+    past_part = normalised(gates, "zr", [gates["z"].over_h(h), gates["r"].over_h(h)], "gain_h", "shift_h")
+    input_part = normalised(gates, "zr", [gates["z"].over_x(x), gates["r"].over_x(x)], "gain_x", "shift_x")
+    update, reset = (sigmoid(a + b) for a, b in zip(past_part, input_part, strict=True))
+    (own,) = normalised(gates, "n", [gates["n"].over_x(x)], "gain_x", "shift_x")
+    (past,) = normalised(gates, "n", [gates["n"].over_h(h)], "gain_h", "shift_h")
+    candidate = tanh(own + reset * past)
+    return (h - update * h + update * candidate,)
+
+
 def leaky_relu(a: Tensor) -> Tensor:
     """Maas et al. 2013: a where positive, else a / 100."""
     return torch.nn.functional.leaky_relu(a, negative_slope=0.01)
 
 
+LAYER_NORM = ("gain_h", "shift_h", "gain_x", "shift_x")
 TRANSCRIPTIONS: dict[str, Transcription] = {
     "rnn_tanh": Transcription(simple(tanh), [""]),
     "rnn_relu": Transcription(simple(torch.relu), [""]),
     "rnn_sigmoid": Transcription(simple(sigmoid), [""]),
     "rnn_leaky_relu": Transcription(simple(leaky_relu), [""]),
     "lstm": Transcription(lstm, "ifgo", states=2),
+    "lstm_layer_norm": Transcription(
+        lstm_layer_norm, "ifgo", states=2, vectors={**dict.fromkeys(LAYER_NORM, "ifgo"), "gain_c": "", "shift_c": ""}
+    ),
+    "lstm_layer_norm_per_gate": Transcription(
+        lstm_layer_norm_per_gate,
+        "ifgo",
+        states=2,
+        vectors={"gain": "ifgo", "shift": "ifgo", "gain_c": "", "shift_c": ""},
+    ),
+    "gru_layer_norm": Transcription(gru_layer_norm, "rzn", vectors=dict.fromkeys(LAYER_NORM, "rzn")),
     "gru_cudnn": Transcription(gru_cudnn, "rzn"),
     "gru_chung2014": Transcription(gru_chung2014, "rzn"),
     "gru_cho2014": Transcription(gru_cho2014, "rzn"),
@@ -165,12 +234,19 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
         blocks = parameters["P" + suffix].chunk(len(transcription.peepholes))
         peepholes = dict(zip(transcription.peepholes, blocks, strict=True))
     none = over_h[0].new_zeros(hidden, hidden)
+    vectors: dict[str, dict[str, Tensor]] = {gate: {} for gate in transcription.gates}
+    for name, of in transcription.vectors.items():
+        stacked = parameters[name + suffix]
+        for gate in transcription.gates:
+            if not of or gate in of:
+                vectors[gate][name] = stacked.chunk(len(of))[of.index(gate)] if of else stacked
     return {
         gate: Gate(
             torch.cat([over_h[index], over_x[index]], dim=1),
             biases[index],
             inner_biases[index],
             peepholes.get(gate, none),
+            vectors[gate],
         )
         for index, gate in enumerate(transcription.gates)
     }

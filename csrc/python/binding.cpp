@@ -44,7 +44,7 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
     } else if (save) {
       const int64_t rows = call.saved_rows(fixed_shapes);
       if (rows < 0) return number(GATEWISE_BAD_LENGTH);
-      saved = call.allocate({c.directions, rows, call.saved_blocks * c.hidden_size}, true);
+      saved = call.allocate({c.directions, rows, call.saved_blocks * c.hidden_size + call.saved_row_values}, true);
       c.saved = call.own(saved.get());
     }
     if (!boundaries) c.checkpoint = 0;

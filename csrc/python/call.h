@@ -77,6 +77,7 @@ public:
     saved_blocks = number(item(cell, 1));
     states.resize(number(item(cell, 2)));
     const int64_t gates = number(item(cell, 3));
+    saved_row_values = number(item(cell, 4));
     call.directions = arguments.integer();
     call.reverse = arguments.integer();
     call.layers = arguments.integer();
@@ -254,7 +255,7 @@ public:
   Object refusal(int64_t code) { return number(code + 256 * (code == GATEWISE_BAD_BUFFER ? call.needed : 0)); }
 
   gatewise_call call{};
-  int64_t saved_blocks, smallest;
+  int64_t saved_blocks, saved_row_values, smallest;
   bool batched, stepwise;
   PyObject *input, *initial, *weights, *lengths, *reset, *packed;
   std::vector<gatewise_state> states;

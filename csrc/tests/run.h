@@ -16,6 +16,7 @@ extern "C" {
 int64_t gatewise_abi();
 const gatewise_field *gatewise_fields(int64_t *count);
 int64_t gatewise_saved_blocks(const void *program);
+int64_t gatewise_saved_row_values(const void *program);
 int64_t gatewise_forward(gatewise_call *call);
 int64_t gatewise_backward(gatewise_call *call);
 }
@@ -180,7 +181,7 @@ public:
     reset.each([&](uint8_t &to, int64_t i) { to = resets && problem.reset[i]; });
     if (resets) call.reset = reset.view();
     for (int64_t r = 0; r < rows; ++r) places += problem.length(r);
-    saved_width = gatewise_saved_blocks(&program) * hidden;
+    saved_width = gatewise_saved_blocks(&program) * hidden + gatewise_saved_row_values(&program);
     saved_rows = way.room ? steps * rows : places;
     const int64_t state = directions * rows * hidden, all = directions * steps * rows * program.state_count;
     if (way.checkpoint)

@@ -77,5 +77,5 @@ def test_unknown_cell() -> None:
         lookup("lsmt")
     with pytest.raises(ValueError, match="unknown cell 'zzz'\\. The cells are: "):
         lookup("zzz")
-    with pytest.raises(ValueError, match="did you mean gru_cho2014 or gru_chung2014 or gru_cudnn\\?"):
+    with pytest.raises(ValueError, match="did you mean gru_cho2014 or gru_chung2014 or gru_cudnn"):
         lookup("GRU")

@@ -39,14 +39,18 @@ ELEMENTWISE = {
 
 def apply(node: Expr, *args: Tensor) -> Tensor:
     """One node, of operands (…, width); a matrix is (H, width)."""
-    if node.op.startswith("matmul") and args[1].dim() == 0:
-        args = args[0], args[1].expand(args[0].shape[node.op == "matmul"])
+    if node.op.startswith("matmul") and (args[1].dim() == 0 or args[1].shape[-1] == 1):  # the same for all units
+        args = args[0], args[1].expand(*args[1].shape[:-1], args[0].shape[node.op == "matmul"])
     if node.op == "matmul":
         return args[1] @ args[0].T
     if node.op == "matmul_transposed":
         return args[1] @ args[0]
     if node.op == "constant":
         return torch.tensor(float(node.attr), dtype=torch.float64)
+    if node.op == "units":
+        return torch.tensor(float(HIDDEN), dtype=torch.float64)
+    if node.op == "sum":
+        return args[0].expand(*args[0].shape[:-1], HIDDEN).sum(-1, keepdim=True)
     return ELEMENTWISE[node.op](*args)
 
 

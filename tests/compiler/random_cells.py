@@ -14,17 +14,21 @@ from gatewise.equations import (
     cell,
     exp,
     expm1,
+    layer_norm,
     log,
     log1p,
     log_sigmoid,
     maximum,
+    mean,
     minimum,
     relu,
+    rms_norm,
     sigmoid,
     sqrt,
     tanh,
     where,
 )
+from gatewise.equations import sum as over_units
 
 # Arguments of functions with a pole or an edge are kept away from it, where neither side has a derivative to compare.
 UNARY = (
@@ -82,6 +86,16 @@ COMBINED = (
     minimum,
     maximum,
 )
+# Expressions of a value that has a width, with sums over units.
+REDUCED = (
+    lambda a: a - mean(a),
+    lambda a: a * over_units(0.1 * a),
+    lambda a: layer_norm(a, eps=1.0),
+    lambda a: rms_norm(a, eps=0.5),
+    lambda a: where(a < mean(a), 0.5 * a, over_units(a) / 5),
+    lambda a: sigmoid(mean(tanh(a) * a)) * a + mean(a),
+    lambda a: layer_norm((a, tanh(a)), eps=1.0)[1],
+)
 STATES = ("h", "c", "s")
 # A matrix whose elements are all 1/H, where tests fill the parameters: a product with it is the mean over units.
 MEAN = "M"
@@ -94,8 +108,10 @@ def normalised(mean: Expr, a: Expr, epsilon: float) -> Expr:
 
 
 @st.composite
-def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
+def cells(draw: st.DrawFn, longest: int = 12, reductions: bool = False) -> Cell:
     """A cell of up to three states whose every value may use any earlier one, products of expressions included.
+
+    With ``reductions`` also sums and norms over units.
 
     A product may be used several times, and a block by several products; expressions of parameters and of constants
     alone grow beside the others; states are changed, exchanged or passed through.
@@ -114,6 +130,9 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
         loop_invariant = [p.a, p.b, *draw(st.lists(st.sampled_from((exp(-0.5), sigmoid(1.0))), max_size=1))]
         values = [w.a @ x, r.a @ past[0], *past, p.a]
         for _ in range(length):
+            if reductions and draw(st.integers(0, 3)) == 0:
+                values.append(draw(st.sampled_from(REDUCED))(pick(values)))
+                continue
             match draw(st.integers(0, 9)):
                 case 0:
                     values.append(draw(st.sampled_from(UNARY))(pick(values)))
@@ -156,7 +175,7 @@ def cells(draw: st.DrawFn, longest: int = 12) -> Cell:
     return cell(cite="unpublished, 2026")(equations)
 
 
-def some_cells(count: int, seed: int) -> list[Cell]:
+def some_cells(count: int, seed: int, *, reductions: bool = False) -> list[Cell]:
     """Different random cells, the same for the same seed; one that hypothesis draws twice is there once."""
     found: dict[str, Cell] = {}
 
@@ -168,7 +187,7 @@ def some_cells(count: int, seed: int) -> list[Cell]:
         suppress_health_check=list(HealthCheck),
         deadline=None,
     )
-    @given(cells())
+    @given(cells(reductions=reductions))
     def collect(made: Cell) -> None:
         found.setdefault(made.equations, made)
 

@@ -29,13 +29,13 @@ def test_equals_the_cell_with_zero_biases(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_has_its_own_text(name: str) -> None:
     bare = without_bias(lookup(name))
-    assert bare.text != lookup(name).text
+    assert (bare.text != lookup(name).text) == bool({"b", "d"} & set(lookup(name).groups))
     assert Cell.from_text(bare.text) == pickle.loads(pickle.dumps(bare)) == bare
     assert "constant 0.0" not in without_bias(lookup("lstm")).text
 
 
 @settings(deadline=None, max_examples=100)
-@given(cells(), st.integers(0, 1000))
+@given(cells(reductions=True), st.integers(0, 1000))
 def test_any_cell_without_its_vectors(whole: Cell, seed: int) -> None:
     try:
         bare = drop_groups(whole, ["p"])

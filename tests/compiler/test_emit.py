@@ -70,6 +70,8 @@ OTHERS = {one.name: one for one in (shared_block, constants, one_constant)}
 def table() -> dict[str, tuple[Cell, str]]:
     """By their equations, different cells and their prefixes; the same in every run."""
     found = {made.equations: (made, f"random_{index}") for index, made in enumerate(some_cells(HOW_MANY, seed=0))}
+    for index, made in enumerate(some_cells(HOW_MANY, seed=1, reductions=True)):
+        found[made.equations] = made, f"reducing_{index}"
     for name, made in (USER_CELLS | UNDER_A_MINUS | OTHERS).items():
         found[made.equations] = made, f"user_{name}"
     return found

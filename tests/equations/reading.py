@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:e−?\d+)?)|(?P<name>[δε]?[^\W\d_]\u0303?\w*?"
-    r"(?:_(?:\{[^}]*\}|[A-Za-z0-9]+\u0303?(?:,[a-z0-9]+\u0303?)*))?(?![A-Za-z0-9]))"
-    r"|(?P<sign>[δ√+−⊙·/()\[\]|ᵀ²<>≤≥=≠,]))"
+    r"\s*(?:(?P<number>\d+\.?\d*(?:e−?\d+)?)|(?P<name>[δε]?[^\W\d_]\u0303?\w*?′?"
+    r"(?:_(?:\{[^}]*\}|[A-Za-z0-9]+\u0303?(?:,[a-z0-9]+\u0303?)*))?(?![A-Za-z0-9_]))"
+    r"|(?P<sign>[δ√+−⊙·/()\[\]|ᵀ²<>≤≥=≠,;]))"
 )
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "σ": torch.sigmoid,
@@ -90,15 +90,31 @@ class Reader:
             value = value * value if self.take() == "²" else value.T if value.dim() else value  # of a number it warns
         return value
 
+    def within_parentheses(self) -> str:
+        self.take("(")
+        start, depth = self.index, 1
+        while depth:
+            depth += {"(": 1, ")": -1}.get(self.take(), 0)
+        return self.text[start : self.index].strip().removesuffix(")")
+
+    def norm(self, token: str, inside: str) -> Tensor:
+        """LN(v), or LN′(q; v): the gradient of v given q, that of LN(v); a subscript lists the gates that share it."""
+        name, _, gates = token.partition("_")
+        own = next((gate for gate in gates if re.search(rf"W_\w{gate}\b", inside)), "")
+        texts = [re.sub(rf"(?<=_)(\w?){own}(?=[,\s);]|$)", rf"\g<1>{gate}", inside) for gate in gates] or [inside]
+        read = [[Reader(part, self.values).read() for part in text.split("; ")] for text in texts]
+        with torch.enable_grad():
+            whole = torch.cat([parts[-1].detach() for parts in read]).requires_grad_()
+            centred = whole - whole.mean() if name.startswith("LN") else whole
+            result = centred / torch.sqrt((centred * centred).mean() + 1e-5)
+            if name.endswith("′"):
+                (result,) = torch.autograd.grad(result, whole, torch.cat([parts[0] for parts in read]))
+        return result.detach().chunk(len(read))[gates.index(own) if own else 0]
+
     def atom(self) -> Tensor:
         token = self.take()
         if token == "δ":
-            start = self.index
-            self.take("(")
-            depth = 1
-            while depth:
-                depth += {"(": 1, ")": -1}.get(self.take(), 0)
-            return self.values["δ" + self.text[start : self.index].strip()]
+            return self.values[f"δ({self.within_parentheses()})"]
         if token == "(":
             value = self.choice()
             self.take(")")
@@ -111,6 +127,8 @@ class Reader:
             value = self.sum().abs()
             self.take("|")
             return value
+        if token.partition("_")[0].rstrip("′") in ("LN", "RMSNorm"):
+            return self.norm(token, self.within_parentheses())
         if token in FUNCTIONS:
             squared = self.peek() == "²" and bool(self.take())
             self.take("(")

@@ -31,7 +31,7 @@ def test_round_trip(name: str) -> None:
 
 
 @settings(deadline=None, max_examples=100)
-@given(cells())
+@given(cells(reductions=True))
 def test_round_trip_of_random_cells(cell: Cell) -> None:
     assert_same(Cell.from_text(cell.text), cell)
     assert_same(pickle.loads(pickle.dumps(cell)), cell)

@@ -26,6 +26,12 @@ def test_blocks_and_groups_have_their_values():
     assert declaring({"b": 2}).initial == ((Parameter("b", "f"), 2.0), (Parameter("b", "n"), 2.0))
 
 
+def test_torchs_scheme_draws_biases_only():
+    layer = gatewise.Recurrent(declaring({"b.f": 7, "p": 3}), 2, 2, init="torch")
+    assert 7 not in layer.bias_ih_l0.tolist()
+    assert layer.p_l0.tolist() == [3, 3]
+
+
 def test_torchs_scheme_ignores_them_and_an_init_goes_before_them():
     made = declaring({"b.f": 7})
     assert 7 not in gatewise.Recurrent(made, 2, 2, init="torch").bias_ih_l0.tolist()

@@ -52,6 +52,8 @@ def two(x, h, c, /, W, R, b):
 FORGET = RetentionGate("f", 1, ("i",))
 EXPECTED: dict[str, tuple[RetentionGate, ...]] = {
     "lstm": (FORGET,),
+    "lstm_layer_norm": (FORGET,),
+    "gru_layer_norm": (RetentionGate("z", -1, ()),),
     "peephole_lstm": (FORGET,),
     "peephole_lstm_full": (FORGET,),
     "gru_cudnn": (RetentionGate("z", 1, ()),),

@@ -194,8 +194,8 @@ def test_bias_false_drops_the_biases_everywhere():
     for name in names():
         layer = gatewise.Recurrent(name, 3, 4, bias=False)
         stems = {parameter.removesuffix("_l0") for parameter, _ in layer.named_parameters()}
-        matrices = {"weight_ih", "weight_hh"}
-        assert stems == matrices | {"peephole_lstm": {"p"}, "peephole_lstm_full": {"P"}}.get(name, set())
+        others = set(lookup(name).groups) - {"W", "R", "b", "d"}  # peepholes, gains and shifts
+        assert stems == {"weight_ih", "weight_hh"} | others
         assert layer.cell.name == lookup(name).name
     merged = gatewise.Recurrent("lstm", 3, 4, bias=False, bidirectional=True, merge="learned")
     assert merged.merge_bias_l0 is None

@@ -15,7 +15,7 @@ from gatewise.layers import Recurrent
 LAYERS: dict[str, type[Recurrent]] = {
     name: getattr(gatewise, name) for name in ("RNN", "LSTM", "GRU", "PeepholeLSTM", "BiRNN", "BiLSTM", "BiGRU")
 }
-CHOICES = {"nonlinearity", "variant", "peephole"}
+CHOICES = {"nonlinearity", "variant", "peephole", "layer_norm"}
 
 
 def parameters_of(layer: type) -> dict[str, inspect.Parameter]:

@@ -34,6 +34,8 @@ def test_steps_are_the_sequence(cell: str, with_reset: bool, batched: bool, dtyp
         outputs.append(y_t)
     steps = torch.stack(outputs, dim=1 if batched else 0)
     relative = 1e-6 if dtype == torch.float32 else 1e-14
+    if "layer_norm" in cell:
+        relative *= 10  # a norm magnifies rounding
     for actual, expected in ((steps, whole), *zip(_tuple(state), _tuple(final), strict=True)):
         assert actual.shape == expected.shape
         assert (actual - expected).abs().max() <= relative * expected.abs().max()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from gatewise.compiler.cpp import INPUT_PROJECTIONS
+from gatewise.compiler.cpp import INPUT_PROJECTIONS, ROW_VALUES, SAVED_ROW_VALUES
 from gatewise.compiler.emit import STATE_GRADIENTS, Direction, Program, VectorSource
 from gatewise.compiler.parameter_passes import (
     PARAMETER,
@@ -80,6 +80,8 @@ class _Text:
             operands,
             gradients,
         ]
+        if program.saved_row_values:
+            passes.append(str(program.saved_row_values))
         name = symbol(self._prefix)
         declared = f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}'
         self._lines += [declared, f"const Program {name} = {{{', '.join([*fields, *passes])}}};"]
@@ -113,7 +115,8 @@ class _Text:
         rows: list[str] = []
         for array, blocks in arrays.items():
             kind, index = role(array)
-            rows.append(f"{{{kind}, {index}, {blocks}, size_hidden}}")
+            size = "size_one" if array in (ROW_VALUES, SAVED_ROW_VALUES) else "size_hidden"
+            rows.append(f"{{{kind}, {index}, {blocks}, {size}}}")
         return self._table("ArrayInfo", f"{name}_arrays", rows)
 
     def _pass(
@@ -140,7 +143,7 @@ class _Text:
     def _stage(self, function: str, first: int, products: int, outputs: int, input_blocks: range) -> str:
         works = ", ".join(f"{function}<{number}>" for number in ("float", "double")) if function else "nullptr, nullptr"
         inputs = f"{input_blocks.start}, {len(input_blocks)}"
-        return f"{{products_then_work, {works}, {first}, {products}, {outputs}, {inputs}}}"
+        return f"{works}, {first}, {products}, {outputs}, {inputs}"
 
     def _loop(self, name: str, direction: Direction, vectors: Sequence[VectorSource], *, transposed: bool) -> str:
         numbers = list(direction.arrays)
@@ -155,7 +158,10 @@ class _Text:
                     f"{len(product.blocks)}, {product.first}, {int(transposed)}, {int(product.add)}}}"
                 )
                 blocks += map(self._block, product.blocks)
-            stages.append(self._stage(stage.function, first, len(stage.products), stage.outputs, stage.input_blocks))
+            row = self._stage(stage.function, first, len(stage.products), stage.outputs, stage.input_blocks)
+            kind = "whole_rows" if stage.whole_rows else "products_then_work"
+            totals = f", {stage.totals.start}, {len(stage.totals)}" if stage.totals else ""
+            stages.append(f"{{{kind}, {row}{totals}}}")
         arrays = self._arrays(name, direction.arrays, self._role)
         read = [self._vector(source) for source in vectors]
         return self._pass(name, stages, products, blocks, (arrays, len(numbers)), read, len(direction.reductions))
@@ -166,6 +172,8 @@ class _Text:
             "saved": "role_saved",
             "between": "role_scratch",
             "output gradient": "role_output_gradient",
+            ROW_VALUES: "role_row_values",
+            SAVED_ROW_VALUES: "role_saved_row_values",
             STATE_GRADIENTS: "role_state_gradients",
             "delta": "role_delta",
         }
@@ -190,7 +198,8 @@ class _Text:
                     f"{product.output}, {int(product.transposed)}, 0}}"
                 )
                 blocks.append(self._block(product.block))
-            stages.append(self._stage(stage.function, first, len(stage.products), len(stage.products), range(0)))
+            row_stage = self._stage(stage.function, first, len(stage.products), len(stage.products), range(0))
+            stages.append(f"{{products_then_work, {row_stage}}}")
         arrays = self._arrays(name, row.arrays, self._row_role)
         return self._pass(name, stages, products, blocks, (arrays, len(numbers)), (), 0)
 

@@ -5,6 +5,9 @@ The derivative is again a graph, of the cell's nodes and two additional kinds th
 - ``gradient`` (a leaf): the upstream gradient of a returned value, named by its state;
 - ``matmul_transposed``: a parameter block, transposed, times a gradient.
 
+For printing, a norm over units can be one node (`gatewise.equations.norms`); its gradient then is one node as well,
+``norm_transposed``.
+
 The rules of elementwise operations are part of their table, `gatewise.equations.operations`.
 """
 
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 
 from gatewise.compiler.simplify import build, number, simplify
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import Expr, Parameter, constant, topological
+from gatewise.equations.expression import Expr, Parameter, Width, constant, topological
 from gatewise.equations.operations import OPERATIONS
 
 
@@ -85,8 +88,10 @@ def backpropagate(
         of the matrix is the outer product of both.
     """
     seeded: dict[Expr, list[Expr]] = {}
+    # Terms of the gradient of a node with one value for each row that have one for each unit: summed over units.
+    repeated: dict[Expr, list[Expr]] = {}
     for node, gradient in seeds:
-        seeded.setdefault(node, []).append(gradient)
+        (repeated if node.width is Width.ROW else seeded).setdefault(node, []).append(gradient)
     inside = set(order)
     last = set(leaves)
     # Factors that are not expanded: values of the step, and gradients that several rules read.
@@ -95,6 +100,8 @@ def backpropagate(
     adjoints: dict[Expr, Expr] = {}
     for node in reversed(order):
         summands = seeded.get(node, []) + terms.pop(node, [])[::-1]
+        if node in repeated:
+            summands.append(over_units(_total(repeated.pop(node)[::-1], atoms)))
         if not summands:
             continue
         adjoint = _total(summands, atoms)
@@ -106,7 +113,8 @@ def backpropagate(
             atoms.add(adjoint)
         for operand, term in () if node in last else _operand_gradients(node, adjoint):
             if operand in inside and number(operand) is None and number(term) != 0:
-                terms.setdefault(operand, []).append(term)
+                summed = operand.width is Width.ROW and node.width is Width.UNITS
+                (repeated if summed else terms).setdefault(operand, []).append(term)
     return adjoints
 
 
@@ -135,6 +143,10 @@ def _operand_gradients(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]
     if node.op == "matmul":
         matrix, operand = node.args
         yield operand, build("matmul_transposed", matrix, gradient)
+    elif node.op == "sum":
+        yield node.args[0], gradient
+    elif node.op == "norm":
+        yield node.args[0], build("norm_transposed", node, gradient)
     elif node.op in OPERATIONS and (rule := OPERATIONS[node.op].derivative) is not None:
         shares = [
             (arg, share)
@@ -144,6 +156,56 @@ def _operand_gradients(node: Expr, gradient: Expr) -> Iterator[tuple[Expr, Expr]
         atoms = {gradient, node, *node.args}
         simple = simplify((share for _, share in shares), exact=False, atoms=atoms)
         yield from zip((arg for arg, _ in shares), simple, strict=True)
+
+
+def over_units(gradient: Expr) -> Expr:
+    """The sum of a gradient over units, with what all units of a row share outside: r·Σa + s·Σb for Σ(r·a + s·b).
+
+    So few sums have to wait for others.
+    """
+    parts: dict[Expr, tuple[int, Expr]] = {}
+    for sign, term in _summands(gradient, 1):
+        outside, inside = _split(term)
+        first_sign, total = parts.get(outside, (sign, None))
+        same = build("add" if sign == first_sign else "sub", total, inside) if total is not None else inside
+        parts[outside] = first_sign, same
+    result = constant(0)
+    for outside, (sign, inside) in parts.items():
+        result = build("add" if sign > 0 else "sub", result, build("mul", outside, build("sum", inside)))
+    return result
+
+
+def _summands(node: Expr, sign: int) -> Iterator[tuple[int, Expr]]:
+    """The terms of a sum, each with its sign; a sum without factors that are the same for all units is one term."""
+    if node.op == "neg":
+        yield from _summands(node.args[0], -sign)
+    elif node.op in ("add", "sub") and _has_row_factor(node):
+        yield from _summands(node.args[0], sign)
+        yield from _summands(node.args[1], sign if node.op == "add" else -sign)
+    else:
+        yield sign, node
+
+
+def _has_row_factor(node: Expr) -> bool:
+    if node.op in ("add", "sub", "neg"):
+        return any(map(_has_row_factor, node.args))
+    return node.width is Width.UNITS and number(_split(node)[0]) is None
+
+
+def _split(node: Expr) -> tuple[Expr, Expr]:
+    """A term as a factor that is the same for all units of a row, and the rest."""
+    if node.width is not Width.UNITS:
+        return node, constant(1)
+    if node.op == "mul":
+        pairs = [_split(arg) for arg in node.args]
+        return build("mul", pairs[0][0], pairs[1][0]), build("mul", pairs[0][1], pairs[1][1])
+    if node.op == "div" and node.args[1].width is not Width.UNITS:
+        outside, inside = _split(node.args[0])
+        return build("div", outside, node.args[1]), inside
+    if node.op == "neg":
+        outside, inside = _split(node.args[0])
+        return build("neg", outside), inside
+    return constant(1), node
 
 
 def _total(summands: list[Expr], atoms: set[Expr]) -> Expr:

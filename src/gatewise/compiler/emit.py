@@ -1,16 +1,26 @@
 """From a plan to C++: the work of every stage, forward and backward, and its description for the engine."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gatewise.compiler.cpp import INPUT_PROJECTIONS, Accumulator, Function, Slot, Storage, Tables, values_read
+from gatewise.compiler.cpp import (
+    INPUT_PROJECTIONS,
+    ROW_VALUES,
+    SAVED_ROW_VALUES,
+    Accumulator,
+    Function,
+    Slot,
+    Storage,
+    Tables,
+    values_read,
+)
 from gatewise.compiler.differentiate import upstream_leaf
 from gatewise.compiler.parameter_passes import BlockGradient, ParameterPass, epilogue, prologue
 from gatewise.compiler.plan import Plan, plan
 from gatewise.compiler.schedule import loop_invariants, needed
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, Width, topological
 
 # The array of the total gradients of all states after a step, in order, for observers.
 STATE_GRADIENTS = "state gradients"
@@ -48,12 +58,16 @@ class Stage:
         products: the products computed before the function is called.
         outputs: total number of outputs of the products.
         input_blocks: range of blocks of the input projections that covers all that the function reads.
+        totals: range of blocks of the row values that are the sums over units of this stage.
+        whole_rows: whether the function takes whole rows: it has no products, and reads or sums values of rows.
     """
 
     function: str
     products: tuple[Product, ...]
     outputs: int
     input_blocks: range
+    totals: range = range(0)
+    whole_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class Direction:
 
     Attributes:
         stages: in order of execution.
-        arrays: number of blocks of H units in the rows of each array, by name.
+        arrays: number of blocks of H units, or of row values, in the rows of each array, by name.
         vectors: loop-invariant expressions that the work reads.
         slots: where the values are stored that are used after the loop.
         reductions: loop-invariant expressions whose gradients the work accumulates.
@@ -134,7 +148,12 @@ class Program:
     @property
     def saved_blocks(self) -> int:
         """Number of blocks of H units saved for backward, besides the states."""
-        return len(self.plan.backward.saved)
+        return self.plan.backward.saved_blocks
+
+    @property
+    def saved_row_values(self) -> int:
+        """Number of values that a row has once saved for backward, with padding."""
+        return self.plan.backward.saved_row_values
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -272,7 +291,7 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
     returned: dict[Expr, list[Slot]] = {}
     for state, node in zip(cell.states, planned.outputs, strict=True):
         returned.setdefault(node, []).append(tables.slot(f"next {state}", 0))
-    saved = {node: tables.slot("saved") for node in planned.backward.saved}
+    saved = _saved_slots(tables, planned)
 
     last_reader: dict[Expr, int] = {}
     operands: set[Expr] = set()
@@ -283,6 +302,7 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
     made = {node for stage in planned.stages for node in (*stage.products, *stage.work)}
 
     text, stages = "", []
+    sums_before: list[Expr] = []
     for stage_index, stage in enumerate(planned.stages):
         products: list[Product] = []
         outputs = 0
@@ -297,38 +317,68 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
                     storage[node] = Accumulator(outputs, len(chunk), index)
                 outputs += len(chunk)
         function = Function(tables, f"{prefix}_forward_{stage_index}", storage)
-        here = (*stage.products, *stage.work)
+        here = tuple(node for node in (*stage.products, *stage.work) if node.width is not Width.ROW)
+        summed = [node for node in stage.work if node.op == "sum"]
+        of_rows = [*sums_before, *(node for node in stage.work if node.width is Width.ROW and node.op != "sum")]
         kept: dict[Expr, Slot] = {}
         for node in here:
             function.value(node)
         for node in here:
             if node in saved:
                 function.store(node, saved[node], optional=True)
-            if node in operands or last_reader.get(node, 0) > stage_index:
+            later = last_reader.get(node, 0) > stage_index and not _is_cheap(node, storage)
+            if node in operands or later:
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
+        row_totals = _accumulate(function, tables, summed, kept)
+        for node in of_rows:
+            if node in saved:
+                function.store_row_value(node, saved[node])
         if stage_index == 0:
             for node in input_projections:
                 if node in saved:
                     function.store(node, saved[node], optional=True)
         is_last = stage_index == len(planned.stages) - 1
         for node in returned:
-            if node in set(here) or (is_last and node not in made):
+            if node in {*here, *of_rows} or (is_last and node not in made):
                 for slot in returned[node]:
                     function.store(node, slot)
         # Later stages read a value where it was stored; the accumulators are reused.
         for node in here:
             storage.pop(node, None)
         storage.update(kept)
+        sums_before = summed
         text += function.text()
-        stages.append(_stage(function, products, outputs))
+        stages.append(_stage(function, products, outputs, row_totals))
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
 
 
-def _stage(function: Function, products: list[Product], outputs: int) -> Stage:
+def _stage(function: Function, products: list[Product], outputs: int, totals: range) -> Stage:
     read = function.blocks_used.get(INPUT_PROJECTIONS)
     blocks = range(min(read), max(read) + 1) if read else range(0)
-    return Stage("" if function.empty else function.name, tuple(products), outputs, blocks)
+    whole_rows = not products and function.over_rows
+    return Stage("" if function.empty else function.name, tuple(products), outputs, blocks, totals, whole_rows)
+
+
+def _saved_slots(tables: Tables, planned: Plan) -> dict[Expr, Slot]:
+    """Where the values saved for backward are stored."""
+    arrays = {Width.ROW: SAVED_ROW_VALUES}
+    return {node: tables.slot(arrays.get(node.width, "saved")) for node in planned.backward.saved}
+
+
+def _accumulate(function: Function, tables: Tables, summed: Sequence[Expr], kept: dict[Expr, Slot]) -> range:
+    """Add up sums over units; returns their blocks of the row values."""
+    for node in summed:
+        function.sum_over_units(node.args[0])
+        kept[node] = tables.slot(ROW_VALUES)
+    return range(kept[summed[0]].block, kept[summed[-1]].block + 1) if summed else range(0)
+
+
+def _is_cheap(node: Expr, storage: Mapping[Expr, Storage]) -> bool:
+    """Whether a later stage computes a value again: of what is stored, and of values that a row has once."""
+    return any(arg.width is Width.ROW for arg in node.args) and all(
+        arg.width is not Width.UNITS or isinstance(storage.get(arg), Slot) for arg in node.args
+    )
 
 
 def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
@@ -353,8 +403,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         if node.args:
             storage.setdefault(node, slot)
     tables.array("saved")
-    for node in backward.saved:
-        storage[node] = tables.slot("saved")
+    storage.update(_saved_slots(tables, planned))
     for position, state in enumerate(cell.states):
         incoming = tables.slot(f"arriving {state}", 0)
         reaches = (tables.slot("output gradient", 0), incoming) if position == 0 else incoming
@@ -376,13 +425,17 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     for node in level:
         if node not in available:
             for value in fused.read_by(node):
-                last_reader[value] = max(level[node], last_reader.get(value, 0))
+                last_reader[value] = max(level[node] - (node.op == "sum"), last_reader.get(value, 0))
     for node in backward.states.values():
         last_reader[node] = last
 
     text, stages = "", []
     for stage_index in range(last + 1):
-        here = [node for node in level if level[node] == stage_index and node not in available]
+        here = [
+            node
+            for node in level
+            if level[node] == stage_index and node not in available and node.width is not Width.ROW
+        ]
         function = Function(tables, f"{prefix}_backward_{stage_index}", storage)
         products: list[Product] = []
         outputs = 0
@@ -401,9 +454,11 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
             if node in delta_slots:
                 function.store(node, delta_slots[node])
                 kept[node] = delta_slots[node]
-            elif last_reader.get(node, 0) > stage_index:
+            elif last_reader.get(node, 0) > stage_index and not _is_cheap(node, storage):
                 kept[node] = tables.slot("between")
                 function.store(node, kept[node])
+        summed = [node for node in fused.sums_over_units if level[node] == stage_index + 1]
+        row_totals = _accumulate(function, tables, summed, kept)
         for state, slot in observed.items():  # before gradients are sent, which overwrite the incoming ones
             if level.get(backward.total_gradients[state], 0) == stage_index:
                 function.store(backward.total_gradients[state], slot, optional=True)
@@ -424,7 +479,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
                     function.store_zero(slot)
         storage.update(kept)
         text += function.text()
-        stages.append(_stage(function, products, outputs))
+        stages.append(_stage(function, products, outputs, row_totals))
     slots = {**delta_slots, **operand_slots}
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(totals))
 
@@ -462,8 +517,13 @@ class _FusedSums:
                 self.products[node], self.rest[node] = [node], []
         self.order = [node for node in self.order if node not in absorbed]
 
+    @property
+    def sums_over_units(self) -> list[Expr]:
+        """The sums over units that are computed."""
+        return [node for node in self.order if node.op == "sum" and node not in self.available]
+
     def levels(self) -> dict[Expr, int]:
-        """The earliest stage in which each value can be computed."""
+        """The earliest stage in which each value can be computed, or for a sum over units read."""
         level: dict[Expr, int] = {}
         for node in self.order:
             if node in self.available or not node.args:
@@ -471,6 +531,7 @@ class _FusedSums:
                 continue
             after_product = [1 + level.get(product.args[1], 0) for product in self.products.get(node, ())]
             level[node] = max([*after_product, *(level.get(value, 0) for value in self.read_by(node))], default=0)
+            level[node] += node.op == "sum"
         return level
 
     def read_by(self, node: Expr) -> Iterator[Expr]:

@@ -10,7 +10,10 @@ from gatewise.compiler.differentiate import Gradient, backpropagate, collect, ga
 from gatewise.compiler.schedule import Stage, frontier, gather, input_projection_nodes, loop_invariants, stages
 from gatewise.compiler.simplify import number, simplify
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import Expr, Parameter, topological
+from gatewise.equations.expression import Expr, Parameter, Width, topological
+
+# The row values that are saved are a multiple of this: a cache line of single precision.
+ALIGNED = 16
 
 
 class Outer(NamedTuple):
@@ -50,6 +53,16 @@ class Backward:
     input: Expr | None
     parameters: Gradient
 
+    @property
+    def saved_blocks(self) -> int:
+        """Number of saved values of width H."""
+        return sum(node.width is not Width.ROW for node in self.saved)
+
+    @property
+    def saved_row_values(self) -> int:
+        """Number of saved values that a row has once, with padding: rows of what is saved stay aligned."""
+        return -(-sum(node.width is Width.ROW for node in self.saved) // ALIGNED) * ALIGNED
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -88,8 +101,9 @@ class Plan:
 
     @property
     def operations(self) -> Counter[str]:
-        """Number of executions of each elementwise operation per step and unit."""
-        return Counter(node.op for stage in self.stages for node in stage.work)
+        """Number of executions of each elementwise operation per step and unit; a sum over units adds once."""
+        work = (node for stage in self.stages for node in stage.work)
+        return Counter(node.op for node in work if node.op == "sum" or node.width is not Width.ROW)
 
     @cached_property
     def backward(self) -> Backward:
@@ -150,17 +164,20 @@ def _backward(forward: Plan) -> Backward:
 def _saved(forward: Plan, roots: Iterable[Expr]) -> tuple[Expr, ...]:
     """The forward values that must be saved for backward, since the states do not give them cheaply.
 
-    Results of products are saved, which covers the gates; elementwise values are recomputed from them, even where this
-    costs an exponential (tanh(c) of an LSTM): memory traffic costs more.
+    Results of products are saved, which covers the gates, and sums over units; elementwise values are recomputed from
+    them, even where this costs an exponential (tanh(c) of an LSTM): memory traffic costs more.
     """
     computed = set(topological(forward.outputs))
     cheap: set[Expr] = {*forward.outputs, *loop_invariants(forward.outputs)}
     saved: list[Expr] = []
     wanted = set(frontier(roots, computed))
     for node in topological(forward.outputs):
-        if node in cheap or (node.op != "matmul" and all(arg in cheap for arg in node.args)):
+        if node in cheap or (node.op not in ("matmul", "sum") and all(arg in cheap for arg in node.args)):
             cheap.add(node)
         elif node in wanted:
-            saved.append(node)
-            cheap.add(node)
+            others = [arg for arg in node.args if arg not in cheap]
+            narrow = node.op not in ("matmul", "sum") and all(arg.width is Width.ROW for arg in others)
+            new = others if narrow else [node]
+            saved += new
+            cheap |= {node, *new}
     return tuple(saved)

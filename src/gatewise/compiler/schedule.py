@@ -1,7 +1,8 @@
 """Scheduling: dependencies of a graph, and the stages in which a step computes it.
 
-A product needs all units of its operand, elementwise work only its own unit. So a step is divided into stages: each
-begins with the products whose operands were completed by earlier stages.
+A product and a sum over units need all units of their operand, elementwise work only its own unit. So a step is divided
+into stages: each begins with the products whose operands were completed by earlier stages, and a sum is complete at the
+end of the stage that computes its operand.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,8 +40,8 @@ def stages(roots: Iterable[Expr], available: AbstractSet[Expr]) -> tuple[Stage, 
     """The stages that compute the roots from the available nodes.
 
     Returns:
-        The first stage holds the elementwise work that needs no product (it may have none), every later one has
-        products.
+        The first stage holds the elementwise work that needs no product and no sum (it may have none), every later one
+        follows products or sums.
     """
     level: dict[Expr, int] = {}
     products: dict[int, list[Expr]] = {0: []}
@@ -54,9 +55,12 @@ def stages(roots: Iterable[Expr], available: AbstractSet[Expr]) -> tuple[Stage, 
             products.setdefault(level[node], []).append(node)
             continue
         level[node] = max(level[arg] for arg in node.args)
-        if node.op not in COMPARISONS:
+        if node.op == "sum":  # level: the first stage that may read it
             work.setdefault(level[node], []).append(node)
-    last = max((*products, *work))
+            level[node] += 1
+        elif node.op not in COMPARISONS:
+            work.setdefault(level[node], []).append(node)
+    last = max(level.values(), default=0)
     return tuple(Stage(tuple(products.get(index, ())), tuple(work.get(index, ()))) for index in range(last + 1))
 
 
@@ -79,7 +83,7 @@ def loop_invariants(roots: Iterable[Expr]) -> set[Expr]:
     constant_in_time: set[Expr] = set()
     for node in topological(roots):
         leaf = node.op in ("parameter", "constant")
-        if leaf or (node.args and all(arg in constant_in_time for arg in node.args)):
+        if leaf or (node.args and node.op != "sum" and all(arg in constant_in_time for arg in node.args)):
             constant_in_time.add(node)
     return constant_in_time
 
@@ -158,7 +162,8 @@ def gather(roots: Iterable[Expr]) -> tuple[Expr, ...]:
     for node in order:
         if node.op in ("add", "sub") and not inner(node):
             summands = terms(node, 1)
-            if any(term.op == "matmul" for _, term in summands):
+            several = sum(term in loop_invariant for _, term in summands) > 1
+            if several or any(term.op == "matmul" for _, term in summands):
                 known[node] = _sum(sorted(summands, key=lambda summand: rank(summand[1])), known, loop_invariant)
                 continue
         args = [known[arg] for arg in node.args]

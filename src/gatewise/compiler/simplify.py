@@ -8,8 +8,9 @@ included) and are the only ones applied to what a cell computes. *Algebraic* rul
 import math
 from collections.abc import Collection, Iterable
 
-from gatewise.equations.expression import Expr, constant, topological
+from gatewise.equations.expression import Expr, Width, constant, topological
 from gatewise.equations.operations import OPERATIONS
+from gatewise.equations.operations.reductions import is_sum_of_deviations
 
 
 def simplify(roots: Iterable[Expr], *, exact: bool = True, atoms: Collection[Expr] = ()) -> tuple[Expr, ...]:
@@ -161,6 +162,14 @@ def _algebraic(op: str, args: tuple[Expr, ...]) -> Expr | None:
         case "div" if zero[0] and not zero[1]:
             return first
         case "matmul" | "matmul_transposed" if zero[1]:
+            return constant(0)
+        case "sum" if zero[0]:
+            return first
+        case "sum" if first.width is not Width.UNITS:
+            return build("mul", first, Expr.make("units"))
+        case "sum" if first.op == "neg":
+            return build("neg", build("sum", first.args[0]))
+        case "sum" if is_sum_of_deviations(first):
             return constant(0)
         case "neg" if first.op == "sub":
             return build("sub", first.args[1], first.args[0])

@@ -8,14 +8,14 @@ import json
 import re
 from typing import TypedDict
 
-from gatewise.equations.expression import COMPARISONS, Expr, Parameter, constant, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Parameter, Width, constant, topological
 from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterError, check_parameters, parameter_kinds
 
 FIRST_LINE = "gatewise cell 1"
 # Number of operands of the nodes that are not elementwise.
-_STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "matmul": 2}
+_STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "units": 0, "matmul": 2, "sum": 1}
 
 
 class Fields(TypedDict):
@@ -147,4 +147,8 @@ def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], gro
             raise ValueError("x can only be the right operand of a product")
     if op == "matmul" and args[0].op != "parameter":
         raise ValueError("the left operand of a product must be a parameter")
+    if op == "sum" and args[0].width is not Width.UNITS:
+        raise ValueError("a sum over units takes an operand of width H")
+    if op == "matmul" and args[1].width is Width.ROW:
+        raise ValueError("the right operand of a product must have width H")
     return Expr.make(op, *args)

@@ -136,10 +136,11 @@ class Cell:
         """
         if gate not in self.gates:
             raise KeyError(gate)
-        nodes = topological(self.outputs)
+        # What a value adds to a sum over units, and so to other gates, is not part of its own gate.
+        nodes = topological(self.outputs, lambda node: () if node.op == "sum" else node.args)
         users: dict[Expr, list[Expr]] = {node: [] for node in nodes}
         for node in nodes:
-            for arg in node.args:
+            for arg in () if node.op == "sum" else node.args:
                 users[arg].append(node)
         roots = set(self.outputs)
         # Every path from a node to a returned value passes through its dominators.
@@ -181,7 +182,8 @@ def cell(
     Args:
         cite: where the equations are published.
         initial: initial values of vectors, by block, such as ``{"b.f": 1}``, or by group for all its blocks. They hold
-            for every scheme of `gatewise.Init` but ``torch``; biases that an `Init` sets itself go before them.
+            for every scheme of `gatewise.Init`, those of biases not for ``torch``; biases that an `Init` sets itself go
+            before them.
 
     Returns:
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from enum import IntEnum
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
@@ -25,8 +26,20 @@ class Parameter(NamedTuple):
         return self.group if self.gate is None else f"{self.group}.{self.gate}"
 
 
-LEAVES: Final = frozenset({"input", "state", "parameter", "constant"})
+LEAVES: Final = frozenset({"input", "state", "parameter", "constant", "units"})
 COMPARISONS: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
+
+
+class Width(IntEnum):
+    """How many values an expression has, from few to many; operands of fewer values are repeated for the others."""
+
+    NUMBER = 0  # the same for all rows
+    ROW = 1  # one for each row (sequence)
+    UNITS = 2  # one for each row and unit
+
+
+_NARROW = {"constant": Width.NUMBER, "units": Width.ROW, "sum": Width.ROW}
+_PRODUCTS: Final = frozenset({"matmul", "matmul_transposed"})
 
 _interned: "weakref.WeakValueDictionary[tuple[object, ...], Expr]" = weakref.WeakValueDictionary()
 _interning = threading.RLock()  # a signal handler may make nodes
@@ -39,11 +52,12 @@ class Expr:
     units of a layer, and control flow cannot depend on a value while they are traced.
     """
 
-    __slots__ = ("__weakref__", "args", "attr", "op")
+    __slots__ = ("__weakref__", "args", "attr", "op", "width")
 
     op: str
     args: tuple["Expr", ...]
     attr: Attribute
+    width: Width
 
     @staticmethod
     def make(op: str, *args: "Expr", attr: Attribute = None) -> "Expr":
@@ -56,6 +70,7 @@ class Expr:
             if node is None:
                 node = object.__new__(Expr)
                 node.op, node.args, node.attr = op, args, attr
+                node.width = _width(op, args)
                 _interned[key] = node
             return node
 
@@ -158,6 +173,12 @@ class Expr:
         return elementwise("ne", self, other)
 
 
+def _width(op: str, args: tuple[Expr, ...]) -> Width:
+    if op in _NARROW:
+        return _NARROW[op]
+    return max((arg.width for arg in args), default=Width.UNITS) if op not in _PRODUCTS else Width.UNITS
+
+
 Operand: TypeAlias = "Expr | float"
 
 # While a function is traced: called with each parameter block it names.
@@ -238,9 +259,25 @@ def product(matrix: object, operand: object) -> Expr:
             "the left side of @ must be a parameter such as W.i: write W.i @ x or R.i @ h; the elementwise product is *"
         )
     right = lift(operand)
-    if right.op == "constant" or right.op in COMPARISONS:
-        raise TypeError("the right side of @ must be x or an expression of width H, not a number or a comparison")
+    if right.op == "constant" or right.op in COMPARISONS or right.width is Width.ROW:
+        found = "a sum or mean over units" if right.width is Width.ROW else "a number or a comparison"
+        raise TypeError(f"the right side of @ must be x or an expression of width H, not {found}")
     return Expr.make("matmul", matrix, right)
+
+
+def over_units(operand: object) -> Expr:
+    """The node of the sum of an expression over the units of the layer: one value for each row.
+
+    Raises:
+        TypeError: for x, a comparison, or what has one value for each row already.
+    """
+    node = lift(operand)
+    if node.op == "input":
+        raise TypeError("x has the width of the input; a sum or norm over units takes a product such as W @ x")
+    if node.op in COMPARISONS or node.width is not Width.UNITS:
+        found = "a comparison" if node.op in COMPARISONS else "a number, or a sum or mean over units"
+        raise TypeError(f"a sum or norm over units takes an expression of width H, not {found}")
+    return Expr.make("sum", node)
 
 
 def topological(roots: Iterable[Expr], operands: Callable[[Expr], Sequence[Expr]] = attrgetter("args")) -> list[Expr]:

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr
+from gatewise.equations.norms import with_norms
 from gatewise.equations.notation import PRESENT, Symbol, symbols
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import ATOM, CHOICE, MATRIX, PRODUCT, SUM, Notation
+from gatewise.equations.operations.reductions import mean_of
 from gatewise.equations.style import LATEX, UNICODE, Style
 
 
@@ -82,6 +84,18 @@ class Printer:
         match node.op:
             case "constant" if isinstance(node.attr, float):
                 return Printed(style.number(node.attr), SUM if node.attr < 0 else ATOM)
+            case "units":
+                return Printed("H", ATOM)
+            case "sum":
+                return self._over_units("sum", self.write(first))
+            case "div" if (values := mean_of(node)) is not None:
+                return self._over_units("mean", ", ".join(map(self.write, values)))
+            case "norm":
+                return self._over_units(*str(node.attr).split("_"), self.write(first))
+            case "norm_transposed":
+                word, *subscript = str(first.attr).split("_")
+                arguments = f"{self.write(last)}; {self.write(first.args[0])}"
+                return self._over_units(f"{word}′", *subscript, arguments)
             case "gradient":
                 return self.symbol(Symbol(str(node.attr), time=PRESENT, mark="ε"))
             case "add" if last.op == "neg" and last not in self.names:
@@ -128,6 +142,11 @@ class Printer:
             }
             return self._named(notation(*operands), operands)
         return Printed(self.style.call(notation, *(self.write(arg) for arg in node.args)), notation.binding)
+
+    def _over_units(self, word: str, *rest: str) -> Printed:
+        """A function over units of its arguments, the last of ``rest``; others before them are a subscript."""
+        *subscript, arguments = rest
+        return Printed(self.style.over_units(word, "".join(subscript)) + self.style.parentheses(arguments), ATOM)
 
     def _factor(self, node: Expr) -> str:
         """A factor; a matrix product is in parentheses, since an adjacent ⊙ would be read as part of it."""
@@ -181,6 +200,7 @@ def equations(cell: Cell, *, latex: bool = False) -> list[Equation]:
     n_t = tanh(W_xn x_t + W_hn (r_t ⊙ h_{t−1}) + b_n)
     h_t = (1 − z_t) ⊙ h_{t−1} + z_t ⊙ n_t
     """
+    cell = with_norms(cell)
     printer = Printer(cell, LATEX if latex else UNICODE)
     lines = [Equation(printer.write(node), printer.define(node)) for node in printer.symbols.values]
     defined = {line.left for line in lines}

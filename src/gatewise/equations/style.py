@@ -61,6 +61,10 @@ class Style:
         """The sign of an operation."""
         return notation.unicode
 
+    def over_units(self, word: str, subscript: str) -> str:
+        """The name of a function of all units, with a subscript unless it is empty."""
+        return f"{word}_{subscript}" if subscript else word
+
     def call(self, notation: Notation, *args: str, squared: bool = False) -> str:
         """A function of its arguments."""
         sign = self.sign(notation)
@@ -125,6 +129,11 @@ class Latex(Style):
     def sign(self, notation: Notation) -> str:
         """The sign of an operation."""
         return notation.latex
+
+    def over_units(self, word: str, subscript: str) -> str:
+        """The name of a function of all units, with a subscript unless it is empty."""
+        name = rf"\operatorname{{{word.removesuffix('′')}}}" + "'" * word.endswith("′")
+        return f"{name}_{{{subscript}}}" if subscript else name
 
     def _word(self, name: str) -> str:
         if name.endswith(TILDE):

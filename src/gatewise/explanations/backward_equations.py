@@ -7,6 +7,7 @@ from gatewise.compiler.differentiate import Gradient, differentiate, upstream_le
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter
 from gatewise.equations.mathematics import ATOM, LATEX, MATRIX, PRODUCT, SUM, UNICODE, Equation, Printed, Printer
+from gatewise.equations.norms import with_norms
 from gatewise.equations.notation import PAST, PRESENT, TILDE, Symbol, free_letter
 from gatewise.equations.operations import activation
 
@@ -28,7 +29,7 @@ class BackwardEquations:
     """
 
     def __init__(self, cell: Cell, *, latex: bool = False):
-        self._cell = cell
+        self._cell = cell = with_norms(cell)
         self._printer = printer = Printer(cell, LATEX if latex else UNICODE)
         self._gradient = differentiate(cell)
         self._per_gate: dict[Expr, str] = {}

@@ -14,6 +14,7 @@ from gatewise.equations.operations.operation import REALS, Range
 from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward_equations import BackwardEquations
 from gatewise.explanations.counts import elementwise_work, multiply_add_formula, parameter_count, parameter_formula
+from gatewise.explanations.norms import gradient_sentences, norm_sentences
 from gatewise.explanations.page import Page
 
 STORED = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
@@ -43,7 +44,9 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     gated = any(node.op == "sigmoid" for node in topological(cell.outputs))
     signs = "`⊙` multiplies unit by unit, `σ(a)` is `1/(1 + exp(−a))`; functions" if gated else "Functions"
     reading = ", `y_t` a read-out of the output (a layer of its own)" * read_out
-    page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on each unit separately.")
+    norms = norm_sentences(cell)
+    signs += " without the name of a norm" if norms else ""
+    page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on each unit separately.", *norms)
     parameters = symbols(cell).parameters
     rows: list[tuple[str, str, str]] = []
     for group in cell.groups:
@@ -120,6 +123,7 @@ def add_backward(page: Page, cell: Cell) -> None:
     page.show(lines.leaving)
     page.say("All steps use the same parameters, so their gradients are sums over all steps (and sequences):")
     page.show(lines.parameters)
+    page.say(*gradient_sentences(cell))
     if lines.brackets:
         page.say("`[condition]` is 1 where the condition holds, else 0.")
 

@@ -41,7 +41,7 @@ def multiply_add_formula(plan: Plan, directions: int = 1) -> str:
 def elementwise_work(plan: Plan) -> str:
     """The elementwise work of a step per unit, as text."""
     operations = plan.operations
-    curves = sum(count for op, count in operations.items() if OPERATIONS[op].expensive)
+    curves = sum(count for op, count in operations.items() if op in OPERATIONS and OPERATIONS[op].expensive)
     others = f"{sum(operations.values()) - curves} elementwise operations"
     return f"{curves} evaluations of sigmoid, tanh or the like and {others}" if curves else others
 

@@ -194,12 +194,17 @@ def latex_mathematics(text: str) -> str:
     'W_{hy} h_{t} + b_{y}'
     """
     text = re.sub(f"(.){TILDE}", r"\\tilde{\1}", text)
+    text = re.sub(r"\b([a-z]{2,}_[a-z]+)_(\w+)", _word_with_subscript, text)  # gain_h of gate i
     text = re.sub(r"([_^])([A-Za-z0-9]+(?:,[a-z])?)", r"\1{\2}", text)
     text = re.sub(r"\b(tanh|max|min|exp|ln)\b", r"\\\1", text)
-    text = re.sub(r"\b(diag|ReLU|concat)\b", r"\\operatorname{\1}", text)
+    text = re.sub(r"\b(diag|ReLU|concat|LN|RMSNorm)\b", r"\\operatorname{\1}", text)
     text = re.sub(r"(?<![\\A-Za-z{])([a-z]{3,}(?: [a-z]{2,})*)", r"\\text{\1}", text)
     text = re.sub(r"√\(([^()]*)\)", r"\\sqrt{\1}", text)
     return re.sub(r" +", " ", "".join(_IN_LATEX.get(letter, letter) for letter in text)).strip()
+
+
+def _word_with_subscript(found: re.Match[str]) -> str:
+    return rf"\mathit{{{found[1].replace('_', chr(92) + chr(95))}}}_{{{found[2]}}}"
 
 
 def _latex_prose(text: str) -> str:

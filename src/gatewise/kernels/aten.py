@@ -70,6 +70,11 @@ def is_traceable(call: Call) -> bool:
     )
 
 
+def limitation(call: Call) -> str | None:
+    """See `Backend.limitation`."""
+    return None
+
+
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`."""
     if call.directions == "reverse":

@@ -20,6 +20,10 @@ class Backend(Protocol):
         """The reason why it cannot run a call, or None."""
         ...
 
+    def limitation(self, call: Call) -> str | None:
+        """What keeps it from its full speed on a call that it can run, or None."""
+        ...
+
     def forward(self, call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         """Run a call.
 

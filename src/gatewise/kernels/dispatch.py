@@ -29,14 +29,19 @@ def choose(call: Call, backend: str) -> Choice:
             raise ValueError(
                 f"backend {backend!r} was asked for by name and cannot run this call: {why_not}; use backend='auto'"
             )
-        return Choice(backend, "asked for by name")
+        return Choice(backend, _with_limitation("asked for by name", BACKENDS[backend], call))
     refusals: list[str] = []
     for name, module in BACKENDS.items():
         why_not = module.refusal(call)
         if why_not is None:
-            return Choice(name, "; ".join(refusals) or FASTEST)
+            return Choice(name, _with_limitation("; ".join(refusals) or FASTEST, module, call))
         refusals.append(f"not {name}: {why_not}")
     raise ValueError(f"no backend can run this call: {'; '.join(refusals)}")
+
+
+def _with_limitation(reason: str, backend: Backend, call: Call) -> str:
+    limitation = backend.limitation(call)
+    return reason if limitation is None else f"{reason}; {limitation}"
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:

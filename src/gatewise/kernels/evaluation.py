@@ -6,19 +6,19 @@ from torch import Tensor
 
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
-from gatewise.kernels.reference import torch_function
+from gatewise.kernels.reference import elementwise, number_of_units, over_units, torch_function
 
 
 class BlocksOf(Mapping[Parameter, Tensor]):
     """The parameters of a call in one direction, by block, sliced on access."""
 
     def __init__(self, call: Call) -> None:
-        self._cell, self._hidden = call.cell, call.hidden_size
+        self._cell, self.hidden_size = call.cell, call.hidden_size
         self._tensors = dict(zip(call.cell.groups, call.parameters, strict=True))
 
     def __getitem__(self, block: Parameter) -> Tensor:
         index = self._cell.gates_of(block.group).index(block.gate)
-        return self._tensors[block.group][index * self._hidden : (index + 1) * self._hidden]
+        return self._tensors[block.group][index * self.hidden_size : (index + 1) * self.hidden_size]
 
     def __iter__(self) -> Iterator[Parameter]:
         return (Parameter(group, gate) for group in self._tensors for gate in self._cell.gates_of(group))
@@ -27,7 +27,7 @@ class BlocksOf(Mapping[Parameter, Tensor]):
         return sum(1 for _ in self)
 
 
-def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, Tensor]) -> Tensor:
+def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: BlocksOf) -> Tensor:
     """The value of an expression, given the values of its leaves; computed values are added to ``values``."""
     if node not in values:
         if node.op == "parameter":
@@ -35,11 +35,16 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: Mapping[Parameter, 
             values[node] = blocks[node.attr]
         elif node.op == "constant":
             values[node] = next(iter(blocks.values())).new_tensor(node.attr)
+        elif node.op == "units":
+            values[node] = number_of_units(blocks.hidden_size, next(iter(blocks.values())))
+        elif node.op == "sum":
+            values[node] = over_units(evaluate(node.args[0], values, blocks))
         elif node.op in ("matmul", "matmul_transposed"):
             matrix, operand = (evaluate(arg, values, blocks) for arg in node.args)
             matrix = matrix.t() if node.op == "matmul" else matrix
             # Terms that cancel leave a constant, as (h - h).
             values[node] = (operand if operand.dim() else operand.expand(matrix.shape[0])) @ matrix
         else:
-            values[node] = torch_function(node.op)(*(evaluate(arg, values, blocks) for arg in node.args))
+            operands = [evaluate(arg, values, blocks) for arg in node.args]
+            values[node] = elementwise(torch_function(node.op), node, operands)
     return values[node]

@@ -5,7 +5,7 @@ other backends are tested against it. Products with x are computed for all steps
 same operand are multiplied together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pkgutil import resolve_name
 from typing import NamedTuple
@@ -15,15 +15,39 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatewise.equations import Cell, Expr, Parameter, topological
+from gatewise.equations.expression import Width
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import MissingImplementation
+from gatewise.equations.operations.reductions import UNITS
 from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
+
+HALF = (torch.float16, torch.bfloat16)
 
 
 def torch_function(op: str) -> Callable[..., Tensor]:
     """The torch function of an elementwise operation."""
     return resolve_name(OPERATIONS[op].implementation("torch"))
+
+
+def number_of_units(hidden_size: int, like: Tensor) -> Tensor:
+    """H as an operand; half precision does not have every integer."""
+    return torch.tensor(float(hidden_size), dtype=torch.float32, device=like.device)
+
+
+def over_units(value: Tensor) -> Tensor:
+    """The sum over units (…, 1), in single precision for half: the squares and quotients of norms leave its range."""
+    return value.sum(dim=-1, keepdim=True, dtype=torch.float32 if value.dtype in HALF else None)
+
+
+def elementwise(function: Callable[..., Tensor], node: Expr, operands: Sequence[Tensor]) -> Tensor:
+    """The value of an elementwise node, in the precision of what it has for each unit."""
+    result = function(*operands)
+    if node.width is Width.UNITS and result.dtype is torch.float32:
+        wide = [one.dtype for arg, one in zip(node.args, operands, strict=True) if arg.width is Width.UNITS]
+        half = next((dtype for dtype in wide if dtype in HALF), None)
+        return result if half is None else result.to(half)
+    return result
 
 
 def refusal(call: Call) -> str | None:
@@ -32,6 +56,11 @@ def refusal(call: Call) -> str | None:
         _program(call.cell)
     except MissingImplementation as missing:
         return str(missing)
+    return None
+
+
+def limitation(call: Call) -> str | None:
+    """See `Backend.limitation`."""
     return None
 
 
@@ -79,6 +108,8 @@ def _program(cell: Cell) -> _Program:
             varying.add(node)
             if node.op not in ("input", "state"):
                 by_kind["step"].append(node)
+        elif node.op == "units":
+            continue
         else:
             by_kind["alone"].append(node)
 
@@ -126,6 +157,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
 
     weights = {id(products): matrix(products) for products in program.products.values()}
     fixed: dict[Expr, Tensor] = {node: call.x.new_tensor(node.attr) for node in program.constants}
+    fixed[UNITS] = number_of_units(hidden, call.x)
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
     for node in program.loop_invariants:
         fixed[node] = _evaluate(node, fixed, program, weights, None)
@@ -182,13 +214,15 @@ def _evaluate(
     weights: dict[int, Tensor],
     valid: Tensor | None,
 ) -> Tensor:
+    if node.op == "sum":
+        return over_units(values[node.args[0]])
     if node.op != "matmul":
         operands = [values[arg] for arg in node.args]
         index = OPERATIONS[node.op].singular
         if valid is not None and index is not None:
             # The result of a step past the end is dropped, but 0 times an infinite derivative there would be NaN.
             operands[index] = torch.where(valid, operands[index], 1.0)
-        return program.functions[node.op](*operands)
+        return elementwise(program.functions[node.op], node, operands)
     products = program.products[node]
     operand, weight = values[products.operand], weights[id(products)]
     if operand.dim() == 0:  # made of constants alone

@@ -6,7 +6,17 @@ import torch
 
 from gatewise.layers.initialisers import Init
 from gatewise.layers.keywords import with_known_keywords
-from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, chosen
+from gatewise.layers.options import (
+    BackendName,
+    Bias,
+    CheckpointEvery,
+    Device,
+    MaskedOutput,
+    Merge,
+    Scheme,
+    chosen,
+    is_on,
+)
 from gatewise.layers.torch_like import LikeTorch
 
 Variant = Literal["cudnn", "chung2014", "cho2014"]
@@ -37,6 +47,8 @@ class GRU(LikeTorch):
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
+        layer_norm: whether both products are normalised over units (Ba et al. 2016): the cell ``gru_layer_norm``, with
+            gains and shifts as further parameters; a form of its own, without a choice of variant.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
@@ -69,6 +81,7 @@ class GRU(LikeTorch):
         dtype: torch.dtype | None = None,
         *,
         variant: Variant = "cudnn",
+        layer_norm: bool = False,
         merge: Merge = "concat",
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
@@ -77,8 +90,16 @@ class GRU(LikeTorch):
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
     ) -> None:
+        cell = chosen(GRU_CELLS, "variant", variant)
+        if is_on("layer_norm", layer_norm):
+            if variant != "cudnn":
+                raise ValueError(
+                    f"variant: with layer_norm=True the GRU has one form (Ba et al. 2016, eq. 26-28), got {variant!r}; "
+                    "leave variant out, or define a cell with gatewise.equations.layer_norm"
+                )
+            cell = "gru_layer_norm"
         super().__init__(
-            chosen(GRU_CELLS, "variant", variant),
+            cell,
             input_size,
             hidden_size,
             num_layers,
@@ -98,6 +119,7 @@ class GRU(LikeTorch):
             checkpoint_every=checkpoint_every,
         )
         self.variant = variant
+        self.layer_norm = layer_norm
 
 
 class BiGRU(GRU):
@@ -122,6 +144,8 @@ class BiGRU(GRU):
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).
+        layer_norm: whether both products are normalised over units (Ba et al. 2016): the cell ``gru_layer_norm``, with
+            gains and shifts as further parameters; a form of its own, without a choice of variant.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
@@ -149,6 +173,7 @@ class BiGRU(GRU):
         dropout: float = 0.0,
         *,
         variant: Variant = "cudnn",
+        layer_norm: bool = False,
         merge: Merge = "concat",
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
@@ -169,6 +194,7 @@ class BiGRU(GRU):
             device=device,
             dtype=dtype,
             variant=variant,
+            layer_norm=layer_norm,
             merge=merge,
             masked_output=masked_output,
             return_state=return_state,

@@ -159,7 +159,7 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
             (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
         if exact is not tensor:
             tensor.copy_(exact)
-    if scheme != "torch":
+    if scheme != "torch" or (kind == "vector" and not is_bias):  # torch's own vectors are the biases
         blocks = dict(_blocks(cell, group, tensor, hidden_size))
         for block, value in cell.initial:
             if block.group == group:

@@ -4,7 +4,7 @@ import torch
 
 from gatewise.layers.initialisers import Init
 from gatewise.layers.keywords import with_known_keywords
-from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme
+from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, is_on
 from gatewise.layers.torch_like import LikeTorch
 
 
@@ -32,6 +32,8 @@ class LSTM(LikeTorch):
         bidirectional: whether a second set of weights reads every sequence from its end.
         proj_size: 0; projections are not supported.
         device, dtype: of the parameters.
+        layer_norm: whether both products and the cell state are normalised over units (Ba et al. 2016): the cell
+            ``lstm_layer_norm``, with gains and shifts as further parameters.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
@@ -63,6 +65,7 @@ class LSTM(LikeTorch):
         device: Device = None,
         dtype: torch.dtype | None = None,
         *,
+        layer_norm: bool = False,
         merge: Merge = "concat",
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
@@ -72,7 +75,7 @@ class LSTM(LikeTorch):
         checkpoint_every: CheckpointEvery = None,
     ) -> None:
         super().__init__(
-            "lstm",
+            "lstm_layer_norm" if is_on("layer_norm", layer_norm) else "lstm",
             input_size,
             hidden_size,
             num_layers,
@@ -91,6 +94,7 @@ class LSTM(LikeTorch):
             backend=backend,
             checkpoint_every=checkpoint_every,
         )
+        self.layer_norm = layer_norm
 
 
 class BiLSTM(LSTM):
@@ -115,6 +119,8 @@ class BiLSTM(LSTM):
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         device, dtype: of the parameters.
+        layer_norm: whether both products and the cell state are normalised over units (Ba et al. 2016): the cell
+            ``lstm_layer_norm``, with gains and shifts as further parameters.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
@@ -141,6 +147,7 @@ class BiLSTM(LSTM):
         batch_first: bool = False,
         dropout: float = 0.0,
         *,
+        layer_norm: bool = False,
         merge: Merge = "concat",
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
@@ -160,6 +167,7 @@ class BiLSTM(LSTM):
             bidirectional=True,
             device=device,
             dtype=dtype,
+            layer_norm=layer_norm,
             merge=merge,
             masked_output=masked_output,
             return_state=return_state,

@@ -16,6 +16,17 @@ Device: TypeAlias = torch.device | str | int | None
 CheckpointEvery: TypeAlias = int | Literal["auto"] | None
 
 
+def is_on(argument: str, value: bool) -> bool:
+    """The value of an option that is on or off.
+
+    Raises:
+        TypeError: for anything but True and False.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    return value
+
+
 def chosen(cells: Mapping[str, str], argument: str, value: str) -> str:
     """The cell of a choice.
 

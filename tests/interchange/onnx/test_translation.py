@@ -60,7 +60,7 @@ def calls(draw: st.DrawFn) -> Call:
     lengths = None
     if draw(st.booleans()):
         lengths = draw(st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
-    made = draw(st.sampled_from(list(CELLS.values())) | cells())
+    made = draw(st.sampled_from(list(CELLS.values())) | cells(reductions=True))
     known = native_of(made) is not None
     return call_of(
         made,

@@ -30,7 +30,7 @@ def spelled(cell: Cell) -> tuple[Expr, ...]:
     def one(node: Expr, *args: Expr) -> Expr:
         if node.op in LEAVES:
             return node
-        if node.op == "matmul":
+        if node.op in ("matmul", "sum"):
             return Expr.make(node.op, *args)
         found = OPERATIONS[node.op].onnx if node.op in OPERATIONS else None
         if found is None:

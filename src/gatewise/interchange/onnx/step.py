@@ -7,6 +7,7 @@ import numpy as np
 from onnxscript import ir
 
 from gatewise.equations import Cell, Expr, Parameter, topological
+from gatewise.equations.expression import Width
 from gatewise.equations.operations import OPERATIONS
 from gatewise.interchange.onnx.node_list import NodeList, Value
 from gatewise.interchange.onnx.spelling import spelled
@@ -82,7 +83,7 @@ class Step:
                 self._make(node, inside)
         return [
             self._values[output]
-            if output in self._varying
+            if output in self._varying and output.width is Width.UNITS
             else inside("Expand", self._values[output], inside("Shape", state))
             for output, state in zip(self._outputs, states, strict=True)
         ]
@@ -118,6 +119,12 @@ class Step:
         """Make the nodes of an expression whose operands have values."""
         if node.op == "constant":
             self._values[node] = nodes.constant(np.array(node.attr, self.type.dtype.numpy()))
+        elif node.op == "units":
+            block = next(node.attr for node in topological(self._outputs) if isinstance(node.attr, Parameter))
+            self._values[node] = nodes.constant(np.array(len(self._rows(block)), self.type.dtype.numpy()))
+        elif node.op == "sum":
+            last = nodes.constant(np.array([-1]))
+            self._values[node] = nodes("ReduceSum", self._values[node.args[0]], last, keepdims=1)
         elif node.op == "parameter":
             block = _block(node)
             self._values[node] = self._gathered(block.group, [self._rows(block)])

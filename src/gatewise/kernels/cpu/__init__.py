@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.compiler import plan
-from gatewise.equations import Cell
+from gatewise.equations import Cell, topological
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import execution, library, program
@@ -28,6 +28,19 @@ def refusal(call: Call) -> str | None:
     return program.refusal(call.cell)
 
 
+def limitation(call: Call) -> str | None:
+    """See `Backend.limitation`."""
+    if call.x.shape[1] == 1 and sums_over_units(call.cell) and torch.get_num_threads() > 1:
+        return "sums over units need whole rows, so one row runs on one thread"
+    return None
+
+
+@lru_cache(maxsize=256)
+def sums_over_units(cell: Cell) -> bool:
+    """Whether a step of a cell sums over units."""
+    return any(node.op == "sum" for node in topological(cell.outputs))
+
+
 def runs(cell: Cell) -> bool:
     """Whether the engine runs plain CPU tensors through a cell, in float32 and float64."""
     return library.why_missing() is None and (program.ready(cell) is not None or program.refusal(cell) is None)
@@ -39,7 +52,7 @@ def accepts(*arguments: object) -> bool:
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
-    """See `Backend.forward`. Saves the output and (D, N, K·H), or the boundary states of recomputed segments."""
+    """See `Backend.forward`. Saves the output and (D, N, K·H + V), or the boundary states of recomputed segments."""
     return execution.forward(call, save)
 
 
@@ -51,9 +64,11 @@ def backward(call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed
 def saved_shapes(call: Call) -> list[tuple[int, ...]]:
     """See `DifferentiableBackend`: the saved tensors besides the output. Does not require the engine."""
     steps, batch = call.x.shape[:2]
-    return [(call.direction_count, steps * batch, _saved_blocks(call.cell) * call.hidden_size)]
+    blocks, row_values = _saved(call.cell)
+    return [(call.direction_count, steps * batch, blocks * call.hidden_size + row_values)]
 
 
 @lru_cache(maxsize=256)
-def _saved_blocks(cell: Cell) -> int:
-    return len(plan(cell).backward.saved) + len(cell.states) - 1
+def _saved(cell: Cell) -> tuple[int, int]:
+    backward = plan(cell).backward
+    return backward.saved_blocks + len(cell.states) - 1, backward.saved_row_values

@@ -22,12 +22,14 @@ class Loaded(NamedTuple):
         saved_blocks: K, number of blocks of H units saved for backward per row.
         states: number of states.
         gates: number of blocks of H rows in the first parameter.
+        saved_row_values: number of single values saved for backward per row.
     """
 
     address: int
     saved_blocks: int
     states: int
     gates: int
+    saved_row_values: int
 
 
 # By equations. Failures are cached, so that a layer does not change its backend from call to call.
@@ -75,4 +77,5 @@ def _find(cell: Cell) -> Loaded | BuildError:
 
 def _loaded(library: ctypes.CDLL, prefix: str, cell: Cell) -> Loaded:
     address = ctypes.addressof(ctypes.c_char.in_dll(library, symbol(prefix)))
-    return Loaded(address, engine().saved_blocks(address), len(cell.states), len(cell.gates_of(cell.groups[0])))
+    blocks, row_values = engine().saved(address)
+    return Loaded(address, blocks, len(cell.states), len(cell.gates_of(cell.groups[0])), row_values)
