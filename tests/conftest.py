@@ -36,7 +36,7 @@ _NEED = {
         "examples/test_profile_training.py",
         "tasks",
     ),
-    "onnx": ("interchange/onnx",),
+    "onnx": ("interchange/onnx", "tasks/test_exports.py"),
     "studies": ("cli/test_study.py", "data/generated/test_digits.py", "studies"),
 }
 _MISSING = [extra for extra in EXTRAS if missing(extra)]

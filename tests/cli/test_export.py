@@ -12,10 +12,11 @@ from gatewise.interchange import declare
 from gatewise.interchange.safetensors_file import read
 from gatewise.models.classifier import Classifier
 from gatewise.models.encoder import Encoder
-from gatewise.models.spelling import CharacterConvolution
+from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import TokenEmbedding
-from gatewise.tasks.exports import programs, pt2
+from gatewise.tasks.exports import onnx, pt2
+from gatewise.tasks.exports.programs import programs_of
 from tests.cli.command_line import check_mistake, leave
 from tests.tasks.small import train_small
 
@@ -75,43 +76,56 @@ def test_onnx(run, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert re.search(r"gru_chung2014 +GRU forward\n", printed)
     assert "equal to the module in ONNX Runtime" in printed
+    assert "inputs: inputs (steps, rows); outputs: scores\n" in printed
     loading = (tmp_path / "model.md").read_text().split("````python\n")[1].split("````")[0]
+    assert "# inputs: inputs (steps, rows) int64\n# outputs: scores\n" in loading
     scope = {}
     exec(loading, scope)
-    assert scope["config"] == run.folder.config.read_text()
     for steps, rows in ((1, 1), (20, 4)):
         tokens = torch.randint(5, (steps, rows))
-        (found,) = scope["session"].run(["scores"], {scope["inputs"][0]: tokens.numpy()})
+        (found,) = scope["model"].run(["scores"], {"inputs": tokens.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), run.model(tokens)[0].detach(), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "tagger"])
-def test_sequence_models_in_onnx(tmp_path, kind):
+def test_streaming(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert leave("export", run.folder.path, "--to", "pt2", "-o", "step.pt2", "--streaming") == 0
+    loading = (tmp_path / "step.md").read_text().split("````python\n")[1].split("````")[0]
+    assert "# inputs: inputs (rows,) int64, state (1, rows, 8) float32\n# outputs: scores, new_state\n" in loading
+    scope = {}
+    exec(loading, scope)
+    tokens, state = torch.randint(5, (4, 3)), torch.zeros(1, 3, 8)
+    for token, expected in zip(tokens, run.model(tokens)[0], strict=True):
+        scores, state = scope["model"](token, state)
+        torch.testing.assert_close(scores, expected)
+
+
+def program(model, name="classify"):
+    (found,) = programs_of(SimpleNamespace(model=model.eval(), name=name), streaming=False)
+    return found
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_pooling_in_onnx(tmp_path, pooling):
     embedding, encoder = TokenEmbedding(9, 4), Encoder("gru_cho2014", 4, 5, bidirectional=True)
-    model = Tagger(embedding, encoder, 3) if kind == "tagger" else Classifier(embedding, encoder, kind, 3)
-    module, arguments = programs.program_of(SimpleNamespace(model=model.eval(), name="classify"), "onnx")
-    written = gatewise.to_onnx(module, arguments(7, 3), tmp_path / "model.onnx")
+    written = onnx._write(program(Classifier(embedding, encoder, pooling, 3)), tmp_path / "model.onnx", {})
     assert [layer.node for layer in written.layers] == ["GRU bidirectional"]
-    (steps, rows), _ = written.inputs.values()
-    assert isinstance(steps, str)
-    assert isinstance(rows, str)
+    assert list(written.inputs.values()) == [("steps", "rows"), ("rows",)]
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 def test_classifiers_have_any_number_of_steps(tmp_path, pooling):
     embedding = TokenEmbedding(9, 4)
-    model = Classifier(embedding, Encoder("gru_cho2014", 4, 5, bidirectional=True), pooling, 3).eval()
-    assert "largest error" in pt2._write(SimpleNamespace(model=model, name="classify"), tmp_path / "model.pt2")[0]
+    model = Classifier(embedding, Encoder("gru_cho2014", 4, 5, bidirectional=True), pooling, 3)
+    assert "largest error" in pt2._write(program(model), tmp_path / "model.pt2")[0]
 
 
-def test_what_is_not_one_program(tmp_path):
-    spelled = TokenEmbedding(9, 4, spelling=CharacterConvolution(7, 4, 6))
-    model = Tagger(spelled, Encoder("lstm", spelled.width, 5), 3)
-    with pytest.raises(ValueError, match="reads more than one tensor"):
-        pt2._write(SimpleNamespace(model=model, name="tag"), tmp_path / "model.pt2")
-    with pytest.raises(ValueError, match="a model of the task seq2seq is run in several calls"):
-        pt2._write(SimpleNamespace(model=torch.nn.Linear(2, 2), name="seq2seq"), tmp_path / "model.pt2")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("kind", [CharacterConvolution, CharacterRecurrent])
+def test_words_have_any_number_of_characters(tmp_path, kind):
+    spelled = TokenEmbedding(9, 4, spelling=kind(7, 4, 6))
+    made = program(Tagger(spelled, Encoder("lstm", spelled.width, 5), 3), "tag")
+    assert [one.name for one in made.inputs] == ["inputs", "characters", "word_lengths", "word_index", "lengths"]
+    assert "largest error" in pt2._write(made, tmp_path / "model.pt2")[0]
 
 
 def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatch):
@@ -134,6 +148,7 @@ def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatc
         ("--to keras5 -o x", "--to: expected one of safetensors, pt2, onnx"),
         ("--to pt2 -o none/x", "none/x: its folder does not exist"),
         ("--to pt2 -o x.md", "is the name of the model card"),
+        ("--to safetensors -o x --streaming", "--to safetensors: --streaming is for programs"),
     ],
 )
 def test_mistakes(run, tmp_path, capsys, monkeypatch, words, message):

@@ -8,7 +8,9 @@ from cyclopts import Parameter
 from gatewise.extras import require
 
 
-def export(folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out", "-o"))]) -> None:
+def export(
+    folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out", "-o"))], streaming: bool = False
+) -> None:
     """Export the model of a run folder, with a model card beside it; success is reported after a check of the file.
 
     Parameters
@@ -19,7 +21,10 @@ def export(folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out
         Format: safetensors (weights, configuration and vocabulary), pt2 (a program of torch.export) or onnx (a model of
         ONNX); the last two are compared with the model on random input.
     out
-        File to write; the card has the same name and ends in .md.
+        File to write; the card has the same name and ends in .md. A model of sequence to sequence is two files, such as
+        OUT.encoder.onnx and OUT.decoder.onnx.
+    streaming
+        One step with the states as inputs and outputs, for data that arrives step by step (onnx and pt2).
     """
     require("gatewise export", "tasks")
 
@@ -28,4 +33,4 @@ def export(folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out
     from gatewise.tasks.export import export_named
 
     export_named(to)
-    print("\n".join(export_trained(tasks.load(folder), to, out)))
+    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming)))

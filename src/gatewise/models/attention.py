@@ -69,7 +69,8 @@ class Attention(nn.Module):
             lengths: (B,) int64, each at least 1.
         """
         keys = values if self.key is None else self.key(values)
-        return Memory(values, keys, length_mask(len(values), lengths).t()[:, None])
+        # Not len(values), which would fix the number of steps of an exported program.
+        return Memory(values, keys, length_mask(values.shape[0], lengths).t()[:, None])
 
     def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attend.

@@ -51,9 +51,16 @@ class ConditionalRandomField(nn.Module):
         lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
         return self._score(scores, tags, lengths) - self._log_partition(scores, lengths)
 
+    def table(self, dtype: torch.dtype) -> Tensor:
+        """The scores (K + 1, K + 1) of tag after tag; row K: of beginning with a tag, column K: of ending with it.
+
+        Forbidden ones have −10⁴.
+        """
+        return self.transitions.to(dtype).masked_fill(~self.allowed, _FORBIDDEN)
+
     def _parts(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """Transition scores (K, K), start scores (K,) and end scores (K,)."""
-        table = self.transitions.to(dtype).masked_fill(~self.allowed, _FORBIDDEN)
+        table = self.table(dtype)
         return table[:-1, :-1], table[-1, :-1], table[:-1, -1]
 
     def _score(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:

@@ -22,11 +22,14 @@ class Pooling(nn.Module):
     Args:
         kind: the kind of pooling.
         width: the width of the outputs.
+
+    Attributes:
+        kind: the kind of pooling.
     """
 
     def __init__(self, kind: Pool, width: int) -> None:
         super().__init__()
-        self._kind = kind
+        self.kind: Pool = kind
         attends = kind == "attention"
         self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, False)) if attends else None
 
@@ -47,11 +50,11 @@ class Pooling(nn.Module):
         Returns:
             (B, F) for last, else (B, W).
         """
-        if self._kind == "last":
+        if self.kind == "last":
             return final
-        if self._kind == "attention":
+        if self.kind == "attention":
             return (self.weights(output, lengths)[..., None] * output).sum(0)
-        if self._kind == "mean":
+        if self.kind == "mean":
             return output.sum(0) / lengths.clamp(min=1)[:, None]
         valid = length_mask(output.shape[0], lengths.clamp(min=1))[..., None]
         return output.masked_fill(~valid, float("-inf")).max(0).values

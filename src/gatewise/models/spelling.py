@@ -29,7 +29,7 @@ class CharacterConvolution(nn.Module):
 
     def forward(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (U, `width`) of words spelled by characters (C, U), of lengths (U,)."""
-        steps, before, padding = len(characters), self.window // 2, self.embedding.num_embeddings
+        steps, before, padding = characters.shape[0], self.window // 2, self.embedding.num_embeddings
         outside = ~length_mask(steps, lengths.clamp(min=1))
         around = (0, 0, before, self.window - 1 - before)
         numbers = functional.pad(characters.masked_fill(outside, padding), around, value=padding)

@@ -1,6 +1,8 @@
 """Export of the model of a run: the formats, one module and one line each, and the card beside the file."""
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +20,31 @@ EXPORTS = {
 
 
 @dataclass(frozen=True)
+class Planned:
+    """An export that can be written.
+
+    Attributes:
+        files: the files that it will consist of.
+        loading: Python code that loads them, for the card.
+        write: writes the files to other paths, in the same order, and checks what it has written against the model; the
+            result is lines for people about that check. Raises a ValueError where something else is computed there.
+    """
+
+    files: tuple[Path, ...]
+    loading: str
+    write: Callable[[Sequence[Path]], list[str]]
+
+
+@dataclass(frozen=True)
 class ExportFormat:
     """How the model of a run is written in a format.
 
     Attributes:
-        write: writes it to a path, atomically, and checks what it has written against the model; the result is lines
-            for people about that check. Raises a ValueError with the reason where the model cannot be written so.
-        loading: Python code that loads a file of this name, for the card.
+        plan: of a run, the file to write and whether it is to be one step with states. Raises a ValueError with the
+            reason where the model cannot be written so.
     """
 
-    write: Callable[[Trained, Path], list[str]]
-    loading: Callable[[str], str]
+    plan: Callable[[Trained, Path, bool], Planned]
 
 
 def export_named(name: str) -> ExportFormat:
@@ -40,8 +56,11 @@ def export_named(name: str) -> ExportFormat:
     return registered("--to", name, EXPORTS).EXPORT
 
 
-def export(trained: Trained, to: str, out: Path) -> list[str]:
+def export(trained: Trained, to: str, out: Path, *, streaming: bool = False) -> list[str]:
     """Write the model of a run in a format, and its card beside it (of the same name, ending in ``.md``).
+
+    A model of several parts is written as several files, whose names have the part before the ending. All are written,
+    or none.
 
     Raises:
         ValueError: for an unknown format, a model that it cannot hold, or one that computes something else there.
@@ -53,8 +72,19 @@ def export(trained: Trained, to: str, out: Path) -> list[str]:
         raise ValueError(f"--out: {out} is the name of the model card beside the file; choose another ending")
     check_writable(out)
     check_writable(card)
-    text = model_card(trained.folder, trained.model, chosen.loading(out.name))
-    report = chosen.write(trained, out)
+    try:
+        planned = chosen.plan(trained, out, streaming)
+    except ValueError as error:
+        raise ValueError(f"--to {to}: {error}") from error
+    text = model_card(trained.folder, trained.model, planned.loading)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        unfinished = [Path(folder) / file.name for file in planned.files]
+        try:
+            report = planned.write(unfinished)
+        except ValueError as error:
+            raise ValueError(f"--to {to}: {error}; nothing was written") from error
+        for written, file in zip(unfinished, planned.files, strict=True):
+            os.replace(written, file)
     with atomic_write(card) as file:
         file.write(text.encode())
-    return [*report, f"written: {out}", f"model card: {card}"]
+    return [*report, *(f"written: {file}" for file in planned.files), f"model card: {card}"]

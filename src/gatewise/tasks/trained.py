@@ -87,6 +87,11 @@ class Trained(ABC):
         """The scores on data, files or a table in memory, or on what the run held out."""
 
     @property
+    def export_details(self) -> Mapping[str, Any]:
+        """What an exported file says beside configuration and vocabulary, as JSON values by name."""
+        return {}
+
+    @property
     def has_probabilities(self) -> bool:
         """Whether an answer is one of several, whose probabilities can be written."""
         return False

@@ -126,6 +126,29 @@ def test_large_weights_are_constants(tmp_path: Path) -> None:
         assert torch.equal(found.layer.get_parameter(name), weight)
 
 
+def test_names_of_sizes(tmp_path: Path) -> None:
+    path, layer, x = tmp_path / "model.onnx", gatewise.RNN(3, 4), torch.randn(5, 2, 3)
+    written = gatewise.to_onnx(layer, (x,), path, size_names={"input": ("steps", None, 3)})
+    steps, rows, width = written.inputs["input"]
+    assert (steps, width) == ("steps", 3)
+    output, state = onnx.load(path).graph.output
+    assert [size.dim_param for size in output.type.tensor_type.shape.dim] == ["steps", rows, ""]
+    assert state.type.tensor_type.shape.dim[1].dim_param == rows
+    path.unlink()
+    for names, message in (
+        ({"x": ("steps",)}, r"size_names: expected names for the sizes of input \('s\d+', 's\d+', 3\); got x: \("),
+        ({"input": ("steps", "rows")}, "size_names: expected names for the sizes of input"),
+        ({"input": ("steps", "rows", "width")}, "size_names: 'width' of input is always 3 in this module"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            gatewise.to_onnx(layer, (x,), path, size_names=names)
+    same = {"input": ("steps", "rows", 3), "lengths": ("batch",)}
+    with pytest.raises(ValueError, match="size_names: 'rows' and 'batch' are one size in this model"):
+        gatewise.to_onnx(layer, (x,), path, kwargs={"lengths": torch.tensor([5, 2])}, size_names=same)
+    fixed = gatewise.to_onnx(nn.Linear(3, 4), (x[0],), path, size_names={"input": (2, 3)})
+    assert fixed.inputs == {"input": (2, 3)}
+
+
 def test_masks_with_holes(tmp_path: Path) -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:

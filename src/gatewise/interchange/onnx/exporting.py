@@ -69,6 +69,7 @@ def to_onnx(
     opset: int = 18,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    size_names: Mapping[str, Sequence[str | int | None]] | None = None,
     metadata: Mapping[str, str] | None = None,
     streaming: bool = False,
 ) -> OnnxExport:
@@ -90,6 +91,8 @@ def to_onnx(
         opset: version of ONNX's operators, at least 18.
         input_names: of the tensors in ``args`` and then ``kwargs``; by default the names of the arguments.
         output_names: by default ``output``, ``output_1`` and so on; states come after the output.
+        size_names: of open sizes, for inputs by name: ``{"words": ("steps", "rows")}``; by default those of the
+            exporter, such as ``s77`` (None). A size with a name must be open, one with a number is fixed.
         metadata: texts by name that the model holds besides.
         streaming: export one step with explicit states: the method ``step(x_t, state) -> (output, new state)`` of the
             module, which layers and `Stack` have; your own modules may define it. ``args`` is ``(x_t,)`` or
@@ -123,5 +126,14 @@ def to_onnx(
     from gatewise.interchange.onnx.modules import export_module
 
     return export_module(
-        module, args, dict(kwargs or {}), target, opset, input_names, output_names, metadata, streaming
+        module,
+        args,
+        dict(kwargs or {}),
+        target,
+        opset,
+        input_names,
+        output_names,
+        size_names or {},
+        metadata,
+        streaming,
     )

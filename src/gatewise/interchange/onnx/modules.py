@@ -3,6 +3,7 @@
 import ast
 import inspect
 import logging
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it regist
 from gatewise.writing import atomic_write
 
 _RECURRENT = torch.ops.gatewise.recurrent.default
+_REPORTING = (
+    "torch.onnx._internal.exporter._registration",
+    "onnx_ir.passes.common.initializer_deduplication",
+)
 _SCOPES = "pkg.torch.onnx.name_scopes"  # metadata of nodes: the modules that they are in
 
 
@@ -59,6 +64,7 @@ def export_module(
     opset: int,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
+    size_names: Mapping[str, Sequence[str | int | None]],
     metadata: Mapping[str, str] | None,
     streaming: bool,
 ) -> OnnxExport:
@@ -76,7 +82,7 @@ def export_module(
         "input_names", input_names, _argument_names(getattr(module, method), args, kwargs), len(flat.tensors)
     )
     with _evaluating(flat), torch.no_grad():
-        program = _traced(flat)
+        program = _traced(flat, [size_names.get(name, ()) for name in inputs])
         _check_calls(program)
         count = len(program.graph_signature.user_outputs)
         default = ["output", *(f"output_{index}" for index in range(1, count))]
@@ -88,7 +94,8 @@ def export_module(
             raise ValueError(f"input_names, output_names: expected different names, got {repeated[0]!r} twice")
         exported = _translated(program, flat.tensors, inputs, outputs, opset)
         layers = _named_layers(exported)
-        proto = ir.serde.serialize_model(_cleaned(exported, metadata or {}))
+        sizes = _named_sizes(exported.graph, size_names)
+        proto = ir.serde.serialize_model(_cleaned(exported, sizes, metadata or {}))
         try:
             onnx.checker.check_model(proto, full_check=True)
         except Exception as error:
@@ -133,8 +140,11 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _traced(flat: _Flat) -> ExportedProgram:
-    shapes = tuple(dict.fromkeys(range(tensor.dim()), Dim.AUTO) for tensor in flat.tensors)
+def _traced(flat: _Flat, sizes: Sequence[Sequence[str | int | None]]) -> ExportedProgram:
+    shapes = tuple(
+        {axis: Dim.AUTO for axis in range(tensor.dim()) if axis >= len(names) or not isinstance(names[axis], int)}
+        for tensor, names in zip(flat.tensors, sizes, strict=True)
+    )
     flat(*flat.tensors)  # errors of the call itself are the module's own
     try:
         return torch.export.export(flat, flat.tensors, dynamic_shapes=(shapes,), strict=False)
@@ -181,7 +191,10 @@ def _translated(
         raise ValueError(f"module: torch.onnx.export cannot translate it ({_line(error)[:500]})") from error
     assert exported is not None
     # The weights of recurrent nodes, however large, become constants in the order of their gates.
-    optimizer.optimize_ir(exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None)
+    with _quiet():
+        optimizer.optimize_ir(
+            exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None
+        )
     name_loops(
         node for node in exported.model.graph.all_nodes() if CELL in node.metadata_props and node.op_type == "Scan"
     )
@@ -190,16 +203,18 @@ def _translated(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch's exporter reports of itself: absent torchvision, its own deprecated calls."""
-    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = registry.level
-    registry.setLevel(logging.ERROR)
+    """Without what the exporter and its passes report of themselves: absent torchvision, deprecated calls, no-ops."""
+    loggers = [logging.getLogger(name) for name in _REPORTING]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)
             yield
     finally:
-        registry.setLevel(level)
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
 
 
 def _named_layers(model: ir.Model) -> list[ExportedLayer]:
@@ -240,8 +255,30 @@ def _described(node: ir.Node) -> str:
     return ", ".join(parts)
 
 
-def _cleaned(model: ir.Model, metadata: Mapping[str, str]) -> ir.Model:
-    """Without the exporter's notes, which hold source lines and paths; sizes that are numbers become numbers."""
+def _named_sizes(graph: ir.Graph, names: Mapping[str, Sequence[str | int | None]]) -> dict[str, str]:
+    """Names of open sizes by the exporter's.
+
+    Raises:
+        ValueError: for an unknown input, another number of sizes, a size that is not open, or two names for one size.
+    """
+    inputs, found = {value.name: value for value in graph.inputs}, dict[str, str]()
+    for name, sizes in names.items():
+        if name not in inputs or len(sizes) != len(inputs[name].shape or ()):
+            shapes = ", ".join(f"{one.name} {_sizes(one)}" for one in graph.inputs)
+            raise ValueError(f"size_names: expected names for the sizes of {shapes}; got {name}: {tuple(sizes)}")
+        for chosen, size in zip(sizes, _sizes(inputs[name]), strict=True):
+            if isinstance(chosen, str) and isinstance(size, int):
+                raise ValueError(f"size_names: {chosen!r} of {name} is always {size} in this module")
+            if isinstance(chosen, str) and isinstance(size, str) and found.setdefault(size, chosen) != chosen:
+                raise ValueError(f"size_names: {found[size]!r} and {chosen!r} are one size in this model")
+    return found
+
+
+def _cleaned(model: ir.Model, names: Mapping[str, str], metadata: Mapping[str, str]) -> ir.Model:
+    """Without the exporter's notes, which hold source lines and paths; with names of sizes.
+
+    Sizes that are numbers become numbers.
+    """
     graph = model.graph
     for node in graph.all_nodes():
         for key in [key for key in node.metadata_props if key != CELL]:
@@ -252,7 +289,7 @@ def _cleaned(model: ir.Model, metadata: Mapping[str, str]) -> ir.Model:
     for value in values:
         value.metadata_props.clear()
         if value.shape is not None:
-            value.shape = ir.Shape([_size(size) for size in value.shape])
+            value.shape = ir.Shape([_size(size, names) for size in value.shape])
     graph.metadata_props.clear()
     model.metadata_props.clear()
     model.metadata_props.update(metadata)
@@ -260,12 +297,16 @@ def _cleaned(model: ir.Model, metadata: Mapping[str, str]) -> ir.Model:
 
 
 def _sizes(value: ir.Value) -> tuple[int | str, ...]:
-    return tuple(size if isinstance(size, int) else str(size.value) for size in value.shape or ())
+    return tuple(size for size in (_size(one, {}) for one in value.shape or ()) if size is not None)
 
 
-def _size(size: Any) -> Any:
+def _size(size: Any, names: Mapping[str, str]) -> int | str | None:
+    """A size of a shape, as a number, or as a text in which some names are replaced; None where it is unknown."""
     text = getattr(size, "value", size)
-    return int(text) if isinstance(text, str) and text.isdecimal() else size
+    if not isinstance(text, str):
+        return text
+    # Sizes that the program has resolved are numbers written as names.
+    return int(text) if text.isdecimal() else re.sub(r"\w+", lambda found: names.get(found[0], found[0]), text)
 
 
 def _argument_names(method: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:

@@ -74,6 +74,11 @@ def _flags(nodes: NodeList, x: Value, lengths: Value | None, reset: Value | None
     return valid, boundary
 
 
+def _matrix(kind: ir.TensorType) -> Value:
+    """A value of two dimensions; without them torch's exporter takes it for a number and infers other shapes."""
+    return ir.Value(type=kind, shape=ir.Shape([None, None]))
+
+
 class _Body:
     """The body of a Scan, built one direction at a time."""
 
@@ -99,13 +104,10 @@ class _Body:
     ) -> None:
         """Add a direction, with states of (B, H) each."""
         inside = self._inside
-        before = [ir.Value(name=name, type=step.type) for name in cell.states]
-        of_input = [self._read(one, "x_t", step.type, reverse) for one in step.of_input]
+        before = [_matrix(step.type) for _ in cell.states]
+        of_input = [self._read(one, step.type, reverse) for one in step.of_input]
         boolean = ir.TensorType(ir.DataType.BOOL)
-        valid, boundary = (
-            None if flag is None else self._read(flag, name, boolean, reverse)
-            for name, flag in zip(("valid_t", "reset_t"), flags, strict=True)
-        )
+        valid, boundary = (None if flag is None else self._read(flag, boolean, reverse) for flag in flags)
         zero = None if boundary is None else inside.constant(np.array(0, step.type.dtype.numpy()))
         states: list[Value] = list(before)
         if boundary is not None and not reverse:
@@ -125,9 +127,9 @@ class _Body:
         self._outputs.append(inside("Identity", output))
         self._reverse.append(int(reverse))
 
-    def _read(self, sequence: Value, name: str, kind: ir.TensorType, reverse: bool) -> Value:
+    def _read(self, sequence: Value, kind: ir.TensorType, reverse: bool) -> Value:
         self._sequences.append(sequence)
-        self._of_step.append(ir.Value(name=name, type=kind))
+        self._of_step.append(_matrix(kind))
         self._directions.append(int(reverse))
         return self._of_step[-1]
 

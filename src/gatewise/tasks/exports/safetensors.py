@@ -1,26 +1,30 @@
 """Weights as safetensors, with the configuration, the vocabulary and the cells of the layers in the header."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from gatewise.interchange.safetensors_file import read, write
-from gatewise.tasks.export import ExportFormat
+from gatewise.tasks.export import ExportFormat, Planned
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.trained import Trained
 
 
-def _write(trained: Trained, out: Path) -> list[str]:
-    weights = trained.model.state_dict()
-    write(
-        out,
-        weights,
-        **header_of(trained),
-    )
-    written = read(out, None)
-    if written.keys() != weights.keys() or not all(torch.equal(written[name], weights[name]) for name in weights):
-        raise ValueError(f"{out}: the weights read back are not those of the model")
-    return [f"{len(written)} tensors, read back and equal"]
+def _plan(trained: Trained, out: Path, streaming: bool) -> Planned:
+    if streaming:
+        raise ValueError("--streaming is for programs, onnx and pt2; the weights are the same for both")
+
+    def write_to(paths: Sequence[Path]) -> list[str]:
+        (path,) = paths
+        weights = trained.model.state_dict()
+        write(path, weights, **header_of(trained))
+        written = read(path, None)
+        if written.keys() != weights.keys() or not all(torch.equal(written[name], weights[name]) for name in weights):
+            raise ValueError("the weights read back are not those of the model")
+        return [f"{len(written)} tensors, read back and equal"]
+
+    return Planned((out,), _loading(out.name), write_to)
 
 
 def _loading(name: str) -> str:
@@ -32,4 +36,4 @@ def _loading(name: str) -> str:
     )
 
 
-EXPORT = ExportFormat(_write, _loading)
+EXPORT = ExportFormat(_plan)

@@ -69,6 +69,11 @@ class TrainedSequenceToSequence(Trained):
     def _make_model(self) -> SequenceToSequence:
         return make_model(self.options, self.source, self.target)
 
+    @property
+    def export_details(self) -> Mapping[str, Any]:
+        """The end of both sides, the token that also begins an answer."""
+        return {"source_end": self.source.end, "target_end": self.target.end}
+
     def evaluate(
         self,
         data: Any = None,

@@ -1,0 +1,350 @@
+"""A trained run of every task as programs of ONNX and of torch.export: they compute what the model computes."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gatewise
+from gatewise.interchange.onnx.native import Native
+from gatewise.models.classifier import Classifier
+from gatewise.models.conditional_random_field import ConditionalRandomField
+from gatewise.models.decoder import Decoder
+from gatewise.models.encoder import Encoder
+from gatewise.models.sequence_to_sequence import SequenceToSequence
+from gatewise.models.tagger import Tagger
+from gatewise.tasks.export import export
+from gatewise.tasks.exports.programs import programs_of
+from gatewise.tasks.forecasting.batches import Span, SpanBatches
+from gatewise.tasks.forecasting.network import predictions_at
+from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.numeric.corpus import read_sequences
+from gatewise.tasks.sequence_to_sequence.network import answered, padded_sources
+from gatewise.tasks.trained import Trained
+from tests.tasks.forecasting.test_categorical import OPTIONS as FORECAST
+from tests.tasks.forecasting.test_categorical import lines, write
+from tests.tasks.numeric.test_categories import OPTIONS as NUMERIC
+from tests.tasks.numeric.test_categories import rows, table
+from tests.tasks.sequence_to_sequence.test_sequence_to_sequence import SMALL as PAIRS
+from tests.tasks.small import SMALL as TEXT
+from tests.tasks.small import TEXT as CONTENT
+from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, reversed_words
+from tests.tasks.tagging.test_word_features import featured_words
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def text(folder: Path) -> Path:
+    path = folder / "text.txt"
+    path.write_text(CONTENT)
+    return path
+
+
+# For every task its data and options, and the nodes that its layers become.
+TASKS: dict[str, tuple[Callable[[Path], Path], dict[str, Any], list[str]]] = {
+    "lm": (text, {**TEXT, "cell": "peephole_lstm_full"}, ["Scan"]),
+    "classify": (labelled_texts, {**SMALL, **SMALL_TOKENS, "pooling": "attention", "cell": "gru_chung2014"}, ["GRU"]),
+    "tag": (
+        featured_words,
+        {
+            **SMALL,
+            **SMALL_TOKENS,
+            "spelling": "recurrent",
+            "output": "crf",
+            "feature_columns": ["2", "3"],
+            "feature_size": 4,
+            "cell": "lstm",
+        },
+        ["LSTM", "LSTM"],
+    ),
+    "seq2seq": (reversed_words, {**PAIRS, "attention": "bahdanau", "cell": "gru_cudnn"}, ["GRU", "GRU"]),
+    "numeric": (lambda folder: table(folder / "a.csv", rows()), {**NUMERIC, "cell": "rnn_relu"}, ["RNN"]),
+    "forecast": (
+        lambda folder: write(folder / "data.csv", lines(60)),
+        {**FORECAST, "epochs": 1, "categorical": ["weather", "shop"], "output": "quantile", "cell": "peephole_lstm"},
+        ["LSTM"],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
+    """The trained runs, each made when it is first asked for."""
+    made: dict[str, Trained] = {}
+
+    def run(task: str) -> Trained:
+        if task not in made:
+            folder = tmp_path_factory.mktemp(task)
+            data, options, _ = TASKS[task]
+            made[task] = gatewise.train(task, data=data(folder), out=folder / "run", **{**options, "epochs": 1})
+        return made[task]
+
+    return run
+
+
+def in_onnx_runtime(path: Path, given: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert {one.name for one in session.get_inputs()} == set(given)
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(None, {name: np.asarray(one) for name, one in given.items()}), strict=True))
+
+
+def assert_close(found: np.ndarray, expected: Tensor) -> None:
+    np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def check_language_model(run: Any, folder: Path) -> None:
+    tokens = run.vocabulary.encode("the lazy dog,\nand")[:, None]
+    assert_close(in_onnx_runtime(folder / "m.onnx", {"inputs": tokens})["scores"], run.model(tokens)[0])
+
+
+def check_classifier(run: Any, folder: Path) -> None:
+    texts = ["it was a great, film", "awful", "dull"]
+    (tokens, *spelled), lengths = run.reader.batch([run.reader.read(run.reader.split(one)) for one in texts])
+    given = {"inputs": tokens, "lengths": lengths}
+    given |= dict(zip(("characters", "word_lengths", "word_index"), spelled, strict=True))
+    scores = in_onnx_runtime(folder / "m.onnx", given)["scores"]
+    assert_close(scores, run.model((tokens, *spelled), lengths))
+    labels = json.loads(metadata(folder / "m.onnx")["labels"])
+    assert [labels[row] for row in scores.argmax(1)] == [found.label for found in run.predict(texts)]
+
+
+def check_tagger(run: Any, folder: Path) -> None:
+    sentences = [[("can", "N", "a"), ("fish", "V", "b")], [("new", "V", "unknown")], [("fish", "N", "a")] * 4]
+    (tokens, features, *spelled), lengths = run.reader.batch([run.reader.read(one) for one in sentences])
+    given = {"inputs": tokens, "features": features, "lengths": lengths}
+    given |= dict(zip(("characters", "word_lengths", "word_index"), spelled, strict=True))
+    found = in_onnx_runtime(folder / "m.onnx", given)
+    assert_close(found["scores"], run.model((tokens, features, *spelled), lengths))
+    labels = json.loads(metadata(folder / "m.onnx")["labels"])
+    decoded = [
+        [labels[tag] for tag in best_tags(found["scores"][:length, row], found["transitions"])]
+        for row, length in enumerate(lengths)
+    ]
+    assert decoded == [one.tags for one in run.predict(sentences)]
+
+
+def best_tags(scores: np.ndarray, transitions: np.ndarray) -> list[int]:
+    """The most probable tags of one sentence (Viterbi), as the documentation has it."""
+    best, origins = transitions[-1, :-1] + scores[0], []
+    for of_step in scores[1:]:
+        paths = best[:, None] + transitions[:-1, :-1]
+        origins.append(paths.argmax(0))
+        best = paths.max(0) + of_step
+    tags = [int((best + transitions[:-1, -1]).argmax())]
+    for origin in reversed(origins):
+        tags.append(int(origin[tags[-1]]))
+    return tags[::-1]
+
+
+def check_pairs(run: Any, folder: Path) -> None:
+    """Greedy answers of the two models, token by token."""
+    sources = [run.source.read("red blue green"), run.source.read("blue")]
+    source, lengths = padded_sources(sources)
+    begun = in_onnx_runtime(folder / "m.encoder.onnx", {"source": source, "lengths": lengths})
+    memory = {name: begun[name] for name in ("values", "keys")}
+    assert_close(memory["values"], run.model.begin(source, lengths).memory.values)
+    states = {name: value for name, value in begun.items() if name not in memory}
+    end = json.loads(metadata(folder / "m.decoder.onnx")["target_end"])
+    token, answers = np.full(2, end), []
+    for _ in range(4):
+        given = {"token": token, "lengths": lengths, **memory, **states}
+        scores, *new = in_onnx_runtime(folder / "m.decoder.onnx", given).values()
+        states = dict(zip(states, new, strict=True))
+        token = scores.argmax(1)
+        answers.append(token)
+    ours = answered(run.model, sources, end, beam=1, longest=4, penalty=0.0)
+    assert [[*row[: row.index(end) if end in row else 4]] for row in np.stack(answers).T.tolist()] == [
+        one[0].tokens for one in ours
+    ]
+
+
+def check_numbers(run: Any, folder: Path) -> None:
+    examples = read_sequences(run.options, run.options.data)[:5]
+    (numbers, categories), lengths = run.reader.batch(examples)
+    given = {"inputs": numbers, "categories": categories, "lengths": lengths}
+    scores = in_onnx_runtime(folder / "m.onnx", given)["scores"]
+    assert_close(scores, run.model((numbers, categories), lengths))
+    details = metadata(folder / "m.onnx")
+    names = json.loads(details["labels"])
+    assert [names[row] for row in scores.argmax(1)] == [
+        found.label for found in run.head.predict(run.model, run.reader, examples)
+    ]
+    of_features = json.loads(details["normalisation"])
+    scaled = (examples[0].steps - of_features["means"]) / of_features["deviations"]
+    np.testing.assert_allclose(numbers[: examples[0].length, 0], scaled, rtol=1e-6)
+
+
+def check_forecaster(run: Any, folder: Path) -> None:
+    panel = Panel(run.recipe, run._corpus().series)
+    spans = [Span(0, 5, 20, 20), Span(1, 0, 9, 9)]
+    batch = next(iter(SpanBatches(panel, spans, 2)))
+    x, references, future = batch.inputs
+    at = torch.tensor([int(length) - 1 for length in batch.lengths])
+    expected = predictions_at(run.model, batch)
+    first = len(x) - len(references) // 2
+    picked = (at - first) * 2 + torch.arange(2)
+    count = 2  # categories, the last of the numbers of a step
+    given = {
+        "inputs": x[..., :-count],
+        "categories": x[..., -count:].long(),
+        "lengths": batch.lengths,
+        "references": references[picked],
+        "future_categories": future[picked].long(),
+    }
+    assert_close(in_onnx_runtime(folder / "m.onnx", given)["predictions"], expected[picked])
+
+
+CHECKS = {
+    "lm": check_language_model,
+    "classify": check_classifier,
+    "tag": check_tagger,
+    "seq2seq": check_pairs,
+    "numeric": check_numbers,
+    "forecast": check_forecaster,
+}
+
+
+def metadata(path: Path) -> dict[str, str]:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_onnx(task: str, runs: Callable[[str], Trained], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = runs(task)
+    caplog.clear()
+    report = export(run, "onnx", tmp_path / "m.onnx")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    nodes = [operator for line in report for operator in ("Scan", "LSTM", "GRU", "RNN") if f" {operator} " in line]
+    assert sorted(nodes) == sorted(TASKS[task][2])
+    assert any("(steps, rows" in line for line in report), "\n".join(report)
+    files = [line.removeprefix("written: ") for line in report if line.startswith("written: ")]
+    assert {str(one) for one in tmp_path.iterdir()} == {*files, str(tmp_path / "m.md")}
+    for file in files:
+        assert metadata(Path(file))["config"] == run.folder.config.read_text()
+        assert metadata(Path(file))["task"] == task
+    with torch.no_grad():
+        CHECKS[task](run, tmp_path)
+
+
+@pytest.mark.parametrize("to", ["onnx", "pt2"])
+def test_streaming(to: str, runs: Callable[[str], Trained], tmp_path: Path) -> None:
+    """A language model token by token."""
+    run: Any = runs("lm")
+    path = tmp_path / f"m.{to}"
+    export(run, to, path, streaming=True)
+    tokens = run.vocabulary.encode("the lazy")[:, None].repeat(1, 2)
+    expected, final = run.model(tokens)
+    states = {f"state_{index}": torch.zeros_like(one) for index, one in enumerate(final)}
+    for token, scores in zip(tokens, expected, strict=True):
+        given = {"inputs": token, **states}
+        if to == "onnx":
+            found, *new = in_onnx_runtime(path, given).values()
+        else:
+            found, *new = (one.detach().numpy() for one in torch.export.load(path).module()(*given.values()))
+        assert_close(found, scores)
+        states = dict(zip(states, map(torch.as_tensor, new), strict=True))
+
+
+def test_forecasts_step_by_step(runs: Callable[[str], Trained], tmp_path: Path) -> None:
+    run: Any = runs("forecast")
+    export(run, "onnx", tmp_path / "m.onnx", streaming=True)
+    panel = Panel(run.recipe, run._corpus().series)
+    batch = next(iter(SpanBatches(panel, [Span(0, 5, 5, 12)], 1)))
+    x, references, future = batch.inputs
+    expected = predictions_at(run.model, batch)
+    states = {f"state_{index}": np.zeros((1, 1, 8), "f") for index in range(2)}
+    for step in range(len(x)):
+        given = {"inputs": x[step, :, :-2], "categories": x[step, :, -2:].long(), "references": references[step, None]}
+        given |= {"future_categories": future[step, None].long(), **states}
+        predictions, *new = in_onnx_runtime(tmp_path / "m.onnx", given).values()
+        assert_close(predictions[0], expected[step])
+        states = dict(zip(states, new, strict=True))
+
+
+def of_model(model: Any, name: str = "classify") -> Any:
+    return SimpleNamespace(model=model.eval(), name=name)
+
+
+def tagger(**options: Any) -> Tagger:
+    return Tagger(nn.Identity(), Encoder("gru_cudnn", 3, 4, **options), 5)
+
+
+def test_taggers_and_classifiers_step_by_step() -> None:
+    x, lengths = torch.randn(5, 2, 3), torch.tensor([5, 5])
+    last = Classifier(nn.Identity(), Encoder("lstm", 3, 4, 2), "last", 5)
+    for model in (tagger(num_layers=2), last):
+        (program,) = programs_of(of_model(model), streaming=True)
+        states = [torch.zeros(2, 2, 4) for _ in program.outputs[1:]]
+        for x_t in x:
+            scores, *states = program.module(x_t, *states)
+        expected = model((x,), lengths)
+        torch.testing.assert_close(scores, expected[-1] if isinstance(model, Tagger) else expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (tagger(bidirectional=True), "reads sequences from both ends"),
+        (Classifier(nn.Identity(), Encoder("lstm", 3, 4), "max", 5), r"pools all steps \(max\)"),
+        (Tagger(nn.Identity(), Encoder("lstm", 3, 4), 5, ConditionalRandomField(tag_count=5)), "conditional random"),
+        (nn.Linear(2, 2), r"models of the task x \(Linear\) have no program"),
+    ],
+)
+def test_what_has_no_steps(model: nn.Module, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        programs_of(of_model(model, "x"), streaming=True)
+
+
+def test_refusals_name_the_format(runs: Callable[[str], Trained], tmp_path: Path) -> None:
+    for task, to, message in (
+        ("seq2seq", "onnx", "the decoder of a seq2seq model is exported as one step"),
+        ("tag", "pt2", "reads sequences from both ends"),
+        ("lm", "safetensors", "--streaming is for programs"),
+    ):
+        with pytest.raises(ValueError, match=f"^--to {to}: .*{message}"):
+            export(runs(task), to, tmp_path / "m.bin", streaming=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_second_part_fails(runs: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left then."""
+    monkeypatch.setattr(Native, "rows", lambda self, cell, group, size: np.zeros(3 * size, np.int64))
+    with pytest.raises(ValueError, match=r"--to onnx: output 0 in ONNX Runtime differs .*; nothing was written"):
+        export(runs("seq2seq"), "onnx", tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "seq2seq", "forecast"])
+def test_pt2(task: str, runs: Callable[[str], Trained], tmp_path: Path) -> None:
+    report = export(runs(task), "pt2", tmp_path / "m.pt2")
+    assert sum("equal to the model on random input" in line for line in report) == (2 if task == "seq2seq" else 1)
+
+
+@pytest.mark.parametrize("attention", ["none", "luong-dot", "luong-general"])
+def test_parts_of_decoders(attention: Any) -> None:
+    """The two programs together compute what the model does with known answers."""
+    encoder = Encoder("gru_cudnn", 4, 3, bidirectional=True)
+    decoder = Decoder(
+        nn.Embedding(9, 4), "lstm", 6, 2, memory_size=encoder.width, final_size=encoder.final_width, attention=attention
+    )
+    model = SequenceToSequence(nn.Embedding(8, 4), encoder, decoder)
+    first, second = programs_of(of_model(model, "seq2seq"), streaming=False)
+    source, lengths = torch.randint(8, (5, 3)), torch.tensor([5, 2, 3])
+    given = dict(zip(first.outputs, first.module(source, lengths), strict=True))
+    memory = [given.pop(name) for name in ("values", "keys") if name in given]
+    assert len(memory) == {"none": 0, "luong-dot": 1, "luong-general": 2}[attention]
+    answer, states = torch.randint(9, (4, 3)), list(given.values())
+    features, _ = model((source, answer, torch.tensor([4, 4, 4])), lengths)
+    for token, feature in zip(answer, features, strict=True):
+        scores, *states = second.module(token, *memory, *([lengths] if memory else []), *states)
+        torch.testing.assert_close(scores, feature @ decoder.weight.t() + decoder.b_y)
+    assert [one.name for one in second.inputs][-2:] == ["state_0", "state_1"]
