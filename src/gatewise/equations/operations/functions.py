@@ -220,6 +220,7 @@ FUNCTIONS = (
         cpp="gatewise::log_sigmoid<T>({0})",
         torch="torch.nn.functional.logsigmoid",
         jax="jax.nn.log_sigmoid",
+        onnx=lambda a: minimum(a, 0) - log1p(exp(-absolute(a))),
         expensive=True,
         range=Range(high=0),
     ),
