@@ -72,7 +72,9 @@ def test_pt2(run, tmp_path, capsys, monkeypatch):
 
 def test_onnx(run, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert leave("export", run.folder.path, "--to", "onnx", "-o", "model.onnx") == 0
+    assert leave("export", run.folder.path, "--to", "onnx", "-o", "model.onnx", "--opset", "21") == 0
+    load = pytest.importorskip("onnx").load
+    assert load("model.onnx").opset_import[0].version == 21
     printed = capsys.readouterr().out
     assert re.search(r"gru_chung2014 +GRU forward\n", printed)
     assert "equal to the module in ONNX Runtime" in printed
@@ -149,6 +151,9 @@ def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatc
         ("--to pt2 -o none/x", "none/x: its folder does not exist"),
         ("--to pt2 -o x.md", "is the name of the model card"),
         ("--to safetensors -o x --streaming", "--to safetensors: --streaming is for programs"),
+        ("--to safetensors -o x --opset 19", "--to safetensors: --opset is for onnx"),
+        ("--to pt2 -o x --opset 19", "--to pt2: --opset is for onnx"),
+        ("--to onnx -o x --opset 17", "--to onnx: opset: expected 18 to 23, got 17"),
     ],
 )
 def test_mistakes(run, tmp_path, capsys, monkeypatch, words, message):

@@ -9,7 +9,12 @@ from gatewise.extras import require
 
 
 def export(
-    folder: Path, *, to: str, out: Annotated[Path, Parameter(name=("--out", "-o"))], streaming: bool = False
+    folder: Path,
+    *,
+    to: str,
+    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    streaming: bool = False,
+    opset: int | None = None,
 ) -> None:
     """Export the model of a run folder, with a model card beside it; success is reported after a check of the file.
 
@@ -25,6 +30,8 @@ def export(
         OUT.encoder.onnx and OUT.decoder.onnx.
     streaming
         One step with the states as inputs and outputs, for data that arrives step by step (onnx and pt2).
+    opset
+        Version of ONNX's operators, 18 (the default) to 23.
     """
     require("gatewise export", "tasks")
 
@@ -33,4 +40,4 @@ def export(
     from gatewise.tasks.export import export_named
 
     export_named(to)
-    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming)))
+    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset)))

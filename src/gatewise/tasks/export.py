@@ -20,6 +20,19 @@ EXPORTS = {
 
 
 @dataclass(frozen=True)
+class ExportOptions:
+    """What is chosen of an export.
+
+    Attributes:
+        streaming: one step with the states as inputs and outputs.
+        opset: version of ONNX's operators; None for the default.
+    """
+
+    streaming: bool = False
+    opset: int | None = None
+
+
+@dataclass(frozen=True)
 class Planned:
     """An export that can be written.
 
@@ -40,11 +53,11 @@ class ExportFormat:
     """How the model of a run is written in a format.
 
     Attributes:
-        plan: of a run, the file to write and whether it is to be one step with states. Raises a ValueError with the
-            reason where the model cannot be written so.
+        plan: of a run, the file to write and what is chosen. Raises a ValueError with the reason where the model cannot
+            be written so.
     """
 
-    plan: Callable[[Trained, Path, bool], Planned]
+    plan: Callable[[Trained, Path, ExportOptions], Planned]
 
 
 def export_named(name: str) -> ExportFormat:
@@ -56,7 +69,7 @@ def export_named(name: str) -> ExportFormat:
     return registered("--to", name, EXPORTS).EXPORT
 
 
-def export(trained: Trained, to: str, out: Path, *, streaming: bool = False) -> list[str]:
+def export(trained: Trained, to: str, out: Path, *, streaming: bool = False, opset: int | None = None) -> list[str]:
     """Write the model of a run in a format, and its card beside it (of the same name, ending in ``.md``).
 
     A model of several parts is written as several files, whose names have the part before the ending. All are written,
@@ -73,7 +86,7 @@ def export(trained: Trained, to: str, out: Path, *, streaming: bool = False) -> 
     check_writable(out)
     check_writable(card)
     try:
-        planned = chosen.plan(trained, out, streaming)
+        planned = chosen.plan(trained, out, ExportOptions(streaming, opset))
     except ValueError as error:
         raise ValueError(f"--to {to}: {error}") from error
     text = model_card(trained.folder, trained.model, planned.loading)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from gatewise.extras import require
 from gatewise.writing import as_path, check_writable
 
 _OPSETS = range(18, 24)
+DEFAULT_OPSET: Final = _OPSETS[0]
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,24 @@ class OnnxExport:
         return "\n".join(lines)
 
 
+def check_opset(opset: int) -> int:
+    """The version of ONNX's operators, if models can be written in it.
+
+    Raises:
+        ValueError: when they cannot.
+    """
+    if opset not in _OPSETS:
+        raise ValueError(f"opset: expected {_OPSETS[0]} to {_OPSETS[-1]}, got {opset}")
+    return opset
+
+
 def to_onnx(
     module: nn.Module,
     args: tuple[Any, ...],
     path: "str | PathLike[str]",
     *,
     kwargs: Mapping[str, Any] | None = None,
-    opset: int = 18,
+    opset: int = DEFAULT_OPSET,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     size_names: Mapping[str, Sequence[str | int | None]] | None = None,
@@ -88,7 +100,7 @@ def to_onnx(
         args: positional arguments of a call; tensors become inputs of the model, anything else is constant.
         path: the file to write.
         kwargs: keyword arguments of that call, such as ``{"lengths": lengths}``.
-        opset: version of ONNX's operators, at least 18.
+        opset: version of ONNX's operators, 18 to 23.
         input_names: of the tensors in ``args`` and then ``kwargs``; by default the names of the arguments.
         output_names: by default ``output``, ``output_1`` and so on; states come after the output.
         size_names: of open sizes, for inputs by name: ``{"words": ("steps", "rows")}``; by default those of the
@@ -119,8 +131,7 @@ def to_onnx(
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     if not isinstance(args, tuple):
         raise TypeError(f"args: expected a tuple of the arguments of a call, got {type(args).__name__}")
-    if opset not in _OPSETS:
-        raise ValueError(f"opset: expected {_OPSETS[0]} to {_OPSETS[-1]}, got {opset}")
+    check_opset(opset)
     target = as_path("path", path)
     check_writable(target)
     from gatewise.interchange.onnx.modules import export_module

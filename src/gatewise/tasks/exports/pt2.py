@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
-from gatewise.tasks.export import ExportFormat, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
 from gatewise.tasks.exports.parts import plan_programs
 from gatewise.tasks.exports.program import SIZES, Program
 from gatewise.tasks.trained import Trained
@@ -17,11 +17,13 @@ from gatewise.writing import atomic_write
 _TOLERANCE = 1e-5
 
 
-def _plan(trained: Trained, out: Path, streaming: bool) -> Planned:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+    if options.opset is not None:
+        raise ValueError("--opset is for onnx")
     return plan_programs(
         trained,
         out,
-        streaming=streaming,
+        streaming=options.streaming,
         imports="import torch\n\nimport gatewise.kernels.operators  # the operators of recurrent layers\n",
         load=lambda name: f"torch.export.load({name!r}).module()",
         write=_write,

@@ -6,13 +6,15 @@ from pathlib import Path
 import torch
 
 from gatewise.interchange.safetensors_file import read, write
-from gatewise.tasks.export import ExportFormat, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.trained import Trained
 
 
-def _plan(trained: Trained, out: Path, streaming: bool) -> Planned:
-    if streaming:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+    if options.opset is not None:
+        raise ValueError("--opset is for onnx")
+    if options.streaming:
         raise ValueError("--streaming is for programs, onnx and pt2; the weights are the same for both")
 
     def write_to(paths: Sequence[Path]) -> list[str]:
