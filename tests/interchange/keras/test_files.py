@@ -204,18 +204,19 @@ def test_hdf5_of_keras_2_with_a_model_within(tmp_path):
     with h5py.File(path, "a") as file:
         model = json.loads(file.attrs["model_config"])
         inner = {"class_name": "Functional", "config": {"name": "inner", "layers": model["config"]["layers"]}}
-        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": [inner]}})
-        file["model_weights"].move("gru", "inner")
-    layer = gatewise.from_keras(path)["inner/gru"]
+        outer = {"class_name": "Functional", "config": {"name": "outer", "layers": [inner]}}
+        file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": [outer]}})
+        file["model_weights"].move("gru", "outer")
+    layer = gatewise.from_keras(path)["outer/inner/gru"]
     assert [float(weight.flatten()[0]) for weight in layer.state_dict().values()] == [0.5, 1.5, 2.5]
     with h5py.File(path, "a") as file:
-        names = file["model_weights/inner"].attrs["weight_names"]
-        file["model_weights/inner"].attrs["weight_names"] = np.concatenate([names, names])
+        names = file["model_weights/outer"].attrs["weight_names"]
+        file["model_weights/outer"].attrs["weight_names"] = np.concatenate([names, names])
     with pytest.raises(ValueError, match=r"GRU layer gru: weights: expected 3 arrays .*, got 6"):
         gatewise.from_keras(path)
     with h5py.File(path, "a") as file:
-        file["model_weights/inner"].attrs["weight_names"] = np.asarray([b"other/kernel:0"])
-    with pytest.raises(ValueError, match="layer inner/gru: /model_weights/inner: no weights of the layer gru in it"):
+        file["model_weights/outer"].attrs["weight_names"] = np.asarray([b"other/kernel:0"])
+    with pytest.raises(ValueError, match="layer outer/inner/gru: /model_weights/outer: no weights of the layer gru"):
         gatewise.from_keras(path)
 
 
