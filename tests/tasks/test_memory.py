@@ -10,7 +10,7 @@ from gatewise.data.batches import RaggedBatches
 from gatewise.data.streams import Streams
 from gatewise.models.language_model import LanguageModel
 from gatewise.tasks import memory
-from gatewise.tasks.memory import Need, check_fits, memory_limit, need_of, planned
+from gatewise.tasks.memory import RequiredMemory, check_fits, make_checked, memory_limit, required_memory
 from gatewise.tasks.schedules import make_optimizer
 from gatewise.tasks.training_options import TrainingOptions
 from tests.tasks.small import train_small
@@ -28,7 +28,7 @@ def model():
 def test_parameters_their_gradients_and_what_the_optimiser_keeps(changes, copies, size):
     options = TrainingOptions(**changes)
     count = sum(parameter.numel() for parameter in model().parameters())
-    assert need_of(model(), options) == Need(size * copies * count, 0)
+    assert required_memory(model(), options) == RequiredMemory(size * copies * count, 0)
     optimizer = memory_of_a_step(options)
     assert optimizer == (copies - 2) * count
 
@@ -46,12 +46,15 @@ def memory_of_a_step(options):
 def test_frozen_parameters_have_no_gradient():
     frozen = model()
     frozen.embedding.weight.requires_grad_(False)
-    assert need_of(model(), TrainingOptions()).parameters - need_of(frozen, TrainingOptions()).parameters == 3 * 4 * 30
+    assert (
+        required_memory(model(), TrainingOptions()).parameters - required_memory(frozen, TrainingOptions()).parameters
+        == 3 * 4 * 30
+    )
 
 
 def test_what_a_batch_keeps_grows_with_it():
     # Two layers of an LSTM with four gates of five units, and ten scores with their gradients.
-    assert need_of(model(), TrainingOptions(), 7).batch == 4 * 7 * (2 * 20 + 2 * 10)
+    assert required_memory(model(), TrainingOptions(), 7).batch == 4 * 7 * (2 * 20 + 2 * 10)
 
 
 def test_the_largest_batch():
@@ -67,7 +70,7 @@ def test_initial_weights_are_those_of_the_seed_and_nothing_is_allocated_for_the_
     options = TrainingOptions(seed=3)
     torch.manual_seed(3)
     expected = model().state_dict()
-    found = planned(model, options, None).state_dict()
+    found = make_checked(model, options, None).state_dict()
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
     devices = []
     monkeypatch.setattr(memory, "memory_limit", lambda device: (1000, "this machine"))
@@ -79,7 +82,7 @@ def test_initial_weights_are_those_of_the_seed_and_nothing_is_allocated_for_the_
 
     told = r"training needs at least 8.3 KiB of memory .* and this machine has 1000 bytes; the largest parameter is rec"
     with pytest.raises(ValueError, match=told):
-        planned(make, options, None)
+        make_checked(make, options, None)
     assert devices == ["meta"]
 
 
@@ -136,6 +139,6 @@ def test_the_limit_is_the_least_of_machine_control_group_and_process(tmp_path, m
 
 def test_what_just_fits(monkeypatch):
     monkeypatch.setattr(memory, "memory_limit", lambda device: (10, "this machine"))
-    check_fits(model(), Need(6, 4), TrainingOptions())
+    check_fits(model(), RequiredMemory(6, 4), TrainingOptions())
     with pytest.raises(ValueError, match="11 bytes"):
-        check_fits(model(), Need(6, 5), TrainingOptions())
+        check_fits(model(), RequiredMemory(6, 5), TrainingOptions())

@@ -39,7 +39,7 @@ class Some:
         check(self)
 
     @classmethod
-    def recipe(cls, values):
+    def defaults_for(cls, values):
         return {"count": 7, "share": 0.25} if values.get("text") == "b" else {}
 
     def unused(self):
@@ -153,7 +153,7 @@ def test_mistakes_in_a_file_name_the_file(tmp_path, text, error, told):
         choose(Some, {}, path)
 
 
-def test_what_is_given_goes_before_a_file_that_before_a_recipe_and_that_before_defaults(tmp_path):
+def test_what_is_given_goes_before_a_file_that_before_defaults_of_the_data_and_that_before_defaults(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text('count = 3\ntext = "b"\n')
     assert choose(Some, {"kind": "two", "rate": 1}, path) == Some(text="b", kind="two", count=3, rate=1, share=0.25)

@@ -65,7 +65,7 @@ def test_of_a_tagger(tmp_path, capsys):
     capsys.readouterr()
     model.predict(["abß"])
     (tmp_path / "a.txt").write_text("abß\n" * 100)
-    list(model.answers([tmp_path / "a.txt"]))
+    list(model.predict_files([tmp_path / "a.txt"]))
     err = capsys.readouterr().err
     assert f"warning: 1 of 3 {NOTICE} ('ß')" in err
     assert err.count(f"warning: 100 of 300 {NOTICE} ('ß')") == 1

@@ -52,8 +52,8 @@ def _add(name: str) -> None:
     ) -> None:
         trained = _trained(name, {} if options is None else options.explicit, config, resume)
         folder = trained.folder.path
-        if closing := trained.closing():
-            print(f"\n{closing}")
+        if notice := trained.final_notice():
+            print(f"\n{notice}")
         print(f"\nlearning curve: {folder / 'plot.png'}\nnext commands to try:\n  gatewise evaluate {folder}")
         for words in task.predictions:
             print(f"  gatewise predict {folder} {words}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from gatewise.equations import Cell
 from gatewise.extras import require
 from gatewise.tasks.options import build, changed, choose
-from gatewise.tasks.task_names import home_of, name_of, names, options_of
+from gatewise.tasks.task_names import name_of, names, options_of, package_of
 from gatewise.writing import as_path
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def load(folder: str | Path, task: str | None = None) -> "Trained":
     """
     require("gatewise.load", "tasks")
     if task is not None:
-        home_of(task)  # an unknown one is found first
+        package_of(task)  # an unknown one is found first
 
     from gatewise.tasks.trained import trained_of
 

@@ -21,11 +21,11 @@ _MOST_ROWS = 20
 Unit = Literal["probability", "value"]
 
 
-class Question(NamedTuple):
+class AttributionTarget(NamedTuple):
     """What is asked of a model about one sequence.
 
     Attributes:
-        answers: the names of the A answers.
+        predictions: the names of the A answers.
         read_out: (B, A) float64 for the scores of B sequences: log-probabilities, or values.
         unit: which of them.
         of_steps: whether there is an answer for each step.
@@ -33,7 +33,7 @@ class Question(NamedTuple):
             value.
     """
 
-    answers: list[str]
+    predictions: list[str]
     read_out: Callable[[Tensor], Tensor]
     unit: Unit = "probability"
     of_steps: bool = False
@@ -46,25 +46,25 @@ class Inspection(Inspected):
 
     Attributes:
         tokens: the T tokens that were read; of a sequence of numbers the numbers of its steps, from 1.
-        answers: the label; several labels; the label or tag of each step; or the names of the predicted features.
+        predictions: the label; several labels; the label or tag of each step; or the names of the predicted features.
         of_steps: whether there is an answer for each step.
         unit: "probability", or "value", a number in the units of the data.
         values: that of each answer.
-        moved: (A, T), by how much step t raises answer a: its log-odds log p/(1 − p), or its value; see
+        contributions: (A, T), by how much step t raises answer a: its log-odds log p/(1 − p), or its value; see
             `gatewise.models.erasure.erasure_attributions`. An answer that is certain still shows what it rests on.
         features: the names of the F features of a step, where it has any.
-        moved_by_features: (A, F), by how much each feature does, at all steps together.
+        feature_contributions: (A, F), by how much each feature does, at all steps together.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
     tokens: Sequence[Any]
-    answers: list[str]
+    predictions: list[str]
     of_steps: bool
     unit: Unit
     values: list[float]
-    moved: Tensor
+    contributions: Tensor
     features: list[str]
-    moved_by_features: Tensor
+    feature_contributions: Tensor
     trace: Trace
 
     @property
@@ -80,7 +80,9 @@ class Inspection(Inspected):
 
     def rows(self) -> list[dict[str, Any]]:
         """Each answer, and by how much every token or step, and every feature of the steps, moved it."""
-        parts = zip(self.answers, self.values, self.moved.tolist(), self.moved_by_features.tolist(), strict=True)
+        parts = zip(
+            self.predictions, self.values, self.contributions.tolist(), self.feature_contributions.tolist(), strict=True
+        )
         found: list[dict[str, Any]] = []
         for answer, value, by_tokens, by_features in parts:
             row: dict[str, Any] = {"answer": answer, self.unit: value, "moved_by": _pairs(self.tokens, by_tokens)}
@@ -120,14 +122,14 @@ def _pairs(names: Sequence[Any], values: Sequence[float]) -> list[list[Any]]:
     return [[name, value] for name, value in zip(names, values, strict=True)]
 
 
-def _bars(what: str, moved: Sequence[Sequence[Any]], plural: str | None) -> str:
+def _bars(what: str, contributions: Sequence[Sequence[Any]], plural: str | None) -> str:
     """Bars for parts; of more than a number of what has a plural the largest, in their order."""
-    chosen = list(moved)
-    if plural is not None and len(moved) > _MOST_ROWS:
-        most = sorted(range(len(moved)), key=lambda index: -abs(moved[index][1]))[:_MOST_ROWS]
-        chosen = [moved[position] for position in sorted(most)]
+    chosen = list(contributions)
+    if plural is not None and len(contributions) > _MOST_ROWS:
+        most = sorted(range(len(contributions)), key=lambda index: -abs(contributions[index][1]))[:_MOST_ROWS]
+        chosen = [contributions[position] for position in sorted(most)]
     table = bars(what, [(escaped(name), value) for name, value in chosen])
-    omitted = len(moved) - len(chosen)
+    omitted = len(contributions) - len(chosen)
     return table + (f"\n{omitted:,} {plural} with smaller contributions omitted" if omitted else "")
 
 
@@ -135,7 +137,7 @@ def inspect_answers(
     model: Classifier | Tagger,
     x: Tensor,
     tokens: Sequence[Any],
-    question: Question,
+    target: AttributionTarget,
     report: Report,
     features: Mapping[str, Sequence[int]] | None = None,
 ) -> Inspection:
@@ -145,40 +147,40 @@ def inspect_answers(
         model: the model, in evaluation mode.
         x: the steps (T, 1, I) as its encoder reads them.
         tokens: the names of the T steps.
-        question: what is asked.
+        target: what is asked.
         report: what to write.
         features: of each feature of a step, by name, its columns in x; None for steps that are tokens.
 
     Raises:
         OSError: when the report cannot be written.
     """
-    certain = question.unit == "probability"
+    certain = target.unit == "probability"
 
     def read_out(x: Tensor) -> Tensor:
-        return question.read_out(model.read(x, torch.full(x.shape[1:2], len(x))))
+        return target.read_out(model.read(x, torch.full(x.shape[1:2], len(x))))
 
     def score(x: Tensor) -> Tensor:
         return log_odds(read_out(x)) if certain else read_out(x)
 
     def loss(x: Tensor) -> Tensor:
-        if question.loss is not None:
-            return question.loss(x)
+        if target.loss is not None:
+            return target.loss(x)
         return -read_out(x).mean() if certain else read_out(x).mean()
 
     with torch.no_grad():
         found = read_out(x)[0]
     values: list[float] = (found.exp() if certain else found).tolist()
     names, columns = list(features or {}), list((features or {}).values())
-    moved = erasure_attributions(x[:, 0], score).T
-    by_features = erasure_attributions(x[:, 0], score, columns).T if names else moved.new_empty(len(values), 0)
+    contributions = erasure_attributions(x[:, 0], score).T
+    by_features = erasure_attributions(x[:, 0], score, columns).T if names else contributions.new_empty(len(values), 0)
     trace = watched(model, model.encoder, lambda: loss(x))
     inspection = Inspection(
-        tokens, question.answers, question.of_steps, question.unit, values, moved, names, by_features, trace
+        tokens, target.predictions, target.of_steps, target.unit, values, contributions, names, by_features, trace
     )
     if names:
         report.write(trace, tokens=[str(token) for token in tokens], changes=_change_maps(inspection))
     else:
-        report.write(trace, tokens=tokens, moved=list(zip(question.answers, moved.tolist(), strict=True)))
+        report.write(trace, tokens=tokens, moved=list(zip(target.predictions, contributions.tolist(), strict=True)))
     return inspection
 
 
@@ -198,15 +200,15 @@ def _change_maps(found: Inspection) -> list[ChangeMap]:
     """The contributions of steps and of features, for the report."""
     unit = "probability " if found.unit == "probability" else ""
     if found.of_steps:
-        names = [f"step {step}: {answer}," for step, answer in enumerate(found.answers, 1)]
+        names = [f"step {step}: {answer}," for step, answer in enumerate(found.predictions, 1)]
     else:
-        names = [f"{_named('feature', answer)}:" for answer in found.answers]
+        names = [f"{_named('feature', answer)}:" for answer in found.predictions]
     lines = [f"{name} {unit}{format_number(value)}" for name, value in zip(names, found.values, strict=True)]
     title = "What each {} adds to the answers, against it being erased"
     columns = [_named("feature", name) for name in found.features]
     return [
-        ChangeMap(title.format("step"), [str(token) for token in found.tokens], lines, found.moved),
-        ChangeMap(title.format("feature"), columns, lines, found.moved_by_features, timed=False),
+        ChangeMap(title.format("step"), [str(token) for token in found.tokens], lines, found.contributions),
+        ChangeMap(title.format("feature"), columns, lines, found.feature_contributions, timed=False),
     ]
 
 

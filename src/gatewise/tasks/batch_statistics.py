@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class BatchStatistics(NamedTuple):
-    """The loss and a counted ratio.
+    """The loss, and a ratio of counts.
 
     Attributes:
         loss_sum: the sum of the loss over predictions, (), differentiable.
@@ -51,6 +51,6 @@ class BatchStatistics(NamedTuple):
         return float(self.loss_sum.detach()) / max(self.predictions, 1e-12)
 
     @property
-    def counted(self) -> float:
+    def ratio(self) -> float:
         """The ratio; 0 for a denominator of 0."""
         return self.numerator / self.denominator if self.denominator else 0.0

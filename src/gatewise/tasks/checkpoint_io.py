@@ -147,7 +147,7 @@ def check_weights_exist(folder: RunFolder) -> None:
         raise ValueError(f"{folder.path}: no weights yet: the run ended before its first held-out score; --resume it")
 
 
-def same_data(folder: RunFolder, data: Data) -> Data:
+def check_unchanged(folder: RunFolder, data: Data) -> Data:
     """The data of a run, read again, if it is what it was.
 
     Raises:

@@ -3,7 +3,7 @@
 import importlib
 from typing import NamedTuple
 
-from gatewise.tasks.task_names import home_of
+from gatewise.tasks.task_names import package_of
 
 
 class Command(NamedTuple):
@@ -26,4 +26,4 @@ def command_of(name: str) -> Command:
     Raises:
         ValueError: for an unknown name.
     """
-    return importlib.import_module(f"{home_of(name)}.command").COMMAND
+    return importlib.import_module(f"{package_of(name)}.command").COMMAND

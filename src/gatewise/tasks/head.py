@@ -14,7 +14,7 @@ from gatewise.data.mapped import Mapped
 from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.initial_weights import initialised
 from gatewise.tasks.rows import Reader, Row, steps_of
@@ -162,7 +162,7 @@ class Head(ABC):
         """
 
     @abstractmethod
-    def question(self, model: Any, reader: Any, x: Tensor, names: Sequence[str]) -> Question:
+    def attribution_target(self, model: Any, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
         """What `inspect` attributes to the steps of a sequence.
 
         Args:

@@ -53,7 +53,7 @@ class Inspected(ABC):
         """Each answer and what moved it, as JSON values; nothing for a model whose answers are not explained."""
 
 
-def bars(what: str, moved: Sequence[tuple[str, float]]) -> str:
+def bars(what: str, contributions: Sequence[tuple[str, float]]) -> str:
     """A table of parts with bars for how far each moved an answer.
 
     >>> print(bars("token", [("good", 2.0), ("not", -1.0)]))
@@ -61,25 +61,25 @@ def bars(what: str, moved: Sequence[tuple[str, float]]) -> str:
     good        +2.000  ++++++++++++++++++++
     not         -1.000  ----------
     """
-    most = max((abs(value) for _, value in moved), default=0.0) or 1.0
+    most = max((abs(value) for _, value in contributions), default=0.0) or 1.0
     rows = [
         [name, format_number(value, sign="+"), ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)]
-        for name, value in moved
+        for name, value in contributions
     ]
     return aligned([[what, "moves it by", ""], *rows], "<><")
 
 
-def largest(moved: Sequence[Sequence[Any]], own: int | None = None) -> str:
+def largest(contributions: Sequence[Sequence[Any]], own: int | None = None) -> str:
     """The parts that moved an answer most.
 
     Args:
-        moved: pairs of a part and by how much it moved the answer.
+        contributions: pairs of a part and by how much it moved the answer.
         own: the index of the answer's own token or step, if it has one.
 
     >>> largest([("a", 0.5), ("b", -2.0)], own=0)
     "'b' -2.00, itself +0.500"
     """
-    values = sorted(enumerate(moved), key=lambda item: -abs(item[1][1]))[:MOST]
+    values = sorted(enumerate(contributions), key=lambda item: -abs(item[1][1]))[:MOST]
     return ", ".join(
         f"{'itself' if index == own else escaped(part, quotes=True)} {format_number(value, 3, '+')}"
         for index, (part, value) in values

@@ -28,7 +28,7 @@ class Measure:
     """What people quote: a form of the loss, or something that the task counts.
 
     Attributes:
-        name: "bits_per_character", "perplexity" and "nats_per_step" are forms of the loss; any other is counted.
+        name: "bits_per_character", "perplexity" and "nats_per_step" are forms of the loss; any other is a ratio.
         unit: the plural of what is read, for speeds: "characters", "words".
         loss_unit: what the loss is measured in.
         units_per_token: how many of them a token has on average.
@@ -41,19 +41,19 @@ class Measure:
     units_per_token: float = 1.0
     by_loss: bool = False
 
-    def of(self, loss: float, counted: float = math.nan) -> float:
-        """The reported number, for a loss in nats per token and what the task has counted.
+    def of(self, loss: float, ratio: float = math.nan) -> float:
+        """The reported number, for a loss in nats per token and a ratio of counts.
 
         >>> Measure("bits_per_character", "characters").of(math.log(2))
         1.0
-        >>> Measure("accuracy", "words").of(0.25, counted=0.9)
+        >>> Measure("accuracy", "words").of(0.25, ratio=0.9)
         0.9
         """
         if self.name == "perplexity":
             return math.exp(min(loss, 700.0))
         if self.name == "bits_per_character":
             return loss / math.log(2) / self.units_per_token
-        return loss if self.name == "nats_per_step" else counted
+        return loss if self.name == "nats_per_step" else ratio
 
     def criterion(self, loss: float, reported: float) -> float:
         """What the best model has the least of; where equally many answers are right, the loss decides.

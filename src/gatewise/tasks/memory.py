@@ -27,7 +27,7 @@ _OPTIMIZER_STATES = {"sgd": 0, "adam": 2, "adamw": 2, "rmsprop": 1}
 _UNLIMITED = 2**60  # what version 1 of control groups writes is nearly 2**63
 
 
-class Need(NamedTuple):
+class RequiredMemory(NamedTuple):
     """What training needs at least, in bytes: on a GPU, or of all processes that share this machine's memory.
 
     Attributes:
@@ -39,7 +39,7 @@ class Need(NamedTuple):
     batch: int
 
 
-def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> Need:
+def required_memory(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> RequiredMemory:
     """What a model needs, which may be on the device "meta".
 
     Args:
@@ -62,10 +62,12 @@ def need_of(model: nn.Module, options: TrainingOptions, most_steps: int = 0) -> 
         kept += 2 * len(model.b_y)  # the scores of all tokens, and their gradient
     # All of them have a copy of the model.
     size *= 1 if _on_gpu(options.device) else world.local_size()
-    return Need(size * (count + (1 + _OPTIMIZER_STATES[options.optimizer]) * trained), size * most_steps * kept)
+    return RequiredMemory(
+        size * (count + (1 + _OPTIMIZER_STATES[options.optimizer]) * trained), size * most_steps * kept
+    )
 
 
-def planned(make: Callable[[], Model], options: TrainingOptions, folder: RunFolder | None) -> Model:
+def make_checked(make: Callable[[], Model], options: TrainingOptions, folder: RunFolder | None) -> Model:
     """The model that a function makes, with the initial weights of the seed, if it can be trained in memory.
 
     Args:
@@ -80,7 +82,7 @@ def planned(make: Callable[[], Model], options: TrainingOptions, folder: RunFold
         check_described(folder.config, options, make, folder.state, read_state_shapes(folder.state))
     with torch.device("meta"):
         plan = make()
-    check_fits(plan, need_of(plan, options), options)
+    check_fits(plan, required_memory(plan, options), options)
     torch.manual_seed(options.seed)
     return make()
 
@@ -93,10 +95,10 @@ def check_recurrent_fits(options: TrainingOptions) -> None:
     """
     with torch.device("meta"):
         layer = Recurrent(cell_of(options.cell), 1, options.hidden)
-    check_fits(layer, Need(options.layers * need_of(layer, options).parameters, 0), options)
+    check_fits(layer, RequiredMemory(options.layers * required_memory(layer, options).parameters, 0), options)
 
 
-def check_fits(model: nn.Module, need: Need, options: TrainingOptions) -> None:
+def check_fits(model: nn.Module, need: RequiredMemory, options: TrainingOptions) -> None:
     """Check that there is memory for what a model needs.
 
     Raises:

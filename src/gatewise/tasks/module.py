@@ -29,7 +29,7 @@ class TaskModule(LightningModule, ABC):
         model: the model itself; its state dict is what is kept.
         measure: how the task reports a loss.
         loss: the mean loss of the last step, in nats per token.
-        counted: what the last step counted, for a `Measure` that is no form of the loss.
+        ratio: the ratio of counts of the last step, for a `Measure` that is not a form of the loss.
         read: how many of the measure's units it had.
         ended_step: whether the last batch was the last one of a step.
         gradient_norm: the norm of the last step's gradient before clipping.
@@ -41,7 +41,7 @@ class TaskModule(LightningModule, ABC):
         super().__init__()
         self.model = model
         self.measure = measure
-        self.loss = self.counted = self.gradient_norm = self.learning_rate = float("nan")
+        self.loss = self.ratio = self.gradient_norm = self.learning_rate = float("nan")
         self.read = 0.0
         self.ended_step = False
         self._step_totals: list[Callable[[], list[float]]] = []
@@ -64,7 +64,7 @@ class TaskModule(LightningModule, ABC):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
 
-    def objective_of(self, batch: Any, batch_idx: int, outcome: BatchStatistics, per: float | None = None) -> Tensor:
+    def objective_of(self, batch: Any, batch_idx: int, statistics: BatchStatistics, per: float | None = None) -> Tensor:
         """What a process takes the gradient of, and begin to add up what is reported of the step.
 
         The gradients of all processes are added, and Lightning averages those of the batches of a step.
@@ -72,13 +72,13 @@ class TaskModule(LightningModule, ABC):
         Args:
             batch: the part of the batch that this process has.
             batch_idx: the number of the batch in the epoch.
-            outcome: what came of it.
+            statistics: what came of it.
             per: what the sum of the loss is divided by; by default the predictions of the whole batch, for which a
                 process waits here until the others have computed their parts.
         """
-        units = self.units(batch) if outcome.predictions else 0.0
-        loss_sum = float(outcome.loss_sum.detach())
-        total = world.begin_add(loss_sum, outcome.predictions, outcome.numerator, outcome.denominator, units)
+        units = self.units(batch) if statistics.predictions else 0.0
+        loss_sum = float(statistics.loss_sum.detach())
+        total = world.begin_add(loss_sum, statistics.predictions, statistics.numerator, statistics.denominator, units)
         every = self._options.accumulate
         before = batch_idx % every
         # The last step of an epoch may have fewer batches than Lightning divides by.
@@ -87,7 +87,7 @@ class TaskModule(LightningModule, ABC):
             self._step_totals = []
         self._step_totals.append(total)
         self.ended_step = before + 1 == of_step
-        objective = outcome.loss_sum if outcome.objective is None else outcome.objective
+        objective = statistics.loss_sum if statistics.objective is None else statistics.objective
         objective = objective / (total()[1] if per is None else per)
         return objective if of_step == every else objective * (every / of_step)
 
@@ -96,7 +96,7 @@ class TaskModule(LightningModule, ABC):
         if self.ended_step:
             *totals, self.read = map(sum, zip(*(total() for total in self._step_totals), strict=True))
             step = BatchStatistics.of_sums(*totals)
-            self.loss, self.counted = step.loss, step.counted
+            self.loss, self.ratio = step.loss, step.ratio
 
     def no_objective(self) -> Tensor:
         """A loss of zero that every parameter has a gradient of, where a process has no part of a batch."""
@@ -116,15 +116,15 @@ class TaskModule(LightningModule, ABC):
     @property
     def reported(self) -> float:
         """The measure of the last step."""
-        return self.measure.of(self.loss, self.counted)
+        return self.measure.of(self.loss, self.ratio)
 
-    def log_held_out(self, loss: float, counted: float = math.nan) -> None:
+    def log_held_out(self, loss: float, ratio: float = math.nan) -> None:
         """Log the score on the held-out data: ``held_out_loss``, ``held_out`` (the measure) and ``criterion``.
 
         The least criterion decides which weights are kept, when the rate decays and when to stop.
         """
-        loss, counted = world.from_main((loss, counted))
-        reported = self.measure.of(loss, counted)
+        loss, ratio = world.from_main((loss, ratio))
+        reported = self.measure.of(loss, ratio)
         found = {"held_out_loss": loss, "held_out": reported, "criterion": self.measure.criterion(loss, reported)}
         for name, value in found.items():
             self.log(name, torch.tensor(value, dtype=torch.float64))

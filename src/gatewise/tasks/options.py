@@ -65,7 +65,7 @@ class RunOptions(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @classmethod
-    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+    def defaults_for(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
         """Other defaults, for the data that the values name."""
         ...
 
@@ -92,7 +92,7 @@ def choose(kind: type[Chosen], given: Mapping[str, object], config: Path | None 
     """
     of_file = {} if config is None else _checked(kind, read_toml(config), f"{config}: ")
     values = {**of_file, **_checked(kind, given)}
-    options = kind(**{**kind.recipe(values), **values})
+    options = kind(**{**kind.defaults_for(values), **values})
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     for name, why in options.unused().items():
         # A file may list all options, as those of earlier versions do.

@@ -23,7 +23,7 @@ class SequenceModule(TaskModule):
 
     Args:
         model: the model in training.
-        outcome: what comes of a batch.
+        statistics: what comes of a batch.
         options: the options of training.
         measure: how the task reports.
         total_steps: the steps of the whole run.
@@ -34,13 +34,13 @@ class SequenceModule(TaskModule):
     def __init__(
         self,
         model: Classifier | Tagger | SequenceToSequence | Forecaster,
-        outcome: Callable[[Batch], BatchStatistics],
+        statistics: Callable[[Batch], BatchStatistics],
         options: TrainingOptions,
         measure: Measure,
         total_steps: int,
     ) -> None:
         super().__init__(model, options, measure, total_steps)
-        self._outcome = outcome
+        self._statistics_of = statistics
         self._held_out: BatchStatistics | None = None
 
     def units(self, batch: Batch) -> float:
@@ -49,13 +49,13 @@ class SequenceModule(TaskModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning's hook: the loss of a batch."""
-        outcome = self._outcome(batch) if len(batch.lengths) else BatchStatistics(self.no_objective(), 0, 0, 0)
-        return self.objective_of(batch, batch_idx, outcome)
+        statistics = self._statistics_of(batch) if len(batch.lengths) else BatchStatistics(self.no_objective(), 0, 0, 0)
+        return self.objective_of(batch, batch_idx, statistics)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning's hook: add up what comes of the held-out batches."""
-        outcome = self._outcome(batch) if len(batch.lengths) else BatchStatistics.sum(())
-        self._held_out = outcome if batch_idx == 0 or self._held_out is None else self._held_out.plus(outcome)
+        statistics = self._statistics_of(batch) if len(batch.lengths) else BatchStatistics.sum(())
+        self._held_out = statistics if batch_idx == 0 or self._held_out is None else self._held_out.plus(statistics)
 
     def on_validation_epoch_end(self) -> None:
         """Lightning's hook: log the held-out score."""
@@ -64,7 +64,7 @@ class SequenceModule(TaskModule):
         whole = BatchStatistics.of_sums(
             *world.add(float(found.loss_sum), found.predictions, found.numerator, found.denominator)
         )
-        self.log_held_out(whole.loss, whole.counted)
+        self.log_held_out(whole.loss, whole.ratio)
 
     def on_train_start(self) -> None:
         """Lightning's hook: say what computes."""

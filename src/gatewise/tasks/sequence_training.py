@@ -7,7 +7,7 @@ from gatewise.data.vocabulary_file import to_json
 from gatewise.tasks.examples import Examples
 from gatewise.tasks.head import Encoded
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.memory import planned
+from gatewise.tasks.memory import make_checked
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_module import SequenceModule
 from gatewise.tasks.sequence_pipeline import SequencePipeline
@@ -38,7 +38,7 @@ def sequence_job(
         passes: how often data to be scored is read.
     """
     options, head = pipeline.options, pipeline.head
-    model = planned(pipeline.make_model, options, folder)
+    model = make_checked(pipeline.make_model, options, folder)
     batches = head.batches(training, options.batch, options.seed)
     return Job(
         options,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from gatewise.data.batches import SharedBatches
 from gatewise.tasks.module import TaskModule
 from gatewise.tasks.run_folder import RunFolder
-from gatewise.tasks.task_names import home_of
+from gatewise.tasks.task_names import package_of
 from gatewise.tasks.time_limit import Trial
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.training_options import TrainingOptions
@@ -92,4 +92,4 @@ def task_of(name: str) -> Task:
     Raises:
         ValueError: when there is none.
     """
-    return importlib.import_module(f"{home_of(name)}.training").TASK
+    return importlib.import_module(f"{package_of(name)}.training").TASK

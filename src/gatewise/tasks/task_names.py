@@ -18,7 +18,7 @@ def names() -> tuple[str, ...]:
     return tuple(_OPTIONS)
 
 
-def home_of(name: str) -> str:
+def package_of(name: str) -> str:
     """The package of a task.
 
     Raises:
@@ -35,7 +35,7 @@ def options_of(name: str) -> Any:
     Raises:
         ValueError: for an unknown name.
     """
-    return getattr(importlib.import_module(f"{home_of(name)}.options"), _OPTIONS[name][1])
+    return getattr(importlib.import_module(f"{package_of(name)}.options"), _OPTIONS[name][1])
 
 
 def name_of(kind: type) -> str:

@@ -13,9 +13,9 @@ from gatewise.progress import Progress, say
 from gatewise.tasks import processes, world
 from gatewise.tasks.builtin_data import is_builtin
 from gatewise.tasks.cells import cell_of, is_cell
-from gatewise.tasks.checkpoint_io import check_vocabulary, read_options, same_data
+from gatewise.tasks.checkpoint_io import check_unchanged, check_vocabulary, read_options
 from gatewise.tasks.kept_data import check_can_be_kept, files_of, naming_copies
-from gatewise.tasks.memory import check_fits, check_recurrent_fits, need_of
+from gatewise.tasks.memory import check_fits, check_recurrent_fits, required_memory
 from gatewise.tasks.model_card import write_run_card
 from gatewise.tasks.options import to_toml
 from gatewise.tasks.run_folder import RunFolder, check_unused, new_run, unused
@@ -122,7 +122,7 @@ def resume(
         return task.load(path)
     with limited_threads(options.threads), world.joined(options):
         with Progress("preparing"):
-            job = _checked(same_data(folder, task.prepare(options, folder)))
+            job = _checked(check_unchanged(folder, task.prepare(options, folder)))
         return _go(task, job, folder, began_at)
 
 
@@ -130,7 +130,7 @@ def _checked(job: Job) -> Job:
     """The job, with the part of every batch that this process trains on, if it fits into memory beside the model."""
     _check_same(job)
     job = dataclasses.replace(job, training=job.training.share(world.rank(), world.size()))
-    need = need_of(job.module.model, job.options, job.training.most_steps)
+    need = required_memory(job.module.model, job.options, job.training.most_steps)
     check_fits(job.module.model, need, job.options)
     return job
 
@@ -221,7 +221,7 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
             say("no step was made; the scores are as before")
             return trained
         share = limit.share_to_score()
-        scored = job.scored if share == 1 else trained.thinned(job.scored, share)
+        scored = job.scored if share == 1 else trained.subsample(job.scored, share)
         scores = {"ended_by": ended_by, "scores": trained.finish(scored)}
     with atomic_write(folder.scores) as file:
         file.write((json.dumps(scores, indent=1) + "\n").encode())
@@ -231,7 +231,7 @@ def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
 
 def _summary(job: Job) -> str:
     parameters = sum(parameter.numel() for parameter in job.module.model.parameters())
-    need = need_of(job.module.model, job.options, job.training.most_steps)
+    need = required_memory(job.module.model, job.options, job.training.most_steps)
     options = to_toml(job.options, job.options.unused()).splitlines()
     chosen = (line for line in options if not is_cell(line.partition(" = ")[0]))
     cells = [value for name, value in vars(job.options).items() if is_cell(name) and value is not None]

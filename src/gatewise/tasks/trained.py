@@ -9,13 +9,19 @@ from typing import Any, ClassVar
 from gatewise.data.batches import spread
 from gatewise.data.in_memory import as_files
 from gatewise.data.text import check_characters, read_text
-from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, format_of
-from gatewise.tasks.checkpoint_io import check_vocabulary, check_weights_exist, load_best_model, read_options, same_data
+from gatewise.tasks.checkpoint_io import (
+    check_unchanged,
+    check_vocabulary,
+    check_weights_exist,
+    load_best_model,
+    read_options,
+)
 from gatewise.tasks.inspected import Inspected, InspectionRequest
+from gatewise.tasks.prediction_formats import ROW_FORMATS, Endings, format_of
 from gatewise.tasks.prediction_request import SEARCH, WRITING, PredictionRequest
 from gatewise.tasks.requests import check_supported
 from gatewise.tasks.run_folder import RunFolder
-from gatewise.tasks.task_names import home_of
+from gatewise.tasks.task_names import package_of
 
 _LEAST_EXAMPLES = 16
 
@@ -78,7 +84,7 @@ class Trained(ABC):
     ) -> dict[str, Any]:
         """The examples of some data, or those of the run that are not training data, by the name of the part."""
         if data is None:
-            return same_data(self.folder, read_corpus(self.folder.hashes())).scored
+            return check_unchanged(self.folder, read_corpus(self.folder.hashes())).scored
         with as_files(data) as paths:
             return {"data": read_files(paths)}
 
@@ -100,14 +106,14 @@ class Trained(ABC):
         """What `gatewise predict` writes, piece by piece.
 
         Raises:
-            ValueError: for an option that the model does not have, or as its method ``answers``.
+            ValueError: for an option that the model does not have, or as its method ``predict_files``.
             OSError: when a file cannot be read.
         """
         self._check_predictable(request)
         options = request.given((*SEARCH, "input", "probabilities"))
-        return self.answers(request.data, self._format_of(request), **options)
+        return self.predict_files(request.data, self._format_of(request), **options)
 
-    def answers(self, *read: Any, **options: Any) -> Iterable[str | bytes]:
+    def predict_files(self, *read: Any, **options: Any) -> Iterable[str | bytes]:
         """What the model answers to the contents of files, as text or bytes."""
         raise ValueError(f"a model of the task {self.name} has no answers to files")
 
@@ -177,13 +183,13 @@ class Trained(ABC):
             scored: the data to score, as training has read it.
         """
 
-    def closing(self) -> str:
+    def final_notice(self) -> str:
         """What the command line prints of the model at the end of training, besides its scores."""
         return ""
 
-    def thinned(self, scored: Any, share: float) -> Any:
+    def subsample(self, scored: Any, share: float) -> Any:
         """A share of such data, spread over all of it."""
-        return {name: _thinned(part, share) for name, part in scored.items()}
+        return {name: _subsample(part, share) for name, part in scored.items()}
 
     def final_scores(self) -> Scores:
         """The scores that were written when training ended, as `evaluate` gave them.
@@ -195,7 +201,7 @@ class Trained(ABC):
         return self.folder.read_scores()["scores"]
 
 
-def _thinned(part: Sequence[Any], share: float) -> Sequence[Any]:
+def _subsample(part: Sequence[Any], share: float) -> Sequence[Any]:
     count = min(len(part), max(int(len(part) * share), _LEAST_EXAMPLES))
     return [part[index] for index in spread(len(part), count)]
 
@@ -206,4 +212,4 @@ def trained_of(name: str) -> type[Trained]:
     Raises:
         ValueError: when there is no such task.
     """
-    return importlib.import_module(f"{home_of(name)}.trained").TRAINED
+    return importlib.import_module(f"{package_of(name)}.trained").TRAINED

@@ -91,5 +91,5 @@ class TrainedOnSequences(Trained):
         """The contributions of the steps and features of one sequence to its predictions, see `inspect_answers`."""
         with torch.no_grad():
             x = self.model.steps(*inputs)
-        question = self.head.question(self.model, self.reader, x, list(features or {}))
-        return inspect_answers(self.model, x, tokens, question, report, features)
+        target = self.head.attribution_target(self.model, self.reader, x, list(features or {}))
+        return inspect_answers(self.model, x, tokens, target, report, features)

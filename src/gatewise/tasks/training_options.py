@@ -118,7 +118,7 @@ class TrainingOptions:
         return self.epochs * -(-batches // self.accumulate)
 
     @classmethod
-    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+    def defaults_for(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
         """Other defaults, for the data that the values name."""
         return {}
 

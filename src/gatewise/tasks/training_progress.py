@@ -34,7 +34,7 @@ class TrainingProgress(Callback):
         self._exchanged_before = 0.0
         self._step = self._first_step = 0
         self._began_at = self._epoch_began_at = 0.0
-        self._epoch_seconds = self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
+        self._epoch_seconds = self._epoch_units = self._loss_sum = self._ratio_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
         self._training: Progress | None = None
         self._validating: Progress | None = None
@@ -49,7 +49,7 @@ class TrainingProgress(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin an epoch's averages."""
         self._epoch_began_at = time.monotonic()
-        self._epoch_seconds = self._epoch_units = self._loss_sum = self._counted_sum = self._norm_sum = 0.0
+        self._epoch_seconds = self._epoch_units = self._loss_sum = self._ratio_sum = self._norm_sum = 0.0
         self._epoch_steps = 0
         self._exchanged_before = 0.0 if self._exchange is None else self._exchange.seconds
 
@@ -64,7 +64,7 @@ class TrainingProgress(Callback):
         self._epoch_units += self._module.read
         self._epoch_steps += 1
         self._loss_sum += self._module.loss
-        self._counted_sum += self._module.counted
+        self._ratio_sum += self._module.ratio
         self._norm_sum += self._module.gradient_norm
         assert self._training is not None
         # Of a run with a limit on its time, by whichever is nearer to its end.
@@ -94,13 +94,11 @@ class TrainingProgress(Callback):
         if self._epoch_steps == 0:
             return
         held_out = float(trainer.callback_metrics["held_out"])
-        loss, counted, norm = (
-            total / self._epoch_steps for total in (self._loss_sum, self._counted_sum, self._norm_sum)
-        )
+        loss, ratio, norm = (total / self._epoch_steps for total in (self._loss_sum, self._ratio_sum, self._norm_sum))
         measure = self._module.measure
         say(
             f"epoch {trainer.current_epoch + 1}: held-out {measure.title} {format_number(held_out)}; training "
-            f"{self._line(loss, measure.of(loss, counted), norm)}{self._exchange_share()}, {self._left()}"
+            f"{self._line(loss, measure.of(loss, ratio), norm)}{self._exchange_share()}, {self._left()}"
         )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

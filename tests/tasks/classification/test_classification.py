@@ -34,7 +34,7 @@ def test_texts_that_are_cut_are_counted(tmp_path, capsys):
     assert "warning: " in (told := capsys.readouterr().err)
     assert " of 80 texts have more than 4 tokens" in told
     (tmp_path / "texts.txt").write_text("one two\none two three four five\n" * 100)
-    list(trained.answers([tmp_path / "texts.txt"]))
+    list(trained.predict_files([tmp_path / "texts.txt"]))
     assert capsys.readouterr().err == "warning: texts of more than 4 tokens are read to there only (--longest)\n"
 
 
@@ -113,8 +113,8 @@ def test_which_words_moved_the_answer(trained, tmp_path):
     found = trained.inspect("it was a lovely film", steps=4, out=tmp_path / "report.html")
     assert found.tokens == ["it", "was", "a", "lovely"]
     assert found.answers == ["good"]
-    assert found.moved.shape == (1, 4)
-    assert found.moved.argmax() == 3
+    assert found.contributions.shape == (1, 4)
+    assert found.contributions.argmax() == 3
     assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)
     (row,) = found.rows()
     assert (row["answer"], [token for token, _ in row["moved_by"]]) == ("good", found.tokens)
@@ -135,24 +135,24 @@ def test_which_words_moved_the_answer(trained, tmp_path):
 
 def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("lovely\n\npoor, dull\n")
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "texts.txt"])]
     assert [row["label"] for row in rows] == ["good", None, "bad"]
     assert rows[1] == {"text": "", "label": None, "probability": None}
-    table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
+    table = list(csv.DictReader(io.StringIO("".join(trained.predict_files([tmp_path / "texts.txt"], "csv")))))
     assert [(row["text"], row["label"]) for row in table] == [("lovely", "good"), ("", ""), ("poor, dull", "bad")]
     (tmp_path / "blank.csv").write_text("id,text\n1,\n2,lovely\n")
-    assert [json.loads(line)["label"] for line in trained.answers([tmp_path / "blank.csv"])] == [None, "good"]
+    assert [json.loads(line)["label"] for line in trained.predict_files([tmp_path / "blank.csv"])] == [None, "good"]
     with pytest.raises(ValueError, match="format: expected jsonl, csv or parquet for this model, got columns"):
-        trained.answers([tmp_path / "texts.txt"], "columns")
+        trained.predict_files([tmp_path / "texts.txt"], "columns")
 
 
 def test_all_probabilities(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("\nlovely\n")
     (found,) = trained.predict(["lovely"])
-    blank, row = (json.loads(line) for line in trained.answers([tmp_path / "texts.txt"], probabilities=True))
+    blank, row = (json.loads(line) for line in trained.predict_files([tmp_path / "texts.txt"], probabilities=True))
     assert row == {"text": "lovely", **found._asdict()}
     assert blank["probabilities"] == {"bad": None, "good": None}
-    lines = "".join(trained.answers([tmp_path / "texts.txt"], "csv", probabilities=True)).splitlines()
+    lines = "".join(trained.predict_files([tmp_path / "texts.txt"], "csv", probabilities=True)).splitlines()
     assert lines[:2] == ["text,label,probability,probabilities_bad,probabilities_good", ",,,,"]
     assert [float(cell) for cell in lines[2].split(",")[2:]] == [found.probability, *found.probabilities.values()]
 

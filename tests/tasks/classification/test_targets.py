@@ -71,10 +71,10 @@ def test_several_labels_are_told(several, tmp_path):
     assert (both.labels, none.labels) == (["sea", "sky"], [])
     assert set(both.probabilities) == {"sea", "sky", "war"}
     (tmp_path / "a.txt").write_text("the wave a star\n\nthe a\n")
-    rows = [json.loads(line) for line in several.answers([tmp_path / "a.txt"], probabilities=True)]
+    rows = [json.loads(line) for line in several.predict_files([tmp_path / "a.txt"], probabilities=True)]
     assert [row["labels"] for row in rows] == ["sea;sky", None, ""]
     assert rows[0]["probabilities"] == pytest.approx(both.probabilities)
-    table = list(csv.DictReader(io.StringIO("".join(several.answers([tmp_path / "a.txt"], "csv")))))
+    table = list(csv.DictReader(io.StringIO("".join(several.predict_files([tmp_path / "a.txt"], "csv")))))
     assert table[0] == {"text": "the wave a star", "labels": "sea;sky"}
     found = several.inspect("the wave a star", out=tmp_path / "report.html")
     assert found.tokens == ["the", "wave", "a", "star"]
@@ -91,13 +91,13 @@ def test_a_number_is_learned(number, tmp_path):
     high, low = number.predict(["wave wave wave", "cloud cloud cloud"])
     assert 1300 + 150 > high.value > 1050 > 950 > low.value > 550
     (tmp_path / "a.txt").write_text("wave wave wave\n\n")
-    rows = [json.loads(line) for line in number.answers([tmp_path / "a.txt"])]
+    rows = [json.loads(line) for line in number.predict_files([tmp_path / "a.txt"])]
     assert rows == [{"text": "wave wave wave", "value": pytest.approx(high.value)}, {"text": "", "value": None}]
     assert not number.has_probabilities
     found = number.inspect("wave cloud", out=tmp_path / "report.html")
     assert (found.answers, found.unit) == (["value"], "value")
     assert found.values == [pytest.approx(number.predict(["wave cloud"])[0].value, rel=1e-4)]
-    assert found.moved[0, 0] > 0 > found.moved[0, 1]
+    assert found.contributions[0, 0] > 0 > found.contributions[0, 1]
     with pytest.raises(ValueError, match="probabilities: the answers of this model are numbers"):
         assert found.probabilities
     with pytest.raises(ValueError, match="labels: are of a model that tells one label; target of this one is number"):
@@ -128,10 +128,10 @@ def test_what_comes_of_a_batch_of_several_labels():
         inputs, lengths = (), None
         targets = torch.tensor(list(head.values(["a,new", "b"])))
 
-    outcome = head.statistics_of(lambda inputs, lengths: logits, None, None)(Batch)
-    assert (outcome.predictions, outcome.numerator, outcome.denominator) == (4, 2 * 2, 3 + 3)
-    assert outcome.counted == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["micro_f1"])
-    assert outcome.loss == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["loss"])
+    statistics = head.statistics_of(lambda inputs, lengths: logits, None, None)(Batch)
+    assert (statistics.predictions, statistics.numerator, statistics.denominator) == (4, 2 * 2, 3 + 3)
+    assert statistics.ratio == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["micro_f1"])
+    assert statistics.loss == pytest.approx(head.scores_of([(logits, ["a,new", "b"])])["loss"])
 
 
 def test_scores_of_a_number_by_hand():
@@ -153,8 +153,8 @@ def test_scores_of_a_number_by_hand():
         inputs, lengths = (), None
         targets = torch.tensor(list(head.values(["1", "5"])))
 
-    outcome = head.statistics_of(lambda inputs, lengths: torch.tensor([[0.0], [2.0]]), None, None)(Batch)
-    assert (outcome.loss, outcome.counted) == (1.0, 1.0)
+    statistics = head.statistics_of(lambda inputs, lengths: torch.tensor([[0.0], [2.0]]), None, None)(Batch)
+    assert (statistics.loss, statistics.ratio) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(

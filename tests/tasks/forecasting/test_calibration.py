@@ -159,7 +159,7 @@ def test_forecasts_of_series_at_the_same_time_are_in_one_block(starts, blocks):
         dataclasses.replace(data.series[0], first=first, values=values.numpy())
         for first, values in zip(starts, noise, strict=True)
     ]
-    both = Panel(data.recipe, series)
+    both = Panel(data.preprocessing, series)
     positions = [begin + at for begin in both.begins for at in range(8, 20)]
     test = back_test(both, positions, [[0.0, 0.0]] * len(positions), (0.1, 0.5, 0.9), 1.0)
     test = dataclasses.replace(test, series=both.series_at(test.positions))

@@ -50,9 +50,9 @@ def test_the_values_of_steps_to_come_are_used(trained):
     without = gatewise.train(
         "forecast", data=trained.options.data, out=trained.folder.path.parent / "without", **OPTIONS
     )
-    assert trained.recipe.static == (False, True)
-    assert trained.recipe.known_ahead == ("weather",)
-    values = [set(one.tokens[1:]) for one in trained.recipe.categories.vocabularies.values()]
+    assert trained.preprocessing.static == (False, True)
+    assert trained.preprocessing.known_ahead == ("weather",)
+    values = [set(one.tokens[1:]) for one in trained.preprocessing.categories.vocabularies.values()]
     assert values == [set(EFFECT), set(SIZES)]
     assert trained.final_scores()["test"]["scaled_mae"] < 0.5 * without.final_scores()["test"]["scaled_mae"]
 
@@ -85,7 +85,7 @@ def test_steps_to_come_need_what_changes_and_not_what_is_static(trained, tmp_pat
 def test_what_is_static_needs_no_rows_of_steps_to_come(trained, tmp_path):
     options = {**OPTIONS, "epochs": 1, "categorical": ["shop"]}
     static = gatewise.train("forecast", data=trained.options.data, out=tmp_path / "run", **options)
-    assert static.recipe.known_ahead == ()
+    assert static.preprocessing.known_ahead == ()
     assert [one.after for one in static.predict(write(tmp_path / "a.csv", lines(40)))] == ["39", "39"]
 
 

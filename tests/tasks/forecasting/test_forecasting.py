@@ -32,7 +32,7 @@ def test_a_run_scores_beside_its_baseline_and_leaves_pictures(tmp_path):
     trained = train(tmp_path, epochs=10, horizon=None)
     scores = trained.final_scores()
     assert list(scores) == ["held_out", "test"]
-    assert trained.recipe.horizon == trained.recipe.season == 12
+    assert trained.preprocessing.horizon == trained.preprocessing.season == 12
     for part in scores.values():
         assert part["mae"] < part["baseline_mae"]
         assert 0 <= part["coverage"] <= 1
@@ -99,7 +99,7 @@ def test_nothing_of_the_test_part_is_learned_from(tmp_path, kind):
     one = train(tmp_path, **KINDS[kind])
     other = train(tmp_path / "other", changed, **KINDS[kind])
     assert all(torch.equal(weight, weights(tmp_path / "other")[name]) for name, weight in weights(tmp_path).items())
-    assert one.recipe == one.recipe
+    assert one.preprocessing == one.preprocessing
     assert one.folder.vocabulary.read_bytes() == other.folder.vocabulary.read_bytes()
     assert one.final_scores()["held_out"] == other.final_scores()["held_out"]
     assert one.final_scores()["test"] != other.final_scores()["test"]
@@ -367,11 +367,11 @@ def test_a_part_of_the_forecasts_is_scored_as_in_all_of_them(tmp_path, strategy)
     trained = train(tmp_path, strategy=strategy, epochs=1)
     scored = trained._corpus().scored
     whole = trained._back_tests(*scored)
-    half = trained._back_tests(*trained.thinned(scored, 0.5))
+    half = trained._back_tests(*trained.subsample(scored, 0.5))
     assert half.keys() == whole.keys() == {"held_out", "test"}
     for name, test in half.items():
         count = len(test.positions)
         assert count == len(whole[name].positions) // 2
         torch.testing.assert_close(test.quantiles, whole[name].quantiles[:count], rtol=1e-5, atol=1e-5)
-    least = trained.thinned(scored, 0.0)
+    least = trained.subsample(scored, 0.0)
     assert [span.forecasts for part in least.spans.values() for span in part] == [1, 1]

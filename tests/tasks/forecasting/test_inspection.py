@@ -35,7 +35,7 @@ def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained,
     (told,) = trained.predict()
     assert found.forecast == told
     assert found.past == [f"2007-{month:02d}" for month in range(1, 13)]
-    assert found.moved.shape == (4, 12)
+    assert found.contributions.shape == (4, 12)
     assert found.covariates == {}
     assert all(len(norms) == 12 for norms in found.trace.gradient_flow().values())
     page = (tmp_path / "report.html").read_text()
@@ -54,8 +54,8 @@ def test_a_value_moves_the_forecast_by_what_it_is_without_it(trained, tmp_path):
     for position in (66, 70, 83, 90, 94):
         (without,) = trained.predict(one_series(tmp_path, **{f"v{position}": NAN}))
         expected = np.array(told.values) - without.values
-        assert found.moved[:, position - 66].tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
-    assert found.moved.abs().amax(1).min() > 0.01
+        assert found.contributions[:, position - 66].tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
+    assert found.contributions.abs().amax(1).min() > 0.01
 
 
 def test_a_short_series_is_watched_from_its_first_value(trained, tmp_path):
@@ -66,19 +66,19 @@ def test_a_short_series_is_watched_from_its_first_value(trained, tmp_path):
     (told,), (later,) = trained.predict(tmp_path / "short.csv"), trained.predict(tmp_path / "later.csv")
     assert len(found.past) == 5
     expected = np.array(told.values) - later.values
-    assert found.moved[:, 0].tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-5)
+    assert found.contributions[:, 0].tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-5)
 
 
 def test_missing_values_move_nothing(trained, tmp_path):
     found = trained.inspect(one_series(tmp_path, v90=NAN), out=tmp_path / "report.html")
-    assert found.moved[:, 90 - 84].tolist() == [0.0] * 4
-    assert (found.moved != 0).any(0).sum() == 11
+    assert found.contributions[:, 90 - 84].tolist() == [0.0] * 4
+    assert (found.contributions != 0).any(0).sum() == 11
 
 
 def test_the_state_before_the_watched_steps_is_that_of_the_whole_series(trained, tmp_path):
     (series,) = trained._corpus().series
     watching = Watched.last(trained._predictor, series, 5)
-    assert (watching.steps, len(watching.series)) == (5, 5 + max(12, trained.recipe.season + 1))
+    assert (watching.steps, len(watching.series)) == (5, 5 + max(12, trained.preprocessing.season + 1))
     gap = dataclasses.replace(series, values=series.values.copy())
     gap.values[78:80] = NAN  # where the windows of the watched steps begin
     assert Watched.last(trained._predictor, gap, 5).series.first == series.first + 77

@@ -28,7 +28,7 @@ def test_local_time_in_two_columns(tmp_path, monkeypatch):
     history.write_text("day,clock,v\n" + "".join(rows("2020-03-27T00:00", 100)))  # an hour is missing in it
     options = {"time_column": "day,clock", "time_zone": ZONE, "data": history, "out": tmp_path / "run"}
     trained = gatewise.train("forecast", **{**SMALL, "epochs": 1, **options})
-    assert trained.recipe.cycles == ("day",)
+    assert trained.preprocessing.cycles == ("day",)
     (found,) = trained.predict()
     assert found.after == "2020-03-31 05:00+02:00"
     # 22:00, 23:00 in UTC, and so on: the third row of the doubled hour is the next one.

@@ -6,7 +6,7 @@ import torch
 
 from gatewise.data.batches import Batch
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
-from gatewise.tasks.forecasting.network import begin_as_linear, make_model, outcome_of, output_for, predictions_at
+from gatewise.tasks.forecasting.network import begin_as_linear, make_model, output_for, predictions_at, statistics_of
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import pinball
 from tests.tasks.forecasting.test_scores import panel
@@ -16,7 +16,7 @@ OUTPUTS = ["point", "quantile", "gaussian"]
 
 def parts(name, data, **changes):
     options = ForecastOptions(output=name, hidden=4, dropout=0.0, **changes)
-    return make_model(options, data.recipe), output_for(options)
+    return make_model(options, data.preprocessing), output_for(options)
 
 
 def waves(length):
@@ -31,7 +31,7 @@ def test_what_is_missing_has_no_part_in_the_loss_nor_in_its_gradient(name):
     holes = torch.zeros(batch.targets.shape, dtype=torch.bool)
     holes[::3, 1] = True
     missing = batch._replace(targets=batch.targets.masked_fill(holes, float("nan")))
-    found = outcome_of(model, output)(missing)
+    found = statistics_of(model, output)(missing)
     told = predictions_at(model, batch)
     assert found.predictions == found.denominator == (~holes).sum()
     expected = output.loss(told, batch.targets)[~holes].sum()

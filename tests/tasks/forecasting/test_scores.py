@@ -12,7 +12,7 @@ from gatewise.data.series import Columns, Series
 from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import TimeForm
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scores import BackTest
 
 NAN = float("nan")
@@ -20,8 +20,8 @@ NAN = float("nan")
 
 def panel(*rows, season=2, horizon=3):
     grid = TimeGrid("numbers", 1.0, 0.0, 1, 0.0, TimeForm("number"))
-    recipe = Recipe(grid, Columns(), (), Scaling.none(0), season, horizon, 4)
-    return Panel(recipe, [Series("x", 0, np.array(row), np.zeros((len(row), 0))) for row in rows])
+    preprocessing = Preprocessing(grid, Columns(), (), Scaling.none(0), season, horizon, 4)
+    return Panel(preprocessing, [Series("x", 0, np.array(row), np.zeros((len(row), 0))) for row in rows])
 
 
 def test_the_seasonal_naive_forecast():

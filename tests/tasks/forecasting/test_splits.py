@@ -62,9 +62,9 @@ def test_a_forecast_is_scored_in_the_part_that_holds_all_of_its_horizon():
 
 
 def test_other_data_is_scored_once_a_window_and_a_season_were_read():
-    recipe = panel([1.0, 2.0]).recipe  # horizon 3, season 2, window 4
-    assert all_spans([20, 6, 3], recipe) == [Span(0, 0, 3, 16), Span(1, 0, 2, 2)]
-    assert all_spans([20], dataclasses.replace(recipe, season=6)) == [Span(0, 0, 6, 16)]
+    preprocessing = panel([1.0, 2.0]).preprocessing  # horizon 3, season 2, window 4
+    assert all_spans([20, 6, 3], preprocessing) == [Span(0, 0, 3, 16), Span(1, 0, 2, 2)]
+    assert all_spans([20], dataclasses.replace(preprocessing, season=6)) == [Span(0, 0, 6, 16)]
 
 
 def test_series_that_are_too_short_are_left_out_until_none_is_left():

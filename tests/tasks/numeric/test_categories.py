@@ -50,7 +50,7 @@ def test_they_are_learned_from(trained):
 def test_predictions_of_tables_and_lines(trained, tmp_path, capsys):
     found = trained.predict(rows(20, 100))
     assert [one.label for one in found] == [f"ends {colour}" for colour in last_colours(rows(20, 100))]
-    answers = [json.loads(line) for line in trained.answers([table(tmp_path / "b.csv", rows(20, 100))])]
+    answers = [json.loads(line) for line in trained.predict_files([table(tmp_path / "b.csv", rows(20, 100))])]
     assert [row["label"] for row in answers] == [one.label for one in found]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows(20, 100)), tmp_path / "b.parquet")
     assert trained.evaluate(tmp_path / "b.parquet") == trained.evaluate(tmp_path / "b.csv")
@@ -60,7 +60,10 @@ def test_predictions_of_tables_and_lines(trained, tmp_path, capsys):
     ]
     (tmp_path / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert [trained.predict([line])[0].label for line in lines] == ["ends blue", "ends red"]
-    assert [json.loads(line)["label"] for line in trained.answers([tmp_path / "c.jsonl"])] == ["ends blue", "ends red"]
+    assert [json.loads(line)["label"] for line in trained.predict_files([tmp_path / "c.jsonl"])] == [
+        "ends blue",
+        "ends red",
+    ]
     assert "warning" not in capsys.readouterr().err
 
 
@@ -72,7 +75,7 @@ def test_unknown_values_are_counted_once(trained, tmp_path, capsys):
     more = table(tmp_path / "b.csv", rows(20, 100) + rows(3, 200, colours=("green",)))
     count = sum(step["colour"] == "green" for step in rows(3, 200, colours=("green",)))
     total = len(rows(20, 100)) + count
-    list(trained.answers([more]))
+    list(trained.predict_files([more]))
     assert (
         capsys.readouterr().err.count(
             f"the sequences: values that are not in the training data: {count} of {total} of 'colour'; read as unknown"
@@ -84,7 +87,7 @@ def test_unknown_values_are_counted_once(trained, tmp_path, capsys):
 def test_they_are_erased_whole(trained, tmp_path):
     found = trained.inspect_files([table(tmp_path / "b.csv", rows(1, 100))], out=tmp_path / "report.html")
     assert found.features == ["x", "colour"]
-    assert found.moved_by_features[0, 1] > found.moved_by_features[0, 0].abs()
+    assert found.feature_contributions[0, 1] > found.feature_contributions[0, 0].abs()
 
 
 def test_the_next_step_has_the_features_alone(tmp_path):
@@ -106,7 +109,7 @@ def test_the_next_step_has_the_features_alone(tmp_path):
 def test_what_is_not_a_category(trained, tmp_path, line, message):
     (tmp_path / "a.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(ValueError, match=re.escape(message)):
-        list(trained.answers([tmp_path / "a.jsonl"]))
+        list(trained.predict_files([tmp_path / "a.jsonl"]))
 
 
 def test_lists_of_numbers_lack_them(trained):

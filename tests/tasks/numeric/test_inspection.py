@@ -48,11 +48,11 @@ def check(found, value, model, sequence):
     for step in range(len(sequence)):
         without = value(erased(model, sequence, step=step))
         expected = [a - b for a, b in zip(whole, without, strict=True)]
-        assert found.moved[:, step].tolist() == pytest.approx(expected, abs=1e-4)
+        assert found.contributions[:, step].tolist() == pytest.approx(expected, abs=1e-4)
     for feature in range(len(sequence[0])):
         without = value(erased(model, sequence, feature=feature))
         expected = [a - b for a, b in zip(whole, without, strict=True)]
-        assert found.moved_by_features[:, feature].tolist() == pytest.approx(expected, abs=1e-4)
+        assert found.feature_contributions[:, feature].tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def log_odds(probability):
@@ -74,7 +74,7 @@ def test_a_label_of_a_sequence(runs, tmp_path):
         [pytest.approx(model.predict([SEQUENCE])[0].probability, rel=1e-5)],
     )
     check(found, lambda rows: [log_odds(model.predict([rows])[0].probabilities["up"])], model, SEQUENCE)
-    assert found.moved_by_features[0].argmax() == 0
+    assert found.feature_contributions[0].argmax() == 0
     assert len(found.trace.gradient_flow()["recurrent.l0.h"]) == 4
     assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
     by_steps, by_features = shown_in(tmp_path / "report.html")["changes"]
@@ -133,12 +133,12 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
     out = tmp_path / "report.html"
     found = model.inspect_files([folder / "sequence.jsonl"], 2, out=out)
     assert found.features == ["1", "2"]
-    assert torch.equal(found.moved, model.inspect(second, out=out).moved)
+    assert torch.equal(found.contributions, model.inspect(second, out=out).contributions)
     rows = "".join(f"a,{speed!r},{noise!r}\n" for speed, noise in first)
     (tmp_path / "rows.csv").write_text("sequence,speed,noise\n" + rows)
     found = gatewise.inspect(folder / "sequence", data=tmp_path / "rows.csv", out=out)
     assert found.features == ["speed", "noise"]
-    assert torch.equal(found.moved, model.inspect(first, out=out).moved)
+    assert torch.equal(found.contributions, model.inspect(first, out=out).contributions)
 
 
 @pytest.mark.parametrize(

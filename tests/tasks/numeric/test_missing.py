@@ -66,16 +66,16 @@ def test_the_indicator_is_learned_from(tmp_path):
     gap, whole, nan = trained.predict([[[5, 0], [5, None]], [[5, 0], [5, 0]], [[5, 0], [5, math.nan]]])
     assert (gap.label, whole.label) == ("gap", "whole")
     assert nan == gap
-    (row,) = (json.loads(line) for line in trained.answers([write(tmp_path, [[5, 0], [5, None]])]))
+    (row,) = (json.loads(line) for line in trained.predict_files([write(tmp_path, [[5, 0], [5, None]])]))
     assert row["label"] == "gap"
     # A feature is erased with its indicator.
     found = trained.inspect([[5, 0], [5, None]], out=tmp_path / "report.html")
     assert found.features == ["1", "2"]
-    assert found.moved_by_features[0, 1] > found.moved_by_features[0, 0].abs()
+    assert found.feature_contributions[0, 1] > found.feature_contributions[0, 0].abs()
     with pytest.raises(
         ValueError, match="the sequences: sequence 1: step 1: feature 1 is missing, which it never is in the training"
     ):
-        list(trained.answers([write(tmp_path, [[None, 0], [5, 1]])]))
+        list(trained.predict_files([write(tmp_path, [[None, 0], [5, 1]])]))
     with pytest.raises(ValueError, match="step 2: feature 1 is missing, which it never is in the training data"):
         trained.predict([[[1, 0], [None, 1]]])
 

@@ -31,13 +31,13 @@ def test_a_label_for_each_sequence(tmp_path):
     assert sum(score["support"] for score in scores["per_label"].values()) == scores["sequences"]
     up, down = trained.predict([[[10.0, 0.0], [11.0, 0.0], [12.0, 0.0]], [[10.0, 0.0], [9.0, 0.0], [8.0, 0.0]]])
     assert (up.label, down.label) == ("up", "down")
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "sequence.jsonl"])]
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "sequence.jsonl"])]
     assert {row["label"] for row in rows} == {"up", "down"}
     assert list(rows[0]) == ["label", "probability"]
-    (first, *_) = trained.answers([tmp_path / "sequence.jsonl"], probabilities=True)
+    (first, *_) = trained.predict_files([tmp_path / "sequence.jsonl"], probabilities=True)
     assert {**json.loads(first), "probabilities": None} == {**rows[0], "probabilities": None}
     assert sum(json.loads(first)["probabilities"].values()) == pytest.approx(1)
-    head, row, *_ = trained.answers([tmp_path / "sequence.jsonl"], "csv", probabilities=True)
+    head, row, *_ = trained.predict_files([tmp_path / "sequence.jsonl"], "csv", probabilities=True)
     assert head == "label,probability,probabilities_down,probabilities_up\n"
     assert row.startswith(rows[0]["label"])
     assert gatewise.load(tmp_path / "run").evaluate() == trained.final_scores()
@@ -85,9 +85,9 @@ def test_a_label_for_each_step(tmp_path):
     assert sum(score["support"] for score in scores["per_label"].values()) == scores["steps"]
     assert trained.predict([[[10.0, 0.0], [11.0, 0.0]]])[0].labels == ["up", "up"]
     (tmp_path / "two.jsonl").write_text('{"steps": [[10, 0], [11, 0]]}\n{"steps": [[10, 0], [9, 0], [8, 0]]}\n')
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "two.jsonl"], probabilities=True)]
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "two.jsonl"], probabilities=True)]
     assert [row["labels"] for row in rows] == [["up"] * 2, ["down"] * 3]
-    table = list(csv.DictReader(trained.answers([tmp_path / "two.jsonl"], "csv", probabilities=True)))
+    table = list(csv.DictReader(trained.predict_files([tmp_path / "two.jsonl"], "csv", probabilities=True)))
     assert [(row["sequence"], row["step"], row["label"]) for row in table] == [
         ("1", "1", "up"),
         ("1", "2", "up"),
@@ -144,7 +144,7 @@ def test_the_next_step_of_real_features_with_errors_in_the_units_of_the_data(tmp
     trained = train(tmp_path, "sequence", predict="next", cell="gru_cudnn")
     assert not trained.options.bidirectional
     errors, before = [], []
-    head, row, *_ = trained.answers([tmp_path / "sequence.jsonl"], "csv")
+    head, row, *_ = trained.predict_files([tmp_path / "sequence.jsonl"], "csv")
     first = parts_of(tmp_path / "sequence.jsonl")[0]
     assert head == "values_1,values_2\n"
     assert [float(cell) for cell in row.split(",")] == pytest.approx(

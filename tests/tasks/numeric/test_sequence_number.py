@@ -46,10 +46,10 @@ def test_predictions(trained, tmp_path):
     high, low = trained.predict([[[1.5, 0.0], [1.5, 0.0]], [[-1.5, 0.0], [-1.5, 0.0]]])
     assert high.value > 60 > 40 > low.value
     (tmp_path / "a.jsonl").write_text('{"steps": [[1.5, 0.0], [1.5, 0.0]]}\n')
-    assert [json.loads(line) for line in trained.answers([tmp_path / "a.jsonl"])] == [
+    assert [json.loads(line) for line in trained.predict_files([tmp_path / "a.jsonl"])] == [
         {"value": pytest.approx(high.value)}
     ]
-    assert "".join(trained.answers([tmp_path / "a.jsonl"], "csv")).startswith("value\n")
+    assert "".join(trained.predict_files([tmp_path / "a.jsonl"], "csv")).startswith("value\n")
     found = trained.inspect([[1.5, 0.0], [1.5, 0.0]], out=tmp_path / "report.html")
     assert found.unit == "value"
     assert found.values == [pytest.approx(high.value, rel=1e-4)]

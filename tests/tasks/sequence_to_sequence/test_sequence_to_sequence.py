@@ -119,40 +119,40 @@ def test_the_search_can_be_chosen_later(trained):
 
 def test_answers_as_lines(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("red blue\n\ngreen\n")
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "texts.txt"])]
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "texts.txt"])]
     assert [(row["source"], row["answer"]) for row in rows] == [
         ("red blue", "blue red"),
         ("", ""),
         ("green", "green"),
     ]
     assert rows[1]["log_probability"] is None
-    table = list(csv.DictReader(io.StringIO("".join(trained.answers([tmp_path / "texts.txt"], "csv")))))
+    table = list(csv.DictReader(io.StringIO("".join(trained.predict_files([tmp_path / "texts.txt"], "csv")))))
     assert [row["answer"] for row in table] == ["blue red", "", "green"]
-    assert "".join(trained.answers([tmp_path / "texts.txt"], "text", beam=1)) == "blue red\n\ngreen\n"
+    assert "".join(trained.predict_files([tmp_path / "texts.txt"], "text", beam=1)) == "blue red\n\ngreen\n"
     (tmp_path / "none.txt").write_text("\n")
-    assert "".join(trained.answers([tmp_path / "none.txt"], "text")) == "\n"
+    assert "".join(trained.predict_files([tmp_path / "none.txt"], "text")) == "\n"
     (tmp_path / "named.csv").write_text("id,source\n7,red blue\n")
     (tmp_path / "plain.tsv").write_text("red blue\tred red\n")
     for name in ("named.csv", "plain.tsv"):
-        assert "".join(trained.answers([tmp_path / name], "text")) == "blue red\n"
+        assert "".join(trained.predict_files([tmp_path / name], "text")) == "blue red\n"
     with pytest.raises(ValueError, match="format: expected jsonl, csv or parquet for this model, got columns"):
-        trained.answers([tmp_path / "texts.txt"], "columns")
+        trained.predict_files([tmp_path / "texts.txt"], "columns")
 
 
 def test_other_answers(trained, tmp_path):
     (tmp_path / "texts.txt").write_text("\nred blue\n")
     path, search = [tmp_path / "texts.txt"], {"beam": 3, "probabilities": True}
-    blank, row = (json.loads(line) for line in trained.answers(path, **search))
+    blank, row = (json.loads(line) for line in trained.predict_files(path, **search))
     (found,) = trained.predict(["red blue"], beam=3)
     others = [{"answer": text, "log_probability": pytest.approx(value)} for text, value in found.candidates[1:]]
     assert row["alternatives"] == others != []
     assert (blank["answer"], blank["alternatives"]) == ("", [])
-    blank, row = csv.DictReader(io.StringIO("".join(trained.answers(path, "csv", **search))))
+    blank, row = csv.DictReader(io.StringIO("".join(trained.predict_files(path, "csv", **search))))
     assert row["alternatives_1_answer"] == found.candidates[1][0]
     assert blank == dict.fromkeys(row, "")
     assert [name for name in row if name.endswith("_answer")] == ["alternatives_1_answer", "alternatives_2_answer"]
     with pytest.raises(ValueError, match="probabilities: text has the best answers alone"):
-        trained.answers(path, "text", **search)
+        trained.predict_files(path, "text", **search)
 
 
 def test_sources_that_are_cut_are_counted(tmp_path, capsys):
@@ -168,13 +168,13 @@ def test_sources_that_are_cut_are_counted(tmp_path, capsys):
     trained.evaluate(tmp_path / "one.tsv")
     assert capsys.readouterr().err.startswith("warning: 1 of 2 sources have more than 3 tokens")
     (tmp_path / "texts.txt").write_text("red blue\n" + "red blue red\n" * 600)
-    list(trained.answers([tmp_path / "texts.txt"], "text"))
+    list(trained.predict_files([tmp_path / "texts.txt"], "text"))
     assert capsys.readouterr().err == (
         "warning: 600 of 601 sources have more than 3 tokens, the end included; the rest of each is not read "
         "(--longest)\n"
     )
     (tmp_path / "texts.txt").write_text("red blue\n")
-    list(trained.answers([tmp_path / "texts.txt"], "text"))
+    list(trained.predict_files([tmp_path / "texts.txt"], "text"))
     assert capsys.readouterr().err == ""
 
 
@@ -231,7 +231,7 @@ def test_answers_without_an_end_are_reported(trained, tmp_path, monkeypatch, cap
         model.model.decoder.b_y[model.target.end] = -1e4
     monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.trained._GROUP", 2)
     (tmp_path / "a.txt").write_text("red\ngreen\n\nblue\n")
-    lines = list(model.answers([tmp_path / "a.txt"]))
+    lines = list(model.predict_files([tmp_path / "a.txt"]))
     assert len(lines) == 4
     longest = model.options.longest
     notice = f"warning: 3 of 3 answers had no end after {longest} tokens and are truncated there (--longest)\n"
@@ -258,7 +258,7 @@ def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
     given = {**SMALL, "unit": "bpe", "vocabulary_size": 300, "epochs": 1, "dropout": 0.2}  # its usual default
     options = {name: value for name, value in given.items() if name != "batch"}
     trained = gatewise.train("seq2seq", data="builtin:docstrings", out=tmp_path / "run", **options)
-    # What is not given comes from the recipe of these data; what is given stays, a default value too.
+    # What is not given comes from the defaults of these data; what is given stays, a default value too.
     chosen = trained.options
     assert (chosen.vocabulary, chosen.longest, chosen.batch) == ("shared", 56, 500)
     assert (chosen.vocabulary_size, chosen.lr, chosen.epochs, chosen.length_penalty) == (300, 0.02, 1, 2.0)

@@ -50,16 +50,16 @@ def test_predictions_of_texts_and_of_words(trained):
 def test_answers_as_columns_and_lines(trained, tmp_path):
     (tmp_path / "a.txt").write_text("Ann goes\nto New York\n")
     expected = "Ann\tB-PER\ngoes\tO\n\nto\tO\nNew\tB-LOC\nYork\tI-LOC\n\n"
-    assert "".join(trained.answers([tmp_path / "a.txt"])) == expected
+    assert "".join(trained.predict_files([tmp_path / "a.txt"])) == expected
     (tmp_path / "a.conll").write_text("Ann X\ngoes X\n\nto X\nNew X\nYork X\n")
-    assert "".join(trained.answers([tmp_path / "a.conll"], "columns")) == expected
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl")]
+    assert "".join(trained.predict_files([tmp_path / "a.conll"], "columns")) == expected
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "a.txt"], "jsonl")]
     assert rows[1]["entities"] == [{"type": "LOC", "first": 1, "end": 3}]
     (tmp_path / "a.txt").write_text("Ann goes\n\nto New York\n")
-    assert "".join(trained.answers([tmp_path / "a.txt"])) == expected.replace("\n\n", "\n\n\n", 1)
-    rows = [json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl")]
+    assert "".join(trained.predict_files([tmp_path / "a.txt"])) == expected.replace("\n\n", "\n\n\n", 1)
+    rows = [json.loads(line) for line in trained.predict_files([tmp_path / "a.txt"], "jsonl")]
     assert rows[1] == {"tokens": [], "tags": [], "entities": []}
-    table = "".join(trained.answers([tmp_path / "a.txt"], "csv"))
+    table = "".join(trained.predict_files([tmp_path / "a.txt"], "csv"))
     assert table == "sentence,token,tag\n1,Ann,B-PER\n1,goes,O\n3,to,O\n3,New,B-LOC\n3,York,I-LOC\n"
 
 
@@ -72,15 +72,15 @@ def test_all_probabilities(trained, tmp_path):
         assert sum(values.values()) == pytest.approx(1)
         assert max(values, key=values.__getitem__) == tag
     (tmp_path / "a.txt").write_text("\nAnn goes to New York\n")
-    blank, row = (json.loads(line) for line in trained.answers([tmp_path / "a.txt"], "jsonl", probabilities=True))
+    blank, row = (json.loads(line) for line in trained.predict_files([tmp_path / "a.txt"], "jsonl", probabilities=True))
     assert blank["probabilities"] == []
     assert row["probabilities"] == [pytest.approx(values) for values in tagged]
-    table = list(csv.DictReader(trained.answers([tmp_path / "a.txt"], "csv", probabilities=True)))
+    table = list(csv.DictReader(trained.predict_files([tmp_path / "a.txt"], "csv", probabilities=True)))
     assert [(cells["sentence"], cells["token"]) for cells in table][::4] == [("2", "Ann"), ("2", "York")]
     for cells, values in zip(table, tagged, strict=True):
         assert {name: float(cells[f"probabilities_{name}"]) for name in names} == pytest.approx(values)
     with pytest.raises(ValueError, match="probabilities: columns have a word and its tag alone"):
-        trained.answers([tmp_path / "a.txt"], probabilities=True)
+        trained.predict_files([tmp_path / "a.txt"], probabilities=True)
 
 
 def test_how_the_data_would_write_learned_tags():
@@ -105,26 +105,26 @@ def test_a_file_is_read_alike_by_every_verb_whatever_its_name(trained, tmp_path,
     path = tmp_path / "test.txt"
     path.write_text(COLUMNS)
     assert trained.evaluate(path)["data"]["tokens"] == 5
-    assert "".join(trained.answers([path])) == TAGGED
+    assert "".join(trained.predict_files([path])) == TAGGED
     told = f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line\n"
     assert capsys.readouterr().err == told
     assert trained.inspect(trained.text_of([path]), out=tmp_path / "report.html").tokens == ["Ann", "goes"]
     # One row that is wrong does not make a text of the file.
     path.write_text(COLUMNS + "10 000 CD O\n")
-    for read in (trained.evaluate, lambda path: "".join(trained.answers([path]))):
+    for read in (trained.evaluate, lambda path: "".join(trained.predict_files([path]))):
         with pytest.raises(ValueError, match="line 7: expected 3 columns, as in the other rows, got 4"):
             read(path)
     # Words without their tags, and sentences.
     path.write_text("Ann\ngoes\n\nto\nNew\nYork\n")
-    assert "".join(trained.answers([path], input="columns")) == TAGGED
-    assert len(list(trained.answers([path]))) == 6  # one for each line, the blank one too
+    assert "".join(trained.predict_files([path], input="columns")) == TAGGED
+    assert len(list(trained.predict_files([path]))) == 6  # one for each line, the blank one too
     path.write_text("Ann goes\nto New York\nNew York\n")
-    assert "".join(trained.answers([path], input="text")).startswith(TAGGED)
+    assert "".join(trained.predict_files([path], input="text")).startswith(TAGGED)
     assert trained.text_of([path]) == "Ann goes\nto New York\nNew York\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(COLUMNS.encode())))
-    assert "".join(trained.answers(input="columns")) == TAGGED
+    assert "".join(trained.predict_files(input="columns")) == TAGGED
     (tmp_path / "a.conll").write_text("Ann goes\n")
-    assert "".join(trained.answers([tmp_path / "a.conll"], input="text")) == "Ann\tB-PER\ngoes\tO\n\n"
+    assert "".join(trained.predict_files([tmp_path / "a.conll"], input="text")) == "Ann\tB-PER\ngoes\tO\n\n"
 
 
 def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_path, capsys):
@@ -140,9 +140,9 @@ def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_pat
 def test_which_words_moved_each_tag(trained, tmp_path):
     found = trained.inspect("Ann goes to New York", out=tmp_path / "report.html")
     assert found.answers == ["B-PER", "O", "O", "B-LOC", "I-LOC"]
-    assert found.moved.shape == (5, 5)
-    assert found.moved[0].argmax() == 0
-    assert found.moved[4].argmax() in (3, 4)
+    assert found.contributions.shape == (5, 5)
+    assert found.contributions[0].argmax() == 0
+    assert found.contributions[4].argmax() in (3, 4)
     assert all(0.5 < probability <= 1 for probability in found.probabilities)
     inputs, lengths = trained.reader.batch([trained.reader.read(found.tokens)])
     x = trained.model.steps(*inputs).detach()
@@ -150,7 +150,7 @@ def test_which_words_moved_each_tag(trained, tmp_path):
     scores = trained.model.log_probabilities(trained.model.read(x, lengths).double(), lengths)
     without = float(scores[4, 0, trained.tags.labels.number("E-LOC")].exp().detach())
     odds = found.probabilities[4] / (1 - found.probabilities[4]), without / (1 - without)
-    assert math.log(odds[0] / odds[1]) == pytest.approx(float(found.moved[4, 3]), abs=1e-4)
+    assert math.log(odds[0] / odds[1]) == pytest.approx(float(found.contributions[4, 3]), abs=1e-4)
     flow = found.trace.gradient_flow()
     assert sorted(flow) == ["recurrent.l0.c", "recurrent.l0.h", "recurrent.l0_reverse.c", "recurrent.l0_reverse.h"]
     assert all((norms > 0).any() for norms in flow.values())
@@ -181,7 +181,7 @@ def test_without_data_programs_are_read_by_character(tmp_path, monkeypatch):
     assert scores["accuracy"] > scores["baseline_accuracy"]
     assert trained.predict(["x7 = 1"])[0].tags == kinds
     (tmp_path / "program").write_text("x7 = 1\n")
-    assert "".join(trained.answers([tmp_path / "program"])).startswith("x\tname\n7\tname\n\\x20\tspace\n")
+    assert "".join(trained.predict_files([tmp_path / "program"])).startswith("x\tname\n7\tname\n\\x20\tspace\n")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_comments_are_skipped_with_a_notice(tmp_path, capsys):
     again = train(tmp_path, data=data, comments="%", out=tmp_path / "other", epochs=1)
     assert again.final_scores() == trained.final_scores()
     assert "comment line" not in capsys.readouterr().err
-    assert "".join(again.answers([data])) == "".join(again.answers([tagged_words(tmp_path)]))
+    assert "".join(again.predict_files([data])) == "".join(again.predict_files([tagged_words(tmp_path)]))
 
 
 def test_a_tag_unknown_in_training_is_an_error(trained, tmp_path, capsys):

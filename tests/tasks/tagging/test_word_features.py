@@ -55,7 +55,7 @@ def test_predictions_of_rows_and_of_files(tmp_path, trained):
     assert trained.predict(rows)[0].tokens == ["can", "fish"]
     assert [len(found) for found in trained.probabilities(rows)] == [2, 1, 0]
     (tmp_path / "a.txt").write_text("can N a\nfish V b\n")
-    assert "".join(trained.answers([tmp_path / "a.txt"])) == "can\tNOUN\nfish\tVERB\n\n"
+    assert "".join(trained.predict_files([tmp_path / "a.txt"])) == "can\tNOUN\nfish\tVERB\n\n"
     found = trained.inspect(trained.text_of([tmp_path / "a.txt"]), out=tmp_path / "report.html")
     assert found.tokens == ["can", "fish"]
 
@@ -70,9 +70,9 @@ def test_the_columns_must_be_there(tmp_path, trained):
         trained.predict([[("can", "N", 3)]])
     (tmp_path / "a.txt").write_text("can N\nfish V\n")
     with pytest.raises(ValueError, match=r"a\.txt: line 1: expected at least 3 columns, got 2"):
-        "".join(trained.answers([tmp_path / "a.txt"]))
+        "".join(trained.predict_files([tmp_path / "a.txt"]))
     with pytest.raises(ValueError, match="input: this model reads words with feature columns, not text"):
-        "".join(trained.answers([tmp_path / "a.txt"], input="text"))
+        "".join(trained.predict_files([tmp_path / "a.txt"], input="text"))
     (tmp_path / "b.conll").write_text("can N NOUN\nfish V VERB\n")
     with pytest.raises(ValueError, match=r"b\.conll: line 1: expected at least 4 columns, got 3"):
         trained.evaluate(tmp_path / "b.conll")

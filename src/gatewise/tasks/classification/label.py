@@ -14,7 +14,7 @@ from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
 from gatewise.tasks.confusion import scores_of_counts
@@ -141,9 +141,11 @@ class LabelHead(SequenceHead):
             **({"probabilities": values} if probabilities else {}),
         }
 
-    def question_of(self, logits: Tensor) -> Question:
+    def attribution_target_of(self, logits: Tensor) -> AttributionTarget:
         best = int(logits[0].argmax())
-        return Question([self.labels.names[best]], lambda scores: scores.double().log_softmax(-1)[:, best : best + 1])
+        return AttributionTarget(
+            [self.labels.names[best]], lambda scores: scores.double().log_softmax(-1)[:, best : best + 1]
+        )
 
 
 def balanced(numbers: Sequence[int] | NDArray[np.int64], class_count: int) -> Tensor:

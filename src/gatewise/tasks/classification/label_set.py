@@ -13,7 +13,7 @@ from gatewise.data.batches import Batch
 from gatewise.data.labels import Labels
 from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.class_scores import NameCounts, as_numbers
 from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
@@ -152,13 +152,13 @@ class LabelSetHead(SequenceHead):
         values = dict.fromkeys(self._labels.names) if found is None else found.probabilities
         return {"labels": labels, **({"probabilities": values} if probabilities else {})}
 
-    def question_of(self, logits: Tensor) -> Question:
+    def attribution_target_of(self, logits: Tensor) -> AttributionTarget:
         chosen = (logits[0] >= 0).nonzero().flatten().tolist() or [int(logits[0].argmax())]
 
         def log_probabilities(scores: Tensor) -> Tensor:
             return functional.logsigmoid(scores.double()[:, chosen])
 
-        return Question([self._labels.names[number] for number in chosen], log_probabilities)
+        return AttributionTarget([self._labels.names[number] for number in chosen], log_probabilities)
 
     def _split(self, written: str) -> list[str]:
         return split_labels(written, self._separator)

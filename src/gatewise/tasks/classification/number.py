@@ -14,7 +14,7 @@ from gatewise.data.numerals import parse_number
 from gatewise.data.row_store import Field
 from gatewise.data.scaling import Scaling
 from gatewise.models.classifier import Classifier
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
 from gatewise.tasks.head import Encoded
@@ -145,8 +145,8 @@ class NumberHead(SequenceHead):
     def row(self, found: Number | None, *, probabilities: bool) -> dict[str, Any]:
         return {"value": None if found is None else found.value}
 
-    def question_of(self, logits: Tensor) -> Question:
-        return Question(["value"], self._scaling.unscaled, "value")
+    def attribution_target_of(self, logits: Tensor) -> AttributionTarget:
+        return AttributionTarget(["value"], self._scaling.unscaled, "value")
 
 
 def _value(written: str) -> float:

@@ -12,7 +12,7 @@ from gatewise.data.batches import Batch, RaggedBatches
 from gatewise.data.row_tensors import values_at
 from gatewise.models.classifier import Classifier
 from gatewise.progress import Progress
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.head import BATCH, PART, Encoded, Head
 from gatewise.tasks.rows import Reader, Row, steps_of
 
@@ -86,10 +86,10 @@ class SequenceHead(Head):
         """The output rows of a prediction, see `gatewise.tasks.numeric.heads.NumericHead`: one."""
         yield self.row(found, probabilities=probabilities)
 
-    def question(self, model: Classifier, reader: Any, x: Tensor, names: Sequence[str]) -> Question:
+    def attribution_target(self, model: Classifier, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
         with torch.no_grad():
-            return self.question_of(model.read(x, torch.tensor([len(x)])))
+            return self.attribution_target_of(model.read(x, torch.tensor([len(x)])))
 
     @abstractmethod
-    def question_of(self, logits: Tensor) -> Question:
+    def attribution_target_of(self, logits: Tensor) -> AttributionTarget:
         """What `inspect` attributes to the steps of a sequence with scores (1, K)."""

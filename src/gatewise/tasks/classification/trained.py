@@ -10,13 +10,13 @@ from gatewise.data.in_memory import is_in_memory, texts_of
 from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say
-from gatewise.tasks.answer_formats import written
 from gatewise.tasks.attribution import Inspection
 from gatewise.tasks.classification.label import LabelHead
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.pipeline import ClassificationPipeline
 from gatewise.tasks.classification.sequence_head import SequenceHead
 from gatewise.tasks.head import BATCH
+from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
@@ -98,7 +98,7 @@ class TrainedClassifier(TrainedOnSequences):
         unknown.report()
         return self._predict(rows)
 
-    def answers(
+    def predict_files(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
     ) -> Iterator[str] | Iterator[bytes]:
         """The labels of the texts in files, as the content of a file; a text without a word has none.

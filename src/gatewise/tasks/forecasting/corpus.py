@@ -18,7 +18,7 @@ from gatewise.data.sunspots import SUNSPOTS
 from gatewise.data.time_zones import check_zone
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.splits import Ends, Tables, scored_spans, split_all
 
 _MOST_STEPS_OF_A_SEASON = 60
@@ -48,7 +48,7 @@ class Corpus:
     Attributes:
         source: where they come from, for people.
         sha256: of what was read.
-        recipe: how they are read.
+        preprocessing: how they are read.
         series: those that are long enough.
         ends: of the parts of each.
         notes: what was put right, and what may surprise, a line each.
@@ -57,7 +57,7 @@ class Corpus:
 
     source: str
     sha256: str
-    recipe: Recipe
+    preprocessing: Preprocessing
     series: list[Series]
     ends: list[Ends]
     notes: tuple[str, ...]
@@ -66,7 +66,7 @@ class Corpus:
     @property
     def scored(self) -> Scored:
         """What is scored once training has ended."""
-        parts = {part: scored_spans(self.ends, self.recipe.horizon, part) for part in ("held_out", "test")}
+        parts = {part: scored_spans(self.ends, self.preprocessing.horizon, part) for part in ("held_out", "test")}
         learned = [end.learned for end in self.ends]
         return Scored(self.series, {part: spans for part, spans in parts.items() if spans}, learned)
 
@@ -136,18 +136,20 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
     if shorter:
         notes.append(f"{shorter} of {len(ends)} series have fewer steps to learn from than the window of {window}")
     series = [data.series[at] for at in ends]
-    recipe = Recipe.learn(dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window)
-    notes += _of_little_use(recipe, series, learned)
-    series = recipe.series_of(dataclasses.replace(data, series=series))
-    notes += unknown_values(recipe, series)
+    preprocessing = Preprocessing.learn(
+        dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window
+    )
+    notes += _of_little_use(preprocessing, series, learned)
+    series = preprocessing.series_of(dataclasses.replace(data, series=series))
+    notes += unknown_values(preprocessing, series)
     settled = dataclasses.replace(options, season=season, horizon=horizon, window=window)
-    return Corpus(source, data.sha256, recipe, series, list(ends.values()), tuple(notes), settled)
+    return Corpus(source, data.sha256, preprocessing, series, list(ends.values()), tuple(notes), settled)
 
 
-def _of_little_use(recipe: Recipe, series: Sequence[Series], ends: Sequence[int]) -> Iterator[str]:
-    for position in recipe.covariates.constant:
-        value = float(recipe.covariates.means[position])
-        yield f"covariate {recipe.columns.covariates[position]!r} never changes in the part to learn from ({value:g})"
+def _of_little_use(preprocessing: Preprocessing, series: Sequence[Series], ends: Sequence[int]) -> Iterator[str]:
+    for position in preprocessing.covariates.constant:
+        name, value = preprocessing.columns.covariates[position], float(preprocessing.covariates.means[position])
+        yield f"covariate {name!r} never changes in the part to learn from ({value:g})"
     coarse = [one.name for one, end in zip(series, ends, strict=True) if _is_coarse(one.values[:end])]
     if coarse:
         more = f" and {len(coarse) - 1} more series" if len(coarse) > 1 else ""
@@ -164,11 +166,11 @@ def _is_coarse(values: Numbers) -> bool:
     return bool(0 < spread < _COARSE * np.abs(there).max())
 
 
-def unknown_values(recipe: Recipe, series: Sequence[Series]) -> list[str]:
+def unknown_values(preprocessing: Preprocessing, series: Sequence[Series]) -> list[str]:
     """A notice of the values of categorical covariates that the training data does not have, if there are any."""
-    if not len(recipe.categories):
+    if not len(preprocessing.categories):
         return []
-    width = recipe.covariates.width
+    width = preprocessing.covariates.width
     numbers = np.concatenate([one.covariates[:, width:] for one in series]).astype(np.int64)
-    predicted = recipe.categories.unknown_notice("the data", torch.from_numpy(numbers))
+    predicted = preprocessing.categories.unknown_notice("the data", torch.from_numpy(numbers))
     return [] if predicted is None else [predicted]

@@ -30,7 +30,7 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
     """
     shown = test.series.unique()[:_MOST_SERIES].tolist()
     chosen = {series: _following(test, series) for series in shown}
-    together = -(-_LEAST_STEPS // test.panel.recipe.horizon)
+    together = -(-_LEAST_STEPS // test.panel.preprocessing.horizon)
     columns = 1 if max(map(len, chosen.values())) <= _MOST_TOGETHER * together else _WINDOWS
     figure = new_figure(10 if columns == 1 else 13, 1.2 + 2.8 * len(shown))
     for line, (series, rows) in zip(figure.subplots(len(shown), columns, squeeze=False), chosen.items(), strict=True):
@@ -52,7 +52,7 @@ def _following(test: BackTest, series: int) -> list[int]:
     """The rows of forecasts of a series that do not overlap, the last one at its end."""
     rows = (test.series == series).nonzero()[:, 0]
     positions = test.positions[rows]
-    return rows[(int(positions[-1]) - positions) % test.panel.recipe.horizon == 0].tolist()
+    return rows[(int(positions[-1]) - positions) % test.panel.preprocessing.horizon == 0].tolist()
 
 
 def _spread(rows: Sequence[int], count: int, together: int) -> list[Sequence[int]]:
@@ -64,8 +64,8 @@ def _spread(rows: Sequence[int], count: int, together: int) -> list[Sequence[int
 
 def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> None:
     """Draw forecasts of a series, with the data around them, on axes."""
-    panel, grid = test.panel, test.panel.recipe.grid
-    one, begin, horizon = panel.series[series], panel.begins[series], panel.recipe.horizon
+    panel, grid = test.panel, test.panel.preprocessing.grid
+    one, begin, horizon = panel.series[series], panel.begins[series], panel.preprocessing.horizon
     interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     origins = [int(test.positions[row]) - begin for row in rows]
     first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)

@@ -17,7 +17,7 @@ from gatewise.layers.validation import State
 from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.forecast import Forecast
-from gatewise.tasks.forecasting.network import outcome_of
+from gatewise.tasks.forecasting.network import statistics_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scaling import Changes
@@ -32,9 +32,9 @@ class ForecastInspection(Inspected):
     Attributes:
         forecast: of the K steps after it.
         past: the time stamps of the T steps that were watched.
-        moved: (K, T), by how much the value of step t raises the forecast of step k, in units of the data: the forecast
-            less the one that is predicted when that value is missing. The hidden state, the scale of the window and the
-            values near at hand all have their part in it.
+        contributions: (K, T), by how much the value of step t raises the forecast of step k, in units of the data: the
+            forecast less the one that is predicted when that value is missing. The hidden state, the scale of the
+            window and the adjacent values all contribute to it.
         covariates: by name (K, T + K), the same for a covariate at each past step and each to come, against its mean
             in training; for a categorical one against a value that training did not have.
         trace: what was recorded: ``.diagnose()`` has the findings.
@@ -42,7 +42,7 @@ class ForecastInspection(Inspected):
 
     forecast: Forecast
     past: list[str]
-    moved: Tensor
+    contributions: Tensor
     covariates: dict[str, Tensor]
     trace: Trace
 
@@ -50,8 +50,8 @@ class ForecastInspection(Inspected):
         """Each step of the forecast, and by how much every past value and every covariate moved it."""
         steps = [*self.past, *self.forecast.times]
         rows: list[dict[str, Any]] = []
-        for row, position in zip(self.forecast.rows(), range(len(self.moved)), strict=True):
-            row["moved_by"] = [[*pair] for pair in zip(steps, self.moved[position].tolist(), strict=False)]
+        for row, position in zip(self.forecast.rows(), range(len(self.contributions)), strict=True):
+            row["moved_by"] = [[*pair] for pair in zip(steps, self.contributions[position].tolist(), strict=False)]
             for name, changes in self.covariates.items():
                 row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[position].tolist(), strict=True)]
             rows.append(row)
@@ -88,13 +88,13 @@ class Watched:
     @classmethod
     def last(cls, predictor: Predictor, series: Series, steps: int) -> "Watched":
         """The last steps of a series."""
-        model, recipe = predictor.model, predictor.recipe
+        model, preprocessing = predictor.model, predictor.preprocessing
         begin = max(0, len(series) - steps)
         known = np.flatnonzero(~np.isnan(series.values[: max(0, begin - predictor.buffer_width) + 1]))
         first = int(known[-1])  # a series begins with a value
         state: State | None = None
         if begin:
-            before = Panel(recipe, [series.until(begin)]).inputs[:begin, None]
+            before = Panel(preprocessing, [series.until(begin)]).inputs[:begin, None]
             with torch.no_grad():
                 _, state = model.read(before.to(model.blend.dtype), torch.tensor([begin]))
         seen = Changes().after(torch.from_numpy(last_known(series.values)))
@@ -120,15 +120,15 @@ def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast
     Raises:
         OSError: when the report cannot be written.
     """
-    model, recipe = predictor.model, predictor.recipe
+    model, preprocessing = predictor.model, predictor.preprocessing
     series, begin = watching.series, watching.begin
-    past = recipe.grid.written(series.numbers(begin, len(series)))
-    panel = Panel(dataclasses.replace(recipe, horizon=model.horizon), [series], watching.changes)
+    past = preprocessing.grid.written(series.numbers(begin, len(series)))
+    panel = Panel(dataclasses.replace(preprocessing, horizon=model.horizon), [series], watching.changes)
     batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).at([0])
-    outcome = outcome_of(model, predictor.output, watching.state)
+    statistics = statistics_of(model, predictor.output, watching.state)
 
     def loss() -> Tensor:
-        found = outcome(batch)
+        found = statistics(batch)
         return found.loss_sum / found.predictions
 
     values = moved_by_values(predictor, watching)
@@ -150,7 +150,7 @@ def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
     As Li et al. 2016 (arXiv:1612.08220) erase words; a value that is erased is missing, as others in the data are.
     """
     series, begin = watching.series, watching.begin
-    values = torch.zeros(predictor.recipe.horizon, watching.steps, dtype=torch.float64)
+    values = torch.zeros(predictor.preprocessing.horizon, watching.steps, dtype=torch.float64)
     # A series that loses its first value begins with the next.
     there = [position for position in range(max(begin, 1), len(series)) if not np.isnan(series.values[position])]
     copies = [series, *(_without_value(series, position) for position in there)]
@@ -166,12 +166,12 @@ def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
 
 def moved_by_covariates(predictor: Predictor, watching: Watched) -> dict[str, Tensor]:
     """By name (K, T + K): by how much each covariate raises the forecast, see `ForecastInspection`."""
-    recipe, series = predictor.recipe, watching.series
-    ends = watching.begin, len(series) + recipe.horizon
+    preprocessing, series = predictor.preprocessing, watching.series
+    ends = watching.begin, len(series) + preprocessing.horizon
     found: dict[str, Tensor] = {}
-    numbers = [*recipe.covariates.means.tolist(), *[float(UNKNOWN)] * len(recipe.categories)]
+    numbers = [*preprocessing.covariates.means.tolist(), *[float(UNKNOWN)] * len(preprocessing.categories)]
     for column, (name, number) in enumerate(
-        zip((*recipe.columns.covariates, *recipe.columns.categorical), numbers, strict=True)
+        zip((*preprocessing.columns.covariates, *preprocessing.columns.categorical), numbers, strict=True)
     ):
         copies = [series, *(_with_covariate(series, position, column, number) for position in range(*ends))]
         whole, *rest = _medians(predictor, watching, copies)
@@ -201,4 +201,4 @@ def _medians(predictor: Predictor, watching: Watched, copies: list[Series]) -> T
     """The medians (copies, K) of the forecasts after copies of the steps."""
     last = len(watching.series) - 1
     spans = [Span(position, watching.begin, last, last) for position in range(len(copies))]
-    return roll(predictor, Panel(predictor.recipe, copies, watching.changes), spans, watching.state).middle
+    return roll(predictor, Panel(predictor.preprocessing, copies, watching.changes), spans, watching.state).middle

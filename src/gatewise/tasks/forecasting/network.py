@@ -16,7 +16,7 @@ from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import Output, output_of
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scaling import SHARED_REFERENCES
 from gatewise.tasks.initial_weights import initialised, recurrent_init
 from gatewise.tasks.measure import Measure
@@ -36,10 +36,10 @@ MEASURE = Measure("scaled_error", "steps", by_loss=True)
 """How training is reported: the absolute error in units of the window's scale."""
 
 
-def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
+def make_model(options: ForecastOptions, preprocessing: Preprocessing) -> Forecaster:
     """The model, with its initial weights; of recursive forecasts it predicts one step."""
-    counts = [vocabulary.counts for vocabulary in recipe.categories.vocabularies.values()]
-    numbers = 3 + recipe.known_size - len(counts)
+    counts = [vocabulary.counts for vocabulary in preprocessing.categories.vocabularies.values()]
+    numbers = 3 + preprocessing.known_size - len(counts)
     categories = CategoryEmbedding(numbers, counts, options.category_size) if counts else None
     encoder = Encoder(
         cell_of(options.cell),
@@ -52,12 +52,12 @@ def make_model(options: ForecastOptions, recipe: Recipe) -> Forecaster:
     output = output_for(options)
     model = Forecaster(
         encoder,
-        horizon=1 if options.strategy == "recursive" else recipe.horizon,
+        horizon=1 if options.strategy == "recursive" else preprocessing.horizon,
         references=SHARED_REFERENCES,
-        seasonal=recipe.season > 1,
+        seasonal=preprocessing.season > 1,
         outputs=output.size,
         located=output.located,
-        future_size=recipe.covariates.width + (0 if categories is None else categories.width - numbers),
+        future_size=preprocessing.covariates.width + (0 if categories is None else categories.width - numbers),
         categories=categories,
     )
     return initialised(model, options)
@@ -108,10 +108,10 @@ def in_rows(state: State | None, count: int) -> State | None:
     return tuple(one.repeat(1, count, 1) for one in state)
 
 
-def outcome_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], BatchStatistics]:
+def statistics_of(model: Forecaster, output: Output, state: State | None = None) -> Callable[[Batch], BatchStatistics]:
     """The result of a batch that starts from a state: the loss, and the absolute error of the middle."""
 
-    def outcome(batch: Batch) -> BatchStatistics:
+    def statistics(batch: Batch) -> BatchStatistics:
         predicted = predictions_at(model, batch, state)
         there = ~batch.targets.isnan()
         count = int(there.sum())
@@ -123,4 +123,4 @@ def outcome_of(model: Forecaster, output: Output, state: State | None = None) ->
             loss, off = loss * there, off * there
         return BatchStatistics(loss.sum(), count, float(off.sum()), count)
 
-    return outcome
+    return statistics

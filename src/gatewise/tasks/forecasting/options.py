@@ -87,7 +87,7 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
         self._check_parts()
 
     @classmethod
-    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+    def defaults_for(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
         """No test, beside a table of the held-out steps, unless one is given."""
         return {"test": 0.0} if values.get("valid") is not None else {}
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gatewise.data.series import Series, last_known
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scaling import Changes, Scale, lags, references, step_features
 
 _ROWS = 16_384
@@ -20,7 +20,7 @@ class Panel:
     After each series K places are left for what is to come of it.
 
     Attributes:
-        recipe: how they are read.
+        preprocessing: how they are read.
         series: they themselves.
         begins: the place of each one's first step.
         values: (M,) float64, NaN where missing.
@@ -31,13 +31,13 @@ class Panel:
         known: (M, J) float32, what is known of a step beside its value; NaN where a covariate is not.
 
     Args:
-        recipe: how series are read.
+        preprocessing: how series are read.
         series: the series.
         before: the changes of all of them that were seen before their first step.
     """
 
-    def __init__(self, recipe: Recipe, series: Sequence[Series], before: Changes | None = None) -> None:
-        self.recipe = recipe
+    def __init__(self, preprocessing: Preprocessing, series: Sequence[Series], before: Changes | None = None) -> None:
+        self.preprocessing = preprocessing
         self.series = list(series)
         self.begins: list[int] = []
         values: list[Tensor] = []
@@ -47,19 +47,19 @@ class Panel:
         scales: list[Tensor] = []
         usual: list[Tensor] = []
         known: list[Tensor] = []
-        to_come = torch.full((recipe.horizon,), NAN, dtype=torch.float64)
+        to_come = torch.full((preprocessing.horizon,), NAN, dtype=torch.float64)
         position = 0
         for one in self.series:
             self.begins.append(position)
-            position += len(one) + recipe.horizon
+            position += len(one) + preprocessing.horizon
             true = torch.from_numpy(one.values)
             last = torch.from_numpy(last_known(one.values))
-            beside = recipe.known(one, 0, len(one) + recipe.horizon)
+            beside = preprocessing.known(one, 0, len(one) + preprocessing.horizon)
             changes = (before or Changes()).after(last).usual
-            read, scale = _read(last, changes, true.isnan(), beside[: len(one)], recipe.window)
+            read, scale = _read(last, changes, true.isnan(), beside[: len(one)], preprocessing.window)
             values += [true, to_come]
             filled += [last, to_come]
-            inputs += [read, read.new_zeros(recipe.horizon, read.shape[1])]
+            inputs += [read, read.new_zeros(preprocessing.horizon, read.shape[1])]
             levels += [scale.level, to_come]
             scales += [scale.scale, to_come]
             usual += [changes, to_come]
@@ -68,12 +68,12 @@ class Panel:
         self.scale = Scale(torch.cat(levels), torch.cat(scales))
         self.usual = torch.cat(usual)
         self.known = torch.cat(known)
-        lengths = torch.tensor([len(one) + recipe.horizon for one in self.series])
+        lengths = torch.tensor([len(one) + preprocessing.horizon for one in self.series])
         self._begin_of = torch.tensor(self.begins).repeat_interleave(lengths)
-        self._lags = torch.tensor(lags(recipe.horizon, recipe.season))
+        self._lags = torch.tensor(lags(preprocessing.horizon, preprocessing.season))
         # Nothing comes after the places that are left at the very end.
-        self._all = torch.arange(position - recipe.horizon)
-        self._ahead = torch.arange(1, recipe.horizon + 1)
+        self._all = torch.arange(position - preprocessing.horizon)
+        self._ahead = torch.arange(1, preprocessing.horizon + 1)
 
     @cached_property
     def all_references(self) -> Tensor:
@@ -93,7 +93,7 @@ class Panel:
 
     def references(self, positions: Tensor) -> Tensor:
         """What is near at hand for the steps to come after places, (N, 2) or (N, 2 + K)."""
-        return references(self._lagged(positions), self.scale_at(positions), self.recipe.season)
+        return references(self._lagged(positions), self.scale_at(positions), self.preprocessing.season)
 
     def series_at(self, positions: Tensor) -> Tensor:
         """The numbers of the series that places (N,) are in."""
@@ -109,7 +109,7 @@ class Panel:
 
     def future(self, positions: Tensor) -> Tensor:
         """The covariates of the steps to come after places, (N, K, F)."""
-        width = self.recipe.future_size
+        width = self.preprocessing.future_size
         return self.beside(positions)[..., self.known.shape[1] - width :]
 
     def to_come(self, positions: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from gatewise.data.time_grid import TimeGrid
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Preprocessing:
     """How series become numbers that a network reads.
 
     Attributes:
@@ -143,7 +143,7 @@ class Recipe:
 
     @classmethod
     def from_content(cls, content: dict[str, Any]) -> Self:
-        """The recipe that `content` described."""
+        """The preprocessing that `content` described."""
         columns: dict[str, Any] = {
             name: tuple(one) if isinstance(one, list) else one for name, one in content["columns"].items()
         }

@@ -10,7 +10,7 @@ from gatewise.models.forecaster import Forecaster
 from gatewise.progress import Progress
 from gatewise.tasks.forecasting.calibration import Calibration
 from gatewise.tasks.forecasting.outputs import Distribution, Output, Point
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
 
 # Sample paths that a forecast of distributions is read off, and how many rows run at once.
@@ -23,7 +23,7 @@ class Predictor(NamedTuple):
     Attributes:
         model: in evaluation mode.
         output: what its numbers mean.
-        recipe: how series are read.
+        preprocessing: how series are read.
         levels: of the predicted quantiles.
         recursive: whether steps are predicted one by one, each from those before.
         calibration: what moves the quantiles, if anything.
@@ -31,7 +31,7 @@ class Predictor(NamedTuple):
 
     model: Forecaster
     output: Output
-    recipe: Recipe
+    preprocessing: Preprocessing
     levels: tuple[float, ...]
     recursive: bool
     calibration: Calibration | None = None
@@ -39,7 +39,7 @@ class Predictor(NamedTuple):
     @property
     def buffer_width(self) -> int:
         """How many values before a forecast it needs."""
-        return max(self.recipe.window, self.recipe.season + 1)
+        return max(self.preprocessing.window, self.preprocessing.season + 1)
 
 
 def sample_quantiles(
@@ -61,12 +61,12 @@ def sample_quantiles(
         (N, K, levels) float64.
     """
     paths = 1 if isinstance(predictor.output, Point) else _PATHS
-    noise = torch.randn(paths // 2 + 1, predictor.recipe.horizon, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(paths // 2 + 1, predictor.preprocessing.horizon, generator=torch.Generator().manual_seed(0))
     noise = torch.cat((noise, -noise))[:paths]  # as many above as below
     size = max(1, _MOST_ROWS // paths)
     found: list[Tensor] = []
     groups = range(0, len(hidden), size)
-    with Progress("drawing sample paths", "steps", len(groups) * predictor.recipe.horizon) as progress:
+    with Progress("drawing sample paths", "steps", len(groups) * predictor.preprocessing.horizon) as progress:
         for at in groups:
             some = slice(at, at + size)
             rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(paths)
@@ -98,15 +98,15 @@ def _sample_path(
     progress: Progress,
 ) -> Tensor:
     """One sample path of K steps for each row, (N, K) float64."""
-    model, output, recipe = predictor.model, predictor.output, predictor.recipe
+    model, output, preprocessing = predictor.model, predictor.output, predictor.preprocessing
     assert isinstance(output, Distribution)  # the options see to it
-    back = torch.tensor(lags(1, recipe.season)) + 1
-    width = recipe.future_size
+    back = torch.tensor(lags(1, preprocessing.season)) + 1
+    width = preprocessing.future_size
     present = torch.zeros(len(hidden), dtype=torch.bool)
     path: list[Tensor] = []
-    for step in range(recipe.horizon):
-        scale = scale_of(buffer[:, -recipe.window :], usual)
-        given = references(buffer[:, -back], scale, recipe.season)
+    for step in range(preprocessing.horizon):
+        scale = scale_of(buffer[:, -preprocessing.window :], usual)
+        given = references(buffer[:, -back], scale, preprocessing.season)
         at_step = known[:, step]
         predicted = model.decode(hidden, given.to(hidden), at_step[:, None, at_step.shape[1] - width :].to(hidden))[
             :, 0
@@ -115,7 +115,7 @@ def _sample_path(
         path.append(value)
         progress.advance(len(value))
         buffer = torch.cat((buffer[:, 1:], value[:, None]), 1)
-        if step + 1 < recipe.horizon:
-            features, _ = step_features(buffer[:, -recipe.window :], usual, present, at_step)
+        if step + 1 < preprocessing.horizon:
+            features, _ = step_features(buffer[:, -preprocessing.window :], usual, present, at_step)
             hidden, state = model.step(features.to(hidden), state)
     return torch.stack(path, 1)

@@ -147,7 +147,7 @@ class BackTest:
         found: dict[int, float] = {}
         for series, rows in self._rows().items():
             values = self.panel.values[self.panel.begins[series] : int(self.positions[rows].min()) + 1]
-            season = self.panel.recipe.season
+            season = self.panel.preprocessing.season
             error = float((values[season:] - values[:-season]).abs().nanmean()) if len(values) > season else 0.0
             if error > 0:  # not NaN either
                 found[series] = error

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gatewise.data.series import Series
 from gatewise.tasks.forecasting.batches import Span
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 
 # Fewer steps say nothing of how a series goes.
 _LEAST_TO_LEARN = 8
@@ -126,9 +126,9 @@ def scored_spans(ends: Sequence[Ends], horizon: int, part: str) -> list[Span]:
     return spans
 
 
-def all_spans(lengths: Sequence[int], recipe: Recipe) -> list[Span]:
+def all_spans(lengths: Sequence[int], preprocessing: Preprocessing) -> list[Span]:
     """The forecasts over whole series, once a window and a season were read; over shorter ones from the middle on."""
-    horizon, before = recipe.horizon, max(recipe.window, recipe.season + 1)
+    horizon, before = preprocessing.horizon, max(preprocessing.window, preprocessing.season + 1)
     spans: list[Span] = []
     for position, length in enumerate(lengths):
         first = min(before, length // 2) - 1

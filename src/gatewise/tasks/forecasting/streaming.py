@@ -18,7 +18,7 @@ from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import names_of_text
 from gatewise.layers.validation import State
 from gatewise.progress import say
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
 from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_of, step_features
 
@@ -39,7 +39,7 @@ class LiveSeries:
         self._changes = Changes()
         self._state: State | None = None
         self._hidden: Tensor | None = None
-        self._back = torch.tensor(lags(predictor.recipe.horizon, predictor.recipe.season)) + 1
+        self._back = torch.tensor(lags(predictor.preprocessing.horizon, predictor.preprocessing.season)) + 1
         # By step, from the last one that was read on.
         self._covariates: dict[int, Numbers] = {}
         self.last: int | None = None
@@ -92,15 +92,15 @@ class LiveSeries:
         assert self._hidden is not None
         assert self._state is not None
         assert self.last is not None
-        model, output, recipe, levels, recursive, calibration = self._predictor
+        model, output, preprocessing, levels, recursive, calibration = self._predictor
         with torch.no_grad(), model.encoder.recurrent.frozen():
-            known = self._known(self.last + 1, recipe.horizon)[None]
-            scale = scale_of(self._buffer[:, -recipe.window :], self._usual)
+            known = self._known(self.last + 1, preprocessing.horizon)[None]
+            scale = scale_of(self._buffer[:, -preprocessing.window :], self._usual)
             if recursive:
                 found = sample_quantiles(self._predictor, self._hidden, self._state, self._buffer, self._usual, known)
                 return (found if calibration is None else calibration.applied(found, scale.scale))[0]
-            given = references(self._buffer[:, -self._back], scale, recipe.season)
-            future = known[..., known.shape[2] - recipe.future_size :].to(self._hidden)
+            given = references(self._buffer[:, -self._back], scale, preprocessing.season)
+            future = known[..., known.shape[2] - preprocessing.future_size :].to(self._hidden)
             predicted = model.decode(self._hidden, given.to(self._hidden), future)
             found = scale.unscaled(output.quantiles(predicted, levels))
             return (found if calibration is None else calibration.applied(found, scale.scale))[0]
@@ -113,9 +113,9 @@ class LiveSeries:
             after = changes.after(torch.cat((self._buffer[0, -1:], now[0])))
             changes = Changes(after.logs[-1], after.seen[-1])
         buffer = torch.cat((self._buffer[:, 1:], now), 1)
-        model, recipe = self._predictor.model, self._predictor.recipe
+        model, preprocessing = self._predictor.model, self._predictor.preprocessing
         with torch.no_grad():
-            window = buffer[:, -recipe.window :]
+            window = buffer[:, -preprocessing.window :]
             known = self._known(number, 1)
             features, _ = step_features(window, changes.usual[None], torch.tensor([missing]), known)
             self._hidden, self._state = model.step(features.to(model.blend), self._state)
@@ -130,22 +130,24 @@ class LiveSeries:
             raise ValueError("is not after the row before it")
 
     def _known(self, first: int, count: int) -> Tensor:
-        return self._predictor.recipe.known(Series("", first, _NONE, self._covariates_of(first, count)), 0, count)
+        return self._predictor.preprocessing.known(
+            Series("", first, _NONE, self._covariates_of(first, count)), 0, count
+        )
 
     def _ahead(self) -> Numbers:
         """The covariates (K, C) of the steps to come."""
         assert self.last is not None
-        return self._covariates_of(self.last + 1, self._predictor.recipe.horizon)
+        return self._covariates_of(self.last + 1, self._predictor.preprocessing.horizon)
 
     def _covariates_of(self, first: int, count: int) -> Numbers:
         """Those of steps (n, C), where there is no row those before it; NaN after the last row."""
-        found = np.full((count, self._predictor.recipe.future_size), np.nan)
+        found = np.full((count, self._predictor.preprocessing.future_size), np.nan)
         steps = sorted(self._covariates)
         for at in range(count if steps and found.shape[1] else 0):
             position = bisect_right(steps, first + at)
             if position and first + at <= steps[-1]:
                 found[at] = self._covariates[steps[position - 1]]
-        return self._predictor.recipe.completed(found, self._covariates[steps[-1]] if steps else None)
+        return self._predictor.preprocessing.completed(found, self._covariates[steps[-1]] if steps else None)
 
 
 class LiveRow(NamedTuple):
@@ -181,13 +183,15 @@ class Rows:
     Args:
         lines: the lines; the first has the names, unless columns are given by numbers.
         where: what to call them.
-        recipe: which column is what, and how series are read.
+        preprocessing: which column is what, and how series are read.
         format: how they are written.
     """
 
-    def __init__(self, lines: Iterable[str], where: str, recipe: Recipe, format: TableFormat = PLAIN) -> None:
-        self._lines, self._where, self._recipe, self._format = lines, where, recipe, format
-        columns = recipe.columns
+    def __init__(
+        self, lines: Iterable[str], where: str, preprocessing: Preprocessing, format: TableFormat = PLAIN
+    ) -> None:
+        self._lines, self._where, self._preprocessing, self._format = lines, where, preprocessing, format
+        columns = preprocessing.columns
         self._others = [
             *([columns.series] if columns.series else []),
             *columns.values,
@@ -220,7 +224,7 @@ class Rows:
 
     def _wanted(self, names: Sequence[str]) -> list[str]:
         """The columns to read, of those with names."""
-        return [*self._recipe.columns.time_columns(names), *self._others]
+        return [*self._preprocessing.columns.time_columns(names), *self._others]
 
     def _head(self, where: str, line: str) -> str:
         names = names_of_text(Path(where), line, self._format)
@@ -233,7 +237,7 @@ class Rows:
         where = f"{self._where}: line {number}"
         if any("\ud800" <= letter <= "\udfff" for letter in line):
             raise ValueError(f"{where}: not UTF-8")
-        columns, grid = self._recipe.columns, self._recipe.grid
+        columns, grid = self._preprocessing.columns, self._preprocessing.grid
         rows = read_rows([TextTable(self._where, head + line, number, self._format)], columns, grid.form)
         name = rows.names[0] if rows.names else ""
         step = second_step = None
@@ -252,7 +256,7 @@ class Rows:
                 step,
                 second_step,
                 float(rows.values[0, position]),
-                self._recipe.numbered(rows.covariates[0], rows.categories),
+                self._preprocessing.numbered(rows.covariates[0], rows.categories),
                 where,
             )
             for position, column in enumerate(columns.values)
@@ -273,15 +277,15 @@ def follow(
         series: those that have begun already, by name.
         predictor: what forecasts those that have not.
     """
-    recipe = predictor.recipe
+    preprocessing = predictor.preprocessing
     waiting: set[str] = set()
-    for row in _plausible(rows, series, recipe):
+    for row in _plausible(rows, series, preprocessing):
         name, number, value, covariates, where = row.series, row.step, row.value, row.covariates, row.where
         one = series.get(name) or series.setdefault(name, LiveSeries(predictor))
         step = (one.last or 0) + 1 if number is None else number
         changed = True
         try:
-            if math.isnan(value) and recipe.known_ahead:
+            if math.isnan(value) and preprocessing.known_ahead:
                 changed = one.announce(step, covariates)
             else:
                 one.read(step, value, covariates)
@@ -296,19 +300,21 @@ def follow(
             yield name, one.last, one.forecast()
         elif name not in waiting:
             waiting.add(name)
-            (stamp,) = recipe.grid.written(np.array([lacking]))
+            (stamp,) = preprocessing.grid.written(np.array([lacking]))
             say(
-                f"warning: {where}: series {name!r}: no {', '.join(recipe.known_ahead)} at {stamp}; forecasts "
-                f"continue once rows without a value have the covariates of all {recipe.horizon} steps to come"
+                f"warning: {where}: series {name!r}: no {', '.join(preprocessing.known_ahead)} at {stamp}; forecasts "
+                f"continue once rows without a value have the covariates of all {preprocessing.horizon} steps to come"
             )
 
 
-def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe: Recipe) -> Iterator[LiveRow]:
+def _plausible(
+    rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], preprocessing: Preprocessing
+) -> Iterator[LiveRow]:
     """The rows without those whose time stamp is far ahead, unless the next row of their series is near them.
 
     One wrong time stamp would else make all rows that come after it too late.
     """
-    far = max(recipe.window, recipe.horizon, recipe.season)
+    far = max(preprocessing.window, preprocessing.horizon, preprocessing.season)
     held: dict[str, LiveRow] = {}
 
     def left_out(row: LiveRow) -> None:
@@ -320,7 +326,7 @@ def _plausible(rows: Iterable[LiveRow], series: Mapping[str, LiveSeries], recipe
     for row in rows:
         last = series[row.series].last if row.series in series else None
         row = row.after(last)
-        announces = math.isnan(row.value) and bool(recipe.known_ahead)
+        announces = math.isnan(row.value) and bool(preprocessing.known_ahead)
         if row.step is None or last is None or announces:
             yield row
             continue

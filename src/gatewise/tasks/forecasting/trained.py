@@ -15,8 +15,7 @@ from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
-from gatewise.tasks.answer_formats import written
-from gatewise.tasks.checkpoint_io import same_data
+from gatewise.tasks.checkpoint_io import check_unchanged
 from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.calibration import Calibration
@@ -27,13 +26,14 @@ from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, i
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.panel import Panel
-from gatewise.tasks.forecasting.preprocessing import Recipe
+from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scores import BackTest
 from gatewise.tasks.forecasting.splits import all_spans
 from gatewise.tasks.forecasting.streaming import LiveSeries, Rows, follow
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
+from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_io import read_standard_input, standard_input_lines
 from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.trained import Scores, Trained
@@ -45,7 +45,7 @@ class TrainedForecaster(Trained):
     """The network of a run folder.
 
     Attributes:
-        recipe: how series are read.
+        preprocessing: how series are read.
     """
 
     name = "forecast"
@@ -54,10 +54,10 @@ class TrainedForecaster(Trained):
     model: Forecaster
 
     def _read_vocabulary(self) -> None:
-        self.recipe: Recipe = read_parts(self.folder.vocabulary, Recipe)["recipe"]
+        self.preprocessing: Preprocessing = read_parts(self.folder.vocabulary, Preprocessing)["recipe"]
 
     def _make_model(self) -> Forecaster:
-        return make_model(self.options, self.recipe)
+        return make_model(self.options, self.preprocessing)
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -66,7 +66,7 @@ class TrainedForecaster(Trained):
     @property
     def _uncalibrated(self) -> Predictor:
         recursive = self.options.strategy == "recursive"
-        return Predictor(self.model, output_for(self.options), self.recipe, self.options.levels, recursive)
+        return Predictor(self.model, output_for(self.options), self.preprocessing, self.options.levels, recursive)
 
     @property
     def _calibration_file(self) -> Path:
@@ -81,7 +81,7 @@ class TrainedForecaster(Trained):
             return None
         path, found = self._calibration_file, None
         if path.exists():
-            found = Calibration.read(path, self.folder.weights, self.options.levels, self.recipe.horizon)
+            found = Calibration.read(path, self.folder.weights, self.options.levels, self.preprocessing.horizon)
         if found is None:
             say(
                 f"warning: {self.folder.path}: intervals are not calibrated: {path.name} is missing or of other weights"
@@ -121,11 +121,11 @@ class TrainedForecaster(Trained):
             corpus = self._corpus()
             return self._back_tests(*corpus.scored)
         series = self._read(self._tables(data))
-        spans = all_spans([len(one) for one in series], self.recipe)
+        spans = all_spans([len(one) for one in series], self.preprocessing)
         if not spans:
             raise ValueError(
                 f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of "
-                f"{self.recipe.horizon}"
+                f"{self.preprocessing.horizon}"
             )
         return self._back_tests(series, {"data": spans}, None)
 
@@ -136,7 +136,7 @@ class TrainedForecaster(Trained):
         learned: Sequence[int] | None,
         predictor: Predictor | None = None,
     ) -> dict[str, BackTest]:
-        panel = Panel(self.recipe, series)
+        panel = Panel(self.preprocessing, series)
         tests = {
             part: roll(predictor or self._predictor, panel, spans, what="back-testing") for part, spans in parts.items()
         }
@@ -159,7 +159,7 @@ class TrainedForecaster(Trained):
         """
         return self._forecasts(self._corpus().series if data is None else self._read(self._tables(data)))
 
-    def answers(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
+    def predict_files(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as the content of a file, a row for each step to come.
 
         Args:
@@ -176,7 +176,7 @@ class TrainedForecaster(Trained):
         """Forecasts of tables, or of rows from a stream, as `gatewise predict` writes them.
 
         Raises:
-            ValueError, OSError: as `answers` and `follow`; for an option that the model does not have.
+            ValueError, OSError: as `predict_files` and `follow`; for an option that the model does not have.
         """
         if not request.follow:
             return super().predict_requested(request)
@@ -199,8 +199,8 @@ class TrainedForecaster(Trained):
             ValueError: when the network reads covariates and rows have no time stamps, or a column is missing.
             OSError: when a file cannot be read.
         """
-        recipe = self.recipe
-        if recipe.known_ahead and recipe.columns.time == ROW:
+        preprocessing = self.preprocessing
+        if preprocessing.known_ahead and preprocessing.columns.time == ROW:
             raise ValueError(
                 "follow: this model reads covariates, and rows without time stamps cannot say which steps to come "
                 "theirs are of; train with --time-column, or give a table without --follow"
@@ -213,7 +213,7 @@ class TrainedForecaster(Trained):
                 live.read(number, value, covariates)
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
-        rows = Rows(standard_input_lines(), _STANDARD_INPUT, recipe, self.options.table_format)
+        rows = Rows(standard_input_lines(), _STANDARD_INPUT, preprocessing, self.options.table_format)
         predicted = (self._forecast(*found) for found in follow(rows, series, self._predictor))
         return written((one.row() for one in predicted), format)
 
@@ -233,7 +233,7 @@ class TrainedForecaster(Trained):
                 ``out`` is missing; or as `predict`.
             OSError: when a file cannot be read, or the report cannot be written.
         """
-        steps = self.recipe.window if steps is None else steps
+        steps = self.preprocessing.window if steps is None else steps
         report = requested_report(self.folder, out, steps, 2, "steps of a series")
         found = self._corpus().series if data is None else self._read(self._tables(data))
         chosen = [one for one in found if series is None or one.name == series]
@@ -258,11 +258,11 @@ class TrainedForecaster(Trained):
         request.check_supported(("text",), "it reads series; give --data, or nothing")
         return self.inspect(request.data, series=request.series, **request.limits())
 
-    def closing(self) -> str:
+    def final_notice(self) -> str:
         """The plots of forecasts."""
         return f"forecasts: {', '.join(str(path) for path in sorted(self.folder.path.glob('forecasts_*.png')))}"
 
-    def thinned(self, scored: Scored, share: float) -> Scored:
+    def subsample(self, scored: Scored, share: float) -> Scored:
         """The first forecasts of each series in each part."""
         parts = {part: [span.shortened(share) for span in spans] for part, spans in scored.spans.items()}
         return scored._replace(spans=parts)
@@ -285,27 +285,27 @@ class TrainedForecaster(Trained):
         return TextTable(_STANDARD_INPUT, read_standard_input(), format=self.options.table_format)
 
     def _corpus(self) -> Corpus:
-        return same_data(self.folder, read_corpus(self.options))
+        return check_unchanged(self.folder, read_corpus(self.options))
 
     def _read(self, tables: Sequence[Table]) -> list[Series]:
-        found = read_series(tables, self.recipe.columns, self.recipe.grid)
-        series = self.recipe.series_of(found)
-        for note in (*found.notes, *unknown_values(self.recipe, series)):
+        found = read_series(tables, self.preprocessing.columns, self.preprocessing.grid)
+        series = self.preprocessing.series_of(found)
+        for note in (*found.notes, *unknown_values(self.preprocessing, series)):
             say(f"warning: {note}")
         return series
 
     def _forecasts(self, series: list[Series]) -> list[Forecast]:
-        panel = Panel(self.recipe, series)
+        panel = Panel(self.preprocessing, series)
         spans = [Span(position, 0, len(one) - 1, len(one) - 1) for position, one in enumerate(series)]
         ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
         unknown = panel.beside(ends).isnan().any(2)
         if unknown.any():
             position, step = unknown.nonzero()[0].tolist()
             one = series[position]
-            stamp = self.recipe.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
+            stamp = self.preprocessing.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
             raise ValueError(
-                f"series {one.name!r}: no {', '.join(self.recipe.known_ahead)} at {stamp}; a forecast needs the "
-                f"covariates of all {self.recipe.horizon} steps to come: add rows with them, and no value"
+                f"series {one.name!r}: no {', '.join(self.preprocessing.known_ahead)} at {stamp}; a forecast needs the "
+                f"covariates of all {self.preprocessing.horizon} steps to come: add rows with them, and no value"
             )
         test = roll(self._predictor, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
@@ -315,8 +315,8 @@ class TrainedForecaster(Trained):
 
     def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
         """The forecast (K, levels) from a step of the grid."""
-        numbers = np.arange(last, last + 1 + self.recipe.horizon)
-        after, *times = self.recipe.grid.written(numbers)
+        numbers = np.arange(last, last + 1 + self.preprocessing.horizon)
+        after, *times = self.preprocessing.grid.written(numbers)
         columns = quantiles.T.tolist()
         others = {
             f"q{level:g}": column for level, column in zip(self.options.levels, columns, strict=True) if level != 0.5

@@ -13,7 +13,7 @@ from gatewise.data.token_store import key_of, store_texts, stored_texts
 from gatewise.data.vocabularies import build_vocabulary, load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.tasks import data_cache
-from gatewise.tasks.checkpoint_io import same_data
+from gatewise.tasks.checkpoint_io import check_unchanged
 from gatewise.tasks.language_model.corpus import Corpus, Sample, read_corpus
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.run_folder import RunFolder
@@ -108,7 +108,7 @@ def open_corpus(folder: RunFolder, options: LanguageModelOptions, vocabulary: Te
     key = key_of(began["sha256"], _held_out(options), vocabulary)
     found = data_cache.find(TOKENS, key, stored_texts)
     if found is None:
-        return encode_corpus(same_data(folder, read_corpus(options)), options, vocabulary)
+        return encode_corpus(check_unchanged(folder, read_corpus(options)), options, vocabulary)
     encoded, stored = found
     return EncodedCorpus(str(began.get("source")), began["sha256"], encoded.pop(_TRAINING), encoded, stored)
 

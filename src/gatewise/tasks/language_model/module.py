@@ -53,8 +53,8 @@ class LanguageModelModule(TaskModule):
         whole = None if self._sum_over_time else world.begin_add(predictions)
         nats, state = self._nats(batch, self._carried_in)
         self._carried = detach(state)
-        outcome = BatchStatistics(nats, predictions, 0, 0)
-        return self.objective_of(batch, batch_idx, outcome, self._streams if whole is None else whole()[0])
+        statistics = BatchStatistics(nats, predictions, 0, 0)
+        return self.objective_of(batch, batch_idx, statistics, self._streams if whole is None else whole()[0])
 
     def rewind(self) -> None:
         """Carry the state that the last step began with."""

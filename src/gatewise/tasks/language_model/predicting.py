@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from gatewise.data.text import check_characters
 from gatewise.formatting import format_number
-from gatewise.tasks.answer_formats import written
 from gatewise.tasks.language_model.scores import TokenScore
+from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_request import SAMPLING, WRITING, PredictionRequest
 from gatewise.tasks.waiting_input import input_waits
 

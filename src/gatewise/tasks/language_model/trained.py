@@ -73,11 +73,11 @@ class TrainedLanguageModel(Trained):
         """The scores of texts, as of `evaluate`."""
         return {name: score_text(self.model, self.vocabulary, text) for name, text in scored.items()}
 
-    def closing(self) -> str:
+    def final_notice(self) -> str:
         """A sample of text."""
         return f"sample:\n{self.generate(length=300, temperature=0.8, seed=0)}"
 
-    def thinned(self, scored: Mapping[str, EncodedText], share: float) -> dict[str, EncodedText]:
+    def subsample(self, scored: Mapping[str, EncodedText], share: float) -> dict[str, EncodedText]:
         """The beginning of each text."""
         return {
             name: text.beginning(max(int(share * len(text)), _LEAST_TOKENS), self.vocabulary)

@@ -13,7 +13,7 @@ from gatewise.tasks.language_model.module import LanguageModelModule
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.scores import check_length, measure_for, scoring_stream
 from gatewise.tasks.language_model.trained import TrainedLanguageModel, make_model
-from gatewise.tasks.memory import planned
+from gatewise.tasks.memory import make_checked
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task import Job, Task, cost_of
 
@@ -46,7 +46,7 @@ def prepare(options: LanguageModelOptions, folder: RunFolder | None) -> Job:
     windows = None if options.steps_per_epoch is None else options.steps_per_epoch * options.accumulate
     training = Streams(corpus.training.ids, options.batch, options.window, windows)
     module = LanguageModelModule(
-        planned(lambda: make_model(settled, vocabulary), options, folder),
+        make_checked(lambda: make_model(settled, vocabulary), options, folder),
         options,
         measure_for(vocabulary, deciding),
         options.steps(len(training)),

@@ -17,7 +17,7 @@ from gatewise.data.sequence_store import NumericSequence
 from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.head import BATCH, Encoded, Head
 from gatewise.tasks.numeric.options import NumericOptions
@@ -114,7 +114,9 @@ class NextHead(Head):
         mae, mse, baseline = (errors / max(total.denominator, 1)).tolist()
         return {**scores, "mae": mae, "rmse": math.sqrt(mse), "baseline_mae": baseline}
 
-    def question(self, model: Tagger, reader: FeatureReader, x: Tensor, names: Sequence[str]) -> Question:
+    def attribution_target(
+        self, model: Tagger, reader: FeatureReader, x: Tensor, names: Sequence[str]
+    ) -> AttributionTarget:
         if len(x) < 2:
             raise ValueError("the sequence has one step; at least 2 are needed to predict the next from")
         binary, targets = self._options.binary, x[1:, :, : self._width]
@@ -127,7 +129,7 @@ class NextHead(Head):
             lengths = torch.tensor([len(x) - 1])
             return self._statistics(model.read(x[:-1], lengths), targets, lengths).loss_sum / lengths.sum()
 
-        return Question(list(names[: self._width]), read_out, "probability" if binary else "value", loss=loss)
+        return AttributionTarget(list(names[: self._width]), read_out, "probability" if binary else "value", loss=loss)
 
     def predict(self, model: Tagger, reader: FeatureReader, rows: Sequence[NumericSequence]) -> list[NextStep]:
         """The step that follows each sequence."""

@@ -12,7 +12,6 @@ from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import NumericSequence, SequenceWriter
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
-from gatewise.tasks.answer_formats import written
 from gatewise.tasks.attribution import Inspection
 from gatewise.tasks.head import BATCH
 from gatewise.tasks.inspected import InspectionRequest
@@ -21,6 +20,7 @@ from gatewise.tasks.numeric.corpus import read_sequences, with_features
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.pipeline import NumericPipeline
 from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_io import in_groups, read_lines
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
@@ -137,7 +137,7 @@ class TrainedOnNumbers(TrainedOnSequences):
         tokens = range(1, min(steps, sequence.length) + 1)
         return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
 
-    def answers(
+    def predict_files(
         self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
     ) -> Iterator[str] | Iterator[bytes]:
         """What the network predicts for the sequences in files, as the content of a file.

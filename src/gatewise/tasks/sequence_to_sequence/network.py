@@ -72,10 +72,10 @@ def padded_sources(sources: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return padded(sources), torch.tensor([len(source) for source in sources])
 
 
-def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], BatchStatistics]:
+def statistics_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch], BatchStatistics]:
     """What comes of a batch: the cross entropy of its tokens, and the number of correct ones."""
 
-    def outcome(batch: Batch) -> BatchStatistics:
+    def statistics(batch: Batch) -> BatchStatistics:
         features, _ = model(batch.inputs, batch.lengths)
         valid = batch.targets != NO_TARGET
         decoder = model.decoder
@@ -83,7 +83,7 @@ def outcome_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batch],
         count = int(batch.inputs[2].sum())
         return BatchStatistics(loss.loss_sum, count, int(loss.correct), count, loss.objective)
 
-    return outcome
+    return statistics
 
 
 def answered(

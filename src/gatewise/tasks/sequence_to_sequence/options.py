@@ -13,7 +13,7 @@ from gatewise.tasks.table_options import TableOptions
 DATES, DOCSTRINGS = "dates", "docstrings"
 
 # Few and short texts: few tokens, one vocabulary for both sides, many small steps.
-DOCSTRINGS_RECIPE: dict[str, object] = {
+DOCSTRINGS_DEFAULTS: dict[str, object] = {
     "vocabulary": "shared",
     "vocabulary_size": 1024,
     "longest": 56,
@@ -93,10 +93,10 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
             raise ValueError("vocabulary_size: is for the units bpe and word; unit char takes every character")
 
     @classmethod
-    def recipe(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
-        """For docstrings in byte pairs, `DOCSTRINGS_RECIPE`."""
+    def defaults_for(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
+        """For docstrings in byte pairs, `DOCSTRINGS_DEFAULTS`."""
         of_docstrings = builtin_name(values.get("data", ()), (DATES, DOCSTRINGS)) == DOCSTRINGS
-        return DOCSTRINGS_RECIPE if of_docstrings and values.get("unit", "bpe") == "bpe" else {}
+        return DOCSTRINGS_DEFAULTS if of_docstrings and values.get("unit", "bpe") == "bpe" else {}
 
     def unused(self) -> dict[str, str]:
         return {

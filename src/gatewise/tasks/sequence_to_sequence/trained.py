@@ -13,16 +13,16 @@ from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.beam_search import Hypothesis
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.progress import say, tracked
-from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.examples import read_all, read_examples
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.options import build, check
+from gatewise.tasks.prediction_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, paired_data
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
-from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
+from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, statistics_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, read_sources, sides_of_parts
@@ -154,7 +154,7 @@ class TrainedSequenceToSequence(Trained):
         notices.report()
         return answers
 
-    def answers(
+    def predict_files(
         self,
         paths: Sequence[Path] = (),
         format: str | None = None,
@@ -260,7 +260,7 @@ class TrainedSequenceToSequence(Trained):
         with torch.no_grad():
             batches = make_batches(encoded.sources, encoded.targets, self.options.batch)
             batches = tracked(batches, "scoring", "pairs", size=lambda batch: len(batch.lengths))
-            total = BatchStatistics.sum(map(outcome_of(self.model, 0.0), batches))
+            total = BatchStatistics.sum(map(statistics_of(self.model, 0.0), batches))
         notices = _Notices(self.source, search.longest)
         notices.add_sources((text for text, _ in pairs), encoded.sources, encoded.cut)
         answers: list[str] = []  # of the other hypotheses nothing is kept
@@ -272,7 +272,7 @@ class TrainedSequenceToSequence(Trained):
         return {
             "pairs": len(pairs),
             "loss": total.loss,
-            "token_accuracy": total.counted,
+            "token_accuracy": total.ratio,
             **answer_scores(answers, [target for _, target in pairs]),
         }
 

@@ -18,12 +18,12 @@ from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.progress import say
 from gatewise.tasks.examples import Examples, read_examples
 from gatewise.tasks.measure import Measure
-from gatewise.tasks.memory import planned
+from gatewise.tasks.memory import make_checked
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import paired_data
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
-from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, outcome_of
+from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, statistics_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
@@ -45,11 +45,11 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     sources, targets = training.of_targets_within(options.longest)
     if not len(targets):
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
-    model = planned(lambda: make_model(options, source, target), options, folder)
+    model = make_checked(lambda: make_model(options, source, target), options, folder)
     batches = make_batches(sources, targets, options.batch, options.seed)
     module = SequenceToSequenceModule(
         model,
-        outcome_of(model, options.label_smoothing),
+        statistics_of(model, options.label_smoothing),
         options,
         Measure("token_accuracy", "tokens"),
         total_steps=options.steps(len(batches)),

@@ -14,7 +14,7 @@ from gatewise.data.row_store import Field
 from gatewise.data.streams import NO_TARGET
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
-from gatewise.tasks.attribution import Question
+from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.classification.label import balanced
 from gatewise.tasks.head import BATCH, Encoded, Head
@@ -101,7 +101,7 @@ class StepHead(Head):
 
         return _of_sequences(model, reader, rows, read_out)
 
-    def question(self, model: Tagger, reader: Any, x: Tensor, names: Sequence[str]) -> Question:
+    def attribution_target(self, model: Tagger, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
         lengths = torch.tensor([len(x)])
         with torch.no_grad():
             numbers = model.decode(model.read(x, lengths), lengths)
@@ -114,7 +114,9 @@ class StepHead(Head):
             total, count = loss_of(model, model.read(x, lengths), Batch((), lengths, numbers))
             return total / count
 
-        return Question(self.tags.written(self.tags.names(numbers[:, 0].tolist())), read_out, of_steps=True, loss=loss)
+        return AttributionTarget(
+            self.tags.written(self.tags.names(numbers[:, 0].tolist())), read_out, of_steps=True, loss=loss
+        )
 
 
 def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None = None) -> tuple[Tensor, float]:

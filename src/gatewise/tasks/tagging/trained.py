@@ -9,9 +9,9 @@ from gatewise.data.entities import Entity, entities
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say
-from gatewise.tasks.answer_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.attribution import Inspection
 from gatewise.tasks.head import BATCH
+from gatewise.tasks.prediction_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.prediction_io import in_groups, read_lines, read_standard_input
 from gatewise.tasks.tagging.corpus import columns_of
 from gatewise.tasks.tagging.options import TaggingOptions
@@ -136,7 +136,7 @@ class TrainedTagger(TrainedOnSequences):
                     values[name] += value
         return found
 
-    def answers(
+    def predict_files(
         self,
         paths: Sequence[Path] = (),
         format: str | None = None,

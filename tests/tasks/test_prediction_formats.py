@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from gatewise.tasks import answer_formats
-from gatewise.tasks.answer_formats import ROW_FORMATS, as_csv, as_jsonl, as_parquet, format_of, written
+from gatewise.tasks import prediction_formats
+from gatewise.tasks.prediction_formats import ROW_FORMATS, as_csv, as_jsonl, as_parquet, format_of, written
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 
@@ -45,12 +45,12 @@ TOKENS = st.lists(st.fixed_dictionaries({"token": CELLS, "probability": NUMBERS}
 
 @given(st.lists(st.fixed_dictionaries({"label": st.one_of(st.none(), CELLS), "p": NUMBERS, "top": TOKENS}), max_size=9))
 def test_parquet_has_the_rows_of_json_lines_whatever_the_first_ones_lack(rows):
-    group = answer_formats._GROUP
+    group = prediction_formats._GROUP
     try:
-        answer_formats._GROUP = 2  # types are those of all groups together
+        prediction_formats._GROUP = 2  # types are those of all groups together
         assert read_parquet(rows) == rows
     finally:
-        answer_formats._GROUP = group
+        prediction_formats._GROUP = group
     assert len(list(as_parquet(rows))) == len(rows) + 1  # progress counts them
 
 
