@@ -112,7 +112,7 @@ def test_data_that_is_no_file(trained, data, error, told):
 def test_which_words_moved_the_answer(trained, tmp_path):
     found = trained.inspect("it was a lovely film", steps=4, out=tmp_path / "report.html")
     assert found.tokens == ["it", "was", "a", "lovely"]
-    assert found.answers == ["good"]
+    assert found.predictions == ["good"]
     assert found.contributions.shape == (1, 4)
     assert found.contributions.argmax() == 3
     assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)

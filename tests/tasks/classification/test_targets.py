@@ -95,7 +95,7 @@ def test_a_number_is_learned(number, tmp_path):
     assert rows == [{"text": "wave wave wave", "value": pytest.approx(high.value)}, {"text": "", "value": None}]
     assert not number.has_probabilities
     found = number.inspect("wave cloud", out=tmp_path / "report.html")
-    assert (found.answers, found.unit) == (["value"], "value")
+    assert (found.predictions, found.unit) == (["value"], "value")
     assert found.values == [pytest.approx(number.predict(["wave cloud"])[0].value, rel=1e-4)]
     assert found.contributions[0, 0] > 0 > found.contributions[0, 1]
     with pytest.raises(ValueError, match="probabilities: the answers of this model are numbers"):

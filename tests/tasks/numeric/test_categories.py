@@ -95,7 +95,7 @@ def test_the_next_step_has_the_features_alone(tmp_path):
     trained = gatewise.train("numeric", data=data, out=tmp_path / "run", **OPTIONS, predict="next")
     assert len(trained.predict(rows(1, 100))[0].values) == 1
     found = trained.inspect_files([data], out=tmp_path / "report.html")
-    assert (found.answers, found.features) == (["x"], ["x", "colour"])
+    assert (found.predictions, found.features) == (["x"], ["x", "colour"])
 
 
 @pytest.mark.parametrize(

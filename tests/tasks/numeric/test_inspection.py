@@ -63,7 +63,7 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     _, trained = runs
     model = trained["sequence"]
     found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
-    assert (found.answers, list(found.tokens), found.features, found.of_steps) == (
+    assert (found.predictions, list(found.tokens), found.features, found.of_steps) == (
         ["up"],
         [1, 2, 3, 4],
         ["speed", "noise"],
@@ -87,7 +87,7 @@ def test_a_label_of_each_step(runs, tmp_path):
     _, trained = runs
     model = trained["steps"]
     found = model.inspect(SEQUENCE, steps=3, out=tmp_path / "report.html")
-    assert found.answers == model.predict([SEQUENCE[:3]])[0].labels
+    assert found.predictions == model.predict([SEQUENCE[:3]])[0].labels
     assert (list(found.tokens), found.features, found.of_steps) == ([1, 2, 3], ["1", "2"], True)
 
     def value(rows):
@@ -96,13 +96,13 @@ def test_a_label_of_each_step(runs, tmp_path):
             message = model.model((x,), lengths)[:, 0].double().softmax(-1)
         return [
             log_odds(float(row[model.head.tags.labels.number(name)]))
-            for row, name in zip(message, found.answers, strict=True)
+            for row, name in zip(message, found.predictions, strict=True)
         ]
 
     check(found, value, model, SEQUENCE[:3])
     assert [log_odds(probability) for probability in found.values] == pytest.approx(value(SEQUENCE[:3]), abs=1e-5)
     assert (
-        f'"step 2: {found.answers[1]}, probability {format_number(found.values[1])}"'
+        f'"step 2: {found.predictions[1]}, probability {format_number(found.values[1])}"'
         in (tmp_path / "report.html").read_text()
     )
 
@@ -111,7 +111,7 @@ def test_the_next_step_in_the_units_of_the_data(runs, tmp_path):
     _, trained = runs
     model = trained["next"]
     found = model.inspect(SEQUENCE, features=["speed", "noise"], out=tmp_path / "report.html")
-    assert (found.answers, found.unit) == (["speed", "noise"], "value")
+    assert (found.predictions, found.unit) == (["speed", "noise"], "value")
     assert found.values == pytest.approx(model.predict([SEQUENCE])[0].values)
     check(found, lambda rows: model.predict([rows])[0].values, model, SEQUENCE)
 
@@ -121,7 +121,7 @@ def test_the_next_step_of_binary_features(runs, tmp_path):
     model = trained["binary"]
     sequence = [[1.0, 1.0], [0.0, 1.0], [1.0, 1.0]]
     found = model.inspect(sequence, out=tmp_path / "report.html")
-    assert (found.answers, found.unit) == (["1", "2"], "probability")
+    assert (found.predictions, found.unit) == (["1", "2"], "probability")
     assert found.values == pytest.approx(model.predict([sequence])[0].values)
     check(found, lambda rows: list(map(log_odds, model.predict([rows])[0].values)), model, sequence)
 

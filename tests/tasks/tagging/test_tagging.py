@@ -139,7 +139,7 @@ def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_pat
 
 def test_which_words_moved_each_tag(trained, tmp_path):
     found = trained.inspect("Ann goes to New York", out=tmp_path / "report.html")
-    assert found.answers == ["B-PER", "O", "O", "B-LOC", "I-LOC"]
+    assert found.predictions == ["B-PER", "O", "O", "B-LOC", "I-LOC"]
     assert found.contributions.shape == (5, 5)
     assert found.contributions[0].argmax() == 0
     assert found.contributions[4].argmax() in (3, 4)
