@@ -37,6 +37,12 @@ typedef struct gatewise_parameter {
   gatewise_dense value, gradient;
 } gatewise_parameter;
 
+/* The probability of one mask of the program, and the factor of units that it keeps. */
+typedef struct gatewise_mask {
+  double threshold; /* p · 2^32, an integer: units whose random word is smaller are dropped; 0: none */
+  double kept;
+} gatewise_mask;
+
 /* A thread pool: calls body(begin, end, context) so that the ranges cover [begin, end), each on a thread of its
  * own and of at least `grain`. */
 typedef int32_t (*gatewise_pool)(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void *),
@@ -91,6 +97,9 @@ typedef struct gatewise_call {
   gatewise_dense norms;           /* (D, T·B, S) double: norms of the total gradients of the states */
   gatewise_dense state_values;    /* (D, S, T·B, H) */
   gatewise_dense state_gradients; /* (D, T·B, S, H) */
+  int64_t mask_seed, mask_stream; /* stream: a number of the first layer and direction; each further one has the next */
+  int64_t mask_step;              /* of the first step, in the masks' counting */
+  const gatewise_mask *masks;     /* those of the program; null where it has none */
   gatewise_state *states;         /* S */
   gatewise_parameter *parameters; /* (L, D, groups) */
 } gatewise_call;

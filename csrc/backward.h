@@ -145,9 +145,10 @@ private:
     Direction(const Layer<T> &layer, const PassInfo &pass, const PassInfo &epilogue, int64_t d, int64_t registers,
               Carver &weights, Carver &work)
         : vectors(layer, d, weights, work), weights(layer, pass, d, registers, false, false, vectors, weights, work),
-          epilogue(epilogue, layer.hidden, work) {}
+          masks(layer, work), epilogue(epilogue, layer.hidden, work) {}
     Vectors<T> vectors;
     PassWeights<T> weights;
+    Masks<T> masks;
     OneRow<T> epilogue;
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
@@ -200,6 +201,7 @@ private:
     const int64_t first_place = order.first_place(begin, end, layer.reads_backward(d));
     const int64_t hidden = layer.hidden;
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
+    own.masks.describe(layer, d, job);
     job.backward = true, job.sums = own.sums, job.sum_count = pass.sum_count;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
@@ -254,6 +256,7 @@ private:
           array.kind = sequence, array.base = own.operands[info.index], array.stride = hidden,
           array.origin = first_place;
         break;
+      case role_mask: array = own.masks.array(layer, info.index); break;
       case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
       case role_row_values:
         job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;

@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "gemm.h"
+#include "masks.h"
 #include "order.h"
 #include "pack.h"
 #include "program.h"
@@ -44,6 +45,9 @@ template <class T> struct Layer {
   const gatewise_state *states_of;      // (S)
   int64_t first_state;                  // the row of (L·D, B, H) of the first direction
   const gatewise_parameter *parameters; // (D, groups)
+  const gatewise_mask *masks;           // those of the program
+  uint64_t mask_seed;
+  int64_t mask_stream, mask_step; // of the first direction, of the first step
 
   bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
   int64_t state_size() const { return rows * hidden; }

@@ -68,6 +68,7 @@ int64_t check(gatewise_call &c, bool backward) {
                                       {"norms", c.norms.data},
                                       {"state_values", c.state_values.data}})
       if (given || backward) checker.reject(name);
+  if (program.mask_count && !c.masks) checker.reject("masks");
   checker.dense("norms", c.norms, c.directions * places * program.state_count);
   checker.dense("state_values", c.state_values, c.directions * places * c.hidden_size * program.state_count);
   checker.dense("state_gradients", c.state_gradients, c.directions * places * c.hidden_size * program.state_count);
@@ -126,7 +127,11 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           l < c.layers - 1 ? inner(l) : c.output,
           c.states,
           l * c.directions,
-          c.parameters + l * c.directions * program.group_count};
+          c.parameters + l * c.directions * program.group_count,
+          c.masks,
+          uint64_t(c.mask_seed),
+          c.mask_stream + l * c.directions,
+          c.mask_step};
 }
 
 // Multiply-adds of a step, forward; one backward is at most about twice that.

@@ -66,6 +66,30 @@ Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass
   return job;
 }
 
+// The masks of one direction, (masks, rows, hidden).
+template <class T> struct Masks {
+  T *values;
+  MaskJob<T> *jobs;
+
+  Masks(const Layer<T> &layer, Carver &work)
+      : values(work.take<T>(layer.program.mask_count * layer.state_size())),
+        jobs(work.take<MaskJob<T>>(layer.program.mask_count)) {}
+  void describe(const Layer<T> &layer, int64_t d, Job<T> &job) const {
+    for (int64_t k = 0; k < layer.program.mask_count; ++k) {
+      const MaskInfo &info = layer.program.masks[k];
+      const gatewise_mask &given = layer.masks[k];
+      const MaskKey key{layer.mask_seed, uint32_t(layer.mask_stream + d), uint32_t(info.key)};
+      jobs[k] = {values + k * layer.state_size(), key, info.each_step != 0, uint64_t(given.threshold), T(given.kept)};
+    }
+    job.masks = jobs, job.mask_count = layer.program.mask_count, job.mask_step = layer.mask_step;
+  }
+  Array<T> array(const Layer<T> &layer, int64_t k) const {
+    Array<T> found{};
+    found.kind = per_row, found.base = values + k * layer.state_size(), found.stride = layer.hidden;
+    return found;
+  }
+};
+
 // The directions of a layer in parallel, each on `slices` threads.
 template <class T> struct Loops {
   const Job<T> *jobs;
@@ -188,9 +212,10 @@ private:
     Direction(const Layer<T> &layer, const PassInfo &pass, int64_t d, int64_t registers, bool step_by_step,
               bool in_place, Carver &weights, Carver &work)
         : vectors(layer, d, weights, work),
-          weights(layer, pass, d, registers, step_by_step, in_place, vectors, weights, work) {}
+          weights(layer, pass, d, registers, step_by_step, in_place, vectors, weights, work), masks(layer, work) {}
     Vectors<T> vectors;
     PassWeights<T> weights;
+    Masks<T> masks;
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
     T *alternating = nullptr, *scratch = nullptr, *row_values = nullptr;
@@ -265,6 +290,7 @@ private:
     const int64_t hidden = layer.hidden;
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     if (sequences.before) job.final_count = 0;
+    own.masks.describe(layer, d, job);
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];
@@ -300,6 +326,7 @@ private:
         if (previous) own.finals[info.index] = {a, layer.final(d, info.index)};
         break;
       }
+      case role_mask: array = own.masks.array(layer, info.index); break;
       case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
       case role_row_values:
         job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;

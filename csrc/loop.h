@@ -3,6 +3,7 @@
 
 #include "cell.h"
 #include "dot.h"
+#include "masks.h"
 #include "norms.h"
 #include "program.h"
 #include "team.h"
@@ -56,6 +57,15 @@ template <class T> struct Stage {
   int64_t first_sum, sum_count; // the row values that are its sums over units
 };
 
+// The mask of an array, (rows, hidden), which each participant fills for its own rows and units.
+template <class T> struct MaskJob {
+  T *values;
+  MaskKey key;
+  bool each_step;
+  uint64_t threshold;
+  T kept;
+};
+
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
 template <class T> struct Final {
   int64_t array; // one of the kinds that look back
@@ -82,11 +92,13 @@ template <class T> struct Job {
   int64_t sum_count;
   const Final<T> *finals;
   int64_t final_count;
-  const T *zeros;      // (hidden)
-  bool split_units;    // slices are of units and meet at a barrier in each stage; else slices are of rows
-  int64_t input;       // the array of input projections
-  int64_t input_depth; // or, unless 0, it holds x itself, this wide, and each step multiplies
-  int64_t row_values;  // the array of sums over units
+  const MaskJob<T> *masks;
+  int64_t mask_count, mask_step; // of time 0
+  const T *zeros;                // (hidden)
+  bool split_units;              // slices are of units and meet at a barrier in each stage; else slices are of rows
+  int64_t input;                 // the array of input projections
+  int64_t input_depth;           // or, unless 0, it holds x itself, this wide, and each step multiplies
+  int64_t row_values;            // the array of sums over units
   // For observers, at every step and row the norm of each block of an array, by the caller's (time, row); null when
   // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, blocks),
   // places from `norm_origin` on.
@@ -145,6 +157,7 @@ public:
   }
 
   void run() {
+    fill_masks(0, row_count, false);
     if (job.backward)
       for (int64_t s = job.end - 1; s >= job.begin; --s) step(s);
     else
@@ -243,6 +256,7 @@ private:
     const int64_t active = std::lower_bound(rows, rows + row_count, job.active_at(s)) - rows;
     for (int64_t a = 0; a < job.array_count; ++a)
       for (int64_t r = 0; r < active; ++r) pointers[a * row_count + r] = place(job.arrays[a], s, rows[r]);
+    fill_masks(s, active, true);
     for (int64_t k = 0; k < job.stage_count; ++k) {
       const Stage<T> &stage = job.stages[k];
       if (stage.whole_rows) {
@@ -293,6 +307,20 @@ private:
       for (int64_t k = 0; k < stage.sum_count; ++k)
         pointers[job.row_values * row_count + r][stage.first_sum + k] =
             sum_of_lanes<T>(load<true>(totals_from(stage, r) + k * lanes<T>, 0));
+  }
+
+  // The masks that change with every step, or the others.
+  void fill_masks(int64_t s, int64_t count, bool each_step) {
+    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
+    for (int64_t k = 0; k < job.mask_count && first < last; ++k) {
+      const MaskJob<T> &mask = job.masks[k];
+      if ((mask.each_step && mask.threshold) != each_step) continue;
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t step = each_step ? job.mask_step + job.time_of(s, rows[r]) : 0;
+        fill_mask(mask.key, uint32_t(step), uint32_t(job.caller_of(rows[r])), mask.threshold, mask.kept, first, last,
+                  mask.values + rows[r] * job.hidden);
+      }
+    }
   }
 
   int64_t groups() const { return (job.hidden + group - 1) / group; }

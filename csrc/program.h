@@ -26,6 +26,7 @@ enum Role : int64_t {
   role_state_gradients,   // for observers: the total gradients of all states
   role_delta,             // gradients of products, for the parameter gradients after the loop
   role_operand,           // operand `index` of such products
+  role_mask,              // mask `index`
   // In the prologue and the epilogue:
   role_parameter, // the vector group `index`
   role_vectors,   // what the prologue computes
@@ -115,6 +116,11 @@ struct GradientInfo {
   SourceInfo left, right;
 };
 
+struct MaskInfo {
+  int64_t key;       // of its name, in the generator's counter
+  int64_t each_step; // drawn at every step; else once for a sequence
+};
+
 struct Program {
   int64_t abi;
   const char *name;
@@ -124,6 +130,8 @@ struct Program {
   const OuterInfo *outers;
   const OperandInfo *operands;
   const GradientInfo *gradients;
+  const MaskInfo *masks;
+  int64_t mask_count;
   PassInfo prologue, forward, backward, epilogue;
   int64_t saved_row_values; // beside the saved blocks
 };

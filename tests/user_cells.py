@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gatewise.equations import Cell, cell, exp, maximum, sigmoid, tanh, where
+from gatewise.equations import Cell, cell, dropout, exp, maximum, sigmoid, tanh, where, zoneout
 from tests.transcriptions import Gates, State, Transcription
 
 
@@ -49,6 +49,15 @@ def _lagged(gates: Gates, x: Tensor, state: State) -> State:
     a = gates[""](before, x)
     kept = torch.where(count > 2, h / 2, h.clamp(min=-0.5))
     return torch.tanh(a) + kept / torch.exp(a.abs()), h, count + 1
+
+
+@cell
+def masked(x, h, c, /, W, R, b):
+    """Masks of both kinds: in products of both stages, beside gates, and of states."""
+    i = sigmoid(W.i @ x + R.i @ dropout(h, "h") + b.i)
+    n = tanh(W.n @ x + R.n @ (i * dropout(h, "h")) + b.n)
+    new = c + dropout(i * n, "n")
+    return zoneout(tanh(new) - 0.1 * h, h, "kept_h"), zoneout(new, c, "kept_c")
 
 
 USER_CELLS: dict[str, Cell] = {"minimal_gated_unit": minimal_gated_unit, "lagged": _local()}

@@ -15,7 +15,8 @@ template <class Body> PyObject *guarded(const Body &body) {
   } catch (const std::bad_alloc &) { return PyErr_NoMemory(); }
 }
 
-// forward(*machine, cell, D, reverse, L, segment_steps, x, initial, weights, lengths, reset, packed,
+// forward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, x, initial, weights,
+// lengths, reset, packed,
 //         save, fixed_shapes, state_values, finals) -> (output, finals, saved) | code
 PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
@@ -65,7 +66,8 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   });
 }
 
-// backward(*machine, cell, D, reverse, L, segment_steps, x, initial, weights, lengths, reset, packed,
+// backward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, x, initial, weights,
+// lengths, reset, packed,
 //          output, saved, upstream, needed, norms, state_gradients) -> gradients | code
 PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {

@@ -82,6 +82,10 @@ public:
     call.reverse = arguments.integer();
     call.layers = arguments.integer();
     call.checkpoint = arguments.integer();
+    call.mask_seed = arguments.integer();
+    call.mask_stream = arguments.integer();
+    call.mask_step = arguments.integer();
+    call.masks = reinterpret_cast<const gatewise_mask *>(arguments.integer());
     call.threads = machine.slices;
     call.workers = machine.workers;
     call.pool = reinterpret_cast<gatewise_pool>(machine.pool);

@@ -8,8 +8,10 @@ from torch import Tensor
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
 from gatewise.kernels.gradient import run_differentiable
+from gatewise.kernels.masks import Masks, rates_of
 from tests.agreement import CELLS, possible
 from tests.compiler.random_cells import MEAN
+from tests.user_cells import masked
 
 DIRECTIONS: tuple[Directions, ...] = ("forward", "reverse", "bidirectional")
 
@@ -30,7 +32,7 @@ def call_of(
     seed: int = 0,
 ) -> Call:
     """A call on random values of a seed; ``lengths`` for the rows, ``reset`` for some boundaries."""
-    cell = CELLS[cell] if isinstance(cell, str) else cell
+    cell = {**CELLS, "masked": masked}[cell] if isinstance(cell, str) else cell
     draw = torch.Generator().manual_seed(seed)
     count = 2 if directions == "bidirectional" else 1
 
@@ -58,7 +60,14 @@ def call_of(
         None if lengths is None else torch.tensor(lengths, dtype=torch.int64, device=device),
         flags.to(device) if reset else None,
         directions,
+        masks=masks_for(cell, seed) if cell.masks else None,
     )
+
+
+def masks_for(cell: Cell, seed: int) -> Masks:
+    """Masks of a call in training, of a layer above others, some steps after the start."""
+    rates = rates_of(cell.masks, dict.fromkeys([mask.name for mask in cell.masks], 0.4), training=True)
+    return Masks(torch.tensor(1_234_567_890_123_456_789 + seed), rates, stream=6, step=3)
 
 
 def flat(results: tuple[Tensor, Sequence[Tensor]]) -> tuple[Tensor, ...]:

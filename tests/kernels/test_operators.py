@@ -23,6 +23,7 @@ OPCHECKED = [
     ("peephole_lstm", {"directions": "bidirectional", "lengths": [4, 0, 2], "reset": True}),
     ("gru_cho2014", {"directions": "reverse", "reset": True}),
     ("lagged", {"lengths": [4, 0, 2], "reset": True}),
+    ("masked", {"directions": "bidirectional", "lengths": [4, 0, 2], "reset": True}),
 ]
 
 
@@ -38,8 +39,10 @@ def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tu
         list(call.parameters),
         call.lengths,
         call.reset,
+        None if call.masks is None else call.masks.seed,
         call.cell.text,
         call.directions,
+        "" if call.masks is None else call.masks.text,
         backend,
         every,
     )
@@ -133,7 +136,7 @@ def test_what_a_backend_shares_is_copied(monkeypatch: pytest.MonkeyPatch):
     call = call_of("lstm", requires_grad=False)
     monkeypatch.setattr(reference, "forward", sharing)
     given = list(arguments(call))
-    given[7] = "reference"
+    given[-2] = "reference"
     values = flat(torch.ops.gatewise.recurrent(*given, ""))
     assert torch.equal(values[1], call.initial[0])
     assert all(value.is_contiguous() for value in values)
@@ -206,7 +209,7 @@ def test_a_cell_travels_as_its_text():
     assert cell_of_text(text) == CELLS["lagged"]
     call = call_of("rnn_tanh", requires_grad=False)
     changed = list(arguments(call))
-    changed[5] = "no cell\n"
+    changed[6] = "no cell\n"
     with pytest.raises(ValueError, match="not the text of a cell"):
         torch.ops.gatewise.recurrent(*changed, "")
 
@@ -216,7 +219,7 @@ def test_values_are_checked_inside():
     with pytest.raises(ValueError, match=r"lengths: expected values between 0 and T=4.*got 5"):
         torch.ops.gatewise.recurrent(*arguments(call), "")
     named = list(arguments(call_of("peephole_lstm", requires_grad=False)))
-    named[7] = "torch"
+    named[-2] = "torch"
     with pytest.raises(ValueError, match="backend 'torch' was asked for by name and cannot run"):
         torch.ops.gatewise.recurrent(*named, "")
 

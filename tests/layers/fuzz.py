@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import gatewise
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.layers.oracle import call, copy_of, expected, states_of
 from tests.layers.test_low_addresses import BELOW_4_GIB, low
 from tests.layers.test_weights_seen import WRITES
@@ -97,7 +97,8 @@ class Calls:
         rows = layer.num_layers * (1 + layer.bidirectional)
         hx: list[Tensor] = []
         if draw.random() < 0.5:
-            hx = [self._placed(torch.randn(rows, batch, layer.hidden_size, dtype=dtype)) for _ in layer.cell.states]
+            drawn = [torch.randn(rows, batch, layer.hidden_size, dtype=dtype) for _ in layer.cell.states]
+            hx = [self._placed(state) for state in possible(layer.cell, drawn)]
         options: dict[str, Any] = {}
         if draw.random() < 0.4:
             lengths = [draw.randint(0, steps) for _ in range(batch)]

@@ -314,7 +314,7 @@ def test_errors_are_those_of_the_general_path(case: str, gradients: bool, monkey
     for path in ("fast", "general"):
         if path == "general":
             monkeypatch.setattr(recurrent, "plain_inputs", lambda *_: None)
-            monkeypatch.setattr(recurrent, "plain_step", lambda *_: None)
+            monkeypatch.setattr(recurrent, "plain_step", lambda *_, **__: None)
         with torch.set_grad_enabled(gradients), pytest.raises((TypeError, ValueError)) as raised:
             WRONG[case](layer)
         messages.append(f"{type(raised.value).__name__}: {raised.value}")

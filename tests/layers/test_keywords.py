@@ -19,7 +19,6 @@ OF_LAYERS = [
     (gatewise.BiLSTM, "bidirectional", "; both directions are read already"),
     (gatewise.LSTM, "go_backwards", "; did you mean reverse?"),
     (gatewise.LSTM, "merge_mode", "; did you mean merge?"),
-    (gatewise.LSTM, "recurrent_dropout", "; dropout acts between layers; there is none of recurrent connections"),
     (
         gatewise.LSTM,
         "return_sequences",

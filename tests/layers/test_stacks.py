@@ -9,7 +9,7 @@ import torch
 import gatewise
 from gatewise.kernels.cpu import execution
 from gatewise.layers import recurrent
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call
 
@@ -33,7 +33,8 @@ def test_the_same_bits_as_layer_by_layer(
         if ragged:
             options = {"lengths": torch.randint(0, shape[0] + 1, shape[1:]), "reset": torch.rand(shape) < 0.2}
         rows = layers * (1 + both)
-        for hx in ([], [torch.randn(rows, shape[1], 9) for _ in layer.cell.states]):
+        states = [torch.randn(rows, shape[1], 9) for _ in layer.cell.states]
+        for hx in ([], list(possible(layer.cell, states))):
             with ExitStack() as stack:
                 if held:
                     stack.enter_context(layer.frozen())

@@ -1,4 +1,4 @@
-from gatewise.equations import cell, exp, log_sigmoid, maximum, minimum, sigmoid, tanh, where
+from gatewise.equations import cell, exp, log_sigmoid, maximum, sigmoid, tanh, where
 
 
 @cell(cite="Beck et al. 2024, arXiv:2405.04517, eq. 8-17", initial={"b.f": 1})
@@ -30,7 +30,7 @@ def slstm(x, h, c, n, m, /, W, R, b):
     o = sigmoid(W.o @ x + R.o @ h + b.o)
     kept = f + m
     m = where(n == 0, i, maximum(i, kept))
-    admit, keep = exp(i - m), exp(minimum(kept - m, 0))
+    admit, keep = exp(i - m), exp(where(kept > m, 0, kept - m))
     c = keep * c + admit * z
     n = keep * n + admit
     return o * (c / n), c, n, m

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 from gatewise.compiler.cpp import INPUT_PROJECTIONS, ROW_VALUES, SAVED_ROW_VALUES
-from gatewise.compiler.emit import STATE_GRADIENTS, Direction, Program, VectorSource
+from gatewise.compiler.emit import MASK, STATE_GRADIENTS, Direction, Program, VectorSource
 from gatewise.compiler.parameter_passes import (
     PARAMETER,
     REDUCTIONS,
@@ -15,6 +15,7 @@ from gatewise.compiler.parameter_passes import (
     ParameterPass,
 )
 from gatewise.equations.expression import Parameter
+from gatewise.equations.masks import key_of
 
 SUFFIXES = ("f32", "f64")
 
@@ -55,6 +56,7 @@ class _Text:
             ),
         )
         gradients = self._table("GradientInfo", "gradients", map(self._gradient, program.gradients))
+        masks = self._table("MaskInfo", "masks", (f"{{{key_of(one)}, {int(one.each_step)}}}" for one in cell.masks))
         passes = [
             self._row_pass("prologue", program.prologue),
             self._loop("forward", program.forward, program.forward_vectors, transposed=False),
@@ -79,6 +81,8 @@ class _Text:
             outers,
             operands,
             gradients,
+            masks,
+            str(len(cell.masks)),
         ]
         if program.saved_row_values:
             passes.append(str(program.saved_row_values))
@@ -179,6 +183,8 @@ class _Text:
         }
         if array in whole:
             return whole[array], 0
+        if array.startswith(MASK):
+            return "role_mask", int(array.removeprefix(MASK))
         kind, _, which = array.partition(" ")
         if kind == "operand":
             return "role_operand", int(which)

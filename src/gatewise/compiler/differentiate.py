@@ -112,7 +112,7 @@ def backpropagate(
         if not passed_on:
             atoms.add(adjoint)
         for operand, term in () if node in last else _operand_gradients(node, adjoint):
-            if operand in inside and number(operand) is None and number(term) != 0:
+            if operand in inside and operand.op not in ("constant", "mask") and number(term) != 0:
                 summed = operand.width is Width.ROW and node.width is Width.UNITS
                 (repeated if summed else terms).setdefault(operand, []).append(term)
     return adjoints

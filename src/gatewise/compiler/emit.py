@@ -24,6 +24,7 @@ from gatewise.equations.expression import COMPARISONS, Expr, Parameter, Width, t
 
 # The array of the total gradients of all states after a step, in order, for observers.
 STATE_GRADIENTS = "state gradients"
+MASK = "mask "  # prefix of the array name of a mask, followed by its number
 # More products of one operand are divided into several tiles, whose accumulators fit the registers.
 MAX_PRODUCTS = 4
 
@@ -288,6 +289,7 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
     storage: dict[Expr, Storage] = {node: tables.slot(INPUT_PROJECTIONS) for node in input_projections}
     for state in cell.states:
         storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+    storage.update(_mask_slots(cell, tables))
     returned: dict[Expr, list[Slot]] = {}
     for state, node in zip(cell.states, planned.outputs, strict=True):
         returned.setdefault(node, []).append(tables.slot(f"next {state}", 0))
@@ -353,6 +355,10 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
     return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
 
 
+def _mask_slots(cell: Cell, tables: Tables) -> dict[Expr, Slot]:
+    return {Expr.make("mask", attr=mask): tables.slot(f"{MASK}{index}", 0) for index, mask in enumerate(cell.masks)}
+
+
 def _stage(function: Function, products: list[Product], outputs: int, totals: range) -> Stage:
     read = function.blocks_used.get(INPUT_PROJECTIONS)
     blocks = range(min(read), max(read) + 1) if read else range(0)
@@ -402,6 +408,7 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         slot = tables.slot(f"next {state}", 0)
         if node.args:
             storage.setdefault(node, slot)
+    storage.update(_mask_slots(cell, tables))
     tables.array("saved")
     storage.update(_saved_slots(tables, planned))
     for position, state in enumerate(cell.states):

@@ -132,6 +132,7 @@ class CallRecord:
         self._have_history = [state.requires_grad for state in call.initial]
         self._directions: Directions = call.directions
         self.cell, self._lengths, self._reset = call.cell, call.lengths, call.reset
+        self._masks = call.masks
         self.x = x = call.x.detach()
         self.initial = tuple([state.detach() for state in call.initial])
         self._parameters = call.parameters
@@ -204,7 +205,9 @@ class CallRecord:
                 "cannot be recomputed; measure before that, or pass the layer a copy"
             )
         parameters = tuple(parameter.detach() for parameter in self._parameters)
-        return Call(self.cell, x, self.initial, parameters, self._lengths, self._reset, self._directions)
+        call = Call(self.cell, x, self.initial, parameters, self._lengths, self._reset, self._directions)
+        call.masks = self._masks
+        return call
 
     @property
     def valid(self) -> Tensor:

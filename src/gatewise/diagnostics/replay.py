@@ -17,7 +17,7 @@ from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import activation
 from gatewise.equations.retention import retention_gates
 from gatewise.kernels import Call, run
-from gatewise.kernels.evaluation import BlocksOf, evaluate
+from gatewise.kernels.evaluation import BlocksOf, evaluate, mask_values
 from gatewise.kernels.observers import Record
 from gatewise.layers.initialisers import BIASES
 
@@ -130,9 +130,11 @@ def steps_of(record: CallRecord) -> list[Steps]:
     call = record.recompute_call()
     index = record.valid.flatten().nonzero()[:, 0]
     found: list[Steps] = []
-    for number, single in enumerate(call.single_directions()):
-        before = previous_states(single, states[number])
+    for direction, single in enumerate(call.single_directions()):
+        before = previous_states(single, states[direction])
         values: dict[Expr, Tensor] = {X: single.x.flatten(0, 1)[index].requires_grad_()}
+        for number, mask in enumerate(single.cell.masks):
+            values[Expr.make("mask", attr=mask)] = mask_values(single, number).flatten(0, 1)[index]
         for name, value in zip(single.cell.states, before, strict=True):
             values[Expr.make("state", attr=name)] = value.flatten(0, 1)[index].requires_grad_()
         # A separate copy of each vector per step, so that each step has its own gradient.
@@ -140,7 +142,7 @@ def steps_of(record: CallRecord) -> list[Steps]:
             values[leaf] = BlocksOf(single)[block].expand(len(index), -1).clone().requires_grad_()
         gradients = None
         if record.state_gradients is not None:
-            gradients = tuple(gradient.flatten(0, 1)[index] for gradient in record.state_gradients[number])
+            gradients = tuple(gradient.flatten(0, 1)[index] for gradient in record.state_gradients[direction])
         found.append(Steps(single, index, values, gradients))
     return found
 

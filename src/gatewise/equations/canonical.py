@@ -8,14 +8,15 @@ import json
 import re
 from typing import TypedDict
 
-from gatewise.equations.expression import COMPARISONS, Expr, Parameter, Width, constant, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Mask, Parameter, Width, constant, topological
 from gatewise.equations.initial_values import InitialValues, initial_values
+from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterError, check_parameters, parameter_kinds
 
 FIRST_LINE = "gatewise cell 1"
 # Number of operands of the nodes that are not elementwise.
-_STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "units": 0, "matmul": 2, "sum": 1}
+_STRUCTURE = {"input": 0, "state": 0, "parameter": 0, "constant": 0, "mask": 0, "units": 0, "matmul": 2, "sum": 1}
 
 
 class Fields(TypedDict):
@@ -97,9 +98,10 @@ def parse(text: str) -> Fields:
     if used != set(gates) or len(set(gates)) != len(gates):
         raise ValueError(f"the text of cell {name} lists the gates {gates}, but its equations use {sorted(used)}")
     try:
+        masks_of(outputs)
         initial = initial_values(outputs, declared)
     except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"line 5 of the text of cell {name}: {error}") from None
+        raise ValueError(f"the text of cell {name}: {error}") from None
     return Fields(
         name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs, initial=initial
     )
@@ -136,6 +138,11 @@ def _node(words: list[str], nodes: dict[str, Expr], states: tuple[str, ...], gro
         if group not in groups:
             raise ValueError(f"no group is named {group}")
         return Expr.make("parameter", attr=Parameter(group, gate or None))
+    if op == "mask":
+        kind, mask = rest
+        if kind not in ("dropout", "zoneout") or not re.fullmatch(r"[^\W\d]\w*", mask):
+            raise ValueError("expected 'mask dropout name' or 'mask zoneout name'")
+        return Expr.make("mask", attr=Mask(kind, mask))
     args = tuple(nodes[word] for word in rest)
     arity = OPERATIONS[op].arity if op in OPERATIONS else _STRUCTURE[op]
     if len(args) != arity:

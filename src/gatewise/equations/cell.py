@@ -8,8 +8,9 @@ from typing import overload
 
 from gatewise.equations import canonical
 from gatewise.equations.documentation import Documentation, parse_docstring
-from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Mask, Parameter, topological
 from gatewise.equations.initial_values import InitialValues, initial_values
+from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import activation
 from gatewise.equations.tracing import definition_error, parameter_kinds, trace
 
@@ -89,6 +90,11 @@ class Cell:
     def documentation(self) -> Documentation:
         """The sections of the docstring: summary, roles of the gates, notes, related cells."""
         return parse_docstring(self.doc, self.gates)
+
+    @cached_property
+    def masks(self) -> tuple[Mask, ...]:
+        """The masks of the equations, in order of first use; see `dropout` and `zoneout`."""
+        return masks_of(self.outputs)
 
     @cached_property
     def _kinds(self) -> dict[Parameter, str]:
@@ -210,6 +216,7 @@ def cell(
         except ValueError as error:
             raise definition_error(function, str(error)) from None
         try:
+            masks_of(traced.outputs)
             declared = initial_values(traced.outputs, initial or {})
         except (TypeError, ValueError) as error:
             raise definition_error(function, str(error)) from None

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from enum import IntEnum
 from operator import attrgetter
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-Attribute: TypeAlias = "str | float | Parameter | None"
+Attribute: TypeAlias = "str | float | Parameter | Mask | None"
 
 
 class Parameter(NamedTuple):
@@ -26,7 +26,28 @@ class Parameter(NamedTuple):
         return self.group if self.gate is None else f"{self.group}.{self.gate}"
 
 
-LEAVES: Final = frozenset({"input", "state", "parameter", "constant", "units"})
+class Mask(NamedTuple):
+    """Random factors of the units, drawn by the layer that runs the cell.
+
+    Attributes:
+        kind: ``dropout``: 0 or 1/(1 − p), the same at all steps of a sequence, and 1 in evaluation; ``zoneout``: 0 or
+            1, drawn at every step, and 1 − p in evaluation.
+        name: identifies it in the cell; masks of one name are the same.
+    """
+
+    kind: Literal["dropout", "zoneout"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def each_step(self) -> bool:
+        """Whether it is drawn at every step rather than once for each sequence."""
+        return self.kind == "zoneout"
+
+
+LEAVES: Final = frozenset({"input", "state", "parameter", "constant", "units", "mask"})
 COMPARISONS: Final = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 

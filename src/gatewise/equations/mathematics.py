@@ -5,7 +5,7 @@ from typing import NamedTuple
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr
 from gatewise.equations.norms import with_norms
-from gatewise.equations.notation import PRESENT, Symbol, symbols
+from gatewise.equations.notation import PRESENT, Symbol, mask_symbol, symbols
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import ATOM, CHOICE, MATRIX, PRODUCT, SUM, Notation
 from gatewise.equations.operations.reductions import mean_of
@@ -41,6 +41,8 @@ class Printer:
             self.names[Expr.make("parameter", attr=block)] = self.symbol(symbol)
         for state, symbol in self.symbols.past.items():
             self.names[Expr.make("state", attr=state)] = self.symbol(symbol)
+        for mask in cell.masks:
+            self.names[Expr.make("mask", attr=mask)] = self.symbol(mask_symbol(mask))
         for node, symbol in self.symbols.values.items():
             self.names[node] = self.symbol(symbol)
 

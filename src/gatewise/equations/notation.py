@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import COMPARISONS, Expr, Parameter, topological
+from gatewise.equations.expression import COMPARISONS, Expr, Mask, Parameter, topological
 from gatewise.equations.operations import activation
 
 PRESENT = "t"
 PAST = "t−1"
+MASK = "μ"
 TILDE = "\u0303"  # combines with the letter before it
 
 
@@ -47,6 +48,11 @@ class Symbols:
     present: dict[str, Symbol]
     gates: dict[str, Symbol]
     values: dict[Expr, Symbol] = field(default_factory=dict)
+
+
+def mask_symbol(mask: Mask) -> Symbol:
+    """The symbol of a mask."""
+    return Symbol(MASK, (mask.name,), PRESENT if mask.each_step else "")
 
 
 def symbols(cell: Cell) -> Symbols:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from gatewise.equations.notation import TILDE, Symbol
+from gatewise.equations.notation import MASK, TILDE, Symbol
 from gatewise.equations.operations.operation import Notation
 
 
@@ -138,6 +138,8 @@ class Latex(Style):
     def _word(self, name: str) -> str:
         if name.endswith(TILDE):
             return rf"\tilde{{{self._word(name.removesuffix(TILDE))}}}"
+        if name == MASK:
+            return r"\mu"
         escaped = name.replace("_", r"\_")
         return escaped if len(name) < 2 else rf"\mathit{{{escaped}}}"
 

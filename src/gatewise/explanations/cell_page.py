@@ -8,7 +8,7 @@ from gatewise.compiler.plan import plan
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Parameter, topological
 from gatewise.equations.mathematics import equations
-from gatewise.equations.notation import symbols
+from gatewise.equations.notation import mask_symbol, symbols
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import REALS, Range
 from gatewise.equations.style import UNICODE
@@ -17,6 +17,10 @@ from gatewise.explanations.counts import elementwise_work, multiply_add_formula,
 from gatewise.explanations.norms import gradient_sentences, norm_sentences
 from gatewise.explanations.page import Page
 
+_MASKS = {
+    "dropout": "drawn for each unit once per sequence: 0 with probability p, else 1/(1 − p); in evaluation it is 1",
+    "zoneout": "drawn for each unit at every step: 0 with probability p, else 1; in evaluation it is 1 − p",
+}
 STORED = {"W": "weight_ih", "R": "weight_hh", "b": "bias_ih", "d": "bias_hh"}
 
 
@@ -47,6 +51,8 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     norms = norm_sentences(cell)
     signs += " without the name of a norm" if norms else ""
     page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on each unit separately.", *norms)
+    for mask in cell.masks:
+        page.say(f"`{UNICODE.symbol(mask_symbol(mask))}` is a mask, {_MASKS[mask.kind]}.")
     parameters = symbols(cell).parameters
     rows: list[tuple[str, str, str]] = []
     for group in cell.groups:

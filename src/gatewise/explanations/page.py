@@ -154,6 +154,7 @@ def _columns(text: str) -> int:
 _IN_LATEX = {
     "⊙": r"\odot ",
     "σ": r"\sigma ",
+    "μ": r"\mu ",
     "γ": r"\gamma ",
     "λ": r"\lambda ",
     "ρ": r"\rho ",

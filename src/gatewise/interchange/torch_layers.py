@@ -133,6 +133,8 @@ def refusal_to_torch(layer: Recurrent) -> str | None:
         return _derived(layer)
     if torch_mode(layer.cell) is None:
         return _without_counterpart(layer)
+    if layer.regularisation:
+        return f"it has {layer.regularisation}, and torch.nn drops units between layers alone"
     if layer.merge != "concat":
         return f"it merges its directions with merge={layer.merge!r}, and torch.nn concatenates them"
     if layer.reverse:

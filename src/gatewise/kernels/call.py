@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gatewise.equations import Cell
 from gatewise.kernels.choice import Choice
+from gatewise.kernels.masks import Masks, identity
 
 Directions = Literal["forward", "reverse", "bidirectional"]
 
@@ -97,6 +98,7 @@ class Call:
         finals: tensors to write the final states to, or None to allocate them; never those of ``initial``.
         output_steps: (D, T, B) int64, for observers: of each step of the output that the caller gets, the step of this
             call whose state it is, or at least T if it is none's; None if they are the same.
+        masks: of a cell with masks; None keeps everything.
     """
 
     cell: Cell
@@ -113,6 +115,12 @@ class Call:
     layers: int = 1
     finals: tuple[Tensor, ...] | None = None
     output_steps: Tensor | None = None
+    masks: Masks | None = None
+
+    @property
+    def all_masks(self) -> Masks:
+        """The masks, those that keep everything for None."""
+        return identity(len(self.cell.masks)) if self.masks is None else self.masks
 
     @property
     def direction_count(self) -> int:
@@ -169,6 +177,7 @@ class Call:
             self.fixed_shapes,
             self.packed,
             self.layers,
+            masks=self.masks,
         )
 
     def single_directions(self) -> list["Call"]:
@@ -184,6 +193,7 @@ class Call:
                 parameters=self.parameters[index * groups : (index + 1) * groups],
                 directions=name,
                 record=None if self.record is None else self.record.of_direction(index),
+                masks=None if self.masks is None else self.masks.of_direction(index),
             )
             for index, name in enumerate(names)
         ]
@@ -197,6 +207,7 @@ class Call:
             lengths=None if self.lengths is None else (self.lengths - start).clamp(0, stop - start),
             reset=None if self.reset is None else self.reset[start:stop],
             record=None if self.record is None else self.record.of_rows(start * self.x.shape[1]),
+            masks=None if self.masks is None else self.masks.later(start),
         )
 
     def check_values(self) -> None:

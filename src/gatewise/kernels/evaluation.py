@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from gatewise.equations import Expr, Parameter
@@ -25,6 +26,13 @@ class BlocksOf(Mapping[Parameter, Tensor]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def mask_values(call: Call, number: int) -> Tensor:
+    """The values (T, B, H) of a mask of the cell at every step of a call in one direction."""
+    mask, (steps, batch, _) = call.cell.masks[number], call.x.shape
+    one = [call.all_masks.values(mask, number, step, batch, call.hidden_size, call.x) for step in range(steps)]
+    return torch.stack(one)
 
 
 def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: BlocksOf) -> Tensor:

@@ -44,14 +44,17 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
                 return aten.forward(call, False)[:2]
             if _in_onnx_export():
                 return reference.forward(call, False)[:2]
+        masks = call.all_masks
         output, finals = operators.recurrent(
             call.x,
             call.with_states().initial,
             call.parameters,
             call.lengths,
             call.reset,
+            masks.seed,
             call.cell.text,
             call.directions,
+            masks.text,
             backend,
             call.checkpoint_every,
         )

@@ -23,11 +23,12 @@ from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.checkpointing import recomputed
 from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import BACKENDS, choose, run_on
+from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import check_not_watched
 
 _ARGUMENTS = (
-    "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, "
-    "str cell, str directions, str backend, int? checkpoint_every"
+    "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, Tensor? mask_seed, "
+    "str cell, str directions, str masks, str backend, int? checkpoint_every"
 )
 _SCHEMAS = {
     "recurrent": f"({_ARGUMENTS}, str made_by) -> (Tensor, Tensor[])",
@@ -50,14 +51,27 @@ def recurrent(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     reset: Tensor | None,
+    mask_seed: Tensor | None,
     cell: str,
     directions: Directions,
+    masks: str,
     backend: str,
     checkpoint_every: int | None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Output (T, B, D·H) and final states, each (D, B, H), through the operator."""
     return torch.ops.gatewise.recurrent(
-        x, initial, parameters, lengths, reset, cell, directions, backend, checkpoint_every, MADE_BY
+        x,
+        initial,
+        parameters,
+        lengths,
+        reset,
+        mask_seed,
+        cell,
+        directions,
+        masks,
+        backend,
+        checkpoint_every,
+        MADE_BY,
     )
 
 
@@ -67,10 +81,14 @@ def _call(
     parameters: Sequence[Tensor],
     lengths: Tensor | None,
     reset: Tensor | None,
+    mask_seed: Tensor | None,
     cell: str,
     directions: Directions,
+    masks: str,
 ) -> Call:
     call = Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
+    if masks:
+        call.masks = Masks.from_text(mask_seed, masks)
     _check_shapes(call)
     return call
 
@@ -223,10 +241,10 @@ def _fake_backward(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    x, initial, parameters, lengths, reset, *rest, keep = inputs
+    x, initial, parameters, lengths, reset, seed, *rest, keep = inputs
     values, _, kept = output
     ctx.mark_non_differentiable(*kept)
-    ctx.save_for_backward(x, *initial, *parameters, lengths, reset, *((values, *kept) if keep else ()))
+    ctx.save_for_backward(x, *initial, *parameters, lengths, reset, seed, *((values, *kept) if keep else ()))
     ctx.states, ctx.groups, ctx.rest = len(initial), len(parameters), rest
 
 
@@ -235,7 +253,7 @@ def _forward_gradient(
 ) -> tuple[Any, ...]:
     states, groups = ctx.states, ctx.groups
     x, *tensors = ctx.saved_tensors  # unpacked once, as torch.utils.checkpoint requires
-    lengths, reset, *kept = tensors[states + groups :]
+    lengths, reset, seed, *kept = tensors[states + groups :]
     wanted_x, wanted_initial, wanted_parameters, *_rest = ctx.needs_input_grad
     needed = [wanted_x, *wanted_initial, *wanted_parameters]
     found = iter(
@@ -247,6 +265,7 @@ def _forward_gradient(
             tensors[states : states + groups],
             lengths,
             reset,
+            seed,
             *ctx.rest,
             needed,
             kept,
@@ -259,6 +278,7 @@ def _forward_gradient(
         gradients[1 + states :],
         None,
         None,
+        None,
         *[None] * len(ctx.rest),
         None,
     )
@@ -268,8 +288,8 @@ torch.library.register_autograd("gatewise::recurrent_in_training", _forward_grad
 
 
 def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    output_gradient, final_gradients, x, initial, parameters, lengths, reset, *rest, needed, kept = inputs
-    ctx.save_for_backward(output_gradient, *final_gradients, x, *initial, *parameters, lengths, reset)
+    output_gradient, final_gradients, x, initial, parameters, lengths, reset, seed, *rest, needed, kept = inputs
+    ctx.save_for_backward(output_gradient, *final_gradients, x, *initial, *parameters, lengths, reset, seed)
     ctx.states, ctx.rest, ctx.needed, ctx.kept = len(initial), rest, needed, len(kept)
 
 
@@ -277,11 +297,10 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     """The gradient of the gradient, by the reference."""
     output_gradient, *saved = ctx.saved_tensors
     final_gradients, saved = saved[: ctx.states], saved[ctx.states :]
-    x, *tensors, lengths, reset = saved
-    cell, directions = ctx.rest[:2]
+    x, *tensors, lengths, reset, seed = saved
     initial, parameters = tensors[: ctx.states], tensors[ctx.states :]
     with torch.enable_grad():
-        call = _call(x, initial, parameters, lengths, reset, cell, directions)
+        call = _call(x, initial, parameters, lengths, reset, seed, *ctx.rest[:3])
         first = differentiable_gradients(call, (output_gradient, *final_gradients), ctx.needed)
     pairs = [
         (gradient, above)
@@ -312,6 +331,7 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
         results[1 + states],
         results[2 + states : 2 + 2 * states],
         results[2 + 2 * states :],
+        None,
         None,
         None,
         *[None] * len(ctx.rest),

@@ -23,6 +23,7 @@ from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
 HALF = (torch.float16, torch.bfloat16)
+_GIVEN = ("input", "state", "mask")
 
 
 def torch_function(op: str) -> Callable[..., Tensor]:
@@ -104,9 +105,9 @@ def _program(cell: Cell) -> _Program:
             continue
         if node.op in by_kind:
             by_kind[node.op].append(node)
-        elif node.op in ("input", "state") or any(arg in varying for arg in node.args):
+        elif node.op in _GIVEN or any(arg in varying for arg in node.args):
             varying.add(node)
-            if node.op not in ("input", "state"):
+            if node.op not in _GIVEN:
                 by_kind["step"].append(node)
         elif node.op == "units":
             continue
@@ -172,6 +173,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         functional.linear(x, weights[id(products)]).split(hidden, dim=-1) for products in program.input_products
     ]
 
+    drawn = _drawn(call)
     states = [initial[0] for initial in call.initial]
     outputs: list[Tensor] = []
     reverse = call.directions == "reverse"
@@ -185,6 +187,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
             states = [torch.where(boundary, zero, state) for state in states]
         values = dict(fixed)
         values.update((Expr.make("state", attr=name), state) for name, state in zip(cell.states, states, strict=True))
+        values.update(drawn(t))
         for products, slices in zip(program.input_products, from_input, strict=True):
             values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
         for node in program.each_step:
@@ -205,6 +208,19 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     if reverse:
         outputs.reverse()
     return torch.stack(outputs), states
+
+
+def _drawn(call: Call) -> Callable[[int], dict[Expr, Tensor]]:
+    """Returns the masks (B, H) of a direction at a step of the call."""
+    given, masks = call.all_masks, call.cell.masks
+    rows, hidden = call.x.shape[1], call.hidden_size
+
+    def value(number: int, step: int) -> Tensor:
+        return given.values(masks[number], number, step, rows, hidden, call.x)
+
+    once = {number: value(number, 0) for number, mask in enumerate(masks) if not mask.each_step}
+    nodes = [Expr.make("mask", attr=mask) for mask in masks]
+    return lambda step: {node: once[k] if k in once else value(k, step) for k, node in enumerate(nodes)}
 
 
 def _evaluate(

@@ -4,7 +4,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any, Self
 
 import torch
@@ -14,12 +13,24 @@ from gatewise.cells import lookup
 from gatewise.compiler import with_single_bias, without_bias
 from gatewise.equations import Cell
 from gatewise.kernels import Directions, PackedWeights, check_backend_name
+from gatewise.kernels.masks import Masks
 from gatewise.layers.identity import reorder_gates, stored_gates, write_identity
 from gatewise.layers.initialisers import Init, Scheme, as_init
 from gatewise.layers.keywords import did_you_mean, with_known_keywords
+from gatewise.layers.mask_seeds import seed_and_step
 from gatewise.layers.merging import check_merge
-from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge
+from gatewise.layers.options import (
+    BackendName,
+    Bias,
+    CheckpointEvery,
+    Device,
+    MaskedOutput,
+    MaskRates,
+    Merge,
+    Zoneout,
+)
 from gatewise.layers.parameters import Parameters
+from gatewise.layers.regularisation import Regularisation, check_probability
 
 MASKED_OUTPUTS = ("zero", "repeat")
 
@@ -50,6 +61,11 @@ class RecurrentBase(Parameters):
         init: Scheme | Init = "default",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
+        recurrent_dropout: float = 0.0,
+        variational: float = 0.0,
+        zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
+        rates: MaskRates = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -83,7 +99,7 @@ class RecurrentBase(Parameters):
         if masked_output not in MASKED_OUTPUTS:
             near = did_you_mean(masked_output, MASKED_OUTPUTS)
             raise ValueError(f"masked_output: expected 'zero' or 'repeat', got {masked_output!r}{near}")
-        check_dropout(dropout)
+        check_probability("dropout", dropout)
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"dropout: {dropout} acts between layers and there is only one, so it does nothing; "
@@ -95,6 +111,9 @@ class RecurrentBase(Parameters):
         _check_placement(device, dtype)
         cell = cell if bias is True else with_single_bias(cell) if bias else without_bias(cell)
         as_init(init).check_cell(cell)
+        check_probability("weight_drop", weight_drop)
+        regularised = bool(cell.masks or rates or recurrent_dropout or variational or zoneout)
+        made = Regularisation(cell, rates, recurrent_dropout, variational, zoneout) if regularised else None
         super().__init__(
             cell,
             input_size,
@@ -114,6 +133,36 @@ class RecurrentBase(Parameters):
         self.dropout = float(dropout)
         self.backend = backend
         self.checkpoint_every = checkpoint_every
+        self.recurrent_dropout, self.variational, self.zoneout = recurrent_dropout, variational, zoneout
+        self.weight_drop, self.rates = float(weight_drop), rates
+        self._regularisation = made
+
+    @property
+    def running_cell(self) -> Cell:
+        """The cell that calls run: `cell`, with the masks of the options that act in the mode of the layer."""
+        made = self._regularisation
+        return self.cell if made is None else made.cell(training=self.training)
+
+    def _drawn_masks(self) -> Masks | None:
+        """The masks of a call, with a seed of its own; None for a cell without masks."""
+        made = self._regularisation
+        if made is None:
+            return None
+        rates = made.rates(training=self.training)
+        if not any(rates[::2]):
+            return Masks(None, rates)
+        seed, step = seed_and_step(self)
+        return Masks(seed, rates, step=step)
+
+    @property
+    def regularisation(self) -> str:
+        """The options that change what the layer computes, such as ``zoneout=0.1``; empty if there are none."""
+        names = ("recurrent_dropout", "variational", "zoneout", "weight_drop")
+        return ", ".join(f"{name}={value}" for name in names if (value := getattr(self, name)))
+
+    @property
+    def _drops_weights(self) -> bool:
+        return self.training and self.weight_drop > 0
 
     @property
     def _directions(self) -> Directions:
@@ -241,15 +290,14 @@ class RecurrentBase(Parameters):
             "init": (self.init, "default"),
             "backend": (self.backend, "auto"),
             "checkpoint_every": (self.checkpoint_every, None),
+            "recurrent_dropout": (self.recurrent_dropout, 0.0),
+            "variational": (self.variational, 0.0),
+            "zoneout": (self.zoneout, 0.0),
+            "weight_drop": (self.weight_drop, 0.0),
+            "rates": (self.rates, None),
         }
         given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
-
-
-def check_dropout(dropout: float) -> None:
-    """Raise a ValueError unless it is a probability."""
-    if isinstance(dropout, bool) or not isinstance(dropout, Real) or not 0 <= dropout <= 1:
-        raise ValueError(f"dropout: expected a probability between 0 and 1, got {dropout!r}")
 
 
 def _check_placement(device: Device, dtype: torch.dtype | None) -> None:

@@ -9,6 +9,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from gatewise.kernels import AUTO, Call, PackedWeights, accepts_on_cpu, run_on_cpu, runs_on_cpu
+from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
 from gatewise.layers.base import RecurrentBase
@@ -39,7 +40,9 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         x: the input (T, B, I).
         hx, lengths, reset: as for `Recurrent.forward`.
     """
-    if not nothing_recorded() or layer.backend not in _BACKENDS or not runs_on_cpu(layer.cell):
+    if not nothing_recorded() or layer.backend not in _BACKENDS or layer._drops_weights:
+        return None
+    if not runs_on_cpu(layer.running_cell):
         return None
     initial, weights = _states(layer, hx), _weights(layer)
     if initial is None or not _accepts(layer, x, initial, lengths, reset, weights):
@@ -47,7 +50,7 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
     return Inputs(x, initial, lengths, reset, batched=True, weights=weights)  # pyright: ignore[reportArgumentType]
 
 
-def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs) -> Call:
+def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, masks: Masks | None) -> Call:
     """The call of one layer of a stack, with the weights found by `plain_inputs`."""
     assert inputs.weights is not None
     initial, weights = inputs.initial, inputs.weights
@@ -59,7 +62,7 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs) -> C
     every = layer.checkpoint_every
     record = record_of(layer, index)
     call = Call(
-        layer.cell,
+        layer.running_cell,
         x,
         initial,
         weights,
@@ -69,11 +72,12 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs) -> C
         record,
         AUTO if isinstance(every, str) else every,
         packed=None if layer._packed is None else layer._packed[index],
+        masks=masks,
     )
     return call if record is None else call.with_states()  # observers see the initial state
 
 
-def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
+def plain_stack(layer: RecurrentBase, inputs: Inputs, masks: Masks | None) -> Call | None:
     """The call of a whole stack, if there are no gradients, observers or operations between layers."""
     if (
         layer.num_layers == 1
@@ -85,7 +89,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
     ):
         return None
     return Call(
-        layer.cell,
+        layer.running_cell,
         inputs.x,
         inputs.initial,
         inputs.weights,
@@ -94,6 +98,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs) -> Call | None:
         layer._directions,
         packed=None if layer._packed is None else layer._packed[-1],
         layers=layer.num_layers,
+        masks=masks,
     )
 
 
@@ -104,6 +109,7 @@ def plain_step(
     reset: Tensor | None,
     packed: PackedWeights | None = None,
     finals: tuple[Tensor, ...] | None = None,
+    masks: Masks | None = None,
 ) -> tuple[Tensor, State] | None:
     """Output and state, as `Recurrent.step` returns them; None for anything unusual.
 
@@ -112,13 +118,15 @@ def plain_step(
         x_t, state, reset: as for `Recurrent.step`.
         packed: packed weights of the whole stack, for a layer that is not frozen.
         finals: tensors to write the new state to; None allocates them.
+        masks: those of the step.
     """
     if (
         is_grad_enabled()
         or not nothing_recorded()
         or x_t.dim() > 2
         or layer.backend not in _BACKENDS
-        or not runs_on_cpu(layer.cell)
+        or layer._drops_weights
+        or not runs_on_cpu(layer.running_cell)
         or is_watched(layer)
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
@@ -131,7 +139,17 @@ def plain_step(
     if initial is None or not _accepts(layer, x_t, initial, None, reset, weights):
         return None
     call = Call(
-        layer.cell, x_t, initial, weights, None, reset, "forward", packed=packed, layers=layer.num_layers, finals=finals
+        layer.running_cell,
+        x_t,
+        initial,
+        weights,
+        None,
+        reset,
+        "forward",
+        packed=packed,
+        layers=layer.num_layers,
+        finals=finals,
+        masks=masks,
     )
     output, states = run_on_cpu(call)
     return output, states[0] if len(states) == 1 else states

@@ -12,8 +12,10 @@ from gatewise.layers.options import (
     CheckpointEvery,
     Device,
     MaskedOutput,
+    MaskRates,
     Merge,
     Scheme,
+    Zoneout,
     chosen,
     is_on,
 )
@@ -56,6 +58,11 @@ class GRU(LikeTorch):
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
+        recurrent_dropout: probability of dropping a unit of the candidate (Semeniuta et al. 2016); see `Recurrent`.
+        variational: probability of dropping a unit of h_{t−1} in the products (Gal & Ghahramani 2016); see `Recurrent`.
+        zoneout: probability that a unit keeps its state, or a pair (Krueger et al. 2017); see `Recurrent`.
+        weight_drop: probability of dropping a recurrent weight (Merity et al. 2018); see `Recurrent`.
+        rates: probabilities of the masks in the cell's own equations; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -89,6 +96,11 @@ class GRU(LikeTorch):
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
+        recurrent_dropout: float = 0.0,
+        variational: float = 0.0,
+        zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
+        rates: MaskRates = None,
     ) -> None:
         cell = chosen(GRU_CELLS, "variant", variant)
         if is_on("layer_norm", layer_norm):
@@ -117,6 +129,11 @@ class GRU(LikeTorch):
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
+            recurrent_dropout=recurrent_dropout,
+            variational=variational,
+            zoneout=zoneout,
+            weight_drop=weight_drop,
+            rates=rates,
         )
         self.variant = variant
         self.layer_norm = layer_norm
@@ -152,6 +169,11 @@ class BiGRU(GRU):
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
+        recurrent_dropout: probability of dropping a unit of the candidate (Semeniuta et al. 2016); see `Recurrent`.
+        variational: probability of dropping a unit of h_{t−1} in the products (Gal & Ghahramani 2016); see `Recurrent`.
+        zoneout: probability that a unit keeps its state, or a pair (Krueger et al. 2017); see `Recurrent`.
+        weight_drop: probability of dropping a recurrent weight (Merity et al. 2018); see `Recurrent`.
+        rates: probabilities of the masks in the cell's own equations; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -180,6 +202,11 @@ class BiGRU(GRU):
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
+        recurrent_dropout: float = 0.0,
+        variational: float = 0.0,
+        zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
+        rates: MaskRates = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -201,4 +228,9 @@ class BiGRU(GRU):
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
+            recurrent_dropout=recurrent_dropout,
+            variational=variational,
+            zoneout=zoneout,
+            weight_drop=weight_drop,
+            rates=rates,
         )

@@ -34,7 +34,7 @@ _MEANINGS: dict[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("reset_after", "linear_before_reset"), ("variant", "the forms of a GRU are cells of their own")),
     **dict.fromkeys(("use_peepholes", "peepholes"), ("peephole", "gatewise.PeepholeLSTM has peepholes")),
     "proj_size": "projections are not supported; put an nn.Linear after the layer",
-    "recurrent_dropout": "dropout acts between layers; there is none of recurrent connections",
+    "recurrent_dropout_rate": ("recurrent_dropout",),
     **dict.fromkeys(("return_sequences", "return_sequence"), _OUTPUTS),
     "output_only": ("return_state",),
     "stateful": "pass the state of the last call: output, state = layer(x, state)",

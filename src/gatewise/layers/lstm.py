@@ -4,7 +4,18 @@ import torch
 
 from gatewise.layers.initialisers import Init
 from gatewise.layers.keywords import with_known_keywords
-from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme, is_on
+from gatewise.layers.options import (
+    BackendName,
+    Bias,
+    CheckpointEvery,
+    Device,
+    MaskedOutput,
+    MaskRates,
+    Merge,
+    Scheme,
+    Zoneout,
+    is_on,
+)
 from gatewise.layers.torch_like import LikeTorch
 
 
@@ -41,6 +52,11 @@ class LSTM(LikeTorch):
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.LSTM` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
+        recurrent_dropout: probability of dropping a unit of the candidate (Semeniuta et al. 2016); see `Recurrent`.
+        variational: probability of dropping a unit of h_{t−1} in the products (Gal & Ghahramani 2016); see `Recurrent`.
+        zoneout: probability that a unit keeps its state, or a pair (Krueger et al. 2017); see `Recurrent`.
+        weight_drop: probability of dropping a recurrent weight (Merity et al. 2018); see `Recurrent`.
+        rates: probabilities of the masks in the cell's own equations; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -73,6 +89,11 @@ class LSTM(LikeTorch):
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
+        recurrent_dropout: float = 0.0,
+        variational: float = 0.0,
+        zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
+        rates: MaskRates = None,
     ) -> None:
         super().__init__(
             "lstm_layer_norm" if is_on("layer_norm", layer_norm) else "lstm",
@@ -93,6 +114,11 @@ class LSTM(LikeTorch):
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
+            recurrent_dropout=recurrent_dropout,
+            variational=variational,
+            zoneout=zoneout,
+            weight_drop=weight_drop,
+            rates=rates,
         )
         self.layer_norm = layer_norm
 
@@ -127,6 +153,11 @@ class BiLSTM(LSTM):
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.LSTM` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
+        recurrent_dropout: probability of dropping a unit of the candidate (Semeniuta et al. 2016); see `Recurrent`.
+        variational: probability of dropping a unit of h_{t−1} in the products (Gal & Ghahramani 2016); see `Recurrent`.
+        zoneout: probability that a unit keeps its state, or a pair (Krueger et al. 2017); see `Recurrent`.
+        weight_drop: probability of dropping a recurrent weight (Merity et al. 2018); see `Recurrent`.
+        rates: probabilities of the masks in the cell's own equations; see `Recurrent`.
 
     Raises:
         ValueError, TypeError: for an argument out of its range.
@@ -154,6 +185,11 @@ class BiLSTM(LSTM):
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
+        recurrent_dropout: float = 0.0,
+        variational: float = 0.0,
+        zoneout: Zoneout = 0.0,
+        weight_drop: float = 0.0,
+        rates: MaskRates = None,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -174,4 +210,9 @@ class BiLSTM(LSTM):
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
+            recurrent_dropout=recurrent_dropout,
+            variational=variational,
+            zoneout=zoneout,
+            weight_drop=weight_drop,
+            rates=rates,
         )

@@ -9,6 +9,8 @@ from gatewise.kernels import BackendName as BackendName
 from gatewise.layers.initialisers import Scheme as Scheme
 from gatewise.layers.keywords import did_you_mean
 from gatewise.layers.merging import Merge as Merge
+from gatewise.layers.regularisation import MaskRates as MaskRates
+from gatewise.layers.regularisation import Zoneout as Zoneout
 
 Bias: TypeAlias = bool | Literal["single"]
 MaskedOutput: TypeAlias = Literal["zero", "repeat"]

@@ -17,6 +17,7 @@ from gatewise.kernels import (
     run,
     run_on_cpu,
 )
+from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import is_watched, record_of
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_call, plain_inputs, plain_stack, plain_step
@@ -31,6 +32,10 @@ from gatewise.layers.validation import Inputs, InputSpec, State, prepare
 _SYMBOLIC = (
     "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
     "Tracer whose is_leaf_module is true for it"
+)
+_ONE_MASK = (
+    "{}: in training {} drops the same units or weights at all steps of a sequence, and a step does not know them; "
+    "run the sequence by forward, or by stream, which keeps its masks (those of units), or call layer.eval()"
 )
 _UNCHANGED = nullcontext()
 _NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
@@ -71,6 +76,15 @@ class Recurrent(RecurrentBase):
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others in the backward pass, to train on
             long sequences in little memory; ``auto`` is 4 √T; None saves everything.
+        recurrent_dropout: in training, the probability of dropping a unit of the candidate, the same ones at all steps
+            of a sequence, so that the state itself loses nothing (Semeniuta et al. 2016, arXiv:1603.05118).
+        variational: in training, the probability of dropping a unit of h_{t−1} in every product, the same ones at all
+            steps of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287); Keras calls it ``recurrent_dropout``.
+        zoneout: the probability that a unit keeps its old state, drawn at every step in training, the mean of both in
+            evaluation (Krueger et al. 2017, arXiv:1606.01305); a pair for the states h and c.
+        weight_drop: in training, the probability of dropping a recurrent weight, drawn for every call (DropConnect of
+            Merity et al. 2018, arXiv:1708.02182).
+        rates: the probabilities of the masks in the cell's own equations, by name; see `equations.dropout`.
         device, dtype: of the parameters.
 
     Raises:
@@ -131,7 +145,7 @@ class Recurrent(RecurrentBase):
         inputs = None if mask is not None else self._plain(input, hx, lengths, reset)
         if inputs is None:
             inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first), mask)
-        output, finals = self._run_masked(inputs) if inputs.mask is not None else self._run_layers(inputs)
+        output, finals = self._run(inputs)
         return self._returned(self._arranged(output, inputs), self._state(finals, inputs.batched))
 
     def _returned(self, output: Output, state: State) -> tuple[Output, State]:
@@ -185,14 +199,25 @@ class Recurrent(RecurrentBase):
             raise unknown_keyword(f"{type(self).__name__}.step", next(iter(unknown)), STEP_ARGUMENTS)
         if self.bidirectional or self.reverse:
             raise ValueError(_NO_STEPS.format("step"))
-        if mask is None and isinstance(x_t, Tensor) and (done := plain_step(self, x_t, state, reset)) is not None:
-            return done
+        if self.training and (self.weight_drop or (self._regularisation and self._regularisation.per_sequence)):
+            raise ValueError(_ONE_MASK.format("step", type(self).__name__))
+        return self._step(x_t, state, reset=reset, mask=mask, masks=self._drawn_masks())
+
+    def _step(
+        self, x_t: Tensor, state: State | None, *, reset: Tensor | None, mask: Tensor | None, masks: Masks | None
+    ) -> tuple[Tensor, State]:
+        """As `step`, with the masks of the step."""
+        if mask is None and isinstance(x_t, Tensor):
+            done = plain_step(self, x_t, state, reset, masks=masks)
+            if done is not None:
+                return done
         if not isinstance(x_t, Tensor) or x_t.dim() not in (1, 2):
             actual = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {actual}; sequences go to forward")
         reset, mask = (one.unsqueeze(0) if isinstance(one, Tensor) else one for one in (reset, mask))
         prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False), mask)
-        output, finals = self._run_masked(prepared) if mask is not None else self._run_layers(prepared)
+        run = self._run_layers if mask is None else self._run_masked
+        output, finals = run(prepared, masks)
         return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
 
     @with_known_keywords
@@ -230,7 +255,9 @@ class Recurrent(RecurrentBase):
         """
         if self.bidirectional or self.reverse:
             raise ValueError(_NO_STEPS.format("stream"))
-        return Stream(self, self.step, inputs, state, reset, mask)
+        if self._drops_weights:
+            raise ValueError(_ONE_MASK.format("stream", type(self).__name__))
+        return Stream(self, self._step, inputs, state, reset, mask)
 
     @with_known_keywords
     def backend_for(
@@ -282,7 +309,7 @@ class Recurrent(RecurrentBase):
             autocast_dtype,
         )
 
-    def _call(self, layer: int, x: Tensor, prepared: Inputs) -> Call:
+    def _call(self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None) -> Call:
         initial = prepared.initial
         if self.num_layers > 1:
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
@@ -299,8 +326,14 @@ class Recurrent(RecurrentBase):
                     f"{name}: expected a weight of shape {tuple(shape)}, got {tuple(parameter.shape)}; "
                     "put one of the first shape in its place, or make a layer of other sizes"
                 )
+        if self._drops_weights:
+            kinds = map(self.cell.shape_of, self.cell.groups * self._direction_count)
+            parameters = [
+                functional.dropout(parameter, self.weight_drop) if kind == "recurrent" else parameter
+                for kind, parameter in zip(kinds, parameters, strict=True)
+            ]
         return Call(
-            self.cell,
+            self.running_cell,
             x,
             initial,
             tuple([parameter if parameter.dtype == x.dtype else parameter.to(x.dtype) for parameter in parameters]),
@@ -309,7 +342,8 @@ class Recurrent(RecurrentBase):
             self._directions,
             record_of(self, layer),
             AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
-            packed=None if self._packed is None else self._packed[layer],
+            packed=None if self._packed is None or self._drops_weights else self._packed[layer],
+            masks=masks,
             output_steps=prepared.output_steps,
         )
 
@@ -334,12 +368,17 @@ class Recurrent(RecurrentBase):
         """For each of D·L whether it reads from the end."""
         return ([False, True] if self.bidirectional else [self.reverse]) * self.num_layers
 
-    def _run_masked(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H)."""
+        masks = self._drawn_masks()
+        return self._run_layers(inputs, masks) if inputs.mask is None else self._run_masked(inputs, masks)
+
+    def _run_masked(self, inputs: Inputs, masks: Masks | None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """As `_run_layers`, for inputs with a mask: the valid steps are run, the output gets its masked ones after."""
         assert inputs.mask is not None
         compaction = Compaction(inputs.mask, inputs.lengths, inputs.reset)
         output, finals = self._run_layers(
-            self._compacted(inputs, compaction), lambda output: self._with_masked(output, inputs, compaction)
+            self._compacted(inputs, compaction), masks, lambda output: self._with_masked(output, inputs, compaction)
         )
         return output, compaction.reset_at_end(finals, [not one for one in self._reads_from_end])
 
@@ -353,16 +392,20 @@ class Recurrent(RecurrentBase):
         return torch.cat([compaction.repeated_at_masked(*part) for part in parts], dim=-1), compaction.within
 
     def _run_layers(
-        self, inputs: Inputs, restored: Callable[[Tensor], tuple[Tensor, Tensor | None]] | None = None
+        self,
+        inputs: Inputs,
+        masks: Masks | None,
+        restored: Callable[[Tensor], tuple[Tensor, Tensor | None]] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H).
+        """Output and final states of a call; see `_run`.
 
         Args:
             inputs: of the call.
+            masks: of the first layer; further layers and directions have others of the same seed.
             restored: the output of the last layer, before the merge, in the caller's order of steps, and where it is
                 not padding; None if it is in that order.
         """
-        if (stack := plain_stack(self, inputs)) is not None:
+        if (stack := plain_stack(self, inputs, masks)) is not None:
             return run_on_cpu(stack)
         x, valid = inputs.x, None
         if inputs.lengths is not None and self.merge == "learned":
@@ -370,10 +413,11 @@ class Recurrent(RecurrentBase):
         finals: list[tuple[Tensor, ...]] = []
         with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
             for layer in range(self.num_layers):
+                own = None if masks is None else masks.of_direction(layer * self._direction_count)
                 if inputs.weights is not None:
-                    output, states = run_on_cpu(plain_call(self, layer, x, inputs))
+                    output, states = run_on_cpu(plain_call(self, layer, x, inputs, own))
                 else:
-                    output, states = run(self._call(layer, x, inputs), backend=self.backend)
+                    output, states = run(self._call(layer, x, inputs, own), backend=self.backend)
                 finals.append(states)
                 if restored is not None and layer == self.num_layers - 1:
                     output, valid = restored(output)
@@ -417,7 +461,7 @@ class Recurrent(RecurrentBase):
                 )
         x, row_lengths = unpack(packed)
         prepared = prepare(x, hx, row_lengths, None, self._expected(batch_first=False))
-        output, finals = self._run_layers(prepared)
+        output, finals = self._run(prepared)
         if self.merge is None:
             forward, reverse = (repack(part, row_lengths, packed) for part in output.chunk(2, dim=-1))
             return (forward, reverse), self._state(finals, batched=True)
@@ -431,7 +475,7 @@ class Recurrent(RecurrentBase):
         rows = rows_of("input", nested, "I")
         flags = padded_flags("reset", reset, rows), padded_flags("mask", mask, rows)
         inputs = prepare(padded(rows), hx, rows.lengths, flags[0], self._expected(batch_first=False), flags[1])
-        output, finals = self._run_masked(inputs) if inputs.mask is not None else self._run_layers(inputs)
+        output, finals = self._run(inputs)
         state = self._state(finals, batched=True)
         if self.merge is None:
             forward, reverse = (nested_like(part, rows) for part in output.chunk(2, dim=-1))

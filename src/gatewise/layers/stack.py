@@ -12,9 +12,10 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.kernels import Choice
-from gatewise.layers.base import RecurrentBase, check_dropout
+from gatewise.layers.base import RecurrentBase
 from gatewise.layers.keywords import unknown_keyword, with_known_keywords
 from gatewise.layers.recurrent import ARGUMENTS, STEP_ARGUMENTS, Output, Recurrent
+from gatewise.layers.regularisation import check_probability
 from gatewise.layers.streaming import Stream, check_iterable
 from gatewise.layers.validation import State
 
@@ -50,7 +51,7 @@ class Stack(nn.Module):
             of_layers = tuple(inspect.signature(RecurrentBase.__init__).parameters)[1:]
             raise unknown_keyword("Stack", next(iter(unknown)), ("layers", "dropout", "return_state"), of_layers)
         super().__init__()
-        check_dropout(dropout)
+        check_probability("dropout", dropout)
         if not isinstance(return_state, bool):
             raise TypeError(f"return_state: expected True or False, got {return_state!r}")
         given = _checked(layers)

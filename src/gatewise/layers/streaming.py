@@ -6,6 +6,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from gatewise.kernels import PackedWeights
+from gatewise.kernels.masks import Masks
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.fast_path import plain_step
 from gatewise.layers.validation import State
@@ -36,6 +37,7 @@ class Stream(Iterator[Tensor]):
         self._own_state = False
         self._spare: tuple[Tensor, ...] | None = None
         self._packed, self._generation = PackedWeights(), layer._generation
+        self._masks, self._training = layer._drawn_masks(), layer.training
 
     def __iter__(self) -> Self:
         return self
@@ -47,17 +49,26 @@ class Stream(Iterator[Tensor]):
         layer, done = self._layer, None
         if self._generation != layer._generation:
             self._packed, self._generation = PackedWeights(), layer._generation
+        masks = self._next_masks()
         if mask is None and isinstance(x_t, Tensor):
-            done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare)
+            done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare, masks)
         before = self._state
         if done is None:
-            output, self.state = self._step(x_t, before, reset=reset, mask=mask)
+            output, self.state = self._step(x_t, before, reset=reset, mask=mask, masks=masks)
             return output
         if self._own_state and before is not None:
             self._spare = before if isinstance(before, tuple) else (before,)
         self._own_state = True
         output, self._state = done
         return output
+
+    def _next_masks(self) -> Masks | None:
+        """The masks of the next step: of the seed of the stream, or of another one if the mode of the layer changed."""
+        if self._training != self._layer.training:
+            self._masks, self._training = self._layer._drawn_masks(), self._layer.training
+        masks = self._masks
+        self._masks = None if masks is None else masks.later(1)
+        return masks
 
     @property
     def state(self) -> State | None:

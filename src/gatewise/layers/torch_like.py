@@ -4,7 +4,17 @@ import torch
 
 from gatewise.layers.identity import torch_mode
 from gatewise.layers.initialisers import Init
-from gatewise.layers.options import BackendName, Bias, CheckpointEvery, Device, MaskedOutput, Merge, Scheme
+from gatewise.layers.options import (
+    BackendName,
+    Bias,
+    CheckpointEvery,
+    Device,
+    MaskedOutput,
+    MaskRates,
+    Merge,
+    Scheme,
+    Zoneout,
+)
 from gatewise.layers.recurrent import Recurrent
 
 
@@ -32,6 +42,11 @@ class LikeTorch(Recurrent):
         init: Scheme | Init,
         backend: BackendName,
         checkpoint_every: CheckpointEvery,
+        recurrent_dropout: float,
+        variational: float,
+        zoneout: Zoneout,
+        weight_drop: float,
+        rates: MaskRates,
     ) -> None:
         if proj_size != 0:
             raise ValueError(
@@ -54,6 +69,11 @@ class LikeTorch(Recurrent):
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
+            recurrent_dropout=recurrent_dropout,
+            variational=variational,
+            zoneout=zoneout,
+            weight_drop=weight_drop,
+            rates=rates,
             device=device,
             dtype=dtype,
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from gatewise.layers.mask_seeds import Seeds, held, no_seeds
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.row_lengths import Lengths, row_lengths
 from gatewise.layers.stack import Stack
@@ -17,9 +18,10 @@ from gatewise.layers.stack import Stack
 
 @dataclass
 class _Carried:
-    """The states that windows start from, by step."""
+    """The states that windows start from, by step, and the seeds of masks, which are those of the whole stream."""
 
     states: dict[int, Any] = field(default_factory=dict)
+    seeds: Seeds = field(default_factory=no_seeds)
 
 
 @dataclass
@@ -102,9 +104,10 @@ class Window:
         cuts = [self.begin, *([self._next] if self.begin < self._next < self.end else []), self.end]
         outputs: list[Tensor] = []
         for start, stop in pairwise(cuts):
-            output, state = model(
-                self.input[start - self.begin : stop - self.begin], state, **self._flags(start, stop), **options
-            )
+            with held(self._carried.seeds, start):
+                output, state = model(
+                    self.input[start - self.begin : stop - self.begin], state, **self._flags(start, stop), **options
+                )
             outputs.append(output)
             # The graph is dropped: the next window starts from detached values.
             self._carried.states[stop] = tree_map(_detached, state)

@@ -59,6 +59,8 @@ def to_keras(layer: Recurrent) -> list[KerasLayer]:
     """
     if not isinstance(layer, Recurrent):
         raise TypeError(f"to_keras: expected a recurrent layer of gatewise, got {type(layer).__name__}")
+    if layer.regularisation:
+        raise ValueError(f"to_keras: the layer has {layer.regularisation}, which is not written; make one without it")
     if layer.merge == "learned":
         raise ValueError("to_keras: Keras does not merge directions with merge='learned'")
     if layer.bidirectional and layer.masked_output == "repeat":

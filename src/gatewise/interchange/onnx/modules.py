@@ -23,8 +23,7 @@ from gatewise.interchange.onnx.conventions import OPERATORS
 from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport
 from gatewise.interchange.onnx.node_list import OF_WEIGHTS
 from gatewise.interchange.onnx.scan import name_loops
-from gatewise.interchange.onnx.translation import CELL, DIRECTIONS, refusal, translate
-from gatewise.kernels.call import cell_of_text
+from gatewise.interchange.onnx.translation import CELL, DIRECTIONS, evaluated, refusal, translate
 from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it registers the operator
 from gatewise.writing import atomic_write
 
@@ -162,7 +161,9 @@ def _check_calls(program: ExportedProgram) -> None:
         for node in graph.graph.nodes:
             if node.target is _RECURRENT:
                 dtype = ir.DataType.from_numpy(torch.empty(0, dtype=node.args[0].meta["val"].dtype).numpy().dtype)
-                if (reason := refusal(cell_of_text(node.args[5]), dtype, node.args[4] is not None)) is not None:
+                text, _, masks = node.args[6:9]
+                reason = refusal(evaluated(text, masks), dtype, node.args[4] is not None)
+                if reason is not None:
                     scopes = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
                     layer = scopes[-1].removeprefix("module").removeprefix(".") if scopes else ""
                     raise ValueError(f"{f'layer {layer}' if layer else 'module'}: {reason}")

@@ -8,17 +8,28 @@ from onnxscript import evaluator, ir
 
 from gatewise.equations import Cell
 from gatewise.equations.operations.operation import MissingImplementation
+from gatewise.equations.regularisation import with_constant_masks
 from gatewise.interchange.onnx.conventions import OPERATORS
 from gatewise.interchange.onnx.native import Native, native_of
 from gatewise.interchange.onnx.node_list import NodeList, Value
 from gatewise.interchange.onnx.scan import scan
 from gatewise.interchange.onnx.spelling import spelled
 from gatewise.kernels.call import cell_of_text
+from gatewise.kernels.masks import Masks
 
 CELL: Final = "gatewise.cell"
 """The entry of a node's metadata with the name of the cell."""
 DIRECTIONS: Final = "gatewise.directions"
 """The entry with the directions of the layer."""
+
+
+def evaluated(text: str, masks: str) -> Cell:
+    """The cell of a call that draws nothing, with the constant factors of its masks."""
+    cell = cell_of_text(text)
+    if not cell.masks:
+        return cell
+    kept = Masks.from_text(None, masks).rates[1::2]
+    return with_constant_masks(cell, dict(zip(cell.masks, kept, strict=True)))
 
 
 def refusal(cell: Cell, dtype: ir.DataType, has_reset: bool) -> str | None:
@@ -44,12 +55,14 @@ def translate(
     parameters: Sequence[Value],
     lengths: Value | None,
     reset: Value | None,
+    _mask_seed: Value | None,  # there is none in evaluation, in which modules are exported
     cell: str,
     directions: str,
+    masks: str,
     *_: object,
 ) -> list[Value]:
     """Nodes with the values of a call: the output (T, B, D·H) and the sequence of final states (D, B, H)."""
-    made_of, nodes = cell_of_text(cell), NodeList()
+    made_of, nodes = evaluated(cell, masks), NodeList()
     native = _native(made_of, x.dtype, reset is not None)
     if native is None:
         output, finals = scan(nodes, made_of, x, initial, parameters, lengths, reset, directions)

@@ -43,8 +43,14 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     found = engine()
     observed = None if call.record is None else _states_for_observers(call)
     segment = 0 if call.checkpoint_every is None else call.segment_steps
+    rates = _mask_rates(call)
     done = found.binding.forward(
-        *_machine(found, found.forward), *_arguments(call, segment), save, call.fixed_shapes, observed, call.finals
+        *_machine(found, found.forward),
+        *_arguments(call, segment, rates),
+        save,
+        call.fixed_shapes,
+        observed,
+        call.finals,
     )
     if type(done) is not tuple:
         raise _failure(call, found, done)
@@ -78,9 +84,10 @@ def backward(
     found = engine()
     norms, observed = (None, None) if call.record is None else _gradients_for_observers(call)
     segment = 0 if call.checkpoint_every is None else call.segment_steps
+    rates = _mask_rates(call)
     done = found.binding.backward(
         *_machine(found, found.backward),
-        *_arguments(call, segment),
+        *_arguments(call, segment, rates),
         saved[0],
         saved[-1],
         tuple(upstream),
@@ -105,8 +112,8 @@ def _machine(found: Engine, function: int) -> tuple[int, ...]:
     return found.abi, function, slices, workers, pool, CHUNK, SHARE_SMALL, seconds
 
 
-def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
-    """The arguments that both passes take from a call."""
+def _arguments(call: Call, segment: int, rates: array | None) -> tuple[Any, ...]:
+    """The arguments that both passes take from a call; the caller holds the rates of its masks."""
     packed, weights = call.packed, call.parameters
     if packed is not None and packed.copies(call.x.dtype) is None:
         plain(call)  # before they are copied
@@ -116,6 +123,8 @@ def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
         call.directions == "reverse",
         call.layers,
         segment,
+        *_mask_place(call),
+        0 if rates is None else rates.buffer_info()[0],
         call.x,
         call.initial,
         weights if packed is None else packed.values(weights),
@@ -123,6 +132,19 @@ def _arguments(call: Call, segment: int) -> tuple[Any, ...]:
         call.reset,
         packed,
     )
+
+
+def _mask_rates(call: Call) -> array | None:
+    """The rates of a call's masks, for the engine to read."""
+    return array("d", call.all_masks.rates) if call.cell.masks else None
+
+
+def _mask_place(call: Call) -> tuple[int, int, int]:
+    """Seed, stream and first step of a call's masks."""
+    masks = call.masks
+    if masks is None:
+        return 0, 0, 0
+    return 0 if masks.seed is None else int(masks.seed), masks.stream, masks.step
 
 
 def _failure(call: Call, found: Engine, code: int | None) -> Exception:
