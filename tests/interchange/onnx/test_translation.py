@@ -185,9 +185,10 @@ def test_products_of_parameters_and_constants() -> None:
 
     @cell
     def made(x: Any, h: Any, s: Any, u: Any, /, W: Any, R: Any, p: Any) -> Any:
-        total = W @ x + R.a @ h + R.b @ tanh(p.a * 2) + R.c @ sigmoid(p.b - p.a) + u + s
+        total = W @ x + R.a @ h + R.b @ tanh(p.a * 2) + R.c @ sigmoid(p.b - p.a) + R.d @ sigmoid(0.5) + u + s
         return tanh(total), sigmoid(p.b), 0.5 + 0 * p.a
 
+    assert_agrees(call_of(made))  # nothing else brings the last two states to (B, H)
     call = call_of(made, "reverse", lengths=[3, 0, 4], reset=True)
     assert_agrees(call)
     (scan,) = (node for node in model_of(call).graph.node if node.op_type == "Scan")

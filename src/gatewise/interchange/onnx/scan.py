@@ -75,7 +75,7 @@ def _flags(nodes: NodeList, x: Value, lengths: Value | None, reset: Value | None
 
 
 def _matrix(kind: ir.TensorType) -> Value:
-    """A value of two dimensions; without them torch's exporter takes it for a number and infers other shapes."""
+    """A value of two dimensions of any size."""
     return ir.Value(type=kind, shape=ir.Shape([None, None]))
 
 
