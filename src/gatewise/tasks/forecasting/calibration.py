@@ -21,7 +21,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from gatewise.tasks.forecasting.effective_count import EffectiveCount, effective_count
+from gatewise.tasks.forecasting.effective_count import effective_count
 from gatewise.tasks.forecasting.scores import BackTest
 from gatewise.tasks.weights_file import checksum_of
 from gatewise.writing import atomic_write
@@ -43,7 +43,8 @@ class Calibration:
     def learn(cls, test: BackTest, notify: Callable[[str], None]) -> Self:
         """Of forecasts of held-out values that no calibration has moved.
 
-        Nothing is moved where fewer forecasts than the outermost quantiles need are independent of each other.
+        Where fewer of them than the outermost quantiles need do not overlap in time, intervals become wider only: that
+        a few times were easy to forecast does not say that later ones are.
 
         Args:
             test: the forecasts.
@@ -51,14 +52,16 @@ class Calibration:
         """
         scale = test.panel.scale_at(test.positions).scale[:, None, None]
         scores = (test.truth[..., None] - test.quantiles) / scale
-        moves, counts = moves_of(scores, test.blocks(), test.levels)
-        needed, fewest = forecasts_needed(test.levels), min(counts, key=lambda count: count.least)
-        if fewest.least < needed:
-            moves = torch.zeros_like(moves)
+        blocks = test.blocks()
+        moves = moves_of(scores, blocks, test.levels)
+        times = min(len(blocks[known].unique()) for known in (~test.truth.isnan()).T)
+        needed = forecasts_needed(test.levels)
+        if times < needed:
+            moves = _widening(moves, test.levels)
             notify(
-                f"intervals are not calibrated: {fewest.blocks} held-out forecasts do not overlap in time, all "
-                f"together are worth {fewest.least:.0f} independent ones for sure, and quantiles {test.levels[0]:g} "
-                f"and {test.levels[-1]:g} need {needed}; a longer --held-out has more"
+                f"intervals are calibrated by few forecasts: {times} in the held-out part do not overlap in time, and "
+                f"quantiles {test.levels[0]:g} and {test.levels[-1]:g} need {needed}; so they may become wider, but "
+                "not narrower; a longer --held-out has more"
             )
         return cls(test.levels, moves)
 
@@ -109,8 +112,8 @@ class Calibration:
         return read if of == checksum_of(weights) else None
 
 
-def moves_of(scores: Tensor, blocks: Tensor, levels: Sequence[float]) -> tuple[Tensor, list[EffectiveCount]]:
-    """By how much quantiles are moved to hold their shares of scores, and how many independent scores decided.
+def moves_of(scores: Tensor, blocks: Tensor, levels: Sequence[float]) -> Tensor:
+    """By how much quantiles are moved to hold their shares of scores.
 
     Args:
         scores: (N, K, L), the conformity scores of forecasts at L levels; NaN where no value came.
@@ -118,23 +121,27 @@ def moves_of(scores: Tensor, blocks: Tensor, levels: Sequence[float]) -> tuple[T
         levels: the levels, of which 0.5 is not moved.
 
     Returns:
-        (K, L) float64, and for each step of the horizon the number; of no scores 0.
+        (K, L) float64; 0 where no value came.
     """
     moves = torch.zeros(scores.shape[1:], dtype=torch.float64)
-    counts: list[EffectiveCount] = []
     for step in range(len(moves)):
         known = ~scores[:, step, 0].isnan()
         if not known.any():
-            counts.append(EffectiveCount(0, 0, 0))
             continue
         ordered = scores[known, step].sort(0).values
         first, last = (ordered[_position(len(ordered), level, math.inf), at] for at, level in _outermost(levels))
         missed = torch.stack((scores[known, step, 0] < first, scores[known, step, -1] > last), 1)
-        counts.append(effective_count(missed, blocks[known]))
+        effective = effective_count(missed, blocks[known])
         for at, level in enumerate(levels):
             if level != 0.5:
-                moves[step, at] = ordered[_position(len(ordered), level, counts[-1].estimate), at]
-    return moves, counts
+                moves[step, at] = ordered[_position(len(ordered), level, effective), at]
+    return moves
+
+
+def _widening(moves: Tensor, levels: Sequence[float]) -> Tensor:
+    """Of moves (K, L) those away from the median."""
+    lower = torch.tensor(levels) < 0.5
+    return moves.clamp(max=0).where(lower, moves.clamp(min=0))
 
 
 def _outermost(levels: Sequence[float]) -> tuple[tuple[int, float], tuple[int, float]]:
