@@ -6,8 +6,11 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +18,7 @@ import gatewise
 from gatewise.compiler import build_cache
 from gatewise.data import example_store
 from gatewise.data.row_store import RowWriter
-from gatewise.tasks import data_cache, state_file, token_rows
+from gatewise.tasks import child, data_cache, processes, state_file, token_rows
 from gatewise.tasks.api import resume
 from gatewise.tasks.sequence_module import SequenceModule
 from tests.forked import Forked
@@ -300,3 +303,41 @@ def test_a_killed_run_on_the_cache_resumes_with_the_same_losses(tmp_path, cache,
     again = resume(tmp_path / "run")
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
     assert again.final_scores() == whole.final_scores()
+
+
+def child_of_large(folder):
+    """One of the processes of a run, for which all tables are too large for memory."""
+    example_store.IN_MEMORY = 200
+    child.main(folder)
+
+
+def test_two_processes_on_the_cache_train_and_score_as_one(tmp_path, cache, monkeypatch, capfd):
+    options = {"dropout": 0.0, "unknown_weight": 0.0, "precision": "64", "batch": 6, "longest": 4}
+    make_large(monkeypatch)
+    one = train(tmp_path, "label", out=tmp_path / "one", **options)
+    found = entries(cache)
+    shutil.rmtree(cache)
+    monkeypatch.setattr(
+        processes,
+        "subprocess",
+        SimpleNamespace(
+            Popen=lambda command, *, env, stdin, start_new_session: Forked(
+                child_of_large, Path(command[-1]), env={**env, "OMP_NUM_THREADS": "1"}
+            ),
+            PIPE=subprocess.PIPE,
+        ),
+    )
+    (data,) = one.options.data
+    capfd.readouterr()
+    two = train(tmp_path, "label", data=data, devices=2, **options)
+    said = capfd.readouterr().err
+    assert "in 2 processes" in said
+    assert f"mapped from {cache / 'examples'}" in said
+    assert entries(cache) == found  # what two processes want is made once
+    assert not any(name.startswith(build_cache.WORK) for names in found.values() for name in names)
+    mean = [[float(row[2]) for row in losses(run)[1:] if row[2]] for run in (tmp_path / "one", tmp_path / "run")]
+    assert len(mean[0]) > 10
+    assert mean[1] == pytest.approx(mean[0], rel=1e-9)
+    scores = [trained.final_scores()["held_out"] for trained in (one, two)]
+    assert scores[1]["loss"] == pytest.approx(scores[0]["loss"], rel=1e-9)
+    assert scores[1]["accuracy"] == scores[0]["accuracy"]

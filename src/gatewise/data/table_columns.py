@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 _PART = 8192
+_FEW = 8
+"""Cells that Python reads sooner than Arrow begins."""
 _NAN = float("nan")
 _FIRST_DAY = np.datetime64("0001-01-01", "us")
 
@@ -225,6 +227,8 @@ def numbers_in(cells: "pyarrow.Array", decimal: str = ".") -> tuple[NDArray[np.f
     """
     import pyarrow
 
+    if len(cells) < _FEW:
+        return _parsed(cells.to_pylist(), decimal)
     compute = arrow_compute()
     missing = compute.is_in(cells, value_set=pyarrow.array(_SPELLINGS, cells.type))
     numbers = compute.if_else(missing, pyarrow.scalar(None, cells.type), cells)
@@ -283,6 +287,8 @@ class TableRows:
         for part in parts:
             found.append(part)
             advance(len(part))
+        if len(found) == 1:
+            return found[0]
         columns: list[Column] = []
         for pieces in zip(*(part.columns for part in found), strict=True):
             texts = [piece for piece in pieces if isinstance(piece, TextColumn)]

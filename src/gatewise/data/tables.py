@@ -28,6 +28,8 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", *TYPED)
 Column = str | int
 """The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
 
+_SHORT = 2048
+"""Characters of a table that is not worth Arrow's reader, which takes half a millisecond to begin."""
 _PART = 8192
 """Rows that are read at a time."""
 
@@ -142,7 +144,8 @@ def columns_of_text(
     Raises:
         ValueError: as `read_columns`.
     """
-    return _delimited(TableText.of(where, text), ".csv", Wanted(columns, numbers=numbers), format)
+    table, wanted = TableText.of(where, text), Wanted(columns, numbers=numbers)
+    return TableRows.joined(_delimited_parts(table, ".csv", wanted, format, strictly=len(text) < _SHORT))
 
 
 def columns_of_arrow(
@@ -269,7 +272,9 @@ def _delimited(
     return TableRows.joined(_delimited_parts(table, kind, wanted, format), advance)
 
 
-def _delimited_parts(table: TableText, kind: str, wanted: Wanted, format: TableFormat) -> Iterator[TableRows]:
+def _delimited_parts(
+    table: TableText, kind: str, wanted: Wanted, format: TableFormat, *, strictly: bool = False
+) -> Iterator[TableRows]:
     head = head_of(table, kind, format)
     places, by_number = _places(table, head, wanted)
     assert head is not None
@@ -281,6 +286,9 @@ def _delimited_parts(table: TableText, kind: str, wanted: Wanted, format: TableF
     def batches() -> Iterator[list["pyarrow.Array"]]:
         found = 0
         skip = head.line - 1 if by_number else head.last
+        if strictly:
+            yield from _strict_columns(table, kind, format, skipped, places)
+            return
         try:
             for batch in arrow_columns(table, kind, format, len(head.cells), skip, places):
                 yield batch
