@@ -335,7 +335,7 @@ def test_two_processes_on_the_cache_train_and_score_as_one(tmp_path, cache, monk
     assert f"mapped from {cache / 'examples'}" in said
     assert entries(cache) == found  # what two processes want is made once
     assert not any(name.startswith(build_cache.WORK) for names in found.values() for name in names)
-    mean = [[float(row[2]) for row in losses(run)[1:] if row[2]] for run in (tmp_path / "one", tmp_path / "run")]
+    mean = [[float(row[3]) for row in losses(run)[1:] if row[3]] for run in (tmp_path / "one", tmp_path / "run")]
     assert len(mean[0]) > 10
     assert mean[1] == pytest.approx(mean[0], rel=1e-9)
     scores = [trained.final_scores()["held_out"] for trained in (one, two)]
