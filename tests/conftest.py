@@ -31,6 +31,7 @@ _NEED = {
         "data/test_numeric_sequences.py",
         "data/test_series.py",
         "data/test_short_tables.py",
+        "data/test_table_parts.py",
         "data/test_vocabulary.py",
         "data/test_vocabulary_file.py",
         "diagnostics/test_callback.py",
