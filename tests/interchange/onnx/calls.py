@@ -27,8 +27,10 @@ def model_of(call: Call) -> ModelProto:
             list(constants.values()),
             free.get("lengths"),
             free.get("reset"),
+            None,
             call.cell.text,
             call.directions,
+            "",
         )
     output, finals = results
     outputs = [output, *finals.producer().inputs]  # a sequence, which the exporter takes apart
