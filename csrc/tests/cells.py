@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gatewise.compiler.builtin import built_in
 from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import Program, emit
-from gatewise.equations import cell, sigmoid, tanh
+from gatewise.equations import cell, dropout, sigmoid, tanh, zoneout
 
 
 @cell
@@ -21,9 +21,17 @@ def product_of_old_state(x, h, s, /, A, B, P, f, b):
     return tanh(P @ s + A @ x + b), B @ x + tanh(f) * s
 
 
+@cell
+def masked(x, h, c, /, W, R, b):
+    """Masks of both kinds, in products and of states."""
+    i = sigmoid(W.i @ x + R.i @ dropout(h, "h") + b.i)
+    new = c + i * tanh(W.n @ x + R.n @ (i * h) + b.n)
+    return zoneout(tanh(new), h, "kept_h"), zoneout(new, c, "kept_c")
+
+
 def driven() -> dict[str, Program]:
     """Their programs, by the beginning of their functions' names."""
-    cells = [*built_in().values(), *((one, one.name) for one in (product_of_new_state, product_of_old_state))]
+    cells = [*built_in().values(), *((one, one.name) for one in (product_of_new_state, product_of_old_state, masked))]
     return {prefix: emit(one, prefix) for one, prefix in cells}
 
 

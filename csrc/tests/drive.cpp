@@ -231,6 +231,8 @@ private:
     gatewise::Program other = problem.program;
     ++other.abi;
     bad(call.program, &other, "abi of the program");
+    if (problem.program.mask_count)
+      with(call.masks, static_cast<const gatewise_mask *>(nullptr), GATEWISE_BAD_BUFFER, "no masks", "masks");
     std::vector<int64_t> lengths = problem.lengths;
     call.lengths.data = lengths.data();
     for (int64_t wrong : {int64_t(-1), problem.shape.steps + 1}) {
@@ -250,7 +252,7 @@ private:
     else if (name.starts_with("parameters."))
       for (gatewise_parameter &one : whole.parameters) places.push_back(reinterpret_cast<char *>(&one));
     else if (field.offset >= int64_t(offsetof(gatewise_call, x)) &&
-             field.offset < int64_t(offsetof(gatewise_call, states)))
+             field.offset < int64_t(offsetof(gatewise_call, mask_seed)))
       places.push_back(reinterpret_cast<char *>(&call));
     const bool unread = backward ? name == "states.final" || name == "state_values"
                                  : name.ends_with("gradient") || name == "norms" || name == "state_gradients";

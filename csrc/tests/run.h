@@ -158,6 +158,7 @@ public:
   gatewise_call call{};
   std::vector<gatewise_state> states;
   std::vector<gatewise_parameter> parameters;
+  std::vector<gatewise_mask> masks; // in evaluation: single steps have the same ones
   double seconds[GATEWISE_PHASES]{};
 
   Run(const Problem &problem, const Way &way)
@@ -201,6 +202,8 @@ public:
         parameters.push_back({value, gradient});
       }
     call.states = states.data(), call.parameters = parameters.data();
+    masks.assign(program.mask_count, {0, 0.75});
+    call.masks = masks.data();
   }
   Run(const Run &) = delete;
 
