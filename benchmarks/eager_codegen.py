@@ -64,7 +64,8 @@ class _Generator:
         loop: list[Expr] = []
         for node in (node for stage in planned.stages for node in (*stage.products, *stage.work)):
             read = [node.args[1]] if node.op == "matmul" else [one for one in values_read(node) if number(one) is None]
-            if all(one in self._inputs or one in self._hoisted for one in read):
+            # A sum over units has one column, and the parts of x are cut into blocks of H: it is taken at every step.
+            if node.op != "sum" and all(one in self._inputs or one in self._hoisted for one in read):
                 self._inputs.add(node)
             else:
                 loop.append(node)
@@ -280,6 +281,8 @@ class _Generator:
             if node in self._hoisted:
                 fixed = self._invariant_value(node)
                 self._names[node] = fixed if fixed.isidentifier() else self._emit_prologue("s", fixed)
+            elif node.op == "units":
+                self._names[node] = self._emit_prologue("s", "x.new_tensor(H)")
             elif node in self._unfinished:
                 value, rest = self._unfinished.pop(node)
                 for term in rest:
@@ -387,6 +390,8 @@ class _Generator:
 
 def _operation(node: Expr, values: Sequence[str]) -> str:
     """An operation on values."""
+    if node.op == "sum":
+        return f"{values[0]}.sum(-1, keepdim=True)"
     operation = OPERATIONS[node.op]
     if operation.infix:
         return f"{values[0]} {operation.infix} {values[1]}"

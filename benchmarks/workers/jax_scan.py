@@ -67,7 +67,7 @@ def output(made: Plan, weights: Parameters, x: Any) -> Any:
     """The output (T, B, H) of a cell from a state of zeros."""
     cell = made.cell
     hidden = next(weights[group].shape[-1] for group in cell.groups if cell.shape_of(group) == "recurrent")
-    blocks: dict[Expr, Any] = {}
+    blocks: dict[Expr, Any] = {Expr.make("units"): hidden}
     for group in cell.groups:
         gates = cell.gates_of(group)
         for gate, block in zip(gates, jnp.split(weights[group], len(gates)), strict=True):
@@ -114,6 +114,9 @@ def _evaluate(root: Expr, values: dict[Expr, Any]) -> Any:
         if node.op == "constant":
             values[node] = node.attr
         elif all(arg in values for arg in node.args):
-            function = resolve_name(OPERATIONS[node.op].implementation("jax"))
-            values[node] = function(*(values[arg] for arg in node.args))
+            operands = [values[arg] for arg in node.args]
+            if node.op == "sum":
+                values[node] = operands[0].sum(-1, keepdims=True)
+            else:
+                values[node] = resolve_name(OPERATIONS[node.op].implementation("jax"))(*operands)
     return values[root]

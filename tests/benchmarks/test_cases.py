@@ -27,7 +27,7 @@ def test_the_other_grids():
         Case("lstm", "inference", 32, 128, 1000, ragged=True),
     }
     assert {case.reset for case in cases("reset")} == {0.001, 0.03, 0.1}
-    assert {case.cell for case in cases("variants")} == {"peephole_lstm", "gru_chung2014"}
+    assert {case.cell for case in cases("variants")} == {"peephole_lstm", "gru_chung2014", "slstm"}
     assert all(case.bidirectional for case in cases("bidirectional"))
     assert {(case.B, case.H, case.T) for case in cases("bidirectional")} == set(CORE)
     streams = cases("stream")

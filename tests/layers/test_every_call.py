@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import gatewise
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call, states_of
 from tests.layers.test_weights_seen import averaged_through_data
@@ -48,7 +48,7 @@ def input_of(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> T
 
 def initial(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     rows = layer.num_layers * (1 + layer.bidirectional)
-    return [torch.randn(rows, B, H, dtype=dtype) for _ in layer.cell.states]
+    return [*possible(layer.cell, [torch.randn(rows, B, H, dtype=dtype) for _ in layer.cell.states])]
 
 
 @needs_engine

@@ -184,7 +184,7 @@ def check_numbers(run: Any, folder: Path) -> None:
 
 
 def check_forecaster(run: Any, folder: Path) -> None:
-    panel = Panel(run.recipe, run._corpus().series)
+    panel = Panel(run.preprocessing, run._corpus().series)
     spans = [Span(0, 5, 20, 20), Span(1, 0, 9, 9)]
     batch = next(iter(SpanBatches(panel, spans, 2)))
     x, references, future = batch.inputs
@@ -257,7 +257,7 @@ def test_streaming(to: str, runs: Callable[[str], Trained], tmp_path: Path) -> N
 def test_forecasts_step_by_step(runs: Callable[[str], Trained], tmp_path: Path) -> None:
     run: Any = runs("forecast")
     export(run, "onnx", tmp_path / "m.onnx", streaming=True)
-    panel = Panel(run.recipe, run._corpus().series)
+    panel = Panel(run.preprocessing, run._corpus().series)
     batch = next(iter(SpanBatches(panel, [Span(0, 5, 5, 12)], 1)))
     x, references, future = batch.inputs
     expected = predictions_at(run.model, batch)

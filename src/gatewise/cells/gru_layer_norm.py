@@ -6,7 +6,7 @@ from gatewise.equations import cell, layer_norm, sigmoid, tanh
     initial={"gain_h": 1, "shift_h": 0, "gain_x": 1, "shift_x": 0},
 )
 def gru_layer_norm(x, h, /, W, R, gain_h, shift_h, gain_x, shift_x):
-    """Gated recurrent unit with layer normalisation of both products, reset after the product; z admits the candidate.
+    """GRU with layer normalisation of both products; z admits the candidate.
 
     Gates:
         r: reset gate: how much of the old state's product the candidate sees; near 0 it depends on x_t alone

@@ -6,7 +6,7 @@ from gatewise.equations import cell, layer_norm, sigmoid, tanh
     initial={"gain_h": 1, "shift_h": 0, "gain_x": 1, "shift_x": 0, "gain_c": 1, "shift_c": 0},
 )
 def lstm_layer_norm(x, h, c, /, W, R, b, gain_h, shift_h, gain_x, shift_x, gain_c, shift_c):
-    """LSTM with layer normalisation of both products, each over all four gates, and of the cell state.
+    """LSTM with layer normalisation of both products and of the cell state.
 
     Gates:
         i: input gate: how much of the candidate enters the cell state

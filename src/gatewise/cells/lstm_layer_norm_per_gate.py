@@ -6,7 +6,7 @@ from gatewise.equations import cell, layer_norm, sigmoid, tanh
     initial={"gain": 1, "shift": 0, "shift.f": 1, "gain_c": 1, "shift_c": 0},
 )
 def lstm_layer_norm_per_gate(x, h, c, /, W, R, gain, shift, gain_c, shift_c):
-    """LSTM with layer normalisation of the sum of both products, for each gate alone, and of the cell state.
+    """LSTM with layer normalisation of every gate alone and of the cell state.
 
     Gates:
         i: input gate: how much of the candidate enters the cell state

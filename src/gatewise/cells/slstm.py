@@ -3,7 +3,7 @@ from gatewise.equations import cell, exp, log_sigmoid, maximum, sigmoid, tanh, w
 
 @cell(cite="Beck et al. 2024, arXiv:2405.04517, eq. 8-17", initial={"b.f": 1})
 def slstm(x, h, c, n, m, /, W, R, b):
-    """Scalar LSTM (sLSTM) of xLSTM: an exponential input gate, a normaliser, and a stabiliser.
+    """Scalar LSTM of xLSTM: exponential input gate, normaliser and stabiliser.
 
     Gates:
         i: input gate, the logarithm of its value: how much of the candidate enters the cell state, without an upper

@@ -94,6 +94,7 @@ def load_embedding(path: str | os.PathLike[str], words: Sequence[str]) -> Embedd
         OSError: when the file cannot be read.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "vectors.txt"
     ...     _ = file.write_text("the 0.5 1\ncat 2 -1\n0000 3 3\n")
