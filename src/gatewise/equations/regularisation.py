@@ -42,7 +42,7 @@ def with_recurrent_dropout(cell: Cell) -> Cell:
 def with_variational_dropout(cell: Cell) -> Cell:
     """The cell with dropout of the old output in every product, the same at all steps.
 
-    This is that of Gal & Ghahramani 2016 (arXiv:1512.05287); Keras calls it ``recurrent_dropout``. Where the old output
+    This is that of Gal & Ghahramani 2016 (arXiv:1512.05287), with one mask for all gates. Where the old output
     is kept rather than multiplied by a matrix, as in a GRU, it is whole.
 
     Raises:

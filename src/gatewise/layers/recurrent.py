@@ -79,7 +79,8 @@ class Recurrent(RecurrentBase):
         recurrent_dropout: in training, the probability of dropping a unit of the candidate, the same ones at all steps
             of a sequence, so that the state itself loses nothing (Semeniuta et al. 2016, arXiv:1603.05118).
         variational: in training, the probability of dropping a unit of h_{t−1} in every product, the same ones at all
-            steps of a sequence (Gal & Ghahramani 2016, arXiv:1512.05287); Keras calls it ``recurrent_dropout``.
+            steps and gates (Gal & Ghahramani 2016, arXiv:1512.05287); ``recurrent_dropout`` of Keras, but with one mask
+            for all gates where Keras draws one for each.
         zoneout: the probability that a unit keeps its old state, drawn at every step in training, the mean of both in
             evaluation (Krueger et al. 2017, arXiv:1606.01305); a pair for the states h and c.
         weight_drop: in training, the probability of dropping a recurrent weight, drawn for every call (DropConnect of
