@@ -322,3 +322,14 @@ def test_onnx_has_the_means_of_evaluation(tmp_path: Path):
     x = torch.randn(4, 2, 3)
     exported = gatewise.to_onnx(layer, (x,), tmp_path / "layer.onnx")  # compared in ONNX Runtime
     assert exported.layers
+
+
+@pytest.mark.parametrize("option", ["recurrent_dropout", "variational", "zoneout", "weight_drop"])
+def test_asking_for_the_backend_draws_nothing(option: str):
+    layer = gatewise.LSTM(3, 4, **{option: 0.5})
+    x = torch.randn(5, 2, 3)
+    before = torch.get_rng_state()
+    layer.backend_for(x)
+    assert torch.equal(torch.get_rng_state(), before)
+    layer(x)
+    assert not torch.equal(torch.get_rng_state(), before)

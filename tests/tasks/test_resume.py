@@ -28,6 +28,7 @@ CASES = {
     "double": {"precision": "64", "tie": True, "embedding": 8, "loss_reduction": "sum-over-time"},
     "short": {"steps_per_epoch": 3, "epochs": 3},
     "accumulate": {"accumulate": 3, "window": 12},
+    "masks": {"recurrent_dropout": 0.1, "variational": 0.2, "zoneout": 0.3, "cell_zoneout": 0.1, "weight_drop": 0.4},
     "bfloat": {"precision": "bf16-mixed", "cell": "rnn_tanh", "optimizer": "rmsprop"},
 }
 

@@ -1,5 +1,7 @@
 """The options of every task."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from torch import nn
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.layers import Init, Recurrent
 from gatewise.tasks.encoding import make_encoder
-from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.initial_weights import initialised, recurrent_init, regularisation_of
 from gatewise.tasks.language_model.options import LanguageModelOptions
 from gatewise.tasks.language_model.trained import make_model
 from gatewise.tasks.sequence_options import EncoderOptions
@@ -74,3 +76,39 @@ def test_models_pass_them_on():
     ):
         (recurrent,) = (module for module in make().modules() if isinstance(module, Recurrent))
         assert recurrent.init == Init("default", chrono=50)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cell": "rnn_tanh", "recurrent_dropout": 0.2}, "recurrent_dropout: the cell rnn_tanh has no candidate"),
+        ({"cell": "slstm", "zoneout": 0.1}, "zoneout: the states h, c, n, m of the cell slstm belong together"),
+        (
+            {"cell": "gru_cudnn", "cell_zoneout": 0.1},
+            "cell_zoneout: is for cells of two states, and the cell gru_cudnn",
+        ),
+        ({"variational": 1.0}, "variational: expected a number at least 0 and at most 0.95, got 1.0"),
+    ],
+)
+def test_a_recurrence_is_regularised_where_the_cell_can_be(given: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        TrainingOptions(**given)
+
+
+@pytest.mark.parametrize("option", ["recurrent_dropout", "variational", "weight_drop"])
+def test_a_decoder_that_runs_step_by_step_has_no_mask_of_a_sequence(option: str):
+    assert getattr(SequenceToSequenceOptions(**{option: 0.2}), option) == 0.2
+    with pytest.raises(ValueError, match=f"{option}: has one mask for a whole sequence, and with attention bahdanau"):
+        SequenceToSequenceOptions(attention="bahdanau", **{option: 0.2})
+
+
+def test_layers_have_the_regularisation_of_the_options():
+    assert regularisation_of(TrainingOptions()) == {
+        "recurrent_dropout": 0,
+        "variational": 0,
+        "zoneout": 0,
+        "weight_drop": 0,
+    }
+    options = TrainingOptions(recurrent_dropout=0.1, variational=0.2, zoneout=0.3, cell_zoneout=0.4, weight_drop=0.5)
+    layer = Recurrent("lstm", 3, 4, **regularisation_of(options))
+    assert layer.regularisation == "recurrent_dropout=0.1, variational=0.2, zoneout=(0.3, 0.4), weight_drop=0.5"

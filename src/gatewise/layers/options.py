@@ -10,6 +10,7 @@ from gatewise.layers.initialisers import Scheme as Scheme
 from gatewise.layers.keywords import did_you_mean
 from gatewise.layers.merging import Merge as Merge
 from gatewise.layers.regularisation import MaskRates as MaskRates
+from gatewise.layers.regularisation import RegularisationOptions as RegularisationOptions
 from gatewise.layers.regularisation import Zoneout as Zoneout
 
 Bias: TypeAlias = bool | Literal["single"]

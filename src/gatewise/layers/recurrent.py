@@ -290,7 +290,7 @@ class Recurrent(RecurrentBase):
         prepared = prepare(input, hx, lengths, reset, self._expected(batch_first), mask)
         if prepared.mask is not None:
             prepared = self._compacted(prepared, Compaction(prepared.mask, prepared.lengths, prepared.reset))
-        return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
+        return backend_for(self._call(0, prepared.x, prepared, only_asked=True), backend=self.backend)
 
     def _expected(self, batch_first: bool) -> InputSpec:
         parameter: Tensor = getattr(self, self._names[0][0])
@@ -310,7 +310,10 @@ class Recurrent(RecurrentBase):
             autocast_dtype,
         )
 
-    def _call(self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None) -> Call:
+    def _call(
+        self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None, *, only_asked: bool = False
+    ) -> Call:
+        """The call of a layer; ``only_asked``: it will not run, so that no random numbers are drawn."""
         initial = prepared.initial
         if self.num_layers > 1:
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
@@ -327,7 +330,7 @@ class Recurrent(RecurrentBase):
                     f"{name}: expected a weight of shape {tuple(shape)}, got {tuple(parameter.shape)}; "
                     "put one of the first shape in its place, or make a layer of other sizes"
                 )
-        if self._drops_weights:
+        if self._drops_weights and not only_asked:
             kinds = map(self.cell.shape_of, self.cell.groups * self._direction_count)
             parameters = [
                 functional.dropout(parameter, self.weight_drop) if kind == "recurrent" else parameter

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from gatewise.equations import Cell
 from gatewise.equations.regularisation import (
@@ -17,6 +17,15 @@ from gatewise.kernels.masks import rates_of
 
 Zoneout: TypeAlias = float | tuple[float, float]
 MaskRates: TypeAlias = Mapping[str, float] | None
+
+
+class RegularisationOptions(TypedDict, total=False):
+    """The options of `Recurrent` that regularise a recurrence."""
+
+    recurrent_dropout: float
+    variational: float
+    zoneout: Zoneout
+    weight_drop: float
 
 
 class Regularisation:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
-from gatewise.layers.options import Scheme
+from gatewise.layers.options import RegularisationOptions, Scheme
 from gatewise.layers.validation import State
 from gatewise.models.attention import Attention, Memory, Score
 from gatewise.models.dropout import SequenceDropout
@@ -65,6 +65,7 @@ class Decoder(nn.Module):
         attention: one of "luong-general", "luong-dot", "bahdanau", "none".
         dropout: the probability of dropping a unit of the embedding, between layers, and before the read-out.
         init: an initialiser of `Recurrent`.
+        regularisation: options of `Recurrent` that regularise the recurrence, such as ``{"variational": 0.3}``.
         tie: use the embedding matrix as W_hy too (Press & Wolf 2017, arXiv:1608.05859).
 
     Raises:
@@ -83,6 +84,7 @@ class Decoder(nn.Module):
         attention: AttentionKind = "luong-general",
         dropout: float = 0.0,
         init: Scheme | Init = "default",
+        regularisation: RegularisationOptions | None = None,
         tie: bool = True,
     ) -> None:
         super().__init__()
@@ -96,6 +98,7 @@ class Decoder(nn.Module):
             num_layers,
             dropout=dropout if num_layers > 1 else 0.0,
             init=init,
+            **(regularisation or {}),
         )
         self.attention = None if attention == "none" else Attention(_SCORES[attention], hidden_size, memory_size)
         self.start = nn.Linear(final_size, len(self.recurrent.cell.states) * num_layers * hidden_size)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
-from gatewise.layers.options import Merge, Scheme
+from gatewise.layers.options import Merge, RegularisationOptions, Scheme
 from gatewise.models.dropout import SequenceDropout
 
 
@@ -22,6 +22,7 @@ class Encoder(nn.Module):
         dropout: the probability of dropping a unit before, between and after the layers.
         drop_input: whether units of the input are dropped too; not recommended for measured inputs.
         init: an initialiser of `Recurrent`.
+        regularisation: options of `Recurrent` that regularise the recurrence, such as ``{"variational": 0.3}``.
 
     >>> encoder = Encoder("gru_cudnn", 3, 4, bidirectional=True)
     >>> output, final = encoder(torch.randn(5, 2, 3), torch.tensor([5, 2]))
@@ -41,6 +42,7 @@ class Encoder(nn.Module):
         dropout: float = 0.0,
         drop_input: bool = True,
         init: Scheme | Init = "default",
+        regularisation: RegularisationOptions | None = None,
     ) -> None:
         super().__init__()
         self.recurrent = Recurrent(
@@ -52,6 +54,7 @@ class Encoder(nn.Module):
             bidirectional=bidirectional,
             merge=merge,
             init=init,
+            **(regularisation or {}),
         )
         self.dropout = SequenceDropout(dropout)
         self._drop_ends = nn.Dropout(dropout)

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from gatewise.equations import Cell
 from gatewise.layers import Init, Recurrent
-from gatewise.layers.options import Scheme
+from gatewise.layers.options import RegularisationOptions, Scheme
 from gatewise.layers.validation import State
 
 
@@ -25,6 +25,7 @@ class LanguageModel(nn.Module):
         num_layers: the number of recurrent layers L.
         dropout: the probability of dropping a unit.
         init: an initialiser of `Recurrent`.
+        regularisation: options of `Recurrent` that regularise the recurrence, such as ``{"variational": 0.3}``.
         tie: use the embedding matrix as W_hy too (Press & Wolf 2017, arXiv:1608.05859); needs I = H.
 
     Raises:
@@ -46,6 +47,7 @@ class LanguageModel(nn.Module):
         num_layers: int = 1,
         dropout: float = 0.0,
         init: Scheme | Init = "default",
+        regularisation: RegularisationOptions | None = None,
         tie: bool = False,
     ) -> None:
         super().__init__()
@@ -57,7 +59,13 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.dropout = nn.Dropout(dropout)
         self.recurrent = Recurrent(
-            cell, embedding_size, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0, init=init
+            cell,
+            embedding_size,
+            hidden_size,
+            num_layers,
+            dropout=dropout if num_layers > 1 else 0.0,
+            init=init,
+            **(regularisation or {}),
         )
         self.W_hy = None if tie else nn.Parameter(torch.empty(vocabulary_size, hidden_size))
         self.b_y = nn.Parameter(torch.zeros(vocabulary_size))

@@ -2,7 +2,7 @@
 
 from gatewise.models.encoder import Encoder
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.initial_weights import recurrent_init
+from gatewise.tasks.initial_weights import recurrent_init, regularisation_of
 from gatewise.tasks.sequence_options import EncoderOptions
 
 
@@ -23,4 +23,5 @@ def make_encoder(
         dropout=options.dropout,
         drop_input=drop_input,
         init=recurrent_init(options),
+        regularisation=regularisation_of(options),
     )

@@ -1,10 +1,12 @@
 """The options that every task has: the network, its training, the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gatewise.equations import Cell
+from gatewise.equations.regularisation import with_recurrent_dropout, with_variational_dropout, with_zoneout
 from gatewise.equations.retention import check_retention_biases
 from gatewise.tasks.cells import cell_of, is_cell, without_file
 from gatewise.tasks.options import Bounds, Count, Positive, check, without_effect
@@ -16,7 +18,16 @@ Logger = Literal["csv", "tensorboard"]
 Precision = Literal["32", "64", "bf16-mixed"]
 Device = Literal["auto", "cpu", "cuda"]
 Average = Literal["none", "ema", "mean"]
+Probability = Annotated[float, Bounds(low=0, high=0.95)]
 Patience = Count | Literal["auto"] | None
+
+# What the options make of a cell, which says whether it can have them.
+_REGULARISED: dict[str, Callable[[Cell], Cell]] = {
+    "recurrent_dropout": with_recurrent_dropout,
+    "variational": with_variational_dropout,
+    "zoneout": with_zoneout,
+    "cell_zoneout": with_zoneout,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +42,16 @@ class TrainingOptions:
     """Number of recurrent layers."""
     dropout: Annotated[float, Bounds(low=0, high=0.95)] = 0.1
     """Probability of dropping a unit of a connection that is not recurrent."""
+    recurrent_dropout: Probability = 0.0
+    """Probability of dropping a unit of the candidate, the same at all steps (Semeniuta et al. 2016)."""
+    variational: Probability = 0.0
+    """Probability of dropping a unit of the state where it is multiplied, the same at all steps (Gal 2016)."""
+    zoneout: Probability = 0.0
+    """Probability that a unit of a state keeps its old value in a step (Krueger et al. 2017)."""
+    cell_zoneout: Probability | None = None
+    """That of the second state, the cell state of an LSTM; by default that of zoneout."""
+    weight_drop: Probability = 0.0
+    """Probability of dropping a recurrent weight, drawn for every batch (Merity et al. 2018)."""
     init: Init = "default"
     """Initialiser of the recurrent layers; uniform: all parameters between -init-range and init-range."""
     init_range: Positive = 0.1
@@ -106,12 +127,22 @@ class TrainingOptions:
                 for option in ("forget_bias", "chrono"):
                     if getattr(self, option) is not None:
                         check_retention_biases(cell, option)
+                self._check_regularisation(cell)
         if self.forget_bias is not None and self.chrono is not None:
             raise ValueError("forget_bias and chrono exclude each other; give one of them")
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other; give one of them")
         if self.clip_norm is None and self.clip_value is None:
             object.__setattr__(self, "clip_norm", 1.0)
+
+    def _check_regularisation(self, cell: Cell) -> None:
+        """Raise a ValueError where a cell has nothing of what the options would mask."""
+        for option, change in _REGULARISED.items():
+            if getattr(self, option):
+                change(cell)
+        if self.cell_zoneout is not None and len(cell.states) != 2:
+            states = ", ".join(cell.states)
+            raise ValueError(f"cell_zoneout: is for cells of two states, and the cell {cell.name} has {states}")
 
     def steps(self, batches: int) -> int:
         """The steps of the whole run, for a number of batches per epoch."""

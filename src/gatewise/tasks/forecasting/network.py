@@ -18,7 +18,7 @@ from gatewise.tasks.forecasting.outputs import Output, output_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scaling import SHARED_REFERENCES
-from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.initial_weights import initialised, recurrent_init, regularisation_of
 from gatewise.tasks.measure import Measure
 
 # The weight of "as the baseline" beside what the data says, as a share of the number of forecasts.
@@ -48,6 +48,7 @@ def make_model(options: ForecastOptions, preprocessing: Preprocessing) -> Foreca
         options.layers,
         dropout=options.dropout,
         init=recurrent_init(options),
+        regularisation=regularisation_of(options),
     )
     output = output_for(options)
     model = Forecaster(

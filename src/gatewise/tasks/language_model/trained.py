@@ -17,7 +17,7 @@ from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary import TextVocabulary
 from gatewise.models.language_model import LanguageModel, State
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.initial_weights import initialised, recurrent_init, regularisation_of
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.language_model.encoded_corpus import encode_texts, open_corpus
 from gatewise.tasks.language_model.inspection import TextInspection, inspect_text
@@ -260,6 +260,7 @@ def make_model(options: LanguageModelOptions, vocabulary: TextVocabulary) -> Lan
         num_layers=options.layers,
         dropout=options.dropout,
         init=recurrent_init(options),
+        regularisation=regularisation_of(options),
         tie=options.tie,
     )
     return initialised(model, options)

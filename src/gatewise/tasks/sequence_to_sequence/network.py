@@ -17,7 +17,7 @@ from gatewise.progress import tracked
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.cells import cell_of
 from gatewise.tasks.encoding import make_encoder
-from gatewise.tasks.initial_weights import initialised, recurrent_init
+from gatewise.tasks.initial_weights import initialised, recurrent_init, regularisation_of
 from gatewise.tasks.sequence_to_sequence.options import SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
@@ -40,6 +40,7 @@ def make_model(options: SequenceToSequenceOptions, source: TextSide, target: Tex
         attention=options.attention,
         dropout=options.dropout,
         init=recurrent_init(options),
+        regularisation=regularisation_of(options),
         tie=options.tie,
     )
     return initialised(SequenceToSequence(embedding, encoder, decoder), options)

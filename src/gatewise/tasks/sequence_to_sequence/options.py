@@ -91,6 +91,12 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
         super().__post_init__()
         if self.vocabulary_size is not None and self.unit == "char":
             raise ValueError("vocabulary_size: is for the units bpe and word; unit char takes every character")
+        for option in ("recurrent_dropout", "variational", "weight_drop"):
+            if self.attention == "bahdanau" and getattr(self, option):
+                raise ValueError(
+                    f"{option}: has one mask for a whole sequence, and with attention bahdanau the decoder runs step "
+                    "by step; choose another attention, or zoneout"
+                )
 
     @classmethod
     def defaults_for(cls, values: Mapping[str, Any]) -> Mapping[str, object]:
