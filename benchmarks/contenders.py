@@ -38,6 +38,18 @@ class Contender(Protocol):
         ...
 
 
+def seconds_of(call: Callable[[], object], calls: int, before: Callable[[], object] | None = None) -> list[float]:
+    """Seconds of each of some calls, without what is done before each of them."""
+    taken: list[float] = []
+    for _ in range(calls):
+        if before is not None:
+            before()
+        started = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
 class Local:
     """A contender in this process.
 
@@ -80,13 +92,7 @@ class Local:
 
     def time_calls(self, calls: int) -> list[float]:
         """Seconds of each call; in training the weights change between calls."""
-        taken: list[float] = []
-        for _ in range(calls):
-            self.change_weights()
-            started = time.perf_counter()
-            self._call()
-            taken.append(time.perf_counter() - started)
-        return taken
+        return seconds_of(self._call, calls, self.change_weights)
 
     def _call(self) -> None:
         output = self.forward()
@@ -228,12 +234,7 @@ class MatrixProduct:
 
     def time_calls(self, calls: int) -> list[float]:
         """Seconds of each call."""
-        taken: list[float] = []
-        for _ in range(calls):
-            started = time.perf_counter()
-            torch.mm(self._left, self._right, out=self._into)
-            taken.append(time.perf_counter() - started)
-        return taken
+        return seconds_of(lambda: torch.mm(self._left, self._right, out=self._into), calls)
 
 
 class LoopTimes(NamedTuple):
@@ -262,12 +263,7 @@ class LoopTimer:
 
     def time_calls(self, calls: int) -> list[float]:
         """Seconds of each call; `times` gets the phases, of calls that the engine times."""
-        seconds: list[float] = []
-        for _ in range(calls):
-            self._contender.change_weights()
-            started = time.perf_counter()
-            self._call()
-            seconds.append(time.perf_counter() - started)
+        seconds = seconds_of(self._call, calls, self._contender.change_weights)
         for whole in seconds:
             self._contender.change_weights()
             with phase_seconds() as phases:

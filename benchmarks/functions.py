@@ -1,11 +1,10 @@
 """Two functions timed in turns."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.contenders import NamedTensors
+from benchmarks.contenders import NamedTensors, seconds_of
 from benchmarks.statistics import Quartiles, quartiles
 from benchmarks.timing import interleaved
 
@@ -24,12 +23,7 @@ class Function:
 
     def time_calls(self, calls: int) -> list[float]:
         """Seconds of each of some calls."""
-        taken: list[float] = []
-        for _ in range(calls):
-            started = time.perf_counter()
-            self.call()
-            taken.append(time.perf_counter() - started)
-        return taken
+        return seconds_of(self.call, calls)
 
 
 class Beside(NamedTuple):

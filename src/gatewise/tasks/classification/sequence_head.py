@@ -83,7 +83,7 @@ class SequenceHead(Head):
         """The output row of one of `predictions`; None for a text without words."""
 
     def rows(self, found: Any, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
-        """The output rows of a prediction, see `gatewise.tasks.numeric.heads.NumericHead`: one."""
+        """The output rows of a prediction, see `gatewise.tasks.numeric.pipeline.NumericHead`: one."""
         yield self.row(found, probabilities=probabilities)
 
     def attribution_target(self, model: Classifier, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
