@@ -1,6 +1,5 @@
 """A contender of a comparison: something that computes a case, and can be timed."""
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -11,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from benchmarks.cases import Case
 from benchmarks.inputs import Inputs, layer_of, make_inputs
 from benchmarks.loops import loop_for
+from benchmarks.seconds import seconds_of
 from gatewise.kernels import BackendName
 from gatewise.kernels.cpu.execution import LOOP, PRODUCTS_AFTER, PRODUCTS_BEFORE, phase_seconds
 
@@ -36,18 +36,6 @@ class Contender(Protocol):
     def time_calls(self, calls: int) -> list[float]:
         """Seconds of each of some calls."""
         ...
-
-
-def seconds_of(call: Callable[[], object], calls: int, before: Callable[[], object] | None = None) -> list[float]:
-    """Seconds of each of some calls, without what is done before each of them."""
-    taken: list[float] = []
-    for _ in range(calls):
-        if before is not None:
-            before()
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return taken
 
 
 class Local:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.contenders import NamedTensors, seconds_of
+from benchmarks.contenders import NamedTensors
+from benchmarks.seconds import seconds_of
 from benchmarks.statistics import Quartiles, quartiles
 from benchmarks.timing import interleaved
 

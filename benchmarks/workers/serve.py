@@ -4,9 +4,9 @@ import gc
 import importlib
 import os
 import sys
-import time
 from typing import Any, Protocol
 
+from benchmarks.seconds import seconds_of
 from benchmarks.workers.frames import receive, send
 from benchmarks.workers.request import Prepared, Refusal, Request
 
@@ -23,17 +23,6 @@ class Library(Protocol):
     def prepare(self, task: Request, threads: int) -> Prepared | Refusal:
         """A task made ready to be called."""
         ...
-
-
-def timed(prepared: Prepared, calls: int) -> list[float]:
-    """Seconds of each of some calls."""
-    taken: list[float] = []
-    for _ in range(calls):
-        prepared.change()
-        started = time.perf_counter()
-        prepared.call()
-        taken.append(time.perf_counter() - started)
-    return taken
 
 
 def main() -> None:
@@ -66,7 +55,7 @@ def main() -> None:
             send(answers, prepared.compute())
         else:
             assert prepared is not None
-            send(answers, timed(prepared, argument))
+            send(answers, seconds_of(prepared.call, argument, prepared.change))
 
 
 if __name__ == "__main__":
