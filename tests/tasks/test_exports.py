@@ -22,6 +22,8 @@ from gatewise.models.encoder import Encoder
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.export import export
+from gatewise.tasks.exports import onnx, pt2
+from gatewise.tasks.exports.program import Program
 from gatewise.tasks.exports.programs import programs_of
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
 from gatewise.tasks.forecasting.network import predictions_at
@@ -125,24 +127,8 @@ def check_tagger(run: Any, folder: Path) -> None:
     found = in_onnx_runtime(folder / "m.onnx", given)
     assert_close(found["scores"], run.model((tokens, features, *spelled), lengths))
     labels = json.loads(metadata(folder / "m.onnx")["labels"])
-    decoded = [
-        [labels[tag] for tag in best_tags(found["scores"][:length, row], found["transitions"])]
-        for row, length in enumerate(lengths)
-    ]
+    decoded = [[labels[tag] for tag in found["tags"][:length, row]] for row, length in enumerate(lengths)]
     assert decoded == [one.tags for one in run.predict(sentences)]
-
-
-def best_tags(scores: np.ndarray, transitions: np.ndarray) -> list[int]:
-    """The most probable tags of one sentence (Viterbi), as the documentation has it."""
-    best, origins = transitions[-1, :-1] + scores[0], []
-    for of_step in scores[1:]:
-        paths = best[:, None] + transitions[:-1, :-1]
-        origins.append(paths.argmax(0))
-        best = paths.max(0) + of_step
-    tags = [int((best + transitions[:-1, -1]).argmax())]
-    for origin in reversed(origins):
-        tags.append(int(origin[tags[-1]]))
-    return tags[::-1]
 
 
 def check_pairs(run: Any, folder: Path) -> None:
@@ -252,6 +238,41 @@ def test_streaming(to: str, runs: Callable[[str], Trained], tmp_path: Path) -> N
             found, *new = (one.detach().numpy() for one in torch.export.load(path).module()(*given.values()))
         assert_close(found, scores)
         states = dict(zip(states, map(torch.as_tensor, new), strict=True))
+
+
+@pytest.mark.parametrize("to", ["onnx", "pt2"])
+def test_the_best_tags_of_sentences(to: str, tmp_path: Path) -> None:
+    """Viterbi decoding in the graph: any number of steps, one among them, and lengths, 0 among them."""
+    torch.manual_seed(0)
+    allowed = torch.ones(5, 5, dtype=torch.bool)
+    allowed[0, 1] = allowed[4, 2] = allowed[1, 4] = False
+    field = ConditionalRandomField(allowed)
+    nn.init.normal_(field.transitions, std=2)
+    model = Tagger(nn.Identity(), Encoder("gru_cudnn", 3, 4, bidirectional=True), 4, field)
+    (program,) = programs_of(of_model(model, "tag"), streaming=False)
+    path = tmp_path / f"m.{to}"
+    run = _onnx_program(program, path) if to == "onnx" else _pt2_program(program, path)
+    chosen_alone = 0
+    for steps, lengths in ((1, [1, 1, 0]), (6, [6, 2, 1, 4, 0]), (15, [3, 15])):
+        x, counts = torch.randn(steps, len(lengths), 3), torch.tensor(lengths)
+        scores = model((x,), counts).detach()
+        tags = run(x, counts)
+        best = field.decode(scores, counts)
+        for row, length in enumerate(lengths):
+            assert tags[:length, row].tolist() == best[:length, row].tolist()
+            chosen_alone += int((scores[:length, row].argmax(1) != best[:length, row]).sum())
+    assert chosen_alone > 10
+
+
+def _onnx_program(program: Program, path: Path) -> Callable[..., Tensor]:
+    onnx._write(program, path, {})
+    return lambda x, lengths: torch.from_numpy(in_onnx_runtime(path, {"inputs": x, "lengths": lengths})["tags"])
+
+
+def _pt2_program(program: Program, path: Path) -> Callable[..., Tensor]:
+    pt2._write(program, path)
+    loaded = torch.export.load(path).module()
+    return lambda x, lengths: loaded(x, lengths)[program.outputs.index("tags")]
 
 
 def test_forecasts_step_by_step(runs: Callable[[str], Trained], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from gatewise.layers.row_lengths import Lengths, row_lengths
 from gatewise.models.encoder import length_mask
+from gatewise.models.viterbi import viterbi
 
 _FORBIDDEN = -1e4
 """Finite, so that no gradient is undefined; exp of it is 0 in every floating point format."""
@@ -114,19 +115,7 @@ class ConditionalRandomField(nn.Module):
             lengths: (B,) integers.
 
         Returns:
-            (T, B) int64; values in the padding are undefined.
+            (T, B) int64; in the padding the last tag.
         """
         lengths = row_lengths(lengths, scores.shape[1], scores.device, len(scores))
-        transition, start, end = self._parts(scores.dtype)
-        best = start + scores[0]
-        pointers: list[Tensor] = []
-        stay = torch.arange(scores.shape[2], device=scores.device)
-        for step in range(1, len(scores)):
-            values, origins = (best[:, :, None] + transition).max(1)
-            active = (step < lengths)[:, None]
-            best = (values + scores[step]).where(active, best)
-            pointers.append(origins.where(active, stay))
-        tags = [(best + end).argmax(1)]
-        for origins in reversed(pointers):
-            tags.append(origins.gather(1, tags[-1][:, None])[:, 0])
-        return torch.stack(tags[::-1])
+        return viterbi(scores, self.table(scores.dtype), lengths)

@@ -10,7 +10,7 @@ import torch
 from onnx import ModelProto
 from onnxscript import evaluator, ir
 
-from gatewise.interchange.onnx.scan import name_loops
+from gatewise.interchange.onnx.loop import name_loops
 from gatewise.interchange.onnx.translation import translate
 from gatewise.kernels import Call
 

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnxscript import opset18
 from torch import Tensor, nn
 
 import gatewise
@@ -182,6 +183,35 @@ def test_opsets(opset: int, tmp_path: Path) -> None:
     assert [layer.node for layer in written.layers] == ["LSTM forward", "Scan forward"]
     assert onnx.load(path).opset_import[0].version == opset
     assert written.largest_difference <= 1e-6
+
+
+@torch.library.custom_op("gatewise_tests::twice", mutates_args=())
+def twice(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+twice.register_fake(torch.empty_like)
+
+
+class WithOperator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = gatewise.GRU(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(twice(x))[0]
+
+
+def test_operators_of_your_own(tmp_path: Path) -> None:
+    def nodes(x: Any) -> Any:
+        return opset18.Add(x, x)
+
+    args, path = (torch.randn(5, 2, 3),), tmp_path / "model.onnx"
+    written = gatewise.to_onnx(WithOperator(), args, path, translations={torch.ops.gatewise_tests.twice.default: nodes})
+    assert written.largest_difference <= 1e-6
+    assert "Add" in {node.op_type for node in onnx.load(path).graph.node}
+    with pytest.raises(ValueError, match=r"torch.onnx.export cannot translate it .*gatewise_tests.twice"):
+        gatewise.to_onnx(WithOperator(), args, path)
 
 
 @pytest.mark.parametrize("layer", [gatewise.GRU(3, 4), Recurrent(USER_CELLS["lagged"], 3, 4)])

@@ -1,10 +1,10 @@
 """Modules as models of ONNX, by torch's exporter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from torch import nn
 
@@ -13,6 +13,9 @@ from gatewise.writing import as_path, check_writable
 
 _OPSETS = range(18, 24)
 DEFAULT_OPSET: Final = _OPSETS[0]
+
+Translations: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
+"""By operator of torch the function that makes its nodes, as ``custom_translation_table`` of `torch.onnx.export`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def to_onnx(
     size_names: Mapping[str, Sequence[str | int | None]] | None = None,
     metadata: Mapping[str, str] | None = None,
     streaming: bool = False,
+    translations: Translations | None = None,
 ) -> OnnxExport:
     """Write a module as a model of ONNX, with nodes RNN, GRU, LSTM and Scan for its recurrent layers.
 
@@ -110,6 +114,8 @@ def to_onnx(
             module, which layers and `Stack` have; your own modules may define it. ``args`` is ``(x_t,)`` or
             ``(x_t, state)``. The states are inputs, by default named ``state``, or ``state_0`` and so on, and outputs,
             named ``new_state``; begin with zeros.
+        translations: how operators of your own become nodes: by operator, such as ``torch.ops.mine.scale.default``, a
+            function written with onnxscript, as in ``custom_translation_table`` of `torch.onnx.export`.
 
     Returns:
         The layers and their nodes, and the largest difference.
@@ -147,4 +153,5 @@ def to_onnx(
         size_names or {},
         metadata,
         streaming,
+        translations or {},
     )

@@ -20,9 +20,9 @@ from torch.utils import _pytree as pytree
 
 from gatewise.interchange.onnx.comparison import largest_difference
 from gatewise.interchange.onnx.conventions import OPERATORS
-from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport
+from gatewise.interchange.onnx.exporting import ExportedLayer, OnnxExport, Translations
+from gatewise.interchange.onnx.loop import name_loops
 from gatewise.interchange.onnx.node_list import OF_WEIGHTS
-from gatewise.interchange.onnx.scan import name_loops
 from gatewise.interchange.onnx.translation import CELL, DIRECTIONS, evaluated, refusal, translate
 from gatewise.kernels.operators import MADE_BY as MADE_BY  # importing it registers the operator
 from gatewise.writing import atomic_write
@@ -66,6 +66,7 @@ def export_module(
     size_names: Mapping[str, Sequence[str | int | None]],
     metadata: Mapping[str, str] | None,
     streaming: bool,
+    translations: Translations,
 ) -> OnnxExport:
     """See `gatewise.to_onnx`."""
     method = "step" if streaming else "forward"
@@ -91,7 +92,7 @@ def export_module(
         outputs = _names("output_names", output_names, default, count)
         if repeated := [name for name, number in Counter([*inputs, *outputs]).items() if number > 1]:
             raise ValueError(f"input_names, output_names: expected different names, got {repeated[0]!r} twice")
-        exported = _translated(program, flat.tensors, inputs, outputs, opset)
+        exported = _translated(program, flat.tensors, inputs, outputs, opset, {**translations, _RECURRENT: translate})
         layers = _named_layers(exported)
         sizes = _named_sizes(exported.graph, size_names)
         proto = ir.serde.serialize_model(_cleaned(exported, sizes, metadata or {}))
@@ -170,7 +171,12 @@ def _check_calls(program: ExportedProgram) -> None:
 
 
 def _translated(
-    program: ExportedProgram, tensors: tuple[Tensor, ...], inputs: list[str], outputs: list[str], opset: int
+    program: ExportedProgram,
+    tensors: tuple[Tensor, ...],
+    inputs: list[str],
+    outputs: list[str],
+    opset: int,
+    translations: Translations,
 ) -> ir.Model:
     try:
         with _quiet():
@@ -181,7 +187,7 @@ def _translated(
                 opset_version=opset,
                 input_names=inputs,
                 output_names=outputs,
-                custom_translation_table={_RECURRENT: translate},
+                custom_translation_table=dict(translations),
                 external_data=False,
                 optimize=False,
                 verbose=False,
@@ -196,9 +202,7 @@ def _translated(
         optimizer.optimize_ir(
             exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None
         )
-    name_loops(
-        node for node in exported.model.graph.all_nodes() if CELL in node.metadata_props and node.op_type == "Scan"
-    )
+    name_loops(exported.model.graph.all_nodes())
     return exported.model
 
 

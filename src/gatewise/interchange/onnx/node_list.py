@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from onnxscript import ir
+from onnxscript import evaluator, ir
 
 Value: TypeAlias = Any  # of the graph that torch's exporter builds; only it and onnxscript know their class
 
@@ -33,6 +33,11 @@ class NodeList:
     def of_weights(self, operator: str, *inputs: Value, **attributes: Any) -> Value:
         """A node that arranges weights."""
         return self._tape.op(operator, inputs, attributes, metadata_props={OF_WEIGHTS: "1"})
+
+    def record(self) -> None:
+        """Add the nodes to those that torch's exporter records while it translates an operator."""
+        recorder: Any = evaluator.default()
+        recorder.nodes.extend(self.nodes)
 
     def constant(self, array: np.ndarray) -> Value:
         """A constant."""

@@ -1,10 +1,10 @@
 """The operator ``gatewise::recurrent`` as nodes of ONNX, for the exporter of torch."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from onnxscript import evaluator, ir
+from onnxscript import ir
 
 from gatewise.equations import Cell
 from gatewise.equations.operations.operation import MissingImplementation
@@ -75,8 +75,7 @@ def translate(
         nodes("Reshape", in_order, nodes.constant(np.array([0, 0, -1]))),
         nodes("SequenceConstruct", *finals),
     ]
-    recorder: Any = evaluator.default()  # of torch's exporter
-    recorder.nodes.extend(nodes.nodes)
+    nodes.record()
     return results
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
+from gatewise.extras import require
 from gatewise.interchange.onnx import OnnxExport, to_onnx
 from gatewise.interchange.onnx.exporting import DEFAULT_OPSET, check_opset
 from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
@@ -13,6 +16,7 @@ from gatewise.tasks.trained import Trained
 
 
 def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+    require("gatewise export --to onnx", "onnx")
     opset = DEFAULT_OPSET if options.opset is None else check_opset(options.opset)
     return plan_programs(
         trained,
@@ -25,6 +29,8 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
 
 
 def _write(program: Program, path: Path, metadata: Mapping[str, str], opset: int = DEFAULT_OPSET) -> OnnxExport:
+    from gatewise.tasks.exports.viterbi import viterbi_nodes
+
     return to_onnx(
         program.module,
         program.drawn(SIZES[0]),
@@ -34,6 +40,7 @@ def _write(program: Program, path: Path, metadata: Mapping[str, str], opset: int
         output_names=program.outputs,
         size_names={one.name: one.sizes for one in program.inputs},
         metadata=metadata,
+        translations={torch.ops.gatewise.viterbi.default: viterbi_nodes},
     )
 
 

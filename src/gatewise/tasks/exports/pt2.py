@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim
 
+from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
 from gatewise.tasks.exports.parts import plan_programs
 from gatewise.tasks.exports.program import SIZES, Program
@@ -24,10 +25,17 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
         trained,
         out,
         streaming=options.streaming,
-        imports="import torch\n\nimport gatewise.kernels.operators  # the operators of recurrent layers\n",
+        imports=_imports(trained.model),
         load=lambda name: f"torch.export.load({name!r}).module()",
         write=_write,
     )
+
+
+def _imports(model: nn.Module) -> str:
+    lines = ["import torch\n", "import gatewise.kernels.operators  # the operators of recurrent layers"]
+    if any(isinstance(part, ConditionalRandomField) for part in model.modules()):
+        lines.append("import gatewise.models.viterbi  # the operator that decodes tags")
+    return "\n".join([*lines, ""])
 
 
 def _write(program: Program, path: Path) -> list[str]:

@@ -7,27 +7,31 @@ from gatewise.models.classifier import Classifier
 from gatewise.models.spelling import CharacterConvolution, CharacterRecurrent
 from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
+from gatewise.models.viterbi import viterbi
 from gatewise.tasks.exports.program import Input, Program, chosen, embedded_width, lengths, tokens
 from gatewise.tasks.exports.streams import SequenceStream
 
 
 class _Scores(nn.Module):
-    """The scores of sequences; with a conditional random field those of its transitions too."""
+    """The scores of sequences; with a conditional random field those of its transitions too, and the best tags."""
 
     def __init__(self, model: Classifier | Tagger) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         *inputs, counts = tensors
         scores = self.model(tuple(inputs), counts)
         field = self.model.transitions if isinstance(self.model, Tagger) else None
-        return scores if field is None else (scores, field.table(scores.dtype))
+        if field is None:
+            return scores
+        table = field.table(scores.dtype)
+        return scores, table, viterbi(scores, table, counts)
 
 
 def sequence_program(model: Classifier | Tagger) -> Program:
     """A program from whole sequences to their scores."""
-    outputs = ("scores", "transitions") if isinstance(model, Tagger) and model.transitions else ("scores",)
+    outputs = ("scores", "transitions", "tags") if isinstance(model, Tagger) and model.transitions else ("scores",)
     return Program(_Scores(model), (*_inputs(model, ("steps", "rows")), lengths()), outputs)
 
 
