@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 
+from benchmarks import contended
 from benchmarks.memory import MemoryResults, measure, table
 from benchmarks.report import block, heading, summary
 from benchmarks.results import BenchmarkResults, Comparison
@@ -17,7 +18,9 @@ _SEVERAL = Parameter(consume_multiple=True, negative=())
 
 
 def bench(
-    grid: Literal["core", "full", "ragged", "reset", "variants", "bidirectional", "stream", "memory"] = "core",
+    grid: Literal[
+        "core", "full", "ragged", "reset", "variants", "bidirectional", "stream", "memory", "contended"
+    ] = "core",
     *,
     cells: Annotated[tuple[str, ...], _SEVERAL, Parameter(alias="--cell")] = (),
     mode: Literal["training", "inference"] | None = None,
@@ -36,7 +39,8 @@ def bench(
     ----------
     grid
         Which shapes and options: core, full, ragged rows, resets, cells that torch.nn lacks, both directions,
-        single steps of a stream; or the memory that training takes, plain, checkpointed and truncated.
+        single steps of a stream; the memory that training takes, plain, checkpointed and truncated; or training beside
+        a program that takes one of the processors.
     cells
         Built-in cells, or FILE.py:NAME for one of your own, instead of the grid's.
     mode
@@ -58,6 +62,14 @@ def bench(
                 "the grid memory takes no mode, against or pairs: it measures training, with gatewise alone"
             )
         _memory(cells, threads, max_minutes, json=json)
+        return
+
+    if grid == "contended":
+        if mode == "inference" or against or max_minutes is not None:
+            raise ValueError(
+                "the grid contended takes no mode, against or max-minutes: it measures training, beside torch.nn.LSTM"
+            )
+        _contended(cells, threads, pairs, json=json)
         return
 
     results = run(
@@ -86,6 +98,21 @@ def _memory(cells: tuple[str, ...], threads: int | None, max_minutes: float | No
 
     results = measure(cells or ("lstm",), threads=threads, max_minutes=max_minutes, on_progress=report_progress)
     print(json_format.dumps(results.as_dict(), indent=1) if json else table(results))
+
+
+def _contended(cells: tuple[str, ...], threads: int | None, pairs: int, *, json: bool) -> None:
+    if not json:
+        print(contended.HEADING)
+    results = contended.measure(
+        cells or ("lstm",),
+        threads=threads,
+        pairs=pairs,
+        on_progress=lambda measured: print(
+            contended.row(measured), file=sys.stderr if json else sys.stdout, flush=True
+        ),
+    )
+    if json:
+        print(json_format.dumps(results.as_dict(), indent=1))
 
 
 class _Printer:

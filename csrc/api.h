@@ -43,6 +43,12 @@ typedef struct gatewise_mask {
   double kept;
 } gatewise_mask;
 
+/* What teams of several threads took, added to. */
+typedef struct gatewise_team {
+  double seconds; /* from the beginning of their work to its end */
+  double alone;   /* processor time of the work, without waiting: what one thread would take */
+} gatewise_team;
+
 /* A thread pool: calls body(begin, end, context) so that the ranges cover [begin, end), each on a thread of its
  * own and of at least `grain`. */
 typedef int32_t (*gatewise_pool)(int64_t begin, int64_t end, int64_t grain, void (*body)(int64_t, int64_t, void *),
@@ -86,6 +92,7 @@ typedef struct gatewise_call {
   const void *program;                    /* a gatewise::Program */
   gatewise_pool pool;                     /* or null: one thread */
   double *seconds;                        /* by phase, added to; or null */
+  gatewise_team *team;                    /* or null */
   gatewise_dense workspace, weights;      /* in bytes; weights: null, or packed weights that outlive the call */
   gatewise_sequence x, output;
   gatewise_dense lengths;    /* (B) int64 or null */

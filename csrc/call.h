@@ -41,6 +41,7 @@ template <class T> struct Layer {
   bool share_small;         // regardless of size
   gatewise_pool pool;
   double *seconds;
+  gatewise_team *team;
   gatewise_sequence x, output;          // output: (T, B, D·H)
   const gatewise_state *states_of;      // (S)
   int64_t first_state;                  // the row of (L·D, B, H) of the first direction
@@ -114,7 +115,10 @@ void spread(Region &region, int64_t slices, int64_t workers, gatewise_pool pool)
 }
 template <class Around = FlushDenormals, class T, class Region>
 void spread(Region &region, int64_t slices, const Layer<T> &layer) {
-  spread<Around>(region, slices, layer.workers, layer.pool);
+  if (!layer.team || slices == 1 || layer.workers == 1)
+    return spread<Around>(region, slices, layer.workers, layer.pool);
+  Measured<Region> measured(region, *layer.team);
+  spread<Around>(measured, slices, layer.workers, layer.pool);
 }
 
 template <class T> struct SharedProduct {

@@ -123,6 +123,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           c.share_small != 0,
           c.pool,
           c.seconds,
+          c.team,
           l ? inner(l - 1) : c.x,
           l < c.layers - 1 ? inner(l) : c.output,
           c.states,

@@ -36,6 +36,7 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_FIELD(program),
     GATEWISE_FIELD(pool),
     GATEWISE_FIELD(seconds),
+    GATEWISE_FIELD(team),
     GATEWISE_FIELD(workspace),
     GATEWISE_FIELD(weights),
     GATEWISE_FIELD(x),

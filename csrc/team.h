@@ -2,6 +2,8 @@
 // arrives with the weight of all of them, so the barrier opens whatever the size of the team.
 #pragma once
 
+#include "contention.h"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,16 +25,35 @@ public:
       opened.store(round + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; opened.load(std::memory_order_acquire) == round; ++spins) {
-      // A container may give a team fewer processors than threads: after a few microseconds let others run.
-      if (spins > 4096) sched_yield();
-#if defined(__x86_64__) || defined(__i386__)
-      else _mm_pause();
-#endif
+    for (int spins = 0; spins < brief; ++spins) {
+      if (opened.load(std::memory_order_acquire) != round) return;
+      pause();
     }
+    const WallClock::time_point begin = WallClock::now();
+    for (int spins = brief; spins < patient; ++spins) {
+      if (opened.load(std::memory_order_acquire) != round) {
+        waited += seconds_since(begin);
+        return;
+      }
+      pause();
+    }
+    waited += seconds_since(begin);
+    // A container may give a team fewer processors than threads, or another program use one: let others run.
+    const double used = processor_seconds();
+    while (opened.load(std::memory_order_acquire) == round) sched_yield();
+    waited += processor_seconds() - used;
   }
 
 private:
+  // Waits of this many pauses, a microsecond or so, are not timed: reading the clock would cost as much.
+  static constexpr int brief = 32;
+  static constexpr int patient = 4096; // some tens of microseconds
+  static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#endif
+  }
+
   const int64_t slices;
   alignas(64) std::atomic<int64_t> arrived{0};
   alignas(64) std::atomic<uint64_t> opened{0};

@@ -30,6 +30,7 @@ PyObject *PyUnicode_InternFromString(const char *);
 PyObject *PyLong_FromLongLong(long long);
 long long PyLong_AsLongLong(PyObject *);
 PyObject *PyBool_FromLong(long);
+PyObject *PyFloat_FromDouble(double);
 PyObject *PyTuple_New(intptr_t size);
 intptr_t PyTuple_Size(PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, intptr_t);       // borrowed

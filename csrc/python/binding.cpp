@@ -161,10 +161,30 @@ PyObject *accepts(PyObject *, PyObject *const *first, intptr_t count) {
   });
 }
 
+// contention() -> (threads that calls are limited to; the time that a team took by that of one thread)
+PyObject *contention(PyObject *, PyObject *const *, intptr_t) {
+  return guarded([&] {
+    const auto [limit, loss] = participants.state();
+    std::vector<Object> pair;
+    pair.push_back(number(limit));
+    pair.emplace_back(PyFloat_FromDouble(loss));
+    return tuple(std::move(pair));
+  });
+}
+
+// forget_contention(): calls run on as many threads as they may again
+PyObject *forget_contention(PyObject *, PyObject *const *, intptr_t) {
+  participants.forget();
+  Py_IncRef(host.none);
+  return host.none;
+}
+
 PyMethodDef functions[] = {
     {"forward", forward, METH_FASTCALL, nullptr},
     {"backward", backward, METH_FASTCALL, nullptr},
     {"accepts", accepts, METH_FASTCALL, nullptr},
+    {"contention", contention, METH_FASTCALL, nullptr},
+    {"forget_contention", forget_contention, METH_FASTCALL, nullptr},
 };
 
 } // namespace

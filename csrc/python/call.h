@@ -2,6 +2,7 @@
 #pragma once
 #include "fields.h"
 #include "python/objects.h"
+#include "python/participants.h"
 
 #include <new>
 #include <vector>
@@ -87,7 +88,6 @@ public:
     call.mask_step = arguments.integer();
     call.masks = reinterpret_cast<const gatewise_mask *>(arguments.integer());
     call.threads = machine.slices;
-    call.workers = machine.workers;
     call.pool = reinterpret_cast<gatewise_pool>(machine.pool);
     call.chunk = machine.chunk;
     call.share_small = machine.share_small;
@@ -230,7 +230,11 @@ public:
     }
     for (;;) {
       PyThreadState *thread = PyEval_SaveThread();
+      const Participants::Turn turn = participants.next(machine.workers);
+      gatewise_team took{};
+      call.workers = turn.workers, call.team = turn.measured ? &took : nullptr;
       const int64_t code = machine.function(&call);
+      participants.report(turn, took);
       PyEval_RestoreThread(thread);
       if (PyErr_CheckSignals()) throw Raised();
       if (code == GATEWISE_NEEDS_WORKSPACE) {

@@ -160,6 +160,7 @@ public:
   std::vector<gatewise_parameter> parameters;
   std::vector<gatewise_mask> masks; // in evaluation: single steps have the same ones
   double seconds[GATEWISE_PHASES]{};
+  gatewise_team took{};
 
   Run(const Problem &problem, const Way &way)
       : problem(problem), way(way), shape(problem.shape), program(problem.program), x(sequence(shape.inputs, 0)),
@@ -171,7 +172,7 @@ public:
     call.directions = directions, call.layers = 1, call.reverse = reverse;
     call.threads = way.threads, call.workers = way.workers, call.chunk = way.chunk, call.checkpoint = way.checkpoint;
     call.share_small = way.small, call.accumulate = way.accumulate;
-    call.program = &program, call.pool = team, call.seconds = seconds;
+    call.program = &program, call.pool = team, call.seconds = seconds, call.team = &took;
     fill(x, "x"), fill(output_gradient, "output");
     output.each([](T &to, int64_t) { to = nan; });
     x_gradient.each([&](T &to, int64_t i) { to = start(i, 1); });
@@ -320,6 +321,9 @@ private:
           way.chunk == 1 ? calls >= shape.steps : way.chunk || calls == segments << (backward && way.checkpoint));
     for (double phase : seconds) check("seconds", phase >= 0);
     check("seconds of the loop", seconds[GATEWISE_LOOP] > 0);
+    const bool shared =
+        way.small && shape.rows > 1 && way.workers >= way.threads && way.team >= way.threads && way.threads > 1;
+    check("what a team took", shared ? took.seconds > 0 : way.workers > 1 || took.seconds == 0);
   }
 
   // (D, T·B, blocks) or (D, blocks, T·B) of what observers see, where a row has ended untouched and here 0.

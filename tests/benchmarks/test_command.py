@@ -122,3 +122,10 @@ def test_memory_is_a_grid_of_its_own(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["measured"][0]["own_bytes"] == 3_000_000
     assert exit_code("memory", "--against", "torch") == 2
     assert "the grid memory takes no mode, against or pairs" in capsys.readouterr().err
+
+
+def test_contended_is_a_grid_of_its_own(capsys):
+    assert exit_code("contended", "--against", "torch") == 2
+    assert "the grid contended takes no mode, against or max-minutes" in capsys.readouterr().err
+    assert exit_code("contended", "--threads", "1") == 2
+    assert "threads: expected 2 or more" in capsys.readouterr().err

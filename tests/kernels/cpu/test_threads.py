@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu import parallelism
+from gatewise.kernels.cpu.library import engine
 from tests.kernels.calls import call_of, flat, on_engine, upstream_of
 from tests.kernels.engine import needs_engine
 
@@ -36,6 +37,7 @@ def several_processors(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(parallelism, "_affinity", lambda: 8)
     monkeypatch.setattr(parallelism, "_quota", lambda: 8)
     before = torch.get_num_threads()
+    engine().binding.forget_contention()
     yield
     torch.set_num_threads(before)
 
@@ -110,6 +112,7 @@ def test_a_caller_whose_team_is_smaller_than_asked(several_processors: None, mon
 FORKING = """
 import os, signal, sys, torch, gatewise
 from gatewise.kernels.cpu import parallelism
+from gatewise.kernels.cpu.library import engine
 torch.set_num_threads(2)
 parallelism._affinity = parallelism._quota = lambda: 2
 torch.manual_seed(0)
@@ -148,6 +151,7 @@ def test_a_forked_child_trains_on_one_thread():
 LOADING = """
 import torch, gatewise
 from gatewise.kernels.cpu import parallelism
+from gatewise.kernels.cpu.library import engine
 torch.set_num_threads(2)
 parallelism._affinity = parallelism._quota = lambda: 2
 layer = gatewise.GRU(32, 300, backend="cpu").requires_grad_(False)

@@ -10,7 +10,7 @@ from gatewise.compiler import plan
 from gatewise.equations import Cell, topological
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call
-from gatewise.kernels.cpu import execution, library, program
+from gatewise.kernels.cpu import execution, library, parallelism, program
 
 
 def refusal(call: Call) -> str | None:
@@ -30,8 +30,17 @@ def refusal(call: Call) -> str | None:
 
 def limitation(call: Call) -> str | None:
     """See `Backend.limitation`."""
-    if call.x.shape[1] == 1 and sums_over_units(call.cell) and torch.get_num_threads() > 1:
+    threads = parallelism.threads()
+    if threads == 1:
+        return None
+    if call.x.shape[1] == 1 and sums_over_units(call.cell):
         return "sums over units need whole rows, so one row runs on one thread"
+    limit, loss = library.engine().binding.contention()
+    if limit < threads:
+        number = "one thread" if limit == 1 else f"{limit} threads"
+        return (
+            f"on {number} while other programs use the processors: a team took {loss:.1f} times as long as one thread"
+        )
     return None
 
 

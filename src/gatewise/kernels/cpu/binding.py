@@ -27,12 +27,17 @@ class Binding(NamedTuple):
         forward, backward: the two passes; see `gatewise.kernels.cpu.execution`.
         accepts: whether x (T, B, I), or (B, I) or (I,) of a step, initial states, lengths, resets and weights are plain
             CPU tensors of one dtype and of matching shapes, given the weights' shapes, I, H and L·D.
+        contention: the number of threads that calls are limited to while other programs use the processors, and how
+            many times as long as one thread a team took.
+        forget_contention: end that limit.
         fields: the offset of each field of a call.
     """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     accepts: Callable[..., bool]
+    contention: Callable[[], tuple[int, float]]
+    forget_contention: Callable[[], None]
     fields: dict[str, int]
 
 
@@ -65,5 +70,4 @@ def load(path: str) -> Binding:
     functions = bind(exchange, objects)
     if functions is None:
         raise OSError("torch's DLPack exchange is of another version; install gatewise again")
-    forward, backward, accepts = functions
-    return Binding(forward, backward, accepts, fields_of(library))
+    return Binding(*functions, fields=fields_of(library))

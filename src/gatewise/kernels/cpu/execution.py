@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, get_num_threads
+from torch import Tensor
 
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call, Observer
 from gatewise.kernels.cpu import interface
 from gatewise.kernels.cpu.library import Engine, engine, pool_address
-from gatewise.kernels.cpu.parallelism import threads
+from gatewise.kernels.cpu.parallelism import partitions, threads
 from gatewise.kernels.cpu.program import loaded
 from gatewise.kernels.plain import plain
 
@@ -105,7 +105,7 @@ def backward(
 
 def _machine(found: Engine, function: int) -> tuple[int, ...]:
     """The execution arguments of a pass: function, threads, chunk size."""
-    slices = get_num_threads()
+    slices = partitions()
     workers = 1 if slices == 1 else threads()
     pool = 0 if workers == 1 else pool_address()
     seconds = 0 if _seconds is None else _seconds.buffer_info()[0]

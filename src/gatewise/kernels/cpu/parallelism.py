@@ -24,17 +24,38 @@ def forked() -> bool:
     return _forked
 
 
+def partitions() -> int:
+    """Number of threads that the work of a call is divided among, which determines the bits of its results.
+
+    ``GATEWISE_THREADS`` as it was at the first call, or torch's number of threads.
+
+    Raises:
+        ValueError: when the variable is not a positive number.
+    """
+    return _requested() or torch.get_num_threads()
+
+
 def threads() -> int:
-    """Threads to use: torch's number, but no more than the process may run at once."""
+    """Threads to use: `partitions`, but no more than torch has, or than the process may run at once."""
     if _forked:
         _use_one_thread()
         return 1
-    return min(torch.get_num_threads(), processors())
+    return min(partitions(), torch.get_num_threads(), processors())
 
 
 def processors() -> int:
     """Processors that the process may use at once."""
     return max(1, min(_affinity(), _quota()))
+
+
+@lru_cache(maxsize=1)  # reading the environment takes a microsecond
+def _requested() -> int | None:
+    text = os.environ.get("GATEWISE_THREADS")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise ValueError(f"GATEWISE_THREADS: expected a number of threads, 1 or more, got {text!r}")
+    return int(text)
 
 
 @lru_cache(maxsize=1)
