@@ -19,7 +19,11 @@ from gatewise.layers import Recurrent, recurrent
 from tests.transcriptions import TRANSCRIPTIONS, run_layers
 from tests.user_cells import USER_CELLS, USER_TRANSCRIPTIONS
 
-CELLS = {**{name: lookup(name) for name in names()}, **USER_CELLS}
+BUILT_IN = {name: lookup(name) for name in names()}
+# Whose states all have the width H, and those with a projection.
+CELLS = {**{name: cell for name, cell in BUILT_IN.items() if not cell.projected}, **USER_CELLS}
+PROJECTED = {name: cell for name, cell in BUILT_IN.items() if cell.projected}
+ALL_CELLS = {**CELLS, **PROJECTED}
 ALL_TRANSCRIPTIONS = {**TRANSCRIPTIONS, **USER_TRANSCRIPTIONS}
 
 # Units in the last place, of the largest value, that a result may differ by on top of what a plain computation in
@@ -74,12 +78,25 @@ class Case:
     def state_rows(self) -> int:
         return self.num_layers * (2 if self.bidirectional else 1)
 
+    @property
+    def proj_size(self) -> int:
+        return projection_of(ALL_CELLS[self.cell], self.hidden_size)
+
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        return tuple(self.proj_size if width == "P" else self.hidden_size for width in ALL_CELLS[self.cell].widths)
+
+
+def projection_of(cell: Cell, hidden_size: int) -> int:
+    """The proj_size of a layer of this cell in tests."""
+    return (hidden_size + 1) // 2 if cell.projected else 0
+
 
 def layer_of(case: Case) -> Recurrent:
     """The layer of a case, with weights of its seed."""
     torch.manual_seed(case.seed)
     layer = Recurrent(
-        CELLS[case.cell],
+        ALL_CELLS[case.cell],
         case.input_size,
         case.hidden_size,
         case.num_layers,
@@ -88,6 +105,7 @@ def layer_of(case: Case) -> Recurrent:
         bidirectional=case.bidirectional,
         merge=case.merge,
         init="torch",
+        proj_size=case.proj_size,
         dtype=torch.float64,
     )
     return layer.to(case.dtype)
@@ -118,17 +136,16 @@ def given(case: Case) -> Given:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=draw, dtype=torch.float64).to(case.dtype)
 
-    states = len(CELLS[case.cell].states)
-    of_state = (case.state_rows, case.batch, case.hidden_size)
-    width = case.hidden_size * (2 if case.bidirectional and case.merge in ("concat", None) else 1)
+    of_states = [(case.state_rows, case.batch, width) for width in case.state_widths]
+    width = case.state_widths[0] * (2 if case.bidirectional and case.merge in ("concat", None) else 1)
     x = normal(case.steps, case.batch, case.input_size)
-    initial = possible(CELLS[case.cell], [normal(*of_state) for _ in range(states)])
+    initial = possible(ALL_CELLS[case.cell], [normal(*shape) for shape in of_states])
     if not case.initial:
         initial = tuple(torch.zeros_like(state) for state in initial)
     reset = None
     if case.reset:
         reset = torch.rand(case.steps, case.batch, generator=draw) < 0.3
-    upstream = (normal(case.steps, case.batch, width), *(normal(*of_state) for _ in range(states)))
+    upstream = (normal(case.steps, case.batch, width), *(normal(*shape) for shape in of_states))
     return Given(x, initial, reset, upstream)
 
 

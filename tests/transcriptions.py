@@ -24,7 +24,7 @@ class Gate:
         bias: (H,).
         inner_bias: (H,), the bias that cuDNN's GRU has inside the product with r; part of the sum everywhere else.
         peephole: (H, H), over the cell state; diagonal where the paper has a weight per unit.
-        vectors: (H,) each, such as the gains of a normalisation, by name.
+        vectors: (H,) each, such as the gains of a normalisation, by name; and the matrix (P, H) of a projection.
     """
 
     weight: Tensor
@@ -89,6 +89,23 @@ def peephole_lstm(gates: Gates, x: Tensor, state: State) -> State:
     forget = sigmoid(gates["f"](h, x, c))
     c = forget * c + admit * tanh(gates["g"](h, x))
     return sigmoid(gates["o"](h, x, c)) * tanh(c), c
+
+
+def lstm_projected(gates: Gates, x: Tensor, state: State) -> State:
+    """Sak et al. 2014, section 2, without peepholes: r_t = W_rm m_t, and the gates read r_{t−1}."""
+    r, c = state
+    c = sigmoid(gates["f"](r, x)) * c + sigmoid(gates["i"](r, x)) * tanh(gates["g"](r, x))
+    m = sigmoid(gates["o"](r, x)) * tanh(c)
+    return gates["o"].vectors["weight_hr"] @ m, c
+
+
+def lstm_projected_sak2014(gates: Gates, x: Tensor, state: State) -> State:
+    """Sak et al. 2014, eq. 7-12: i and f see c_{t−1}, o sees c_t; m_t = o_t ⊙ h(c_t), r_t = W_rm m_t."""
+    r, c = state
+    admit, forget = (sigmoid(gates[gate](r, x, c)) for gate in "if")
+    c = forget * c + admit * tanh(gates["g"](r, x))
+    m = sigmoid(gates["o"](r, x, c)) * tanh(c)
+    return gates["o"].vectors["weight_hr"] @ m, c
 
 
 def _candidate(gates: Gates, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -209,6 +226,8 @@ TRANSCRIPTIONS: dict[str, Transcription] = {
     "gru_cho2014": Transcription(gru_cho2014, "rzn"),
     "peephole_lstm": Transcription(peephole_lstm, "ifgo", "ifo", 2),
     "peephole_lstm_full": Transcription(peephole_lstm, "ifgo", "ifo", 2),
+    "lstm_projected": Transcription(lstm_projected, "ifgo", states=2, vectors={"weight_hr": ""}),
+    "lstm_projected_sak2014": Transcription(lstm_projected_sak2014, "ifgo", "ifo", states=2, vectors={"weight_hr": ""}),
     "slstm": Transcription(slstm, "ifzo", states=4),
 }
 
@@ -223,7 +242,7 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
     """
     count = len(transcription.gates)
     over_x, over_h = parameters["weight_ih" + suffix].chunk(count), parameters["weight_hh" + suffix].chunk(count)
-    hidden = over_h[0].shape[1]
+    hidden = over_h[0].shape[0]
     zeros = over_h[0].new_zeros(count * hidden)
     biases, inner_biases = (parameters.get(name + suffix, zeros).chunk(count) for name in ("bias_ih", "bias_hh"))
     peepholes: dict[str, Tensor] = {}

@@ -8,7 +8,7 @@ from torch import Tensor
 from gatewise.equations import Cell, Expr, Parameter, topological
 from tests.compiler.random_cells import MEAN
 
-BATCH, INPUT, HIDDEN = 3, 4, 5
+BATCH, INPUT, HIDDEN, PROJECTED = 3, 4, 5, 2
 ELEMENTWISE = {
     "neg": torch.neg,
     "abs": torch.abs,
@@ -67,7 +67,7 @@ def evaluate(roots: Iterable[Expr], values: dict[Expr, Tensor]) -> list[Tensor]:
 
 
 def random_leaves(cell: Cell, seed: int, scale: float = 1.0, grid: bool = False) -> dict[Expr, Tensor]:
-    """Values in float64 for x (B, I), the states (B, H) and the blocks; on a grid of halves ties are frequent."""
+    """Values in float64 for x (B, I), the states (B, H or P) and the blocks; on a grid of halves ties are frequent."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
@@ -79,15 +79,20 @@ def random_leaves(cell: Cell, seed: int, scale: float = 1.0, grid: bool = False)
         if node.op == "input":
             values[node] = draw(BATCH, INPUT)
         elif node.op == "state":
-            values[node] = draw(BATCH, HIDDEN)
+            values[node] = draw(BATCH, widths_of(cell)[cell.states.index(str(node.attr))])
         elif isinstance(node.attr, Parameter):
-            kind = cell.shape_of(node.attr.group)
-            values[node] = draw(HIDDEN, *{"input": (INPUT,), "recurrent": (HIDDEN,), "vector": ()}[kind])
+            rows, *columns = cell.parameter_shape(node.attr.group, INPUT, HIDDEN, PROJECTED)
+            values[node] = draw(rows // len(cell.gates_of(node.attr.group)), *columns)
             if node.attr.group == MEAN:
                 values[node] = torch.full_like(values[node], 1 / HIDDEN, requires_grad=True)
     return values
 
 
 def full(value: Tensor) -> Tensor:
-    """(B, H), of a value that may be a constant or the same for all of the batch."""
-    return value.expand(BATCH, HIDDEN)
+    """(B, H) or (B, P), of a value that may be a constant or the same for all of the batch."""
+    return value.expand(BATCH, value.shape[-1] if value.dim() and value.shape[-1] > 1 else HIDDEN)
+
+
+def widths_of(cell: Cell) -> list[int]:
+    """The width of each state."""
+    return [PROJECTED if width == "P" else HIDDEN for width in cell.widths]

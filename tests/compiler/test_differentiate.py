@@ -38,7 +38,7 @@ def derived(cell: Cell, leaves: dict[Expr, torch.Tensor], arrived: list[torch.Te
 def assert_as_autograd(cell: Cell, leaves: dict[Expr, torch.Tensor]) -> None:
     outputs = [full(output) for output in evaluate(cell.outputs, leaves)]
     generator = torch.Generator().manual_seed(7)
-    arrived = [torch.randn(BATCH, HIDDEN, generator=generator, dtype=torch.float64) for _ in outputs]
+    arrived = [torch.randn(one.shape, generator=generator, dtype=torch.float64) for one in outputs]
     tracked = [output for output in outputs if output.requires_grad]
     upstream = [arrival for output, arrival in zip(outputs, arrived, strict=True) if output.requires_grad]
     expected = torch.autograd.grad(tracked, list(leaves.values()), upstream, allow_unused=True)

@@ -96,7 +96,7 @@ def assert_plan_runs(cell: Cell, leaves: dict[Expr, Tensor]) -> None:
     planned = plan(cell)
     generator = torch.Generator().manual_seed(5)
     expected = [full(output) for output in evaluate(cell.outputs, leaves)]
-    incoming = [torch.randn(BATCH, HIDDEN, generator=generator, dtype=torch.float64) for _ in expected]
+    incoming = [torch.randn(one.shape, generator=generator, dtype=torch.float64) for one in expected]
     tracked = [output for output in expected if output.requires_grad]
     upstream = [arrival for output, arrival in zip(expected, incoming, strict=True) if output.requires_grad]
     gradients = torch.autograd.grad(tracked, list(leaves.values()), upstream, allow_unused=True)
@@ -145,6 +145,7 @@ def test_loop_invariants_with_products_and_shared_vectors() -> None:
         ("gru_chung2014", 4, [2, 1]),
         ("peephole_lstm", 6, [4]),
         ("peephole_lstm_full", 6, [6, 1]),
+        ("lstm_projected", 6, [4, 1]),
     ],
 )
 def test_saved_per_unit_and_step_and_stages(name: str, saved: int, products_by_stage: list[int]) -> None:
@@ -158,6 +159,7 @@ def test_saved_per_unit_and_step_and_stages(name: str, saved: int, products_by_s
 def test_multiply_adds(name: str, blocks: tuple[int, int]) -> None:
     with_x, of_h = blocks
     assert plan(lookup(name)).multiply_adds(10, 20) == 20 * (10 * with_x + 20 * of_h)
+    assert plan(lookup("lstm_projected")).multiply_adds(10, 20, 5) == 4 * 20 * (10 + 5) + 5 * 20
 
 
 def test_biases_are_added_once_outside_the_loop() -> None:

@@ -28,7 +28,7 @@ from gatewise.equations.expression import Parameter
 from gatewise.equations.mathematics import equations
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import UNICODE
-from tests.compiler.evaluation import evaluate, random_leaves
+from tests.compiler.evaluation import evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 from tests.equations.reading import Reader
 
@@ -63,8 +63,8 @@ def assert_prints_right(cell: Cell, seed: int) -> None:
         values = compute(cell, by_symbol(cell, leaves))
         for state, wanted in zip(cell.states, evaluate(cell.outputs, leaves), strict=True):
             actual = values[UNICODE.symbol(symbols(cell).present[state])]
-            wanted = wanted.expand(3, 5)[0][:, None]
-            torch.testing.assert_close(actual.expand(5, 1), wanted, rtol=1e-10, atol=1e-10)
+            wanted = full(wanted)[0][:, None]
+            torch.testing.assert_close(actual.expand(len(wanted), 1), wanted, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", names())

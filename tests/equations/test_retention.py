@@ -54,6 +54,8 @@ EXPECTED: dict[str, tuple[RetentionGate, ...]] = {
     "lstm": (FORGET,),
     "lstm_layer_norm": (FORGET,),
     "gru_layer_norm": (RetentionGate("z", -1, ()),),
+    "lstm_projected": (FORGET,),
+    "lstm_projected_sak2014": (FORGET,),
     "peephole_lstm": (FORGET,),
     "peephole_lstm_full": (FORGET,),
     "gru_cudnn": (RetentionGate("z", 1, ()),),

@@ -16,7 +16,7 @@ from gatewise.equations.mathematics import Equation
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward_equations import BackwardEquations
-from tests.compiler.evaluation import evaluate, random_leaves
+from tests.compiler.evaluation import evaluate, full, random_leaves, widths_of
 from tests.compiler.random_cells import cells
 from tests.equations.reading import Reader
 from tests.equations.test_mathematics import by_symbol, compute
@@ -34,7 +34,7 @@ def one_sequence(leaves: dict[Expr, Tensor]) -> dict[Expr, Tensor]:
 
 def expected(cell: Cell, leaves: dict[Expr, Tensor], read_out: Tensor, error: Tensor, carried: list[Tensor]):
     """torch's gradients of a loss that reads y = W_hy h and the states at t."""
-    outputs = [output.expand(1, 5) for output in evaluate(cell.outputs, leaves)]
+    outputs = [full(output)[:1] for output in evaluate(cell.outputs, leaves)]
     loss = (outputs[0] @ read_out.T * error.T).sum()
     for output, gradient in zip(outputs, carried, strict=True):
         loss = loss + (output * gradient.T).sum()
@@ -62,8 +62,9 @@ def assert_backward_reads_right(cell: Cell, seed: int) -> None:
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    read_out, error = draw(OUTPUTS, 5), draw(OUTPUTS, 1)
-    carried = [draw(5, 1) for _ in cell.states]
+    widths = widths_of(cell)
+    read_out, error = draw(OUTPUTS, widths[0]), draw(OUTPUTS, 1)
+    carried = [draw(width, 1) for width in widths]
     wanted = expected(cell, leaves, read_out, error, carried)
     page = BackwardEquations(cell)
     with torch.no_grad():

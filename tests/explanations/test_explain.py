@@ -76,8 +76,8 @@ def test_cell_pages_hold_what_they_promise(name: str) -> None:
     for wanted in (
         "y_t = W_hy h_t + b_y",
         "Size and work",
-        f"{parameter_count(made, 10, 20):,}",
-        f"{plan(made).multiply_adds(10, 20):,}",
+        f"{parameter_count(made, 10, 20, 10):,}",
+        f"{plan(made).multiply_adds(10, 20, 10):,}",
         "for I = 10, H = 20",
         "δh_t",
         "∂L/∂",
@@ -94,13 +94,13 @@ def test_cell_pages_hold_what_they_promise(name: str) -> None:
 @pytest.mark.parametrize("directions", [1, 2])
 def test_formulas_give_the_numbers(name: str, directions: int) -> None:
     made = lookup(name)
-    for inputs, hidden in ((3, 5), (128, 256)):
+    for sizes in ((3, 5, 2), (128, 256, 64)):
         for formula, count in (
-            (parameter_formula(made, directions), parameter_count(made, inputs, hidden)),
-            (multiply_add_formula(plan(made), directions), plan(made).multiply_adds(inputs, hidden)),
+            (parameter_formula(made, directions), parameter_count(made, *sizes)),
+            (multiply_add_formula(plan(made), directions), plan(made).multiply_adds(*sizes)),
         ):
             arithmetic = formula.replace("·", "*").replace("²", "**2")
-            assert eval(arithmetic, {"I": inputs, "H": hidden}) == directions * count
+            assert eval(arithmetic, dict(zip("IHP", sizes, strict=True))) == directions * count
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,7 @@ def test_formulas_give_the_numbers(name: str, directions: int) -> None:
         ("gru_chung2014", "3·H·(I + H + 1)"),
         ("peephole_lstm", "4·H·(I + H + 1) + 3·H"),
         ("peephole_lstm_full", "4·H·(I + H + 1) + 3·H²"),
+        ("lstm_projected", "4·H·(I + P + 2) + P·H"),
     ],
 )
 def test_parameter_formulas(name: str, formula: str) -> None:

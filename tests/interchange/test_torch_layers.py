@@ -9,8 +9,8 @@ from torch import nn
 import gatewise
 from tests.user_cells import lstm_forget_first
 
-KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("GRU", {})]
-FLAGS = list(product(range(4), (1, 2), (True, False), (True, False), (True, False)))
+KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {}), ("GRU", {}), ("LSTM", {"proj_size": 2})]
+FLAGS = list(product(range(5), (1, 2), (True, False), (True, False), (True, False)))
 X = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
 
 
@@ -105,7 +105,6 @@ def with_buffer(module: nn.Module) -> nn.Module:
 
 
 REFUSED = {
-    "it has proj_size=2: the states of a projected LSTM": lambda: nn.LSTM(3, 4, proj_size=2),
     r"test_torch_layers\.Derived, a subclass of torch\.nn\.LSTM, whose own code would be lost": lambda: Derived(3, 4),
     "its weight_hh_l0 are parametrized": lambda: normed(nn.LSTM(3, 4)),
     r"it has forward hooks \(hooked": lambda: hooked("register_forward_hook"),

@@ -9,7 +9,7 @@ from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.masks import Masks, rates_of
-from tests.agreement import CELLS, possible
+from tests.agreement import ALL_CELLS, possible, projection_of
 from tests.compiler.random_cells import MEAN
 from tests.user_cells import masked
 
@@ -32,9 +32,10 @@ def call_of(
     seed: int = 0,
 ) -> Call:
     """A call on random values of a seed; ``lengths`` for the rows, ``reset`` for some boundaries."""
-    cell = {**CELLS, "masked": masked}[cell] if isinstance(cell, str) else cell
+    cell = {**ALL_CELLS, "masked": masked}[cell] if isinstance(cell, str) else cell
     draw = torch.Generator().manual_seed(seed)
-    count = 2 if directions == "bidirectional" else 1
+    count, projection = 2 if directions == "bidirectional" else 1, projection_of(cell, hidden_size)
+    widths = [projection if width == "P" else hidden_size for width in cell.widths]
 
     def normal(*shape: int) -> Tensor:
         return 0.8 * torch.randn(shape, generator=draw, dtype=torch.float64)
@@ -46,7 +47,7 @@ def call_of(
         return value.to(device, dtype).requires_grad_(requires_grad)
 
     def parameter(group: str) -> Tensor:
-        value = leaf(*cell.parameter_shape(group, input_size, hidden_size))
+        value = leaf(*cell.parameter_shape(group, input_size, hidden_size, projection))
         return torch.full_like(value, 1 / hidden_size, requires_grad=requires_grad) if group == MEAN else value
 
     flags = torch.rand(steps, batch, generator=draw) < 0.3
@@ -55,7 +56,7 @@ def call_of(
     return Call(
         cell,
         leaf(steps, batch, input_size),
-        tuple(map(as_leaf, possible(cell, [normal(count, batch, hidden_size) for _ in cell.states]))),
+        tuple(map(as_leaf, possible(cell, [normal(count, batch, width) for width in widths]))),
         tuple(parameter(group) for _ in range(count) for group in cell.groups),
         None if lengths is None else torch.tensor(lengths, dtype=torch.int64, device=device),
         flags.to(device) if reset else None,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.cells import lookup, names
+from gatewise.cells import lookup
 from gatewise.compiler import with_single_bias, without_bias
 from gatewise.kernels import Call, Directions, backend_for, check_backend_name, cpu, run
 from gatewise.kernels.backend import differentiates
@@ -18,7 +18,7 @@ from gatewise.kernels.dispatch import BACKENDS, choose
 from gatewise.kernels.gradient import Recorded
 from tests.agreement import CELLS, operators_only
 from tests.kernels.calls import DIRECTIONS, call_of
-from tests.kernels.engine import needs_engine
+from tests.kernels.engine import names, needs_engine
 
 FASTEST = "the fastest backend there is for this call"
 SERVED = {"lstm", "gru_cudnn", "rnn_tanh", "rnn_relu"}
@@ -105,7 +105,8 @@ def test_torch_runs_what_it_serves(
     else:
         assert choice.name == "reference"
         assert choice.reason.endswith(
-            f"not torch: torch has no kernel for the equations of {cell} (it has lstm, gru_cudnn, rnn_tanh, rnn_relu)"
+            f"not torch: torch has no kernel for the equations of {cell} (it has lstm, lstm_projected, gru_cudnn, "
+            "rnn_tanh, rnn_relu)"
         )
 
 

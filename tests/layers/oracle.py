@@ -23,6 +23,7 @@ def copy_of(layer: Recurrent, dtype: torch.dtype) -> Recurrent:
         masked_output=layer.masked_output,
         batch_first=layer.batch_first,
         backend="reference",
+        proj_size=layer.proj_size,
         dtype=dtype,
     )
     with torch.no_grad():

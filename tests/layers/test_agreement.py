@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gatewise.cells import names
-from tests.agreement import CELLS, Case, check, possible_ways
+from tests.agreement import ALL_CELLS, CELLS, PROJECTED, Case, check, possible_ways
 from tests.transcriptions import TRANSCRIPTIONS
 
 RAGGED = (5, 0, 3, 1)
@@ -19,8 +19,10 @@ def cases() -> list[Case]:
     draw = random.Random(20240607)
     found: list[Case] = []
     for index, (cell, (bidirectional, merge), lengths, reset) in enumerate(
-        itertools.product(CELLS, DIRECTIONS, (None, RAGGED), (False, True))
+        itertools.product(ALL_CELLS, DIRECTIONS, (None, RAGGED), (False, True))
     ):
+        if cell in PROJECTED and index % 3:
+            continue
         batched = lengths is not None or draw.random() < 0.7
         found.append(
             Case(
@@ -71,6 +73,13 @@ ODD_SIZES = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_odd_sizes(cell: str, bidirectional: bool, size: str):
     case = Case(cell, bidirectional=bidirectional, **{"input_size": 5, **ODD_SIZES[size]})
+    check(case, [path for path in possible_ways(case) if not path.through_operators])
+
+
+@pytest.mark.parametrize("size", ODD_SIZES)
+def test_odd_sizes_of_a_projection(size: str):
+    sizes = {"hidden_size": 2, "input_size": 1} if size == "one unit" else ODD_SIZES[size]  # projected to one
+    case = Case("lstm_projected_sak2014", bidirectional=True, **{"input_size": 5, **sizes})
     check(case, [path for path in possible_ways(case) if not path.through_operators])
 
 

@@ -192,9 +192,10 @@ def test_names_and_shapes_of_parameters():
 
 def test_bias_false_drops_the_biases_everywhere():
     for name in names():
-        layer = gatewise.Recurrent(name, 3, 4, bias=False)
+        layer = gatewise.Recurrent(name, 3, 4, bias=False, proj_size=2 if lookup(name).projected else 0)
         stems = {parameter.removesuffix("_l0") for parameter, _ in layer.named_parameters()}
-        others = set(lookup(name).groups) - {"W", "R", "b", "d"}  # peepholes, gains and shifts
+        others = {"weight_hr" if group == "V" else group for group in lookup(name).groups}
+        others -= {"W", "R", "b", "d"}  # leaving projections, peepholes, gains and shifts
         assert stems == {"weight_ih", "weight_hh"} | others
         assert layer.cell.name == lookup(name).name
     merged = gatewise.Recurrent("lstm", 3, 4, bias=False, bidirectional=True, merge="learned")

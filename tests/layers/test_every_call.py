@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import gatewise
-from tests.agreement import CELLS, possible
+from tests.agreement import ALL_CELLS, CELLS, possible, projection_of
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call, states_of
 from tests.layers.test_weights_seen import averaged_through_data
@@ -39,7 +39,9 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def made(cell: str, **options: Any) -> gatewise.Recurrent:
     torch.manual_seed(0)
-    return gatewise.Recurrent(CELLS[cell], I, H, init="torch", **options)
+    return gatewise.Recurrent(
+        ALL_CELLS[cell], I, H, init="torch", proj_size=projection_of(ALL_CELLS[cell], H), **options
+    )
 
 
 def input_of(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -48,7 +50,7 @@ def input_of(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> T
 
 def initial(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> list[Tensor]:
     rows = layer.num_layers * (1 + layer.bidirectional)
-    return [*possible(layer.cell, [torch.randn(rows, B, H, dtype=dtype) for _ in layer.cell.states])]
+    return [*possible(layer.cell, [torch.randn(rows, B, width, dtype=dtype) for width in layer._state_sizes])]
 
 
 @needs_engine
@@ -78,7 +80,7 @@ def test_first_repeated_and_with_changed_weights(cell: str, signature: str, grad
 
 @needs_engine
 @pytest.mark.parametrize("signature", SIGNATURES)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ALL_CELLS)
 def test_every_cell_in_float64(cell: str, signature: str):
     of_layer, of_call = SIGNATURES[signature]
     layer = made(cell, dtype=torch.float64, **of_layer)

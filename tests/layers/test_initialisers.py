@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 import gatewise
-from gatewise.cells import names
+from gatewise.cells import lookup, names
 from gatewise.equations import cell, sigmoid, tanh
 from gatewise.layers.initialisers import SCHEMES
 
-INPUT, HIDDEN = 24, 16
+INPUT, HIDDEN, PROJECTED = 24, 16, 12
 
 
 def layer_of(cell: str, init: str | gatewise.Init, **options: object) -> gatewise.Recurrent:
     torch.manual_seed(1)
+    if isinstance(cell, str) and lookup(cell).projected:
+        options["proj_size"] = PROJECTED
     return gatewise.Recurrent(cell, INPUT, HIDDEN, init=init, **options)
 
 
@@ -50,7 +52,7 @@ def small(block: Tensor) -> bool:
 
 
 def identity(block: Tensor) -> bool:
-    return torch.equal(block, torch.eye(HIDDEN))
+    return torch.equal(block, torch.eye(*block.shape))
 
 
 PROMISES = {
@@ -77,6 +79,8 @@ def test_matrices_gate_by_gate(init: str, cell: str):
         assert all(of_state(block) for block in states)
         if hasattr(layer, "P" + suffix):
             assert all(of_state(block) for block in blocks(getattr(layer, "P" + suffix)))
+        if hasattr(layer, "weight_hr" + suffix):
+            assert of_state(getattr(layer, "weight_hr" + suffix).detach())
         for group in (inputs, states) if init != "identity" else (inputs,):
             assert not any(torch.equal(a, b) for a, b in pairwise(group))
 

@@ -29,7 +29,7 @@ OF_LAYERS = [
     (gatewise.Recurrent, "reset_after", "; the forms of a GRU are cells of their own"),
     (gatewise.RNN, "activation", "; did you mean nonlinearity?"),
     (gatewise.LSTM, "activation", "; the gates' activations are part of a cell's equations"),
-    (gatewise.Recurrent, "proj_size", "; projections are not supported"),
+    (gatewise.BiGRU, "proj_size", "; gatewise.LSTM and gatewise.PeepholeLSTM have projections"),
     (gatewise.PeepholeLSTM, "use_peepholes", "; did you mean peephole?"),
     (gatewise.LSTM, "xyz", ". The arguments are: input_size, hidden_size, num_layers, bias, batch_first"),
 ]

@@ -9,7 +9,7 @@ from torch import nn
 import gatewise
 from gatewise.cells import names
 from gatewise.interchange import declare
-from tests.agreement import CELLS
+from tests.agreement import ALL_CELLS, projection_of
 from tests.layers.oracle import call, states_of
 
 LENGTHS = torch.tensor([5, 0, 3])
@@ -22,8 +22,9 @@ RESET = torch.rand(5, 3, generator=torch.Generator().manual_seed(1)) < 0.3
 def test_equals_two_biases_of_which_one_is_zero(cell: str, bidirectional: bool, backend: Any):
     torch.manual_seed(0)
     options: dict[str, Any] = {"bidirectional": bidirectional, "init": "torch", "dtype": torch.float64}
-    single = gatewise.Recurrent(CELLS[cell], 3, 4, 2, "single", **options)
-    whole = gatewise.Recurrent(CELLS[cell], 3, 4, 2, **options)
+    options["proj_size"] = projection_of(ALL_CELLS[cell], 4)
+    single = gatewise.Recurrent(ALL_CELLS[cell], 3, 4, 2, "single", **options)
+    whole = gatewise.Recurrent(ALL_CELLS[cell], 3, 4, 2, **options)
     complete = {
         name: torch.zeros_like(value) if "bias_hh" in name else single.state_dict()[name]
         for name, value in whole.state_dict().items()

@@ -1,6 +1,7 @@
 """A cell without some of its biases, as for ``bias=False`` and ``bias="single"``."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from gatewise.compiler.simplify import build, number
 from gatewise.equations.cell import Cell
@@ -107,15 +108,12 @@ def _drop(cell: Cell, dropped: Collection[Parameter], named: str) -> Cell:
                 "is more than a bias there; give it another name than b or d, or keep bias=True"
             )
     gates, groups = {block.gate for block in kept}, {block.group for block in kept}
-    return Cell(
-        cell.name,
-        cell.cite,
-        cell.doc,
-        cell.states,
-        tuple(group for group in cell.groups if group in groups),
-        tuple(gate for gate in cell.gates if gate in gates),
-        outputs,
-        tuple((block, value) for block, value in cell.initial if block in kept),
+    return replace(
+        cell,
+        groups=tuple(group for group in cell.groups if group in groups),
+        gates=tuple(gate for gate in cell.gates if gate in gates),
+        outputs=outputs,
+        initial=tuple((block, value) for block, value in cell.initial if block in kept),
     )
 
 

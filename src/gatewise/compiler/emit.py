@@ -178,6 +178,8 @@ def emit(cell: Cell, prefix: str) -> Program:
     >>> emit(lookup("gru_chung2014"), "gru").functions
     ('gru_forward_1', 'gru_forward_2', 'gru_backward_0', 'gru_backward_1', 'gru_backward_2')
     """
+    if cell.projected:
+        raise EmitError("states of the width of a projection are not yet compiled for the fused CPU kernels")
     try:
         return _emit(cell, prefix)
     except RecursionError as error:

@@ -95,9 +95,13 @@ class Plan:
         """The products inside the loop, stage by stage."""
         return tuple(product for stage in self.stages for product in stage.products)
 
-    def multiply_adds(self, input_size: int, hidden_size: int) -> int:
+    def multiply_adds(self, input_size: int, hidden_size: int, projection_size: int = 0) -> int:
         """Number of multiply-adds in the matrix products of one step of one sequence."""
-        return hidden_size * (input_size * len(self.input_products) + hidden_size * len(self.recurrent_products))
+        size, total = {"I": input_size, "H": hidden_size, "P": projection_size}, 0
+        for node in (*self.input_products, *self.recurrent_products):
+            rows, columns = self.cell.sizes.of_matrix(node)
+            total += size[rows] * size[columns]
+        return total
 
     @property
     def operations(self) -> Counter[str]:

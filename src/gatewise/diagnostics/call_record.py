@@ -44,7 +44,7 @@ class CallRecord:
         finite_output: (D, T, B) whether all units of the output of each direction are finite; None if all are.
         has_gradients: whether a backward pass has reached it.
         sink: weak reference to the sink that backends hold.
-        state_values, state_gradients: (D, S, T, B, H) if everything is recorded, or None.
+        state_values, state_gradients: (D, T, B, H) of each state if everything is recorded, or None.
         output_steps: (D, T, B) of each step of the module's output the step of this call, see `Call`; or None.
         loss_steps: where losses enter the module, in the call of its highest layer; None if not observed.
     """
@@ -56,8 +56,8 @@ class CallRecord:
         self.all_finite = True
         self.finite_output: Tensor | None = None
         self._norms: Tensor | None = None  # (D, T·B, S)
-        self.state_values: Tensor | None = None
-        self.state_gradients: Tensor | None = None
+        self.state_values: list[Tensor] | None = None
+        self.state_gradients: list[Tensor] | None = None
         self.sink: weakref.ref[CallSink] | None = None
         self.loss_steps: LossSteps | None = None
         self.output_steps: Tensor | None = None
@@ -139,8 +139,8 @@ class CallRecord:
         self._x_version = None if x.is_inference() else x._version
         self.choice, self.output_steps = choice, call.output_steps
         if self.keep_all:
-            shape = call.direction_count, len(call.cell.states), *x.shape[:2], call.hidden_size
-            self.state_values = x.new_zeros(shape)
+            shape = call.direction_count, *x.shape[:2]
+            self.state_values = [x.new_zeros((*shape, width)) for width in call.state_sizes]
         self._observer.began(self)
 
     def end(self, output: Tensor) -> None:
@@ -154,7 +154,7 @@ class CallRecord:
     def states(self, direction: int, state: int, first: int, values: Tensor, index: Tensor | None) -> None:
         """Receives the states after each step, if everything is recorded."""
         assert self.state_values is not None
-        _put(self.state_values[direction, state].flatten(0, 1)[None], first, values[None], index)
+        _put(self.state_values[state][direction].flatten(0, 1)[None], first, values[None], index)
 
     def gradients(
         self, direction: int, state: int | None, first: int, norms: Tensor, values: Tensor | None, index: Tensor | None
@@ -173,11 +173,12 @@ class CallRecord:
                 self._norms = self._no_norms(norms.dtype)
             _put(self._norms[direction][:, which].t(), first, norms.t(), index)
         if values is not None:
-            values = values if state is None else values[:, None]
             if self.state_gradients is None:
                 assert self.state_values is not None
-                self.state_gradients = torch.zeros_like(self.state_values)
-            _put(self.state_gradients[direction, which].flatten(1, 2), first, values.transpose(0, 1), index)
+                self.state_gradients = [torch.zeros_like(one) for one in self.state_values]
+            of_states = values.unbind(1) if state is None else [values]
+            for to, own in zip(self.state_gradients[which], of_states, strict=True):
+                _put(to[direction].flatten(0, 1)[None], first, own[None], index)
 
     def keep_weights(self, copies: dict[int, Tensor]) -> None:
         """Copy the weights before they are written to; shared ones are copied once."""

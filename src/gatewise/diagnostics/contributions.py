@@ -17,7 +17,7 @@ def contributions_of(record: CallRecord, *, shares: bool) -> list[dict[str, Tens
 
 
 def _of_direction(record: CallRecord, steps: Steps, shares: bool) -> dict[str, Tensor]:
-    call, cell, hidden = steps.call, steps.call.cell, steps.call.hidden_size
+    call, cell = steps.call, steps.call.cell
     products, vectors = products_of(cell), vectors_of(cell)
     deltas = steps.within([*products, *vectors])
     matrices: dict[Parameter, list[tuple[Tensor, Tensor]]] = {}
@@ -31,9 +31,8 @@ def _of_direction(record: CallRecord, steps: Steps, shares: bool) -> dict[str, T
     found: dict[str, list[Tensor]] = {group: [] for group in cell.groups}
     for begin, end in pairwise(bounds):
         for group, whole in zip(cell.groups, call.parameters, strict=True):
-            share = torch.zeros_like(whole)
-            for index, gate in enumerate(cell.gates_of(group)):
-                part = share[index * hidden : (index + 1) * hidden]
+            share, gates = torch.zeros_like(whole), cell.gates_of(group)
+            for gate, part in zip(gates, share.chunk(len(gates)), strict=True):
                 for delta, operand in matrices.get(Parameter(group, gate), ()):
                     part.addmm_(delta[begin:end].t(), operand[begin:end])
                 if Parameter(group, gate) in of_vector:

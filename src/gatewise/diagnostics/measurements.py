@@ -74,7 +74,7 @@ class Measurements(ModelObserver):
             for direction, location in enumerate(calls[0].locations):
                 for state, name in enumerate(calls[0].cell.states):
                     parts = [
-                        torch.where(call.valid[..., None], found[direction, state], torch.nan)
+                        torch.where(call.valid[..., None], found[state][direction], torch.nan)
                         for call, found in zip(calls, of_calls, strict=True)
                     ]
                     values[Label(location, name)] = joined(parts, torch.nan)

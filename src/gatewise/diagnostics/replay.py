@@ -57,8 +57,8 @@ def gates_of(cell: Cell) -> tuple[Gate, ...]:
     )
 
 
-def states_of(record: CallRecord) -> Tensor:
-    """The states after every step, (D, S, T, B, H), recorded or recomputed."""
+def states_of(record: CallRecord) -> list[Tensor]:
+    """The states after every step, (D, T, B, H) each, recorded or recomputed."""
     if record.state_values is not None:
         return record.state_values
     sink = CallRecord(CallObserver(), record.module, record.layer, keep_all=True)
@@ -87,7 +87,8 @@ class Steps:
     def value(self, node: Expr) -> Tensor:
         """The value of a node of the cell at each step."""
         found = evaluate(node, self.values, BlocksOf(self.call))
-        return found.expand(len(self.index), self.call.hidden_size)
+        wide = self.call.cell.sizes.of(node) == "P"
+        return found.expand(len(self.index), self.call.projection_size if wide else self.call.hidden_size)
 
     def spread(self, values: Tensor, padding: float) -> Tensor:
         """(N, …) as (T, B, …)."""
@@ -118,8 +119,10 @@ class Steps:
             else [None] * len(wanted)
         )
         gradients: list[Tensor] = []
-        for one in inner:
+        for node, one in zip(nodes, inner, strict=True):
             gradient = next(found) if one.requires_grad else None
+            if node in above and node.args:  # a state's own value, as the product of a projection
+                gradient = above[node]
             gradients.append(torch.zeros_like(one) if gradient is None else gradient)
         return gradients
 
@@ -131,7 +134,7 @@ def steps_of(record: CallRecord) -> list[Steps]:
     index = record.valid.flatten().nonzero()[:, 0]
     found: list[Steps] = []
     for direction, single in enumerate(call.single_directions()):
-        before = previous_states(single, states[direction])
+        before = previous_states(single, [of_state[direction] for of_state in states])
         values: dict[Expr, Tensor] = {X: single.x.flatten(0, 1)[index].requires_grad_()}
         for number, mask in enumerate(single.cell.masks):
             values[Expr.make("mask", attr=mask)] = mask_values(single, number).flatten(0, 1)[index]
@@ -142,20 +145,20 @@ def steps_of(record: CallRecord) -> list[Steps]:
             values[leaf] = BlocksOf(single)[block].expand(len(index), -1).clone().requires_grad_()
         gradients = None
         if record.state_gradients is not None:
-            gradients = tuple(gradient.flatten(0, 1)[index] for gradient in record.state_gradients[direction])
+            gradients = tuple(gradient[direction].flatten(0, 1)[index] for gradient in record.state_gradients)
         found.append(Steps(single, index, values, gradients))
     return found
 
 
-def previous_states(call: Call, states: Tensor) -> list[Tensor]:
+def previous_states(call: Call, states: list[Tensor]) -> list[Tensor]:
     """The states (T, B, H) before each step of one direction; undefined in padding.
 
     Args:
         call: the direction.
-        states: (S, T, B, H) after each step.
+        states: (T, B, H) each, after each step.
     """
     found: list[Tensor] = []
-    steps, zero = call.x.shape[0], states.new_zeros(())
+    steps, zero = call.x.shape[0], states[0].new_zeros(())
     for initial, after in zip(call.initial, states, strict=True):
         if call.directions == "forward":
             before = torch.cat([initial, after[:-1]])

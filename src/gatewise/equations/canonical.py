@@ -13,6 +13,7 @@ from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.tracing import ParameterError, check_parameters, parameter_kinds
+from gatewise.equations.widths import Size, check_projection, check_widths
 
 FIRST_LINE = "gatewise cell 1"
 # Number of operands of the nodes that are not elementwise.
@@ -30,6 +31,7 @@ class Fields(TypedDict):
     gates: tuple[str, ...]
     outputs: tuple[Expr, ...]
     initial: InitialValues
+    widths: tuple[Size, ...]
 
 
 def header_text(name: str, cite: str, doc: str, initial: InitialValues) -> str:
@@ -40,10 +42,18 @@ def header_text(name: str, cite: str, doc: str, initial: InitialValues) -> str:
 
 
 def equations_text(
-    states: tuple[str, ...], groups: tuple[str, ...], gates: tuple[str, ...], outputs: tuple[Expr, ...]
+    states: tuple[str, ...],
+    groups: tuple[str, ...],
+    gates: tuple[str, ...],
+    outputs: tuple[Expr, ...],
+    widths: tuple[Size, ...],
 ) -> str:
-    """The lines of the computation: names, then one node per line, operands before users, then the returned values."""
-    lines = [f"states {' '.join(states)}", f"groups {' '.join(groups)}", " ".join(("gates", *gates))]
+    """The lines of the computation: names, then one node per line, operands before users, then the returned values.
+
+    A state whose width is not H is followed by it, as ``h:P``.
+    """
+    named = (name if width == "H" else f"{name}:{width}" for name, width in zip(states, widths, strict=True))
+    lines = [f"states {' '.join(named)}", f"groups {' '.join(groups)}", " ".join(("gates", *gates))]
     names: dict[Expr, str] = {}
     for node in topological(outputs):
         names[node] = f"%{len(names)}"
@@ -68,9 +78,8 @@ def parse(text: str) -> Fields:
         name, cite, doc = (_quoted(lines[number], word) for number, word in ((1, "name"), (2, "cite"), (3, "doc")))
         declares = lines[4].startswith("initial ")
         declared = json.loads(lines.pop(4).removeprefix("initial ")) if declares else {}
-        states, groups, gates = (
-            _words(lines[number], word) for number, word in ((4, "states"), (5, "groups"), (6, "gates"))
-        )
+        states, declared_widths = _states(lines[4])
+        groups, gates = (_words(lines[number], word) for number, word in ((5, "groups"), (6, "gates")))
     except IndexError:
         raise ValueError("the text of a cell ends before its equations; it was truncated") from None
     nodes: dict[str, Expr] = {}
@@ -100,11 +109,28 @@ def parse(text: str) -> Fields:
     try:
         masks_of(outputs)
         initial = initial_values(outputs, declared)
+        widths = check_widths(states, declared_widths)
+        check_projection(states, groups, outputs, widths)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the text of cell {name}: {error}") from None
     return Fields(
-        name=name, cite=cite, doc=doc, states=states, groups=groups, gates=gates, outputs=outputs, initial=initial
+        name=name,
+        cite=cite,
+        doc=doc,
+        states=states,
+        groups=groups,
+        gates=gates,
+        outputs=outputs,
+        initial=initial,
+        widths=widths,
     )
+
+
+def _states(line: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The names of the states, and the widths of those that have one of their own."""
+    words = [word.partition(":") for word in line.split()[1:]]
+    names = _words(" ".join((*line.split()[:1], *(name for name, _, _ in words))), "states")
+    return names, {name: width for name, colon, width in words if colon}
 
 
 def _quoted(line: str, word: str) -> str:

@@ -13,6 +13,7 @@ from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import activation
 from gatewise.equations.tracing import definition_error, parameter_kinds, trace
+from gatewise.equations.widths import Size, Widths, check_projection, check_widths, projection_group, widths_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Cell:
         gates: names of the gates in order of first appearance; every stacked tensor has this order.
         outputs: for each state, the expression of its value at t in terms of x_t and the states at t−1.
         initial: initial values of vectors that the definition declares, by block.
+        widths: of each state: ``H``, or ``P`` where it is declared to be a projection; empty stands for H alone.
         equations: the canonical text of the equations alone; equal for cells that compute the same from the same
             layout of parameters.
         text: the canonical text of the whole cell; `from_text` reads it.
@@ -43,11 +45,14 @@ class Cell:
     gates: tuple[str, ...]
     outputs: tuple[Expr, ...] = field(repr=False)
     initial: InitialValues = field(default=(), repr=False)
+    widths: tuple[Size, ...] = field(default=(), repr=False)
     equations: str = field(init=False, repr=False)
     text: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        equations = canonical.equations_text(self.states, self.groups, self.gates, self.outputs)
+        if not self.widths:
+            object.__setattr__(self, "widths", ("H",) * len(self.states))
+        equations = canonical.equations_text(self.states, self.groups, self.gates, self.outputs, self.widths)
         object.__setattr__(self, "equations", equations)
         object.__setattr__(
             self, "text", canonical.header_text(self.name, self.cite, self.doc, self.initial) + equations
@@ -108,31 +113,63 @@ class Cell:
             gates[group] = (None,) if used == {None} else tuple(gate for gate in self.gates if gate in used)
         return gates
 
+    @cached_property
+    def sizes(self) -> Widths:
+        """The widths of all values: of states, parameters, masks and expressions."""
+        return widths_of(self.outputs, dict(zip(self.states, self.widths, strict=True)))
+
+    @cached_property
+    def projected(self) -> bool:
+        """Whether a state has the width P of a projection."""
+        return "P" in self.widths
+
+    @cached_property
+    def projection_axis(self) -> tuple[int, int]:
+        """The number of a group whose tensor has an axis of width P, in blocks of gates, and the axis."""
+        found = projection_group(self.sizes, self.groups)
+        assert found is not None
+        return self.groups.index(found[0]), found[1]
+
+    @cached_property
+    def hidden_group(self) -> int:
+        """The number of a group whose blocks have H rows."""
+        return next((k for k, group in enumerate(self.groups) if self.sizes.rows[group] == "H"), 0)
+
     def shape_of(self, group: str) -> str:
         """The kind of a group: ``input`` (blocks of H rows, I columns), ``recurrent`` (H, H) or ``vector`` (H,).
+
+        In a cell with a state of width P a matrix may have P columns (still ``recurrent``) or P rows (``projection``),
+        and a vector P values.
 
         Raises:
             KeyError: for an unknown group.
         """
-        for block, kind in self._kinds.items():
-            if block.group == group:
-                return kind
-        raise KeyError(group)
+        return self._shapes[group]
+
+    @cached_property
+    def _shapes(self) -> dict[str, str]:
+        shapes = {block.group: kind for block, kind in self._kinds.items()}
+        for group, kind in shapes.items():
+            if kind == "recurrent" and self.sizes.rows[group] == "P" and self.sizes.columns[group] == "H":
+                shapes[group] = "projection"
+        return shapes
 
     def gates_of(self, group: str) -> tuple[str | None, ...]:
         """The gates whose blocks a group stacks, in the cell's gate order; ``(None,)`` for a group without gates."""
         return self._gates[group]
 
-    def parameter_shape(self, group: str, input_size: int, hidden_size: int) -> tuple[int, ...]:
-        """The shape of a group's stacked tensor: (G·H, I), (G·H, H) or (G·H,).
+    def parameter_shape(
+        self, group: str, input_size: int, hidden_size: int, projection_size: int = 0
+    ) -> tuple[int, ...]:
+        """The shape of a group's stacked tensor: (G·H, I), (G·H, H) or (G·H,), with P for H in its place.
 
         >>> from gatewise.cells import lookup
         >>> lookup("lstm").parameter_shape("W", input_size=10, hidden_size=20)
         (80, 10)
         """
-        rows = len(self.gates_of(group)) * hidden_size
-        columns = {"input": (input_size,), "recurrent": (hidden_size,), "vector": ()}
-        return (rows, *columns[self.shape_of(group)])
+        sizes = {"I": input_size, "H": hidden_size, "P": projection_size}
+        rows = len(self.gates_of(group)) * sizes[self.sizes.rows[group]]
+        return (rows,) if self.shape_of(group) == "vector" else (rows, sizes[self.sizes.columns[group]])
 
     def gate_value(self, gate: str) -> Expr:
         """The expression of a gate's value: the activation of the sum of all its parameter blocks.
@@ -171,13 +208,16 @@ class Cell:
 @overload
 def cell(function: Callable[..., object], /) -> Cell: ...
 @overload
-def cell(*, cite: str = "", initial: Mapping[str, float] | None = None) -> Callable[[Callable[..., object]], Cell]: ...
+def cell(
+    *, cite: str = "", initial: Mapping[str, float] | None = None, widths: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., object]], Cell]: ...
 def cell(
     function: Callable[..., object] | None = None,
     /,
     *,
     cite: str = "",
     initial: Mapping[str, float] | None = None,
+    widths: Mapping[str, str] | None = None,
 ) -> Cell | Callable[[Callable[..., object]], Cell]:
     """Make a `Cell` from a function that computes one time step.
 
@@ -190,6 +230,8 @@ def cell(
         initial: initial values of vectors, by block, such as ``{"b.f": 1}``, or by group for all its blocks. They hold
             for every scheme of `gatewise.Init`, those of biases not for ``torch``; biases that an `Init` sets itself go
             before them.
+        widths: the states whose width is not H: ``{"h": "P"}`` for a projection of width P, the layer's ``proj_size``.
+            Elementwise operations take values of one width, and a matrix times a value makes one of another.
 
     Returns:
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.
@@ -218,9 +260,21 @@ def cell(
         try:
             masks_of(traced.outputs)
             declared = initial_values(traced.outputs, initial or {})
+            of_states = check_widths(traced.states, widths or {})
+            check_projection(traced.states, traced.groups, traced.outputs, of_states)
         except (TypeError, ValueError) as error:
             raise definition_error(function, str(error)) from None
-        return Cell(function.__name__, cite, doc, traced.states, traced.groups, traced.gates, traced.outputs, declared)
+        return Cell(
+            function.__name__,
+            cite,
+            doc,
+            traced.states,
+            traced.groups,
+            traced.gates,
+            traced.outputs,
+            declared,
+            of_states,
+        )
 
     if function is None:
         return make

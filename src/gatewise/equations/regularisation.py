@@ -1,6 +1,7 @@
 """A cell with masks added by rule: recurrent dropout, variational dropout, zoneout."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import Expr, Mask, constant, topological
@@ -116,4 +117,4 @@ def _rewritten(cell: Cell, rule: Callable[[Expr, Expr], Expr]) -> Cell:
 
 
 def _with_outputs(cell: Cell, outputs: tuple[Expr, ...]) -> Cell:
-    return Cell(cell.name, cell.cite, cell.doc, cell.states, cell.groups, cell.gates, outputs, cell.initial)
+    return replace(cell, outputs=outputs)

@@ -51,6 +51,9 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     norms = norm_sentences(cell)
     signs += " without the name of a norm" if norms else ""
     page.say(f"`x_t` is the input, {_states(cell)}{reading}. {signs} act on each unit separately.", *norms)
+    if cell.projected:
+        narrow = [f"`{state}`" for state, width in zip(cell.states, cell.widths, strict=True) if width == "P"]
+        page.say(f"{', '.join(narrow)} has the width P of the projection, all other values that of the state, H.")
     for mask in cell.masks:
         page.say(f"`{UNICODE.symbol(mask_symbol(mask))}` is a mask, {_MASKS[mask.kind]}.")
     parameters = symbols(cell).parameters
@@ -58,8 +61,10 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     for group in cell.groups:
         blocks = [symbol for block, symbol in parameters.items() if block.group == group]
         letters = ", ".join(f"`{UNICODE.symbol(symbol)}`" for symbol in blocks)
-        shape = {"input": "`H × I`", "recurrent": "`H × H`", "vector": "H"}[cell.shape_of(group)]
-        rows.append((f"{STORED.get(group, group)}_l0", f"{len(blocks)} of {shape}", letters))
+        height, columns = cell.sizes.rows[group], cell.sizes.columns.get(group)
+        shape = height if columns is None else f"`{height} × {columns}`"
+        stored = "weight_hr" if group == "V" and cell.shape_of(group) == "projection" else STORED.get(group, group)
+        rows.append((f"{stored}_l0", f"{len(blocks)} of {shape}", letters))
     page.table(("stored as", "blocks", "in this order"), rows)
     if cell.initial:
         values = [f"`{UNICODE.symbol(parameters[block])} = {UNICODE.number(value)}`" for block, value in cell.initial]
@@ -96,10 +101,12 @@ def add_costs(page: Page, cell: Cell, *, input_size: int, hidden_size: int, dire
     """Add the number of parameters and the work per step, as formulas and numbers."""
     page.section("Size and work")
     made = plan(cell)
-    parameters = directions * parameter_count(cell, input_size, hidden_size)
-    products = directions * made.multiply_adds(input_size, hidden_size)
+    projection = max(1, hidden_size // 2) if cell.projected else 0
+    parameters = directions * parameter_count(cell, input_size, hidden_size, projection)
+    products = directions * made.multiply_adds(input_size, hidden_size, projection)
+    sizes = f"I = {input_size}, H = {hidden_size}" + (f", P = {projection}" if projection else "")
     page.table(
-        ("per layer", "formula", f"for I = {input_size}, H = {hidden_size}"),
+        ("per layer", "formula", f"for {sizes}"),
         [
             ("parameters", f"`{parameter_formula(cell, directions)}`", f"{parameters:,}"),
             ("multiply-adds per step", f"`{multiply_add_formula(made, directions)}`", f"{products:,}"),

@@ -1,10 +1,8 @@
-"""The number of parameters of a cell and the work of a step, as formulas in I and H and as numbers."""
+"""The number of parameters of a cell and the work of a step, as formulas in I, H and P and as numbers."""
 
 from gatewise.compiler.plan import Plan
 from gatewise.equations.cell import Cell
 from gatewise.equations.operations import OPERATIONS
-
-_WIDTH = {"input": "I", "recurrent": "H", "vector": "1"}
 
 
 def parameter_formula(cell: Cell, directions: int = 1) -> str:
@@ -14,28 +12,33 @@ def parameter_formula(cell: Cell, directions: int = 1) -> str:
     >>> parameter_formula(lookup("peephole_lstm"))
     '4·H·(I + H + 1) + 3·H'
     """
-    columns: dict[int, list[str]] = {}
+    columns: dict[tuple[int, str], list[str]] = {}
     for group in cell.groups:
-        columns.setdefault(len(cell.gates_of(group)), []).append(_WIDTH[cell.shape_of(group)])
-    return _times(directions, [_product(blocks, kinds) for blocks, kinds in sorted(columns.items(), reverse=True)])
+        blocks = len(cell.gates_of(group)), cell.sizes.rows[group]
+        columns.setdefault(blocks, []).append(cell.sizes.columns.get(group, "1"))
+    ordered = sorted(columns.items(), key=lambda item: -item[0][0])
+    return _times(directions, [_product(blocks, kinds, rows) for (blocks, rows), kinds in ordered])
 
 
-def parameter_count(cell: Cell, input_size: int, hidden_size: int) -> int:
+def parameter_count(cell: Cell, input_size: int, hidden_size: int, projection_size: int = 0) -> int:
     """The number of parameters of one layer in one direction."""
     total = 0
     for group in cell.groups:
-        rows, *columns = cell.parameter_shape(group, input_size, hidden_size)
+        rows, *columns = cell.parameter_shape(group, input_size, hidden_size, projection_size)
         total += rows * (columns[0] if columns else 1)
     return total
 
 
 def multiply_add_formula(plan: Plan, directions: int = 1) -> str:
     """The multiply-adds of the matrix products of one step as a formula."""
-    input_blocks, recurrent_blocks = len(plan.input_products), len(plan.recurrent_products)
-    if input_blocks == recurrent_blocks:
-        return _times(directions, [_product(input_blocks, ["I", "H"])])
-    terms = ((input_blocks, "I"), (recurrent_blocks, "H"))
-    return _times(directions, [_product(blocks, [kind]) for blocks, kind in terms if blocks])
+    blocks: dict[tuple[str, str], int] = {}
+    for node in (*plan.input_products, *plan.recurrent_products):
+        shape = plan.cell.sizes.of_matrix(node)
+        blocks[shape] = blocks.get(shape, 0) + 1
+    together: dict[tuple[int, str], list[str]] = {}
+    for (rows, columns), count in blocks.items():
+        together.setdefault((count, rows), []).append(columns)
+    return _times(directions, [_product(count, kinds, rows) for (count, rows), kinds in together.items()])
 
 
 def elementwise_work(plan: Plan) -> str:
@@ -53,15 +56,15 @@ def _times(directions: int, terms: list[str]) -> str:
     return f"{directions}·({total})" if len(terms) > 1 else f"{directions}·{total}"
 
 
-def _product(blocks: int, kinds: list[str]) -> str:
-    counted = {kind: kinds.count(kind) for kind in ("I", "H", "1")}
+def _product(blocks: int, kinds: list[str], rows: str = "H") -> str:
+    counted = {kind: kinds.count(kind) for kind in ("I", "H", "P", "1")}
     terms = [
         str(count) if kind == "1" else kind if count == 1 else f"{count}·{kind}"
         for kind, count in counted.items()
         if count
     ]
-    factor = "H" if blocks == 1 else f"{blocks}·H"
-    if terms == ["H"]:
+    factor = rows if blocks == 1 else f"{blocks}·{rows}"
+    if terms == [rows]:
         return f"{factor}²"
     if terms == ["1"]:
         return factor

@@ -176,13 +176,13 @@ def _paths(state_dict: Mapping[str, Tensor], cell: Cell) -> Iterator[str]:
 
 
 def _fit(cell: Cell, tensors: Mapping[str, Tensor | None]) -> bool:
-    """Whether all tensors are there, in shapes of one width of state."""
-    widths: set[int] = set()
+    """Whether all tensors are there, in shapes of one width for each letter."""
+    widths: dict[str, set[int]] = {}
     for group, tensor in tensors.items():
-        kind, count = cell.shape_of(group), len(cell.gates_of(group))
-        if tensor is None or tensor.dim() != (1 if kind == "vector" else 2) or tensor.shape[0] % count:
+        is_vector, count = cell.shape_of(group) == "vector", len(cell.gates_of(group))
+        if tensor is None or tensor.dim() != (1 if is_vector else 2) or tensor.shape[0] % count:
             return False
-        widths.add(tensor.shape[0] // count)
-        if kind == "recurrent":
-            widths.add(tensor.shape[1])
-    return len(widths) == 1
+        widths.setdefault(cell.sizes.rows[group], set()).add(tensor.shape[0] // count)
+        if not is_vector:
+            widths.setdefault(cell.sizes.columns[group], set()).add(tensor.shape[1])
+    return all(len(found) == 1 for found in widths.values())

@@ -51,11 +51,27 @@ def _made(cell: Cell, weights: Mapping[str, Tensor]) -> tuple[Recurrent, dict[st
         raise ValueError(f"expected weights of its cell {cell.name}, such as {stem}_l0")
     first = weights[f"{stem}_l0"]
     hidden_size = first.shape[0] // len(cell.gates_of(group))
+    proj_size = 0
+    if cell.projected:
+        number, axis = cell.projection_axis
+        name = f"{stem_of(cell, cell.groups[number])}_l0"
+        if name not in weights:
+            raise ValueError(f"expected weights of its cell {cell.name}, such as {name}")
+        proj_size = weights[name].shape[axis] // (1 if axis else len(cell.gates_of(cell.groups[number])))
+    width = proj_size if cell.widths[0] == "P" else hidden_size
     both = f"{stem}_l0_reverse" in weights
     merge: Merge = "learned" if "merge_weight_l0" in weights else "concat"
-    if both and count > 1 and merge == "concat" and weights[f"{stem}_l1"].shape[1] == hidden_size:
+    if both and count > 1 and merge == "concat" and weights[f"{stem}_l1"].shape[1] == width:
         raise ValueError("its directions are merged into one width, and how (sum, mean or mul) is not recorded")
     layer = Recurrent(
-        cell, first.shape[1], hidden_size, count, bidirectional=both, merge=merge, dtype=first.dtype, device="meta"
+        cell,
+        first.shape[1],
+        hidden_size,
+        count,
+        bidirectional=both,
+        merge=merge,
+        proj_size=proj_size,
+        dtype=first.dtype,
+        device="meta",
     ).to_empty(device="cpu")
     return layer, {name: weights[name] for name in layer.state_dict() if name in weights}

@@ -74,7 +74,7 @@ def from_torch(module: nn.Module) -> Recurrent:
 
     Raises:
         TypeError: for another module.
-        ValueError: for a projected LSTM (``proj_size``), a subclass, hooks or parametrizations, which would be lost.
+        ValueError: for a subclass, hooks or parametrizations, which would be lost.
 
     >>> import torch, gatewise
     >>> of_torch = torch.nn.LSTM(3, 4, bidirectional=True)
@@ -122,8 +122,6 @@ def refusal_from_torch(module: nn.Module) -> str | None:
     """Why there is no layer of ours for a recurrent module of torch; None if there is."""
     if type(module) not in _COUNTERPARTS:
         return _derived(module)
-    if size := getattr(module, "proj_size", 0):
-        return f"it has proj_size={size}: the states of a projected LSTM have two widths, and a cell here has one"
     return _changed(module, _own_like(module))
 
 
@@ -174,6 +172,8 @@ def _of_torch_like(layer: Recurrent) -> nn.Module:
 def _like(kind: Any, module: Any, options: dict[str, str]) -> Any:
     steps = issubclass(kind, (RNNCellBase, *_STEP_CELLS))
     sizes = {name: getattr(module, name) for name in (*_SIZES, *(() if steps else _STACK))}
+    if size := getattr(module, "proj_size", 0):
+        sizes["proj_size"] = size
     made = kind(**sizes, **options, device="meta")
     if not steps:
         made.dropout = module.dropout  # afterwards: the constructors warn where it has no effect
@@ -195,7 +195,7 @@ def _pristine(module: Any) -> nn.Module:
     """A module as its constructor makes it."""
     make: Any = type(module)
     if make is Recurrent:
-        return Recurrent(module.cell, 1, 1, device="meta")
+        return Recurrent(module.cell, 1, 2, device="meta", proj_size=int(module.cell.projected))
     sizes: tuple[Any, ...] = (1, 1)
     return make(*sizes, device="meta")
 

@@ -69,7 +69,7 @@ def replace(model: nn.Module, *, to: Literal["gatewise", "torch"] = "gatewise", 
 
     Raises:
         ValueError: naming the path of each layer that cannot be replaced: what the other side does not have (a
-            projected LSTM, a cell that torch lacks), and what would be lost (the code of a subclass, hooks,
+            cell that torch lacks), and what would be lost (the code of a subclass, hooks,
             parametrizations). The model is then unchanged.
 
     >>> import torch, gatewise

@@ -17,6 +17,7 @@ from gatewise.kernels.tracing import is_jit_traced
 
 _KERNELS: dict[str, Any] = {
     "lstm": torch.lstm,
+    "lstm_projected": torch.lstm,
     "gru_cudnn": torch.gru,
     "rnn_tanh": torch.rnn_tanh,
     "rnn_relu": torch.rnn_relu,
@@ -119,13 +120,15 @@ def _reversed(x: Tensor, lengths: Tensor | None) -> Tensor:
 def _parameters(call: Call) -> tuple[Tensor, ...]:
     """The parameters of a call with both of torch's biases, where the cell has any."""
     groups, found = call.cell.groups, list(call.parameters)
-    if "b" not in groups or (groups[-1] == "d" and call.cell.gates_of("d") == call.cell.gates_of("b")):
+    if "b" not in groups or ("d" in groups and call.cell.gates_of("d") == call.cell.gates_of("b")):
         return call.parameters
     complete: list[Tensor] = []
     for index in range(0, len(found), len(groups)):
-        weights, biases = found[index : index + 2], found[index + 2 : index + len(groups)]
-        second = biases[1] if len(biases) > 1 else biases[0][:0]  # of the last gates
-        complete += [*weights, biases[0], functional.pad(second, (biases[0].shape[0] - second.shape[0], 0))]
+        own = dict(zip(groups, found[index : index + len(groups)], strict=True))
+        bias, projection = own["b"], [own["V"]] if "V" in own else []
+        second = own.get("d", bias[:0])  # of the last gates
+        padded = functional.pad(second, (bias.shape[0] - second.shape[0], 0))
+        complete += [own["W"], own["R"], bias, padded, *projection]
     return tuple(complete)
 
 

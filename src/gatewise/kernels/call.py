@@ -83,7 +83,7 @@ class Call:
     Attributes:
         cell: the equations.
         x: (T, B, I).
-        initial: (D, B, H) per state; empty for zeros.
+        initial: (D, B, H) per state, or (D, B, P) where the state has that width; empty for zeros.
         parameters: per direction, then per group of the cell, the stacked tensor of `Cell.parameter_shape`.
         lengths: (B,) int64 on the device of x, or None when every row has T steps.
         reset: (T, B) bool on the device of x, or None; true at t is a boundary between t−1 and t.
@@ -130,9 +130,33 @@ class Call:
     @property
     def hidden_size(self) -> int:
         """H."""
-        if self.initial:
+        if self.initial and not self.cell.projected:
             return self.initial[0].shape[-1]
-        return self.parameters[0].shape[0] // len(self.cell.gates_of(self.cell.groups[0]))
+        group = self.cell.hidden_group
+        return self.parameters[group].shape[0] // len(self.cell.gates_of(self.cell.groups[group]))
+
+    @property
+    def projection_size(self) -> int:
+        """P; 0 for a cell without a state of that width."""
+        if not self.cell.projected:
+            return 0
+        group, axis = self.cell.projection_axis
+        size = self.parameters[group].shape[axis]
+        return size if axis else size // len(self.cell.gates_of(self.cell.groups[group]))
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The width of each state; that of the first is the output's."""
+        hidden = self.hidden_size
+        if not self.cell.projected:
+            return (hidden,) * len(self.cell.states)
+        return tuple(self.projection_size if width == "P" else hidden for width in self.cell.widths)
+
+    @property
+    def mask_sizes(self) -> tuple[int, ...]:
+        """The width of each mask of the cell."""
+        widths, hidden, projection = self.cell.sizes.masks, self.hidden_size, self.projection_size
+        return tuple(projection if widths[mask] == "P" else hidden for mask in self.cell.masks)
 
     @property
     def segment_steps(self) -> int:
@@ -146,8 +170,8 @@ class Call:
         """The call with zero initial states where it has none."""
         if self.initial:
             return self
-        shape = (self.direction_count, self.x.shape[1], self.hidden_size)
-        return replace(self, initial=tuple(self.x.new_zeros(shape) for _ in self.cell.states))
+        shape = (self.direction_count, self.x.shape[1])
+        return replace(self, initial=tuple(self.x.new_zeros((*shape, size)) for size in self.state_sizes))
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

@@ -32,12 +32,12 @@ def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...
     steps, batch, _ = call.x.shape
     if every == steps:
         return *run_on(backend, call), []
-    hidden = call.hidden_size
-    output = call.x.new_empty((steps, batch, call.direction_count * hidden))
+    width = call.state_sizes[0]
+    output = call.x.new_empty((steps, batch, call.direction_count * width))
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
     boundary_states: list[BoundaryStates] = []
     for index, single in enumerate(call.single_directions()):
-        own = output[..., index * hidden : (index + 1) * hidden]
+        own = output[..., index * width : (index + 1) * width]
         last, kept = _run(single, backend, every, own)
         boundary_states.append(kept)
         for to, state in zip(finals, last, strict=True):
@@ -72,7 +72,7 @@ def recomputed(
         with torch.enable_grad():
             output, finals = run_on(backend, call.with_tensors(leaves))
         return gradients_of((output, *finals), upstream, leaves, needed)
-    states, groups, hidden = len(call.initial), len(call.cell.groups), call.hidden_size
+    states, groups, width = len(call.initial), len(call.cell.groups), call.state_sizes[0]
     x_gradient = torch.zeros_like(call.x) if needed[0] else None
     totals = [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
@@ -81,7 +81,7 @@ def recomputed(
     initial_gradients: list[list[Tensor | None]] = [[] for _ in call.initial]
     for index, single in enumerate(call.single_directions()):
         kept = boundary_states[index] if boundary_states else _run(single, backend, every, None)[1]
-        own = None if upstream[0] is None else upstream[0][..., index * hidden : (index + 1) * hidden]
+        own = None if upstream[0] is None else upstream[0][..., index * width : (index + 1) * width]
         own_totals = totals[index * groups : (index + 1) * groups]
         carried: Gradients = tuple(None if final is None else final[index : index + 1] for final in upstream[1:])
         for number, start in reversed(list(enumerate(_starts(single, every)))):

@@ -18,8 +18,10 @@ class BlocksOf(Mapping[Parameter, Tensor]):
         self._tensors = dict(zip(call.cell.groups, call.parameters, strict=True))
 
     def __getitem__(self, block: Parameter) -> Tensor:
-        index = self._cell.gates_of(block.group).index(block.gate)
-        return self._tensors[block.group][index * self.hidden_size : (index + 1) * self.hidden_size]
+        gates, whole = self._cell.gates_of(block.group), self._tensors[block.group]
+        rows = whole.shape[0] // len(gates)
+        first = gates.index(block.gate) * rows
+        return whole[first : first + rows]
 
     def __iter__(self) -> Iterator[Parameter]:
         return (Parameter(group, gate) for group in self._tensors for gate in self._cell.gates_of(group))
@@ -29,9 +31,9 @@ class BlocksOf(Mapping[Parameter, Tensor]):
 
 
 def mask_values(call: Call, number: int) -> Tensor:
-    """The values (T, B, H) of a mask of the cell at every step of a call in one direction."""
-    mask, (steps, batch, _) = call.cell.masks[number], call.x.shape
-    one = [call.all_masks.values(mask, number, step, batch, call.hidden_size, call.x) for step in range(steps)]
+    """The values (T, B, H) or (T, B, P) of a mask of the cell at every step of a call in one direction."""
+    mask, (steps, batch, _), width = call.cell.masks[number], call.x.shape, call.mask_sizes[number]
+    one = [call.all_masks.values(mask, number, step, batch, width, call.x) for step in range(steps)]
     return torch.stack(one)
 
 

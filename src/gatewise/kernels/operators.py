@@ -100,12 +100,12 @@ def _check_shapes(call: Call) -> None:
         ValueError: for a tensor whose shape or dtype does not match the cell and the input.
     """
     steps, batch, width = call.x.shape
-    hidden, directions = call.hidden_size, call.direction_count
+    hidden, projection, directions = call.hidden_size, call.projection_size, call.direction_count
     wanted: list[tuple[str, Tensor, tuple[Any, ...]]] = [
-        (f"initial {name}", state, (directions, batch, hidden))
-        for name, state in zip(call.cell.states, call.initial, strict=True)
+        (f"initial {name}", state, (directions, batch, size))
+        for name, state, size in zip(call.cell.states, call.initial, call.state_sizes, strict=True)
     ]
-    shapes = [call.cell.parameter_shape(group, width, hidden) for group in call.cell.groups] * directions
+    shapes = [call.cell.parameter_shape(group, width, hidden, projection) for group in call.cell.groups] * directions
     groups = call.cell.groups * directions
     wanted += [(group, one, shape) for group, one, shape in zip(groups, call.parameters, shapes, strict=True)]
     wanted += [("lengths", call.lengths, (batch,))] if call.lengths is not None else []
@@ -212,8 +212,8 @@ def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *argum
 @torch.library.register_fake("gatewise::recurrent")
 def _fake_forward(x: Tensor, initial: Sequence[Tensor], *arguments: Any) -> tuple[Tensor, list[Tensor]]:
     steps, batch, _ = x.shape
-    directions, _, hidden = initial[0].shape
-    return x.new_empty((steps, batch, directions * hidden)), [x.new_empty((directions, batch, hidden)) for _ in initial]
+    directions, _, width = initial[0].shape
+    return x.new_empty((steps, batch, directions * width)), [x.new_empty(state.shape) for state in initial]
 
 
 @torch.library.register_fake("gatewise::recurrent_in_training")

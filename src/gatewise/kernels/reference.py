@@ -148,8 +148,9 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
     blocks: dict[Parameter, Tensor] = {}
     for group, tensor in zip(cell.groups, call.parameters, strict=True):
         gates = cell.gates_of(group)
+        rows = tensor.shape[0] // len(gates)
         for index, gate in enumerate(gates):
-            blocks[Parameter(group, gate)] = tensor[index * hidden : (index + 1) * hidden]
+            blocks[Parameter(group, gate)] = tensor[index * rows : (index + 1) * rows]
 
     def matrix(products: _Products) -> Tensor:
         if products.gates == cell.gates_of(products.group):
@@ -170,7 +171,8 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         # Padding may contain anything, including NaN, which must not reach a weight gradient as 0 · NaN.
         x = torch.where(valid, x, x.new_zeros(()))
     from_input = [
-        functional.linear(x, weights[id(products)]).split(hidden, dim=-1) for products in program.input_products
+        functional.linear(x, weights[id(products)]).chunk(len(products.nodes), dim=-1)
+        for products in program.input_products
     ]
 
     drawn = _drawn(call)
@@ -194,7 +196,8 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
             if node not in values:
                 values[node] = _evaluate(node, values, program, weights, None if valid is None else valid[t])
         new = [values[output] for output in cell.outputs]
-        new = [value if value.shape == states[0].shape else value.expand_as(states[0]) for value in new]
+        pairs = zip(new, states, strict=True)
+        new = [value if value.shape == state.shape else value.expand_as(state) for value, state in pairs]
         if call.record is not None:
             new = call.record.observed(t, new, [output.op != "state" for output in cell.outputs], history=history)
         if valid is None:
@@ -211,12 +214,12 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
 
 
 def _drawn(call: Call) -> Callable[[int], dict[Expr, Tensor]]:
-    """Returns the masks (B, H) of a direction at a step of the call."""
+    """Returns the masks (B, H) or (B, P) of a direction at a step of the call."""
     given, masks = call.all_masks, call.cell.masks
-    rows, hidden = call.x.shape[1], call.hidden_size
+    rows, widths = call.x.shape[1], call.mask_sizes
 
     def value(number: int, step: int) -> Tensor:
-        return given.values(masks[number], number, step, rows, hidden, call.x)
+        return given.values(masks[number], number, step, rows, widths[number], call.x)
 
     once = {number: value(number, 0) for number, mask in enumerate(masks) if not mask.each_step}
     nodes = [Expr.make("mask", attr=mask) for mask in masks]

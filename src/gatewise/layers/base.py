@@ -66,6 +66,7 @@ class RecurrentBase(Parameters):
         zoneout: Zoneout = 0.0,
         weight_drop: float = 0.0,
         rates: MaskRates = None,
+        proj_size: int = 0,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -109,6 +110,7 @@ class RecurrentBase(Parameters):
         check_merge(merge, bidirectional)
         check_backend_name(backend)
         _check_placement(device, dtype)
+        _check_projection(cell, proj_size, hidden_size)
         cell = cell if bias is True else with_single_bias(cell) if bias else without_bias(cell)
         as_init(init).check_cell(cell)
         check_probability("weight_drop", weight_drop)
@@ -125,6 +127,7 @@ class RecurrentBase(Parameters):
             init,
             device,
             dtype,
+            proj_size,
         )
         self.batch_first = batch_first
         self.reverse = reverse
@@ -295,9 +298,32 @@ class RecurrentBase(Parameters):
             "zoneout": (self.zoneout, 0.0),
             "weight_drop": (self.weight_drop, 0.0),
             "rates": (self.rates, None),
+            "proj_size": (self.proj_size, 0),
         }
         given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
+
+
+def _check_projection(cell: Cell, proj_size: int, hidden_size: int) -> None:
+    """Check the width of a projection.
+
+    Raises:
+        TypeError: when it is not a number.
+        ValueError: when the cell has a projection and it is not between 1 and H − 1, or has none and it is not 0.
+    """
+    if not isinstance(proj_size, int) or isinstance(proj_size, bool):
+        raise TypeError(f"proj_size: expected an int, got {type(proj_size).__name__} ({proj_size!r})")
+    if not cell.projected and proj_size != 0:
+        raise ValueError(
+            f"proj_size: expected 0, got {proj_size}; no state of the cell {cell.name} has the width of a projection, "
+            "as that of lstm_projected and lstm_projected_sak2014 has. Put an nn.Linear after the layer"
+        )
+    if cell.projected and not 0 < proj_size < hidden_size:
+        state = cell.states[cell.widths.index("P")]
+        raise ValueError(
+            f"proj_size: expected the width P of the state {state} of the cell {cell.name}, at least 1 and less than "
+            f"hidden_size={hidden_size}, got {proj_size}"
+        )
 
 
 def _check_placement(device: Device, dtype: torch.dtype | None) -> None:

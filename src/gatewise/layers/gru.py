@@ -45,7 +45,7 @@ class GRU(LikeTorch):
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
-        proj_size: 0; projections are not supported.
+        proj_size: 0; of torch's layers only the LSTM has a projection.
         device, dtype: of the parameters.
         variant: ``cudnn`` (reset after the product, torch's form, above), ``chung2014`` (reset before the product; z
             admits the candidate) or ``cho2014`` (reset before the product; z keeps the old state).

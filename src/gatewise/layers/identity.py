@@ -6,6 +6,7 @@ whose gates are stacked in another order. The identity is metadata alone, so the
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypedDict
 
@@ -20,7 +21,13 @@ from gatewise.equations.normal_form import normal_form
 METADATA_KEY = "gatewise"
 """The key of the identity in a module's metadata."""
 
-TORCH_MODES = {"rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU", "lstm": "LSTM", "gru_cudnn": "GRU"}
+TORCH_MODES = {
+    "rnn_tanh": "RNN_TANH",
+    "rnn_relu": "RNN_RELU",
+    "lstm": "LSTM",
+    "lstm_projected": "LSTM",
+    "gru_cudnn": "GRU",
+}
 """The modes of `torch.nn.RNNBase`, by cell."""
 # Wrappers that remove their prefix from the keys of a state dict, but not from its metadata.
 _TRANSPARENT = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
@@ -100,8 +107,7 @@ def read_identity(metadata: Mapping[str, Any]) -> tuple[Cell, tuple[str, ...]] |
         name, equations, gates = found["cell"], found["equations"], tuple(found["gates"])
         if not isinstance(name, str) or not isinstance(equations, str):
             raise TypeError("expected text")
-        unnamed = Cell.from_equations(equations)
-        cell = Cell(name, "", "", unnamed.states, unnamed.groups, unnamed.gates, unnamed.outputs)
+        cell = replace(Cell.from_equations(equations), name=name)
         identity_of(cell, gates)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the identity of the weights (their cell and gate order) is malformed: {error}") from None

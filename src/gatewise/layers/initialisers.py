@@ -9,8 +9,9 @@
 | orthogonal | orthogonal      | orthogonal        | 0                   | Saxe et al. 2013, arXiv:1312.6120       |
 | identity   | normal, σ 0.001 | identity          | 0                   | Le et al. 2015, arXiv:1504.00941 (IRNN) |
 
-Matrices are drawn gate by gate. Vectors that are not biases (peepholes) are uniform in ±1/√H in every scheme. The
-forget gate is the gate that keeps a state while another admits new values, whatever its name.
+Matrices are drawn gate by gate, that of a projection as a recurrent one. Vectors that are not biases (peepholes) are
+uniform in ±1/√H in every scheme. The forget gate is the gate that keeps a state while another admits new values,
+whatever its name.
 
 With any scheme `Init` can set the biases that determine how long a state lasts: to a value, or by chrono initialisation
 (Tallec & Ollivier 2018, arXiv:1804.11188).
@@ -148,19 +149,19 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
         tensor.zero_()
         if scheme == "default":
             separate = {gate.name for gate in retention_gates(cell) if gate.sign > 0 and gate.input_gates}
-            for gate, block in _blocks(cell, group, tensor, hidden_size):
+            for gate, block in _blocks(cell, group, tensor):
                 if group == "b" and gate in separate:
                     block.fill_(1.0)
     else:
         # Orthogonal matrices use a QR decomposition, which half precision lacks.
         has_qr = tensor.dtype in (torch.float32, torch.float64)
         exact = tensor if has_qr else torch.empty_like(tensor, dtype=torch.float32)
-        for _, block in _blocks(cell, group, exact, hidden_size):
+        for _, block in _blocks(cell, group, exact):
             (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
         if exact is not tensor:
             tensor.copy_(exact)
     if scheme != "torch" or (kind == "vector" and not is_bias):  # torch's own vectors are the biases
-        blocks = dict(_blocks(cell, group, tensor, hidden_size))
+        blocks = dict(_blocks(cell, group, tensor))
         for block, value in cell.initial:
             if block.group == group:
                 blocks[block.gate].fill_(value)
@@ -172,7 +173,7 @@ def set_retention_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, h
     """Set the biases in a group that determine how long states last, if requested; arguments as `initialise`."""
     if group not in BIASES or not chosen.sets_biases:
         return
-    blocks = dict(_blocks(cell, group, tensor, hidden_size))
+    blocks = dict(_blocks(cell, group, tensor))
     for gate in retention_gates(cell):
         concerned = [
             name for name in (gate.name, *(gate.input_gates if chosen.chrono is not None else ())) if name in blocks
@@ -190,8 +191,9 @@ def set_retention_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, h
             blocks[name].copy_(bias * (gate.sign if name == gate.name else -1))
 
 
-def _blocks(cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> Iterator[tuple[str | None, Tensor]]:
-    return zip(cell.gates_of(group), tensor.split(hidden_size), strict=True)
+def _blocks(cell: Cell, group: str, tensor: Tensor) -> Iterator[tuple[str | None, Tensor]]:
+    gates = cell.gates_of(group)
+    return zip(gates, tensor.chunk(len(gates)), strict=True)
 
 
 def uniform_by_width(tensor: Tensor, hidden_size: int) -> None:

@@ -19,6 +19,20 @@ from gatewise.layers.options import (
 from gatewise.layers.torch_like import LikeTorch
 
 
+def _cell(layer_norm: bool, proj_size: int) -> str:
+    """The cell of an LSTM with these options.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    if is_on("layer_norm", layer_norm) and proj_size:
+        raise ValueError(
+            f"proj_size: expected 0 with layer_norm=True, got {proj_size}; no published cell has both. "
+            "Define one with @gatewise.cell(widths={'h': 'P'})"
+        )
+    return "lstm_layer_norm" if layer_norm else "lstm_projected" if proj_size else "lstm"
+
+
 class LSTM(LikeTorch):
     """Long short-term memory with a forget gate (Gers et al. 2000), a drop-in for `torch.nn.LSTM`.
 
@@ -31,7 +45,8 @@ class LSTM(LikeTorch):
         c_t = f_t ⊙ c_{t−1} + i_t ⊙ g_t
         h_t = o_t ⊙ tanh(c_t)
 
-    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H), of width P for h with
+    ``proj_size``; D is 2 with ``bidirectional``, else 1.
 
     Args:
         input_size: I, the width of a step of the input.
@@ -41,7 +56,8 @@ class LSTM(LikeTorch):
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
-        proj_size: 0; projections are not supported.
+        proj_size: P < H, the width of h and so of the output: the last equation is h_t = W_ch (o_t ⊙ tanh(c_t)), with
+            the matrix ``weight_hr_l{k}`` (P, H), and the cell ``lstm_projected``. 0: none.
         device, dtype: of the parameters.
         layer_norm: whether both products and the cell state are normalised over units (Ba et al. 2016): the cell
             ``lstm_layer_norm``, with gains and shifts as further parameters.
@@ -96,7 +112,7 @@ class LSTM(LikeTorch):
         rates: MaskRates = None,
     ) -> None:
         super().__init__(
-            "lstm_layer_norm" if is_on("layer_norm", layer_norm) else "lstm",
+            _cell(layer_norm, proj_size),
             input_size,
             hidden_size,
             num_layers,
@@ -147,6 +163,7 @@ class BiLSTM(LSTM):
         device, dtype: of the parameters.
         layer_norm: whether both products and the cell state are normalised over units (Ba et al. 2016): the cell
             ``lstm_layer_norm``, with gains and shifts as further parameters.
+        proj_size: P, the width of h; see `LSTM`.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
@@ -179,6 +196,7 @@ class BiLSTM(LSTM):
         dropout: float = 0.0,
         *,
         layer_norm: bool = False,
+        proj_size: int = 0,
         merge: Merge = "concat",
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
@@ -201,6 +219,7 @@ class BiLSTM(LSTM):
             batch_first,
             dropout,
             bidirectional=True,
+            proj_size=proj_size,
             device=device,
             dtype=dtype,
             layer_norm=layer_norm,

@@ -16,6 +16,7 @@ _TORCH_NAMES = {
     ("R", "recurrent"): "weight_hh",
     ("b", "vector"): "bias_ih",
     ("d", "vector"): "bias_hh",
+    ("V", "projection"): "weight_hr",
 }
 
 
@@ -43,11 +44,13 @@ class Parameters(nn.Module):
         init: Scheme | Init,
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
+        proj_size: int = 0,
     ) -> None:
         super().__init__()
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
+        self.proj_size = proj_size
         self.num_layers = num_layers
         self.bias = bias
         self.bidirectional = bidirectional
@@ -62,14 +65,14 @@ class Parameters(nn.Module):
                 self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
             self._names.append(list(named))
             self._shapes.append(list(named.values()))
-            width = merged_width(merge, hidden_size, self._direction_count)
+            width = self.output_size
         self._all_names = tuple(name for names in self._names for name in names)
         self._all_shapes = tuple(shape for shapes in self._shapes for shape in shapes)
         if merge == "learned":
             for layer in range(num_layers):
-                weight = torch.empty(hidden_size, 2 * hidden_size, device=device, dtype=dtype)
+                weight = torch.empty(width, 2 * width, device=device, dtype=dtype)
                 self.register_parameter(f"merge_weight_l{layer}", nn.Parameter(weight))
-                shift = torch.empty(hidden_size, device=device, dtype=dtype)
+                shift = torch.empty(width, device=device, dtype=dtype)
                 self.register_parameter(f"merge_bias_l{layer}", nn.Parameter(shift) if bias else None)
         self.reset_parameters()
 
@@ -79,7 +82,7 @@ class Parameters(nn.Module):
         for suffix in ("", "_reverse")[: self._direction_count]:
             for group in self.cell.groups:
                 named[f"{stem_of(self.cell, group)}_l{layer}{suffix}"] = torch.Size(
-                    self.cell.parameter_shape(group, width, self.hidden_size)
+                    self.cell.parameter_shape(group, width, self.hidden_size, self.proj_size)
                 )
         return named
 
@@ -88,9 +91,14 @@ class Parameters(nn.Module):
         return 2 if self.bidirectional else 1
 
     @property
+    def _state_sizes(self) -> tuple[int, ...]:
+        """The width of each state."""
+        return tuple(self.proj_size if width == "P" else self.hidden_size for width in self.cell.widths)
+
+    @property
     def output_size(self) -> int:
         """The width of a step of the output; with merge=None that of both parts."""
-        return merged_width(self.merge, self.hidden_size, self._direction_count)
+        return merged_width(self.merge, self._state_sizes[0], self._direction_count)
 
     def reset_parameters(self) -> None:
         """Draw the initial weights again."""
@@ -134,8 +142,7 @@ class Parameters(nn.Module):
         for parameter, group in self._groups_by_name():
             gates = self.cell.gates_of(group)
             if name in gates:
-                first = gates.index(name) * self.hidden_size
-                blocks[parameter] = getattr(self, parameter)[first : first + self.hidden_size]
+                blocks[parameter] = getattr(self, parameter).chunk(len(gates))[gates.index(name)]
         return blocks
 
     def _groups_by_name(self) -> Iterator[tuple[str, str]]:
@@ -157,7 +164,7 @@ class Parameters(nn.Module):
                 for tensor in (weight, bias) if self.bias else (weight,):
                     uniform_by_width(tensor, self.hidden_size)
             else:
-                half = torch.eye(self.hidden_size, device=weight.device, dtype=weight.dtype) / 2
+                half = torch.eye(weight.shape[0], device=weight.device, dtype=weight.dtype) / 2
                 weight.copy_(torch.cat([half, half], dim=1))
                 if self.bias:
                     bias.zero_()

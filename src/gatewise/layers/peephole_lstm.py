@@ -24,6 +24,18 @@ Peephole = Literal["diagonal", "full"]
 _CELLS = {"diagonal": "peephole_lstm", "full": "peephole_lstm_full"}
 
 
+def _cell(peephole: Peephole, proj_size: int) -> str:
+    """The cell of these options.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    cell = chosen(_CELLS, "peephole", peephole)
+    if proj_size and peephole != "diagonal":
+        raise ValueError(f"proj_size: expected 0 with peephole={peephole!r}, got {proj_size}; use peephole='diagonal'")
+    return "lstm_projected_sak2014" if proj_size else cell
+
+
 class PeepholeLSTM(LikeTorch):
     """LSTM whose gates see the cell state (Gers & Schmidhuber 2000; Graves 2013).
 
@@ -36,7 +48,8 @@ class PeepholeLSTM(LikeTorch):
         o_t = σ(W_xo x_t + W_ho h_{t−1} + p_o ⊙ c_t + b_o)
         h_t = o_t ⊙ tanh(c_t)
 
-    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H); D is 2 with ``bidirectional``, else 1.
+    Input (T, B, I), output (T, B, D·H), final states (h, c), each (D·L, B, H), of width P for h with
+    ``proj_size``; D is 2 with ``bidirectional``, else 1.
 
     Args:
         input_size: I, the width of a step of the input.
@@ -46,9 +59,10 @@ class PeepholeLSTM(LikeTorch):
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
-        proj_size: 0; projections are not supported.
+        proj_size: P < H, the width of h and so of the output: the last equation is h_t = W_ch (o_t ⊙ tanh(c_t)), with
+            the matrix ``weight_hr_l{k}`` (P, H), and the cell ``lstm_projected_sak2014``. 0: none.
         device, dtype: of the parameters.
-        peephole: ``diagonal`` (a weight for each unit, above) or ``full`` (a matrix).
+        peephole: ``diagonal`` (a weight for each unit, above) or ``full`` (a matrix, without a projection).
         merge: how the outputs of both directions are combined; see `Recurrent`.
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
@@ -100,7 +114,7 @@ class PeepholeLSTM(LikeTorch):
         rates: MaskRates = None,
     ) -> None:
         super().__init__(
-            chosen(_CELLS, "peephole", peephole),
+            _cell(peephole, proj_size),
             input_size,
             hidden_size,
             num_layers,

@@ -54,7 +54,7 @@ class Recurrent(RecurrentBase):
     Args:
         cell: a `Cell`, or the name of a built-in one.
         input_size: I, the width of a step of the input.
-        hidden_size: H, the width of each state.
+        hidden_size: H, the width of each state, but of those that the cell declares to be projections.
         num_layers: L; each further layer reads the output of the one below.
         bias: False drops the parameter groups ``b`` and ``d``; ``single`` drops of ``d`` what is added to ``b``, so
             that a sum has one bias, as in Keras and Flax. Torch's layers have two.
@@ -86,6 +86,8 @@ class Recurrent(RecurrentBase):
         weight_drop: in training, the probability of dropping a recurrent weight, drawn for every call (DropConnect of
             Merity et al. 2018, arXiv:1708.02182).
         rates: the probabilities of the masks in the cell's own equations, by name; see `equations.dropout`.
+        proj_size: P < H, the width of the states that the cell declares to be projections, as that of
+            ``lstm_projected``; the output has the width of the first state. 0 for a cell without them.
         device, dtype: of the parameters.
 
     Raises:
@@ -302,7 +304,7 @@ class Recurrent(RecurrentBase):
         return InputSpec(
             self.cell.states,
             self.input_size,
-            self.hidden_size,
+            self._state_sizes,
             self.num_layers * self._direction_count,
             batch_first,
             parameter.dtype,

@@ -42,7 +42,7 @@ class RNN(LikeTorch):
         batch_first: whether input, output and reset are (B, T, …) rather than (T, B, …). States are not affected.
         dropout: probability of dropping an output of every layer but the last, in training.
         bidirectional: whether a second set of weights reads every sequence from its end.
-        proj_size: 0; projections are not supported.
+        proj_size: 0; of torch's layers only the LSTM has a projection.
         device, dtype: of the parameters.
         merge: how the outputs of both directions are combined; see `Recurrent`.
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.

@@ -48,11 +48,6 @@ class LikeTorch(Recurrent):
         weight_drop: float,
         rates: MaskRates,
     ) -> None:
-        if proj_size != 0:
-            raise ValueError(
-                f"proj_size: expected 0, got {proj_size}; the states of a projected LSTM have two widths, and a cell "
-                "here has one. Use torch.nn.LSTM for it, or put an nn.Linear after the layer"
-            )
         super().__init__(
             cell,
             input_size,
@@ -74,10 +69,10 @@ class LikeTorch(Recurrent):
             zoneout=zoneout,
             weight_drop=weight_drop,
             rates=rates,
+            proj_size=proj_size,
             device=device,
             dtype=dtype,
         )
-        self.proj_size = 0
 
     @property
     def mode(self) -> str:

@@ -17,7 +17,8 @@ class InputSpec(NamedTuple):
 
     Attributes:
         states: names of the cell's states.
-        input_size, hidden_size: I and H.
+        input_size: I.
+        state_sizes: the width of each state: H, or P.
         state_rows: D·L, directions times layers.
         batch_first: whether batched input is (B, T, I).
         dtype, device: of the parameters.
@@ -26,7 +27,7 @@ class InputSpec(NamedTuple):
 
     states: tuple[str, ...]
     input_size: int
-    hidden_size: int
+    state_sizes: tuple[int, ...]
     state_rows: int
     batch_first: bool
     dtype: torch.dtype
@@ -39,7 +40,7 @@ class Inputs(NamedTuple):
 
     Attributes:
         x: (T, B, I).
-        initial: per state (D·L, B, H).
+        initial: per state (D·L, B, H), or P wide.
         lengths: (B,) int64 on the device of x, or None.
         reset: (T, B) bool on the device of x, or None.
         mask: (T, B) bool on the device of x, or None.
@@ -135,8 +136,8 @@ def _cast(value: Tensor, expected: InputSpec) -> Tensor:
 def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x: Tensor) -> tuple[Tensor, ...]:
     names = expected.states
     if hx is None:
-        zeros = x.new_zeros((expected.state_rows, batch, expected.hidden_size))
-        return (zeros,) * len(names)
+        zeros = {width: x.new_zeros((expected.state_rows, batch, width)) for width in expected.state_sizes}
+        return tuple([zeros[width] for width in expected.state_sizes])
     given: tuple[object, ...]
     if len(names) == 1:
         if isinstance(hx, tuple | list):
@@ -150,7 +151,7 @@ def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x:
             raise ValueError(f"hx: expected {wanted}, got {len(hx)}")
         given = tuple(hx)
     checked: list[Tensor] = []
-    for name, state in zip(names, given, strict=True):
+    for name, state, width in zip(names, given, expected.state_sizes, strict=True):
         label = f"hx ({name})" if len(names) > 1 else "hx"
         _check_tensor(label, state, expected)
         assert isinstance(state, Tensor)
@@ -158,7 +159,7 @@ def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x:
         check_shape(
             label,
             state.shape,
-            [("D*L", expected.state_rows), *middle, ("H", expected.hidden_size)],
+            [("D*L", expected.state_rows), *middle, ("H", width)],
             "a state has a row per layer and direction, also with batch_first, and a batch as the input has",
         )
         state = _cast(state, expected)

@@ -7,11 +7,11 @@ import itertools
 
 import torch
 
-from gatewise.cells import names
 from gatewise.kernels.cpu import execution, parallelism
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from tests.agreement import Case, Way, check
 from tests.kernels.cpu.workspaces import full_of_nan
+from tests.kernels.engine import names
 
 # Every width of strip and count of rows, one step and several, more rows than a tile has and fewer.
 SHAPES = (

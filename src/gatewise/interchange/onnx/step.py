@@ -120,7 +120,8 @@ class Step:
         if node.op == "constant":
             self._values[node] = nodes.constant(np.array(node.attr, self.type.dtype.numpy()))
         elif node.op == "units":
-            block = next(node.attr for node in topological(self._outputs) if isinstance(node.attr, Parameter))
+            group = self._cell.groups[self._cell.hidden_group]
+            block = Parameter(group, self._cell.gates_of(group)[0])
             self._values[node] = nodes.constant(np.array(len(self._rows(block)), self.type.dtype.numpy()))
         elif node.op == "sum":
             last = nodes.constant(np.array([-1]))
