@@ -86,7 +86,7 @@ check-imports: $(VENV)/.check
 	$(BIN)/lint-imports
 
 check-cpp: $(VENV)/.check
-	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*/*.h csrc/*/*.cpp
+	$(BIN)/clang-format --dry-run --Werror csrc/*.h csrc/*.cpp csrc/*/*.h csrc/*/*.cpp csrc/*/*.c
 
 # Freed memory is filled with a pattern, so that reading it is noticed.
 fuzz: $(VENV)/.test

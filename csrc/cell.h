@@ -4,9 +4,18 @@
 #include <cstdint>
 
 // Everything else is hidden: several instruction sets are loaded into one process, and must not share a template.
+#ifndef GATEWISE_EXPORT
 #define GATEWISE_EXPORT extern "C" [[gnu::visibility("default")]]
+#endif
 
 namespace gatewise {
+
+// An export has the forward pass alone, in one type of number: GATEWISE_INFERENCE, float or double.
+#ifdef GATEWISE_INFERENCE
+inline constexpr bool inference = true;
+#else
+inline constexpr bool inference = false;
+#endif
 
 inline constexpr int most_rows = 8; // rows of a tile
 

@@ -1,5 +1,8 @@
 // The engine, built once for each instruction set.
+#include "forward.h"
+#ifndef GATEWISE_INFERENCE
 #include "backward.h"
+#endif
 #include "fields.h"
 
 #include <string_view>
@@ -272,6 +275,8 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
   return GATEWISE_OK;
 }
 
+#ifndef GATEWISE_INFERENCE
+
 // One layer after the other, where nothing is saved and nothing stands between them.
 template <class T> int64_t forward_stack(gatewise_call &c) {
   struct Stacked {
@@ -394,6 +399,8 @@ template <class T> int64_t backward_pass(gatewise_call &c) {
   return GATEWISE_OK;
 }
 
+#endif // GATEWISE_INFERENCE
+
 bool is_of_this_build(const gatewise_call *c) {
   return c->struct_size == int64_t(sizeof(gatewise_call)) && c->abi == GATEWISE_ABI && c->program &&
          static_cast<const Program *>(c->program)->abi == GATEWISE_ABI &&
@@ -444,9 +451,16 @@ GATEWISE_EXPORT int64_t gatewise_forward(gatewise_call *c) {
   if (!has_sizes(c)) return GATEWISE_BAD_SIZE;
   if (is_empty(*c)) return GATEWISE_OK;
   if (const int64_t code = check(*c, false)) return code;
+#ifdef GATEWISE_INFERENCE
+  using Number = GATEWISE_INFERENCE;
+  return c->dtype == sizeof(Number) && c->layers == 1 ? forward_pass<Number>(*c) : int64_t(GATEWISE_BAD_SIZE);
+#else
   if (c->layers > 1) return c->dtype == sizeof(float) ? forward_stack<float>(*c) : forward_stack<double>(*c);
   return c->dtype == sizeof(float) ? forward_pass<float>(*c) : forward_pass<double>(*c);
+#endif
 }
+
+#ifndef GATEWISE_INFERENCE
 
 GATEWISE_EXPORT int64_t gatewise_backward(gatewise_call *c) {
   if (!is_of_this_build(c)) return GATEWISE_BAD_ABI;
@@ -468,9 +482,11 @@ GATEWISE_EXPORT void gatewise_measure_f64(const Change<double> *changes, int64_t
   spread<Nothing>(all, slices, slices, pool);
 }
 
-// The widest instruction set that this processor runs, in vector bytes; called on the plain build alone.
+#endif
+
+// The widest instruction set that this processor runs, in vector bytes.
 GATEWISE_EXPORT int64_t gatewise_vector_bytes() {
-#if defined(__x86_64__) && GATEWISE_VECTOR_BYTES == 16
+#ifdef __x86_64__
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma"))

@@ -70,7 +70,9 @@ inline constexpr gatewise_field fields[] = {
 
 } // namespace gatewise
 
+#ifndef GATEWISE_INFERENCE
 extern "C" [[gnu::visibility("default"), gnu::used]] inline const gatewise_field *gatewise_fields(int64_t *count) {
   *count = int64_t(std::size(gatewise::fields));
   return gatewise::fields;
 }
+#endif

@@ -49,7 +49,7 @@ template <class T> void gemm(const Gemm<T> &g, const Part &part, T *scratch) {
   constexpr int strip = gemm_strip;
   constexpr int64_t group = gemm_group<T>, most = rows_for(strip);
   T *const packed = scratch, *const edge = packed + gemm_packed_size(g), *const panel = edge + most_rows * group;
-  const auto &tile_of = g.a_transposed ? panel_tiles<T>.of[strip] : tiles<T>.of[strip];
+  const auto &tile_of = !inference && g.a_transposed ? panel_tiles<T>.of[strip] : tiles<T>.of[strip];
   if (g.depth == 0 || part.first_row >= part.last_row) return;
   for (int64_t k = 0; k < g.depth; k += depth_block) {
     const int64_t depth = std::min(depth_block, g.depth - k);

@@ -97,8 +97,10 @@ def run_from(site: Path, code: str) -> str:
 @pytest.mark.skipif(not os.environ.get("GATEWISE_EXPECT_ENGINE"), reason="no engine is expected here")
 def test_the_engine_is_there():
     assert library.why_missing() is None
-    shipped = {path.name: path.read_bytes() for path in (library.FOLDER / "include").iterdir()}
-    assert shipped == {path.name: path.read_bytes() for path in (ROOT / "csrc").glob("*.h")}
+    include, sources = library.FOLDER / "include", ROOT / "csrc"
+    shipped = {path.relative_to(include): path.read_bytes() for path in include.rglob("*") if path.is_file()}
+    own = [*sources.glob("*.h"), sources / "engine.cpp", *(sources / "runtime").iterdir()]
+    assert shipped == {path.relative_to(sources): path.read_bytes() for path in own}
 
 
 def test_one_list_of_instruction_sets():

@@ -10,11 +10,13 @@ __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
     from gatewise import interchange as interchange
+    from gatewise import runtime as runtime
     from gatewise.diagnostics import watch
     from gatewise.diagnostics.callback import Watch
     from gatewise.equations import Cell, DefinitionError, cell
     from gatewise.explanations import explain
     from gatewise.interchange import from_torch, replace, to_torch
+    from gatewise.interchange.c import to_c
     from gatewise.interchange.flax import from_flax, to_flax
     from gatewise.interchange.keras import from_keras, to_keras
     from gatewise.interchange.onnx import from_onnx, to_onnx
@@ -43,6 +45,7 @@ _MODULES = {
     "gatewise.diagnostics.callback": ("Watch",),
     "gatewise.equations": ("Cell", "DefinitionError", "cell"),
     "gatewise.explanations": ("explain",),
+    "gatewise.interchange.c": ("to_c",),
     "gatewise.interchange.flax": ("from_flax", "to_flax"),
     "gatewise.interchange.keras": ("from_keras", "to_keras"),
     "gatewise.interchange.onnx": ("from_onnx", "to_onnx"),
@@ -67,7 +70,7 @@ _MODULES = {
     "gatewise.studies.verbs": ("study",),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
 }
-_PACKAGES = ("interchange",)
+_PACKAGES = ("interchange", "runtime")
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
@@ -101,7 +104,9 @@ __all__ = [
     "load",
     "predict",
     "replace",
+    "runtime",
     "study",
+    "to_c",
     "to_flax",
     "to_keras",
     "to_onnx",

@@ -25,51 +25,59 @@ def symbol(prefix: str) -> str:
     return f"{prefix}_program"
 
 
-def constants(program: Program) -> str:
+def constants(program: Program, inference: str | None = None) -> str:
     """C++ that defines the program; its functions must be declared before it.
 
     Every table is a separate constant, so that loading a library computes nothing.
+
+    Args:
+        program: the program.
+        inference: ``float`` or ``double`` for the forward pass alone, in this type and for the file that has it; None
+            for both passes in both types, exported.
     """
-    return _Text(program).text()
+    return _Text(program, inference).text()
 
 
 class _Text:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, inference: str | None) -> None:
         self._program, self._cell, self._prefix = program, program.plan.cell, program.prefix
+        self._inference = inference
         self._lines: list[str] = []
 
     def text(self) -> str:
-        program, cell = self._program, self._cell
+        program, cell, both = self._program, self._cell, self._inference is None
         groups = self._table("GroupInfo", "groups", (self._group(name) for name in cell.groups))
         input_projections = self._table(
             "InputInfo",
             "inputs",
             (f"{{{self._block(one.block)}, {self._vector(one.vector)}}}" for one in program.input_projections),
         )
-        operands = self._table("OperandInfo", "operands", (f"{{{state}}}" for state in program.operand_states))
+        operands = self._table("OperandInfo", "operands", (f"{{{state}}}" for state in program.operand_states if both))
         outers = self._table(
             "OuterInfo",
             "outers",
             (
                 f"{{{self._block(outer.blocks[0])}, {len(outer.blocks)}, {outer.delta}, {outer.operand}}}"
                 for outer in program.outers
+                if both
             ),
         )
-        gradients = self._table("GradientInfo", "gradients", map(self._gradient, program.gradients))
+        gradients = self._table("GradientInfo", "gradients", (self._gradient(one) for one in program.gradients if both))
         masks = self._table("MaskInfo", "masks", (f"{{{key_of(one)}, {int(one.each_step)}}}" for one in cell.masks))
         passes = [
             self._row_pass("prologue", program.prologue),
             self._loop("forward", program.forward, program.forward_vectors, transposed=False),
-            self._loop("backward", program.backward, program.backward_vectors, transposed=True),
-            self._row_pass("epilogue", program.epilogue),
+            self._loop("backward", program.backward, program.backward_vectors, transposed=True) if both else "{}",
+            self._row_pass("epilogue", program.epilogue) if both else "{}",
         ]
         counts = (
             len(cell.states),
             len(cell.groups),
             len(program.input_projections),
-            len(program.outers),
-            len(program.operand_states),
-            len(program.gradients),
+            *(
+                len(of_backward) if both else 0
+                for of_backward in (program.outers, program.operand_states, program.gradients)
+            ),
             program.saved_blocks,
         )
         fields = [
@@ -87,8 +95,9 @@ class _Text:
         if program.saved_row_values:
             passes.append(str(program.saved_row_values))
         name = symbol(self._prefix)
-        declared = f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}'
-        self._lines += [declared, f"const Program {name} = {{{', '.join([*fields, *passes])}}};"]
+        if both:
+            self._lines.append(f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}')
+        self._lines += [f"{'' if both else 'static '}const Program {name} = {{{', '.join([*fields, *passes])}}};"]
         return "\n".join(self._lines) + "\n"
 
     def _table(self, kind: str, name: str, rows: Iterable[str]) -> str:
@@ -145,7 +154,10 @@ class _Text:
         )
 
     def _stage(self, function: str, first: int, products: int, outputs: int, input_blocks: range) -> str:
-        works = ", ".join(f"{function}<{number}>" for number in ("float", "double")) if function else "nullptr, nullptr"
+        works = ", ".join(
+            f"{function}<{number}>" if function and self._inference in (None, number) else "nullptr"
+            for number in ("float", "double")
+        )
         inputs = f"{input_blocks.start}, {len(input_blocks)}"
         return f"{works}, {first}, {products}, {outputs}, {inputs}"
 

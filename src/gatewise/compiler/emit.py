@@ -122,7 +122,8 @@ class Program:
     Attributes:
         plan: the execution plan.
         prefix: prefix of the function names.
-        source: the functions, templates over the number type.
+        forward_source, backward_source: the functions of the prologue and the forward pass, and of the backward pass
+            and the epilogue; templates over the number type.
         input_projections: in the order of their blocks in the array ``x``.
         forward, backward: the two passes over time.
         forward_vectors, backward_vectors: where the vectors that each pass reads are stored.
@@ -134,7 +135,8 @@ class Program:
 
     plan: Plan
     prefix: str
-    source: str
+    forward_source: str
+    backward_source: str
     input_projections: tuple[InputProjection, ...]
     forward: Direction
     backward: Direction
@@ -145,6 +147,11 @@ class Program:
     outers: tuple[OuterRun, ...]
     operand_states: tuple[int, ...]
     gradients: tuple[BlockGradient, ...]
+
+    @property
+    def source(self) -> str:
+        """All functions."""
+        return self.forward_source + self.backward_source
 
     @property
     def saved_blocks(self) -> int:
@@ -210,7 +217,8 @@ def _emit(cell: Cell, prefix: str) -> Program:
     return Program(
         plan=planned,
         prefix=prefix,
-        source=before.source + forward_text + backward_text + after.source,
+        forward_source=before.source + forward_text,
+        backward_source=backward_text + after.source,
         input_projections=tuple(
             InputProjection(_first_block(node), None if vector is None else source(vector))
             for node, vector in zip(input_projections, added, strict=True)

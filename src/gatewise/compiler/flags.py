@@ -35,6 +35,17 @@ INSTRUCTION_SETS = {
     "avx2": ("-mavx2", "-mfma", "-DGATEWISE_VECTOR_BYTES=32"),
     "plain": ("-DGATEWISE_VECTOR_BYTES=16",),
 }
+# Of an exported model: small, with nothing that the exported functions do not reach.
+EXPORTED = (
+    *(option for option in COMMON if option not in ("-O3", "-Wall", "-Wextra")),
+    "-O2",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-asynchronous-unwind-tables",
+    "-ffunction-sections",
+    "-fdata-sections",
+)
+EXPORTED_LINK = ("-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-s")
 
 
 # The interface between the engine and emitted cells, besides the vector width.

@@ -1,0 +1,149 @@
+"""A model as the C runtime sees it: a row of parts, each of which may be missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from gatewise.equations import Cell
+
+Array = np.ndarray
+Pool = Literal["none", "last", "mean", "max", "attention"]
+
+
+@dataclass(frozen=True)
+class LayerPart:
+    """One recurrent layer.
+
+    Attributes:
+        cell: what it runs in evaluation.
+        input_size: I.
+        hidden_size: H.
+        directions: D.
+        reverse: whether the one direction reads from the end.
+        parameters: of each direction, of each group of the cell.
+        rates: of the masks of the cell, see `gatewise.kernels.masks.Masks`.
+        merge: how two directions become one.
+        merge_weight, merge_bias: of a learned merge.
+    """
+
+    cell: Cell
+    input_size: int
+    hidden_size: int
+    directions: int
+    reverse: bool
+    parameters: tuple[Array, ...]
+    rates: tuple[float, ...] = ()
+    merge: str = "concat"
+    merge_weight: Array | None = None
+    merge_bias: Array | None = None
+
+    @property
+    def state_size(self) -> int:
+        """The numbers of the state of a row."""
+        return len(self.cell.states) * self.directions * self.hidden_size
+
+    @property
+    def width(self) -> int:
+        """The width of a step of the output."""
+        return self.hidden_size * (self.directions if self.merge == "concat" else 1)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A value of the data: (value − mean) / divisor is read, 0 where it is missing.
+
+    Attributes:
+        mean, divisor: float64.
+        flag: the number of the input that says whether it is missing; −1 for a value that has none.
+    """
+
+    mean: float
+    divisor: float
+    flag: int = -1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model.
+
+    Attributes:
+        layers: from the lowest.
+        numbers: numbers of a step that are read as they are.
+        values: those that are scaled before.
+        embeddings: tables of vectors, one for each token of a step.
+        whole: whether every call is of whole sequences.
+        masks: whether steps can be skipped.
+        repeats: whether the output repeats the state at these.
+        pool: how the outputs of a sequence become one.
+        attention: W, b and v of the pool attention.
+        read_out: W and b of a linear map of the output, or of the pooled one.
+        transitions: (K + 1, K + 1), the scores of tag after tag.
+        answers: whether outputs are scores of classes.
+        details: what programs around the model need to know of it, as JSON values by name.
+    """
+
+    layers: tuple[LayerPart, ...]
+    numbers: int = 0
+    values: tuple[Scaled, ...] = ()
+    embeddings: tuple[Array, ...] = ()
+    whole: bool = False
+    masks: bool = False
+    repeats: bool = False
+    pool: Pool = "none"
+    attention: tuple[Array, Array, Array] | None = None
+    read_out: tuple[Array, Array] | None = None
+    transitions: Array | None = None
+    answers: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def number(self) -> str:
+        """The C type of its numbers.
+
+        Raises:
+            ValueError: when it is neither float nor double, or layers differ.
+        """
+        found = {one.dtype for one in self.tensors}
+        for dtype, name in ((np.dtype(np.float32), "float"), (np.dtype(np.float64), "double")):
+            if found == {dtype}:
+                return name
+        names = ", ".join(sorted(one.name for one in found))
+        raise ValueError(f"module: expected weights of float32 or float64 throughout, got {names}; call module.float()")
+
+    @property
+    def tensors(self) -> list[Array]:
+        """All tensors, in the order of the file of weights."""
+        found: list[Array | None] = []
+        for layer in self.layers:
+            found += [*layer.parameters, layer.merge_weight, layer.merge_bias]
+        found += [*self.embeddings, *(self.attention or ()), *(self.read_out or ()), self.transitions]
+        return [one for one in found if one is not None]
+
+    def number_of(self, tensor: Array | None) -> int:
+        """The number of a tensor in the file; −1 for None."""
+        return -1 if tensor is None else next(at for at, one in enumerate(self.tensors) if one is tensor)
+
+    @property
+    def outputs(self) -> int:
+        """The numbers of an output."""
+        if self.read_out is not None:
+            return len(self.read_out[0])
+        last = self.layers[-1]
+        return last.directions * last.hidden_size if self.pool == "last" else last.width
+
+    @property
+    def flags(self) -> int:
+        """Inputs that say whether a value is missing."""
+        return sum(one.flag >= 0 for one in self.values)
+
+    @property
+    def state_size(self) -> int:
+        """The numbers of the state of a row."""
+        return sum(layer.state_size for layer in self.layers)
+
+    @property
+    def reads_from_end(self) -> bool:
+        """Whether a layer does."""
+        return any(layer.directions == 2 or layer.reverse for layer in self.layers)

@@ -1,0 +1,31 @@
+"""The file of weights (``csrc/runtime/weights_file.h``)."""
+
+import struct
+import zlib
+
+import numpy as np
+
+from gatewise.interchange.c.description import Model
+from gatewise.interchange.c.emission import layout_of
+
+VERSION = 1
+_HEAD, _ENTRY, _ALIGNMENT = 40, 24, 64
+
+
+def weights_file(model: Model) -> bytes:
+    """The contents of the file of weights of a model."""
+    tensors = [np.ascontiguousarray(one) for one in model.tensors]
+    number_bytes = tensors[0].dtype.itemsize
+    entries: list[bytes] = []
+    parts: list[bytes] = []
+    at = _HEAD + _ENTRY * len(tensors)
+    for tensor in tensors:
+        padding = -at % _ALIGNMENT
+        at += padding
+        rows, columns = tensor.shape if tensor.ndim == 2 else (len(tensor), 1)
+        entries.append(struct.pack("<QQQ", at, rows, columns))
+        parts += [bytes(padding), tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()]
+        at += tensor.nbytes
+    body = struct.pack("<I", len(tensors)) + b"".join(entries) + b"".join(parts)
+    head = struct.pack("<8sIIQQI", b"gatewise", VERSION, number_bytes, at, layout_of(model), zlib.crc32(body))
+    return head + body
