@@ -178,9 +178,9 @@ class Model:
         """The output for the next steps, and the most probable classes.
 
         Args:
-            numbers: (T, B, I), or (T, I) of one sequence.
+            numbers: (T, B, I), or (T, I) of one sequence; (T,) where I is 1, here and below.
             values: likewise, in units of the data; NaN is a missing one.
-            tokens: (T, B, F) or, for one token a step, (T, B); (T, F) or (T,) of one sequence.
+            tokens: (T, B, F), F tokens a step, or (T, F) of one sequence, integers.
             lengths: (B,), the valid steps of each row; None for all.
             reset: (T, B) bool, true where nothing flows from the step before.
             mask: (T, B) bool, false where the step is skipped.
@@ -325,8 +325,8 @@ class Model:
             if name == "tokens" and array.dtype.kind not in "iu":
                 raise ValueError(f"tokens: expected integers, got {array.dtype}")
             array = np.ascontiguousarray(array, dtypes[name])
-            if name == "tokens" and width == 1 and (array.ndim == 1 or array.shape[-1] != 1 or array.ndim == 2):
-                array = array[..., None]
+            if array.ndim == 1 and width == 1:
+                array = array[:, None]
             if array.ndim not in (dimensions - 1, dimensions) or array.shape[-1] != width:
                 raise ValueError(f"{name}: expected (T, B, {width}) or (T, {width}), got {array.shape}")
             if places not in (None, array.shape[:-1]):

@@ -12,9 +12,10 @@ def export(
     folder: Path,
     *,
     to: str,
-    out: Annotated[Path, Parameter(name=("--out", "-o"))],
+    out: Annotated[Path | None, Parameter(name=("--out", "-o"))] = None,
     streaming: bool = False,
     opset: int | None = None,
+    build: bool = False,
 ) -> None:
     """Export the model of a run folder, with a model card beside it; success is reported after a check of the file.
 
@@ -23,15 +24,18 @@ def export(
     folder
         Run folder of the model.
     to
-        Format: safetensors (weights, configuration and vocabulary), pt2 (a program of torch.export) or onnx (a model of
-        ONNX); the last two are compared with the model on random input.
+        Format: safetensors (weights, configuration and vocabulary), pt2 (a program of torch.export), onnx (a model of
+        ONNX) or c (a folder of C++ with a C interface, which runs without Python and torch); pt2, onnx, and c with
+        --build are compared with the model on random input.
     out
-        File to write; the card has the same name and ends in .md. A model of sequence to sequence is two files, such as
-        OUT.encoder.onnx and OUT.decoder.onnx.
+        File or folder to write, by default FOLDER/c for c; the card has the same name and ends in .md. A model of
+        sequence to sequence is two files, such as OUT.encoder.onnx and OUT.decoder.onnx.
     streaming
         One step with the states as inputs and outputs, for data that arrives step by step (onnx and pt2).
     opset
         Version of ONNX's operators, 18 (the default) to 23.
+    build
+        Compile the library of c at once, with the system's compiler.
     """
     require("gatewise export", "tasks")
 
@@ -40,4 +44,4 @@ def export(
     from gatewise.tasks.export import export_named
 
     export_named(to)
-    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset)))
+    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset, build=build)))

@@ -15,6 +15,7 @@ EXPORTS = {
     "safetensors": "gatewise.tasks.exports.safetensors",
     "pt2": "gatewise.tasks.exports.pt2",
     "onnx": "gatewise.tasks.exports.onnx",
+    "c": "gatewise.tasks.exports.c",
 }
 """By name the module with the ``EXPORT``; loaded when used."""
 
@@ -26,10 +27,12 @@ class ExportOptions:
     Attributes:
         streaming: one step with the states as inputs and outputs.
         opset: version of ONNX's operators; None for the default.
+        build: compile what is written, where it is code.
     """
 
     streaming: bool = False
     opset: int | None = None
+    build: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,11 @@ class ExportFormat:
     Attributes:
         plan: of a run, the file to write and what is chosen. Raises a ValueError with the reason where the model cannot
             be written so.
+        writes_folder: whether that is a folder, which must not exist, rather than files.
     """
 
     plan: Callable[[Trained, Path, ExportOptions], Planned]
+    writes_folder: bool = False
 
 
 def export_named(name: str) -> ExportFormat:
@@ -69,24 +74,40 @@ def export_named(name: str) -> ExportFormat:
     return registered("--to", name, EXPORTS).EXPORT
 
 
-def export(trained: Trained, to: str, out: Path, *, streaming: bool = False, opset: int | None = None) -> list[str]:
+def export(
+    trained: Trained,
+    to: str,
+    out: Path | None,
+    *,
+    streaming: bool = False,
+    opset: int | None = None,
+    build: bool = False,
+) -> list[str]:
     """Write the model of a run in a format, and its card beside it (of the same name, ending in ``.md``).
 
     A model of several parts is written as several files, whose names have the part before the ending. All are written,
-    or none.
+    or none. Without ``out`` a folder is written into that of the run, named as the format.
 
     Raises:
         ValueError: for an unknown format, a model that it cannot hold, or one that computes something else there.
         OSError: when a file cannot be written.
     """
     chosen = export_named(to)
+    if out is None:
+        if not chosen.writes_folder:
+            raise ValueError(f"--to {to}: name the file to write with --out")
+        out = trained.folder.path / to
+    if build and not chosen.writes_folder:
+        raise ValueError(f"--to {to}: --build is for c")
     card = out.with_suffix(".md")
     if card == out:
         raise ValueError(f"--out: {out} is the name of the model card beside the file; choose another ending")
+    if chosen.writes_folder and out.exists():
+        raise ValueError(f"{out}: exists already; remove it, or choose another --out")
     check_writable(out)
     check_writable(card)
     try:
-        planned = chosen.plan(trained, out, ExportOptions(streaming, opset))
+        planned = chosen.plan(trained, out, ExportOptions(streaming, opset, build))
     except ValueError as error:
         raise ValueError(f"--to {to}: {error}") from error
     text = model_card(trained.folder, trained.model, planned.loading)

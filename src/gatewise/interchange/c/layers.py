@@ -34,6 +34,8 @@ def layer_parts(layer: Recurrent) -> list[LayerPart]:
     rates = () if masks is None else masks.rates(training=False)
     cell = layer.cell if masks is None else masks.cell(training=False)
     directions = 2 if layer.bidirectional else 1
+    if cell.projected:
+        raise ValueError(f"the cell {cell.name} has a state of another width (proj_size), which is not exported")
     weights = [[array(one) for one in of_direction] for of_direction in layer.all_weights]
     parts: list[LayerPart] = []
     width = layer.input_size

@@ -1,0 +1,221 @@
+"""A folder of C++ with a C interface, which runs without Python and torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gatewise import runtime
+from gatewise.data.scaling import Scaling
+from gatewise.interchange.c.building import build
+from gatewise.interchange.c.description import Array, Model, Scaled
+from gatewise.interchange.c.exporting import write_folder
+from gatewise.interchange.c.layers import array, layer_parts
+from gatewise.models.category_embedding import CategoryEmbedding
+from gatewise.models.classifier import Classifier
+from gatewise.models.language_model import LanguageModel
+from gatewise.models.tagger import Tagger
+from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
+from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
+from gatewise.tasks.exports.header import header_of
+from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.trained import Trained
+from gatewise.tasks.trained_on_sequences import TrainedOnSequences
+
+_TOLERANCE = 1e-5
+
+_TOKENS = """
+## Tokens
+
+`vocabulary.json` is the vocabulary of the run, and `config.toml` says what a token is (`unit`). A token's number is its
+place in the list `tokens`, whose first stands for unknown ones. The program around the model divides texts into words,
+puts them in lower case (`lower`) and reads their digits as 0 (`digits`). A step has as many tokens as the model has
+embeddings: the word or character, then its further features in their order.
+"""
+_VALUES = """
+## Values
+
+A step has the values of the features in the order of training, in their own units; NaN is a missing one. The model
+scales them. Categories are tokens: places in the lists of `vocabulary.json`, in the order of their columns.
+"""
+_LABELS = """
+Answers are places in the list `labels` of `model.json`.
+"""
+
+
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+    if options.opset is not None:
+        raise ValueError("--opset is for onnx")
+    if options.streaming:
+        raise ValueError("--streaming is for onnx and pt2; in C every model of one direction continues from its state")
+    model = model_of_run(trained)
+    folder = trained.folder
+    more = {
+        "vocabulary.json": folder.vocabulary.read_text(encoding="utf-8"),
+        "config.toml": folder.config.read_text(encoding="utf-8"),
+    }
+    further = (_VALUES if model.values else _TOKENS) + (_LABELS if "labels" in model.details else "")
+
+    def write(paths: Sequence[Path]) -> list[str]:
+        (path,) = paths
+        write_folder(model, path, more=more, further=further)
+        if not options.build:
+            return []
+        library = build(path, "model")
+        difference = largest_difference(trained, path)
+        return [
+            f"{library.name}: {library.stat().st_size:,} bytes",
+            f"equal to the model on random input: largest error {difference:.1e}, relative above 1",
+        ]
+
+    return Planned((out,), f"from gatewise import runtime\n\nmodel = runtime.load({out.name!r})", write)
+
+
+def model_of_run(trained: Trained) -> Model:
+    """What the C runtime computes of a run.
+
+    Raises:
+        ValueError: for a model with parts that it does not have.
+    """
+    model, details = trained.model, _details(trained)
+    if isinstance(model, LanguageModel):
+        table = array(model.embedding.weight)
+        weight = table if model.W_hy is None else array(model.W_hy)
+        return Model(
+            tuple(layer_parts(model.recurrent)),
+            embeddings=(table,),
+            read_out=(weight, array(model.b_y)),
+            answers=True,
+            details=details,
+        )
+    if not isinstance(model, Classifier | Tagger):
+        raise ValueError(
+            f"models of the task {trained.name} are not exported whole; gatewise.to_c exports their recurrent layers"
+        )
+    layers = tuple(layer_parts(model.encoder.recurrent))
+    scaling = _reader_of(trained).scaling if isinstance(model.steps, nn.Identity | CategoryEmbedding) else None
+    shared: dict[str, Any] = {
+        "values": () if scaling is None else _scaled(scaling),
+        "embeddings": _embeddings(model.steps),
+        "read_out": (array(model.read_out.weight), array(model.read_out.bias)),
+        "answers": "labels" in details,
+        "details": details,
+    }
+    if isinstance(model, Classifier):
+        score = model.pooling.score
+        attention = None
+        if score is not None:
+            first, _, last = score
+            assert isinstance(first, nn.Linear)
+            assert isinstance(last, nn.Linear)
+            attention = array(first.weight), array(first.bias), array(last.weight)
+        return Model(layers, whole=True, pool=model.pooling.kind, attention=attention, **shared)
+    field = model.transitions
+    transitions = None if field is None else array(field.table(model.read_out.weight.dtype))
+    whole = field is not None or model.encoder.recurrent.bidirectional
+    return Model(layers, whole=whole, transitions=transitions, **shared)
+
+
+def _reader_of(trained: Trained) -> FeatureReader:
+    assert isinstance(trained, TrainedOnSequences)
+    return trained.reader
+
+
+def _scaled(scaling: Scaling) -> tuple[Scaled, ...]:
+    divisors = [deviation if deviation > 0 else 1.0 for deviation in scaling.deviations.tolist()]
+    return tuple(
+        Scaled(mean, divisor, scaling.missing.index(index) if index in scaling.missing else -1)
+        for index, (mean, divisor) in enumerate(zip(scaling.means.tolist(), divisors, strict=True))
+    )
+
+
+def _embeddings(steps: nn.Module) -> tuple[Array, ...]:
+    """The tables of the tokens of a step.
+
+    Raises:
+        ValueError: for words whose spellings are read too.
+    """
+    if isinstance(steps, FeaturedEmbedding):
+        found = [steps.tokens, *steps.features]
+    elif isinstance(steps, CategoryEmbedding):
+        found = list(steps.categories)
+    else:
+        found = [] if isinstance(steps, nn.Identity) else [steps]
+    tables: list[Array] = []
+    for one in found:
+        assert isinstance(one, TokenEmbedding)
+        if one.spelling is not None:
+            raise ValueError(
+                "this model reads the characters of words, which is not exported; train with --spelling none, or "
+                "export its recurrent layers with gatewise.to_c"
+            )
+        tables.append(array(one.embedding.weight))
+    return tuple(tables)
+
+
+def _details(trained: Trained) -> dict[str, Any]:
+    """What is known of the run as JSON values: the task, labels, normalisation and the like."""
+    header = header_of(trained)
+    return {
+        "task": header["task"],
+        **{name: json.loads(value) for name, value in header.items() if name not in _TEXTS},
+    }
+
+
+_TEXTS = ("gatewise", "task", "config", "vocabulary")
+
+
+def largest_difference(trained: Trained, folder: Path) -> float:
+    """Between the library of a folder and the model of a run, on random input.
+
+    Raises:
+        ValueError: when it is more than rounding.
+    """
+    steps, rows = 7, 3
+    draw = torch.Generator().manual_seed(0)
+    description, module = model_of_run(trained), trained.model
+    sizes = [len(table) for table in description.embeddings]
+    drawn = [torch.randint(0, size, (steps, rows, 1), generator=draw) for size in sizes]
+    tokens = torch.cat(drawn, -1) if drawn else None
+    lengths = torch.tensor([steps, 1, steps - 2])
+    given: dict[str, Any] = {} if tokens is None else {"tokens": tokens.numpy()}
+    parts: list[Tensor] = []
+    if description.values:
+        scaled = torch.randn(steps, rows, len(description.values), generator=draw, dtype=torch.float64)
+        missing = [index for index, one in enumerate(description.values) if one.flag >= 0]
+        gone = torch.rand(steps, rows, len(missing), generator=draw) < 0.5
+        means, divisors = (
+            torch.tensor([getattr(one, name) for one in description.values], dtype=torch.float64)
+            for name in ("mean", "divisor")
+        )
+        values = scaled * divisors + means
+        values[..., missing] = values[..., missing].where(~gone, torch.nan)
+        given["values"] = values.numpy()
+        read = ((values - means) / divisors).nan_to_num(0.0)
+        parts.append(torch.cat((read, gone.to(read)), -1).to(next(module.parameters())))
+    if tokens is not None:
+        parts += (
+            [tokens[..., 0], tokens[..., 1:]]
+            if isinstance(getattr(module, "steps", None), FeaturedEmbedding)
+            else [tokens]
+            if parts
+            else [tokens[..., 0]]
+        )
+    with torch.no_grad():
+        if isinstance(module, LanguageModel):
+            expected = module(parts[0])[0].numpy()
+        else:
+            expected = module(tuple(parts), lengths).numpy()
+            given["lengths"] = lengths.numpy()
+    found = runtime.load(folder, max_batch=rows, chunk=steps).run(**given)
+    difference = float((np.abs(found - expected) / np.maximum(np.abs(expected), 1)).max())
+    if not difference <= _TOLERANCE:
+        raise ValueError(f"the library differs from the model by {difference:.1e} on random input")
+    return difference
+
+
+EXPORT = ExportFormat(_plan, writes_folder=True)
