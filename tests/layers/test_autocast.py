@@ -4,12 +4,14 @@ import pytest
 import torch
 
 import gatewise
-from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
+from gatewise.kernels.dispatch import BACKENDS
+from tests.agreement import CELLS, Case, Way, operators_only, possible_ways
+from tests.combinations import combinations
 
 
-@pytest.mark.parametrize("path", WAYS, ids=str)
-@pytest.mark.parametrize("cell", CELLS)
-def test_float32_comes_out(cell: str, path: Way):
+@combinations({"cell": CELLS, "backend": BACKENDS, "every": [None, 2], "through_operators": [False, True]})
+def test_float32_comes_out(cell: str, backend: str, every: int | None, through_operators: bool):
+    path = Way(backend, every, through_operators)
     if path not in possible_ways(Case(cell, bidirectional=True)):
         assert path.backend != "reference"
         return

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 import gatewise
 from gatewise.kernels import Call, checkpointing
 from tests.agreement import CELLS
+from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 
 RAGGED = [5, 0, 3, 1]
@@ -46,10 +47,9 @@ def close(actual: list[Tensor], expected: list[Tensor]) -> None:
             torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 5, 50, "auto"])
-@pytest.mark.parametrize("flags", [False, True])
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@combinations(
+    {"cell": CELLS, "bidirectional": [False, True], "flags": [False, True], "every": [1, 2, 3, 5, 50, "auto"]}
+)
 def test_checkpoint_every_changes_nothing(cell: str, bidirectional: bool, flags: bool, every: int | str):
     plain = layer_of(cell, bidirectional=bidirectional)
     layer = layer_of(cell, bidirectional=bidirectional, every=every)

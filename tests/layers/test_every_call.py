@@ -8,6 +8,7 @@ from torch import Tensor
 
 import gatewise
 from tests.agreement import ALL_CELLS, CELLS, possible, projection_of
+from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call, states_of
 from tests.layers.test_weights_seen import averaged_through_data
@@ -54,10 +55,14 @@ def initial(layer: gatewise.Recurrent, dtype: torch.dtype = torch.float32) -> li
 
 
 @needs_engine
-@pytest.mark.parametrize("watched", [False, True], ids=["", "watched"])
-@pytest.mark.parametrize("gradients", [False, True], ids=["no_grad", "training"])
-@pytest.mark.parametrize("signature", SIGNATURES)
-@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014", "peephole_lstm"])
+@combinations(
+    {
+        "cell": ["lstm", "gru_chung2014", "peephole_lstm"],
+        "signature": SIGNATURES,
+        "gradients": [False, True],
+        "watched": [False, True],
+    }
+)
 def test_first_repeated_and_with_changed_weights(cell: str, signature: str, gradients: bool, watched: bool):
     of_layer, of_call = SIGNATURES[signature]
     layer = made(cell, **of_layer)

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from gatewise.equations import Cell, cell, exp, expm1, log, log1p, sqrt, tanh
+from gatewise.kernels.dispatch import BACKENDS
 from gatewise.layers import Recurrent
-from tests.agreement import CELLS, WAYS, Case, Way, operators_only, possible_ways
+from tests.agreement import CELLS, Case, Way, operators_only, possible_ways
 from tests.agreement import layer_of as made
+from tests.combinations import combinations
 
 LENGTHS = [5, 1, 3, 0]
 
@@ -45,10 +47,17 @@ def run(layer: Recurrent, filling: float, path: Way, lengths: list[int], flags: 
     return [output, *states, x.grad, *(parameter.grad.clone() for parameter in layer.parameters())]
 
 
-@pytest.mark.parametrize("filling", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("path", WAYS, ids=str)
-@pytest.mark.parametrize("cell", CELLS)
-def test_padding_is_not_read(cell: str, path: Way, filling: float):
+@combinations(
+    {
+        "cell": CELLS,
+        "backend": BACKENDS,
+        "every": [None, 2],
+        "through_operators": [False, True],
+        "filling": [math.nan, math.inf, -math.inf],
+    }
+)
+def test_padding_is_not_read(cell: str, backend: str, every: int | None, through_operators: bool, filling: float):
+    path = Way(backend, every, through_operators)
     case = Case(cell, bidirectional=True, num_layers=2, merge="learned", lengths=(5, 1, 3, 2))
     if path not in possible_ways(case):
         assert path.backend != "reference"

@@ -10,39 +10,53 @@ import gatewise
 from gatewise.kernels.cpu import execution
 from gatewise.layers import recurrent
 from tests.agreement import CELLS, possible
+from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call
 
 pytestmark = needs_engine
 
 
-@pytest.mark.parametrize("chunk", [1, 1 << 30], ids=["in many parts", "at once"])
-@pytest.mark.parametrize("held", [False, True], ids=["", "frozen"])
-@pytest.mark.parametrize("shape", [(7, 3), (1, 1), (40, 1), (2, 17)], ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@combinations(
+    {
+        "cell": CELLS,
+        "shape": [(7, 3), (1, 1), (40, 1), (2, 17)],
+        "layers,both": [(2, False), (3, True), (4, True), (2, True)],
+        "ragged": [False, True],
+        "initial": [False, True],
+        "held": [False, True],
+        "chunk": [1, 1 << 30],
+    }
+)
 @torch.no_grad()
 def test_the_same_bits_as_layer_by_layer(
-    cell: str, shape: tuple[int, int], held: bool, chunk: int, monkeypatch: pytest.MonkeyPatch
+    cell: str,
+    shape: tuple[int, int],
+    layers: int,
+    both: bool,
+    ragged: bool,
+    initial: bool,
+    held: bool,
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    """In many parts or at once, and frozen."""
     monkeypatch.setattr(execution, "CHUNK", chunk)
-    for number, (both, ragged) in enumerate([(False, False), (True, True), (True, False), (False, True)]):
-        torch.manual_seed(number)
-        layers = 2 + number % 3
-        layer = gatewise.Recurrent(CELLS[cell], 5, 9, layers, bidirectional=both, init="torch")
-        x, options = torch.randn(*shape, 5), dict[str, Any]()
-        if ragged:
-            options = {"lengths": torch.randint(0, shape[0] + 1, shape[1:]), "reset": torch.rand(shape) < 0.2}
-        rows = layers * (1 + both)
-        states = [torch.randn(rows, shape[1], 9) for _ in layer.cell.states]
-        for hx in ([], list(possible(layer.cell, states))):
-            with ExitStack() as stack:
-                if held:
-                    stack.enter_context(layer.frozen())
-                    call(layer, x, hx, **options)
-                actual = check_call(layer, x, hx, **options)
-                stack.enter_context(monkeypatch.context()).setattr(recurrent, "plain_stack", lambda *_: None)
-                expected = call(layer, x, hx, **options)
-            assert all(torch.equal(actual[name], value) for name, value in expected.items())
+    torch.manual_seed(layers)
+    layer = gatewise.Recurrent(CELLS[cell], 5, 9, layers, bidirectional=both, init="torch")
+    x, options = torch.randn(*shape, 5), dict[str, Any]()
+    if ragged:
+        options = {"lengths": torch.randint(0, shape[0] + 1, shape[1:]), "reset": torch.rand(shape) < 0.2}
+    states = [torch.randn(layers * (1 + both), shape[1], 9) for _ in layer.cell.states]
+    hx = list(possible(layer.cell, states)) if initial else []
+    with ExitStack() as stack:
+        if held:
+            stack.enter_context(layer.frozen())
+            call(layer, x, hx, **options)
+        actual = check_call(layer, x, hx, **options)
+        stack.enter_context(monkeypatch.context()).setattr(recurrent, "plain_stack", lambda *_: None)
+        expected = call(layer, x, hx, **options)
+    assert all(torch.equal(actual[name], value) for name, value in expected.items())
 
 
 def test_what_stands_between_layers_takes_them_apart(monkeypatch: pytest.MonkeyPatch):

@@ -1,16 +1,20 @@
 """A stream run step by step is the sequence run at once."""
 
-import pytest
 import torch
 
 import gatewise
 from tests.agreement import CELLS
+from tests.combinations import combinations
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("with_reset", [False, True])
-@pytest.mark.parametrize("cell", CELLS)
+@combinations(
+    {
+        "cell": CELLS,
+        "with_reset": [False, True],
+        "batched": [True, False],
+        "dtype": [torch.float32, torch.float64],
+    }
+)
 def test_steps_are_the_sequence(cell: str, with_reset: bool, batched: bool, dtype: torch.dtype):
     torch.manual_seed(0)
     # batch_first has no say in a step.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import gatewise
 from tests.agreement import CELLS
+from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 from tests.layers.general_path import in_full, validations
 
@@ -19,10 +20,14 @@ def tuple_of(state: Tensor | tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
-@pytest.mark.parametrize("gradients", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("shape", [(6, 1, 3), (6, 3, 3), (6, 3)], ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@combinations(
+    {
+        "cell": CELLS,
+        "shape": [(6, 1, 3), (6, 3, 3), (6, 3)],
+        "dtype": [torch.float32, torch.float64],
+        "gradients": [False, True],
+    }
+)
 def test_a_stream_is_the_sequence(cell: str, shape: tuple[int, ...], dtype: torch.dtype, gradients: bool):
     torch.manual_seed(0)
     layer = gatewise.Recurrent(CELLS[cell], 3, 8, num_layers=2, init="torch", dtype=dtype)

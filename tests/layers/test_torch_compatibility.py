@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import gatewise
 from tests.agreement import assert_agrees, results
+from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 
 PAIRS: dict[str, tuple[type[nn.Module], type[gatewise.Recurrent], dict[str, Any]]] = {
@@ -77,12 +78,16 @@ def test_reset_parameters_draws_as_torch_does(pair: str):
         assert torch.equal(layer.state_dict()[name], tensor), name
 
 
-@pairs
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("with_state", [False, True])
-@pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
-@pytest.mark.parametrize("structure", STRUCTURES[::3], ids=lambda options: "-".join(map(str, options.values())))
+@combinations(
+    {
+        "pair": PAIRS,
+        "structure": STRUCTURES,
+        "backend": ["auto", "torch", "reference"],
+        "batched": [True, False],
+        "with_state": [False, True],
+        "dtype": [torch.float32, torch.float64],
+    }
+)
 def test_same_numbers_at_equal_weights(
     pair: str, structure: dict[str, Any], backend: str, batched: bool, with_state: bool, dtype: torch.dtype
 ):
