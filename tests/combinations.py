@@ -37,10 +37,10 @@ def _flat(axes: Iterable[str], row: Sequence[Any]) -> Iterator[Any]:
 
 
 def pairwise(axes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Few rows with every pair of values of two axes in one at least: those of one axis after another.
+    """Few rows with every pair of values of two axes in one at least.
 
     As in Lei and Tai, "In-Parameter-Order: A Test Generation Strategy for Pairwise Testing" (1998): each axis, the
-    longest first, is added to all rows so that as many new pairs as possible are met, and what remains in new rows.
+    longest first, is added to all rows so that as many new pairs as possible occur, and the others in new rows.
     """
     order = sorted(range(len(axes)), key=lambda axis: -len(axes[axis]))
     rows: list[dict[int, int]] = [{}]

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import resource
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -289,21 +287,20 @@ def test_missing_device_is_reported_before_any_work(tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("limit", [100, 3000])
-def test_a_full_disk(tmp_path, limit):
+def test_a_full_disk(tmp_path, limit, monkeypatch, capsys):
     """A limit on the size of files replaces a full disk: too little for the options, or for the state."""
     (tmp_path / "text.txt").write_text(TEXT)
-    command = [sys.executable, "-m", "gatewise", "train", "lm", "--data", "text.txt", "--out", "run", *SMALL]
-    process = subprocess.run(
-        command,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
-    assert process.returncode == 2, process.stderr
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        code = leave("train", "lm", "--data", "text.txt", "--out", "run", *SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert code == 2, said
     name = "config.toml" if limit == 100 else "weights.safetensors"
-    assert process.stderr.splitlines()[-1] == f"gatewise: error: {Path('run') / name}: File too large"
-    assert "Traceback" not in process.stderr
+    assert said.splitlines()[-1] == f"gatewise: error: {Path('run') / name}: File too large"
+    assert "Traceback" not in said
     # There is nothing to resume, and nothing to evaluate.
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

@@ -5,7 +5,6 @@ import os
 import pickle
 import signal
 import subprocess
-import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -14,11 +13,12 @@ import pytest
 import torch
 
 import gatewise
+from gatewise import cli
 from gatewise.tasks import processes, world
 from gatewise.tasks.api import resume
 from gatewise.tasks.launcher import Place
 from gatewise.tasks.trainer import check_devices
-from tests.forked import popen
+from tests.forked import Forked, popen
 from tests.tasks.small import SMALL, TEXT, losses
 from tests.tasks.small_sequences import SMALL as SEQUENCES
 from tests.tasks.small_sequences import labelled_texts, small_tokens
@@ -126,6 +126,7 @@ def test_ctrl_c_saves_and_two_processes_resume_as_if_they_had_never_stopped(tmp_
     assert (run / "scores.json").read_bytes() == (whole / "scores.json").read_bytes()
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_train_and_score_whole_sequences_as_one(tmp_path):
     options = {**SEQUENCES, **small_tokens(), "dropout": 0.0, "unknown_weight": 0.0, "precision": "64", "batch": 3}
     options |= {"data": labelled_texts(tmp_path, 41), "epochs": 2, "accumulate": 2}
@@ -136,26 +137,30 @@ def test_two_processes_train_and_score_whole_sequences_as_one(tmp_path):
     assert scores[0] == scores[1]
 
 
-def test_processes_of_a_launcher_end_when_one_of_them_dies(tmp_path):
+def test_the_processes_are_commands_that_read_the_request_and_leave_their_error():
+    request = processes.Request("lm", {"hidden": 0}, None, None, 0.0)
+    with pytest.raises(ValueError, match="hidden: expected"):
+        processes.run(request, 2, processes.machine(1))
+
+
+def test_processes_of_a_launcher_end_when_one_of_them_dies(tmp_path, capfd):
     run = tmp_path / "run"
     port = processes._store(processes.Machine(0, 1, "127.0.0.1", 0))  # holds a port that is free
     place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port[1])}
-    place |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "gatewise", "train", "lm", "--hidden", "8", "--epochs", "10000", "--patience"]
-    command += ["10000", "--batch", "4", "--data", str(text(tmp_path)), "--out", str(run)]
+    place |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    command = ["train", "lm", "--hidden", "8", "--epochs", "10000", "--patience", "10000", "--batch", "4"]
+    command += ["--data", str(text(tmp_path)), "--out", str(run)]
     ranks = [
-        subprocess.Popen(
-            command, stderr=subprocess.PIPE, env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        )
+        Forked(cli.main, command, env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)
     ]
     wait_for_rows(run, 5)
     ranks[1].kill()
-    _, said = ranks[0].communicate(timeout=60)
-    assert ranks[0].returncode == 2
-    assert b"Traceback" not in said
-    assert said.splitlines()[-1].startswith(b"gatewise: error: process 1 of the run has ended unexpectedly")
-    assert ranks[1].communicate()[1] == b""
+    assert [rank.wait(60) for rank in ranks] == [2, -signal.SIGKILL]
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert said.splitlines()[-1].startswith("gatewise: error: process 1 of the run has ended unexpectedly")
+    assert said.count("run folder: ") == 1  # of the first alone
 
 
 def ended(folder, codes, errors):

@@ -3,13 +3,12 @@
 A process of its own, because the instruction set is chosen once (``GATEWISE_ISA``).
 """
 
-import itertools
-
 import torch
 
 from gatewise.kernels.cpu import execution, parallelism
 from gatewise.kernels.cpu.library import SUFFIX, engine
-from tests.agreement import Case, Way, check
+from tests.agreement import Case, Way, check, transcribed
+from tests.combinations import combined
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import names
 
@@ -24,15 +23,16 @@ SHAPES = (
 
 def run() -> int:
     """Check every case; the number of them."""
-    count = 0
-    for cell, shape, dtype in itertools.product(names(), SHAPES, SUFFIX):
-        case = Case(cell, input_size=7, dtype=dtype, seed=count, **shape)
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            with full_of_nan():
-                check(case, [Way("cpu")])
-            count += 1
-    return count
+    cases = combined((names(), SHAPES, SUFFIX, (1, 3)))
+    for seed, (cell, shape, dtype, threads) in enumerate(cases):
+        case = Case(cell, input_size=7, dtype=dtype, seed=seed, **shape)
+        transcribed(case, torch.float64)  # on one thread: what follows takes it from there
+        transcribed(case, dtype)
+        torch.set_num_threads(threads)
+        with full_of_nan():
+            check(case, [Way("cpu")])
+        torch.set_num_threads(1)
+    return len(cases)
 
 
 if __name__ == "__main__":
