@@ -8,7 +8,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-wheel test-browser check check-format check-lint check-types check-imports check-cpp fuzz sanitize sanitize-python bench docs clean
+.PHONY: help demo test test-all test-wheel test-browser check check-format check-lint check-types check-imports check-cpp fuzz sanitize sanitize-python bench docs clean
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -20,6 +20,7 @@ RUN := $(RUN)
 help:
 	@echo "make demo   train a language model on Python's own manual (about 2 minutes), score it, read what it writes"
 	@echo "make test   run the tests"
+	@echo "make test-all  run them with every combination of their parameters, not only every pair of values"
 	@echo "make test-wheel  build the wheel of the last commit, install it without extras, run the tests of the core"
 	@echo "make test-browser  open the reports in headless Chromium"
 	@echo "make check  format, lint, types, import rule (check-format, check-lint, check-types, check-imports, check-cpp)"
@@ -36,8 +37,8 @@ demo: $(VENV)/.tasks
 	@echo "Here gatewise is $(BIN)/gatewise, or gatewise after: source $(BIN)/activate"
 
 # One worker process per core for two cores, one thread each. Where there is a compiler, the engine must be built.
-test: $(VENV)/.test
-	OMP_NUM_THREADS=1 GATEWISE_EXPECT_EXTRAS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test test-all: $(VENV)/.test
+	$(if $(filter test-all,$@),GATEWISE_TEST_ALL=1) OMP_NUM_THREADS=1 GATEWISE_EXPECT_EXTRAS=1 GATEWISE_EXPECT_ENGINE=$(if $(shell command -v $${CXX:-c++}),1) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What users get: built from a clean clone, in a fresh environment, with nothing but what the core needs and pytest.
 # Left to `make test`: the longest comparisons (every gradient), and what uses the standard library alone (equations, compiler,
