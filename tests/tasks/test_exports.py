@@ -1,7 +1,10 @@
 """A trained run of every task as programs of ONNX and of torch.export: they compute what the model computes."""
 
+import datetime
+import functools
 import json
 import logging
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,14 +28,11 @@ from gatewise.tasks.export import export
 from gatewise.tasks.exports import onnx, pt2
 from gatewise.tasks.exports.program import Program
 from gatewise.tasks.exports.programs import programs_of
-from gatewise.tasks.forecasting.batches import Span, SpanBatches
-from gatewise.tasks.forecasting.network import predictions_at
-from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.exports.translations import TRANSLATIONS
 from gatewise.tasks.numeric.corpus import read_sequences
 from gatewise.tasks.sequence_to_sequence.network import answered, padded_sources
 from gatewise.tasks.trained import Trained
-from tests.tasks.forecasting.test_categorical import OPTIONS as FORECAST
-from tests.tasks.forecasting.test_categorical import lines, write
+from tests.tasks.forecasting.small import SMALL as FORECAST
 from tests.tasks.numeric.test_categories import OPTIONS as NUMERIC
 from tests.tasks.numeric.test_categories import rows, table
 from tests.tasks.sequence_to_sequence.test_sequence_to_sequence import SMALL as PAIRS
@@ -47,6 +47,23 @@ Arrays = Mapping[str, np.ndarray]
 def text(folder: Path) -> Path:
     path = folder / "text.txt"
     path.write_text(CONTENT)
+    return path
+
+
+def days_of_shops(folder: Path) -> Path:
+    """Series of other sizes, one of which ends without changes, with missing values and all kinds of covariates."""
+    draw, path = random.Random(0), folder / "days.csv"
+    rows = ["day,shop,offer,weather,v"]
+    for shop, count, size in (("north", 70, 1.0), ("south", 51, 1e6), ("west", 60, 1.0)):
+        for day in range(count + 4):
+            offer, weather = draw.randint(5, 9), draw.choice(["rain", "sun"])
+            value = size * (1000 + day % 7 + offer + 3 * (weather == "sun") + draw.gauss(0, 0.1))
+            if shop == "west" and day > 40:
+                value = 1000.0
+            missing = day >= count or draw.random() < 0.1 * (day > 0)
+            date = datetime.date(2024, 1, 1) + datetime.timedelta(day)
+            rows.append(f"{date},{shop},{offer},{weather},{'' if missing else value}")
+    path.write_text("\n".join(rows))
     return path
 
 
@@ -70,8 +87,17 @@ TASKS: dict[str, tuple[Callable[[Path], Path], dict[str, Any], list[str]]] = {
     "seq2seq": (reversed_words, {**PAIRS, "attention": "bahdanau", "cell": "gru_cudnn"}, ["GRU", "GRU"]),
     "numeric": (lambda folder: table(folder / "a.csv", rows()), {**NUMERIC, "cell": "rnn_relu"}, ["RNN"]),
     "forecast": (
-        lambda folder: write(folder / "data.csv", lines(60)),
-        {**FORECAST, "epochs": 1, "categorical": ["weather", "shop"], "output": "quantile", "cell": "peephole_lstm"},
+        days_of_shops,
+        {
+            **FORECAST,
+            "time_column": "day",
+            "series_column": "shop",
+            "covariate_columns": ["offer"],
+            "categorical": ["weather", "shop"],
+            "season": 7,
+            "output": "quantile",
+            "cell": "peephole_lstm",
+        },
         ["LSTM"],
     ),
 }
@@ -92,8 +118,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
     return run
 
 
+@functools.lru_cache(1)
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
 def in_onnx_runtime(path: Path, given: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = session_of(path)
     assert {one.name for one in session.get_inputs()} == set(given)
     names = [one.name for one in session.get_outputs()]
     return dict(zip(names, session.run(None, {name: np.asarray(one) for name, one in given.items()}), strict=True))
@@ -169,24 +200,45 @@ def check_numbers(run: Any, folder: Path) -> None:
     np.testing.assert_allclose(numbers[: examples[0].length, 0], scaled, rtol=1e-6)
 
 
+def of_series(run: Any) -> list[dict[str, np.ndarray]]:
+    """Of each series what a program reads of its steps, and of those to come."""
+    found = []
+    for one in run._corpus().series:
+        known, count = run.preprocessing.known(one, 0, len(one) + 4).numpy(), len(one)
+        beside = {"covariates": one.covariates[:, :1], "categories": known[:, -2:].astype(np.int64)}
+        found.append(
+            {"values": one.values, "calendar": known[:count, :2].astype("f")}
+            | {name: values[:count] for name, values in beside.items()}
+            | {f"future_{name}": values[count:] for name, values in beside.items()}
+        )
+    return found
+
+
 def check_forecaster(run: Any, folder: Path) -> None:
-    panel = Panel(run.preprocessing, run._corpus().series)
-    spans = [Span(0, 5, 20, 20), Span(1, 0, 9, 9)]
-    batch = next(iter(SpanBatches(panel, spans, 2)))
-    x, references, future = batch.inputs
-    at = torch.tensor([int(length) - 1 for length in batch.lengths])
-    expected = predictions_at(run.model, batch)
-    first = len(x) - len(references) // 2
-    picked = (at - first) * 2 + torch.arange(2)
-    count = 2  # categories, the last of the numbers of a step
-    given = {
-        "inputs": x[..., :-count],
-        "categories": x[..., -count:].long(),
-        "lengths": batch.lengths,
-        "references": references[picked],
-        "future_categories": future[picked].long(),
-    }
-    assert_close(in_onnx_runtime(folder / "m.onnx", given)["predictions"], expected[picked])
+    series = of_series(run)
+    lengths = np.array([len(one["values"]) for one in series])
+    given = {"lengths": lengths}
+    for name in series[0]:
+        if name.startswith("future_"):
+            given[name] = np.stack([one[name] for one in series])
+        else:
+            longest = [
+                np.pad(one[name], [(0, lengths.max() - len(one[name])), *[(0, 0)] * (one[name].ndim - 1)])
+                for one in series
+            ]
+            given[name] = np.stack(longest, 1)
+    assert np.isnan(given["values"]).sum() > 5
+    check_forecasts(in_onnx_runtime(folder / "m.onnx", given)["forecasts"], run, folder / "m.onnx")
+
+
+def check_forecasts(found: np.ndarray, run: Any, path: Path) -> None:
+    """They are those of `predict`, which are calibrated."""
+    assert run.predictor.calibration.moves.any()
+    levels = json.loads(metadata(path)["levels"])
+    for row, expected in zip(found, run.predict(), strict=True):
+        for at, level in enumerate(levels):
+            column = expected.values if level == 0.5 else expected.quantiles[f"q{level:g}"]
+            np.testing.assert_allclose(row[:, at], column, rtol=2e-7)
 
 
 CHECKS = {
@@ -277,18 +329,34 @@ def _pt2_program(program: Program, path: Path) -> Callable[..., Tensor]:
 
 def test_forecasts_step_by_step(runs: Callable[[str], Trained], tmp_path: Path) -> None:
     run: Any = runs("forecast")
-    export(run, "onnx", tmp_path / "m.onnx", streaming=True)
-    panel = Panel(run.preprocessing, run._corpus().series)
-    batch = next(iter(SpanBatches(panel, [Span(0, 5, 5, 12)], 1)))
-    x, references, future = batch.inputs
-    expected = predictions_at(run.model, batch)
-    states = {f"state_{index}": np.zeros((1, 1, 8), "f") for index in range(2)}
-    for step in range(len(x)):
-        given = {"inputs": x[step, :, :-2], "categories": x[step, :, -2:].long(), "references": references[step, None]}
-        given |= {"future_categories": future[step, None].long(), **states}
-        predictions, *new = in_onnx_runtime(tmp_path / "m.onnx", given).values()
-        assert_close(predictions[0], expected[step])
-        states = dict(zip(states, new, strict=True))
+    path = tmp_path / "m.onnx"
+    export(run, "onnx", path, streaming=True)
+    last, width = [], run.predictor.buffer_width
+    for one in of_series(run):
+        future = {name: value[None] for name, value in one.items() if name.startswith("future_")}
+        states = {"last_values": np.full((1, width), np.nan), "change_logs": np.zeros(1), "change_counts": np.zeros(1)}
+        states |= {f"state_{index}": np.zeros((1, 1, 8), "f") for index in range(2)}
+        for step in range(len(one["values"])):
+            steps = {name: one[name][step : step + 1] for name in one if name not in future}
+            forecasts, *new = in_onnx_runtime(path, {**steps, **future, **states}).values()
+            states = dict(zip(states, new, strict=True))
+        last.append(forecasts[0])
+    check_forecasts(np.stack(last), run, path)
+
+
+class InFloat64(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        kept = x.nanmedian(1, keepdim=True)
+        return x.asinh(), x.nanmedian(0).values, kept.values
+
+
+def test_operators_that_onnx_lacks(tmp_path: Path) -> None:
+    path, nan = tmp_path / "m.onnx", float("nan")
+    gatewise.to_onnx(InFloat64(), (torch.randn(3, 4).double(),), path, translations=TRANSLATIONS)
+    rows = [[1e-9, -2.5, nan, nan], [nan, 1e-3, 3e9, nan], [-1e200, 4.0, 7e20, nan], [5.0, -0.25, nan, nan]]
+    x = torch.tensor([*rows, [nan] * 4], dtype=torch.float64)
+    for found, expected in zip(in_onnx_runtime(path, {"x": x}).values(), InFloat64()(x), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 def of_model(model: Any, name: str = "classify") -> Any:

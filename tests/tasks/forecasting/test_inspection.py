@@ -77,12 +77,12 @@ def test_missing_values_move_nothing(trained, tmp_path):
 
 def test_the_state_before_the_watched_steps_is_that_of_the_whole_series(trained, tmp_path):
     (series,) = trained._corpus().series
-    watching = Watched.last(trained._predictor, series, 5)
+    watching = Watched.last(trained.predictor, series, 5)
     assert (watching.steps, len(watching.series)) == (5, 5 + max(12, trained.preprocessing.season + 1))
     gap = dataclasses.replace(series, values=series.values.copy())
     gap.values[78:80] = NAN  # where the windows of the watched steps begin
-    assert Watched.last(trained._predictor, gap, 5).series.first == series.first + 77
-    whole = Watched.last(trained._predictor, series, 1000)
+    assert Watched.last(trained.predictor, gap, 5).series.first == series.first + 77
+    whole = Watched.last(trained.predictor, series, 1000)
     assert (whole.steps, whole.begin, whole.state) == (96, 0, None)
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from gatewise.extras import require
 from gatewise.interchange.onnx import OnnxExport, to_onnx
 from gatewise.interchange.onnx.exporting import DEFAULT_OPSET, check_opset
@@ -29,7 +27,7 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
 
 
 def _write(program: Program, path: Path, metadata: Mapping[str, str], opset: int = DEFAULT_OPSET) -> OnnxExport:
-    from gatewise.tasks.exports.viterbi import viterbi_nodes
+    from gatewise.tasks.exports.translations import TRANSLATIONS
 
     return to_onnx(
         program.module,
@@ -40,7 +38,7 @@ def _write(program: Program, path: Path, metadata: Mapping[str, str], opset: int
         output_names=program.outputs,
         size_names={one.name: one.sizes for one in program.inputs},
         metadata=metadata,
-        translations={torch.ops.gatewise.viterbi.default: viterbi_nodes},
+        translations=TRANSLATIONS,
     )
 
 

@@ -27,17 +27,19 @@ class Input:
         name: its name.
         sizes: numbers, and the names of open sizes.
         range: of integers, from the first to the last, for open sizes; None for floating-point numbers.
+        dtype: of floating-point numbers; None for that of the model.
     """
 
     name: str
     sizes: tuple[str | int, ...]
     range: Callable[[Sizes], tuple[int, int]] | None = None
+    dtype: torch.dtype | None = None
 
     def drawn(self, sizes: Sizes, dtype: torch.dtype, draw: torch.Generator) -> Tensor:
         """Random values: normal ones of a type, or integers of the range."""
         shape = [sizes[size] if isinstance(size, str) else size for size in self.sizes]
         if self.range is None:
-            return torch.randn(shape, generator=draw, dtype=dtype)
+            return torch.randn(shape, generator=draw, dtype=self.dtype or dtype)
         first, last = self.range(sizes)
         return torch.randint(first, last + 1, shape, generator=draw)
 
@@ -67,11 +69,12 @@ class Program:
     @property
     def description(self) -> list[str]:
         """Lines about inputs and outputs, for people."""
-        dtype = str(next(self.module.parameters()).dtype).removeprefix("torch.")
+        dtype = next(self.module.parameters()).dtype
+        types = [torch.int64 if one.range is not None else one.dtype or dtype for one in self.inputs]
         listed = [
             f"{one.name} ({', '.join(map(str, one.sizes))}{',' * (len(one.sizes) == 1)}) "
-            f"{dtype if one.range is None else 'int64'}"
-            for one in self.inputs
+            f"{str(kind).removeprefix('torch.')}"
+            for one, kind in zip(self.inputs, types, strict=True)
         ]
         return [f"inputs: {', '.join(listed)}", f"outputs: {', '.join(self.outputs)}"]
 

@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 
 from gatewise.models.classifier import Classifier
-from gatewise.models.forecaster import Forecaster
 from gatewise.models.language_model import LanguageModel
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
@@ -12,6 +11,7 @@ from gatewise.tasks.exports.pairs import pair_programs
 from gatewise.tasks.exports.program import Program, tokens
 from gatewise.tasks.exports.sequences import sequence_program, sequence_stream
 from gatewise.tasks.exports.streams import LanguageModelStream
+from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.trained import Trained
 
 
@@ -41,8 +41,8 @@ def programs_of(trained: Trained, *, streaming: bool) -> tuple[Program, ...]:
         return (_language_model(model, streaming=streaming),)
     if isinstance(model, Classifier | Tagger):
         return (sequence_stream(model) if streaming else sequence_program(model),)
-    if isinstance(model, Forecaster):
-        return (forecast_program(model, streaming=streaming),)
+    if isinstance(trained, TrainedForecaster):
+        return (forecast_program(trained.predictor, streaming=streaming),)
     if isinstance(model, SequenceToSequence):
         if streaming:
             raise ValueError("the decoder of a seq2seq model is exported as one step with states already")

@@ -11,6 +11,7 @@ forecasts of one time depended on each other entirely, m would be the number of 
 """
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -69,9 +70,10 @@ class Calibration:
         """Quantiles (N, K, L) of forecasts whose windows have scales (N,), moved and in order; the median as it was."""
         moved = quantiles + self.moves * scale[:, None, None]
         at = self.levels.index(0.5)
-        above = moved[..., at:].cummax(-1).values
-        below = moved[..., : at + 1].flip(-1).cummin(-1).values.flip(-1)
-        return torch.cat((below[..., :-1], above), -1)
+        columns = moved.unbind(-1)
+        above = itertools.accumulate(columns[at:], torch.maximum)
+        below = itertools.accumulate(columns[at::-1], torch.minimum)
+        return torch.stack([*[*below][:0:-1], *above], -1)
 
     def of(self, test: BackTest) -> BackTest:
         """Forecasts with the quantiles moved, if they are."""

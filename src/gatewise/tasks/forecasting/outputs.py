@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ class Gaussian(Distribution):
 
     def quantiles(self, predicted: Tensor, levels: Sequence[float]) -> Tensor:
         mean, deviation = self._parts(predicted)
-        steps = torch.special.ndtri(torch.tensor(levels, dtype=predicted.dtype, device=predicted.device))
+        steps = predicted.new_tensor([NormalDist().inv_cdf(level) for level in levels])
         return mean[..., None] + deviation[..., None] * steps
 
     def constant(self, errors: Tensor) -> Tensor:

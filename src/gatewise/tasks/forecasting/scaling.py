@@ -38,23 +38,23 @@ class Changes(NamedTuple):
     Their geometric mean is kept, so neither one outlier nor its distance matters, nor the unit of the series.
 
     Attributes:
-        logs: () or (n,) float64, the sum of the logarithms of those that are more than rounding.
-        seen: () or (n,) how many they are.
+        logs: (…) float64, the sum of the logarithms of those that are more than rounding.
+        seen: (…) how many they are.
     """
 
     logs: Tensor = torch.zeros((), dtype=torch.float64, device="cpu")
     seen: Tensor = torch.zeros((), dtype=torch.float64, device="cpu")
 
     def after(self, values: Tensor) -> "Changes":
-        """What has been seen at each of the steps (n,) that follow, float64; the first has no change yet.
+        """What has been seen at each of the steps (n, …) that follow, float64; the first has no change yet.
 
         Where there were steps before, `values` begins with the last of them.
         """
-        sizes = values.diff().abs()
-        real = sizes > ROUNDING * values[1:].abs().maximum(values[:-1].abs())
+        before = values[(torch.arange(values.shape[0]) - 1).clamp(min=0)]
+        sizes = (values - before).abs()
+        real = sizes > ROUNDING * values.abs().maximum(before.abs())
         logs = sizes.where(real, 1).log()
-        none = values.new_zeros(1)
-        return Changes(self.logs + torch.cat((none, logs.cumsum(0))), self.seen + torch.cat((none, real.cumsum(0))))
+        return Changes(self.logs + logs.cumsum(0), self.seen + real.cumsum(0))
 
     @property
     def usual(self) -> Tensor:
@@ -113,7 +113,7 @@ def step_features(windows: Tensor, usual: Tensor, missing: Tensor, more: Tensor)
     found = scale_of(windows, usual)
     now, before = windows[:, -1], windows[:, -2]
     change = (now - before).where(~before.isnan(), 0) / found.scale
-    of_value = torch.stack((_softened(found.scaled(now)), _softened(change), missing), 1)
+    of_value = torch.stack((_softened(found.scaled(now)), _softened(change), missing.to(windows)), 1)
     return torch.cat((of_value, more), 1).float(), found
 
 
@@ -140,7 +140,7 @@ def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
         value of the last such step of a season.
     """
     now, then, seasonal = lagged[:, :1], lagged[:, 1:2], lagged[:, 2:]
-    change = ((now - then) / scale.scale[:, None]).nan_to_num(nan=0.0)
+    change = ((now - then) / scale.scale[:, None]).where(~then.isnan(), 0)
     parts = [scale.scaled(now), change]
     if season > 1:
         parts.append(scale.scaled(seasonal.where(~seasonal.isnan(), now)))

@@ -16,13 +16,12 @@ from gatewise.data.series_rows import Numbers, read_rows
 from gatewise.data.series_tables import TextTable
 from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import names_of_text
-from gatewise.layers.validation import State
 from gatewise.progress import say
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
-from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_of, step_features
+from gatewise.tasks.forecasting.scaling import scale_of
+from gatewise.tasks.forecasting.stepping import NAN, Past, forecast, read_step
 
-NAN = float("nan")
 _NONE: Numbers = np.empty(0)
 
 
@@ -35,11 +34,8 @@ class LiveSeries:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._buffer = torch.full((1, predictor.buffer_width), NAN, dtype=torch.float64)
-        self._changes = Changes()
-        self._state: State | None = None
+        self._past = Past.nothing(predictor, 1)
         self._hidden: Tensor | None = None
-        self._back = torch.tensor(lags(predictor.preprocessing.horizon, predictor.preprocessing.season)) + 1
         # By step, from the last one that was read on.
         self._covariates: dict[int, Numbers] = {}
         self.last: int | None = None
@@ -90,40 +86,26 @@ class LiveSeries:
     def forecast(self) -> Tensor:
         """The quantiles (K, levels) of the steps to come, float64."""
         assert self._hidden is not None
-        assert self._state is not None
         assert self.last is not None
-        model, output, preprocessing, levels, recursive, calibration = self._predictor
-        with torch.no_grad(), model.encoder.recurrent.frozen():
+        predictor, preprocessing = self._predictor, self._predictor.preprocessing
+        buffer, changes, state = self._past
+        assert state is not None
+        with torch.no_grad(), predictor.model.encoder.recurrent.frozen():
             known = self._known(self.last + 1, preprocessing.horizon)[None]
-            scale = scale_of(self._buffer[:, -preprocessing.window :], self._usual)
-            if recursive:
-                found = sample_quantiles(self._predictor, self._hidden, self._state, self._buffer, self._usual, known)
-                return (found if calibration is None else calibration.applied(found, scale.scale))[0]
-            given = references(self._buffer[:, -self._back], scale, preprocessing.season)
-            future = known[..., known.shape[2] - preprocessing.future_size :].to(self._hidden)
-            predicted = model.decode(self._hidden, given.to(self._hidden), future)
-            found = scale.unscaled(output.quantiles(predicted, levels))
-            return (found if calibration is None else calibration.applied(found, scale.scale))[0]
+            if not predictor.recursive:
+                future = known[..., known.shape[2] - preprocessing.future_size :]
+                return forecast(predictor, self._hidden, buffer, changes.usual, future)[0]
+            found = sample_quantiles(predictor, self._hidden, state, buffer, changes.usual, known)
+            if predictor.calibration is not None:
+                scale = scale_of(buffer[:, -preprocessing.window :], changes.usual)
+                found = predictor.calibration.applied(found, scale.scale)
+            return found[0]
 
     def _read(self, number: int, value: float) -> None:
-        missing = math.isnan(value)
-        now = self._buffer[:, -1:] if missing else torch.tensor([[value]], dtype=torch.float64)
-        changes = self._changes
-        if self.has_begun:
-            after = changes.after(torch.cat((self._buffer[0, -1:], now[0])))
-            changes = Changes(after.logs[-1], after.seen[-1])
-        buffer = torch.cat((self._buffer[:, 1:], now), 1)
-        model, preprocessing = self._predictor.model, self._predictor.preprocessing
         with torch.no_grad():
-            window = buffer[:, -preprocessing.window :]
-            known = self._known(number, 1)
-            features, _ = step_features(window, changes.usual[None], torch.tensor([missing]), known)
-            self._hidden, self._state = model.step(features.to(model.blend), self._state)
-        self._buffer, self._changes, self.last = buffer, changes, number
-
-    @property
-    def _usual(self) -> Tensor:
-        return self._changes.usual[None]
+            values, known = torch.tensor([value], dtype=torch.float64), self._known(number, 1)
+            self._hidden, self._past = read_step(self._predictor, self._past, values, known)
+        self.last = number
 
     def _check(self, number: int) -> None:
         if self.last is not None and number <= self.last:

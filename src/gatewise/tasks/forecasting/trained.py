@@ -60,7 +60,8 @@ class TrainedForecaster(Trained):
         return make_model(self.options, self.preprocessing)
 
     @cached_property
-    def _predictor(self) -> Predictor:
+    def predictor(self) -> Predictor:
+        """The network and how its forecasts are read off it."""
         return self._uncalibrated._replace(calibration=self._read_calibration())
 
     @property
@@ -138,7 +139,7 @@ class TrainedForecaster(Trained):
     ) -> dict[str, BackTest]:
         panel = Panel(self.preprocessing, series)
         tests = {
-            part: roll(predictor or self._predictor, panel, spans, what="back-testing") for part, spans in parts.items()
+            part: roll(predictor or self.predictor, panel, spans, what="back-testing") for part, spans in parts.items()
         }
         return {part: dataclasses.replace(test, learned=learned) for part, test in tests.items()}
 
@@ -207,14 +208,14 @@ class TrainedForecaster(Trained):
             )
         series: dict[str, LiveSeries] = {}
         for one in self._read(self._tables(paths)) if paths else []:
-            live = series[one.name] = LiveSeries(self._predictor)
+            live = series[one.name] = LiveSeries(self.predictor)
             numbers = one.numbers(0, len(one.covariates)).tolist()
             for number, value, covariates in zip(numbers, one.values.tolist(), one.covariates, strict=False):
                 live.read(number, value, covariates)
             for number, covariates in zip(numbers[len(one) :], one.covariates[len(one) :], strict=True):
                 live.announce(number, covariates)
         rows = Rows(standard_input_lines(), _STANDARD_INPUT, preprocessing, self.options.table_format)
-        predicted = (self._forecast(*found) for found in follow(rows, series, self._predictor))
+        predicted = (self._forecast(*found) for found in follow(rows, series, self.predictor))
         return written((one.row() for one in predicted), format)
 
     def inspect(
@@ -246,7 +247,7 @@ class TrainedForecaster(Trained):
         if series is None and len(found) > 1:
             say(f"looking at {one.name!r}, the first of {len(found)} series; choose another with --series")
         (forecast,) = self._forecasts([one])
-        return inspect_forecast(self._predictor, Watched.last(self._predictor, one, steps), forecast, report)
+        return inspect_forecast(self.predictor, Watched.last(self.predictor, one, steps), forecast, report)
 
     def inspect_requested(self, request: InspectionRequest) -> ForecastInspection:
         """Watch the network while it reads a series.
@@ -257,6 +258,11 @@ class TrainedForecaster(Trained):
         request.check_supported(("sequence",), "it does not read sequences of numbers")
         request.check_supported(("text",), "it reads series; give --data, or nothing")
         return self.inspect(request.data, series=request.series, **request.limits())
+
+    @property
+    def export_details(self) -> Mapping[str, Any]:
+        """The levels of the quantiles, the last of whose axes forecasts have."""
+        return {"levels": self.options.levels}
 
     def final_notice(self) -> str:
         """The plots of forecasts."""
@@ -271,7 +277,7 @@ class TrainedForecaster(Trained):
         """The scores; the calibration of the intervals and a plot of forecasts of each part are written."""
         tests = self._back_tests(*scored, predictor=self._uncalibrated)
         calibration = self._calibrate(tests.get("held_out"))
-        self._predictor = self._uncalibrated._replace(calibration=calibration)
+        self.predictor = self._uncalibrated._replace(calibration=calibration)
         if calibration is not None:
             tests = {name: calibration.of(test) for name, test in tests.items()}
         for name, test in tests.items():
@@ -307,7 +313,7 @@ class TrainedForecaster(Trained):
                 f"series {one.name!r}: no {', '.join(self.preprocessing.known_ahead)} at {stamp}; a forecast needs the "
                 f"covariates of all {self.preprocessing.horizon} steps to come: add rows with them, and no value"
             )
-        test = roll(self._predictor, panel, spans)
+        test = roll(self.predictor, panel, spans)
         found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
         return [
             self._forecast(one.name, one.first + len(one) - 1, found[position]) for position, one in enumerate(series)
