@@ -25,7 +25,7 @@ help:
 	@echo "make test-browser  open the reports in headless Chromium"
 	@echo "make check  format, lint, types, import rule (check-format, check-lint, check-types, check-imports, check-cpp)"
 	@echo "make fuzz   ten minutes of random calls of random layers against the reference (ARGS='--minutes 1')"
-	@echo "make sanitize  drive the engine's C++ under the address, undefined-behaviour and thread sanitizers"
+	@echo "make sanitize  drive the engine's C++, and exported models, under the address, undefined-behaviour and thread sanitizers"
 	@echo "make sanitize-python  run tests of the kernels on an engine under the address sanitizer"
 	@echo "make bench  compare the layers with torch.nn, ONNX Runtime and JAX (ARGS='variants --mode training')"
 	@echo "make docs   build the documentation into docs/_build/html"
@@ -93,9 +93,10 @@ check-cpp: $(VENV)/.check
 fuzz: $(VENV)/.test
 	MALLOC_PERTURB_=165 $(BIN)/python -m tests.layers.fuzz $(ARGS)
 
-# Needs a C++ compiler and Python alone.
-sanitize:
+# The first needs a C++ compiler and Python alone; the second exports models as C and drives those.
+sanitize: $(VENV)/.test
 	PYTHONPATH=src:. $(PYTHON) csrc/tests/sanitize.py build/sanitize
+	PYTHONPATH=src:. $(BIN)/python csrc/tests/sanitize_exported.py build/sanitize-exported
 
 # Linux with GCC: its sanitizer is loaded into Python. The engine is rebuilt in a separate folder.
 SANITIZED := $(addprefix tests/kernels/,test_gradient.py test_norms.py \
