@@ -26,10 +26,12 @@ typedef struct gatewise_sequence {
   int64_t step_stride, row_stride;
 } gatewise_sequence;
 
-/* One state of the cell, (L·D, B, H) each. */
+/* One state of the cell, (L·D, B, H) each, and after every step, in the layout of the output; the sequence of the first
+ * state is the output itself. */
 typedef struct gatewise_state {
   gatewise_dense initial, final;
   gatewise_dense final_gradient, initial_gradient;
+  gatewise_sequence sequence, sequence_gradient;
 } gatewise_state;
 
 /* One parameter group of one direction of one layer, in the layout of its tensor. */

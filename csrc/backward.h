@@ -30,6 +30,7 @@ public:
       Direction &own = *direction[d];
       own.arrays = work.take<Array<T>>(pass.array_count);
       own.finals = work.take<Final<T>>(layer.states);
+      own.sequence_gradients = work.take<SequenceGradient<T>>(layer.states);
       own.carried = work.take<T>(layer.states * size);
       own.operands = work.take<T *>(layer.program.operand_count);
       for (int64_t a = 0; a < pass.array_count; ++a) {
@@ -152,6 +153,7 @@ private:
     OneRow<T> epilogue;
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
+    SequenceGradient<T> *sequence_gradients = nullptr;
     T *carried = nullptr, *scratch = nullptr, *deltas = nullptr, *shown = nullptr, *sums = nullptr, *totals = nullptr;
     T *row_values = nullptr, *results = nullptr, *epilogue_scratch = nullptr, *rows = nullptr;
     T **operands = nullptr; // (N, H) each; null: the state's own sequence, one step apart
@@ -202,6 +204,7 @@ private:
     const int64_t hidden = layer.hidden;
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     own.masks.describe(layer, d, job);
+    job.sequence_gradients = own.sequence_gradients;
     job.backward = true, job.sums = own.sums, job.sum_count = pass.sum_count;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
@@ -217,10 +220,8 @@ private:
         array = state_array(layer, d, info, sequences, before_first(d, info.index, sequences));
         break;
       case role_output_gradient:
-        if (upstream.output_gradient.data) {
-          array.kind = caller_rows, array.base = static_cast<T *>(upstream.output_gradient.data) + d * hidden;
-          array.step_stride = upstream.output_gradient.step_stride, array.stride = upstream.output_gradient.row_stride;
-        } else array.kind = per_row, array.base = zeros;
+        if (upstream.output_gradient.data) array = caller_rows_of<T>(upstream.output_gradient, d * hidden);
+        else array.kind = per_row, array.base = zeros;
         break;
       case role_arriving_gradient: {
         T *const final = layer.state_row(layer.states_of[info.index].final_gradient, d);
@@ -228,6 +229,8 @@ private:
         array.stride = hidden;
         array.other = final ? final : zeros, array.other_stride = final ? hidden : 0;
         own.finals[info.index] = {a, layer.state_row(layer.states_of[info.index].initial_gradient, d)};
+        if (const gatewise_sequence &given = layer.states_of[info.index].sequence_gradient; given.data)
+          own.sequence_gradients[job.sequence_gradient_count++] = {a, caller_rows_of<T>(given, d * hidden)};
         break;
       }
       case role_sent_gradient:

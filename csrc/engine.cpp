@@ -87,8 +87,13 @@ int64_t check(gatewise_call &c, bool backward) {
   for (int64_t s = 0; s < program.state_count; ++s) {
     const gatewise_state &state = c.states[s];
     checker.dense("states.initial", state.initial, all_rows);
-    if (!backward) checker.dense("states.final", state.final, all_rows);
-    else {
+    if ((s == 0 || c.layers > 1) && state.sequence.data) checker.reject("states.sequence");
+    if (s == 0 && state.sequence_gradient.data) checker.reject("states.sequence_gradient");
+    if (!backward) {
+      checker.dense("states.final", state.final, all_rows);
+      checker.sequence("states.sequence", state.sequence, width);
+    } else {
+      checker.sequence("states.sequence_gradient", state.sequence_gradient, width);
       checker.dense("states.final_gradient", state.final_gradient, all_rows);
       checker.dense("states.initial_gradient", state.initial_gradient, all_rows);
     }
@@ -203,21 +208,40 @@ int64_t check_workspace(gatewise_call &c, const Carver &work) {
   return GATEWISE_NEEDS_WORKSPACE;
 }
 
-// The states after each step in the caller's order, (S, T·B, H) of one direction.
+// A state after each step, in the caller's order: (T, B, H) of one direction.
 template <class T>
-void copy_states(const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t begin, int64_t end,
-                 const Sequences<T> &sequences, T *to) {
+void copy_state(const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t state, int64_t begin, int64_t end,
+                const Sequences<T> &sequences, T *to, int64_t step_stride, int64_t row_stride) {
   const bool reverse = layer.reads_backward(d);
   const int64_t first = order.first_place(begin, end, reverse) - sequences.origin, hidden = layer.hidden;
+  const T *const output = static_cast<const T *>(layer.output.data) + d * hidden;
   order.each(begin, end, reverse, [&](int64_t place, int64_t time, int64_t row) {
-    T *target = to + (time * layer.rows + row) * hidden;
-    const T *const output = static_cast<const T *>(layer.output.data) + d * hidden;
-    std::copy_n(output + time * layer.output.step_stride + row * layer.output.row_stride, hidden, target);
-    for (int64_t s = 1; s < layer.states; ++s) {
-      target += layer.steps * layer.rows * hidden;
-      std::copy_n(sequences.states + (first + place) * sequences.stride + (s - 1) * hidden, hidden, target);
-    }
+    const T *const from = state == 0 ? output + time * layer.output.step_stride + row * layer.output.row_stride
+                                     : sequences.states + (first + place) * sequences.stride + (state - 1) * hidden;
+    std::copy_n(from, hidden, to + time * step_stride + row * row_stride);
   });
+}
+
+// The states that observers and the caller get of the steps [begin, end).
+template <class T>
+void copy_states(const gatewise_call &c, const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t begin,
+                 int64_t end, const Sequences<T> &sequences) {
+  const int64_t row = layer.hidden, step = layer.rows * row;
+  for (int64_t s = 0; s < layer.states; ++s) {
+    const auto copy = [&](T *to, int64_t step_stride, int64_t row_stride) {
+      copy_state(layer, order, d, s, begin, end, sequences, to, step_stride, row_stride);
+    };
+    if (c.state_values.data)
+      copy(static_cast<T *>(c.state_values.data) + (d * layer.states + s) * layer.steps * step, step, row);
+    const gatewise_sequence &own = layer.states_of[s].sequence;
+    if (own.data) copy(static_cast<T *>(own.data) + d * row, own.step_stride, own.row_stride);
+  }
+}
+bool shows_states(const gatewise_call &c) {
+  bool shown = c.state_values.data != nullptr;
+  for (int64_t s = 1; s < static_cast<const Program *>(c.program)->state_count; ++s)
+    shown |= !!c.states[s].sequence.data;
+  return shown;
 }
 
 template <class T> int64_t forward_pass(gatewise_call &c) {
@@ -239,7 +263,7 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
     if (c.saved.data) {
       own.saved = static_cast<T *>(c.saved.data) + d * room * saved_width;
       own.states = own.saved + program.saved_blocks * layer.hidden, own.stride = saved_width;
-    } else if (c.state_values.data && other_states)
+    } else if (shows_states(c) && other_states)
       own.states = work.take<T>(prepared.order.places * other_states * layer.hidden),
       own.stride = other_states * layer.hidden;
   }
@@ -266,12 +290,13 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
   if (begin < end) {
     if (part % parts.per_segment() == 0) keep_boundary(part / parts.per_segment());
     forward.run(begin, end, sequences);
-    for (int64_t d = 0; c.state_values.data && d < layer.directions; ++d)
-      copy_states(layer, prepared.order, d, begin, end, sequences[d],
-                  static_cast<T *>(c.state_values.data) + d * layer.states * layer.steps * layer.rows * layer.hidden);
+    for (int64_t d = 0; d < layer.directions; ++d) copy_states(c, layer, prepared.order, d, begin, end, sequences[d]);
   }
   if (++c.position < parts.count()) return GATEWISE_MORE;
   clear_padding<T>(prepared.order, layer.directions * layer.hidden, layer.output);
+  for (int64_t s = 1; s < layer.states; ++s)
+    if (const gatewise_sequence &own = c.states[s].sequence; own.data)
+      clear_padding<T>(prepared.order, layer.directions * layer.hidden, own);
   return GATEWISE_OK;
 }
 

@@ -60,6 +60,8 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_STATE_FIELD(final),
     GATEWISE_STATE_FIELD(final_gradient),
     GATEWISE_STATE_FIELD(initial_gradient),
+    GATEWISE_STATE_FIELD(sequence),
+    GATEWISE_STATE_FIELD(sequence_gradient),
     GATEWISE_PARAMETER_FIELD(value),
     GATEWISE_PARAMETER_FIELD(gradient),
 };

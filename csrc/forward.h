@@ -20,6 +20,14 @@ template <class T> struct Sequences {
   const T *before = nullptr; // (S, B, H): the states before that step; null: the initial ones
 };
 
+// The rows of a sequence of the caller's, from one of its features on.
+template <class T> Array<T> caller_rows_of(const gatewise_sequence &sequence, int64_t feature) {
+  Array<T> array{};
+  array.kind = caller_rows, array.base = static_cast<T *>(sequence.data) + feature;
+  array.step_stride = sequence.step_stride, array.stride = sequence.row_stride;
+  return array;
+}
+
 // Where a state is stored before or after a step, when it is saved for all steps; `before`: the initial one, (B, H).
 template <class T>
 Array<T> state_array(const Layer<T> &layer, int64_t d, const ArrayInfo &info, const Sequences<T> &sequences,
@@ -299,8 +307,7 @@ private:
       case role_input:
         job.input = a;
         if (step_by_step) {
-          array.kind = caller_rows, array.base = static_cast<T *>(layer.x.data);
-          array.step_stride = layer.x.step_stride, array.stride = layer.x.row_stride;
+          array = caller_rows_of<T>(layer.x, 0);
           job.input_depth = layer.input;
         } else {
           array.kind = sequence, array.base = own.products, array.origin = first_place;

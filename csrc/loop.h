@@ -72,6 +72,12 @@ template <class T> struct Final {
   T *to;         // (rows, hidden), by the caller's row
 };
 
+// The gradient of a state's sequence, which is added to what arrives from the next step.
+template <class T> struct SequenceGradient {
+  int64_t array; // of the kind gradient_arriving
+  Array<T> rows; // the caller's
+};
+
 // One direction of one layer, for the steps [begin, end).
 template <class T> struct Job {
   int64_t steps, rows, hidden;
@@ -92,6 +98,8 @@ template <class T> struct Job {
   int64_t sum_count;
   const Final<T> *finals;
   int64_t final_count;
+  const SequenceGradient<T> *sequence_gradients;
+  int64_t sequence_gradient_count;
   const MaskJob<T> *masks;
   int64_t mask_count, mask_step; // of time 0
   const T *zeros;                // (hidden)
@@ -257,6 +265,7 @@ private:
     for (int64_t a = 0; a < job.array_count; ++a)
       for (int64_t r = 0; r < active; ++r) pointers[a * row_count + r] = place(job.arrays[a], s, rows[r]);
     fill_masks(s, active, true);
+    add_sequence_gradients(s, active);
     for (int64_t k = 0; k < job.stage_count; ++k) {
       const Stage<T> &stage = job.stages[k];
       if (stage.whole_rows) {
@@ -319,6 +328,22 @@ private:
         const int64_t step = each_step ? job.mask_step + job.time_of(s, rows[r]) : 0;
         fill_mask(mask.key, uint32_t(step), uint32_t(job.caller_of(rows[r])), mask.threshold, mask.kept, first, last,
                   mask.values + rows[r] * job.hidden);
+      }
+    }
+  }
+
+  // Added where what arrives is carried: nothing reads that after this step.
+  void add_sequence_gradients(int64_t s, int64_t active) {
+    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
+    for (int64_t k = 0; k < job.sequence_gradient_count && first < last; ++k) {
+      const SequenceGradient<T> &upstream = job.sequence_gradients[k];
+      const Array<T> &carried = job.arrays[upstream.array];
+      for (int64_t r = 0; r < active; ++r) {
+        T *&arriving = pointers[upstream.array * row_count + r];
+        T *const to = carried.base + rows[r] * carried.stride;
+        const T *const from = arriving, *const added = caller_row(upstream.rows, s, rows[r]);
+        for (int64_t u = first; u < last; ++u) to[u] = from[u] + added[u];
+        arriving = to;
       }
     }
   }

@@ -1,10 +1,10 @@
 """Cases for a recurrent layer, and the one rule by which its numbers are compared with the transcription's."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from gatewise.cells import lookup, names
-from gatewise.equations import Cell
+from gatewise.equations import Cell, topological
 from gatewise.kernels import execute
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.layers import Recurrent, recurrent
+from tests.rounding import random_rounding
 from tests.transcriptions import TRANSCRIPTIONS, run_layers
 from tests.user_cells import USER_CELLS, USER_TRANSCRIPTIONS
 
@@ -28,6 +29,8 @@ ALL_TRANSCRIPTIONS = {**TRANSCRIPTIONS, **USER_TRANSCRIPTIONS}
 
 # Units in the last place, of the largest value, that a result may differ by on top of what a plain computation in
 # the same precision does. In float64 the transcription is that plain computation, so all of it must be here.
+# Of random rounding; more would be slow and allow little more.
+SAMPLES = 3
 SLACK = {torch.float64: 32, torch.float32: 4, torch.bfloat16: 16, torch.float16: 16}
 
 Results = dict[str, Tensor]
@@ -178,19 +181,10 @@ def _leaves(case: Case, values: Given, parameters: Mapping[str, Tensor], dtype: 
 
 
 @lru_cache(maxsize=512)
-def transcribed(case: Case, dtype: torch.dtype, *, shaken: bool = False) -> Results:
-    """What the transcription makes of a case, computed in ``dtype``; or of arguments a rounding away from them."""
+def transcribed(case: Case, dtype: torch.dtype) -> Results:
+    """What the transcription makes of a case, computed in ``dtype``."""
     values, layer = given(case), layer_of(case)
     leaves = _leaves(case, values, dict(layer.named_parameters()), dtype)
-    if shaken:
-        draw = torch.Generator().manual_seed(case.seed + 2)
-        unit = torch.finfo(case.dtype).eps
-        leaves = {
-            name: (
-                leaf.detach() * (1 + unit * (2 * torch.rand(leaf.shape, generator=draw, dtype=dtype) - 1))
-            ).requires_grad_(leaf.requires_grad)
-            for name, leaf in leaves.items()
-        }
     states = len(values.initial)
     output, finals = run_layers(
         ALL_TRANSCRIPTIONS[case.cell],
@@ -285,16 +279,16 @@ def assert_agrees(
     plain: Results,
     dtype: torch.dtype,
     *,
-    shaken: Results | None = None,
-    times: float = 1,
+    rounded: Callable[[], Sequence[Results]] | None = None,
 ) -> None:
-    """max |Δ| ≤ times · (2 · max |plain − reference| + slack · ε · max |reference|), for every tensor.
+    """max |Δ| ≤ 2 · max |plain − reference| + slack · ε · max |reference|, for every tensor.
 
     Args:
-        came: of gatewise, in ``dtype``.
+        actual: of gatewise, in ``dtype``.
         reference: of the transcription in float64.
         plain: of a plain computation in ``dtype``.
-        shaken: of the transcription for arguments a rounding away, which may be further off than ``plain``.
+        rounded: further plain computations, in random rounding, asked for where one does not explain a difference; for
+            cells that magnify the rounding of single operations.
     """
     assert actual.keys() == reference.keys() == plain.keys()
     largest = max((value.abs().max().item() for value in reference.values() if value.numel()), default=0.0)
@@ -305,24 +299,41 @@ def assert_agrees(
         if expected.numel() == 0:
             continue
         difference = (value.double() - expected).abs().max().item()
-        others = (plain, shaken) if shaken is not None else (plain,)
-        of_plain = max((other[name].double() - expected).abs().max().item() for other in others)
+        of_plain = (plain[name].double() - expected).abs().max().item()
         # In float64 nothing shows how much of a tensor has cancelled, so the scale is that of the whole case.
         scale = largest if dtype == torch.float64 else expected.abs().max().item()
-        allowed = times * (2 * of_plain + SLACK[dtype] * torch.finfo(dtype).eps * scale)
+        slack = SLACK[dtype] * torch.finfo(dtype).eps * scale
+        if rounded is not None and difference > 2 * of_plain + slack:
+            of_plain = max((other[name] - expected).abs().max().item() for other in rounded())
+        allowed = 2 * of_plain + slack
         assert difference <= allowed, f"{name}: |Δ| = {difference:.3g} > {allowed:.3g} (plain: {of_plain:.3g})"
+
+
+def rounded_if_normalised(
+    cell: Cell, dtype: torch.dtype, compute: Callable[[], Results]
+) -> Callable[[], list[Results]] | None:
+    """Samples of a computation in float64 with every operation rounded to ``dtype``, for cells that normalise.
+
+    A norm magnifies every rounding by the deviation that it divides by, so one plain computation says too little.
+    """
+
+    @cache
+    def samples() -> list[Results]:
+        found: list[Results] = []
+        for seed in range(SAMPLES):
+            with random_rounding(dtype, seed):
+                found.append(compute())
+        return found
+
+    return samples if any(node.op == "sum" for node in topological(cell.outputs)) else None
 
 
 def check(case: Case, ways: Sequence[Way] | None = None) -> None:
     """Compare every way that can run a case with the transcription."""
     reference, plain = transcribed(case, torch.float64), transcribed(case, case.dtype)
-    # A norm magnifies every rounding by the deviation that it divides by, so one plain computation says too little.
-    normalises = "layer_norm" in case.cell
-    shaken = transcribed(case, torch.float64, shaken=True) if normalises else None
-    # One unit is its own mean: what is left of its gradient is the rounding of 1/√eps = 316 times what cancels.
-    times = 1 if not normalises else 8 if case.hidden_size > 1 else 8 * 316
+    rounded = rounded_if_normalised(CELLS[case.cell], case.dtype, lambda: transcribed.__wrapped__(case, torch.float64))
     for path in possible_ways(case) if ways is None else ways:
         try:
-            assert_agrees(computed(case, path), reference, plain, case.dtype, shaken=shaken, times=times)
+            assert_agrees(computed(case, path), reference, plain, case.dtype, rounded=rounded)
         except AssertionError as error:
             raise AssertionError(f"{path}: {error}") from error

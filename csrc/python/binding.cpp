@@ -17,13 +17,14 @@ template <class Body> PyObject *guarded(const Body &body) {
 
 // forward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, x, initial, weights,
 // lengths, reset, packed,
-//         save, fixed_shapes, state_values, finals) -> (output, finals, saved) | code
+//         save, fixed_shapes, sequences, state_values, finals) -> (output, finals, saved) | code
+// With sequences, those of the states but the first follow the final states.
 PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
     Arguments arguments(first, count);
     const Machine machine(arguments);
     Call call(machine, arguments);
-    const bool save = arguments.integer(), fixed_shapes = arguments.integer();
+    const bool save = arguments.integer(), fixed_shapes = arguments.integer(), sequences = arguments.integer();
     PyObject *state_values = arguments.object(), *into = arguments.object();
     gatewise_call &c = call.call;
 
@@ -37,6 +38,10 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
       if (initial) state.initial = call.dense(initial);
       finals.push_back(is_none(into) ? call.allocate_state(initial) : Object::borrowed(item(into, s)));
       state.final = call.own(finals.back().get());
+    }
+    for (size_t s = 1; s < call.states.size() && sequences; ++s) {
+      finals.push_back(call.allocate_output());
+      call.states[s].sequence = call.own_sequence(finals.back().get());
     }
     const bool boundaries = save && c.checkpoint;
     if (boundaries) {
@@ -69,6 +74,7 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
 // backward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, x, initial, weights,
 // lengths, reset, packed,
 //          output, saved, upstream, needed, norms, state_gradients) -> gradients | code
+// Upstream: gradients of output and final states, and of the sequences of the states but the first if there are any.
 PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
     Arguments arguments(first, count);
@@ -90,6 +96,9 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
     for (int64_t s = 0; s < int64_t(call.states.size()); ++s) {
       gatewise_state &state = call.states[size_t(s)];
       if (PyObject *of_final = item(upstream, 1 + s); !is_none(of_final)) state.final_gradient = call.dense(of_final);
+      if (const int64_t at = int64_t(call.states.size()) + s; s > 0 && at < size(upstream))
+        if (PyObject *of_sequence = item(upstream, at); !is_none(of_sequence))
+          state.sequence_gradient = call.sequence(of_sequence);
       if (s >= given) continue;
       PyObject *initial = item(call.initial, s);
       state.initial = call.dense(initial);

@@ -28,6 +28,7 @@ Result unrolled(const Problem &problem) {
   for (int64_t s = 0; s < count; ++s)
     for (const char *name : {"final ", "gradient of initial "})
       room(name + std::to_string(s), directions * rows * hidden);
+  for (int64_t s = 1; s < count; ++s) room("sequence " + std::to_string(s), steps * rows * directions * hidden);
   for (int64_t d = 0; d < directions; ++d)
     for (int64_t g = 0; g < problem.program.group_count; ++g)
       room("gradient of " + Problem::parameter(d, g), problem.inputs.at(Problem::parameter(d, g)).size());
@@ -60,7 +61,10 @@ Result unrolled(const Problem &problem) {
         const int64_t place = (reverse ? length - 1 - k : k) * rows + b;
         one.inputs["x"] = part(problem.inputs.at("x"), place, width);
         one.inputs["output"] = part(problem.inputs.at("output"), place * directions + d, hidden);
-        each_state([&](int64_t s, auto name) { one.inputs["initial " + name] = from[s]; });
+        each_state([&](int64_t s, auto name) {
+          one.inputs["initial " + name] = from[s];
+          one.inputs["sequence " + name] = part(problem.inputs.at("sequence " + name), place * directions + d, hidden);
+        });
         return place;
       };
       for (int64_t k = 0; k < length; ++k) {
@@ -72,6 +76,7 @@ Result unrolled(const Problem &problem) {
         each_state([&](int64_t s, auto name) {
           state[s] = after.at("final " + name);
           put(all["values"], (d * steps * rows + place) * count + s, state[s]);
+          if (s) put(all["sequence " + name], place * directions + d, after.at("sequence " + name));
           compare("final states are those that observers see", part(after.at("values"), s, hidden), state[s], 0);
         });
       }
@@ -254,7 +259,7 @@ private:
     else if (field.offset >= int64_t(offsetof(gatewise_call, x)) &&
              field.offset < int64_t(offsetof(gatewise_call, mask_seed)))
       places.push_back(reinterpret_cast<char *>(&call));
-    const bool unread = backward ? name == "states.final" || name == "state_values"
+    const bool unread = backward ? name == "states.final" || name == "states.sequence" || name == "state_values"
                                  : name.ends_with("gradient") || name == "norms" || name == "state_gradients";
     for (char *place : places) {
       auto &buffer = *reinterpret_cast<gatewise_dense *>(place + field.offset);

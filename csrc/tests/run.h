@@ -68,8 +68,9 @@ struct Problem {
     draw("output", steps * rows * directions * hidden, 1); // its gradient
     for (int64_t s = 0; s < program.state_count; ++s) {
       draw("initial " + std::to_string(s), directions * rows * hidden, 1);
-      for (double &value : inputs["initial 2"]) value = 1 + std::abs(value); // the normaliser of an sLSTM
-      draw("final " + std::to_string(s), directions * rows * hidden, 1);     // its gradient
+      for (double &value : inputs["initial 2"]) value = 1 + std::abs(value);        // the normaliser of an sLSTM
+      draw("final " + std::to_string(s), directions * rows * hidden, 1);            // its gradient
+      draw("sequence " + std::to_string(s), steps * rows * directions * hidden, 1); // its gradient
     }
     for (int64_t d = 0; d < directions; ++d)
       for (int64_t g = 0; g < program.group_count; ++g)
@@ -195,6 +196,13 @@ public:
     for (int64_t s = 0; s < program.state_count; ++s)
       states.push_back({given("initial " + std::to_string(s)), is_wanted() ? empty(state) : none,
                         given("final " + std::to_string(s)), is_wanted() ? empty(state) : none});
+    for (int64_t s = 1; s < program.state_count; ++s) {
+      Strided<T> &values = sequences.emplace_back(sequence(directions * hidden, 1));
+      Strided<T> &gradient = sequence_gradients.emplace_back(sequence(directions * hidden, 0));
+      values.each([](T &to, int64_t) { to = nan; }), fill(gradient, "sequence " + std::to_string(s));
+      states[s].sequence = values.view();
+      if (!is_null("sequence " + std::to_string(s))) states[s].sequence_gradient = gradient.view();
+    }
     for (int64_t d = 0; d < directions; ++d)
       for (int64_t g = 0; g < program.group_count; ++g) {
         const gatewise_dense value = given(Problem::parameter(d, g));
@@ -244,6 +252,7 @@ public:
     };
     keep_all("output", output);
     for (int64_t s = 0; s < program.state_count; ++s) keep("final " + std::to_string(s), states[s].final);
+    for (size_t s = 0; s < sequences.size(); ++s) keep_all("sequence " + std::to_string(s + 1), sequences[s]);
     if (way.shown) all["values"] = seen(static_cast<T *>(call.state_values.data), shape.hidden, true);
     for (int64_t d = 0; call.saved.data && d < shape.directions; ++d)
       for (int64_t i = places * saved_width; i < saved_rows * saved_width; ++i)
@@ -273,6 +282,7 @@ private:
   int asked = 0;
   std::deque<std::vector<T>> buffers;
   Strided<T> x, x_gradient, output, output_gradient;
+  std::deque<Strided<T>> sequences, sequence_gradients; // of the states but the first
   Strided<uint8_t> reset;
   std::vector<double> norms;
 

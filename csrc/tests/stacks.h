@@ -88,6 +88,9 @@ private:
     rejected(own, "norms");
     own = call, own.state_values = {some, 1};
     rejected(own, "state_values");
+    states.back().sequence = {some, 1, 0, 0};
+    rejected(call, "states.sequence");
+    states.back().sequence = {};
     --states.front().final.count;
     rejected(call, "states.final");
     ++states.front().final.count;

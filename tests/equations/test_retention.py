@@ -53,6 +53,8 @@ FORGET = RetentionGate("f", 1, ("i",))
 EXPECTED: dict[str, tuple[RetentionGate, ...]] = {
     "lstm": (FORGET,),
     "lstm_layer_norm": (FORGET,),
+    "lstm_layer_norm_per_gate": (FORGET,),
+    "slstm": (RetentionGate("f", 1, ()),),
     "gru_layer_norm": (RetentionGate("z", -1, ()),),
     "lstm_projected": (FORGET,),
     "lstm_projected_sak2014": (FORGET,),

@@ -29,6 +29,7 @@ def call_of(
     dtype: torch.dtype = torch.float64,
     device: str = "cpu",
     requires_grad: bool = True,
+    sequences: bool = False,
     seed: int = 0,
 ) -> Call:
     """A call on random values of a seed; ``lengths`` for the rows, ``reset`` for some boundaries."""
@@ -62,6 +63,7 @@ def call_of(
         flags.to(device) if reset else None,
         directions,
         masks=masks_for(cell, seed) if cell.masks else None,
+        sequences=sequences,
     )
 
 

@@ -24,6 +24,7 @@ OPCHECKED = [
     ("gru_cho2014", {"directions": "reverse", "reset": True}),
     ("lagged", {"lengths": [4, 0, 2], "reset": True}),
     ("masked", {"directions": "bidirectional", "lengths": [4, 0, 2], "reset": True}),
+    ("lstm", {"directions": "bidirectional", "lengths": [4, 0, 2], "reset": True, "sequences": True}),
 ]
 
 
@@ -43,6 +44,7 @@ def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tu
         call.cell.text,
         call.directions,
         "" if call.masks is None else call.masks.text,
+        call.sequences,
         backend,
         every,
     )

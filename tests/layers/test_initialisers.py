@@ -149,6 +149,22 @@ def test_a_forget_bias_with_every_scheme(cell: str, scheme: str):
     assert torch.equal(layer.weight_hh_l1, plain.weight_hh_l1)
 
 
+@pytest.mark.parametrize(
+    ("cell", "group", "opposite"),
+    [("slstm", "b", None), ("gru_layer_norm", "shift_h", None), ("lstm_layer_norm_per_gate", "shift", "i")],
+)
+def test_chrono_of_logarithmic_and_normalised_gates(cell: str, group: str, opposite: str | None):
+    torch.manual_seed(1)
+    layer = gatewise.Recurrent(cell, 3, 500, init=gatewise.Init(chrono=101))
+    tensor = layer.bias_ih_l0 if group == "b" else getattr(layer, f"{group}_l0")
+    found = dict(zip(layer.cell.gates_of(group), tensor.detach().split(500), strict=True))
+    span = (-found["z"] if cell == "gru_layer_norm" else found["f"]).exp()
+    assert 1 <= span.min() < 2
+    assert 95 < span.max() <= 100
+    assert opposite is None or torch.equal(found[opposite], -found["f"])
+    assert sum(bool(block.any()) for block in found.values()) == (2 if opposite else 1)
+
+
 @pytest.mark.parametrize("cell", KEEPING)
 def test_chrono_covers_all_spans(cell: str):
     """Tallec & Ollivier 2018, equations 15 and 16: log U[1, T_max − 1], and the opposite for an input gate."""

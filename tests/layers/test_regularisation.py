@@ -73,6 +73,20 @@ def krueger(weights: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...], dr
     return keep_h * h + (1 - keep_h) * (o * new.tanh()), keep_c * c + (1 - keep_c) * new
 
 
+def kept_together(weights: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...], drawn: Drawn) -> tuple[Tensor, ...]:
+    """An sLSTM (Beck et al. 2024) whose c, n and m are one state for zoneout; p = 0.125 of h, 0.5 of the others."""
+    h, *before = state
+    c, n, m = before
+    i, f, z, o = (weights["weight_ih"] @ x + weights["bias_ih"] + weights["weight_hh"] @ h).chunk(4)
+    kept = torch.nn.functional.logsigmoid(f) + m
+    now = torch.where(n == 0, i, torch.maximum(i, kept))
+    admit, keep = (i - now).exp(), torch.where(n == 0, 0.0, (kept - now).exp())
+    new = keep * c + admit * z.tanh(), keep * n + admit, now
+    keep_h, keep_c = 1 - drawn("zoneout_h", 1), 1 - drawn("zoneout_c", 1)
+    output = keep_h * h + (1 - keep_h) * (o.sigmoid() * (new[0] / new[1]))
+    return output, *(keep_c * old + (1 - keep_c) * one for old, one in zip(before, new, strict=True))
+
+
 def gal_gru(weights: dict[str, Tensor], x: Tensor, state: tuple[Tensor, ...], drawn: Drawn) -> tuple[Tensor, ...]:
     """The GRU of Chung et al. 2014: h_{t−1} is masked where it is multiplied, and whole where it is kept."""
     (h,) = state
@@ -87,6 +101,7 @@ PAPERS: dict[str, tuple[str, dict[str, Any], Step, dict[str, float]]] = {
     "recurrent dropout": ("lstm", {"recurrent_dropout": 0.25}, semeniuta, {"candidate": 0.25}),
     "variational": ("lstm", {"variational": 0.25}, gal, {"variational": 0.25}),
     "zoneout": ("lstm", {"zoneout": (0.125, 0.5)}, krueger, {"zoneout_h": 0.125, "zoneout_c": 0.5}),
+    "zoneout of an sLSTM": ("slstm", {"zoneout": (0.125, 0.5)}, kept_together, {"zoneout_h": 0.125, "zoneout_c": 0.5}),
     "variational GRU": ("gru_chung2014", {"variational": 0.25}, gal_gru, {"variational": 0.25}),
 }
 
@@ -289,11 +304,12 @@ def test_masks_of_a_cell_have_their_rates():
         (lambda: gatewise.LSTM(3, 4, variational=1.5), "variational: expected a probability between 0 and 1, got 1.5"),
         (
             lambda: gatewise.LSTM(3, 4, zoneout=(0.1, 0.2, 0.3)),
-            r"zoneout: .* for each state \(h, c\)",
+            "zoneout: expected a probability for h and one for c, got",
         ),
         (lambda: gatewise.LSTM(3, 4, weight_drop=-1), "weight_drop: expected a probability"),
         (lambda: gatewise.RNN(3, 4, recurrent_dropout=0.1), "the cell rnn_tanh has no candidate beside a gate"),
-        (lambda: Recurrent("slstm", 3, 4, zoneout=0.1), "zoneout: the states h, c, n, m of the cell slstm belong"),
+        (lambda: Recurrent("slstm", 3, 4, zoneout=(0.1,)), "zoneout: .* for h and one for c, n, m, got"),
+        (lambda: gatewise.GRU(3, 4, zoneout=(0.1, 0.2)), "zoneout: expected a probability for h, got"),
         (lambda: Recurrent(own_masks(), 3, 4), r"needs a probability for each mask: pass rates=\{'old': p\}"),
         (lambda: gatewise.LSTM(3, 4, rates={"old": 0.1}), "rates: the cell lstm has no mask 'old'; it has none"),
         (lambda: Recurrent(own_masks(), 3, 4, rates={"old": 2}), r"rates\['old'\]: expected a probability"),

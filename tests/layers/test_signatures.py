@@ -89,6 +89,7 @@ def test_every_option_arrives(name: str):
     choices = {"nonlinearity": "relu", "variant": "cho2014", "peephole": "full"}
     both = {} if name.startswith("Bi") else {"bidirectional": True}
     given = {**options, **both, **{key: value for key, value in choices.items() if key in parameters_of(LAYERS[name])}}
+    assert LAYERS[name](3, 4, return_states=True, device="meta").return_states
     layer = LAYERS[name](3, 4, **given, dtype=torch.float64, device="meta")
     assert {key: getattr(layer, key) for key in given} == given
     assert layer.bidirectional

@@ -29,18 +29,22 @@ class LossSteps:
         self._layer, self._steps, self._output_steps = layer, steps, output_steps
         self._directions = (0, 1) if layer.bidirectional else (0,)
 
-    def observe(self, output: Any, state: Any) -> None:
+    def observe(self, output: Any, state: Any, states: Any = ()) -> None:
         """Register hooks on the values that `Recurrent.forward` returned."""
         if isinstance(output, tuple) and not isinstance(output, PackedSequence):  # merge=None
             for direction, part in enumerate(output):
-                self._observe_output(part, (direction,))
+                self._observe_sequence(part, (direction,))
         else:
-            self._observe_output(output, self._directions)
+            self._observe_sequence(output, self._directions, concatenated=self._layer.merge == "concat")
+        sequences: Any = (states,) if isinstance(states, PackedSequence | Tensor) else states
+        for one in sequences:
+            self._observe_sequence(one, self._directions)
         for one in state if isinstance(state, tuple) else (state,):
             _on_gradient(one, self._add_final)
 
-    def _observe_output(self, output: Tensor | PackedSequence, directions: tuple[int, ...]) -> None:
-        concatenated = self._layer.merge == "concat" and len(directions) == 2
+    def _observe_sequence(
+        self, output: Tensor | PackedSequence, directions: tuple[int, ...], *, concatenated: bool = True
+    ) -> None:
         # A hook that referenced the output would keep it, and thereby the graph, alive.
         packing = output._replace(data=output.data.new_empty(0)) if isinstance(output, PackedSequence) else None
 
@@ -50,7 +54,8 @@ class LossSteps:
                 rows = rows_of("gradient", gradient, "I")
                 valid = torch.arange(self._steps, device=gradient.device)[:, None] < rows.lengths
                 gradient = torch.where(valid[..., None], padded(rows), 0.0)
-            sides = gradient.chunk(2, dim=-1) if concatenated else (gradient,) * len(directions)
+            count = len(directions)
+            sides = gradient.chunk(count, dim=-1) if concatenated else (gradient,) * count
             for direction, side in zip(directions, sides, strict=True):
                 sizes = _largest(side) if jagged else self._time_first(_largest(side), packing)
                 if self._output_steps is not None:

@@ -15,11 +15,10 @@ from torch import Tensor
 from gatewise.diagnostics.call_record import CallObserver, CallRecord
 from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.operations import activation
-from gatewise.equations.retention import retention_gates
+from gatewise.equations.retention import biases_of, retention_gates
 from gatewise.kernels import Call, run
 from gatewise.kernels.evaluation import BlocksOf, evaluate, mask_values
 from gatewise.kernels.observers import Record
-from gatewise.layers.initialisers import BIASES
 
 X = Expr.make("input")
 
@@ -182,9 +181,8 @@ def forget_bias(record: CallRecord, direction: int) -> float | None:
     cell, blocks = call.cell, BlocksOf(call)
     biases: list[float] = []
     for gate in retention_gates(cell):
-        groups = [group for group in BIASES if group in cell.groups and gate.name in cell.gates_of(group)]
-        if groups:
-            biases.append(gate.sign * sum(float(blocks[Parameter(group, gate.name)].mean()) for group in groups))
+        if vectors := biases_of(cell, gate.name):
+            biases.append(gate.sign * sum(float(blocks[vector].mean()) for vector in vectors))
     return statistics.fmean(biases) if biases else None
 
 

@@ -79,6 +79,20 @@ def norm_of(node: Expr) -> Norm | None:
     return Norm(numerator, deviation.values, False, deviation.eps)
 
 
+def without_norms(outputs: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """Outputs with every normalised value in place of its norm, and without the gains that multiply norms."""
+    norms, known = _norms(outputs), dict[Expr, Expr]()
+    for node in topological(outputs, lambda node: (norms[node].value,) if node in norms else node.args):
+        scaled = next((arg for arg in node.args if arg in norms), None) if node.op == "mul" else None
+        if node in norms:
+            known[node] = known[norms[node].value]
+        elif scaled is not None and any(arg.op == "parameter" for arg in node.args):
+            known[node] = known[scaled]
+        else:
+            known[node] = Expr.make(node.op, *(known[arg] for arg in node.args)) if node.args else node
+    return tuple(known[output] for output in outputs)
+
+
 class Deviation(NamedTuple):
     """1 / √(mean(a²) + eps) of values a."""
 

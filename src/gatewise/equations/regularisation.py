@@ -80,10 +80,8 @@ def with_variational_dropout(cell: Cell) -> Cell:
 def with_zoneout(cell: Cell) -> Cell:
     """The cell whose states keep some units of their old values (Krueger et al. 2017, arXiv:1606.01305).
 
-    The output is computed from the whole new cell state, before units of that are kept.
-
-    Raises:
-        ValueError: for a cell of more than two states, or states that do not change.
+    The output is computed from the whole new cell state, before units of that are kept. The states after the first
+    belong together, as cell state, normaliser and stabiliser of an sLSTM, so that a unit keeps all of them or none.
 
     >>> from gatewise.cells import lookup
     >>> from gatewise.equations.mathematics import equations
@@ -92,15 +90,18 @@ def with_zoneout(cell: Cell) -> Cell:
     h_t = μ_zoneout_h,t ⊙ o_t ⊙ tanh(a_t) + (1 − μ_zoneout_h,t) ⊙ h_{t−1}
     c_t = μ_zoneout_c,t ⊙ a_t + (1 − μ_zoneout_c,t) ⊙ c_{t−1}
     """
-    if len(cell.states) > 2:
-        raise ValueError(
-            f"zoneout: the states {', '.join(cell.states)} of the cell {cell.name} belong together, and a unit cannot "
-            "keep some of them; use variational= or recurrent_dropout="
-        )
-    pairs = zip(cell.states, cell.outputs, strict=True)
-    return _with_outputs(
-        cell, tuple(zoneout(new, Expr.make("state", attr=name), f"{ZONEOUT}{name}") for name, new in pairs)
-    )
+    pairs = zip(cell.states, zoneout_masks(cell), cell.outputs, strict=True)
+    return _with_outputs(cell, tuple(zoneout(new, Expr.make("state", attr=name), mask) for name, mask, new in pairs))
+
+
+def zoneout_masks(cell: Cell) -> tuple[str, ...]:
+    """The name of the mask of each state; those after the first share one.
+
+    >>> from gatewise.cells import lookup
+    >>> zoneout_masks(lookup("slstm"))
+    ('zoneout_h', 'zoneout_c', 'zoneout_c', 'zoneout_c')
+    """
+    return tuple(f"{ZONEOUT}{cell.states[min(index, 1)]}" for index in range(len(cell.states)))
 
 
 def with_constant_masks(cell: Cell, factors: Mapping[Mask, float]) -> Cell:

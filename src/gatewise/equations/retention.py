@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gatewise.equations.cell import Cell
-from gatewise.equations.expression import Expr
+from gatewise.equations.expression import Expr, Parameter
+from gatewise.equations.norms import without_norms
 from gatewise.equations.operations import OPERATIONS
 
 _LINEAR = frozenset({"add", "sub", "mul", "neg"})
@@ -30,21 +31,29 @@ class RetentionGate:
 def retention_gates(cell: Cell) -> tuple[RetentionGate, ...]:
     """The gates that scale how much of each state is kept.
 
-    With the other gates fixed, the derivative of the new state in the old one is the gate itself, or 1 minus the gate.
+    With the other gates fixed, the derivative of the new state in the old one is the gate itself, or 1 minus the gate;
+    or the gate is a logarithm, and the factor its exponential relative to others. Norms only rescale a state.
 
     >>> from gatewise.cells import lookup
     >>> retention_gates(lookup("lstm"))
     (RetentionGate(name='f', sign=1, input_gates=('i',)),)
     >>> retention_gates(lookup("gru_chung2014")), retention_gates(lookup("gru_cudnn"))
     ((RetentionGate(name='z', sign=-1, input_gates=()),), (RetentionGate(name='z', sign=1, input_gates=()),))
+    >>> retention_gates(lookup("slstm"))
+    (RetentionGate(name='f', sign=1, input_gates=()),)
     >>> retention_gates(lookup("rnn_tanh"))
     ()
     """
-    named = {name: cell.gate_value(name) for name in cell.gates}
+    plain = without_norms((*cell.outputs, *map(cell.gate_value, cell.gates)))
+    outputs, named = plain[: len(cell.states)], dict(zip(cell.gates, plain[len(cell.states) :], strict=True))
     gates = {name: node for name, node in named.items() if node.op in OPERATIONS and OPERATIONS[node.op].gating}
     found: dict[str, RetentionGate] = {}
-    for name, output in zip(cell.states, cell.outputs, strict=True):
+    logarithms = {name: node for name, node in named.items() if node.op == "log_sigmoid"}
+    for name, output in zip(cell.states, outputs, strict=True):
         state = Expr.make("state", attr=name)
+        for gate, node in logarithms.items():
+            if any(_adds(exponent, node) for exponent in _exponents(output, state)):
+                found[gate] = RetentionGate(gate, 1, ())
         scaling = [gate for gate, node in gates.items() if _acts_on(output, node)]
         for gate in scaling:
             slopes = [
@@ -67,9 +76,42 @@ def check_retention_biases(cell: Cell, option: str) -> None:
         raise ValueError(
             f"{option}: the cell {cell.name} has no gate that keeps a state (forget or update gate); use an LSTM or GRU"
         )
-    if "b" not in cell.groups or not all(gate.name in cell.gates_of("b") for gate in gates):
+    if not all(biases_of(cell, gate.name) for gate in gates):
         names = " and ".join(f"b.{gate.name}" for gate in gates)
         raise ValueError(f"{option}: the cell {cell.name} has no bias {names} to set; give it one, or leave bias=True")
+
+
+@lru_cache(maxsize=256)
+def biases_of(cell: Cell, gate: str) -> tuple[Parameter, ...]:
+    """The vectors added to what a gate is the activation of, the group ``b`` first.
+
+    >>> from gatewise.cells import lookup
+    >>> [str(block) for block in biases_of(lookup("gru_layer_norm"), "z")]
+    ['shift_h.z', 'shift_x.z']
+    """
+    vectors, pending = list[Parameter](), [*cell.gate_value(gate).args[:1]]
+    while pending:
+        node = pending.pop(0)
+        if node.op == "add":
+            pending += node.args
+        elif isinstance(node.attr, Parameter):
+            vectors.append(node.attr)
+    return tuple(sorted(vectors, key=lambda block: block.group != "b"))
+
+
+def _exponents(node: Expr, state: Expr) -> list[Expr]:
+    """The arguments of the exponentials that multiply a state."""
+    if node.op == "mul" and any(arg is state for arg in node.args):
+        return [arg.args[0] for arg in node.args if arg.op == "exp"]
+    return [one for arg in node.args if node.op in ("add", "where") for one in _exponents(arg, state)]
+
+
+def _adds(node: Expr, term: Expr) -> bool:
+    """Whether a term is added in an expression, or in one of its cases."""
+    if node is term:
+        return True
+    args = {"add": node.args, "sub": node.args[:1], "where": node.args[1:]}.get(node.op, ())
+    return any(_adds(arg, term) for arg in args)
 
 
 def _acts_on(node: Expr, gate: Expr) -> bool:

@@ -139,6 +139,8 @@ def refusal_to_torch(layer: Recurrent) -> str | None:
         return "it has reverse=True, and torch.nn reads from the end only beside the forward direction"
     if not layer.return_state:
         return "it has return_state=False, and those of torch.nn return (output, state)"
+    if layer.return_states:
+        return "it has return_states=True, and those of torch.nn return the last states alone"
     return _changed(layer, _of_torch_like(layer))
 
 

@@ -45,6 +45,8 @@ def refusal(call: Call) -> str | None:
         return "the layer is watched, and torch's kernels do not show the gradients of single steps"
     if call.reset is not None:
         return "torch's kernels cannot reset the state inside a sequence"
+    if call.sequences:
+        return f"torch's kernels return only the last of the states {', '.join(call.cell.states[1:])}"
     device = call.x.device.type
     if device not in ("cpu", "cuda"):
         return f"torch's kernels are used on cpu and cuda, not on {device}"
@@ -66,6 +68,7 @@ def is_traceable(call: Call) -> bool:
         and call.lengths is None
         and call.reset is None
         and call.record is None
+        and not call.sequences
         and call.x.device.type == "cpu"
         and call.x.dtype in _CPU_DTYPES
     )

@@ -32,7 +32,8 @@ class Backend(Protocol):
             save: whether `backward` will follow. A backend without `backward` relies on autograd instead.
 
         Returns:
-            Output (T, B, D·H), final states (D, B, H) each, and the tensors saved for backward.
+            Output (T, B, D·H), final states (D, B, H) each, after them the `Call.sequences`, (T, B, D·H) each, and the
+            tensors saved for backward.
         """
         ...
 
@@ -48,7 +49,7 @@ class DifferentiableBackend(Backend, Protocol):
         Args:
             call: the call.
             saved: the tensors saved by `forward`.
-            upstream: gradients of output and final states; None means zero.
+            upstream: gradients of output, final states and sequences; None means zero.
             needed: whether the gradient of each of `Call.tensors` is needed.
         """
         ...

@@ -99,6 +99,8 @@ class Call:
         output_steps: (D, T, B) int64, for observers: of each step of the output that the caller gets, the step of this
             call whose state it is, or at least T if it is none's; None if they are the same.
         masks: of a cell with masks; None keeps everything.
+        sequences: whether the states after every step are results too: those but the first, whose sequence is the
+            output, follow the final states, in the layout of the output.
     """
 
     cell: Cell
@@ -116,6 +118,7 @@ class Call:
     finals: tuple[Tensor, ...] | None = None
     output_steps: Tensor | None = None
     masks: Masks | None = None
+    sequences: bool = False
 
     @property
     def all_masks(self) -> Masks:
@@ -202,6 +205,7 @@ class Call:
             self.packed,
             self.layers,
             masks=self.masks,
+            sequences=self.sequences,
         )
 
     def single_directions(self) -> list["Call"]:

@@ -25,24 +25,24 @@ def run_by_segments(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, ...
         backend: the backend to run it on.
 
     Returns:
-        Output (T, B, D·H), final states (D, B, H) each, and the boundary states of each direction; none for a
-        single segment.
+        Output (T, B, D·H), final states (D, B, H) each with the `Call.sequences`, and the boundary states of each
+        direction; none for a single segment.
     """
     call, every = _detached(call).with_states(), call.segment_steps
     steps, batch, _ = call.x.shape
     if every == steps:
         return *run_on(backend, call), []
-    width = call.state_sizes[0]
-    output = call.x.new_empty((steps, batch, call.direction_count * width))
+    sizes = call.state_sizes if call.sequences else call.state_sizes[:1]
+    output, *sequences = (call.x.new_empty((steps, batch, call.direction_count * size)) for size in sizes)
     finals = tuple(torch.empty_like(state, memory_format=torch.contiguous_format) for state in call.initial)
     boundary_states: list[BoundaryStates] = []
     for index, single in enumerate(call.single_directions()):
-        own = output[..., index * width : (index + 1) * width]
+        own = [part.narrow(-1, index * size, size) for part, size in zip((output, *sequences), sizes, strict=True)]
         last, kept = _run(single, backend, every, own)
         boundary_states.append(kept)
         for to, state in zip(finals, last, strict=True):
             to[index] = state[0]
-    return output, finals, boundary_states
+    return output, (*finals, *sequences), boundary_states
 
 
 def recomputed(
@@ -72,7 +72,7 @@ def recomputed(
         with torch.enable_grad():
             output, finals = run_on(backend, call.with_tensors(leaves))
         return gradients_of((output, *finals), upstream, leaves, needed)
-    states, groups, width = len(call.initial), len(call.cell.groups), call.state_sizes[0]
+    states, groups = len(call.initial), len(call.cell.groups)
     x_gradient = torch.zeros_like(call.x) if needed[0] else None
     totals = [
         torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
@@ -80,16 +80,21 @@ def recomputed(
     ]
     initial_gradients: list[list[Tensor | None]] = [[] for _ in call.initial]
     for index, single in enumerate(call.single_directions()):
-        kept = boundary_states[index] if boundary_states else _run(single, backend, every, None)[1]
-        own = None if upstream[0] is None else upstream[0][..., index * width : (index + 1) * width]
+        kept = boundary_states[index] if boundary_states else _run(single, backend, every, [])[1]
+        own = [
+            None if above is None else above.narrow(-1, index * size, size)
+            for above, size in zip((upstream[0], *upstream[1 + states :]), call.state_sizes, strict=False)
+        ]
         own_totals = totals[index * groups : (index + 1) * groups]
-        carried: Gradients = tuple(None if final is None else final[index : index + 1] for final in upstream[1:])
+        carried: Gradients = tuple(
+            None if final is None else final[index : index + 1] for final in upstream[1 : 1 + states]
+        )
         for number, start in reversed(list(enumerate(_starts(single, every)))):
             stop = min(start + every, call.x.shape[0])
             segment = single.window(start, stop, tuple(state[number : number + 1] for state in kept))
-            above = (None if own is None else own[start:stop], *carried)
+            output, *sequences = (None if above is None else above[start:stop] for above in own)
             part = None if x_gradient is None else x_gradient[start:stop]
-            carried = _recompute(segment, backend, above, (part, *own_totals))
+            carried = _recompute(segment, backend, (output, *carried, *sequences), (part, *own_totals))
         for found, gradient in zip(initial_gradients, carried, strict=True):
             found.append(gradient)
     return (x_gradient, *map(_joined, initial_gradients, call.initial, needed[1:]), *totals)
@@ -106,23 +111,27 @@ def _starts(call: Call, every: int) -> list[int]:
     return starts[::-1] if call.directions == "reverse" else starts
 
 
-def _run(call: Call, backend: str, every: int, output: Tensor | None) -> tuple[tuple[Tensor, ...], BoundaryStates]:
+def _run(
+    call: Call, backend: str, every: int, sequences: Sequence[Tensor]
+) -> tuple[tuple[Tensor, ...], BoundaryStates]:
     """Run one direction: its final states and boundary states.
 
-    Without an output tensor, the last segment is skipped, and the states are those before it.
+    Without sequences to write to (the output, and further ones of the call), the last segment is skipped, and the
+    states are those before it.
     """
     steps, starts, states = call.x.shape[0], _starts(call, every), call.initial
     kept = tuple(state.new_empty((len(starts), *state.shape[1:])) for state in states)
     for number, start in enumerate(starts):
         for to, state in zip(kept, states, strict=True):
             to[number] = state[0]
-        if output is None and start == starts[-1]:
+        if not sequences and start == starts[-1]:
             break
         stop = min(start + every, steps)
         segment = call.window(start, stop, states)
-        part, states = run_on(_able(backend, segment), segment)
-        if output is not None:
-            output[start:stop] = part
+        part, finals = run_on(_able(backend, segment), segment)
+        states = finals[: len(kept)]
+        for to, values in zip(sequences, (part, *finals[len(kept) :]), strict=False):
+            to[start:stop] = values
     return states, kept
 
 

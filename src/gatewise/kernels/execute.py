@@ -26,7 +26,7 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
         backend: ``auto``, or ``cpu``, ``torch`` or ``reference`` by name.
 
     Returns:
-        Output (T, B, D·H), directions side by side, and the final states, each (D, B, H).
+        Output (T, B, D·H), directions side by side, and the final states, each (D, B, H), with the `Call.sequences`.
 
     Raises:
         ValueError: when lengths are out of range, the named backend cannot run the call, or a watched call
@@ -55,6 +55,7 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
             call.cell.text,
             call.directions,
             masks.text,
+            call.sequences,
             backend,
             call.checkpoint_every,
         )

@@ -28,7 +28,7 @@ from gatewise.kernels.observers import check_not_watched
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, Tensor? mask_seed, "
-    "str cell, str directions, str masks, str backend, int? checkpoint_every"
+    "str cell, str directions, str masks, bool sequences, str backend, int? checkpoint_every"
 )
 _SCHEMAS = {
     "recurrent": f"({_ARGUMENTS}, str made_by) -> (Tensor, Tensor[])",
@@ -55,10 +55,11 @@ def recurrent(
     cell: str,
     directions: Directions,
     masks: str,
+    sequences: bool,
     backend: str,
     checkpoint_every: int | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Output (T, B, D·H) and final states, each (D, B, H), through the operator."""
+    """Output (T, B, D·H) and final states, each (D, B, H), with the `Call.sequences`, through the operator."""
     return torch.ops.gatewise.recurrent(
         x,
         initial,
@@ -69,6 +70,7 @@ def recurrent(
         cell,
         directions,
         masks,
+        sequences,
         backend,
         checkpoint_every,
         MADE_BY,
@@ -85,8 +87,11 @@ def _call(
     cell: str,
     directions: Directions,
     masks: str,
+    sequences: bool,
 ) -> Call:
-    call = Call(cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions)
+    call = Call(
+        cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions, sequences=sequences
+    )
     if masks:
         call.masks = Masks.from_text(mask_seed, masks)
     _check_shapes(call)
@@ -209,11 +214,18 @@ def _backward(output_gradient: Tensor, final_gradients: Sequence[Tensor], *argum
     ]
 
 
+# Of the arguments after the initial states.
+_SEQUENCES = 7
+
+
 @torch.library.register_fake("gatewise::recurrent")
 def _fake_forward(x: Tensor, initial: Sequence[Tensor], *arguments: Any) -> tuple[Tensor, list[Tensor]]:
     steps, batch, _ = x.shape
     directions, _, width = initial[0].shape
-    return x.new_empty((steps, batch, directions * width)), [x.new_empty(state.shape) for state in initial]
+    output, finals = x.new_empty((steps, batch, directions * width)), [x.new_empty(state.shape) for state in initial]
+    if arguments[_SEQUENCES]:
+        finals += [x.new_empty((steps, batch, directions * state.shape[-1])) for state in initial[1:]]
+    return output, finals
 
 
 @torch.library.register_fake("gatewise::recurrent_in_training")
@@ -290,17 +302,23 @@ torch.library.register_autograd("gatewise::recurrent_in_training", _forward_grad
 def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     output_gradient, final_gradients, x, initial, parameters, lengths, reset, seed, *rest, needed, kept = inputs
     ctx.save_for_backward(output_gradient, *final_gradients, x, *initial, *parameters, lengths, reset, seed)
-    ctx.states, ctx.rest, ctx.needed, ctx.kept = len(initial), rest, needed, len(kept)
+    ctx.states, ctx.results, ctx.rest, ctx.needed, ctx.kept = (
+        len(initial),
+        len(final_gradients),
+        rest,
+        needed,
+        len(kept),
+    )
 
 
 def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     """The gradient of the gradient, by the reference."""
     output_gradient, *saved = ctx.saved_tensors
-    final_gradients, saved = saved[: ctx.states], saved[ctx.states :]
+    final_gradients, saved = saved[: ctx.results], saved[ctx.results :]
     x, *tensors, lengths, reset, seed = saved
     initial, parameters = tensors[: ctx.states], tensors[ctx.states :]
     with torch.enable_grad():
-        call = _call(x, initial, parameters, lengths, reset, seed, *ctx.rest[:3])
+        call = _call(x, initial, parameters, lengths, reset, seed, *ctx.rest[:4])
         first = differentiable_gradients(call, (output_gradient, *final_gradients), ctx.needed)
     pairs = [
         (gradient, above)
@@ -324,13 +342,13 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     results = [
         next(found) if tensor.requires_grad else None for tensor in (output_gradient, *final_gradients, *call.tensors)
     ]
-    states = ctx.states
+    of_output, of_finals, of_call = results[0], results[1 : 1 + ctx.results], results[1 + ctx.results :]
     return (
-        results[0],
-        results[1 : 1 + states],
-        results[1 + states],
-        results[2 + states : 2 + 2 * states],
-        results[2 + 2 * states :],
+        of_output,
+        of_finals,
+        of_call[0],
+        of_call[1 : 1 + ctx.states],
+        of_call[1 + ctx.states :],
         None,
         None,
         None,

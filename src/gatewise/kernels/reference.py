@@ -68,9 +68,9 @@ def limitation(call: Call) -> str | None:
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`."""
     results = [_one_direction(single) for single in call.with_states().single_directions()]
-    output = torch.cat([output for output, _ in results], dim=-1)
+    output, *sequences = (torch.cat(parts, dim=-1) for parts in zip(*(each for each, _ in results), strict=True))
     finals = tuple(torch.stack(states) for states in zip(*(finals for _, finals in results), strict=True))
-    return output, finals, ()
+    return output, (*finals, *sequences), ()
 
 
 class _Products(NamedTuple):
@@ -142,7 +142,8 @@ def _block(leaf: Expr) -> Parameter:
     return leaf.attr
 
 
-def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
+def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
+    """The sequences (T, B, H) of the states that the call asks for, the output first, and the final states."""
     cell, steps, hidden = call.cell, call.x.shape[0], call.hidden_size
     program = _program(cell)
     blocks: dict[Parameter, Tensor] = {}
@@ -177,7 +178,7 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
 
     drawn = _drawn(call)
     states = [initial[0] for initial in call.initial]
-    outputs: list[Tensor] = []
+    outputs: list[list[Tensor]] = [[] for _ in (states if call.sequences else states[:1])]
     reverse = call.directions == "reverse"
     zero = x.new_zeros(())
     history = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors)
@@ -200,17 +201,15 @@ def _one_direction(call: Call) -> tuple[Tensor, list[Tensor]]:
         new = [value if value.shape == state.shape else value.expand_as(state) for value, state in pairs]
         if call.record is not None:
             new = call.record.observed(t, new, [output.op != "state" for output in cell.outputs], history=history)
+        for to, value in zip(outputs, new, strict=False):
+            to.append(value if valid is None else torch.where(valid[t], value, zero))
         if valid is None:
-            outputs.append(new[0])
             states = new
         else:
-            outputs.append(torch.where(valid[t], new[0], zero))
             states = [torch.where(valid[t], after, before) for after, before in zip(new, states, strict=True)]
         if boundary is not None and reverse:
             states = [torch.where(boundary, zero, state) for state in states]
-    if reverse:
-        outputs.reverse()
-    return torch.stack(outputs), states
+    return [torch.stack(values[::-1] if reverse else values) for values in outputs], states
 
 
 def _drawn(call: Call) -> Callable[[int], dict[Expr, Tensor]]:

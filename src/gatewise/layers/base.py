@@ -58,6 +58,7 @@ class RecurrentBase(Parameters):
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "default",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -89,6 +90,7 @@ class RecurrentBase(Parameters):
             "bidirectional": bidirectional,
             "reverse": reverse,
             "return_state": return_state,
+            "return_states": return_states,
         }
         for name, flag in flags.items():
             if not isinstance(flag, bool):
@@ -97,6 +99,8 @@ class RecurrentBase(Parameters):
             raise TypeError(f"bias: expected True, False or 'single', got {bias!r}")
         if reverse and bidirectional:
             raise ValueError("reverse: bidirectional=True reads both directions; pass one of the two")
+        if return_states and not return_state:
+            raise ValueError("return_states: return_state=False returns the output alone; pass one of the two")
         if masked_output not in MASKED_OUTPUTS:
             near = did_you_mean(masked_output, MASKED_OUTPUTS)
             raise ValueError(f"masked_output: expected 'zero' or 'repeat', got {masked_output!r}{near}")
@@ -132,7 +136,7 @@ class RecurrentBase(Parameters):
         self.batch_first = batch_first
         self.reverse = reverse
         self.masked_output = masked_output
-        self.return_state = return_state
+        self.return_state, self.return_states = return_state, return_states
         self.dropout = float(dropout)
         self.backend = backend
         self.checkpoint_every = checkpoint_every
@@ -162,6 +166,10 @@ class RecurrentBase(Parameters):
         """The options that change what the layer computes, such as ``zoneout=0.1``; empty if there are none."""
         names = ("recurrent_dropout", "variational", "zoneout", "weight_drop")
         return ", ".join(f"{name}={value}" for name in names if (value := getattr(self, name)))
+
+    def _returns_sequences(self, layer: int) -> bool:
+        """Whether a layer returns its states after every step besides the output."""
+        return self.return_states and layer == self.num_layers - 1 and len(self.cell.states) > 1
 
     @property
     def _drops_weights(self) -> bool:
@@ -290,6 +298,7 @@ class RecurrentBase(Parameters):
             "reverse": (self.reverse, False),
             "masked_output": (self.masked_output, "zero"),
             "return_state": (self.return_state, True),
+            "return_states": (self.return_states, False),
             "init": (self.init, "default"),
             "backend": (self.backend, "auto"),
             "checkpoint_every": (self.checkpoint_every, None),

@@ -73,6 +73,7 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, mask
         AUTO if isinstance(every, str) else every,
         packed=None if layer._packed is None else layer._packed[index],
         masks=masks,
+        sequences=layer._returns_sequences(index),
     )
     return call if record is None else call.with_states()  # observers see the initial state
 
@@ -85,6 +86,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs, masks: Masks | None) -> Ca
         or is_grad_enabled()
         or (layer.dropout and layer.training)
         or layer.merge not in ("concat", None)
+        or layer.return_states
         or is_watched(layer)
     ):
         return None

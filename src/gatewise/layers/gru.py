@@ -55,6 +55,7 @@ class GRU(LikeTorch):
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
+        return_states: True returns the states after every step too; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -93,6 +94,7 @@ class GRU(LikeTorch):
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -126,6 +128,7 @@ class GRU(LikeTorch):
             reverse=reverse,
             masked_output=masked_output,
             return_state=return_state,
+            return_states=return_states,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
@@ -166,6 +169,7 @@ class BiGRU(GRU):
         merge: how the outputs of both directions are combined; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
+        return_states: True returns the states after every step too; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.GRU` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -199,6 +203,7 @@ class BiGRU(GRU):
         merge: Merge = "concat",
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -225,6 +230,7 @@ class BiGRU(GRU):
             merge=merge,
             masked_output=masked_output,
             return_state=return_state,
+            return_states=return_states,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

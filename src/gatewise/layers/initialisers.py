@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import init
 
-from gatewise.equations import Cell
-from gatewise.equations.retention import check_retention_biases, retention_gates
+from gatewise.equations import Cell, Parameter
+from gatewise.equations.retention import biases_of, check_retention_biases, retention_gates
 from gatewise.layers.keywords import did_you_mean
 
 BIASES = ("b", "d")
@@ -171,17 +171,19 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
 @torch.no_grad()
 def set_retention_biases(chosen: Init, cell: Cell, group: str, tensor: Tensor, hidden_size: int) -> None:
     """Set the biases in a group that determine how long states last, if requested; arguments as `initialise`."""
-    if group not in BIASES or not chosen.sets_biases:
+    if not chosen.sets_biases:
         return
     blocks = dict(_blocks(cell, group, tensor))
     for gate in retention_gates(cell):
-        concerned = [
-            name for name in (gate.name, *(gate.input_gates if chosen.chrono is not None else ())) if name in blocks
-        ]
-        for name in concerned:
-            blocks[name].zero_()
-        if group != "b":
-            continue  # a second bias of the same gate adds to the first
+        concerned: list[str] = []
+        for name in (gate.name, *(gate.input_gates if chosen.chrono is not None else ())):
+            first, *others = (*biases_of(cell, name), None)
+            if first == Parameter(group, name):
+                concerned.append(name)
+            elif Parameter(group, name) in others:
+                blocks[name].zero_()  # it adds to the first
+        if not concerned:
+            continue
         if chosen.chrono is None:
             assert chosen.forget_bias is not None
             bias = torch.full((hidden_size,), float(chosen.forget_bias), device=tensor.device)

@@ -38,6 +38,7 @@ _MEANINGS: dict[str, tuple[str, ...] | str] = {
     "recurrent_dropout_rate": ("recurrent_dropout",),
     **dict.fromkeys(("return_sequences", "return_sequence"), _OUTPUTS),
     "output_only": ("return_state",),
+    **dict.fromkeys(("return_all_states", "output_states", "return_cell_states"), ("return_states",)),
     "stateful": "pass the state of the last call: output, state = layer(x, state)",
     "unroll": _STEPS,
     "seq_len": ("lengths", _STEPS),

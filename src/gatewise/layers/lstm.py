@@ -65,6 +65,7 @@ class LSTM(LikeTorch):
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
+        return_states: True returns the states after every step too; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.LSTM` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -102,6 +103,7 @@ class LSTM(LikeTorch):
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -127,6 +129,7 @@ class LSTM(LikeTorch):
             reverse=reverse,
             masked_output=masked_output,
             return_state=return_state,
+            return_states=return_states,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,
@@ -167,6 +170,7 @@ class BiLSTM(LSTM):
         merge: how the outputs of both directions are combined; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
+        return_states: True returns the states after every step too; see `Recurrent`.
         init: initial weights, see `Init`; with ``torch`` those of `torch.nn.LSTM` for the same seed.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -200,6 +204,7 @@ class BiLSTM(LSTM):
         merge: Merge = "concat",
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "torch",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -226,6 +231,7 @@ class BiLSTM(LSTM):
             merge=merge,
             masked_output=masked_output,
             return_state=return_state,
+            return_states=return_states,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

@@ -67,6 +67,7 @@ class PeepholeLSTM(LikeTorch):
         reverse: whether the one direction reads every sequence from its end; see `Recurrent`.
         masked_output: ``zero`` or ``repeat``, the output at masked steps; see `Recurrent`.
         return_state: False returns the output alone; see `Recurrent`.
+        return_states: True returns the states after every step too; see `Recurrent`.
         init: initial weights, see `Init`.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `Recurrent.backend_for`.
         checkpoint_every: in training save every n-th state and recompute the others; see `Recurrent`.
@@ -104,6 +105,7 @@ class PeepholeLSTM(LikeTorch):
         reverse: bool = False,
         masked_output: MaskedOutput = "zero",
         return_state: bool = True,
+        return_states: bool = False,
         init: Scheme | Init = "default",
         backend: BackendName = "auto",
         checkpoint_every: CheckpointEvery = None,
@@ -129,6 +131,7 @@ class PeepholeLSTM(LikeTorch):
             reverse=reverse,
             masked_output=masked_output,
             return_state=return_state,
+            return_states=return_states,
             init=init,
             backend=backend,
             checkpoint_every=checkpoint_every,

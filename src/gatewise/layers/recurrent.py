@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Never, cast
+from typing import Any, NamedTuple, Never, cast
 
 import torch
 from torch import Tensor
@@ -48,6 +48,21 @@ STEP_ARGUMENTS = ("x_t", "state", "reset", "mask")
 Output = Tensor | tuple[Tensor, Tensor] | PackedSequence | tuple[PackedSequence, PackedSequence]
 
 
+class Results(NamedTuple):
+    """The results of a call of all layers, time first and batched.
+
+    Attributes:
+        output: (T, B, …) of the last layer, merged.
+        finals: the final states, (D·L, B, H) each.
+        sequences: the last layer's output before the merge, and, if the layer returns them, its other states after
+            every step, (T, B, D·H) each; empty where a stack ran as one call.
+    """
+
+    output: Tensor
+    finals: tuple[Tensor, ...]
+    sequences: tuple[Tensor, ...] = ()
+
+
 class Recurrent(RecurrentBase):
     """A stack of recurrent layers of any cell, with the interface of `torch.nn.LSTM`.
 
@@ -71,6 +86,9 @@ class Recurrent(RecurrentBase):
             last output; before any the initial state, and zero after a reset). Past ``lengths`` it is 0 anyway.
         return_state: False: a call returns the output alone rather than (output, state), as `torch.nn.Sequential` and
             hooks that expect one tensor need it. `step` is not affected.
+        return_states: True: a call returns (output, state, states). The third is of the form of a state, with the value
+            of each after every step: (T, B, D·H) of the last layer in the layout of the output, directions side by side
+            whatever ``merge`` is, for an LSTM (h, c). Gradients flow through all of them.
         init: initial weights: ``default``, ``torch``, ``xavier``, ``he``, ``orthogonal`` or ``identity``; or a
             `gatewise.Init`, which also sets the biases that determine how long a state lasts.
         backend: ``auto`` (the fastest that can run a call) or the name of one; see `backend_for`.
@@ -82,7 +100,8 @@ class Recurrent(RecurrentBase):
             steps and gates (Gal & Ghahramani 2016, arXiv:1512.05287); ``recurrent_dropout`` of Keras, but with one mask
             for all gates where Keras draws one for each.
         zoneout: the probability that a unit keeps its old state, drawn at every step in training, the mean of both in
-            evaluation (Krueger et al. 2017, arXiv:1606.01305); a pair for the states h and c.
+            evaluation (Krueger et al. 2017, arXiv:1606.01305); a pair for the state h and the others, of which a unit
+            keeps all or none.
         weight_drop: in training, the probability of dropping a recurrent weight, drawn for every call (DropConnect of
             Merity et al. 2018, arXiv:1708.02182).
         rates: the probabilities of the masks in the cell's own equations, by name; see `equations.dropout`.
@@ -132,7 +151,8 @@ class Recurrent(RecurrentBase):
 
         Returns:
             Output (T, B, D·H), or H wide by `merge`, or a pair for merge=None; a PackedSequence for one, a jagged
-            tensor (B, j, D·H) for one. And the final state, of the form of hx, unless `return_state` is False.
+            tensor (B, j, D·H) for one. And the final state, of the form of hx, unless `return_state` is False; and with
+            `return_states` the states after every step.
 
         Raises:
             TypeError, ValueError: naming the argument, the expected and the actual value.
@@ -142,18 +162,33 @@ class Recurrent(RecurrentBase):
         if unknown:
             raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), ARGUMENTS)
         if isinstance(input, PackedSequence):
-            return self._returned(*self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask}))
+            return self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask})
         if is_jagged(input):
-            return self._returned(*self._forward_jagged(input, hx, lengths, reset, mask))
+            return self._forward_jagged(input, hx, lengths, reset, mask)
         inputs = None if mask is not None else self._plain(input, hx, lengths, reset)
         if inputs is None:
             inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first), mask)
-        output, finals = self._run(inputs)
-        return self._returned(self._arranged(output, inputs), self._state(finals, inputs.batched))
+        return self._returned(self._run(inputs), lambda part: self._arranged(part, inputs), inputs.batched)
 
-    def _returned(self, output: Output, state: State) -> tuple[Output, State]:
-        """What a call returns; typed as the pair that it is by default, as for `torch.nn`."""
-        return (output, state) if self.return_state else cast("tuple[Output, State]", output)
+    def _returned(
+        self, results: Results, arranged: Callable[[Tensor], Any], batched: bool = True
+    ) -> tuple[Output, State]:
+        """What a call returns; typed as the pair that it is by default, as for `torch.nn`.
+
+        Args:
+            results: of the call.
+            arranged: a sequence (T, B, …) in the layout of the input.
+            batched: whether the input has rows.
+        """
+        output, finals, sequences = results
+        whole = self.merge is not None
+        parts: Any = arranged(output) if whole else tuple(arranged(part) for part in output.chunk(2, dim=-1))
+        if not self.return_state:
+            return parts
+        states = finals if batched else tuple(state.squeeze(1) for state in finals)
+        if not self.return_states:
+            return parts, _one_or_all(states)
+        return cast("tuple[Output, State]", (parts, _one_or_all(states), _one_or_all(tuple(map(arranged, sequences)))))
 
     def _plain(
         self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
@@ -220,8 +255,10 @@ class Recurrent(RecurrentBase):
         reset, mask = (one.unsqueeze(0) if isinstance(one, Tensor) else one for one in (reset, mask))
         prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False), mask)
         run = self._run_layers if mask is None else self._run_masked
-        output, finals = run(prepared, masks)
-        return output[0] if prepared.batched else output[0, 0], self._state(finals, prepared.batched)
+        output, finals, _ = run(prepared, masks)
+        if not prepared.batched:
+            return output[0, 0], _one_or_all(tuple(state.squeeze(1) for state in finals))
+        return output[0], _one_or_all(finals)
 
     @with_known_keywords
     def stream(
@@ -350,6 +387,7 @@ class Recurrent(RecurrentBase):
             AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
             packed=None if self._packed is None or self._drops_weights else self._packed[layer],
             masks=masks,
+            sequences=self._returns_sequences(layer),
             output_steps=prepared.output_steps,
         )
 
@@ -374,49 +412,55 @@ class Recurrent(RecurrentBase):
         """For each of D·L whether it reads from the end."""
         return ([False, True] if self.bidirectional else [self.reverse]) * self.num_layers
 
-    def _run(self, inputs: Inputs) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output (T, B, …) of the last layer, merged, and the final states, each (D·L, B, H)."""
+    def _run(self, inputs: Inputs) -> Results:
         masks = self._drawn_masks()
         return self._run_layers(inputs, masks) if inputs.mask is None else self._run_masked(inputs, masks)
 
-    def _run_masked(self, inputs: Inputs, masks: Masks | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run_masked(self, inputs: Inputs, masks: Masks | None) -> Results:
         """As `_run_layers`, for inputs with a mask: the valid steps are run, the output gets its masked ones after."""
         assert inputs.mask is not None
         compaction = Compaction(inputs.mask, inputs.lengths, inputs.reset)
-        output, finals = self._run_layers(
-            self._compacted(inputs, compaction), masks, lambda output: self._with_masked(output, inputs, compaction)
+        results = self._run_layers(
+            self._compacted(inputs, compaction),
+            masks,
+            lambda state, values: self._with_masked(state, values, inputs, compaction),
+            compaction.valid if self.masked_output == "zero" else compaction.within,
         )
-        return output, compaction.reset_at_end(finals, [not one for one in self._reads_from_end])
+        return results._replace(
+            finals=compaction.reset_at_end(results.finals, [not one for one in self._reads_from_end])
+        )
 
-    def _with_masked(self, output: Tensor, inputs: Inputs, compaction: Compaction) -> tuple[Tensor, Tensor | None]:
-        """The output (T, B, D·H) of the last layer with its masked steps, and (T, B) bool where it is not zero."""
+    def _with_masked(self, state: int, values: Tensor, inputs: Inputs, compaction: Compaction) -> Tensor:
+        """The values (T, B, D·H) of a state of the last layer with its masked steps."""
         if self.masked_output == "zero":
-            return compaction.zeros_at_masked(output), compaction.valid
+            return compaction.zeros_at_masked(values)
         first = (self.num_layers - 1) * self._direction_count
-        initial, sides = inputs.initial[0][first:], self._reads_from_end[first:]
-        parts = zip(output.chunk(len(sides), dim=-1), initial, sides, strict=True)
-        return torch.cat([compaction.repeated_at_masked(*part) for part in parts], dim=-1), compaction.within
+        initial, sides = inputs.initial[state][first:], self._reads_from_end[first:]
+        parts = zip(values.chunk(len(sides), dim=-1), initial, sides, strict=True)
+        return torch.cat([compaction.repeated_at_masked(*part) for part in parts], dim=-1)
 
     def _run_layers(
         self,
         inputs: Inputs,
         masks: Masks | None,
-        restored: Callable[[Tensor], tuple[Tensor, Tensor | None]] | None = None,
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Output and final states of a call; see `_run`.
+        restored: Callable[[int, Tensor], Tensor] | None = None,
+        not_padding: Tensor | None = None,
+    ) -> Results:
+        """The results of a call.
 
         Args:
             inputs: of the call.
             masks: of the first layer; further layers and directions have others of the same seed.
-            restored: the output of the last layer, before the merge, in the caller's order of steps, and where it is
-                not padding; None if it is in that order.
+            restored: the values of a state of the last layer in the caller's order of steps; None if they are in it.
+            not_padding: (T, B) bool, where these values are not zero.
         """
         if (stack := plain_stack(self, inputs, masks)) is not None:
-            return run_on_cpu(stack)
+            return Results(*run_on_cpu(stack))
         x, valid = inputs.x, None
         if inputs.lengths is not None and self.merge == "learned":
             valid = torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths
         finals: list[tuple[Tensor, ...]] = []
+        count, sequences = len(self.cell.states), ()
         with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
             for layer in range(self.num_layers):
                 own = None if masks is None else masks.of_direction(layer * self._direction_count)
@@ -424,15 +468,18 @@ class Recurrent(RecurrentBase):
                     output, states = run_on_cpu(plain_call(self, layer, x, inputs, own))
                 else:
                     output, states = run(self._call(layer, x, inputs, own), backend=self.backend)
-                finals.append(states)
-                if restored is not None and layer == self.num_layers - 1:
-                    output, valid = restored(output)
+                finals.append(states[:count])
+                if layer == self.num_layers - 1:
+                    sequences = (output, *states[count:])
+                    if restored is not None:
+                        sequences, valid = tuple(restored(*each) for each in enumerate(sequences)), not_padding
+                    output = sequences[0]
                 x = output if self.merge in ("concat", None) else self._merged(layer, output, valid)
                 if layer < self.num_layers - 1 and self.dropout > 0:
                     x = functional.dropout(x, self.dropout, self.training)
         if self.num_layers == 1:
-            return x, finals[0]
-        return x, tuple([torch.cat(states) for states in zip(*finals, strict=True)])
+            return Results(x, finals[0], sequences)
+        return Results(x, tuple([torch.cat(states) for states in zip(*finals, strict=True)]), sequences)
 
     def _merged(self, layer: int, output: Tensor, valid: Tensor | None) -> Tensor:
         """The merged outputs of both directions."""
@@ -442,20 +489,11 @@ class Recurrent(RecurrentBase):
             weight, bias = weight.to(output.dtype), None if bias is None else bias.to(output.dtype)
         return merge_directions(output, self.merge, weight, bias, None if valid is None else valid[..., None])
 
-    def _arranged(self, output: Tensor, prepared: Inputs) -> Tensor | tuple[Tensor, Tensor]:
-        """An output (T, B, …) in the layout of the input."""
+    def _arranged(self, sequence: Tensor, prepared: Inputs) -> Tensor:
+        """A sequence (T, B, …) in the layout of the input."""
         if not prepared.batched:
-            output = output.squeeze(1)
-        elif self.batch_first:
-            output = output.transpose(0, 1)
-        if self.merge is not None:
-            return output
-        forward, reverse = output.chunk(2, dim=-1)
-        return forward, reverse
-
-    def _state(self, finals: tuple[Tensor, ...], batched: bool) -> State:
-        states = finals if batched else tuple(state.squeeze(1) for state in finals)
-        return states[0] if len(self.cell.states) == 1 else states
+            return sequence.squeeze(1)
+        return sequence.transpose(0, 1) if self.batch_first else sequence
 
     def _forward_packed(
         self, packed: PackedSequence, hx: State | None, options: Mapping[str, object]
@@ -467,11 +505,7 @@ class Recurrent(RecurrentBase):
                 )
         x, row_lengths = unpack(packed)
         prepared = prepare(x, hx, row_lengths, None, self._expected(batch_first=False))
-        output, finals = self._run(prepared)
-        if self.merge is None:
-            forward, reverse = (repack(part, row_lengths, packed) for part in output.chunk(2, dim=-1))
-            return (forward, reverse), self._state(finals, batched=True)
-        return repack(output, row_lengths, packed), self._state(finals, batched=True)
+        return self._returned(self._run(prepared), lambda part: repack(part, row_lengths, packed))
 
     def _forward_jagged(
         self, nested: Tensor, hx: State | None, lengths: object, reset: object, mask: object
@@ -481,12 +515,12 @@ class Recurrent(RecurrentBase):
         rows = rows_of("input", nested, "I")
         flags = padded_flags("reset", reset, rows), padded_flags("mask", mask, rows)
         inputs = prepare(padded(rows), hx, rows.lengths, flags[0], self._expected(batch_first=False), flags[1])
-        output, finals = self._run(inputs)
-        state = self._state(finals, batched=True)
-        if self.merge is None:
-            forward, reverse = (nested_like(part, rows) for part in output.chunk(2, dim=-1))
-            return (forward, reverse), state
-        return nested_like(output, rows), state
+        return self._returned(self._run(inputs), lambda part: nested_like(part, rows))
+
+
+def _one_or_all(values: tuple[Any, ...]) -> Any:
+    """A tensor for a cell with one state, a tuple for more."""
+    return values[0] if len(values) == 1 else values
 
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:

@@ -8,10 +8,10 @@ from gatewise.equations import Cell
 from gatewise.equations.regularisation import (
     CANDIDATE,
     VARIATIONAL,
-    ZONEOUT,
     with_recurrent_dropout,
     with_variational_dropout,
     with_zoneout,
+    zoneout_masks,
 )
 from gatewise.kernels.masks import rates_of
 
@@ -94,9 +94,12 @@ def _own_rates(cell: Cell, rates: MaskRates) -> dict[str, float]:
 
 def _of_states(cell: Cell, zoneout: Zoneout) -> dict[str, float]:
     """The probabilities by the name of the mask."""
-    pair = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(cell.states)
-    if isinstance(zoneout, tuple) and len(zoneout) != len(cell.states):
-        raise ValueError(f"zoneout: expected a probability for each state ({', '.join(cell.states)}), got {zoneout!r}")
+    masks = list(dict.fromkeys(zoneout_masks(cell)))
+    pair = zoneout if isinstance(zoneout, tuple) else (zoneout,) * len(masks)
+    if len(pair) != len(masks):
+        first, *others = cell.states
+        states = " and one for ".join([first, ", ".join(others)] if others else [first])
+        raise ValueError(f"zoneout: expected a probability for {states}, got {zoneout!r}")
     for value in pair:
         check_probability("zoneout", value)
-    return {f"{ZONEOUT}{name}": float(p) for name, p in zip(cell.states, pair, strict=True)}
+    return {name: float(p) for name, p in zip(masks, pair, strict=True)}

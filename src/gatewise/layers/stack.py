@@ -103,7 +103,8 @@ class Stack(nn.Module):
             enforce_sorted: without effect, as of a layer.
 
         Returns:
-            The output of the last layer, and the final state of each.
+            The output of the last layer, and the final state of each; where layers return their states after every step
+            (``return_states=True``), a tuple with those of each layer third, None for others.
 
         Raises:
             TypeError, ValueError: as of a layer.
@@ -112,13 +113,18 @@ class Stack(nn.Module):
             raise unknown_keyword("Stack.forward", next(iter(unknown)), ARGUMENTS)
         output: Any = input
         states: list[State] = []
+        sequences: list[State | None] = []
         for index, (layer, state) in enumerate(zip(self, self._states("hx", hx), strict=True)):
             if index:
                 output = self._dropped(output)
-            output, final = layer(output, state, lengths=lengths, reset=reset, mask=mask)
+            output, final, *further = layer(output, state, lengths=lengths, reset=reset, mask=mask)
             states.append(final)
-        result = output, tuple(states)
-        return result if self.return_state else cast("tuple[Output, StackState]", output)
+            sequences.append(further[0] if further else None)
+        if not self.return_state:
+            return cast("tuple[Output, StackState]", output)
+        if all(one is None for one in sequences):
+            return output, tuple(states)
+        return cast("tuple[Output, StackState]", (output, tuple(states), tuple(sequences)))
 
     def step(
         self,

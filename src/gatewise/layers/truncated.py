@@ -317,6 +317,14 @@ def _check(model: Any) -> None:
         raise ValueError(
             "TBPTT: expected a layer that returns its state, which windows carry on; got return_state=False"
         )
+    if any(
+        isinstance(one, Recurrent) and one.return_states
+        for one in (model, *(model if isinstance(model, Stack) else ()))
+    ):
+        raise ValueError(
+            "TBPTT: expected a layer that returns (output, state), got return_states=True; "
+            "wrap it in a module whose output has what the losses need"
+        )
     if isinstance(model, nn.Module):
         for name, module in model.named_modules():
             if isinstance(module, Recurrent) and (module.bidirectional or module.reverse):

@@ -140,9 +140,10 @@ class TrainingOptions:
         for option, change in _REGULARISED.items():
             if getattr(self, option):
                 change(cell)
-        if self.cell_zoneout is not None and len(cell.states) != 2:
-            states = ", ".join(cell.states)
-            raise ValueError(f"cell_zoneout: is for cells of two states, and the cell {cell.name} has {states}")
+        if self.cell_zoneout is not None and len(cell.states) == 1:
+            raise ValueError(
+                f"cell_zoneout: is for cells of several states, and {cell.name} has {cell.states[0]} alone"
+            )
 
     def steps(self, batches: int) -> int:
         """The steps of the whole run, for a number of batches per epoch."""

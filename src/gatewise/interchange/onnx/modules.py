@@ -164,6 +164,8 @@ def _check_calls(program: ExportedProgram) -> None:
                 dtype = ir.DataType.from_numpy(torch.empty(0, dtype=node.args[0].meta["val"].dtype).numpy().dtype)
                 text, _, masks = node.args[6:9]
                 reason = refusal(evaluated(text, masks), dtype, node.args[4] is not None)
+                if reason is None and node.args[9]:
+                    reason = "its recurrent nodes have the last states alone, and the layer has return_states=True"
                 if reason is not None:
                     scopes = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
                     layer = scopes[-1].removeprefix("module").removeprefix(".") if scopes else ""

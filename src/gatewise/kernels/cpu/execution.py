@@ -33,8 +33,8 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """Run a call of strided CPU tensors.
 
     Returns:
-        Output (T, B, D·H), final states (D, B, H) each, and what `backward` needs, if saved. Of a step,
-        x (B, I) or (I,), these have no T, and no B where x has none.
+        Output (T, B, D·H), final states (D, B, H) each with the `Call.sequences`, and what `backward` needs, if
+        saved. Of a step, x (B, I) or (I,), these have no T, and no B where x has none.
 
     Raises:
         ValueError: when a length is out of range, or a tensor has no memory.
@@ -49,6 +49,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         *_arguments(call, segment, rates),
         save,
         call.fixed_shapes,
+        call.sequences,
         observed,
         call.finals,
     )
@@ -73,7 +74,7 @@ def backward(
     Args:
         call: the call.
         saved: the tensors it saved.
-        upstream: gradients of output and final states; None means zero.
+        upstream: gradients of output, final states and sequences; None means zero.
         needed: whether the gradient of each of `Call.tensors` is needed.
 
     Returns:
