@@ -1,24 +1,40 @@
 """Choices by name, each a module that is loaded when it is used."""
 
 import importlib
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry")
 
 
-def registered(option: str, name: str, modules: Mapping[str, str]) -> ModuleType:
-    """The module of a name.
+@dataclass(frozen=True)
+class Registry(Generic[Entry]):
+    """What an option chooses from.
 
-    Args:
-        option: that has the name, for the message.
-        name: what was chosen.
-        modules: the modules by name.
+    Attributes:
+        option: the option, for messages.
+        attribute: the name that each entry has in its module.
+        modules: the modules by the names of the choices.
 
-    Raises:
-        ValueError: when there is none of this name.
-
-    >>> registered("--to", "numbers", {"numbers": "math"}).floor(2.5)
-    2
+    >>> Registry[float]("--to", "pi", {"numbers": "math"})["numbers"]
+    3.141592653589793
     """
-    if name not in modules:
-        raise ValueError(f"{option}: expected one of {', '.join(modules)}, got {name!r}")
-    return importlib.import_module(modules[name])
+
+    option: str
+    attribute: str
+    modules: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self.modules)
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of a name.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        if name not in self.modules:
+            raise ValueError(f"{self.option}: expected one of {', '.join(self)}, got {name!r}")
+        return getattr(importlib.import_module(self.modules[name]), self.attribute)

@@ -6,21 +6,10 @@ from torch import nn
 
 import gatewise
 from gatewise.interchange.identity import identities_of
+from tests import user_cells
 from tests.cli.command_line import check_mistake, leave
 
-CELL_FILE = """
-import gatewise
-from gatewise.equations import sigmoid, tanh
-
-@gatewise.cell
-def mine(x, h, c, /, W, R, b, d):
-    f = sigmoid(W.f @ x + b.f + R.f @ h + d.f)
-    i = sigmoid(W.i @ x + b.i + R.i @ h + d.i)
-    g = tanh(W.g @ x + b.g + R.g @ h + d.g)
-    o = sigmoid(W.o @ x + b.o + R.o @ h + d.o)
-    c = f * c + i * g
-    return o * tanh(c), c
-"""
+OWN = f"{user_cells.__file__}:lstm_forget_first"
 X = torch.randn(5, 2, 3)
 
 
@@ -64,12 +53,9 @@ def test_own_weights_tell_their_cell(folder, capsys):
 
 
 def test_gates_come_into_the_order_of_torch(folder):
-    (folder / "cells.py").write_text(CELL_FILE)
-    from gatewise.equations.load import load_cell
-
-    layer = gatewise.Recurrent(load_cell("cells.py:mine"), 3, 4, 2, bidirectional=True, backend="reference")
+    layer = gatewise.Recurrent(user_cells.lstm_forget_first, 3, 4, 2, bidirectional=True, backend="reference")
     torch.save(dict(layer.state_dict().items()), "mine.pt")
-    assert leave("convert", "mine.pt", "--to", "torch", "-o", "out.pt", "--cell", "cells.py:mine") == 0
+    assert leave("convert", "mine.pt", "--to", "torch", "-o", "out.pt", "--cell", OWN) == 0
     of_torch = nn.LSTM(3, 4, 2, bidirectional=True)
     of_torch.load_state_dict(torch.load("out.pt", weights_only=True))
     torch.testing.assert_close(of_torch(X)[0], layer(X)[0])

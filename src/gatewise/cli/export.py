@@ -40,8 +40,8 @@ def export(
     require("gatewise export", "tasks")
 
     from gatewise import tasks
+    from gatewise.tasks.export import EXPORTS
     from gatewise.tasks.export import export as export_trained
-    from gatewise.tasks.export import export_named
 
-    export_named(to)
+    EXPORTS[to]  # an unknown format is told before the model is read
     print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset, build=build)))

@@ -11,7 +11,7 @@ from gatewise.cells import lookup
 from gatewise.compiler import without_bias
 from gatewise.equations import Cell
 from gatewise.equations.normal_form import normal_form
-from gatewise.interchange.formats import format_named, format_of
+from gatewise.interchange.formats import FORMATS, format_of
 from gatewise.interchange.identity import declare, identities_of, with_identities
 from gatewise.layers.identity import METADATA_KEY, TORCH_MODES, Identity, identity_of, read_identity, reorder_gates
 from gatewise.layers.parameters import stem_of
@@ -62,7 +62,7 @@ def convert(
             not fit, or a layer that the format cannot hold.
         OSError: when a file cannot be read or written.
     """
-    target = format_named(to)
+    target = FORMATS[to]
     check_writable(out)
     state = format_of(path).read(path, key)
     try:

@@ -1,21 +1,12 @@
 """The formats of weights files: one module and one line each."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from gatewise.registry import registered
-
-FORMATS = {
-    "torch": "gatewise.interchange.torch_file",
-    "safetensors": "gatewise.interchange.safetensors_file",
-    "keras": "gatewise.interchange.keras_file",
-    "onnx": "gatewise.interchange.onnx_file",
-}
-"""By name the module with the ``FORMAT``; loaded when used. ONNX is tried last on reading: it has no signature."""
+from gatewise.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -36,13 +27,17 @@ class WeightsFormat:
     write: Callable[[Path, dict[str, Tensor]], list[str]]
 
 
-def format_named(name: str) -> WeightsFormat:
-    """The format of a name.
-
-    Raises:
-        ValueError: when there is none.
-    """
-    return registered("--to", name, FORMATS).FORMAT
+FORMATS = Registry[WeightsFormat](
+    "--to",
+    "FORMAT",
+    {
+        "torch": "gatewise.interchange.torch_file",
+        "safetensors": "gatewise.interchange.safetensors_file",
+        "keras": "gatewise.interchange.keras_file",
+        "onnx": "gatewise.interchange.onnx_file",
+    },
+)
+"""The formats by name. ONNX is tried last on reading: it has no signature."""
 
 
 def format_of(path: Path) -> WeightsFormat:
@@ -54,7 +49,7 @@ def format_of(path: Path) -> WeightsFormat:
     """
     with path.open("rb"):  # a missing file is an OSError that names it
         pass
-    for module in FORMATS.values():
-        if (found := importlib.import_module(module).FORMAT).recognises(path):
+    for name in FORMATS:
+        if (found := FORMATS[name]).recognises(path):
             return found
     raise ValueError(f"{path}: not a file of weights of a known format ({', '.join(FORMATS)})")

@@ -6,18 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewise.registry import registered
+from gatewise.registry import Registry
 from gatewise.tasks.model_card import model_card
 from gatewise.tasks.trained import Trained
 from gatewise.writing import atomic_write, check_writable
-
-EXPORTS = {
-    "safetensors": "gatewise.tasks.exports.safetensors",
-    "pt2": "gatewise.tasks.exports.pt2",
-    "onnx": "gatewise.tasks.exports.onnx",
-    "c": "gatewise.tasks.exports.c",
-}
-"""By name the module with the ``EXPORT``; loaded when used."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +57,17 @@ class ExportFormat:
     writes_folder: bool = False
 
 
-def export_named(name: str) -> ExportFormat:
-    """The format of a name.
-
-    Raises:
-        ValueError: when there is none.
-    """
-    return registered("--to", name, EXPORTS).EXPORT
+EXPORTS = Registry[ExportFormat](
+    "--to",
+    "EXPORT",
+    {
+        "safetensors": "gatewise.tasks.exports.safetensors",
+        "pt2": "gatewise.tasks.exports.pt2",
+        "onnx": "gatewise.tasks.exports.onnx",
+        "c": "gatewise.tasks.exports.c",
+    },
+)
+"""The formats by name."""
 
 
 def export(
@@ -92,7 +88,7 @@ def export(
         ValueError: for an unknown format, a model that it cannot hold, or one that computes something else there.
         OSError: when a file cannot be written.
     """
-    chosen = export_named(to)
+    chosen = EXPORTS[to]
     if out is None:
         if not chosen.writes_folder:
             raise ValueError(f"--to {to}: name the file to write with --out")

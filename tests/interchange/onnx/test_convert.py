@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.interchange.formats import format_named
+from gatewise.interchange.formats import FORMATS
 from gatewise.interchange.identity import identities_of
 from gatewise.interchange.recorded_layers import recorded_layers
 from tests.cli.command_line import check_mistake, leave
@@ -63,7 +63,7 @@ def test_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
         omitted = f"not of a recurrent layer, so not in a file of {to}: head.weight, head.bias\n"
         assert (omitted in capsys.readouterr().out) == (number == 0)
         outputs: dict[str, torch.Tensor] = {}
-        for name, layer in recorded_layers(format_named(to).read(Path(source), None))[0].items():
+        for name, layer in recorded_layers(FORMATS[to].read(Path(source), None))[0].items():
             own = name.replace(".", "_").partition("_l")[0]
             outputs[own], _ = layer(outputs.get(own, x))
         assert list(outputs) == list(LAYERS)
