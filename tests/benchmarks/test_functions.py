@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import gatewise
-from benchmarks import functions, mask_overhead, other_libraries
+from benchmarks import functions, mask_overhead, other_libraries, scan_overhead
 from benchmarks.statistics import Quartiles
 
 SAME = Quartiles(2.0, 2.0, 2.0)
@@ -76,3 +76,12 @@ def test_a_mask_is_compared_with_as_many_steps(training):
     assert [int(mask.sum()) for mask in named.values()][:2] == [20, 18]
     masked, shorter = mask_overhead.calls(layer, x, named["all steps valid"], training=training)
     torch.testing.assert_close(masked(), shorter())
+
+
+def test_overhead_of_loops_in_onnx_runtime(timed, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(scan_overhead, "SHAPES", ((2, 3, 5),))
+    scan_overhead.main(["--pairs", "3"])
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| 2, 3, 5 | 4e+03 | 2e+03 | 2.00× (2.00–2.00) | 2.00× (2.00–2.00) |"
+    ]

@@ -43,5 +43,5 @@ def export(
     from gatewise.tasks.export import EXPORTS
     from gatewise.tasks.export import export as export_trained
 
-    EXPORTS[to]  # an unknown format is told before the model is read
+    EXPORTS[to]  # an unknown format is an error before the model is read
     print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset, build=build)))
