@@ -8,18 +8,22 @@ from gatewise.data.tables import is_table
 from gatewise.data.text_columns import dataset_files, files_and_datasets_below, is_dataset_folder
 
 
-def tables_of(paths: Iterable[Path]) -> Iterator[Path]:
-    """The tables that paths, patterns and folders name; a folder without tables stands for itself.
+def tables_of(paths: Iterable[Path], *, needed: bool = False) -> Iterator[Path]:
+    """The tables that paths, patterns and folders name; a folder without tables is listed itself.
 
     Args:
         paths: a file; a pattern such as ``reviews/*.parquet``; a folder of tables, of which all are taken in the order
             of their paths, in folders within it too; or a folder that ``save_to_disk`` of Hugging Face datasets wrote.
+        needed: whether a folder must have tables.
 
     Raises:
-        ValueError: when nothing matches, or a folder has tables and other files.
+        ValueError: when nothing matches, or a folder has tables and other files, or none although they are needed.
         OSError: when a folder cannot be read.
     """
-    return _named(paths, _tables_at)
+    for path in _named(paths, _tables_at):
+        if needed and path.is_dir():
+            raise ValueError(f"{path}: the folder has no tables (.csv, .tsv, .jsonl, .parquet, .arrow)")
+        yield path
 
 
 def files_of(paths: Iterable[Path]) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, Self
 from gatewise.data.categories import Categories
 from gatewise.data.characters import CharacterVocabulary
 from gatewise.data.labels import Labels, MostFrequent
+from gatewise.data.scaling import Scaling
 from gatewise.data.subwords import BytePairVocabulary
 from gatewise.data.tokens import TokenVocabulary
 
@@ -60,7 +61,16 @@ def read_parts(path: Path, *more: Any) -> dict[str, Any]:
     """
     kinds: dict[str, Any] = {
         kind.unit: kind
-        for kind in (Labels, MostFrequent, Categories, TokenVocabulary, CharacterVocabulary, BytePairVocabulary, *more)
+        for kind in (
+            Labels,
+            MostFrequent,
+            Categories,
+            Scaling,
+            TokenVocabulary,
+            CharacterVocabulary,
+            BytePairVocabulary,
+            *more,
+        )
     }
     try:
         document = json.loads(path.read_bytes())

@@ -60,13 +60,21 @@ class Examples(Generic[Example]):
     @property
     def summary(self) -> str:
         """How many there are, and whether they are in memory, for people."""
-        parts = {"training": self.training, **self.scored}
-        counts = ", ".join(f"{name.replace('_', ' ')} {len(part):,}" for name, part in parts.items())
-        stored = [part for part in parts.values() if isinstance(part, StoredExamples)]
+        stored = [part for part in self.parts.values() if isinstance(part, StoredExamples)]
+        counts = f"examples: {self.counts(len)}"
         if not stored:
-            return f"examples: {counts}"
+            return counts
         size = sum({part.whole: part.size for part in stored}.values())
-        return f"examples: {counts}; {format_bytes(size)} of them are mapped from {data_cache.folder_of(_STORED)}"
+        return f"{counts}; {format_bytes(size)} of them are mapped from {data_cache.folder_of(_STORED)}"
+
+    @property
+    def parts(self) -> dict[str, Sequence[Example]]:
+        """The training data and what is scored, by name."""
+        return {"training": self.training, **self.scored}
+
+    def counts(self, count: Callable[[Sequence[Example]], int]) -> str:
+        """How many of something each part has, for people."""
+        return ", ".join(f"{name.replace('_', ' ')} {count(part):,}" for name, part in self.parts.items())
 
 
 _STORED = "examples"

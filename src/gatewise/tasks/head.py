@@ -1,7 +1,7 @@
 """What a network predicts of a sequence: the interface of labels, tags, numbers and the next step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -60,12 +60,14 @@ class Head(ABC):
         loss_unit: the unit of the loss.
         by_loss: whether the least loss decides.
         has_probabilities: whether there is a probability for every label.
+        scoring_passes: how often data to be scored is read.
     """
 
     measure: str
     loss_unit: str
     by_loss: bool = False
     has_probabilities: bool = True
+    scoring_passes: int = 1
 
     @classmethod
     @abstractmethod
@@ -85,6 +87,14 @@ class Head(ABC):
     @abstractmethod
     def parts(self) -> dict[str, Any]:
         """What is kept in the run folder."""
+
+    @property
+    def target_parts(self) -> dict[str, Any]:
+        """The parts that the numbers of targets depend on."""
+        return self.parts
+
+    def learn_baseline(self, training: Encoded[Any]) -> None:  # noqa: B027
+        """Learn a baseline that depends on what is read too."""
 
     @abstractmethod
     def check(self, part: str, targets: Sequence[Any]) -> None:
@@ -159,6 +169,21 @@ class Head(ABC):
             model: the model.
             data: the data.
             plot: the file of a plot of the confusion matrix, for heads that have one; None for no plot.
+        """
+
+    @abstractmethod
+    def predict(self, model: Any, reader: Reader, rows: Sequence[Row]) -> list[Any]:
+        """The prediction of a trained model for each sequence."""
+
+    @abstractmethod
+    def output_rows(self, found: Any, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
+        """The output rows of a prediction.
+
+        Args:
+            found: the prediction; None for a text without a word.
+            number: the number of the sequence, from 1.
+            probabilities: whether the probability of every label is written.
+            cells: whether rows are those of a table, where each step may have its own; otherwise there is one row.
         """
 
     @abstractmethod

@@ -114,6 +114,10 @@ class TokenReader:
         """
         return [check_characters(word, "a word") for word in row]
 
+    def words(self, row: Sequence[Any]) -> list[str]:
+        """The tokens of a row as they are written."""
+        return list(row)
+
     def read(self, row: Sequence[str], longest: int | None = None) -> Tokens:
         """A row that `split` made, or the words of a file, cut after `longest` tokens."""
         if isinstance(self.vocabulary, TokenVocabulary):

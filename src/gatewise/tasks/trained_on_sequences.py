@@ -1,16 +1,15 @@
 """Trained models that label, tag or predict whole sequences, and their evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from gatewise.data.scaling import Scaling
-from gatewise.data.vocabulary_file import read_parts
 from gatewise.tasks.attribution import Inspection, inspect_answers
 from gatewise.tasks.inspection import Report, one_text, requested_report
+from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.sequence_pipeline import SequencePipeline
 from gatewise.tasks.trained import Scores, Trained
 
@@ -25,13 +24,11 @@ class TrainedOnSequences(Trained):
     """
 
     pipeline_type: ClassVar[type[SequencePipeline[Any, Any]]]
-    part_types: ClassVar[tuple[type, ...]] = (Scaling,)
     reader: Any
     head: Any
 
     def _read_vocabulary(self) -> None:
-        parts = read_parts(self.folder.vocabulary, *self.part_types)
-        self.pipeline = self.pipeline_type.from_parts(self.options, parts)
+        self.pipeline = self.pipeline_type.load(self.options, self.folder)
         self.reader, self.head = self.pipeline.reader, self.pipeline.head
 
     def _make_model(self) -> Any:
@@ -67,11 +64,39 @@ class TrainedOnSequences(Trained):
 
     def _parts(self, data: Any) -> dict[str, Sequence[Any]]:
         """The examples to be scored, by the name of the part."""
-        return self._to_score(data, self.pipeline.read_files, self.pipeline.read_corpus)
+        return self._to_score(
+            data, self.pipeline.read_files, lambda known: self.pipeline.read_corpus(self.options, known)
+        )
 
     def _score(self, examples: Sequence[Any], plot: Path | None = None) -> dict[str, Any]:
         encoded = self.pipeline.encode(examples)
         return {**self.pipeline.counts(encoded), **self.head.scores(self.model, encoded, plot)}
+
+    def predict_files(
+        self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
+    ) -> Iterator[str] | Iterator[bytes]:
+        """The predictions for the contents of files, as the content of a file.
+
+        Args:
+            paths: files such as the model was trained on; of texts also files with a text per line. Without any the
+                standard input is read: a text per line, or a sequence of numbers per line, as JSON.
+            format: "jsonl" (the default), "csv", where labels of steps have a row each, or "parquet".
+            probabilities: whether to write the probability of every label, where there are labels.
+
+        Raises:
+            ValueError: for another format, or malformed data.
+            OSError: when a file cannot be read.
+        """
+        rows = (
+            {**read, **row}
+            for number, (read, found) in enumerate(self._predictions(paths), 1)
+            for row in self.head.output_rows(found, number, probabilities=probabilities, cells=format == "csv")
+        )
+        return written(rows, format)
+
+    def _predictions(self, paths: Sequence[Path]) -> Iterable[tuple[Mapping[str, Any], Any]]:
+        """For each input in files what output rows repeat of it, and the prediction; None for a text without a word."""
+        raise NotImplementedError
 
     def _inspect_tokens(
         self, text: str | Sequence[Any], steps: int, longest: int, out: str | Path | None

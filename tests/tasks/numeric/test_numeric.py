@@ -183,7 +183,7 @@ def test_the_next_step_of_binary_features_is_scored_as_music_is(tmp_path):
     ("kind", "changes", "message"),
     [
         ("binary", {}, "the data: sequence 1: expected one label for the sequence, got none"),
-        ("binary", {"predict": "steps"}, "the data to learn from has one tag only ()"),
+        ("binary", {"predict": "steps"}, "the data: sequence 1: expected a label for each of"),
         ("sequence", {"predict": "steps"}, "expected a label for each of"),
         ("sequence", {"predict": "next", "values": "binary"}, "expected features of 0 and 1"),
         ("sequence", {"predict": "next", "class_weights": "balanced"}, "class_weights: are for labels"),

@@ -71,7 +71,6 @@ class SequenceHead(Head):
         """
 
     def predict(self, model: Classifier, reader: Reader, rows: Sequence[Row]) -> list[Any]:
-        """The prediction for each sequence."""
         return [one for _, logits in self.logits(model, reader, rows) for one in self.predictions(logits)]
 
     @abstractmethod
@@ -82,8 +81,7 @@ class SequenceHead(Head):
     def row(self, found: Any, *, probabilities: bool) -> dict[str, Any]:
         """The output row of one of `predictions`; None for a text without words."""
 
-    def rows(self, found: Any, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
-        """The output rows of a prediction, see `gatewise.tasks.numeric.pipeline.NumericHead`: one."""
+    def output_rows(self, found: Any, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
         yield self.row(found, probabilities=probabilities)
 
     def attribution_target(self, model: Classifier, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:

@@ -1,6 +1,6 @@
 """A trained classifier, read from its run folder: label texts, score labelled texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.pipeline import ClassificationPipeline
 from gatewise.tasks.classification.sequence_head import SequenceHead
 from gatewise.tasks.head import BATCH
-from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
@@ -98,22 +97,6 @@ class TrainedClassifier(TrainedOnSequences):
         unknown.report()
         return self._predict(rows)
 
-    def predict_files(
-        self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
-    ) -> Iterator[str] | Iterator[bytes]:
-        """The labels of the texts in files, as the content of a file; a text without a word has none.
-
-        Args:
-            paths: tables, or files with a text per line; without any the standard input is read, line by line.
-            format: "jsonl" (the default), "csv" or "parquet".
-            probabilities: whether to write the probability of every label.
-
-        Raises:
-            ValueError: for another format, or malformed data.
-            OSError: when a file cannot be read.
-        """
-        return written(self._answers(paths, probabilities), format)
-
     def inspect(self, text: str, *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
         """Watch the network label a text, find which words contribute to the prediction, and write a report.
 
@@ -132,7 +115,7 @@ class TrainedClassifier(TrainedOnSequences):
         """What `inspect` reads of files: the text of the first row of a table, otherwise all text."""
         return first_text(paths, self.options.text_column, self.options.table_format)
 
-    def _answers(self, paths: Sequence[Path], probabilities: bool) -> Iterator[dict[str, Any]]:
+    def _predictions(self, paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, Any], Any]]:
         warned = False
         unknown = UnknownCharacters(self.reader.vocabulary)
 
@@ -145,8 +128,7 @@ class TrainedClassifier(TrainedOnSequences):
             return self._predict(rows)
 
         for texts in in_groups(read_texts(paths, self.options.text_column, self.options.table_format), BATCH):
-            for text, found in zip(texts, answer_texts(texts, predict), strict=True):
-                yield {"text": text, **self.head.row(found, probabilities=probabilities)}
+            yield from zip(({"text": text} for text in texts), answer_texts(texts, predict), strict=True)
         unknown.report()
 
     def _rows(self, texts: Sequence[str], unknown: UnknownCharacters) -> list[Tokens]:

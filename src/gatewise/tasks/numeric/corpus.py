@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from gatewise.compiler import build_cache
 from gatewise.data.named_files import tables_of
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.progress import say
+from gatewise.tasks import data_cache
 from gatewise.tasks.examples import ExampleSource
 from gatewise.tasks.numeric.options import NumericOptions
 
@@ -18,45 +18,25 @@ from gatewise.tasks.numeric.options import NumericOptions
 def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[NumericSequence]:
     """The sequences of files, with the columns that the options name.
 
-    Those that are too many for memory are in files of the cache, mapped into memory. These have no names any more once
-    they are mapped, so that they go with the process, whatever ends it.
+    Sequences that exceed memory are written to files of the cache and memory-mapped. The files are unlinked once they
+    are mapped, so that they disappear with the process, however it ends.
 
     Args:
         options: the options.
         paths: files, folders of tables, or patterns such as ``motions/*.parquet``.
 
     Raises:
-        ValueError, OSError: see `read_numeric_sequences`.
+        ValueError, OSError: see `tables_of` and `read_numeric_sequences`.
     """
     with ExitStack() as stack:
 
         def make_folder() -> Path:
-            above = build_cache.private_folder() / "sequences"
-            above.mkdir(mode=0o700, exist_ok=True)
-            build_cache.remove_leftovers(above)
-            work = stack.enter_context(
-                TemporaryDirectory(prefix=build_cache.WORK, dir=above, ignore_cleanup_errors=True)
-            )
-            say(f"sequences: too many for memory; written to {above}, a folder of {build_cache.VARIABLE}")
-            return Path(work)
+            folder = stack.enter_context(data_cache.work_folder("sequences"))
+            say(f"sequences: too many for memory; written to {folder.parent}, a folder of {build_cache.VARIABLE}")
+            return folder
 
-        files = files_of(paths)
-        found = read_numeric_sequences(files, options.columns, say, options.table_format, make_folder)
-        return found.sequences()
-
-
-def files_of(paths: Sequence[Path]) -> list[Path]:
-    """The tables that paths, patterns and folders name, each once.
-
-    Raises:
-        ValueError: when nothing matches a pattern, or a folder has no tables.
-        OSError: when a folder cannot be read.
-    """
-    found = list(dict.fromkeys(tables_of(paths)))
-    for path in found:
-        if path.is_dir():
-            raise ValueError(f"{path}: the folder has no tables (.csv, .tsv, .jsonl, .parquet, .arrow)")
-    return found
+        files = list(dict.fromkeys(tables_of(paths, needed=True)))
+        return read_numeric_sequences(files, options.columns, say, options.table_format, make_folder).sequences()
 
 
 def with_features(options: NumericOptions, sequences: Sequence[NumericSequence]) -> NumericOptions:

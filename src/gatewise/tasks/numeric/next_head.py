@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from gatewise.data.batches import Batch, RaggedBatches
+from gatewise.data.batches import Batch
 from gatewise.data.row_store import Field
-from gatewise.data.sequence_store import NumericSequence
 from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
@@ -22,7 +21,8 @@ from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.head import BATCH, Encoded, Head
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.rows import Reader, steps_of
+from gatewise.tasks.rows import Reader, Row, steps_of
+from gatewise.tasks.tagging.step_head import of_sequences
 
 
 class NextStep(NamedTuple):
@@ -32,7 +32,9 @@ class NextStep(NamedTuple):
 
 
 class NextHead(Head):
-    """Every step but the first, from all before it; features that are missing there have no loss. Targets are examples.
+    """Every step but the first, from all before it; features that are missing there have no loss.
+
+    Targets are the steps (T, I) themselves.
 
     Real features: the loss of a step is half the squared error of the scaled features, summed, which is the negative
     log-likelihood of unit variance up to a constant. Binary ones: the negative log-likelihood of independent features,
@@ -46,15 +48,16 @@ class NextHead(Head):
     has_probabilities = False
 
     def __init__(self, options: NumericOptions, width: int) -> None:
-        self._options = options
+        self._names = options.feature_columns
+        self._binary = options.binary
         self._width = width
         self.measure = "nats_per_step" if options.binary else "mean_squared_error"
         scaled = "scaled " if options.scale else ""
         self.loss_unit = "nats/step" if options.binary else f"{scaled}half squared error/step"
 
     @classmethod
-    def learn(cls, options: NumericOptions, targets: Sequence[NumericSequence]) -> Self:
-        return cls(options, targets[0].steps.shape[1])
+    def learn(cls, options: NumericOptions, targets: Sequence[NDArray[np.float64]]) -> Self:
+        return cls(options, targets[0].shape[1])
 
     @classmethod
     def from_parts(cls, options: NumericOptions, parts: Mapping[str, Any]) -> Self:
@@ -64,17 +67,16 @@ class NextHead(Head):
     def parts(self) -> dict[str, Any]:
         return {}
 
-    def check(self, part: str, targets: Sequence[NumericSequence]) -> None:
-        for number, example in enumerate(targets, 1):
+    def check(self, part: str, targets: Sequence[NDArray[np.float64]]) -> None:
+        for number, steps in enumerate(targets, 1):
             position = f"{part.replace('_', ' ')}: sequence {number}"
-            if example.length < 2:
+            if len(steps) < 2:
                 raise ValueError(f"{position}: expected at least 2 steps to predict the next from, got 1; leave it out")
-            steps = example.steps
-            if self._options.binary and not ((steps == 0) | (steps == 1) | (steps != steps)).all():
+            if self._binary and not ((steps == 0) | (steps == 1) | np.isnan(steps)).all():
                 raise ValueError(f"{position}: expected features of 0 and 1; leave values at real for others")
 
-    def encoder(self, targets: Sequence[NumericSequence]) -> tuple[Field, Callable[[NumericSequence], Any]]:
-        return Field("float64", (self._width,)), lambda example: example.steps
+    def encoder(self, targets: Sequence[Any]) -> tuple[Field, Callable[[Any], Any]]:
+        return Field("float64", (self._width,)), lambda steps: steps
 
     def _network(self, reader: Reader, options: NumericOptions) -> Tagger:
         steps = reader.first_layer(options)
@@ -93,71 +95,68 @@ class NextHead(Head):
     ) -> Callable[[Batch], BatchStatistics]:
         return lambda batch: self._statistics(model(batch.inputs, batch.lengths), batch.targets, batch.lengths)
 
+    def _statistics(self, found: Tensor, targets: Tensor, lengths: Tensor) -> BatchStatistics:
+        """The loss of predictions (T, B, I) per step, and their squared errors."""
+        valid = _valid(targets, lengths)
+        found, targets = found[valid], targets[valid].to(found)
+        squares = (found - targets).square()
+        if self._binary:
+            loss = functional.binary_cross_entropy_with_logits(found, targets, reduction="sum")
+        else:
+            loss = squares.sum() / 2
+        return BatchStatistics(loss, int(lengths.sum()), float(squares.detach().sum()), len(targets))
+
     def scores(self, model: Tagger, data: Encoded[Any], plot: Path | None = None) -> dict[str, Any]:
-        """``loss`` per step; for real features errors in their own units, beside those of the step before."""
+        """``loss`` per step; for real features errors in their own units, and those of repeating the step before."""
         total, errors = BatchStatistics.sum(()), torch.zeros(3, dtype=torch.float64)
-        with torch.no_grad():
-            batches = self.batches(data, BATCH)
-            for batch in tracked(batches, "scoring", "steps", size=lambda batch: batch.steps):
+        for batch in tracked(self.batches(data, BATCH), "scoring", "steps", size=lambda batch: batch.steps):
+            with torch.no_grad():
                 found = model(batch.inputs, batch.lengths)
-                total = total.plus(self._statistics(found, batch.targets, batch.lengths))
-                valid = _valid(batch.targets, batch.lengths)
-                predicted, true, before = (
-                    data.reader.scaling.unscaled(part)[valid]
-                    for part in (found, batch.targets, batch.inputs[0][..., : self._width])
-                )
-                off = predicted - true
-                errors += torch.stack((off.abs().sum(), off.square().sum(), (before - true).abs().sum()))
+            total = total.plus(self._statistics(found, batch.targets, batch.lengths))
+            valid = _valid(batch.targets, batch.lengths)
+            predicted, true, before = (
+                data.reader.scaling.unscaled(part)[valid]
+                for part in (found, batch.targets, batch.inputs[0][..., : self._width])
+            )
+            off = predicted - true
+            errors += torch.stack((off.abs().sum(), off.square().sum(), (before - true).abs().sum()))
         scores = {"steps": int(total.predictions), "loss": total.loss}
-        if self._options.binary:
+        if self._binary:
             return {**scores, "nats_per_step": total.loss}
         mae, mse, baseline = (errors / max(total.denominator, 1)).tolist()
         return {**scores, "mae": mae, "rmse": math.sqrt(mse), "baseline_mae": baseline}
+
+    def predict(self, model: Tagger, reader: Any, rows: Sequence[Row]) -> list[NextStep]:
+        """The step that follows each sequence."""
+
+        def read_out(scores: Tensor, lengths: Tensor) -> Tensor:
+            last = scores[lengths - 1, torch.arange(len(lengths))]
+            return (last.sigmoid() if self._binary else reader.scaling.unscaled(last))[None]
+
+        found = of_sequences(model, reader, rows, read_out, ("predicting", "sequences"))
+        return [NextStep(values[0].tolist()) for values in found]
+
+    def output_rows(
+        self, found: NextStep, number: int, *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        yield dict(zip(self._names, found.values, strict=True)) if cells and self._names else found._asdict()
 
     def attribution_target(
         self, model: Tagger, reader: FeatureReader, x: Tensor, names: Sequence[str]
     ) -> AttributionTarget:
         if len(x) < 2:
             raise ValueError("the sequence has one step; at least 2 are needed to predict the next from")
-        binary, targets = self._options.binary, x[1:, :, : self._width]
+        targets, lengths = x[1:, :, : self._width], torch.tensor([len(x) - 1])
 
         def read_out(scores: Tensor) -> Tensor:
             last = scores[-1].double()
-            return functional.logsigmoid(last) if binary else reader.scaling.unscaled(last)
+            return functional.logsigmoid(last) if self._binary else reader.scaling.unscaled(last)
 
         def loss(x: Tensor) -> Tensor:
-            lengths = torch.tensor([len(x) - 1])
             return self._statistics(model.read(x[:-1], lengths), targets, lengths).loss_sum / lengths.sum()
 
-        return AttributionTarget(list(names[: self._width]), read_out, "probability" if binary else "value", loss=loss)
-
-    def predict(self, model: Tagger, reader: FeatureReader, rows: Sequence[NumericSequence]) -> list[NextStep]:
-        """The step that follows each sequence."""
-        found = [NextStep([])] * len(rows)
-        with torch.no_grad():
-            for indices in tracked(RaggedBatches(steps_of(rows), list, BATCH), "predicting", "sequences", size=len):
-                inputs, lengths = reader.batch([rows[index] for index in indices])
-                last = model(inputs, lengths)[lengths - 1, torch.arange(len(lengths))]
-                values = last.sigmoid() if self._options.binary else reader.scaling.unscaled(last)
-                for index, of_sequence in zip(indices, values.tolist(), strict=True):
-                    found[index] = NextStep(of_sequence)
-        return found
-
-    def rows(self, found: NextStep, number: int, *, probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
-        """The output rows of a prediction, see `gatewise.tasks.numeric.pipeline.NumericHead`."""
-        names = self._options.feature_columns
-        yield dict(zip(names, found.values, strict=True)) if cells and names else {"values": found.values}
-
-    def _statistics(self, found: Tensor, targets: Tensor, lengths: Tensor) -> BatchStatistics:
-        """The loss of predictions (T, B, I) per step, and their squared errors."""
-        valid = _valid(targets, lengths)
-        found, targets = found[valid], targets[valid].to(found)
-        squares = (found - targets).square()
-        if self._options.binary:
-            loss = functional.binary_cross_entropy_with_logits(found, targets, reduction="sum")
-        else:
-            loss = squares.sum() / 2
-        return BatchStatistics(loss, int(lengths.sum()), float(squares.detach().sum()), len(targets))
+        unit = "probability" if self._binary else "value"
+        return AttributionTarget(list(names[: self._width]), read_out, unit, loss=loss)
 
 
 def _valid(targets: Tensor, lengths: Tensor) -> Tensor:

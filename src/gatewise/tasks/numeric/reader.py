@@ -19,6 +19,8 @@ from gatewise.progress import say, tracked
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.numeric.options import NumericOptions
 
+_MOST_NAMED = 20
+
 
 class FeatureReader:
     """Reads sequences for one network: features scaled, categories as numbers.
@@ -47,12 +49,15 @@ class FeatureReader:
         columns = {
             name: (value for example in examples for value in example.categories[name]) for name in options.categorical
         }
-        return cls(options, scaling, Categories.learn(columns))
-
-    @classmethod
-    def from_parts(cls, options: NumericOptions, parts: dict[str, Any]) -> Self:
-        """The reader of a run folder."""
-        return cls(options, parts["scaling"], parts["categories"])
+        reader = cls(options, scaling, Categories.learn(columns))
+        constant = [
+            f"{name} ({float(scaling.means[index]):g})"
+            for index, name in reader._named(scaling.constant, options.feature_columns)
+        ]
+        if constant:
+            more = f" and {len(constant) - _MOST_NAMED} more features" if len(constant) > _MOST_NAMED else ""
+            say(f"warning: never change in the training data: {', '.join(constant[:_MOST_NAMED])}{more}")
+        return reader
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -82,9 +87,13 @@ class FeatureReader:
         """
         lines = [f"features of a step: {self.scaling.width}"]
         if self.scaling.missing:
-            missing = [names[at] if names else str(at + 1) for at in self.scaling.missing]
-            lines.append(f"features with missing values: {len(missing)} ({', '.join(missing[:20])})")
+            missing = [name for _, name in self._named(self.scaling.missing, names)]
+            lines.append(f"features with missing values: {len(missing)} ({', '.join(missing[:_MOST_NAMED])})")
         return [*lines, self.categories.summary] if len(self.categories) else lines
+
+    def _named(self, indices: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:
+        """Features with their names, or their numbers where they have none."""
+        return [(index, names[index] if names else str(index + 1)) for index in indices]
 
     def check(self, examples: Sequence[NumericSequence], where: str) -> None:
         """Check that sequences can be read, with a notice of unknown categories.
@@ -128,9 +137,10 @@ class FeatureReader:
         """
         width, missing = self.scaling.width, self.scaling.missing
         found = {
-            name: [at, *(width + missing.index(at) for _ in range(at in missing))] for at, name in enumerate(names)
+            name: [index, *(width + missing.index(index) for _ in range(index in missing))]
+            for index, name in enumerate(names)
         }
         first = width + len(missing)
-        for number, name in enumerate(self.categories.names):
-            found[name] = list(range(first + number * self._size, first + (number + 1) * self._size))
+        for name in self.categories.names:
+            found[name] = list(range(first, first := first + self._size))
         return found

@@ -1,14 +1,13 @@
 """A network trained on sequences of numbers, read from its run folder."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.numeric_sequences import numeric_lines
-from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import NumericSequence, SequenceWriter
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
@@ -20,19 +19,17 @@ from gatewise.tasks.numeric.corpus import read_sequences, with_features
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.pipeline import NumericPipeline
 from gatewise.tasks.numeric.reader import FeatureReader
-from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.prediction_io import in_groups, read_lines
-from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
 
 
 class TrainedOnNumbers(TrainedOnSequences):
     """The network of a run folder.
 
-    `evaluate` gives ``accuracy`` of labels beside that of the most frequent one, and ``per_label`` (for each label
+    `evaluate` gives ``accuracy`` of labels and of the most frequent one, and ``per_label`` (for each label
     ``precision``, ``recall``, ``f1`` and ``support``); of a number ``mae``, ``rmse`` and ``r2``; of the next step
-    ``nats_per_step`` (binary), or ``mae`` and ``rmse`` in the units of the data beside the ``mae`` of the step before
-    (real).
+    ``nats_per_step`` (binary), or ``mae`` and ``rmse`` in the units of the data and the ``mae`` of repeating the step
+    before (real).
 
     Attributes:
         reader: the features of steps.
@@ -41,7 +38,6 @@ class TrainedOnNumbers(TrainedOnSequences):
 
     name = "numeric"
     pipeline_type = NumericPipeline
-    part_types: ClassVar[tuple[type, ...]] = (TagSet, Scaling)
     options: NumericOptions
     reader: FeatureReader
     model: Classifier | Tagger
@@ -64,6 +60,18 @@ class TrainedOnNumbers(TrainedOnSequences):
         self.reader.check(examples, "the sequences")
         return self.head.predict(self.model, self.reader, examples)
 
+    def _predictions(self, paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, Any], Any]]:
+        if paths:
+            examples = read_sequences(self.options, paths)
+        else:
+            writer = SequenceWriter(self.options.categorical)
+            for found in numeric_lines(read_lines(()), "standard input", self.options.columns):
+                writer.add(*found)
+            examples = writer.finish().sequences()
+        self.reader.check(examples, "the sequences")
+        for group in in_groups(examples, BATCH):
+            yield from (({}, found) for found in self.head.predict(self.model, self.reader, group))
+
     def inspect(
         self,
         sequence: Sequence[Sequence[float]],
@@ -72,11 +80,11 @@ class TrainedOnNumbers(TrainedOnSequences):
         out: str | Path | None = None,
         features: Sequence[str] | None = None,
     ) -> Inspection:
-        """Watch the network read a sequence, find which steps and features moved its answers, and write a report.
+        """Watch the network read a sequence, find which steps and features contribute to its predictions, and report.
 
-        The answers are the label or number of a sequence, the labels of its steps, or the features of the next step. A
-        step is erased by making its features 0, which is their mean where they are scaled; so is a feature, at every
-        step.
+        The predictions are the label or number of a sequence, the labels of its steps, or the features of the next
+        step. A step is erased by making its features 0, which is their mean where they are scaled; so is a feature, at
+        every step.
 
         Args:
             sequence: steps of features, as `predict` takes them.
@@ -89,7 +97,6 @@ class TrainedOnNumbers(TrainedOnSequences):
                 folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        requested_report(self.folder, out, steps)  # before the sequence is read
         if not len(sequence):
             raise ValueError("the sequence has no steps; at least 1 is needed")
         return self._inspect(self._stored([sequence])[0], features, steps, out)
@@ -110,12 +117,7 @@ class TrainedOnNumbers(TrainedOnSequences):
     def inspect_files(
         self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None
     ) -> Inspection:
-        """The same of a sequence in files such as it was trained on.
-
-        Args:
-            paths: the files.
-            number: which of their sequences, counted from 1.
-            steps, out: see `inspect`.
+        """`inspect` for one of the sequences in files such as it was trained on, counted from 1.
 
         Raises:
             ValueError: as `inspect`; when the files are malformed, or have fewer sequences.
@@ -136,38 +138,6 @@ class TrainedOnNumbers(TrainedOnSequences):
         names = list(features or map(str, range(1, self.reader.scaling.width + 1)))
         tokens = range(1, min(steps, sequence.length) + 1)
         return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
-
-    def predict_files(
-        self, paths: Sequence[Path] = (), format: str | None = None, *, probabilities: bool = False
-    ) -> Iterator[str] | Iterator[bytes]:
-        """What the network predicts for the sequences in files, as the content of a file.
-
-        Args:
-            paths: files such as it was trained on; without any the standard input is read, JSON lines with a sequence
-                in each.
-            format: "jsonl" (the default), "parquet", or "csv", where labels of steps have a row each.
-            probabilities: whether to write the probability of every label, where there are labels.
-
-        Raises:
-            ValueError: for malformed data.
-            OSError: when a file cannot be read.
-        """
-        if paths:
-            examples = read_sequences(self.options, paths)
-        else:
-            writer = SequenceWriter(self.options.categorical)
-            for found in numeric_lines(read_lines(()), "standard input", self.options.columns):
-                writer.add(*found)
-            examples = writer.finish().sequences()
-        self.reader.check(examples, "the sequences")
-        return written(self._rows(examples, probabilities, format == "csv"), format)
-
-    def _rows(self, examples: Iterable[NumericSequence], probabilities: bool, cells: bool) -> Iterator[dict[str, Any]]:
-        number = 0
-        for group in in_groups(examples, BATCH):
-            for found in self.head.predict(self.model, self.reader, group):
-                number += 1
-                yield from self.head.rows(found, number, probabilities=probabilities, cells=cells)
 
     def _stored(self, sequences: Sequence[Sequence[Sequence[float]]]) -> list[NumericSequence]:
         """Sequences of steps of features, with their widths checked."""

@@ -1,50 +1,47 @@
 """Tagged sentences to what a tagger reads."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from gatewise.data.columns import TaggedWords
-from gatewise.data.mapped import Mapped
-from gatewise.data.row_tensors import RowTensors
 from gatewise.tasks.examples import Examples, ExampleSource
 from gatewise.tasks.head import Encoded
-from gatewise.tasks.sequence_pipeline import SequencePipeline
 from gatewise.tasks.tagging.corpus import check_entity_tags, columns_of, read_corpus, tagged_data
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_head import TagHead
-from gatewise.tasks.tagging.word_features import learn_reader, reader_of_parts, words_of
-from gatewise.tasks.token_reader import NUMBERS, TokenReader
-from gatewise.tasks.token_rows import TokenRows, encode_examples, sample_of
+from gatewise.tasks.tagging.word_features import Word, learn_reader, reader_of_parts, words_of
+from gatewise.tasks.token_pipeline import TokenPipeline
+from gatewise.tasks.token_reader import TokenReader
+from gatewise.tasks.token_rows import TokenRows
 
-_TAGS = "tags"
 
-
-class TaggingPipeline(SequencePipeline[TaggedWords, TokenRows]):
+class TaggingPipeline(TokenPipeline[TaggedWords]):
     """The tokens of sentences, and their tags."""
 
+    examples_unit = "sentences"
     options: TaggingOptions
-    reader: TokenReader
     head: TagHead
 
     @classmethod
-    def learn(cls, options: TaggingOptions, examples: Sequence[TaggedWords]) -> tuple[Self, str]:
-        """That of the training data, and a notice of the sample that its tokens are learned from, if it is one."""
-        sample, fact = sample_of(examples, options.unit)
-        reader = learn_reader(options, Mapped(sample, itemgetter(0)))
-        return cls(options, reader, TagHead.learn(options, Mapped(examples, itemgetter(1)))), fact
+    def head_type(cls, options: TaggingOptions) -> type[TagHead]:
+        return TagHead
 
     @classmethod
-    def from_parts(cls, options: TaggingOptions, parts: dict[str, Any]) -> Self:
-        return cls(options, reader_of_parts(options, parts), TagHead.from_parts(options, parts))
+    def learn_reader(cls, options: TaggingOptions, inputs: Sequence[Sequence[Word]]) -> TokenReader:
+        return learn_reader(options, inputs)
 
-    def data(self) -> ExampleSource[TaggedWords]:
-        return tagged_data(self.options)
+    @classmethod
+    def make_reader(cls, options: TaggingOptions, parts: dict[str, Any]) -> TokenReader:
+        return reader_of_parts(options, parts)
 
-    def read_corpus(self, known: Mapping[str, str] | None) -> Examples[TaggedWords]:
-        return read_corpus(self.options, known)
+    @classmethod
+    def data(cls, options: TaggingOptions) -> ExampleSource[TaggedWords]:
+        return tagged_data(options)
+
+    @classmethod
+    def read_corpus(cls, options: TaggingOptions, known: Mapping[str, str] | None = None) -> Examples[TaggedWords]:
+        return read_corpus(options, known)
 
     def read_files(self, paths: Sequence[Path]) -> Sequence[TaggedWords]:
         examples = super().read_files(paths)
@@ -52,31 +49,14 @@ class TaggingPipeline(SequencePipeline[TaggedWords, TokenRows]):
             check_entity_tags(columns_of(self.options), paths, examples)
         return examples
 
-    def check(self, part: str, examples: Sequence[TaggedWords]) -> None:
-        self.head.check(part, Mapped(examples, itemgetter(1)))
+    @property
+    def unit(self) -> str:
+        return "words" if self.options.unit == "word" else "characters"
 
-    def encode(self, examples: Sequence[TaggedWords]) -> Encoded[TokenRows]:
-        """Sentences as the network reads them.
-
-        Raises:
-            ValueError: where tokens are characters and a row is not one.
-        """
-        reader, targets = self.reader, Mapped(examples, itemgetter(1))
-        form, encode_tags = self.head.encoder(targets)
-        count = itertools.count(1)
-
-        def encode(example: TaggedWords) -> dict[str, Any]:
-            words, tags = example
-            number = next(count)
-            row = {**reader.encode(words), _TAGS: encode_tags(tags).numpy()}
-            if len(row[NUMBERS]) != len(words):
-                raise ValueError(f"sentence {number}: unit char expects a character per line, got words")
-            return row
-
-        known = {**reader.parts, "tags": self.head.tags}
-        store = encode_examples(examples, {**reader.fields, _TAGS: form}, encode, known, {}, "sentences")
-        written = None if reader.alphabet is None else lambda index: words_of(examples[index][0])
-        return Encoded(reader, TokenRows(store, written), targets, RowTensors(store, _TAGS))
+    def row(self, read: Sequence[Word], number: int) -> Sequence[Word]:
+        if self.options.unit == "char" and any(len(word) != 1 for word in words_of(read)):
+            raise ValueError(f"sentence {number}: unit char expects a character per line, got words")
+        return read
 
     def counts(self, data: Encoded[TokenRows]) -> dict[str, int]:
         return {
@@ -84,3 +64,10 @@ class TaggingPipeline(SequencePipeline[TaggedWords, TokenRows]):
             "tokens": int(data.rows.lengths.sum()),
             "unknown_tokens": data.rows.count(self.reader.vocabulary.unknown),
         }
+
+    def facts(self, corpus: Examples[TaggedWords], training: Encoded[TokenRows]) -> list[str]:
+        def tokens(part: Sequence[TaggedWords]) -> int:
+            read = part is corpus.training
+            return int(training.rows.lengths.sum()) if read else sum(len(words) for words, _ in part)
+
+        return [f"tokens: {corpus.counts(tokens)}", self.head.summary, self.summary]

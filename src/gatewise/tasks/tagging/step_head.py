@@ -1,36 +1,47 @@
 """A label for each step of a sequence, of tokens or of numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gatewise.data.batches import Batch, RaggedBatches, padded
-from gatewise.data.mapped import Mapped
+from gatewise.data.labels import MostFrequent
 from gatewise.data.row_store import Field
 from gatewise.data.streams import NO_TARGET
+from gatewise.models.encoder import length_mask
 from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
 from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.label import balanced
+from gatewise.tasks.classification.label import LabelHead, balanced
+from gatewise.tasks.classification.sequence_head import ScoredPart
 from gatewise.tasks.head import BATCH, Encoded, Head
 from gatewise.tasks.rows import Reader, Row, steps_of
 from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.unknown_labels import check_labels, known_cross_entropy
 
 
+class LabelledSteps(NamedTuple):
+    """The predicted label of each step of a sequence, and the probability of every label at each."""
+
+    labels: list[str]
+    probabilities: list[dict[str, float]]
+
+
 class StepHead(Head):
-    """Scores (T, K) of a sequence; targets are rows of labels, or what has some.
+    """One of K labels for each step; targets are rows of labels. The baseline is the most frequent label.
 
     Attributes:
         tags: the K labels.
 
     Args:
         tags: the K labels.
+        baseline: the most frequent one.
         weights: of labels in the loss.
     """
 
@@ -38,25 +49,37 @@ class StepHead(Head):
     loss_unit = "nats/step"
     label: ClassVar[str] = "label"
 
-    def __init__(self, tags: TagSet, weights: Literal["none", "balanced"] = "none") -> None:
+    def __init__(
+        self, tags: TagSet, baseline: MostFrequent | None, weights: Literal["none", "balanced"] = "none"
+    ) -> None:
         self.tags = tags
+        self._baseline = baseline
         self._weights = weights
+
+    @classmethod
+    def learn(cls, options: Any, targets: Sequence[Sequence[str]]) -> Self:
+        tags = TagSet.learn(targets, "none")
+        baseline = MostFrequent.learn((0, tags.labels.number(label)) for labels in targets for label in labels)
+        return cls(tags, baseline, options.class_weights)
+
+    @classmethod
+    def from_parts(cls, options: Any, parts: Mapping[str, Any]) -> Self:
+        return cls(parts["tags"], parts["baseline"], options.class_weights)
 
     @property
     def parts(self) -> dict[str, Any]:
+        return {"tags": self.tags, "baseline": self._baseline}
+
+    @property
+    def target_parts(self) -> dict[str, Any]:
         return {"tags": self.tags}
 
-    def check(self, part: str, targets: Sequence[Any]) -> None:
-        labels = chain.from_iterable(map(self._labels_of, targets))
-        check_labels(part, labels, self.tags.labels, self.label, self.tags.knows)
+    def check(self, part: str, targets: Sequence[Sequence[str]]) -> None:
+        check_labels(part, chain.from_iterable(targets), self.tags.labels, self.label, self.tags.knows)
 
-    def encoder(self, targets: Sequence[Any]) -> tuple[Field, Callable[[Any], Tensor]]:
-        tags = self.tags.including(Mapped(targets, self._labels_of))
-        return Field(np.min_scalar_type(tags.labels.size - 1)), lambda target: tags.numbers(self._labels_of(target))
-
-    def _labels_of(self, target: Any) -> Sequence[str]:
-        """The labels of a target."""
-        return target
+    def encoder(self, targets: Sequence[Sequence[str]]) -> tuple[Field, Callable[[Sequence[str]], Tensor]]:
+        tags = self.tags.including(targets)
+        return Field(np.min_scalar_type(tags.labels.size - 1)), tags.numbers
 
     def _network(self, reader: Reader, options: Any) -> Tagger:
         steps = reader.first_layer(options)
@@ -89,9 +112,24 @@ class StepHead(Head):
         """
         return lambda found, batch: (int((found == batch.targets).sum()), int(batch.lengths.sum()))
 
+    def scores(self, model: Tagger, data: Encoded[Any], plot: Path | None = None) -> dict[str, Any]:
+        """The number of ``steps``, and the scores of their labels as of `LabelHead`."""
+        assert self._baseline is not None
+        names = self.tags.including(data.targets).labels.names
+
+        def scored_parts() -> Iterator[ScoredPart]:
+            for batch in tracked(self.batches(data, BATCH), "scoring", "steps", size=lambda batch: batch.steps):
+                with torch.no_grad():
+                    scores = model(batch.inputs, batch.lengths)
+                valid = length_mask(len(scores), batch.lengths)
+                yield scores[valid], [names[number] for number in batch.targets[valid].tolist()]
+
+        found = LabelHead(self.tags.labels, self._baseline).scores_of(scored_parts(), plot)
+        return {"steps": int(steps_of(data.rows).sum()), **found}
+
     def predicted(self, model: Tagger, reader: Reader, rows: Sequence[Row]) -> list[list[str]]:
         """The best labels of each sequence."""
-        return [self.tags.names(found.tolist()) for found in _of_sequences(model, reader, rows, model.decode)]
+        return [self.tags.names(found.tolist()) for found in of_sequences(model, reader, rows, model.decode)]
 
     def probabilities(self, model: Tagger, reader: Reader, rows: Sequence[Row]) -> list[Tensor]:
         """The probability of each label at each step of each sequence, (T, K) float64."""
@@ -99,7 +137,27 @@ class StepHead(Head):
         def read_out(scores: Tensor, lengths: Tensor) -> Tensor:
             return model.log_probabilities(scores.double(), lengths).exp()
 
-        return _of_sequences(model, reader, rows, read_out)
+        return of_sequences(model, reader, rows, read_out)
+
+    def predict(self, model: Tagger, reader: Reader, rows: Sequence[Row]) -> list[LabelledSteps]:
+        names = self.tags.labels.names
+        return [
+            LabelledSteps(
+                self.tags.names(found.argmax(1).tolist()),
+                [dict(zip(names, row, strict=True)) for row in found.tolist()],
+            )
+            for found in self.probabilities(model, reader, rows)
+        ]
+
+    def output_rows(
+        self, found: LabelledSteps, number: int, *, probabilities: bool, cells: bool
+    ) -> Iterator[dict[str, Any]]:
+        if not cells:
+            yield {"labels": found.labels, **({"probabilities": found.probabilities} if probabilities else {})}
+            return
+        for step, (label, of_step) in enumerate(zip(*found, strict=True), 1):
+            more = {"probabilities": of_step} if probabilities else {}
+            yield {"sequence": number, "step": step, "label": label, **more}
 
     def attribution_target(self, model: Tagger, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
         lengths = torch.tensor([len(x)])
@@ -143,13 +201,25 @@ def loss_of(model: Tagger, scores: Tensor, batch: Batch, weights: Tensor | None 
     return -likelihoods.where(known, 0).sum(), int(batch.lengths[known.to(batch.lengths.device)].sum())
 
 
-def _of_sequences(
-    model: Tagger, reader: Reader, rows: Sequence[Row], read_out: Callable[[Tensor, Tensor], Tensor]
+def of_sequences(
+    model: Tagger,
+    reader: Reader,
+    rows: Sequence[Row],
+    read_out: Callable[[Tensor, Tensor], Tensor],
+    what: tuple[str, str] = ("tagging", "sentences"),
 ) -> list[Tensor]:
-    """Reads out the scores (T, B, K) and lengths (B,) of batches, (T, B, ...), by sequence."""
+    """What is read out for each sequence.
+
+    Args:
+        model: the model.
+        reader: makes its inputs.
+        rows: the sequences.
+        read_out: (T or 1, B, ...) of scores (T, B, K) and lengths (B,).
+        what: what is done with what, for the progress bar.
+    """
     found = [torch.empty(0)] * len(rows)
     with torch.no_grad():
-        for indices in tracked(RaggedBatches(steps_of(rows), list, BATCH), "tagging", "sentences", size=len):
+        for indices in tracked(RaggedBatches(steps_of(rows), list, BATCH), *what, size=len):
             inputs, lengths = reader.batch([rows[index] for index in indices])
             predicted = read_out(model(inputs, lengths), lengths)
             for column, (index, length) in enumerate(zip(indices, lengths.tolist(), strict=True)):

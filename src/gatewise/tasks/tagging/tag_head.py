@@ -35,13 +35,13 @@ class TagHead(StepHead):
     """
 
     label = "tag"
+    scoring_passes = 2  # for the loss, and for the tags
 
     def __init__(
         self, options: TaggingOptions, tags: TagSet, written: Labels | None = None, baseline: MostFrequent | None = None
     ) -> None:
-        super().__init__(tags)
+        super().__init__(tags, baseline)
         self._written = tags.labels if written is None else written
-        self._baseline = baseline
         self.measure = "accuracy" if tags.learned is None else "entity_f1"
         self.loss_unit = "nats/word" if options.unit == "word" else "nats/character"
 
@@ -62,7 +62,6 @@ class TagHead(StepHead):
         return cls(options, parts["tags"], parts.get("written"), parts["baseline"])
 
     def learn_baseline(self, training: Encoded[TokenRows]) -> None:
-        """Count the tags of each token, as the data has them."""
         self._written = written = Labels.learn(itertools.chain.from_iterable(training.targets))
         pairs = (
             (number, written.number(tag))
@@ -74,6 +73,11 @@ class TagHead(StepHead):
     @property
     def parts(self) -> dict[str, Any]:
         return {"tags": self.tags, "written": self._written, "baseline": self._baseline}
+
+    @property
+    def summary(self) -> str:
+        """How many tags there are, for people."""
+        return f"tags: {self.tags.labels.size}" + (f" (scheme {self.tags.learned})" if self.tags.learned else "")
 
     def _network(self, reader: Reader, options: TaggingOptions) -> Tagger:
         steps = reader.first_layer(options)

@@ -68,7 +68,6 @@ class TrainedTagger(TrainedOnSequences):
     reads_columns: ClassVar[bool] = True
     formats: ClassVar[Endings] = {**ROW_FORMATS, "columns": (".conll", ".iob", ".bio", ".bioes", ".tsv", ".col")}
     pipeline_type = TaggingPipeline
-    part_types: ClassVar[tuple[type, ...]] = (TagSet,)
     options: TaggingOptions
     reader: TokenReader
     head: TagHead

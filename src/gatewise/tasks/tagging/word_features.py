@@ -102,6 +102,10 @@ class FeaturedTokenReader(TokenReader):
             found.append(tuple(check_characters(cell, "a word or feature") for cell in cells))
         return found
 
+    def words(self, row: Sequence[Word]) -> list[str]:
+        """The words of a row alone."""
+        return words_of(row)
+
     def read(self, row: Sequence[Word], longest: int | None = None) -> Tokens:
         """The words of a file with their features, cut after `longest`."""
         plain = super().read(words_of(row), longest)
