@@ -164,6 +164,28 @@ class SequenceWriter:
         return np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int32)
 
 
+def stored(
+    sequences: Iterable[tuple[NDArray[np.float64], Sequence[str], Mapping[str, Sequence[str]]]],
+    category_names: Sequence[str] = (),
+) -> list[NumericSequence]:
+    """Sequences in memory.
+
+    Args:
+        sequences: the arguments of `SequenceWriter.add` for each.
+        category_names: the names of the categorical columns.
+
+    >>> (sequence,) = stored([(np.zeros((3, 2)), ["up"], {})])
+    >>> sequence.length, sequence.labels
+    (3, ['up'])
+    """
+    writer = SequenceWriter(category_names)
+    empty = True
+    for sequence in sequences:
+        writer.add(*sequence)
+        empty = False
+    return [] if empty else writer.finish().sequences()
+
+
 def hash_of(sequences: Iterable[NumericSequence]) -> str:
     """The SHA-256 of the contents of sequences."""
     digest = sha256()

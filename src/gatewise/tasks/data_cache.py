@@ -5,7 +5,8 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -107,6 +108,26 @@ def work_folder(kind: str) -> Iterator[Path]:
     build_cache.remove_leftovers(above)
     with TemporaryDirectory(prefix=build_cache.WORK, dir=above, ignore_cleanup_errors=True) as work:
         yield Path(work)
+
+
+@contextmanager
+def folder_on_demand(kind: str, notice: str = "") -> Iterator[Callable[[], Path]]:
+    """A `work_folder` that is made by the first call; nothing is made without one.
+
+    Args:
+        kind: the kind of entry.
+        notice: what to print once it is made, with ``{}`` for where.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def make() -> Path:
+            folder = stack.enter_context(work_folder(kind))
+            if notice:
+                say(notice.format(f"{folder.parent}, a folder of {build_cache.VARIABLE}"))
+            return folder
+
+        yield make
 
 
 def publish(kind: str, key: str, work: Path, read: Callable[[Path], Content | None]) -> tuple[Content, Path]:

@@ -1,12 +1,12 @@
 """The examples of a run by their part in it: the training data and what is scored."""
 
 import json
+import platform
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from gatewise.data.example_store import StoredExamples, gather
 from gatewise.data.row_store import Field, RowWriter, open_rows
@@ -81,7 +81,17 @@ _STORED = "examples"
 
 _SHARE = DefaultShare(0.1, 100_000, "rows")
 
-Builtin = Callable[[], tuple[str, list[Example]]]
+
+class Builtin(NamedTuple, Generic[Example]):
+    """Data that needs no file.
+
+    Attributes:
+        source: where the examples come from, for people; with ``{python}`` for the version of Python.
+        make: makes the examples.
+    """
+
+    source: str
+    make: Callable[[], list[Example]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,8 @@ class ExampleSource(Generic[Example]):
         classes_of: the classes of an example, see `split_at_random`.
         class_name: a text that is the same only for the same `classes_of`.
         hash_of: the SHA-256 of examples that are kept in memory; by default of their JSON.
-        builtin: data that needs no file, by name: where the examples come from, and the examples. ``builtin:NAME``
-            instead of a file asks for it; the first is taken where no file is named.
+        builtin: data that needs no file, by name. ``builtin:NAME`` instead of a file asks for it; the first is taken
+            where no file is named.
         default_share: what is held out where the options do not say.
     """
 
@@ -126,7 +136,8 @@ def read_examples(
     hashes: dict[str, str] = {}
     name = builtin_name(options.data, data.builtin)
     if name is not None:
-        source, examples = data.builtin[name]()
+        source = data.builtin[name].source.format(python=platform.python_version())
+        examples = data.builtin[name].make()
         _, hashes["data"] = gather(examples)
     else:
         source = ", ".join(str(path) for path in options.data)
@@ -165,18 +176,11 @@ def read_all(
     found = None if known is None else data_cache.find(_STORED, known, open_rows)
     if known is not None and found is not None:
         return StoredExamples(found[0], known, restore), known
-    with ExitStack() as stack:
-        folders: list[Path] = []
-
-        def make_folder() -> Path:
-            folders.append(stack.enter_context(data_cache.work_folder(_STORED)))
-            return folders[0]
-
-        examples, digest = gather(data.read(paths), make_folder)
-        if not folders:
-            assert isinstance(examples, list)
+    with data_cache.folder_on_demand(_STORED) as folder:
+        examples, digest = gather(data.read(paths), folder)
+        if isinstance(examples, list):
             return examples, digest
-        rows, _ = data_cache.publish(_STORED, digest, folders[0], open_rows)
+        rows, _ = data_cache.publish(_STORED, digest, folder(), open_rows)
         return StoredExamples(rows, digest, restore), digest
 
 

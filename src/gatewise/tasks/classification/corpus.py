@@ -1,6 +1,5 @@
 """The labelled texts of a run."""
 
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from gatewise.data.standard_library import docstrings
 from gatewise.tasks.classification.label_set import split_labels
 from gatewise.tasks.classification.number import why_no_number
 from gatewise.tasks.classification.options import LabelledTextOptions
-from gatewise.tasks.examples import ExampleSource
+from gatewise.tasks.examples import Builtin, ExampleSource
 
 
 def labelled_data(options: LabelledTextOptions) -> ExampleSource[LabelledText]:
@@ -26,14 +25,10 @@ def labelled_data(options: LabelledTextOptions) -> ExampleSource[LabelledText]:
         return split_labels(example[1], options.label_separator) if options.target == "labels" else example[1:]
 
     name = f"{options.target} {options.label_separator}"
-    return ExampleSource(read, _restored, classes_of, name, builtin={"docstrings": _docstrings})
+    builtin = Builtin("docstrings of the standard library of Python {python}, by package", docstrings)
+    return ExampleSource(read, _restored, classes_of, name, builtin={"docstrings": builtin})
 
 
 def _restored(value: list[str]) -> LabelledText:
     text, label = value
     return text, sys.intern(label)
-
-
-def _docstrings() -> tuple[str, list[LabelledText]]:
-    source = f"docstrings of the standard library of Python {platform.python_version()}, by package"
-    return source, docstrings()

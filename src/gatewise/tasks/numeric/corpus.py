@@ -1,11 +1,9 @@
 """The sequences of a run."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from gatewise.compiler import build_cache
 from gatewise.data.named_files import tables_of
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.sequence_store import NumericSequence, hash_of
@@ -28,13 +26,7 @@ def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[Numer
     Raises:
         ValueError, OSError: see `tables_of` and `read_numeric_sequences`.
     """
-    with ExitStack() as stack:
-
-        def make_folder() -> Path:
-            folder = stack.enter_context(data_cache.work_folder("sequences"))
-            say(f"sequences: too many for memory; written to {folder.parent}, a folder of {build_cache.VARIABLE}")
-            return folder
-
+    with data_cache.folder_on_demand("sequences", "sequences: too many for memory; written to {}") as make_folder:
         files = list(dict.fromkeys(tables_of(paths, needed=True)))
         return read_numeric_sequences(files, options.columns, say, options.table_format, make_folder).sequences()
 

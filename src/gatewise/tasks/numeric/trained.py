@@ -8,14 +8,14 @@ import numpy as np
 
 from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.data.numeric_sequences import numeric_lines
-from gatewise.data.sequence_store import NumericSequence, SequenceWriter
+from gatewise.data.sequence_store import NumericSequence, stored
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.attribution import Inspection
 from gatewise.tasks.head import BATCH
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
-from gatewise.tasks.numeric.corpus import read_sequences, with_features
+from gatewise.tasks.numeric.corpus import read_sequences
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.pipeline import NumericPipeline
 from gatewise.tasks.numeric.reader import FeatureReader
@@ -54,27 +54,22 @@ class TrainedOnNumbers(TrainedOnSequences):
         """
         if is_in_memory(sequences):
             with as_files(sequences, "sequences") as paths:
-                examples = read_sequences(self.options, paths)
-        else:
-            examples = self._stored(sequences)
-        self.reader.check(examples, "the sequences")
-        return self.head.predict(self.model, self.reader, examples)
+                return self._predicted(read_sequences(self.options, paths))
+        return self._predicted(self._stored(sequences))
 
     def _predictions(self, paths: Sequence[Path]) -> Iterator[tuple[Mapping[str, Any], Any]]:
         if paths:
             examples = read_sequences(self.options, paths)
         else:
-            writer = SequenceWriter(self.options.categorical)
-            for found in numeric_lines(read_lines(()), "standard input", self.options.columns):
-                writer.add(*found)
-            examples = writer.finish().sequences()
+            lines = numeric_lines(read_lines(()), "standard input", self.options.columns)
+            examples = stored(lines, self.options.categorical)
         self.reader.check(examples, "the sequences")
         for group in in_groups(examples, BATCH):
             yield from (({}, found) for found in self.head.predict(self.model, self.reader, group))
 
     def inspect(
         self,
-        sequence: Sequence[Sequence[float]],
+        sequence: Sequence[Sequence[float]] | NumericSequence,
         *,
         steps: int = 2000,
         out: str | Path | None = None,
@@ -90,16 +85,26 @@ class TrainedOnNumbers(TrainedOnSequences):
             sequence: steps of features, as `predict` takes them.
             steps: the largest number of steps to read, from the beginning.
             out: the page of HTML to write, by default ``report.html`` in the run folder.
-            features: names of the features; by default their numbers.
+            features: names of the features; by default those that the model knows, or their numbers.
 
         Raises:
             ValueError: when ``steps`` is below 1, the sequence has no steps or other features than in training, or the
                 folder of ``out`` is missing.
             OSError: when the report cannot be written.
         """
-        if not len(sequence):
+        report = requested_report(self.folder, out, steps)
+        if isinstance(sequence, NumericSequence):
+            example = sequence
+        elif len(sequence):
+            (example,) = self._stored([sequence])
+        else:
             raise ValueError("the sequence has no steps; at least 1 is needed")
-        return self._inspect(self._stored([sequence])[0], features, steps, out)
+        self.reader.check([example], "the sequence")
+        inputs, _ = self.reader.batch([example])
+        names = features or self.options.feature_columns or example.feature_names
+        names = names or tuple(map(str, range(1, self.reader.scaling.width + 1)))
+        tokens = range(1, min(steps, example.length) + 1)
+        return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
 
     def inspect_requested(self, request: InspectionRequest) -> Inspection:
         """Watch the network while it reads one sequence of files.
@@ -126,32 +131,21 @@ class TrainedOnNumbers(TrainedOnSequences):
         sequences = read_sequences(self.options, paths)
         if not 1 <= number <= len(sequences):
             raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
-        features = with_features(self.options, sequences).feature_columns
-        return self._inspect(sequences[number - 1], features or None, steps, out)
-
-    def _inspect(
-        self, sequence: NumericSequence, features: Sequence[str] | None, steps: int, out: str | Path | None
-    ) -> Inspection:
-        report = requested_report(self.folder, out, steps)
-        self.reader.check([sequence], "the sequence")
-        inputs, _ = self.reader.batch([sequence])
-        names = list(features or map(str, range(1, self.reader.scaling.width + 1)))
-        tokens = range(1, min(steps, sequence.length) + 1)
-        return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
+        return self.inspect(sequences[number - 1], steps=steps, out=out)
 
     def _stored(self, sequences: Sequence[Sequence[Sequence[float]]]) -> list[NumericSequence]:
         """Sequences of steps of features, with their widths checked."""
         if self.options.categorical:
             names = ", ".join(self.options.categorical)
             raise ValueError(f"this model reads categorical columns ({names}); give it files or a table with them")
-        if not len(sequences):
-            return []
-        writer = SequenceWriter()
-        for steps in sequences:
-            values = np.asarray(steps, np.float64)
-            self.reader.scaling.scaled(values)
-            writer.add(values, [])
-        return writer.finish().sequences()
+        arrays = [np.asarray(steps, np.float64) for steps in sequences]
+        for steps in arrays:
+            self.reader.scaling.scaled(steps)
+        return stored((steps, [], {}) for steps in arrays)
+
+    def _predicted(self, examples: Sequence[NumericSequence]) -> list[Any]:
+        self.reader.check(examples, "the sequences")
+        return self.head.predict(self.model, self.reader, examples)
 
 
 TRAINED = TrainedOnNumbers

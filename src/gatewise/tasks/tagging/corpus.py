@@ -1,7 +1,6 @@
 """The tagged sentences of a run."""
 
 import itertools
-import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from gatewise.data.columns import Columns, TaggedWords
 from gatewise.data.entities import OUTSIDE, is_entity_tag, meant_as_entities
 from gatewise.data.standard_library import typed_programs
 from gatewise.progress import say
-from gatewise.tasks.examples import Examples, ExampleSource, read_examples
+from gatewise.tasks.examples import Builtin, Examples, ExampleSource, read_examples
 from gatewise.tasks.tagging.options import TaggedTextOptions, TaggingOptions
 
 _CHARACTERS, _PIECE = 350_000, 200
@@ -40,8 +39,12 @@ def read_corpus(options: TaggingOptions, known: Mapping[str, str] | None = None)
 def tagged_data(options: TaggedTextOptions) -> ExampleSource[TaggedWords]:
     """How tagged sentences are read: from the columns that the options name, or Python programs."""
     columns, name = columns_of(options), "types of entities, or tags"
+    programs = Builtin(
+        "programs of the standard library of Python {python}, token types by character",
+        lambda: typed_programs(_CHARACTERS, _PIECE),
+    )
     return ExampleSource(
-        lambda paths: columns.tagged_words(paths, say), _restored, _classes, name, builtin={"programs": _programs}
+        lambda paths: columns.tagged_words(paths, say), _restored, _classes, name, builtin={"programs": programs}
     )
 
 
@@ -74,8 +77,3 @@ def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterab
 def _classes(sentence: TaggedWords) -> set[str]:
     """The tags of a sentence; of those of entities the types alone, since a type is learned with all of its tags."""
     return {tag[2:] if is_entity_tag(tag) and tag != OUTSIDE else tag for tag in sentence[1]}
-
-
-def _programs() -> tuple[str, list[TaggedWords]]:
-    source = f"programs of the standard library of Python {platform.python_version()}, token types by character"
-    return source, typed_programs(_CHARACTERS, _PIECE)
