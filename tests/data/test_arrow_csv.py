@@ -16,7 +16,7 @@ WHERE = Path("table")
 
 
 def in_parts(text, size):
-    return TableText(WHERE, lambda: (text[at : at + size] for at in range(0, len(text), size)))
+    return TableText(WHERE, lambda: (text[index : index + size] for index in range(0, len(text), size)))
 
 
 def by_arrow(table, kind=".csv", format=PLAIN):

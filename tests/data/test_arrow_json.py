@@ -18,7 +18,7 @@ WHERE = Path("table")
 
 
 def by_arrow(text, size, *, blanks=True):
-    table = TableText(WHERE, lambda: (text[at : at + size] for at in range(0, len(text), size)))
+    table = TableText(WHERE, lambda: (text[index : index + size] for index in range(0, len(text), size)))
     batches = arrow_members(table, ("a", "n"), ("n",), blanks=blanks)
     return [row for batch in batches for row in zip(*(cells.to_pylist() for cells in batch), strict=True)]
 
@@ -45,7 +45,7 @@ def test_objects_are_read_by_arrow(rows, ascii, size):
 @example('{"a":\n"1"}\n', 4)
 @example('{"a":"1"}{"a":"2"}\n{"a":\n"3"}', 4)
 @example('{"a":{}}\n{"a":"1","a":"2"}', 3)
-def test_anything_is_read_alike_or_left(text, size):
+def test_anything_is_read_equally_or_left(text, size):
     try:
         found = by_arrow(text, size)
     except UnusualTableError:

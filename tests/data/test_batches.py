@@ -15,22 +15,22 @@ def test_every_sequence_comes_once_a_pass(lengths, size, seed):
     for _ in range(2):
         found = list(batches)
         assert len(found) == len(batches)
-        assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+        assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
 
 
 @given(LENGTHS, st.integers(1, 9), st.integers(0, 1000))
-def test_a_pass_goes_on_where_it_was_saved(lengths, size, at):
+def test_a_pass_resumes_where_it_was_saved(lengths, size, position):
     whole = RaggedBatches(lengths, list, size, seed=3)
     expected = list(whole) + list(whole) + list(whole)
-    at %= len(expected)
+    position %= len(expected)
     running = RaggedBatches(lengths, list, size, seed=3)
     found: list[list[int]] = []
     state = running.state_dict()
-    while len(found) < at:
+    while len(found) < position:
         for batch in running:
             found.append(batch)
             state = running.state_dict()
-            if len(found) == at:
+            if len(found) == position:
                 break
     again = RaggedBatches(lengths, list, size, seed=3)
     again.load_state_dict(state)
@@ -39,7 +39,7 @@ def test_a_pass_goes_on_where_it_was_saved(lengths, size, at):
     assert found == expected
 
 
-def test_what_stands_in_a_batch_is_of_similar_length_and_the_order_changes():
+def test_a_batch_has_similar_lengths_and_the_order_changes():
     lengths = torch.randint(1, 100, (1000,), generator=torch.Generator().manual_seed(0)).tolist()
     batches = RaggedBatches(lengths, list, 10, seed=0)
     first, second = list(batches), list(batches)
@@ -61,17 +61,17 @@ def test_nothing_is_padded_to_one_step():
 
 
 @given(LENGTHS, st.integers(1, 200), st.none() | st.integers(0, 5))
-def test_batches_of_so_many_steps(lengths, steps, seed):
+def test_batches_of_a_number_of_steps(lengths, steps, seed):
     batches = RaggedBatches(lengths, list, steps=steps, seed=seed)
     for _ in range(2):
         found = list(batches)
         assert len(found) == len(batches)
-        assert sorted(place for batch in found for place in batch) == list(range(len(lengths)))
+        assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
         for batch in found:
-            assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= steps
+            assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= steps
 
 
-def test_batches_of_so_many_steps_change_from_pass_to_pass():
+def test_batches_of_a_number_of_steps_change_from_pass_to_pass():
     batches = RaggedBatches([5] * 100, list, steps=50, seed=0)
     first, second = list(batches), list(batches)
     assert sorted(map(sorted, first)) != sorted(map(sorted, second))
@@ -86,10 +86,10 @@ def test_a_sample_is_some_of_the_batches_from_all_lengths_and_moves_nothing(leng
     found = list(batches.sample(count))
     assert batches.state_dict() == before
     assert len(found) == min(count, len(whole))
-    places = [whole.index(batch) for batch in found]
-    assert places == sorted(set(places))
+    positions = [whole.index(batch) for batch in found]
+    assert positions == sorted(set(positions))
     width = len(whole) / len(found)
-    assert all(part * width - 1 < place < (part + 1) * width for part, place in enumerate(places))
+    assert all(part * width - 1 < index < (part + 1) * width for part, index in enumerate(positions))
 
 
 PARTS = st.integers(1, 5)
@@ -102,12 +102,12 @@ def test_parts_share_every_batch(lengths, cut, parts, seed):
     shares = [whole.share(part, parts) for part in range(parts)]
     assert {len(share) for share in shares} == {len(whole)}
     assert shares[0].most_steps >= max(
-        len(batch) * max(lengths[place] for place in batch) for batch in whole.share(0, parts)
+        len(batch) * max(lengths[index] for index in batch) for batch in whole.share(0, parts)
     )
     for _ in range(2):
         for batch, *found in zip(whole, *shares, strict=True):
             rows = [[] if isinstance(rows, Batch) else rows for rows in found]
-            assert sorted(place for some in rows for place in some) == sorted(batch)
+            assert sorted(index for some in rows for index in some) == sorted(batch)
             assert max(map(len, rows)) - min(map(len, rows)) <= 1
 
 
@@ -121,7 +121,7 @@ def test_parts_deal_out_batches_as_they_are(lengths, cut, parts):
     assert not isinstance(next(iter(hands[0])), Batch)
 
 
-def test_a_share_goes_on_where_it_was_saved():
+def test_a_share_resumes_where_it_was_saved():
     lengths = list(range(20))
     batches, again = (RaggedBatches(lengths, list, 4, seed=1).share(1, 2) for _ in range(2))
     walk = iter(batches)

@@ -124,13 +124,13 @@ def test_sentences_may_differ_in_columns_where_the_tag_is_named(write):
         read(write("a X\nb X\n10 000 X\n\nc X A\n"), tag="2")
 
 
-def test_places_of_tags(write):
+def test_locations_of_tags(write):
     path = write("# id\na\tX\n\n\nb\tY\n")
-    assert list(Columns().places_of_tags([path])) == [(f"{path}: line 2", "X"), (f"{path}: line 5", "Y")]
+    assert list(Columns().locations_of_tags([path])) == [(f"{path}: line 2", "X"), (f"{path}: line 5", "Y")]
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "columns", "told"),
+    ("name", "text", "columns", "message"),
     [
         ("a.conll", "", (), "there are no words in it"),
         ("a.conll", "a\nb\n", (), "line 1: expected at least 2 columns, got 1: 'a'"),
@@ -145,9 +145,9 @@ def test_places_of_tags(write):
         ("a.conllu", UNIVERSAL, ("colour",), "no column 'colour'; expected a number from 1, or one of id, form"),
     ],
 )
-def test_malformed(write, name, text, columns, told):
+def test_malformed(write, name, text, columns, message):
     path = write(text, name)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: {told}")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {message}")):
         list(Columns(*columns).tagged_words([path]))
 
 
@@ -178,13 +178,13 @@ GOOD = "# id 1\tx\nEU\u00a01 NNP B-ORG\n# NNP O\r\n\n# id 2\tx\n-DOCSTART- X O\n
 
 
 @given(st.data())
-def test_any_change_of_a_file_is_read_or_refused_with_its_name(tmp_path_factory, data):
+def test_any_change_of_a_file_is_read_or_rejected_with_its_name(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / data.draw(st.sampled_from(["changed.conll", "changed.conllu"]))
     content = bytearray((UNIVERSAL if path.suffix == ".conllu" else GOOD).encode())
     for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(content)))
+        position = data.draw(st.integers(0, len(content)))
         piece = data.draw(st.binary(max_size=2) | st.sampled_from([b"\n\n", b"\t", b" ", b"#", b"# ", b"\xc2\xa0"]))
-        content[place : place + data.draw(st.integers(0, 3))] = piece
+        content[position : position + data.draw(st.integers(0, 3))] = piece
     path.write_bytes(content)
     columns = Columns(*(data.draw(st.sampled_from([None, "1", "2"])) for _ in range(2)))
     found, error = [], str(path)
@@ -195,4 +195,4 @@ def test_any_change_of_a_file_is_read_or_refused_with_its_name(tmp_path_factory,
     assert error.startswith(str(path))
     assert all(words and all(words) and all(tags) and len(words) == len(tags) for words, tags in found)
     if found:
-        assert [tag for _, tags in found for tag in tags] == [tag for _, tag in columns.places_of_tags([path])]
+        assert [tag for _, tags in found for tag in tags] == [tag for _, tag in columns.locations_of_tags([path])]

@@ -45,13 +45,13 @@ def ends(before, before_kind, letter, kind):
 
 def by_conlleval(tags):
     found, first, before, before_kind = [], None, "O", ""
-    for place, tag in enumerate([*tags, "O"]):
+    for position, tag in enumerate([*tags, "O"]):
         letter, _, kind = tag.partition("-")
         if first is not None and ends(before, before_kind, letter, kind):
-            found.append(Entity(before_kind, first, place))
+            found.append(Entity(before_kind, first, position))
             first = None
         if starts(before, before_kind, letter, kind):
-            first = place
+            first = position
         before, before_kind = letter, kind
     return found
 
@@ -115,11 +115,11 @@ def tags_of_rows(rows):
 def test_counts_are_those_of_sets_of_entities(rows):
     answers, truth = tags_of_rows(rows)
     found = count_entities(answers, truth)
-    told, known = (
-        {(place, one) for place, row in enumerate(part) for one in entities(row)} for part in (answers, truth)
+    predicted, known = (
+        {(position, one) for position, row in enumerate(part) for one in entities(row)} for part in (answers, truth)
     )
-    assert (found.correct, found.actual, found.possible) == (len(told & known), len(told), len(known))
-    assert found.f1 == pytest.approx(2 * len(told & known) / max(1, len(told) + len(known)))
+    assert (found.correct, found.actual, found.possible) == (len(predicted & known), len(predicted), len(known))
+    assert found.f1 == pytest.approx(2 * len(predicted & known) / max(1, len(predicted) + len(known)))
 
 
 @given(ROWS)

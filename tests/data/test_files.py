@@ -16,7 +16,7 @@ def test_one_path_or_several():
 
 @pytest.mark.parametrize("read", [as_paths, as_tables])
 @pytest.mark.parametrize(
-    ("data", "error", "told"),
+    ("data", "error", "message"),
     [
         (3, TypeError, "data: expected paths of files, or a table in memory, got 3"),
         ([("a", "b")], TypeError, "data: expected paths of files, or a table in memory, got ('a', 'b')"),
@@ -24,6 +24,6 @@ def test_one_path_or_several():
         ([], ValueError, "data: expected at least one file, got none"),
     ],
 )
-def test_what_is_no_path(read, data, error, told):
-    with pytest.raises(error, match=re.escape(told)):
+def test_what_is_no_path(read, data, error, message):
+    with pytest.raises(error, match=re.escape(message)):
         read(data)

@@ -7,10 +7,10 @@ from gatewise.data.manual import manual_text, without_repeated_passages
 
 def test_the_manual_has_every_topic_in_key_order():
     text = manual_text()
-    at = 0
+    position = 0
     for name in sorted(topics):
-        at = text.index(topics[name], at) + len(topics[name])
-    assert at == len(text)
+        position = text.index(topics[name], position) + len(topics[name])
+    assert position == len(text)
     assert len(text) == sum(map(len, topics.values())) + len(topics) - 1
 
 

@@ -1,4 +1,4 @@
-"""Every reader of data on files that random changes made invalid: read sensibly, or refused; columns never shift."""
+"""Every reader of data on files that random changes made invalid: read sensibly, or rejected; columns never shift."""
 
 import csv
 import gzip
@@ -18,9 +18,11 @@ from gatewise.data.series_tables import as_tables
 from gatewise.data.text import read_text
 from tests.mutations import check_reader
 
-TEXTS = [(f'TEXT{at} was, "quoted"' if at % 3 else f"TEXT{at}\nis fine", f"LABEL{at}") for at in range(9)]
-STEPS = [(f"s{at // 3}", at + 0.5, -float(at)) for at in range(9)]
-VALUES = [(at, at + 0.25) for at in range(25)]
+TEXTS = [
+    (f'TEXT{index} was, "quoted"' if index % 3 else f"TEXT{index}\nis fine", f"LABEL{index}") for index in range(9)
+]
+STEPS = [(f"s{index // 3}", index + 0.5, -float(index)) for index in range(9)]
+VALUES = [(index, index + 0.25) for index in range(25)]
 
 
 def as_csv(names, rows):
@@ -66,8 +68,8 @@ def holds(rows, *marks):
         others = [row for row in found if tuple(map(str, row)) not in known]
         assert len(others) <= 2, f"{others} are new"
         for row in others:
-            for place, cell in enumerate(row):
-                strange = [mark for at, mark in enumerate(marks) if at != place and mark in cell]
+            for position, cell in enumerate(row):
+                strange = [mark for index, mark in enumerate(marks) if index != position and mark in cell]
                 assert not strange, f"{row} is shifted"
 
     return check
@@ -87,7 +89,7 @@ def test_labelled_texts(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
 def test_pairs(tmp_path, ending):
-    rows = [(f"SOURCE{at} is here", f"TARGET{at} is there") for at in range(9)]
+    rows = [(f"SOURCE{index} is here", f"TARGET{index} is there") for index in range(9)]
     content = TABLES[ending](("source", "target"), rows)
     check_reader(
         tmp_path / f"a{ending}", content, lambda path: list(read_pairs([path])), holds(rows, "SOURCE", "TARGET")
@@ -105,7 +107,7 @@ def test_rows_of_numbers(tmp_path, ending):
 
 
 def test_sequences_of_numbers(tmp_path):
-    content = as_json_lines(("steps", "label"), [([[at, 0.5], [1.5, -at]], f"l{at}") for at in range(9)])
+    content = as_json_lines(("steps", "label"), [([[index, 0.5], [1.5, -index]], f"l{index}") for index in range(9)])
     check_reader(tmp_path / "a.jsonl", content, lambda path: read_numeric_sequences([path]))
 
 
@@ -116,7 +118,7 @@ def test_series(tmp_path, ending, stamp):
         (one,) = read_series(as_tables(path), Columns()).series
         return [(value,) for value in one.values if value == value]
 
-    rows = [(stamp.format(at + 1), value) for at, value in VALUES]
+    rows = [(stamp.format(index + 1), value) for index, value in VALUES]
     content = TABLES[ending](("date", "sales"), rows)
     check = holds([(value,) for _, value in VALUES]) if ending != ".parquet" else anything
     check_reader(tmp_path / f"a{ending}", content, read, check)
@@ -127,12 +129,14 @@ def test_columns_of_words_and_tags(tmp_path, ending):
     def read(path):
         return [pair for words, tags in TagColumns().tagged_words([path]) for pair in zip(words, tags, strict=True)]
 
-    pairs = [(f"WORD{at}", ("O", "B-LOC", "I-LOC")[at % 3] if ending == ".conll" else "NOUN") for at in range(20)]
-    rows = [
-        f"{word}\tNN\t{tag}" if ending == ".conll" else f"{at % 4 + 1}\t{word}\tl\t{tag}\t_\t_\t0\troot\t_\t_"
-        for at, (word, tag) in enumerate(pairs)
+    pairs = [
+        (f"WORD{index}", ("O", "B-LOC", "I-LOC")[index % 3] if ending == ".conll" else "NOUN") for index in range(20)
     ]
-    content = "".join(f"{row}\n" + "\n" * (at % 4 == 3) for at, row in enumerate(rows)).encode()
+    rows = [
+        f"{word}\tNN\t{tag}" if ending == ".conll" else f"{index % 4 + 1}\t{word}\tl\t{tag}\t_\t_\t0\troot\t_\t_"
+        for index, (word, tag) in enumerate(pairs)
+    ]
+    content = "".join(f"{row}\n" + "\n" * (index % 4 == 3) for index, row in enumerate(rows)).encode()
     check_reader(tmp_path / f"a{ending}", content, read, holds(pairs, "WORD", "LOC"))
 
 

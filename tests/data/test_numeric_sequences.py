@@ -44,7 +44,9 @@ def test_a_nameless_column_that_numbers_the_rows_is_not_a_feature(tmp_path):
     # What `frame.to_csv("a.csv")` writes, and what reading and writing it again makes of it.
     for name in ("", "Unnamed: 0"):
         message = []
-        text = "".join(f"{at},{line}\n" for at, line in zip([name, 0, 1, 2], TABLE.splitlines(), strict=True))
+        text = "".join(
+            f"{position},{line}\n" for position, line in zip([name, 0, 1, 2], TABLE.splitlines(), strict=True)
+        )
         assert read(tmp_path, "a.csv", text, notice=message.append) == FOUND
         assert len(message) == 1
         assert "and numbers the rows; skipped" in message[0]
@@ -167,9 +169,9 @@ def test_sequences_may_begin_and_end_anywhere_in_a_part(tmp_path, small_parts):
     row = 0
     for sequence, length in zip(found, lengths, strict=True):
         rows = range(row, row + length)
-        assert sequence.steps.tolist() == [[at / 2] for at in rows]
-        assert sequence.labels == [str(at) for at in rows]
-        assert sequence.categories == {"colour": [labels[::-1][at] for at in rows]}
+        assert sequence.steps.tolist() == [[position / 2] for position in rows]
+        assert sequence.labels == [str(position) for position in rows]
+        assert sequence.categories == {"colour": [labels[::-1][position] for position in rows]}
         row += length
 
 
@@ -241,4 +243,4 @@ def test_missing_values_of_every_form(tmp_path):
         (found,) = read_numeric_sequences([tmp_path / name], columns).sequences()
         assert found.missing == [0], name
         assert found.steps[:, 0].tolist() == pytest.approx([math.nan] * found.length, nan_ok=True)
-        assert found.steps[:, 1].tolist() == [1 + at for at in range(found.length)]
+        assert found.steps[:, 1].tolist() == [1 + position for position in range(found.length)]

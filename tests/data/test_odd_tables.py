@@ -1,4 +1,4 @@
-"""Odd tables in every form: each oddity is read as what it means, or refused with its place.
+"""Odd tables in every form: each oddity is read as what it means, or rejected with its location.
 
 One row for each oddity and form: the content of the file (or a table in memory), and the rows that are read of the
 columns `text` and `label` or the message.
@@ -410,7 +410,9 @@ def test_rows_know_their_lines(tmp_path):
     path, _ = written(tmp_path, ".csv", 'text,label\n\n"a\nb",c\n   \nd,e\n')
     rows = read_columns(path, ("text", "label"))
     assert [rows.location(row) for row in range(2)] == ["line 3", "line 6"]
-    path, _ = written(tmp_path, ".jsonl", "\n".join(json.dumps({"text": "a"}) + "\n" * (at % 3) for at in range(5)))
+    path, _ = written(
+        tmp_path, ".jsonl", "\n".join(json.dumps({"text": "a"}) + "\n" * (position % 3) for position in range(5))
+    )
     rows = read_columns(path, ("text",))
     assert [rows.location(row) for row in range(5)] == ["line 1", "line 2", "line 4", "line 7", "line 8"]
 
@@ -420,4 +422,4 @@ def test_a_table_that_changes_while_it_is_read_is_named(tmp_path):
     rows = read_columns(path, ("text",))
     path.write_text("text,label\n")
     with pytest.raises(ValueError, match=r"a\.csv: was changed while it was being read"):
-        rows.at(1)
+        rows.full_location(1)

@@ -35,17 +35,17 @@ def test_parallel_files_packed_or_not(tmp_path):
     assert read_pairs([tmp_path / "a.de.gz", tmp_path / "a.en.xz"]) == [("eins", "one"), ("zwei\u2028drei", "two")]
 
 
-def test_pairs_with_an_empty_side_are_left_out_and_it_is_told(tmp_path):
+def test_pairs_with_an_empty_side_are_skipped_with_notice(tmp_path):
     (tmp_path / "a").write_text("eins\n\nzwei\n")
     (tmp_path / "b").write_text("one\nnothing\n \n")
-    told = []
-    assert read_pairs([tmp_path / "a", tmp_path / "b"], notice=told.append) == [("eins", "one")]
-    (line,) = told
-    assert line.endswith("2 of 3 pairs have an empty side and are left out")
+    notices = []
+    assert read_pairs([tmp_path / "a", tmp_path / "b"], notice=notices.append) == [("eins", "one")]
+    (line,) = notices
+    assert line.endswith("2 of 3 pairs have an empty side and are skipped")
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "message"),
     [
         ({"a": "1\n2\n", "b": "1\n"}, "a has 2 lines and "),
         ({"a": "1\n"}, "or two text files whose lines belong together"),
@@ -58,15 +58,15 @@ def test_pairs_with_an_empty_side_are_left_out_and_it_is_told(tmp_path):
         ({"a": b"\xff\n", "b": "x\n"}, "a: line 1: not UTF-8: byte 0xff at offset 0"),
     ],
 )
-def test_what_is_no_pair(tmp_path, files, told):
+def test_what_is_no_pair(tmp_path, files, message):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read_pairs([tmp_path / name for name in files])
 
 
 @pytest.mark.parametrize(
-    ("text", "refused"),
+    ("text", "rejected"),
     [
         ("de,en\nein Hund,a dog\n", True),
         ("article,highlights\nein Hund,a dog\nzwei,two\n" + "ein Hund,a dog\n" * 9, True),
@@ -77,10 +77,10 @@ def test_what_is_no_pair(tmp_path, files, told):
         ("Go.,Geh.\nein Hund,a dog\n", False),
     ],
 )
-def test_names_of_columns_are_not_taken_for_a_pair(tmp_path, text, refused):
+def test_names_of_columns_are_not_taken_for_a_pair(tmp_path, text, rejected):
     path = tmp_path / "a.csv"
     path.write_text(text)
-    if not refused:
+    if not rejected:
         assert len(read_pairs([path])) == text.count("\n")
         return
     with pytest.raises(

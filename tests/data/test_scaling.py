@@ -33,7 +33,7 @@ def test_rounding_is_no_change():
     assert scaling.scaled([[0.3, 1e12 + 10]])[0].tolist() == pytest.approx([0.0, 1.0], abs=1e-6)
 
 
-def test_a_number_that_float32_cannot_hold_is_refused():
+def test_a_number_that_float32_cannot_hold_is_rejected():
     scaling = Scaling.learn([[[1e-30], [2e-30]]])
     with pytest.raises(ValueError, match=re.escape("step 1: feature 1 is 1e+20, too far from the training data")):
         scaling.scaled([[1e20]])

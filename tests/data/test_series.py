@@ -1,4 +1,4 @@
-"""Series from tables: long and wide, sorted, gridded, and every defect told."""
+"""Series from tables: long and wide, sorted, gridded, and every defect reported."""
 
 import re
 
@@ -71,7 +71,7 @@ def test_the_same_rows_in_another_order_are_the_same_data():
     assert one.sha256 == other.sha256 != read("\n".join(["t,v,c", *rows[:2]]), time="t", covariates=("c",)).sha256
 
 
-def test_covariates_go_on_where_values_end():
+def test_covariates_continue_where_values_end():
     found = read("t,v,c\n2020-01,,1\n2020-02,2,2\n2020-03,,3\n2020-04,4,4\n2020-05,,5\n", time="t", covariates=("c",))
     (one,) = found.series
     assert values(one) == [2, None, 4]
@@ -87,7 +87,7 @@ def test_equal_rows_are_read_once_and_different_ones_are_not_chosen_from():
         read("time,v\n1,1\n2,2\n1,3\n")
 
 
-def test_a_constant_series_is_told_of():
+def test_a_constant_series_is_reported():
     assert read("time,v\n1,3\n2,3\n").notes == ("v: the value never changes (3); the forecast will be that",)
 
 
@@ -103,7 +103,7 @@ def test_rows_as_steps_and_columns_by_number():
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "told"),
+    ("text", "columns", "message"),
     [
         ("t,v\nx,1\n", {}, "table: found no column of time stamps among 't', 'v'; name it with --time-column, or give"),
         (
@@ -129,8 +129,8 @@ def test_rows_as_steps_and_columns_by_number():
         ("time,v\n2020-01-01 00:00,1\n2020-01-01 00:07,2\n2020-01-01 01:11,2\n", {}, "table: the time stamps are irr"),
     ],
 )
-def test_what_is_wrong_is_told(text, columns, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_errors(text, columns, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(text, **columns)
 
 
@@ -163,10 +163,12 @@ def test_a_grid_that_is_given():
     ],
 )
 def test_numbers_all_of_which_are_dates_are_dates(stamps, title, form, after):
-    text = "time,v\n" + "".join(f"{stamp},{at}\n" for at, stamp in enumerate(stamps))
+    text = "time,v\n" + "".join(f"{stamp},{position}\n" for position, stamp in enumerate(stamps))
     found = read(text)
-    told = f"table: numbers of column 'time' are read as dates ({form}); give --time-format number where they are only"
-    assert found.notes[0].startswith(told)
+    message = (
+        f"table: numbers of column 'time' are read as dates ({form}); give --time-format number where they are only"
+    )
+    assert found.notes[0].startswith(message)
     (one,) = found.series
     end = one.numbers(len(one) - 1, len(one))
     assert (found.grid.title, found.grid.written(end + 1)) == (title, [after])
@@ -186,7 +188,7 @@ def test_numbers_all_of_which_are_dates_are_dates(stamps, title, form, after):
         ["20200130", "20200132"],  # not a day
         ["202012", "202013"],  # not a month
         ["1950", "1951"],
-        ["100001", "100002"],  # years that nobody counts in
+        ["100001", "100002"],  # years in no calendar
         ["20200130", "202002"],
         ["100", "1580515200"],
         ["1e3", "2e3"],

@@ -57,7 +57,7 @@ def test_a_short_text_is_read_as_a_long_one_is(rows, end):
             found = columns_of_text(Path("t"), text, ["w", "n"], numbers=["n"])
         except ValueError as error:
             return str(error)
-        return [(word, number) for word, number in found], [found.at(row) for row in range(len(found))]
+        return [(word, number) for word, number in found], [found.full_location(row) for row in range(len(found))]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "_SHORT", 0)

@@ -17,9 +17,9 @@ def test_both_parts_are_the_whole(count, share, seed):
     assert parts == split_at_random(range(count), share, seed)
 
 
-@pytest.mark.parametrize(("count", "told"), [(3, "0; nothing is left to score"), (0, "0; nothing is left to score")])
-def test_too_few(count, told):
-    with pytest.raises(ValueError, match=re.escape(f"held_out: 0.1 of {count} examples is {told}")):
+@pytest.mark.parametrize(("count", "message"), [(3, "0; nothing is left to score"), (0, "0; nothing is left to score")])
+def test_too_few(count, message):
+    with pytest.raises(ValueError, match=re.escape(f"held_out: 0.1 of {count} examples is {message}")):
         split_at_random(range(count), 0.1)
     with pytest.raises(ValueError, match="nothing is left to learn from"):
         split_at_random([1], 0.9)

@@ -23,7 +23,7 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(standard_library.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path)})
 
 
-def test_docstrings_that_tell_where_they_come_from(library):
+def test_docstrings_that_have_one_origin(library):
     found = docstrings(at_least=1)
     assert sorted(found) == [("About alpha.", "alpha"), ("About beta.", "beta"), ("Deep in beta.", "beta")]
     assert {package for _, package in docstrings(at_least=2)} == {"beta"}
@@ -45,7 +45,7 @@ def test_types_of_tokens():
     }
     in_string = token_types('f"{x} a"')
     assert in_string is not None
-    assert [in_string[place] for place in (0, 1, 6, 7)] == ["string"] * 4  # {x} has types of its own from 3.12 on
+    assert [in_string[position] for position in (0, 1, 6, 7)] == ["string"] * 4  # {x} has types of its own from 3.12 on
     assert token_types("(") is None
     assert token_types("a\n  b\n c") is None
 

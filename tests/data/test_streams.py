@@ -43,7 +43,7 @@ def test_windows_have_the_asked_length_but_the_last(count, streams, window):
 
 
 @given(**sizes, position=st.integers(0, 400))
-def test_a_pass_goes_on_from_a_saved_position(count, streams, window, position):
+def test_a_pass_resumes_from_a_saved_position(count, streams, window, position):
     def numbers(windows):
         return [part.targets.tolist() for part in windows]
 

@@ -43,4 +43,4 @@ def test_every_row_is_read_once(tmp_path, ending, unusual):
     assert list(read_columns(path, ["w", "n"], numbers=["n"])) == rows
     last = parts[-1]
     lines = COUNT + (ending == "csv") + (ending == "jsonl" and unusual)
-    assert last.at(len(last) - 1) == f"{path}: line {lines}"
+    assert last.full_location(len(last) - 1) == f"{path}: line {lines}"

@@ -28,7 +28,9 @@ def cells(path, columns, **options):
     """The rows of a table, which are the same where they are read one after another."""
     rows = read_columns(path, columns, **options)
     if options.keys() <= {"texts", "format"}:
-        assert list(table_rows(path, columns, **options)) == [(rows.at(row), cells) for row, cells in enumerate(rows)]
+        assert list(table_rows(path, columns, **options)) == [
+            (rows.full_location(row), cells) for row, cells in enumerate(rows)
+        ]
     return list(rows)
 
 
@@ -85,7 +87,7 @@ def test_arrow_files_and_streams(tmp_path):
     for name in ("a.feather", "a.arrow", "b.arrow"):
         rows = read_columns(tmp_path / name, ("n", "text"))
         assert list(rows) == [("1", "007"), ("2", "NA")]
-        assert rows.at(1) == f"{tmp_path / name}: row 2"
+        assert rows.full_location(1) == f"{tmp_path / name}: row 2"
     with pytest.raises(ValueError, match=r"b\.arrow: no column 'label'; its first line names 'text', 'n'"):
         read_columns(tmp_path / "b.arrow", ("label",))
     for content in (b"", b"ARROW1", b"plain text", (tmp_path / "b.arrow").read_bytes()[:200]):

@@ -30,7 +30,7 @@ def test_both_formats(tmp_path):
     assert has_columns(tmp_path / "a.parquet")
     # Answers stay beside their rows.
     assert list(Columns().read_words(tmp_path / "a.parquet")) == [["New", "York"], [], ["NA"]]
-    assert list(Columns().places_of_tags([tmp_path / "a.parquet"]))[2] == (f"{tmp_path / 'a.parquet'}: row 3", "0")
+    assert list(Columns().locations_of_tags([tmp_path / "a.parquet"]))[2] == (f"{tmp_path / 'a.parquet'}: row 3", "0")
 
 
 def test_further_columns_are_lists_too(tmp_path):

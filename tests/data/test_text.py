@@ -73,7 +73,7 @@ def test_a_file_read_in_parts_of_any_size_is_the_whole(tmp_path_factory, content
     assert found == whole
 
 
-def test_nul_bytes_are_refused_with_their_line(tmp_path):
+def test_nul_bytes_are_rejected_with_their_line(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"one\ntw\0o\n")
     with pytest.raises(ValueError, match=re.escape(f"{path}: line 2: a NUL byte at offset 6")):
@@ -89,7 +89,7 @@ def test_what_is_read_again_is_kept_if_it_is_little(most, reads):
         yield from ("ab", "cd", "e")
 
     text = RepeatedChunks(chunks, most)
-    assert next(text.read()) == "ab"  # a part of it is not kept for the whole
+    assert next(text.read()) == "ab"  # a part of it is not taken for the whole
     opened.clear()
     assert [list(text.read()) for _ in range(3)] == [["ab", "cd", "e"]] * 3
     assert len(opened) == reads

@@ -36,9 +36,9 @@ def test_a_split_loses_nothing_and_cuts_no_word(text, held_out, at_line_end):
 
 @given(text=st.text(max_size=40), cuts=st.lists(st.integers(0, 40)), start=st.integers(0, 40), stop=st.integers(0, 40))
 def test_a_part_is_a_slice_wherever_the_text_is_cut(text, cuts, start, stop):
-    start, stop = sorted(min(place, len(text)) for place in (start, stop))
-    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    chunks = [text[begin:end] for begin, end in itertools.pairwise(places)]
+    start, stop = sorted(min(position, len(text)) for position in (start, stop))
+    positions = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    chunks = [text[begin:end] for begin, end in itertools.pairwise(positions)]
     assert Text(lambda: iter(chunks), start, stop, True).read() == text[start:stop]
 
 
@@ -150,7 +150,7 @@ def test_a_folder_that_save_to_disk_wrote(tmp_path, limit):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"column": "body"}, "expected one column 'text', got 'id', 'body'; rename the one that has the text"),
         ({"rows": [1, 2], "kind": "int64"}, "the column 'text' is of type int64; expected strings"),
@@ -160,9 +160,9 @@ def test_a_folder_that_save_to_disk_wrote(tmp_path, limit):
     ],
 )
 @pytest.mark.parametrize("name", ["a.arrow", "a.parquet"])
-def test_a_table_without_text_is_named(tmp_path, name, more, told):
+def test_a_table_without_text_is_named(tmp_path, name, more, message):
     path = write_table(tmp_path / name, **more)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: {told}")):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {message}")):
         open_text([path])
 
 

@@ -41,7 +41,7 @@ WORKING_DAYS = [day for day in days("2021-01-01", "2021-03-01") if np.is_busday(
         (["0.5", "0.75", "1.25"], "0.25 (a number)", 1, "1.5"),
     ],
 )
-def test_a_grid_is_told_from_its_stamps(texts, title, season, after):
+def test_a_grid_is_derived_from_its_stamps(texts, title, season, after):
     grid, stamps = grid_of(texts)
     numbers, on_grid = grid.numbers(stamps)
     assert on_grid.all()
@@ -63,7 +63,7 @@ def test_what_is_no_time_stamp(text):
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "message"),
     [
         (["2020-01-01", "x"], "table: row 2: 'x' is not a valid time stamp like the others; expected ISO 8601"),
         (
@@ -81,8 +81,8 @@ def test_what_is_no_time_stamp(text):
         (["1", "2", "3", "4", "1e9"], "irregular: most steps are 1, and there is a row for less than 1 in 10 of them;"),
     ],
 )
-def test_what_has_no_grid(texts, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_has_no_grid(texts, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         grid_of(texts)
 
 
@@ -95,7 +95,7 @@ def test_what_is_off_the_grid():
     assert grid.numbers(np.array([1e300, 1e20, 0.2, 7.0]))[1].tolist() == [False, False, False, True]
 
 
-def test_a_stamp_beyond_the_calendar_is_written_and_one_at_its_end_is_refused():
+def test_a_stamp_beyond_the_calendar_is_written_and_one_at_its_end_is_rejected():
     grid, _ = grid_of(["9999-10", "9999-11"])
     assert grid.written(np.array([12 * (9999 - 1970) + 11, 12 * (9999 - 1970) + 12])) == [
         "9999-12",
@@ -114,8 +114,8 @@ def test_a_stamp_beyond_the_calendar_is_written_and_one_at_its_end_is_refused():
 def test_numbers_and_stamps_are_each_others_inverse(first, gaps, kind, clock):
     every = {"seconds": 3600.0}.get(kind, 1.0)
     phase = float(round(clock)) if kind == "seconds" else 0.0
-    at = float(round(clock)) if kind in ("months", "weekdays") else 0.0
-    grid = TimeGrid(kind, every, phase, 1, at, TimeForm("x"))
+    clock_value = float(round(clock)) if kind in ("months", "weekdays") else 0.0
+    grid = TimeGrid(kind, every, phase, 1, clock_value, TimeForm("x"))
     numbers = first + np.cumsum(gaps)
     found, on_grid = grid.numbers(grid.stamps(numbers))
     assert on_grid.all()

@@ -67,7 +67,7 @@ def test_rows_in_the_order_of_time_come_back(minutes, first, zone):
     instants = (first + np.arange(0, 400 * 24 * 60, minutes)).astype("M8[us]")
     local = to_local(instants, zone)
     # Data that begins or ends in a doubled hour does not say which.
-    begin, end = (np.flatnonzero(np.equal(*to_utc(local, zone)))[at] for at in (0, -1))
+    begin, end = (np.flatnonzero(np.equal(*to_utc(local, zone)))[index] for index in (0, -1))
     found, unknown = in_order(*to_utc(local[begin : end + 1], zone))
     assert unknown is None
     assert np.array_equal(found, instants[begin : end + 1])
@@ -75,7 +75,7 @@ def test_rows_in_the_order_of_time_come_back(minutes, first, zone):
 
 
 @pytest.mark.parametrize(
-    ("text", "columns", "told"),
+    ("text", "columns", "message"),
     [
         (
             table(AUTUMN[:3] + AUTUMN[4:]),
@@ -118,8 +118,8 @@ def test_rows_in_the_order_of_time_come_back(minutes, first, zone):
         ),
     ],
 )
-def test_what_is_wrong_is_named(text, columns, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_is_wrong_is_named(text, columns, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(text, **columns)
 
 
@@ -162,7 +162,7 @@ def test_names_of_time_zones_are_checked():
     ],
 )
 def test_time_in_several_columns(names, rows, columns, stamps):
-    text = f"{names},v\n" + "".join(f"{row},{at}\n" for at, row in enumerate(rows))
+    text = f"{names},v\n" + "".join(f"{row},{index}\n" for index, row in enumerate(rows))
     found = read(text, **{"time": names, **columns})
     (one,) = found.series
     assert (one.name, one.values.tolist()) == ("v", [0, 1, 2])
@@ -171,7 +171,9 @@ def test_time_in_several_columns(names, rows, columns, stamps):
 
 def test_local_time_in_several_columns():
     rows = [(25, 1), (25, 2), (25, 2), (25, 3)]
-    text = "year,month,day,hour,v\n" + "".join(f"2020,10,{day},{hour},{at}\n" for at, (day, hour) in enumerate(rows))
+    text = "year,month,day,hour,v\n" + "".join(
+        f"2020,10,{day},{hour},{index}\n" for index, (day, hour) in enumerate(rows)
+    )
     (one,) = read(text, time="year,month,day,hour", time_zone=BERLIN).series
     assert one.values.tolist() == [0, 1, 2, 3]
 
@@ -185,7 +187,7 @@ def test_time_in_several_columns_of_numbers_in_memory_and_without_names():
 
 
 @pytest.mark.parametrize(
-    ("text", "time", "told"),
+    ("text", "time", "message"),
     [
         (
             "year,day,v\n2020,1,1\n",
@@ -205,6 +207,6 @@ def test_time_in_several_columns_of_numbers_in_memory_and_without_names():
         ("year,v\n2020,1\n", "year,month", "table: no column 'month'; its first line names 'year', 'v'"),
     ],
 )
-def test_what_is_wrong_with_several_columns_is_named(text, time, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_is_wrong_with_several_columns_is_named(text, time, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         read(text, time=time)

@@ -114,15 +114,15 @@ def test_the_same_text_gives_the_same_vocabulary(unit):
 
 
 @pytest.mark.parametrize(
-    ("unit", "size", "told"),
+    ("unit", "size", "message"),
     [
         ("char", 10, "a vocabulary size is for words and bpe"),
         ("word", 2, "a word vocabulary needs a size of at least 3"),
         ("bpe", 256, "a bpe vocabulary needs a size above 256"),
     ],
 )
-def test_a_size_that_does_not_suit(unit, size, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_size_that_does_not_suit(unit, size, message):
+    with pytest.raises(ValueError, match=message):
         build_vocabulary(unit, BOOK, size)
 
 
@@ -130,7 +130,7 @@ GOOD = json.loads(build_vocabulary("char", "ab").to_json())
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "Expecting"),
         ("[]", "not a vocabulary"),
@@ -143,16 +143,16 @@ GOOD = json.loads(build_vocabulary("char", "ab").to_json())
         (json.dumps({**GOOD, "unit": "bpe", "tokenizer": "{}"}), "not a vocabulary"),
     ],
 )
-def test_a_file_that_is_no_vocabulary(tmp_path, content, told):
+def test_a_file_that_is_no_vocabulary(tmp_path, content, message):
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=re.escape(told)) as raised:
+    with pytest.raises(ValueError, match=re.escape(message)) as raised:
         load_vocabulary(path)
     assert str(raised.value).startswith(f"{path}: not a vocabulary of gatewise")
 
 
 @pytest.mark.parametrize(("unit", "size"), [("char", None), ("word", None), ("bpe", 260)])
-def test_half_a_surrogate_pair_is_refused(unit, size):
+def test_half_a_surrogate_pair_is_rejected(unit, size):
     vocabulary = build_vocabulary(unit, BOOK, size)
     with pytest.raises(ValueError, match=re.escape("the text: character 4 is half of a surrogate pair (U+D83D)")):
         vocabulary.encode("cat\ud83d")
@@ -161,18 +161,18 @@ def test_half_a_surrogate_pair_is_refused(unit, size):
         vocabulary.encode(b"cat\xff".decode("utf-8", "surrogateescape"))
 
 
-def cut(text, places):
-    return [text[begin:end] for begin, end in itertools.pairwise([0, *sorted(places), len(text)])]
+def cut(text, positions):
+    return [text[begin:end] for begin, end in itertools.pairwise([0, *sorted(positions), len(text)])]
 
 
-@given(text=st.text(alphabet="ab \n\t€猫\x1c\u2003<", max_size=80), places=st.lists(st.integers(0, 80), max_size=6))
+@given(text=st.text(alphabet="ab \n\t€猫\x1c\u2003<", max_size=80), positions=st.lists(st.integers(0, 80), max_size=6))
 @pytest.mark.parametrize("unit", ["char", "word", "bpe"])
-def test_a_text_that_comes_in_parts_has_the_tokens_of_the_whole(unit, text, places):
+def test_a_text_that_comes_in_parts_has_the_tokens_of_the_whole(unit, text, positions):
     size = {"char": None, "word": None, "bpe": 300}[unit]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subwords, "_PART", 16)
         vocabulary = build_vocabulary(unit, BOOK, size)
-        chunks = cut(text, [min(place, len(text)) for place in places])
+        chunks = cut(text, [min(position, len(text)) for position in positions])
         parts = list(vocabulary.encode_chunks(chunks))
         whole = vocabulary.encode(text).tolist()
         assert [token for part in parts for token in part.tolist()] == whole

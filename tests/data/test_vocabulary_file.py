@@ -26,7 +26,7 @@ def test_parts_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("{", "not a file of vocabularies of gatewise, or a corrupt one"),
         ("[]", "not a file of vocabularies"),
@@ -36,8 +36,8 @@ def test_parts_come_back(tmp_path):
         (to_json(PARTS).replace('"<unk>"', '"a"'), "the tokens do not begin with <unk>, or are not distinct"),
     ],
 )
-def test_corrupt_or_foreign(tmp_path, content, told):
+def test_corrupt_or_foreign(tmp_path, content, message):
     path = tmp_path / "vocabulary.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=re.escape(str(path)) + ".*" + re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(str(path)) + ".*" + re.escape(message)):
         read_parts(path)

@@ -78,7 +78,7 @@ def test_a_batch_that_ends_no_step_is_not_averaged():
     assert float(callback.state_dict()["average"]["module.weight"]) == 2.0
 
 
-def test_the_average_is_kept_and_training_goes_on_with_the_weights(tmp_path):
+def test_the_average_is_kept_and_training_continues_with_the_weights(tmp_path):
     plain = train_small(tmp_path, epochs=1, schedule="constant").folder.path
     (tmp_path / "mean").mkdir()
     seen = []

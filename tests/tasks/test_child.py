@@ -53,7 +53,7 @@ def environment(tmp_path):
 
 
 def seen(folder, count):
-    """The numbers of so many children, once all wait."""
+    """The numbers of `count` children, once all wait."""
     ends = time.monotonic() + 60
     while len(found := [path for path in folder.iterdir() if path.read_text()]) < count:
         assert time.monotonic() < ends

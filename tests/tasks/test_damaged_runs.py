@@ -1,4 +1,4 @@
-"""Run folders with anything in their files: refused in one line, or as before; never an error from inside."""
+"""Run folders with anything in their files: rejected in one line, or as before; never an error from inside."""
 
 import json
 import shutil
@@ -42,17 +42,17 @@ def runs(tmp_path_factory):
     return {"lm": folder / "run", "tag": folder / "tag" / "run"}
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def positions(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where there are values in a document, itself among them."""
     inside = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
-    return [path, *(place for name, one in inside for place in places(one, (*path, name)))]
+    return [path, *(position for name, one in inside for position in positions(one, (*path, name)))]
 
 
 def changed(draw: Any, document: Any) -> Any:
     """A document with some values replaced or removed."""
     document = json.loads(json.dumps(document))
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(places(document)))
+        path = draw(st.sampled_from(positions(document)))
         if not path:
             return draw(JUNK)
         holder = document
@@ -66,7 +66,7 @@ def changed(draw: Any, document: Any) -> Any:
 
 
 def opened(folder: Any) -> None:
-    """Open a run, which may be refused."""
+    """Open a run, which may be rejected."""
     with suppress(ValueError, OSError):
         model = gatewise.load(folder)
         model.final_scores()
@@ -102,10 +102,10 @@ def test_any_values_in_the_options(runs, tmp_path, task):
 
     @settings(max_examples=25)
     @given(st.integers(0, len(lines) - 1), junk, st.booleans())
-    def check(place, value, without):
-        name = lines[place].split(" = ")[0]
+    def check(position, value, without):
+        name = lines[position].split(" = ")[0]
         new = [] if without else [f"{name} = {value}"]
-        (folder / "config.toml").write_text("\n".join([*lines[:place], *new, *lines[place + 1 :]]) + "\n")
+        (folder / "config.toml").write_text("\n".join([*lines[:position], *new, *lines[position + 1 :]]) + "\n")
         opened(folder)
 
     check()

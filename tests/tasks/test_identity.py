@@ -40,7 +40,7 @@ def test_the_file_has_the_cell_of_each_layer(tmp_path):
     assert {path: identity["cell"] for path, identity in found.items()} == {"recurrent": "gru_chung2014"}
 
 
-def test_weights_of_another_cell_of_the_same_shapes_are_refused(tmp_path):
+def test_weights_of_another_cell_of_the_same_shapes_are_rejected(tmp_path):
     train_small(tmp_path, cell="gru_chung2014", epochs=1)
     config = tmp_path / "run/config.toml"
     config.write_text(config.read_text().replace("gru_chung2014", "gru_cho2014"))

@@ -82,7 +82,7 @@ def test_a_table_in_memory_trains_the_same_and_stays_in_the_run_folder(tmp_path,
     assert all(report.stat().st_size > 1000 for report in reports)
 
 
-def test_a_run_on_a_table_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_a_run_on_a_table_continues_where_it_stopped(tmp_path, monkeypatch):
     _, rows, options = texts(tmp_path)
     options = {**options, "schedule": "constant"}
     whole = gatewise.train("classify", data=rows, out=tmp_path / "whole", **options)

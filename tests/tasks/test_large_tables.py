@@ -232,7 +232,7 @@ def test_what_another_process_uses_is_not_removed(tmp_path, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan"])
-def test_a_limit_that_is_not_a_number_is_refused_before_the_work(tmp_path, cache, monkeypatch, limit):
+def test_a_limit_that_is_not_a_number_is_rejected_before_the_work(tmp_path, cache, monkeypatch, limit):
     make_large(monkeypatch)
     monkeypatch.setenv("GATEWISE_CACHE_LIMIT", limit)
     with pytest.raises(ValueError, match=f"GATEWISE_CACHE_LIMIT: expected a number of gigabytes, .* got '{limit}'"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gatewise.tasks.launcher import Place, check_agrees, place_of
+from gatewise.tasks.launcher import RankInfo, check_agrees, rank_info_of
 
 TORCHRUN = {
     "RANK": "3",
@@ -22,33 +22,33 @@ SLURM = {
 }
 
 
-def test_a_process_on_its_own_has_no_place():
-    assert place_of({}) is None
-    assert place_of({**TORCHRUN, "WORLD_SIZE": "1"}) is None
-    assert place_of({"RANK": "1"}) is None
+def test_a_process_on_its_own_has_no_rank():
+    assert rank_info_of({}) is None
+    assert rank_info_of({**TORCHRUN, "WORLD_SIZE": "1"}) is None
+    assert rank_info_of({"RANK": "1"}) is None
     # A batch script of SLURM outside of srun.
-    assert place_of({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) is None
+    assert rank_info_of({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) is None
 
 
 def test_the_places_that_launchers_give():
-    assert place_of(TORCHRUN) == Place(3, 4, 1, 2, "torchrun")
-    assert place_of(SLURM) == Place(3, 4, 1, 2, "SLURM")
-    assert place_of({**SLURM, "SLURM_STEP_NUM_NODES": "3"}) == Place(3, 4, 1, None, "SLURM")
+    assert rank_info_of(TORCHRUN) == RankInfo(3, 4, 1, 2, "torchrun")
+    assert rank_info_of(SLURM) == RankInfo(3, 4, 1, 2, "SLURM")
+    assert rank_info_of({**SLURM, "SLURM_STEP_NUM_NODES": "3"}) == RankInfo(3, 4, 1, None, "SLURM")
 
 
 @pytest.mark.parametrize("missing", ["LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"])
 def test_a_missing_variable_is_named(missing):
     with pytest.raises(ValueError, match=f"{missing}: is not set"):
-        place_of({name: value for name, value in TORCHRUN.items() if name != missing})
+        rank_info_of({name: value for name, value in TORCHRUN.items() if name != missing})
 
 
-def test_a_variable_that_is_no_number():
+def test_a_variable_that_is_not_a_number():
     with pytest.raises(ValueError, match="RANK: expected a number, got 'first'"):
-        place_of({**TORCHRUN, "RANK": "first"})
+        rank_info_of({**TORCHRUN, "RANK": "first"})
 
 
 @pytest.mark.parametrize(
-    ("options", "refused"),
+    ("options", "rejected"),
     [
         ((None, None), None),
         ((2, None), None),
@@ -58,19 +58,19 @@ def test_a_variable_that_is_no_number():
         ((1, 4), "devices: 1"),
     ],
 )
-def test_options_that_contradict_the_launcher_are_refused(options, refused):
-    if refused is None:
-        check_agrees(Place(3, 4, 1, 2, "torchrun"), *options)
+def test_options_that_contradict_the_launcher_are_rejected(options, rejected):
+    if rejected is None:
+        check_agrees(RankInfo(3, 4, 1, 2, "torchrun"), *options)
         return
     with pytest.raises(
-        ValueError, match=rf"{refused} contradicts the launcher \(torchrun\), which started 4 processes"
+        ValueError, match=rf"{rejected} contradicts the launcher \(torchrun\), which started 4 processes"
     ):
-        check_agrees(Place(3, 4, 1, 2, "torchrun"), *options)
+        check_agrees(RankInfo(3, 4, 1, 2, "torchrun"), *options)
 
 
 def test_a_launcher_that_does_not_say_how_many_are_on_a_machine():
-    place = Place(3, 4, 1, None, "RANK and WORLD_SIZE")
-    check_agrees(place, 2, 2)
-    check_agrees(place, 2, None)
+    position = RankInfo(3, 4, 1, None, "RANK and WORLD_SIZE")
+    check_agrees(position, 2, 2)
+    check_agrees(position, 2, None)
     with pytest.raises(ValueError, match="num_nodes: 1"):
-        check_agrees(place, 2, 1)
+        check_agrees(position, 2, 1)

@@ -1,4 +1,4 @@
-"""The picture of a run: what is drawn from its metrics."""
+"""The plot of a run: what is drawn from its metrics."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The memory that training needs is told before any of it is allocated."""
+"""The memory that training needs is reported before any of it is allocated."""
 
 import re
 
@@ -80,16 +80,18 @@ def test_initial_weights_are_those_of_the_seed_and_nothing_is_allocated_for_the_
         devices.append(made.W_hy.device.type)
         return made
 
-    told = r"training needs at least 8.3 KiB of memory .* and this machine has 1000 bytes; the largest parameter is rec"
-    with pytest.raises(ValueError, match=told):
+    message = (
+        r"training needs at least 8.3 KiB of memory .* and this machine has 1000 bytes; the largest parameter is rec"
+    )
+    with pytest.raises(ValueError, match=message):
         make_checked(make, options, None)
     assert devices == ["meta"]
 
 
 @pytest.mark.parametrize("task", ["lm", "classify"])
-def test_a_network_for_which_there_is_no_memory_is_told_before_data_is_read(tmp_path, task):
-    told = "training needs at least 58.2 TiB of memory"
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_network_for_which_there_is_no_memory_is_reported_before_data_is_read(tmp_path, task):
+    message = "training needs at least 58.2 TiB of memory"
+    with pytest.raises(ValueError, match=re.escape(message)):
         gatewise.train(task, hidden=1_000_000, data=tmp_path / "missing.csv", out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 

@@ -47,7 +47,7 @@ class Some:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"cuont": 2}, "unknown option 'cuont'; did you mean count?"),
         ({"zzz": 2}, "unknown option 'zzz'; the options are: text, kind, count, rate, share, flag, files, out"),
@@ -61,13 +61,13 @@ class Some:
         ({"rate": 10**400}, "rate: expected a number of at most 63 bits, got one of 1329"),
     ],
 )
-def test_a_value_out_of_bounds(values, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_value_out_of_bounds(values, reported):
+    with pytest.raises(ValueError, match=re.escape(reported)):
         build(Some, values)
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"count": 1.5}, "count: expected int, got 1.5"),
         ({"count": True}, "count: expected int, got True"),
@@ -82,8 +82,8 @@ def test_a_value_out_of_bounds(values, told):
         ({"count": None}, "count: expected int, got None"),
     ],
 )
-def test_a_value_of_the_wrong_type(values, told):
-    with pytest.raises(TypeError, match=re.escape(told)):
+def test_a_value_of_the_wrong_type(values, reported):
+    with pytest.raises(TypeError, match=re.escape(reported)):
         build(Some, values)
 
 
@@ -122,22 +122,22 @@ def test_what_is_not_toml_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("[train]\ncount = 3\n", "options stand at the top level, outside of tables; got the table [train]"),
         ("count = 3\n[[some]]\na = 1\n", "got the table [some]"),
         ("some-name = 3\nsome_name = 4\n", "some_name is there twice, with - and with _"),
     ],
 )
-def test_tables_and_options_given_twice_are_refused(tmp_path, text, told):
+def test_tables_and_options_given_twice_are_rejected(tmp_path, text, reported):
     path = tmp_path / "config.toml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ") + ".*" + re.escape(reported)):
         read_toml(path)
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "told"),
+    ("text", "error", "reported"),
     [
         ("count = 3.5\n", TypeError, "count: expected int, got 3.5"),
         ("count = 0\n", ValueError, "count: expected a number at least 1, got 0"),
@@ -146,10 +146,10 @@ def test_tables_and_options_given_twice_are_refused(tmp_path, text, told):
         ("rate = 3\n", ValueError, "rate: has no effect: kind is one"),
     ],
 )
-def test_mistakes_in_a_file_name_the_file(tmp_path, text, error, told):
+def test_mistakes_in_a_file_name_the_file(tmp_path, text, error, reported):
     path = tmp_path / "config.toml"
     path.write_text(text)
-    with pytest.raises(error, match=re.escape(f"{path}: {told}")):
+    with pytest.raises(error, match=re.escape(f"{path}: {reported}")):
         choose(Some, {}, path)
 
 
@@ -162,7 +162,7 @@ def test_what_is_given_goes_before_a_file_that_before_defaults_of_the_data_and_t
     assert choose(Some, {"text": "b", "count": 1}) == Some(text="b", count=1, share=0.25)
 
 
-def test_an_option_without_effect_is_refused_unless_a_file_has_its_default(tmp_path):
+def test_an_option_without_effect_is_rejected_unless_a_file_has_its_default(tmp_path):
     with pytest.raises(ValueError, match=r"^rate: has no effect: kind is one$"):
         choose(Some, {"rate": None})
     path = tmp_path / "config.toml"

@@ -123,7 +123,7 @@ def test_a_process_whose_main_thread_hangs_ends_with_the_message(connected, repo
 
 
 def test_a_stranger_does_not_take_the_place_of_a_process(reported):
-    """Somebody who connects without the token is ignored."""
+    """A peer that connects without the token is ignored."""
     stranger = []
 
     def from_first(value):

@@ -27,7 +27,7 @@ def test_answers_stay_aligned_with_lines(tmp_path):
 
 
 def test_lines_are_read_one_after_another(tmp_path, monkeypatch):
-    # An endless input: whoever reads all of it first never answers.
+    # An endless input: reading all of it first would never answer.
     class Endless:
         def __iter__(self):
             yield "\ufeffone\r\n".encode()
@@ -39,15 +39,15 @@ def test_lines_are_read_one_after_another(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"one\ntw\xff\n", r"standard input: line 2: not UTF-8: byte 0xff at offset 6; convert"),
         (b"one\n\0\n", r"standard input: line 2: a NUL byte at offset 4, which text"),
     ],
 )
-def test_malformed_lines_of_the_standard_input(monkeypatch, content, told):
+def test_malformed_lines_of_the_standard_input(monkeypatch, content, message):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         list(read_lines(()))
 
 

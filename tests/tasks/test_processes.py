@@ -16,7 +16,7 @@ import gatewise
 from gatewise import cli
 from gatewise.tasks import processes, world
 from gatewise.tasks.api import resume
-from gatewise.tasks.launcher import Place
+from gatewise.tasks.launcher import RankInfo
 from gatewise.tasks.trainer import check_devices
 from tests.forked import Forked, popen
 from tests.tasks.small import SMALL, TEXT, losses
@@ -204,7 +204,7 @@ def test_several_machines_need_to_know_each_other(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "device", "devices", "launched", "refused"),
+    ("gpus", "device", "devices", "launched", "rejected"),
     [
         (0, "auto", 2, False, None),
         (0, "cuda", 1, False, "device: cuda"),
@@ -216,12 +216,12 @@ def test_several_machines_need_to_know_each_other(monkeypatch):
         (2, "auto", 4, True, "devices: 4 GPUs"),
     ],
 )
-def test_every_process_has_a_gpu_or_none_has(monkeypatch, gpus, device, devices, launched, refused):
+def test_every_process_has_a_gpu_or_none_has(monkeypatch, gpus, device, devices, launched, rejected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(world, "place", lambda: Place(3, 4, 3, 4, "torchrun") if launched else None)
-    if refused is None:
+    monkeypatch.setattr(world, "place", lambda: RankInfo(3, 4, 3, 4, "torchrun") if launched else None)
+    if rejected is None:
         check_devices(device, devices)
         return
-    with pytest.raises(ValueError, match=refused):
+    with pytest.raises(ValueError, match=rejected):
         check_devices(device, devices)

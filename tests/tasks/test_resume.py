@@ -1,4 +1,4 @@
-"""A run that stops anywhere goes on as if it had not: the same losses, to the last bit."""
+"""A run that stops anywhere resumes as if it had not: the same losses, to the last bit."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def train_or_resume(config, run):
         gatewise.train("lm", config=config, out=run)
 
 
-def test_a_killed_process_goes_on_with_the_same_losses(tmp_path):
+def test_a_killed_process_continues_with_the_same_losses(tmp_path):
     options = small_options(tmp_path, epochs=40, patience=40)
     (tmp_path / "config.toml").write_text(to_toml(options))
     run, whole = tmp_path / "killed", tmp_path / "whole"
@@ -124,7 +124,7 @@ def test_a_run_killed_before_the_first_save_begins_again(tmp_path):
     assert losses(tmp_path / "early") == losses(tmp_path / "run")
 
 
-def test_control_c_saves_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
+def test_control_c_saves_and_the_run_continues(tmp_path, monkeypatch, capsys):
     step = training.LanguageModelModule.training_step
 
     def interrupted_step(self, batch, batch_idx):
@@ -169,7 +169,7 @@ def test_a_run_that_has_ended_is_left_alone(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda state: state.write_bytes(state.read_bytes()[:-100]), "not the training state of a run, or a corrupt"),
         (lambda state: state.write_bytes(b""), "not the training state of a run, or a corrupt"),
@@ -180,11 +180,11 @@ def test_a_run_that_has_ended_is_left_alone(tmp_path, capsys):
         (lambda state: torch.save({"weights": 1}, state), "not the training state of a run"),
     ],
 )
-def test_a_corrupt_or_foreign_state(tmp_path, spoil, told):
+def test_a_corrupt_or_foreign_state(tmp_path, spoil, message):
     run = train_small(tmp_path).folder
     run.scores.unlink()
     spoil(run.state)
-    with pytest.raises(ValueError, match=re.escape(f"{run.state}: {told}")):
+    with pytest.raises(ValueError, match=re.escape(f"{run.state}: {message}")):
         resume(run.path)
 
 
@@ -192,8 +192,8 @@ def test_fewer_epochs_than_were_made(tmp_path):
     run = train_small(tmp_path, epochs=4, schedule="constant").folder
     run.scores.unlink()
     run.config.write_text(re.sub("epochs = .*", "epochs = 1", run.config.read_text()))
-    told = f"epochs: the run has made 3 epochs already ({run.state}), got 1"
-    with pytest.raises(ValueError, match=re.escape(told)):
+    message = f"epochs: the run has made 3 epochs already ({run.state}), got 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
         resume(run.path)
 
 

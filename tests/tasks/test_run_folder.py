@@ -125,7 +125,7 @@ def test_unused_names_count_up(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({}, "expected the name of a task in 'task', got None"),
         ({"task": ["lm"]}, "expected the name of a task in 'task', got ['lm']"),
@@ -133,9 +133,9 @@ def test_unused_names_count_up(tmp_path, monkeypatch):
         ({"task": "lm", "sha256": {"data": 3}}, "expected a hash by name in 'sha256', got {'data': 3}"),
     ],
 )
-def test_a_description_of_wrong_types(tmp_path, more, told):
+def test_a_description_of_wrong_types(tmp_path, more, message):
     (tmp_path / "run.json").write_text(json.dumps({"format": "gatewise-run", "version": 1, **more}))
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'run.json'}: {told}")):
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'run.json'}: {message}")):
         RunFolder(tmp_path).read_description()
 
 

@@ -1,4 +1,4 @@
-"""Run folders whose files random changes made invalid: opened, or refused in one line that names them."""
+"""Run folders whose files random changes made invalid: opened, or rejected in one line that names them."""
 
 import shutil
 

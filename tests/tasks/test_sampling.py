@@ -65,7 +65,7 @@ def test_a_dropped_score_stays_dropped():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ((0, 3, None), "top_k: has no effect: temperature 0 takes the most likely token"),
         ((0, None, 0.3), "top_p: has no effect: temperature 0 takes the most likely token"),
@@ -78,6 +78,6 @@ def test_a_dropped_score_stays_dropped():
         ((1.0, None, None, 2**63), "seed: expected a number from -2**63 to 2**63 - 1, got 9223372036854775808"),
     ],
 )
-def test_options_out_of_bounds(options, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_options_out_of_bounds(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         check_sampling(*options)

@@ -28,7 +28,7 @@ def test_both_kinds_of_clipping_exclude_each_other():
         TrainingOptions(clip_norm=1.0, clip_value=1.0)
 
 
-def test_an_unknown_cell_is_told_with_the_known_ones():
+def test_an_unknown_cell_is_reported_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown cell 'lstn'; did you mean lstm"):
         TrainingOptions(cell="lstn")
 

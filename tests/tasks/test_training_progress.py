@@ -36,9 +36,9 @@ def test_the_bar_shows_time_left_loss_with_its_unit_norm_speed_and_measure(tmp_p
 
 def test_without_a_terminal_there_is_a_line_per_epoch_and_no_bar(tmp_path, capsys):
     train_small(tmp_path, epochs=3, unit="word", window=20)
-    told = capsys.readouterr().err
-    assert "%|" not in told
-    lines = [line for line in told.splitlines() if line.startswith("epoch ")]
+    message = capsys.readouterr().err
+    assert "%|" not in message
+    lines = [line for line in message.splitlines() if line.startswith("epoch ")]
     assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
     assert lines[0].startswith("epoch 1: held-out perplexity ")
     assert "; training loss " in lines[0]

@@ -1,4 +1,4 @@
-"""``watch`` of a training run: what is noted, and what is told when training diverges."""
+"""``watch`` of a training run: what is noted, and what is reported when training diverges."""
 
 import csv
 import re
@@ -39,11 +39,11 @@ def test_some_steps_are_noted(tmp_path):
 def test_training_is_the_same_when_it_is_watched(tmp_path):
     train_small(tmp_path, watch=1)
     train_small(tmp_path, out=tmp_path / "plain")
-    watched = [[value for at, value in enumerate(row) if at < 8] for row in losses(tmp_path / "run")]
+    watched = [[value for index, value in enumerate(row) if index < 8] for row in losses(tmp_path / "run")]
     assert watched == losses(tmp_path / "plain")
 
 
-def test_a_resumed_run_goes_on_with_its_columns(tmp_path, monkeypatch):
+def test_a_resumed_run_continues_with_its_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
     train_small(tmp_path, watch=2, out=tmp_path / "whole")
     train_until_a_step_breaks(4, tmp_path, watch=2)
@@ -72,11 +72,11 @@ def test_the_first_loss_that_is_not_finite_names_layer_and_step(tmp_path, monkey
 
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(training.LanguageModelModule, "training_step", spoil)
-    told = (
+    message = (
         "training diverged at step 5: loss nan, gradient norm nan; the first output that is NaN or infinite is that of "
         "recurrent.l0 at time step 7; try a smaller lr, or clip_norm"
     )
-    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         train_small(tmp_path, layers=2, watch=watch)
     monkeypatch.setattr(training.LanguageModelModule, "training_step", step)
     resume(tmp_path / "run")

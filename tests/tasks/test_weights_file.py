@@ -49,13 +49,13 @@ def test_no_flipped_bit_loads_other_weights(tmp_path_factory):
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
         other = nn.Linear(3, 2)
-        told = None
+        message = None
         try:
             load_weights(path, other)
         except ValueError as error:
-            told = str(error)
-        if told is not None:
-            assert told.startswith(f"{path}: ")
+            message = str(error)
+        if message is not None:
+            assert message.startswith(f"{path}: ")
         else:
             assert torch.equal(other.weight, model.weight)
             assert torch.equal(other.bias, model.bias)

@@ -5,7 +5,7 @@ import torch
 
 from gatewise.tasks import world
 from gatewise.tasks.language_model.module import LanguageModelModule
-from gatewise.tasks.launcher import Place
+from gatewise.tasks.launcher import RankInfo
 from tests.tasks.small import train_small
 
 
@@ -37,7 +37,7 @@ def test_a_step_waits_for_no_sum_but_that_of_gradients(tmp_path, monkeypatch):
 
 @pytest.fixture
 def met(monkeypatch):
-    """What the processes meet with, where nobody listens: the backend of collectives, and the GPU that is set."""
+    """What the processes meet where no one listens: the backend of collectives, and the GPU that is set."""
     found = {}
 
     class Store:
@@ -70,16 +70,16 @@ def met(monkeypatch):
 def test_gradients_on_gpus_are_exchanged_by_nccl_and_the_rest_by_gloo(met, monkeypatch, gpus, device, backend, gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    world._meet(Place(7, 8, 3, 4, "torchrun"), device)
+    world._meet(RankInfo(7, 8, 3, 4, "torchrun"), device)
     assert met == {"backend": backend, "rank": 7, "world_size": 8} | ({} if gpu is None else {"gpu": gpu})
 
 
 def test_processes_that_cannot_meet_say_where(met, monkeypatch):
-    def refuse(*arguments, **options):
-        raise RuntimeError("connection refused\nand a trace of C++")
+    def reject(*arguments, **options):
+        raise RuntimeError("connection timed out\nand a trace of C++")
 
-    monkeypatch.setattr(world, "rendezvous", refuse)
+    monkeypatch.setattr(world, "rendezvous", reject)
     with pytest.raises(
-        ConnectionError, match=r"^process 1 of 2 could not meet .* 127.0.0.1:29500, .*: connection refused$"
+        ConnectionError, match=r"^process 1 of 2 could not meet .* 127.0.0.1:29500, .*: connection timed out$"
     ):
-        world._meet(Place(1, 2, 1, 2, "torchrun"), "cpu")
+        world._meet(RankInfo(1, 2, 1, 2, "torchrun"), "cpu")

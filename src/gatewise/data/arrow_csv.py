@@ -102,13 +102,13 @@ class _Quotes:
             return
         data = np.frombuffer(self._tail + content + b"\n" * last, np.uint8)
         # The first byte was checked, or is the line end before the text; the last one needs that after it.
-        at = np.flatnonzero(data[1:-1] == _QUOTE) + 1
+        quotes = np.flatnonzero(data[1:-1] == _QUOTE) + 1
         first = int(self._inside)
-        opening, closing = at[first::2], at[1 - first :: 2]
+        opening, closing = quotes[first::2], quotes[1 - first :: 2]
         beside = self._may_be_beside
         if not (beside[data[opening - 1]].all() and beside[data[closing + 1]].all()):
             raise UnusualTableError
-        self._inside ^= len(at) % 2 == 1
+        self._inside ^= len(quotes) % 2 == 1
         if last and self._inside:
             raise UnusualTableError
         self._tail = (self._tail + content)[-2:]

@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def portion(count: int, part: int, parts: int) -> slice:
-    """Which of so many items, in order, belong to one of several parts of equal size, as far as they divide.
+    """The slice of `count` ordered items that belongs to one of several parts of (nearly) equal size.
 
     >>> [portion(5, part, 2) for part in range(2)]
     [slice(0, 2, None), slice(2, 5, None)]
@@ -43,7 +43,7 @@ def portion(count: int, part: int, parts: int) -> slice:
 class Batches(Protocol):
     """What can be iterated over once per epoch, and knows how many batches there are.
 
-    With ``state_dict`` and ``load_state_dict`` for its position, a run can go on inside an epoch.
+    With ``state_dict`` and ``load_state_dict`` for its position, a run can be resumed inside an epoch.
     """
 
     @property
@@ -54,7 +54,7 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
     def __len__(self) -> int: ...
     def sample(self, count: int, /) -> Iterator[Any]:
-        """So many of the batches, whatever the position."""
+        """At most `count` of the batches, whatever the position."""
         ...
 
 
@@ -62,23 +62,23 @@ class SharedBatches(Batches, Protocol):
     """Batches that several processes can share out."""
 
     def share(self, part: int, parts: int, /) -> Self:
-        """A part of every batch, for one of so many processes that train on each batch together."""
+        """A part of every batch, for one of `parts` processes that train on each batch together."""
         ...
 
     def deal(self, part: int, parts: int, /) -> Self:
-        """Some of the batches whole, for one of so many processes that score all of them together."""
+        """Some of the batches whole, for one of `parts` processes that score all of them together."""
         ...
 
 
 class RaggedBatches:
-    """Passes over sequences of different lengths, B at a time; what stands in a batch is of similar length.
+    """Passes over sequences of different lengths, B at a time; those of a batch are of similar length.
 
     In training the order is drawn anew for each pass: sequences are shuffled, those of some 64 batches at a time sorted
     by length and cut into batches, and the batches shuffled. Otherwise all are sorted. The pass and the position in it
-    are the state (`state_dict`, `load_state_dict`): training can go on inside an epoch.
+    are the state (`state_dict`, `load_state_dict`): training can resume inside an epoch.
 
-    Batches of so many steps, and not sequences, are always cut from all sequences in the order of their length, where
-    those of equal length change places from pass to pass: so every pass has the same number of batches.
+    Batches of a number of steps, not of sequences, are always cut from all sequences in the order of their length;
+    those of equal length are reordered in every pass, so that every pass has the same number of batches.
 
     Args:
         lengths: the steps of each sequence.
@@ -149,14 +149,14 @@ class RaggedBatches:
         sequences, order = self._order()
         first, self._position = self._position, 0
         for index in range(first, len(self)):
-            # Before the yield: whoever saves the state while this batch is used wants to go on after it.
+            # Before the yield: a state that is saved while this batch is in use resumes after it.
             last = index + 1 == len(self)
             self._position = 0 if last else index + 1
             self._pass += last
             yield self._made(sequences, order, index)
 
     def sample(self, count: int) -> Iterator[Any]:
-        """So many of the batches, from the whole range of lengths; the position stays."""
+        """At most `count` of the batches, from the whole range of lengths; the position is unchanged."""
         sequences, order = self._order()
         for index in spread(len(self), min(count, len(self))):
             yield self._made(sequences, order, index)
@@ -177,11 +177,11 @@ class RaggedBatches:
         return {"pass": self._pass, "position": self._position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Begin at a saved place."""
+        """Begin at a saved position."""
         self._pass, self._position = state["pass"], state["position"]
 
     def _rows_of(self, count: Any) -> Any:
-        """How many sequences of a batch of so many the largest share has."""
+        """How many sequences of a batch of `count` the largest share has."""
         return -(-count // self._rows)
 
     def _made(self, sequences: Tensor, order: Tensor, index: int) -> Any:
@@ -213,12 +213,12 @@ def empty_batch() -> Batch:
 
 
 def spread(count: int, chosen: int) -> list[int]:
-    """The places of some of so many items, in the middles of parts of equal length.
+    """The indices of `chosen` of `count` items, in the middles of parts of equal length.
 
     >>> spread(10, 2), spread(3, 3)
     ([2, 7], [0, 1, 2])
     """
-    return [(2 * place + 1) * count // (2 * chosen) for place in range(chosen)]
+    return [(2 * index + 1) * count // (2 * chosen) for index in range(chosen)]
 
 
 def _ends(lengths: NDArray[np.int64], steps: int) -> list[int]:

@@ -108,5 +108,5 @@ def separator_hint(names: Sequence[str]) -> str:
 
 def shortened(value: object) -> str:
     """A value for a message, not too long."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

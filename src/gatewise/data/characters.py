@@ -29,7 +29,7 @@ class CharacterVocabulary(TextVocabulary):
 
     @classmethod
     def _learn(cls, chunks: Iterable[str], size: int | None) -> Self:
-        """All characters that stand in the text."""
+        """All characters of the text."""
         found = np.zeros(_POINTS, dtype=np.bool_)
         for chunk in chunks:
             found[_code_points(chunk)] = True

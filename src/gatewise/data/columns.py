@@ -29,12 +29,12 @@ def _ignore(text: str) -> None:
 
 
 class Columns(NamedTuple):
-    """Where words and tags stand in files with a word per line and a blank line between sentences.
+    """The columns of words and tags in files with a word per line and a blank line between sentences.
 
     Columns are separated by tabs where most lines have one, otherwise by spaces and tabs. Every row has the same
     number of columns; sentences may differ in it where the tag's column is named. Lines that begin with ``-DOCSTART-``
-    are left out. A file whose name has ``.conllu`` in it is CoNLL-U: comments, words of several tokens (``3-4``) and
-    empty nodes (``8.1``) are left out, and columns have names. JSON lines (``.jsonl``) and Parquet have a sentence in
+    are skipped. A file whose name has ``.conllu`` in it is CoNLL-U: comments, words of several tokens (``3-4``) and
+    empty nodes (``8.1``) are skipped, and columns have names. JSON lines (``.jsonl``) and Parquet have a sentence in
     each row: a list of words in the column ``tokens`` and one of tags in ``tags``, or in those that are named.
 
     Attributes:
@@ -66,7 +66,7 @@ class Columns(NamedTuple):
             if is_tagged_table(path):
                 rows = self._rows_of_table(path, tagged=True)
             else:
-                rows = self._sentences_of(path, _lines_of(path), self._places(path, tagged=True), notice)
+                rows = self._sentences_of(path, _lines_of(path), self._column_indices(path, tagged=True), notice)
             for row in tracked(filter(None, rows), f"reading {path.name}", "sentences"):
                 yield self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]
 
@@ -99,7 +99,7 @@ class Columns(NamedTuple):
         return self._words_of(path, lambda: text.split("\n"), notice)
 
     def _words_of(self, path: Path, lines: Lines, notice: Callable[[str], None]) -> Iterator[Words]:
-        sentences = self._sentences_of(path, lines, self._places(path, tagged=False), notice)
+        sentences = self._sentences_of(path, lines, self._column_indices(path, tagged=False), notice)
         return (self._words([cells for _, cells in rows]) for rows in sentences)
 
     def tagged_share(self, path: Path, known: Callable[[str], bool]) -> float:
@@ -112,39 +112,39 @@ class Columns(NamedTuple):
         Raises:
             ValueError, OSError: when it is not UTF-8, or cannot be read.
         """
-        place = _place(path, self.tag, False, -1)
+        index = _column_index(path, self.tag, False, -1)
         tagged = total = 0
         for line in _lines_of(path)():
             row = cells_of(line.removesuffix("\n").removesuffix("\r")) if line.strip(" \t\r\n") else []
-            tagged += len(row) > max(1, place) and known(row[place])
+            tagged += len(row) > max(1, index) and known(row[index])
             total += bool(row)
         return tagged / max(1, total)
 
-    def places_of_tags(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    def locations_of_tags(self, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
         """The file and line of each tag, for errors, and the tag."""
         for path in files_of(paths):
             if is_tagged_table(path):
                 for row in self._rows_of_table(path, tagged=True):
                     yield from ((where, cells[0]) for where, cells in row)
                 continue
-            for rows in self._sentences_of(path, _lines_of(path), self._places(path, tagged=True), _ignore):
+            for rows in self._sentences_of(path, _lines_of(path), self._column_indices(path, tagged=True), _ignore):
                 yield from ((f"{path}: line {line}", cells[0]) for line, cells in rows)
 
     def _words(self, rows: list[tuple[str, ...]]) -> Words:
         return rows if self.features else [word for (word,) in rows]
 
-    def _places(self, path: Path, *, tagged: bool) -> list[int]:
-        """Where what is read stands, from 0: the tag, if it is, the word, the features."""
+    def _column_indices(self, path: Path, *, tagged: bool) -> list[int]:
+        """The indices of the columns to read, from 0: the tag, if it is read, the word, the features."""
         universal = ".conllu" in path.suffixes
         word, tag = (1, 3) if universal else (0, -1)
         return [
-            *([_place(path, self.tag, universal, tag)] if tagged else []),
-            _place(path, self.word, universal, word),
-            *(_place(path, feature, universal, 0) for feature in self.features),
+            *([_column_index(path, self.tag, universal, tag)] if tagged else []),
+            _column_index(path, self.word, universal, word),
+            *(_column_index(path, feature, universal, 0) for feature in self.features),
         ]
 
     def _sentences_of(
-        self, path: Path, lines: Lines, places: Sequence[int], notice: Callable[[str], None]
+        self, path: Path, lines: Lines, indices: Sequence[int], notice: Callable[[str], None]
     ) -> Iterator[list[tuple[int, tuple[str, ...]]]]:
         universal = ".conllu" in path.suffixes
         comments = None if self.comments is None else (self.comments,) * (self.comments != "")
@@ -155,22 +155,22 @@ class Columns(NamedTuple):
             path,
             lines,
             comments=comments,
-            least=max(max(places) + 1, len(places)),
+            least=max(max(indices) + 1, len(indices)),
             varying=self.tag is not None and not universal,
             notice=notice,
         ):
             kept = [row for row in rows if not universal or row.cells[0].isdecimal()]
             for line, cells in kept:
-                if not all(cells[place] for place in places):
+                if not all(cells[index] for index in indices):
                     what = "word, tag or feature" if self.features else "word or tag"
                     raise ValueError(f"{path}: line {line}: empty {what} in {' '.join(cells)!r}")
-                if self.features and len({place % len(cells) for place in places}) < len(places):
+                if self.features and len({index % len(cells) for index in indices}) < len(indices):
                     raise ValueError(
                         f"{path}: line {line}: a feature column is that of the word or tag too, in {' '.join(cells)!r}"
                     )
             if kept:
                 found = True
-                yield [(line, tuple(cells[place] for place in places)) for line, cells in kept]
+                yield [(line, tuple(cells[index] for index in indices)) for line, cells in kept]
         if not found:
             raise ValueError(f"{path}: there are no words in it; expected a word per line")
 
@@ -181,7 +181,7 @@ def _lines_of(path: Path) -> Lines:
     return lambda: lines_of(chunks.read(), "\n")
 
 
-def _place(path: Path, column: str | None, universal: bool, default: int) -> int:
+def _column_index(path: Path, column: str | None, universal: bool, default: int) -> int:
     if column is None:
         return default
     if column.isdecimal() and int(column) > 0:

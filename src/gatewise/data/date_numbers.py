@@ -58,7 +58,7 @@ def read_digits(text: str, form: str) -> datetime | None:
     digits = _without_zeros(text)
     if len(digits) != _DIGITS[form] or not (digits.isascii() and digits.isdigit()):
         return None
-    month, day, hour, minute, second = (int(digits[at : at + 2] or first) for at, first in _PARTS)
+    month, day, hour, minute, second = (int(digits[start : start + 2] or first) for start, first in _PARTS)
     try:
         return datetime(int(digits[:4]), month, day, hour, minute, second)
     except ValueError:

@@ -19,7 +19,7 @@ class Ids(Protocol):
     """Token numbers (N,): an array, a tensor, or anything else with a length and slices."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, place: slice, /) -> Any: ...
+    def __getitem__(self, index: slice, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class EncodedText:
     def beginning(self, tokens: int, vocabulary: TextVocabulary) -> "EncodedText":
         """The first tokens, in a vocabulary."""
         pieces = range(0, min(tokens, len(self)), _COUNTED)
-        counts = (vocabulary.characters_in(np.asarray(self.ids[at : min(at + _COUNTED, tokens)])) for at in pieces)
+        counts = (
+            vocabulary.characters_in(np.asarray(self.ids[start : min(start + _COUNTED, tokens)])) for start in pieces
+        )
         ids = self.ids.beginning(tokens) if isinstance(self.ids, Shards) else self.ids[:tokens]
         return EncodedText(ids, sum(counts))
 

@@ -92,22 +92,22 @@ def entities(tags: Sequence[str]) -> list[Entity]:
     """
     found: list[Entity] = []
     first, kind = 0, None
-    for place, tag in enumerate([*tags, OUTSIDE]):
+    for index, tag in enumerate([*tags, OUTSIDE]):
         letter, _, of_tag = tag.partition("-")
         if kind is not None and (tag == OUTSIDE or letter in _BEGIN or of_tag != kind):
-            found.append(Entity(kind, first, place))
+            found.append(Entity(kind, first, index))
             kind = None
         if tag != OUTSIDE:
             if kind is None:
-                first, kind = place, of_tag
+                first, kind = index, of_tag
             if letter in _END:
-                found.append(Entity(kind, first, place + 1))
+                found.append(Entity(kind, first, index + 1))
                 kind = None
     return found
 
 
 def tags_of(found: Iterable[Entity], length: int, scheme: WrittenScheme) -> list[str]:
-    """The tags of a sentence of so many words, for its entities in their order.
+    """The tags of a sentence of `length` words, from its entities in order.
 
     >>> tags_of([Entity("PER", 0, 2), Entity("LOC", 3, 4)], 4, "bioes")
     ['B-PER', 'E-PER', 'O', 'S-LOC']

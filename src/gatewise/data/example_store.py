@@ -76,7 +76,7 @@ class StoredExamples(Sequence[Example], Generic[Example]):
         return StoredExamples(self._rows, self.whole, self._restore, np.flatnonzero(chosen), name)
 
     def every(self, step: int) -> "StoredExamples[Example]":
-        """Every so many-th of the examples, the first among them."""
+        """Every `step`-th of the examples, beginning with the first."""
         chosen = np.arange(len(self)) if self._chosen is None else self._chosen
         return StoredExamples(self._rows, self.whole, self._restore, chosen[::step], f"{self.identity} every {step}")
 

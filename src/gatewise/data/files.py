@@ -64,11 +64,11 @@ def as_paths(data: str | Path | Iterable[str | Path]) -> list[Path]:
 def files_below(folder: Path, whole: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
     """The files of a folder and of those in it, in the order of their paths.
 
-    Hidden ones are left out, and links to folders, which may lead in circles.
+    Hidden files, and links to folders, which may form cycles, are skipped.
 
     Args:
         folder: the folder.
-        whole: says of a folder in it that it stands for itself.
+        whole: tells whether a folder in it is listed itself.
 
     Raises:
         OSError: when a folder cannot be read.

@@ -13,9 +13,9 @@ def manual_text() -> str:
 
 
 def without_repeated_passages(held_out: str, training: str) -> str:
-    r"""The held-out text without the passages that also stand in the training text.
+    r"""The held-out text without the passages that also occur in the training text.
 
-    A passage is what stands between blank lines; two are the same when they differ only in the white space around
+    A passage is the text between blank lines; two are the same when they differ only in the white space around
     them. The manual says many things twice (a method under two topics), which would let a model score by memory.
 
     >>> without_repeated_passages("a\n\nb\n\nc", "x\n\n b \n\ny")

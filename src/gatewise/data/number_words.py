@@ -51,7 +51,7 @@ def ordinal_in_words(number: int) -> str:
 
 
 def from_words(text: str) -> int:
-    """The number that words say; years too, whose halves stand side by side.
+    """The number that words say; years too, whose halves follow each other.
 
     Raises:
         ValueError: when it is none.

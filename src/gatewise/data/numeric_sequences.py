@@ -193,11 +193,11 @@ class _RowNumbers:
     def names(self) -> list[str]:
         """The names of such features."""
         found = np.flatnonzero(self._possible.any(0)).tolist() if len(self._sequences) > 1 else []
-        return [self._features[at] for at in found]
+        return [self._features[index] for index in found]
 
 
 def _of_rows(rows: Iterable[tuple[str, dict[str, Any]]], source: str, columns: SequenceColumns) -> Iterator[Found]:
-    """The sequences of rows that each have one, with their places."""
+    """The sequences of rows that each have one, with their locations."""
     width, first = 0, ""
     for where, row in rows:
         steps = row.get(_STEPS)
@@ -306,10 +306,10 @@ def _of_part(
         texts.append(column.codes())
         if typed and name not in columns.categories and "" in texts[-1][0]:  # null is an empty text
             row = int((texts[-1][1] == texts[-1][0].index("")).argmax())
-            raise ValueError(f"{rows.at(row)}: {name!r} is null or empty; expected a value")
+            raise ValueError(f"{rows.full_location(row)}: {name!r} is null or empty; expected a value")
     steps = np.empty((len(rows), len(columns.features)))
-    for at, name in enumerate(columns.features):
-        steps[:, at] = _checked(rows, name, rows.columns[first + at], columns.missing)
+    for index, name in enumerate(columns.features):
+        steps[:, index] = _checked(rows, name, rows.columns[first + index], columns.missing)
     sequences, codes = texts[0]
     starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     for start, end in pairwise(starts):
@@ -331,7 +331,7 @@ def _checked(rows: TableRows, name: str, column: Column, missing: bool) -> NDArr
         wrong |= np.isnan(column.values)
     if wrong.any():
         row = int(wrong.argmax())
-        _number(f"{rows.at(row)}: {name}", column[row], missing, _OTHER_COLUMNS, rows.decimal)
+        _number(f"{rows.full_location(row)}: {name}", column[row], missing, _OTHER_COLUMNS, rows.decimal)
     return column.values
 
 

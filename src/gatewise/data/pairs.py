@@ -27,7 +27,7 @@ def read_pairs(
 ) -> Iterator[Pair]:
     """The pairs of tables, or of two parallel files, one after another.
 
-    A pair with nothing on one side is left out.
+    A pair with an empty side is skipped.
 
     Args:
         paths: tables (.csv, .tsv, .jsonl, .parquet), patterns such as ``pairs/*.parquet`` and folders of tables; or a
@@ -35,7 +35,7 @@ def read_pairs(
         source_column: the name or the number (from 1) of the sources' column; by default source where the first line
             has source and target among its names, else the first.
         target_column: that of the targets; by default target, or the second.
-        notice: receives how many pairs were left out, if any.
+        notice: receives how many pairs were skipped, if any.
         format: how tables are written.
 
     Raises:
@@ -59,7 +59,7 @@ def read_pairs(
     if not kept:
         raise ValueError(f"{named}: there are no pairs in it; expected a source and a target in each row")
     if kept < total:
-        notice(f"{named}: {total - kept:,} of {total:,} pairs have an empty side and are left out")
+        notice(f"{named}: {total - kept:,} of {total:,} pairs have an empty side and are skipped")
 
 
 def _table(path: Path, source_column: str | None, target_column: str | None, format: TableFormat) -> Iterator[Pair]:

@@ -53,8 +53,8 @@ def typed_columns(path: Path, columns: Sequence[str]) -> Iterator[list[Any]]:
                     yield [batch.column(column) for column in columns]
             return
         for batch in ipc_batches(open_ipc(file)):
-            for at in range(0, batch.num_rows, _ROWS):
-                yield [batch.column(position).slice(at, _ROWS) for position in positions]
+            for start in range(0, batch.num_rows, _ROWS):
+                yield [batch.column(position).slice(start, _ROWS) for position in positions]
 
 
 def ipc_batches(reader: Any) -> Iterator[Any]:

@@ -178,13 +178,13 @@ def _in_order(name: str, positions: Integers, rows: Rows, notes: _Notes) -> tupl
         order = np.argsort(stamps, kind="stable")
         positions, stamps = positions[order], stamps[order]
     again = np.flatnonzero(stamps[1:] == stamps[:-1])
-    for at in again:
-        one, other = positions[at], positions[at + 1]
+    for index in again:
+        one, other = positions[index], positions[index + 1]
         for part in (rows.values, rows.covariates):
             if not np.array_equal(part[one], part[other], equal_nan=True):
                 raise ValueError(
                     f"{_of(name)}{rows.location(one)} and {rows.location(other)} have the same time stamp "
-                    f"{rows.form.write(stamps[at])} and different numbers; keep one of them, "
+                    f"{rows.form.write(stamps[index])} and different numbers; keep one of them, "
                     "or name with --series-column what tells series apart"
                     f"{_local_hint(rows)}"
                 )
@@ -206,24 +206,25 @@ def _on_grid(
 ) -> list[Series]:
     numbers, on_grid = grid.numbers(stamps)
     if not on_grid.all():
-        at = int(np.argmin(on_grid))
+        wrong = int(np.argmin(on_grid))
+        where = rows.location(int(positions[wrong]))
         raise ValueError(
-            f"{_of(name)}{rows.location(int(positions[at]))}: the time stamp {rows.form.shown(stamps[at])} is not on "
-            f"the grid of the others, a step of which is {grid.title}"
+            f"{_of(name)}{where}: the time stamp {rows.form.describe(stamps[wrong])} is not on the grid of the others, "
+            f"a step of which is {grid.title}"
         )
     first, count = int(numbers[0]), int(numbers[-1] - numbers[0]) + 1
     if count > len(numbers):
         notes.add("steps without a row were taken for missing values", name)
-    at = numbers - first
+    steps = numbers - first
     covariates = np.full((count, rows.covariates.shape[1]), np.nan)
-    covariates[at] = rows.covariates[positions]
+    covariates[steps] = rows.covariates[positions]
     filled = last_known(covariates)
     table = rows.table_of(positions)
     found: list[Series] = []
     for column, title in enumerate(columns):
         full = series_name(name, title, len(columns))
         values = np.full(count, np.nan)
-        values[at] = rows.values[positions, column]
+        values[steps] = rows.values[positions, column]
         known = np.flatnonzero(~np.isnan(values))
         if not len(known):
             notes.add("no values; skipped", full)
@@ -234,7 +235,7 @@ def _on_grid(
             notes.add("missing values, which the network sees as such", full)
         if len(known) > 1 and np.ptp(values[~np.isnan(values)]) == 0:
             notes.add(f"the value never changes ({values[0]:g}); the forecast will be that", full)
-        sources = tuple(_steps_of(at[table == one] - begin, len(values)) for one in range(len(rows.tables)))
+        sources = tuple(_steps_of(steps[table == one] - begin, len(values)) for one in range(len(rows.tables)))
         found.append(Series(full, first + begin, values, filled[begin:], sources))
     return found
 

@@ -123,7 +123,7 @@ class Rows:
         """Where a row stands, for people: its line, with its file where there are several."""
         for table in self.tables:
             if row < len(table):
-                return table.location(row) if len(self.tables) == 1 else table.at(row)
+                return table.location(row) if len(self.tables) == 1 else table.full_location(row)
             row -= len(table)
         raise IndexError(row)
 
@@ -153,16 +153,16 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
     numbers = np.empty((sum(map(len, found)), len(numeric) + len(columns.categorical)))
     begin = 0
     for rows in found:
-        for at, name in enumerate(numeric):
-            cells, missing = rows.columns[len(labels) + at], name in columns.values
-            numbers[begin : begin + len(rows), at] = _numbers(cells, rows, name, missing=missing)
+        for index, name in enumerate(numeric):
+            cells, missing = rows.columns[len(labels) + index], name in columns.values
+            numbers[begin : begin + len(rows), index] = _numbers(cells, rows, name, missing=missing)
         begin += len(rows)
     categories: list[tuple[str, ...]] = []
-    for at in range(len(columns.categorical)):
-        position = len(labels) - len(columns.categorical) + at
+    for index in range(len(columns.categorical)):
+        position = len(labels) - len(columns.categorical) + index
         found_names, codes = _values_of([_text(rows, position) for rows in found])
         ordered = sorted(found_names)
-        numbers[:, len(numeric) + at] = np.searchsorted(ordered, found_names)[codes]
+        numbers[:, len(numeric) + index] = np.searchsorted(ordered, found_names)[codes]
         categories.append(tuple(ordered))
     split = len(columns.values)
     return Rows(
@@ -187,21 +187,21 @@ def _stamps(
         form = TimeForm.of_all(TextColumn.joined(texts), columns.time_format, columns.time_zone)
         if form is None:
             raise ValueError(
-                f"{tables[0].at(0)}: {title}: {texts[0][0]!r} is not a valid time stamp; expected ISO 8601 "
+                f"{tables[0].full_location(0)}: {title}: {texts[0][0]!r} is not a valid time stamp; expected ISO 8601 "
                 "(2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
             )
     read: list[Stamps] = []
     last: list[Stamps] = []
     for rows, part in zip(tables, texts, strict=True):
-        stamps = form.read(part, lambda row, rows=rows: f"{rows.at(row)}: {title}")
+        stamps = form.read(part, lambda row, rows=rows: f"{rows.full_location(row)}: {title}")
         if form.is_local:
             assert form.zone is not None
             missing = missing_in(stamps, form.zone)
             if missing.any():
                 row = int(missing.argmax())
                 raise ValueError(
-                    f"{rows.at(row)}: {title}: {part[row]!r} does not exist in {form.zone}, where clocks are put "
-                    "forward over it; write stamps in UTC, or name the right --time-zone"
+                    f"{rows.full_location(row)}: {title}: {part[row]!r} does not exist in {form.zone}, where clocks "
+                    "are put forward over it; write stamps in UTC, or name the right --time-zone"
                 )
             stamps, second = to_utc(stamps, form.zone)
             last.append(second)
@@ -255,16 +255,18 @@ def _numbers(cells: Any, rows: TableRows, name: str, *, missing: bool) -> Number
     for row, text in cells.texts.items():
         word = text.strip().lower()
         if word not in _TRUTH:
-            raise _not_a_number(text, f"{rows.at(row)}: column {name!r}", rows.decimal)
+            raise _not_a_number(text, f"{rows.full_location(row)}: column {name!r}", rows.decimal)
         values[row] = _TRUTH[word]
     bad = np.isinf(values) | (np.abs(values) > _LARGEST)
     if bad.any():
         row = int(bad.argmax())
         expected = "a finite number" if np.isinf(values[row]) else f"a number of at most {_LARGEST:g}"
-        raise ValueError(f"{rows.at(row)}: column {name!r}: expected {expected}, got {values[row]:g}")
+        raise ValueError(f"{rows.full_location(row)}: column {name!r}: expected {expected}, got {values[row]:g}")
     if not missing and np.isnan(values).any():
         row = int(np.isnan(values).argmax())
-        raise ValueError(f"{rows.at(row)}: column {name!r}: a covariate must be known at every step; it is missing")
+        raise ValueError(
+            f"{rows.full_location(row)}: column {name!r}: a covariate must be known at every step; it is missing"
+        )
     return values
 
 

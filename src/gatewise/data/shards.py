@@ -34,8 +34,8 @@ class Shards:
         starts = (end - len(array) for array, end in zip(self._arrays, self._ends, strict=True))
         return Shards([array[: max(count - start, 0)] for array, start in zip(self._arrays, starts, strict=True)])
 
-    def __getitem__(self, place: slice) -> NDArray[Any]:
-        start, stop, step = place.indices(len(self))
+    def __getitem__(self, index: slice) -> NDArray[Any]:
+        start, stop, step = index.indices(len(self))
         if step != 1:
             raise ValueError(f"expected a slice of step 1, got {step}")
         pieces: list[NDArray[Any]] = []

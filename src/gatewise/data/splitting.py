@@ -30,7 +30,7 @@ class DefaultShare(NamedTuple):
     unit: str
 
     def of(self, total: int) -> float:
-        """The share of so many; a notice says so where the largest number decides.
+        """The share of `total` examples; with a notice where the largest number decides.
 
         >>> DefaultShare(0.1, 1000, "rows").of(500)
         0.1

@@ -31,7 +31,7 @@ def source_files() -> Iterator[tuple[str, str]]:
 def docstrings(at_least: int = 150) -> list[tuple[str, str]]:
     """Docstrings and the package or module that each comes from, for those that have enough of them.
 
-    A docstring that occurs in several places is left out, since nobody could tell where it comes from.
+    A docstring that occurs more than once is skipped, since its origin is ambiguous.
 
     Args:
         at_least: how many docstrings of its own a package must have.
@@ -54,7 +54,7 @@ def _docstrings() -> Iterator[tuple[str, str]]:
 
 
 def summarised_docstrings(shortest: int = 3, longest: int = 20) -> list[tuple[str, str]]:
-    """The bodies of docstrings, and the line that stands above each.
+    """The bodies of docstrings, and the line above each.
 
     A body that occurs several times is taken once; so is a first line. White space is made one space.
 

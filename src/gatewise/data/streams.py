@@ -26,10 +26,10 @@ class Window(NamedTuple):
 class Streams:
     """N tokens cut into B contiguous streams; iterating gives windows of T steps, in order.
 
-    The N - 1 predictions (of token i + 1 from what precedes it) are dealt to the streams in order, as evenly as
+    The N - 1 predictions (of token i + 1 from what precedes it) are distributed over the streams in order, as evenly as
     possible: each is made exactly once per pass. Streams that end one step before the longest are padded with
     `NO_TARGET`; the last window may be shorter. The position within the pass is part of the state
-    (`state_dict`, `load_state_dict`), so that training can go on inside an epoch.
+    (`state_dict`, `load_state_dict`), so that training can resume inside an epoch.
 
     Args:
         tokens: (N,), at least 2; they are read window by window.
@@ -77,13 +77,13 @@ class Streams:
     def __iter__(self) -> Iterator[Window]:
         for given in range(self._given, len(self)):
             index = self._position
-            # Before the yield: whoever saves the state while this window is used wants to go on after it.
+            # Before the yield: a state that is saved while this window is in use resumes after it.
             self._position = (index + 1) % self.windows_of_pass
             self._given = (given + 1) % len(self)
-            yield self._at(index)
+            yield self._window_at(index)
 
     def share(self, part: int, parts: int) -> Self:
-        """Some of the streams, for one of so many processes that read them together.
+        """Some of the streams, for one of `parts` processes that read them together.
 
         Raises:
             ValueError: when there are fewer streams than processes.
@@ -106,18 +106,18 @@ class Streams:
         return self
 
     def sample(self, count: int) -> Iterator[Window]:
-        """So many windows from the beginning, as each continues the one before; the position stays."""
-        return map(self._at, range(min(count, self.windows_of_pass)))
+        """At most `count` windows from the beginning, as each continues the one before; the position is unchanged."""
+        return map(self._window_at, range(min(count, self.windows_of_pass)))
 
-    def _at(self, index: int) -> Window:
+    def _window_at(self, index: int) -> Window:
         first = index * self._window
         steps = min(self._window, self._steps - first)
         inputs = torch.zeros(steps, len(self._spans), dtype=torch.int64)
         targets = torch.full_like(inputs, NO_TARGET)
         for stream, (start, length) in enumerate(self._spans):
             inside = min(steps, length - first)
-            at = start + first
-            found = torch.from_numpy(np.asarray(self._tokens[at : at + inside + 1]).astype(np.int64))
+            begin = start + first
+            found = torch.from_numpy(np.asarray(self._tokens[begin : begin + inside + 1]).astype(np.int64))
             inputs[:inside, stream], targets[:inside, stream] = found[:-1], found[1:]
         return Window(inputs, targets)
 

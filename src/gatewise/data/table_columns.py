@@ -50,8 +50,8 @@ class TextColumn(Sequence[str]):
         return self._cells[row].as_py() if isinstance(row, int) else self._cells[row].to_pylist()
 
     def __iter__(self) -> Iterator[str]:
-        for at in range(0, len(self), _PART):
-            yield from self._cells.slice(at, _PART).to_pylist()
+        for index in range(0, len(self), _PART):
+            yield from self._cells.slice(index, _PART).to_pylist()
 
     def stamps(self, *, in_utc: bool) -> NDArray[np.datetime64] | None:
         """The time stamps of texts in ISO 8601 that have at least a day; None where one is not in Arrow's form of it.
@@ -109,7 +109,7 @@ class NumberColumn(Sequence[float | str]):
     def __getitem__(self, row: slice) -> list[float | str]: ...
     def __getitem__(self, row: int | slice) -> float | str | list[float | str]:
         if isinstance(row, slice):
-            return [self[at] for at in range(*row.indices(len(self)))]
+            return [self[index] for index in range(*row.indices(len(self)))]
         value = float(self.values[row])
         return value if value == value else self.texts.get(row, "")
 
@@ -190,7 +190,7 @@ class ColumnBuilder:
         values = np.array([_NAN if number is None else number for number in numbers], np.float64)
         rows = [row for row, number in enumerate(numbers) if number is None]
         values[rows], texts = _parsed([as_text(row) for row in rows], ".")
-        self._add_numbers(values, {rows[at]: one for at, one in texts.items()})
+        self._add_numbers(values, {rows[index]: one for index, one in texts.items()})
 
     def finish(self) -> Column:
         """The whole column."""
@@ -296,12 +296,12 @@ class TableRows:
             columns.append(TextColumn.joined(texts) if texts else NumberColumn.joined(numbers))
         return replace(found[0], columns=columns)
 
-    def at(self, row: int) -> str:
-        """The place of a row (from 0), for people."""
+    def full_location(self, row: int) -> str:
+        """The table and location of a row (from 0), for messages."""
         return f"{self.where}: {self.location(row)}"
 
     def location(self, row: int) -> str:
-        """The place of a row (from 0) in its table, for people."""
+        """The location of a row (from 0) in its table, for messages."""
         number = self.first + row
         return f"{self.unit} {number + 1 if self.count_lines is None else self._lines[number]}"
 

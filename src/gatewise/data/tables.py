@@ -106,9 +106,9 @@ def table_rows(
             table = format.text(path)
             rows = delimited_rows(table, kind, format)
             line, names = next(rows, (0, []))
-            places, by_number = _places(table, Head(names, line, line) if line else None, wanted)
+            indices, by_number = _column_indices(table, Head(names, line, line) if line else None, wanted)
             rows = chain([(line, names)], rows) if by_number else rows
-            found = ((f"{path}: line {line}", tuple(cells[place] for place in places)) for line, cells in rows)
+            found = ((f"{path}: line {line}", tuple(cells[index] for index in indices)) for line, cells in rows)
         else:
             if kind == ".jsonl":
                 numbered = any(isinstance(column, int) for column in columns)
@@ -276,7 +276,7 @@ def _delimited_parts(
     table: TableText, kind: str, wanted: Wanted, format: TableFormat, *, strictly: bool = False
 ) -> Iterator[TableRows]:
     head = head_of(table, kind, format)
-    places, by_number = _places(table, head, wanted)
+    indices, by_number = _column_indices(table, head, wanted)
     assert head is not None
     skipped = 0 if by_number else 1
 
@@ -287,14 +287,14 @@ def _delimited_parts(
         found = 0
         skip = head.line - 1 if by_number else head.last
         if strictly:
-            yield from _strict_columns(table, kind, format, skipped, places)
+            yield from _strict_columns(table, kind, format, skipped, indices)
             return
         try:
-            for batch in arrow_columns(table, kind, format, len(head.cells), skip, places):
+            for batch in arrow_columns(table, kind, format, len(head.cells), skip, indices):
                 yield batch
                 found += len(batch[0])
         except UnusualTableError:
-            yield from _strict_columns(table, kind, format, skipped + found, places)
+            yield from _strict_columns(table, kind, format, skipped + found, indices)
 
     first = 0
     for batch in batches():
@@ -308,34 +308,34 @@ def _delimited_parts(
         raise _no_rows(table.where)
 
 
-def _places(table: TableText, head: Head | None, wanted: Wanted) -> tuple[list[int], bool]:
-    """Where the columns stand, and whether they are named by numbers, so that the first row is data."""
+def _column_indices(table: TableText, head: Head | None, wanted: Wanted) -> tuple[list[int], bool]:
+    """The indices of the columns, and whether they are named by numbers, so that the first row is data."""
     if head is None:
         raise _no_rows(table.where)
     by_number = all(isinstance(column, str) and column.isdecimal() and int(column) > 0 for column in wanted.columns)
-    places = [
-        int(column) - 1 if by_number else column if isinstance(column, int) else _place(table, column, head)
+    indices = [
+        int(column) - 1 if by_number else column if isinstance(column, int) else _column_index(table, column, head)
         for column in wanted.columns
     ]
-    if len(head.cells) <= max(places):
+    if len(head.cells) <= max(indices):
         raise ValueError(
-            f"{table.where}: line {head.line}: expected at least {max(places) + 1} columns, got {len(head.cells)}"
+            f"{table.where}: line {head.line}: expected at least {max(indices) + 1} columns, got {len(head.cells)}"
         )
-    return places, by_number
+    return indices, by_number
 
 
 def _strict_columns(
-    table: TableText, kind: str, format: TableFormat, skipped: int, places: Sequence[int]
+    table: TableText, kind: str, format: TableFormat, skipped: int, indices: Sequence[int]
 ) -> Iterator[list["pyarrow.Array"]]:
     """As `arrow_columns`, by the strict reader."""
     import pyarrow
 
     rows = islice(delimited_rows(table, kind, format), skipped, None)
     while part := [row for _, row in islice(rows, _PART)]:
-        yield [pyarrow.array([row[place] for row in part], pyarrow.string()) for place in places]
+        yield [pyarrow.array([row[index] for row in part], pyarrow.string()) for index in indices]
 
 
-def _place(table: TableText, column: Column, head: Head) -> int:
+def _column_index(table: TableText, column: Column, head: Head) -> int:
     assert isinstance(column, str)
     return column_position(table.where, column, head.cells)
 
@@ -367,10 +367,10 @@ def _strict_members(
     rows = islice(_members(table, names, wanted.blanks), skipped, None)
     while part := list(islice(rows, _PART)):
         builders = wanted.builders()
-        places = [f"{table.where}: line {number}" for number, _ in part]
-        for at, (builder, name, column) in enumerate(zip(builders, names, wanted.columns, strict=True)):
-            cells = [values[at] for _, values in part]
-            builder.add_values(cells, places, name, blank=wanted.blanks, text=column in wanted.texts)
+        locations = [f"{table.where}: line {number}" for number, _ in part]
+        for index, (builder, name, column) in enumerate(zip(builders, names, wanted.columns, strict=True)):
+            cells = [values[index] for _, values in part]
+            builder.add_values(cells, locations, name, blank=wanted.blanks, text=column in wanted.texts)
         yield [builder.finish() for builder in builders]
 
 

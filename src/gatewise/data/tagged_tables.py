@@ -19,7 +19,7 @@ def is_tagged_table(path: Path) -> bool:
 
 
 def read_lists(path: Path, *columns: str) -> Iterator[tuple[str, list[list[str]]]]:
-    """The lists of text in some columns, each row with its place.
+    """The lists of text in some columns, each row with its location.
 
     Args:
         path: the table.
@@ -27,7 +27,7 @@ def read_lists(path: Path, *columns: str) -> Iterator[tuple[str, list[list[str]]
 
     Raises:
         ValueError: when a column is missing or holds something else than lists of text, whose lengths are those of the
-            first, or there is no word; with the place.
+            first, or without any word; with the location.
         OSError: when it cannot be read.
     """
     empty = True

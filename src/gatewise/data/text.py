@@ -58,11 +58,11 @@ def text_chunks(path: Path, size: int = CHUNK, *, may_be_empty: bool = False) ->
             try:
                 text = decoder.decode(content, final=not content)
             except UnicodeDecodeError as error:
-                place = offset + error.start
-                raise _not_utf8(path, place, error.object[error.start], _line_in(path, place), _head(path)) from None
-            if (at := text.find("\0")) >= 0:
-                place = offset + len(text[:at].encode())
-                raise _nul(path, place, _line_in(path, place))
+                wrong = offset + error.start
+                raise _not_utf8(path, wrong, error.object[error.start], _line_in(path, wrong), _head(path)) from None
+            if (nul := text.find("\0")) >= 0:
+                wrong = offset + len(text[:nul].encode())
+                raise _nul(path, wrong, _line_in(path, wrong))
             if text and first:
                 text, first = text.removeprefix(_BYTE_ORDER_MARK), False
             if text:
@@ -115,9 +115,9 @@ def decoded(path: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = _line(content, error.start)
         raise _not_utf8(path, error.start, content[error.start], line, content[:2]) from None
-    at = content.find(b"\0")
-    if at >= 0:
-        raise _nul(path, at, _line(content, at))
+    nul = content.find(b"\0")
+    if nul >= 0:
+        raise _nul(path, nul, _line(content, nul))
     return text
 
 
@@ -134,8 +134,8 @@ def decoded_lines(where: Path, lines: Iterable[bytes]) -> Iterator[str]:
             text = line.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(where, offset + error.start, line[error.start], number, head) from None
-        if (at := line.find(b"\0")) >= 0:
-            raise _nul(where, offset + at, number)
+        if (nul := line.find(b"\0")) >= 0:
+            raise _nul(where, offset + nul, number)
         offset += len(line)
         yield text if number > 1 else text.removeprefix(_BYTE_ORDER_MARK)
 
@@ -159,10 +159,12 @@ def check_characters(text: str, where: str = "the text") -> str:
     except UnicodeEncodeError as error:
         point = ord(text[error.start])
         if 0xDC80 <= point <= 0xDCFF:
-            told = f"the byte 0x{point - 0xDC00:02x}, which is not UTF-8, or half of a surrogate pair (U+{point:04X})"
+            found = f"the byte 0x{point - 0xDC00:02x}, which is not UTF-8, or half of a surrogate pair (U+{point:04X})"
         else:
-            told = f"half of a surrogate pair (U+{point:04X})"
-        raise ValueError(f"{where}: character {error.start + 1} is {told}; was a text cut, or encoded twice?") from None
+            found = f"half of a surrogate pair (U+{point:04X})"
+        raise ValueError(
+            f"{where}: character {error.start + 1} is {found}; was a text cut, or encoded twice?"
+        ) from None
     return text
 
 

@@ -93,14 +93,14 @@ def _batches(path: Path) -> Iterator[list[Any]]:
             return
         with pyarrow.memory_map(str(path)) as source:
             reader = open_ipc(source)
-            place = _check(path, reader.schema)
+            position = _check(path, reader.schema)
             for batch in ipc_batches(reader):
-                for at in range(0, batch.num_rows, _ROWS):
-                    yield batch.column(place).slice(at, _ROWS).to_pylist()
+                for start in range(0, batch.num_rows, _ROWS):
+                    yield batch.column(position).slice(start, _ROWS).to_pylist()
 
 
 def _check(path: Path, schema: Any) -> int:
-    """The place of the column, which is of text."""
+    """The index of the column, which is of text."""
     from pyarrow import types
 
     if schema.names.count(COLUMN) != 1:
@@ -108,8 +108,8 @@ def _check(path: Path, schema: Any) -> int:
             f"{path}: expected one column {COLUMN!r}, got {', '.join(map(repr, schema.names[:20]))}; rename the "
             "one that has the text"
         )
-    place = schema.names.index(COLUMN)
-    kind = schema.field(place).type
+    position = schema.names.index(COLUMN)
+    kind = schema.field(position).type
     if not (types.is_string(kind) or types.is_large_string(kind)):
         raise ValueError(f"{path}: the column {COLUMN!r} is of type {kind}; expected strings")
-    return place
+    return position

@@ -31,7 +31,7 @@ class Text:
     @classmethod
     def of(cls, text: str) -> "Text":
         """A text in memory."""
-        return cls(lambda: (text[at : at + CHUNK] for at in range(0, len(text), CHUNK)), 0, len(text), True)
+        return cls(lambda: (text[start : start + CHUNK] for start in range(0, len(text), CHUNK)), 0, len(text), True)
 
     @property
     def characters(self) -> int:
@@ -84,9 +84,9 @@ class Text:
         """The length of the first line with its end, 0 where no line ends."""
         before = 0
         for chunk in self.chunks():
-            at = chunk.find("\n")
-            if at >= 0:
-                return before + at + 1
+            end = chunk.find("\n")
+            if end >= 0:
+                return before + end + 1
             before += len(chunk)
         return 0
 

@@ -70,7 +70,7 @@ class TimeGrid:
             if _weekday(days).max() < 5 and len(days) >= _SEVERAL_WEEKS and np.median(gaps) == 1:
                 return cls("weekdays", 1.0, 0.0, 1, float(clock[0]), form)
         seconds = [part.astype("f8") / 1e6 for part in parts]
-        return cls("seconds", *_steps(seconds, lambda at: form.write(_stamp(at)), _length), 1, 0.0, form)
+        return cls("seconds", *_steps(seconds, lambda stamp: form.write(_stamp(stamp)), _length), 1, 0.0, form)
 
     def numbers(self, stamps: Stamps) -> tuple[Integers, np.ndarray[Any, np.dtype[np.bool_]]]:
         """The numbers (n,) of the steps at time stamps, and whether each stamp lies on the grid."""

@@ -52,8 +52,8 @@ def joined_parts(names: Sequence[str], columns: Sequence[TextColumn], form: str 
 
 
 def _rows_in_parts(columns: Sequence[TextColumn]) -> Iterator[Iterator[tuple[str, ...]]]:
-    for at in range(0, len(columns[0]), _ROWS):
-        yield zip(*(column[at : at + _ROWS] for column in columns), strict=True)
+    for start in range(0, len(columns[0]), _ROWS):
+        yield zip(*(column[start : start + _ROWS] for column in columns), strict=True)
 
 
 def _iso(parts: Sequence[str]) -> str:
@@ -63,8 +63,8 @@ def _iso(parts: Sequence[str]) -> str:
     ('2020-02-30', '2020-Feb', '2020-02-03 04:00')
     """
     text = ""
-    for at, (before, part) in enumerate(zip(_BEFORE, parts, strict=False)):
+    for index, (before, part) in enumerate(zip(_BEFORE, parts, strict=False)):
         number = parse_number(part)
         whole = number is not None and number.is_integer() and number >= 0
-        text += f"{before}{int(number):0{2 if at else 4}}" if whole and number is not None else f"{before}{part}"
+        text += f"{before}{int(number):0{2 if index else 4}}" if whole and number is not None else f"{before}{part}"
     return f"{text}:00" if len(parts) == 4 else text

@@ -171,7 +171,7 @@ class TimeForm:
         text = local.strftime(self.written.removesuffix("+00:00"))
         return text if self.given or self.is_date_number else f"{text}{local.isoformat()[-6:]}"
 
-    def shown(self, stamp: Any) -> str:
+    def describe(self, stamp: Any) -> str:
         """A time stamp for a message: in full, where the form has no room for it."""
         text = self.write(stamp)
         return text if self.zone is not None or self._read(text) == stamp.item() else str(stamp.astype("M8[us]").item())

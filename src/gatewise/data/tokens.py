@@ -112,8 +112,8 @@ class TokenVocabulary(Vocabulary):
         return self.encode_tokens(split_tokens(text))
 
     def decode_pieces(self, tokens: Iterable[int]) -> Iterator[str]:
-        for place, token in enumerate(tokens):
-            yield f" {self.name(token)}" if place else self.name(token)
+        for index, token in enumerate(tokens):
+            yield f" {self.name(token)}" if index else self.name(token)
 
     def name(self, token: int) -> str:
         return self._tokens[token]

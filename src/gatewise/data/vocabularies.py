@@ -20,7 +20,7 @@ def build_vocabulary(
     Args:
         unit: "char", "word" or "bpe".
         text: the training text, whole or in parts.
-        size: for words, keep at most so many (default: all); for bpe, the number of tokens (default: 2048). A
+        size: for words, the largest number to keep (default: all); for bpe, the number of tokens (default: 2048). A
             character vocabulary always has every character of the text.
 
     Raises:

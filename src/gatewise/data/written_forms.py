@@ -22,7 +22,7 @@ def written_forms(dates: int, numbers: int, seed: int = 0) -> list[Pair]:
 
     Args:
         dates: how many dates there are, from 1700 to 2099.
-        numbers: how many numbers, from 0 to 999,999, all lengths alike.
+        numbers: how many numbers, from 0 to 999,999, all lengths equally often.
         seed: of what is drawn.
     """
     draw = random.Random(seed)

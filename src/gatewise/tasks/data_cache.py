@@ -203,7 +203,7 @@ def _remove(folder: Path) -> bool:
 
 @contextmanager
 def _alone(folder: Path, what: str) -> Iterator[None]:
-    """One process at a time: whoever comes second, such as another rank, finds what the first has made."""
+    """One process at a time: the second, such as another rank, finds what the first has made."""
     path = folder.with_name(f"{build_cache.WORK}{folder.name}.lock")
     with path.open("w") as file:
         try:

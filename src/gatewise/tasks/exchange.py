@@ -11,7 +11,7 @@ from torch._C._distributed_c10d import GradBucket
 from torch.nn.parallel import DistributedDataParallel
 
 from gatewise.tasks import world
-from gatewise.tasks.launcher import Place
+from gatewise.tasks.launcher import RankInfo
 
 
 class Exchange:
@@ -50,7 +50,7 @@ class Processes(DDPStrategy):
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        # All processes start with the same weights and buffers, and update them alike.
+        # All processes start with the same weights and buffers, and the same updates.
         super().__init__(broadcast_buffers=False, gradient_as_bucket_view=True)
         self._exchange = exchange
 
@@ -65,12 +65,12 @@ class Launched(ClusterEnvironment):
     """The cluster environment of processes that a launcher has started.
 
     Args:
-        place: that of this process.
+        info: the rank of this process.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, info: RankInfo) -> None:
         super().__init__()
-        self._place = place
+        self._info = info
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -86,22 +86,22 @@ class Launched(ClusterEnvironment):
 
     @staticmethod
     def detect() -> bool:
-        return world.place() is not None
+        return world.rank_info() is not None
 
     def world_size(self) -> int:
-        return self._place.size
+        return self._info.size
 
     def set_world_size(self, size: int) -> None:
         pass
 
     def global_rank(self) -> int:
-        return self._place.rank
+        return self._info.rank
 
     def set_global_rank(self, rank: int) -> None:
         pass
 
     def local_rank(self) -> int:  # Lightning asks for the place among the devices
-        return world.device_index(self._place)
+        return world.device_index(self._info)
 
     def node_rank(self) -> int:
-        return self._place.rank // (self._place.local_size or self._place.size)
+        return self._info.rank // (self._info.local_size or self._info.size)

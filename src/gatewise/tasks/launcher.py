@@ -11,8 +11,8 @@ from typing import NamedTuple
 _INTERFACE_ADDRESS = 0x8915  # SIOCGIFADDR of Linux
 
 
-class Place(NamedTuple):
-    """The place of a process among those of a run.
+class RankInfo(NamedTuple):
+    """The rank of a process among those of a run.
 
     Attributes:
         rank: its number among all.
@@ -29,14 +29,14 @@ class Place(NamedTuple):
     launcher: str
 
 
-def place_of(environment: Mapping[str, str]) -> Place | None:
-    """The place that a launcher has written into the environment; None for a process on its own.
+def rank_info_of(environment: Mapping[str, str]) -> RankInfo | None:
+    """The rank that a launcher has written into the environment; None for a process on its own.
 
     Raises:
         ValueError: when a variable is missing, or is not a number.
 
-    >>> place_of({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "n0", "MASTER_PORT": "29500"})
-    Place(rank=1, size=2, local_rank=1, local_size=None, launcher='RANK and WORLD_SIZE')
+    >>> rank_info_of({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "n0", "MASTER_PORT": "29500"})
+    RankInfo(rank=1, size=2, local_rank=1, local_size=None, launcher='RANK and WORLD_SIZE')
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         name = "torchrun" if "TORCHELASTIC_RUN_ID" in environment else "RANK and WORLD_SIZE"
@@ -50,35 +50,35 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
                     "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT (unset WORLD_SIZE for one process)"
                 )
         local = _number(environment, "LOCAL_WORLD_SIZE") if "LOCAL_WORLD_SIZE" in environment else None
-        return Place(rank, size, _number(environment, "LOCAL_RANK"), local, name)
+        return RankInfo(rank, size, _number(environment, "LOCAL_RANK"), local, name)
     # Set within srun alone: a batch script has the number of tasks of the job, which it may start later.
     if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         names = "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"
         rank, size, local_rank = (_number(environment, variable) for variable in names)
         nodes = int(environment.get("SLURM_STEP_NUM_NODES", "1"))
-        return Place(rank, size, local_rank, size // nodes if size % nodes == 0 else None, "SLURM")
+        return RankInfo(rank, size, local_rank, size // nodes if size % nodes == 0 else None, "SLURM")
     return None
 
 
-def check_agrees(place: Place, devices: int | None, num_nodes: int | None) -> None:
+def check_agrees(info: RankInfo, devices: int | None, num_nodes: int | None) -> None:
     """Check options against what the launcher has decided.
 
     Raises:
         ValueError: when they contradict each other.
 
-    >>> check_agrees(Place(0, 4, 0, 2, "torchrun"), devices=2, num_nodes=2)
-    >>> check_agrees(Place(0, 4, 0, 2, "torchrun"), devices=4, num_nodes=None)
+    >>> check_agrees(RankInfo(0, 4, 0, 2, "torchrun"), devices=2, num_nodes=2)
+    >>> check_agrees(RankInfo(0, 4, 0, 2, "torchrun"), devices=4, num_nodes=None)
     Traceback (most recent call last):
     ValueError: devices: 4 contradicts the launcher (torchrun), which started 4 processes, 2 on each machine; leave \
 devices and num_nodes to it
     """
-    local = place.local_size if place.local_size is not None else devices
-    found = {"devices": (devices, local), "num_nodes": (num_nodes, None if local is None else place.size / local)}
+    local = info.local_size if info.local_size is not None else devices
+    found = {"devices": (devices, local), "num_nodes": (num_nodes, None if local is None else info.size / local)}
     for name, (wanted, there) in found.items():
         if wanted is not None and there is not None and wanted != there:
-            on_each = f", {place.local_size} on each machine" if place.local_size is not None else ""
+            on_each = f", {info.local_size} on each machine" if info.local_size is not None else ""
             raise ValueError(
-                f"{name}: {wanted} contradicts the launcher ({place.launcher}), which started {place.size} processes"
+                f"{name}: {wanted} contradicts the launcher ({info.launcher}), which started {info.size} processes"
                 f"{on_each}; leave devices and num_nodes to it"
             )
 

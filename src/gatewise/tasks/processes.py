@@ -99,8 +99,8 @@ def run(request: Request, devices: int, here: Machine) -> None:
         with _passing_on_interrupts(children) as interrupts:
             try:
                 for local_rank in range(devices):
-                    place = {"RANK": first + local_rank, "WORLD_SIZE": devices * here.count, "LOCAL_RANK": local_rank}
-                    children.append(_started(folder, {**place, "LOCAL_WORLD_SIZE": devices}, here.address, port))
+                    ranks = {"RANK": first + local_rank, "WORLD_SIZE": devices * here.count, "LOCAL_RANK": local_rank}
+                    children.append(_started(folder, {**ranks, "LOCAL_WORLD_SIZE": devices}, here.address, port))
                 _wait(children)
                 codes = [child.poll() for child in children]
             finally:
@@ -117,7 +117,7 @@ def error_file(folder: Path, rank: int) -> Path:
 
 
 def threads_of_each(devices: int) -> int:
-    """The threads of each of so many processes, that share the cores of this machine."""
+    """The threads of each of `devices` processes that share the cores of this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // devices)
 
@@ -135,16 +135,16 @@ def _store(here: Machine) -> tuple[Any, int]:
     return store, store.port
 
 
-def _started(folder: Path, place: dict[str, int], address: str, port: int) -> subprocess.Popen[bytes]:
+def _started(folder: Path, ranks: dict[str, int], address: str, port: int) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
-        **{name: str(value) for name, value in place.items()},
+        **{name: str(value) for name, value in ranks.items()},
         "MASTER_ADDR": address,
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",  # this process serves the store, as torchrun does
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
-    environment.setdefault("OMP_NUM_THREADS", str(threads_of_each(place["LOCAL_WORLD_SIZE"])))
+    environment.setdefault("OMP_NUM_THREADS", str(threads_of_each(ranks["LOCAL_WORLD_SIZE"])))
     return subprocess.Popen(
         [sys.executable, "-m", "gatewise.tasks.child", str(folder)],
         env=environment,
@@ -166,20 +166,20 @@ def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> None:
 
 @contextmanager
 def _passing_on_interrupts(children: Sequence["subprocess.Popen[bytes]"]) -> Iterator[list[int]]:
-    """Pass Ctrl-C on to the processes, which save their state; a list of those that came. See `deferred_interrupt`."""
-    came: list[int] = []
+    """Pass Ctrl-C on to the processes, which save their state; yields the interrupts. See `deferred_interrupt`."""
+    interrupts: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield came
+        yield interrupts
         return
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        came.append(number)
+        interrupts.append(number)
         for child in children:
             child.send_signal(signal.SIGINT)
 
     before = signal.signal(signal.SIGINT, pass_on)
     try:
-        yield came
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -104,7 +104,7 @@ def resume(
     check_logger(options.logger)
     if max_minutes is not None:
         options = dataclasses.replace(options, max_minutes=max_minutes)
-    if world.place() is not None:  # the launcher decides anew
+    if world.rank_info() is not None:  # the launcher decides anew
         options = dataclasses.replace(options, devices=devices, num_nodes=num_nodes)
     elif devices is not None or num_nodes is not None:
         options = dataclasses.replace(
@@ -112,7 +112,7 @@ def resume(
         )
     check_devices(options.device, _local_processes(options))
     if folder.scores.exists() and folder.read_scores()["ended_by"] != "max_minutes":
-        here = world.place()
+        here = world.rank_info()
         if here is not None and here.rank > 0:
             raise SystemExit(0)
         say(f"{path}: training already finished; nothing to resume")
@@ -164,12 +164,12 @@ def _has_path(value: Any) -> bool:
 
 def _starts_processes(options: TrainingOptions) -> bool:
     """Whether the options ask for several processes, and no launcher has started them."""
-    return world.place() is None and (options.devices or 1) * (options.num_nodes or 1) > 1
+    return world.rank_info() is None and (options.devices or 1) * (options.num_nodes or 1) > 1
 
 
 def _local_processes(options: TrainingOptions) -> int:
     """The processes on this machine, as far as this one knows."""
-    here = world.place()
+    here = world.rank_info()
     return (options.devices or 1) if here is None else max(here.local_size or 1, here.local_rank + 1)
 
 

@@ -90,7 +90,7 @@ def fit(
     callbacks = [limit, *records, *decisions[1:], *reports] if world.is_main() else decisions
     if options.average != "none":  # after whatever looks at the weights that were validated
         callbacks = [*callbacks, AverageWeights(module, options)]
-    here = world.place()
+    here = world.rank_info()
     environment = [] if here is None else [Launched(here)]
     processes: dict[str, Any] = {"devices": 1}
     if here is not None:
@@ -136,7 +136,9 @@ def check_devices(device: str, devices: int) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda was asked for, but torch finds no CUDA device; try auto or cpu")
     count = torch.cuda.device_count() if device != "cpu" else 0
-    if count and devices > count and not (count == 1 and world.place() is not None):  # a launcher may show each its own
+    if (
+        count and devices > count and not (count == 1 and world.rank_info() is not None)
+    ):  # a launcher may show each its own
         raise ValueError(
             f"devices: {devices} GPUs were asked for, and torch finds {count}; --device cpu trains on the processor"
         )

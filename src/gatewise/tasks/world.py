@@ -14,7 +14,7 @@ from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from gatewise.progress import silent
-from gatewise.tasks.launcher import Place, check_agrees, place_of, set_address
+from gatewise.tasks.launcher import RankInfo, check_agrees, rank_info_of, set_address
 from gatewise.tasks.peers import Peers
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -40,7 +40,7 @@ def size() -> int:
 
 def local_size() -> int:
     """The number of processes on this machine, as far as the launcher says."""
-    here = place()
+    here = rank_info()
     return 1 if here is None or size() == 1 else here.local_size or 1
 
 
@@ -98,7 +98,7 @@ def any_of(*flags: bool) -> list[bool]:
 @contextmanager
 def one_at_first() -> Iterator[None]:
     """Run the block in one process of each machine first; the others then find the cache that it has filled."""
-    here = place()
+    here = rank_info()
     first = here is None or here.local_rank == 0
     if size() > 1 and not first:
         distributed.barrier()
@@ -107,12 +107,12 @@ def one_at_first() -> Iterator[None]:
         distributed.barrier()
 
 
-def place() -> Place | None:
-    """The place that a launcher gives this process among several; None for a run of one process."""
-    return place_of(os.environ)
+def rank_info() -> RankInfo | None:
+    """The rank that a launcher gives this process; None for a run of one process."""
+    return rank_info_of(os.environ)
 
 
-def device_index(here: Place) -> int:
+def device_index(here: RankInfo) -> int:
     """Which of the GPUs that a process sees is its own: launchers show it all of the machine, or that one alone."""
     return 0 if torch.cuda.device_count() == 1 else here.local_rank
 
@@ -132,7 +132,7 @@ def joined(options: TrainingOptions) -> Iterator[None]:
         ConnectionError: when the others cannot be reached.
     """
     global _peers
-    here = place()
+    here = rank_info()
     if here is None:
         yield
         return
@@ -168,7 +168,7 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
-def _meet(here: Place, device: str) -> None:
+def _meet(here: RankInfo, device: str) -> None:
     global _peers
     set_address()
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

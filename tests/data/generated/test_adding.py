@@ -19,16 +19,16 @@ def test_follows_hochreiter_schmidhuber(length: int) -> None:
         steps = drawn.inputs[:own, row].tolist()
         assert all(-1 <= value <= 1 for value, _ in steps)
         assert steps[0][1] == steps[-1][1] == -1
-        marked = [at for at, (_, marker) in enumerate(steps) if marker == 1]
-        assert all(marker == 0 for at, (_, marker) in enumerate(steps) if at not in (0, own - 1, *marked))
+        marked = [index for index, (_, marker) in enumerate(steps) if marker == 1]
+        assert all(marker == 0 for index, (_, marker) in enumerate(steps) if index not in (0, own - 1, *marked))
         # With one mark alone, the other is on the first step, where the value counts as 0.
         assert len(marked) in (1, 2)
         both = marked if len(marked) == 2 else [0, *marked]
         # One of the two is among the first ten steps, the other among the first T/2 - 1 that remain.
-        unmarked = {one: [at for at in range(own) if at != one][: length // 2 - 1] for one in both}
+        unmarked = {one: [index for index in range(own) if index != one][: length // 2 - 1] for one in both}
         assert any(one < 10 and other in unmarked[one] for one, other in (both, both[::-1]))
         positions.update(marked)
-        expected = 0.5 + sum(steps[at][0] for at in marked) / 4
+        expected = 0.5 + sum(steps[index][0] for index in marked) / 4
         assert float(drawn.targets[row]) == pytest.approx(expected, abs=1e-6)
     # Every position that the definition allows is drawn.
     assert set(positions) == set(range(1, max(min(10, length - 1), length // 2)))
@@ -46,7 +46,7 @@ def test_marks_are_uniform() -> None:
     assert float(values.var()) == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_lengths_below_ten_are_refused() -> None:
+def test_lengths_below_ten_are_rejected() -> None:
     with pytest.raises(ValueError, match="length: expected at least 10, got 9"):
         adding(1, 9, generator=torch.Generator())
 
@@ -57,12 +57,12 @@ def test_sum_has_one_mark_in_each_half(length: int) -> None:
     seen: set[int] = set()
     for row in range(2000):
         steps = drawn.inputs[:, row].tolist()
-        marked = [at for at, (_, mark) in enumerate(steps) if mark == 1]
+        marked = [index for index, (_, mark) in enumerate(steps) if mark == 1]
         assert len(steps) == length
         assert len(marked) == 2
         assert marked[0] < length // 2 <= marked[1]
         assert all(mark in (0, 1) and 0 <= value <= 1 for value, mark in steps)
-        assert float(drawn.targets[row]) == pytest.approx(sum(steps[at][0] for at in marked), abs=1e-6)
+        assert float(drawn.targets[row]) == pytest.approx(sum(steps[index][0] for index in marked), abs=1e-6)
         seen.update(marked)
     assert seen == set(range(length))
 

@@ -1,4 +1,4 @@
-"""Next chord: the file's form, and what is said of other files."""
+"""Next chord: the file's form, and the errors for other files."""
 
 import gzip
 import json
@@ -90,7 +90,7 @@ def test_loss_is_the_sum_over_notes_and_the_mean_over_true_steps() -> None:
         ({"test": [[["C4"], [60]]]}, 'test[0][0]: expected MIDI numbers from 21 to 108, or -1 for a rest, got "C4"'),
     ],
 )
-def test_other_files_are_refused_with_their_place(tmp_path: Path, content: Any, message: str) -> None:
+def test_other_files_are_rejected_with_their_location(tmp_path: Path, content: Any, message: str) -> None:
     path = tmp_path / "pieces.json"
     path.write_text(content if isinstance(content, str) else json.dumps({**CHORALES, **content}))
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
@@ -98,7 +98,7 @@ def test_other_files_are_refused_with_their_place(tmp_path: Path, content: Any, 
     assert str(caught.value).startswith(str(path))
 
 
-def test_corrupt_and_binary_files_are_refused(tmp_path: Path) -> None:
+def test_corrupt_and_binary_files_are_rejected(tmp_path: Path) -> None:
     for name, content, said in (
         ("pieces.json.xz", b"\xff\xfe\x00\x81", "not a .xz file"),
         ("pieces.json", b"\xff\xfe\x00\x81", "expected JSON"),

@@ -26,7 +26,7 @@ def test_follows_arjovsky(gap: int, recall: int) -> None:
 
 
 def test_loss_without_memory() -> None:
-    # A network that knows the place but not the symbol: blanks for sure, eight symbols alike.
+    # A network that knows the place but not the symbol: blanks for sure, eight symbols equally likely.
     drawn = copy_memory(4, 30, generator=torch.Generator().manual_seed(1))
     total = sum(0.0 if target == 8 else math.log(8) for target in drawn.targets.flatten().tolist())
     assert memoryless_loss(30) == pytest.approx(total / drawn.targets.numel())

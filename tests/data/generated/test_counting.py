@@ -13,12 +13,12 @@ def text_of(inputs: torch.Tensor) -> str:
 def test_strings_and_what_may_follow() -> None:
     language = ["S" + "a" * n + "b" * n + "T" for n in range(1, 30)]
     drawn = counting_of(range(1, 12))
-    for at, n in enumerate(range(1, 12)):
-        text = text_of(drawn.inputs[:, at])
+    for position, n in enumerate(range(1, 12)):
+        text = text_of(drawn.inputs[:, position])
         assert text == "S" + "a" * n + "b" * n
         for step in range(len(text)):
             expected = {whole[step + 1] for whole in language if whole.startswith(text[: step + 1])}
-            found = {"SabT"[code] for code, legal in enumerate(drawn.targets[step, at].tolist()) if legal}
+            found = {"SabT"[code] for code, legal in enumerate(drawn.targets[step, position].tolist()) if legal}
             assert found == expected
 
 

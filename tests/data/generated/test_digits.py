@@ -15,11 +15,11 @@ def test_pixels_are_those_of_the_images_in_rows() -> None:
     train, test = digits("train"), digits("test")
     assert (train.inputs.shape[1], test.inputs.shape[1]) == (1437, 360)
     for part, offset in ((train, 0), (test, 1437)):
-        for at in (0, 5, 359):
-            image = found["images"][offset + at].tolist()
+        for index in (0, 5, 359):
+            image = found["images"][offset + index].tolist()
             pixels = [pixel / 16 for row in image for pixel in row]
-            assert part.inputs[:, at, 0].tolist() == pixels
-            assert int(part.targets[at]) == int(found["target"][offset + at])
+            assert part.inputs[:, index, 0].tolist() == pixels
+            assert int(part.targets[index]) == int(found["target"][offset + index])
     assert set(test.targets.tolist()) == set(range(10))
     assert (float(train.inputs.min()), float(train.inputs.max())) == (0, 1)
 

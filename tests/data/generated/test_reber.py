@@ -85,10 +85,10 @@ def test_targets_are_the_symbols_that_follow_in_any_string() -> None:
             if len(text) > 10:
                 continue  # what follows could need longer strings than were listed
             checked += 1
-            for at in range(len(text)):
-                target = drawn.targets[at, row].tolist()
+            for position in range(len(text)):
+                target = drawn.targets[position, row].tolist()
                 found = {"BTPSXVE"[code] for code, legal in enumerate(target) if legal}
-                assert found == legal_after(text[: at + 1], whole)
+                assert found == legal_after(text[: position + 1], whole)
         assert checked > 20
 
 
@@ -103,16 +103,16 @@ def test_continual_streams_are_strings_one_after_the_other() -> None:
         assert len(strings) >= 5
         assert rest == "" or rest[0] == "B"
         end = sum(map(len, strings))
-        for at in range(end - 1):
-            target = drawn.targets[at, row].tolist()
-            assert target["BTPSXVE".index(text[at + 1])] == 1
+        for position in range(end - 1):
+            target = drawn.targets[position, row].tolist()
+            assert target["BTPSXVE".index(text[position + 1])] == 1
             assert sum(target) in (1, 2)
         ends = [sum(map(len, strings[: n + 1])) - 1 for n in range(len(strings))]
-        for at in ends:
-            assert drawn.targets[at, row].tolist() == [1, 0, 0, 0, 0, 0, 0]
+        for position in ends:
+            assert drawn.targets[position, row].tolist() == [1, 0, 0, 0, 0, 0, 0]
         # Near the end of a string only the symbol near its beginning may come.
-        for at, string in zip(ends, strings, strict=True):
-            assert drawn.targets[at - 2, row].tolist() == [float(one == string[1]) for one in "BTPSXVE"]
+        for position, string in zip(ends, strings, strict=True):
+            assert drawn.targets[position - 2, row].tolist() == [float(one == string[1]) for one in "BTPSXVE"]
 
 
 def test_right_is_every_legal_symbol_above_every_other() -> None:

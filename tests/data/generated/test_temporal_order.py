@@ -20,7 +20,7 @@ def test_follows_hochreiter_schmidhuber(symbols: int) -> None:
     assert drawn.lengths is not None
     assert set(drawn.lengths.tolist()) == set(range(100, 111))
     classes: Counter[int] = Counter()
-    places: list[set[int]] = [set() for _ in range(symbols)]
+    positions: list[set[int]] = [set() for _ in range(symbols)]
     noise: Counter[str] = Counter()
     for row, own in enumerate(drawn.lengths.tolist()):
         steps = drawn.inputs[:own, row].tolist()
@@ -28,17 +28,18 @@ def test_follows_hochreiter_schmidhuber(symbols: int) -> None:
         text = "".join("EBabcdXY"[step.index(1)] for step in steps)
         assert text[0] == "E"
         assert text[-1] == "B"
-        relevant = [(at, symbol) for at, symbol in enumerate(text) if symbol in "XY"]
+        relevant = [(position, symbol) for position, symbol in enumerate(text) if symbol in "XY"]
         assert len(relevant) == symbols
-        for place, (at, _), (low, high) in zip(places, relevant, POSITIONS[symbols], strict=True):
-            assert low <= at <= high
-            place.add(at)
-        noise.update(symbol for at, symbol in enumerate(text) if symbol not in "XY" and 0 < at < own - 1)
+        for location, (position, _), (low, high) in zip(positions, relevant, POSITIONS[symbols], strict=True):
+            assert low <= position <= high
+            location.add(position)
+        noise.update(symbol for position, symbol in enumerate(text) if symbol not in "XY" and 0 < position < own - 1)
         order = "".join(symbol for _, symbol in relevant)
         assert int(drawn.targets[row]) == CLASSES[symbols].index(order)
         classes[int(drawn.targets[row])] += 1
     assert all(
-        place == set(range(low, high + 1)) for place, (low, high) in zip(places, POSITIONS[symbols], strict=True)
+        location == set(range(low, high + 1))
+        for location, (low, high) in zip(positions, POSITIONS[symbols], strict=True)
     )
     assert set(noise) == set("abcd")
     assert all(count / noise.total() == pytest.approx(0.25, abs=0.01) for count in noise.values())
@@ -53,6 +54,6 @@ def test_short_sequences_have_all_relevant_symbols(length: int) -> None:
         assert (drawn.inputs[..., 6:].sum((0, 2)) == symbols).all()
 
 
-def test_other_numbers_of_symbols_are_refused() -> None:
+def test_other_numbers_of_symbols_are_rejected() -> None:
     with pytest.raises(ValueError, match="symbols: expected 2 or 3, got 4"):
         temporal_order(1, 100, symbols=4, generator=torch.Generator())

@@ -24,17 +24,17 @@ def test_spikes_come_after_the_least_interval_and_the_delay(minimum: int, larges
     for row in range(300):
         spikes = measured.inputs[:, row, 0].tolist()
         last = -1
-        for at in range(length):
-            target = float(measured.targets[at, row])
-            if spikes[at]:
-                delay = at - last - minimum
+        for index in range(length):
+            target = float(measured.targets[index, row])
+            if spikes[index]:
+                delay = index - last - minimum
                 assert 0 <= delay <= largest
                 assert target == delay
-                assert generated.inputs[last + 1 : at + 1, row, 0].tolist() == pytest.approx(
-                    [delay / largest] * (at - last)
+                assert generated.inputs[last + 1 : index + 1, row, 0].tolist() == pytest.approx(
+                    [delay / largest] * (index - last)
                 )
                 seen.append(delay)
-                last = at
+                last = index
             else:
                 assert math.isnan(target)
         assert length - last - 1 < minimum + largest  # or there would have been another spike

@@ -1,4 +1,4 @@
-"""A label for a text: training, scores, predictions, what is refused."""
+"""A label for a text: training, scores, predictions, what is rejected."""
 
 import csv
 import io
@@ -31,8 +31,8 @@ def test_texts_that_are_cut_are_counted(tmp_path, capsys):
     trained = train(tmp_path, longest=4, epochs=1)
     assert " texts have more than 4 tokens; the rest of each is not read (--longest)" in capsys.readouterr().err
     trained.evaluate(tmp_path / "texts.csv")
-    assert "warning: " in (told := capsys.readouterr().err)
-    assert " of 80 texts have more than 4 tokens" in told
+    assert "warning: " in (message := capsys.readouterr().err)
+    assert " of 80 texts have more than 4 tokens" in message
     (tmp_path / "texts.txt").write_text("one two\none two three four five\n" * 100)
     list(trained.predict_files([tmp_path / "texts.txt"]))
     assert capsys.readouterr().err == "warning: texts of more than 4 tokens are read to there only (--longest)\n"
@@ -93,7 +93,7 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
 
 
 @pytest.mark.parametrize(
-    ("data", "error", "told"),
+    ("data", "error", "message"),
     [
         (
             [("lovely", "good")],
@@ -104,8 +104,8 @@ def test_a_text_is_labelled_alone_as_among_others(trained):
         ([], ValueError, "data: expected at least one file, got none"),
     ],
 )
-def test_data_that_is_no_file(trained, data, error, told):
-    with pytest.raises(error, match=told):
+def test_data_that_is_no_file(trained, data, error, message):
+    with pytest.raises(error, match=message):
         trained.evaluate(data)
 
 
@@ -124,12 +124,12 @@ def test_which_words_moved_the_answer(trained, tmp_path):
     assert bars[3].endswith("  " + "+" * 20)
     assert '{"answer": "good", "values": [' in (tmp_path / "report.html").read_text()
     assert all(parameter.grad is None for parameter in trained.model.parameters())
-    for text, changes, told in (
+    for text, changes, message in (
         ("", {}, "the text has no tokens"),
         ("a", {"steps": 0}, "steps: expected a number of tokens, at least 1, got 0"),
         ("a", {"out": tmp_path / "no" / "report.html"}, "its folder does not exist"),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             trained.inspect(text, **changes)
 
 
@@ -157,7 +157,7 @@ def test_all_probabilities(trained, tmp_path):
     assert [float(cell) for cell in lines[2].split(",")[2:]] == [found.probability, *found.probabilities.values()]
 
 
-def test_the_run_folder_has_a_picture_of_what_was_taken_for_what(trained):
+def test_the_run_folder_has_a_plot_of_the_confusion_matrix(trained):
     assert (trained.folder.path / "confusion_held_out.png").read_bytes().startswith(b"\x89PNG")
     header = trained.folder.metrics.read_text().splitlines()[0]
     assert "words_per_second" in header
@@ -189,7 +189,7 @@ def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "changes", "told"),
+    ("text", "changes", "message"),
     [
         ("text,label\na,x\nb,x\n", {"held_out": 0.5}, "the data to learn from has one label only (x)"),
         ("text,label\na,x\n", {}, "held_out: 0.1 of 1 examples is 0"),
@@ -205,11 +205,11 @@ def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
         (None, {"bidirectional": False, "merge": "concat"}, "merge: has no effect: bidirectional is off"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, text, changes, told):
+def test_what_cannot_be_trained(tmp_path, text, changes, message):
     data = labelled_texts(tmp_path)
     if text is not None:
         data.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, data=data, **changes)
     assert not (tmp_path / "run").exists()
 
@@ -221,8 +221,8 @@ def test_a_label_unknown_in_training_is_an_error(trained, tmp_path, capsys):
     path.write_text("text,label\nlovely,good\ngreat,ugly\ndull,bad\nfine,ugly\n")
     assert capsys.readouterr().err == ""
     scores = trained.evaluate(path)["data"]
-    told = "warning: data: 2 of 4 labels are not in the training data ('ugly') and count as errors\n"
-    assert capsys.readouterr().err == told
+    message = "warning: data: 2 of 4 labels are not in the training data ('ugly') and count as errors\n"
+    assert capsys.readouterr().err == message
     assert (scores["unknown_labels"], scores["accuracy"], scores["baseline_accuracy"]) == (2, 0.5, 0.25)
     assert scores["loss"] == pytest.approx(known["loss"], rel=1e-5)
     per_label = scores["per_label"]
@@ -243,9 +243,11 @@ def test_every_file_is_checked_before_training_and_can_be_scored_after_it(tmp_pa
     path = tmp_path / "more.csv"
     path.write_text("text,label\nlovely,good\ngreat,ugly\ndull,bad\n")
     trained = train(tmp_path, valid=path, test=path)
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     assert (
-        told.index("warning: valid: 1 of 3 labels") < told.index("warning: test: 1 of 3 labels") < told.index("epoch")
+        message.index("warning: valid: 1 of 3 labels")
+        < message.index("warning: test: 1 of 3 labels")
+        < message.index("epoch")
     )
     assert trained.final_scores()["test"]["unknown_labels"] == 1
     assert trained.evaluate() == trained.final_scores()

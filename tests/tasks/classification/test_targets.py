@@ -23,7 +23,7 @@ WORDS = {"sea": ["wave", "shore"], "sky": ["cloud", "star"], "war": ["sword"]}
 
 
 def texts(folder, kind, count=100):
-    """Texts whose words tell which labels they have, or what number: that of their waves less that of their clouds."""
+    """Texts whose words determine their labels, or what number: that of their waves less that of their clouds."""
     draw = random.Random(0)
     lines = ["text,label"]
     for _ in range(count):
@@ -66,7 +66,7 @@ def test_several_labels_are_learned(several):
     assert gatewise.load(several.folder.path).evaluate() == several.final_scores()
 
 
-def test_several_labels_are_told(several, tmp_path):
+def test_several_labels(several, tmp_path):
     both, none = several.predict(["the wave a star", "the a"])
     assert (both.labels, none.labels) == (["sea", "sky"], [])
     assert set(both.probabilities) == {"sea", "sky", "war"}
@@ -158,7 +158,7 @@ def test_scores_of_a_number_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("content", "changes", "told"),
+    ("content", "changes", "message"),
     [
         ("a,1\nb,high", {"target": "number"}, "line 3: expected a finite number, got 'high'"),
         ("a,1\nb,", {"target": "number"}, "line 3: expected a finite number, got ''"),
@@ -174,10 +174,10 @@ def test_scores_of_a_number_by_hand():
         ),
     ],
 )
-def test_what_cannot_be_learned(tmp_path, content, changes, told):
+def test_what_cannot_be_learned(tmp_path, content, changes, message):
     (tmp_path / "a.csv").write_text(f"text,label\n{content}\n")
     options = {"out": tmp_path / "run", **SMALL, **small_tokens(), "held_out": 0.4, **changes}
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         gatewise.train("classify", data=tmp_path / "a.csv", **options)
     assert not (tmp_path / "run").exists()
 

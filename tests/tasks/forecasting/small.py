@@ -42,8 +42,8 @@ def many_series(folder: Path) -> Path:
         for day in range(count + 4):
             offer = int(draw.random() < 0.3)
             value = size * (10 + math.sin(2 * math.pi * day / 7) + 4 * offer + draw.gauss(0, 0.1))
-            shown = f"{value:.4f}" if day < count else ""
-            lines.append(f"2021-{1 + day // 28:02d}-{1 + day % 28:02d},{shop},{shown},{offer}")
+            text = f"{value:.4f}" if day < count else ""
+            lines.append(f"2021-{1 + day // 28:02d}-{1 + day % 28:02d},{shop},{text},{offer}")
     path.write_text("\n".join(lines) + "\n")
     return path
 

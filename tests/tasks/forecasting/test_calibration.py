@@ -45,13 +45,13 @@ def test_each_quantile_holds_its_share_of_what_it_was_learned_from(seed, spread)
     moved = test.quantiles + found.moves * test.panel.scale_at(test.positions).scale[:, None, None]
     below = (test.truth[..., None] <= moved + 1e-9).double().mean(0)
     above = (test.truth[..., None] >= moved - 1e-9).double().mean(0)
-    for at, level in enumerate(levels):
+    for index, level in enumerate(levels):
         if level > 0.5:
-            assert (below[:, at] >= level).all()
-            assert (below[:, at] <= level + 0.02).all()
+            assert (below[:, index] >= level).all()
+            assert (below[:, index] <= level + 0.02).all()
         elif level < 0.5:
-            assert (above[:, at] >= 1 - level).all()
-            assert (above[:, at] <= 1 - level + 0.02).all()
+            assert (above[:, index] >= 1 - level).all()
+            assert (above[:, index] <= 1 - level + 0.02).all()
 
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
@@ -111,16 +111,16 @@ def test_a_run_keeps_its_calibration_and_all_forecasts_have_it(tmp_path, monkeyp
     assert scores["held_out"]["coverage"] == pytest.approx(31 / 35)
     assert gatewise.load(tmp_path / "run").evaluate() == scores
     path = tmp_path / "run" / "calibration.json"
-    told = gatewise.load(tmp_path / "run").predict()[0]
+    message = gatewise.load(tmp_path / "run").predict()[0]
     standard_input(monkeypatch, (tmp_path / "series.csv").read_text())
     live = json.loads(list(gatewise.load(tmp_path / "run").follow())[-1])
-    assert live["q0.9"] == pytest.approx(told.quantiles["q0.9"], rel=1e-5)
+    assert live["q0.9"] == pytest.approx(message.quantiles["q0.9"], rel=1e-5)
     content = json.loads(path.read_text())
     content["moves"] = [[low - 1, middle, high + 1] for low, middle, high in content["moves"]]
     path.write_text(json.dumps(content))
     wider = gatewise.load(tmp_path / "run").predict()[0]
-    assert wider.values == told.values
-    assert all(one > other for one, other in zip(wider.quantiles["q0.9"], told.quantiles["q0.9"], strict=True))
+    assert wider.values == message.values
+    assert all(one > other for one, other in zip(wider.quantiles["q0.9"], message.quantiles["q0.9"], strict=True))
 
 
 def test_a_calibration_of_other_weights_is_not_taken(tmp_path, capsys):
@@ -165,7 +165,7 @@ def test_forecasts_of_series_at_the_same_time_are_in_one_block(starts, blocks):
         for first, values in zip(starts, noise, strict=True)
     ]
     both = Panel(data.preprocessing, series)
-    positions = [begin + at for begin in both.begins for at in range(8, 20)]
+    positions = [begin + index for begin in both.begins for index in range(8, 20)]
     test = back_test(both, positions, [[0.0, 0.0]] * len(positions), (0.1, 0.5, 0.9), 1.0)
     test = dataclasses.replace(test, series=both.series_at(test.positions))
     assert len(test.blocks().unique()) == blocks

@@ -68,7 +68,7 @@ def test_reloading_and_reading_again_are_the_same(trained, tmp_path):
     assert found.values == pytest.approx(alike.values, rel=1e-5)
 
 
-def test_unknown_values_are_noted_and_read_alike(trained, tmp_path, capsys):
+def test_unknown_values_are_noted_and_read_as_one(trained, tmp_path, capsys):
     rows = lines(40, ahead=4, shops=("north",))
     fog, ice = (write(tmp_path / f"{word}.csv", [row.replace("sun", word) for row in rows]) for word in ("fog", "ice"))
     (one,), (other,) = trained.predict(fog), trained.predict(ice)
@@ -94,7 +94,7 @@ def test_following_is_predicting(trained, tmp_path, monkeypatch):
     (whole,) = trained.predict(write(tmp_path / "a.csv", rows))
     head, *rest = rows
     ahead = [",".join([*row.split(",")[:3], ""]) + "\n" for row in rest]
-    coming = [row for at in range(30) for row in (*ahead[at + 4 : at + 5], rest[at])]
+    coming = [row for index in range(30) for row in (*ahead[index + 4 : index + 5], rest[index])]
     standard_input(monkeypatch, "".join([head, *ahead[:4], *coming]))
     found = [json.loads(line) for line in trained.follow()]
     assert found[-1]["time"] == "29"

@@ -1,4 +1,4 @@
-"""The picture of a back-test: few windows, and a legend that hides nothing."""
+"""The plot of a back-test: few windows, and a legend that hides nothing."""
 
 import math
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_of_many_forecasts_some_windows(monkeypatch, tmp_path: Path, horizon: in
     assert figure.axes[3].get_lines()[0].get_xdata()[-1] == count - 1
 
 
-def test_the_legend_stands_beside_the_axes(monkeypatch, tmp_path: Path):
+def test_the_legend_is_outside_the_axes(monkeypatch, tmp_path: Path):
     for count in (40, 400):
         figure = drawn(monkeypatch, tmp_path, of_steps(count, 12))
         (legend,) = figure.legends

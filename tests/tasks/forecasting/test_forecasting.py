@@ -1,4 +1,4 @@
-"""Forecasts from end to end: trained, scored, told, followed; nothing of the future in any of it."""
+"""Forecasts from end to end: trained, scored, forecast, streamed; nothing of the future in any of it."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def weights(folder):
 
 
 @pytest.mark.usefixtures("rendered")
-def test_a_run_scores_beside_its_baseline_and_leaves_pictures(tmp_path):
+def test_a_run_scores_beside_its_baseline_and_leaves_plots(tmp_path):
     trained = train(tmp_path, epochs=10, horizon=None)
     scores = trained.final_scores()
     assert list(scores) == ["held_out", "test"]
@@ -83,7 +83,7 @@ def trained(request, tmp_path_factory):
 def test_what_comes_after_a_cut_changes_no_forecast(tmp_path, trained):
     known = {"v40": NAN, "v41": NAN}
     (before,) = trained.back_tests(one_series(tmp_path, **known)).values()
-    later = {f"v{at}": 1000.0 + at for at in range(80, 96)}
+    later = {f"v{index}": 1000.0 + index for index in range(80, 96)}
     (after,) = trained.back_tests(one_series(tmp_path, **known, **later)).values()
     untouched = before.positions < 80
     assert untouched.sum() == 80 - before.positions[0]
@@ -95,7 +95,7 @@ def test_what_comes_after_a_cut_changes_no_forecast(tmp_path, trained):
 def test_nothing_of_the_test_part_is_learned_from(tmp_path, kind):
     (tmp_path / "other").mkdir()
     # The test is the last 19 of 96 steps.
-    changed = one_series(tmp_path / "other", **{f"v{at}": -50.0 * at for at in range(77, 96)})
+    changed = one_series(tmp_path / "other", **{f"v{index}": -50.0 * index for index in range(77, 96)})
     one = train(tmp_path, **KINDS[kind])
     other = train(tmp_path / "other", changed, **KINDS[kind])
     assert all(torch.equal(weight, weights(tmp_path / "other")[name]) for name, weight in weights(tmp_path).items())
@@ -108,7 +108,7 @@ def test_nothing_of_the_test_part_is_learned_from(tmp_path, kind):
 def test_nothing_after_the_learned_part_moves_a_step_of_training(tmp_path):
     (tmp_path / "other").mkdir()
     # 10 % of 96 steps decide: those from 67 on.
-    changed = one_series(tmp_path / "other", **{f"v{at}": -50.0 * at for at in range(67, 96)})
+    changed = one_series(tmp_path / "other", **{f"v{index}": -50.0 * index for index in range(67, 96)})
     train(tmp_path, epochs=1)
     train(tmp_path / "other", changed, epochs=1)
     assert all(torch.equal(weight, weights(tmp_path / "other")[name]) for name, weight in weights(tmp_path).items())
@@ -118,15 +118,20 @@ def test_a_forecast_is_the_last_one_of_the_back_test(tmp_path, trained):
     (test,) = trained.back_tests(one_series(tmp_path)).values()
     rows = one_series(tmp_path).read_text().splitlines()
     (tmp_path / "cut.csv").write_text("\n".join(rows[: 1 + 96 - 4]) + "\n")
-    (told,) = trained.predict(tmp_path / "cut.csv")
-    assert (told.after, told.times[0], told.times[-1], len(told.values)) == ("2007-08", "2007-09", "2007-12", 4)
-    assert told.values == pytest.approx(test.middle[-1].tolist(), rel=1e-5)
+    (message,) = trained.predict(tmp_path / "cut.csv")
+    assert (message.after, message.times[0], message.times[-1], len(message.values)) == (
+        "2007-08",
+        "2007-09",
+        "2007-12",
+        4,
+    )
+    assert message.values == pytest.approx(test.middle[-1].tolist(), rel=1e-5)
     if trained.options.output == "point":
-        assert told.quantiles == {}
+        assert message.quantiles == {}
     else:
-        low, *_, high = told.quantiles.values()
-        assert (np.array(low) <= told.values).all()
-        assert (told.values <= np.array(high)).all()
+        low, *_, high = message.quantiles.values()
+        assert (np.array(low) <= message.values).all()
+        assert (message.values <= np.array(high)).all()
 
 
 def test_rows_that_come_one_by_one_have_the_forecasts_of_the_whole(tmp_path, monkeypatch, trained):
@@ -134,16 +139,16 @@ def test_rows_that_come_one_by_one_have_the_forecasts_of_the_whole(tmp_path, mon
     history, coming = lines[:61], [lines[0], *lines[61:70], *lines[72:]]  # two rows never come
     (tmp_path / "history.csv").write_text("".join(history))
     standard_input(monkeypatch, "".join(coming))
-    told = [json.loads(line) for line in trained.follow([tmp_path / "history.csv"])]
-    assert len(told) == len(coming) - 1
-    for row in (0, 8, 9, len(told) - 1):
+    message = [json.loads(line) for line in trained.follow([tmp_path / "history.csv"])]
+    assert len(message) == len(coming) - 1
+    for row in (0, 8, 9, len(message) - 1):
         text = "".join([*history, *coming[1 : row + 2]])
         (tmp_path / "until.csv").write_text(text)
         (whole,) = trained.predict(tmp_path / "until.csv")
-        assert told[row]["time"] == whole.after
-        assert told[row]["forecast"] == pytest.approx(whole.values, rel=1e-5)
+        assert message[row]["time"] == whole.after
+        assert message[row]["forecast"] == pytest.approx(whole.values, rel=1e-5)
         for name, column in whole.quantiles.items():
-            assert told[row][name] == pytest.approx(column, rel=1e-5)
+            assert message[row][name] == pytest.approx(column, rel=1e-5)
 
 
 def test_no_garbage_ends_a_stream_or_changes_its_forecasts(tmp_path, monkeypatch, capsys, trained):
@@ -184,8 +189,8 @@ def test_a_stream_may_pause_for_long(tmp_path, monkeypatch, capsys):
     lines = one_series(tmp_path).read_text().splitlines(keepends=True)
     later = [f"{time},{value}\n" for time, value in monthly(400)[300:303]]
     standard_input(monkeypatch, "".join([*lines[:20], *later]))
-    told = [json.loads(line)["time"] for line in trained.follow()]
-    assert told[-4:] == ["2001-07", "2025-01", "2025-02", "2025-03"]
+    message = [json.loads(line)["time"] for line in trained.follow()]
+    assert message[-4:] == ["2001-07", "2025-01", "2025-02", "2025-03"]
     assert capsys.readouterr().err == ""
 
 
@@ -195,8 +200,8 @@ def test_rows_of_several_series_and_rows_that_come_too_late(tmp_path, monkeypatc
     trained = train(tmp_path, tmp_path / "long.csv", series_column="name")
     late = ["month,name,sales\n", *rows[:4], rows[0], "\n", rows[4]]
     standard_input(monkeypatch, "".join(late))
-    told = [json.loads(line) for line in trained.follow()]
-    assert [(one["series"], one["time"]) for one in told] == [
+    message = [json.loads(line) for line in trained.follow()]
+    assert [(one["series"], one["time"]) for one in message] == [
         *((name, month) for month in ("2000-01", "2000-02") for name in "ab"),
         ("a", "2000-03"),
     ]
@@ -210,10 +215,10 @@ def test_rows_without_time_stamps_follow_each_other(tmp_path, monkeypatch):
     data.write_text("".join(lines[:70]))
     trained = train(tmp_path, data, time_column="row", value_columns=["1", "2"], season=12)
     standard_input(monkeypatch, "".join(lines[70:72]))
-    told = [json.loads(line) for line in trained.follow([data])]
-    assert [(one["series"], one["time"]) for one in told] == [("1", "71"), ("2", "71"), ("1", "72"), ("2", "72")]
+    message = [json.loads(line) for line in trained.follow([data])]
+    assert [(one["series"], one["time"]) for one in message] == [("1", "71"), ("2", "71"), ("1", "72"), ("2", "72")]
     data.write_text("".join(lines[:72]))
-    assert told[-1]["forecast"] == pytest.approx(trained.predict(data)[1].values, rel=1e-5)
+    assert message[-1]["forecast"] == pytest.approx(trained.predict(data)[1].values, rel=1e-5)
 
 
 def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
@@ -228,10 +233,10 @@ def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
     assert (north.series, south.series) == ("north", "south")
     assert south.values[0] > 10 * north.values[0]
     with_offers = data.read_text().splitlines()
-    for at, line in enumerate(with_offers):
+    for index, line in enumerate(with_offers):
         time, _, value, _ = line.split(",")
         if value == "":
-            with_offers[at] = f"{time},{line.split(',')[1]},,1"
+            with_offers[index] = f"{time},{line.split(',')[1]},,1"
     (tmp_path / "offers.csv").write_text("\n".join(with_offers))
     assert sum(trained.predict(tmp_path / "offers.csv")[0].values) > sum(north.values)
     lines = [line for line in data.read_text().splitlines() if ",," not in line]
@@ -241,7 +246,7 @@ def test_covariates_that_are_known_ahead(tmp_path, monkeypatch):
 
 
 def test_missing_values_are_not_scored_nor_learned_from(tmp_path):
-    gaps = {f"v{at}": NAN for at in (*range(10, 14), 30, 50, *range(85, 88))}
+    gaps = {f"v{index}": NAN for index in (*range(10, 14), 30, 50, *range(85, 88))}
     trained = train(tmp_path, one_series(tmp_path, **gaps))
     test = trained.back_tests()["test"]
     assert test.truth.isnan().sum() == 3 * 4
@@ -251,7 +256,7 @@ def test_missing_values_are_not_scored_nor_learned_from(tmp_path):
 
 
 @pytest.mark.parametrize(("size", "offset"), [(10.0, 1e12), (1e-30, 0.0), (1e30, 0.0)])
-def test_a_series_is_forecast_alike_in_any_unit_and_at_any_offset(tmp_path, capsys, size, offset):
+def test_forecasts_scale_with_unit_and_offset(tmp_path, capsys, size, offset):
     rows = [(time, round(value, 3)) for time, value in monthly()]
     scores = []
     for name, one, shift in (("plain", 1.0, 0.0), ("other", size, offset)):
@@ -264,13 +269,15 @@ def test_a_series_is_forecast_alike_in_any_unit_and_at_any_offset(tmp_path, caps
 
 
 def test_values_that_float64_barely_tells_apart_have_a_warning(tmp_path, capsys):
-    (tmp_path / "far.csv").write_text("time,a\n" + "".join(f"{at},{10**15 + at * at % 7}\n" for at in range(60)))
+    (tmp_path / "far.csv").write_text(
+        "time,a\n" + "".join(f"{index},{10**15 + index * index % 7}\n" for index in range(60))
+    )
     train(tmp_path, tmp_path / "far.csv", epochs=1)
     assert "warning: 'a': the values differ by so little from each other" in capsys.readouterr().err
 
 
 def test_a_covariate_that_never_changes_is_named(tmp_path, capsys):
-    rows = "".join(f"{at},{at % 5},3,{at % 2}\n" for at in range(70))
+    rows = "".join(f"{index},{index % 5},3,{index % 2}\n" for index in range(70))
     (tmp_path / "some.csv").write_text("time,sales,price,odd\n" + rows)
     options = {"covariate_columns": ("price", "odd"), "value_columns": ("sales",), "epochs": 1}
     train(tmp_path, tmp_path / "some.csv", **options)
@@ -298,7 +305,7 @@ def test_a_data_frame_trains_the_same_and_stays_in_the_run_folder(tmp_path):
     assert not (tmp_path / "lm").exists()
 
 
-def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):
+def test_a_run_that_stopped_continues_with_the_same_losses(tmp_path, monkeypatch):
     train(tmp_path, epochs=3, schedule="constant")
     (tmp_path / "stopped").mkdir()
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
@@ -308,8 +315,8 @@ def test_a_run_that_stopped_goes_on_with_the_same_losses(tmp_path, monkeypatch):
     assert losses(stopped.folder.path) == losses(tmp_path / "run")
 
 
-def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
-    rows = ["time,a,b,c", *(f"{at},{at % 5},7,{at if at > 55 else ''}" for at in range(60))]
+def test_what_may_surprise_has_a_notice(tmp_path, capsys):
+    rows = ["time,a,b,c", *(f"{index},{index % 5},7,{index if index > 55 else ''}" for index in range(60))]
     rows[3], rows[4] = rows[4], rows[3]
     (tmp_path / "wide.csv").write_text("\n".join(rows))
     train(tmp_path, tmp_path / "wide.csv", window=30, test=0.2)
@@ -324,7 +331,7 @@ def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"horizon": 60}, "series 'sales' has 96 steps and none has more: too few to learn from with a horizon of 60"),
         ({"test": 3}, "test: 3 steps hold no forecast of a horizon of 4; expected at least that"),
@@ -343,8 +350,8 @@ def test_what_may_surprise_is_said_in_a_line(tmp_path, capsys):
         ({"value_columns": ("price",)}, "no column 'price'"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, changes, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_cannot_be_trained(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, **changes)
     assert not (tmp_path / "run").exists()
 

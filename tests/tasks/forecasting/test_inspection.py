@@ -32,8 +32,8 @@ def with_offers(tmp_path_factory):
 
 def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained, tmp_path):
     found = gatewise.inspect(trained.folder.path, out=tmp_path / "report.html")
-    (told,) = trained.predict()
-    assert found.forecast == told
+    (message,) = trained.predict()
+    assert found.forecast == message
     assert found.past == [f"2007-{month:02d}" for month in range(1, 13)]
     assert found.contributions.shape == (4, 12)
     assert found.covariates == {}
@@ -41,19 +41,19 @@ def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained,
     page = (tmp_path / "report.html").read_text()
     data = json.loads(re.search(r'application/json">(.*?)</script>', page, re.DOTALL)[1])
     assert data["tokens"] == found.past
-    (shown,) = data["changes"]
-    assert (shown["causes"], len(shown["changes"])) == (found.past, 4)
-    assert shown["answers"][0] == f"2008-01: {format_number(told.values[0], 6)}"
+    (text,) = data["changes"]
+    assert (text["causes"], len(text["changes"])) == (found.past, 4)
+    assert text["answers"][0] == f"2008-01: {format_number(message.values[0], 6)}"
     assert data["flow"]
     assert all(parameter.grad is None for parameter in trained.model.parameters())
 
 
 def test_a_value_moves_the_forecast_by_what_it_is_without_it(trained, tmp_path):
     found = trained.inspect(steps=30, out=tmp_path / "report.html")
-    (told,) = trained.predict()
+    (message,) = trained.predict()
     for position in (66, 70, 83, 90, 94):
         (without,) = trained.predict(one_series(tmp_path, **{f"v{position}": NAN}))
-        expected = np.array(told.values) - without.values
+        expected = np.array(message.values) - without.values
         assert found.contributions[:, position - 66].tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-4)
     assert found.contributions.abs().amax(1).min() > 0.01
 
@@ -63,9 +63,9 @@ def test_a_short_series_is_watched_from_its_first_value(trained, tmp_path):
     (tmp_path / "short.csv").write_text("\n".join([rows[0], *rows[50:55]]))
     (tmp_path / "later.csv").write_text("\n".join([rows[0], *rows[51:55]]))
     found = trained.inspect(tmp_path / "short.csv", out=tmp_path / "report.html")
-    (told,), (later,) = trained.predict(tmp_path / "short.csv"), trained.predict(tmp_path / "later.csv")
+    (message,), (later,) = trained.predict(tmp_path / "short.csv"), trained.predict(tmp_path / "later.csv")
     assert len(found.past) == 5
-    expected = np.array(told.values) - later.values
+    expected = np.array(message.values) - later.values
     assert found.contributions[:, 0].tolist() == pytest.approx(expected.tolist(), rel=1e-4, abs=1e-5)
 
 
@@ -101,12 +101,12 @@ def test_an_offer_to_come_moves_its_own_step(with_offers, tmp_path):
 def test_what_cannot_be_watched(trained, tmp_path):
     (tmp_path / "one.csv").write_text("month,sales\n2020-01,1\n2020-02,\n")
     report = tmp_path / "report.html"
-    for changes, told in (
+    for changes, message in (
         ({"steps": 1}, "steps: expected a number of steps of a series, at least 2, got 1"),
         ({"series": "no"}, "series: expected the name of one, such as 'sales'; got 'no'"),
         ({"data": tmp_path / "one.csv"}, "series 'sales' has 1 step; at least 2 are needed"),
         ({"out": tmp_path / "no" / "page.html"}, "its folder does not exist"),
     ):
-        with pytest.raises(ValueError, match=re.escape(told)):
+        with pytest.raises(ValueError, match=re.escape(message)):
             trained.inspect(**{"out": report, **changes})
     assert not report.exists()

@@ -20,7 +20,7 @@ def local_hours(first, count):
 
 def rows(first, count):
     stamps = [stamp.replace(" ", ",") for stamp in local_hours(first, count)]
-    return [f"{stamp},{10 + math.sin(at / 4):.4f}\n" for at, stamp in enumerate(stamps)]
+    return [f"{stamp},{10 + math.sin(index / 4):.4f}\n" for index, stamp in enumerate(stamps)]
 
 
 def test_local_time_in_two_columns(tmp_path, monkeypatch):

@@ -27,17 +27,17 @@ def waves(length):
 def test_what_is_missing_has_no_part_in_the_loss_nor_in_its_gradient(name):
     data = panel(waves(20))
     model, output = parts(name, data)
-    batch = SpanBatches(data, [Span(0, 0, 4, 15)], 1).at([0])[0]
+    batch = SpanBatches(data, [Span(0, 0, 4, 15)], 1).batch_of([0])[0]
     holes = torch.zeros(batch.targets.shape, dtype=torch.bool)
     holes[::3, 1] = True
     missing = batch._replace(targets=batch.targets.masked_fill(holes, float("nan")))
     found = statistics_of(model, output)(missing)
-    told = predictions_at(model, batch)
+    message = predictions_at(model, batch)
     assert found.predictions == found.denominator == (~holes).sum()
-    expected = output.loss(told, batch.targets)[~holes].sum()
+    expected = output.loss(message, batch.targets)[~holes].sum()
     assert float(found.loss_sum.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
     assert found.numerator == pytest.approx(
-        float((output.centre(told.detach()) - batch.targets)[~holes].abs().sum()), rel=1e-6
+        float((output.centre(message.detach()) - batch.targets)[~holes].abs().sum()), rel=1e-6
     )
     gradients = [
         torch.autograd.grad(one, list(model.parameters()), allow_unused=True) for one in (found.loss_sum, expected)
@@ -49,20 +49,20 @@ def test_what_is_missing_has_no_part_in_the_loss_nor_in_its_gradient(name):
 
 def test_the_quantiles_lose_what_pinball_says():
     output = output_for(ForecastOptions(quantiles=(0.1, 0.5, 0.9)))
-    told, truth = torch.randn(7, 3, 3), torch.randn(7, 3)
-    assert torch.allclose(output.loss(told, truth), 2 * pinball(told, truth, (0.1, 0.5, 0.9)).mean(-1))
-    assert output_for(ForecastOptions(output="point")).loss(told, truth).equal((told[..., 0] - truth).abs())
+    message, truth = torch.randn(7, 3, 3), torch.randn(7, 3)
+    assert torch.allclose(output.loss(message, truth), 2 * pinball(message, truth, (0.1, 0.5, 0.9)).mean(-1))
+    assert output_for(ForecastOptions(output="point")).loss(message, truth).equal((message[..., 0] - truth).abs())
     crossed = output.quantiles(torch.tensor([3.0, 1.0, 2.0]), (0.1, 0.5, 0.9))
     assert crossed.tolist() == [1.0, 2.0, 3.0]
 
 
 def test_a_normal_distribution_loses_its_likelihood():
     output = output_for(ForecastOptions(output="gaussian"))
-    told, truth = torch.randn(7, 3, 2), torch.randn(7, 3)
-    low, middle, high = output.quantiles(told, (0.1586552539, 0.5, 0.8413447461)).unbind(-1)
+    message, truth = torch.randn(7, 3, 2), torch.randn(7, 3)
+    low, middle, high = output.quantiles(message, (0.1586552539, 0.5, 0.8413447461)).unbind(-1)
     normal = torch.distributions.Normal(middle, (high - low) / 2)
     constant = 0.5 * np.log(2 * np.pi)
-    assert torch.allclose(output.loss(told, truth), -normal.log_prob(truth) - constant, atol=1e-4)
+    assert torch.allclose(output.loss(message, truth), -normal.log_prob(truth) - constant, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -80,7 +80,7 @@ def test_the_usual_change_is_not_that_of_one_outlier_nor_of_rounding():
     assert Changes().after(rounded).usual.tolist() == [0.0] * 18
 
 
-def test_changes_go_on_from_those_before():
+def test_changes_continue_from_those_before():
     values = torch.tensor([3.0, 5.0, 5.0, 9.0, 1.0], dtype=torch.float64)
     whole = Changes().after(values)
     later = Changes(whole.logs[2], whole.seen[2]).after(values[2:])

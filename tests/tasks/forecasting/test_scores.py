@@ -32,8 +32,8 @@ def test_the_seasonal_naive_forecast():
 def back_test(data, positions, middles, levels=(0.5,), spread=0.0):
     positions = torch.tensor(positions)
     around = spread * (torch.tensor(levels, dtype=torch.float64) - 0.5)
-    told = torch.tensor(middles, dtype=torch.float64)[..., None] + around
-    return BackTest(data, data.series_at(positions), positions, levels, told, data.to_come(positions))
+    message = torch.tensor(middles, dtype=torch.float64)[..., None] + around
+    return BackTest(data, data.series_at(positions), positions, levels, message, data.to_come(positions))
 
 
 def test_errors_by_hand():
@@ -61,7 +61,7 @@ def test_errors_by_hand():
     assert "pinball" not in scores
 
 
-def test_the_mean_absolute_scaled_error_weighs_series_alike_and_leaves_out_constant_ones():
+def test_the_mean_absolute_scaled_error_weighs_series_equally_and_excludes_constant_ones():
     data = panel([1.0, 2.0, 4.0, 3.0, 8.0, 8.0, 8.0], [100.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [7.0] * 7)
     scores = back_test(data, [3, 13, 23], [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]).scores()
     assert scores["mase"] == pytest.approx((2 / 2 + 10 / 50) / 2)
@@ -70,9 +70,9 @@ def test_the_mean_absolute_scaled_error_weighs_series_alike_and_leaves_out_const
 
 def test_errors_are_scaled_by_the_deviation_of_what_was_learned_from():
     data = panel([1.0, 5.0, 9.0, 3.0, 8.0, 8.0, 8.0], [100.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [7.0] * 7)
-    told = [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]
-    test = dataclasses.replace(back_test(data, [3, 13, 23], told), learned=[2, 3, 3])
-    # Deviations 2 of 1, 5, and that of 100, 0, 0; the last series has none, and is left out.
+    message = [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]
+    test = dataclasses.replace(back_test(data, [3, 13, 23], message), learned=[2, 3, 3])
+    # Deviations 2 of 1, 5, and that of 100, 0, 0; the last series has none, and is excluded.
     scores = test.scores()
     second = math.sqrt(2) / 3 * 100
     assert scores["scaled_mae"] == pytest.approx((2 / 2 + 10 / second) / 2)

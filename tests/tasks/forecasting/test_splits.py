@@ -67,7 +67,7 @@ def test_other_data_is_scored_once_a_window_and_a_season_were_read():
     assert all_spans([20], dataclasses.replace(preprocessing, season=6)) == [Span(0, 0, 6, 16)]
 
 
-def test_series_that_are_too_short_are_left_out_until_none_is_left():
+def test_series_that_are_too_short_are_excluded_until_none_is_left():
     assert list(split_all([series("a", 10), series("b", 100)], 4, 0.1, 0.2)) == [1]
     with pytest.raises(ValueError, match="series 'c' has 11 steps and none has more: too few to learn from"):
         split_all([series("a", 10), series("c", 11)], 4, 0.1, 0.2)

@@ -189,7 +189,7 @@ def test_a_killed_process_leaves_no_entry_and_its_rest_is_removed_later(tmp_path
     assert not rest.exists()
 
 
-def test_a_cache_that_others_can_write_to_is_refused_before_the_work(tmp_path, cache, monkeypatch):
+def test_a_cache_that_others_can_write_to_is_rejected_before_the_work(tmp_path, cache, monkeypatch):
     cache.parent.mkdir(mode=0o700)
     cache.parent.chmod(0o777)
     monkeypatch.setattr(corpus.Sample, "chunks", None)

@@ -122,7 +122,7 @@ def test_the_most_likely_next_tokens(trained):
 
 
 @pytest.mark.parametrize(
-    ("ask", "told"),
+    ("ask", "message"),
     [
         (lambda model: model.next("the", 0), "next: expected a number of tokens, at least 1, got 0"),
         (lambda model: model.generate("the", -1), "length: expected a number of tokens, at least 0, got -1"),
@@ -131,8 +131,8 @@ def test_the_most_likely_next_tokens(trained):
         (lambda model: list(model.score("")), "the text has 0 tokens"),
     ],
 )
-def test_bad_questions(trained, ask, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_bad_questions(trained, ask, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         ask(trained)
 
 
@@ -164,7 +164,7 @@ def spoil_option(run):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (spoil_weights, "weights.safetensors: not a file of weights, or a corrupt one"),
         (spoil_vocabulary, "vocabulary.json: not the vocabulary that"),
@@ -175,10 +175,10 @@ def spoil_option(run):
         (lambda run: run.vocabulary.write_text("[]"), "vocabulary.json: not the vocabulary that"),
     ],
 )
-def test_a_corrupt_or_foreign_run(tmp_path, spoil, told):
+def test_a_corrupt_or_foreign_run(tmp_path, spoil, message):
     run = train_small(tmp_path).folder
     spoil(run)
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         gatewise.load(run.path)
 
 

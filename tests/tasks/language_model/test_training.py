@@ -1,4 +1,4 @@
-"""Training a language model: what it computes, what it leaves, what it refuses."""
+"""Training a language model: what it computes, what it leaves, what it rejects."""
 
 import csv
 import json
@@ -97,12 +97,12 @@ def test_the_run_folder(tmp_path, capsys):
     again = build(type(trained.options), read_toml(run / "config.toml"))
     assert again.data == ((tmp_path / "text.txt").resolve(),)
     assert again.out is None
-    told = capsys.readouterr().err
-    assert sha256(TEXT) in told
-    assert "bits per character" in told
-    assert "gradient norm" in told
-    assert "characters/s" in told
-    assert "left" in told
+    message = capsys.readouterr().err
+    assert sha256(TEXT) in message
+    assert "bits per character" in message
+    assert "gradient norm" in message
+    assert "characters/s" in message
+    assert "left" in message
 
 
 def test_metrics_have_a_row_per_step_and_per_score(tmp_path):
@@ -178,7 +178,7 @@ def test_explicit_files_to_score(tmp_path):
     assert "bits_per_character" not in scores["test"]
 
 
-def test_without_data_the_manual_is_read_and_both_scores_are_told(tmp_path, monkeypatch):
+def test_without_data_the_manual_is_read_and_both_scores_are_printed(tmp_path, monkeypatch):
     # The manual itself would take long.
     text = (
         "".join(f"paragraph {number} of the manual\n\n" for number in range(90)) + "paragraph 7 of the manual\n\nnew\n"
@@ -212,7 +212,7 @@ CELL_FILE = """
 import gatewise
 from gatewise.equations import tanh
 
-@gatewise.cell(cite="nobody")
+@gatewise.cell(cite="no one")
 def mine(x, h, /, W, R):
     return tanh(W @ x + R @ (h * 0.5))
 """
@@ -222,7 +222,7 @@ def test_a_run_needs_the_file_of_its_cell_no_more(tmp_path, capsys):
     file = tmp_path / "cells.py"
     file.write_text(CELL_FILE)
     trained = train_small(tmp_path, cell=f"{file}:mine", epochs=1)
-    assert (trained.model.recurrent.cell.name, trained.model.recurrent.cell.cite) == ("mine", "nobody")
+    assert (trained.model.recurrent.cell.name, trained.model.recurrent.cell.cite) == ("mine", "no one")
     assert "cell = " not in capsys.readouterr().err
     file.unlink()
     again = gatewise.load(tmp_path / "run")
@@ -244,7 +244,7 @@ def test_a_run_folder_has_no_file_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"window": 1000},
@@ -254,15 +254,15 @@ def test_a_run_folder_has_no_file_run(tmp_path):
         ({"cell": "rnn_relu", "lr": 1e30, "optimizer": "sgd", "clip_norm": 1e30}, "training diverged at step 2: loss"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, changes, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_cannot_be_trained(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train_small(tmp_path, **changes)
     if "lr" not in changes:
         assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"tie": True}, "tie: needs an embedding as wide as the hidden state, got embedding 64 and hidden 256"),
         ({"vocabulary_size": 10}, "vocabulary_size: is for the units word and bpe"),
@@ -271,9 +271,9 @@ def test_what_cannot_be_trained(tmp_path, changes, told):
         ({"data": "missing.txt"}, "missing.txt"),
     ],
 )
-def test_bad_options(tmp_path, monkeypatch, options, told):
+def test_bad_options(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((ValueError, OSError), match=re.escape(told)):
+    with pytest.raises((ValueError, OSError), match=re.escape(message)):
         train("lm", **options)
     assert list(tmp_path.iterdir()) == []
 

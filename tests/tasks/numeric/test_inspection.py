@@ -35,10 +35,10 @@ def erased(model, sequence, step=None, feature=None):
     scaling = model.reader.scaling
     return [
         [
-            float(scaling.means[place]) if at == step or place == feature else value
-            for place, value in enumerate(features)
+            float(scaling.means[position]) if index == step or position == feature else value
+            for position, value in enumerate(features)
         ]
-        for at, features in enumerate(sequence)
+        for index, features in enumerate(sequence)
     ]
 
 
@@ -154,12 +154,12 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
         ("next", lambda model, _: model.inspect(SEQUENCE[:1]), "the sequence has one step; at least 2 are needed"),
         (
             "sequence",
-            lambda model, at: model.inspect_files([at / "sequence.jsonl"], 61),
+            lambda model, index: model.inspect_files([index / "sequence.jsonl"], 61),
             "from 1 to 60, got",
         ),
         (
             "sequence",
-            lambda model, at: model.inspect_files([at / "sequence.jsonl"], 0),
+            lambda model, index: model.inspect_files([index / "sequence.jsonl"], 0),
             "from 1 to 60, got",
         ),
     ],
@@ -191,7 +191,7 @@ def test_the_report_names_run_data_and_date_and_its_lines(runs, tmp_path):
     of_steps, of_features = data["changes"]
     assert of_features["causes"] == ["feature 1", "feature 2"]
     assert (of_steps["timed"], of_features["timed"]) == (True, False)
-    for shown in (of_steps, of_features):
-        assert all(re.fullmatch(r"feature \d: probability [\d.]+", name) for name in shown["answers"])
+    for text in (of_steps, of_features):
+        assert all(re.fullmatch(r"feature \d: probability [\d.]+", name) for name in text["answers"])
     models["sequence"].inspect(SEQUENCE, out=tmp_path / "r.html")
     assert re.fullmatch(r"(up|down): probability [\d.]+", shown_in(tmp_path / "r.html")["changes"][0]["answers"][0])

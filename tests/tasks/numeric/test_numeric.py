@@ -45,7 +45,7 @@ def test_a_label_for_each_sequence(tmp_path):
 
 
 def test_features_are_read_by_their_names(tmp_path):
-    rows = [(name, at * (1 if name < "c" else -1), at % 2) for name in "abcdef" for at in range(4)]
+    rows = [(name, position * (1 if name < "c" else -1), position % 2) for name in "abcdef" for position in range(4)]
     label = {name: "up" if name < "c" else "down" for name in "abcdef"}
     for file, names in (("a", ("u", "v")), ("b", ("v", "u", "more"))):
         lines = [",".join(("sequence", *names, "label"))]

@@ -10,7 +10,7 @@ import gatewise
 from tests.tasks.small_sequences import SMALL
 
 
-def sums(folder, count=120, name="sums.jsonl", wrong=None):
+def totals(folder, count=120, name="sums.jsonl", wrong=None):
     """Sequences with their sum."""
     draw = random.Random(0)
     rows = []
@@ -25,7 +25,7 @@ def sums(folder, count=120, name="sums.jsonl", wrong=None):
 
 def train(folder, data=None, **changes):
     options = {"out": folder / "run", **SMALL, "epochs": 25, "predict": "number", **changes}
-    return gatewise.train("numeric", data=data or sums(folder), **options)
+    return gatewise.train("numeric", data=data or totals(folder), **options)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def test_predictions(trained, tmp_path):
 )
 def test_malformed_numbers(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        train(tmp_path, sums(tmp_path, wrong=wrong))
+        train(tmp_path, totals(tmp_path, wrong=wrong))
     assert not (tmp_path / "run").exists()
 
 
 def test_options_of_labels_have_no_effect(tmp_path):
-    with pytest.raises(ValueError, match="class_weights: has no effect: predict is number: there is no label"):
+    with pytest.raises(ValueError, match="class_weights: has no effect: predict is number, which has no label"):
         train(tmp_path, class_weights="balanced")

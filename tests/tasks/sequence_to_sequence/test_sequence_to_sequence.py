@@ -1,4 +1,4 @@
-"""A text for a text: training, scores, answers, what is refused."""
+"""A text for a text: training, scores, answers, what is rejected."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     return train(tmp_path_factory.mktemp("seq2seq"), epochs=25)
 
 
-def test_it_learns_and_stands_beside_its_baseline(trained):
+def test_it_learns_and_is_compared_with_its_baseline(trained):
     scores = trained.final_scores()
     assert scores["held_out"]["pairs"] == 12
     assert scores["held_out"]["exact_match"] == 1.0
@@ -112,8 +112,11 @@ def test_the_search_can_be_chosen_later(trained):
     assert len(trained.predict(["red blue"], beam=1)[0].candidates) == 1
     assert len(trained.predict(["red blue"], beam=4, length_penalty=0.0)[0].candidates) > 1
     assert trained.evaluate(beam=1).keys() == trained.evaluate().keys()
-    for wrong, told in (({"beam": 0}, "beam: expected a number at least 1"), ({"length_penalty": -1.0}, "at least 0")):
-        with pytest.raises(ValueError, match=told):
+    for wrong, message in (
+        ({"beam": 0}, "beam: expected a number at least 1"),
+        ({"length_penalty": -1.0}, "at least 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
             trained.predict(["red"], **wrong)
 
 
@@ -157,11 +160,11 @@ def test_other_answers(trained, tmp_path):
 
 def test_sources_that_are_cut_are_counted(tmp_path, capsys):
     trained = train(tmp_path, longest=3, epochs=1)
-    told = capsys.readouterr().err
+    message = capsys.readouterr().err
     longer = sum(line.partition("\t")[0].count(" ") == 2 for line in (tmp_path / "pairs.tsv").read_text().splitlines())
-    (cut,) = re.findall(r"longest, 3 tokens: (\d+) sources have more, whose rest is not read", told)
+    (cut,) = re.findall(r"longest, 3 tokens: (\d+) sources have more, whose rest is not read", message)
     (of_scored,) = re.findall(
-        r"warning: (\d+) of 12 sources have more than 3 tokens, the end included; the rest of each is not read", told
+        r"warning: (\d+) of 12 sources have more than 3 tokens, the end included; the rest of each is not read", message
     )
     assert int(cut) + int(of_scored) == longer
     (tmp_path / "one.tsv").write_text("red blue\tblue red\nred blue red\tred blue red\n")
@@ -201,8 +204,8 @@ def test_parallel_files_are_the_same_as_a_table(tmp_path):
     assert other.final_scores() == trained.final_scores()
 
 
-def test_pairs_that_are_learned_and_scored_are_told_of(tmp_path, capsys):
-    (tmp_path / "all.tsv").write_text("".join(f"{at}\tnumber {at}\n" for at in range(50)))
+def test_pairs_that_are_learned_and_scored_have_a_notice(tmp_path, capsys):
+    (tmp_path / "all.tsv").write_text("".join(f"{index}\tnumber {index}\n" for index in range(50)))
     train(tmp_path, data=tmp_path / "all.tsv", epochs=1)
     assert "are in the training data too" not in capsys.readouterr().err
     train(tmp_path, data=tmp_path / "all.tsv", test=tmp_path / "all.tsv", epochs=1, out=tmp_path / "other")
@@ -214,8 +217,10 @@ def test_pairs_with_long_targets_teach_nothing(tmp_path, capsys):
     with data.open("a") as file:
         file.write("".join(f"red\t{'red ' * 50}\n" for _ in range(20)))
     trained = train(tmp_path, data=data, longest=5)
-    told = r"longest, 5 tokens: 0 sources have more, whose rest is not read; left out: 1\d pairs whose target has more"
-    assert re.search(told, capsys.readouterr().err)
+    message = (
+        r"longest, 5 tokens: 0 sources have more, whose rest is not read; left out: 1\d pairs whose target has more"
+    )
+    assert re.search(message, capsys.readouterr().err)
     assert len(trained.predict(["red " * 30])[0].text.split()) <= 5
     (tmp_path / "long.tsv").write_text("a\tb c d\n" * 30)
     with pytest.raises(ValueError, match=r"longest: no target has at most 2 tokens"):
@@ -242,7 +247,7 @@ def test_answers_without_an_end_are_reported(trained, tmp_path, monkeypatch, cap
     assert "warning: 12 of 12 answers had no end" in capsys.readouterr().err
 
 
-def test_without_data_dates_are_generated_and_it_is_said(tmp_path, monkeypatch, capsys):
+def test_without_data_dates_are_generated_with_notice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus._DATES", 30)
     monkeypatch.setattr("gatewise.tasks.sequence_to_sequence.corpus._NUMBERS", 30)
     options = {name: value for name, value in SMALL.items() if name != "unit"} | {"epochs": 1}
@@ -277,7 +282,7 @@ def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "changes", "told"),
+    ("text", "changes", "message"),
     [
         ("a b\n", {}, "line 1: expected at least 2 columns, got 1"),
         ("\t\n \t \n", {}, "there are no pairs in it"),
@@ -301,11 +306,11 @@ def test_docstrings_and_their_two_baselines(tmp_path, monkeypatch):
         (None, {"data": "x.txt"}, "or two text files whose lines belong together, the sources first; got x.txt"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, text, changes, told):
+def test_what_cannot_be_trained(tmp_path, text, changes, message):
     data = reversed_words(tmp_path)
     if text is not None:
         data.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, **{"data": data, **changes})
     assert not (tmp_path / "run").exists()
 
@@ -328,8 +333,8 @@ def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attent
     found = trained.inspect("red blue green", steps=2, out=tmp_path / "page.html")
     assert found.answer == trained.predict(["red blue"])[0].text
     page = (tmp_path / "page.html").read_text()
-    places = {label.location.module for label in found.trace.gates().labels}
-    assert places == {"encoder.recurrent", "decoder.recurrent"}
+    positions = {label.location.module for label in found.trace.gates().labels}
+    assert positions == {"encoder.recurrent", "decoder.recurrent"}
     if attention == "none":
         assert found.attention is None
         assert found.plot is None
@@ -347,13 +352,13 @@ def test_inspect_watches_both_sides_and_where_the_decoder_looks(tmp_path, attent
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"text": " "}, "the text has no tokens; at least 1 is needed"),
         ({"text": "red", "steps": 0}, "steps: expected a number of tokens, at least 1, got 0"),
         ({"text": "red", "out": "no/such/page.html"}, "its folder does not exist"),
     ],
 )
-def test_what_cannot_be_inspected(trained, options, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_cannot_be_inspected(trained, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         trained.inspect(**options)

@@ -1,4 +1,4 @@
-"""A tag for every word: training, scores, predictions, what is refused."""
+"""A tag for every word: training, scores, predictions, what is rejected."""
 
 import csv
 import io
@@ -101,13 +101,13 @@ COLUMNS = "Ann NNP B-PER\ngoes VBZ O\n\nto TO O\nNew NNP B-LOC\nYork NNP I-LOC\n
 TAGGED = "Ann\tB-PER\ngoes\tO\n\nto\tO\nNew\tB-LOC\nYork\tI-LOC\n\n"
 
 
-def test_a_file_is_read_alike_by_every_verb_whatever_its_name(trained, tmp_path, capsys, monkeypatch):
+def test_a_file_is_read_the_same_by_every_command_whatever_its_name(trained, tmp_path, capsys, monkeypatch):
     path = tmp_path / "test.txt"
     path.write_text(COLUMNS)
     assert trained.evaluate(path)["data"]["tokens"] == 5
     assert "".join(trained.predict_files([path])) == TAGGED
-    told = f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line\n"
-    assert capsys.readouterr().err == told
+    message = f"{path}: read with a word per line, since its lines have tags; --input text reads a sentence per line\n"
+    assert capsys.readouterr().err == message
     assert trained.inspect(trained.text_of([path]), out=tmp_path / "report.html").tokens == ["Ann", "goes"]
     # One row that is wrong does not make a text of the file.
     path.write_text(COLUMNS + "10 000 CD O\n")
@@ -132,8 +132,8 @@ def test_a_field_of_transitions_gives_no_invalid_sentence_even_untrained(tmp_pat
     scores = train(tmp_path, output="crf", **untrained).evaluate()["held_out"]
     assert "warning" not in capsys.readouterr().err
     alone = train(tmp_path, out=tmp_path / "other", output="softmax", **untrained).evaluate()["held_out"]
-    told = f"warning: held out: {alone['invalid_sentences']} of 8 sentences have a tag where it may not stand"
-    assert told in capsys.readouterr().err
+    message = f"warning: held out: {alone['invalid_sentences']} of 8 sentences have a tag where it may not stand"
+    assert message in capsys.readouterr().err
     assert scores["invalid_sentences"] == 0 < alone["invalid_sentences"]
 
 
@@ -185,7 +185,7 @@ def test_without_data_programs_are_read_by_character(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "changes", "told"),
+    ("text", "changes", "message"),
     [
         ("a O\n\nb O\n", {"held_out": 0.5}, "the data to learn from has one tag only (O)"),
         ("a N\nb V\n\nc N\nd V\n", {"held_out": 0.5, "scheme": "bio"}, "scheme: bio is for tags of entities"),
@@ -194,27 +194,27 @@ def test_without_data_programs_are_read_by_character(tmp_path, monkeypatch):
         (None, {"unit": "char"}, "unit char expects a character per line, got words"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path, text, changes, told):
+def test_what_cannot_be_trained(tmp_path, text, changes, message):
     data = tagged_words(tmp_path)
     if text is not None:
         data.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(told)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, data=data, **changes)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("wrong", ["0", "B_LOC", "LOC", "B-", "o"])
 @pytest.mark.parametrize("part", ["data", "valid", "test"])
-def test_a_mistyped_tag_is_refused_with_its_place(tmp_path, wrong, part):
+def test_a_mistyped_tag_is_rejected_with_its_location(tmp_path, wrong, part):
     good, bad = tagged_words(tmp_path), tmp_path / "bad.conll"
     lines = good.read_text().splitlines()
     number = next(number for number in range(90, 200) if lines[number])
     lines[number] = f"word {wrong}"
     bad.write_text("\n".join(lines) + "\n")
     files = {"data": good, part: bad}
-    place = f"{bad}: line {number + 1}: tag {wrong!r}: expected O, or the tag of an entity"
+    position = f"{bad}: line {number + 1}: tag {wrong!r}: expected O, or the tag of an entity"
     for scheme in ("auto", "bio", "bioes"):
-        with pytest.raises(ValueError, match=re.escape(place)):
+        with pytest.raises(ValueError, match=re.escape(position)):
             train(tmp_path, **files, scheme=scheme)
     assert not (tmp_path / "run").exists()
     if part == "data":
@@ -223,7 +223,7 @@ def test_a_mistyped_tag_is_refused_with_its_place(tmp_path, wrong, part):
         assert "entity_f1" not in trained.final_scores()["held_out"]
 
 
-def test_a_mistyped_tag_is_refused_in_evaluation(trained, tmp_path):
+def test_a_mistyped_tag_is_rejected_in_evaluation(trained, tmp_path):
     (tmp_path / "a.conll").write_text("a O\n\nb 0\n")
     with pytest.raises(ValueError, match=re.escape(f"{tmp_path / 'a.conll'}: line 3: tag '0': expected O, or")):
         trained.evaluate(tmp_path / "a.conll")
@@ -276,8 +276,12 @@ def test_every_file_is_checked_before_training_and_can_be_scored_after_it(tmp_pa
     (tmp_path / "more.conll").write_text("Ann B-PER\nin O\nSpain B-GPE\n\nto O\nNew B-LOC\nYork I-LOC\n\nAnn B-GPE\n")
     files = {"valid": tmp_path / "more.conll", "test": tmp_path / "more.conll"}
     trained = train(tmp_path, output=output, epochs=8, **files)
-    told = capsys.readouterr().err
-    assert told.index("warning: valid: 2 of 7 tags") < told.index("warning: test: 2 of 7 tags") < told.index("epoch 1:")
+    message = capsys.readouterr().err
+    assert (
+        message.index("warning: valid: 2 of 7 tags")
+        < message.index("warning: test: 2 of 7 tags")
+        < message.index("epoch 1:")
+    )
     scores = trained.final_scores()
     assert scores["test"] == scores["valid"] == trained.evaluate()["test"]
     assert scores["test"]["unknown_tags"] == 2

@@ -42,7 +42,7 @@ def trained(tmp_path_factory):
     return train(tmp_path_factory.mktemp("features"), epochs=12, **FEATURES)
 
 
-def test_columns_tell_what_words_do_not(tmp_path, trained):
+def test_columns_add_what_words_lack(tmp_path, trained):
     blind = train(tmp_path, epochs=12, feature_columns=["3"])
     assert trained.final_scores()["held_out"]["accuracy"] == 1.0
     assert blind.final_scores()["held_out"]["accuracy"] < 0.8
@@ -97,7 +97,7 @@ def test_features_of_the_spelling(tmp_path):
     assert gatewise.load(trained.folder.path).evaluate() == trained.final_scores()
 
 
-def test_a_run_that_stopped_goes_on_with_its_features(tmp_path, monkeypatch):
+def test_a_run_that_stopped_continues_with_its_features(tmp_path, monkeypatch):
     from gatewise.tasks import state_file
 
     data = featured_words(tmp_path)
@@ -125,7 +125,7 @@ def test_each_feature_is_embedded_beside_the_word(trained):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"word_features": ["capitals"]}, "word_features: expected some of caps, shape, prefix1 to prefix9"),
         ({"feature_columns": ["2", "2"]}, "feature_columns: 2, 2 has a name twice"),
@@ -137,7 +137,7 @@ def test_each_feature_is_embedded_beside_the_word(trained):
         ({}, "feature_size: has no effect: words have neither feature_columns nor word_features"),
     ],
 )
-def test_what_cannot_be_read(tmp_path, changes, told):
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_what_cannot_be_read(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         train(tmp_path, **changes)
     assert not (tmp_path / "run").exists()

@@ -72,9 +72,11 @@ def next_chords(pieces: Sequence[Tensor]) -> Sequences:
     """
     if not pieces:
         raise ValueError("pieces: expected at least one, got none")
-    for at, piece in enumerate(pieces):
+    for index, piece in enumerate(pieces):
         if piece.ndim != 2 or piece.shape[0] < 2:
-            raise ValueError(f"pieces[{at}]: expected at least two steps, (steps, {NOTES}), got {tuple(piece.shape)}")
+            raise ValueError(
+                f"pieces[{index}]: expected at least two steps, (steps, {NOTES}), got {tuple(piece.shape)}"
+            )
     return Sequences(
         pad_sequence([piece[:-1] for piece in pieces]),
         pad_sequence([piece[1:] for piece in pieces]),
@@ -101,7 +103,7 @@ def chord_loss(logits: Tensor, sequences: Sequences) -> Tensor:
 
 
 def _pieces(content: Any, where: str) -> list[Tensor]:
-    pieces = [_piece(one, f"{where}[{at}]") for at, one in enumerate(_list(content, where, "pieces"))]
+    pieces = [_piece(one, f"{where}[{index}]") for index, one in enumerate(_list(content, where, "pieces"))]
     if not pieces:
         raise ValueError(f"{where}: expected at least one piece, got none")
     return pieces
@@ -112,15 +114,15 @@ def _piece(content: Any, where: str) -> Tensor:
     if len(steps) < 2:
         raise ValueError(f"{where}: expected a piece of at least two steps, got {len(steps)}")
     roll = torch.zeros(len(steps), NOTES)
-    for at, step in enumerate(steps):
-        for note in _list(step, f"{where}[{at}]", "notes"):
+    for index, step in enumerate(steps):
+        for note in _list(step, f"{where}[{index}]", "notes"):
             if type(note) is not int or not (note == REST or LOWEST <= note <= HIGHEST):
                 raise ValueError(
-                    f"{where}[{at}]: expected MIDI numbers from {LOWEST} to {HIGHEST}, or {REST} for a rest, got "
+                    f"{where}[{index}]: expected MIDI numbers from {LOWEST} to {HIGHEST}, or {REST} for a rest, got "
                     f"{json.dumps(note):.40}"
                 )
             if note != REST:
-                roll[at, note - LOWEST] = 1
+                roll[index, note - LOWEST] = 1
     return roll
 
 

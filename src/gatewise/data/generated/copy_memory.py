@@ -25,7 +25,7 @@ def copy_memory(count: int, gap: int, *, recall: int = 10, generator: torch.Gene
 
     Returns:
         inputs (T + 20, B, 10): one-hot; eight symbols, blank and delimiter; targets (T + 20, B): the symbol to write,
-        blank except in the last ten steps (with ``recall`` symbols, T + 2 · recall and the last so many).
+        blank except in the last ten steps (with ``recall`` symbols, T + 2 · recall steps and the last `recall`).
 
     Raises:
         ValueError, TypeError: for a count, gap or number of symbols below 1.

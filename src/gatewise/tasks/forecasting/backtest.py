@@ -37,9 +37,9 @@ def roll(
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
     with torch.no_grad(), predictor.model.encoder.recurrent.frozen():
-        groups = [range(at, min(at + size, len(spans))) for at in range(0, len(spans), size)]
+        groups = [range(start, min(start + size, len(spans))) for start in range(0, len(spans), size)]
         for group in tracked(groups, what, "series", size=len):
-            batch, positions, is_predicted = batches.at(group)
+            batch, positions, is_predicted = batches.batch_of(group)
             positions = positions[is_predicted]
             origins.append(positions)
             if predictor.recursive:

@@ -73,21 +73,21 @@ class SpanBatches(RaggedBatches):
         lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
         super().__init__(lengths.tolist(), self._make, size, seed=seed)
 
-    def at(self, positions: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
-        """The batch of some spans, the places (N,) in the panel of its steps, and whether a forecast begins there."""
+    def batch_of(self, positions: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
+        """The batch of some spans, the rows (N,) of its steps in the panel, and whether a forecast begins there."""
         series, begin, first, last = self._spans[list(positions)].unbind(1)
         lengths = last + 1 - begin
         time = torch.arange(int(lengths.max()))[:, None]
-        at = (self._begins[series] + begin) + time.minimum(lengths - 1)
+        rows = (self._begins[series] + begin) + time.minimum(lengths - 1)
         predicted = (time >= first - begin) & (time < lengths)
         earliest = int((first - begin).min())
-        origins, predicted = at[earliest:].flatten(), predicted[earliest:].flatten()
+        origins, predicted = rows[earliest:].flatten(), predicted[earliest:].flatten()
         panel = self._panel
         targets = panel.all_targets[origins]
         if not predicted.all():
             targets[~predicted] = float("nan")
-        inputs = panel.inputs[at], panel.all_references[origins], panel.future(origins).nan_to_num()
+        inputs = panel.inputs[rows], panel.all_references[origins], panel.future(origins).nan_to_num()
         return Batch(inputs, lengths, targets), origins, predicted
 
     def _make(self, positions: list[int]) -> Batch:
-        return self.at(positions)[0]
+        return self.batch_of(positions)[0]

@@ -131,12 +131,12 @@ def moves_of(scores: Tensor, blocks: Tensor, levels: Sequence[float]) -> Tensor:
         if not known.any():
             continue
         ordered = scores[known, step].sort(0).values
-        first, last = (ordered[_position(len(ordered), level, math.inf), at] for at, level in _outermost(levels))
+        first, last = (ordered[_position(len(ordered), level, math.inf), index] for index, level in _outermost(levels))
         missed = torch.stack((scores[known, step, 0] < first, scores[known, step, -1] > last), 1)
         effective = effective_count(missed, blocks[known])
-        for at, level in enumerate(levels):
+        for index, level in enumerate(levels):
             if level != 0.5:
-                moves[step, at] = ordered[_position(len(ordered), level, effective), at]
+                moves[step, index] = ordered[_position(len(ordered), level, effective), index]
     return moves
 
 

@@ -124,7 +124,7 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
                 "there is no such series in it"
             )
     if len(ends) < len(data.series):
-        short = [one.name for at, one in enumerate(data.series) if at not in ends]
+        short = [one.name for index, one in enumerate(data.series) if index not in ends]
         notes.append(f"{len(short)} of {len(data.series)} series are too short to learn from, {short[0]!r} first")
     learned = [end.learned for end in ends.values()]
     typical = int(statistics.median(learned))
@@ -135,7 +135,7 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
     shorter = sum(count < window for count in learned)
     if shorter:
         notes.append(f"{shorter} of {len(ends)} series have fewer steps to learn from than the window of {window}")
-    series = [data.series[at] for at in ends]
+    series = [data.series[index] for index in ends]
     preprocessing = Preprocessing.learn(
         dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window
     )

@@ -30,9 +30,9 @@ def effective_count(missed: Tensor, blocks: Tensor) -> float:
         return 1.0
     misses = missed.double()
     share = misses.mean(0)
-    sums = torch.zeros(groups, missed.shape[1], dtype=torch.float64).index_add_(0, of_block, misses - share)
+    totals = torch.zeros(groups, missed.shape[1], dtype=torch.float64).index_add_(0, of_block, misses - share)
     # In units of the variance of one forecast: the variance of the share is 1 / n of n independent ones.
-    between = groups / (groups - 1) * sums.square().sum(0) / count**2
+    between = groups / (groups - 1) * totals.square().sum(0) / count**2
     variance = float((between / (share * (1 - share))).nanmean())
     # Without a miss nothing is known of how they depend on each other.
     estimate = groups if math.isnan(variance) else 1 / variance if variance else math.inf

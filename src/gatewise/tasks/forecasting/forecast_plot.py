@@ -28,12 +28,12 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
         test: the back-test.
         path: the PNG file to write.
     """
-    shown = test.series.unique()[:_MOST_SERIES].tolist()
-    chosen = {series: _following(test, series) for series in shown}
+    drawn = test.series.unique()[:_MOST_SERIES].tolist()
+    chosen = {series: _following(test, series) for series in drawn}
     together = -(-_LEAST_STEPS // test.panel.preprocessing.horizon)
     columns = 1 if max(map(len, chosen.values())) <= _MOST_TOGETHER * together else _WINDOWS
-    figure = new_figure(10 if columns == 1 else 13, 1.2 + 2.8 * len(shown))
-    for line, (series, rows) in zip(figure.subplots(len(shown), columns, squeeze=False), chosen.items(), strict=True):
+    figure = new_figure(10 if columns == 1 else 13, 1.2 + 2.8 * len(drawn))
+    for line, (series, rows) in zip(figure.subplots(len(drawn), columns, squeeze=False), chosen.items(), strict=True):
         windows = [rows] if columns == 1 else _spread(rows, columns, together)
         for axes, window in zip(line, windows, strict=False):
             _draw(axes, test, series, window)
@@ -71,8 +71,8 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
     first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)
     axes.plot(grid.local_stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
     baseline = panel.seasonal_naive(test.positions[list(rows)]).numpy()
-    for number, (row, at) in enumerate(zip(rows, origins, strict=True)):
-        times = grid.local_stamps(one.numbers(at + 1, at + 1 + horizon))
+    for number, (row, origin) in enumerate(zip(rows, origins, strict=True)):
+        times = grid.local_stamps(one.numbers(origin + 1, origin + 1 + horizon))
         # The legend names each once.
         names = ["_"] * 3 if number else ["forecast", "seasonal naive", interval]
         predicted = test.quantiles[row].numpy()
@@ -81,7 +81,7 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
         axes.plot(times, baseline[number], color="C1", lw=1, ls=":", marker=mark, label=names[1])
         if len(test.levels) > 1:
             axes.fill_between(times, predicted[:, 0], predicted[:, -1], color="C0", alpha=0.2, lw=0, label=names[2])
-        axes.axvline(grid.local_stamps(one.numbers(at, at + 1))[0], color="gray", lw=0.6)
+        axes.axvline(grid.local_stamps(one.numbers(origin, origin + 1))[0], color="gray", lw=0.6)
     axes.grid(alpha=0.3)
     _few_ticks(axes, grid.local_stamps(one.numbers(first, last)))
 

@@ -124,7 +124,7 @@ def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast
     series, begin = watching.series, watching.begin
     past = preprocessing.grid.written(series.numbers(begin, len(series)))
     panel = Panel(dataclasses.replace(preprocessing, horizon=model.horizon), [series], watching.changes)
-    batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).at([0])
+    batch, _, _ = SpanBatches(panel, [Span(0, begin, begin, len(series) - 1)], 1).batch_of([0])
     statistics = statistics_of(model, predictor.output, watching.state)
 
     def loss() -> Tensor:

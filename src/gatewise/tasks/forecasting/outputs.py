@@ -136,9 +136,9 @@ def pinball(predicted: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor
     >>> pinball(torch.tensor([[1.0, 1.0]]), torch.tensor([3.0]), (0.1, 0.9)).tolist()
     [[0.20000000298023224, 1.7999999523162842]]
     """
-    at = torch.tensor(levels, dtype=predicted.dtype, device=predicted.device)
+    level = torch.tensor(levels, dtype=predicted.dtype, device=predicted.device)
     error = truth[..., None] - predicted
-    return at * error + (-error).relu()
+    return level * error + (-error).relu()
 
 
 def quantiles_of(errors: Tensor, levels: Sequence[float]) -> Tensor:

@@ -125,17 +125,17 @@ class Panel:
     def _lagged(self, positions: Tensor) -> Tensor:
         return self._filled_at(positions[:, None] - self._lags, positions)
 
-    def _filled_at(self, at: Tensor, positions: Tensor) -> Tensor:
+    def _filled_at(self, indices: Tensor, positions: Tensor) -> Tensor:
         begin = self._begin_of[positions][:, None]
-        return self.filled[at.maximum(begin)].where(at >= begin, NAN)
+        return self.filled[indices.maximum(begin)].where(indices >= begin, NAN)
 
 
 def _read(filled: Tensor, usual: Tensor, missing: Tensor, known: Tensor, window: int) -> tuple[Tensor, Scale]:
     before = filled.new_full((window - 1,), NAN)
     windows = torch.cat((before, filled)).unfold(0, window, 1)
     parts = [
-        step_features(*(part[at : at + _ROWS] for part in (windows, usual, missing, known)))
-        for at in range(0, len(filled), _ROWS)
+        step_features(*(part[start : start + _ROWS] for part in (windows, usual, missing, known)))
+        for start in range(0, len(filled), _ROWS)
     ]
     levels, scales = ([scale[of] for _, scale in parts] for of in (0, 1))
     return torch.cat([inputs for inputs, _ in parts]), Scale(torch.cat(levels), torch.cat(scales))

@@ -53,12 +53,12 @@ class Preprocessing:
         learned = [one.covariates[:end] for one, end in zip(data.series, ends, strict=True)]
         scaling = Scaling.learn([part[:, : len(names)] for part in learned]) if names else Scaling.none(0)
         values = {
-            name: [data.categories[at][int(code)] for part in learned for code in part[:, len(names) + at]]
-            for at, name in enumerate(data.columns.categorical)
+            name: [data.categories[index][int(code)] for part in learned for code in part[:, len(names) + index]]
+            for index, name in enumerate(data.columns.categorical)
         }
         static = tuple(
-            all(np.ptp(one.covariates[:, len(names) + at]) == 0 for one in data.series)
-            for at in range(len(data.columns.categorical))
+            all(np.ptp(one.covariates[:, len(names) + index]) == 0 for one in data.series)
+            for index in range(len(data.columns.categorical))
         )
         categories = Categories.learn(values)
         return cls(data.grid, data.columns, cycles, scaling, season, horizon, window, categories, static)
@@ -83,16 +83,16 @@ class Preprocessing:
         """Covariates (…, F) with the numbers that categorical ones have here.
 
         Args:
-            covariates: with the places of their values among all in the data.
+            covariates: with the indices of their values among all in the data.
             values: those, of each categorical column.
         """
         found = covariates.copy()
-        for at, (vocabulary, of_column) in enumerate(
+        for column, (vocabulary, of_column) in enumerate(
             zip(self.categories.vocabularies.values(), values, strict=True), self.covariates.width
         ):
-            known = ~np.isnan(found[..., at])
+            known = ~np.isnan(found[..., column])
             numbers = vocabulary.encode_tokens(of_column).numpy().astype(np.float64)
-            found[known, at] = numbers[found[known, at].astype(np.int64)]
+            found[known, column] = numbers[found[known, column].astype(np.int64)]
         return found
 
     def series_of(self, data: SeriesSet) -> list[Series]:

@@ -67,9 +67,9 @@ def sample_quantiles(
     found: list[Tensor] = []
     groups = range(0, len(hidden), size)
     with Progress("drawing sample paths", "steps", len(groups) * predictor.preprocessing.horizon) as progress:
-        for at in groups:
-            some = slice(at, at + size)
-            rows = torch.arange(at, min(at + size, len(hidden))).repeat_interleave(paths)
+        for start in groups:
+            some = slice(start, start + size)
+            rows = torch.arange(start, min(start + size, len(hidden))).repeat_interleave(paths)
             states = [one[:, rows].contiguous() for one in ((state,) if isinstance(state, Tensor) else state)]
             count = len(rows) // paths
             predicted = _sample_path(

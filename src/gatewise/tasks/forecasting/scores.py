@@ -57,8 +57,8 @@ class BackTest:
                 truth = self.panel.to_come(before).where(come <= first, float("nan"))
                 errors = truth - self.panel.seasonal_naive(before)
                 found[rows] += quantiles_of(errors, self.levels)
-        at = self.levels.index(0.5)
-        found[..., at] = naive
+        median = self.levels.index(0.5)
+        found[..., median] = naive
         return found
 
     def scores(self) -> dict[str, Any]:
@@ -111,16 +111,16 @@ class BackTest:
 
     def _per_step(self, baseline: Tensor, deviations: Tensor) -> dict[str, dict[str, float]]:
         """Some scores of each step of the horizon for which a value came, all by the same names."""
-        at = self.levels.index(0.5)
+        median = self.levels.index(0.5)
         found: dict[str, dict[str, float]] = {}
         for step in range(self.truth.shape[1]):
             truth, quantiles = self.truth[:, step], self.quantiles[:, step]
             if truth.isnan().all():
                 continue
-            off = quantiles[:, at] - truth
+            off = quantiles[:, median] - truth
             row = {
                 "mae": float(off.abs().nanmean()),
-                "baseline_mae": float((baseline[:, step, at] - truth).abs().nanmean()),
+                "baseline_mae": float((baseline[:, step, median] - truth).abs().nanmean()),
                 "mse": float(off.square().nanmean()),
                 **_scaled(off[:, None], deviations),
             }

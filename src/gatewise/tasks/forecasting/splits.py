@@ -101,12 +101,12 @@ def split_all(
                 f"{name}: {part:g} steps hold no forecast of a horizon of {horizon}; expected at least that"
             )
     found = {
-        at: split(len(one), horizon, held_out, test)
+        index: split(len(one), horizon, held_out, test)
         if tables.decided == tables.tested == 0
         else split_by_tables(one, tables, horizon, held_out)
-        for at, one in enumerate(series)
+        for index, one in enumerate(series)
     }
-    enough = {at: ends for at, ends in found.items() if ends is not None}
+    enough = {index: ends for index, ends in found.items() if ends is not None}
     if not enough:
         longest = max(series, key=len)
         raise ValueError(

@@ -125,10 +125,10 @@ class LiveSeries:
         """Those of steps (n, C), where there is no row those before it; NaN after the last row."""
         found = np.full((count, self._predictor.preprocessing.future_size), np.nan)
         steps = sorted(self._covariates)
-        for at in range(count if steps and found.shape[1] else 0):
-            position = bisect_right(steps, first + at)
-            if position and first + at <= steps[-1]:
-                found[at] = self._covariates[steps[position - 1]]
+        for index in range(count if steps and found.shape[1] else 0):
+            position = bisect_right(steps, first + index)
+            if position and first + index <= steps[-1]:
+                found[index] = self._covariates[steps[position - 1]]
         return self._predictor.preprocessing.completed(found, self._covariates[steps[-1]] if steps else None)
 
 
@@ -228,7 +228,7 @@ class Rows:
             numbers, on_grid = grid.numbers(np.concatenate((rows.stamps, second)))
             if not on_grid.all():
                 raise ValueError(
-                    f"{where}: the time stamp {rows.form.shown(rows.stamps[0])} is not on the grid of training, "
+                    f"{where}: the time stamp {rows.form.describe(rows.stamps[0])} is not on the grid of training, "
                     f"a step of which is {grid.title}"
                 )
             step, second_step = int(numbers[0]), int(numbers[1])

@@ -36,7 +36,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a vocabulary is learned from: a text, or every so many-th part of it.
+    """What a vocabulary is learned from: a text, or every n-th part of it.
 
     Attributes:
         text: the text.

@@ -88,7 +88,7 @@ class NumericOptions(LabelOptions, EncoderOptions, NumericDataOptions):
                 "predict is next: a step is predicted from those before it alone, and has no label",
                 when=next_step,
             ),
-            **without_effect(["class_weights"], "predict is number: there is no label", when=self.predict == "number"),
+            **without_effect(["class_weights"], "predict is number, which has no label", when=self.predict == "number"),
             **without_effect(["scale"], "values are 0 and 1", when=self.binary),
             **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
         }

@@ -1,4 +1,4 @@
-"""The pairs of a run, and the answers without a model that belong to them."""
+"""The pairs of a run, and the baselines that belong to them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,10 +36,10 @@ def paired_data(options: PairOptions) -> ExampleSource[Pair]:
 
 
 def baselines_of(options: SequenceToSequenceOptions, words: FrequentWords | None) -> dict[str, Baseline]:
-    """What answers without a model, by name.
+    """Baselines that predict without a model, by name.
 
     Args:
-        options: they tell the data.
+        options: they name the data.
         words: those of the training targets, where the data is docstrings.
     """
     if options.builtin == DATES:

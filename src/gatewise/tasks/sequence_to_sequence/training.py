@@ -58,7 +58,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         _say_repeated(corpus)
     scored = encode_pairs(source, target, corpus.deciding, options.longest)
     count = len(scored.sources)
-    sample = [scored.sources[place] for place in spread(count, min(_SEARCHED, count))]
+    sample = [scored.sources[index] for index in spread(count, min(_SEARCHED, count))]
     # A network that has learned little does not end its answers; one that has ends them as the targets end.
     longest = min(options.longest, 2 * int(median(scored.targets.lengths.tolist())))
     search = {"beam": options.beam, "longest": longest, "penalty": options.length_penalty}

@@ -67,9 +67,9 @@ def check_entity_tags(columns: Columns, paths: Sequence[Path], sentences: Iterab
         sentences: what was read.
     """
     if not all(is_entity_tag(tag) for _, tags in sentences for tag in tags):
-        place, tag = next(found for found in columns.places_of_tags(paths) if not is_entity_tag(found[1]))
+        where, tag = next(found for found in columns.locations_of_tags(paths) if not is_entity_tag(found[1]))
         raise ValueError(
-            f"{place}: tag {tag!r}: expected O, or the tag of an entity (B-LOC, I-LOC …) as nearly all others; correct "
+            f"{where}: tag {tag!r}: expected O, or the tag of an entity (B-LOC, I-LOC …) as nearly all others; correct "
             "it, or give --scheme none to take tags as they are, without scores of entities"
         )
 

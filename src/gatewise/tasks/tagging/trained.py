@@ -246,13 +246,13 @@ def _columns(tagged: Tagged) -> str:
 def _cells(found: Iterable[_TaggedSentence]) -> Iterator[dict[str, Any]]:
     """A row for each token."""
     for number, (tagged, probabilities) in enumerate(found, 1):
-        for place, (token, tag) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
-            of_token = {} if probabilities is None else {"probabilities": probabilities[place]}
+        for index, (token, tag) in enumerate(zip(tagged.tokens, tagged.tags, strict=True)):
+            of_token = {} if probabilities is None else {"probabilities": probabilities[index]}
             yield {"sentence": number, "token": token, "tag": tag, **of_token}
 
 
 def _visible(token: str) -> str:
-    """A token that can stand in a column: white space in it as Python escapes it."""
+    """A token as a column holds it: white space escaped as in Python."""
     return token if token.strip() == token and token else token.encode("unicode_escape").decode().replace(" ", "\\x20")
 
 

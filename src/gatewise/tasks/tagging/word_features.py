@@ -17,7 +17,7 @@ from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.token_reader import CUT, FEATURES, NUMBERS, TokenReader, Tokens, Unit
 
 Word = str | tuple[str, ...]
-"""A word, or one with what stands in its feature columns."""
+"""A word, or a word with the cells of its feature columns."""
 
 
 def word_of(word: Word) -> str:
@@ -58,11 +58,11 @@ class FeaturedTokenReader(TokenReader):
         plain = TokenReader.learn_words(options, Mapped(rows, words_of))
         reader = cls(plain, options.feature_columns, options.word_features, [])
 
-        def values(at: int) -> Sequence[list[str]]:
-            return Mapped(rows, lambda row: [cells[at] for cells in reader._features(row)])
+        def values(index: int) -> Sequence[list[str]]:
+            return Mapped(rows, lambda row: [cells[index] for cells in reader._features(row)])
 
         reader._values = [
-            TokenVocabulary.learn(values(at), lower=False, digits=False) for at in range(len(reader._names))
+            TokenVocabulary.learn(values(index), lower=False, digits=False) for index in range(len(reader._names))
         ]
         return reader
 
@@ -111,7 +111,8 @@ class FeaturedTokenReader(TokenReader):
         plain = super().read(words_of(row), longest)
         cells = self._features(row[:longest])
         columns = [
-            vocabulary.encode_tokens([of_word[at] for of_word in cells]) for at, vocabulary in enumerate(self._values)
+            vocabulary.encode_tokens([of_word[index] for of_word in cells])
+            for index, vocabulary in enumerate(self._values)
         ]
         return plain._replace(features=torch.stack(columns, 1))
 
