@@ -74,11 +74,11 @@ def test_inspect(folder, tmp_path, capsys):
     assert [row[:7] for row in rows[:4]] == ["2008-01", "2008-02", "2008-03", "2008-04"]
     assert rows[-1] == f"report of 10 steps: {report}"
     assert leave("inspect", folder / "run", "--steps", "10", "--out", report, "--json") == 0
-    found = json.loads(capsys.readouterr().out)["answers"]
-    assert list(found[0]) == ["series", "time", "forecast", "q0.1", "q0.9", "moved_by"]
-    most = sorted(found[3]["moved_by"], key=lambda pair: -abs(pair[1]))[0]
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    assert list(found[0]) == ["series", "time", "forecast", "q0.1", "q0.9", "contributions"]
+    most = sorted(found[3]["contributions"], key=lambda pair: -abs(pair[1]))[0]
     assert f"{most[0]} {most[1]:+.4g}, " in rows[3]
-    assert [step for step, _ in found[0]["moved_by"]] == [f"2007-{month:02d}" for month in range(3, 13)]
+    assert [step for step, _ in found[0]["contributions"]] == [f"2007-{month:02d}" for month in range(3, 13)]
 
 
 def test_forecast_is_written_before_the_next_row_arrives(folder):

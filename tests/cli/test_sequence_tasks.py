@@ -194,10 +194,10 @@ def test_one_answer_per_line_and_search_options(folder, tmp_path, capsys):
     assert found["data"]["exact_match"] == 1.0
 
 
-def test_inspect_attributes_the_answer_to_words(folder, capsys):
+def test_inspect_attributes_the_prediction_to_words(folder, capsys):
     assert leave("inspect", folder / "classify", "--text", "it was a lovely film") == 0
     head, columns, *rows = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"answer: good, probability 0\.\d+", head)
+    assert re.fullmatch(r"prediction: good, probability 0\.\d+", head)
     assert columns.split() == ["token", "moves", "it", "by"]
     word, value, bar = rows[3].split()
     assert (word, bar) == ("lovely", "+" * 20)
@@ -208,28 +208,28 @@ def test_inspect_attributes_the_answer_to_words(folder, capsys):
 def test_inspect_prints_attributions_of_every_tag(folder, capsys):
     assert leave("inspect", folder / "tag", "--text", "to New York") == 0
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert table[0] == ["token", "tag", "probability", "moved", "most", "by"]
+    assert table[0] == ["token", "tag", "probability", "largest", "contributions"]
     assert [row[:2] for row in table[1:4]] == [["to", "O"], ["New", "B-LOC"], ["York", "I-LOC"]]
     assert any(row[:2] == ["recurrent.l0_reverse:", "the"] for row in table[4:])
     assert leave("inspect", folder / "tag", "--text", "to New York", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert [one["answer"] for one in found["answers"]] == ["O", "B-LOC", "I-LOC"]
-    assert [token for token, _ in found["answers"][0]["moved_by"]] == ["to", "New", "York"]
+    assert [one["prediction"] for one in found["predictions"]] == ["O", "B-LOC", "I-LOC"]
+    assert [token for token, _ in found["predictions"][0]["contributions"]] == ["to", "New", "York"]
     assert isinstance(found["findings"], list)
 
 
 def test_inspect_shows_attention(folder, tmp_path, capsys):
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html") == 0
     first, head, *rows = capsys.readouterr().out.splitlines()
-    answer = first.removeprefix("answer: ").split()
+    answer = first.removeprefix("prediction: ").split()
     assert head.split() == ["token", "most", "attended"]
     assert [row.split()[0] for row in rows[: len(answer) + 1]] == [*answer, "<end>"]
     assert rows[len(answer) + 1] == f"plot: {tmp_path / 'page_attention.png'}"
     assert leave("inspect", folder / "seq2seq", "--text", "red blue", "--out", tmp_path / "page.html", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    (one,) = found["answers"]
-    assert one["answer"].split() == answer
-    for look in one["looked_at"]:
+    (one,) = found["predictions"]
+    assert one["prediction"].split() == answer
+    for look in one["attention"]:
         assert [token for token, _ in look["weights"]] == ["red", "blue", "<end>"]
         assert sum(weight for _, weight in look["weights"]) == pytest.approx(1, abs=1e-5)
 
@@ -243,22 +243,22 @@ def test_inspect_reports_unwatchable_models(folder, capsys):
     )
 
 
-def test_inspect_attributes_answers_to_steps_and_features(folder, capsys):
+def test_inspect_attributes_predictions_to_steps_and_features(folder, capsys):
     data = folder / "sequence.jsonl"
     assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2") == 0
     head, *rows = capsys.readouterr().out.splitlines()
     steps = json.loads(data.read_text().splitlines()[1])["steps"]
-    assert re.fullmatch(r"answer: (up|down), probability [01]\.\d+", head)
+    assert re.fullmatch(r"prediction: (up|down), probability [01]\.\d+", head)
     assert rows[0].split() == ["step", "moves", "it", "by"]
     assert [row.split()[0] for row in rows[1 : len(steps) + 1]] == [str(step + 1) for step in range(len(steps))]
     assert rows[len(steps) + 2].split() == ["feature", "moves", "it", "by"]
     assert rows[len(steps) + 3].split()[0] == "1"
     assert rows[-1] == f"report of {len(steps)} steps: {folder / 'numeric' / 'report.html'}"
     assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2", "--json") == 0
-    (one,) = json.loads(capsys.readouterr().out)["answers"]
-    assert one["answer"] == head.split()[1].rstrip(",")
-    assert [step for step, _ in one["moved_by"]] == [step + 1 for step in range(len(steps))]
-    assert [name for name, _ in one["moved_by_features"]] == ["1", "2"]
+    (one,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert one["prediction"] == head.split()[1].rstrip(",")
+    assert [step for step, _ in one["contributions"]] == [step + 1 for step in range(len(steps))]
+    assert [name for name, _ in one["feature_contributions"]] == ["1", "2"]
 
 
 def test_long_sequence_shows_the_largest_attributions(folder, tmp_path, capsys):
@@ -274,8 +274,24 @@ def test_long_sequence_shows_the_largest_attributions(folder, tmp_path, capsys):
 def test_inspect_prints_attributions_of_every_step_and_the_next(tmp_path, capsys):
     data = numeric_sequences(tmp_path, "steps")
     for predict, head in (
-        ("steps", ["step", "label", "probability", "moved", "most", "by", "steps", "by", "features"]),
-        ("next", ["feature", "of", "the", "next", "step", "value", "moved", "most", "by", "steps", "by", "features"]),
+        ("steps", ["step", "label", "probability", "largest", "contributions", "of", "steps", "of", "features"]),
+        (
+            "next",
+            [
+                "feature",
+                "of",
+                "the",
+                "next",
+                "step",
+                "value",
+                "largest",
+                "contributions",
+                "of",
+                "steps",
+                "of",
+                "features",
+            ],
+        ),
     ):
         run = tmp_path / predict
         small = ["--hidden", "8", "--epochs", "1"]

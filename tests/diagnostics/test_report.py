@@ -95,14 +95,18 @@ def test_no_token_ends_the_script(tmp_path: Path):
     assert data["tokens"] == tokens
 
 
-def test_attributions_of_answers(tmp_path: Path):
+def test_attributions_of_predictions(tmp_path: Path):
     trace = trace_of("abcd")
-    moved = [("x", [0.5, -1.0, 0.25, 0.0]), ("</script>", [1.0, 2.0, 3.0, 4.0])]
-    data = data_of(trace.report(tmp_path / "report.html", tokens=list("abcd"), moved=moved).read_text(encoding="utf-8"))
-    assert [(one["answer"], one["values"]) for one in data["moved"]] == moved
+    attributions = [("x", [0.5, -1.0, 0.25, 0.0]), ("</script>", [1.0, 2.0, 3.0, 4.0])]
+    data = data_of(
+        trace.report(tmp_path / "report.html", tokens=list("abcd"), attributions=attributions).read_text(
+            encoding="utf-8"
+        )
+    )
+    assert [(one["prediction"], one["values"]) for one in data["attributions"]] == attributions
     for tokens in (None, list("abc")):
-        with pytest.raises(ValueError, match="moved: expected a number for each of the tokens, got 4 for 'x'"):
-            trace.report(tmp_path / "other.html", tokens=tokens, moved=moved)
+        with pytest.raises(ValueError, match="attributions: expected a number for each of the tokens, got 4 for 'x'"):
+            trace.report(tmp_path / "other.html", tokens=tokens, attributions=attributions)
     assert not (tmp_path / "other.html").exists()
 
 
@@ -127,7 +131,7 @@ def test_attributions_of_numbers(tmp_path: Path):
     assert displayed == {
         "title": "values",
         "causes": ["x", "</script>"],
-        "answers": ["y"],
+        "predictions": ["y"],
         "changes": [[0.25, -0.75]],
         "timed": True,
     }
@@ -256,8 +260,8 @@ def test_a_point_of_a_curve_in_a_browser(tmp_path: Path):
 
 @pytest.mark.browser
 def test_attributions_in_a_browser(tmp_path: Path):
-    moved = [("x", [0.5, -1.0, 0.25, 0.0])]
-    page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), moved=moved)
+    attributions = [("x", [0.5, -1.0, 0.25, 0.0])]
+    page = trace_of("abcd").report(tmp_path / "report.html", tokens=list("abcd"), attributions=attributions)
     displayed = dom(page, "", tmp_path)
     assert re.findall(r'<span style="background:(rgba\([^"]+\))">(.)</span>', displayed) == [
         ("rgba(214,69,65,0.500)", "a"),
@@ -282,10 +286,10 @@ def test_attention_in_a_browser(tmp_path: Path):
 
 @pytest.mark.browser
 def test_attributions_of_numbers_in_a_browser(tmp_path: Path):
-    found = ChangeMap("What moved it", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
+    found = ChangeMap("Contributions", ["1960-11", "1960-12"], ["1961-01: 7"], torch.tensor([[0.25, -0.5]]))
     page = trace_of("ab", 1).report(tmp_path / "report.html", tokens=["p", "q"], changes=[found])
     displayed = dom(page, hovering("#changes td", 0), tmp_path)
-    assert "<h2>What moved it</h2>" in displayed
+    assert "<h2>Contributions</h2>" in displayed
     assert re.findall(r'<td style="background:(rgba\([^"]+?\));', displayed) == [
         "rgba(214,69,65,0.500)",
         "rgba(52,120,190,1.000)",

@@ -24,8 +24,8 @@ def inspect(
 ) -> None:
     """Watch a trained model, forward and backward: gradients through time, gates, diagnosis.
 
-    For a classifier or tagger, also attributions of its answers to words: the change of the log-odds when the word is
-    erased. For a numeric model, the same for steps and features of one sequence. For seq2seq, also the attention of
+    For a classifier or tagger, also attributions of its predictions to words: the change of the log-odds when the word
+    is erased. For a numeric model, the same for steps and features of one sequence. For seq2seq, also the attention of
     each token of the answer, as a table and a plot. For a forecaster, also the contribution of each past value and
     each covariate to each step of the forecast: the change without it.
 
@@ -57,13 +57,13 @@ def inspect(
     found = tasks.inspect(folder, text, data=data or None, steps=steps, series=series, sequence=sequence, out=out)
     trace = found.trace
     diagnosis = trace.diagnose()
-    answers = found.rows()
+    predictions = found.rows()
     if json:
         findings = [dataclasses.asdict(one) for one in diagnosis]
-        result = {"answers": answers, "findings": findings} if answers else findings
+        result = {"predictions": predictions, "findings": findings} if predictions else findings
         print(json_format.dumps(result, indent=1, ensure_ascii=False))
         return
-    if answers:
+    if predictions:
         print(f"{found}\n")
     print(findings_table(diagnosis) if diagnosis else "nothing found")
     for one in diagnosis.unchecked:

@@ -107,7 +107,7 @@ def predict(
     model = tasks.load(folder)
     pieces = model.predict_requested(request)
     if not follow:
-        pieces = tracked(pieces, "predicting", model.predicts)
+        pieces = tracked(pieces, "predicting", model.output_unit)
     if out is not None:
         with atomic_write(out) as file:
             file.writelines(piece.encode("utf-8") if isinstance(piece, str) else piece for piece in pieces)

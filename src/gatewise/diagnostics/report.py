@@ -16,12 +16,13 @@ from gatewise.diagnostics.measurements import Measurements
 from gatewise.diagnostics.report_contents import (
     MOST_POINTS,
     AttentionMap,
+    Attribution,
     ChangeMap,
     Heading,
     Tokens,
     attention_data,
+    attribution_data,
     change_data,
-    moved_data,
     number,
 )
 from gatewise.writing import atomic_write
@@ -34,7 +35,7 @@ def write_report(
     trace: Measurements,
     path: Path,
     tokens: Tokens | None,
-    moved: Sequence[tuple[str, Sequence[float]]] = (),
+    attributions: Sequence[Attribution] = (),
     attention: AttentionMap | None = None,
     changes: Sequence[ChangeMap] = (),
     heading: Heading | None = None,
@@ -42,19 +43,21 @@ def write_report(
     """Write the page atomically.
 
     Raises:
-        ValueError: when nothing was recorded, or an answer does not have one number per token.
+        ValueError: when nothing was recorded, or an attribution does not have one number per token.
         OSError: when the file cannot be written.
     """
-    for answer, values in moved:
+    for prediction, values in attributions:
         if tokens is None or isinstance(tokens, Mapping) or len(values) != len(tokens):
-            raise ValueError(f"moved: expected a number for each of the tokens, got {len(values)} for {answer!r}")
+            raise ValueError(
+                f"attributions: expected a number for each of the tokens, got {len(values)} for {prediction!r}"
+            )
     heading = heading or Heading()
     written = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     contents = {
         "title": heading.title,
         "facts": [*heading.facts.items(), ("report", written)],
         **_data(trace, tokens),
-        "moved": moved_data(moved),
+        "attributions": attribution_data(attributions),
         "attention": attention_data(attention),
         "changes": [change_data(one, MOST_POINTS // len(changes)) for one in changes],
     }

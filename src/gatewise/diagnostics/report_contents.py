@@ -40,27 +40,34 @@ class AttentionMap(NamedTuple):
 
 
 class ChangeMap(NamedTuple):
-    """An attribution of answers to causes.
+    """An attribution of predictions to causes.
 
     Attributes:
         title: the title of the map.
         causes: names of the C causes.
-        answers: the A answers, as text.
-        changes: (A, C), the contribution of each cause to each answer.
+        predictions: the P predictions, as text.
+        changes: (P, C), the contribution of each cause to each prediction.
         timed: whether the causes are consecutive in time; otherwise only the largest may be shown.
     """
 
     title: str
     causes: Sequence[str]
-    answers: Sequence[str]
+    predictions: Sequence[str]
     changes: Tensor
     timed: bool = True
 
 
-def moved_data(moved: Sequence[tuple[str, Sequence[float]]]) -> list[dict[str, Any]]:
-    """The contribution of every token to each answer, for the page."""
-    rows = max(1, MOST_POINTS // max(1, max((len(values) for _, values in moved), default=1)))
-    return [{"answer": answer, "values": [number(value) for value in values]} for answer, values in moved[:rows]]
+Attribution = tuple[str, Sequence[float]]
+"""A prediction, as text, and the contribution of every token to it."""
+
+
+def attribution_data(attributions: Sequence[Attribution]) -> list[dict[str, Any]]:
+    """The contribution of every token to each prediction, for the page."""
+    rows = max(1, MOST_POINTS // max(1, max((len(values) for _, values in attributions), default=1)))
+    return [
+        {"prediction": prediction, "values": [number(value) for value in values]}
+        for prediction, values in attributions[:rows]
+    ]
 
 
 def attention_data(attention: AttentionMap | None) -> dict[str, Any] | None:
@@ -80,11 +87,11 @@ def attention_data(attention: AttentionMap | None) -> dict[str, Any] | None:
 def change_data(found: ChangeMap, points: int) -> dict[str, Any]:
     """An attribution map with at most ``points`` points, for the page."""
     # The latest causes are kept: distant ones contribute least.
-    first = max(0, len(found.causes) - max(1, points // max(1, len(found.answers))))
+    first = max(0, len(found.causes) - max(1, points // max(1, len(found.predictions))))
     return {
         "title": found.title,
         "causes": list(found.causes[first:]),
-        "answers": list(found.answers),
+        "predictions": list(found.predictions),
         "changes": [[number(value) for value in row] for row in found.changes[:, first:].tolist()],
         "timed": found.timed,
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from gatewise.diagnostics.findings import Diagnosis, diagnose
 from gatewise.diagnostics.measurements import Measurements
-from gatewise.diagnostics.report_contents import AttentionMap, ChangeMap, Heading, Tokens
+from gatewise.diagnostics.report_contents import AttentionMap, Attribution, ChangeMap, Heading, Tokens
 from gatewise.writing import as_path
 
 
@@ -43,7 +43,7 @@ class Trace(Measurements):
         path: str | Path,
         *,
         tokens: Tokens | None = None,
-        moved: Sequence[tuple[str, Sequence[float]]] = (),
+        attributions: Sequence[Attribution] = (),
         attention: AttentionMap | None = None,
         changes: Sequence[ChangeMap] = (),
         heading: Heading | None = None,
@@ -54,7 +54,7 @@ class Trace(Measurements):
             path: the file.
             tokens: labels of the steps of the first batch row; by name of the recurrent module, if modules read
                 different tokens.
-            moved: answers, and the contribution of every token to each, shown as colours of the tokens.
+            attributions: predictions, and the contribution of every token to each, shown as colours of the tokens.
             attention: the attention of a decoder.
             changes: attributions of numbers, one map per kind of cause.
             heading: the title and facts above the report, such as name, data and date of a run.
@@ -64,7 +64,7 @@ class Trace(Measurements):
         """
         from gatewise.diagnostics.report import write_report
 
-        return write_report(self, as_path("path", path), tokens, moved, attention, changes, heading)
+        return write_report(self, as_path("path", path), tokens, attributions, attention, changes, heading)
 
     def plot(self, index: int = -1, *, axes: Any = None) -> Any:
         """Plot the gradient flow on matplotlib axes, by default new ones, and return them."""

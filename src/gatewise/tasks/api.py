@@ -227,10 +227,9 @@ def inspect(
 ) -> "Inspected":
     """Watch a trained model while it reads, forward and backward, and write a report.
 
-    A classifier or tagger reads one text or one sentence, and is asked which words moved its answers; a model of
-    sequences of numbers reads one, and is asked which steps and features did. A model that answers a text with another
-    reads its own answer too, and is asked where it looked. A model of forecasts reads a series, and is asked which
-    steps moved its forecast.
+    The predictions for one text or sentence are attributed to its words, those for a sequence of numbers to its steps
+    and features, and the forecast of a series to its steps and covariates. A sequence-to-sequence model reads its own
+    output too, and has its attention shown.
 
     Args:
         folder: the run folder.
@@ -246,8 +245,8 @@ def inspect(
 
     Returns:
         what was read, with its ``trace``: ``trace.diagnose()`` has the findings, and `gatewise.watch` says what else
-        can be asked. ``rows()`` has what moved each answer, and printing it shows that as a table. Of a language model
-        a `TextInspection`, of a classifier or tagger an `Inspection`, of a model that answers texts an
+        can be asked. ``rows()`` has the contributions to each prediction, and printing it shows a table. Of a language
+        model a `TextInspection`, of a classifier or tagger an `Inspection`, of a sequence-to-sequence model an
         `AnswerInspection`, of sequences of numbers an `Inspection` too, of forecasts a `ForecastInspection`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the answers of a model about one sequence rest on: its tokens or steps, and the features of these."""
+"""Attributions: what tokens or steps, and features of them, contribute to the predictions for one sequence."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ Unit = Literal["probability", "value"]
 
 
 class AttributionTarget(NamedTuple):
-    """What is asked of a model about one sequence.
+    """What is attributed to the steps of one sequence.
 
     Attributes:
-        predictions: the names of the A answers.
-        read_out: (B, A) float64 for the scores of B sequences: log-probabilities, or values.
+        predictions: the names of the P predictions.
+        read_out: (B, P) float64 for the scores of B sequences: log-probabilities, or values.
         unit: which of them.
-        of_steps: whether there is an answer for each step.
+        of_steps: whether there is a prediction for each step.
         loss: what the gradients are of, for steps (T, 1, I); by default the mean negative log-probability, or the mean
             value.
     """
@@ -42,18 +42,18 @@ class AttributionTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection(Inspected):
-    """A sequence about which a model answered while it was watched.
+    """A sequence that a model read while it was watched, its predictions and their attributions.
 
     Attributes:
         tokens: the T tokens that were read; of a sequence of numbers the numbers of its steps, from 1.
         predictions: the label; several labels; the label or tag of each step; or the names of the predicted features.
-        of_steps: whether there is an answer for each step.
+        of_steps: whether there is a prediction for each step.
         unit: "probability", or "value", a number in the units of the data.
-        values: that of each answer.
-        contributions: (A, T), by how much step t raises answer a: its log-odds log p/(1 − p), or its value; see
-            `gatewise.models.erasure.erasure_attributions`. An answer that is certain still shows what it rests on.
+        values: that of each prediction.
+        contributions: (P, T), by how much step t raises prediction p: its log-odds log p/(1 − p), or its value; see
+            `gatewise.models.erasure.erasure_attributions`. A prediction that is certain still has contributions.
         features: the names of the F features of a step, where it has any.
-        feature_contributions: (A, F), by how much each feature does, at all steps together.
+        feature_contributions: (P, F), those of each feature, at all steps together.
         trace: what was recorded: ``.diagnose()`` has the findings.
     """
 
@@ -69,25 +69,26 @@ class Inspection(Inspected):
 
     @property
     def probabilities(self) -> list[float]:
-        """The probability of each answer.
+        """The probability of each prediction.
 
         Raises:
-            ValueError: where answers are numbers.
+            ValueError: where predictions are numbers.
         """
         if self.unit != "probability":
-            raise ValueError("probabilities: the answers of this model are numbers, see values")
+            raise ValueError("probabilities: the predictions of this model are numbers, see values")
         return self.values
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each answer, and by how much every token or step, and every feature of the steps, moved it."""
+        """Each prediction, and the contributions of every token or step, and of every feature of the steps."""
         parts = zip(
             self.predictions, self.values, self.contributions.tolist(), self.feature_contributions.tolist(), strict=True
         )
         found: list[dict[str, Any]] = []
-        for answer, value, by_tokens, by_features in parts:
-            row: dict[str, Any] = {"answer": answer, self.unit: value, "moved_by": _pairs(self.tokens, by_tokens)}
+        for prediction, value, by_tokens, by_features in parts:
+            contributions = _pairs(self.tokens, by_tokens)
+            row: dict[str, Any] = {"prediction": prediction, self.unit: value, "contributions": contributions}
             if self.features:
-                row["moved_by_features"] = _pairs(self.features, by_features)
+                row["feature_contributions"] = _pairs(self.features, by_features)
             found.append(row)
         return found
 
@@ -98,24 +99,24 @@ class Inspection(Inspected):
         lines: list[list[str]] = []
         for position, row in enumerate(rows):
             step = [escaped(self.tokens[position])] if self.of_steps else []
-            by = [largest(row["moved_by"], position if self.of_steps else None)]
-            by += [largest(row["moved_by_features"])] if self.features else []
-            lines.append([*step, row["answer"], format_number(row[self.unit]), *by])
+            by = [largest(row["contributions"], position if self.of_steps else None)]
+            by += [largest(row["feature_contributions"])] if self.features else []
+            lines.append([*step, row["prediction"], format_number(row[self.unit]), *by])
         if self.features:
             head = ["step", "label"] if self.of_steps else ["feature of the next step"]
-            head += [self.unit, "moved most by steps", "by features"]
+            head += [self.unit, "largest contributions of steps", "of features"]
         else:
-            head = [*(["token", "tag"] if self.of_steps else ["label"]), self.unit, "moved most by"]
+            head = [*(["token", "tag"] if self.of_steps else ["label"]), self.unit, "largest contributions"]
         first = (">" if self.features else "<") if self.of_steps else ""
         return aligned([head, *lines], f"{first}<><{'<' if self.features else ''}")
 
     def _alone(self, row: Mapping[str, Any]) -> str:
-        """One answer, with bars for what moved it; of steps and features those that did most."""
-        tables = [_bars("step" if self.features else "token", row["moved_by"], "steps" if self.features else None)]
+        """One prediction, with bars for its contributions; of steps and features the largest."""
+        tables = [_bars("step" if self.features else "token", row["contributions"], "steps" if self.features else None)]
         if self.features:
-            by_features = sorted(row["moved_by_features"], key=lambda pair: -abs(pair[1]))
+            by_features = sorted(row["feature_contributions"], key=lambda pair: -abs(pair[1]))
             tables.append(_bars("feature", by_features, "features"))
-        return f"answer: {row['answer']}, {self.unit} {format_number(row[self.unit])}\n" + "\n\n".join(tables)
+        return f"prediction: {row['prediction']}, {self.unit} {format_number(row[self.unit])}\n" + "\n\n".join(tables)
 
 
 def _pairs(names: Sequence[Any], values: Sequence[float]) -> list[list[Any]]:
@@ -133,7 +134,7 @@ def _bars(what: str, contributions: Sequence[Sequence[Any]], plural: str | None)
     return table + (f"\n{omitted:,} {plural} with smaller contributions omitted" if omitted else "")
 
 
-def inspect_answers(
+def inspect_predictions(
     model: Classifier | Tagger,
     x: Tensor,
     tokens: Sequence[Any],
@@ -141,13 +142,13 @@ def inspect_answers(
     report: Report,
     features: Mapping[str, Sequence[int]] | None = None,
 ) -> Inspection:
-    """Watch a model answer about one sequence, find what the answers rest on, and write the report.
+    """Watch a model read one sequence, attribute its predictions, and write the report.
 
     Args:
         model: the model, in evaluation mode.
         x: the steps (T, 1, I) as its encoder reads them.
         tokens: the names of the T steps.
-        target: what is asked.
+        target: what is attributed.
         report: what to write.
         features: of each feature of a step, by name, its columns in x; None for steps that are tokens.
 
@@ -180,7 +181,9 @@ def inspect_answers(
     if names:
         report.write(trace, tokens=[str(token) for token in tokens], changes=_change_maps(inspection))
     else:
-        report.write(trace, tokens=tokens, moved=list(zip(target.predictions, contributions.tolist(), strict=True)))
+        report.write(
+            trace, tokens=tokens, attributions=list(zip(target.predictions, contributions.tolist(), strict=True))
+        )
     return inspection
 
 
@@ -200,11 +203,11 @@ def _change_maps(found: Inspection) -> list[ChangeMap]:
     """The contributions of steps and of features, for the report."""
     unit = "probability " if found.unit == "probability" else ""
     if found.of_steps:
-        names = [f"step {step}: {answer}," for step, answer in enumerate(found.predictions, 1)]
+        names = [f"step {step}: {prediction}," for step, prediction in enumerate(found.predictions, 1)]
     else:
-        names = [f"{_named('feature', answer)}:" for answer in found.predictions]
+        names = [f"{_named('feature', prediction)}:" for prediction in found.predictions]
     lines = [f"{name} {unit}{format_number(value)}" for name, value in zip(names, found.values, strict=True)]
-    title = "What each {} adds to the answers, against it being erased"
+    title = "Contribution of each {} to the predictions, against its erasure"
     columns = [_named("feature", name) for name in found.features]
     return [
         ChangeMap(title.format("step"), [str(token) for token in found.tokens], lines, found.contributions),

@@ -1,4 +1,4 @@
-"""What every inspection of a trained model has in common, and how parts that moved an answer are written."""
+"""What every inspection of a trained model has in common, and how contributions are written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class InspectionRequest(Request):
 
 
 class Inspected(ABC):
-    """A model that was watched while it read. As a string, a table of what moved its answers.
+    """A model that was watched while it read. As a string, a table of the contributions to its predictions.
 
     Attributes:
         trace: what was recorded: ``.diagnose()`` has the findings.
@@ -50,31 +50,31 @@ class Inspected(ABC):
 
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
-        """Each answer and what moved it, as JSON values; nothing for a model whose answers are not explained."""
+        """Each prediction and its contributions, as JSON values; nothing for a model without attributions."""
 
 
 def bars(what: str, contributions: Sequence[tuple[str, float]]) -> str:
-    """A table of parts with bars for how far each moved an answer.
+    """A table of parts with bars for their contributions to a prediction.
 
     >>> print(bars("token", [("good", 2.0), ("not", -1.0)]))
-    token  moves it by
-    good        +2.000  ++++++++++++++++++++
-    not         -1.000  ----------
+    token  contribution
+    good         +2.000  ++++++++++++++++++++
+    not          -1.000  ----------
     """
     most = max((abs(value) for _, value in contributions), default=0.0) or 1.0
     rows = [
         [name, format_number(value, sign="+"), ("+" if value > 0 else "-") * round(_BAR * abs(value) / most)]
         for name, value in contributions
     ]
-    return aligned([[what, "moves it by", ""], *rows], "<><")
+    return aligned([[what, "contribution", ""], *rows], "<><")
 
 
 def largest(contributions: Sequence[Sequence[Any]], own: int | None = None) -> str:
-    """The parts that moved an answer most.
+    """The parts that contribute most to a prediction.
 
     Args:
-        contributions: pairs of a part and by how much it moved the answer.
-        own: the index of the answer's own token or step, if it has one.
+        contributions: pairs of a part and its contribution.
+        own: the index of the prediction's own token or step, if it has one.
 
     >>> largest([("a", 0.5), ("b", -2.0)], own=0)
     "'b' -2.00, itself +0.500"

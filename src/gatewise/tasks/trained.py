@@ -35,10 +35,10 @@ class Trained(ABC):
     Attributes:
         name: of the task.
         reads_columns: whether files may have a word per line and columns.
-        formats: the formats of answers, with the endings of the files that have them.
-        predicts: what `gatewise predict` writes, in the plural, for its progress bar.
+        formats: the formats of predictions, with the endings of the files that have them.
+        output_unit: what `gatewise predict` writes, in the plural, for its progress bar.
         follows: whether it can predict for streaming rows.
-        searches: whether answers are searched for, with a beam and a length penalty that can be chosen.
+        searches: whether predictions are searched for, with a beam and a length penalty that can be chosen.
         folder: the run folder.
         options: the resolved options of the run.
         model: the model, in evaluation mode.
@@ -54,7 +54,7 @@ class Trained(ABC):
     name: ClassVar[str]
     reads_columns: ClassVar[bool] = False
     formats: ClassVar[Endings] = ROW_FORMATS
-    predicts: ClassVar[str] = "answers"
+    output_unit: ClassVar[str] = "predictions"
     follows: ClassVar[bool] = False
     searches: ClassVar[bool] = False
     options: Any
@@ -99,7 +99,7 @@ class Trained(ABC):
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether an answer is one of several, whose probabilities can be written."""
+        """Whether a prediction is one of several, whose probabilities can be written."""
         return False
 
     def predict_requested(self, request: PredictionRequest) -> Iterable[str | bytes]:
@@ -114,11 +114,11 @@ class Trained(ABC):
         return self.predict_files(request.data, self._format_of(request), **options)
 
     def predict_files(self, *read: Any, **options: Any) -> Iterable[str | bytes]:
-        """What the model answers to the contents of files, as text or bytes."""
+        """The predictions for the contents of files, as text or bytes."""
         raise ValueError(f"a model of the task {self.name} has no answers to files")
 
     def check_search(self, search: Mapping[str, object]) -> None:
-        """Check that the model searches for its answers, where options of the search are given.
+        """Check that the model has a beam search, where options of the search are given.
 
         Raises:
             ValueError: when it does not.
@@ -137,7 +137,7 @@ class Trained(ABC):
             request.check_supported(("follow",), "only a forecaster follows incoming rows")
 
     def _format_of(self, request: PredictionRequest) -> str | None:
-        """The format of the answers, None for the model's own."""
+        """The format of the predictions, None for the model's own."""
         if request.out is not None:
             return format_of(request.out, self.formats, request.format)
         if request.format == "parquet":

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gatewise.tasks.attribution import Inspection, inspect_answers
+from gatewise.tasks.attribution import Inspection, inspect_predictions
 from gatewise.tasks.inspection import Report, one_text, requested_report
 from gatewise.tasks.prediction_formats import written
 from gatewise.tasks.sequence_pipeline import SequencePipeline
@@ -113,8 +113,8 @@ class TrainedOnSequences(Trained):
         report: Report,
         features: Mapping[str, Sequence[int]] | None = None,
     ) -> Inspection:
-        """The contributions of the steps and features of one sequence to its predictions, see `inspect_answers`."""
+        """The contributions of the steps and features of one sequence to its predictions, see `inspect_predictions`."""
         with torch.no_grad():
             x = self.model.steps(*inputs)
         target = self.head.attribution_target(self.model, self.reader, x, list(features or {}))
-        return inspect_answers(self.model, x, tokens, target, report, features)
+        return inspect_predictions(self.model, x, tokens, target, report, features)

@@ -117,7 +117,7 @@ def test_which_words_moved_the_answer(trained, tmp_path):
     assert found.contributions.argmax() == 3
     assert found.probabilities[0] == pytest.approx(trained.predict(["it was a lovely"])[0].probability, rel=1e-5)
     (row,) = found.rows()
-    assert (row["answer"], [token for token, _ in row["moved_by"]]) == ("good", found.tokens)
+    assert (row["prediction"], [token for token, _ in row["contributions"]]) == ("good", found.tokens)
     answer, _, *bars = str(found).splitlines()
     assert answer.startswith("answer: good, probability 0.")
     assert [line.split()[0] for line in bars] == found.tokens

@@ -104,10 +104,10 @@ def test_following_is_predicting(trained, tmp_path, monkeypatch):
 def test_inspecting_shows_what_each_category_moves(trained, tmp_path):
     found = trained.inspect(write(tmp_path / "a.csv", lines(40, ahead=4, shops=("north",))), out=tmp_path / "r.html")
     assert list(found.covariates) == ["weather", "shop"]
-    moved = found.covariates["weather"].numpy()
+    contributions = found.covariates["weather"].numpy()
     # What moves a step most is its own weather.
-    own = np.abs(moved[np.arange(4), len(found.past) + np.arange(4)])
-    assert own.mean() > np.abs(moved).mean()
+    own = np.abs(contributions[np.arange(4), len(found.past) + np.arange(4)])
+    assert own.mean() > np.abs(contributions).mean()
 
 
 @pytest.mark.parametrize(

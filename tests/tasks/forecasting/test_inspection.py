@@ -1,4 +1,4 @@
-"""A network of forecasts that is watched: its report, and what moved the forecast."""
+"""A network of forecasts that is watched: its report, and the contributions to its forecast."""
 
 import dataclasses
 import json
@@ -43,7 +43,7 @@ def test_the_forecast_is_that_of_predict_and_the_report_has_time_stamps(trained,
     assert data["tokens"] == found.past
     (text,) = data["changes"]
     assert (text["causes"], len(text["changes"])) == (found.past, 4)
-    assert text["answers"][0] == f"2008-01: {format_number(message.values[0], 6)}"
+    assert text["predictions"][0] == f"2008-01: {format_number(message.values[0], 6)}"
     assert data["flow"]
     assert all(parameter.grad is None for parameter in trained.model.parameters())
 
@@ -88,14 +88,14 @@ def test_the_state_before_the_watched_steps_is_that_of_the_whole_series(trained,
 
 def test_an_offer_to_come_moves_its_own_step(with_offers, tmp_path):
     found = with_offers.inspect(series="south", steps=8, out=tmp_path / "report.html")
-    moved = found.covariates["offer"]
-    assert (found.forecast.series, tuple(moved.shape)) == ("south", (4, 8 + 4))
-    to_come = moved[:, 8:]
+    contributions = found.covariates["offer"]
+    assert (found.forecast.series, tuple(contributions.shape)) == ("south", (4, 8 + 4))
+    to_come = contributions[:, 8:]
     assert torch.equal(to_come.abs() > 1e-9, torch.eye(4, dtype=torch.bool))
     given = [row.split(",")[3] for row in with_offers.options.data[0].read_text().splitlines()[-4:]]
     signs = ["1" if value > 0 else "0" for value in to_come.diagonal().tolist()]
     assert signs == given
-    assert (moved[:, :8].abs() > 0).any()
+    assert (contributions[:, :8].abs() > 0).any()
 
 
 def test_what_cannot_be_watched(trained, tmp_path):

@@ -1,4 +1,4 @@
-"""A model of numbers watched: which steps and features moved its answers, against predictions without them."""
+"""A model of numbers watched: contributions of steps and features, against predictions without them."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def erased(model, sequence, step=None, feature=None):
 
 
 def check(found, value, model, sequence):
-    """What moved each answer is the difference that erasing makes to it."""
+    """A contribution is the difference that erasing makes to a prediction."""
     whole = value(sequence)
     for step in range(len(sequence)):
         without = value(erased(model, sequence, step=step))
@@ -79,7 +79,9 @@ def test_a_label_of_a_sequence(runs, tmp_path):
     assert float(found.trace.gradient_flow()["recurrent.l0.h"].min()) > 0
     by_steps, by_features = shown_in(tmp_path / "report.html")["changes"]
     assert (by_steps["causes"], by_features["causes"]) == (["1", "2", "3", "4"], ["speed", "noise"])
-    assert by_steps["answers"] == by_features["answers"] == [f"up: probability {format_number(found.values[0])}"]
+    assert (
+        by_steps["predictions"] == by_features["predictions"] == [f"up: probability {format_number(found.values[0])}"]
+    )
     assert all(parameter.grad is None for parameter in model.model.parameters())
 
 
@@ -192,6 +194,6 @@ def test_the_report_names_run_data_and_date_and_its_lines(runs, tmp_path):
     assert of_features["causes"] == ["feature 1", "feature 2"]
     assert (of_steps["timed"], of_features["timed"]) == (True, False)
     for text in (of_steps, of_features):
-        assert all(re.fullmatch(r"feature \d: probability [\d.]+", name) for name in text["answers"])
+        assert all(re.fullmatch(r"feature \d: probability [\d.]+", name) for name in text["predictions"])
     models["sequence"].inspect(SEQUENCE, out=tmp_path / "r.html")
-    assert re.fullmatch(r"(up|down): probability [\d.]+", shown_in(tmp_path / "r.html")["changes"][0]["answers"][0])
+    assert re.fullmatch(r"(up|down): probability [\d.]+", shown_in(tmp_path / "r.html")["changes"][0]["predictions"][0])

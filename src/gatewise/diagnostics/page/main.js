@@ -49,7 +49,7 @@ function drawClips() {
 
 drawHead();
 drawFindings();
-drawMoved();
+drawAttributions();
 drawAttention();
 drawChanges();
 drawFlow();

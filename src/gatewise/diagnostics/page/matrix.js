@@ -1,4 +1,4 @@
-// Attributions: rows are answers, columns are causes.
+// Attributions: rows are predictions, columns are causes.
 
 const MOST_ROWS = 24, MOST_COLUMNS = 40, KEPT = 12;
 
@@ -50,14 +50,14 @@ function drawMatrix(box, shownRows, shownColumns, {rows, columns, values, colour
   if (first) box.scrollLeft = first.offsetLeft - box.clientWidth / 2;
 }
 
-function drawMoved() {
-  if (!data.moved.length) return;
-  make("h2", {}, "Attributions", $("moved"));
-  make("p", {class: "soft"}, "Red raised the answer's log-odds, blue lowered them: the difference when the token is erased. Point at a token for its number.", $("moved"));
-  const most = Math.max(...data.moved.flatMap(one => one.values).map(Math.abs), 1e-9), alone = data.moved.length === 1;
-  data.moved.forEach((one, row) => {
-    const letters = areLetters(data.tokens), line = make("p", {class: letters ? "reading letters" : "reading"}, null, $("moved"));
-    make("b", {}, alone ? one.answer : `${data.tokens[row]}: ${one.answer}`, line);
+function drawAttributions() {
+  if (!data.attributions.length) return;
+  make("h2", {}, "Attributions", $("attributions"));
+  make("p", {class: "soft"}, "Red raised the prediction's log-odds, blue lowered them: the difference when the token is erased. Point at a token for its number.", $("attributions"));
+  const most = Math.max(...data.attributions.flatMap(one => one.values).map(Math.abs), 1e-9), alone = data.attributions.length === 1;
+  data.attributions.forEach((one, row) => {
+    const letters = areLetters(data.tokens), line = make("p", {class: letters ? "reading letters" : "reading"}, null, $("attributions"));
+    make("b", {}, alone ? one.prediction : `${data.tokens[row]}: ${one.prediction}`, line);
     one.values.forEach((value, t) => {
       const word = make("span", {style: `background:${tinted(value, most)}`}, data.tokens[t], line);
       tipped(word, () => `${JSON.stringify(data.tokens[t])}: ${short(value)}`);
@@ -79,14 +79,14 @@ function drawAttention() {
 }
 
 function drawChanges() {
-  for (const {title, causes, answers, changes, timed} of data.changes) {
+  for (const {title, causes, predictions, changes, timed} of data.changes) {
     make("h2", {}, title, $("changes"));
-    make("p", {class: "soft"}, "A line is an answer, a column what was erased; red raised the answer, blue lowered it. Point at a cell for its number.", $("changes"));
+    make("p", {class: "soft"}, "A line is a prediction, a column what was erased; red raised the prediction, blue lowered it. Point at a cell for its number.", $("changes"));
     const most = Math.max(...changes.flat().map(Math.abs), 1e-30);
     matrix($("changes"), {
-      rows: answers, columns: causes, values: changes, timed,
+      rows: predictions, columns: causes, values: changes, timed,
       colour: value => tinted(value, most),
-      tip: (row, column, value) => `${answers[row]}: ${value > 0 ? "+" : ""}${short(value)} by ${causes[column]}`,
+      tip: (row, column, value) => `${predictions[row]}: ${value > 0 ? "+" : ""}${short(value)} by ${causes[column]}`,
     });
   }
 }

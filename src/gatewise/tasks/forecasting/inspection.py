@@ -1,4 +1,4 @@
-"""A trained network of forecasts watched while it reads a series, and what its forecast rests on."""
+"""A trained network of forecasts watched while it reads a series, and the attributions of its forecast."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -47,18 +47,18 @@ class ForecastInspection(Inspected):
     trace: Trace
 
     def rows(self) -> list[dict[str, Any]]:
-        """Each step of the forecast, and by how much every past value and every covariate moved it."""
+        """Each step of the forecast, and the contributions of every past value and every covariate."""
         steps = [*self.past, *self.forecast.times]
         rows: list[dict[str, Any]] = []
         for row, position in zip(self.forecast.rows(), range(len(self.contributions)), strict=True):
-            row["moved_by"] = [[*pair] for pair in zip(steps, self.contributions[position].tolist(), strict=False)]
+            row["contributions"] = [[*pair] for pair in zip(steps, self.contributions[position].tolist(), strict=False)]
             for name, changes in self.covariates.items():
-                row[f"moved_by_{name}"] = [[*pair] for pair in zip(steps, changes[position].tolist(), strict=True)]
+                row[f"contributions_{name}"] = [[*pair] for pair in zip(steps, changes[position].tolist(), strict=True)]
             rows.append(row)
         return rows
 
     def __str__(self) -> str:
-        causes = {"moved_by": "", **{f"moved_by_{name}": f"{name} " for name in self.covariates}}
+        causes = {"contributions": "", **{f"contributions_{name}": f"{name} " for name in self.covariates}}
         lines: list[list[str]] = []
         for row in self.rows():
             moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
@@ -66,7 +66,7 @@ class ForecastInspection(Inspected):
             by = ", ".join(f"{step} {format_number(value, sign='+')}" for step, value in most)
             lines.append([row["time"], format_number(row["forecast"], 6), by])
         title = f"forecast of {self.forecast.series} after {self.forecast.after}"
-        return f"{title}\n{aligned([['time', 'forecast', 'moved most by'], *lines], '<><')}"
+        return f"{title}\n{aligned([['time', 'forecast', 'largest contributions'], *lines], '<><')}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Watched:
 
 
 def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast, report: Report) -> ForecastInspection:
-    """Watch one forward and backward pass over steps of a series, find what its forecast rests on, write the report.
+    """Watch one forward and backward pass over steps of a series, attribute its forecast, write the report.
 
     The loss is that of training, the mean over all forecasts from these steps whose truth has come.
 
@@ -131,20 +131,20 @@ def inspect_forecast(predictor: Predictor, watching: Watched, forecast: Forecast
         found = statistics(batch)
         return found.loss_sum / found.predictions
 
-    values = moved_by_values(predictor, watching)
-    covariates = moved_by_covariates(predictor, watching)
+    values = value_contributions(predictor, watching)
+    covariates = covariate_contributions(predictor, watching)
     trace = watched(model, model.encoder, loss)
     predicted = [
         f"{time}: {format_number(value, 6)}" for time, value in zip(forecast.times, forecast.values, strict=True)
     ]
-    maps = [ChangeMap("What moved the forecast: values", past, predicted, values)]
+    maps = [ChangeMap("Contributions to the forecast: values", past, predicted, values)]
     for name, changes in covariates.items():
-        maps.append(ChangeMap(f"What moved the forecast: {name}", [*past, *forecast.times], predicted, changes))
+        maps.append(ChangeMap(f"Contributions to the forecast: {name}", [*past, *forecast.times], predicted, changes))
     report.write(trace, tokens=past, changes=maps)
     return ForecastInspection(forecast, past, values, covariates, trace)
 
 
-def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
+def value_contributions(predictor: Predictor, watching: Watched) -> Tensor:
     """(K, T): by how much the value of each step raises the forecast, see `ForecastInspection`.
 
     As Li et al. 2016 (arXiv:1612.08220) erase words; a value that is erased is missing, as others in the data are.
@@ -164,7 +164,7 @@ def moved_by_values(predictor: Predictor, watching: Watched) -> Tensor:
     return values
 
 
-def moved_by_covariates(predictor: Predictor, watching: Watched) -> dict[str, Tensor]:
+def covariate_contributions(predictor: Predictor, watching: Watched) -> dict[str, Tensor]:
     """By name (K, T + K): by how much each covariate raises the forecast, see `ForecastInspection`."""
     preprocessing, series = predictor.preprocessing, watching.series
     ends = watching.begin, len(series) + preprocessing.horizon

@@ -221,7 +221,7 @@ class TrainedForecaster(Trained):
     def inspect(
         self, data: Any = None, *, series: str | None = None, steps: int | None = None, out: str | Path | None = None
     ) -> ForecastInspection:
-        """Watch the network read a series, find which steps moved its forecast, and write a report.
+        """Watch the network read a series, attribute its forecast to past steps, and write a report.
 
         Args:
             data: tables or a data frame with the history of series; by default the run's own.

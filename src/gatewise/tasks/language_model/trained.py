@@ -40,7 +40,7 @@ class TrainedLanguageModel(Trained):
     """
 
     name = "lm"
-    predicts = "tokens"
+    output_unit = "tokens"
     options: LanguageModelOptions
     model: LanguageModel
 

@@ -36,8 +36,8 @@ class AnswerInspection(Inspected):
     trace: Trace
 
     def rows(self) -> list[dict[str, Any]]:
-        """The answer, and to each of its tokens the attention that the tokens of the source got."""
-        return [{"answer": self.answer, "looked_at": self._attention_rows()}]
+        """The answer, and for each of its tokens the attention to the tokens of the source."""
+        return [{"prediction": self.answer, "attention": self._attention_rows()}]
 
     def __str__(self) -> str:
         lines = []
@@ -47,7 +47,7 @@ class AnswerInspection(Inspected):
             lines.append([escaped(row["token"]), attended])
         table = aligned([["token", "most attended"], *lines], "<<") if lines else "no attention in this model"
         plotted = "" if self.plot is None else f"\nplot: {self.plot}"
-        return f"answer: {self.answer}\n{table}{plotted}"
+        return f"prediction: {self.answer}\n{table}{plotted}"
 
     def _attention_rows(self) -> list[dict[str, Any]]:
         if self.attention is None:

@@ -175,7 +175,7 @@ class TrainedTagger(TrainedOnSequences):
         return super().text_of(paths)
 
     def inspect(self, text: str | Sequence[Word], *, steps: int = 2000, out: str | Path | None = None) -> Inspection:
-        """Watch the network tag a text, find which words moved each tag, and write a report.
+        """Watch the network tag a text, attribute each tag to the words, and write a report.
 
         Args:
             text: the text, as one sentence, or the words of a sentence.
