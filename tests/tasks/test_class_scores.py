@@ -9,7 +9,7 @@ from gatewise.tasks.class_scores import ClassScore, NameCounts, as_numbers, is_s
 
 def test_a_class_that_is_never_answered_or_never_true():
     counts = NameCounts()
-    counts.add(right=["a"], answered=["a", "b"], support=["a", "c"])
+    counts.add(correct=["a"], predicted=["a", "b"], support=["a", "c"])
     found = counts.scores
     assert found == {
         "a": ClassScore(1.0, 1.0, 1.0, 1),

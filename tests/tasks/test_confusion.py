@@ -34,8 +34,8 @@ def test_any_answers(pairs):
     predicted, truth = ([NAMES[number] for number in side] for side in zip(*pairs, strict=True))
     by_name = NameCounts()
     by_name.add(
-        right=[one for one, true in zip(predicted, truth, strict=True) if one == true],
-        answered=predicted,
+        correct=[one for one, true in zip(predicted, truth, strict=True) if one == true],
+        predicted=predicted,
         support=truth,
     )
     assert by_name.scores == found

@@ -30,7 +30,7 @@ from gatewise.tasks.exports.program import Program
 from gatewise.tasks.exports.programs import programs_of
 from gatewise.tasks.exports.translations import TRANSLATIONS
 from gatewise.tasks.numeric.corpus import read_sequences
-from gatewise.tasks.sequence_to_sequence.network import answered, padded_sources
+from gatewise.tasks.sequence_to_sequence.network import padded_sources, search_answers
 from gatewise.tasks.trained import Trained
 from tests.tasks.forecasting.small import SMALL as FORECAST
 from tests.tasks.numeric.test_categories import OPTIONS as NUMERIC
@@ -178,7 +178,7 @@ def check_pairs(run: Any, folder: Path) -> None:
         states = dict(zip(states, new, strict=True))
         token = scores.argmax(1)
         answers.append(token)
-    ours = answered(run.model, sources, end, beam=1, longest=4, penalty=0.0)
+    ours = search_answers(run.model, sources, end, beam=1, longest=4, penalty=0.0)
     assert [[*row[: row.index(end) if end in row else 4]] for row in np.stack(answers).T.tolist()] == [
         one[0].tokens for one in ours
     ]

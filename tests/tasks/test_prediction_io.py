@@ -9,7 +9,7 @@ import pytest
 
 from gatewise.data import arrow_csv, arrow_json, text
 from gatewise.data.text import text_chunks
-from gatewise.tasks.prediction_io import answer_texts, read_lines, read_texts
+from gatewise.tasks.prediction_io import predict_texts, read_lines, read_texts
 
 
 def test_answers_stay_aligned_with_lines(tmp_path):
@@ -22,7 +22,7 @@ def test_answers_stay_aligned_with_lines(tmp_path):
         asked.extend(texts)
         return [text.upper() for text in texts]
 
-    assert answer_texts(lines, answer) == ["ONE", None, None, "TWO", None]
+    assert predict_texts(lines, answer) == ["ONE", None, None, "TWO", None]
     assert asked == ["one", "two"]
 
 

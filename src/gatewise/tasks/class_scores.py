@@ -33,13 +33,13 @@ class ClassScore(NamedTuple):
 
 
 class NameCounts:
-    """How often each class was right, answered and true, of predictions that come one after another.
+    """How often each class was predicted correctly, predicted, and true, accumulated over predictions.
 
     Attributes:
-        right, answered, support: the counts by the name of the class.
+        correct, predicted, support: the counts by the name of the class.
 
     >>> counts = NameCounts()
-    >>> counts.add(right="a", answered="aab", support="ac")
+    >>> counts.add(correct="a", predicted="aab", support="ac")
     >>> counts.scores["a"]
     ClassScore(precision=0.5, recall=1.0, f1=0.6666666666666666, support=1)
     >>> sorted(counts.scores)
@@ -47,32 +47,32 @@ class NameCounts:
     """
 
     def __init__(self) -> None:
-        self.right, self.answered, self.support = Counter[str](), Counter[str](), Counter[str]()
+        self.correct, self.predicted, self.support = Counter[str](), Counter[str](), Counter[str]()
 
-    def add(self, *, right: Iterable[str], answered: Iterable[str], support: Iterable[str]) -> None:
+    def add(self, *, correct: Iterable[str], predicted: Iterable[str], support: Iterable[str]) -> None:
         """Count some predictions.
 
         Args:
-            right: the names of those that are right.
-            answered: those of all.
+            correct: the names of the correct ones.
+            predicted: those of all.
             support: the true names.
         """
-        self.right.update(right)
-        self.answered.update(answered)
+        self.correct.update(correct)
+        self.predicted.update(predicted)
         self.support.update(support)
 
     @property
     def scores(self) -> dict[str, ClassScore]:
         """The scores of the classes that occur, in the targets or predictions, in alphabetical order."""
         return {
-            name: ClassScore.of_counts(self.right[name], self.answered[name], self.support[name])
-            for name in sorted(self.answered.keys() | self.support.keys())
+            name: ClassScore.of_counts(self.correct[name], self.predicted[name], self.support[name])
+            for name in sorted(self.predicted.keys() | self.support.keys())
         }
 
     @property
     def total(self) -> ClassScore:
         """The score of all classes together."""
-        return ClassScore.of_counts(self.right.total(), self.answered.total(), self.support.total())
+        return ClassScore.of_counts(self.correct.total(), self.predicted.total(), self.support.total())
 
 
 def as_numbers(scores: Mapping[str, ClassScore]) -> dict[str, dict[str, float]]:

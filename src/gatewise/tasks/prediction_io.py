@@ -10,7 +10,7 @@ from gatewise.data.table_text import lines_of
 from gatewise.data.tables import is_table, read_column_parts
 from gatewise.data.text import decoded, decoded_lines, read_text, text_chunks
 
-Answer = TypeVar("Answer")
+Prediction = TypeVar("Prediction")
 
 
 def read_lines(paths: Sequence[Path]) -> Iterator[str]:
@@ -83,14 +83,16 @@ def first_text(paths: Sequence[Path], text_column: str | Callable[[Path], str], 
     return next(read_texts(paths, text_column, format)) if is_table(paths[0]) else read_text(paths)
 
 
-def answer_texts(texts: Sequence[str], answer: Callable[[list[str]], Iterable[Answer]]) -> list[Answer | None]:
-    """The answers to texts; None for a text without a word, so that answers stay aligned with lines.
+def predict_texts(
+    texts: Sequence[str], predict: Callable[[list[str]], Iterable[Prediction]]
+) -> list[Prediction | None]:
+    """The predictions for texts; None for a text without a word, so that predictions stay aligned with lines.
 
-    >>> answer_texts(["one", " ", "two"], lambda texts: map(len, texts))
+    >>> predict_texts(["one", " ", "two"], lambda texts: map(len, texts))
     [3, None, 3]
     """
-    answers = iter(answer([text for text in texts if text.strip()]))
-    return [next(answers) if text.strip() else None for text in texts]
+    predictions = iter(predict([text for text in texts if text.strip()]))
+    return [next(predictions) if text.strip() else None for text in texts]
 
 
 def in_groups(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -20,7 +20,7 @@ def check_labels(
     what: str = "label",
     known: Callable[[str], bool] | None = None,
 ) -> None:
-    """Warn of labels that the training data does not have: they are never answered, and count as errors.
+    """Warn of labels that the training data does not have: they are never predicted, and count as errors.
 
     Args:
         part: the part of the data, such as ``held_out``.

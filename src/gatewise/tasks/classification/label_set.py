@@ -120,9 +120,9 @@ class LabelSetHead(SequenceHead):
             truth = [self._split(one) for one in targets]
             for found, true in zip(self.predictions(logits), truth, strict=True):
                 correct = set(found.labels) & set(true)
-                ours.add(right=correct, answered=found.labels, support=true)
+                ours.add(correct=correct, predicted=found.labels, support=true)
                 baseline = [self._most_frequent]
-                of_baseline.add(right=set(baseline) & set(true), answered=baseline, support=true)
+                of_baseline.add(correct=set(baseline) & set(true), predicted=baseline, support=true)
                 exact += len(correct) == len(found.labels) == len(true)
             texts += len(truth)
             known = torch.tensor([[name in row for name in self._labels.names] for row in truth], dtype=torch.float64)

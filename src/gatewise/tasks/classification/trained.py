@@ -16,7 +16,7 @@ from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.pipeline import ClassificationPipeline
 from gatewise.tasks.classification.sequence_head import SequenceHead
 from gatewise.tasks.head import BATCH
-from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
+from gatewise.tasks.prediction_io import first_text, in_groups, predict_texts, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
 from gatewise.tasks.unknown_characters import UnknownCharacters
@@ -128,7 +128,7 @@ class TrainedClassifier(TrainedOnSequences):
             return self._predict(rows)
 
         for texts in in_groups(read_texts(paths, self.options.text_column, self.options.table_format), BATCH):
-            yield from zip(({"text": text} for text in texts), answer_texts(texts, predict), strict=True)
+            yield from zip(({"text": text} for text in texts), predict_texts(texts, predict), strict=True)
         unknown.report()
 
     def _rows(self, texts: Sequence[str], unknown: UnknownCharacters) -> list[Tokens]:

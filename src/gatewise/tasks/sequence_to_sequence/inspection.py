@@ -21,7 +21,7 @@ from gatewise.tasks.sequence_to_sequence.text_side import TextSide
 
 @dataclass(frozen=True)
 class AnswerInspection(Inspected):
-    """A source that was answered while the network was watched.
+    """A source that was read, and its target written, while the network was watched.
 
     Attributes:
         answer: the text.

@@ -87,7 +87,7 @@ def statistics_of(model: SequenceToSequence, smoothing: float) -> Callable[[Batc
     return statistics
 
 
-def answered(
+def search_answers(
     model: SequenceToSequence,
     sources: Sequence[Tensor],
     end: int,

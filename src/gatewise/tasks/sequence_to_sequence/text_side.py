@@ -74,7 +74,7 @@ def parts_of(source: TextSide, target: TextSide) -> dict[str, Any]:
 
 
 class Sources(NamedTuple):
-    """Texts to be answered.
+    """Source texts.
 
     Attributes:
         numbers: the tokens of each with its end, (T,) int64.

@@ -18,11 +18,11 @@ from gatewise.tasks.examples import read_all, read_examples
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.options import build, check
 from gatewise.tasks.prediction_formats import ROW_FORMATS, Endings, written
-from gatewise.tasks.prediction_io import answer_texts, first_text, in_groups, read_texts
+from gatewise.tasks.prediction_io import first_text, in_groups, predict_texts, read_texts
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, paired_data
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
-from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, statistics_of
+from gatewise.tasks.sequence_to_sequence.network import make_batches, make_model, search_answers, statistics_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.scores import answer_scores
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, read_sources, sides_of_parts
@@ -210,7 +210,7 @@ class TrainedSequenceToSequence(Trained):
         return inspect_answer(self.model, (self.source, self.target), source, best.tokens, report)
 
     def _found(self, sources: Sequence[Tensor], search: DecodingOptions) -> list[list[Hypothesis]]:
-        return answered(
+        return search_answers(
             self.model,
             sources,
             self.target.end,
@@ -238,7 +238,7 @@ class TrainedSequenceToSequence(Trained):
             return answers
 
         for texts in in_groups(read_texts(paths, self._column, self.options.table_format), _GROUP):
-            yield from zip(texts, answer_texts(texts, answer), strict=True)
+            yield from zip(texts, predict_texts(texts, answer), strict=True)
         notices.report()
 
     def text_of(self, paths: Sequence[Path]) -> str:

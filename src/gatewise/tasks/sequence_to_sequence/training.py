@@ -23,7 +23,7 @@ from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords
 from gatewise.tasks.sequence_to_sequence.corpus import paired_data
 from gatewise.tasks.sequence_to_sequence.module import SequenceToSequenceModule
-from gatewise.tasks.sequence_to_sequence.network import answered, make_batches, make_model, statistics_of
+from gatewise.tasks.sequence_to_sequence.network import make_batches, make_model, search_answers, statistics_of
 from gatewise.tasks.sequence_to_sequence.options import DOCSTRINGS, SequenceToSequenceOptions
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, parts_of, sides_of_parts
 from gatewise.tasks.sequence_to_sequence.trained import TrainedSequenceToSequence
@@ -63,7 +63,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     longest = min(options.longest, 2 * int(median(scored.targets.lengths.tolist())))
     search = {"beam": options.beam, "longest": longest, "penalty": options.length_penalty}
     trial = Trial(
-        lambda: answered(model, sample, target.end, **search),
+        lambda: search_answers(model, sample, target.end, **search),
         sum(map(len, corpus.scored.values())) / len(sample),
     )
     sizes = [f"{side.vocabulary.size:,}" for side in dict.fromkeys((source, target))]

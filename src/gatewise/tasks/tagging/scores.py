@@ -17,28 +17,30 @@ class TagScores:
 
     def __init__(self, tags: TagSet) -> None:
         self._tags = tags
-        self._tokens = self._right = self._unknown = self._invalid = self._guessed = 0
+        self._tokens = self._correct = self._unknown = self._invalid = self._baseline_correct = 0
         self._per_tag, self._entities, self._baseline = NameCounts(), NameCounts(), NameCounts()
 
-    def add(self, answers: Sequence[Sequence[str]], guesses: Sequence[list[str]], truth: Sequence[list[str]]) -> None:
+    def add(
+        self, predictions: Sequence[Sequence[str]], baseline: Sequence[list[str]], truth: Sequence[list[str]]
+    ) -> None:
         """Add some sentences.
 
         Args:
-            answers: their tags, as the model has learned to write them.
-            guesses: those of the baseline, as the data writes them.
+            predictions: their tags, as the model has learned to write them.
+            baseline: those of the baseline, as the data writes them.
             truth: the true tags, likewise.
         """
-        for answer, guess, true in zip(answers, guesses, truth, strict=True):
-            written = self._tags.written(answer)
-            right = [one for one, other in zip(written, true, strict=True) if one == other]
+        for predicted, guess, true in zip(predictions, baseline, truth, strict=True):
+            written = self._tags.written(predicted)
+            correct = [one for one, other in zip(written, true, strict=True) if one == other]
             self._tokens += len(true)
-            self._right += len(right)
+            self._correct += len(correct)
             self._unknown += sum(not self._tags.knows(tag) for tag in true)
-            self._guessed += sum(one == other for one, other in zip(guess, true, strict=True))
-            self._per_tag.add(right=right, answered=written, support=true)
+            self._baseline_correct += sum(one == other for one, other in zip(guess, true, strict=True))
+            self._per_tag.add(correct=correct, predicted=written, support=true)
             if self._tags.learned is not None:
-                self._invalid += not self._tags.valid(answer)
-                _add_entities(self._entities, answer, true)
+                self._invalid += not self._tags.valid(predicted)
+                _add_entities(self._entities, predicted, true)
                 _add_entities(self._baseline, guess, true)
 
     def found(self, loss: float) -> dict[str, Any]:
@@ -46,9 +48,9 @@ class TagScores:
         scores: dict[str, Any] = {
             "unknown_tags": self._unknown,
             "loss": loss,
-            "accuracy": self._right / self._tokens,
+            "accuracy": self._correct / self._tokens,
         }
-        baseline, per_tag = self._guessed / self._tokens, as_numbers(self._per_tag.scores)
+        baseline, per_tag = self._baseline_correct / self._tokens, as_numbers(self._per_tag.scores)
         if self._tags.learned is None:
             return {**scores, "baseline_accuracy": baseline, "per_tag": per_tag}
         of_entities = self._entities.total
@@ -65,11 +67,11 @@ class TagScores:
         }
 
 
-def _add_entities(counts: NameCounts, answer: Sequence[str], true: Sequence[str]) -> None:
-    """Count entities by their types: one is right where its type and both ends are."""
-    found, expected = set(entities(answer)), set(entities(true))
+def _add_entities(counts: NameCounts, predicted: Sequence[str], true: Sequence[str]) -> None:
+    """Count entities by their types: one is correct where its type and both ends are."""
+    found, expected = set(entities(predicted)), set(entities(true))
     counts.add(
-        right=(entity.type for entity in found & expected),
-        answered=(entity.type for entity in found),
+        correct=(entity.type for entity in found & expected),
+        predicted=(entity.type for entity in found),
         support=(entity.type for entity in expected),
     )

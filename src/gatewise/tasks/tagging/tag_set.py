@@ -27,7 +27,7 @@ class TagSet:
     Attributes:
         labels: the tags that the network knows.
         learned: the scheme of those; None where tags are not of entities.
-        given: the scheme of the data's tags, in which answers are written.
+        given: the scheme of the data's tags, in which predictions are written.
     """
 
     unit: ClassVar[str] = "tags"
@@ -78,7 +78,7 @@ class TagSet:
         )
 
     def knows(self, tag: str) -> bool:
-        """Whether a tag as the data writes it may be answered."""
+        """Whether a tag as the data writes it may be predicted."""
         return (tag if self.learned is None or tag == OUTSIDE else f"B-{tag[2:]}") in self.labels
 
     def including(self, rows: Collection[Sequence[str]]) -> Self:
