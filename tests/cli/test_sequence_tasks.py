@@ -198,7 +198,7 @@ def test_inspect_attributes_the_prediction_to_words(folder, capsys):
     assert leave("inspect", folder / "classify", "--text", "it was a lovely film") == 0
     head, columns, *rows = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"prediction: good, probability 0\.\d+", head)
-    assert columns.split() == ["token", "moves", "it", "by"]
+    assert columns.split() == ["token", "contribution"]
     word, value, bar = rows[3].split()
     assert (word, bar) == ("lovely", "+" * 20)
     assert float(value) > 0
@@ -249,7 +249,7 @@ def test_inspect_attributes_predictions_to_steps_and_features(folder, capsys):
     head, *rows = capsys.readouterr().out.splitlines()
     steps = json.loads(data.read_text().splitlines()[1])["steps"]
     assert re.fullmatch(r"prediction: (up|down), probability [01]\.\d+", head)
-    assert rows[0].split() == ["step", "moves", "it", "by"]
+    assert rows[0].split() == ["step", "contribution"]
     assert [row.split()[0] for row in rows[1 : len(steps) + 1]] == [str(step + 1) for step in range(len(steps))]
     assert rows[len(steps) + 2].split() == ["feature", "moves", "it", "by"]
     assert rows[len(steps) + 3].split()[0] == "1"

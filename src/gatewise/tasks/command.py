@@ -26,4 +26,4 @@ def command_of(name: str) -> Command:
     Raises:
         ValueError: for an unknown name.
     """
-    return importlib.import_module(f"{package_of(name)}.command").COMMAND
+    return importlib.import_module(f"{package_of(name)}.options").COMMAND

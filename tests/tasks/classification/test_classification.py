@@ -10,9 +10,9 @@ import torch
 
 import gatewise
 from gatewise.tasks.api import resume
-from gatewise.tasks.classification.corpus import labelled_data
 from gatewise.tasks.classification.label import balanced
 from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.classification.pipeline import ClassificationPipeline
 from gatewise.tasks.examples import read_examples
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, small_tokens
 
@@ -268,7 +268,7 @@ def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
     rows = [("good", "a")] * 3 + [("bad", "b")] + [("fair", "c")] * 2
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
     options = ClassificationOptions(data=(tmp_path / "a.csv",), held_out=0.5, seed=seed)
-    corpus = read_examples(options, labelled_data(options))
+    corpus = read_examples(options, ClassificationPipeline.data(options))
     assert {label for _, label in corpus.training} == {"a", "b", "c"}
     assert len(corpus.deciding) == 3
 

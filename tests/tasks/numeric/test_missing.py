@@ -14,8 +14,8 @@ from gatewise.data.categories import Categories
 from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import SequenceWriter
 from gatewise.tasks.examples import read_examples
-from gatewise.tasks.numeric.corpus import numeric_data
 from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.pipeline import NumericPipeline
 from gatewise.tasks.numeric.reader import FeatureReader
 from tests.tasks.small_sequences import SMALL
 
@@ -123,7 +123,7 @@ def test_features_that_are_missing_in_the_next_step_have_no_loss(tmp_path, value
 def test_some_missing_value_of_a_feature_is_left_to_learn_from(tmp_path, seed):
     path = write(tmp_path, *[[[0, 1]]] * 5, [[None, 1]])
     options = NumericOptions(data=(path,), predict="next", missing="mask", held_out=0.5, seed=seed)
-    assert any(example.missing == [0] for example in read_examples(options, numeric_data(options)).training)
+    assert any(example.missing == [0] for example in read_examples(options, NumericPipeline.data(options)).training)
 
 
 def test_a_batch_of_any_precision_has_no_nan():

@@ -11,8 +11,8 @@ import torch
 import gatewise
 from gatewise.data.streams import NO_TARGET
 from gatewise.tasks.examples import read_examples
-from gatewise.tasks.numeric.corpus import numeric_data
 from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.numeric.pipeline import NumericPipeline
 from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, numeric_sequences
 
@@ -262,10 +262,10 @@ def test_every_file_is_checked_before_training(tmp_path, kind, steps, label, mes
 def test_a_class_that_occurs_once_is_learned(tmp_path, seed):
     path = write_lines(tmp_path / "a.jsonl", ([[1]], "once"), *[([[2]], "often")] * 5)
     options = NumericOptions(data=(path,), held_out=0.5, seed=seed)
-    corpus = read_examples(options, numeric_data(options))
+    corpus = read_examples(options, NumericPipeline.data(options))
     assert {label for example in corpus.training for label in example.labels} == {"once", "often"}
     options = NumericOptions(data=(path,), held_out=0.5, seed=seed, predict="next")
-    split = read_examples(options, numeric_data(options))
+    split = read_examples(options, NumericPipeline.data(options))
     assert len(split.deciding) == len(corpus.deciding) == 3
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Count, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, LabelOptions, TokenOptions
 from gatewise.tasks.table_options import TableOptions
@@ -50,3 +51,9 @@ class ClassificationOptions(LabelOptions, EncoderOptions, TokenOptions, Labelled
             **without_effect(["label_separator"], f"target is {self.target}, not labels", when=self.target != "labels"),
             **without_effect(["class_weights"], f"target is {self.target}, not one label", when=self.target != "label"),
         }
+
+
+COMMAND = Command(
+    "Train a classifier on texts with labels: sentiment, topic, kind of question.",
+    ("texts.txt", "texts.csv --out labels.csv"),
+)

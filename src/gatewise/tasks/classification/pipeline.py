@@ -1,16 +1,18 @@
 """Labelled texts to what a classifier reads."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from gatewise.data.labelled_texts import LabelledText
+from gatewise.data.labelled_texts import LabelledText, labelled_texts, why_no_label
+from gatewise.data.standard_library import docstrings
 from gatewise.progress import say
-from gatewise.tasks.classification.corpus import labelled_data
 from gatewise.tasks.classification.label import LabelHead
-from gatewise.tasks.classification.label_set import LabelSetHead
-from gatewise.tasks.classification.number import NumberHead
+from gatewise.tasks.classification.label_set import LabelSetHead, split_labels
+from gatewise.tasks.classification.number import NumberHead, why_no_number
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.sequence_head import SequenceHead
-from gatewise.tasks.examples import Examples, ExampleSource
+from gatewise.tasks.examples import Builtin, Examples, ExampleSource
 from gatewise.tasks.head import Encoded
 from gatewise.tasks.token_pipeline import TokenPipeline
 from gatewise.tasks.token_reader import TokenReader, notice_of_cut
@@ -36,7 +38,20 @@ class ClassificationPipeline(TokenPipeline[LabelledText]):
 
     @classmethod
     def data(cls, options: ClassificationOptions) -> ExampleSource[LabelledText]:
-        return labelled_data(options)
+        """From the columns that the options name, or docstrings with their packages."""
+        wrong = {"label": why_no_label, "labels": lambda _: None, "number": why_no_number}[options.target]
+
+        def read(paths: Sequence[Path]) -> Iterator[LabelledText]:
+            return labelled_texts(paths, options.text_column, options.label_column, options.table_format, wrong)
+
+        def classes_of(example: LabelledText) -> Sequence[str]:
+            if options.target == "number":
+                return ()
+            return split_labels(example[1], options.label_separator) if options.target == "labels" else example[1:]
+
+        name = f"{options.target} {options.label_separator}"
+        builtin = Builtin("docstrings of the standard library of Python {python}, by package", docstrings)
+        return ExampleSource(read, _restored, classes_of, name, builtin={"docstrings": builtin})
 
     @property
     def unit(self) -> str:
@@ -61,3 +76,8 @@ class ClassificationPipeline(TokenPipeline[LabelledText]):
         """A notice of truncated texts, if there are any."""
         notice = notice_of_cut(data.rows.cut, len(data.rows), self.longest)
         return [] if notice is None else [notice]
+
+
+def _restored(value: list[str]) -> LabelledText:
+    text, label = value
+    return text, sys.intern(label)

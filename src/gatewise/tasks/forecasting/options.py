@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.table_options import NumberTableOptions
 from gatewise.tasks.training_options import Patience, TrainingOptions
@@ -128,3 +129,9 @@ class ForecastOptions(TrainingOptions, SeriesOptions):
                 ["time_format", "time_zone"], "rows are steps, without time stamps", when=self.time_column == "row"
             ),
         }
+
+
+COMMAND = Command(
+    "Train on time series, one or many: forecast the steps to come, with intervals.",
+    ("history.csv --format csv", "history.csv --follow"),
+)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Bounds, Count, without_effect
 from gatewise.tasks.training_options import TrainingOptions
 
@@ -56,3 +57,9 @@ class LanguageModelOptions(TrainingOptions, TextOptions):
             **super().unused(),
             **without_effect(["held_out"], "valid names the data to score instead", when=bool(self.valid)),
         }
+
+
+COMMAND = Command(
+    "Train a language model on text: the next character, word or byte pair.",
+    ('--prompt "The " --temperature 0.7', '--prompt "The " --next 5'),
+)

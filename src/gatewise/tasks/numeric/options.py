@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from gatewise.data.sequence_columns import SequenceColumns
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, LabelOptions
 from gatewise.tasks.table_options import NumberTableOptions
@@ -92,3 +93,10 @@ class NumericOptions(LabelOptions, EncoderOptions, NumericDataOptions):
             **without_effect(["scale"], "values are 0 and 1", when=self.binary),
             **without_effect(["category_size"], "there are no columns in categorical", when=not self.categorical),
         }
+
+
+COMMAND = Command(
+    "Train on sequences of numbers, many at each step: label them, label their steps, or predict the next step.",
+    ("sequences.csv", "sequences.csv --out answers.csv"),
+    data="--data motions.csv ",
+)

@@ -1,15 +1,17 @@
 """Sequences of numbers to what a network reads, and what is predicted of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 from gatewise.data.mapped import Mapped
-from gatewise.data.sequence_store import NumericSequence
+from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.tasks.classification.label import LabelHead
 from gatewise.tasks.classification.number import NumberHead
 from gatewise.tasks.examples import Examples, ExampleSource
 from gatewise.tasks.head import Encoded, Head
-from gatewise.tasks.numeric.corpus import numeric_data, with_features
+from gatewise.tasks.numeric.corpus import read_sequences
 from gatewise.tasks.numeric.next_head import NextHead
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
@@ -17,6 +19,11 @@ from gatewise.tasks.sequence_pipeline import SequencePipeline
 from gatewise.tasks.tagging.step_head import StepHead
 
 Sequences = Sequence[NumericSequence]
+
+
+def _with_features(options: NumericOptions, sequences: Sequences) -> NumericOptions:
+    """The options with the names of features, by which other files are then read whatever the order of columns."""
+    return options if options.feature_columns else replace(options, feature_columns=sequences[0].feature_names)
 
 
 def _label(example: NumericSequence) -> str:
@@ -52,7 +59,7 @@ class NumericPipeline(SequencePipeline[NumericSequence, Sequences]):
 
     @classmethod
     def learn(cls, options: NumericOptions, examples: Sequences) -> Self:
-        options = with_features(options, examples)
+        options = _with_features(options, examples)
         reader = FeatureReader.learn(options, examples)
         pipeline = cls(options, reader, cls.head_type(options).learn(options, cls.targets(options, examples)))
         pipeline.check("the data", examples)
@@ -78,7 +85,22 @@ class NumericPipeline(SequencePipeline[NumericSequence, Sequences]):
 
     @classmethod
     def data(cls, options: NumericOptions) -> ExampleSource[NumericSequence]:
-        return numeric_data(options)
+        """In the columns that the options name, or else in those that are read first."""
+        known: dict[frozenset[str], frozenset[str]] = {}
+
+        def classes_of(example: NumericSequence) -> frozenset[str]:
+            labels = example.classes if options.predict in ("sequence", "steps") else set[str]()
+            # So that a feature with missing values has some in the training data too.
+            found = frozenset([f"label {one}" for one in labels] + [f"missing {one}" for one in example.missing])
+            return known.setdefault(found, found)
+
+        def read(paths: Sequence[Path]) -> list[NumericSequence]:
+            nonlocal options
+            sequences = read_sequences(options, paths)
+            options = _with_features(options, sequences)
+            return sequences
+
+        return ExampleSource(read, classes_of=classes_of, hash_of=hash_of)
 
     def check(self, part: str, examples: Sequences) -> None:
         self.reader.check(examples, part)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gatewise.tasks.builtin_data import builtin_name
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Bounds, Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions
 from gatewise.tasks.table_options import TableOptions
@@ -114,3 +115,9 @@ class SequenceToSequenceOptions(DecodingOptions, EncoderOptions, PairOptions):
     def builtin(self) -> str | None:
         """The name of the data that needs no file, None where files are named."""
         return builtin_name(self.data, (DATES, DOCSTRINGS))
+
+
+COMMAND = Command(
+    "Train on pairs of texts, to write the second for the first: translation, summaries, normal forms.",
+    ("sources.txt", "sources.txt --beam 1 --out answers.txt"),
+)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from gatewise.data.word_features import NAMES, is_word_feature
 from gatewise.tasks.builtin_data import is_builtin
+from gatewise.tasks.command import Command
 from gatewise.tasks.options import Count, Positive, without_effect
 from gatewise.tasks.sequence_options import EncoderOptions, ExampleOptions, TokenOptions
 
@@ -81,3 +82,9 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     @property
     def _reads_programs(self) -> bool:
         return not self.data or is_builtin(self.data[0])
+
+
+COMMAND = Command(
+    "Train a tagger on words with tags: parts of speech, named entities; or on characters.",
+    ("sentences.txt", "words.conllu --out tags.conll"),
+)
