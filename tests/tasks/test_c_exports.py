@@ -70,8 +70,8 @@ def test_a_classifier_answers_as_its_run(tmp_path: Path) -> None:
     run, model, folder = exported("classify", labelled_texts(tmp_path), options, tmp_path)
     vocabulary = json.loads((folder / "vocabulary.json").read_text())["tokens"]
     texts = [f"it was a {word} , film" for word in ("great", "Awful", "fine", "unheardof")] + ["dull", "lovely film"]
-    for at in (0, 2):
-        some = texts[at : at + 4]
+    for index in (0, 2):
+        some = texts[index : index + 4]
         tokens = [numbers_of(vocabulary, text.split()) for text in some]
         lengths = [len(one) for one in tokens]
         padded = np.zeros((max(lengths), len(some)), np.int64)
@@ -115,7 +115,7 @@ def test_a_language_model_continues_from_its_state(tmp_path: Path) -> None:
         model.step(tokens=[-1])
 
 
-def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_exported(tmp_path: Path) -> None:
     run = gatewise.train("classify", data=labelled_texts(tmp_path), out=tmp_path / "run", **{**SMALL, "epochs": 1})
     with pytest.raises(ValueError, match="--to c: this model reads the characters of words, which is not exported"):
         export(run, "c", tmp_path / "out")

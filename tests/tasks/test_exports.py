@@ -236,9 +236,9 @@ def check_forecasts(found: np.ndarray, run: Any, path: Path) -> None:
     assert run.predictor.calibration.moves.any()
     levels = json.loads(metadata(path)["levels"])
     for row, expected in zip(found, run.predict(), strict=True):
-        for at, level in enumerate(levels):
+        for index, level in enumerate(levels):
             column = expected.values if level == 0.5 else expected.quantiles[f"q{level:g}"]
-            np.testing.assert_allclose(row[:, at], column, rtol=2e-7)
+            np.testing.assert_allclose(row[:, index], column, rtol=2e-7)
 
 
 CHECKS = {

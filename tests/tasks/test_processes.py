@@ -146,12 +146,12 @@ def test_the_processes_are_commands_that_read_the_request_and_leave_their_error(
 def test_processes_of_a_launcher_end_when_one_of_them_dies(tmp_path, capfd):
     run = tmp_path / "run"
     port = processes._store(processes.Machine(0, 1, "127.0.0.1", 0))  # holds a port that is free
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port[1])}
-    place |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    variables = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port[1])}
+    variables |= {"TORCHELASTIC_USE_AGENT_STORE": "True"}
     command = ["train", "lm", "--hidden", "8", "--epochs", "10000", "--patience", "10000", "--batch", "4"]
     command += ["--data", str(text(tmp_path)), "--out", str(run)]
     ranks = [
-        Forked(cli.main, command, env={**os.environ, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        Forked(cli.main, command, env={**os.environ, **variables, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)
     ]
     wait_for_rows(run, 5)

@@ -69,10 +69,10 @@ class Calibration:
     def applied(self, quantiles: Tensor, scale: Tensor) -> Tensor:
         """Quantiles (N, K, L) of forecasts whose windows have scales (N,), moved and in order; the median as it was."""
         moved = quantiles + self.moves * scale[:, None, None]
-        at = self.levels.index(0.5)
+        median = self.levels.index(0.5)
         columns = moved.unbind(-1)
-        above = itertools.accumulate(columns[at:], torch.maximum)
-        below = itertools.accumulate(columns[at::-1], torch.minimum)
+        above = itertools.accumulate(columns[median:], torch.maximum)
+        below = itertools.accumulate(columns[median::-1], torch.minimum)
         return torch.stack([*[*below][:0:-1], *above], -1)
 
     def of(self, test: BackTest) -> BackTest:

@@ -314,7 +314,7 @@ class TrainedForecaster(Trained):
                 f"covariates of all {self.preprocessing.horizon} steps to come: add rows with them, and no value"
             )
         test = roll(self.predictor, panel, spans)
-        found = {int(at): quantiles for at, quantiles in zip(test.series, test.quantiles, strict=True)}
+        found = {int(index): quantiles for index, quantiles in zip(test.series, test.quantiles, strict=True)}
         return [
             self._forecast(one.name, one.first + len(one) - 1, found[position]) for position, one in enumerate(series)
         ]
