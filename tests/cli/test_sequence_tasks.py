@@ -251,7 +251,7 @@ def test_inspect_attributes_predictions_to_steps_and_features(folder, capsys):
     assert re.fullmatch(r"prediction: (up|down), probability [01]\.\d+", head)
     assert rows[0].split() == ["step", "contribution"]
     assert [row.split()[0] for row in rows[1 : len(steps) + 1]] == [str(step + 1) for step in range(len(steps))]
-    assert rows[len(steps) + 2].split() == ["feature", "moves", "it", "by"]
+    assert rows[len(steps) + 2].split() == ["feature", "contribution"]
     assert rows[len(steps) + 3].split()[0] == "1"
     assert rows[-1] == f"report of {len(steps)} steps: {folder / 'numeric' / 'report.html'}"
     assert leave("inspect", folder / "numeric", "--data", data, "--sequence", "2", "--json") == 0

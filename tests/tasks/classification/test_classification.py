@@ -109,7 +109,7 @@ def test_data_that_is_no_file(trained, data, error, message):
         trained.evaluate(data)
 
 
-def test_which_words_moved_the_answer(trained, tmp_path):
+def test_contributions_of_words(trained, tmp_path):
     found = trained.inspect("it was a lovely film", steps=4, out=tmp_path / "report.html")
     assert found.tokens == ["it", "was", "a", "lovely"]
     assert found.predictions == ["good"]
@@ -119,10 +119,10 @@ def test_which_words_moved_the_answer(trained, tmp_path):
     (row,) = found.rows()
     assert (row["prediction"], [token for token, _ in row["contributions"]]) == ("good", found.tokens)
     answer, _, *bars = str(found).splitlines()
-    assert answer.startswith("answer: good, probability 0.")
+    assert answer.startswith("prediction: good, probability 0.")
     assert [line.split()[0] for line in bars] == found.tokens
     assert bars[3].endswith("  " + "+" * 20)
-    assert '{"answer": "good", "values": [' in (tmp_path / "report.html").read_text()
+    assert '{"prediction": "good", "values": [' in (tmp_path / "report.html").read_text()
     assert all(parameter.grad is None for parameter in trained.model.parameters())
     for text, changes, message in (
         ("", {}, "the text has no tokens"),
@@ -181,7 +181,7 @@ def steps_of(run):
 
 def test_without_data_docstrings_are_read(tmp_path, monkeypatch):
     texts = [(f"{word} loop {number}", word) for number in range(30) for word in ("asyncio", "email")]
-    monkeypatch.setattr("gatewise.tasks.classification.corpus.docstrings", lambda: texts)
+    monkeypatch.setattr("gatewise.tasks.classification.pipeline.docstrings", lambda: texts)
     trained = gatewise.train("classify", out=tmp_path / "run", **SMALL, **SMALL_TOKENS)
     assert trained.predict(["email loop"])[0].label == "email"
     source = json.loads(trained.folder.description.read_bytes())["source"]

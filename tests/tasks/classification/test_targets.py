@@ -98,7 +98,7 @@ def test_a_number_is_learned(number, tmp_path):
     assert (found.predictions, found.unit) == (["value"], "value")
     assert found.values == [pytest.approx(number.predict(["wave cloud"])[0].value, rel=1e-4)]
     assert found.contributions[0, 0] > 0 > found.contributions[0, 1]
-    with pytest.raises(ValueError, match="probabilities: the answers of this model are numbers"):
+    with pytest.raises(ValueError, match="probabilities: the predictions of this model are numbers"):
         assert found.probabilities
     with pytest.raises(ValueError, match="labels: are of a model that tells one label; target of this one is number"):
         assert number.labels
