@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Recurrent,
         RNNCell,
         Stack,
+        mask_seed,
     )
     from gatewise.studies.verbs import study
     from gatewise.tasks import evaluate, inspect, load, predict, train
@@ -66,6 +67,7 @@ _MODULES = {
         "Recurrent",
         "Stack",
         "TBPTT",
+        "mask_seed",
     ),
     "gatewise.studies.verbs": ("study",),
     "gatewise.tasks": ("evaluate", "inspect", "load", "predict", "train"),
@@ -102,6 +104,7 @@ __all__ = [
     "inspect",
     "interchange",
     "load",
+    "mask_seed",
     "predict",
     "replace",
     "runtime",

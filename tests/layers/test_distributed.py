@@ -1,5 +1,6 @@
 """Two processes that train together: a step equals one process's step on the whole batch."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -81,5 +82,28 @@ def compare(wrapping: str, cell: str, rank: int, store: Path) -> None:
 @pytest.mark.parametrize(("wrapping", "cell"), [("ddp", "lstm"), ("fsdp", "lstm"), ("fsdp", "gru_chung2014")])
 def test_two_processes_train_as_one(wrapping: str, cell: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     workers = [Forked(compare, wrapping, cell, rank, tmp_path / "store") for rank in range(2)]
+    codes = [worker.wait(120) for worker in workers]
+    assert codes == [0, 0], capfd.readouterr().err[-3000:]
+
+
+def draw_masks(rank: int, store: Path) -> None:
+    """One of the two processes, both with the same seed of torch."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    layer = gatewise.LSTM(3, 64, variational=0.5).requires_grad_(False)
+    x = torch.ones(3, 1, 3)
+    for parameter in layer.parameters():  # an output of its own for every unit that is dropped
+        parameter.copy_(torch.linspace(-1, 1, parameter.numel()).view(parameter.shape))
+    for options in ({}, {"seed": 5}):
+        torch.manual_seed(0)
+        with gatewise.mask_seed(**options) if options else nullcontext():
+            output = layer(x)[0].contiguous()
+        both = [torch.empty_like(output) for _ in range(2)]
+        dist.all_gather(both, output)
+        assert not torch.equal(both[0], both[1]), options
+    dist.destroy_process_group()
+
+
+def test_two_processes_draw_masks_of_their_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    workers = [Forked(draw_masks, rank, tmp_path / "store") for rank in range(2)]
     codes = [worker.wait(120) for worker in workers]
     assert codes == [0, 0], capfd.readouterr().err[-3000:]

@@ -13,6 +13,7 @@ from torch import Tensor
 import gatewise
 from gatewise.equations import Cell, cell, dropout, tanh
 from gatewise.layers import Recurrent
+from gatewise.layers.weight_drop import dropped
 
 LENGTHS = [6, 0, 4]
 RESET = torch.zeros(6, 3, dtype=torch.bool)
@@ -230,21 +231,71 @@ def test_replays_of_truncated_bptt_have_the_masks_of_the_stream():
     torch.testing.assert_close(torch.cat(outputs), layer(x)[0])
 
 
+def test_masks_of_a_seed_are_those_of_its_sequence():
+    layers = [gatewise.LSTM(3, 20, variational=0.3, zoneout=0.2) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    layer, x = layers[0], torch.randn(12, 2, 3)
+
+    def run(step: int, steps: int, state: Any = None, seed: int = 8) -> tuple[Tensor, Any]:
+        torch.randn(2)  # torch's generator does not matter
+        with gatewise.mask_seed(seed, step):
+            return layer(x[step : step + steps], state)
+
+    whole, _ = run(0, 12)
+    first, state = run(0, 4)
+    torch.testing.assert_close(torch.cat([first, run(4, 8, state)[0]]), whole)
+    assert not torch.allclose(run(0, 12, seed=9)[0], whole)
+    with gatewise.mask_seed(8):  # each layer has masks of its own
+        assert not torch.allclose(layers[1](x)[0], layers[0](x)[0])
+    with gatewise.mask_seed(8, 4):  # a resumed stream, whose windows are run again from earlier states
+        windows = list(gatewise.TBPTT(2, 4).windows(x[4:], state=state))
+        torch.testing.assert_close(torch.cat([window.run(layer) for window in windows]), whole[4:])
+    with gatewise.mask_seed(8), pytest.raises(Exception, match="or of mask_seed, are not supported inside torch"):
+        torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
+
+
+@pytest.mark.parametrize(
+    ("seed", "step", "message"),
+    [(-1, 0, "seed: expected at least 0"), (2**63, 0, "seed: expected"), (1, -1, "step: expected"), (0.5, 0, "seed")],
+)
+def test_seeds_out_of_range(seed: Any, step: int, message: str):
+    with pytest.raises((ValueError, TypeError), match=message):
+        gatewise.mask_seed(seed, step)
+
+
 def test_weight_drop_drops_recurrent_weights_of_a_call():
     layer = gatewise.LSTM(3, 30, weight_drop=0.5)
     x = torch.randn(4, 2, 3)
     torch.manual_seed(6)
     output, _ = layer(x)
     torch.manual_seed(6)
+    weight = dropped(layer.weight_hh_l0, 0.5).detach()
     plain = gatewise.LSTM(3, 30)
-    torch.manual_seed(6)
-    with torch.no_grad():
-        dropped = torch.nn.functional.dropout(layer.weight_hh_l0, 0.5)
-        plain.load_state_dict({**layer.state_dict(), "weight_hh_l0": dropped})
+    plain.load_state_dict({**layer.state_dict(), "weight_hh_l0": weight})
     torch.testing.assert_close(output, plain(x)[0])
     output.sum().backward()
     assert layer.weight_hh_l0.grad is not None
-    assert (layer.weight_hh_l0.grad[dropped == 0] == 0).all()
+    assert (layer.weight_hh_l0.grad[weight == 0] == 0).all()
+    assert layer.weight_hh_l0.grad[weight != 0].ne(0).any()
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
+def test_weights_are_dropped_independently_at_the_rate(p: float):
+    torch.manual_seed(0)
+    weight = torch.ones(401, 1001, dtype=torch.float64, requires_grad=True)
+    found = dropped(weight, p)
+    kept = found != 0
+    torch.testing.assert_close(
+        found[kept].unique(), torch.tensor([1 / (1 - p)], dtype=torch.float64), rtol=3e-4, atol=0
+    )
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), weight)[0], found)
+    flat = kept.flatten()[:400_000].double()
+    tolerance = 5 * (p * (1 - p) / 100_000) ** 0.5  # five deviations of the mean of a quarter
+    for lane in range(4):  # of the weights that share a random word
+        assert flat[lane::4].mean().item() == pytest.approx(1 - p, abs=tolerance)
+        both = flat[lane::4] * flat[(lane + 1) % 4 :: 4]
+        assert both.mean().item() == pytest.approx((1 - p) ** 2, abs=tolerance)
+    assert not torch.equal(dropped(weight, p), found)
 
 
 @pytest.mark.parametrize("options", [{"variational": 0.3}, {"zoneout": 0.3}, {"recurrent_dropout": 0.3}])

@@ -27,17 +27,20 @@ class Masks:
             the factor of a unit that is kept; see `rates_of`.
         stream: the number of the layer and direction: 2·layer, or 2·layer + 1 for the second direction.
         step: of the first step of the call, in a sequence of several calls.
+        rates_text: the rates as text, made before a compiler follows the call, which cannot format them.
     """
 
     seed: Tensor | None
     rates: tuple[float, ...]
     stream: int = 0
     step: int = 0
+    rates_text: str = ""
 
     @property
     def text(self) -> str:
         """All but the seed, for arguments of operators; empty without masks."""
-        return " ".join([str(self.stream), str(self.step), *map(repr, self.rates)]) if self.rates else ""
+        rates = self.rates_text or text_of(self.rates)
+        return f"{self.stream} {self.step} {rates}" if rates else ""
 
     @classmethod
     def from_text(cls, seed: Tensor | None, text: str) -> "Masks":
@@ -71,6 +74,11 @@ class Masks:
         counted = self.step + step if mask.each_step else 0
         words = _words(self.seed, self.stream, counted & _WORD, key_of(mask), rows, hidden)
         return torch.where(words.to(like.device) >= int(threshold), like.new_tensor(kept), like.new_zeros(()))
+
+
+def text_of(rates: Sequence[float]) -> str:
+    """Rates as text."""
+    return " ".join(map(repr, rates))
 
 
 def identity(count: int) -> Masks:

@@ -4,6 +4,7 @@ from gatewise.layers.clipping import Clip
 from gatewise.layers.gru import GRU, BiGRU
 from gatewise.layers.initialisers import Init
 from gatewise.layers.lstm import LSTM, BiLSTM
+from gatewise.layers.mask_seeds import mask_seed
 from gatewise.layers.peephole_lstm import PeepholeLSTM
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.rnn import RNN, BiRNN
@@ -27,4 +28,5 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "Stack",
+    "mask_seed",
 ]

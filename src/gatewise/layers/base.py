@@ -155,11 +155,11 @@ class RecurrentBase(Parameters):
         made = self._regularisation
         if made is None:
             return None
-        rates = made.rates(training=self.training)
-        if not any(rates[::2]):
-            return Masks(None, rates)
+        masks = made.masks(training=self.training)
+        if not made.draws(training=self.training):
+            return masks
         seed, step = seed_and_step(self)
-        return Masks(seed, rates, step=step)
+        return Masks(seed, masks.rates, step=step, rates_text=masks.rates_text)
 
     @property
     def regularisation(self) -> str:

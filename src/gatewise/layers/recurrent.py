@@ -28,6 +28,7 @@ from gatewise.layers.nested import is_jagged, nested_like, padded, padded_flags,
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.streaming import Stream
 from gatewise.layers.validation import Inputs, InputSpec, State, prepare
+from gatewise.layers.weight_drop import dropped
 
 _SYMBOLIC = (
     "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
@@ -372,7 +373,7 @@ class Recurrent(RecurrentBase):
         if self._drops_weights and not only_asked:
             kinds = map(self.cell.shape_of, self.cell.groups * self._direction_count)
             parameters = [
-                functional.dropout(parameter, self.weight_drop) if kind == "recurrent" else parameter
+                dropped(parameter, self.weight_drop) if kind == "recurrent" else parameter
                 for kind, parameter in zip(kinds, parameters, strict=True)
             ]
         return Call(

@@ -13,7 +13,7 @@ from gatewise.equations.regularisation import (
     with_zoneout,
     zoneout_masks,
 )
-from gatewise.kernels.masks import rates_of
+from gatewise.kernels.masks import Masks, rates_of, text_of
 
 Zoneout: TypeAlias = float | tuple[float, float]
 MaskRates: TypeAlias = Mapping[str, float] | None
@@ -60,16 +60,22 @@ class Regularisation:
             training, evaluation = with_zoneout(training), with_zoneout(evaluation)
             probabilities |= of_zoneout
         self._cells = {True: training, False: evaluation}
-        self._rates = {mode: rates_of(one.masks, probabilities, training=mode) for mode, one in self._cells.items()}
+        rates = {mode: rates_of(one.masks, probabilities, training=mode) for mode, one in self._cells.items()}
+        self._masks = {mode: Masks(None, each, rates_text=text_of(each)) for mode, each in rates.items()}
+        self._draws = {mode: any(each[::2]) for mode, each in rates.items()}
         self.per_sequence = any(mask.kind == "dropout" and probabilities[mask.name] > 0 for mask in training.masks)
 
     def cell(self, *, training: bool) -> Cell:
         """The cell that runs."""
         return self._cells[training]
 
-    def rates(self, *, training: bool) -> tuple[float, ...]:
-        """The rates of its masks; see `Masks`."""
-        return self._rates[training]
+    def masks(self, *, training: bool) -> Masks:
+        """Its masks, without a seed."""
+        return self._masks[training]
+
+    def draws(self, *, training: bool) -> bool:
+        """Whether random numbers decide any of them."""
+        return self._draws[training]
 
 
 def check_probability(name: str, value: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from gatewise.layers.mask_seeds import Seeds, held, no_seeds
+from gatewise.layers.mask_seeds import Seeds, held
 from gatewise.layers.recurrent import Recurrent
 from gatewise.layers.row_lengths import Lengths, row_lengths
 from gatewise.layers.stack import Stack
@@ -21,7 +21,7 @@ class _Carried:
     """The states that windows start from, by step, and the seeds of masks, which are those of the whole stream."""
 
     states: dict[int, Any] = field(default_factory=dict)
-    seeds: Seeds = field(default_factory=no_seeds)
+    seeds: Seeds = field(default_factory=Seeds)
 
 
 @dataclass
