@@ -11,6 +11,7 @@ from gatewise.kernels import AUTO, Call, Directions, cpu, reference, run
 from gatewise.kernels.checkpointing import recomputed, run_by_segments
 from gatewise.kernels.cpu import buffer_pool, workspace
 from tests.agreement import CELLS
+from tests.combinations import combinations
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
 
 STEPS = 38
@@ -27,10 +28,14 @@ def of_both(call: Call, every: int) -> list[tuple[tuple[torch.Tensor, ...], ...]
     return found
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("directions", DIRECTIONS)
-@pytest.mark.parametrize("cell", ["lstm", "gru_chung2014", "lagged"])
+@combinations(
+    {
+        "cell": ["lstm", "gru_chung2014", "lagged"],
+        "directions": DIRECTIONS,
+        "options": OPTIONS,
+        "dtype": [torch.float32, torch.float64],
+    }
+)
 def test_the_bits_are_those_of_the_plain_path(
     cell: str, directions: Directions, options: dict[str, Any], dtype: torch.dtype
 ):

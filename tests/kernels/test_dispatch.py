@@ -17,6 +17,7 @@ from gatewise.kernels.choice import Choice
 from gatewise.kernels.dispatch import BACKENDS, choose
 from gatewise.kernels.gradient import Recorded
 from tests.agreement import CELLS, operators_only
+from tests.combinations import combinations
 from tests.kernels.calls import DIRECTIONS, call_of
 from tests.kernels.engine import names, needs_engine
 
@@ -54,10 +55,14 @@ def without_engine(monkeypatch: pytest.MonkeyPatch):
 
 
 @needs_engine
-@pytest.mark.parametrize("options", [{}, {"lengths": [1, 4, 0], "reset": True}, {"batch": 0}], ids=str)
-@pytest.mark.parametrize("directions", DIRECTIONS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("cell", names())
+@combinations(
+    {
+        "cell": names(),
+        "dtype": [torch.float32, torch.float64],
+        "directions": DIRECTIONS,
+        "options": [{}, {"lengths": [1, 4, 0], "reset": True}, {"batch": 0}],
+    }
+)
 def test_the_engine_runs_every_built_in_cell(
     cell: str, dtype: torch.dtype, directions: Directions, options: dict[str, Any]
 ):
@@ -90,10 +95,14 @@ def test_without_the_engine_the_next_backend_runs_and_says_why(without_engine: N
         run(call_of("lstm"), backend="cpu")
 
 
-@pytest.mark.parametrize("lengths", [None, [4, 4, 4], [1, 4, 2]], ids=str)
-@pytest.mark.parametrize("directions", DIRECTIONS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("cell", CELLS)
+@combinations(
+    {
+        "cell": CELLS,
+        "dtype": [torch.float32, torch.float64],
+        "directions": DIRECTIONS,
+        "lengths": [None, [4, 4, 4], [1, 4, 2]],
+    }
+)
 def test_torch_runs_what_it_serves(
     cell: str, dtype: torch.dtype, directions: Any, lengths: list[int] | None, without_engine: None
 ):

@@ -13,6 +13,7 @@ from gatewise.kernels.checkpointing import recomputed
 from gatewise.kernels.dispatch import BACKENDS
 from gatewise.kernels.gradient import Checkpointed, Recorded
 from tests.agreement import CELLS, operators_only
+from tests.combinations import combinations
 from tests.kernels.calls import DIRECTIONS, call_of, flat, on_reference, upstream_of
 
 Runner = Callable[[Call], tuple[Tensor, ...]]
@@ -75,10 +76,14 @@ def close(actual: Sequence[Tensor | None], expected: Sequence[Tensor | None]) ->
             torch.testing.assert_close(torch.zeros_like(b) if a is None else a, b, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"lengths": [4, 2, 1]}, {"lengths": [4, 0, 3], "reset": True}], ids=str)
-@pytest.mark.parametrize("directions", DIRECTIONS)
-@pytest.mark.parametrize("cell", CELLS)
-@runners
+@combinations(
+    {
+        "runner": RUNNERS,
+        "cell": CELLS,
+        "directions": DIRECTIONS,
+        "options": [{}, {"lengths": [4, 2, 1]}, {"lengths": [4, 0, 3], "reset": True}],
+    }
+)
 def test_values_and_gradients_are_the_references(
     runner: Runner, cell: str, directions: Directions, options: dict[str, object]
 ):
@@ -92,9 +97,13 @@ def test_values_and_gradients_are_the_references(
     close(gradients, torch.autograd.grad(expected, call.tensors, above, allow_unused=True))
 
 
-@pytest.mark.parametrize("options", [{}, {"lengths": [4, 0, 3], "reset": True}], ids=str)
-@pytest.mark.parametrize("cell", ["lstm", "gru_cudnn", "gru_cho2014", "rnn_tanh", "peephole_lstm"])
-@runners
+@combinations(
+    {
+        "runner": RUNNERS,
+        "cell": ["lstm", "gru_cudnn", "gru_cho2014", "rnn_tanh", "peephole_lstm"],
+        "options": [{}, {"lengths": [4, 0, 3], "reset": True}],
+    }
+)
 def test_second_derivatives_are_the_references(runner: Runner, cell: str, options: dict[str, object]):
     call = call_of(cell, "bidirectional", **options)
     above = tuple(value.requires_grad_() for value in upstream_of(flat(on_reference(call))))

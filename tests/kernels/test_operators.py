@@ -10,6 +10,7 @@ from torch import Tensor
 from gatewise.kernels import Call, cpu, operators, reference, run
 from gatewise.kernels.call import cell_of_text
 from tests.agreement import CELLS, operators_only
+from tests.combinations import ALL, combinations
 from tests.kernels.calls import call_of, flat, upstream_of
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
@@ -29,7 +30,14 @@ OPCHECKED = [
 
 
 # A backend, and every how many steps states are kept.
-ON = [("auto", 2), pytest.param("cpu", None, marks=needs_engine), ("reference", None)]
+ON = [("auto", 2), ("cpu", None), ("reference", None)]
+# The first call on all of them, and of the others each on one: what torch checks takes long.
+ON_EACH = [
+    pytest.param(cell, options, backend, every, marks=[needs_engine] if backend == "cpu" else [])
+    for number, (cell, options) in enumerate(OPCHECKED)
+    for index, (backend, every) in enumerate(ON)
+    if ALL or number == 0 or index == number % len(ON)
+]
 
 
 def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tuple[Any, ...]:
@@ -50,8 +58,7 @@ def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tu
     )
 
 
-@pytest.mark.parametrize(("backend", "every"), ON)
-@pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
+@pytest.mark.parametrize(("cell", "options", "backend", "every"), ON_EACH, ids=str)
 def test_opcheck_forward(cell: str, options: dict[str, Any], backend: str, every: int | None):
     given = arguments(call_of(cell, **options), every, backend)
     torch.library.opcheck(torch.ops.gatewise.recurrent.default, (*given, operators.MADE_BY))
@@ -70,8 +77,7 @@ def backward_arguments(call: Call, every: int | None = None, backend: str = "aut
     return output_gradient, final_gradients, *given, needed, [output, *kept] if keep else []
 
 
-@pytest.mark.parametrize(("backend", "every"), ON)
-@pytest.mark.parametrize(("cell", "options"), OPCHECKED, ids=str)
+@pytest.mark.parametrize(("cell", "options", "backend", "every"), ON_EACH, ids=str)
 def test_opcheck_backward(cell: str, options: dict[str, Any], backend: str, every: int | None):
     call = call_of(cell, **options, requires_grad=False)
     given = backward_arguments(call, every, backend)
@@ -164,13 +170,19 @@ def gradients_through(operators_kept: list[Tensor], given: tuple[Any, ...]) -> l
 
 
 @needs_engine
-@pytest.mark.parametrize(
-    "options",
-    [{}, {"lengths": [4, 0, 2], "reset": True}, {"lengths": [0, 0, 0]}, {"batch": 0}, {"batch": 0, "lengths": []}],
-    ids=str,
+@combinations(
+    {
+        "cell": CELLS,
+        "directions": ["forward", "reverse", "bidirectional"],
+        "options": [
+            {},
+            {"lengths": [4, 0, 2], "reset": True},
+            {"lengths": [0, 0, 0]},
+            {"batch": 0},
+            {"batch": 0, "lengths": []},
+        ],
+    }
 )
-@pytest.mark.parametrize("directions", ["forward", "reverse", "bidirectional"])
-@pytest.mark.parametrize("cell", CELLS)
 def test_what_is_kept_gives_the_gradients(cell: str, directions: Any, options: dict[str, Any]):
     """It has a shape that does not depend on lengths; what is beyond them is not read."""
     call = call_of(cell, directions, requires_grad=False, **options)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gatewise.kernels.cpu import parallelism
 from gatewise.kernels.cpu.library import engine
+from tests.combinations import combinations
 from tests.kernels.calls import call_of, flat, on_engine, upstream_of
 from tests.kernels.engine import needs_engine
 
@@ -62,9 +63,7 @@ def close(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> bool:
     )
 
 
-@pytest.mark.parametrize("directions", ["forward", "bidirectional"])
-@pytest.mark.parametrize("shape", CALLS)
-@pytest.mark.parametrize("cell", CELLS)
+@combinations({"cell": CELLS, "shape": CALLS, "directions": ["forward", "bidirectional"]})
 def test_any_number_of_threads_between_calls(cell: str, shape: str, directions: Any, several_processors: None):
     torch.set_num_threads(1)
     expected = outcome(cell, shape, directions=directions)
@@ -141,19 +140,7 @@ assert parallelism.threads() == 2
 train()
 """
 
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_trains_on_one_thread():
-    run = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stderr
-
-
 LOADING = """
-import torch, gatewise
-from gatewise.kernels.cpu import parallelism
-from gatewise.kernels.cpu.library import engine
-torch.set_num_threads(2)
-parallelism._affinity = parallelism._quota = lambda: 2
 layer = gatewise.GRU(32, 300, backend="cpu").requires_grad_(False)
 samples = torch.randn(6, 20, 16, 32)
 
@@ -170,6 +157,7 @@ for came, wanted in zip(loader, expected, strict=True):
 """
 
 
-def test_workers_of_a_data_loader():
-    run = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, timeout=60)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_trains_on_one_thread_and_so_do_workers_of_a_data_loader():
+    run = subprocess.run([sys.executable, "-c", FORKING + LOADING], capture_output=True, text=True, timeout=90)
     assert run.returncode == 0, run.stderr
