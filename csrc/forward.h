@@ -152,6 +152,11 @@ public:
       if (step_by_step) continue;
       own.bias = has_vectors() ? weights.take<T>(layer.program.input_count * layer.hidden) : nullptr;
       own.products = work.take<T>(places * layer.program.input_count * layer.hidden);
+      if (!may_be_in_place) { // packed weights are held
+        int64_t size = 0;
+        each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t) { size += whole_packed_size(g); });
+        own.packed = weights.take<T>(size);
+      }
       if (gathers()) own.rows = work.take<T>(places * layer.input);
     }
     if (!step_by_step)
@@ -183,6 +188,8 @@ public:
         const T *const from = vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
         std::copy_n(from, layer.hidden, own.bias + i * layer.hidden);
       }
+      if (own.packed)
+        each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t packed) { pack_whole(g, own.packed + packed); });
     }
   }
 
@@ -227,7 +234,7 @@ private:
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
     T *alternating = nullptr, *scratch = nullptr, *row_values = nullptr;
-    T *bias = nullptr, *products = nullptr, *rows = nullptr;
+    T *bias = nullptr, *packed = nullptr, *products = nullptr, *rows = nullptr;
   };
 
   const Layer<T> &layer;
@@ -266,29 +273,39 @@ private:
   }
   T *output(int64_t d) const { return static_cast<T *>(layer.output.data) + d * layer.hidden; }
 
+  // Calls visit(g, first, packed) for the products with x of adjacent blocks, which `g` has the weights of: the first
+  // of their input projections, and where they begin among packed weights.
+  template <class Visit> void each_input_product(int64_t d, Visit visit) const {
+    const Program &program = layer.program;
+    int64_t packed = 0;
+    for (int64_t i = 0, next; i < program.input_count; i = next) {
+      const BlockInfo &first = program.inputs[i].block;
+      for (next = i + 1; next < program.input_count; ++next) {
+        const BlockInfo &other = program.inputs[next].block;
+        if (other.group != first.group || other.gate != first.gate + next - i) break;
+      }
+      Gemm<T> g{};
+      g.b = layer.block(d, first), g.b_stride = layer.input, g.b_transposed = 1;
+      g.columns = (next - i) * layer.hidden, g.depth = layer.input;
+      visit(g, i, packed);
+      packed += whole_packed_size(g);
+    }
+  }
+
   // The input projections, for all places of some steps.
   void multiply_inputs(int64_t begin, int64_t end) {
     const Clock clock(layer.seconds, GATEWISE_PRODUCTS_BEFORE);
-    const Program &program = layer.program;
-    const int64_t width = program.input_count * layer.hidden;
     for (int64_t d = 0; d < layer.directions; ++d) {
       Direction &own = *direction[d];
-      const int64_t places = order.place_count(begin, end);
       const T *x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
-      for (int64_t i = 0, next; i < program.input_count; i = next) {
-        const BlockInfo &first = program.inputs[i].block;
-        for (next = i + 1; next < program.input_count; ++next) {
-          const BlockInfo &other = program.inputs[next].block;
-          if (other.group != first.group || other.gate != first.gate + next - i) break;
-        }
-        Gemm<T> g{};
+      each_input_product(d, [&](Gemm<T> g, int64_t first, int64_t packed) {
         g.a = x, g.a_stride = own.rows ? layer.input : layer.x.row_stride;
-        g.b = layer.block(d, first), g.b_stride = layer.input, g.b_transposed = 1;
-        g.c = own.products + i * layer.hidden, g.c_stride = width;
-        g.rows = places, g.columns = (next - i) * layer.hidden, g.depth = layer.input;
-        g.bias = own.bias ? own.bias + i * layer.hidden : nullptr;
+        g.c = own.products + first * layer.hidden, g.c_stride = layer.program.input_count * layer.hidden;
+        g.rows = order.place_count(begin, end);
+        g.bias = own.bias ? own.bias + first * layer.hidden : nullptr;
+        g.packed = own.packed ? own.packed + packed : nullptr;
         multiply(layer, g, product_memory);
-      }
+      });
     }
   }
 

@@ -15,7 +15,8 @@ template <class T> struct Gemm {
   T *c;
   int64_t rows, columns, depth, a_stride, b_stride, c_stride;
   int64_t a_transposed, b_transposed, add;
-  const T *bias; // (columns) or null
+  const T *bias;   // (columns) or null
+  const T *packed; // b as `pack_whole` leaves it, or null
 };
 
 // A part of c: rows, and strips of columns.
@@ -37,12 +38,28 @@ template <class T> Part part_of(const Gemm<T> &g, int64_t begin, int64_t end, in
 }
 
 template <class T> int64_t gemm_packed_size(const Gemm<T> &g) {
-  return std::min(g.depth, depth_block) * strips_of(g) * gemm_group<T>;
+  return g.packed ? 0 : std::min(g.depth, depth_block) * strips_of(g) * gemm_group<T>;
 }
+template <class T> int64_t whole_packed_size(const Gemm<T> &g) { return g.depth * strips_of(g) * gemm_group<T>; }
 // Elements of scratch for one participant.
 template <class T> int64_t gemm_scratch(const Gemm<T> &g) {
   const int64_t panel = g.a_transposed ? panel_rows * depth_block : 0;
   return (gemm_packed_size(g) + panel + gemm_group<T> * most_rows + lanes<T> - 1) / lanes<T> * lanes<T>;
+}
+
+// A strip of b, from row k on.
+template <class T> void pack_strip(const Gemm<T> &g, int64_t k, int64_t strip, T *to) {
+  const int64_t depth = std::min(depth_block, g.depth - k), first = strip * gemm_group<T>;
+  const int64_t columns = std::min(gemm_group<T>, g.columns - first);
+  if (g.b_transposed)
+    pack_columns(g.b + first * g.b_stride + k, g.b_stride, depth, columns, gemm_group<T>, to, gemm_group<T>);
+  else pack_rows(g.b + k * g.b_stride + first, g.b_stride, depth, columns, gemm_group<T>, to, gemm_group<T>);
+}
+// All of b, for any product with it.
+template <class T> void pack_whole(const Gemm<T> &g, T *to) {
+  for (int64_t k = 0; k < g.depth; k += depth_block)
+    for (int64_t s = 0; s < strips_of(g); ++s, to += std::min(depth_block, g.depth - k) * gemm_group<T>)
+      pack_strip(g, k, s, to);
 }
 
 template <class T> void gemm(const Gemm<T> &g, const Part &part, T *scratch) {
@@ -53,12 +70,9 @@ template <class T> void gemm(const Gemm<T> &g, const Part &part, T *scratch) {
   if (g.depth == 0 || part.first_row >= part.last_row) return;
   for (int64_t k = 0; k < g.depth; k += depth_block) {
     const int64_t depth = std::min(depth_block, g.depth - k);
-    for (int64_t s = part.first_strip; s < part.last_strip; ++s) {
-      const int64_t first = s * group, columns = std::min(group, g.columns - first);
-      T *to = packed + s * depth * group;
-      if (g.b_transposed) pack_columns(g.b + first * g.b_stride + k, g.b_stride, depth, columns, group, to, group);
-      else pack_rows(g.b + k * g.b_stride + first, g.b_stride, depth, columns, group, to, group);
-    }
+    const T *const strips = g.packed ? g.packed + k * strips_of(g) * group : packed;
+    for (int64_t s = part.first_strip; s < part.last_strip && !g.packed; ++s)
+      pack_strip(g, k, s, packed + s * depth * group);
     const bool add = g.add || k > 0;
     for (int64_t r0 = part.first_row; r0 < part.last_row; r0 += panel_rows) {
       const int64_t rows = std::min<int64_t>(panel_rows, part.last_row - r0), count = (rows + most - 1) / most;
@@ -66,7 +80,7 @@ template <class T> void gemm(const Gemm<T> &g, const Part &part, T *scratch) {
         for (int64_t d = 0; d < depth; ++d) std::copy_n(g.a + (k + d) * g.a_stride + r0, rows, panel + d * panel_rows);
       for (int64_t s = part.first_strip; s < part.last_strip; ++s) {
         const int64_t first = s * group, columns = std::min(group, g.columns - first);
-        const T *weights = packed + s * depth * group;
+        const T *weights = strips + s * depth * group;
         for (int64_t t = 0; t < count; ++t) {
           const int64_t from_row = rows * t / count, to_row = rows * (t + 1) / count, n = to_row - from_row;
           const T *row[most];

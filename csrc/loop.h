@@ -280,9 +280,13 @@ private:
       for (int64_t p = 0; p < stage.product_count; ++p)
         most = std::min<int64_t>(most, rows_for(int(stage.products[p].outputs * job.blocks)));
       const int64_t tiles_of_rows = (active + most - 1) / most;
-      for (int64_t g = first_group; g < last_group; ++g)
+      // In turns from either end: weights that a cache does not hold whole are then read from it but for a part. Sums
+      // over units are added in one order.
+      const bool from_last = s % 2 != 0 && !stage.sum_count;
+      for (int64_t i = first_group; i < last_group; ++i)
         for (int64_t t = 0; t < tiles_of_rows; ++t)
-          block(stage, g, active * t / tiles_of_rows, active * (t + 1) / tiles_of_rows);
+          block(stage, from_last ? first_group + last_group - 1 - i : i, active * t / tiles_of_rows,
+                active * (t + 1) / tiles_of_rows);
       complete_totals(stage, 0, active);
     }
     if (job.norms) measure(s, active);
