@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import gatewise
 from gatewise import runtime
@@ -17,6 +18,7 @@ from gatewise.interchange.c.layers import model_of
 from tests.interchange.c.exported import WIDTH, both_directions, compiler, exported, streamed
 
 pytestmark = pytest.mark.skipif(compiler() is None or not shutil.which("gcc"), reason="there is no compiler")
+ROOT = Path(__file__).parents[3]
 STRICT = ("gcc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
 
 
@@ -102,10 +104,17 @@ def test_the_library_is_small_and_chooses_the_instruction_set(tmp_path: Path, mo
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("cmake"), reason="there is no CMake")
 def test_cmake_compiles_library_and_program(tmp_path: Path) -> None:
-    gatewise.to_c(gatewise.LSTM(2, 3), tmp_path)
+    torch.manual_seed(0)
+    gatewise.to_c(gatewise.LSTM(3, 4), tmp_path)
     options = ("-DMODEL_FROM_SOURCES=ON", "-DMODEL_CHOOSES_INSTRUCTIONS=OFF", "-DCMAKE_CXX_FLAGS=-w")
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build", *options)
     run("cmake", "--build", tmp_path / "build")
-    printed = run(tmp_path / "build" / "main", tmp_path / "weights.bin", given="1 2\n")
-    expected = runtime.load(tmp_path).step(np.array([1, 2]))
-    np.testing.assert_allclose([float(one) for one in printed.split()], expected, rtol=1e-5)
+    page = (ROOT / "docs" / "c.md").read_text()
+    shown = re.search(r"\| build/main weights\.bin\n((?: {4}\S.*\n)+)", page)
+    assert shown is not None
+    given = "0.1 0.2 0.3\n0.4 0.5 0.6\n0.7 0.8 0.9\n\n0.1 0.2 0.3\n"
+    printed = run(tmp_path / "build" / "main", tmp_path / "weights.bin", given=given)
+    found, expected = (np.array(text.split(), float).reshape(4, 4) for text in (printed, shown[1]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    expected = runtime.load(tmp_path).run(np.arange(1, 10).reshape(3, 3) / 10)
+    np.testing.assert_allclose(found[:3], expected, rtol=1e-5)

@@ -1,0 +1,32 @@
+"""The script that times exported layers beside ONNX Runtime."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import functions
+from gatewise.interchange.c import exporting
+from gatewise.interchange.c.building import build
+from tests.interchange.c.exported import compiler
+
+exported = pytest.importorskip("benchmarks.exported", exc_type=ImportError)
+
+
+@pytest.mark.skipif(compiler() is None or not shutil.which("cc"), reason="there is no compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_is_timed_beside_onnx_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a small layer, compiled in little time; both functions are called, and compared."""
+    monkeypatch.setattr(
+        exporting, "build_library", lambda folder, name: build(folder, name, options=("-O0",), sets=("plain",))
+    )
+    monkeypatch.setattr(functions, "interleaved", lambda contenders, pairs: [[2e-6, 4e-6], [1e-6, 2e-6]])
+    monkeypatch.setattr(exported, "CASES", ((4, None),))
+    exported.main(["--pairs", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| 4, one step | 3.0 µs | 1.5 µs | 2.00× (2.00–2.00) |"
+    assert re.fullmatch(r"library of 4: [0-9,]+ bytes", lines[4])
+    assert re.fullmatch(r"from the start of the program to its end after one answer: [0-9.]+ ms", lines[5])
