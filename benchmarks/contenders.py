@@ -188,8 +188,6 @@ def python_loop(case: Case, compiled: bool = False) -> Local | str:
     """The best loop in Python, eager or through torch.compile; or why there is none."""
     if case.bidirectional or case.ragged or case.reset:
         return "the Python loop is for one direction and full rows"
-    if compiled and case.T > COMPILED_STEPS:
-        return f"torch.compile unrolls the loop, which takes minutes for more than {COMPILED_STEPS} steps"
     values = make_inputs(case)
     loop = loop_for(case.definition)
     if compiled:

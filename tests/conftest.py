@@ -36,6 +36,7 @@ _NEED = {
         "data/test_vocabulary_file.py",
         "diagnostics/test_callback.py",
         "examples/test_profile_training.py",
+        "examples/test_regularised_language_model.py",
         "tasks",
     ),
     "onnx": ("interchange/onnx", "tasks/test_exports.py"),
