@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import pyarrow
@@ -51,7 +52,24 @@ def test_parquet_has_the_rows_of_json_lines_whatever_the_first_ones_lack(rows):
         assert read_parquet(rows) == rows
     finally:
         prediction_formats._GROUP = group
-    assert len(list(as_parquet(rows))) == len(rows) + 1  # progress counts them
+    assert list(as_parquet(rows))[: len(rows)] == [b""] * len(rows)  # progress counts them
+
+
+def test_parquet_is_written_with_one_group_in_memory(monkeypatch):
+    monkeypatch.setattr(prediction_formats, "_GROUP", 500)
+    usual, peaks = pyarrow.default_memory_pool(), []
+    for groups in (4, 16):
+        rows = ({"text": f"{number}" * 500, "p": 0.5 if number > 900 else None} for number in range(500 * groups))
+        pool = pyarrow.proxy_memory_pool(usual)
+        pyarrow.set_memory_pool(pool)
+        tracemalloc.start()
+        try:
+            assert sum(map(len, as_parquet(rows))) > 0
+            peaks.append(pool.max_memory() + tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+            pyarrow.set_memory_pool(usual)
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_types_are_kept():

@@ -3,9 +3,13 @@
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Endings = Mapping[str, tuple[str, ...]]
 """By the name of a format the endings of the files that have it."""
@@ -15,6 +19,9 @@ ROW_FORMATS: Endings = {"jsonl": (".jsonl",), "csv": (".csv",), "parquet": (".pa
 
 _GROUP = 10_000
 """Rows that become a part of an Arrow table together."""
+
+_PIECE = 1 << 20
+"""Bytes of a file that are read together."""
 
 
 def format_of(out: Path, formats: Endings, given: str | None = None) -> str:
@@ -92,24 +99,62 @@ def as_csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def as_parquet(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
     """The bytes of a Parquet file; lists and objects stay what they are, as in JSON lines.
 
-    What is missing at first may be of any type later, so the file is written once all rows are known: until then every
-    row has an empty piece.
+    What is missing at first may be of any type later. So groups of rows wait in a temporary file until the types of all
+    are known, while every row has an empty piece; at no time is more than one group in memory.
     """
-    import pyarrow
-    from pyarrow import parquet
+    with tempfile.TemporaryFile() as waiting, tempfile.TemporaryFile() as content:
+        groups = _Groups(waiting)
+        group: list[Mapping[str, Any]] = []
+        for row in rows:
+            group.append(row)
+            if len(group) == _GROUP:
+                groups.add(group)
+                group = []
+            yield b""
+        groups.add(group)
+        groups.write_parquet(content)
+        content.seek(0)
+        while piece := content.read(_PIECE):
+            yield piece
 
-    parts: list[Any] = []
-    group: list[Mapping[str, Any]] = []
-    for row in rows:
-        group.append(row)
-        if len(group) == _GROUP:
-            parts.append(pyarrow.Table.from_pylist(group))
-            group = []
-        yield b""
-    table = pyarrow.concat_tables([*parts, pyarrow.Table.from_pylist(group)], promote_options="permissive")
-    buffer = pyarrow.BufferOutputStream()
-    parquet.write_table(table, buffer)
-    yield buffer.getvalue().to_pybytes()
+
+class _Groups:
+    """Groups of rows in a file of Arrow's, a stream for each run of groups with the same types."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._schemas: list[pyarrow.Schema] = []
+        self._stream: Any = None
+
+    def add(self, rows: list[Mapping[str, Any]]) -> None:
+        """Append a group."""
+        import pyarrow
+        from pyarrow import ipc
+
+        table = pyarrow.Table.from_pylist(rows)
+        if not self._schemas or table.schema != self._schemas[-1]:
+            self._close()
+            self._schemas.append(table.schema)
+            self._stream = ipc.new_stream(self._file, table.schema)
+        self._stream.write_table(table)
+
+    def write_parquet(self, file: IO[bytes]) -> None:
+        """Write all of them, with the types of all together."""
+        import pyarrow
+        from pyarrow import ipc, parquet
+
+        self._close()
+        self._file.seek(0)
+        schema = pyarrow.unify_schemas(self._schemas, promote_options="permissive")
+        with parquet.ParquetWriter(file, schema) as writer:
+            for _ in self._schemas:
+                for batch in ipc.open_stream(self._file):
+                    tables = [schema.empty_table(), pyarrow.Table.from_batches([batch])]
+                    writer.write_table(pyarrow.concat_tables(tables, promote_options="permissive"))
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
 
 
 def _cells(row: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

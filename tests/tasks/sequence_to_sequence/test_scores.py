@@ -1,9 +1,28 @@
 """Scores beside numbers worked out by hand, and the answers that need no model."""
 
+import numpy as np
 import pytest
+import sacrebleu
 
 from gatewise.tasks.sequence_to_sequence.baselines import FrequentWords, first_sentence, strptime
-from gatewise.tasks.sequence_to_sequence.scores import answer_scores
+from gatewise.tasks.sequence_to_sequence.scores import AnswerScores
+
+
+def answer_scores(answers: list[str], targets: list[str], part: int = 1):
+    scores = AnswerScores()
+    for start in range(0, len(targets), part):
+        scores.add(answers[start : start + part], targets[start : start + part])
+    return scores.found()
+
+
+def test_parts_are_scored_as_the_whole():
+    random = np.random.default_rng(0)
+    targets = [" ".join(random.choice(list("abcdefg"), 6)) for _ in range(50)]
+    answers = [target[: random.integers(3, 12)] + "z" for target in targets]
+    found = answer_scores(answers, targets, part=7)
+    assert found["bleu"] == sacrebleu.corpus_bleu(answers, [targets]).score > 10
+    assert found["chrf"] == sacrebleu.corpus_chrf(answers, [targets]).score > 10
+    assert found == pytest.approx(answer_scores(answers, targets, part=50))
 
 
 def test_rouge_by_hand():

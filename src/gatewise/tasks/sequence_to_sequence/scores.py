@@ -2,35 +2,63 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _ROUGE = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
 
 
-def answer_scores(answers: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
-    """The scores of answers.
+class AnswerScores:
+    """The scores of answers that come in parts, of which statistics alone are kept: those of a corpus are sums.
 
-    Returns:
-        ``exact_match``, the share of answers that are the target; ``bleu`` and ``chrf`` of the whole, from 0
-        to 100, with the defaults of sacrebleu (Post 2018, arXiv:1804.08771);
-        ``rouge_1``, ``rouge_2`` and ``rouge_l``, the mean F1 from 0 to 1 (Lin 2004), of words in lower case.
-
-    >>> scores = answer_scores(["the cat sat"], ["the cat sat down"])
-    >>> scores["exact_match"], round(scores["rouge_1"], 3), round(scores["rouge_2"], 3)
+    >>> scores = AnswerScores()
+    >>> scores.add(["the cat sat"], ["the cat sat down"])
+    >>> found = scores.found()
+    >>> found["exact_match"], round(found["rouge_1"], 3), round(found["rouge_2"], 3)
     (0.0, 0.857, 0.8)
     """
-    import sacrebleu
-    from torchmetrics.functional.text.rouge import rouge_score  # takes seconds to import
 
-    right = sum(answer == target for answer, target in zip(answers, targets, strict=True))
-    scores = {
-        "exact_match": right / len(targets),
-        "bleu": sacrebleu.corpus_bleu(answers, [targets]).score,
-        "chrf": sacrebleu.corpus_chrf(answers, [targets]).score,
-    }
-    rouge = rouge_score(
-        list(answers), [[target] for target in targets], normalizer=_words, rouge_keys=tuple(_ROUGE.values())
-    )
-    return scores | {name: float(rouge[f"{key}_fmeasure"]) for name, key in _ROUGE.items()}
+    def __init__(self) -> None:
+        from sacrebleu.metrics import BLEU, CHRF
+
+        self._metrics: dict[str, Any] = {"bleu": BLEU(), "chrf": CHRF()}
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._count = self._right = 0
+        self._rouge = dict.fromkeys(_ROUGE, 0.0)
+
+    def add(self, answers: Sequence[str], targets: Sequence[str]) -> None:
+        """Add some answers and what was expected."""
+        from torchmetrics.functional.text.rouge import rouge_score  # takes seconds to import
+
+        self._count += len(targets)
+        self._right += sum(answer == target for answer, target in zip(answers, targets, strict=True))
+        for name, metric in self._metrics.items():
+            # What sacrebleu computes a score of a corpus from; it has no public function for corpora in parts.
+            statistics = np.sum(metric._extract_corpus_statistics(answers, [targets]), 0)
+            self._sums[name] = self._sums.get(name, 0) + statistics
+        keys = tuple(_ROUGE.values())
+        rouge = rouge_score(list(answers), [[target] for target in targets], normalizer=_words, rouge_keys=keys)
+        for name, key in _ROUGE.items():
+            self._rouge[name] += len(targets) * float(rouge[f"{key}_fmeasure"])
+
+    def found(self) -> dict[str, float]:
+        """The scores.
+
+        Returns:
+            ``exact_match``, the share of answers that are the target; ``bleu`` and ``chrf`` of the whole, from 0
+            to 100, with the defaults of sacrebleu (Post 2018, arXiv:1804.08771);
+            ``rouge_1``, ``rouge_2`` and ``rouge_l``, the mean F1 from 0 to 1 (Lin 2004), of words in lower case.
+        """
+        return {
+            "exact_match": self._right / self._count,
+            **{
+                name: float(metric._aggregate_and_compute([self._sums[name].tolist()]).score)
+                for name, metric in self._metrics.items()
+            },
+            **{name: total / self._count for name, total in self._rouge.items()},
+        }
 
 
 def _words(text: str) -> str:

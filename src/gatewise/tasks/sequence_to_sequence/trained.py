@@ -24,7 +24,7 @@ from gatewise.tasks.sequence_to_sequence.corpus import baselines_of, paired_data
 from gatewise.tasks.sequence_to_sequence.inspection import AnswerInspection, inspect_answer
 from gatewise.tasks.sequence_to_sequence.network import make_batches, make_model, search_answers, statistics_of
 from gatewise.tasks.sequence_to_sequence.options import DecodingOptions, SequenceToSequenceOptions
-from gatewise.tasks.sequence_to_sequence.scores import answer_scores
+from gatewise.tasks.sequence_to_sequence.scores import AnswerScores
 from gatewise.tasks.sequence_to_sequence.text_side import KINDS, TextSide, encode_pairs, read_sources, sides_of_parts
 from gatewise.tasks.trained import Scores, Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
@@ -114,10 +114,12 @@ class TrainedSequenceToSequence(Trained):
         scores: Scores = {}
         for name, pairs in parts.items():
             scores[name] = self._score(pairs, search)
-            targets = [target for _, target in pairs]
             for baseline, answer in self._baselines.items():
-                answers = [answer(source) for source, _ in pairs]
-                scores[f"{name}_baseline_{baseline}"] = {"pairs": len(pairs), **answer_scores(answers, targets)}
+                found = AnswerScores()
+                for start in range(0, len(pairs), _GROUP):
+                    sources, targets = zip(*pairs[start : start + _GROUP], strict=True)
+                    found.add([answer(source) for source in sources], targets)
+                scores[f"{name}_baseline_{baseline}"] = {"pairs": len(pairs), **found.found()}
         return scores
 
     @property
@@ -263,18 +265,14 @@ class TrainedSequenceToSequence(Trained):
             total = BatchStatistics.sum(map(statistics_of(self.model, 0.0), batches))
         notices = _Notices(self.source, search.longest)
         notices.add_sources((text for text, _ in pairs), encoded.sources, encoded.cut)
-        answers: list[str] = []  # of the other hypotheses nothing is kept
+        scores = AnswerScores()
         for start in range(0, len(pairs), _GROUP):
             found = self._answers(encoded.sources[start : start + _GROUP], search)
             notices.add_answers(found)
-            answers += [answer.text for answer in found]
+            targets = [target for _, target in pairs[start : start + _GROUP]]
+            scores.add([answer.text for answer in found], targets)
         notices.report()
-        return {
-            "pairs": len(pairs),
-            "loss": total.loss,
-            "token_accuracy": total.ratio,
-            **answer_scores(answers, [target for _, target in pairs]),
-        }
+        return {"pairs": len(pairs), "loss": total.loss, "token_accuracy": total.ratio, **scores.found()}
 
 
 class _Notices:
