@@ -28,9 +28,8 @@ def cells(path, columns, **options):
     """The rows of a table, which are the same where they are read one after another."""
     rows = read_columns(path, columns, **options)
     if options.keys() <= {"texts", "format"}:
-        assert list(table_rows(path, columns, **options)) == [
-            (rows.full_location(row), cells) for row, cells in enumerate(rows)
-        ]
+        found = [(location(), cells) for location, cells in table_rows(path, columns, **options)]
+        assert found == [(rows.full_location(row), cells) for row, cells in enumerate(rows)]
     return list(rows)
 
 

@@ -61,6 +61,7 @@ def test_torchrl_states_are_carried(mode: bool):
     data = example.batch(3, 6 if mode else 1, 3, 5, 0.0)
     for name in "hc":
         data[f"recurrent_state_{name}"] = torch.randn_like(data[f"recurrent_state_{name}"])
+    data["is_init"][1, 0] = True  # a collector has stored the state that the episode begins with
     theirs = LSTMModule(3, 5, in_key="observation", out_key="features", default_recurrent_mode=mode)
     ours = example.reset_lstm_module(3, 5, default_recurrent_mode=mode)
     ours.lstm.load_state_dict(theirs.lstm.state_dict())

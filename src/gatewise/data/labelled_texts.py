@@ -45,9 +45,11 @@ def labelled_texts(
                     raise ValueError(f"{path / label}: {why}")
                 yield read_text([file]), label
             continue
-        for where, (text, label) in table_rows(path, (text_column, label_column), texts=(text_column,), format=format):
+        for location, (text, label) in table_rows(
+            path, (text_column, label_column), texts=(text_column,), format=format
+        ):
             if why := wrong(label.strip()):
-                raise ValueError(f"{where}: {why}")
+                raise ValueError(f"{location()}: {why}")
             yield text, label.strip()
 
 

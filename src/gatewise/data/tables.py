@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import chain, islice
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatewise.data.arrow_csv import arrow_columns
 from gatewise.data.arrow_json import arrow_members
-from gatewise.data.cells import cell_text, column_position
+from gatewise.data.cells import column_position
 from gatewise.data.delimited import Head, delimited_rows, head_of
 from gatewise.data.json_lines import objects_in
 from gatewise.data.parquet import TYPED, typed_columns, typed_names
@@ -90,8 +90,8 @@ def read_columns(
 
 def table_rows(
     path: Path, columns: Sequence[Column], *, texts: Collection[Column] = (), format: TableFormat = PLAIN
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Some columns of a table as text, row by row, each with its place for people; little of it is in memory.
+) -> Iterator[tuple[Callable[[], str], tuple[str, ...]]]:
+    """Some columns of a table as text, row by row, each with what gives its location for people; little is in memory.
 
     Args:
         path, columns, texts, format: as for `read_columns`.
@@ -99,31 +99,11 @@ def table_rows(
     Raises:
         ValueError, OSError: as `read_columns`.
     """
-    kind, wanted = kind_of(path), Wanted(columns, texts=texts)
-    empty = True
     with Progress(f"reading {path.name}", "rows") as progress:
-        if kind in (".csv", ".tsv"):
-            table = format.text(path)
-            rows = delimited_rows(table, kind, format)
-            line, names = next(rows, (0, []))
-            indices, by_number = _column_indices(table, Head(names, line, line) if line else None, wanted)
-            rows = chain([(line, names)], rows) if by_number else rows
-            found = ((f"{path}: line {line}", tuple(cells[index] for index in indices)) for line, cells in rows)
-        else:
-            if kind == ".jsonl":
-                numbered = any(isinstance(column, int) for column in columns)
-                names = wanted.named(_first_members(format.text(path)) if numbered else ())
-                unit, values = "line", _members(format.text(path), names, False)
-            else:
-                names = wanted.named(typed_names(path))
-                unit, values = "row", _numbered(typed_columns(path, names))
-            found = (_as_texts(f"{path}: {unit} {number}", row, names, wanted) for number, row in values)
-        for row in found:
-            empty = False
-            progress.advance()
-            yield row
-    if empty:
-        raise _no_rows(path)
+        for part in read_column_parts(path, columns, texts=texts, format=format):
+            for number, row in enumerate(part):
+                yield partial(part.full_location, number), row
+            progress.advance(len(part))
 
 
 def columns_of_text(
@@ -388,12 +368,6 @@ def _numbered(batches: Iterable[Sequence["pyarrow.Array"]]) -> Iterator[tuple[in
     """The values of columns that come as Arrow arrays, row by row, each with its number."""
     lists = (zip(*(cells.to_pylist() for cells in batch), strict=True) for batch in batches)
     return enumerate((row for batch in lists for row in batch), 1)
-
-
-def _as_texts(where: str, values: Sequence[Any], names: Sequence[str], wanted: Wanted) -> tuple[str, tuple[str, ...]]:
-    """A row as text, with its place."""
-    columns = zip(values, names, wanted.columns, strict=True)
-    return where, tuple(cell_text(value, where, name, text=column in wanted.texts) for value, name, column in columns)
 
 
 def _first_members(table: TableText) -> list[str]:
