@@ -79,6 +79,13 @@ def test_layers_of_several_cells_and_tied_weights(folder):
     assert all(torch.equal(state[name], weight) for name, weight in model.state_dict().items())
 
 
+def test_a_layer_that_is_named_is_not_one_of_the_others(folder):
+    torch.save(nn.ModuleDict({"a": nn.RNN(3, 4), "b": nn.RNN(3, 4), "c": nn.RNN(3, 4)}).state_dict(), "a.pt")
+    assert leave("convert", "a.pt", "--to", "torch", "-o", "b.pt", "--cell", "rnn_tanh", "b=rnn_relu") == 0
+    found = {path: one["cell"] for path, one in identities_of(torch.load("b.pt", weights_only=True)).items()}
+    assert found == {"a": "rnn_tanh", "b": "rnn_relu", "c": "rnn_tanh"}
+
+
 MISTAKES = {
     "bare.pt --to safetensors -o x": "bare.pt: the cell of the layer is not recorded in the file",
     "bare.pt --to keras5 -o x": "--to: expected one of torch, safetensors, keras, onnx, got 'keras5'",

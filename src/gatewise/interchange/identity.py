@@ -32,7 +32,7 @@ def declare(
         cell: the cell, or the name of a built-in one. Whether it has biases follows from the names.
         gates: the order in which the tensors stack its gates; by default that of the cell.
         prefix: the path of the one layer that is meant, such as ``encoder.rnn``; by default all layers whose names and
-            shapes are those of the cell and that have no identity yet.
+            shapes are those of the cell. Layers that have an identity keep it.
 
     Returns:
         A new state dict of the same tensors, for `load_state_dict`, which checks the cell and brings the gates into
@@ -62,8 +62,7 @@ def declare(
         order = None if gates is None else [gate for gate in gates if gate in form.gates or gate not in cell.gates]
         identity = identity_of(form, order)
         for path in _paths(state_dict, form):
-            wanted = path == prefix if prefix is not None else path not in declared
-            if wanted and path not in found:
+            if prefix in (None, path) and path not in declared and path not in found:
                 found[path] = identity
     if not found:
         where = "" if prefix is None else f" with the prefix {prefix!r}"

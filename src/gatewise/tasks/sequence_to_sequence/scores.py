@@ -24,7 +24,7 @@ class AnswerScores:
         from sacrebleu.metrics import BLEU, CHRF
 
         self._metrics: dict[str, Any] = {"bleu": BLEU(), "chrf": CHRF()}
-        self._sums: dict[str, NDArray[Any]] = {}
+        self._statistics: dict[str, NDArray[Any]] = {}
         self._count = self._right = 0
         self._rouge = dict.fromkeys(_ROUGE, 0.0)
 
@@ -36,8 +36,8 @@ class AnswerScores:
         self._right += sum(answer == target for answer, target in zip(answers, targets, strict=True))
         for name, metric in self._metrics.items():
             # What sacrebleu computes a score of a corpus from; it has no public function for corpora in parts.
-            statistics = np.sum(metric._extract_corpus_statistics(answers, [targets]), 0)
-            self._sums[name] = self._sums.get(name, 0) + statistics
+            of_part = np.sum(metric._extract_corpus_statistics(answers, [targets]), 0)
+            self._statistics[name] = self._statistics.get(name, 0) + of_part
         keys = tuple(_ROUGE.values())
         rouge = rouge_score(list(answers), [[target] for target in targets], normalizer=_words, rouge_keys=keys)
         for name, key in _ROUGE.items():
@@ -54,7 +54,7 @@ class AnswerScores:
         return {
             "exact_match": self._right / self._count,
             **{
-                name: float(metric._aggregate_and_compute([self._sums[name].tolist()]).score)
+                name: float(metric._aggregate_and_compute([self._statistics[name].tolist()]).score)
                 for name, metric in self._metrics.items()
             },
             **{name: total / self._count for name, total in self._rouge.items()},
