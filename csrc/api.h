@@ -2,8 +2,8 @@
  *
  * The caller owns every buffer and keeps it until the call returns; the engine keeps no address. A null buffer means a
  * zero state, a zero upstream gradient, or a gradient that is not wanted. Letters: T steps, B rows, I input size,
- * H hidden size, D directions, L layers, S states of a cell, N rows of a sequence array: T·B, or with lengths the valid
- * steps alone. Every field has 8 bytes. */
+ * H hidden size, P projection size, D directions, L layers, S states of a cell, N rows of a sequence array: T·B, or
+ * with lengths the valid steps alone. Every field has 8 bytes. */
 #ifndef GATEWISE_API_H
 #define GATEWISE_API_H
 
@@ -26,8 +26,8 @@ typedef struct gatewise_sequence {
   int64_t step_stride, row_stride;
 } gatewise_sequence;
 
-/* One state of the cell, (L·D, B, H) each, and after every step, in the layout of the output; the sequence of the first
- * state is the output itself. */
+/* One state of the cell, (L·D, B, H) each, or P wide where the program says so, and after every step, in the layout of
+ * the output; the sequence of the first state is the output itself. */
 typedef struct gatewise_state {
   gatewise_dense initial, final;
   gatewise_dense final_gradient, initial_gradient;
@@ -80,15 +80,16 @@ typedef struct gatewise_call {
   int64_t struct_size, abi;
   int64_t dtype; /* 4: float, 8: double */
   int64_t steps, rows, input_size, hidden_size, directions;
-  int64_t layers;      /* more than 1: forward only, nothing saved or observed, no checkpoints */
-  int64_t reverse;     /* with one direction: whether it reads from the end */
-  int64_t threads;     /* number of partitions of the work, which determines the bits */
-  int64_t workers;     /* how many threads may run at once */
-  int64_t chunk;       /* return GATEWISE_MORE after about this many multiply-adds; 0: never */
-  int64_t checkpoint;  /* steps between the states in `boundaries`; 0: no checkpoints */
-  int64_t share_small; /* partition work of any size, for tests */
-  int64_t accumulate;  /* 1: add to the gradient of x; 2: add to the gradients of the parameters; 3: both */
-  int64_t position;    /* 0 initially; private to the engine while it returns GATEWISE_MORE */
+  int64_t projection_size; /* P ≤ H; any value if no state of the program has this width */
+  int64_t layers;          /* more than 1: forward only, nothing saved or observed, no checkpoints */
+  int64_t reverse;         /* with one direction: whether it reads from the end */
+  int64_t threads;         /* number of partitions of the work, which determines the bits */
+  int64_t workers;         /* how many threads may run at once */
+  int64_t chunk;           /* return GATEWISE_MORE after about this many multiply-adds; 0: never */
+  int64_t checkpoint;      /* steps between the states in `boundaries`; 0: no checkpoints */
+  int64_t share_small;     /* partition work of any size, for tests */
+  int64_t accumulate;      /* 1: add to the gradient of x; 2: add to the gradients of the parameters; 3: both */
+  int64_t position;        /* 0 initially; private to the engine while it returns GATEWISE_MORE */
   int64_t needed;
   int64_t weights_layout, weights_filled; /* of `weights`; filled: they are read, else written */
   const void *program;                    /* a gatewise::Program */
@@ -99,13 +100,14 @@ typedef struct gatewise_call {
   gatewise_sequence x, output;
   gatewise_dense lengths;    /* (B) int64 or null */
   gatewise_sequence reset;   /* (T, B) bytes or null */
-  gatewise_dense saved;      /* (D, N, K·H + V), K from `gatewise_saved_blocks`, V from `gatewise_saved_row_values`;
-                                additional rows are zeroed */
-  gatewise_dense boundaries; /* (D, segments, S, B, H): states before every `checkpoint` steps */
+  gatewise_dense saved;      /* (D, N, K·H + M·P + V), K from `gatewise_saved_blocks`, M from
+                                `gatewise_saved_projections`, V from `gatewise_saved_row_values`; additional rows are
+                                zeroed */
+  gatewise_dense boundaries; /* (D, segments, S, B, H): states before every `checkpoint` steps, each of its width */
   gatewise_sequence output_gradient, x_gradient;
   gatewise_dense norms;           /* (D, T·B, S) double: norms of the total gradients of the states */
-  gatewise_dense state_values;    /* (D, S, T·B, H) */
-  gatewise_dense state_gradients; /* (D, T·B, S, H) */
+  gatewise_dense state_values;    /* (D, S, T·B, H), each state of its width */
+  gatewise_dense state_gradients; /* (D, T·B, S, H), likewise */
   int64_t mask_seed, mask_stream; /* stream: a number of the first layer and direction; each further one has the next */
   int64_t mask_step;              /* of the first step, in the masks' counting */
   const gatewise_mask *masks;     /* those of the program; null where it has none */

@@ -19,33 +19,35 @@ public:
            const Upstream<T> &upstream, Carver &weights, Carver &work)
       : layer(layer), order(order), cut(cut), upstream(upstream), pass(layer.program.backward),
         epilogue(layer.program.epilogue) {
-    const int64_t hidden = layer.hidden, size = layer.state_size(), places = order.most_places(most_steps);
-    shares = split(layer.rows, hidden, layer.steps, block_count(pass), layer.directions, layer.threads,
+    const int64_t hidden = layer.hidden, places = order.most_places(most_steps);
+    shares = split(layer.rows, layer.steps, weight_count(layer, pass), layer.directions, layer.threads,
                    layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers = registers_per_output(rows_each, 1, hidden, lanes<T>, shares.units ? shares.slices : 1);
-    zeros = work.take<T>(std::max(hidden, size));
+    zeros = work.take<T>(layer.rows * hidden);
     for (int64_t d = 0; d < layer.directions; ++d) {
       direction[d].emplace(layer, pass, epilogue, d, registers, weights, work);
       Direction &own = *direction[d];
       own.arrays = work.take<Array<T>>(pass.array_count);
       own.finals = work.take<Final<T>>(layer.states);
       own.sequence_gradients = work.take<SequenceGradient<T>>(layer.states);
-      own.carried = work.take<T>(layer.states * size);
+      own.measured = work.take<ObservedStates>(layer.states);
+      own.carried = work.take<T>(layer.rows * layer.width_of_states());
       own.operands = work.take<T *>(layer.program.operand_count);
       for (int64_t a = 0; a < pass.array_count; ++a) {
         const ArrayInfo &info = pass.arrays[a];
-        if (info.role == role_scratch) own.scratch = work.take<T>(info.blocks * size);
+        const int64_t width = row_width(layer, info);
+        if (info.role == role_scratch) own.scratch[info.index] = work.take<T>(layer.rows * width);
         if (info.role == role_row_values) own.row_values = work.take<T>(info.blocks * layer.rows);
         if (info.role == role_delta)
-          own.deltas = work.take<T>(places * info.blocks * hidden), own.delta_width = info.blocks * hidden;
+          own.deltas[info.index] = work.take<T>(places * width), own.delta_width[info.index] = width;
         if (info.role == role_operand && !is_shifted_state(info.index)) {
-          T *const rows = work.take<T>(places * hidden);
+          T *const rows = work.take<T>(places * width);
           if (own.operands) own.operands[info.index] = rows;
         } else if (info.role == role_operand && own.operands) own.operands[info.index] = nullptr;
-        if (info.role == role_state_gradients && upstream.norms && !upstream.state_gradients)
-          own.shown = work.take<T>((norms_after_loop() ? places : layer.rows) * layer.states * hidden);
       }
+      if (upstream.norms && !upstream.state_gradients)
+        own.shown = work.take<T>((norms_after_loop() ? places : layer.rows) * layer.width_of_states());
       if (upstream.norms && shares.units && !norms_after_loop())
         own.squares = work.take<double>(shares.slices * places * layer.states);
       own.sums = work.take<T>(shares.slices * pass.sum_count * hidden);
@@ -63,10 +65,9 @@ public:
     int64_t product = 0;
     for (int64_t o = 0; o < layer.program.outer_count; ++o) {
       const OuterInfo &outer = layer.program.outers[o];
-      product = std::max(
-          product, product_scratch(layer, outer.count * hidden, places, outer.operand < 0 ? layer.input : hidden));
-      if (outer.operand < 0)
-        product = std::max(product, product_scratch(layer, places, outer.count * hidden, layer.input));
+      const int64_t rows = outer.count * layer.rows_of(outer.first.group);
+      product = std::max(product, product_scratch(layer, rows, places, layer.columns_of(outer.first.group)));
+      if (outer.operand < 0) product = std::max(product, product_scratch(layer, places, rows, layer.input));
     }
     product_memory = work.take<T>(product);
     if (scatters()) x_rows = work.take<T>(places * layer.input);
@@ -80,7 +81,7 @@ public:
   int64_t layout() const { return registers * 4 + 2; }
 
   void prepare() {
-    std::fill_n(zeros, std::max(layer.hidden, layer.state_size()), T(0));
+    std::fill_n(zeros, layer.rows * layer.hidden, T(0));
     for (int64_t d = 0; d < layer.directions; ++d) direction[d]->weights.describe();
   }
   void pack() {
@@ -154,11 +155,13 @@ private:
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
     SequenceGradient<T> *sequence_gradients = nullptr;
-    T *carried = nullptr, *scratch = nullptr, *deltas = nullptr, *shown = nullptr, *sums = nullptr, *totals = nullptr;
+    ObservedStates *measured = nullptr;
+    T *carried = nullptr, *shown = nullptr, *sums = nullptr, *totals = nullptr;
+    T *scratch[2] = {nullptr, nullptr}, *deltas[2] = {nullptr, nullptr}; // of H units, and of P
     T *row_values = nullptr, *results = nullptr, *epilogue_scratch = nullptr, *rows = nullptr;
-    T **operands = nullptr; // (N, H) each; null: the state's own sequence, one step apart
+    T **operands = nullptr; // (N, H) or (N, P) each; null: the state's own sequence, one step apart
     double *squares = nullptr;
-    int64_t delta_width = 0;
+    int64_t delta_width[2] = {0, 0};
     bool *touched = nullptr; // by group and gate: whether its gradient is initialised
   };
 
@@ -193,7 +196,7 @@ private:
   static constexpr bool norms_after_loop() { return sizeof(T) == sizeof(double); }
 
   const T *before_first(int64_t d, int64_t state, const Sequences<T> &sequences) const {
-    if (sequences.before) return sequences.before + state * layer.state_size();
+    if (sequences.before) return sequences.before + layer.rows * layer.width_of_states(0, state);
     const T *const given = layer.initial(d, state);
     return given ? given : zeros;
   }
@@ -201,90 +204,96 @@ private:
   Job<T> job(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences) {
     Direction &own = *direction[d];
     const int64_t first_place = order.first_place(begin, end, layer.reads_backward(d));
-    const int64_t hidden = layer.hidden;
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     own.masks.describe(layer, d, job);
     job.sequence_gradients = own.sequence_gradients;
     job.backward = true, job.sums = own.sums, job.sum_count = pass.sum_count;
+    job.measured = own.measured, job.state_count = layer.states;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];
       array = {};
+      const int64_t width = layer.size(info.size);
+      const bool narrow = info.size == size_projection;
       switch (info.role) {
       case role_saved:
-        array.kind = sequence, array.base = sequences.saved, array.stride = sequences.stride,
-        array.origin = sequences.origin;
-        break;
+      case role_saved_row_values: array = saved_values(layer, info, sequences); break;
       case role_previous_state:
       case role_next_state:
         array = state_array(layer, d, info, sequences, before_first(d, info.index, sequences));
         break;
       case role_output_gradient:
-        if (upstream.output_gradient.data) array = caller_rows_of<T>(upstream.output_gradient, d * hidden);
+        if (upstream.output_gradient.data) array = caller_rows_of<T>(upstream.output_gradient, d * width);
         else array.kind = per_row, array.base = zeros;
         break;
       case role_arriving_gradient: {
-        T *const final = layer.state_row(layer.states_of[info.index].final_gradient, d);
-        array.kind = gradient_arriving, array.base = own.carried + info.index * layer.state_size(),
-        array.stride = hidden;
-        array.other = final ? final : zeros, array.other_stride = final ? hidden : 0;
-        own.finals[info.index] = {a, layer.state_row(layer.states_of[info.index].initial_gradient, d)};
-        if (const gatewise_sequence &given = layer.states_of[info.index].sequence_gradient; given.data)
-          own.sequence_gradients[job.sequence_gradient_count++] = {a, caller_rows_of<T>(given, d * hidden)};
+        const gatewise_state &state = layer.states_of[info.index];
+        T *const final = layer.state_row(state.final_gradient, d, info.index);
+        array.kind = gradient_arriving, array.base = carried(own, info.index), array.stride = width;
+        array.other = final ? final : zeros, array.other_stride = final ? width : 0;
+        own.finals[info.index] = {a, layer.state_row(state.initial_gradient, d, info.index), width, narrow};
+        if (state.sequence_gradient.data)
+          own.sequence_gradients[job.sequence_gradient_count++] = {
+              a, caller_rows_of<T>(state.sequence_gradient, d * width), width, narrow};
         break;
       }
-      case role_sent_gradient:
-        array.kind = per_row, array.base = own.carried + info.index * layer.state_size(), array.stride = hidden;
-        break;
+      case role_sent_gradient: array.kind = per_row, array.base = carried(own, info.index), array.stride = width; break;
       case role_state_gradients: {
         if (!upstream.norms && !upstream.state_gradients) break;
-        array.stride = layer.states * hidden;
+        const int64_t offset = layer.width_of_states(0, info.index);
+        array.stride = layer.width_of_states();
         if (upstream.state_gradients) {
           array.kind = caller_rows, array.step_stride = layer.rows * array.stride;
-          array.base = upstream.state_gradients + d * layer.steps * array.step_stride;
+          array.base = upstream.state_gradients + d * layer.steps * array.step_stride + offset;
         } else {
-          array.kind = norms_after_loop() ? sequence : per_row, array.base = own.shown, array.origin = first_place;
+          array.kind = norms_after_loop() ? sequence : per_row, array.base = own.shown + offset;
+          array.origin = first_place;
         }
         if (!upstream.norms || norms_after_loop()) break;
-        job.measured = a, job.measured_blocks = layer.states;
+        own.measured[job.measured_count++] = {a, info.index, info.blocks, width, narrow};
         job.norm_places = order.place_count(begin, end), job.norm_origin = first_place;
         job.norms = own.squares ? own.squares : upstream.norms + d * layer.steps * layer.rows * layer.states;
         break;
       }
       case role_delta:
-        array.kind = sequence, array.base = own.deltas, array.stride = own.delta_width, array.origin = first_place;
+        array.kind = sequence, array.base = own.deltas[info.index], array.stride = own.delta_width[info.index];
+        array.origin = first_place;
         break;
       case role_operand:
         if (own.operands[info.index])
-          array.kind = sequence, array.base = own.operands[info.index], array.stride = hidden,
+          array.kind = sequence, array.base = own.operands[info.index], array.stride = width,
           array.origin = first_place;
         break;
       case role_mask: array = own.masks.array(layer, info.index); break;
-      case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      case role_scratch:
+        array.kind = per_row, array.base = own.scratch[info.index], array.stride = info.blocks * width;
+        break;
       case role_row_values:
         job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;
         break;
-      case role_saved_row_values: array = saved_row_values(layer, sequences); break;
       default: break;
       }
     }
     return job;
   }
 
+  T *carried(const Direction &own, int64_t state) const {
+    return own.carried + layer.rows * layer.width_of_states(0, state);
+  }
+
   void finish_norms(int64_t d, int64_t begin, int64_t end) const {
     const Direction &own = *direction[d];
-    const int64_t blocks = layer.states, places = order.place_count(begin, end);
+    const int64_t blocks = layer.states, places = order.place_count(begin, end), all = layer.width_of_states();
     double *const norms = upstream.norms + d * layer.steps * layer.rows * blocks;
     if (!norms_after_loop() && !own.squares) return;
     order.each(begin, end, layer.reads_backward(d), [&](int64_t place, int64_t time, int64_t row) {
       double *const to = norms + (time * layer.rows + row) * blocks;
       for (int64_t b = 0; b < blocks; ++b) {
         if (norms_after_loop()) {
-          const T *const shown =
-              upstream.state_gradients
-                  ? upstream.state_gradients + ((d * layer.steps + time) * layer.rows + row) * blocks * layer.hidden
-                  : own.shown + place * blocks * layer.hidden;
-          to[b] = scaled_norm(shown + b * layer.hidden, layer.hidden);
+          const T *const shown = upstream.state_gradients
+                                     ? upstream.state_gradients + ((d * layer.steps + time) * layer.rows + row) * all
+                                     : own.shown + place * all;
+          to[b] = scaled_norm(shown + layer.width_of_states(0, b), layer.state_width(b));
           continue;
         }
         double sum = 0;
@@ -314,14 +323,14 @@ private:
       for (int64_t k = 0; k < outer.count; ++k) add = touch(d, {outer.first.group, outer.first.gate + k});
       const bool of_x = outer.operand < 0;
       Gemm<T> g{};
-      g.a = own.deltas + outer.delta * layer.hidden, g.a_stride = own.delta_width, g.a_transposed = 1;
-      g.c = gradient, g.c_stride = of_x ? layer.input : layer.hidden;
-      g.rows = outer.count * layer.hidden, g.columns = of_x ? layer.input : layer.hidden;
+      deltas_of(own, outer, g.a, g.a_stride), g.a_transposed = 1;
+      g.c = gradient, g.c_stride = g.columns = layer.columns_of(outer.first.group);
+      g.rows = outer.count * layer.rows_of(outer.first.group);
       g.depth = order.place_count(begin, end), g.add = add;
       if (of_x) {
         if (!x) x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
         g.b = x, g.b_stride = own.rows ? layer.input : layer.x.row_stride;
-      } else if (own.operands[outer.operand]) g.b = own.operands[outer.operand], g.b_stride = layer.hidden;
+      } else if (own.operands[outer.operand]) g.b = own.operands[outer.operand], g.b_stride = g.columns;
       else {
         multiply_shifted(d, begin, end, sequences, layer.program.operands[outer.operand].state, g);
         continue;
@@ -330,18 +339,23 @@ private:
     }
   }
 
+  void deltas_of(const Direction &own, const OuterInfo &outer, const T *&from, int64_t &stride) const {
+    const bool narrow = layer.program.groups[outer.first.group].rows == size_projection;
+    from = own.deltas[narrow] + outer.delta * layer.rows_of(outer.first.group), stride = own.delta_width[narrow];
+  }
+
   // A state's own sequence, one step apart, after the states before the first step.
   void multiply_shifted(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences, int64_t state,
                         const Gemm<T> &whole) {
     const bool reverse = layer.reads_backward(d), starts = begin == sequences.first;
-    const int64_t rows = layer.rows, count = whole.depth;
+    const int64_t rows = layer.rows, count = whole.depth, width = layer.state_width(state);
     const T *values;
     int64_t stride;
     if (state == 0 && !sequences.output)
-      values = static_cast<T *>(layer.output.data) + d * layer.hidden, stride = layer.output.row_stride;
+      values = static_cast<T *>(layer.output.data) + d * width, stride = layer.output.row_stride;
     else {
-      values = state == 0 ? sequences.output : sequences.states + (state - 1) * layer.hidden;
-      stride = state == 0 ? layer.hidden : sequences.stride;
+      values = state == 0 ? sequences.output : sequences.states + layer.width_of_states(1, state);
+      stride = state == 0 ? width : sequences.stride;
     }
     // Places of the steps, and of the steps before them but for the first.
     const int64_t first_place = order.first_place(begin, end, reverse) - sequences.origin;
@@ -357,7 +371,7 @@ private:
     if (!alone) return;
     g.depth = rows;
     g.a = whole.a + (reverse ? (count - rows) * whole.a_stride : 0);
-    g.b = before_first(d, state, sequences), g.b_stride = layer.hidden;
+    g.b = before_first(d, state, sequences), g.b_stride = width;
     multiply(layer, g, product_memory);
   }
 
@@ -370,11 +384,12 @@ private:
       const OuterInfo &outer = layer.program.outers[o];
       if (outer.operand >= 0) continue;
       Gemm<T> g{};
-      g.a = own.deltas + outer.delta * layer.hidden, g.a_stride = own.delta_width;
+      deltas_of(own, outer, g.a, g.a_stride);
       g.b = layer.block(d, outer.first), g.b_stride = layer.input;
       g.c = scattered ? x_rows : static_cast<T *>(to.data) + order.first_place(begin, end, reverse) * to.row_stride;
       g.c_stride = scattered ? layer.input : to.row_stride;
-      g.rows = order.place_count(begin, end), g.columns = layer.input, g.depth = outer.count * layer.hidden;
+      g.rows = order.place_count(begin, end), g.columns = layer.input,
+      g.depth = outer.count * layer.rows_of(outer.first.group);
       g.add = filled || (add && !scattered);
       filled = true;
       multiply(layer, g, product_memory);
@@ -405,8 +420,8 @@ private:
     };
     const bool add = touch(d, info.block), outer = info.right.block >= 0;
     const T *const left = from(info.left), *const right = outer ? from(info.right) : nullptr;
-    const int64_t columns = outer ? layer.hidden : 1;
-    for (int64_t i = 0; i < layer.hidden; ++i)
+    const int64_t rows = layer.rows_of(info.block.group), columns = outer ? layer.columns_of(info.block.group) : 1;
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j) {
         const T value = outer ? left[i] * right[j] : left[i];
         to[i * columns + j] = add ? to[i * columns + j] + value : value;

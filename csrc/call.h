@@ -35,6 +35,7 @@ private:
 template <class T> struct Layer {
   const Program &program;
   int64_t steps, rows, input, hidden, directions, states, groups;
+  int64_t projection;       // at most `hidden`; 0 if the program has none
   bool reverse;             // with one direction: whether it reads from the end
   bool resets;              // whether a state may be reset
   int64_t threads, workers; // partitions, and how many may run at once
@@ -51,18 +52,30 @@ template <class T> struct Layer {
   int64_t mask_stream, mask_step; // of the first direction, of the first step
 
   bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
-  int64_t state_size() const { return rows * hidden; }
-  T *initial(int64_t d, int64_t state) const { return state_row(states_of[state].initial, d); }
-  T * final(int64_t d, int64_t state) const { return state_row(states_of[state].final, d); }
-  T *state_row(const gatewise_dense &all, int64_t d) const {
-    return all.data ? static_cast<T *>(all.data) + (first_state + d) * state_size() : nullptr;
+  int64_t size(int64_t of) const {
+    return of == size_hidden ? hidden : of == size_projection ? projection : of == size_input ? input : 1;
+  }
+  int64_t state_width(int64_t state) const { return size(program.states[state]); }
+  int64_t output_width() const { return state_width(0); }
+  // Of the states [from, to) side by side.
+  int64_t width_of_states(int64_t from, int64_t to) const {
+    int64_t width = 0;
+    for (int64_t s = from; s < to; ++s) width += state_width(s);
+    return width;
+  }
+  int64_t width_of_states() const { return width_of_states(0, states); }
+  T *initial(int64_t d, int64_t state) const { return state_row(states_of[state].initial, d, state); }
+  T * final(int64_t d, int64_t state) const { return state_row(states_of[state].final, d, state); }
+  T *state_row(const gatewise_dense &all, int64_t d, int64_t state) const {
+    return all.data ? static_cast<T *>(all.data) + (first_state + d) * rows * state_width(state) : nullptr;
   }
   const gatewise_parameter &parameter(int64_t d, int64_t group) const { return parameters[d * groups + group]; }
   int64_t columns_of(int64_t group) const {
     const int64_t columns = program.groups[group].columns;
-    return columns < 0 ? 1 : columns == size_input ? input : hidden;
+    return columns < 0 ? 1 : size(columns);
   }
-  int64_t block_size(int64_t group) const { return hidden * columns_of(group); }
+  int64_t rows_of(int64_t group) const { return size(program.groups[group].rows); }
+  int64_t block_size(int64_t group) const { return rows_of(group) * columns_of(group); }
   T *block(int64_t d, const BlockInfo &info) const {
     return static_cast<T *>(parameter(d, info.group).value.data) + info.gate * block_size(info.group);
   }
@@ -76,12 +89,14 @@ template <class T> struct Layer {
   }
 };
 
-// Parameter blocks that the products of a pass multiply by, and the outputs of its widest one.
-inline int64_t block_count(const PassInfo &pass) {
+// Weights that the products of a pass multiply by in each step, and the outputs of its widest one.
+template <class T> int64_t weight_count(const Layer<T> &layer, const PassInfo &pass) {
   int64_t count = 0;
   for (int64_t k = 0; k < pass.stage_count; ++k)
-    for (int64_t p = 0; p < pass.stages[k].product_count; ++p)
-      count += pass.products[pass.stages[k].first_product + p].block_count;
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p) {
+      const ProductInfo &product = pass.products[pass.stages[k].first_product + p];
+      count += product.block_count * layer.block_size(pass.blocks[product.first_block].group);
+    }
   return count;
 }
 inline int64_t widest_product(const PassInfo &pass) {

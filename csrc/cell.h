@@ -22,14 +22,14 @@ inline constexpr int most_rows = 8; // rows of a tile
 // A block of the elementwise work of one stage: some rows (sequences) times some units. The caller owns everything;
 // arrays that are written do not overlap with others that are read in the same stage, but for the unit itself.
 template <class T> struct Block {
-  T *const *const *row;   // row[array][r]: where row r of an array begins, block after block of H units
+  T *const *const *row;   // row[array][r]: where row r of an array begins, block after block of `hidden` units
   const T *const *vector; // vector[k]: (H) parameters, the same for all rows
   T *const *sum;          // sum[k]: (H) gradients of vectors, this thread's partial sum
   const T *product;       // the products of this stage: [product][row][output][width]
   int64_t rows;           // at most most_rows
   int64_t first_unit, units;
   int64_t width;       // of an output in `product`, at least `units`
-  int64_t hidden;      // H
+  int64_t hidden;      // all units of the stage: H, or P
   int64_t input_block; // distance between input projections, which elsewhere is H
   T *total;            // [row][sum][lanes]: sums over units, added to lane by lane
 };

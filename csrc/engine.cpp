@@ -51,16 +51,26 @@ private:
   gatewise_call &call;
 };
 
-int64_t blocks_saved(const Program &program) { return program.saved_blocks + program.state_count - 1; }
-int64_t saved_size(const Program &program, int64_t hidden) {
-  return blocks_saved(program) * hidden + program.saved_row_values;
+// States but the first that have this width.
+int64_t further_states(const Program &program, Size size) {
+  return std::count(program.states + 1, program.states + program.state_count, size);
+}
+bool is_projected(const Program &program) {
+  return std::count(program.states, program.states + program.state_count, size_projection) > 0;
+}
+template <class T> int64_t saved_size(const Layer<T> &layer) {
+  return layer.program.saved_blocks * layer.hidden + layer.width_of_states(1, layer.states) +
+         layer.program.saved_row_values + layer.program.saved_projections * layer.projection;
 }
 
 int64_t check(gatewise_call &c, bool backward) {
   const Program &program = *static_cast<const Program *>(c.program);
   Checker checker(c);
-  const int64_t all_rows = c.layers * c.directions * c.rows * c.hidden_size, places = c.steps * c.rows;
-  const int64_t width = c.directions * c.hidden_size;
+  const int64_t places = c.steps * c.rows;
+  const auto size = [&](int64_t of) { return of == size_projection ? c.projection_size : c.hidden_size; };
+  int64_t all_states = 0;
+  for (int64_t s = 0; s < program.state_count; ++s) all_states += size(program.states[s]);
+  const int64_t width = c.directions * size(program.states[0]);
   checker.sequence("x", c.x, c.input_size, true);
   checker.sequence("output", c.output, width, !backward || !c.checkpoint);
   checker.dense("lengths", c.lengths, c.rows);
@@ -73,12 +83,11 @@ int64_t check(gatewise_call &c, bool backward) {
       if (given || backward) checker.reject(name);
   if (program.mask_count && !c.masks) checker.reject("masks");
   checker.dense("norms", c.norms, c.directions * places * program.state_count);
-  checker.dense("state_values", c.state_values, c.directions * places * c.hidden_size * program.state_count);
-  checker.dense("state_gradients", c.state_gradients, c.directions * places * c.hidden_size * program.state_count);
+  checker.dense("state_values", c.state_values, c.directions * places * all_states);
+  checker.dense("state_gradients", c.state_gradients, c.directions * places * all_states);
   if (c.checkpoint) {
     const int64_t segments = (c.steps + c.checkpoint - 1) / c.checkpoint;
-    checker.dense("boundaries", c.boundaries, c.directions * segments * program.state_count * c.rows * c.hidden_size,
-                  true);
+    checker.dense("boundaries", c.boundaries, c.directions * segments * c.rows * all_states, true);
   }
   if (backward) {
     checker.sequence("output_gradient", c.output_gradient, width);
@@ -86,14 +95,15 @@ int64_t check(gatewise_call &c, bool backward) {
   }
   for (int64_t s = 0; s < program.state_count; ++s) {
     const gatewise_state &state = c.states[s];
+    const int64_t own = c.directions * size(program.states[s]), all_rows = c.layers * c.rows * own;
     checker.dense("states.initial", state.initial, all_rows);
     if ((s == 0 || c.layers > 1) && state.sequence.data) checker.reject("states.sequence");
     if (s == 0 && state.sequence_gradient.data) checker.reject("states.sequence_gradient");
     if (!backward) {
       checker.dense("states.final", state.final, all_rows);
-      checker.sequence("states.sequence", state.sequence, width);
+      checker.sequence("states.sequence", state.sequence, own);
     } else {
-      checker.sequence("states.sequence_gradient", state.sequence_gradient, width);
+      checker.sequence("states.sequence_gradient", state.sequence_gradient, own);
       checker.dense("states.final_gradient", state.final_gradient, all_rows);
       checker.dense("states.initial_gradient", state.initial_gradient, all_rows);
     }
@@ -103,18 +113,24 @@ int64_t check(gatewise_call &c, bool backward) {
       for (int64_t g = 0; g < program.group_count; ++g, ++at) {
         const GroupInfo &group = program.groups[g];
         const int64_t input = l ? width : c.input_size;
-        const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? input : c.hidden_size;
-        const int64_t count = group.gates * c.hidden_size * columns;
+        const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? input : size(group.columns);
+        const int64_t count = group.gates * size(group.rows) * columns;
         checker.dense("parameters.value", c.parameters[at].value, count, true);
         if (backward) checker.dense("parameters.gradient", c.parameters[at].gradient, count);
       }
   return checker.ok ? GATEWISE_OK : GATEWISE_BAD_BUFFER;
 }
 
+// Of all directions.
+int64_t output_width(const gatewise_call &c) {
+  const Program &program = *static_cast<const Program *>(c.program);
+  return c.directions * (program.states[0] == size_projection ? c.projection_size : c.hidden_size);
+}
+
 // Layer `l` of a call; `between`: where the outputs of all but the last one are stored, in turn.
 template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *const *between = nullptr) {
   const Program &program = *static_cast<const Program *>(c.program);
-  const int64_t width = c.directions * c.hidden_size, count = c.steps * c.rows * width;
+  const int64_t width = output_width(c), count = c.steps * c.rows * width;
   const auto inner = [&](int64_t k) { return gatewise_sequence{between[k % 2], count, c.rows * width, width}; };
   return {program,
           c.steps,
@@ -124,6 +140,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           c.directions,
           program.state_count,
           program.group_count,
+          is_projected(program) ? c.projection_size : 0,
           c.reverse != 0,
           c.reset.data != nullptr,
           c.threads,
@@ -146,8 +163,8 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
 // Multiply-adds of a step, forward; one backward is at most about twice that.
 template <class T> int64_t work_of_step(const Layer<T> &layer) {
   const Program &program = layer.program;
-  const int64_t products = block_count(program.forward) * layer.hidden + program.input_count * layer.input;
-  return layer.directions * layer.state_size() * (products + elementwise_cost);
+  const int64_t each = program.input_count * layer.input + elementwise_cost; // unit
+  return layer.directions * layer.rows * (weight_count(layer, program.forward) + layer.hidden * each);
 }
 
 // The steps of a call in parts: segments between checkpoints, and within them no more steps than a chunk has.
@@ -213,12 +230,13 @@ template <class T>
 void copy_state(const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t state, int64_t begin, int64_t end,
                 const Sequences<T> &sequences, T *to, int64_t step_stride, int64_t row_stride) {
   const bool reverse = layer.reads_backward(d);
-  const int64_t first = order.first_place(begin, end, reverse) - sequences.origin, hidden = layer.hidden;
-  const T *const output = static_cast<const T *>(layer.output.data) + d * hidden;
+  const int64_t first = order.first_place(begin, end, reverse) - sequences.origin, width = layer.state_width(state);
+  const int64_t before = layer.width_of_states(1, state);
+  const T *const output = static_cast<const T *>(layer.output.data) + d * layer.output_width();
   order.each(begin, end, reverse, [&](int64_t place, int64_t time, int64_t row) {
     const T *const from = state == 0 ? output + time * layer.output.step_stride + row * layer.output.row_stride
-                                     : sequences.states + (first + place) * sequences.stride + (state - 1) * hidden;
-    std::copy_n(from, hidden, to + time * step_stride + row * row_stride);
+                                     : sequences.states + (first + place) * sequences.stride + before;
+    std::copy_n(from, width, to + time * step_stride + row * row_stride);
   });
 }
 
@@ -226,13 +244,14 @@ void copy_state(const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t
 template <class T>
 void copy_states(const gatewise_call &c, const Layer<T> &layer, const RowOrder &order, int64_t d, int64_t begin,
                  int64_t end, const Sequences<T> &sequences) {
-  const int64_t row = layer.hidden, step = layer.rows * row;
+  T *values = static_cast<T *>(c.state_values.data);
+  if (values) values += d * layer.steps * layer.rows * layer.width_of_states();
   for (int64_t s = 0; s < layer.states; ++s) {
+    const int64_t row = layer.state_width(s), step = layer.rows * row;
     const auto copy = [&](T *to, int64_t step_stride, int64_t row_stride) {
       copy_state(layer, order, d, s, begin, end, sequences, to, step_stride, row_stride);
     };
-    if (c.state_values.data)
-      copy(static_cast<T *>(c.state_values.data) + (d * layer.states + s) * layer.steps * step, step, row);
+    if (values) copy(values, step, row), values += layer.steps * step;
     const gatewise_sequence &own = layer.states_of[s].sequence;
     if (own.data) copy(static_cast<T *>(own.data) + d * row, own.step_stride, own.row_stride);
   }
@@ -254,7 +273,7 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
   const Parts parts(c.steps, c.checkpoint, c.chunk, work_of_step(layer));
   Carver &weights = c.weights.data ? held : work;
   Forward<T> forward(layer, prepared.order, prepared.cut, parts.chunk, !c.weights.data, weights, work);
-  const int64_t saved_width = saved_size(program, layer.hidden), other_states = layer.states - 1;
+  const int64_t saved_width = saved_size(layer), others = layer.width_of_states(1, layer.states);
   Sequences<T> sequences[2];
   const int64_t room = saved_width && c.saved.data ? c.saved.count / (layer.directions * saved_width) : 0;
   if (c.saved.data && saved_width && room < prepared.order.places) return short_buffer(c, "saved");
@@ -263,9 +282,8 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
     if (c.saved.data) {
       own.saved = static_cast<T *>(c.saved.data) + d * room * saved_width;
       own.states = own.saved + program.saved_blocks * layer.hidden, own.stride = saved_width;
-    } else if (shows_states(c) && other_states)
-      own.states = work.take<T>(prepared.order.places * other_states * layer.hidden),
-      own.stride = other_states * layer.hidden;
+    } else if (shows_states(c) && others)
+      own.states = work.take<T>(prepared.order.places * others), own.stride = others;
   }
   if (const int64_t code = check_weights(c, held, forward.layout())) return code;
   if (const int64_t code = check_workspace(c, work)) return code;
@@ -278,13 +296,13 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
       std::fill_n(sequences[d].saved + prepared.order.places * saved_width,
                   (room - prepared.order.places) * saved_width, T(0));
   }
-  const int64_t segment_size = layer.states * layer.state_size();
+  const int64_t segment_size = layer.rows * layer.width_of_states();
   const auto keep_boundary = [&](int64_t segment) {
     for (int64_t d = 0; c.checkpoint && d < layer.directions; ++d)
       for (int64_t s = 0; s < layer.states; ++s)
         forward.state_before(d, parts.segment_begin(segment), s, sequences[d],
                              static_cast<T *>(c.boundaries.data) + (d * parts.segments() + segment) * segment_size +
-                                 s * layer.state_size());
+                                 layer.rows * layer.width_of_states(0, s));
   };
   const int64_t part = c.position, begin = parts.begin(part), end = parts.end(part);
   if (begin < end) {
@@ -293,10 +311,10 @@ template <class T> int64_t forward_pass(gatewise_call &c) {
     for (int64_t d = 0; d < layer.directions; ++d) copy_states(c, layer, prepared.order, d, begin, end, sequences[d]);
   }
   if (++c.position < parts.count()) return GATEWISE_MORE;
-  clear_padding<T>(prepared.order, layer.directions * layer.hidden, layer.output);
+  clear_padding<T>(prepared.order, layer.directions * layer.output_width(), layer.output);
   for (int64_t s = 1; s < layer.states; ++s)
     if (const gatewise_sequence &own = c.states[s].sequence; own.data)
-      clear_padding<T>(prepared.order, layer.directions * layer.hidden, own);
+      clear_padding<T>(prepared.order, layer.directions * layer.state_width(s), own);
   return GATEWISE_OK;
 }
 
@@ -319,7 +337,7 @@ template <class T> int64_t forward_stack(gatewise_call &c) {
   if (prepared.order.places < 0) return GATEWISE_BAD_LENGTH;
   prepared.take(work);
   for (int64_t k = 0; k < std::min<int64_t>(2, c.layers - 1); ++k)
-    between[k] = work.take<T>(c.steps * c.rows * c.directions * c.hidden_size);
+    between[k] = work.take<T>(c.steps * c.rows * output_width(c));
   const int64_t work_of_steps = std::max(work_of_step(first), work_of_step(layer_of<T>(c, 1, between)));
   const Parts parts(c.steps, 0, c.chunk ? std::max<int64_t>(1, c.chunk / c.layers) : 0, work_of_steps);
   // The layers use the same part of the workspace in turn, and tables are written to it when a layer is planned: so
@@ -348,7 +366,7 @@ template <class T> int64_t forward_stack(gatewise_call &c) {
     if (parts.begin(part) < parts.end(part)) one->forward.run(parts.begin(part), parts.end(part), sequences);
     if (++c.position < c.layers * parts.count() && parts.count() > 1) return GATEWISE_MORE;
   }
-  clear_padding<T>(prepared.order, c.directions * c.hidden_size, c.output);
+  clear_padding<T>(prepared.order, output_width(c), c.output);
   return GATEWISE_OK;
 }
 
@@ -362,7 +380,7 @@ template <class T> int64_t backward_pass(gatewise_call &c) {
   const Program &program = layer.program;
   const Parts parts(c.steps, c.checkpoint, c.chunk, 2 * work_of_step(layer));
   const bool again = c.checkpoint != 0;
-  const int64_t saved_width = saved_size(program, layer.hidden);
+  const int64_t saved_width = saved_size(layer);
   const int64_t room = again         ? order.most_places(parts.segment)
                        : saved_width ? c.saved.count / (layer.directions * saved_width)
                                      : 0;
@@ -380,7 +398,7 @@ template <class T> int64_t backward_pass(gatewise_call &c) {
   T *saved = static_cast<T *>(c.saved.data), *output = nullptr;
   if (again) {
     saved = work.take<T>(layer.directions * room * saved_width);
-    output = work.take<T>(layer.directions * room * layer.hidden);
+    output = work.take<T>(layer.directions * room * layer.output_width());
   }
   if (const int64_t code = check_weights(c, held, backward.layout() * 64 + (again ? forward->layout() : 0)))
     return code;
@@ -409,11 +427,11 @@ template <class T> int64_t backward_pass(gatewise_call &c) {
     own.saved = saved + d * room * saved_width;
     own.states = own.saved + program.saved_blocks * layer.hidden, own.stride = saved_width;
     if (!again) continue;
-    own.output = output + d * room * layer.hidden;
+    own.output = output + d * room * layer.output_width();
     own.first = parts.segment_begin(segment);
     own.origin = order.first_place(own.first, parts.segment_end(segment), layer.reads_backward(d));
     own.before = static_cast<const T *>(c.boundaries.data) +
-                 (d * parts.segments() + segment) * layer.states * layer.state_size();
+                 (d * parts.segments() + segment) * layer.rows * layer.width_of_states();
   }
   if (begin < end) {
     if (recompute) forward->run(begin, end, sequences);
@@ -438,6 +456,8 @@ bool has_sizes(gatewise_call *c) {
       {"rows", c->rows >= 0},
       {"input_size", c->input_size >= 1},
       {"hidden_size", c->hidden_size >= 1},
+      {"projection_size", !is_projected(*static_cast<const Program *>(c->program)) ||
+                              (c->projection_size >= 1 && c->projection_size <= c->hidden_size)},
       {"directions", c->directions == 1 || c->directions == 2},
       {"layers", c->layers >= 1},
       {"threads", c->threads >= 1},
@@ -463,7 +483,14 @@ GATEWISE_EXPORT int64_t gatewise_abi() { return GATEWISE_ABI; }
 
 // K: blocks of H units that a row of `saved` has.
 GATEWISE_EXPORT int64_t gatewise_saved_blocks(const void *program) {
-  return blocks_saved(*static_cast<const Program *>(program));
+  const Program &own = *static_cast<const Program *>(program);
+  return own.saved_blocks + further_states(own, size_hidden);
+}
+
+// Of P units.
+GATEWISE_EXPORT int64_t gatewise_saved_projections(const void *program) {
+  const Program &own = *static_cast<const Program *>(program);
+  return own.saved_projections + further_states(own, size_projection);
 }
 
 // And of single values.

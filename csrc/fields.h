@@ -21,6 +21,7 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_FIELD(input_size),
     GATEWISE_FIELD(hidden_size),
     GATEWISE_FIELD(directions),
+    GATEWISE_FIELD(projection_size),
     GATEWISE_FIELD(layers),
     GATEWISE_FIELD(reverse),
     GATEWISE_FIELD(threads),

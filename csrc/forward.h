@@ -17,7 +17,7 @@ template <class T> struct Sequences {
   int64_t stride = 0;        // of `saved` and `states`
   int64_t origin = 0;        // the place with which they begin
   int64_t first = 0;         // and the step
-  const T *before = nullptr; // (S, B, H): the states before that step; null: the initial ones
+  const T *before = nullptr; // (S, B, H), each of its width: the states before that step; null: the initial ones
 };
 
 // The rows of a sequence of the caller's, from one of its features on.
@@ -34,24 +34,34 @@ Array<T> state_array(const Layer<T> &layer, int64_t d, const ArrayInfo &info, co
                      const T *before) {
   const bool previous = info.role == role_previous_state;
   Array<T> array{};
-  array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = layer.hidden;
+  const int64_t width = layer.state_width(info.index);
+  array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = width;
   if (info.index == 0 && !sequences.output) {
     array.kind = previous ? caller_rows_previous : caller_rows;
-    array.base = static_cast<T *>(layer.output.data) + d * layer.hidden;
+    array.base = static_cast<T *>(layer.output.data) + d * width;
     array.step_stride = layer.output.step_stride, array.stride = layer.output.row_stride;
   } else {
     array.kind = previous ? sequence_previous : sequence, array.origin = sequences.origin;
-    array.base = info.index == 0 ? sequences.output : sequences.states + (info.index - 1) * layer.hidden;
-    array.stride = info.index == 0 ? layer.hidden : sequences.stride;
+    array.base = info.index == 0 ? sequences.output : sequences.states + layer.width_of_states(1, info.index);
+    array.stride = info.index == 0 ? width : sequences.stride;
   }
   return array;
 }
 
-// Where the values are saved that a row has once.
-template <class T> Array<T> saved_row_values(const Layer<T> &layer, const Sequences<T> &sequences) {
+template <class T> int64_t row_width(const Layer<T> &layer, const ArrayInfo &info) {
+  return info.blocks * layer.size(info.size);
+}
+
+// Where values are saved: blocks of H units, the states, the values that a row has once, and blocks of P units.
+template <class T>
+Array<T> saved_values(const Layer<T> &layer, const ArrayInfo &info, const Sequences<T> &sequences) {
   Array<T> array{};
+  if (!sequences.saved) return array;
   array.kind = sequence, array.stride = sequences.stride, array.origin = sequences.origin;
-  array.base = sequences.saved + (layer.program.saved_blocks + layer.states - 1) * layer.hidden;
+  array.base = sequences.saved;
+  if (info.role == role_saved && info.size == size_hidden) return array;
+  array.base += layer.program.saved_blocks * layer.hidden + layer.width_of_states(1, layer.states);
+  if (info.role == role_saved) array.base += layer.program.saved_row_values;
   return array;
 }
 
@@ -60,7 +70,7 @@ template <class T, class Direction>
 Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass, const Direction &own, int64_t d,
               int64_t begin, int64_t end, const uint8_t *cut, int64_t registers, const Split &shares) {
   Job<T> job{};
-  job.steps = layer.steps, job.rows = layer.rows, job.hidden = layer.hidden;
+  job.steps = layer.steps, job.rows = layer.rows, job.hidden = layer.hidden, job.projection = layer.projection;
   job.reverse = layer.reads_backward(d), job.begin = begin, job.end = end;
   job.at = order.at, job.active = order.active, job.length = order.length, job.caller = order.caller;
   job.cut = cut;
@@ -74,26 +84,33 @@ Job<T> job_of(const Layer<T> &layer, const RowOrder &order, const PassInfo &pass
   return job;
 }
 
-// The masks of one direction, (masks, rows, hidden).
+// The masks of one direction, (masks, rows, hidden); of a projection they are at the beginning of their place.
 template <class T> struct Masks {
   T *values;
   MaskJob<T> *jobs;
 
   Masks(const Layer<T> &layer, Carver &work)
-      : values(work.take<T>(layer.program.mask_count * layer.state_size())),
+      : values(work.take<T>(layer.program.mask_count * layer.rows * layer.hidden)),
         jobs(work.take<MaskJob<T>>(layer.program.mask_count)) {}
   void describe(const Layer<T> &layer, int64_t d, Job<T> &job) const {
     for (int64_t k = 0; k < layer.program.mask_count; ++k) {
       const MaskInfo &info = layer.program.masks[k];
       const gatewise_mask &given = layer.masks[k];
       const MaskKey key{layer.mask_seed, uint32_t(layer.mask_stream + d), uint32_t(info.key)};
-      jobs[k] = {values + k * layer.state_size(), key, info.each_step != 0, uint64_t(given.threshold), T(given.kept)};
+      jobs[k] = {values + k * layer.rows * layer.hidden,
+                 key,
+                 info.each_step != 0,
+                 uint64_t(given.threshold),
+                 T(given.kept),
+                 layer.size(info.size),
+                 info.size == size_projection};
     }
     job.masks = jobs, job.mask_count = layer.program.mask_count, job.mask_step = layer.mask_step;
   }
   Array<T> array(const Layer<T> &layer, int64_t k) const {
     Array<T> found{};
-    found.kind = per_row, found.base = values + k * layer.state_size(), found.stride = layer.hidden;
+    found.kind = per_row, found.base = values + k * layer.rows * layer.hidden;
+    found.stride = layer.size(layer.program.masks[k].size);
     return found;
   }
 };
@@ -130,8 +147,8 @@ public:
   Forward(const Layer<T> &layer, const RowOrder &order, uint8_t *const *cut, int64_t most_steps, bool may_be_in_place,
           Carver &weights, Carver &work)
       : layer(layer), order(order), cut(cut), pass(layer.program.forward),
-        zero_state(work.take<T>(layer.state_size())) {
-    shares = split(layer.rows, layer.hidden, layer.steps, block_count(pass), layer.directions, layer.threads,
+        zero_state(work.take<T>(layer.rows * layer.hidden)) {
+    shares = split(layer.rows, layer.steps, weight_count(layer, pass), layer.directions, layer.threads,
                    layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers =
@@ -142,9 +159,10 @@ public:
     for (int64_t d = 0; d < layer.directions; ++d) {
       direction[d].emplace(layer, pass, d, registers, step_by_step, in_place, weights, work);
       Direction &own = *direction[d];
-      own.alternating = work.take<T>((layer.states - 1) * 2 * layer.state_size());
+      own.alternating = work.take<T>(2 * layer.rows * layer.width_of_states(1, layer.states));
       for (int64_t a = 0; a < pass.array_count; ++a)
-        if (pass.arrays[a].role == role_scratch) own.scratch = work.take<T>(pass.arrays[a].blocks * layer.state_size());
+        if (pass.arrays[a].role == role_scratch)
+          own.scratch[pass.arrays[a].index] = work.take<T>(layer.rows * row_width(layer, pass.arrays[a]));
         else if (pass.arrays[a].role == role_row_values)
           own.row_values = work.take<T>(pass.arrays[a].blocks * layer.rows);
       own.arrays = work.take<Array<T>>(pass.array_count);
@@ -174,7 +192,7 @@ public:
 
   // Computes and packs loop-invariant values, once for all segments.
   void prepare() {
-    std::fill_n(zero_state, layer.state_size(), T(0));
+    std::fill_n(zero_state, layer.rows * layer.hidden, T(0));
     for (int64_t d = 0; d < layer.directions; ++d) direction[d]->weights.describe();
   }
   void pack() {
@@ -205,20 +223,21 @@ public:
   // Copies the state before step `s`, which all rows have processed or been through, by the caller's row: (B, H).
   void state_before(int64_t d, int64_t s, int64_t state, const Sequences<T> &sequences, T *to) const {
     const Direction &own = *direction[d];
+    const int64_t width = layer.state_width(state), before = layer.width_of_states(1, state);
     for (int64_t r = 0; r < layer.rows; ++r) {
       const int64_t b = order.caller_of(r), length = order.length_of(r);
       if (length <= s && s > 0) continue; // nothing reads it
       const T *from;
-      if (s == 0) from = initial(d, state) + b * layer.hidden;
+      if (s == 0) from = initial(d, state) + b * width;
       else if (state == 0) {
         const int64_t time = layer.reads_backward(d) ? length - s : s - 1;
         from = output(d) + time * layer.output.step_stride + b * layer.output.row_stride;
       } else if (sequences.states) {
         const int64_t step = layer.reads_backward(d) ? layer.steps - s : s - 1;
         const int64_t place = (order.at ? order.at[s - 1] : step * layer.rows) + r - sequences.origin;
-        from = sequences.states + place * sequences.stride + (state - 1) * layer.hidden;
-      } else from = own.alternating + ((state - 1) * 2 * layer.rows + (s - 1) % 2 * layer.rows + r) * layer.hidden;
-      std::copy_n(from, layer.hidden, to + b * layer.hidden);
+        from = sequences.states + place * sequences.stride + before;
+      } else from = own.alternating + 2 * layer.rows * before + ((s - 1) % 2 * layer.rows + r) * width;
+      std::copy_n(from, width, to + b * width);
     }
   }
 
@@ -233,7 +252,7 @@ private:
     Masks<T> masks;
     Array<T> *arrays = nullptr;
     Final<T> *finals = nullptr;
-    T *alternating = nullptr, *scratch = nullptr, *row_values = nullptr;
+    T *alternating = nullptr, *scratch[2] = {nullptr, nullptr}, *row_values = nullptr;
     T *bias = nullptr, *packed = nullptr, *products = nullptr, *rows = nullptr;
   };
 
@@ -271,7 +290,7 @@ private:
     const T *const given = layer.initial(d, state);
     return given ? given : zero_state;
   }
-  T *output(int64_t d) const { return static_cast<T *>(layer.output.data) + d * layer.hidden; }
+  T *output(int64_t d) const { return static_cast<T *>(layer.output.data) + d * layer.output_width(); }
 
   // Calls visit(g, first, packed) for the products with x of adjacent blocks, which `g` has the weights of: the first
   // of their input projections, and where they begin among packed weights.
@@ -332,31 +351,28 @@ private:
         }
         break;
       case role_saved:
-        if (sequences.saved)
-          array.kind = sequence, array.base = sequences.saved, array.stride = sequences.stride,
-          array.origin = sequences.origin;
-        break;
+      case role_saved_row_values: array = saved_values(layer, info, sequences); break;
       case role_previous_state:
       case role_next_state: {
         const bool previous = info.role == role_previous_state;
-        const T *const before =
-            sequences.before ? sequences.before + info.index * layer.state_size() : initial(d, info.index);
+        const T *const before = sequences.before ? sequences.before + layer.rows * layer.width_of_states(0, info.index)
+                                                 : initial(d, info.index);
+        const int64_t width = layer.state_width(info.index);
         if (info.index == 0 || sequences.states) array = state_array(layer, d, info, sequences, before);
         else {
-          array.kind = previous ? alternating_previous : alternating, array.stride = hidden;
-          array.base = own.alternating + (info.index - 1) * 2 * layer.state_size();
-          array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = hidden;
+          array.kind = previous ? alternating_previous : alternating, array.stride = width;
+          array.base = own.alternating + 2 * layer.rows * layer.width_of_states(1, info.index);
+          array.first = sequences.first, array.other = const_cast<T *>(before), array.other_stride = width;
         }
-        if (previous) own.finals[info.index] = {a, layer.final(d, info.index)};
+        if (previous) own.finals[info.index] = {a, layer.final(d, info.index), width, info.size == size_projection};
         break;
       }
       case role_mask: array = own.masks.array(layer, info.index); break;
-      case role_scratch: array.kind = per_row, array.base = own.scratch, array.stride = info.blocks * hidden; break;
+      case role_scratch:
+        array.kind = per_row, array.base = own.scratch[info.index], array.stride = row_width(layer, info);
+        break;
       case role_row_values:
         job.row_values = a, array.kind = per_row, array.base = own.row_values, array.stride = info.blocks;
-        break;
-      case role_saved_row_values:
-        if (sequences.saved) array = saved_row_values(layer, sequences);
         break;
       default: break;
       }

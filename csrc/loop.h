@@ -41,12 +41,14 @@ template <class T> struct Product {
   int64_t operand, offset; // array, and units into its rows
   int64_t depth, outputs, first_output;
   const T *packed;        // by strip; null: in place
-  const T *const *blocks; // the blocks (hidden, depth) in place
+  const T *const *blocks; // the blocks (units, depth) in place
   int64_t add;            // whether an earlier product filled the same outputs
 };
 
 template <class T> struct Stage {
   Work<T> work; // or null
+  int64_t units;
+  bool narrow; // whether they are those of a projection
   const Product<T> *products;
   int64_t product_count, output_count;
   const T *input_packed, *input_start; // weights of x by strip, and what is added to the products; see Job::input_depth
@@ -57,30 +59,42 @@ template <class T> struct Stage {
   int64_t first_sum, sum_count; // the row values that are its sums over units
 };
 
-// The mask of an array, (rows, hidden), which each participant fills for its own rows and units.
+// The mask of an array, (rows, width), which each participant fills for its own rows and units.
 template <class T> struct MaskJob {
   T *values;
   MaskKey key;
   bool each_step;
   uint64_t threshold;
   T kept;
+  int64_t width;
+  bool narrow;
 };
 
 // Where the states at a row's end, or backward the gradients of its initial states, are copied to.
 template <class T> struct Final {
   int64_t array; // one of the kinds that look back
-  T *to;         // (rows, hidden), by the caller's row
+  T *to;         // (rows, width), by the caller's row
+  int64_t width;
+  bool narrow;
+};
+
+// States, from number `first` on, whose gradients are the blocks of an array.
+struct ObservedStates {
+  int64_t array, first, count, width;
+  bool narrow;
 };
 
 // The gradient of a state's sequence, which is added to what arrives from the next step.
 template <class T> struct SequenceGradient {
   int64_t array; // of the kind gradient_arriving
   Array<T> rows; // the caller's
+  int64_t width;
+  bool narrow;
 };
 
 // One direction of one layer, for the steps [begin, end).
 template <class T> struct Job {
-  int64_t steps, rows, hidden;
+  int64_t steps, rows, hidden, projection;
   bool backward, reverse; // through the steps; and whether the caller's time runs against them
   int64_t begin, end;
   const int64_t *at;     // (steps + 1): a step's first place in the sequence arrays; null: rows · time
@@ -107,11 +121,12 @@ template <class T> struct Job {
   int64_t input;                 // the array of input projections
   int64_t input_depth;           // or, unless 0, it holds x itself, this wide, and each step multiplies
   int64_t row_values;            // the array of sums over units
-  // For observers, at every step and row the norm of each block of an array, by the caller's (time, row); null when
-  // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, blocks),
+  // For observers, at every step and row the norm of the gradient of each state, by the caller's (time, row); null when
+  // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, states),
   // places from `norm_origin` on.
   double *norms;
-  int64_t measured, measured_blocks, norm_places, norm_origin;
+  const ObservedStates *measured;
+  int64_t measured_count, state_count, norm_places, norm_origin;
 
   int64_t place_of(int64_t s) const { return at ? at[s] : (reverse ? steps - 1 - s : s) * rows; }
   int64_t active_at(int64_t s) const { return active ? active[s] : rows; }
@@ -141,8 +156,7 @@ public:
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
       : job(job), barrier(barrier), begin(begin), weight(end - begin), slices(slices), group(job.width()),
-        reuses_operands(has_reused_operands(job)), first_group(first_group_of(begin)),
-        last_group(job.split_units ? first_group_of(end) : groups()) {
+        reuses_operands(has_reused_operands(job)), range{range_of(job.hidden), range_of(job.projection)} {
     product_buffer = reinterpret_cast<T *>(scratch); // first: it is the part that must be aligned
     input_buffer = product_buffer + outputs_of(job) * most_rows * group;
     total_buffer = input_buffer + inputs_of(job) * most_rows * group;
@@ -170,13 +184,15 @@ public:
       for (int64_t s = job.end - 1; s >= job.begin; --s) step(s);
     else
       for (int64_t s = job.begin; s < job.end; ++s) step(s);
-    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
-    for (int64_t f = 0; f < job.final_count && first < last; ++f)
-      for (int64_t r = 0; r < row_count; ++r) {
-        if (!job.finals[f].to || !ends_here(rows[r])) continue;
-        const T *from = place(job.arrays[job.finals[f].array], job.backward ? -1 : job.length_of(rows[r]), rows[r]);
-        std::copy(from + first, from + last, job.finals[f].to + job.caller_of(rows[r]) * job.hidden + first);
+    for (int64_t f = 0; f < job.final_count; ++f) {
+      const Final<T> &one = job.finals[f];
+      const auto [first, last] = units_in(one.narrow, one.width);
+      for (int64_t r = 0; r < row_count && first < last; ++r) {
+        if (!one.to || !ends_here(rows[r])) continue;
+        const T *from = place(job.arrays[one.array], job.backward ? -1 : job.length_of(rows[r]), rows[r]);
+        std::copy(from + first, from + last, one.to + job.caller_of(rows[r]) * one.width + first);
       }
+    }
   }
 
 private:
@@ -184,7 +200,11 @@ private:
   Barrier &barrier;
   int64_t begin, weight, slices, group;
   bool reuses_operands;
-  int64_t first_group, last_group, row_count = 0;
+  struct Range {
+    int64_t first, last;
+  };
+  Range range[2]; // the groups of H units, and of P, that are this participant's
+  int64_t row_count = 0;
   T *product_buffer; // [output][most_rows][group]
   T *input_buffer;   // [row][value][group]
   T *total_buffer;   // [row][sum][lanes]
@@ -283,9 +303,10 @@ private:
       // In turns from either end: weights that a cache does not hold whole are then read from it but for a part. Sums
       // over units are added in one order.
       const bool from_last = s % 2 != 0 && !stage.sum_count;
-      for (int64_t i = first_group; i < last_group; ++i)
+      const Range &own = range[stage.narrow];
+      for (int64_t i = own.first; i < own.last; ++i)
         for (int64_t t = 0; t < tiles_of_rows; ++t)
-          block(stage, from_last ? first_group + last_group - 1 - i : i, active * t / tiles_of_rows,
+          block(stage, from_last ? own.first + own.last - 1 - i : i, active * t / tiles_of_rows,
                 active * (t + 1) / tiles_of_rows);
       complete_totals(stage, 0, active);
     }
@@ -303,7 +324,7 @@ private:
       for (int64_t j = k; j < end; ++j) {
         const Stage<T> &stage = job.stages[j];
         clear_totals(stage, first, last);
-        stage.work({row_of, job.vectors, sums, nullptr, last - first, 0, job.hidden, 0, job.hidden, job.hidden,
+        stage.work({row_of, job.vectors, sums, nullptr, last - first, 0, stage.units, 0, stage.units, stage.units,
                     totals_from(stage, first)});
         complete_totals(stage, first, last);
       }
@@ -324,23 +345,23 @@ private:
 
   // The masks that change with every step, or the others.
   void fill_masks(int64_t s, int64_t count, bool each_step) {
-    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
-    for (int64_t k = 0; k < job.mask_count && first < last; ++k) {
+    for (int64_t k = 0; k < job.mask_count; ++k) {
       const MaskJob<T> &mask = job.masks[k];
       if ((mask.each_step && mask.threshold) != each_step) continue;
-      for (int64_t r = 0; r < count; ++r) {
+      const auto [first, last] = units_in(mask.narrow, mask.width);
+      for (int64_t r = 0; r < count && first < last; ++r) {
         const int64_t step = each_step ? job.mask_step + job.time_of(s, rows[r]) : 0;
         fill_mask(mask.key, uint32_t(step), uint32_t(job.caller_of(rows[r])), mask.threshold, mask.kept, first, last,
-                  mask.values + rows[r] * job.hidden);
+                  mask.values + rows[r] * mask.width);
       }
     }
   }
 
   // Added where what arrives is carried: nothing reads that after this step.
   void add_sequence_gradients(int64_t s, int64_t active) {
-    const int64_t first = first_group * group, last = std::min(last_group * group, job.hidden);
-    for (int64_t k = 0; k < job.sequence_gradient_count && first < last; ++k) {
+    for (int64_t k = 0; k < job.sequence_gradient_count; ++k) {
       const SequenceGradient<T> &upstream = job.sequence_gradients[k];
+      const auto [first, last] = units_in(upstream.narrow, upstream.width);
       const Array<T> &carried = job.arrays[upstream.array];
       for (int64_t r = 0; r < active; ++r) {
         T *&arriving = pointers[upstream.array * row_count + r];
@@ -352,29 +373,43 @@ private:
     }
   }
 
-  int64_t groups() const { return (job.hidden + group - 1) / group; }
-  int64_t first_group_of(int64_t slice) const { return job.split_units ? groups() * slice / slices : 0; }
+  int64_t groups(int64_t units) const { return (units + group - 1) / group; }
+  int64_t first_group_of(int64_t slice, int64_t units) const {
+    return job.split_units ? groups(units) * slice / slices : 0;
+  }
+  Range range_of(int64_t units) const {
+    return {first_group_of(begin, units), job.split_units ? first_group_of(begin + weight, units) : groups(units)};
+  }
+  // The units of a row of this width that are this participant's; none where both are the same.
+  Range units_in(bool narrow, int64_t width) const {
+    const Range &own = range[narrow];
+    return {own.first * group, std::min(own.last * group, width)};
+  }
 
   // Norms of the values just written, while they are in the first cache; slice by slice.
   void measure(int64_t s, int64_t active) {
-    const int64_t blocks = job.measured_blocks, of_slice = job.norm_places * blocks;
-    for (int64_t r = 0; r < active; ++r) {
-      const T *const row = pointers[job.measured * row_count + r];
-      if (!job.split_units) {
-        double *const to = job.norms + (job.time_of(s, rows[r]) * job.rows + job.caller_of(rows[r])) * blocks;
-        for (int64_t b = 0; b < blocks; ++b) to[b] = std::sqrt(sum_of_squares(row + b * job.hidden, job.hidden));
-        continue;
-      }
-      for (int64_t slice = begin; slice < begin + weight; ++slice) {
-        const int64_t first = std::min(first_group_of(slice) * group, job.hidden);
-        const int64_t units = std::min(first_group_of(slice + 1) * group, job.hidden) - first;
-        double *const to = job.norms + slice * of_slice + (job.place_of(s) + rows[r] - job.norm_origin) * blocks;
-        for (int64_t b = 0; b < blocks; ++b) to[b] = sum_of_squares(row + b * job.hidden + first, units);
-      }
+    for (int64_t k = 0; k < job.measured_count; ++k)
+      for (int64_t r = 0; r < active; ++r) measure(job.measured[k], s, r);
+  }
+
+  void measure(const ObservedStates &of, int64_t s, int64_t r) {
+    const T *const row = pointers[of.array * row_count + r];
+    if (!job.split_units) {
+      double *const to =
+          job.norms + (job.time_of(s, rows[r]) * job.rows + job.caller_of(rows[r])) * job.state_count + of.first;
+      for (int64_t b = 0; b < of.count; ++b) to[b] = std::sqrt(sum_of_squares(row + b * of.width, of.width));
+      return;
+    }
+    for (int64_t slice = begin; slice < begin + weight; ++slice) {
+      const int64_t first = std::min(first_group_of(slice, of.width) * group, of.width);
+      const int64_t units = std::min(first_group_of(slice + 1, of.width) * group, of.width) - first;
+      const int64_t at = slice * job.norm_places + job.place_of(s) + rows[r] - job.norm_origin;
+      double *const to = job.norms + at * job.state_count + of.first;
+      for (int64_t b = 0; b < of.count; ++b) to[b] = sum_of_squares(row + b * of.width + first, units);
     }
   }
 
-  int64_t units_of(int64_t g) const { return std::min(group, job.hidden - g * group); }
+  int64_t units_of(const Stage<T> &stage, int64_t g) const { return std::min(group, stage.units - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
 
   // The input projections of one block, laid out for the work like rows of the array.
@@ -388,8 +423,8 @@ private:
       for (int64_t i = 0; i < stage.input_count; ++i) {
         const T *const vector = stage.input_vectors[i];
         for (int64_t r = 0; r < count; ++r)
-          dots(stage.input_blocks[i] + g * group * job.input_depth, row_of[job.input][r], job.input_depth, units_of(g),
-               vector ? vector + g * group : nullptr, input_buffer + r * width + i * group);
+          dots(stage.input_blocks[i] + g * group * job.input_depth, row_of[job.input][r], job.input_depth,
+               units_of(stage, g), vector ? vector + g * group : nullptr, input_buffer + r * width + i * group);
       }
     for (int64_t r = 0; r < count; ++r) input_rows[r] = input_buffer + r * width - (stage.input_first + g) * group;
     row_of[job.input] = input_rows;
@@ -416,11 +451,11 @@ private:
       }
       for (int64_t o = 0; o < product.outputs; ++o)
         for (int64_t r = 0; r < count; ++r)
-          dots(product.blocks[o] + g * group * product.depth, operand[r], product.depth, units_of(g),
+          dots(product.blocks[o] + g * group * product.depth, operand[r], product.depth, units_of(stage, g),
                static_cast<const T *>(nullptr), out + r * width + o * group);
     }
-    stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(g), group, job.hidden,
-                job.input_depth ? group : job.hidden, totals_from(stage, first)});
+    stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(stage, g), group, stage.units,
+                job.input_depth ? group : stage.units, totals_from(stage, first)});
   }
 };
 

@@ -63,25 +63,25 @@ void pack_columns(const T *from, int64_t from_stride, int64_t depth, int64_t col
     for (int64_t k = 0; k < depth; ++k) std::fill(to + k * to_stride + columns, to + k * to_stride + group, T(0));
 }
 
-// Blocks (hidden, depth) by strips of `group` units; when transposed they are square. The strips are shared out among
+// Blocks (units, depth), or when transposed (depth, units), by strips of `group` units. The strips are shared out among
 // `slices` threads.
 template <class T> struct Packing {
   const T *const *blocks;
-  int64_t count, hidden, depth, group, transposed;
+  int64_t count, units, depth, group, transposed;
   T *packed;
   int64_t slices;
 
   void run(int64_t begin, int64_t end) {
-    const int64_t strips = (hidden + group - 1) / group;
+    const int64_t strips = (units + group - 1) / group;
     for (int64_t s = strips * begin / slices; s < strips * end / slices; ++s) strip(s);
   }
 
 private:
   void strip(int64_t s) const {
-    const int64_t first = s * group, inside = std::min(group, hidden - first);
+    const int64_t first = s * group, inside = std::min(group, units - first);
     T *const to = packed + s * depth * count * group;
     for (int64_t o = 0; o < count; ++o)
-      if (transposed) pack_rows(blocks[o] + first, hidden, hidden, inside, group, to + o * hidden * group, group);
+      if (transposed) pack_rows(blocks[o] + first, units, depth, inside, group, to + o * depth * group, group);
       else pack_columns(blocks[o] + first * depth, depth, depth, inside, group, to + o * group, count * group);
   }
 };

@@ -9,22 +9,22 @@
 
 namespace gatewise {
 
-enum Size : int64_t { size_input, size_hidden, size_one };
+enum Size : int64_t { size_input, size_hidden, size_projection, size_one };
 
 // The content of the rows of an array; `index` is the number among several.
 enum Role : int64_t {
   role_input,             // the input projections, block after block; or x itself
   role_previous_state,    // state `index` before the step
   role_next_state,        // and after it
-  role_saved,             // values saved for backward
-  role_scratch,           // values passed between stages
+  role_saved,             // values saved for backward; 1: of the width of a projection
+  role_scratch,           // values passed between stages; 1: of the width of a projection
   role_row_values,        // sums over units, one value each
   role_saved_row_values,  // values that a row has once, saved for backward
   role_output_gradient,   // upstream gradient of the first state
   role_arriving_gradient, // upstream gradient of state `index` from the next step
   role_sent_gradient,     // and its gradient for the previous step
-  role_state_gradients,   // for observers: the total gradients of all states
-  role_delta,             // gradients of products, for the parameter gradients after the loop
+  role_state_gradients,   // for observers: the total gradients of states, from state `index` on
+  role_delta,             // gradients of products, for the parameter gradients after the loop; 1: of a projection
   role_operand,           // operand `index` of such products
   role_mask,              // mask `index`
   // In the prologue and the epilogue:
@@ -59,6 +59,7 @@ enum StageKind : int64_t { products_then_work, whole_rows };
 
 struct StageInfo {
   StageKind kind;
+  Size units;           // H or P: of its products and of what the work reads and writes, but for values of rows
   Work<float> work_f32; // or null
   Work<double> work_f64;
   int64_t first_product, product_count, output_count;
@@ -66,8 +67,8 @@ struct StageInfo {
   int64_t first_sum, sum_count;     // the row values that are its sums over units
 };
 
-// A vector of width H that the work reads: a block of a parameter, or block `gate` of what the prologue computes when
-// `group` is −1.
+// A vector of the width of its stage that the work reads: a block of a parameter, or block `gate` of what the prologue
+// computes when `group` is −1.
 using VectorInfo = BlockInfo;
 
 struct PassInfo {
@@ -119,6 +120,7 @@ struct GradientInfo {
 struct MaskInfo {
   int64_t key;       // of its name, in the generator's counter
   int64_t each_step; // drawn at every step; else once for a sequence
+  Size size;
 };
 
 struct Program {
@@ -132,8 +134,10 @@ struct Program {
   const GradientInfo *gradients;
   const MaskInfo *masks;
   int64_t mask_count;
+  const Size *states; // the width of each
   PassInfo prologue, forward, backward, epilogue;
-  int64_t saved_row_values; // beside the saved blocks
+  int64_t saved_row_values;  // beside the saved blocks
+  int64_t saved_projections; // blocks of P units, after everything else that is saved
 };
 
 } // namespace gatewise

@@ -33,11 +33,11 @@ struct Split {
   bool units = false; // whether they take units and meet at a barrier in every step, rather than rows
 };
 
-// `blocks`: parameter blocks (H, H) that a step multiplies by; `whole_rows`: whether no row may be divided. A pure
-// function of the call, never of the load.
-inline Split split(int64_t rows, int64_t hidden, int64_t steps, int64_t blocks, int64_t directions, int64_t threads,
-                   bool share_small, bool whole_rows) {
-  const int64_t weights = blocks * hidden * hidden, step = rows * weights;
+// `weights`: those that a step multiplies by; `whole_rows`: whether no row may be divided. A pure function of the call,
+// never of the load.
+inline Split split(int64_t rows, int64_t steps, int64_t weights, int64_t directions, int64_t threads, bool share_small,
+                   bool whole_rows) {
+  const int64_t step = rows * weights;
   const int64_t slices = std::max<int64_t>(1, threads / directions);
   if (slices == 1 || (step * steps < call_worth_splitting && !share_small)) return {};
   if (whole_rows) return {std::min(slices, rows), false};

@@ -54,8 +54,8 @@ public:
   // `products_with_x`: whether the products with x are made step by step; `in_place`: whether nothing is packed.
   PassWeights(const Layer<T> &layer, const PassInfo &pass, int64_t d, int64_t registers, bool products_with_x,
               bool in_place, const Vectors<T> &vectors, Carver &weights, Carver &work)
-      : layer(layer), pass(pass), d(d), group(registers * lanes<T>), strips((layer.hidden + group - 1) / group),
-        products_with_x(products_with_x), in_place(in_place), vectors(vectors) {
+      : layer(layer), pass(pass), d(d), group(registers * lanes<T>), products_with_x(products_with_x),
+        in_place(in_place), vectors(vectors) {
     int64_t products = 0, most_blocks = 0, blocks = 0;
     for (int64_t k = 0; k < pass.stage_count; ++k) {
       const StageInfo &stage = pass.stages[k];
@@ -78,10 +78,10 @@ public:
     for (int64_t k = 0; !in_place && k < pass.stage_count; ++k) {
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
-        keep(packed, p, weights.take<T>(strips * group * layer.hidden * pass.products[p].block_count));
+        keep(packed, p, weights.take<T>(padded(stage) * depth_of(pass.products[p]) * pass.products[p].block_count));
       if (!products_with_x || !stage.input_count) continue;
-      keep(inputs, 2 * k, weights.take<T>(strips * group * layer.input * stage.input_count));
-      keep(inputs, 2 * k + 1, weights.take<T>(strips * group * stage.input_count));
+      keep(inputs, 2 * k, weights.take<T>(padded(stage) * layer.input * stage.input_count));
+      keep(inputs, 2 * k + 1, weights.take<T>(padded(stage) * stage.input_count));
     }
   }
 
@@ -93,15 +93,15 @@ public:
         const ProductInfo &product = pass.products[p];
         for (int64_t b = 0; b < product.block_count; ++b)
           sources[b] = layer.block(d, pass.blocks[product.first_block + b]);
-        pack(product.block_count, layer.hidden, product.transposed, packed[p]);
+        pack(stage, product.block_count, depth_of(product), product.transposed, packed[p]);
       }
       if (!products_with_x || !stage.input_count) continue;
       const InputInfo *const info = layer.program.inputs + stage.first_input;
       for (int64_t i = 0; i < stage.input_count; ++i) sources[i] = layer.block(d, info[i].block);
-      pack(stage.input_count, layer.input, false, inputs[2 * k]);
+      pack(stage, stage.input_count, layer.input, false, inputs[2 * k]);
       for (int64_t i = 0; i < stage.input_count; ++i)
         sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
-      pack(stage.input_count, 1, false, inputs[2 * k + 1]);
+      pack(stage, stage.input_count, 1, false, inputs[2 * k + 1]);
     }
   }
 
@@ -120,8 +120,8 @@ public:
         const ProductInfo &product = pass.products[p];
         const int64_t count = product.block_count;
         table[p] = {product.array,
-                    product.block * layer.hidden,
-                    product.transposed ? count * layer.hidden : layer.hidden,
+                    product.block * layer.size(pass.arrays[product.array].size),
+                    product.transposed ? count * depth_of(product) : depth_of(product),
                     product.transposed ? 1 : count,
                     product.first_output,
                     in_place ? nullptr : packed[p],
@@ -132,6 +132,8 @@ public:
       }
       const bool reads_x = products_with_x && stage.input_count;
       stages[k] = {work_of<T>(stage),
+                   layer.size(stage.units),
+                   stage.units == size_projection,
                    table + stage.first_product,
                    stage.product_count,
                    stage.output_count,
@@ -154,7 +156,7 @@ public:
 private:
   const Layer<T> &layer;
   const PassInfo &pass;
-  int64_t d, group, strips;
+  int64_t d, group;
   bool products_with_x, in_place;
   const Vectors<T> &vectors;
   Product<T> *table;
@@ -166,11 +168,19 @@ private:
     if (to) to[at] = part;
   }
 
-  void pack(int64_t count, int64_t depth, bool transposed, T *to) const {
-    const int64_t elements = strips * group * depth * count;
+  int64_t strips(const StageInfo &stage) const { return (layer.size(stage.units) + group - 1) / group; }
+  int64_t padded(const StageInfo &stage) const { return strips(stage) * group; }
+  // Of each block.
+  int64_t depth_of(const ProductInfo &product) const {
+    const int64_t block = pass.blocks[product.first_block].group;
+    return product.transposed ? layer.rows_of(block) : layer.columns_of(block);
+  }
+
+  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, T *to) const {
+    const int64_t elements = padded(stage) * depth * count;
     const int64_t slices =
-        elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips);
-    Packing<T> packing{sources, count, layer.hidden, depth, group, transposed, to, slices};
+        elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips(stage));
+    Packing<T> packing{sources, count, layer.size(stage.units), depth, group, transposed, to, slices};
     spread(packing, slices, layer);
   }
 };

@@ -331,7 +331,9 @@ def rounded_if_normalised(
 def check(case: Case, ways: Sequence[Way] | None = None) -> None:
     """Compare every way that can run a case with the transcription."""
     reference, plain = transcribed(case, torch.float64), transcribed(case, case.dtype)
-    rounded = rounded_if_normalised(CELLS[case.cell], case.dtype, lambda: transcribed.__wrapped__(case, torch.float64))
+    rounded = rounded_if_normalised(
+        ALL_CELLS[case.cell], case.dtype, lambda: transcribed.__wrapped__(case, torch.float64)
+    )
     for path in possible_ways(case) if ways is None else ways:
         try:
             assert_agrees(computed(case, path), reference, plain, case.dtype, rounded=rounded)

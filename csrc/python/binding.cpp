@@ -28,7 +28,7 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
     PyObject *state_values = arguments.object(), *into = arguments.object();
     gatewise_call &c = call.call;
 
-    Object output = call.allocate_output(), saved = Object::borrowed(host.none);
+    Object output = call.allocate_sequence(), saved = Object::borrowed(host.none);
     c.output = call.own_sequence(output.get());
     const int64_t given = size(call.initial);
     std::vector<Object> finals;
@@ -36,21 +36,21 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
       gatewise_state &state = call.states[size_t(s)];
       PyObject *initial = s < given ? item(call.initial, s) : nullptr;
       if (initial) state.initial = call.dense(initial);
-      finals.push_back(is_none(into) ? call.allocate_state(initial) : Object::borrowed(item(into, s)));
+      finals.push_back(is_none(into) ? call.allocate_state(initial, s) : Object::borrowed(item(into, s)));
       state.final = call.own(finals.back().get());
     }
     for (size_t s = 1; s < call.states.size() && sequences; ++s) {
-      finals.push_back(call.allocate_output());
+      finals.push_back(call.allocate_sequence(int64_t(s)));
       call.states[s].sequence = call.own_sequence(finals.back().get());
     }
     const bool boundaries = save && c.checkpoint;
     if (boundaries) {
-      saved = call.allocate({c.directions, call.segments(), int64_t(call.states.size()), c.rows, c.hidden_size}, true);
+      saved = call.allocate({c.directions, call.segments(), c.rows * call.width_of_states()}, true);
       c.boundaries = call.own(saved.get());
     } else if (save) {
       const int64_t rows = call.saved_rows(fixed_shapes);
       if (rows < 0) return number(GATEWISE_BAD_LENGTH);
-      saved = call.allocate({c.directions, rows, call.saved_blocks * c.hidden_size + call.saved_row_values}, true);
+      saved = call.allocate({c.directions, rows, call.saved_width()}, true);
       c.saved = call.own(saved.get());
     }
     if (!boundaries) c.checkpoint = 0;
@@ -102,7 +102,8 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
       if (s >= given) continue;
       PyObject *initial = item(call.initial, s);
       state.initial = call.dense(initial);
-      state.initial_gradient = call.own_or_null(hand_over(wanted(1 + s), [&] { return call.allocate_state(initial); }));
+      state.initial_gradient =
+          call.own_or_null(hand_over(wanted(1 + s), [&] { return call.allocate_state(initial, s); }));
     }
     call.parameters.resize(size_t(weights));
     for (int64_t k = 0; k < weights; ++k) {
@@ -142,22 +143,24 @@ bool fits(PyObject *tensor, int64_t bytes, PyObject *shape) {
   return true;
 }
 
-// accepts(x, initial, lengths, reset, weights, shapes, I, H, L * D): whether these need no validation: x (T, B, I), or
-// (B, I) or (I,) of a step, and all else of the shape that follows.
+// accepts(x, initial, lengths, reset, weights, shapes, I, (H, ...), L * D): whether these need no validation: x (T, B,
+// I), or (B, I) or (I,) of a step, and all else of the shape that follows.
 PyObject *accepts(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
     Arguments arguments(first, count);
     PyObject *input = arguments.object(), *initial = arguments.object(), *lengths = arguments.object();
     PyObject *reset = arguments.object(), *weights = arguments.object(), *shapes = arguments.object();
-    const int64_t width = arguments.integer(), hidden = arguments.integer(), all = arguments.integer();
+    const int64_t width = arguments.integer();
+    PyObject *const widths = arguments.object();
+    const int64_t all = arguments.integer();
     View x;
     bool ok = is_plain_type(input) && look(input, x) && (x.is(kDLFloat, 4) || x.is(kDLFloat, 8)) && x.ndim >= 1 &&
               x.ndim <= 3 && x.shape[x.ndim - 1] == width && (x.ndim < 3 || x.shape[0] > 0);
     if (ok) {
       const int64_t bytes = x.dtype.bits / 8, rows = x.ndim > 1 ? x.shape[x.ndim - 2] : 1;
       for (int64_t s = 0, given = size(initial); ok && s < given; ++s)
-        ok = x.ndim > 1 ? fits(item(initial, s), kDLFloat, bytes, {all, rows, hidden})
-                        : fits(item(initial, s), kDLFloat, bytes, {all, hidden});
+        ok = x.ndim > 1 ? fits(item(initial, s), kDLFloat, bytes, {all, rows, number(item(widths, s))})
+                        : fits(item(initial, s), kDLFloat, bytes, {all, number(item(widths, s))});
       if (ok && !is_none(lengths)) ok = fits(lengths, kDLInt, 8, {rows});
       if (ok && !is_none(reset))
         ok = x.ndim == 3   ? fits(reset, kDLBool, 1, {x.shape[0], rows})

@@ -79,6 +79,7 @@ public:
     states.resize(number(item(cell, 2)));
     const int64_t gates = number(item(cell, 3));
     saved_row_values = number(item(cell, 4));
+    PyObject *const projection = item(cell, 5);
     call.directions = arguments.integer();
     call.reverse = arguments.integer();
     call.layers = arguments.integer();
@@ -113,6 +114,7 @@ public:
     const View sized = view_of(wide);
     if (sized.ndim == 0) throw Unreadable();
     call.hidden_size = size(initial) ? sized.shape[sized.ndim - 1] : sized.shape[0] / gates;
+    if (!is_none(projection)) take_sizes(projection);
     smallest = number(Object(PyObject_GetAttr(host.buffer_pool, host.smallest)).get());
     if (!is_none(lengths)) call.lengths = dense(lengths, kDLInt, 8);
     if (!is_none(reset)) flags();
@@ -170,8 +172,9 @@ public:
     PyObject *const arguments[] = {input, sizes.get()};
     return Object(PyObject_Vectorcall(host.new_empty, arguments, 2, nullptr));
   }
-  Object allocate_output() {
-    const int64_t width = call.directions * call.hidden_size;
+  // Of a state, the output by default.
+  Object allocate_sequence(int64_t state = 0) {
+    const int64_t width = call.directions * state_width(state);
     return !batched   ? allocate({width})
            : stepwise ? allocate({call.rows, width})
                       : allocate({call.steps, call.rows, width});
@@ -179,10 +182,19 @@ public:
   // Of the shape of a dense tensor.
   Object allocate_like(PyObject *tensor) { return Object(PyObject_Vectorcall(host.empty_like, &tensor, 1, nullptr)); }
   // `initial`: the dense initial state, or null.
-  Object allocate_state(PyObject *initial) {
-    const int64_t all = call.layers * call.directions;
-    return batched ? allocate({all, call.rows, call.hidden_size}, false, initial)
-                   : allocate({all, call.hidden_size}, false, initial);
+  Object allocate_state(PyObject *initial, int64_t state) {
+    const int64_t all = call.layers * call.directions, width = state_width(state);
+    return batched ? allocate({all, call.rows, width}, false, initial) : allocate({all, width}, false, initial);
+  }
+  int64_t state_width(int64_t state) const { return narrow >> state & 1 ? call.projection_size : call.hidden_size; }
+  // Elements of a row of `boundaries`, and of `saved`.
+  int64_t width_of_states() const {
+    int64_t width = 0;
+    for (int64_t s = 0; s < int64_t(states.size()); ++s) width += state_width(s);
+    return width;
+  }
+  int64_t saved_width() const {
+    return saved_blocks * call.hidden_size + saved_projections * call.projection_size + saved_row_values;
   }
 
   // A dense tensor allocated for this call, owned by the caller of this function.
@@ -264,6 +276,7 @@ public:
 
   gatewise_call call{};
   int64_t saved_blocks, saved_row_values, smallest;
+  int64_t saved_projections = 0, narrow = 0; // bit s: whether state s has the width of a projection
   bool batched, stepwise;
   PyObject *input, *initial, *weights, *lengths, *reset, *packed;
   std::vector<gatewise_state> states;
@@ -319,6 +332,18 @@ private:
   void use_none() {
     call.weights = {&call, 0};
     call.weights_layout = -1;
+  }
+
+  // H and P, of parameters that have them; see `Loaded.projection`.
+  void take_sizes(PyObject *projection) {
+    saved_projections = number(item(projection, 0)), narrow = number(item(projection, 1));
+    const auto extent = [&](int64_t at) {
+      const View view = view_of(item(weights, number(item(projection, at))));
+      const int64_t axis = number(item(projection, at + 1));
+      if (view.ndim <= axis) throw Unreadable();
+      return view.shape[axis] / number(item(projection, at + 2));
+    };
+    call.hidden_size = extent(2), call.projection_size = extent(5);
   }
 
   const Machine &machine;

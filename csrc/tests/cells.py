@@ -29,9 +29,21 @@ def masked(x, h, c, /, W, R, b):
     return zoneout(tanh(new), h, "kept_h"), zoneout(new, c, "kept_c")
 
 
+@cell(widths={"h": "P", "s": "P"})
+def of_two_widths(x, y, c, h, s, /, W, R, Q, V, p, b):
+    """Projections that are not the output, with vectors, masks and work of their own width."""
+    i = sigmoid(W.i @ x + R.i @ dropout(h, "h") + b.i)
+    c = i * tanh(W.n @ x + R.n @ (h * p + s) + b.n) + 0.5 * c
+    new = tanh(V @ c) + p * s
+    return c - i * y, c, zoneout(new, h, "kept"), new * sigmoid(V @ tanh(c)) + h - Q @ (h * s)
+
+
 def driven() -> dict[str, Program]:
     """Their programs, by the beginning of their functions' names."""
-    cells = [*built_in().values(), *((one, one.name) for one in (product_of_new_state, product_of_old_state, masked))]
+    cells = [
+        *built_in().values(),
+        *((one, one.name) for one in (product_of_new_state, product_of_old_state, masked, of_two_widths)),
+    ]
     return {prefix: emit(one, prefix) for one, prefix in cells}
 
 

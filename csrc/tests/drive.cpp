@@ -22,18 +22,26 @@ Result unrolled(const Problem &problem) {
   watched.shown = true;
   Result all;
   const auto room = [&](const std::string &name, int64_t size) { all[name].assign(size, 0); };
-  room("output", steps * rows * directions * hidden), room("gradient of x", steps * rows * width);
+  const auto of = [&](int64_t s) { return problem.width(s); };
+  room("output", steps * rows * directions * of(0)), room("gradient of x", steps * rows * width);
   room("norms", directions * steps * rows * count);
-  room("values", all["norms"].size() * hidden), room("gradients", all["norms"].size() * hidden);
+  for (const char *name : {"values", "gradients"}) room(name, directions * steps * rows * problem.all_states());
   for (int64_t s = 0; s < count; ++s)
     for (const char *name : {"final ", "gradient of initial "})
-      room(name + std::to_string(s), directions * rows * hidden);
-  for (int64_t s = 1; s < count; ++s) room("sequence " + std::to_string(s), steps * rows * directions * hidden);
+      room(name + std::to_string(s), directions * rows * of(s));
+  for (int64_t s = 1; s < count; ++s) room("sequence " + std::to_string(s), steps * rows * directions * of(s));
   for (int64_t d = 0; d < directions; ++d)
     for (int64_t g = 0; g < problem.program.group_count; ++g)
       room("gradient of " + Problem::parameter(d, g), problem.inputs.at(Problem::parameter(d, g)).size());
   const auto part = [&](const Values &from, int64_t at, int64_t size) {
     return Values(from.begin() + at * size, from.begin() + (at + 1) * size);
+  };
+  // A state among all that observers see at a place.
+  const auto part_of_states = [&](const Values &from, int64_t s) {
+    return Values(from.begin() + problem.offset(s), from.begin() + problem.offset(s + 1));
+  };
+  const auto put_state = [&](Values &to, int64_t place, int64_t s, const Values &values) {
+    std::copy(values.begin(), values.end(), to.begin() + place * problem.all_states() + problem.offset(s));
   };
   const auto put = [&](Values &to, int64_t at, const Values &values, bool add = false) {
     for (size_t u = 0; u < values.size(); ++u)
@@ -55,35 +63,34 @@ Result unrolled(const Problem &problem) {
       };
       std::vector<Values> state(count);
       std::vector<std::vector<Values>> before;
-      each_state(
-          [&](int64_t s, auto name) { state[s] = part(problem.inputs.at("initial " + name), state_at, hidden); });
+      each_state([&](int64_t s, auto name) { state[s] = part(problem.inputs.at("initial " + name), state_at, of(s)); });
       const auto step = [&](int64_t k, const std::vector<Values> &from) {
         const int64_t place = (reverse ? length - 1 - k : k) * rows + b;
         one.inputs["x"] = part(problem.inputs.at("x"), place, width);
-        one.inputs["output"] = part(problem.inputs.at("output"), place * directions + d, hidden);
+        one.inputs["output"] = part(problem.inputs.at("output"), place * directions + d, of(0));
         each_state([&](int64_t s, auto name) {
           one.inputs["initial " + name] = from[s];
-          one.inputs["sequence " + name] = part(problem.inputs.at("sequence " + name), place * directions + d, hidden);
+          one.inputs["sequence " + name] = part(problem.inputs.at("sequence " + name), place * directions + d, of(s));
         });
         return place;
       };
       for (int64_t k = 0; k < length; ++k) {
-        if (cut(k)) state.assign(count, Values(hidden, 0));
+        if (cut(k)) each_state([&](int64_t s, auto) { state[s].assign(of(s), 0); });
         before.push_back(state);
         const int64_t place = step(k, state);
         const Result after = run<double>(one, watched, false);
         put(all["output"], place * directions + d, after.at("output"));
         each_state([&](int64_t s, auto name) {
           state[s] = after.at("final " + name);
-          put(all["values"], (d * steps * rows + place) * count + s, state[s]);
+          put_state(all["values"], d * steps * rows + place, s, state[s]);
           if (s) put(all["sequence " + name], place * directions + d, after.at("sequence " + name));
-          compare("final states are those that observers see", part(after.at("values"), s, hidden), state[s], 0);
+          compare("final states are those that observers see", part_of_states(after.at("values"), s), state[s], 0);
         });
       }
-      std::vector<Values> gradient(count, Values(hidden, 0));
+      std::vector<Values> gradient(count);
       each_state([&](int64_t s, auto name) {
-        if (length && cut(length)) state[s].assign(hidden, 0);
-        else gradient[s] = part(problem.inputs.at("final " + name), state_at, hidden);
+        if (length && cut(length)) state[s].assign(of(s), 0), gradient[s].assign(of(s), 0);
+        else gradient[s] = part(problem.inputs.at("final " + name), state_at, of(s));
         put(all["final " + name], state_at, state[s]);
       });
       for (int64_t k = length - 1; k >= 0; --k) {
@@ -96,15 +103,15 @@ Result unrolled(const Problem &problem) {
               true);
         each_state([&](int64_t s, auto name) {
           // What reaches a state from others of its step is seen by the step alone.
-          Values whole = part(after.at("gradients"), s, hidden), expected = gradient[s];
-          for (int64_t u = 0; u < hidden; ++u) expected[u] += one.inputs["output"][u];
+          Values whole = part_of_states(after.at("gradients"), s), expected = gradient[s];
+          for (int64_t u = 0; s == 0 && u < of(s); ++u) expected[u] += one.inputs["output"][u];
           if (s == 0) compare(text(problem) + ": gradient of the output", whole, expected, 1e-12);
           const int64_t at = (d * steps * rows + place) * count + s;
-          put(all["gradients"], at, whole);
+          put_state(all["gradients"], d * steps * rows + place, s, whole);
           double sum = 0;
           for (double value : whole) sum += value * value;
           all["norms"][at] = std::sqrt(sum);
-          gradient[s] = cut(k) ? Values(hidden, 0) : after.at("gradient of initial " + name);
+          gradient[s] = cut(k) ? Values(of(s), 0) : after.at("gradient of initial " + name);
         });
       }
       each_state([&](int64_t s, auto name) { put(all["gradient of initial " + name], state_at, gradient[s]); });
@@ -230,6 +237,8 @@ private:
       with(field, value, GATEWISE_BAD_SIZE, name, name);
     };
     size(call.steps, -1, "steps"), size(call.rows, -1, "rows"), size(call.input_size, 0, "input_size");
+    if (problem.width(0) != call.hidden_size)
+      size(call.projection_size, 0, "projection_size"), size(call.projection_size, 99, "projection_size");
     size(call.hidden_size, -1, "hidden_size"), size(call.directions, 0, "directions");
     size(call.directions, 3, "directions"), size(call.layers, 0, "layers"), size(call.threads, 0, "threads");
     size(call.workers, 0, "workers"), size(call.chunk, -1, "chunk"), size(call.checkpoint, -1, "checkpoint");

@@ -16,6 +16,7 @@ extern "C" {
 int64_t gatewise_abi();
 const gatewise_field *gatewise_fields(int64_t *count);
 int64_t gatewise_saved_blocks(const void *program);
+int64_t gatewise_saved_projections(const void *program);
 int64_t gatewise_saved_row_values(const void *program);
 int64_t gatewise_forward(gatewise_call *call);
 int64_t gatewise_backward(gatewise_call *call);
@@ -65,23 +66,37 @@ struct Problem {
       for (int64_t i = 0; i < count; ++i) values.push_back(float(scale * normal(random)));
     };
     draw("x", steps * rows * width, 1);
-    draw("output", steps * rows * directions * hidden, 1); // its gradient
+    draw("output", steps * rows * directions * this->width(0), 1); // its gradient
     for (int64_t s = 0; s < program.state_count; ++s) {
-      draw("initial " + std::to_string(s), directions * rows * hidden, 1);
-      for (double &value : inputs["initial 2"]) value = 1 + std::abs(value);        // the normaliser of an sLSTM
-      draw("final " + std::to_string(s), directions * rows * hidden, 1);            // its gradient
-      draw("sequence " + std::to_string(s), steps * rows * directions * hidden, 1); // its gradient
+      const int64_t own = directions * rows * this->width(s);
+      draw("initial " + std::to_string(s), own, 1);
+      for (double &value : inputs["initial 2"]) value = 1 + std::abs(value); // the normaliser of an sLSTM
+      draw("final " + std::to_string(s), own, 1);                            // its gradient
+      draw("sequence " + std::to_string(s), steps * own, 1);                 // its gradient
     }
     for (int64_t d = 0; d < directions; ++d)
       for (int64_t g = 0; g < program.group_count; ++g)
-        draw(parameter(d, g), program.groups[g].gates * hidden * columns(g), 1 / std::sqrt(columns(g)));
+        draw(parameter(d, g), program.groups[g].gates * size(program.groups[g].rows) * columns(g),
+             1 / std::sqrt(columns(g)));
   }
 
   static std::string parameter(int64_t d, int64_t g) { return "parameter " + std::to_string(d) + std::to_string(g); }
   int64_t columns(int64_t group) const {
     const int64_t size = program.groups[group].columns;
-    return size < 0 ? 1 : size == gatewise::size_input ? shape.inputs : shape.hidden;
+    return size < 0 ? 1 : this->size(size);
   }
+  int64_t projection() const { return (shape.hidden + 1) / 2; }
+  int64_t size(int64_t of) const {
+    return of == gatewise::size_input ? shape.inputs : of == gatewise::size_projection ? projection() : shape.hidden;
+  }
+  // Of a state, and of all before it.
+  int64_t width(int64_t state) const { return size(program.states[state]); }
+  int64_t offset(int64_t state) const {
+    int64_t sum = 0;
+    for (int64_t s = 0; s < state; ++s) sum += width(s);
+    return sum;
+  }
+  int64_t all_states() const { return offset(program.state_count); }
   int64_t length(int64_t row) const { return lengths.empty() ? shape.steps : lengths[row]; }
   bool reverse(int64_t d) const { return shape.directions == 2 ? d == 1 : shape.reverse; }
 };
@@ -165,11 +180,13 @@ public:
 
   Run(const Problem &problem, const Way &way)
       : problem(problem), way(way), shape(problem.shape), program(problem.program), x(sequence(shape.inputs, 0)),
-        x_gradient(sequence(shape.inputs, 0)), output(sequence(shape.directions * shape.hidden, 1)),
-        output_gradient(sequence(shape.directions * shape.hidden, 1)), reset(shape.steps, shape.rows, 1, way.layout) {
+        x_gradient(sequence(shape.inputs, 0)), output(sequence(shape.directions * problem.width(0), 1)),
+        output_gradient(sequence(shape.directions * problem.width(0), 1)),
+        reset(shape.steps, shape.rows, 1, way.layout) {
     const auto [steps, rows, width, hidden, directions, reverse, ragged, resets] = shape;
     call.struct_size = sizeof call, call.abi = gatewise_abi(), call.dtype = sizeof(T);
     call.steps = steps, call.rows = rows, call.input_size = width, call.hidden_size = hidden;
+    call.projection_size = problem.projection();
     call.directions = directions, call.layers = 1, call.reverse = reverse;
     call.threads = way.threads, call.workers = way.workers, call.chunk = way.chunk, call.checkpoint = way.checkpoint;
     call.share_small = way.small, call.accumulate = way.accumulate;
@@ -184,21 +201,25 @@ public:
     reset.each([&](uint8_t &to, int64_t i) { to = resets && problem.reset[i]; });
     if (resets) call.reset = reset.view();
     for (int64_t r = 0; r < rows; ++r) places += problem.length(r);
-    saved_width = gatewise_saved_blocks(&program) * hidden + gatewise_saved_row_values(&program);
+    saved_width = gatewise_saved_blocks(&program) * hidden + gatewise_saved_row_values(&program) +
+                  gatewise_saved_projections(&program) * problem.projection();
     saved_rows = way.room ? steps * rows : places;
-    const int64_t state = directions * rows * hidden, all = directions * steps * rows * program.state_count;
+    const int64_t all = directions * steps * rows * program.state_count, of_states = problem.all_states();
     if (way.checkpoint)
-      call.boundaries = empty((steps + way.checkpoint - 1) / way.checkpoint * program.state_count * state);
+      call.boundaries = empty((steps + way.checkpoint - 1) / way.checkpoint * directions * rows * of_states);
     else call.saved = empty(directions * saved_rows * saved_width);
     norms.assign(all, std::numeric_limits<double>::quiet_NaN());
     if (way.norms) call.norms = {norms.data(), all};
-    if (way.shown) call.state_values = empty(all * hidden), call.state_gradients = empty(all * hidden);
-    for (int64_t s = 0; s < program.state_count; ++s)
+    if (way.shown) call.state_values = empty(directions * steps * rows * of_states);
+    if (way.shown) call.state_gradients = empty(directions * steps * rows * of_states);
+    for (int64_t s = 0; s < program.state_count; ++s) {
+      const int64_t state = directions * rows * problem.width(s);
       states.push_back({given("initial " + std::to_string(s)), is_wanted() ? empty(state) : none,
                         given("final " + std::to_string(s)), is_wanted() ? empty(state) : none});
+    }
     for (int64_t s = 1; s < program.state_count; ++s) {
-      Strided<T> &values = sequences.emplace_back(sequence(directions * hidden, 1));
-      Strided<T> &gradient = sequence_gradients.emplace_back(sequence(directions * hidden, 0));
+      Strided<T> &values = sequences.emplace_back(sequence(directions * problem.width(s), 1));
+      Strided<T> &gradient = sequence_gradients.emplace_back(sequence(directions * problem.width(s), 0));
       values.each([](T &to, int64_t) { to = nan; }), fill(gradient, "sequence " + std::to_string(s));
       states[s].sequence = values.view();
       if (!is_null("sequence " + std::to_string(s))) states[s].sequence_gradient = gradient.view();
@@ -253,7 +274,7 @@ public:
     keep_all("output", output);
     for (int64_t s = 0; s < program.state_count; ++s) keep("final " + std::to_string(s), states[s].final);
     for (size_t s = 0; s < sequences.size(); ++s) keep_all("sequence " + std::to_string(s + 1), sequences[s]);
-    if (way.shown) all["values"] = seen(static_cast<T *>(call.state_values.data), shape.hidden, true);
+    if (way.shown) all["values"] = seen(static_cast<T *>(call.state_values.data), true);
     for (int64_t d = 0; call.saved.data && d < shape.directions; ++d)
       for (int64_t i = places * saved_width; i < saved_rows * saved_width; ++i)
         if (static_cast<T *>(call.saved.data)[d * saved_rows * saved_width + i] != 0)
@@ -266,8 +287,8 @@ public:
       for (int64_t g = 0; g < program.group_count; ++g)
         keep("gradient of " + Problem::parameter(d, g), parameters[d * program.group_count + g].gradient,
              way.accumulate & 2);
-    if (way.norms) all["norms"] = seen(norms.data(), 1, false);
-    if (way.shown) all["gradients"] = seen(static_cast<T *>(call.state_gradients.data), shape.hidden, false);
+    if (way.norms) all["norms"] = seen(norms.data(), false, true);
+    if (way.shown) all["gradients"] = seen(static_cast<T *>(call.state_gradients.data), false);
     return all;
   }
 
@@ -336,16 +357,19 @@ private:
     check("what a team took", shared ? took.seconds > 0 : way.workers > 1 || took.seconds == 0);
   }
 
-  // (D, T·B, blocks) or (D, blocks, T·B) of what observers see, where a row has ended untouched and here 0.
-  template <class E> Values seen(const E *from, int64_t width, bool by_state) const {
+  // (D, T·B, S) or (D, S, T·B) of what observers see, norms or whole states, where a row has ended untouched and here
+  // 0.
+  template <class E> Values seen(const E *from, bool by_state, bool norms = false) const {
     const int64_t rows = shape.steps * shape.rows, count = program.state_count;
+    const int64_t all = norms ? count : problem.all_states();
     Values values;
     for (int64_t d = 0; d < shape.directions; ++d)
       for (int64_t place = 0; place < rows; ++place)
         for (int64_t s = 0; s < count; ++s)
-          for (int64_t u = 0; u < width; ++u) {
-            const int64_t at = by_state ? (d * count + s) * rows + place : (d * rows + place) * count + s;
-            const double value = from[at * width + u];
+          for (int64_t u = 0; u < (norms ? 1 : problem.width(s)); ++u) {
+            const int64_t before = norms ? s : problem.offset(s), width = norms ? 1 : problem.width(s);
+            const int64_t at = by_state ? (d * all + before) * rows + place * width : (d * rows + place) * all + before;
+            const double value = from[at + u];
             const bool padding = place / shape.rows >= problem.length(place % shape.rows);
             if (padding && value == value) check("padding that observers see", false);
             values.push_back(padding ? 0 : value);

@@ -8,7 +8,7 @@ inline std::vector<Problem> stacked(const gatewise::Program &program, const Shap
   std::vector<Problem> all;
   for (int64_t l = 0; l < layers; ++l) {
     Shape own = shape;
-    if (l > 0) own.inputs = shape.directions * shape.hidden;
+    if (l > 0) own.inputs = shape.directions * all.front().width(0);
     all.emplace_back(program, own, unsigned(7 + l));
     all.back().lengths = all.front().lengths, all.back().reset = all.front().reset;
   }
@@ -21,11 +21,12 @@ public:
   Stack(const std::vector<Problem> &layers, const Way &way, bool zeros)
       : below(layers.front(), way), name(text(layers.front(), way) + " layers " + std::to_string(layers.size())) {
     const Problem &first = layers.front();
-    const int64_t count = int64_t(layers.size()) * first.shape.directions * first.shape.rows * first.shape.hidden;
     call = below.of_pass(false);
     call.layers = int64_t(layers.size()), call.saved = {};
-    finals.assign(first.program.state_count, std::vector<T>(count, std::numeric_limits<T>::quiet_NaN()));
+    finals.resize(first.program.state_count);
     for (int64_t s = 0; s < first.program.state_count; ++s) {
+      const int64_t count = call.layers * first.shape.directions * first.shape.rows * first.width(s);
+      finals[s].assign(count, std::numeric_limits<T>::quiet_NaN());
       std::vector<T> &initial = initials.emplace_back();
       for (const Problem &layer : layers) {
         const Values &own = layer.inputs.at("initial " + std::to_string(s));

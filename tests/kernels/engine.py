@@ -2,12 +2,6 @@
 
 import pytest
 
-from gatewise import cells
 from gatewise.kernels.cpu import library
 
 needs_engine = pytest.mark.skipif(library.why_missing() is not None, reason=str(library.why_missing()))
-
-
-def names() -> list[str]:
-    """The built-in cells that the engine compiles."""
-    return [name for name in cells.names() if not cells.lookup(name).projected]

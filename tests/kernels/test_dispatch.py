@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gatewise
-from gatewise.cells import lookup
+from gatewise.cells import lookup, names
 from gatewise.compiler import with_single_bias, without_bias
 from gatewise.kernels import Call, Directions, backend_for, check_backend_name, cpu, run
 from gatewise.kernels.backend import differentiates
@@ -19,7 +19,7 @@ from gatewise.kernels.gradient import Recorded
 from tests.agreement import CELLS, operators_only
 from tests.combinations import combinations
 from tests.kernels.calls import DIRECTIONS, call_of
-from tests.kernels.engine import names, needs_engine
+from tests.kernels.engine import needs_engine
 
 FASTEST = "the fastest backend there is for this call"
 SERVED = {"lstm", "gru_cudnn", "rnn_tanh", "rnn_relu"}

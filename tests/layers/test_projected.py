@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 import gatewise
 from gatewise.equations import cell, dropout, layer_norm, tanh
 from gatewise.equations.tracing import DefinitionError
+from gatewise.kernels.cpu import execution
+from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call
 
 T, B, I, H, P = 7, 3, 5, 9, 4  # noqa: E741
@@ -171,6 +173,47 @@ def test_compiled_is_eager():
         output, _ = layer(x, lengths=LENGTHS)
         gradients.append([output, *torch.autograd.grad(output.square().sum(), one.parameters())])
     torch.testing.assert_close(*gradients)
+
+
+def test_what_the_fused_kernels_do_not_take_runs_elsewhere_and_says_why():
+    @cell(widths={"h": "P"})
+    def skipping(x, h, c, /, W, R, U, V):
+        c = tanh(W @ x + R @ h) + 0.5 * c
+        return V @ c + U @ x, c
+
+    @cell(widths={"h": "P"})
+    def shifted(x, h, c, /, W, R, V, p):
+        c = tanh(W @ x + R @ h) + 0.5 * c
+        return V @ c + tanh(p), c
+
+    for other, what in ((skipping, "products with x"), (shifted, "expressions of parameters")):
+        one = gatewise.Recurrent(other, I, H, proj_size=P, dtype=torch.float64)
+        x = torch.randn(T, B, I, dtype=torch.float64)
+        choice = one.backend_for(x)
+        assert choice.name == "reference"
+        assert f"it has {what} of the width of a projection" in choice.reason
+        assert one(x)[0].shape == (T, B, P)
+
+
+@needs_engine
+def test_the_engine_shows_states_and_norms_with_units_split_among_threads(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(execution, "SHARE_SMALL", 1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        flows: list[list[Tensor]] = []
+        for backend in ("cpu", "reference"):
+            torch.manual_seed(0)
+            one = gatewise.LSTM(I, 37, proj_size=19, bidirectional=True, backend=backend, dtype=torch.float32)
+            x = torch.randn(T, B, I)
+            with gatewise.watch(one) as trace:
+                one(x, lengths=LENGTHS)[0].square().sum().backward()
+            flows.append([*trace.gradient_flow().values()])
+        assert len(flows[0]) == 4
+        for actual, expected in zip(*flows, strict=True):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_arguments_that_do_not_fit():

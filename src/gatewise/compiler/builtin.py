@@ -20,8 +20,6 @@ def built_in() -> dict[str, tuple[Cell, str]]:
     table: dict[str, tuple[Cell, str]] = {}
     for name in names():
         whole = lookup(name)
-        if whole.projected:
-            continue
         forms = {
             name: whole,
             f"{name}_without_bias": without_bias(whole),

@@ -1,10 +1,10 @@
 """A program as C++ constants: the `Program` of `program.h` that the engine reads."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gatewise.compiler.cpp import INPUT_PROJECTIONS, ROW_VALUES, SAVED_ROW_VALUES
-from gatewise.compiler.emit import MASK, STATE_GRADIENTS, Direction, Program, VectorSource
+from gatewise.compiler.emit import MASK, NARROW, STATE_GRADIENTS, Direction, Program, VectorSource
 from gatewise.compiler.parameter_passes import (
     PARAMETER,
     REDUCTIONS,
@@ -63,7 +63,13 @@ class _Text:
             ),
         )
         gradients = self._table("GradientInfo", "gradients", (self._gradient(one) for one in program.gradients if both))
-        masks = self._table("MaskInfo", "masks", (f"{{{key_of(one)}, {int(one.each_step)}}}" for one in cell.masks))
+        widths = cell.sizes.masks
+        masks = self._table(
+            "MaskInfo",
+            "masks",
+            (f"{{{key_of(one)}, {int(one.each_step)}, {_SIZES[widths[one]]}}}" for one in cell.masks),
+        )
+        states = self._table("Size", "states", (_SIZES[width] for width in cell.widths))
         passes = [
             self._row_pass("prologue", program.prologue),
             self._loop("forward", program.forward, program.forward_vectors, transposed=False),
@@ -91,9 +97,10 @@ class _Text:
             gradients,
             masks,
             str(len(cell.masks)),
+            states,
         ]
-        if program.saved_row_values:
-            passes.append(str(program.saved_row_values))
+        if program.saved_row_values or program.saved_projections:
+            passes += [str(program.saved_row_values), str(program.saved_projections)]
         name = symbol(self._prefix)
         if both:
             self._lines.append(f'extern "C" {{ [[gnu::visibility("default")]] extern const Program {name}; }}')
@@ -109,8 +116,9 @@ class _Text:
         return full
 
     def _group(self, name: str) -> str:
-        columns = {"input": "size_input", "recurrent": "size_hidden", "vector": "-1"}[self._cell.shape_of(name)]
-        return f"{{{_quoted(name)}, {len(self._cell.gates_of(name))}, size_hidden, {columns}}}"
+        sizes = self._cell.sizes
+        columns = _SIZES[sizes.columns[name]] if name in sizes.columns else "-1"
+        return f"{{{_quoted(name)}, {len(self._cell.gates_of(name))}, {_SIZES[sizes.rows[name]]}, {columns}}}"
 
     def _block(self, block: Parameter) -> str:
         return f"{{{self._cell.groups.index(block.group)}, {self._cell.gates_of(block.group).index(block.gate)}}}"
@@ -124,11 +132,17 @@ class _Text:
         sides = [f"{{{int(slot.array == RESULTS)}, {slot.block}}}" for slot in gradient.vectors]
         return f"{{{self._block(gradient.block)}, {', '.join([*sides, '{0, -1}'][:2])}}}"
 
-    def _arrays(self, name: str, arrays: dict[str, int], role: Callable[[str], tuple[str, int]]) -> str:
+    def _arrays(
+        self,
+        name: str,
+        arrays: dict[str, int],
+        role: Callable[[str], tuple[str, int]],
+        narrow: Collection[str] = (),
+    ) -> str:
         rows: list[str] = []
         for array, blocks in arrays.items():
             kind, index = role(array)
-            size = "size_one" if array in (ROW_VALUES, SAVED_ROW_VALUES) else "size_hidden"
+            size = "size_one" if array in (ROW_VALUES, SAVED_ROW_VALUES) else _width(array in narrow)
             rows.append(f"{{{kind}, {index}, {blocks}, {size}}}")
         return self._table("ArrayInfo", f"{name}_arrays", rows)
 
@@ -177,8 +191,8 @@ class _Text:
             row = self._stage(stage.function, first, len(stage.products), stage.outputs, stage.input_blocks)
             kind = "whole_rows" if stage.whole_rows else "products_then_work"
             totals = f", {stage.totals.start}, {len(stage.totals)}" if stage.totals else ""
-            stages.append(f"{{{kind}, {row}{totals}}}")
-        arrays = self._arrays(name, direction.arrays, self._role)
+            stages.append(f"{{{kind}, {_width(stage.narrow)}, {row}{totals}}}")
+        arrays = self._arrays(name, direction.arrays, self._role, direction.narrow)
         read = [self._vector(source) for source in vectors]
         return self._pass(name, stages, products, blocks, (arrays, len(numbers)), read, len(direction.reductions))
 
@@ -193,8 +207,10 @@ class _Text:
             STATE_GRADIENTS: "role_state_gradients",
             "delta": "role_delta",
         }
-        if array in whole:
-            return whole[array], 0
+        if array.removesuffix(NARROW) in whole:
+            return whole[array.removesuffix(NARROW)], int(array.endswith(NARROW))
+        if array.startswith(STATE_GRADIENTS):
+            return "role_state_gradients", self._cell.states.index(array.removeprefix(f"{STATE_GRADIENTS} "))
         if array.startswith(MASK):
             return "role_mask", int(array.removeprefix(MASK))
         kind, _, which = array.partition(" ")
@@ -217,7 +233,7 @@ class _Text:
                 )
                 blocks.append(self._block(product.block))
             row_stage = self._stage(stage.function, first, len(stage.products), len(stage.products), range(0))
-            stages.append(f"{{products_then_work, {row_stage}}}")
+            stages.append(f"{{products_then_work, size_hidden, {row_stage}}}")
         arrays = self._arrays(name, row.arrays, self._row_role)
         return self._pass(name, stages, products, blocks, (arrays, len(numbers)), (), 0)
 
@@ -226,6 +242,13 @@ class _Text:
         if array in whole:
             return whole[array], 0
         return "role_parameter", self._cell.groups.index(array.removeprefix(PARAMETER))
+
+
+_SIZES = {"I": "size_input", "H": "size_hidden", "P": "size_projection"}
+
+
+def _width(narrow: bool) -> str:
+    return _SIZES["P" if narrow else "H"]
 
 
 def _quoted(text: str) -> str:

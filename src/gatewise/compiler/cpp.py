@@ -20,7 +20,7 @@ ROW_VALUES, SAVED_ROW_VALUES = "row values", "saved row values"
 
 @dataclass(frozen=True)
 class Slot:
-    """A block of H units in the rows of an array of the engine."""
+    """A block of H units, or of P, in the rows of an array of the engine."""
 
     array: str
     block: int
@@ -44,6 +44,7 @@ class Tables:
     def __init__(self, loop_invariant: set[Expr]) -> None:
         self.loop_invariant = loop_invariant
         self.arrays: dict[str, int] = {}
+        self.narrow: set[str] = set()  # the arrays whose blocks have the width of a projection
         self.vectors: dict[Expr, int] = {}
 
     def array(self, name: str) -> int:
@@ -51,9 +52,17 @@ class Tables:
         self.arrays.setdefault(name, 0)
         return list(self.arrays).index(name)
 
-    def slot(self, name: str, block: int | None = None) -> Slot:
-        """A slot in the rows of an array: the given block, or the next free one."""
+    def slot(self, name: str, block: int | None = None, *, narrow: bool = False) -> Slot:
+        """A slot in the rows of an array: the given block, or the next free one.
+
+        Args:
+            name: of the array.
+            block: its number, or None.
+            narrow: whether the blocks of this array have P units rather than H.
+        """
         self.array(name)
+        if narrow:
+            self.narrow.add(name)
         block = self.arrays[name] if block is None else block
         self.arrays[name] = max(self.arrays[name], block + 1)
         return Slot(name, block)
@@ -84,6 +93,11 @@ class Function:
     def empty(self) -> bool:
         """Whether the function has no statements."""
         return not self._inside and self._of_rows.empty
+
+    @property
+    def counts_units(self) -> bool:
+        """Whether it reads the number H, which is that of its own units."""
+        return self._of_rows.counts_units
 
     @property
     def over_rows(self) -> bool:
@@ -214,6 +228,10 @@ class _RowValues:
     @property
     def empty(self) -> bool:
         return not self._lines
+
+    @property
+    def counts_units(self) -> bool:
+        return any("b.hidden" in line for line in self._lines)
 
     def value(self, node: Expr) -> str:
         """The C++ name of a value, within the loop over rows."""

@@ -18,12 +18,15 @@ from gatewise.compiler.cpp import (
 from gatewise.compiler.differentiate import upstream_leaf
 from gatewise.compiler.parameter_passes import BlockGradient, ParameterPass, epilogue, prologue
 from gatewise.compiler.plan import Plan, plan
+from gatewise.compiler.schedule import Stage as Scheduled
 from gatewise.compiler.schedule import loop_invariants, needed
 from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Parameter, Width, topological
 
 # The array of the total gradients of all states after a step, in order, for observers.
 STATE_GRADIENTS = "state gradients"
+# The suffix of arrays whose blocks have the width of a projection.
+NARROW = " of projections"
 MASK = "mask "  # prefix of the array name of a mask, followed by its number
 # More products of one operand are divided into several tiles, whose accumulators fit the registers.
 MAX_PRODUCTS = 4
@@ -61,6 +64,7 @@ class Stage:
         input_blocks: range of blocks of the input projections that covers all that the function reads.
         totals: range of blocks of the row values that are the sums over units of this stage.
         whole_rows: whether the function takes whole rows: it has no products, and reads or sums values of rows.
+        narrow: whether its units are those of a projection, P rather than H.
     """
 
     function: str
@@ -69,6 +73,7 @@ class Stage:
     input_blocks: range
     totals: range = range(0)
     whole_rows: bool = False
+    narrow: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,8 @@ class Direction:
 
     Attributes:
         stages: in order of execution.
-        arrays: number of blocks of H units, or of row values, in the rows of each array, by name.
+        arrays: number of blocks of H units, of P, or of row values, in the rows of each array, by name.
+        narrow: the arrays whose blocks have P units.
         vectors: loop-invariant expressions that the work reads.
         slots: where the values are stored that are used after the loop.
         reductions: loop-invariant expressions whose gradients the work accumulates.
@@ -85,6 +91,7 @@ class Direction:
 
     stages: tuple[Stage, ...]
     arrays: dict[str, int]
+    narrow: frozenset[str]
     vectors: tuple[Expr, ...]
     slots: dict[Expr, Slot]
     reductions: tuple[Expr, ...]
@@ -156,7 +163,12 @@ class Program:
     @property
     def saved_blocks(self) -> int:
         """Number of blocks of H units saved for backward, besides the states."""
-        return self.plan.backward.saved_blocks
+        return self.plan.backward.saved_blocks - self.saved_projections
+
+    @property
+    def saved_projections(self) -> int:
+        """Number of blocks of P units saved for backward, besides the states."""
+        return self.plan.saved_projections
 
     @property
     def saved_row_values(self) -> int:
@@ -185,8 +197,6 @@ def emit(cell: Cell, prefix: str) -> Program:
     >>> emit(lookup("gru_chung2014"), "gru").functions
     ('gru_forward_1', 'gru_forward_2', 'gru_backward_0', 'gru_backward_1', 'gru_backward_2')
     """
-    if cell.projected:
-        raise EmitError("states of the width of a projection are not yet compiled for the fused CPU kernels")
     try:
         return _emit(cell, prefix)
     except RecursionError as error:
@@ -197,6 +207,7 @@ def emit(cell: Cell, prefix: str) -> Program:
 
 def _emit(cell: Cell, prefix: str) -> Program:
     planned = plan(cell)
+    _check_widths(planned)
     input_projections = tuple(sorted(planned.input_projections, key=lambda node: _rank(cell, _first_block(node))))
     forward_text, forward = _forward(planned, input_projections, prefix)
     backward_text, backward = _backward(planned, prefix)
@@ -213,7 +224,7 @@ def _emit(cell: Cell, prefix: str) -> Program:
     after, gradients = epilogue(
         cell, tuple(computed), _reduction_leaves(planned, backward), _from_reductions(planned), prefix
     )
-    operands = [slot for slot in backward.slots.values() if slot.array != "delta"]
+    operands = [slot for slot in backward.slots.values() if not slot.array.startswith("delta")]
     return Program(
         plan=planned,
         prefix=prefix,
@@ -237,6 +248,57 @@ def _emit(cell: Cell, prefix: str) -> Program:
         ),
         gradients=gradients,
     )
+
+
+def _check_widths(planned: Plan) -> None:
+    """Check that what has the width of a projection is computed within a step.
+
+    Raises:
+        EmitError: otherwise.
+    """
+    sizes = planned.cell.sizes
+    if not planned.cell.projected:
+        return
+    refused = {
+        "products with x": planned.input_projections,
+        "expressions of parameters": [node for node in planned.hoisted if node.op != "parameter"],
+    }
+    for what, nodes in refused.items():
+        if any(sizes.of(node) == "P" for node in nodes):
+            raise EmitError(f"it has {what} of the width of a projection, which the fused CPU kernels do not take")
+    for block, delta, operand in planned.backward.outers:
+        pairs = ((delta, sizes.rows[block.group]), (operand, sizes.columns[block.group]))
+        if any(_is_narrow(planned.cell, node) != (size == "P") for node, size in pairs):
+            raise EmitError(f"the gradient of {block} is made of numbers, whose width is not known")
+    for root in (*planned.hoisted, *planned.backward.hoisted):
+        for node in topological([root]):
+            if node.op in ("matmul", "matmul_transposed") and "P" in sizes.of_matrix(node):
+                raise EmitError("it multiplies parameters by a matrix of a projection, outside of the loop")
+
+
+def _by_width(cell: Cell, staged: Sequence[Scheduled]) -> list[tuple[Scheduled, bool]]:
+    """Stages of units of one width each, and whether it is that of a projection.
+
+    Within a stage neither width depends on the other. The last stage has both, to store the states.
+    """
+    found: list[tuple[Scheduled, bool]] = []
+    for index, stage in enumerate(staged):
+        parts = {
+            narrow: Scheduled(
+                tuple(node for node in stage.products if _is_narrow(cell, node) == narrow),
+                tuple(node for node in stage.work if _is_narrow(cell, node) == narrow),
+            )
+            for narrow in (False, True)
+        }
+        found.append((parts[False], False))
+        if parts[True].products or parts[True].work or (cell.projected and index == len(staged) - 1):
+            found.append((parts[True], True))
+    return found
+
+
+def _is_narrow(cell: Cell, node: Expr) -> bool:
+    """Whether a value has the width of a projection."""
+    return cell.projected and node.width is Width.UNITS and cell.sizes.of(node) == "P"
 
 
 def _added(node: Expr) -> Expr | None:
@@ -297,17 +359,20 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
     cell = planned.cell
     tables = Tables(loop_invariants(planned.outputs))
     storage: dict[Expr, Storage] = {node: tables.slot(INPUT_PROJECTIONS) for node in input_projections}
-    for state in cell.states:
-        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+    narrow_states = [width == "P" for width in cell.widths]
+    for state, narrow in zip(cell.states, narrow_states, strict=True):
+        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0, narrow=narrow)
     storage.update(_mask_slots(cell, tables))
-    returned: dict[Expr, list[Slot]] = {}
-    for state, node in zip(cell.states, planned.outputs, strict=True):
-        returned.setdefault(node, []).append(tables.slot(f"next {state}", 0))
+    returned: dict[tuple[Expr, bool], list[Slot]] = {}
+    for state, node, narrow in zip(cell.states, planned.outputs, narrow_states, strict=True):
+        slot = tables.slot(f"next {state}", 0, narrow=narrow)
+        returned.setdefault((node, narrow), []).append(slot)
+    staged = _by_width(cell, planned.stages)
     saved = _saved_slots(tables, planned)
 
     last_reader: dict[Expr, int] = {}
     operands: set[Expr] = set()
-    for stage_index, stage in enumerate(planned.stages):
+    for stage_index, (stage, _) in enumerate(staged):
         operands.update(product.args[1] for product in stage.products)
         for node in stage.work:
             last_reader.update((value, max(stage_index, last_reader.get(value, 0))) for value in values_read(node))
@@ -315,7 +380,8 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
 
     text, stages = "", []
     sums_before: list[Expr] = []
-    for stage_index, stage in enumerate(planned.stages):
+    last = {narrow: index for index, (_, narrow) in enumerate(staged)}
+    for stage_index, (stage, narrow) in enumerate(staged):
         products: list[Product] = []
         outputs = 0
         for operand, nodes in stage.operands.items():
@@ -340,7 +406,7 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
                 function.store(node, saved[node], optional=True)
             later = last_reader.get(node, 0) > stage_index and not _is_cheap(node, storage)
             if node in operands or later:
-                kept[node] = tables.slot("between")
+                kept[node] = tables.slot(_named("between", narrow), narrow=narrow)
                 function.store(node, kept[node])
         row_totals = _accumulate(function, tables, summed, kept)
         for node in of_rows:
@@ -350,36 +416,49 @@ def _forward(planned: Plan, input_projections: tuple[Expr, ...], prefix: str) ->
             for node in input_projections:
                 if node in saved:
                     function.store(node, saved[node], optional=True)
-        is_last = stage_index == len(planned.stages) - 1
-        for node in returned:
-            if node in {*here, *of_rows} or (is_last and node not in made):
-                for slot in returned[node]:
+        is_last = stage_index == last[narrow]
+        for (node, of_narrow), slots in returned.items():
+            here_or_never = node in {*here, *of_rows} or (is_last and node not in made)
+            if narrow == of_narrow and here_or_never:
+                for slot in slots:
                     function.store(node, slot)
         # Later stages read a value where it was stored; the accumulators are reused.
         for node in here:
             storage.pop(node, None)
         storage.update(kept)
-        sums_before = summed
+        sums_before = sums_before if narrow else summed
         text += function.text()
-        stages.append(_stage(function, products, outputs, row_totals))
-    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), {}, ())
+        stages.append(_stage(function, products, outputs, row_totals, narrow))
+    return text, Direction(tuple(stages), tables.arrays, frozenset(tables.narrow), tuple(tables.vectors), {}, ())
+
+
+def _named(array: str, narrow: bool) -> str:
+    return array + NARROW if narrow else array
 
 
 def _mask_slots(cell: Cell, tables: Tables) -> dict[Expr, Slot]:
-    return {Expr.make("mask", attr=mask): tables.slot(f"{MASK}{index}", 0) for index, mask in enumerate(cell.masks)}
+    leaves = [Expr.make("mask", attr=mask) for mask in cell.masks]
+    return {leaf: tables.slot(f"{MASK}{index}", 0, narrow=_is_narrow(cell, leaf)) for index, leaf in enumerate(leaves)}
 
 
-def _stage(function: Function, products: list[Product], outputs: int, totals: range) -> Stage:
+def _stage(function: Function, products: list[Product], outputs: int, totals: range, narrow: bool) -> Stage:
+    if narrow and function.counts_units:
+        raise EmitError("a value of the width of a projection reads a mean over units, which it has not stored")
     read = function.blocks_used.get(INPUT_PROJECTIONS)
     blocks = range(min(read), max(read) + 1) if read else range(0)
     whole_rows = not products and function.over_rows
-    return Stage("" if function.empty else function.name, tuple(products), outputs, blocks, totals, whole_rows)
+    name = "" if function.empty else function.name
+    return Stage(name, tuple(products), outputs, blocks, totals, whole_rows, narrow)
 
 
 def _saved_slots(tables: Tables, planned: Plan) -> dict[Expr, Slot]:
     """Where the values saved for backward are stored."""
-    arrays = {Width.ROW: SAVED_ROW_VALUES}
-    return {node: tables.slot(arrays.get(node.width, "saved")) for node in planned.backward.saved}
+    slots: dict[Expr, Slot] = {}
+    for node in planned.backward.saved:
+        narrow = _is_narrow(planned.cell, node)
+        array = SAVED_ROW_VALUES if node.width is Width.ROW else _named("saved", narrow)
+        slots[node] = tables.slot(array, narrow=narrow)
+    return slots
 
 
 def _accumulate(function: Function, tables: Tables, summed: Sequence[Expr], kept: dict[Expr, Slot]) -> range:
@@ -412,29 +491,42 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
     )
     tables = Tables(loop_invariants((*roots, *planned.outputs)))
     storage: dict[Expr, Storage] = {}
-    for state in cell.states:
-        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0)
+    narrow_state = dict(zip(cell.states, (width == "P" for width in cell.widths), strict=True))
+    for state, narrow in narrow_state.items():
+        storage[Expr.make("state", attr=state)] = tables.slot(f"previous {state}", 0, narrow=narrow)
     for state, node in zip(cell.states, planned.outputs, strict=True):
-        slot = tables.slot(f"next {state}", 0)
+        slot = tables.slot(f"next {state}", 0, narrow=narrow_state[state])
         if node.args:
             storage.setdefault(node, slot)
     storage.update(_mask_slots(cell, tables))
     tables.array("saved")
     storage.update(_saved_slots(tables, planned))
-    for position, state in enumerate(cell.states):
-        incoming = tables.slot(f"arriving {state}", 0)
-        reaches = (tables.slot("output gradient", 0), incoming) if position == 0 else incoming
+    for position, (state, narrow) in enumerate(narrow_state.items()):
+        incoming = tables.slot(f"arriving {state}", 0, narrow=narrow)
+        reaches = (tables.slot("output gradient", 0, narrow=narrow), incoming) if position == 0 else incoming
         storage[Expr.make("gradient", attr=state)] = reaches
-    sent = {state: tables.slot(f"sent {state}", 0) for state in cell.states}
-    observed = {state: tables.slot(STATE_GRADIENTS) for state in cell.states}
-    delta_slots = {delta: tables.slot("delta") for delta in deltas}
-    operand_slots = {operand: tables.slot(f"operand {position}", 0) for position, operand in enumerate(operands)}
+    sent = {state: tables.slot(f"sent {state}", 0, narrow=narrow) for state, narrow in narrow_state.items()}
+    # Of one array, unless the states differ in width.
+    observed = {
+        state: tables.slot(f"{STATE_GRADIENTS}{f' {state}' * cell.projected}", narrow=narrow)
+        for state, narrow in narrow_state.items()
+    }
+
+    def delta_slot(delta: Expr) -> Slot:
+        narrow = _is_narrow(cell, delta)
+        return tables.slot(_named("delta", narrow), narrow=narrow)
+
+    delta_slots = {delta: delta_slot(delta) for delta in deltas}
+    operand_slots = {
+        operand: tables.slot(f"operand {position}", 0, narrow=_is_narrow(cell, operand))
+        for position, operand in enumerate(operands)
+    }
 
     available = {*tables.loop_invariant, *storage}
     order = [node for node in needed(roots, available) if node not in tables.loop_invariant]
     for node in order:  # nearly always already there
         if node.op == "matmul_transposed" and node.args[1] not in delta_slots:
-            delta_slots[node.args[1]] = tables.slot("delta")
+            delta_slots[node.args[1]] = delta_slot(node.args[1])
     fused = _FusedSums(order, available, set(roots))
     level = fused.levels()
     last = max(level.values(), default=0)
@@ -447,13 +539,24 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
         last_reader[node] = last
 
     text, stages = "", []
-    for stage_index in range(last + 1):
+    for stage_index, narrow in [(index, narrow) for index in range(last + 1) for narrow in (False, True)]:
         here = [
             node
             for node in level
-            if level[node] == stage_index and node not in available and node.width is not Width.ROW
+            if level[node] == stage_index
+            and node not in available
+            and node.width is not Width.ROW
+            and _is_narrow(cell, node) == narrow
         ]
-        function = Function(tables, f"{prefix}_backward_{stage_index}", storage)
+        sends = stage_index == last and (not narrow or cell.projected)
+        stores = {
+            value
+            for value in (*delta_slots, *operand_slots, *backward.total_gradients.values())
+            if level.get(value, 0) == stage_index and _is_narrow(cell, value) == narrow
+        }
+        if narrow and not (here or stores or sends):
+            continue
+        function = Function(tables, f"{prefix}_backward_{stage_index}{'_narrow' * narrow}", storage)
         products: list[Product] = []
         outputs = 0
         for node in here:
@@ -472,33 +575,36 @@ def _backward(planned: Plan, prefix: str) -> tuple[str, Direction]:
                 function.store(node, delta_slots[node])
                 kept[node] = delta_slots[node]
             elif last_reader.get(node, 0) > stage_index and not _is_cheap(node, storage):
-                kept[node] = tables.slot("between")
+                kept[node] = tables.slot(_named("between", narrow), narrow=narrow)
                 function.store(node, kept[node])
-        summed = [node for node in fused.sums_over_units if level[node] == stage_index + 1]
+        summed = [] if narrow else [node for node in fused.sums_over_units if level[node] == stage_index + 1]
         row_totals = _accumulate(function, tables, summed, kept)
         for state, slot in observed.items():  # before gradients are sent, which overwrite the incoming ones
-            if level.get(backward.total_gradients[state], 0) == stage_index:
+            if narrow_state[state] == narrow and level.get(backward.total_gradients[state], 0) == stage_index:
                 function.store(backward.total_gradients[state], slot, optional=True)
         for delta, slot in delta_slots.items():
-            if level.get(delta, 0) == stage_index and delta not in kept:
+            if delta in stores and delta not in kept:
                 function.store(delta, slot)
         for operand, slot in operand_slots.items():
-            if level.get(operand, 0) == stage_index:
+            if operand in stores:
                 function.store(operand, slot, optional=True)
         for index, total in enumerate(totals.values()):
-            if level.get(total, 0) == stage_index:
+            if level.get(total, 0) == stage_index and _is_narrow(cell, total) == narrow:
                 function.accumulate(index, total)
-        if stage_index == last:
+        if sends:
             for state, slot in sent.items():
+                if narrow_state[state] != narrow:
+                    continue
                 if state in backward.states:
                     function.store(backward.states[state], slot)
                 else:
                     function.store_zero(slot)
         storage.update(kept)
         text += function.text()
-        stages.append(_stage(function, products, outputs, row_totals))
+        stages.append(_stage(function, products, outputs, row_totals, narrow))
     slots = {**delta_slots, **operand_slots}
-    return text, Direction(tuple(stages), tables.arrays, tuple(tables.vectors), slots, tuple(totals))
+    arrays, narrow_arrays = tables.arrays, frozenset(tables.narrow)
+    return text, Direction(tuple(stages), arrays, narrow_arrays, tuple(tables.vectors), slots, tuple(totals))
 
 
 class _FusedSums:
@@ -580,8 +686,9 @@ class _FusedSums:
 def _runs(products: Iterable[Expr], slots: dict[Expr, Slot]) -> Iterator[list[Expr]]:
     """Transposed products whose gradients are adjacent."""
     run: list[Expr] = []
-    for product in sorted(products, key=lambda product: slots[product.args[1]].block):
-        if run and slots[product.args[1]].block != slots[run[-1].args[1]].block + 1:
+    location = {product: (slots[product.args[1]].array, slots[product.args[1]].block) for product in products}
+    for product in sorted(location, key=lambda product: location[product]):
+        if run and location[product] != (location[run[-1]][0], location[run[-1]][1] + 1):
             yield run
             run = []
         run.append(product)

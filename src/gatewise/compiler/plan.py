@@ -55,7 +55,7 @@ class Backward:
 
     @property
     def saved_blocks(self) -> int:
-        """Number of saved values of width H."""
+        """Number of saved values that a row has for each unit, of width H or P."""
         return sum(node.width is not Width.ROW for node in self.saved)
 
     @property
@@ -108,6 +108,14 @@ class Plan:
         """Number of executions of each elementwise operation per step and unit; a sum over units adds once."""
         work = (node for stage in self.stages for node in stage.work)
         return Counter(node.op for node in work if node.op == "sum" or node.width is not Width.ROW)
+
+    @cached_property
+    def saved_projections(self) -> int:
+        """Number of the values saved for backward that have the width of a projection."""
+        if not self.cell.projected:
+            return 0
+        wide = [node for node in self.backward.saved if node.width is not Width.ROW]
+        return sum(self.cell.sizes.of(node) == "P" for node in wide)
 
     @cached_property
     def backward(self) -> Backward:

@@ -184,5 +184,5 @@ def _accepts(
     """Whether these are plain CPU tensors of one dtype and of matching shapes."""
     rows = layer.num_layers * layer._direction_count
     return accepts_on_cpu(
-        x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer.hidden_size, rows
+        x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer._state_sizes, rows
     )

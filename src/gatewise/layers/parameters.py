@@ -29,7 +29,7 @@ class Parameters(nn.Module):
     """The parameters of a `Recurrent`, which documents and checks the arguments.
 
     ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell;
-    ``_all_names`` and ``_all_shapes`` those of all layers.
+    ``_all_names`` and ``_all_shapes`` those of all layers; ``_state_sizes`` are the widths of the states.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Parameters(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.proj_size = proj_size
+        self._state_sizes = tuple([proj_size if width == "P" else hidden_size for width in cell.widths])
         self.num_layers = num_layers
         self.bias = bias
         self.bidirectional = bidirectional
@@ -89,11 +90,6 @@ class Parameters(nn.Module):
     @property
     def _direction_count(self) -> int:
         return 2 if self.bidirectional else 1
-
-    @property
-    def _state_sizes(self) -> tuple[int, ...]:
-        """The width of each state."""
-        return tuple(self.proj_size if width == "P" else self.hidden_size for width in self.cell.widths)
 
     @property
     def output_size(self) -> int:

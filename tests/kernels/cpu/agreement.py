@@ -5,12 +5,12 @@ A process of its own, because the instruction set is chosen once (``GATEWISE_ISA
 
 import torch
 
+from gatewise.cells import names
 from gatewise.kernels.cpu import execution, parallelism
 from gatewise.kernels.cpu.library import SUFFIX, engine
 from tests.agreement import Case, Way, check, transcribed
 from tests.combinations import combined
 from tests.kernels.cpu.workspaces import full_of_nan
-from tests.kernels.engine import names
 
 # Every width of strip and count of rows, one step and several, more rows than a tile has and fewer.
 SHAPES = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from csrc.tests.build import runnable
-from tests.kernels.engine import names, needs_engine
+from gatewise.cells import names
+from tests.kernels.engine import needs_engine
 
 ROOT = Path(__file__).parents[3]
 

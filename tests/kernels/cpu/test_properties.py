@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gatewise.cells import lookup
+from gatewise.cells import lookup, names
 from gatewise.compiler import without_bias
 from gatewise.kernels import Call, Directions
 from tests.kernels.calls import DIRECTIONS, call_of, flat, on_engine, on_reference
 from tests.kernels.cpu.workspaces import full_of_nan
-from tests.kernels.engine import names, needs_engine
+from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from gatewise.cells import names
 from tests.kernels.calls import call_of, flat, on_engine, on_reference, upstream_of
-from tests.kernels.engine import names, needs_engine
+from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
 BOUNDED = [name for name in names() if "relu" not in name and name != "slstm"]  # the others' values overflow

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 import gatewise
+from gatewise.cells import names
 from gatewise.kernels import Call, reference
 from tests.kernels.calls import call_of, flat, on_engine
 from tests.kernels.cpu.workspaces import Counted
-from tests.kernels.engine import names, needs_engine
+from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
 

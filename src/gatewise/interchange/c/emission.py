@@ -108,6 +108,10 @@ def _programs(model: Model) -> dict[str, Program]:
                 f"the cell {cell.name} has {len(cell.states)} states and {len(cell.groups)} groups of parameters; "
                 f"expected at most {_MOST_STATES} and {_MOST_PARAMETERS // 2}"
             )
+        if cell.projected:
+            raise ValueError(
+                f"the cell {cell.name} has states of the width of a projection, and those of the runtime have one width"
+            )
         try:
             found[cell.equations] = emit(Cell.from_equations(cell.equations), f"model_cell_{len(found)}")
         except EmitError as error:

@@ -61,7 +61,7 @@ def accepts(*arguments: object) -> bool:
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
-    """See `Backend.forward`. Saves the output and (D, N, K·H + V), or the boundary states of recomputed segments."""
+    """See `Backend.forward`. Saves the output and (D, N, K·H + M·P + V), or the boundary states of segments."""
     return execution.forward(call, save)
 
 
@@ -73,11 +73,13 @@ def backward(call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed
 def saved_shapes(call: Call) -> list[tuple[int, ...]]:
     """See `DifferentiableBackend`: the saved tensors besides the output. Does not require the engine."""
     steps, batch = call.x.shape[:2]
-    blocks, row_values = _saved(call.cell)
-    return [(call.direction_count, steps * batch, blocks * call.hidden_size + row_values)]
+    blocks, projections, row_values = _saved(call.cell)
+    width = blocks * call.hidden_size + projections * call.projection_size + sum(call.state_sizes[1:]) + row_values
+    return [(call.direction_count, steps * batch, width)]
 
 
 @lru_cache(maxsize=256)
-def _saved(cell: Cell) -> tuple[int, int]:
-    backward = plan(cell).backward
-    return backward.saved_blocks + len(cell.states) - 1, backward.saved_row_values
+def _saved(cell: Cell) -> tuple[int, int, int]:
+    made = plan(cell)
+    projections = made.saved_projections
+    return made.backward.saved_blocks - projections, projections, made.backward.saved_row_values

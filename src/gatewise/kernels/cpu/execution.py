@@ -57,9 +57,10 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
         raise _failure(call, found, done)
     output, finals, kept = done
     if observed is not None:
+        sizes = [width * call.x.shape[0] * call.x.shape[1] for width in call.state_sizes]
         for index, record in enumerate(_observers(call)):
-            for state in range(observed.shape[1]):
-                record.states(state, observed[index, state])
+            for state, (values, width) in enumerate(zip(observed[index].split(sizes), call.state_sizes, strict=True)):
+                record.states(state, values.view(-1, width))
     return output, finals, () if kept is None else (kept,) if segment else (output, kept)
 
 
@@ -100,7 +101,12 @@ def backward(
         raise _failure(call, found, done)
     if norms is not None:
         for index, record in enumerate(_observers(call)):
-            record.norms(None, norms[index], None if observed is None else observed[index])
+            if observed is None or not call.cell.projected:
+                record.norms(None, norms[index], observed if observed is None else observed[index])
+                continue
+            parts = observed[index].flatten(1).split(call.state_sizes, dim=-1)
+            for state, values in enumerate(parts):
+                record.norms(state, norms[index][:, state], values)
     return done
 
 
@@ -174,23 +180,27 @@ def _observers(call: Call) -> list[Observer]:
 
 
 def _states_for_observers(call: Call) -> Tensor | None:
-    """A tensor for the states (D, S, T·B, H), if observers want them."""
+    """A tensor (D, …) for the states (S, T·B, H) of each direction, each of its width, if observers want them."""
     assert call.record is not None
     if not call.record.wants_values:
         return None
-    shape = (call.direction_count, len(call.cell.states), call.x.shape[0] * call.x.shape[1], call.hidden_size)
-    return torch.zeros(shape, dtype=call.x.dtype, device=_CPU)
+    count = sum(call.state_sizes) * call.x.shape[0] * call.x.shape[1]
+    return torch.zeros((call.direction_count, count), dtype=call.x.dtype, device=_CPU)
 
 
 def _gradients_for_observers(call: Call) -> tuple[Tensor, Tensor | None]:
-    """Tensors for the norms (D, T·B, S) of the states' gradients, and, if wanted, the gradients (D, T·B, S, H)."""
+    """Tensors for the norms (D, T·B, S) of the states' gradients, and, if wanted, the gradients (D, T·B, S, H).
+
+    Those of states of several widths are side by side, (D, T·B, …).
+    """
     assert call.record is not None
     shape = (call.direction_count, call.x.shape[0] * call.x.shape[1], len(call.cell.states))
     make = torch.empty if call.lengths is None else torch.zeros
     norms = make(shape, dtype=torch.float64, device=_CPU)
     if not call.record.wants_values:
         return norms, None
-    return norms, torch.zeros((*shape, call.hidden_size), dtype=call.x.dtype, device=_CPU)
+    widths = (sum(call.state_sizes),) if call.cell.projected else (shape[-1], call.hidden_size)
+    return norms, torch.zeros((*shape[:2], *widths), dtype=call.x.dtype, device=_CPU)
 
 
 @contextmanager

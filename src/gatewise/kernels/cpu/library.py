@@ -38,7 +38,11 @@ class Engine:
         self.binding = binding.load(str(FOLDER / binding.LIBRARY))
         interface.check_fields(self.binding.fields, interface.fields_of(library))
         self.forward, self.backward = _address(library.gatewise_forward), _address(library.gatewise_backward)
-        self._saved = [library.gatewise_saved_blocks, library.gatewise_saved_row_values]
+        self._saved = [
+            library.gatewise_saved_blocks,
+            library.gatewise_saved_projections,
+            library.gatewise_saved_row_values,
+        ]
         for function in self._saved:
             function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_int64
         self._measure = {dtype: getattr(library, f"gatewise_measure_{suffix}") for dtype, suffix in SUFFIX.items()}
@@ -46,10 +50,10 @@ class Engine:
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
 
-    def saved(self, program: int) -> tuple[int, int]:
-        """Number of blocks of H units, and of single values, saved for backward per row, given a program's address."""
-        blocks, row_values = (function(program) for function in self._saved)
-        return blocks, row_values
+    def saved(self, program: int) -> tuple[int, int, int]:
+        """Number of blocks of H units, of P, and of single values, saved for backward per row of a program."""
+        blocks, projections, row_values = (function(program) for function in self._saved)
+        return blocks, projections, row_values
 
     def measure(self, dtype: torch.dtype, changes: array, count: int, slices: int) -> None:
         """Compute the update norms of an optimiser step."""

@@ -23,6 +23,9 @@ class Loaded(NamedTuple):
         states: number of states.
         gates: number of blocks of H rows in the first parameter.
         saved_row_values: number of single values saved for backward per row.
+        projection: None, or for a cell with states of the width P the number of blocks of P units saved for backward
+            per row, the states of that width by the bits of a number, and where H and P are found: the number of a
+            parameter, the axis of its tensor, and the number of blocks along it.
     """
 
     address: int
@@ -30,6 +33,7 @@ class Loaded(NamedTuple):
     states: int
     gates: int
     saved_row_values: int
+    projection: tuple[int, ...] | None
 
 
 # By equations. Failures are cached, so that a layer does not change its backend from call to call.
@@ -77,5 +81,11 @@ def _find(cell: Cell) -> Loaded | BuildError:
 
 def _loaded(library: ctypes.CDLL, prefix: str, cell: Cell) -> Loaded:
     address = ctypes.addressof(ctypes.c_char.in_dll(library, symbol(prefix)))
-    blocks, row_values = engine().saved(address)
-    return Loaded(address, blocks, len(cell.states), len(cell.gates_of(cell.groups[0])), row_values)
+    blocks, projections, row_values = engine().saved(address)
+    found = None
+    if cell.projected:
+        group, axis = cell.projection_axis
+        gates = [len(cell.gates_of(cell.groups[one])) for one in (cell.hidden_group, group)]
+        narrow = sum((width == "P") << number for number, width in enumerate(cell.widths))
+        found = (projections, narrow, cell.hidden_group, 0, gates[0], group, axis, 1 if axis else gates[1])
+    return Loaded(address, blocks, len(cell.states), len(cell.gates_of(cell.groups[0])), row_values, found)
