@@ -27,6 +27,11 @@ def combined(axes: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
     return list(itertools.product(*values)) if ALL else pairwise(values)
 
 
+def examples(count: int) -> int:
+    """How many random examples a test tries: so many in `make test-all`, and a third of them in `make test`."""
+    return count if ALL else -(-count // 3)
+
+
 def _flat(axes: Iterable[str], row: Sequence[Any]) -> Iterator[Any]:
     """The values of a row, one for each argument."""
     for names, value in zip(axes, row, strict=True):

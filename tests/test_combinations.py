@@ -35,3 +35,9 @@ def test_names_and_values_of_arguments():
     (parameter,) = mark.args[1]
     assert parameter.values == ("x", 1, 2)
     assert parameter.id == "x-(1, 2)"
+
+
+def test_a_third_of_the_examples_unless_all_are_asked_for(monkeypatch: pytest.MonkeyPatch):
+    for every, expected in ((False, [1, 1, 2, 50]), (True, [1, 3, 4, 150])):
+        monkeypatch.setattr(combinations, "ALL", every)
+        assert [combinations.examples(count) for count in (1, 3, 4, 150)] == expected

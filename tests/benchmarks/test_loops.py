@@ -14,6 +14,7 @@ from gatewise.compiler import without_bias
 from gatewise.equations import Cell, cell, maximum, minimum, sigmoid, tanh, where
 from gatewise.kernels import Call, run
 from tests.agreement import CELLS
+from tests.combinations import examples
 from tests.compiler.agreement import furthest, outcome, shaken
 from tests.compiler.random_cells import MEAN, cells
 from tests.examples.test_cells import CELLS as GALLERY
@@ -76,7 +77,7 @@ def test_it_is_right(name: str):
     assert_right(ALL[name])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(cells())
 def test_it_is_right_for_any_cell(made: Cell):
     assert_right(made)

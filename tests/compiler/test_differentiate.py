@@ -10,6 +10,7 @@ from gatewise.compiler import differentiate, without_bias
 from gatewise.compiler.differentiate import backpropagate, upstream_leaf
 from gatewise.equations import Cell, Expr, cell, relu, tanh, topological, where
 from gatewise.equations.expression import Parameter
+from tests.combinations import examples
 from tests.compiler.evaluation import BATCH, HIDDEN, evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 
@@ -56,13 +57,13 @@ def test_built_in_cells(name: str, bias: bool) -> None:
     assert_as_autograd(cell, random_leaves(cell, seed=1))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(cells(reductions=True), st.integers(0, 1000))
 def test_random_cells(cell: Cell, seed: int) -> None:
     assert_as_autograd(cell, random_leaves(cell, seed, scale=0.7))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(cells(reductions=True), st.integers(0, 1000))
 def test_random_cells_at_ties_and_kinks(cell: Cell, seed: int) -> None:
     assert_as_autograd(cell, random_leaves(cell, seed, grid=True))

@@ -9,6 +9,7 @@ from gatewise.cells import lookup, names
 from gatewise.compiler import drop_groups, with_single_bias, without_bias
 from gatewise.equations import Cell, cell, exp, log, sigmoid, tanh, topological, where
 from gatewise.equations.expression import Parameter
+from tests.combinations import examples
 from tests.compiler.evaluation import evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 
@@ -34,7 +35,7 @@ def test_has_its_own_text(name: str) -> None:
     assert "constant 0.0" not in without_bias(lookup("lstm")).text
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(cells(reductions=True), st.integers(0, 1000))
 def test_any_cell_without_its_vectors(whole: Cell, seed: int) -> None:
     try:

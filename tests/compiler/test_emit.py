@@ -10,6 +10,7 @@ from gatewise.compiler.builtin import built_in, translation_unit
 from gatewise.compiler.constants import symbol
 from gatewise.compiler.emit import MAX_PRODUCTS, Program, emit
 from gatewise.equations import Cell, cell, sigmoid, tanh
+from tests.combinations import examples
 from tests.compiler.agreement import furthest, outcome, shaken
 from tests.compiler.compiled import compiled_cells
 from tests.compiler.random_cells import some_cells
@@ -18,7 +19,7 @@ from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
 from tests.user_cells import USER_CELLS
 
-HOW_MANY = 24
+HOW_MANY = examples(24)
 
 
 @cell

@@ -12,6 +12,7 @@ from gatewise.compiler.differentiate import upstream_leaf
 from gatewise.compiler.schedule import Stage
 from gatewise.equations import Cell, Expr, Parameter, cell, tanh
 from gatewise.equations.expression import COMPARISONS
+from tests.combinations import examples
 from tests.compiler.evaluation import BATCH, HIDDEN, INPUT, apply, evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 
@@ -115,7 +116,7 @@ def test_built_in_cells(name: str) -> None:
     assert_plan_runs(lookup(name), random_leaves(lookup(name), seed=1))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(cells(reductions=True), st.integers(0, 1000))
 def test_random_cells(cell: Cell, seed: int) -> None:
     assert_plan_runs(cell, random_leaves(cell, seed, scale=0.7))

@@ -9,6 +9,7 @@ from gatewise.compiler import simplify
 from gatewise.compiler.simplify import build
 from gatewise.equations import Cell, Expr, maximum, minimum, relu, sigmoid, tanh, topological, where
 from gatewise.equations.expression import constant
+from tests.combinations import examples
 from tests.compiler.evaluation import BATCH, evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 
@@ -86,7 +87,7 @@ def test_algebraic_rules(expression: Expr, simpler: Expr) -> None:
     assert simplify([expression], exact=False)[0] is simpler
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(cells(reductions=True), st.booleans(), st.integers(0, 1000))
 def test_values_stay(cell: Cell, exact: bool, seed: int) -> None:
     # All of one shape, as a matrix times one vector rounds otherwise than times a batch of equal ones.

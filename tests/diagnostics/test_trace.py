@@ -12,6 +12,7 @@ from gatewise.diagnostics import Trace
 from gatewise.diagnostics.call_record import Location
 from gatewise.diagnostics.labelled_tensors import Label
 from tests.agreement import CELLS, Case, Way, arguments, given, layer_of, options
+from tests.combinations import combinations
 from tests.diagnostics.unrolled import Unrolled, unrolled
 
 WAYS = [Way("cpu"), Way("cpu", 2), Way("reference"), Way("reference", 3)]
@@ -59,23 +60,21 @@ def close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("cell", CELLS)
-def test_matches_autograd(cell: str, shape: str):
+@combinations({"cell": CELLS, "shape": SHAPES, "path": WAYS})
+def test_matches_autograd(cell: str, shape: str, path: Way):
     case = Case(cell, **SHAPES[shape])
     expected = unrolled(case)
-    for path in WAYS:
-        trace, layer = watched(case, path)
-        flow, states = trace.gradient_flow(), trace.states()
-        for number, direction, location in labels(case):
-            for state, name in enumerate(layer.cell.states):
-                gradients = expected.gradients[number, direction, state]
-                close(flow[Label(location, name)], gradients.flatten(1).norm(dim=1))
-                close(flow.rows[Label(location, name)], gradients.norm(dim=2))
-                values = expected.values[number, direction, state]
-                close(states[Label(location, name)].nan_to_num(0.0), values)
-                assert torch.equal(states[Label(location, name)].isnan().all(dim=2), padding(case))
-        check_contributions(trace, layer, expected)
+    trace, layer = watched(case, path)
+    flow, states = trace.gradient_flow(), trace.states()
+    for number, direction, location in labels(case):
+        for state, name in enumerate(layer.cell.states):
+            gradients = expected.gradients[number, direction, state]
+            close(flow[Label(location, name)], gradients.flatten(1).norm(dim=1))
+            close(flow.rows[Label(location, name)], gradients.norm(dim=2))
+            values = expected.values[number, direction, state]
+            close(states[Label(location, name)].nan_to_num(0.0), values)
+            assert torch.equal(states[Label(location, name)].isnan().all(dim=2), padding(case))
+    check_contributions(trace, layer, expected)
 
 
 def check_contributions(trace: Trace, layer: gatewise.Recurrent, expected: Unrolled) -> None:

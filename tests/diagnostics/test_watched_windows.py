@@ -8,6 +8,7 @@ from torch import Tensor
 import gatewise
 from gatewise.layers.truncated import Window
 from tests.agreement import ALL_TRANSCRIPTIONS, CELLS
+from tests.combinations import examples
 from tests.diagnostics.unrolled import retaining
 from tests.transcriptions import State, Transcription, run_layers
 
@@ -62,7 +63,7 @@ def cases(draw: st.DrawFn) -> tuple[str, int, int, int, int, list[int] | None, b
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(cases())
 def test_every_window_shows_the_gradients_of_its_own_steps(case):
     cell, steps, batch, k1, k2, lengths, resets, gates, seed = case

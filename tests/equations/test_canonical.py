@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gatewise.cells import lookup, names
 from gatewise.equations import Cell, Expr, cell, tanh
+from tests.combinations import examples
 from tests.compiler.random_cells import cells
 
 TEXT = lookup("gru_chung2014").text
@@ -30,7 +31,7 @@ def test_round_trip(name: str) -> None:
     assert_same(Cell.from_text(lookup(name).text), lookup(name))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(cells(reductions=True))
 def test_round_trip_of_random_cells(cell: Cell) -> None:
     assert_same(Cell.from_text(cell.text), cell)
@@ -113,7 +114,7 @@ def test_invalid_text_raises(text: str, message: str) -> None:
         Cell.from_text(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.data())
 def test_damaged_text_raises_value_error(data: st.DataObject) -> None:
     """A bit of damage gives another cell or a ValueError."""

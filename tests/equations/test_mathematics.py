@@ -28,6 +28,7 @@ from gatewise.equations.expression import Parameter
 from gatewise.equations.mathematics import equations
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import UNICODE
+from tests.combinations import examples
 from tests.compiler.evaluation import evaluate, full, random_leaves
 from tests.compiler.random_cells import cells
 from tests.equations.reading import Reader
@@ -72,7 +73,7 @@ def test_built_in_cells_read_back(name: str) -> None:
     assert_prints_right(lookup(name), seed=1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(cells(), st.integers(0, 1000))
 def test_random_cells_read_back(cell: Cell, seed: int) -> None:
     assert_prints_right(cell, seed)

@@ -16,6 +16,7 @@ from gatewise.equations.mathematics import Equation
 from gatewise.equations.notation import symbols
 from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward_equations import BackwardEquations
+from tests.combinations import examples
 from tests.compiler.evaluation import evaluate, full, random_leaves, widths_of
 from tests.compiler.random_cells import cells
 from tests.equations.reading import Reader
@@ -99,7 +100,7 @@ def test_built_in_cells_read_back(name: str, bias: bool) -> None:
     assert_backward_reads_right(lookup(name) if bias else without_bias(lookup(name)), seed=1)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(cells(longest=7), st.integers(0, 1000))
 def test_random_cells_read_back(cell: Cell, seed: int) -> None:
     assert_backward_reads_right(cell, seed)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agreement import CELLS, Case, check
+from tests.combinations import examples
 
 
 @st.composite
@@ -29,7 +30,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases())
 def test_agrees_with_the_transcription(case: Case):
     check(case)

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pack_sequence
 import gatewise
 from gatewise.layers import Recurrent
 from tests.agreement import CELLS, WAYS, Way, operators_only, results
-from tests.combinations import combinations
+from tests.combinations import combinations, examples
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import states_of
 from tests.layers.stepwise import DIRECTIONS, LENGTHS, MASK, RESET, B, T, check, computed, drawn, leaves_of, upstream_of
@@ -49,7 +49,7 @@ def test_kernels_of_torch(masked_output: Any):
     check(layer, [Way("torch")], MASK[:, :4])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.data())
 def test_any_pattern(data: st.DataObject):
     draw = data.draw

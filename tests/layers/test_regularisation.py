@@ -14,6 +14,7 @@ import gatewise
 from gatewise.equations import Cell, cell, dropout, tanh
 from gatewise.layers import Recurrent
 from gatewise.layers.weight_drop import dropped
+from tests.combinations import combinations
 
 LENGTHS = [6, 0, 4]
 RESET = torch.zeros(6, 3, dtype=torch.bool)
@@ -140,9 +141,7 @@ def next_seed() -> int:
     return seed
 
 
-@pytest.mark.parametrize("checkpoint_every", [None, 2])
-@pytest.mark.parametrize("backend", ["auto", "reference"])
-@pytest.mark.parametrize("paper", PAPERS)
+@combinations({"paper": PAPERS, "backend": ["auto", "reference"], "checkpoint_every": [None, 2]})
 def test_training_is_the_papers(paper: str, backend: Any, checkpoint_every: int | None):
     name, options, step, rates = PAPERS[paper]
     torch.manual_seed(2)

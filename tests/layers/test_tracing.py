@@ -149,7 +149,7 @@ for name in ("lstm", "peephole"):
 """
 
 
-@pytest.mark.parametrize("program", [TRACED, GRAPHS, AFTER_A_FAILURE], ids=["traced", "graphs", "after a failure"])
+@pytest.mark.parametrize("program", [TRACED + AFTER_A_FAILURE, GRAPHS], ids=["traced, and after a failure", "graphs"])
 def test_traces(program: str):
     if program is GRAPHS:
         pytest.importorskip("lightning")
@@ -212,6 +212,7 @@ def test_the_second_onnx_exporter():
     pytest.importorskip("onnxscript")
     program = ONNX.replace('dynamo=False, input_names=["x"], dynamic_axes=axes', 'dynamo=True, input_names=["x"]')
     program = program.replace("for rows in (2, 7)", "for rows in (2, 2)")
+    program = program.replace('("lstm", "rnn", "peephole", "chung")', '("lstm", "peephole")')  # it takes long
     run = subprocess.run([sys.executable, "-c", COMMON + program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-2000:]
 

@@ -17,6 +17,7 @@ from gatewise.tasks.api import resume
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
 from gatewise.tasks.tagging.tag_head import TagHead
 from gatewise.tasks.tagging.tag_set import TagSet
+from tests.combinations import examples
 from tests.tasks.small import train_small
 from tests.tasks.small_sequences import SMALL, tagged_words
 
@@ -80,7 +81,7 @@ def test_any_values_in_a_json_file(runs, tmp_path, task, name):
     shutil.copytree(runs[task], folder)
     document = json.loads((folder / name).read_bytes())
 
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.data_too_large])
+    @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.data_too_large])
     @given(st.data())
     def check(data):
         (folder / name).write_text(json.dumps(changed(data.draw, document)))
@@ -100,7 +101,7 @@ def test_any_values_in_the_options(runs, tmp_path, task):
         st.integers(1, 9).map(str),
     )
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(st.integers(0, len(lines) - 1), junk, st.booleans())
     def check(position, value, without):
         name = lines[position].split(" = ")[0]
@@ -116,7 +117,7 @@ def test_any_values_in_a_vocabulary_that_no_checksum_guards(runs, tmp_path, task
     path = tmp_path / "vocabulary.json"
     document = json.loads((runs[task] / "vocabulary.json").read_bytes())
 
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(st.data())
     def check(data):
         path.write_text(json.dumps(changed(data.draw, document)))

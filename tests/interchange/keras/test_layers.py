@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import gatewise
+from tests.combinations import combinations
 
 # Keras itself calls NumPy so.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't:DeprecationWarning")
@@ -53,29 +54,33 @@ def of_ours(layer, x, mask):
     return outputs, [direction for index in range(states[0].shape[0]) for direction in (one[index] for one in states)]
 
 
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("form", FORMS)
-def test_output_and_state_are_those_of_keras(keras, form, mask):
+@combinations(
+    {
+        "form": FORMS,
+        "mask": MASKS,
+        "use_bias,go_backwards,zero": [(True, False, False), (False, True, True), (True, True, False)],
+    }
+)
+def test_output_and_state_are_those_of_keras(keras, form, mask, use_bias, go_backwards, zero):
     class_name, options = FORMS[form]
-    for use_bias, go_backwards, zero in ((True, False, False), (False, True, True), (True, True, False)):
-        layer = built(
-            keras,
-            getattr(keras.layers, class_name)(
-                4,
-                use_bias=use_bias,
-                go_backwards=go_backwards,
-                zero_output_for_mask=zero,
-                return_sequences=True,
-                return_state=True,
-                **options,
-            ),
-        )
-        x = torch.randn(3, 6, 3, generator=torch.Generator().manual_seed(1))
-        expected, *states = of_keras(layer, x, MASKS[mask])
-        ours = gatewise.from_keras(layer)
-        (output,), our_states = of_ours(ours, x, MASKS[mask])
-        torch.testing.assert_close(output.flip(1) if go_backwards else output, expected, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(our_states, states, atol=1e-5, rtol=1e-5)
+    layer = built(
+        keras,
+        getattr(keras.layers, class_name)(
+            4,
+            use_bias=use_bias,
+            go_backwards=go_backwards,
+            zero_output_for_mask=zero,
+            return_sequences=True,
+            return_state=True,
+            **options,
+        ),
+    )
+    x = torch.randn(3, 6, 3, generator=torch.Generator().manual_seed(1))
+    expected, *states = of_keras(layer, x, MASKS[mask])
+    ours = gatewise.from_keras(layer)
+    (output,), our_states = of_ours(ours, x, MASKS[mask])
+    torch.testing.assert_close(output.flip(1) if go_backwards else output, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(our_states, states, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mask", MASKS)

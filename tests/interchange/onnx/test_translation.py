@@ -25,11 +25,12 @@ from gatewise.interchange.onnx.native import native_of
 from gatewise.interchange.onnx.translation import refusal
 from gatewise.kernels import Call, reference
 from tests.agreement import CELLS
+from tests.combinations import examples
 from tests.compiler.random_cells import cells
 from tests.interchange.onnx.calls import in_onnx_runtime, model_of
 from tests.kernels.calls import DIRECTIONS, call_of
 
-COUNT = int(os.environ.get("GATEWISE_ONNX_CALLS", "100"))
+COUNT = int(os.environ.get("GATEWISE_ONNX_CALLS", examples(100)))
 FLOAT, DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 OPERATORS = ("RNN", "GRU", "LSTM", "Scan")
 

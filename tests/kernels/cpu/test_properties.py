@@ -15,6 +15,7 @@ from torch import Tensor
 from gatewise.cells import lookup, names
 from gatewise.compiler import without_bias
 from gatewise.kernels import Call, Directions
+from tests.combinations import examples
 from tests.kernels.calls import DIRECTIONS, call_of, flat, on_engine, on_reference
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
@@ -101,7 +102,7 @@ def close(actual: Tensor | None, expected: Tensor | None) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-11)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(st.data())
 def test_agrees_with_the_reference(data: st.DataObject):
     call = data.draw(calls())
