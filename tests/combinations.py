@@ -28,7 +28,7 @@ def combined(axes: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
 
 
 def examples(count: int) -> int:
-    """How many random examples a test tries: so many in `make test-all`, and a third of them in `make test`."""
+    """The number of random examples that a test tries: ``count`` in `make test-all`, in `make test` a third."""
     return count if ALL else -(-count // 3)
 
 
