@@ -37,6 +37,20 @@ struct ScalingInfo {
 
 enum Pool : int64_t { pool_none, pool_last, pool_mean, pool_max, pool_attention };
 
+// A forecast of K steps of a series, which is the first of the values; the others are covariates. What is known of the
+// steps to come: covariates and tokens, of each step.
+enum ForecastKind : int64_t { forecast_point, forecast_quantile, forecast_gaussian };
+struct ForecastInfo {
+  ForecastKind kind;
+  int64_t window, season, horizon, outputs,
+      located;            // W, steps of a season, K, Q, and how many of Q move with the level
+  int64_t levels, middle; // L, and which of them is the median
+  const double *steps;    // (L) quantiles of a standard normal distribution, or null
+  const double *moves;    // (K, L) of calibrated quantiles, or null
+  int64_t blend;          // tensor (R, K): the weights of the references
+  int64_t future;         // the first of the tensors W, b of the state, W of what is known, W of both; −1: none
+};
+
 struct TensorInfo {
   int64_t rows, columns;
 };
@@ -55,10 +69,11 @@ struct Description {
   int64_t whole;          // whether every call is of whole sequences
   int64_t masks, repeats; // whether steps can be skipped, and the output repeats the state there
   Pool pool;
-  int64_t attention;      // the first of the tensors W, b, v of pool_attention
-  int64_t read_out, bias; // tensors, −1: none
-  int64_t transitions;    // likewise, (K + 1, K + 1)
-  int64_t outputs, state; // numbers of a step or sequence, of the state of a row
+  int64_t attention;            // the first of the tensors W, b, v of pool_attention
+  int64_t read_out, bias;       // tensors, −1: none
+  int64_t transitions;          // likewise, (K + 1, K + 1)
+  int64_t outputs, state;       // numbers of a step or sequence, of the state of a row
+  const ForecastInfo *forecast; // or null
 };
 
 } // namespace gatewise

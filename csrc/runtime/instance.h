@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/compaction.h"
+#include "runtime/forecast.h"
 #include "runtime/functions.h"
 #include "runtime/heads.h"
 #include "runtime/threads.h"
@@ -9,6 +10,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <new>
+#include <optional>
 
 namespace gatewise {
 
@@ -95,6 +97,10 @@ private:
   Number *scratch = nullptr, *pooled = nullptr, *best = nullptr;
   Number *repeated = nullptr; // the states of the last layer before some steps
   int32_t *origins = nullptr;
+  double *filled = nullptr, *window = nullptr; // of a series
+  SeriesScale *scales = nullptr;               // (B)
+  Number *references = nullptr, *decoded = nullptr, *of_state = nullptr, *both = nullptr, *ahead = nullptr;
+  int64_t *chosen = nullptr;
 
   bool reads_from_end() const {
     for (int64_t l = 0; l < description.layer_count; ++l)
@@ -106,7 +112,7 @@ private:
     return layer.merge == merge_concat ? layer.directions * layer.hidden : layer.hidden;
   }
   int64_t read_width() const { return description.layers[0].input; }
-  bool reads_as_given() const { return !description.embedding_count && !description.values; }
+  bool reads_as_given() const { return !description.embedding_count && !description.values && !description.forecast; }
   const Number *tensor(int64_t number) const {
     return number < 0 ? nullptr : static_cast<const Number *>(tensor_of(weights, number));
   }
@@ -130,6 +136,16 @@ private:
     if (description.pool)
       pooled = memory.take<Number>(limits.batch * std::max(width, last().directions * last().hidden));
     scratch = memory.take<Number>(linear_scratch<Number>(places, depth));
+    if (const ForecastInfo *const info = description.forecast) {
+      const int64_t count = info->horizon * info->outputs;
+      filled = memory.take<double>(limits.chunk), window = memory.take<double>(info->window);
+      scales = memory.take<SeriesScale>(limits.batch);
+      references = memory.take<Number>(limits.batch * reference_count());
+      decoded = memory.take<Number>(limits.batch * count);
+      of_state = memory.take<Number>(limits.batch * width), both = memory.take<Number>(width);
+      ahead = memory.take<Number>(std::max(width, info->outputs));
+      chosen = memory.take<int64_t>(description.embedding_count);
+    }
     if (description.transitions >= 0) {
       best = memory.take<Number>(2 * description.outputs);
       origins = memory.take<int32_t>(limits.chunk * description.outputs);
@@ -186,7 +202,8 @@ private:
       bool needed;
     } buffers[] = {
         {"numbers", call.numbers.data, call.numbers.count, places * description.numbers, true},
-        {"values", call.values.data, call.values.count, places * description.values, true},
+        {"values", call.values.data, call.values.count,
+         places * (description.values + (description.forecast != nullptr)), true},
         {"tokens", call.tokens.data, call.tokens.count, places * description.embedding_count, true},
         {"lengths", call.lengths.data, call.lengths.count, rows, false},
         {"reset", call.reset.data, call.reset.count, places, false},
@@ -194,6 +211,7 @@ private:
         {"output", call.output.data, call.output.count, answers * description.outputs, true},
         {"softmax", call.softmax.data, call.softmax.count, answers * description.outputs, false},
         {"answers", call.answers.data, call.answers.count, answers, false},
+        {"further", call.further.data, call.further.count, rows * further(), true},
     };
     for (const auto &one : buffers)
       if (const int32_t code = check_buffer(one.name, one.data, one.count, one.expected, one.needed)) return code;
@@ -211,6 +229,28 @@ private:
                       (long long)(known - 1), (long long)token, (long long)(place / rows), (long long)(place % rows));
       }
     }
+    return description.forecast ? check_forecast(call) : int32_t(MODEL_OK);
+  }
+
+  // What a forecast is told of the steps to come.
+  int64_t further() const {
+    return description.forecast ? description.forecast->horizon * (description.values + description.embedding_count)
+                                : 0;
+  }
+  int32_t check_forecast(const model_call &call) {
+    const int64_t count = description.values + 1, known = count - 1 + description.embedding_count;
+    for (int64_t b = 0; b < call.rows; ++b) {
+      if (call.lengths.data && !call.lengths.data[b])
+        return fail(MODEL_BAD_VALUE, "lengths: expected at least 1 of a series, got 0 of row %lld", (long long)b);
+      if (call.values.data[b * count] != call.values.data[b * count])
+        return fail(MODEL_BAD_VALUE, "values: expected a first value of the series of row %lld, got NaN", (long long)b);
+    }
+    for (int64_t k = 0; k < description.embedding_count; ++k)
+      for (int64_t place = 0; place < call.rows * description.forecast->horizon; ++place) {
+        const double token = call.further.data[place * known + description.values + k];
+        if (!(token >= 0 && token < double(description.tensors[description.embeddings[k].tensor].rows)))
+          return fail(MODEL_BAD_VALUE, "further: expected a token from 0, got %g", token);
+      }
     return MODEL_OK;
   }
 
@@ -223,7 +263,8 @@ private:
       ends = lengths;
     }
     const uint8_t *boundaries = call.reset.data ? call.reset.data + offset : nullptr;
-    const Number *x = reads_as_given() ? call.numbers.data + offset * description.numbers : read(call, offset, places);
+    const Number *x =
+        reads_as_given() ? call.numbers.data + offset * description.numbers : read(call, offset, steps, rows, ends);
     const bool skips = call.mask.data != nullptr;
     const int64_t *run_ends = ends;
     if (skips) {
@@ -268,7 +309,8 @@ private:
     }
     if (skips) clear_states(rows, false);
     if (description.pool) x = pool(steps, rows, ends, x);
-    if (description.read_out >= 0) {
+    if (description.forecast) forecast(call, rows, x, output);
+    else if (description.read_out >= 0) {
       const TensorInfo &shape = description.tensors[description.read_out];
       linear(tensor(description.read_out), tensor(description.bias), answers, shape.columns, shape.rows, x, output,
              scratch);
@@ -277,29 +319,79 @@ private:
     return MODEL_OK;
   }
 
-  // What the first layer reads.
-  const Number *read(const model_call &call, int64_t offset, int64_t places) {
-    const int64_t width = read_width(), tokens = description.embedding_count, count = description.values;
-    Number *to = values[0];
-    for (int64_t place = offset; place < offset + places; ++place, to += width) {
-      Number *next = to;
-      const double *const given = call.values.data + place * count;
-      for (int64_t k = 0; k < count; ++k) {
-        const ScalingInfo &scaling = description.scaling[k];
-        const bool missing = given[k] != given[k];
-        *next++ = missing ? Number(0) : Number(float((given[k] - scaling.mean) / scaling.divisor));
-        if (scaling.flag >= 0) to[count + scaling.flag] = missing;
+  // The values and tokens of a step as the network reads them.
+  Number *read_known(const double *given, const int64_t *chosen, Number *to) const {
+    for (int64_t k = 0; k < description.values; ++k) {
+      const ScalingInfo &scaling = description.scaling[k];
+      const bool missing = given[k] != given[k];
+      to[k] = missing ? Number(0) : Number(float((given[k] - scaling.mean) / scaling.divisor));
+      if (scaling.flag >= 0) to[description.values + scaling.flag] = missing;
+    }
+    to += description.values + description.flags;
+    for (int64_t k = 0; k < description.embedding_count; ++k) {
+      const int64_t table = description.embeddings[k].tensor, size = description.tensors[table].columns;
+      to = std::copy_n(tensor(table) + chosen[k] * size, size, to);
+    }
+    return to;
+  }
+  // What the first layer reads of some steps: of a series, numbers as they are, values, tokens.
+  const Number *read(const model_call &call, int64_t offset, int64_t steps, int64_t rows, const int64_t *ends) {
+    const ForecastInfo *const info = description.forecast;
+    const int64_t width = read_width(), given = description.values + (info != nullptr);
+    for (int64_t b = 0; b < rows; ++b) {
+      std::optional<SeriesReader> series;
+      if (info) series.emplace(*info, filled, window);
+      for (int64_t t = 0; t < steps; ++t) {
+        const int64_t place = offset + t * rows + b;
+        Number *to = values[0] + (t * rows + b) * width;
+        if (info && ends && t >= ends[b]) {
+          std::fill_n(to, width, Number(0));
+          continue;
+        }
+        const double *from = call.values.data + place * given;
+        if (series) series->read(*from++, to), to += 3;
+        if (description.numbers)
+          to = std::copy_n(call.numbers.data + place * description.numbers, description.numbers, to);
+        read_known(from, call.tokens.data + place * description.embedding_count, to);
       }
-      next += description.flags;
-      if (description.numbers)
-        next = std::copy_n(call.numbers.data + place * description.numbers, description.numbers, next);
-      for (int64_t k = 0; k < tokens; ++k) {
-        const int64_t table = description.embeddings[k].tensor, size = description.tensors[table].columns;
-        next = std::copy_n(tensor(table) + call.tokens.data[place * tokens + k] * size, size, next);
-      }
+      if (!series) continue;
+      scales[b] = series->current();
+      series->references(scales[b], references + b * reference_count());
     }
     return values[0];
   }
+
+  // The quantiles (B, K, L) of the steps to come, from the states (B, H) at the ends of series.
+  void forecast(const model_call &call, int64_t rows, const Number *hidden, Number *output) {
+    const ForecastInfo &info = *description.forecast;
+    const int64_t steps = info.horizon, outputs = info.outputs, depth = last().directions * last().hidden;
+    const int64_t known = description.values + description.embedding_count, future = info.future;
+    const int64_t blended = description.tensors[info.blend].rows, seasonal = info.season > 1;
+    linear(tensor(description.read_out), tensor(description.bias), rows, depth, steps * outputs, hidden, decoded,
+           scratch);
+    if (future >= 0) linear(tensor(future), tensor(future + 1), rows, depth, depth, hidden, of_state, scratch);
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t k = 0; k < steps; ++k) {
+        Number *const predicted = decoded + (b * steps + k) * outputs;
+        if (future >= 0) {
+          const double *const from = call.further.data + (b * steps + k) * known;
+          for (int64_t c = 0; c < description.embedding_count; ++c) chosen[c] = int64_t(from[description.values + c]);
+          read_known(from, chosen, ahead);
+          linear(tensor(future + 2), static_cast<const Number *>(nullptr), 1, description.tensors[future + 2].columns,
+                 depth, ahead, both, scratch);
+          for (int64_t u = 0; u < depth; ++u) both[u] = std::tanh(of_state[b * depth + u] + both[u]);
+          linear(tensor(future + 3), static_cast<const Number *>(nullptr), 1, depth, outputs, both, ahead, scratch);
+          for (int64_t q = 0; q < outputs; ++q) predicted[q] += ahead[q];
+        }
+        const Number *const near = references + b * reference_count(), *const weights = tensor(info.blend);
+        Number located = 0;
+        for (int64_t r = 0; r < blended - seasonal; ++r) located += near[r] * weights[r * steps + k];
+        if (seasonal) located += near[blended - 1 + k] * weights[(blended - 1) * steps + k];
+        for (int64_t q = 0; q < info.located; ++q) predicted[q] += located;
+        forecast_quantiles(info, k, predicted, scales[b], output + (b * steps + k) * info.levels);
+      }
+  }
+  int64_t reference_count() const { return 2 + (description.forecast->season > 1 ? description.forecast->horizon : 0); }
 
   // A boundary after the last valid step zeroes the states of that end.
   void clear_states(int64_t rows, bool from_end) {

@@ -47,9 +47,12 @@ static model_call made(int64_t steps, int64_t rows, int all, uint32_t seed) {
   FILL(numbers, model_number, places * MODEL_NUMBERS, drawn(&seed) / 2147483648.0 - 1);
   FILL(values, double, places *MODEL_VALUES, drawn(&seed) / 2147483648.0 - 1);
   FILL(tokens, int64_t, places *MODEL_TOKENS, drawn(&seed) % 2);
+  FILL(further, double, rows *MODEL_FURTHER, drawn(&seed) % 2);
   FILL(output, model_number, answers * MODEL_OUTPUTS, NAN);
   if (all) {
-    FILL(lengths, int64_t, rows, drawn(&seed) % (uint32_t)(steps + 1));
+    /* A series has a value at least. */
+    FILL(lengths, int64_t, rows,
+         MODEL_FURTHER ? 1 + drawn(&seed) % (uint32_t)steps : drawn(&seed) % (uint32_t)(steps + 1));
     FILL(reset, uint8_t, places, drawn(&seed) % 4 == 0);
     FILL(softmax, model_number, answers * MODEL_OUTPUTS, NAN);
     FILL(answers, int64_t, answers, -1);
@@ -58,9 +61,9 @@ static model_call made(int64_t steps, int64_t rows, int all, uint32_t seed) {
   return call;
 }
 static void release(model_call *call) {
-  const void *const blocks[] = {call->numbers.data, call->values.data,  call->tokens.data,
-                                call->output.data,  call->lengths.data, call->reset.data,
-                                call->mask.data,    call->softmax.data, call->answers.data};
+  const void *const blocks[] = {call->numbers.data, call->values.data, call->tokens.data, call->output.data,
+                                call->lengths.data, call->reset.data,  call->mask.data,   call->softmax.data,
+                                call->answers.data, call->further.data};
   size_t k;
   for (k = 0; k < sizeof blocks / sizeof *blocks; ++k) free((void *)blocks[k]);
 }
@@ -136,6 +139,7 @@ static void reject(const void *weights, long bytes) {
   if (MODEL_TOKENS) REJECTED(--bad.tokens.count, MODEL_BAD_BUFFER);
   REJECTED(--bad.output.count, MODEL_BAD_BUFFER);
   REJECTED(bad.output.data = NULL, MODEL_BAD_BUFFER);
+  if (MODEL_FURTHER) REJECTED(--bad.further.count, MODEL_BAD_BUFFER);
   REJECTED(--bad.lengths.count, MODEL_BAD_BUFFER);
   REJECTED(--bad.reset.count, MODEL_BAD_BUFFER);
   REJECTED(--bad.softmax.count, MODEL_BAD_BUFFER);

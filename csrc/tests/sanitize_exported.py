@@ -17,7 +17,7 @@ import gatewise
 from csrc.tests.build import ENGINE, compiler, runnable
 from csrc.tests.sanitize import ENVIRONMENT, OPTIONS, SANITIZERS
 from gatewise.compiler.flags import COMMON
-from gatewise.interchange.c.description import Model, Scaled
+from gatewise.interchange.c.description import Forecast, Model, Scaled
 from gatewise.interchange.c.exporting import write_folder
 from gatewise.interchange.c.layers import layer_parts, model_of
 from gatewise.interchange.c.sources import instruction_options
@@ -52,6 +52,25 @@ def models() -> dict[str, Model]:
             attention=(drawn(7, 7), drawn(7), drawn(1, 7)),
             read_out=(drawn(4, 7), drawn(4)),
             answers=True,
+        ),
+        "forecaster": Model(
+            tuple(layer_parts(gatewise.LSTM(3 + 2 + 1 + 2, 6))),
+            numbers=2,
+            values=(Scaled(0.5, 2.0),),
+            embeddings=(drawn(2, 2),),
+            whole=True,
+            pool="last",
+            read_out=(drawn(3 * 3, 6), drawn(3 * 3)),
+            forecast=Forecast(
+                "quantile",
+                *(7, 4, 3),
+                *(3, 3),
+                (0.1, 0.5, 0.9),
+                (-1.3, 0.0, 1.3),
+                drawn(3, 3),
+                (0.1,) * 9,
+                (drawn(6, 6), drawn(6), drawn(6, 3), drawn(3, 6)),
+            ),
         ),
         "threads": model_of(gatewise.BiLSTM(4, 64)),
     }

@@ -149,6 +149,7 @@ class Model:
         *,
         values: ArrayLike | None = None,
         tokens: ArrayLike | None = None,
+        further: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
         reset: ArrayLike | None = None,
         mask: ArrayLike | None = None,
@@ -162,7 +163,7 @@ class Model:
             ValueError: as `answer`.
         """
         given = {"numbers": numbers, "values": values, "tokens": tokens}
-        return self._called(given, lengths, reset, mask, answers=False, softmax=False).output
+        return self._called(given, further, lengths, reset, mask, answers=False, softmax=False).output
 
     def answer(
         self,
@@ -170,6 +171,7 @@ class Model:
         *,
         values: ArrayLike | None = None,
         tokens: ArrayLike | None = None,
+        further: ArrayLike | None = None,
         lengths: ArrayLike | None = None,
         reset: ArrayLike | None = None,
         mask: ArrayLike | None = None,
@@ -181,6 +183,7 @@ class Model:
             numbers: (T, B, I), or (T, I) of one sequence; (T,) where I is 1, here and below.
             values: likewise, in units of the data; NaN is a missing one.
             tokens: (T, B, F), F tokens a step, or (T, F) of one sequence, integers.
+            further: (B, K, …), or (K, …) of one series: of each of the steps to forecast the values and tokens.
             lengths: (B,), the valid steps of each row; None for all.
             reset: (T, B) bool, true where nothing flows from the step before.
             mask: (T, B) bool, false where the step is skipped.
@@ -190,7 +193,7 @@ class Model:
             ValueError: for arguments that the model does not take; its state is then as it was.
         """
         given = {"numbers": numbers, "values": values, "tokens": tokens}
-        return self._called(given, lengths, reset, mask, answers=bool(self.facts["answers"]), softmax=softmax)
+        return self._called(given, further, lengths, reset, mask, answers=bool(self.facts["answers"]), softmax=softmax)
 
     def step(
         self, numbers: ArrayLike | None = None, *, values: ArrayLike | None = None, tokens: ArrayLike | None = None
@@ -271,6 +274,7 @@ class Model:
     def _called(
         self,
         given: dict[str, ArrayLike | None],
+        further: ArrayLike | None,
         lengths: ArrayLike | None,
         reset: ArrayLike | None,
         mask: ArrayLike | None,
@@ -284,6 +288,12 @@ class Model:
                 arrays[name] = _shaped(name, np.asarray(flags, np.uint8), (steps, rows), batched)
         if lengths is not None:
             arrays["lengths"] = _shaped("lengths", np.asarray(lengths, np.int64), (rows,), True)
+        if self.facts["further"]:
+            size = rows * self.facts["further"]
+            array = np.ascontiguousarray(np.nan if further is None else further, np.float64)
+            if array.size != size:
+                raise ValueError(f"further: expected {size} numbers about the steps to come, got {array.size}")
+            arrays["further"] = array
         shape = (steps, rows) if self.facts["output_per_step"] else (rows,)
         output = arrays["output"] = np.empty((*shape, self.facts["outputs"]), self._dtype)
         if answers:

@@ -132,3 +132,54 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export(run, "onnx", tmp_path / "out", build=True)
     with pytest.raises(ValueError, match="exists already; remove it, or choose another --out"):
         export(run, "c", tmp_path)
+
+
+def test_forecasts_of_series(tmp_path: Path) -> None:
+    """Of values in their own units, some of them missing, with covariates, categories and what is known ahead."""
+    draw = np.random.default_rng(0)
+    lines = ["t,shop,price,weather,v"]
+    for shop, size in (("north", 10), ("south", 40)):
+        for step in range(104):
+            value = "" if step in (20, 99) else f"{size + 3 * np.sin(step / 2) + draw.normal():.3f}"
+            known = f"2024-01-01T{step % 24:02}:00".replace("01T", f"{1 + step // 24:02}T")
+            lines.append(
+                f"{known},{shop},{draw.normal():.3f},{draw.choice(['rain', 'sun'])},{value if step < 100 else ''}"
+            )
+    path = tmp_path / "series.csv"
+    path.write_text("\n".join(lines) + "\n")
+    options = {
+        "epochs": 2,
+        "hidden": 6,
+        "series_column": "shop",
+        "covariate_columns": ["price"],
+        "categorical": ["weather"],
+        "category_size": 3,
+        "horizon": 3,
+        "season": 4,
+        "window": 12,
+    }
+    run = gatewise.train("forecast", data=path, out=tmp_path / "run", **options)
+    out = tmp_path / "run" / "c"
+    export(run, "c", None)
+    build(out, "model", options=("-O0",), sets=("plain",))
+    model = runtime.load(out, max_batch=2, chunk=128)
+    preprocessing = run.preprocessing
+    series = run._corpus().series
+    given: dict[str, list[np.ndarray]] = {"values": [], "numbers": [], "tokens": [], "further": []}
+    for one in series:
+        count = len(one)
+        known = preprocessing.known(one, 0, count).numpy()
+        covariates = np.asarray(one.covariates)
+        calendar = known.shape[1] - preprocessing.future_size
+        given["values"].append(np.column_stack([one.values, covariates[:count, :1]]))
+        given["numbers"].append(known[:, :calendar])
+        given["tokens"].append(covariates[:count, 1:].astype(np.int64))
+        given["further"].append(covariates[count : count + 3])
+    arrays = {name: np.stack(of_series, 0 if name == "further" else 1) for name, of_series in given.items()}
+    found = model.run(**arrays).reshape(2, 3, 3)
+    for quantiles, expected in zip(found, run.predict(), strict=True):
+        wanted = np.array([expected.quantiles["q0.1"], expected.values, expected.quantiles["q0.9"]]).T
+        np.testing.assert_allclose(quantiles, wanted, rtol=1e-5)
+    arrays["values"][0, 1, 0] = np.nan
+    with pytest.raises(ValueError, match="values: expected a first value of the series of row 1, got NaN"):
+        model.run(**arrays)

@@ -65,6 +65,34 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """Quantiles of K steps of a series, which is the first of the values; see ``csrc/runtime/description.h``.
+
+    Attributes:
+        kind: what the outputs of the network are: ``point``, ``quantile`` or ``gaussian``.
+        window, season, horizon: W, the steps of a season, K.
+        outputs, located: Q, and how many of these move with the level.
+        levels: of the quantiles, 0.5 among them.
+        steps: quantiles of a standard normal distribution at these levels.
+        blend: (R, K), the weights of the references.
+        moves: (K, L), what calibration adds to quantiles, in units of the scale; None for nothing.
+        future: of what is known of steps to come: W and b of the state, W of what is known, W of both; or none.
+    """
+
+    kind: str
+    window: int
+    season: int
+    horizon: int
+    outputs: int
+    located: int
+    levels: tuple[float, ...]
+    steps: tuple[float, ...]
+    blend: Array
+    moves: tuple[float, ...] | None = None
+    future: tuple[Array, ...] = ()
+
+
+@dataclass(frozen=True)
 class Model:
     """A model.
 
@@ -81,6 +109,7 @@ class Model:
         read_out: W and b of a linear map of the output, or of the pooled one.
         transitions: (K + 1, K + 1), the scores of tag after tag.
         answers: whether outputs are scores of classes.
+        forecast: of a series.
         details: what programs around the model need to know of it, as JSON values by name.
     """
 
@@ -96,6 +125,7 @@ class Model:
     read_out: tuple[Array, Array] | None = None
     transitions: Array | None = None
     answers: bool = False
+    forecast: Forecast | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,6 +149,8 @@ class Model:
         for layer in self.layers:
             found += [*layer.parameters, layer.merge_weight, layer.merge_bias]
         found += [*self.embeddings, *(self.attention or ()), *(self.read_out or ()), self.transitions]
+        if self.forecast is not None:
+            found += [self.forecast.blend, *self.forecast.future]
         return [one for one in found if one is not None]
 
     def number_of(self, tensor: Array | None) -> int:
@@ -128,10 +160,22 @@ class Model:
     @property
     def outputs(self) -> int:
         """The numbers of an output."""
+        if self.forecast is not None:
+            return self.forecast.horizon * len(self.forecast.levels)
         if self.read_out is not None:
             return len(self.read_out[0])
         last = self.layers[-1]
         return last.directions * last.hidden_size if self.pool == "last" else last.width
+
+    @property
+    def value_count(self) -> int:
+        """Values of a step, that of a series first."""
+        return len(self.values) + (self.forecast is not None)
+
+    @property
+    def further(self) -> int:
+        """Numbers about the steps that are forecast."""
+        return 0 if self.forecast is None else self.forecast.horizon * (len(self.values) + len(self.embeddings))
 
     @property
     def flags(self) -> int:

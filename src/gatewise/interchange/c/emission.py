@@ -30,9 +30,10 @@ def header_constants(model: Model) -> str:
     """The constants of the header ``model.h``."""
     per_step = model.pool == "none"
     numbers = {
-        "VALUES": (len(model.values), "values of a step, which are scaled"),
+        "VALUES": (model.value_count, "values of a step, which are scaled"),
         "NUMBERS": (model.numbers, "numbers of a step, which are read as they are"),
         "TOKENS": (len(model.embeddings), "tokens of a step"),
+        "FURTHER": (model.further, "numbers about steps that are forecast, of a row"),
         "OUTPUTS": (model.outputs, "numbers of an output"),
         "OUTPUT_PER_STEP": (int(per_step), "1: an output for each step; 0: for each sequence"),
         "HAS_ANSWERS": (int(model.answers), "1: outputs are scores of classes"),
@@ -60,6 +61,7 @@ def _emitted(model: Model, layout: int) -> str:
     lines += _table("EmbeddingInfo", "model_embeddings", (f"{{{model.number_of(one)}}}" for one in model.embeddings))
     scaling = (f"{{{one.mean.hex()}, {one.divisor.hex()}, {one.flag}}}" for one in model.values)
     lines += _table("ScalingInfo", "model_scaling", scaling)
+    lines += _forecast(model)
     weight, bias = model.read_out or (None, None)
     fields = [
         f"{layout:#x}u",
@@ -83,6 +85,7 @@ def _emitted(model: Model, layout: int) -> str:
         model.number_of(model.transitions),
         model.outputs,
         model.state_size,
+        "&model_forecast" if model.forecast else "nullptr",
     ]
     lines += [
         f"static const Description description = {{{', '.join(map(str, fields))}}};",
@@ -134,6 +137,27 @@ def _layer(model: Model, at: int, programs: dict[str, Program]) -> str:
         model.number_of(layer.merge_bias),
     ]
     return f"{{{', '.join(map(str, fields))}}}"
+
+
+def _forecast(model: Model) -> list[str]:
+    forecast = model.forecast
+    if forecast is None:
+        return []
+    lines: list[str] = []
+    for name, numbers in (("steps", forecast.steps), ("moves", forecast.moves)):
+        if numbers is not None:
+            listed = ", ".join(float(one).hex() for one in numbers)
+            lines.append(f"static const double model_forecast_{name}[] = {{{listed}}};")
+    fields = [
+        f"forecast_{forecast.kind}",
+        *(forecast.window, forecast.season, forecast.horizon, forecast.outputs, forecast.located),
+        *(len(forecast.levels), forecast.levels.index(0.5)),
+        "model_forecast_steps",
+        "nullptr" if forecast.moves is None else "model_forecast_moves",
+        model.number_of(forecast.blend),
+        model.number_of(forecast.future[0] if forecast.future else None),
+    ]
+    return [*lines, f"static const ForecastInfo model_forecast = {{{', '.join(map(str, fields))}}};"]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

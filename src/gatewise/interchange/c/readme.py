@@ -13,7 +13,8 @@ def facts_of(model: Model, name: str) -> dict[str, Any]:
         "gatewise": gatewise.__version__,
         "name": name,
         "number": {"float": "float32", "double": "float64"}[model.number],
-        "values": len(model.values),
+        "values": model.value_count,
+        "further": model.further,
         "numbers": model.numbers,
         "tokens": len(model.embeddings),
         "outputs": model.outputs,
@@ -52,7 +53,7 @@ def readme_of(model: Model, name: str, files: list[str], further: str) -> str:
     reads = [
         f"{count} {what}"
         for count, what in (
-            (len(model.values), "values in units of the data (NaN: missing)"),
+            (model.value_count, "values in units of the data (NaN: missing)"),
             (model.numbers, "numbers"),
             (len(model.embeddings), "tokens"),
         )

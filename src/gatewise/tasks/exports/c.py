@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gatewise import runtime
 from gatewise.data.scaling import Scaling
 from gatewise.interchange.c.building import build
-from gatewise.interchange.c.description import Array, Model, Scaled
+from gatewise.interchange.c.description import Array, Forecast, Model, Scaled
 from gatewise.interchange.c.exporting import write_folder
 from gatewise.interchange.c.layers import array, layer_parts
 from gatewise.models.category_embedding import CategoryEmbedding
@@ -22,6 +22,7 @@ from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
 from gatewise.tasks.exports.header import header_of
+from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
@@ -42,6 +43,15 @@ _VALUES = """
 A step has the values of the features in the order of training, in their own units; NaN is a missing one. The model
 scales them. Categories are tokens: places in the lists of `vocabulary.json`, in the order of their columns.
 """
+_FORECASTS = """
+## Forecasts
+
+The first value of a step is that of the series, NaN where it is missing, but not at its first step; the others are its
+covariates. All are in their own units. The numbers of a step are those of the calendar: `cycles` in `model.json` has
+what they are, the sine and the cosine of each. Categories are tokens, whose numbers are their places in the lists of
+`vocabulary.json`. A call has whole series, and `further` the covariates and tokens of the steps to come. The output has
+for each of them the quantiles `levels` of `model.json`, in the units of the series.
+"""
 _LABELS = """
 Answers are places in the list `labels` of `model.json`.
 """
@@ -58,7 +68,9 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
         "vocabulary.json": folder.vocabulary.read_text(encoding="utf-8"),
         "config.toml": folder.config.read_text(encoding="utf-8"),
     }
-    further = (_VALUES if model.values else _TOKENS) + (_LABELS if "labels" in model.details else "")
+    further = (_FORECASTS if model.forecast else _VALUES if model.values else _TOKENS) + (
+        _LABELS if "labels" in model.details else ""
+    )
 
     def write(paths: Sequence[Path]) -> list[str]:
         (path,) = paths
@@ -66,11 +78,11 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
         if not options.build:
             return []
         library = build(path, "model")
-        difference = largest_difference(trained, path)
-        return [
-            f"{library.name}: {library.stat().st_size:,} bytes",
-            f"equal to the model on random input: largest error {difference:.1e}, relative above 1",
-        ]
+        found = [f"{library.name}: {library.stat().st_size:,} bytes"]
+        if model.forecast is None:
+            difference = largest_difference(trained, path)
+            found.append(f"equal to the model on random input: largest error {difference:.1e}, relative above 1")
+        return found
 
     return Planned((out,), f"from gatewise import runtime\n\nmodel = runtime.load({out.name!r})", write)
 
@@ -92,6 +104,8 @@ def model_of_run(trained: Trained) -> Model:
             answers=True,
             details=details,
         )
+    if isinstance(trained, TrainedForecaster):
+        return _forecaster(trained, details)
     if not isinstance(model, Classifier | Tagger):
         raise ValueError(
             f"models of the task {trained.name} are not exported whole; gatewise.to_c exports their recurrent layers"
@@ -118,6 +132,47 @@ def model_of_run(trained: Trained) -> Model:
     transitions = None if field is None else array(field.table(model.read_out.weight.dtype))
     whole = field is not None or model.encoder.recurrent.bidirectional
     return Model(layers, whole=whole, transitions=transitions, **shared)
+
+
+def _forecaster(trained: TrainedForecaster, details: dict[str, Any]) -> Model:
+    """What the runtime computes of a network of forecasts.
+
+    Raises:
+        ValueError: for one that predicts step by step.
+    """
+    network, output, preprocessing, levels, recursive, calibration = trained.predictor
+    if recursive:
+        raise ValueError("recursive forecasts are drawn at random, which is not exported; train with --strategy direct")
+    kind = trained.options.output
+    assert kind is not None
+    assert output.size == network.outputs
+    future = network.future
+    after = () if future is None else (future.of_state.weight, future.of_state.bias, future.of_future.weight)
+    steps = torch.special.ndtri(torch.tensor(levels, dtype=network.blend.dtype))
+    forecast = Forecast(
+        kind,
+        preprocessing.window,
+        preprocessing.season,
+        preprocessing.horizon,
+        output.size,
+        network.located,
+        levels,
+        tuple(steps.tolist()),
+        array(network.blend),
+        None if calibration is None else tuple(calibration.moves.flatten().tolist()),
+        () if future is None else (*map(array, after), array(future.read_out.weight)),
+    )
+    return Model(
+        tuple(layer_parts(network.encoder.recurrent)),
+        numbers=2 * len(preprocessing.cycles),
+        values=_scaled(preprocessing.covariates),
+        embeddings=_embeddings(nn.Identity() if network.categories is None else network.categories),
+        whole=True,
+        pool="last",
+        read_out=(array(network.read_out.weight), array(network.read_out.bias)),
+        forecast=forecast,
+        details={**details, "levels": levels, "horizon": preprocessing.horizon, "cycles": preprocessing.cycles},
+    )
 
 
 def _reader_of(trained: Trained) -> FeatureReader:
