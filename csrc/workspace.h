@@ -53,6 +53,8 @@ public:
   }
   // Ask for as much as a carver without memory has handed out.
   void reserve(const Carver &planned) { most = std::max(most, planned.most); }
+  // For memory that outlives the carver: its gaps stay poisoned.
+  void release() { base = nullptr, size = 0; }
   bool fits() const { return most <= size; }
   int64_t needed() const { return most + 64; }
 

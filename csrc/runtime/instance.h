@@ -45,6 +45,7 @@ public:
     }
     instance.carve(carver, work);
     if (made) *made = &instance;
+    carver.release();
     return carver.needed();
   }
 
