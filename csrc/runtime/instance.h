@@ -233,7 +233,7 @@ private:
     return description.forecast ? check_forecast(call) : int32_t(MODEL_OK);
   }
 
-  // What a forecast is told of the steps to come.
+  // What a forecast reads of the steps to come.
   int64_t further() const {
     return description.forecast ? description.forecast->horizon * (description.values + description.embedding_count)
                                 : 0;
