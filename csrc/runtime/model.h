@@ -65,7 +65,7 @@ typedef struct model_call {
   model_results output;   /* (T, B, MODEL_OUTPUTS), or (B, MODEL_OUTPUTS) where MODEL_OUTPUT_PER_STEP is 0 */
   model_results softmax;  /* likewise: the softmax of the output; or null */
   model_choices answers;  /* (T, B) or (B): the most probable class of each step or sequence; or null */
-  model_values further;     /* (B, MODEL_FURTHER): of each step that is forecast its values and tokens */
+  model_values further;   /* (B, MODEL_FURTHER): of each step that is forecast its values and tokens */
 } model_call;
 
 /* Threads of the caller's. `run` calls task(index, context) for all indices below `count`, at once and each on a thread
