@@ -31,7 +31,7 @@ def model_of(module: nn.Module) -> Model:
 def layer_parts(layer: Recurrent) -> list[LayerPart]:
     """The parts of a layer, one for each of its ``num_layers``."""
     masks = layer._regularisation
-    rates = () if masks is None else masks.rates(training=False)
+    rates = () if masks is None else masks.masks(training=False).rates
     cell = layer.cell if masks is None else masks.cell(training=False)
     directions = 2 if layer.bidirectional else 1
     if cell.projected:
