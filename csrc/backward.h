@@ -71,7 +71,7 @@ public:
     }
     product_memory = work.take<T>(product);
     if (scatters()) x_rows = work.take<T>(places * layer.input);
-    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares);
+    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares, 0);
     barriers = work.take<Barrier>(layer.directions);
     scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
   }

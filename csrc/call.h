@@ -40,6 +40,7 @@ template <class T> struct Layer {
   bool resets;              // whether a state may be reset
   int64_t threads, workers; // partitions, and how many may run at once
   bool share_small;         // regardless of size
+  bool bytes;               // whether its products are of 8-bit integers
   gatewise_pool pool;
   double *seconds;
   gatewise_team *team;

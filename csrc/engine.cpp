@@ -146,6 +146,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           c.threads,
           c.workers,
           c.share_small != 0,
+          bytes::available && c.precision == 8,
           c.pool,
           c.seconds,
           c.team,
@@ -450,8 +451,10 @@ bool is_of_this_build(const gatewise_call *c) {
          (c->dtype == sizeof(float) || c->dtype == sizeof(double));
 }
 // The number of the field with an invalid size is left in `needed`.
-bool has_sizes(gatewise_call *c) {
+bool has_sizes(gatewise_call *c, bool backward) {
   const std::pair<const char *, bool> right[] = {
+      {"precision", c->precision == 0 || (bytes::available && c->precision == 8 && c->dtype == sizeof(float) &&
+                                          !backward && !c->saved.data && !c->boundaries.data)},
       {"steps", c->steps >= 0},
       {"rows", c->rows >= 0},
       {"input_size", c->input_size >= 1},
@@ -500,7 +503,7 @@ GATEWISE_EXPORT int64_t gatewise_saved_row_values(const void *program) {
 
 GATEWISE_EXPORT int64_t gatewise_forward(gatewise_call *c) {
   if (!is_of_this_build(c)) return GATEWISE_BAD_ABI;
-  if (!has_sizes(c)) return GATEWISE_BAD_SIZE;
+  if (!has_sizes(c, false)) return GATEWISE_BAD_SIZE;
   if (is_empty(*c)) return GATEWISE_OK;
   if (const int64_t code = check(*c, false)) return code;
 #ifdef GATEWISE_INFERENCE
@@ -516,7 +519,7 @@ GATEWISE_EXPORT int64_t gatewise_forward(gatewise_call *c) {
 
 GATEWISE_EXPORT int64_t gatewise_backward(gatewise_call *c) {
   if (!is_of_this_build(c)) return GATEWISE_BAD_ABI;
-  if (!has_sizes(c)) return GATEWISE_BAD_SIZE;
+  if (!has_sizes(c, true)) return GATEWISE_BAD_SIZE;
   if (is_empty(*c)) return GATEWISE_OK;
   if (const int64_t code = check(*c, true)) return code;
   return c->dtype == sizeof(float) ? backward_pass<float>(*c) : backward_pass<double>(*c);

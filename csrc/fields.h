@@ -16,6 +16,7 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_FIELD(struct_size),
     GATEWISE_FIELD(abi),
     GATEWISE_FIELD(dtype),
+    GATEWISE_FIELD(precision),
     GATEWISE_FIELD(steps),
     GATEWISE_FIELD(rows),
     GATEWISE_FIELD(input_size),

@@ -153,8 +153,9 @@ public:
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers =
         registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
-    step_by_step = can_multiply_in_steps() && (layer.steps == 1 || rows_each >= rows_worth_steps);
-    in_place = may_be_in_place && layer.rows <= rows_in_place && layer.steps <= steps_in_place && !shares.units;
+    step_by_step = can_multiply_in_steps() && (layer.bytes || layer.steps == 1 || rows_each >= rows_worth_steps);
+    in_place = may_be_in_place && !layer.bytes && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
+               !shares.units;
     const int64_t places = order.most_places(most_steps);
     for (int64_t d = 0; d < layer.directions; ++d) {
       direction[d].emplace(layer, pass, d, registers, step_by_step, in_place, weights, work);
@@ -180,7 +181,8 @@ public:
     if (!step_by_step)
       product_memory =
           work.take<T>(product_scratch(layer, places, layer.input, layer.program.input_count * layer.hidden));
-    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares);
+    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares,
+                                           layer.bytes ? std::max(layer.hidden, layer.input) : 0);
     barriers = work.take<Barrier>(layer.directions);
     scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
   }
@@ -188,7 +190,7 @@ public:
   Forward &operator=(const Forward &) = delete;
 
   // Identifies the layout of the weights: packed weights serve calls of the same layout.
-  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2; }
+  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2 + layer.bytes; }
 
   // Computes and packs loop-invariant values, once for all segments.
   void prepare() {
@@ -335,6 +337,7 @@ private:
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     if (sequences.before) job.final_count = 0;
     own.masks.describe(layer, d, job);
+    job.quantised = layer.bytes ? std::max(layer.hidden, layer.input) : 0;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];

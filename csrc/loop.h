@@ -1,6 +1,7 @@
 // The time loop: stages of products and elementwise work, step by step, forward or backward, on a partition of a team.
 #pragma once
 
+#include "bytes.h"
 #include "cell.h"
 #include "dot.h"
 #include "masks.h"
@@ -40,7 +41,8 @@ template <class T> struct Array {
 template <class T> struct Product {
   int64_t operand, offset; // array, and units into its rows
   int64_t depth, outputs, first_output;
-  const T *packed;        // by strip; null: in place
+  const T *packed;        // by strip; null: in place, or bytes
+  const std::byte *bytes; // the same as 8-bit integers; or null
   const T *const *blocks; // the blocks (units, depth) in place
   int64_t add;            // whether an earlier product filled the same outputs
 };
@@ -51,7 +53,9 @@ template <class T> struct Stage {
   bool narrow; // whether they are those of a projection
   const Product<T> *products;
   int64_t product_count, output_count;
-  const T *input_packed, *input_start; // weights of x by strip, and what is added to the products; see Job::input_depth
+  const T *input_packed;        // weights of x by strip; see Job::input_depth
+  const std::byte *input_bytes; // the same as 8-bit integers; or null
+  const T *input_start;         // what is added to the products
   const T *const *input_blocks, *const
                                     *input_vectors; // the same in place, where `input_packed` is null; vectors or null
   int64_t input_first, input_count;                 // the input projections that the work reads
@@ -121,6 +125,7 @@ template <class T> struct Job {
   int64_t input;                 // the array of input projections
   int64_t input_depth;           // or, unless 0, it holds x itself, this wide, and each step multiplies
   int64_t row_values;            // the array of sums over units
+  int64_t quantised;             // the largest depth of products of 8-bit integers; 0: there are none
   // For observers, at every step and row the norm of the gradient of each state, by the caller's (time, row); null when
   // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, states),
   // places from `norm_origin` on.
@@ -141,17 +146,21 @@ template <class T> struct Job {
 template <class T> class Share {
 public:
   // Bytes of scratch that a slice needs; a worker of several slices may use the scratch of all of them.
-  static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split) {
+  // `quantised`: the largest depth of products of 8-bit integers, or 0.
+  static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split,
+                               int64_t quantised) {
     const int64_t own = split.units ? rows : (rows + split.slices - 1) / split.slices;
     const int64_t words = own * (pass.array_count + 1) + 2 * pass.array_count + pass.sum_count + 2 * most_rows + 64;
-    int64_t outputs = 0, inputs = 0, totals = 0;
+    int64_t outputs = 0, inputs = 0, totals = 0, operands = 0;
     for (int64_t k = 0; k < pass.stage_count; ++k) {
+      operands = std::max(operands, pass.stages[k].product_count + (pass.stages[k].input_count > 0));
       outputs = std::max(outputs, pass.stages[k].output_count);
       inputs = std::max(inputs, pass.stages[k].input_count);
       totals = std::max(totals, pass.stages[k].sum_count);
     }
     const int64_t buffers = (outputs + inputs) * most_rows * width + totals * own * lanes<T>;
-    return round_up(words * 8 + buffers * int64_t(sizeof(T)), 64);
+    const int64_t as_bytes = quantised ? bytes::Operands::size(operands, own, quantised) : 0;
+    return round_up(words * 8 + buffers * int64_t(sizeof(T)) + as_bytes, 64);
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
@@ -176,6 +185,8 @@ public:
     words += most_rows;
     sums = reinterpret_cast<T **>(words);
     for (int64_t k = 0; k < job.sum_count; ++k) sums[k] = job.sums + (begin * job.sum_count + k) * job.hidden;
+    words += job.sum_count;
+    if (job.quantised) as_bytes = {reinterpret_cast<std::byte *>(words), operands_of(job), row_count, job.quantised};
   }
 
   void run() {
@@ -214,7 +225,14 @@ private:
   const T **shifted;
   T **input_rows;
   T **sums;
+  bytes::Operands as_bytes; // of a stage: those of its products in turn, then x
 
+  static int64_t operands_of(const Job<T> &job) {
+    int64_t most = 0;
+    for (int64_t k = 0; k < job.stage_count; ++k)
+      most = std::max(most, job.stages[k].product_count + (job.stages[k].input_count > 0));
+    return most;
+  }
   static int64_t outputs_of(const Job<T> &job) {
     int64_t most = 0;
     for (int64_t k = 0; k < job.stage_count; ++k) most = std::max(most, job.stages[k].output_count);
@@ -295,6 +313,7 @@ private:
       clear_totals(stage, 0, active);
       if (job.split_units && (stage.product_count || (reuses_operands && stage.work))) barrier.arrive(weight);
       if (!stage.work) continue;
+      quantise_operands(stage, active);
       int64_t most = most_rows;
       if (multiplies_input(stage)) most = std::min<int64_t>(most, rows_for(int(stage.input_count * job.blocks)));
       for (int64_t p = 0; p < stage.product_count; ++p)
@@ -412,10 +431,36 @@ private:
   int64_t units_of(const Stage<T> &stage, int64_t g) const { return std::min(group, stage.units - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
 
+  // All rows of a stage's operands to bytes, before its products read them.
+  void quantise_operands(const Stage<T> &stage, int64_t active) const {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      for (int64_t p = 0; p < stage.product_count; ++p) {
+        const Product<T> &product = stage.products[p];
+        for (int64_t r = 0; product.bytes && r < active; ++r)
+          as_bytes.fill(p, r, pointers[product.operand * row_count + r] + product.offset, product.depth);
+      }
+      for (int64_t r = 0; multiplies_input(stage) && stage.input_bytes && r < active; ++r)
+        as_bytes.fill(stage.product_count, r, pointers[job.input * row_count + r], job.input_depth);
+    }
+  }
+  void multiply_bytes(const Stage<T> &stage, const std::byte *packed, int64_t operand, int64_t g, int64_t first,
+                      int64_t count, int64_t depth, int64_t outputs, T *out, const T *start,
+                      int64_t start_stride) const {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      const int64_t width = outputs * group;
+      const bytes::Packed all(const_cast<std::byte *>(packed), groups(stage.units), depth, width);
+      as_bytes.multiply(operand, first, count, depth, outputs * job.blocks, all.strip(g), out, width, start,
+                        start_stride);
+    }
+  }
+
   // The input projections of one block, laid out for the work like rows of the array.
-  void input_products(const Stage<T> &stage, int64_t g, int64_t count) {
+  void input_products(const Stage<T> &stage, int64_t g, int64_t first, int64_t count) {
     const int64_t width = stage.input_count * group;
-    if (stage.input_packed)
+    if (stage.input_bytes)
+      multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth, stage.input_count,
+                     input_buffer, stage.input_start + g * width, 0);
+    else if (stage.input_packed)
       tiles<T>.of[stage.input_count * job.blocks][count](
           row_of[job.input], job.input_depth, stage.input_packed + g * job.input_depth * width, input_buffer, width,
           stage.input_start ? stage.input_start + g * width : nullptr, 0);
@@ -433,7 +478,7 @@ private:
   void block(const Stage<T> &stage, int64_t g, int64_t first, int64_t last) {
     for (int64_t a = 0; a < job.array_count; ++a) row_of[a] = pointers + a * row_count + first;
     const int64_t count = last - first;
-    if (multiplies_input(stage)) input_products(stage, g, count);
+    if (multiplies_input(stage)) input_products(stage, g, first, count);
     for (int64_t p = 0; p < stage.product_count; ++p) {
       const Product<T> &product = stage.products[p];
       const T *const *operand = row_of[product.operand];
@@ -443,6 +488,11 @@ private:
       }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
+      if (product.bytes) {
+        multiply_bytes(stage, product.bytes, p, g, first, count, product.depth, product.outputs, out,
+                       product.add ? out : nullptr, width);
+        continue;
+      }
       if (product.packed) {
         tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth,
                                                          product.packed + g * product.depth * width, out, width,

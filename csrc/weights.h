@@ -1,6 +1,7 @@
 // Weights as a pass reads them: vectors, and blocks packed for the tile.
 #pragma once
 
+#include "bytes.h"
 #include "call.h"
 #include "loop.h"
 #include "one_row.h"
@@ -72,15 +73,15 @@ public:
       unpacked = work.take<const T *>(blocks);
       unpacked_inputs = work.take<const T *>(2 * layer.program.input_count);
     }
-    packed = work.take<T *>(products);
-    inputs = work.take<T *>(2 * pass.stage_count);
+    packed = work.take<void *>(products);
+    inputs = work.take<void *>(2 * pass.stage_count);
     zeros = work.take<T>(std::max(layer.hidden, group));
     for (int64_t k = 0; !in_place && k < pass.stage_count; ++k) {
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p)
-        keep(packed, p, weights.take<T>(padded(stage) * depth_of(pass.products[p]) * pass.products[p].block_count));
+        keep(packed, p, take(weights, stage, depth_of(pass.products[p]), pass.products[p].block_count));
       if (!products_with_x || !stage.input_count) continue;
-      keep(inputs, 2 * k, weights.take<T>(padded(stage) * layer.input * stage.input_count));
+      keep(inputs, 2 * k, take(weights, stage, layer.input, stage.input_count));
       keep(inputs, 2 * k + 1, weights.take<T>(padded(stage) * stage.input_count));
     }
   }
@@ -101,7 +102,7 @@ public:
       pack(stage, stage.input_count, layer.input, false, inputs[2 * k]);
       for (int64_t i = 0; i < stage.input_count; ++i)
         sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
-      pack(stage, stage.input_count, 1, false, inputs[2 * k + 1]);
+      pack_floats(stage, stage.input_count, 1, false, inputs[2 * k + 1]);
     }
   }
 
@@ -124,7 +125,8 @@ public:
                     product.transposed ? count * depth_of(product) : depth_of(product),
                     product.transposed ? 1 : count,
                     product.first_output,
-                    in_place ? nullptr : packed[p],
+                    in_place || layer.bytes ? nullptr : static_cast<const T *>(packed[p]),
+                    in_place || !layer.bytes ? nullptr : static_cast<const std::byte *>(packed[p]),
                     unpacked + product.first_block,
                     product.add};
         for (int64_t b = product.first_block; in_place && b < product.first_block + count; ++b)
@@ -137,8 +139,9 @@ public:
                    table + stage.first_product,
                    stage.product_count,
                    stage.output_count,
-                   reads_x && !in_place ? inputs[2 * k] : nullptr,
-                   reads_x && !in_place ? inputs[2 * k + 1] : nullptr,
+                   reads_x && !in_place && !layer.bytes ? static_cast<const T *>(inputs[2 * k]) : nullptr,
+                   reads_x && layer.bytes ? static_cast<const std::byte *>(inputs[2 * k]) : nullptr,
+                   reads_x && !in_place ? static_cast<const T *>(inputs[2 * k + 1]) : nullptr,
                    unpacked_inputs + stage.first_input,
                    unpacked_inputs + layer.program.input_count + stage.first_input,
                    stage.first_input,
@@ -161,10 +164,10 @@ private:
   const Vectors<T> &vectors;
   Product<T> *table;
   const T **sources, **unpacked = nullptr, **unpacked_inputs = nullptr;
-  T **packed, **inputs;
+  void **packed, **inputs;
 
   // Where the carver has no memory there is no table either.
-  static void keep(T **to, int64_t at, T *part) {
+  static void keep(void **to, int64_t at, void *part) {
     if (to) to[at] = part;
   }
 
@@ -176,11 +179,30 @@ private:
     return product.transposed ? layer.rows_of(block) : layer.columns_of(block);
   }
 
-  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, T *to) const {
+  void *take(Carver &weights, const StageInfo &stage, int64_t depth, int64_t count) const {
+    if (layer.bytes) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
+    return weights.take<T>(padded(stage) * depth * count);
+  }
+  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
+    if (layer.bytes) pack_bytes(stage, count, depth, to);
+    else pack_floats(stage, count, depth, transposed, to);
+  }
+  // Forward there are no transposed products.
+  void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to) const {
+    const bytes::Packed all(static_cast<std::byte *>(to), strips(stage), depth, group * count);
+    if constexpr (sizeof(T) == sizeof(float))
+      for (int64_t s = 0; s < strips(stage); ++s)
+        for (int64_t b = 0; b < count; ++b)
+          for (int64_t u = 0; u < group; ++u) {
+            const int64_t unit = s * group + u;
+            all.set(s, b * group + u, unit < layer.size(stage.units) ? sources[b] + unit * depth : nullptr, depth);
+          }
+  }
+  void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
     const int64_t elements = padded(stage) * depth * count;
     const int64_t slices =
         elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips(stage));
-    Packing<T> packing{sources, count, layer.size(stage.units), depth, group, transposed, to, slices};
+    Packing<T> packing{sources, count, layer.size(stage.units), depth, group, transposed, static_cast<T *>(to), slices};
     spread(packing, slices, layer);
   }
 };

@@ -88,6 +88,7 @@ public:
     call.mask_stream = arguments.integer();
     call.mask_step = arguments.integer();
     call.masks = reinterpret_cast<const gatewise_mask *>(arguments.integer());
+    call.precision = arguments.integer();
     call.threads = machine.slices;
     call.pool = reinterpret_cast<gatewise_pool>(machine.pool);
     call.chunk = machine.chunk;

@@ -242,6 +242,8 @@ private:
     size(call.hidden_size, -1, "hidden_size"), size(call.directions, 0, "directions");
     size(call.directions, 3, "directions"), size(call.layers, 0, "layers"), size(call.threads, 0, "threads");
     size(call.workers, 0, "workers"), size(call.chunk, -1, "chunk"), size(call.checkpoint, -1, "checkpoint");
+    size(call.precision, 4, "precision");
+    if (backward || sizeof(T) == 8 || call.saved.data || call.boundaries.data) size(call.precision, 8, "precision");
     gatewise::Program other = problem.program;
     ++other.abi;
     bad(call.program, &other, "abi of the program");

@@ -52,8 +52,15 @@ def main(folder: Path, instruction_sets: list[str]) -> None:
             for sanitizer, arguments in (("address", ""), ("thread", "threads")):
                 engine = compile_all([ENGINE / "engine.cpp", emitted], instruction_set, sanitizer, instruction_set)
                 runs.append((instruction_set, sanitizer, arguments, [*driver[sanitizer], *engine]))
-            products = compile_all([tests / "products.cpp"], instruction_set, "address", instruction_set)
-            runs.append((instruction_set, "address", "", products))
+            for name in ("products.cpp", "bytes.cpp"):
+                runs.append(
+                    (
+                        instruction_set,
+                        "address",
+                        "",
+                        compile_all([tests / name], instruction_set, "address", instruction_set),
+                    )
+                )
         try:
             for one in compiled:
                 one.result()

@@ -41,6 +41,8 @@ def refusal(call: Call) -> str | None:
     """Why torch's kernels cannot run a call, or None."""
     if call.cell.equations not in _functions():
         return f"torch has no kernel for the equations of {call.cell.name} (it has {', '.join(_KERNELS)})"
+    if call.precision is not None:
+        return f"torch's recurrent kernels have no products in {call.precision}"
     if call.record is not None:
         return "the layer is watched, and torch's kernels do not show the gradients of single steps"
     if call.reset is not None:

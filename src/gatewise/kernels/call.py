@@ -126,6 +126,11 @@ class Call:
         return identity(len(self.cell.masks)) if self.masks is None else self.masks
 
     @property
+    def precision(self) -> str | None:
+        """The precision of products that frozen weights declare; None for that of the tensors."""
+        return None if self.packed is None else self.packed.precision
+
+    @property
     def direction_count(self) -> int:
         """D: 1 or 2."""
         return 2 if self.directions == "bidirectional" else 1

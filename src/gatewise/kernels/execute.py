@@ -33,6 +33,11 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
             goes through a compiler or a transform.
     """
     compiling = torch.compiler.is_compiling()
+    if call.precision is not None and (compiling or _through_operators(call) or _transformed(call)):
+        raise ValueError(
+            f"layer.frozen(precision={call.precision!r}): expected plain calls in inference, got one inside of "
+            "torch.compile, an export or a transform of torch.func; leave the layer unfrozen there"
+        )
     if compiling and _inside_a_transform():
         torch._dynamo.graph_break(msg=f"{_TRANSFORMED}, outside of torch.compile")
     elif compiling or _through_operators(call):

@@ -53,6 +53,8 @@ def elementwise(function: Callable[..., Tensor], node: Expr, operands: Sequence[
 
 def refusal(call: Call) -> str | None:
     """The reason why the reference cannot run a call, or None."""
+    if call.precision is not None:
+        return f"the reference computes in the precision of its tensors, not in {call.precision}"
     try:
         _program(call.cell)
     except MissingImplementation as missing:

@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from gatewise.cells import lookup
 from gatewise.compiler import with_single_bias, without_bias
 from gatewise.equations import Cell
-from gatewise.kernels import Directions, PackedWeights, check_backend_name
+from gatewise.kernels import Directions, PackedWeights, Precision, check_backend_name
 from gatewise.kernels.masks import Masks
 from gatewise.layers.identity import reorder_gates, stored_gates, write_identity
 from gatewise.layers.initialisers import Init, Scheme, as_init
@@ -180,13 +180,24 @@ class RecurrentBase(Parameters):
         return "bidirectional" if self.bidirectional else "reverse" if self.reverse else "forward"
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self, *, precision: Precision | None = None) -> Iterator[None]:
         """Declare that the weights do not change within a ``with`` block, so that they are packed once.
 
         Outside, every call uses the current weights, however they were written. Inside, the fused CPU kernels copy and
         pack them at the first call and read only the copy: many short calls then cost little more than their
         arithmetic. Call `refresh` after writing to the weights inside the block; `load_state_dict`,
         `reset_parameters` and moves to another device or precision do so.
+
+        With ``precision="int8"`` the layer multiplies 8-bit integers: weights are rounded once, those of each row of a
+        gate to multiples of 1/127 of the largest; x and h at every step, each row likewise. Sums are exact; states,
+        gates and biases stay float32. It is for inference in float32 on the fused CPU kernels, two to four times as
+        fast where weights are large.
+
+        Args:
+            precision: ``"int8"``, or None for that of the weights (inside another block, for that of the block).
+
+        Raises:
+            ValueError: for another precision, or inside a block of another one.
 
         >>> import torch, gatewise
         >>> layer = gatewise.LSTM(3, 4).requires_grad_(False)
@@ -196,18 +207,24 @@ class RecurrentBase(Parameters):
         ...         (step,) = torch.autograd.grad(layer(x)[0].square().sum(), x)
         ...         x = (x - step).detach().requires_grad_()
         """
+        if precision not in (None, *get_args(Precision)):
+            raise ValueError(f"precision: expected None or 'int8', got {precision!r}")
         before = self._packed
         if before is None:
-            self._packed = self._unpacked()
+            self._packed = self._unpacked(precision)
+        elif precision not in (None, before[0].precision):
+            raise ValueError(
+                f"precision: the layer is frozen with precision={before[0].precision!r} already, got {precision!r}"
+            )
         try:
             yield
         finally:
             if before is None:
                 object.__setattr__(self, "_packed", None)  # torch may be gone if the interpreter exits in the block
 
-    def _unpacked(self) -> list[PackedWeights]:
-        of_layers = [PackedWeights() for _ in self._names]
-        return of_layers if len(of_layers) == 1 else [*of_layers, PackedWeights()]
+    def _unpacked(self, precision: Precision | None) -> list[PackedWeights]:
+        count = len(self._names)
+        return [PackedWeights(precision) for _ in range(count if count == 1 else count + 1)]
 
     def refresh(self) -> None:
         """Pack the weights again at the next call inside `frozen`, and at the next step of an open `stream`.
@@ -220,7 +237,7 @@ class RecurrentBase(Parameters):
         """
         self._generation += 1
         if self._packed is not None:
-            self._packed = self._unpacked()
+            self._packed = self._unpacked(self._packed[0].precision)
 
     def reset_parameters(self) -> None:
         """Draw the initial weights again."""

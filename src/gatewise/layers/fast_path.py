@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import Tensor, is_grad_enabled
+from torch import Tensor, float32, is_grad_enabled
 from torch._C import _is_any_autocast_enabled, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
@@ -183,6 +183,9 @@ def _accepts(
 ) -> bool:
     """Whether these are plain CPU tensors of one dtype and of matching shapes."""
     rows = layer.num_layers * layer._direction_count
+    packed = layer._packed
+    if packed is not None and packed[0].precision is not None and (x.dtype is not float32 or is_grad_enabled()):
+        return False  # dispatch gives the reason
     return accepts_on_cpu(
         x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer._state_sizes, rows
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence
 
-from gatewise.kernels import Choice
+from gatewise.kernels import Choice, Precision
 from gatewise.layers.base import RecurrentBase
 from gatewise.layers.keywords import unknown_keyword, with_known_keywords
 from gatewise.layers.recurrent import ARGUMENTS, STEP_ARGUMENTS, Output, Recurrent
@@ -191,11 +191,11 @@ class Stack(nn.Module):
         return tuple(found)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def frozen(self, *, precision: Precision | None = None) -> Iterator[None]:
         """Declare that the weights do not change within a ``with`` block; see `Recurrent.frozen`."""
         with ExitStack() as stack:
             for layer in self:
-                stack.enter_context(layer.frozen())
+                stack.enter_context(layer.frozen(precision=precision))
             yield
 
     def refresh(self) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ TEAMS: list[int] = []
 
 
 @POOL
-def slow_pool(begin: int, end: int, grain: int, body: ctypes._CFuncPtr, context: int) -> int:
+def slow_pool(begin: int, end: int, grain: int, body: Callable[[int, int, int], None], context: int) -> int:
     """Runs every range on a thread of its own, which gets a processor milliseconds late."""
     TEAMS.append(-(-(end - begin) // grain))
 

@@ -23,6 +23,10 @@ def refusal(call: Call) -> str | None:
         return (
             f"the fused CPU kernels compute in float32 and float64, not in {str(call.x.dtype).removeprefix('torch.')}"
         )
+    if call.precision is not None and call.x.dtype is not torch.float32:
+        return f"products in {call.precision} are of float32 tensors"
+    if call.precision is not None and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
+        return f"products in {call.precision} have no gradient; call the layer under torch.no_grad()"
     if (missing := library.why_missing()) is not None:
         return missing
     return program.refusal(call.cell)

@@ -132,6 +132,7 @@ def _arguments(call: Call, segment: int, rates: array | None) -> tuple[Any, ...]
         segment,
         *_mask_place(call),
         0 if rates is None else rates.buffer_info()[0],
+        8 if call.precision == "int8" else 0,
         call.x,
         call.initial,
         weights if packed is None else packed.values(weights),

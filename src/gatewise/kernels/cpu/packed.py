@@ -1,11 +1,15 @@
 """Packed weights that outlive a call, for layers whose weights are declared constant."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gatewise.kernels.cpu.workspace import Workspace
+
+Precision = Literal["int8"]
+"""Products of 8-bit integers, in inference."""
 
 
 class PackedWeights:
@@ -13,11 +17,15 @@ class PackedWeights:
 
     Each is written once, then only read, and never dropped, so that no call mixes old and new weights, whatever is
     written to the layer's weights. Creating it declares that the weights do not change: they are not read again.
+
+    Attributes:
+        precision: of the products of calls that use it; None for that of their tensors.
     """
 
-    __slots__ = ("_found", "_last", "_values")
+    __slots__ = ("_found", "_last", "_values", "precision")
 
-    def __init__(self) -> None:
+    def __init__(self, precision: Precision | None = None) -> None:
+        self.precision = precision
         self._values: dict[torch.dtype, tuple[Tensor, ...]] = {}
         self._found: dict[tuple[int, bool, int], Workspace] = {}
         self._last: dict[tuple[int, bool], tuple[int, Workspace]] = {}
