@@ -15,8 +15,8 @@ template <class Body> PyObject *guarded(const Body &body) {
   } catch (const std::bad_alloc &) { return PyErr_NoMemory(); }
 }
 
-// forward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x, initial, weights,
-// lengths, reset, packed,
+// forward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x,
+// initial, weights, lengths, reset, packed,
 //         save, fixed_shapes, sequences, state_values, finals) -> (output, finals, saved) | code
 // With sequences, those of the states but the first follow the final states.
 PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
@@ -71,8 +71,8 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   });
 }
 
-// backward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x, initial, weights,
-// lengths, reset, packed,
+// backward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x,
+// initial, weights, lengths, reset, packed,
 //          output, saved, upstream, needed, norms, state_gradients) -> gradients | code
 // Upstream: gradients of output and final states, and of the sequences of the states but the first if there are any.
 PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
