@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from gatewise.compiler.builtin import built_in
 from gatewise.compiler.constants import symbol
-from gatewise.compiler.emit import Program, emit
+from gatewise.compiler.emit import emit
+from gatewise.compiler.program import Program
 from gatewise.equations import cell, dropout, sigmoid, tanh, zoneout
 
 

@@ -8,7 +8,8 @@ from csrc.tests.build import compiler
 from gatewise.cells import lookup, names
 from gatewise.compiler.builtin import built_in, translation_unit
 from gatewise.compiler.constants import symbol
-from gatewise.compiler.emit import MAX_PRODUCTS, Program, emit
+from gatewise.compiler.emit import emit
+from gatewise.compiler.program import MAX_PRODUCTS, Program
 from gatewise.equations import Cell, cell, sigmoid, tanh
 from tests.combinations import examples
 from tests.compiler.agreement import furthest, outcome, shaken

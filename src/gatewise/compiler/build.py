@@ -18,8 +18,8 @@ from typing import NamedTuple
 import gatewise
 from gatewise.compiler import build_cache
 from gatewise.compiler.builtin import translation_unit
-from gatewise.compiler.emit import Program
 from gatewise.compiler.flags import flags
+from gatewise.compiler.program import Program
 
 PREFIX = "gatewise_cell"  # of the functions in the library of a user-defined cell
 KEY_FUNCTION = "gatewise_key"

@@ -8,7 +8,8 @@ from pathlib import Path
 from gatewise.cells import lookup, names
 from gatewise.compiler.constants import constants
 from gatewise.compiler.drop_bias import with_single_bias, without_bias
-from gatewise.compiler.emit import Program, emit
+from gatewise.compiler.emit import emit
+from gatewise.compiler.program import Program
 from gatewise.equations.cell import Cell
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from gatewise.compiler.cpp import INPUT_PROJECTIONS, ROW_VALUES, SAVED_ROW_VALUES
-from gatewise.compiler.emit import MASK, NARROW, STATE_GRADIENTS, Direction, Program, VectorSource
 from gatewise.compiler.parameter_passes import (
     PARAMETER,
     REDUCTIONS,
@@ -14,6 +13,7 @@ from gatewise.compiler.parameter_passes import (
     BlockGradient,
     ParameterPass,
 )
+from gatewise.compiler.program import MASK, NARROW, STATE_GRADIENTS, Direction, Program, VectorSource
 from gatewise.equations.expression import Parameter
 from gatewise.equations.masks import key_of
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from gatewise.compiler.constants import constants, symbol
-from gatewise.compiler.emit import EmitError, Program, emit
+from gatewise.compiler.emit import emit
+from gatewise.compiler.program import EmitError, Program
 from gatewise.equations import Cell
 from gatewise.interchange.c.description import LayerPart, Model
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from gatewise.compiler.build import PREFIX, BuildError
 from gatewise.compiler.builtin import built_in
 from gatewise.compiler.constants import symbol
-from gatewise.compiler.emit import EmitError, emit
+from gatewise.compiler.emit import emit
+from gatewise.compiler.program import EmitError
 from gatewise.equations import Cell
 from gatewise.equations.operations.operation import MissingImplementation
 from gatewise.kernels.cpu import user_cells

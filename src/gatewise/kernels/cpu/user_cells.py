@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gatewise.compiler.build import ANOTHER_FOLDER, KEY_FUNCTION, BuildError, build
-from gatewise.compiler.emit import Program
+from gatewise.compiler.program import Program
 
 
 def load(program: Program, name: str, instruction_set: str) -> ctypes.CDLL:
