@@ -68,6 +68,7 @@ def test_public_names():
         "inspect",
         "interchange",
         "load",
+        "mask_seed",
         "predict",
         "replace",
         "runtime",
