@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 import gatewise
 from tests.cli.command_line import check_mistake, leave, suggested_commands
+from tests.kernels.engine import needs_engine
 from tests.tasks.small_sequences import labelled_texts, numeric_sequences, reversed_words, tagged_words
 
 SMALL = ["--hidden", "8", "--epochs", "12", "--batch", "8", "--lr", "0.02", "--dropout", "0.1"]
@@ -52,6 +53,33 @@ def test_a_run_prints_a_table_and_suggestions(tmp_path, capsys, task):
 def test_evaluate(folder, capsys, task):
     assert leave("evaluate", folder / task, "--json") == 0
     assert json.loads(capsys.readouterr().out) == gatewise.evaluate(folder / task)
+
+
+@needs_engine
+@pytest.mark.parametrize("task", ["classify", "tag", "numeric", "seq2seq"])
+def test_evaluate_with_products_of_8_bits(folder, capsys, task):
+    assert leave("evaluate", folder / task, "--precision", "int8", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["held_out"] == gatewise.evaluate(folder / task)["held_out"]
+    narrow = gatewise.evaluate(folder / task, precision="int8")["held_out"]
+    assert found["held_out, int8"] == narrow
+    assert narrow != found["held_out"]  # the losses at least
+    model = gatewise.load(folder / task)
+    with model.in_precision("int8"):
+        assert all(layer._packed[0].precision == "int8" for layer in model.model.modules() if hasattr(layer, "_packed"))
+    assert leave("evaluate", folder / task, "--precision", "int4") == 2
+
+
+@needs_engine
+def test_predict_with_products_of_8_bits(folder, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("good film\n", encoding="utf-8")
+    of = ["predict", folder / "classify", tmp_path / "texts.txt", "--probabilities"]
+    assert leave(*of) == 0
+    floats = capsys.readouterr().out
+    assert leave(*of, "--precision", "int8") == 0
+    narrow = capsys.readouterr().out
+    assert narrow != floats
+    assert json.loads(narrow).keys() == json.loads(floats).keys()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ def evaluate(
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
     beam: int | None = None,
     length_penalty: float | None = None,
+    precision: Literal["int8"] | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a trained model on the data that its run held out, or on other data.
@@ -32,6 +33,8 @@ def evaluate(
         For seq2seq: number of hypotheses of the beam search; 1: greedy.
     length_penalty
         For seq2seq: power of the length by which log-probabilities are divided.
+    precision
+        Score with products of 8-bit integers in the recurrent layers (int8) too, beside the scores in float32.
     json
         Print the scores as JSON, in full precision.
     """
@@ -42,6 +45,9 @@ def evaluate(
     given = {"beam": beam, "length_penalty": length_penalty}
     search = {name: value for name, value in given.items() if value is not None}
     scores = tasks.evaluate(folder, data or None, **search)
+    if precision is not None:
+        narrow = tasks.evaluate(folder, data or None, precision=precision, **search)
+        scores |= {f"{part}, {precision}": found for part, found in narrow.items()}
     if json:
         print(json_format.dumps(scores, indent=1))
     else:

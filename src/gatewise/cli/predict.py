@@ -29,6 +29,7 @@ def predict(
     seed: int | None = None,
     next: int | None = None,
     score: Path | None = None,
+    precision: Literal["int8"] | None = None,
     out: Path | None = None,
 ) -> None:
     """Label, tag, forecast or translate data with a trained model; with a language model, generate or score text.
@@ -75,6 +76,8 @@ def predict(
         List the n most likely next tokens (words, for a model of words) after the prompt, with probabilities.
     score
         Text file to score: rows with position, token, log_probability (natural) and the top tokens.
+    precision
+        Multiply 8-bit integers in the recurrent layers (int8); by default numbers of the weights' precision.
     out
         File to write instead of the standard output; its name gives the format: .jsonl, .csv or .parquet; for tags also
         .conll, .iob, .bio, .bioes, .tsv or .col; for seq2seq .txt. Generated text may have any name.
@@ -108,10 +111,11 @@ def predict(
     pieces = model.predict_requested(request)
     if not follow:
         pieces = tracked(pieces, "predicting", model.output_unit)
-    if out is not None:
-        with atomic_write(out) as file:
-            file.writelines(piece.encode("utf-8") if isinstance(piece, str) else piece for piece in pieces)
-    else:
-        with hidden() if sys.stdout.isatty() else nullcontext():
-            for piece in pieces:
-                print(piece, end="", flush=True)
+    with model.in_precision(precision):
+        if out is not None:
+            with atomic_write(out) as file:
+                file.writelines(piece.encode("utf-8") if isinstance(piece, str) else piece for piece in pieces)
+        else:
+            with hidden() if sys.stdout.isatty() else nullcontext():
+                for piece in pieces:
+                    print(piece, end="", flush=True)

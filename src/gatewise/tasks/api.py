@@ -12,6 +12,7 @@ from gatewise.tasks.task_names import name_of, names, options_of, package_of
 from gatewise.writing import as_path
 
 if TYPE_CHECKING:
+    from gatewise.kernels import Precision
     from gatewise.tasks.classification.options import ClassificationOptions
     from gatewise.tasks.classification.trained import TrainedClassifier
     from gatewise.tasks.forecasting.options import ForecastOptions
@@ -177,7 +178,7 @@ def load(folder: str | Path, task: str | None = None) -> "Trained":
     return trained_of(name)(path)
 
 
-def evaluate(folder: str | Path, data: Any = None, **search: Any) -> "Scores":
+def evaluate(folder: str | Path, data: Any = None, *, precision: "Precision | None" = None, **search: Any) -> "Scores":
     """The scores of a trained model, for each part of the data that it is scored on.
 
     They are numbers by their names. Those of a classifier or tagger have ``per_label``, ``per_tag`` and ``per_entity``
@@ -186,6 +187,7 @@ def evaluate(folder: str | Path, data: Any = None, **search: Any) -> "Scores":
     Args:
         folder: the run folder.
         data: files, or a table in memory as in `train`; by default what the run held out.
+        precision: ``"int8"`` for products of 8-bit integers in the recurrent layers; see `Recurrent.frozen`.
         **search: ``beam`` and ``length_penalty``, for a model that answers a text with another.
 
     Raises:
@@ -195,7 +197,8 @@ def evaluate(folder: str | Path, data: Any = None, **search: Any) -> "Scores":
     require("gatewise.evaluate", "tasks")
     model = load(folder)
     model.check_search(search)
-    return model.evaluate(data, **search)
+    with model.in_precision(precision):
+        return model.evaluate(data, **search)
 
 
 def predict(folder: str | Path, prompt: str = "", length: int = 500, **sampling: Any) -> str:

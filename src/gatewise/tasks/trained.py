@@ -2,13 +2,16 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gatewise.data.batches import spread
 from gatewise.data.in_memory import as_files
 from gatewise.data.text import check_characters, read_text
+from gatewise.kernels import Precision
+from gatewise.layers.base import RecurrentBase
 from gatewise.tasks.checkpoint_io import (
     check_unchanged,
     check_vocabulary,
@@ -91,6 +94,23 @@ class Trained(ABC):
     @abstractmethod
     def evaluate(self, data: Any = None) -> Scores:
         """The scores on data, files or a table in memory, or on what the run held out."""
+
+    @contextmanager
+    def in_precision(self, precision: Precision | None) -> Iterator[None]:
+        """Multiply in this precision in the recurrent layers within a ``with`` block; see `Recurrent.frozen`.
+
+        Args:
+            precision: ``"int8"``, or None for that of the weights.
+
+        Raises:
+            ValueError: for another precision.
+        """
+        with ExitStack() as layers:
+            if precision is not None:
+                for layer in self.model.modules():
+                    if isinstance(layer, RecurrentBase):
+                        layers.enter_context(layer.frozen(precision=precision))
+            yield
 
     @property
     def export_details(self) -> Mapping[str, Any]:
