@@ -1,20 +1,27 @@
 """What all tests share."""
 
+import functools
+import gc
 import os
 import shutil
+import sys
 import sysconfig
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import settings
 
 import gatewise
 from gatewise.extras import EXTRAS, missing
-from gatewise.tasks import plots
+from gatewise.tasks import learning_curve, model_card, plots
+from tests.combinations import examples
 
 # A busy machine is no defect of the code under test.
-settings.register_profile("gatewise", deadline=None)
+settings.register_profile("gatewise", deadline=None, max_examples=examples(100))
 settings.load_profile("gatewise")
 
 
@@ -75,6 +82,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_FOLDER] = os.environ[_CELLS] = tempfile.mkdtemp(prefix="gatewise-test-cells-")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect the tests, and no garbage among them and the modules that they import: all of that stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the folder."""
     if _FOLDER in config.stash:
@@ -86,17 +104,29 @@ _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
     "0000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
 )
-_render = plots._render
+_render, _new_figure = plots._render, learning_curve.new_figure
+
+
+class _Blank:
+    """A figure that takes a learning curve and draws nothing."""
+
+    def subplots(self, rows: int, columns: int, **options: Any) -> list[mock.MagicMock]:
+        return [mock.MagicMock() for _ in range(rows * columns)]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def light_files():
     """Skip what takes most of the time of a small training run, and few tests are about.
 
-    Figures are composed, but not rendered; see `rendered`. Files are not synchronised to the disk, which shows only
-    after a failure of power.
+    Figures are composed, but not rendered, and learning curves on blank paper; see `rendered`. Files are not
+    synchronised to the disk, which shows only after a failure of power. The equations of a cell are written once, and
+    what is installed is looked up once.
     """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learning_curve, "new_figure", lambda width, height: _Blank())
+        patch.setattr(model_card, "_equations", functools.cache(model_card._equations))
+        if registry := sys.modules.get("lightning.fabric.utilities.registry"):
+            patch.setattr(registry, "entry_points", functools.cache(registry.entry_points))
         patch.setattr(plots, "_render", lambda figure, file: file.write(_PIXEL))
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
@@ -106,6 +136,7 @@ def light_files():
 def rendered(monkeypatch):
     """For tests of figures: they are rendered as for users."""
     monkeypatch.setattr(plots, "_render", _render)
+    monkeypatch.setattr(learning_curve, "new_figure", _new_figure)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from gatewise.tasks.measure import Measure
 
 
 @pytest.fixture
-def figure_of(tmp_path, monkeypatch):
+def figure_of(tmp_path, monkeypatch, rendered):
     """The figure of some losses, with a held-out score of half the last loss at the end."""
 
     def composed(losses, measure):

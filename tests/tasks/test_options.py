@@ -114,9 +114,10 @@ def test_options_survive_toml(tmp_path_factory, options):
     assert build(Some, read_toml(path)) == options
 
 
-def test_what_is_not_toml_is_named(tmp_path):
+@pytest.mark.parametrize("text", ["hidden : 3", "hidden = " + "9" * 5000])
+def test_what_is_not_toml_is_named(tmp_path, text):
     path = tmp_path / "config.toml"
-    path.write_text("hidden : 3")
+    path.write_text(text)
     with pytest.raises(ValueError, match=re.escape(f"{path}: not TOML: ")):
         read_toml(path)
 

@@ -172,7 +172,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # a number of thousands of digits is none of tomllib's own
         raise ValueError(f"{path}: not TOML: {error}") from None
     except RecursionError:
         raise ValueError(f"{path}: nested too deeply; expected a value for each option") from None

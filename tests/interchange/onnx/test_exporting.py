@@ -83,7 +83,23 @@ class Tagger(nn.Module):
         return self.head(output), state
 
 
-@pytest.mark.parametrize("merge", ["concat", "sum", "mean", "mul", "learned"])
+def test_every_merge(tmp_path: Path) -> None:
+    class Merging(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(gatewise.BiLSTM(3, 4, merge=merge) for merge in ("sum", "mean", "mul"))
+
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [layer(x)[0] for layer in self.layers]
+
+    module, path = Merging(), tmp_path / "model.onnx"
+    gatewise.to_onnx(module, (torch.randn(5, 2, 3),), path)
+    x = torch.randn(7, 3, 3)
+    for ours, theirs in zip(module(x), in_onnx_runtime(path, x), strict=True):
+        assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("merge", ["concat", "learned"])
 def test_a_model_with_a_stack(merge: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model, path = Tagger(merge), tmp_path / "tagger.onnx"
