@@ -33,7 +33,7 @@ def arrow_columns(
         format: how it is written.
         width: the number of fields of each row.
         skip: how many lines to skip.
-        places: the columns, from 0.
+        positions: the columns, from 0.
 
     Raises:
         UnusualTableError: when it is for the strict reader; blocks before may have been given.

@@ -1,6 +1,6 @@
 """JSON lines through Arrow, block by block, where columns hold nothing but texts, or nothing but numbers.
 
-Arrow's reader gives no lines, cannot tell a member that is null from one that is missing, and does not mind several
+Arrow's reader gives no lines, cannot distinguish a null member from a missing one, and does not mind several
 objects on a line, or one on several. All that is left to `gatewise.data.json_lines`, and so are columns that hold
 values of several types. Members that are not asked for are ignored: to infer their types, Arrow recurses into nested
 ones until the stack overflows.

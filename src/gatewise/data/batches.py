@@ -248,7 +248,7 @@ def padded(rows: Sequence[Tensor], value: float = 0) -> Tensor:
 
 
 def side_by_side(flat: Tensor, lengths: Tensor, value: float = 0) -> Tensor:
-    """Rows that stand one after another (N, …), of lengths (B,), as one tensor (T, B, …): see `padded`.
+    """Concatenated rows (N, …), of lengths (B,), as one tensor (T, B, …): see `padded`.
 
     >>> side_by_side(torch.tensor([1, 2, 3]), torch.tensor([2, 1])).tolist()
     [[1, 3], [2, 0]]

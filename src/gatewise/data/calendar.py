@@ -8,7 +8,7 @@ from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import Stamps
 
 _DAY = 86_400.0
-# Least number of cycles seen before a place in one is worth knowing: a year seen once is a trend, not a season.
+# Least number of cycles seen before the phase in one is informative: a year seen once is a trend, not a season.
 _LEAST_CYCLES = 2
 
 _LENGTHS = {"day": _DAY, "week": 7 * _DAY, "year": 365.25 * _DAY}
@@ -32,7 +32,7 @@ def calendar_cycles(grid: TimeGrid, steps: int) -> tuple[str, ...]:
 
 
 def calendar_features(stamps: Stamps, cycles: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Sine and cosine of the place in each cycle, (n, 2 × cycles).
+    """Sine and cosine of the phase in each cycle, (n, 2 × cycles).
 
     >>> calendar_features(np.array(["2024-01-01T06:00"], "M8[us]"), ("day",)).round(6).__abs__().tolist()
     [[1.0, 0.0]]

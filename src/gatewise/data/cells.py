@@ -69,7 +69,7 @@ def typed_cell(value: object, where: str, column: str, *, blank: bool, text: boo
 
 
 def column_position(where: object, column: str, names: Sequence[str], first: str = "its first line names") -> int:
-    """Where a column stands among names.
+    """The index of a column among names.
 
     Args:
         where: what to call the table.

@@ -71,7 +71,7 @@ class Columns(NamedTuple):
                 yield self._words([cells[1:] for _, cells in row]), [cells[0] for _, cells in row]
 
     def _rows_of_table(self, path: Path, *, tagged: bool) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
-        """The cells of each sentence with their place: the tag, if it is wanted, the word and its features."""
+        """The cells of each sentence with their location: the tag, if it is wanted, the word and its features."""
         names = [self.word or WORDS, *self.features, *[self.tag or TAGS] * tagged]
         for where, lists in read_lists(path, *names):
             ordered = [lists[-1], *lists[:-1]] if tagged else lists

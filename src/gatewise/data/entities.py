@@ -135,7 +135,7 @@ def written_letters(scheme: Scheme, written: WrittenScheme) -> dict[str, str] | 
 
 
 def may_follow(before: str | None, after: str | None, scheme: Scheme) -> bool:
-    """Whether one tag may stand after another; None is what is around a sentence.
+    """Whether one tag may follow another; None is what is around a sentence.
 
     >>> may_follow("O", "I-LOC", "bio"), may_follow("B-LOC", None, "bioes")
     (False, False)

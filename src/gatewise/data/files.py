@@ -83,7 +83,7 @@ def files_below(folder: Path, whole: Callable[[Path], bool] = lambda _: False) -
 
 
 def matching(path: Path) -> list[Path]:
-    """The paths that a pattern such as ``corpus/*.txt.gz`` matches, in order; a path that exists stands for itself.
+    """The paths that a pattern such as ``corpus/*.txt.gz`` matches, in order; a path that exists is taken as it is.
 
     ``**`` matches folders at any depth. Hidden files match only a pattern that begins with a dot.
 

@@ -15,7 +15,7 @@ def json_objects(where: object, text: str) -> Iterator[tuple[int, dict[str, Any]
         text: the lines.
 
     Raises:
-        ValueError: for a line that is not a JSON object, or has a member twice; with its place.
+        ValueError: for a line that is not a JSON object, or has a member twice; with its location.
 
     >>> list(json_objects("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n'))
     [(1, {'text': 'a'}), (3, {'text': 'b'})]

@@ -25,7 +25,7 @@ def labelled_texts(
 ) -> Iterator[LabelledText]:
     """Texts and labels of tables and folders, in order, one after another.
 
-    A folder of tables stands for all of them, see `tables_of`; any other holds a folder for each class, named as its
+    A folder of tables means all of them, see `tables_of`; any other holds a folder for each class, named as its
     label, with a text in each file.
 
     Args:

@@ -8,7 +8,7 @@ Made = TypeVar("Made")
 
 
 class Mapped(Sequence[Made], Generic[Item, Made]):
-    """What a function makes of each item, made anew whenever it is read, so that it takes no memory.
+    """A lazy map: the function is applied whenever an item is read, so that results take no memory.
 
     Args:
         items: the items.

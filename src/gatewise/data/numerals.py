@@ -3,7 +3,7 @@
 import re
 
 MISSING = frozenset(("", "na", "n/a", "nan", "nat", "null", "none", "-", "?", "."))
-"""Words, in lower case, that stand for a number that is missing."""
+"""Words, in lower case, that denote a missing number."""
 
 _WITH_COMMA = re.compile(r"[+-]?\d[\d.,' ]*")
 

@@ -72,7 +72,8 @@ def read_numeric_sequences(
             `SequenceWriter`; by default all are kept in memory.
 
     Raises:
-        ValueError: when something is not a finite number, or missing, or steps have different widths; with the place.
+        ValueError: when something is not a finite number, or missing, or steps have different widths; with its
+            location.
         OSError: when a file cannot be read, or the folder written to.
     """
     writer = SequenceWriter(columns.categories, make_folder)
@@ -136,7 +137,7 @@ def numeric_lines(lines: Iterable[str], source: str, columns: SequenceColumns) -
 
     Raises:
         ValueError: for a line that is not a sequence of finite numbers, or has steps of another width than the first;
-            with its place.
+            with its location.
     """
     rows = ((f"{source}: line {number}", row) for number, row in objects_in(source, lines))
     yield from _of_rows(rows, source, columns)

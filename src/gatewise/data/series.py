@@ -21,7 +21,7 @@ class Series:
         name: of the series.
         first: the number of its first step on the grid.
         values: (n,) float64, NaN where missing; the first and the last are there.
-        covariates: (m, C) float64, m ≥ n: those of the future stand at the end. See `Rows` for categorical ones.
+        covariates: (m, C) float64, m ≥ n: those of the future are at the end. See `Rows` for categorical ones.
         sources: for each table that was read, the step of its first row here and the step after its last; a table
             without any has the same number twice.
     """
@@ -64,7 +64,7 @@ class SeriesSet:
 
     @property
     def sha256(self) -> str:
-        """Of all names, places, values and covariates."""
+        """Of all names, positions, values and covariates."""
         digest = hashlib.sha256(repr(self.categories).encode() if self.categories else b"")
         for one in self.series:
             digest.update(f"{one.name}\0{one.first}\0{one.covariates.shape}".encode())
@@ -84,7 +84,7 @@ def read_series(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
 
     Raises:
         ValueError: for something that is not a number or a time stamp, two different rows of one step, irregular time
-            stamps, or no value at all; with the place.
+            stamps, or no value at all; with the location.
         OSError: when a file cannot be read.
     """
     notes = _Notes()

@@ -58,7 +58,7 @@ class Columns:
 
         Args:
             table: the table.
-            tell: receives notices.
+            notify: receives notices.
 
         Raises:
             ValueError: when they cannot be inferred.
@@ -105,7 +105,7 @@ class Rows:
         names: of the series.
         series: (R,) int64, which of these each row belongs to; None where they do not say.
         values: (R, V) float64, NaN where missing.
-        covariates: (R, C + Q) float64; those that are categorical as their places among `categories`.
+        covariates: (R, C + Q) float64; categorical ones as indices into `categories`.
         categories: the values of each of the Q categorical columns, in order.
     """
 
@@ -120,7 +120,7 @@ class Rows:
     categories: tuple[tuple[str, ...], ...]
 
     def location(self, row: int) -> str:
-        """Where a row stands, for people: its line, with its file where there are several."""
+        """The location of a row, for messages: its line, with its file where there are several."""
         for table in self.tables:
             if row < len(table):
                 return table.location(row) if len(self.tables) == 1 else table.full_location(row)
@@ -141,7 +141,7 @@ def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None =
         form: how time stamps are written; by default as they suggest.
 
     Raises:
-        ValueError: when a column is missing, or something is not a valid time stamp or number; with the place.
+        ValueError: when a column is missing, or something is not a valid time stamp or number; with the location.
         OSError: when a file cannot be read.
     """
     times = columns.time_columns(tables[0].names() if "," in (columns.time or "") else ())
@@ -230,7 +230,7 @@ def _time_column(table: Table, form: str | None, notify: Callable[[str], None]) 
     named = [name for name in names if name.strip().lower() in _TIME_NAMES]
     if named:
         return named[0]
-    # By place: there may be several columns without a name.
+    # By index: there may be several columns without a name.
     first = next(iter(table.rows(range(len(names)))))
     for position, (name, value) in enumerate(zip(names, first, strict=True), 1):
         unnamed = is_unnamed(name)

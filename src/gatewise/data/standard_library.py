@@ -29,7 +29,7 @@ def source_files() -> Iterator[tuple[str, str]]:
 
 
 def docstrings(at_least: int = 150) -> list[tuple[str, str]]:
-    """Docstrings and the package or module that each comes from, for those that have enough of them.
+    """Docstrings with their package or module, for those that have enough of them.
 
     A docstring that occurs more than once is skipped, since its origin is ambiguous.
 
@@ -44,7 +44,7 @@ def docstrings(at_least: int = 150) -> list[tuple[str, str]]:
 
 
 def _docstrings() -> Iterator[tuple[str, str]]:
-    """Every docstring, and the package or module that it comes from."""
+    """Every docstring, with its package or module."""
     for package, text in source_files():
         for node in ast.walk(_parsed(text)):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

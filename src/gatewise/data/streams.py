@@ -13,7 +13,7 @@ from gatewise.data.batches import portion
 from gatewise.data.encoded_text import Ids
 
 NO_TARGET = -100
-"""Marks a place without a target; torch's cross entropy ignores it."""
+"""Marks a step without a target; torch's cross entropy ignores it."""
 
 
 class Window(NamedTuple):

@@ -103,7 +103,7 @@ def _parts(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def _letters() -> list[str]:
-    """The letter that stands for each byte in the names of tokens (Radford et al. 2019): itself where it is printed."""
+    """The letter of each byte in the names of tokens (Radford et al. 2019): itself where it is printed."""
     printed = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (chr(_BYTES + number) for number in range(_BYTES))
     return [chr(byte) if byte in printed else next(others) for byte in range(_BYTES)]

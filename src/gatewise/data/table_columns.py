@@ -177,7 +177,7 @@ class ColumnBuilder:
     def add_values(
         self, cells: Sequence[object], positions: Sequence[str], column: str, *, blank: bool, text: bool
     ) -> None:
-        """Add values of JSON or Python, each with its place; otherwise as `add_typed`."""
+        """Add values of JSON or Python, each with its location; otherwise as `add_typed`."""
         import pyarrow
 
         def as_text(row: int) -> str:

@@ -61,7 +61,7 @@ class TableFormat:
         """The whole text of a file.
 
         Raises:
-            ValueError: when it has another encoding; with the place.
+            ValueError: when it has another encoding; with the location.
             OSError: when it cannot be read.
         """
         return "".join(self._chunks(path))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".jsonl", *TYPED)
 
 Column = str | int
-"""The name of a column; its number (from 1) as text, where a table has no line of names; its place (from 0) as int."""
+"""The name of a column; its number (from 1) as text, where a table has no line of names; its index (from 0) as int."""
 
 _SHORT = 2048
 """Characters of a table that is not worth Arrow's reader, which takes half a millisecond to begin."""
@@ -69,7 +69,7 @@ def read_columns(
         path: the file.
         columns: which.
         blanks: whether values of JSON lines and Parquet may be missing, as those of CSV may; they are empty texts then.
-        texts: the columns that must hold text, where a file tells text from numbers.
+        texts: the columns that must hold text, where a file distinguishes text from numbers.
         numbers: the columns of numbers; any other text in them stays text, and a missing number is an empty text.
         format: how the text of a file is written.
 
@@ -177,7 +177,7 @@ def _typed_parts(path: Path, wanted: Wanted) -> Iterator[TableRows]:
 
 
 def read_values(path: Path, columns: Sequence[str], *, blanks: bool = False) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Some columns of JSON lines or Parquet, as the values that they hold, row by row, each with its place.
+    """Some columns of JSON lines or Parquet, as the values that they hold, row by row, each with its location.
 
     Args:
         path: the file.

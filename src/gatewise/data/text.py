@@ -44,7 +44,7 @@ def text_chunks(path: Path, size: int = CHUNK, *, may_be_empty: bool = False) ->
         may_be_empty: whether a file without text is no error.
 
     Raises:
-        ValueError: naming the file and the place where it is not UTF-8, or has a NUL character, or the file that is
+        ValueError: naming the file and the location where it is not UTF-8, or has a NUL character, or the file that is
             empty.
         OSError: when it cannot be read.
     """
@@ -108,7 +108,7 @@ def decoded(path: Path, content: bytes) -> str:
     """The text that a file's content is, without a leading byte order mark.
 
     Raises:
-        ValueError: naming the file and the place where it is not UTF-8, or has a NUL character.
+        ValueError: naming the file and the location where it is not UTF-8, or has a NUL character.
     """
     try:
         text = content.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)

@@ -13,7 +13,7 @@ _DAY = 86_400.0
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 _SEVERAL_WEEKS = 10
 _SPARSEST = 10
-# Beyond it float64 does not tell one step from the next.
+# Beyond it float64 does not resolve single steps.
 _FARTHEST = 2.0**53
 _UNITS = [(7 * _DAY, "week"), (_DAY, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second")]
 

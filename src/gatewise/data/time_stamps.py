@@ -120,7 +120,7 @@ class TimeForm:
 
     @property
     def expected(self) -> str:
-        """What a time stamp of this form looks like, for people."""
+        """What a time stamp of this form looks like, for messages."""
         if self.counts:
             return "a number"
         if self.written in EPOCH_FORMS:
@@ -136,10 +136,10 @@ class TimeForm:
 
         Args:
             texts: the texts.
-            where: the place of one of them, for people.
+            where: the location of one of them, for messages.
 
         Raises:
-            ValueError: for one that is not, with its place.
+            ValueError: for one that is not, with its location.
         """
         if isinstance(texts, TextColumn) and not (self.counts or self.given or self.is_date_number):
             stamps = texts.stamps(in_utc=self.zoned)

@@ -12,7 +12,7 @@ from gatewise.data.vocabulary import Vocabulary
 from gatewise.progress import tracked
 
 UNKNOWN = "<unk>"
-# English clitics stand alone, as in the Penn Treebank and in most files of word vectors: do n't, it 's.
+# English clitics are tokens of their own, as in the Penn Treebank and in most files of word vectors: do n't, it 's.
 _TOKEN = re.compile(
     r"\w+(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|d|ll|m)\b|\w+(?=['’](?:s|re|ve|d|ll|m)\b)|\w+|[^\w\s]", re.IGNORECASE
 )

@@ -33,8 +33,8 @@ def data_columns(
         where: what to call the table.
         names: of its columns.
         taken: the columns that have another part.
-        cells: reads the column at a place (from 0).
-        tell: receives the notices.
+        cells: reads the column of an index (from 0).
+        notify: receives the notices.
 
     Raises:
         ValueError: for any other column without a name.

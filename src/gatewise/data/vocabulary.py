@@ -24,7 +24,7 @@ class Vocabulary(ABC):
 
     Attributes:
         unit: the kind of token: "char", "word", "bpe" or "token" (a word or a punctuation mark).
-        unknown: the number that stands for whatever the vocabulary does not have, None where that cannot happen.
+        unknown: the number of the unknown token, None for a vocabulary without one.
     """
 
     unit: ClassVar[Unit]

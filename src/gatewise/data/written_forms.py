@@ -46,7 +46,7 @@ def written_forms(dates: int, numbers: int, seed: int = 0) -> list[Pair]:
 def read_form(written: str) -> str:
     """The plain form of a written date or number.
 
-    It looks for a month, a day and a year, or else a number, wherever they stand; it knows nothing of the patterns
+    It looks for a month, a day and a year, or else a number, at any position; it knows nothing of the patterns
     that `written_forms` fills in.
 
     Raises:

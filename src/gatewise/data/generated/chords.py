@@ -35,7 +35,7 @@ def read_chords(path: str | Path) -> dict[str, list[Tensor]]:
         for each part, its pieces: (steps, 88), 1 for notes that sound.
 
     Raises:
-        ValueError: when the file has another form; the message names the file and the place.
+        ValueError: when the file has another form; the message names the file and the location.
         OSError: when it cannot be read.
     """
     path = Path(path)
