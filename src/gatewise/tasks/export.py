@@ -28,7 +28,7 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
-class Planned:
+class ExportPlan:
     """An export that can be written.
 
     Attributes:
@@ -53,7 +53,7 @@ class ExportFormat:
         writes_folder: whether that is a folder, which must not exist, rather than files.
     """
 
-    plan: Callable[[Trained, Path, ExportOptions], Planned]
+    plan: Callable[[Trained, Path, ExportOptions], ExportPlan]
     writes_folder: bool = False
 
 
@@ -103,18 +103,18 @@ def export(
     check_writable(out)
     check_writable(card)
     try:
-        planned = chosen.plan(trained, out, ExportOptions(streaming, opset, build))
+        export_plan = chosen.plan(trained, out, ExportOptions(streaming, opset, build))
     except ValueError as error:
         raise ValueError(f"--to {to}: {error}") from error
-    text = model_card(trained.folder, trained.model, planned.loading)
+    text = model_card(trained.folder, trained.model, export_plan.loading)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
-        unfinished = [Path(folder) / file.name for file in planned.files]
+        unfinished = [Path(folder) / file.name for file in export_plan.files]
         try:
-            report = planned.write(unfinished)
+            report = export_plan.write(unfinished)
         except ValueError as error:
             raise ValueError(f"--to {to}: {error}; nothing was written") from error
-        for written, file in zip(unfinished, planned.files, strict=True):
+        for written, file in zip(unfinished, export_plan.files, strict=True):
             os.replace(written, file)
     with atomic_write(card) as file:
         file.write(text.encode())
-    return [*report, *(f"written: {file}" for file in planned.files), f"model card: {card}"]
+    return [*report, *(f"written: {file}" for file in export_plan.files), f"model card: {card}"]

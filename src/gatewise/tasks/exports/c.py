@@ -20,7 +20,7 @@ from gatewise.models.classifier import Classifier
 from gatewise.models.language_model import LanguageModel
 from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
-from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.numeric.reader import FeatureReader
@@ -57,7 +57,7 @@ Answers are places in the list `labels` of `model.json`.
 """
 
 
-def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
     if options.opset is not None:
         raise ValueError("--opset is for onnx")
     if options.streaming:
@@ -84,7 +84,7 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
             found.append(f"equal to the model on random input: largest error {difference:.1e}, relative above 1")
         return found
 
-    return Planned((out,), f"from gatewise import runtime\n\nmodel = runtime.load({out.name!r})", write)
+    return ExportPlan((out,), f"from gatewise import runtime\n\nmodel = runtime.load({out.name!r})", write)
 
 
 def model_of_run(trained: Trained) -> Model:

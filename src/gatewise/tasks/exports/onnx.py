@@ -6,14 +6,14 @@ from pathlib import Path
 from gatewise.extras import require
 from gatewise.interchange.onnx import OnnxExport, to_onnx
 from gatewise.interchange.onnx.exporting import DEFAULT_OPSET, check_opset
-from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.exports.parts import plan_programs
 from gatewise.tasks.exports.program import SIZES, Program
 from gatewise.tasks.trained import Trained
 
 
-def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
     require("gatewise export --to onnx", "onnx")
     opset = DEFAULT_OPSET if options.opset is None else check_opset(options.opset)
     return plan_programs(

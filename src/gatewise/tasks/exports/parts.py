@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gatewise.tasks.export import Planned
+from gatewise.tasks.export import ExportPlan
 from gatewise.tasks.exports.program import Program
 from gatewise.tasks.exports.programs import programs_of
 from gatewise.tasks.trained import Trained
@@ -17,7 +17,7 @@ def plan_programs(
     imports: str,
     load: Callable[[str], str],
     write: Callable[[Program, Path], list[str]],
-) -> Planned:
+) -> ExportPlan:
     """The files of a run's programs.
 
     Args:
@@ -45,4 +45,4 @@ def plan_programs(
             lines += write(program, path)
         return lines
 
-    return Planned(files, "\n".join(loading), write_to)
+    return ExportPlan(files, "\n".join(loading), write_to)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from gatewise.models.conditional_random_field import ConditionalRandomField
-from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.parts import plan_programs
 from gatewise.tasks.exports.program import SIZES, Program
 from gatewise.tasks.trained import Trained
@@ -18,7 +18,7 @@ from gatewise.writing import atomic_write
 _TOLERANCE = 1e-5
 
 
-def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
     if options.opset is not None:
         raise ValueError("--opset is for onnx")
     return plan_programs(

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from gatewise.interchange.safetensors_file import read, write
-from gatewise.tasks.export import ExportFormat, ExportOptions, Planned
+from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.trained import Trained
 
 
-def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
+def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
     if options.opset is not None:
         raise ValueError("--opset is for onnx")
     if options.streaming:
@@ -26,7 +26,7 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> Planned:
             raise ValueError("the weights read back are not those of the model")
         return [f"{len(written)} tensors, read back and equal"]
 
-    return Planned((out,), _loading(out.name), write_to)
+    return ExportPlan((out,), _loading(out.name), write_to)
 
 
 def _loading(name: str) -> str:
