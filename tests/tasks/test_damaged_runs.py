@@ -14,9 +14,9 @@ import gatewise
 from gatewise.data.vocabularies import load_vocabulary
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.tasks.api import resume
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.language_model.trained import TrainedLanguageModel
 from gatewise.tasks.tagging.tag_head import TagHead
-from gatewise.tasks.tagging.tag_set import TagSet
 from tests.combinations import examples
 from tests.tasks.small import train_small
 from tests.tasks.small_sequences import SMALL, tagged_words

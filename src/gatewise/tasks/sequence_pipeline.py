@@ -9,10 +9,10 @@ from typing import Any, Generic, Self, TypeVar
 from gatewise.data.mapped import Mapped
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.tasks.examples import Examples, ExampleSource, read_all, read_examples
-from gatewise.tasks.head import Encoded, Head
+from gatewise.tasks.heads.head import Encoded, Head
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.rows import Reader, Row
 from gatewise.tasks.run_folder import RunFolder
-from gatewise.tasks.tagging.tag_set import TagSet
 
 Example = TypeVar("Example")
 Rows = TypeVar("Rows", bound=Sequence[Row])

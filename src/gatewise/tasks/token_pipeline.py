@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gatewise.data.mapped import Mapped
 from gatewise.data.row_tensors import RowTensors
-from gatewise.tasks.head import Encoded
+from gatewise.tasks.heads.head import Encoded
 from gatewise.tasks.pretrained_embeddings import set_vectors, with_vectors
 from gatewise.tasks.sequence_pipeline import Example, SequencePipeline
 from gatewise.tasks.token_reader import TokenReader

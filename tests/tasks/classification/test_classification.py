@@ -10,10 +10,10 @@ import torch
 
 import gatewise
 from gatewise.tasks.api import resume
-from gatewise.tasks.classification.label import balanced
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.pipeline import ClassificationPipeline
 from gatewise.tasks.examples import read_examples
+from gatewise.tasks.heads.label import balanced
 from tests.tasks.small_sequences import SMALL, SMALL_TOKENS, labelled_texts, small_tokens
 
 

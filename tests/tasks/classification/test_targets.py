@@ -13,10 +13,10 @@ import torch
 
 import gatewise
 from gatewise.data.labels import Labels
-from gatewise.tasks.classification.label import LabelHead
-from gatewise.tasks.classification.label_set import LabelSetHead
-from gatewise.tasks.classification.number import Number, NumberHead
 from gatewise.tasks.classification.options import ClassificationOptions
+from gatewise.tasks.heads.label import LabelHead
+from gatewise.tasks.heads.label_set import LabelSetHead
+from gatewise.tasks.heads.number import Number, NumberHead
 from tests.tasks.small_sequences import SMALL, labelled_texts, small_tokens
 
 WORDS = {"sea": ["wave", "shore"], "sky": ["cloud", "star"], "war": ["sword"]}

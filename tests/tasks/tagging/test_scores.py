@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from gatewise.data.entities import count_entities
 from gatewise.data.labels import Labels
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.tagging.scores import TagScores
-from gatewise.tasks.tagging.tag_set import TagSet
 
 TYPES = ["PER", "LOC"]
 TAGS = st.sampled_from(["O", *(f"{letter}-{kind}" for letter in "BIES" for kind in TYPES)])

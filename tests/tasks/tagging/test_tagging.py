@@ -9,9 +9,9 @@ import re
 import pytest
 
 import gatewise
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.tagging.corpus import read_corpus
 from gatewise.tasks.tagging.options import TaggingOptions
-from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.task import task_of
 from tests.tasks.small_sequences import SMALL, small_tokens, tagged_words
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from gatewise.data.labelled_texts import LabelledText, labelled_texts, why_no_label
 from gatewise.data.standard_library import docstrings
 from gatewise.progress import say
-from gatewise.tasks.classification.label import LabelHead
-from gatewise.tasks.classification.label_set import LabelSetHead, split_labels
-from gatewise.tasks.classification.number import NumberHead, why_no_number
 from gatewise.tasks.classification.options import ClassificationOptions
-from gatewise.tasks.classification.sequence_head import SequenceHead
 from gatewise.tasks.examples import Builtin, Examples, ExampleSource
-from gatewise.tasks.head import Encoded
+from gatewise.tasks.heads.head import Encoded
+from gatewise.tasks.heads.label import LabelHead
+from gatewise.tasks.heads.label_set import LabelSetHead, split_labels
+from gatewise.tasks.heads.number import NumberHead, why_no_number
+from gatewise.tasks.heads.sequence_head import SequenceHead
 from gatewise.tasks.token_pipeline import TokenPipeline
 from gatewise.tasks.token_reader import TokenReader, notice_of_cut
 from gatewise.tasks.token_rows import TokenRows

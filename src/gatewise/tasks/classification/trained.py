@@ -11,11 +11,11 @@ from gatewise.data.labels import Labels
 from gatewise.models.classifier import Classifier
 from gatewise.progress import say
 from gatewise.tasks.attribution import Inspection
-from gatewise.tasks.classification.label import LabelHead
 from gatewise.tasks.classification.options import ClassificationOptions
 from gatewise.tasks.classification.pipeline import ClassificationPipeline
-from gatewise.tasks.classification.sequence_head import SequenceHead
-from gatewise.tasks.head import BATCH
+from gatewise.tasks.heads.head import BATCH
+from gatewise.tasks.heads.label import LabelHead
+from gatewise.tasks.heads.sequence_head import SequenceHead
 from gatewise.tasks.prediction_io import first_text, in_groups, predict_texts, read_texts
 from gatewise.tasks.token_reader import TokenReader, Tokens
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences

@@ -7,16 +7,16 @@ from typing import Any, Self
 
 from gatewise.data.mapped import Mapped
 from gatewise.data.sequence_store import NumericSequence, hash_of
-from gatewise.tasks.classification.label import LabelHead
-from gatewise.tasks.classification.number import NumberHead
 from gatewise.tasks.examples import Examples, ExampleSource
-from gatewise.tasks.head import Encoded, Head
+from gatewise.tasks.heads.head import Encoded, Head
+from gatewise.tasks.heads.label import LabelHead
+from gatewise.tasks.heads.next_step import NextHead
+from gatewise.tasks.heads.number import NumberHead
+from gatewise.tasks.heads.step_labels import StepHead
 from gatewise.tasks.numeric.corpus import read_sequences
-from gatewise.tasks.numeric.next_head import NextHead
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.sequence_pipeline import SequencePipeline
-from gatewise.tasks.tagging.step_head import StepHead
 
 Sequences = Sequence[NumericSequence]
 

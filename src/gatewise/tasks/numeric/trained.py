@@ -12,7 +12,7 @@ from gatewise.data.sequence_store import NumericSequence, stored
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.attribution import Inspection
-from gatewise.tasks.head import BATCH
+from gatewise.tasks.heads.head import BATCH
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_sequences

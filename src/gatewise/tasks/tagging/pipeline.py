@@ -6,7 +6,7 @@ from typing import Any
 
 from gatewise.data.columns import TaggedWords
 from gatewise.tasks.examples import Examples, ExampleSource
-from gatewise.tasks.head import Encoded
+from gatewise.tasks.heads.head import Encoded
 from gatewise.tasks.tagging.corpus import check_entity_tags, columns_of, read_corpus, tagged_data
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.tag_head import TagHead

@@ -5,7 +5,7 @@ from typing import Any
 
 from gatewise.data.entities import entities
 from gatewise.tasks.class_scores import NameCounts, as_numbers
-from gatewise.tasks.tagging.tag_set import TagSet
+from gatewise.tasks.heads.tag_set import TagSet
 
 
 class TagScores:

@@ -15,12 +15,12 @@ from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
 from gatewise.progress import Progress, say
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.head import BATCH, PART, Encoded
+from gatewise.tasks.heads.head import BATCH, PART, Encoded
+from gatewise.tasks.heads.step_labels import StepHead, loss_of
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.rows import Reader
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.scores import TagScores
-from gatewise.tasks.tagging.step_head import StepHead, loss_of
-from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.token_rows import TokenRows
 
 

@@ -10,14 +10,14 @@ from gatewise.data.in_memory import as_files, is_in_memory
 from gatewise.models.tagger import Tagger
 from gatewise.progress import say
 from gatewise.tasks.attribution import Inspection
-from gatewise.tasks.head import BATCH
+from gatewise.tasks.heads.head import BATCH
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.prediction_formats import ROW_FORMATS, Endings, written
 from gatewise.tasks.prediction_io import in_groups, read_lines, read_standard_input
 from gatewise.tasks.tagging.corpus import columns_of
 from gatewise.tasks.tagging.options import TaggingOptions
 from gatewise.tasks.tagging.pipeline import TaggingPipeline
 from gatewise.tasks.tagging.tag_head import TagHead
-from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.tagging.word_features import Word, word_of
 from gatewise.tasks.token_reader import TokenReader
 from gatewise.tasks.trained import Scores

@@ -18,11 +18,9 @@ from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
 from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.head import BATCH, Encoded, Head
-from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.heads.head import BATCH, Encoded, Head
+from gatewise.tasks.heads.step_labels import of_sequences
 from gatewise.tasks.rows import Reader, Row, steps_of
-from gatewise.tasks.tagging.step_head import of_sequences
 
 
 class NextStep(NamedTuple):
@@ -47,7 +45,7 @@ class NextHead(Head):
 
     has_probabilities = False
 
-    def __init__(self, options: NumericOptions, width: int) -> None:
+    def __init__(self, options: Any, width: int) -> None:
         self._names = options.feature_columns
         self._binary = options.binary
         self._width = width
@@ -56,11 +54,11 @@ class NextHead(Head):
         self.loss_unit = "nats/step" if options.binary else f"{scaled}half squared error/step"
 
     @classmethod
-    def learn(cls, options: NumericOptions, targets: Sequence[NDArray[np.float64]]) -> Self:
+    def learn(cls, options: Any, targets: Sequence[NDArray[np.float64]]) -> Self:
         return cls(options, targets[0].shape[1])
 
     @classmethod
-    def from_parts(cls, options: NumericOptions, parts: Mapping[str, Any]) -> Self:
+    def from_parts(cls, options: Any, parts: Mapping[str, Any]) -> Self:
         return cls(options, parts["scaling"].width)
 
     @property
@@ -78,7 +76,7 @@ class NextHead(Head):
     def encoder(self, targets: Sequence[Any]) -> tuple[Field, Callable[[Any], Any]]:
         return Field("float64", (self._width,)), lambda steps: steps
 
-    def _network(self, reader: Reader, options: NumericOptions) -> Tagger:
+    def _network(self, reader: Reader, options: Any) -> Tagger:
         steps = reader.first_layer(options)
         return Tagger(steps, reader.encoder(options, steps), self._width)
 
@@ -141,9 +139,7 @@ class NextHead(Head):
     ) -> Iterator[dict[str, Any]]:
         yield dict(zip(self._names, found.values, strict=True)) if cells and self._names else found._asdict()
 
-    def attribution_target(
-        self, model: Tagger, reader: FeatureReader, x: Tensor, names: Sequence[str]
-    ) -> AttributionTarget:
+    def attribution_target(self, model: Tagger, reader: Any, x: Tensor, names: Sequence[str]) -> AttributionTarget:
         if len(x) < 2:
             raise ValueError("the sequence has one step; at least 2 are needed to predict the next from")
         targets, lengths = x[1:, :, : self._width], torch.tensor([len(x) - 1])

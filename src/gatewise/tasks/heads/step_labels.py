@@ -18,11 +18,11 @@ from gatewise.models.tagger import Tagger
 from gatewise.progress import tracked
 from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.label import LabelHead, balanced
-from gatewise.tasks.classification.sequence_head import ScoredPart
-from gatewise.tasks.head import BATCH, Encoded, Head
+from gatewise.tasks.heads.head import BATCH, Encoded, Head
+from gatewise.tasks.heads.label import LabelHead, balanced
+from gatewise.tasks.heads.sequence_head import ScoredPart
+from gatewise.tasks.heads.tag_set import TagSet
 from gatewise.tasks.rows import Reader, Row, steps_of
-from gatewise.tasks.tagging.tag_set import TagSet
 from gatewise.tasks.unknown_labels import check_labels, known_cross_entropy
 
 

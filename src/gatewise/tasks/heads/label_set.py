@@ -16,8 +16,8 @@ from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.class_scores import NameCounts, as_numbers
-from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
-from gatewise.tasks.head import Encoded
+from gatewise.tasks.heads.head import Encoded
+from gatewise.tasks.heads.sequence_head import ScoredPart, SequenceHead
 from gatewise.tasks.unknown_labels import check_labels
 
 

@@ -16,10 +16,10 @@ from gatewise.data.row_store import Field
 from gatewise.models.classifier import Classifier
 from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
-from gatewise.tasks.classification.sequence_head import ScoredPart, SequenceHead
 from gatewise.tasks.confusion import scores_of_counts
 from gatewise.tasks.confusion_plot import plot_confusion
-from gatewise.tasks.head import Encoded
+from gatewise.tasks.heads.head import Encoded
+from gatewise.tasks.heads.sequence_head import ScoredPart, SequenceHead
 from gatewise.tasks.unknown_labels import check_labels, known_cross_entropy
 
 

@@ -13,7 +13,7 @@ from gatewise.data.row_tensors import values_at
 from gatewise.models.classifier import Classifier
 from gatewise.progress import Progress
 from gatewise.tasks.attribution import AttributionTarget
-from gatewise.tasks.head import BATCH, PART, Encoded, Head
+from gatewise.tasks.heads.head import BATCH, PART, Encoded, Head
 from gatewise.tasks.rows import Reader, Row, steps_of
 
 ScoredPart = tuple[Tensor, Sequence[str]]

@@ -1,0 +1,1 @@
+"""Heads: what is predicted of a sequence of tokens or features, with its loss and scores."""
