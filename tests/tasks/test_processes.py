@@ -219,7 +219,7 @@ def test_several_machines_need_to_know_each_other(monkeypatch):
 def test_every_process_has_a_gpu_or_none_has(monkeypatch, gpus, device, devices, launched, rejected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(world, "place", lambda: RankInfo(3, 4, 3, 4, "torchrun") if launched else None)
+    monkeypatch.setattr(world, "rank_info", lambda: RankInfo(3, 4, 3, 4, "torchrun") if launched else None)
     if rejected is None:
         check_devices(device, devices)
         return
