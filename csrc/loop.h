@@ -436,10 +436,10 @@ private:
     if constexpr (sizeof(T) == sizeof(float)) {
       for (int64_t p = 0; p < stage.product_count; ++p) {
         const Product<T> &product = stage.products[p];
-        for (int64_t r = 0; product.bytes && r < active; ++r)
+        for (int64_t r = 0; !inference && product.bytes && r < active; ++r)
           as_bytes.fill(p, r, pointers[product.operand * row_count + r] + product.offset, product.depth);
       }
-      for (int64_t r = 0; multiplies_input(stage) && stage.input_bytes && r < active; ++r)
+      for (int64_t r = 0; multiplies_input(stage) && !inference && stage.input_bytes && r < active; ++r)
         as_bytes.fill(stage.product_count, r, pointers[job.input * row_count + r], job.input_depth);
     }
   }
@@ -457,7 +457,7 @@ private:
   // The input projections of one block, laid out for the work like rows of the array.
   void input_products(const Stage<T> &stage, int64_t g, int64_t first, int64_t count) {
     const int64_t width = stage.input_count * group;
-    if (stage.input_bytes)
+    if (!inference && stage.input_bytes)
       multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth, stage.input_count,
                      input_buffer, stage.input_start + g * width, 0);
     else if (stage.input_packed)
@@ -488,7 +488,7 @@ private:
       }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
-      if (product.bytes) {
+      if (!inference && product.bytes) {
         multiply_bytes(stage, product.bytes, p, g, first, count, product.depth, product.outputs, out,
                        product.add ? out : nullptr, width);
         continue;
