@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatewise.equations import Expr, Parameter
 from gatewise.kernels.call import Call
-from gatewise.kernels.reference import elementwise, number_of_units, over_units, torch_function
+from gatewise.kernels.reference import elementwise, number, torch_function
 
 
 class BlocksOf(Mapping[Parameter, Tensor]):
@@ -43,12 +43,8 @@ def evaluate(node: Expr, values: dict[Expr, Tensor], blocks: BlocksOf) -> Tensor
         if node.op == "parameter":
             assert isinstance(node.attr, Parameter)
             values[node] = blocks[node.attr]
-        elif node.op == "constant":
-            values[node] = next(iter(blocks.values())).new_tensor(node.attr)
-        elif node.op == "units":
-            values[node] = number_of_units(blocks.hidden_size, next(iter(blocks.values())))
-        elif node.op == "sum":
-            values[node] = over_units(evaluate(node.args[0], values, blocks))
+        elif node.op in ("constant", "units"):
+            values[node] = number(node, blocks.hidden_size, next(iter(blocks.values())))
         elif node.op in ("matmul", "matmul_transposed"):
             matrix, operand = (evaluate(arg, values, blocks) for arg in node.args)
             matrix = matrix.t() if node.op == "matmul" else matrix

@@ -18,7 +18,6 @@ from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.expression import Width
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import MissingImplementation
-from gatewise.equations.operations.reductions import UNITS
 from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
@@ -27,12 +26,14 @@ _GIVEN = ("input", "state", "mask")
 
 
 def torch_function(op: str) -> Callable[..., Tensor]:
-    """The torch function of an elementwise operation."""
-    return resolve_name(OPERATIONS[op].implementation("torch"))
+    """The torch function of an elementwise operation, or of the sum over units."""
+    return over_units if op == "sum" else resolve_name(OPERATIONS[op].implementation("torch"))
 
 
-def number_of_units(hidden_size: int, like: Tensor) -> Tensor:
-    """H as an operand; half precision does not have every integer."""
+def number(node: Expr, hidden_size: int, like: Tensor) -> Tensor:
+    """The value of a constant, or of the number of units as an operand; half precision does not have every integer."""
+    if node.op == "constant":
+        return like.new_tensor(node.attr)
     return torch.tensor(float(hidden_size), dtype=torch.float32, device=like.device)
 
 
@@ -42,7 +43,7 @@ def over_units(value: Tensor) -> Tensor:
 
 
 def elementwise(function: Callable[..., Tensor], node: Expr, operands: Sequence[Tensor]) -> Tensor:
-    """The value of an elementwise node, in the precision of what it has for each unit."""
+    """The value of an elementwise node in the precision of what it has for each unit, or of a sum over units."""
     result = function(*operands)
     if node.width is Width.UNITS and result.dtype is torch.float32:
         wide = [one.dtype for arg, one in zip(node.args, operands, strict=True) if arg.width is Width.UNITS]
@@ -105,14 +106,14 @@ def _program(cell: Cell) -> _Program:
     for node in nodes:
         if node in matrices:
             continue
-        if node.op in by_kind:
+        if node.op in ("constant", "units"):
+            by_kind["constant"].append(node)
+        elif node.op in by_kind:
             by_kind[node.op].append(node)
         elif node.op in _GIVEN or any(arg in varying for arg in node.args):
             varying.add(node)
             if node.op not in _GIVEN:
                 by_kind["step"].append(node)
-        elif node.op == "units":
-            continue
         else:
             by_kind["alone"].append(node)
 
@@ -135,7 +136,7 @@ def _program(cell: Cell) -> _Program:
         tuple(input_products),
         tuple(by_kind["step"]),
         products,
-        {node.op: torch_function(node.op) for node in nodes if node.op in OPERATIONS},
+        {node.op: torch_function(node.op) for node in nodes if node.op == "sum" or node.op in OPERATIONS},
     )
 
 
@@ -161,8 +162,7 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
         return torch.cat([blocks[Parameter(products.group, gate)] for gate in products.gates])
 
     weights = {id(products): matrix(products) for products in program.products.values()}
-    fixed: dict[Expr, Tensor] = {node: call.x.new_tensor(node.attr) for node in program.constants}
-    fixed[UNITS] = number_of_units(hidden, call.x)
+    fixed: dict[Expr, Tensor] = {node: number(node, hidden, call.x) for node in program.constants}
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
     for node in program.loop_invariants:
         fixed[node] = _evaluate(node, fixed, program, weights, None)
@@ -234,11 +234,9 @@ def _evaluate(
     weights: dict[int, Tensor],
     valid: Tensor | None,
 ) -> Tensor:
-    if node.op == "sum":
-        return over_units(values[node.args[0]])
     if node.op != "matmul":
         operands = [values[arg] for arg in node.args]
-        index = OPERATIONS[node.op].singular
+        index = None if node.op == "sum" else OPERATIONS[node.op].singular
         if valid is not None and index is not None:
             # The result of a step past the end is dropped, but 0 times an infinite derivative there would be NaN.
             operands[index] = torch.where(valid, operands[index], 1.0)

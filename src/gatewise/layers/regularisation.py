@@ -60,9 +60,9 @@ class Regularisation:
             training, evaluation = with_zoneout(training), with_zoneout(evaluation)
             probabilities |= of_zoneout
         self._cells = {True: training, False: evaluation}
-        rates = {mode: rates_of(one.masks, probabilities, training=mode) for mode, one in self._cells.items()}
-        self._masks = {mode: Masks(None, each, rates_text=text_of(each)) for mode, each in rates.items()}
-        self._draws = {mode: any(each[::2]) for mode, each in rates.items()}
+        found = {mode: rates_of(one.masks, probabilities, training=mode) for mode, one in self._cells.items()}
+        self._masks = {mode: Masks(None, each, rates_text=text_of(each)) for mode, each in found.items()}
+        self._draws = {mode: any(each[::2]) for mode, each in found.items()}
         self.per_sequence = any(mask.kind == "dropout" and probabilities[mask.name] > 0 for mask in training.masks)
 
     def cell(self, *, training: bool) -> Cell:
