@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gatewise.layers.validation import State
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.encoder import Encoder
 
@@ -15,6 +16,8 @@ class Tagger(nn.Module):
         encoder: encodes the steps.
         tag_count: K.
         transitions: a conditional random field over the tags; without one each step is predicted independently.
+        direct_width: how many numbers of a step, the last ones, the encoder does not read: they are connected to the
+            scores directly, as spelling features in Huang et al. 2015 (arXiv:1508.01991).
 
     >>> import torch
     >>> model = Tagger(nn.Identity(), Encoder("lstm", 3, 4, bidirectional=True), 5)
@@ -23,12 +26,19 @@ class Tagger(nn.Module):
     """
 
     def __init__(
-        self, steps: nn.Module, encoder: Encoder, tag_count: int, transitions: ConditionalRandomField | None = None
+        self,
+        steps: nn.Module,
+        encoder: Encoder,
+        tag_count: int,
+        transitions: ConditionalRandomField | None = None,
+        *,
+        direct_width: int = 0,
     ) -> None:
         super().__init__()
         self.steps = steps
         self.encoder = encoder
         self.read_out = nn.Linear(encoder.width, tag_count)
+        self.direct = nn.Linear(direct_width, tag_count, bias=False) if direct_width else None
         self.transitions = transitions
 
     def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
@@ -37,8 +47,26 @@ class Tagger(nn.Module):
 
     def read(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The scores (T, B, K) for steps (T, B, I)."""
+        x, direct = self._divided(x)
         output, _ = self.encoder(x, lengths)
-        return self.read_out(output)
+        return self._scores(output, direct)
+
+    def step(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The scores (B, K) of one more step (B, I), and the new state; for an encoder in the forward direction."""
+        x, direct = self._divided(x)
+        output, state = self.encoder.recurrent.step(x, state)
+        return self._scores(output, direct), state
+
+    def _divided(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the encoder reads of steps (…, I), and what is connected directly."""
+        if self.direct is None:
+            return x, None
+        width = self.direct.in_features
+        return x[..., :-width], x[..., -width:]
+
+    def _scores(self, output: Tensor, direct: Tensor | None) -> Tensor:
+        scores = self.read_out(output)
+        return scores if self.direct is None else scores + self.direct(direct)
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The best tags (T, B) int64 for scores (T, B, K); values in the padding are undefined."""

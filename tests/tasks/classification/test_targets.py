@@ -122,7 +122,7 @@ def test_scores_of_several_labels_by_hand():
 
 def test_what_comes_of_a_batch_of_several_labels():
     head = LabelSetHead(Labels(["a", "b"]), ",", "a")
-    logits = torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    logits = torch.tensor([[0.2, -1.0], [1.0, 1.0]])
 
     class Batch:
         inputs, lengths = (), None

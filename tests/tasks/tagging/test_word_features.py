@@ -49,6 +49,26 @@ def test_columns_add_what_words_lack(tmp_path, trained):
     assert gatewise.load(trained.folder.path).evaluate() == trained.final_scores()
 
 
+def test_features_that_go_to_the_output_directly(tmp_path, trained):
+    """The recurrent layers do not read them, and the tags are learned all the same."""
+    run = train(tmp_path, epochs=12, lr=0.05, feature_connections="output", **FEATURES)
+    model, other = run.model, trained.model
+    assert model.direct.weight.shape == (2, 2 * 4)
+    assert model.encoder.recurrent.input_size == other.encoder.recurrent.input_size - 8
+    assert run.final_scores()["held_out"]["accuracy"] == 1.0
+    assert gatewise.load(run.folder.path).evaluate() == run.final_scores()
+    rows = [run.reader.read([("can", "N", "a"), ("fish", "V", "b")])]
+    (numbers, features), lengths = run.reader.batch(rows)
+    scores, changed = (model((numbers, one), lengths) for one in (features, features.flip(0)))
+    embedded = [one(features[..., index]) for index, one in enumerate(model.steps.features)]
+    assert not torch.allclose(scores, changed)
+    torch.testing.assert_close(
+        scores - changed, model.direct(torch.cat(embedded, -1) - torch.cat(embedded, -1).flip(0))
+    )
+    found = run.inspect([("can", "N", "a"), ("fish", "V", "b")], out=tmp_path / "report.html")
+    assert found.predictions == ["NOUN", "VERB"]
+
+
 def test_predictions_of_rows_and_of_files(tmp_path, trained):
     rows = [[("can", "N", "a"), ("fish", "V", "b")], [["new", "V", "unknown"]], []]
     assert [found.tags for found in trained.predict(rows)] == [["NOUN", "VERB"], ["VERB"], []]

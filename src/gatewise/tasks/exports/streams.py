@@ -70,6 +70,8 @@ class SequenceStream(Stream):
 
     def step(self, inputs: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
         x = self.model.steps(*(one[None] for one in inputs))[0]
+        if isinstance(self.model, Tagger):
+            return self.model.step(x, state)
         output, state = self.model.encoder.recurrent.step(x, state)
         return self.model.read_out(output), state
 

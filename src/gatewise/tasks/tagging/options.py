@@ -42,6 +42,8 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
 
     feature_size: Count = 10
     """Width of the embedding of each feature of a word."""
+    feature_connections: Literal["input", "output"] = "input"
+    """Whether features are read by the recurrent layers, or go to the output directly (Huang et al. 2015)."""
 
     epochs: Count = 15
     lr: Positive = 2e-3
@@ -72,7 +74,7 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
                 when=self.unit != "word",
             ),
             **without_effect(
-                ["feature_size"],
+                ["feature_size", "feature_connections"],
                 "words have neither feature_columns nor word_features",
                 when=not (self.feature_columns or self.word_features),
             ),

@@ -13,8 +13,10 @@ from gatewise.data.entities import count_entities
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
+from gatewise.models.token_embedding import FeaturedEmbedding
 from gatewise.progress import Progress, say
 from gatewise.tasks.batch_statistics import BatchStatistics
+from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.heads.head import BATCH, PART, Encoded
 from gatewise.tasks.heads.step_labels import StepHead, loss_of
 from gatewise.tasks.heads.tag_set import TagSet
@@ -82,7 +84,10 @@ class TagHead(StepHead):
     def _network(self, reader: Reader, options: TaggingOptions) -> Tagger:
         steps = reader.first_layer(options)
         field = ConditionalRandomField(self.tags.allowed) if options.output == "crf" else None
-        return Tagger(steps, reader.encoder(options, steps), self.tags.labels.size, field)
+        if options.feature_connections == "input" or not isinstance(steps, FeaturedEmbedding):
+            return Tagger(steps, reader.encoder(options, steps), self.tags.labels.size, field)
+        encoder = make_encoder(options, steps.tokens.width)
+        return Tagger(steps, encoder, self.tags.labels.size, field, direct_width=steps.feature_width)
 
     def _counts(self, targets: Sequence[Sequence[str]]) -> Callable[[Tensor, Batch], tuple[float, float]]:
         if self.tags.learned is None:
