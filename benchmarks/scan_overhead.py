@@ -22,14 +22,14 @@ from benchmarks.functions import beside
 SHAPES = ((1, 32, 100), (1, 256, 100), (32, 64, 100), (32, 256, 50))
 
 
-def calls(layer: gatewise.LSTM, x: Tensor, threads: int) -> tuple[Callable[[], np.ndarray], Callable[[], np.ndarray]]:
+def calls(layer: gatewise.LSTM, x: Tensor, threads: int) -> tuple[Callable[[], object], Callable[[], object]]:
     """The output of the layer in ONNX Runtime as a loop, and as one node."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     given = {"input": x.numpy(), "reset": np.zeros(tuple(x.shape[:2]), bool)}
-    found: list[Callable[[], np.ndarray]] = []
+    found: list[Callable[[], object]] = []
     with tempfile.TemporaryDirectory() as folder:
         for node, kwargs in (("Scan forward", {"reset": torch.from_numpy(given["reset"])}), ("LSTM forward", {})):
             path = Path(folder) / "model.onnx"

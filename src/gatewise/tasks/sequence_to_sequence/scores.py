@@ -21,7 +21,8 @@ class AnswerScores:
     """
 
     def __init__(self) -> None:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
 
         self._metrics: dict[str, Any] = {"bleu": BLEU(), "chrf": CHRF()}
         self._statistics: dict[str, NDArray[Any]] = {}
