@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +23,14 @@ from benchmarks.functions import beside
 SHAPES = ((1, 32, 100), (1, 256, 100), (32, 64, 100), (32, 256, 50))
 
 
-def calls(layer: gatewise.LSTM, x: Tensor, threads: int) -> tuple[Callable[[], object], Callable[[], object]]:
+def calls(layer: gatewise.LSTM, x: Tensor, threads: int) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """The output of the layer in ONNX Runtime as a loop, and as one node."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     given = {"input": x.numpy(), "reset": np.zeros(tuple(x.shape[:2]), bool)}
-    found: list[Callable[[], object]] = []
+    found: list[Callable[[], Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for node, kwargs in (("Scan forward", {"reset": torch.from_numpy(given["reset"])}), ("LSTM forward", {})):
             path = Path(folder) / "model.onnx"

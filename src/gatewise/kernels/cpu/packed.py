@@ -25,7 +25,7 @@ class PackedWeights:
     __slots__ = ("_found", "_last", "_values", "precision")
 
     def __init__(self, precision: Precision | None = None) -> None:
-        self.precision = precision
+        self.precision: Precision | None = precision
         self._values: dict[torch.dtype, tuple[Tensor, ...]] = {}
         self._found: dict[tuple[int, bool, int], Workspace] = {}
         self._last: dict[tuple[int, bool], tuple[int, Workspace]] = {}
