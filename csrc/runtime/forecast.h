@@ -13,7 +13,7 @@ struct SeriesScale {
 inline SeriesScale scale_of_window(const double *window, int64_t count, double usual, double *scratch) {
   constexpr double rounding = 8 * 0x1p-52;
   std::copy_n(window, count, scratch);
-  std::nth_element(scratch, scratch + (count - 1) / 2, scratch + count);
+  std::nth_element(scratch, scratch + (count - 1) / 2, scratch + count, [](auto a, auto b) { return a < b; });
   const double middle = scratch[(count - 1) / 2];
   double most = 0, mean = 0, widest = 0, squares = 0, largest = 0;
   for (int64_t k = 0; k < count; ++k) most += std::abs(window[k] - middle);
@@ -78,7 +78,7 @@ private:
 template <class T>
 void forecast_quantiles(const ForecastInfo &info, int64_t step, T *predicted, const SeriesScale &scale, T *to) {
   const int64_t levels = info.levels, middle = info.middle;
-  if (info.kind == forecast_quantile) std::sort(predicted, predicted + levels);
+  if (info.kind == forecast_quantile) std::sort(predicted, predicted + levels, [](auto a, auto b) { return a < b; });
   const T deviation = info.kind != forecast_gaussian ? T(0)
                       : predicted[1] > 20            ? predicted[1]
                                                      : std::log1p(std::exp(predicted[1]));

@@ -231,7 +231,7 @@ def test_what_cannot_be_scheduled_runs_on_the_reference(fresh: Fresh, capfd: pyt
 
 
 def test_what_the_compiler_trips_over_runs_on_the_reference(fresh: Fresh, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(emit, "_backward", lambda *_: {}["no slot"])
+    monkeypatch.setattr(emit, "backward_loop", lambda *_: {}["no slot"])
     assert (
         rejected() == "cell own could not be compiled: the compiler cannot schedule its equations (KeyError: 'no slot')"
     )

@@ -6,7 +6,7 @@ from gatewise.equations import cell, sigmoid, tanh
     widths={"h": "P"},
 )
 def lstm_projected(x, h, c, /, W, R, b, d, V):
-    """LSTM whose output is a projection of the cell's to P < H units, which the gates read.
+    """LSTM whose output, which the gates read, is projected to P < H units.
 
     Gates:
         i: input gate: how much of the candidate enters the cell state

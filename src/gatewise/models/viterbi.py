@@ -4,7 +4,11 @@ import torch
 from torch import Tensor
 
 
-@torch.library.custom_op("gatewise::viterbi", mutates_args=())
+# torch.library.custom_op would load the compiler (torch._dynamo) when a model is read.
+_LIBRARY = torch.library.Library("gatewise", "FRAGMENT")  # its registrations live as long as it does
+_LIBRARY.define("viterbi(Tensor scores, Tensor table, Tensor lengths) -> Tensor")
+
+
 def viterbi(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
     """The most probable tags of sequences.
 
@@ -20,6 +24,10 @@ def viterbi(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
     >>> viterbi(torch.tensor([[[0.0, 1.0]], [[0.4, 0.5]]]), table, torch.tensor([2])).tolist()
     [[1], [0]]
     """
+    return torch.ops.gatewise.viterbi(scores, table, lengths)
+
+
+def _viterbi(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
     transition, start, end = table[:-1, :-1], table[-1, :-1], table[:-1, -1]
     best = start + scores[0]
     pointers: list[Tensor] = []
@@ -35,6 +43,9 @@ def viterbi(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
     return torch.stack(tags[::-1])
 
 
-@viterbi.register_fake
-def _(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
+def _shape_of(scores: Tensor, table: Tensor, lengths: Tensor) -> Tensor:
     return scores.new_empty(scores.shape[:2], dtype=torch.int64)
+
+
+_LIBRARY.impl("viterbi", _viterbi, "CompositeExplicitAutograd")
+torch.library.register_fake("gatewise::viterbi", _shape_of, lib=_LIBRARY)

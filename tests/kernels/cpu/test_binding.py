@@ -34,7 +34,7 @@ class Marked(Tensor):
 
 def accepts(x: Any, initial: Any = (), lengths: Any = None, reset: Any = None, weights: Any = None) -> bool:
     given = tuple(torch.zeros(shape) for shape in SHAPES) if weights is None else weights
-    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, INPUT, H, 2)
+    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, INPUT, (H, H), 2)
 
 
 X, STATE = torch.zeros(4, 2, INPUT), torch.zeros(2, 2, H)
