@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-
 # torch.library.custom_op would load the compiler (torch._dynamo) when a model is read.
 _LIBRARY = torch.library.Library("gatewise", "FRAGMENT")  # its registrations live as long as it does
 _LIBRARY.define("viterbi(Tensor scores, Tensor table, Tensor lengths) -> Tensor")
