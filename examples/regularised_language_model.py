@@ -4,11 +4,9 @@
     python examples/regularised_language_model.py --data input.txt --seeds 0 --epochs 3      # a look at it
 
 The text is divided by lines: 80 % to learn from, 10 % that choose the epoch whose weights are kept, 10 % for the score.
-A text of 200,000 words is so small that a plain LSTM learns it by heart in a few epochs: its score on the held-out part
-gets worse from then on. AWD-LSTM (Merity et al. 2018, arXiv:1708.02182) drops recurrent weights (DropConnect), units of
-embeddings and outputs, ties the embedding to the read-out (Press & Wolf 2017, arXiv:1608.05859), and averages the
-weights of many steps. Both kinds of runs have the same text, vocabulary, widths, optimiser, schedule and number of
-steps.
+AWD-LSTM (Merity et al. 2018, arXiv:1708.02182) drops recurrent weights (DropConnect), units of embeddings and outputs,
+ties the embedding to the read-out (Press & Wolf 2017, arXiv:1608.05859), and averages the weights of many steps. Both
+kinds of runs have the same text, vocabulary, widths, optimiser, schedule and number of steps.
 """
 
 import argparse
