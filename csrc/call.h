@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api.h"
+#include "bytes.h"
 #include "gemm.h"
 #include "masks.h"
 #include "order.h"
@@ -40,7 +41,7 @@ template <class T> struct Layer {
   bool resets;              // whether a state may be reset
   int64_t threads, workers; // partitions, and how many may run at once
   bool share_small;         // regardless of size
-  bool bytes;               // whether its products are of 8-bit integers
+  bool narrow;              // whether its products are of 8-bit integers
   gatewise_pool pool;
   double *seconds;
   gatewise_team *team;
@@ -52,6 +53,7 @@ template <class T> struct Layer {
   uint64_t mask_seed;
   int64_t mask_stream, mask_step; // of the first direction, of the first step
 
+  bool in_bytes() const { return bytes::available && narrow; }
   bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
   int64_t size(int64_t of) const {
     return of == size_hidden ? hidden : of == size_projection ? projection : of == size_input ? input : 1;

@@ -146,7 +146,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           c.threads,
           c.workers,
           c.share_small != 0,
-          bytes::available && c.precision == 8,
+          c.precision == 8,
           c.pool,
           c.seconds,
           c.team,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gather.h"
+#include "input_bytes.h"
 #include "weights.h"
 
 #include <new>
@@ -153,8 +154,8 @@ public:
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
     registers =
         registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
-    step_by_step = can_multiply_in_steps() && (layer.bytes || layer.steps == 1 || rows_each >= rows_worth_steps);
-    in_place = may_be_in_place && !layer.bytes && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
+    step_by_step = can_multiply_in_steps() && (layer.steps == 1 || rows_each >= rows_worth_steps);
+    in_place = may_be_in_place && !layer.in_bytes() && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
                !shares.units;
     const int64_t places = order.most_places(most_steps);
     for (int64_t d = 0; d < layer.directions; ++d) {
@@ -169,20 +170,24 @@ public:
       own.arrays = work.take<Array<T>>(pass.array_count);
       own.finals = work.take<Final<T>>(layer.states);
       if (step_by_step) continue;
-      own.bias = has_vectors() ? weights.take<T>(layer.program.input_count * layer.hidden) : nullptr;
+      if (gathers()) own.rows = work.take<T>(places * layer.input);
       own.products = work.take<T>(places * layer.program.input_count * layer.hidden);
+      if (layer.in_bytes()) {
+        own.as_bytes.emplace(layer, d, places, weights, work);
+        continue;
+      }
+      own.bias = has_vectors() ? weights.take<T>(layer.program.input_count * layer.hidden) : nullptr;
       if (!may_be_in_place) { // packed weights are held
         int64_t size = 0;
         each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t) { size += whole_packed_size(g); });
         own.packed = weights.take<T>(size);
       }
-      if (gathers()) own.rows = work.take<T>(places * layer.input);
     }
     if (!step_by_step)
       product_memory =
           work.take<T>(product_scratch(layer, places, layer.input, layer.program.input_count * layer.hidden));
     loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares,
-                                           layer.bytes ? std::max(layer.hidden, layer.input) : 0);
+                                           layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0);
     barriers = work.take<Barrier>(layer.directions);
     scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
   }
@@ -190,7 +195,7 @@ public:
   Forward &operator=(const Forward &) = delete;
 
   // Identifies the layout of the weights: packed weights serve calls of the same layout.
-  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2 + layer.bytes; }
+  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2 + layer.in_bytes(); }
 
   // Computes and packs loop-invariant values, once for all segments.
   void prepare() {
@@ -208,6 +213,11 @@ public:
         const T *const from = vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
         std::copy_n(from, layer.hidden, own.bias + i * layer.hidden);
       }
+      if (own.as_bytes)
+        own.as_bytes->pack([&](int64_t i) -> const T * {
+          const VectorInfo &vector = layer.program.inputs[i].vector;
+          return vector.gate < 0 ? nullptr : own.vectors.at(vector);
+        });
       if (own.packed)
         each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t packed) { pack_whole(g, own.packed + packed); });
     }
@@ -256,6 +266,7 @@ private:
     Final<T> *finals = nullptr;
     T *alternating = nullptr, *scratch[2] = {nullptr, nullptr}, *row_values = nullptr;
     T *bias = nullptr, *packed = nullptr, *products = nullptr, *rows = nullptr;
+    std::optional<bytes::InputProducts<T>> as_bytes;
   };
 
   const Layer<T> &layer;
@@ -319,6 +330,11 @@ private:
     for (int64_t d = 0; d < layer.directions; ++d) {
       Direction &own = *direction[d];
       const T *x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
+      if (own.as_bytes) {
+        own.as_bytes->multiply(x, own.rows ? layer.input : layer.x.row_stride, order.place_count(begin, end),
+                               own.products);
+        continue;
+      }
       each_input_product(d, [&](Gemm<T> g, int64_t first, int64_t packed) {
         g.a = x, g.a_stride = own.rows ? layer.input : layer.x.row_stride;
         g.c = own.products + first * layer.hidden, g.c_stride = layer.program.input_count * layer.hidden;
@@ -337,7 +353,7 @@ private:
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     if (sequences.before) job.final_count = 0;
     own.masks.describe(layer, d, job);
-    job.quantised = layer.bytes ? std::max(layer.hidden, layer.input) : 0;
+    job.quantised = layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];

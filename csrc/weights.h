@@ -125,8 +125,8 @@ public:
                     product.transposed ? count * depth_of(product) : depth_of(product),
                     product.transposed ? 1 : count,
                     product.first_output,
-                    in_place || layer.bytes ? nullptr : static_cast<const T *>(packed[p]),
-                    in_place || !layer.bytes ? nullptr : static_cast<const std::byte *>(packed[p]),
+                    in_place || layer.in_bytes() ? nullptr : static_cast<const T *>(packed[p]),
+                    in_place || !layer.in_bytes() ? nullptr : static_cast<const std::byte *>(packed[p]),
                     unpacked + product.first_block,
                     product.add};
         for (int64_t b = product.first_block; in_place && b < product.first_block + count; ++b)
@@ -139,8 +139,8 @@ public:
                    table + stage.first_product,
                    stage.product_count,
                    stage.output_count,
-                   reads_x && !in_place && !layer.bytes ? static_cast<const T *>(inputs[2 * k]) : nullptr,
-                   reads_x && layer.bytes ? static_cast<const std::byte *>(inputs[2 * k]) : nullptr,
+                   reads_x && !in_place && !layer.in_bytes() ? static_cast<const T *>(inputs[2 * k]) : nullptr,
+                   reads_x && layer.in_bytes() ? static_cast<const std::byte *>(inputs[2 * k]) : nullptr,
                    reads_x && !in_place ? static_cast<const T *>(inputs[2 * k + 1]) : nullptr,
                    unpacked_inputs + stage.first_input,
                    unpacked_inputs + layer.program.input_count + stage.first_input,
@@ -180,11 +180,11 @@ private:
   }
 
   void *take(Carver &weights, const StageInfo &stage, int64_t depth, int64_t count) const {
-    if (layer.bytes) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
+    if (layer.in_bytes()) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
     return weights.take<T>(padded(stage) * depth * count);
   }
   void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
-    if (!inference && layer.bytes) pack_bytes(stage, count, depth, to);
+    if (!inference && layer.in_bytes()) pack_bytes(stage, count, depth, to);
     else pack_floats(stage, count, depth, transposed, to);
   }
   // Forward there are no transposed products.

@@ -161,7 +161,7 @@ def test_what_is_installed_beside_torch_and_numpy_is_small():
     sizes = {name: megabytes(name) for name in closure("gatewise") - closure("torch", "numpy")}
     assert sizes.keys() >= {"gatewise", "cyclopts", "safetensors"}
     assert not sizes.keys() & {package for packages in EXTRAS.values() for package in packages}
-    assert sum(sizes.values()) < 30, sizes
+    assert sum(sizes.values()) < 33, sizes
 
 
 @needs_install
