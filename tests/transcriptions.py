@@ -100,7 +100,7 @@ def lstm_projected(gates: Gates, x: Tensor, state: State) -> State:
 
 
 def lstm_projected_sak2014(gates: Gates, x: Tensor, state: State) -> State:
-    """Sak et al. 2014, eq. 7-12: i and f see c_{t−1}, o sees c_t; m_t = o_t ⊙ h(c_t), r_t = W_rm m_t."""
+    """Sak et al. 2014: i and f see c_{t−1}, o sees c_t; m_t = o_t ⊙ h(c_t), r_t = W_rm m_t."""
     r, c = state
     admit, forget = (sigmoid(gates[gate](r, x, c)) for gate in "if")
     c = forget * c + admit * tanh(gates["g"](r, x))

@@ -1,7 +1,7 @@
 from gatewise.equations import cell, sigmoid, tanh
 
 
-@cell(cite="Sak, Senior & Beaufays 2014, arXiv:1402.1128v1, eq. 7-12", widths={"h": "P"})
+@cell(cite="Sak, Senior & Beaufays 2014, arXiv:1402.1128v1", widths={"h": "P"})
 def lstm_projected_sak2014(x, h, c, /, W, R, p, b, V):
     """LSTM with peepholes whose output is a recurrent projection to P < H units.
 
