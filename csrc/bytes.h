@@ -25,11 +25,7 @@ inline constexpr int zero = 128;   // what a row's 0 is stored as
 constexpr int64_t quads(int64_t depth) { return (depth + quad - 1) / quad; }
 
 // Exported models have products of floats alone.
-#ifdef GATEWISE_INFERENCE
-inline constexpr bool available = false;
-#else
-inline constexpr bool available = true;
-#endif
+inline constexpr bool available = !inference;
 
 using Ints = Mask<float>;
 

@@ -208,16 +208,13 @@ public:
       Direction &own = *direction[d];
       own.vectors.compute();
       own.weights.pack();
-      for (int64_t i = 0; own.bias && i < layer.program.input_count; ++i) {
+      const auto vector_of = [&](int64_t i) {
         const VectorInfo &vector = layer.program.inputs[i].vector;
-        const T *const from = vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
-        std::copy_n(from, layer.hidden, own.bias + i * layer.hidden);
-      }
-      if (own.as_bytes)
-        own.as_bytes->pack([&](int64_t i) -> const T * {
-          const VectorInfo &vector = layer.program.inputs[i].vector;
-          return vector.gate < 0 ? nullptr : own.vectors.at(vector);
-        });
+        return vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
+      };
+      for (int64_t i = 0; own.bias && i < layer.program.input_count; ++i)
+        std::copy_n(vector_of(i), layer.hidden, own.bias + i * layer.hidden);
+      if (own.as_bytes) own.as_bytes->pack(vector_of);
       if (own.packed)
         each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t packed) { pack_whole(g, own.packed + packed); });
     }

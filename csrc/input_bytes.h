@@ -19,14 +19,13 @@ public:
         bias(weights.take<T>(strips * width)), values(work.take<uint8_t>(rows * quads(layer.input) * quad)),
         scales(work.take<float>(rows)) {}
 
-  // `vectors(i)`: what is added to input projection i, or null.
+  // `vectors(i)`: (H), what is added to input projection i.
   template <class Vectors> void pack(const Vectors &vectors) const {
     if constexpr (sizeof(T) == sizeof(float))
       for (int64_t c = 0; c < strips * width; ++c) {
         const int64_t input = c / layer.hidden, unit = c % layer.hidden;
         const bool beyond = c >= columns;
-        const T *const vector = beyond ? nullptr : vectors(input);
-        bias[c] = vector ? vector[unit] : 0;
+        bias[c] = beyond ? 0 : vectors(input)[unit];
         const T *const block = beyond ? nullptr : layer.block(d, layer.program.inputs[input].block);
         all().set(c / width, c % width, beyond ? nullptr : block + unit * layer.input, layer.input);
       }

@@ -184,7 +184,7 @@ private:
     return weights.take<T>(padded(stage) * depth * count);
   }
   void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
-    if (!inference && layer.in_bytes()) pack_bytes(stage, count, depth, to);
+    if (layer.in_bytes()) pack_bytes(stage, count, depth, to);
     else pack_floats(stage, count, depth, transposed, to);
   }
   // Forward there are no transposed products.
