@@ -16,7 +16,7 @@ from torch import Tensor
 
 import gatewise
 from benchmarks.functions import Function
-from benchmarks.statistics import Quartiles, quartiles
+from benchmarks.statistics import quartiles, ratio_text
 from benchmarks.timing import interleaved
 from gatewise.cells import lookup
 from gatewise.equations.load import is_file_reference, load_cell
@@ -96,13 +96,8 @@ def row(name: str, shape: tuple[int, int, int], rounds: list[list[float]]) -> st
     """A row of the table, from the seconds of each contender in each round."""
     own, *others = rounds
     ratios = [quartiles([one / mine for one, mine in zip(other, own, strict=True)]) for other in others]
-    cells = [f"{quartiles(own).median * 1e6 / shape[2]:.2f}", *map(ratio, ratios)]
+    cells = [f"{quartiles(own).median * 1e6 / shape[2]:.2f}", *map(ratio_text, ratios)]
     return f"| {name} | {', '.join(map(str, shape))} | {' | '.join(cells + [''] * (3 - len(cells)))} |"
-
-
-def ratio(found: Quartiles) -> str:
-    """A ratio with its quartiles."""
-    return f"{found.median:.2f} ({found.low:.2f}–{found.high:.2f})"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor
 import gatewise
 from benchmarks import machine
 from benchmarks.functions import beside
-from benchmarks.statistics import Quartiles
+from benchmarks.statistics import Quartiles, ratio_text
 from gatewise.cells import lookup
 from gatewise.equations.load import is_file_reference, load_cell
 
@@ -151,5 +151,5 @@ def row(measured: Measurement) -> str:
     """A measurement as a row of a Markdown table."""
     shape = ", ".join(map(str, measured.shape))
     times = " | ".join(f"{1e3 * one.median:.2f}" for one in (measured.quiet, measured.contended, measured.one))
-    ratio = f"{measured.ratio.median:.2f} ({measured.ratio.low:.2f}–{measured.ratio.high:.2f})"
-    return f"| {measured.cell} | {shape} | {times} | {ratio} | {'yes' if measured.same_bits else 'no'} |"
+    bits = "yes" if measured.same_bits else "no"
+    return f"| {measured.cell} | {shape} | {times} | {ratio_text(measured.ratio)} | {bits} |"

@@ -19,6 +19,7 @@ import torch
 
 import gatewise
 from benchmarks.functions import beside
+from benchmarks.statistics import ratio_text
 from gatewise import runtime
 
 # H = I, and T; None: one step after the other, with states.
@@ -110,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
             found = beside(*exported(width, steps, path), options.pairs)
             name = f"{width}, one step" if steps is None else f"{width}, {steps} steps"
             times = [f"{one.median * 1e6:.1f} µs" for one in (found.first, found.second)]
-            ratio = f"{found.ratio.median:.2f}× ({found.ratio.low:.2f}–{found.ratio.high:.2f})"
+            ratio = ratio_text(found.ratio, "×")
             print(f"| {name} | {' | '.join(times)} | {ratio} |", flush=True)
         path = Path(folder) / str(CASES[0][0])
         print(f"\nlibrary of {CASES[0][0]}: {(path / 'libmodel.so').stat().st_size:,} bytes")

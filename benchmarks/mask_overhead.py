@@ -11,6 +11,7 @@ from torch import Tensor
 
 import gatewise
 from benchmarks.functions import beside
+from benchmarks.statistics import ratio_text
 
 # B, H = I, T
 SHAPES = ((32, 64, 100), (32, 256, 50))
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
             found: list[str] = []
             for training in (True, False):
                 ratio = beside(*calls(layer, x, mask, training=training), options.pairs).ratio
-                found.append(f"{ratio.median:.2f}× ({ratio.low:.2f}–{ratio.high:.2f})")
+                found.append(ratio_text(ratio, "×"))
             print(f"| {batch}, {width}, {steps} | {name} | {' | '.join(found)} |", flush=True)
 
 

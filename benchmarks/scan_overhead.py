@@ -18,6 +18,7 @@ from torch import Tensor
 
 import gatewise
 from benchmarks.functions import beside
+from benchmarks.statistics import ratio_text
 
 # B, H = I, T
 SHAPES = ((1, 32, 100), (1, 256, 100), (32, 64, 100), (32, 256, 50))
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         np.testing.assert_allclose(loop(), node(), atol=1e-5)
         with torch.no_grad():
             times, ours = beside(loop, node, options.pairs), beside(node, partial(layer, x), options.pairs)
-        ratios = [f"{one.median:.2f}× ({one.low:.2f}–{one.high:.2f})" for one in (times.ratio, ours.ratio)]
+        ratios = [ratio_text(one, "×") for one in (times.ratio, ours.ratio)]
         milliseconds = [f"{1e3 * one.median:.3g}" for one in times[:2]]
         print(f"| {batch}, {width}, {steps} | {' | '.join([*milliseconds, *ratios])} |", flush=True)
 

@@ -15,6 +15,15 @@ class Quartiles:
     high: float
 
 
+def ratio_text(found: Quartiles, sign: str = "") -> str:
+    """A ratio with its quartiles.
+
+    >>> ratio_text(Quartiles(1.5, 1.25, 2.0), "×")
+    '1.50× (1.25–2.00)'
+    """
+    return f"{found.median:.2f}{sign} ({found.low:.2f}–{found.high:.2f})"
+
+
 def quartiles(values: Sequence[float]) -> Quartiles:
     """Median and quartiles.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 import gatewise
 from benchmarks.cases import CORE
 from benchmarks.functions import beside
+from benchmarks.statistics import ratio_text
 
 # The cell of each variant with the options of its layer, and the cell that it is timed beside.
 VARIANTS: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
             first = training_step(cell, batch, width, steps, **of_layer)
             ratio = beside(first, training_step(plain, batch, width, steps), options.pairs).ratio
             ratios[name].append(ratio.median)
-            found.append(f"{ratio.median:.2f}× ({ratio.low:.2f}–{ratio.high:.2f})")
+            found.append(ratio_text(ratio, "×"))
         print(f"| {batch}, {width}, {steps} | {' | '.join(found)} |", flush=True)
     means = (f"{math.exp(sum(map(math.log, each)) / len(each)):.2f}×" for each in ratios.values())
     print(f"| geometric mean | {' | '.join(means)} |")
