@@ -79,7 +79,8 @@ enum gatewise_phase {
 typedef struct gatewise_call {
   int64_t struct_size, abi;
   int64_t dtype;     /* 4: float, 8: double */
-  int64_t precision; /* 0: that of the dtype; 8: products of 8-bit integers, of floats, forward, with nothing saved */
+  int64_t precision; /* of products: 0: that of the dtype; 16: of floats, factors rounded to bfloat16; 8: of floats, to
+                        8-bit integers, forward, with nothing saved */
   int64_t steps, rows, input_size, hidden_size, directions;
   int64_t projection_size; /* P ≤ H; any value if no state of the program has this width */
   int64_t layers;          /* more than 1: forward only, nothing saved or observed, no checkpoints */

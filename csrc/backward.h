@@ -71,14 +71,15 @@ public:
     }
     product_memory = work.take<T>(product);
     if (scatters()) x_rows = work.take<T>(places * layer.input);
-    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares, 0);
+    loop_scratch =
+        Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares, 0, widest_pairs(layer, pass));
     barriers = work.take<Barrier>(layer.directions);
     scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
   }
   Backward(const Backward &) = delete;
   Backward &operator=(const Backward &) = delete;
 
-  int64_t layout() const { return registers * 4 + 2; }
+  int64_t layout() const { return (registers * 2 + layer.in_pairs()) * 4 + 2; }
 
   void prepare() {
     std::fill_n(zeros, layer.rows * layer.hidden, T(0));
@@ -208,6 +209,7 @@ private:
     own.masks.describe(layer, d, job);
     job.sequence_gradients = own.sequence_gradients;
     job.backward = true, job.sums = own.sums, job.sum_count = pass.sum_count;
+    job.paired = widest_pairs(layer, pass);
     job.measured = own.measured, job.state_count = layer.states;
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];

@@ -41,7 +41,7 @@ template <class T> struct Layer {
   bool resets;              // whether a state may be reset
   int64_t threads, workers; // partitions, and how many may run at once
   bool share_small;         // regardless of size
-  bool narrow;              // whether its products are of 8-bit integers
+  int64_t precision;        // of its products; see `gatewise_call`
   gatewise_pool pool;
   double *seconds;
   gatewise_team *team;
@@ -53,7 +53,8 @@ template <class T> struct Layer {
   uint64_t mask_seed;
   int64_t mask_stream, mask_step; // of the first direction, of the first step
 
-  bool in_bytes() const { return bytes::available && narrow; }
+  bool in_bytes() const { return bytes::available && precision == 8; }
+  bool in_pairs() const { return bfloat16::available<T> && precision == 16; }
   bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
   int64_t size(int64_t of) const {
     return of == size_hidden ? hidden : of == size_projection ? projection : of == size_input ? input : 1;
@@ -112,6 +113,21 @@ inline int64_t widest_product(const PassInfo &pass) {
   return widest;
 }
 
+// Pairs of the widest operand of a step, x included; 0 where products are not of pairs.
+template <class T> int64_t widest_pairs(const Layer<T> &layer, const PassInfo &pass) {
+  if (!layer.in_pairs()) return 0;
+  int64_t widest = bfloat16::pairs(layer.input);
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p) {
+      const ProductInfo &product = pass.products[pass.stages[k].first_product + p];
+      const int64_t group = pass.blocks[product.first_block].group,
+                    pairs_of_columns = bfloat16::pairs(layer.columns_of(group));
+      widest = std::max(widest, product.transposed ? product.block_count * bfloat16::pairs(layer.rows_of(group))
+                                                   : pairs_of_columns);
+    }
+  return widest;
+}
+
 // Whether a pass sums over units: then every thread takes whole rows.
 inline bool has_sums(const PassInfo &pass) {
   for (int64_t k = 0; k < pass.stage_count; ++k)
@@ -157,7 +173,9 @@ template <class T> int64_t product_scratch(const Layer<T> &layer, int64_t rows, 
 }
 template <class T> void multiply(const Layer<T> &layer, const Gemm<T> &g, T *scratch) {
   const int64_t slices = product_slices(g.rows, g.depth, g.columns, layer.threads, layer.share_small);
-  SharedProduct<T> product{g, slices, scratch};
+  Gemm<T> own = g;
+  own.paired = layer.in_pairs();
+  SharedProduct<T> product{own, slices, scratch};
   spread(product, slices, layer);
 }
 

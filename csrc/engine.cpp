@@ -146,7 +146,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           c.threads,
           c.workers,
           c.share_small != 0,
-          c.precision == 8,
+          c.precision,
           c.pool,
           c.seconds,
           c.team,
@@ -453,8 +453,9 @@ bool is_of_this_build(const gatewise_call *c) {
 // The number of the field with an invalid size is left in `needed`.
 bool has_sizes(gatewise_call *c, bool backward) {
   const std::pair<const char *, bool> right[] = {
-      {"precision", c->precision == 0 || (bytes::available && c->precision == 8 && c->dtype == sizeof(float) &&
-                                          !backward && !c->saved.data && !c->boundaries.data)},
+      {"precision", c->precision == 0 || (!inference && c->precision == 16 && c->dtype == sizeof(float)) ||
+                        (bytes::available && c->precision == 8 && c->dtype == sizeof(float) && !backward &&
+                         !c->saved.data && !c->boundaries.data)},
       {"steps", c->steps >= 0},
       {"rows", c->rows >= 0},
       {"input_size", c->input_size >= 1},

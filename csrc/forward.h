@@ -155,7 +155,7 @@ public:
     registers =
         registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
     step_by_step = can_multiply_in_steps() && (layer.steps == 1 || rows_each >= rows_worth_steps);
-    in_place = may_be_in_place && !layer.in_bytes() && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
+    in_place = may_be_in_place && !layer.precision && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
                !shares.units;
     const int64_t places = order.most_places(most_steps);
     for (int64_t d = 0; d < layer.directions; ++d) {
@@ -186,8 +186,9 @@ public:
     if (!step_by_step)
       product_memory =
           work.take<T>(product_scratch(layer, places, layer.input, layer.program.input_count * layer.hidden));
-    loop_scratch = Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares,
-                                           layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0);
+    loop_scratch =
+        Share<T>::scratch_bytes(pass, layer.rows, registers * lanes<T>, shares,
+                                layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0, widest_pairs(layer, pass));
     barriers = work.take<Barrier>(layer.directions);
     scratch = work.take<std::byte>(loop_scratch * shares.slices * layer.directions);
   }
@@ -195,7 +196,7 @@ public:
   Forward &operator=(const Forward &) = delete;
 
   // Identifies the layout of the weights: packed weights serve calls of the same layout.
-  int64_t layout() const { return 1 + (registers * 2 + step_by_step) * 2 + layer.in_bytes(); }
+  int64_t layout() const { return 1 + ((registers * 2 + step_by_step) * 2 + layer.in_bytes()) * 2 + layer.in_pairs(); }
 
   // Computes and packs loop-invariant values, once for all segments.
   void prepare() {
@@ -315,7 +316,7 @@ private:
       }
       Gemm<T> g{};
       g.b = layer.block(d, first), g.b_stride = layer.input, g.b_transposed = 1;
-      g.columns = (next - i) * layer.hidden, g.depth = layer.input;
+      g.columns = (next - i) * layer.hidden, g.depth = layer.input, g.paired = layer.in_pairs();
       visit(g, i, packed);
       packed += whole_packed_size(g);
     }
@@ -351,6 +352,7 @@ private:
     if (sequences.before) job.final_count = 0;
     own.masks.describe(layer, d, job);
     job.quantised = layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0;
+    job.paired = widest_pairs(layer, pass);
     for (int64_t a = 0; a < pass.array_count; ++a) {
       const ArrayInfo &info = pass.arrays[a];
       Array<T> &array = own.arrays[a];

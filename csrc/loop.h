@@ -39,12 +39,16 @@ template <class T> struct Array {
 };
 
 template <class T> struct Product {
-  int64_t operand, offset; // array, and units into its rows
-  int64_t depth, outputs, first_output;
-  const T *packed;        // by strip; null: in place, or bytes
+  int64_t operand, offset;     // array, and units into its rows
+  int64_t depth_blocks, depth; // blocks of this depth each, stacked
+  int64_t outputs, first_output;
+  const T *packed;        // by strip, in numbers or in pairs; null: in place, or bytes
   const std::byte *bytes; // the same as 8-bit integers; or null
   const T *const *blocks; // the blocks (units, depth) in place
   int64_t add;            // whether an earlier product filled the same outputs
+
+  int64_t whole_depth() const { return depth_blocks * depth; }
+  int64_t whole_pairs() const { return depth_blocks * bfloat16::pairs(depth); }
 };
 
 template <class T> struct Stage {
@@ -126,6 +130,7 @@ template <class T> struct Job {
   int64_t input_depth;           // or, unless 0, it holds x itself, this wide, and each step multiplies
   int64_t row_values;            // the array of sums over units
   int64_t quantised;             // the largest depth of products of 8-bit integers; 0: there are none
+  int64_t paired;                // the pairs of the widest operand, if products are of pairs of bfloat16; or 0
   // For observers, at every step and row the norm of the gradient of each state, by the caller's (time, row); null when
   // there are none. Where a team partitions units, each participant's sum of squares instead: (slices, places, states),
   // places from `norm_origin` on.
@@ -146,9 +151,9 @@ template <class T> struct Job {
 template <class T> class Share {
 public:
   // Bytes of scratch that a slice needs; a worker of several slices may use the scratch of all of them.
-  // `quantised`: the largest depth of products of 8-bit integers, or 0.
-  static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split,
-                               int64_t quantised) {
+  // `quantised`, `paired`: those of the job.
+  static int64_t scratch_bytes(const PassInfo &pass, int64_t rows, int64_t width, const Split &split, int64_t quantised,
+                               int64_t paired) {
     const int64_t own = split.units ? rows : (rows + split.slices - 1) / split.slices;
     const int64_t words = own * (pass.array_count + 1) + 2 * pass.array_count + pass.sum_count + 2 * most_rows + 64;
     int64_t outputs = 0, inputs = 0, totals = 0, operands = 0;
@@ -160,7 +165,8 @@ public:
     }
     const int64_t buffers = (outputs + inputs) * most_rows * width + totals * own * lanes<T>;
     const int64_t as_bytes = quantised ? bytes::Operands::size(operands, own, quantised) : 0;
-    return round_up(words * 8 + buffers * int64_t(sizeof(T)) + as_bytes, 64);
+    const int64_t in_pairs = bfloat16::Operands::size(operands, own, paired) * int64_t(sizeof(float));
+    return round_up(words * 8 + buffers * int64_t(sizeof(T)) + as_bytes + in_pairs, 64);
   }
 
   Share(const Job<T> &job, int64_t begin, int64_t end, int64_t slices, Barrier &barrier, std::byte *scratch)
@@ -187,6 +193,7 @@ public:
     for (int64_t k = 0; k < job.sum_count; ++k) sums[k] = job.sums + (begin * job.sum_count + k) * job.hidden;
     words += job.sum_count;
     if (job.quantised) as_bytes = {reinterpret_cast<std::byte *>(words), operands_of(job), row_count, job.quantised};
+    if (job.paired) as_pairs = {reinterpret_cast<float *>(words), row_count, job.paired};
   }
 
   void run() {
@@ -225,7 +232,8 @@ private:
   const T **shifted;
   T **input_rows;
   T **sums;
-  bytes::Operands as_bytes; // of a stage: those of its products in turn, then x
+  bytes::Operands as_bytes;    // of a stage: those of its products in turn, then x
+  bfloat16::Operands as_pairs; // likewise
 
   static int64_t operands_of(const Job<T> &job) {
     int64_t most = 0;
@@ -313,7 +321,7 @@ private:
       clear_totals(stage, 0, active);
       if (job.split_units && (stage.product_count || (reuses_operands && stage.work))) barrier.arrive(weight);
       if (!stage.work) continue;
-      quantise_operands(stage, active);
+      round_operands(stage, active);
       int64_t most = most_rows;
       if (multiplies_input(stage)) most = std::min<int64_t>(most, rows_for(int(stage.input_count * job.blocks)));
       for (int64_t p = 0; p < stage.product_count; ++p)
@@ -431,17 +439,29 @@ private:
   int64_t units_of(const Stage<T> &stage, int64_t g) const { return std::min(group, stage.units - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
 
-  // All rows of a stage's operands to bytes, before its products read them.
-  void quantise_operands(const Stage<T> &stage, int64_t active) const {
-    if constexpr (sizeof(T) == sizeof(float)) {
+  // All rows of a stage's operands to bytes or pairs, before its products read them.
+  void round_operands(const Stage<T> &stage, int64_t active) const {
+    if constexpr (sizeof(T) == sizeof(float) && !inference) {
       for (int64_t p = 0; p < stage.product_count; ++p) {
         const Product<T> &product = stage.products[p];
-        for (int64_t r = 0; !inference && product.bytes && r < active; ++r)
-          as_bytes.fill(p, r, pointers[product.operand * row_count + r] + product.offset, product.depth);
+        for (int64_t r = 0; (product.bytes || job.paired) && r < active; ++r) {
+          const T *const from = pointers[product.operand * row_count + r] + product.offset;
+          if (job.paired) as_pairs.fill(p, r, from, product.depth_blocks, product.depth);
+          else as_bytes.fill(p, r, from, product.depth);
+        }
       }
-      for (int64_t r = 0; multiplies_input(stage) && !inference && stage.input_bytes && r < active; ++r)
-        as_bytes.fill(stage.product_count, r, pointers[job.input * row_count + r], job.input_depth);
+      for (int64_t r = 0; multiplies_input(stage) && (stage.input_bytes || job.paired) && r < active; ++r) {
+        const T *const from = pointers[job.input * row_count + r];
+        if (job.paired) as_pairs.fill(stage.product_count, r, from, 1, job.input_depth);
+        else as_bytes.fill(stage.product_count, r, from, job.input_depth);
+      }
     }
+  }
+  // The rows [first, first + count) of an operand in pairs.
+  const T *const *paired_rows(int64_t operand, int64_t first, int64_t count) const {
+    if constexpr (bfloat16::available<T>)
+      for (int64_t r = 0; r < count; ++r) shifted[r] = as_pairs.at(operand, first + r);
+    return shifted;
   }
   void multiply_bytes(const Stage<T> &stage, const std::byte *packed, int64_t operand, int64_t g, int64_t first,
                       int64_t count, int64_t depth, int64_t outputs, T *out, const T *start,
@@ -460,11 +480,14 @@ private:
     if (!inference && stage.input_bytes)
       multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth, stage.input_count,
                      input_buffer, stage.input_start + g * width, 0);
-    else if (stage.input_packed)
-      tiles<T>.of[stage.input_count * job.blocks][count](
-          row_of[job.input], job.input_depth, stage.input_packed + g * job.input_depth * width, input_buffer, width,
-          stage.input_start ? stage.input_start + g * width : nullptr, 0);
-    else
+    else if (stage.input_packed) {
+      const bool paired = job.paired != 0;
+      const int64_t depth = paired ? bfloat16::pairs(job.input_depth) : job.input_depth;
+      const T *const *const rows = paired ? paired_rows(stage.product_count, first, count) : row_of[job.input];
+      tile_of<T>(paired, stage.input_count * job.blocks,
+                 count)(rows, depth, stage.input_packed + g * depth * width, input_buffer, width,
+                        stage.input_start ? stage.input_start + g * width : nullptr, 0);
+    } else
       for (int64_t i = 0; i < stage.input_count; ++i) {
         const T *const vector = stage.input_vectors[i];
         for (int64_t r = 0; r < count; ++r)
@@ -481,8 +504,8 @@ private:
     if (multiplies_input(stage)) input_products(stage, g, first, count);
     for (int64_t p = 0; p < stage.product_count; ++p) {
       const Product<T> &product = stage.products[p];
-      const T *const *operand = row_of[product.operand];
-      if (product.offset) {
+      const T *const *operand = job.paired ? paired_rows(p, first, count) : row_of[product.operand];
+      if (product.offset && !job.paired) {
         for (int64_t r = 0; r < count; ++r) shifted[r] = operand[r] + product.offset;
         operand = shifted;
       }
@@ -494,9 +517,9 @@ private:
         continue;
       }
       if (product.packed) {
-        tiles<T>.of[product.outputs * job.blocks][count](operand, product.depth,
-                                                         product.packed + g * product.depth * width, out, width,
-                                                         product.add ? out : nullptr, width);
+        const int64_t depth = job.paired ? product.whole_pairs() : product.whole_depth();
+        tile_of<T>(job.paired != 0, product.outputs * job.blocks, count)(
+            operand, depth, product.packed + g * depth * width, out, width, product.add ? out : nullptr, width);
         continue;
       }
       for (int64_t o = 0; o < product.outputs; ++o)

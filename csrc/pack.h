@@ -1,7 +1,7 @@
 // Matrices laid out for the tile: strips of `group` columns, [strip][depth][group], zero beyond the last column.
 #pragma once
 
-#include "vec.h"
+#include "bfloat16.h"
 
 #include <algorithm>
 #include <utility>
@@ -63,11 +63,46 @@ void pack_columns(const T *from, int64_t from_stride, int64_t depth, int64_t col
     for (int64_t k = 0; k < depth; ++k) std::fill(to + k * to_stride + columns, to + k * to_stride + group, T(0));
 }
 
+// The same in pairs, [strip][pair of the depth][group].
+inline void pack_row_pairs(const float *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group,
+                           float *to, int64_t to_stride) {
+  for (int64_t k = 0; k < depth; k += 2, to += to_stride) {
+    const float *const first = from + k * from_stride;
+    bfloat16::pair_rows(first, k + 1 < depth ? first + from_stride : nullptr, columns, to);
+    std::fill(to + columns, to + group, 0.0f);
+  }
+}
+inline void pack_column_pairs(const float *from, int64_t from_stride, int64_t depth, int64_t columns, int64_t group,
+                              float *to, int64_t to_stride) {
+  constexpr int64_t side = lanes<float>, width = 64;
+  float paired[side * width];
+  for (int64_t c = 0; c < columns; c += side)
+    for (int64_t k = 0; k < depth; k += 2 * width) {
+      const int64_t count = std::min(side, columns - c), some = std::min(2 * width, depth - k);
+      for (int64_t i = 0; i < count; ++i)
+        bfloat16::pair_neighbours(from + (c + i) * from_stride + k, some, paired + i * width);
+      transpose(paired, width, count, bfloat16::pairs(some), to + k / 2 * to_stride + c, to_stride);
+    }
+  for (int64_t k = 0; columns < group && k < bfloat16::pairs(depth); ++k)
+    std::fill(to + k * to_stride + columns, to + k * to_stride + group, 0.0f);
+}
+
+// Columns of a strip, out of rows of a matrix or of its transpose, as numbers or in pairs.
+template <class T>
+void pack_matrix(bool transposed, bool paired, const T *from, int64_t from_stride, int64_t depth, int64_t columns,
+                 int64_t group, T *to, int64_t to_stride) {
+  if constexpr (bfloat16::available<T>)
+    if (paired)
+      return (transposed ? pack_column_pairs : pack_row_pairs)(from, from_stride, depth, columns, group, to, to_stride);
+  (transposed ? pack_columns<T> : pack_rows<T>)(from, from_stride, depth, columns, group, to, to_stride);
+}
+
 // Blocks (units, depth), or when transposed (depth, units), by strips of `group` units. The strips are shared out among
 // `slices` threads.
 template <class T> struct Packing {
   const T *const *blocks;
   int64_t count, units, depth, group, transposed;
+  bool paired;
   T *packed;
   int64_t slices;
 
@@ -79,10 +114,14 @@ template <class T> struct Packing {
 private:
   void strip(int64_t s) const {
     const int64_t first = s * group, inside = std::min(group, units - first);
-    T *const to = packed + s * depth * count * group;
+    const int64_t deep = paired ? bfloat16::pairs(depth) : depth;
+    T *const to = packed + s * deep * count * group;
     for (int64_t o = 0; o < count; ++o)
-      if (transposed) pack_rows(blocks[o] + first, units, depth, inside, group, to + o * depth * group, group);
-      else pack_columns(blocks[o] + first * depth, depth, depth, inside, group, to + o * group, count * group);
+      if (transposed)
+        pack_matrix(false, paired, blocks[o] + first, units, depth, inside, group, to + o * deep * group, group);
+      else
+        pack_matrix(true, paired, blocks[o] + first * depth, depth, depth, inside, group, to + o * group,
+                    count * group);
   }
 };
 

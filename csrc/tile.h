@@ -1,14 +1,14 @@
 // The register tile: a few rows times a strip of packed weights, accumulated over the whole depth in registers.
 #pragma once
 
-#include "cell.h"
-#include "vec.h"
+#include "bfloat16.h"
 
 #include <utility>
 
 namespace gatewise {
 
 inline constexpr int widest_strip = 8; // registers of weights per row
+inline constexpr int gemm_strip = 4;   // of products of whole matrices
 inline constexpr int panel_rows = 96;
 inline constexpr int short_sum = 128; // terms in turn; a longer sum is a sum of these, and rounds less
 
@@ -20,6 +20,11 @@ constexpr int rows_for(int strip) {
   return rows < 1 ? 1 : rows > most_rows ? most_rows : rows;
 }
 
+// How a tile multiplies: sum + weights · value.
+template <class T> struct Numbers {
+  static Vec<T> add(Vec<T> sum, Vec<T> weights, T value) { return sum + weights * value; }
+};
+
 // start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may
 // be out itself, one row for all (stride 0), or null for zero. It is added last. In a
 // panel the rows are interleaved, [depth][panel_rows], from rows[0] on.
@@ -27,7 +32,7 @@ template <class T>
 using Tile = void (*)(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
                       int64_t start_stride);
 
-template <class T, int strip, int count, bool panel>
+template <class T, class Product, int strip, int count, bool panel>
 void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t stride, const T *start,
           int64_t start_stride) {
   constexpr int width = strip * lanes<T>;
@@ -52,7 +57,7 @@ void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t 
         for (int r = 0; r < count; ++r) {
           const T value = row[r][(k + chain) * step];
 #pragma GCC unroll 16
-          for (int n = 0; n < strip; ++n) sum[chain][r][n] += weights[n] * value;
+          for (int n = 0; n < strip; ++n) sum[chain][r][n] = Product::add(sum[chain][r][n], weights[n], value);
         }
       }
     }
@@ -61,7 +66,8 @@ void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t 
 #pragma GCC unroll 16
         for (int r = 0; r < count; ++r)
 #pragma GCC unroll 16
-          for (int n = 0; n < strip; ++n) sum[0][r][n] += load<true>(packed + n * lanes<T>, 0) * row[r][k * step];
+          for (int n = 0; n < strip; ++n)
+            sum[0][r][n] = Product::add(sum[0][r][n], load<true>(packed + n * lanes<T>, 0), row[r][k * step]);
         ++k;
       }
 #pragma GCC unroll 16
@@ -81,17 +87,32 @@ void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t 
   } while (k < depth);
 }
 
-template <class T, bool panel> struct Tiles {
+// The tiles for strips of the widths [first, last], by width and number of rows.
+template <class T, class Product, bool panel, int first, int last> struct Tiles {
   Tile<T> of[widest_strip + 1][most_rows + 1] = {};
   template <int strip, int... counts> constexpr void fill(std::integer_sequence<int, counts...>) {
-    ((of[strip][counts + 1] = tile<T, strip, counts + 1, panel>), ...);
+    ((of[strip][counts + 1] = tile<T, Product, strip, counts + 1, panel>), ...);
   }
   template <int... strips> constexpr void fill_all(std::integer_sequence<int, strips...>) {
-    (fill<strips + 1>(std::make_integer_sequence<int, rows_for(strips + 1)>{}), ...);
+    (fill<first + strips>(std::make_integer_sequence<int, rows_for(first + strips)>{}), ...);
   }
-  constexpr Tiles() { fill_all(std::make_integer_sequence<int, widest_strip>{}); }
+  constexpr Tiles() { fill_all(std::make_integer_sequence<int, last - first + 1>{}); }
 };
-template <class T> inline constexpr Tiles<T, false> tiles{};
-template <class T> inline constexpr Tiles<T, true> panel_tiles{};
+template <class T, class Product> inline constexpr Tiles<T, Product, false, 1, widest_strip> tiles{};
+template <class T, class Product> inline constexpr Tiles<T, Product, true, gemm_strip, gemm_strip> panel_tiles{};
+
+// The tile for a strip and a number of rows, of numbers or of pairs; where it reads panels, the strip is `gemm_strip`.
+template <class T, bool panel = false> Tile<T> tile_of(bool paired, int64_t strip, int64_t rows) {
+  const auto of = [&](auto product) {
+    using Product = decltype(product);
+    if constexpr (panel) return panel_tiles<T, Product>.of[strip][rows];
+    else return tiles<T, Product>.of[strip][rows];
+  };
+  if constexpr (bfloat16::available<T>) {
+    static const bool has_instruction = bfloat16::has_instruction();
+    if (paired) return has_instruction ? of(bfloat16::Instruction{}) : of(bfloat16::Widened{});
+  }
+  return of(Numbers<T>{});
+}
 
 } // namespace gatewise

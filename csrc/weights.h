@@ -102,7 +102,7 @@ public:
       pack(stage, stage.input_count, layer.input, false, inputs[2 * k]);
       for (int64_t i = 0; i < stage.input_count; ++i)
         sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
-      pack_floats(stage, stage.input_count, 1, false, inputs[2 * k + 1]);
+      pack_floats(stage, stage.input_count, 1, false, false, inputs[2 * k + 1]);
     }
   }
 
@@ -122,7 +122,8 @@ public:
         const int64_t count = product.block_count;
         table[p] = {product.array,
                     product.block * layer.size(pass.arrays[product.array].size),
-                    product.transposed ? count * depth_of(product) : depth_of(product),
+                    product.transposed ? count : 1,
+                    depth_of(product),
                     product.transposed ? 1 : count,
                     product.first_output,
                     in_place || layer.in_bytes() ? nullptr : static_cast<const T *>(packed[p]),
@@ -181,11 +182,11 @@ private:
 
   void *take(Carver &weights, const StageInfo &stage, int64_t depth, int64_t count) const {
     if (layer.in_bytes()) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
-    return weights.take<T>(padded(stage) * depth * count);
+    return weights.take<T>(padded(stage) * (layer.in_pairs() ? bfloat16::pairs(depth) : depth) * count);
   }
   void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
     if (layer.in_bytes()) pack_bytes(stage, count, depth, to);
-    else pack_floats(stage, count, depth, transposed, to);
+    else pack_floats(stage, count, depth, transposed, layer.in_pairs(), to);
   }
   // Forward there are no transposed products.
   void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to) const {
@@ -198,11 +199,12 @@ private:
             all.set(s, b * group + u, unit < layer.size(stage.units) ? sources[b] + unit * depth : nullptr, depth);
           }
   }
-  void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
+  void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, bool paired, void *to) const {
     const int64_t elements = padded(stage) * depth * count;
     const int64_t slices =
         elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips(stage));
-    Packing<T> packing{sources, count, layer.size(stage.units), depth, group, transposed, static_cast<T *>(to), slices};
+    Packing<T> packing{sources,    count,  layer.size(stage.units), depth, group,
+                       transposed, paired, static_cast<T *>(to),    slices};
     spread(packing, slices, layer);
   }
 };

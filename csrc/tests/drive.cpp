@@ -175,6 +175,12 @@ void check_way(const Problem &problem, const Result &wanted, const Way &way, int
   Way again = way;
   again.workers = again.workers % 5 + 1, again.offset = offset;
   compare_all(name + ", bits", run<double>(problem, again), got, 0);
+  Way rounded = way;
+  rounded.precision = 16;
+  const Result narrow = run<float>(problem, rounded);
+  compare_all(name + ", bfloat16", run<float>(problem, rounded, false), wanted, 0.1); // gradients have kinks
+  rounded.workers = again.workers, rounded.offset = offset;
+  compare_all(name + ", bfloat16, bits", run<float>(problem, rounded), narrow, 0);
 }
 
 // Null is zero.
@@ -243,6 +249,7 @@ private:
     size(call.directions, 3, "directions"), size(call.layers, 0, "layers"), size(call.threads, 0, "threads");
     size(call.workers, 0, "workers"), size(call.chunk, -1, "chunk"), size(call.checkpoint, -1, "checkpoint");
     size(call.precision, 4, "precision");
+    if (sizeof(T) == 8) size(call.precision, 16, "precision");
     if (backward || sizeof(T) == 8 || call.saved.data || call.boundaries.data) size(call.precision, 8, "precision");
     gatewise::Program other = problem.program;
     ++other.abi;

@@ -4,6 +4,8 @@
 #include "dot.h"
 #include "norms.h"
 
+#include <bit>
+
 namespace {
 
 struct Size {
@@ -11,7 +13,9 @@ struct Size {
 };
 
 // The rows of all three matrices stand `gap` numbers apart, and nothing but those of c may be written.
-template <class T> void check_product(const Size &size, int options, int64_t gap, int64_t slices) {
+// Small integers are exact in bfloat16, too.
+template <class T>
+void check_product(const Size &size, int options, int64_t gap, int64_t slices, bool paired = false) {
   const auto [rows, columns, depth] = size;
   const bool a_transposed = options & 1, b_transposed = options & 2, add = options & 4, bias = options & 8;
   const int64_t a_stride = (a_transposed ? rows : depth) + gap, b_stride = (b_transposed ? depth : columns) + gap;
@@ -35,13 +39,15 @@ template <class T> void check_product(const Size &size, int options, int64_t gap
   product.rows = rows, product.columns = columns, product.depth = depth;
   product.a_stride = a_stride, product.b_stride = b_stride, product.c_stride = c_stride;
   product.a_transposed = a_transposed, product.b_transposed = b_transposed, product.add = add;
-  product.bias = bias ? biases.data() : nullptr;
+  product.bias = bias ? biases.data() : nullptr, product.paired = paired;
+  std::vector<T> whole(slices == 2 ? gatewise::whole_packed_size(product) : 0, std::numeric_limits<T>::quiet_NaN());
+  if (slices == 2) gatewise::pack_whole(product, whole.data()), product.packed = whole.data();
   std::vector<T> scratch(gatewise::gemm_scratch(product) * slices, std::numeric_limits<T>::quiet_NaN());
   gatewise::SharedProduct<T> shared{product, slices, scratch.data()};
   gatewise::spread(shared, slices, std::max<int64_t>(1, slices - 1), team);
   compare("product of " + std::to_string(rows) + " " + std::to_string(depth) + " " + std::to_string(columns) +
               " options " + std::to_string(options) + " gap " + std::to_string(gap) + " slices " +
-              std::to_string(slices) + " bytes " + std::to_string(sizeof(T)),
+              std::to_string(slices) + " bytes " + std::to_string(sizeof(T)) + (paired ? " paired" : ""),
           Values(c.begin(), c.end()), wanted, 0);
 }
 
@@ -68,33 +74,50 @@ void check_products() {
     for (int options = 0; options < 12; ++options) // with and without b's and a's transposition: plain, add, bias
       for (int64_t slices : {1, 2, 3}) {
         check_product<float>(size, options, slices % 2 ? 3 : 0, slices);
+        check_product<float>(size, options, slices % 2 ? 0 : 3, slices, true);
         check_product<double>(size, options, slices % 2 ? 0 : 3, slices);
       }
 }
 
-// Blocks by strips of units, in each depth after depth, then block after block; zeros beyond the last unit.
-template <class T> void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, bool transposed,
-                                      int64_t slices) {
+// The numbers that pairs hold, one after the other.
+template <class T> Values numbers_of_pairs(const std::vector<T> &pairs) {
+  Values all;
+  for (T value : pairs) {
+    const uint32_t both = std::bit_cast<uint32_t>(float(value));
+    for (uint32_t bits : {both << 16, both & gatewise::bfloat16::upper}) all.push_back(std::bit_cast<float>(bits));
+  }
+  return all;
+}
+
+// Blocks by strips of units, in each depth after depth, then block after block; zeros beyond the last unit. In pairs
+// the depths 2p and 2p + 1 of a block are the halves of one number, and after the last one is zero.
+template <class T>
+void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, bool transposed, int64_t slices,
+                   bool paired = false) {
   std::vector<std::vector<T>> blocks;
   std::vector<const T *> addresses;
   for (int64_t o = 0; o < count; ++o) blocks.push_back(integers<T>(hidden * depth, unsigned(o)));
   for (const std::vector<T> &block : blocks) addresses.push_back(block.data());
   // Transposed, the blocks follow each other in the depth.
   const int64_t strips = (hidden + group - 1) / group;
-  std::vector<T> packed(strips * group * depth * count, std::numeric_limits<T>::quiet_NaN());
-  Values wanted(packed.size(), 0);
+  const int64_t deep = paired ? gatewise::bfloat16::pairs(depth) : depth;
+  std::vector<T> packed(strips * group * deep * count, std::numeric_limits<T>::quiet_NaN());
+  const int64_t halves = paired ? 2 : 1;
+  Values wanted(packed.size() * halves, 0);
   for (int64_t o = 0; o < count; ++o)
     for (int64_t u = 0; u < hidden; ++u)
       for (int64_t k = 0; k < depth; ++k) {
-        const int64_t strip = u / group * group * depth * count, lane = u % group;
-        if (transposed) wanted[strip + (o * depth + k) * group + lane] = blocks[o][k * hidden + u];
-        else wanted[strip + (k * count + o) * group + lane] = blocks[o][u * depth + k];
+        const int64_t strip = u / group * group * deep * count, lane = u % group;
+        const int64_t at = strip + lane + group * (transposed ? o * deep + k / halves : k / halves * count + o);
+        wanted[at * halves + k % halves] = blocks[o][transposed ? k * hidden + u : u * depth + k];
       }
-  gatewise::Packing<T> packing{addresses.data(), count, hidden, depth, group, transposed, packed.data(), slices};
+  gatewise::Packing<T> packing{addresses.data(), count,  hidden,        depth, group,
+                               transposed,       paired, packed.data(), slices};
   gatewise::spread(packing, slices, slices, team);
   compare("packing " + std::to_string(count) + " of " + std::to_string(hidden) + " " + std::to_string(depth) + " by " +
-              std::to_string(group) + (transposed ? " transposed" : "") + " bytes " + std::to_string(sizeof(T)),
-          Values(packed.begin(), packed.end()), wanted, 0);
+              std::to_string(group) + (transposed ? " transposed" : "") + (paired ? " paired" : "") + " bytes " +
+              std::to_string(sizeof(T)),
+          paired ? numbers_of_pairs(packed) : Values(packed.begin(), packed.end()), wanted, 0);
 }
 
 template <class T> void check_packings() {
@@ -102,8 +125,12 @@ template <class T> void check_packings() {
     for (int64_t hidden : {1, 7, 16, 33, 64})
       for (int64_t group : {gatewise::lanes<T>, 2 * gatewise::lanes<T>}) {
         for (int64_t slices : {1, 2, 3}) {
-          for (int64_t depth : {1, 5, 16, 35}) check_packing<T>(count, hidden, depth, group, false, slices);
-          check_packing<T>(count, hidden, hidden, group, true, slices);
+          for (bool paired : {false, true}) {
+            if (paired && sizeof(T) == 8) continue;
+            for (int64_t depth : {1, 5, 16, 35, 131})
+              check_packing<T>(count, hidden, depth, group, false, slices, paired);
+            check_packing<T>(count, hidden, hidden, group, true, slices, paired);
+          }
         }
       }
 }

@@ -44,6 +44,7 @@ struct Way {
   bool nulls = false;                // what is all zeros is null
   bool room = false;                 // more for saved values than the lengths need
   int64_t offset = 0;                // of the workspace from its alignment
+  int64_t precision = 0;             // as in the call
 };
 
 // What a call computes from, by name; numbers that both number types hold.
@@ -188,6 +189,7 @@ public:
     call.steps = steps, call.rows = rows, call.input_size = width, call.hidden_size = hidden;
     call.projection_size = problem.projection();
     call.directions = directions, call.layers = 1, call.reverse = reverse;
+    call.precision = way.precision;
     call.threads = way.threads, call.workers = way.workers, call.chunk = way.chunk, call.checkpoint = way.checkpoint;
     call.share_small = way.small, call.accumulate = way.accumulate;
     call.program = &program, call.pool = team, call.seconds = seconds, call.team = &took;

@@ -52,7 +52,7 @@ def main(folder: Path, instruction_sets: list[str]) -> None:
             for sanitizer, arguments in (("address", ""), ("thread", "threads")):
                 engine = compile_all([ENGINE / "engine.cpp", emitted], instruction_set, sanitizer, instruction_set)
                 runs.append((instruction_set, sanitizer, arguments, [*driver[sanitizer], *engine]))
-            for name in ("products.cpp", "bytes.cpp"):
+            for name in ("products.cpp", "bytes.cpp", "bfloat16.cpp"):
                 runs.append(
                     (
                         instruction_set,

@@ -25,6 +25,8 @@ CHUNK = 1_000_000_000
 SHARE_SMALL = 0
 # The phases that the engine times, in order.
 PACKING, PRODUCTS_BEFORE, LOOP, PRODUCTS_AFTER, SUMS = range(5)
+# Of products, as the engine numbers them; by `Call.precision`.
+_PRECISIONS = {None: 0, "int8": 8, "bf16": 16}
 _seconds: array | None = None
 _CPU = torch.device("cpu")  # whatever the default device is
 
@@ -132,7 +134,7 @@ def _arguments(call: Call, segment: int, rates: array | None) -> tuple[Any, ...]
         segment,
         *_mask_place(call),
         0 if rates is None else rates.buffer_info()[0],
-        8 if call.precision == "int8" else 0,
+        _PRECISIONS[call.precision],
         call.x,
         call.initial,
         weights if packed is None else packed.values(weights),
