@@ -37,6 +37,7 @@ typedef struct gatewise_state {
 /* One parameter group of one direction of one layer, in the layout of its tensor. */
 typedef struct gatewise_parameter {
   gatewise_dense value, gradient;
+  gatewise_dense scales; /* null; or of each row of weights, float: then `value` holds 8-bit integers (precision 8) */
 } gatewise_parameter;
 
 /* The probability of one mask of the program, and the factor of units that it keeps. */

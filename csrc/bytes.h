@@ -24,8 +24,8 @@ inline constexpr int zero = 128;   // what a row's 0 is stored as
 
 constexpr int64_t quads(int64_t depth) { return (depth + quad - 1) / quad; }
 
-// Exported models have products of floats alone.
-inline constexpr bool available = !inference;
+// An exported model has products of bytes alone, or none.
+inline constexpr bool always = inference && inference_precision == 8, available = !inference || always;
 
 using Ints = Mask<float>;
 
@@ -226,6 +226,13 @@ private:
   int64_t rows = 0, stride = 0;
 };
 
+// A row of weights: floats, still to be rounded; integers that are rounded, with their scale; or neither, zeros.
+struct Row {
+  const float *floats = nullptr;
+  const int8_t *integers = nullptr;
+  float scale = 0;
+};
+
 // Where the packed blocks of a product are stored: all of its weights, strip by strip, then scales and excesses.
 class Packed {
 public:
@@ -236,18 +243,21 @@ public:
   }
   Strip strip(int64_t s) const { return {weights(s), scale() + s * columns, excess() + s * columns}; }
 
-  // Column `column` of strip s: `depth` weights that follow each other, or null for a column beyond the last.
-  void set(int64_t s, int64_t column, const float *from, int64_t depth) const {
-    const float largest = from ? largest_of(from, depth) : 0;
-    const Scale own(largest);
+  // Column `column` of strip s: a row of `depth` weights; zeros are those of a column beyond the last.
+  void set(int64_t s, int64_t column, const Row &from, int64_t depth) const {
+    const Scale own(from.floats ? largest_of(from.floats, depth) : 0);
+    const bool rounds = from.floats && own.value == own.value;
     int8_t *const to = weights(s) + column * quad;
     int32_t sum = 0;
     for (int64_t k = 0; k < rows * quad; ++k) {
-      const int value = from && k < depth && own.value == own.value ? nearest(from[k] * own.inverse) : 0;
+      const int value = k >= depth      ? 0
+                        : from.integers ? from.integers[k]
+                        : rounds        ? nearest(from.floats[k] * own.inverse)
+                                        : 0;
       to[k / quad * columns * quad + k % quad] = int8_t(value);
       sum += value;
     }
-    scale()[s * columns + column] = own.value;
+    scale()[s * columns + column] = from.integers ? from.scale : own.value;
     excess()[s * columns + column] = zero * sum;
   }
 

@@ -53,7 +53,7 @@ template <class T> struct Layer {
   uint64_t mask_seed;
   int64_t mask_stream, mask_step; // of the first direction, of the first step
 
-  bool in_bytes() const { return bytes::available && precision == 8; }
+  bool in_bytes() const { return bytes::available && (bytes::always || precision == 8); }
   bool in_pairs() const { return bfloat16::available<T> && precision == 16; }
   bool reads_backward(int64_t d) const { return directions == 2 ? d == 1 : reverse; }
   int64_t size(int64_t of) const {
@@ -82,6 +82,14 @@ template <class T> struct Layer {
   int64_t block_size(int64_t group) const { return rows_of(group) * columns_of(group); }
   T *block(int64_t d, const BlockInfo &info) const {
     return static_cast<T *>(parameter(d, info.group).value.data) + info.gate * block_size(info.group);
+  }
+  // A row of a block of weights for products of bytes.
+  bytes::Row row_of_block(int64_t d, const BlockInfo &info, int64_t row) const {
+    const gatewise_parameter &own = parameter(d, info.group);
+    const int64_t columns = columns_of(info.group), at = info.gate * rows_of(info.group) + row;
+    if (!own.scales.data) return {static_cast<const float *>(own.value.data) + at * columns};
+    return {nullptr, static_cast<const int8_t *>(own.value.data) + at * columns,
+            static_cast<const float *>(own.scales.data)[at]};
   }
   T *gradient_block(int64_t d, const BlockInfo &info) const {
     T *const all = static_cast<T *>(parameter(d, info.group).gradient.data);

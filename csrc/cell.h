@@ -10,11 +10,14 @@
 
 namespace gatewise {
 
-// An export has the forward pass alone, in one type of number: GATEWISE_INFERENCE, float or double.
+// An export has the forward pass alone, in one type of number and one precision of products: GATEWISE_INFERENCE, float
+// or double, and GATEWISE_INFERENCE_PRECISION, as in a call.
 #ifdef GATEWISE_INFERENCE
 inline constexpr bool inference = true;
+inline constexpr int inference_precision = GATEWISE_INFERENCE_PRECISION;
 #else
 inline constexpr bool inference = false;
+inline constexpr int inference_precision = 0;
 #endif
 
 inline constexpr int most_rows = 8; // rows of a tile

@@ -58,6 +58,14 @@ int64_t further_states(const Program &program, Size size) {
 bool is_projected(const Program &program) {
   return std::count(program.states, program.states + program.state_count, size_projection) > 0;
 }
+// Whether expressions of parameters alone multiply by weights of a group.
+bool is_read_by_prologue(const Program &program, int64_t group) {
+  const PassInfo &pass = program.prologue;
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p)
+      if (pass.blocks[pass.products[pass.stages[k].first_product + p].first_block].group == group) return true;
+  return false;
+}
 template <class T> int64_t saved_size(const Layer<T> &layer) {
   return layer.program.saved_blocks * layer.hidden + layer.width_of_states(1, layer.states) +
          layer.program.saved_row_values + layer.program.saved_projections * layer.projection;
@@ -116,6 +124,10 @@ int64_t check(gatewise_call &c, bool backward) {
         const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? input : size(group.columns);
         const int64_t count = group.gates * size(group.rows) * columns;
         checker.dense("parameters.value", c.parameters[at].value, count, true);
+        const gatewise_dense &scales = c.parameters[at].scales;
+        checker.dense("parameters.scales", scales, group.gates * size(group.rows));
+        if (scales.data && (c.precision != 8 || group.columns < 0 || is_read_by_prologue(program, g)))
+          checker.reject("parameters.scales");
         if (backward) checker.dense("parameters.gradient", c.parameters[at].gradient, count);
       }
   return checker.ok ? GATEWISE_OK : GATEWISE_BAD_BUFFER;

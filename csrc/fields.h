@@ -66,6 +66,7 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_STATE_FIELD(sequence_gradient),
     GATEWISE_PARAMETER_FIELD(value),
     GATEWISE_PARAMETER_FIELD(gradient),
+    GATEWISE_PARAMETER_FIELD(scales),
 };
 
 #undef GATEWISE_FIELD

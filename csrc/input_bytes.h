@@ -26,8 +26,8 @@ public:
         const int64_t input = c / layer.hidden, unit = c % layer.hidden;
         const bool beyond = c >= columns;
         bias[c] = beyond ? 0 : vectors(input)[unit];
-        const T *const block = beyond ? nullptr : layer.block(d, layer.program.inputs[input].block);
-        all().set(c / width, c % width, beyond ? nullptr : block + unit * layer.input, layer.input);
+        const Row row = beyond ? Row{} : layer.row_of_block(d, layer.program.inputs[input].block, unit);
+        all().set(c / width, c % width, row, layer.input);
       }
   }
 

@@ -438,21 +438,24 @@ private:
 
   int64_t units_of(const Stage<T> &stage, int64_t g) const { return std::min(group, stage.units - g * group); }
   bool multiplies_input(const Stage<T> &stage) const { return job.input_depth && stage.input_count; }
+  // Whether a product has these packed bytes; in exports a constant.
+  static bool in_bytes(const std::byte *packed) { return bytes::available && (bytes::always || packed); }
+  bool in_pairs() const { return bfloat16::available<T> && job.paired; }
 
   // All rows of a stage's operands to bytes or pairs, before its products read them.
   void round_operands(const Stage<T> &stage, int64_t active) const {
-    if constexpr (sizeof(T) == sizeof(float) && !inference) {
+    if constexpr (sizeof(T) == sizeof(float)) {
       for (int64_t p = 0; p < stage.product_count; ++p) {
         const Product<T> &product = stage.products[p];
-        for (int64_t r = 0; (product.bytes || job.paired) && r < active; ++r) {
+        for (int64_t r = 0; (in_bytes(product.bytes) || in_pairs()) && r < active; ++r) {
           const T *const from = pointers[product.operand * row_count + r] + product.offset;
-          if (job.paired) as_pairs.fill(p, r, from, product.depth_blocks, product.depth);
+          if (in_pairs()) as_pairs.fill(p, r, from, product.depth_blocks, product.depth);
           else as_bytes.fill(p, r, from, product.depth);
         }
       }
-      for (int64_t r = 0; multiplies_input(stage) && (stage.input_bytes || job.paired) && r < active; ++r) {
+      for (int64_t r = 0; multiplies_input(stage) && (in_bytes(stage.input_bytes) || in_pairs()) && r < active; ++r) {
         const T *const from = pointers[job.input * row_count + r];
-        if (job.paired) as_pairs.fill(stage.product_count, r, from, 1, job.input_depth);
+        if (in_pairs()) as_pairs.fill(stage.product_count, r, from, 1, job.input_depth);
         else as_bytes.fill(stage.product_count, r, from, job.input_depth);
       }
     }
@@ -477,11 +480,11 @@ private:
   // The input projections of one block, laid out for the work like rows of the array.
   void input_products(const Stage<T> &stage, int64_t g, int64_t first, int64_t count) {
     const int64_t width = stage.input_count * group;
-    if (!inference && stage.input_bytes)
+    if (in_bytes(stage.input_bytes))
       multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth, stage.input_count,
                      input_buffer, stage.input_start + g * width, 0);
     else if (stage.input_packed) {
-      const bool paired = job.paired != 0;
+      const bool paired = in_pairs();
       const int64_t depth = paired ? bfloat16::pairs(job.input_depth) : job.input_depth;
       const T *const *const rows = paired ? paired_rows(stage.product_count, first, count) : row_of[job.input];
       tile_of<T>(paired, stage.input_count * job.blocks,
@@ -504,22 +507,22 @@ private:
     if (multiplies_input(stage)) input_products(stage, g, first, count);
     for (int64_t p = 0; p < stage.product_count; ++p) {
       const Product<T> &product = stage.products[p];
-      const T *const *operand = job.paired ? paired_rows(p, first, count) : row_of[product.operand];
-      if (product.offset && !job.paired) {
+      const T *const *operand = in_pairs() ? paired_rows(p, first, count) : row_of[product.operand];
+      if (product.offset && !in_pairs()) {
         for (int64_t r = 0; r < count; ++r) shifted[r] = operand[r] + product.offset;
         operand = shifted;
       }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
-      if (!inference && product.bytes) {
+      if (in_bytes(product.bytes)) {
         multiply_bytes(stage, product.bytes, p, g, first, count, product.depth, product.outputs, out,
                        product.add ? out : nullptr, width);
         continue;
       }
       if (product.packed) {
-        const int64_t depth = job.paired ? product.whole_pairs() : product.whole_depth();
-        tile_of<T>(job.paired != 0, product.outputs * job.blocks, count)(
-            operand, depth, product.packed + g * depth * width, out, width, product.add ? out : nullptr, width);
+        const int64_t depth = in_pairs() ? product.whole_pairs() : product.whole_depth();
+        tile_of<T>(in_pairs(), product.outputs * job.blocks, count)(operand, depth, product.packed + g * depth * width,
+                                                                    out, width, product.add ? out : nullptr, width);
         continue;
       }
       for (int64_t o = 0; o < product.outputs; ++o)

@@ -92,14 +92,12 @@ public:
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
         const ProductInfo &product = pass.products[p];
-        for (int64_t b = 0; b < product.block_count; ++b)
-          sources[b] = layer.block(d, pass.blocks[product.first_block + b]);
-        pack(stage, product.block_count, depth_of(product), product.transposed, packed[p]);
+        pack(stage, product.block_count, depth_of(product), product.transposed, packed[p],
+             [&](int64_t b) { return pass.blocks[product.first_block + b]; });
       }
       if (!products_with_x || !stage.input_count) continue;
       const InputInfo *const info = layer.program.inputs + stage.first_input;
-      for (int64_t i = 0; i < stage.input_count; ++i) sources[i] = layer.block(d, info[i].block);
-      pack(stage, stage.input_count, layer.input, false, inputs[2 * k]);
+      pack(stage, stage.input_count, layer.input, false, inputs[2 * k], [&](int64_t i) { return info[i].block; });
       for (int64_t i = 0; i < stage.input_count; ++i)
         sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
       pack_floats(stage, stage.input_count, 1, false, false, inputs[2 * k + 1]);
@@ -184,20 +182,24 @@ private:
     if (layer.in_bytes()) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
     return weights.take<T>(padded(stage) * (layer.in_pairs() ? bfloat16::pairs(depth) : depth) * count);
   }
-  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to) const {
-    if (layer.in_bytes()) pack_bytes(stage, count, depth, to);
-    else pack_floats(stage, count, depth, transposed, layer.in_pairs(), to);
+  // `block_of(b)`: which block of the parameters is number b of these.
+  template <class BlockOf>
+  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to, BlockOf block_of) const {
+    if (layer.in_bytes()) return pack_bytes(stage, count, depth, to, block_of);
+    for (int64_t b = 0; b < count; ++b) sources[b] = layer.block(d, block_of(b));
+    pack_floats(stage, count, depth, transposed, layer.in_pairs(), to);
   }
   // Forward there are no transposed products.
-  void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to) const {
+  template <class BlockOf>
+  void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to, BlockOf block_of) const {
     const bytes::Packed all(static_cast<std::byte *>(to), strips(stage), depth, group * count);
-    if constexpr (sizeof(T) == sizeof(float))
-      for (int64_t s = 0; s < strips(stage); ++s)
-        for (int64_t b = 0; b < count; ++b)
-          for (int64_t u = 0; u < group; ++u) {
-            const int64_t unit = s * group + u;
-            all.set(s, b * group + u, unit < layer.size(stage.units) ? sources[b] + unit * depth : nullptr, depth);
-          }
+    for (int64_t s = 0; s < strips(stage); ++s)
+      for (int64_t b = 0; b < count; ++b)
+        for (int64_t u = 0; u < group; ++u) {
+          const int64_t unit = s * group + u;
+          const bool beyond = unit >= layer.size(stage.units);
+          all.set(s, b * group + u, beyond ? bytes::Row{} : layer.row_of_block(d, block_of(b), unit), depth);
+        }
   }
   void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, bool paired, void *to) const {
     const int64_t elements = padded(stage) * depth * count;

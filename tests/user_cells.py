@@ -60,6 +60,12 @@ def masked(x, h, c, /, W, R, b):
     return zoneout(tanh(new) - 0.1 * h, h, "kept_h"), zoneout(new, c, "kept_c")
 
 
+@cell
+def hoisted(x, h, /, W, R, b):
+    """An expression of parameters alone multiplies by weights that the steps multiply by, too."""
+    return tanh(W @ x + R @ h + R @ b)
+
+
 USER_CELLS: dict[str, Cell] = {"minimal_gated_unit": minimal_gated_unit, "lagged": _local()}
 USER_TRANSCRIPTIONS: dict[str, Transcription] = {
     "minimal_gated_unit": Transcription(_minimal_gated_unit, "fn"),

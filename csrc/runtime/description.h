@@ -18,6 +18,7 @@ struct RecurrentInfo {
   const Program *program;
   int64_t input, hidden, directions, reverse;
   int64_t first_tensor; // of (D, groups)
+  int64_t first_scale;  // of the scales of those of these that are 8-bit integers, in their order; −1: none are
   const gatewise_mask *masks;
   Merge merge;
   int64_t merge_weight, merge_bias; // tensors, −1: none
@@ -52,7 +53,7 @@ struct ForecastInfo {
 };
 
 struct TensorInfo {
-  int64_t rows, columns;
+  int64_t rows, columns, bytes; // of an element: those of a number, or 1 of 8-bit integers
 };
 
 struct Description {

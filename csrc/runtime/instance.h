@@ -51,7 +51,7 @@ public:
 
   void begin(const void *file, const model_threads &given) {
     weights = file, threads = given;
-    for (int64_t l = 0; l < description.layer_count; ++l) layers[l].begin(file);
+    for (int64_t l = 0; l < description.layer_count; ++l) layers[l].begin(description, file);
   }
 
   int32_t reset() {

@@ -44,11 +44,16 @@ public:
   }
 
   // After the last carving. `file`: of weights, checked.
-  void begin(const void *file) {
-    const Program &program = *info->program;
-    for (int64_t k = 0; k < info->directions * program.group_count; ++k) {
-      const GroupInfo &group = program.groups[k % program.group_count];
-      parameters[k].value = {const_cast<void *>(tensor_of(file, info->first_tensor + k)), elements(group)};
+  void begin(const Description &description, const void *file) {
+    const auto buffer = [&](int64_t tensor) {
+      const TensorInfo &shape = description.tensors[tensor];
+      return gatewise_dense{const_cast<void *>(tensor_of(file, tensor)), shape.rows * shape.columns};
+    };
+    int64_t scales = info->first_scale;
+    for (int64_t k = 0; k < info->directions * info->program->group_count; ++k) {
+      const int64_t tensor = info->first_tensor + k;
+      parameters[k].value = buffer(tensor);
+      if (description.tensors[tensor].bytes == 1) parameters[k].scales = buffer(scales++);
     }
     for (int64_t k = 0; k < layout_count; ++k) packed[k].filled = false;
     forget();
@@ -133,11 +138,6 @@ private:
   T *state[2] = {nullptr, nullptr};
   bool is_zero = true, carried = false;
 
-  int64_t elements(const GroupInfo &group) const {
-    const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? info->input : info->hidden;
-    return group.gates * info->hidden * columns;
-  }
-
   void describe(const RecurrentInfo &of) {
     info = &of;
     std::memset(&call, 0, sizeof call);
@@ -146,7 +146,8 @@ private:
     call.struct_size = sizeof call, call.abi = GATEWISE_ABI, call.dtype = sizeof(T), call.layers = 1;
     call.input_size = of.input, call.hidden_size = of.hidden, call.directions = of.directions,
     call.reverse = of.reverse;
-    call.program = of.program, call.masks = of.masks, call.states = states, call.parameters = parameters;
+    call.precision = inference_precision, call.program = of.program, call.masks = of.masks, call.states = states,
+    call.parameters = parameters;
   }
 
   void use(int64_t layout) {

@@ -24,6 +24,7 @@
 #include "model.h"
 
 #define GATEWISE_INFERENCE model_number
+#define GATEWISE_INFERENCE_PRECISION MODEL_PRECISION
 
 #include "engine.cpp"
 

@@ -1,8 +1,8 @@
 // The file of weights: checked whole, against what this code was exported with, before anything in it is used.
 //
 // Little-endian: "gatewise", version and bytes of a number (32 bits each), bytes of the file and layout (64), CRC-32 of
-// all that follows it and the number of tensors (32); of each tensor offset, rows, columns (64); the tensors, each at a
-// multiple of 64.
+// all that follows it and the number of tensors (32); of each tensor offset, rows, columns, bytes of an element (64);
+// the tensors, each at a multiple of 64.
 #pragma once
 
 #include "runtime/description.h"
@@ -12,8 +12,8 @@
 
 namespace gatewise {
 
-inline constexpr uint32_t weights_version = 1;
-inline constexpr int64_t weights_head = 40, weights_entry = 24;
+inline constexpr uint32_t weights_version = 2;
+inline constexpr int64_t weights_head = 40, weights_entry = 32;
 
 inline uint32_t crc32(const uint8_t *data, int64_t bytes) {
   // Eight bytes at a time: table[k] advances a byte by k more.
@@ -62,11 +62,12 @@ inline const char *check_weights_file(const Description &description, const void
   for (int64_t k = 0; k < description.tensor_count; ++k) {
     const int64_t entry = weights_head + k * weights_entry;
     const uint64_t offset = at(entry, uint64_t()), rows = at(entry + 8, uint64_t()),
-                   columns = at(entry + 16, uint64_t());
+                   columns = at(entry + 16, uint64_t()), element = at(entry + 24, uint64_t());
     const TensorInfo &expected = description.tensors[k];
     if (rows != uint64_t(expected.rows) || columns != uint64_t(expected.columns))
       return "weights: a tensor has another shape";
-    const uint64_t size = uint64_t(expected.rows) * uint64_t(expected.columns) * uint64_t(number_bytes);
+    if (element != uint64_t(expected.bytes)) return "weights: a tensor has another type";
+    const uint64_t size = rows * columns * element;
     if (offset % 64 || offset > uint64_t(bytes) || size > uint64_t(bytes) - offset)
       return "weights: a tensor is outside the file";
   }

@@ -52,7 +52,7 @@ template <int strip> void check_strip(Kind kind, bool fast) {
       const Packed packed(memory.get(), strips, depth, columns);
       for (int64_t s = 0; s < strips; ++s)
         for (int64_t c = 0; c < columns; ++c)
-          packed.set(s, c, s == 1 && c == columns - 1 ? nullptr : weights.data() + (s * columns + c) * depth, depth);
+          packed.set(s, c, s == 1 && c == columns - 1 ? Row{} : Row{weights.data() + (s * columns + c) * depth}, depth);
       std::vector<Quantised> wanted_weights, wanted_rows;
       for (int64_t c = 0; c < strips * columns; ++c) wanted_weights.emplace_back(weights.data() + c * depth, depth);
       for (int64_t r = 0; r < count; ++r) wanted_rows.emplace_back(rows.data() + r * depth, depth);

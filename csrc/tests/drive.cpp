@@ -256,6 +256,9 @@ private:
     bad(call.program, &other, "abi of the program");
     if (problem.program.mask_count)
       with(call.masks, static_cast<const gatewise_mask *>(nullptr), GATEWISE_BAD_BUFFER, "no masks", "masks");
+    float scale = 1;
+    with(call.parameters->scales, gatewise_dense{&scale, int64_t(1) << 40}, GATEWISE_BAD_BUFFER, "scales of floats",
+         "parameters.scales");
     std::vector<int64_t> lengths = problem.lengths;
     call.lengths.data = lengths.data();
     for (int64_t wrong : {int64_t(-1), problem.shape.steps + 1}) {

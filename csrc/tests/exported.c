@@ -206,12 +206,12 @@ static void fuzz(const uint8_t *weights, long bytes) {
   for (offset = 0; offset < bytes; offset += offset < 200 ? 1 : bytes / 50 + 1)
     CHECK(!accepts(weights, offset, 0, 0, 0, 0) && !accepts(weights, offset, 0, 0, 0, 1));
   memcpy(&count, weights + 36, sizeof count);
-  for (offset = 8; offset < 40 + 24 * (long)count; offset += offset < 40 ? 4 : 8)
+  for (offset = 8; offset < 40 + 32 * (long)count; offset += offset < 40 ? 4 : 8)
     for (k = 0; k < sizeof hostile / sizeof *hostile; ++k) {
       const int width = offset < 40 ? 4 : 8;
       if (offset == 32 || !memcmp(weights + offset, hostile + k, (size_t)width)) continue;
       /* Another offset within the file is another tensor, which nothing can tell from the right one. */
-      if (offset >= 40 && (offset - 40) % 24 == 0 && hostile[k] % 64 == 0 && hostile[k] < (uint64_t)bytes) continue;
+      if (offset >= 40 && (offset - 40) % 32 == 0 && hostile[k] % 64 == 0 && hostile[k] < (uint64_t)bytes) continue;
       CHECK(!accepts(weights, bytes, offset, hostile[k], width, 1));
     }
   for (tries = 0; tries < 200; ++tries) {

@@ -231,7 +231,7 @@ public:
         const gatewise_dense value = given(Problem::parameter(d, g));
         gatewise_dense gradient = is_wanted() ? empty(value.count) : none;
         for (int64_t i = 0; gradient.data && i < value.count; ++i) static_cast<T *>(gradient.data)[i] = start(i, 2);
-        parameters.push_back({value, gradient});
+        parameters.push_back({value, gradient, none});
       }
     call.states = states.data(), call.parameters = parameters.data();
     masks.assign(program.mask_count, {0, 0.75});

@@ -20,8 +20,9 @@ from gatewise.compiler.flags import COMMON
 from gatewise.interchange.c.description import Forecast, Model, Scaled
 from gatewise.interchange.c.exporting import write_folder
 from gatewise.interchange.c.layers import layer_parts, model_of
+from gatewise.interchange.c.quantising import in_precision
 from gatewise.interchange.c.sources import instruction_options
-from tests.interchange.c.exported import both_directions, streamed
+from tests.interchange.c.exported import both_directions, narrow, streamed
 
 
 def models() -> dict[str, Model]:
@@ -35,6 +36,7 @@ def models() -> dict[str, Model]:
     return {
         "streamed": model_of(streamed()),
         "both_directions": model_of(both_directions()),
+        "integers": in_precision(model_of(narrow()), "int8"),
         "tagger": Model(
             tuple(layer_parts(gatewise.BiLSTM(5, 6))),
             embeddings=(drawn(7, 3), drawn(2, 2)),
@@ -73,6 +75,7 @@ def models() -> dict[str, Model]:
             ),
         ),
         "threads": model_of(gatewise.BiLSTM(4, 64)),
+        "threads_of_integers": in_precision(model_of(gatewise.BiLSTM(4, 64)), "int8"),
     }
 
 
@@ -87,7 +90,7 @@ def main(folder: Path) -> None:
     for label, model in models().items():
         shutil.rmtree(folder / label, ignore_errors=True)
         write_folder(model, folder / label)
-        jobs += [(label, "thread" if label == "threads" else "address", folder / label)]
+        jobs += [(label, "thread" if label.startswith("threads") else "address", folder / label)]
 
     def built(job: tuple[str, str, Path]) -> Path:
         _, sanitizer, path = job

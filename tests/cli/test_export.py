@@ -152,6 +152,11 @@ def test_a_program_that_differs_is_not_written(run, tmp_path, capsys, monkeypatc
         ("--to pt2 -o x.md", "is the name of the model card"),
         ("--to safetensors -o x --streaming", "--to safetensors: --streaming is for programs"),
         ("--to safetensors -o x --opset 19", "--to safetensors: --opset is for onnx"),
+        (
+            "--to pt2 -o x --precision int8",
+            "--to pt2: --precision is for c, and this format holds the weights as they are",
+        ),
+        ("--to c -o x --precision int4", "--precision"),
         ("--to pt2 -o x --opset 19", "--to pt2: --opset is for onnx"),
         ("--to onnx -o x --opset 17", "--to onnx: opset: expected 18 to 23, got 17"),
     ],

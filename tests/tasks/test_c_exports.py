@@ -11,10 +11,12 @@ import torch
 import gatewise
 from gatewise import runtime
 from gatewise.interchange.c.building import build
+from gatewise.kernels import Precision
 from gatewise.tasks.export import export
 from gatewise.tasks.exports import c
 from gatewise.tasks.numeric.corpus import read_sequences
 from tests.interchange.c.exported import compiler
+from tests.kernels.engine import needs_engine
 from tests.tasks.numeric.test_categories import OPTIONS as NUMERIC
 from tests.tasks.numeric.test_categories import rows, table
 from tests.tasks.small import SMALL as LANGUAGE_MODEL
@@ -28,13 +30,15 @@ WORDS = small_tokens(spelling="none")
 FEATURED = {"output": "crf", "feature_columns": ["2", "3"], "feature_size": 4}
 
 
-def exported(task: str, data: Path, options: dict[str, Any], folder: Path) -> tuple[Any, runtime.Model, Path]:
+def exported(
+    task: str, data: Path, options: dict[str, Any], folder: Path, precision: Precision | None = None
+) -> tuple[Any, runtime.Model, Path]:
     """A run, and an instance of what was exported of it."""
     run = gatewise.train(task, data=data, out=folder / "run", **options)
     out = folder / "run" / "c"
-    assert export(run, "c", None) == [f"written: {out}", f"model card: {out}.md"]
+    assert export(run, "c", None, precision=precision) == [f"written: {out}", f"model card: {out}.md"]
     build(out, "model", options=("-O0",), sets=("plain",))
-    assert c.largest_difference(run, out) < 1e-5
+    assert c.largest_difference(run, out, precision) < (1e-5 if precision is None else 0.05)
     return run, runtime.load(out, max_batch=4, chunk=64), out
 
 
@@ -115,6 +119,22 @@ def test_a_language_model_continues_from_its_state(tmp_path: Path) -> None:
         model.step(tokens=[-1])
 
 
+@needs_engine
+def test_a_language_model_in_8_bit_integers(tmp_path: Path) -> None:
+    """Compiled for another instruction set than the engine's, so that some values round the other way."""
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    run, model, _ = exported("lm", path, LANGUAGE_MODEL, tmp_path, "int8")
+    tokens = run.vocabulary.encode("the lazy dog,\nand")[:, None]
+    with torch.no_grad(), run.in_precision("int8"):
+        expected = run.model(tokens)[0][:, 0].numpy()
+    with torch.no_grad():
+        floats = run.model(tokens)[0][:, 0].numpy()
+    found = np.stack([model.step(tokens=token.numpy()) for token in tokens])
+    assert np.abs(found - expected).max() < 0.05
+    assert np.median(np.abs(found - expected)) < 1e-5 < np.median(np.abs(floats - expected))
+
+
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
     run = gatewise.train("classify", data=labelled_texts(tmp_path), out=tmp_path / "run", **{**SMALL, "epochs": 1})
     with pytest.raises(ValueError, match="--to c: this model reads the characters of words, which is not exported"):
@@ -130,6 +150,8 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export(run, "onnx", None)
     with pytest.raises(ValueError, match="--to onnx: --build is for c"):
         export(run, "onnx", tmp_path / "out", build=True)
+    with pytest.raises(ValueError, match="--to onnx: --precision is for c, and this format holds"):
+        export(run, "onnx", tmp_path / "out", precision="int8")
     with pytest.raises(ValueError, match="exists already; remove it, or choose another --out"):
         export(run, "c", tmp_path)
 

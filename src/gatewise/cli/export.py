@@ -1,7 +1,7 @@
 """``gatewise export``: the model of a run in another format."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ def export(
     streaming: bool = False,
     opset: int | None = None,
     build: bool = False,
+    precision: Literal["int8"] | None = None,
 ) -> None:
     """Export the model of a run folder, with a model card beside it; success is reported after a check of the file.
 
@@ -36,12 +37,15 @@ def export(
         Version of ONNX's operators, 18 (the default) to 23.
     build
         Compile the library of c at once, with the system's compiler.
+    precision
+        Products of 8-bit integers in the recurrent layers of c (int8), whose weights are such integers in the file.
     """
     require("gatewise export", "tasks")
 
     from gatewise import tasks
-    from gatewise.tasks.export import EXPORTS
+    from gatewise.tasks.export import check_options
     from gatewise.tasks.export import export as export_trained
 
-    EXPORTS[to]  # an unknown format is an error before the model is read
-    print("\n".join(export_trained(tasks.load(folder), to, out, streaming=streaming, opset=opset, build=build)))
+    check_options(to, out, build=build, precision=precision)
+    options = {"streaming": streaming, "opset": opset, "build": build, "precision": precision}
+    print("\n".join(export_trained(tasks.load(folder), to, out, **options)))

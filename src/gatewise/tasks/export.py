@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatewise.kernels import Precision
 from gatewise.registry import Registry
 from gatewise.tasks.model_card import model_card
 from gatewise.tasks.trained import Trained
@@ -20,11 +21,13 @@ class ExportOptions:
         streaming: one step with the states as inputs and outputs.
         opset: version of ONNX's operators; None for the default.
         build: compile what is written, where it is code.
+        precision: of the products of recurrent layers, see `Recurrent.frozen`; None for that of the weights.
     """
 
     streaming: bool = False
     opset: int | None = None
     build: bool = False
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,12 @@ class ExportFormat:
         plan: of a run, the file to write and what is chosen. Raises a ValueError with the reason where the model cannot
             be written so.
         writes_folder: whether that is a folder, which must not exist, rather than files.
+        is_code: whether it is code, which can be compiled and has a precision of its own.
     """
 
     plan: Callable[[Trained, Path, ExportOptions], ExportPlan]
     writes_folder: bool = False
+    is_code: bool = False
 
 
 EXPORTS = Registry[ExportFormat](
@@ -70,6 +75,24 @@ EXPORTS = Registry[ExportFormat](
 """The formats by name."""
 
 
+def check_options(to: str, out: Path | None, *, build: bool, precision: Precision | None) -> None:
+    """Check what is asked of a format, before a model is read.
+
+    Raises:
+        ValueError: for an unknown format, or an option that it does not have.
+    """
+    chosen = EXPORTS[to]
+    if out is None and not chosen.writes_folder:
+        raise ValueError(f"--to {to}: name the file to write with --out")
+    if build and not chosen.is_code:
+        raise ValueError(f"--to {to}: --build is for c")
+    if precision is not None and not chosen.is_code:
+        raise ValueError(
+            f"--to {to}: --precision is for c, and this format holds the weights as they are; export without it, and "
+            "quantise with the tools of what runs the file"
+        )
+
+
 def export(
     trained: Trained,
     to: str,
@@ -78,6 +101,7 @@ def export(
     streaming: bool = False,
     opset: int | None = None,
     build: bool = False,
+    precision: Precision | None = None,
 ) -> list[str]:
     """Write the model of a run in a format, and its card beside it (of the same name, ending in ``.md``).
 
@@ -88,13 +112,10 @@ def export(
         ValueError: for an unknown format, a model that it cannot hold, or one that computes something else there.
         OSError: when a file cannot be written.
     """
+    check_options(to, out, build=build, precision=precision)
     chosen = EXPORTS[to]
     if out is None:
-        if not chosen.writes_folder:
-            raise ValueError(f"--to {to}: name the file to write with --out")
         out = trained.folder.path / to
-    if build and not chosen.writes_folder:
-        raise ValueError(f"--to {to}: --build is for c")
     card = out.with_suffix(".md")
     if card == out:
         raise ValueError(f"--out: {out} is the name of the model card beside the file; choose another ending")
@@ -103,7 +124,7 @@ def export(
     check_writable(out)
     check_writable(card)
     try:
-        export_plan = chosen.plan(trained, out, ExportOptions(streaming, opset, build))
+        export_plan = chosen.plan(trained, out, ExportOptions(streaming, opset, build, precision))
     except ValueError as error:
         raise ValueError(f"--to {to}: {error}") from error
     text = model_card(trained.folder, trained.model, export_plan.loading)

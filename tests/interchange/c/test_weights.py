@@ -40,7 +40,7 @@ def test_other_files_are_rejected() -> None:
     shorter, longer = content[:-64], content + bytes(64)
     for message, other in {
         "not a file of weights": b"gatewisE" + content[8:],
-        "the file has another version": changed(content, 8, "<I", 2),
+        "the file has another version": changed(content, 8, "<I", 1),
         "the numbers of the file have another type": changed(content, 12, "<I", 8),
         "the file is truncated, or followed by something else": signed(shorter),
         "the file is truncated, or followed": signed(longer),
@@ -50,6 +50,7 @@ def test_other_files_are_rejected() -> None:
         "a tensor is outside the file": changed(content, 40, "<Q", (1 << 64) - 64),
         "a tensor is outside the file ?": changed(content, 40, "<Q", len(content) // 64 * 64),
         "a tensor has another shape": changed(content, 48, "<Q", 1 << 60),
+        "a tensor has another type": changed(content, 64, "<Q", 1),
     }.items():
         with pytest.raises(ValueError, match=f"weights: {message}"):
             created(folder, other)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gatewise.equations import Cell
+from gatewise.kernels import Precision
 
 Array = np.ndarray
 Pool = Literal["none", "last", "mean", "max", "attention"]
@@ -26,6 +27,7 @@ class LayerPart:
         rates: of the masks of the cell, see `gatewise.kernels.masks.Masks`.
         merge: how two directions become one.
         merge_weight, merge_bias: of a learned merge.
+        scales: of each row of the parameters that are 8-bit integers, in their order.
     """
 
     cell: Cell
@@ -38,6 +40,7 @@ class LayerPart:
     merge: str = "concat"
     merge_weight: Array | None = None
     merge_bias: Array | None = None
+    scales: tuple[Array, ...] = ()
 
     @property
     def state_size(self) -> int:
@@ -111,6 +114,7 @@ class Model:
         answers: whether outputs are scores of classes.
         forecast: of a series.
         details: what programs around the model need to know of it, as JSON values by name.
+        precision: of the products of its layers; None for that of the numbers.
     """
 
     layers: tuple[LayerPart, ...]
@@ -127,6 +131,7 @@ class Model:
     answers: bool = False
     forecast: Forecast | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    precision: Precision | None = None
 
     @property
     def number(self) -> str:
@@ -135,7 +140,7 @@ class Model:
         Raises:
             ValueError: when it is neither float nor double, or layers differ.
         """
-        found = {one.dtype for one in self.tensors}
+        found = {one.dtype for one in self.tensors if one.dtype != np.int8}
         for dtype, name in ((np.dtype(np.float32), "float"), (np.dtype(np.float64), "double")):
             if found == {dtype}:
                 return name
@@ -147,7 +152,7 @@ class Model:
         """All tensors, in the order of the file of weights."""
         found: list[Array | None] = []
         for layer in self.layers:
-            found += [*layer.parameters, layer.merge_weight, layer.merge_bias]
+            found += [*layer.parameters, *layer.scales, layer.merge_weight, layer.merge_bias]
         found += [*self.embeddings, *(self.attention or ()), *(self.read_out or ()), self.transitions]
         if self.forecast is not None:
             found += [self.forecast.blend, *self.forecast.future]

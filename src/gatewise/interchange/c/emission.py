@@ -7,10 +7,13 @@ from gatewise.compiler.constants import constants, symbol
 from gatewise.compiler.emit import emit
 from gatewise.compiler.program import EmitError, Program
 from gatewise.equations import Cell
-from gatewise.interchange.c.description import LayerPart, Model
+from gatewise.interchange.c.description import Array, LayerPart, Model
+from gatewise.kernels import Precision
 
 # As description.h has them.
 _MOST_STATES, _MOST_PARAMETERS = 16, 128
+PRECISIONS: dict[Precision | None, int] = {None: 0, "int8": 8}
+"""As the engine has them."""
 
 
 def layout_of(model: Model) -> int:
@@ -42,10 +45,23 @@ def header_constants(model: Model) -> str:
         "READS_FROM_END": (int(model.reads_from_end), "1: a layer reads from the end"),
         "HAS_MASKS": (int(model.masks), "1: steps can be skipped"),
         "STATE": (model.state_size, "numbers of the state of a row"),
+        "PRECISION": (PRECISIONS[model.precision], "of products of layers: 0: model_number; 8: 8-bit integers"),
     }
     lines = [f"typedef {model.number} model_number;", ""]
     lines += [f"#define MODEL_{name} {value} /* {meaning} */" for name, (value, meaning) in numbers.items()]
     return "\n".join(lines)
+
+
+def program_of(cell: Cell, prefix: str) -> Program:
+    """The program of a cell.
+
+    Raises:
+        ValueError: for a cell that cannot be compiled.
+    """
+    try:
+        return emit(Cell.from_equations(cell.equations), prefix)
+    except EmitError as error:
+        raise ValueError(f"the cell {cell.name} cannot be compiled: {error}") from error
 
 
 def _emitted(model: Model, layout: int) -> str:
@@ -58,7 +74,7 @@ def _emitted(model: Model, layout: int) -> str:
         pairs = [f"{{{p!r}, {kept!r}}}" for p, kept in zip(layer.rates[::2], layer.rates[1::2], strict=True)]
         lines += _table("gatewise_mask", f"model_masks_{at}", pairs)
     lines += _table("RecurrentInfo", "model_layers", (_layer(model, at, programs) for at in range(len(model.layers))))
-    lines += _table("TensorInfo", "model_tensors", (_shape(one.shape) for one in tensors))
+    lines += _table("TensorInfo", "model_tensors", (_tensor(one) for one in tensors))
     lines += _table("EmbeddingInfo", "model_embeddings", (f"{{{model.number_of(one)}}}" for one in model.embeddings))
     scaling = (f"{{{one.mean.hex()}, {one.divisor.hex()}, {one.flag}}}" for one in model.values)
     lines += _table("ScalingInfo", "model_scaling", scaling)
@@ -116,10 +132,7 @@ def _programs(model: Model) -> dict[str, Program]:
             raise ValueError(
                 f"the cell {cell.name} has states of the width of a projection, and those of the runtime have one width"
             )
-        try:
-            found[cell.equations] = emit(Cell.from_equations(cell.equations), f"model_cell_{len(found)}")
-        except EmitError as error:
-            raise ValueError(f"the cell {cell.name} cannot be compiled: {error}") from error
+        found[cell.equations] = program_of(cell, f"model_cell_{len(found)}")
     return found
 
 
@@ -132,6 +145,7 @@ def _layer(model: Model, at: int, programs: dict[str, Program]) -> str:
         layer.directions,
         int(layer.reverse),
         model.number_of(layer.parameters[0]),
+        model.number_of(layer.scales[0] if layer.scales else None),
         f"model_masks_{at}" if layer.rates else "nullptr",
         f"merge_{layer.merge}",
         model.number_of(layer.merge_weight),
@@ -161,9 +175,9 @@ def _forecast(model: Model) -> list[str]:
     return [*lines, f"static const ForecastInfo model_forecast = {{{', '.join(map(str, fields))}}};"]
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    rows, columns = shape if len(shape) == 2 else (*shape, 1)
-    return f"{{{rows}, {columns}}}"
+def _tensor(tensor: Array) -> str:
+    rows, columns = tensor.shape if tensor.ndim == 2 else (*tensor.shape, 1)
+    return f"{{{rows}, {columns}, {tensor.itemsize}}}"
 
 
 def _table(kind: str, name: str, rows: Iterable[str]) -> list[str]:

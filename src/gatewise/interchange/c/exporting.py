@@ -14,13 +14,27 @@ from gatewise import runtime
 from gatewise.interchange.c.building import build as build_library
 from gatewise.interchange.c.description import Model
 from gatewise.interchange.c.layers import model_of
+from gatewise.interchange.c.quantising import in_precision
 from gatewise.interchange.c.readme import as_json, facts_of, readme_of
 from gatewise.interchange.c.sources import sources_of
 from gatewise.interchange.c.weights import weights_file
+from gatewise.kernels import Precision
 from gatewise.layers import Recurrent, Stack
 from gatewise.writing import as_path, atomic_write, check_folder
 
-_TOLERANCE = 1e-5
+_TOLERANCES: dict[Precision | None, float] = {None: 1e-5, "int8": 0.05}
+
+
+def check_difference(difference: float, precision: Precision | None, what: str) -> None:
+    """Check that a library computes what its model does, in the same precision.
+
+    To rounding; that of 8-bit integers too, where a value halfway between two of them may become the other one.
+
+    Raises:
+        ValueError: when it does not.
+    """
+    if not difference <= _TOLERANCES[precision]:
+        raise ValueError(f"the library differs from the {what} by {difference:.1e} on random input")
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,14 @@ class CExport:
         return f"written: {self.path}\n{self.library.name}: {size} bytes\nequal to the module on random input: {error}"
 
 
-def to_c(module: nn.Module, path: "str | PathLike[str]", *, name: str = "model", build: bool = False) -> CExport:
+def to_c(
+    module: nn.Module,
+    path: "str | PathLike[str]",
+    *,
+    name: str = "model",
+    build: bool = False,
+    precision: Precision | None = None,
+) -> CExport:
     """Write a layer or a stack, with its weights, as a folder of C++ with a C interface; see :doc:`/c`.
 
     Args:
@@ -53,13 +74,16 @@ def to_c(module: nn.Module, path: "str | PathLike[str]", *, name: str = "model",
         path: the folder to write; files of an earlier export are replaced.
         name: what names in C begin with, for programs with several models.
         build: compile the library, and compare it with the module.
+        precision: ``"int8"`` for layers that multiply 8-bit integers, as frozen ones do (`Recurrent.frozen`), and have
+            such integers as weights in the file; None for that of the weights.
 
     Returns:
         What was written.
 
     Raises:
         TypeError: for another module.
-        ValueError: for a layer that cannot be exported, a name that is none in C, or when the compiler fails.
+        ValueError: for a layer that cannot be exported, or not in that precision, a name that is none in C, or when the
+            compiler fails.
         OSError: when the folder cannot be written.
 
     >>> import tempfile, gatewise
@@ -70,12 +94,12 @@ def to_c(module: nn.Module, path: "str | PathLike[str]", *, name: str = "model",
     """
     folder = as_path("path", path)
     check_folder(folder)
-    write_folder(model_of(module), folder, name)
+    write_folder(in_precision(model_of(module), precision), folder, name)
     if not build:
         return CExport(folder)
     library = build_library(folder, name)
     assert isinstance(module, Recurrent | Stack)
-    return CExport(folder, library, _largest_difference(module, folder))
+    return CExport(folder, library, _largest_difference(module, folder, precision))
 
 
 def write_folder(
@@ -108,7 +132,7 @@ def write_folder(
             file.write(content)
 
 
-def _largest_difference(module: Recurrent | Stack, folder: Path) -> float:
+def _largest_difference(module: Recurrent | Stack, folder: Path, precision: Precision | None) -> float:
     """Between the library of a folder and the module it was made of.
 
     Raises:
@@ -121,7 +145,7 @@ def _largest_difference(module: Recurrent | Stack, folder: Path) -> float:
     was_training = module.training
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), module.frozen(precision=precision):
             given = x.transpose(0, 1) if module.batch_first else x
             called = module(given)
             expected = called[0] if isinstance(called, tuple) else called
@@ -133,6 +157,5 @@ def _largest_difference(module: Recurrent | Stack, folder: Path) -> float:
     found = runtime.load(folder, max_batch=rows, chunk=steps).run(x.cpu().numpy())
     reference = expected.cpu().numpy()
     difference = float((np.abs(found - reference) / np.maximum(np.abs(reference), 1)).max())
-    if not difference <= _TOLERANCE:
-        raise ValueError(f"the library differs from the module by {difference:.1e} on random input")
+    check_difference(difference, precision, "module")
     return difference

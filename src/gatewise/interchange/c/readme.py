@@ -6,13 +6,16 @@ from typing import Any
 import gatewise
 from gatewise.interchange.c.description import Model
 
+_NUMBERS = {"float": "float32", "double": "float64"}
+
 
 def facts_of(model: Model, name: str) -> dict[str, Any]:
     """What ``model.json`` says of a model."""
     return {
         "gatewise": gatewise.__version__,
         "name": name,
-        "number": {"float": "float32", "double": "float64"}[model.number],
+        "number": _NUMBERS[model.number],
+        "precision": model.precision,
         "values": model.value_count,
         "further": model.further,
         "numbers": model.numbers,
@@ -71,6 +74,11 @@ def readme_of(model: Model, name: str, files: list[str], further: str) -> str:
         if model.reads_from_end
         else "Calls continue where the one before has ended, until the instance is reset."
     )
+    precision = (
+        "Numbers are float32; its layers multiply 8-bit integers, which their weights in `weights.bin` are."
+        if model.precision == "int8"
+        else f"Numbers are {_NUMBERS[model.number]}."
+    )
     rows = [
         (f"`{name}.h`", "what a program calls (C99)"),
         (f"`{name}.cpp`", "all of the code in one file (C++20)"),
@@ -87,7 +95,7 @@ def readme_of(model: Model, name: str, files: list[str], further: str) -> str:
 A recurrent network, exported by gatewise {gatewise.__version__}: it runs without Python and torch. Layers: {layers}.
 
 Of each step it reads {" and ".join(reads)}; of each {per} it computes {model.outputs} numbers\
-{", the scores of classes" if model.answers else ""}. {streams}
+{", the scores of classes" if model.answers else ""}. {precision} {streams}
 
 | file | what it is |
 |---|---|

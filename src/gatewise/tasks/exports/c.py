@@ -13,8 +13,10 @@ from gatewise import runtime
 from gatewise.data.scaling import Scaling
 from gatewise.interchange.c.building import build
 from gatewise.interchange.c.description import Array, Forecast, Model, Scaled
-from gatewise.interchange.c.exporting import write_folder
+from gatewise.interchange.c.exporting import check_difference, write_folder
 from gatewise.interchange.c.layers import array, layer_parts
+from gatewise.interchange.c.quantising import in_precision
+from gatewise.kernels import Precision
 from gatewise.models.category_embedding import CategoryEmbedding
 from gatewise.models.classifier import Classifier
 from gatewise.models.language_model import LanguageModel
@@ -26,8 +28,6 @@ from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
-
-_TOLERANCE = 1e-5
 
 _TOKENS = """
 ## Tokens
@@ -62,7 +62,7 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
         raise ValueError("--opset is for onnx")
     if options.streaming:
         raise ValueError("--streaming is for onnx and pt2; in C every model of one direction continues from its state")
-    model = model_of_run(trained)
+    model = in_precision(model_of_run(trained), options.precision)
     folder = trained.folder
     more = {
         "vocabulary.json": folder.vocabulary.read_text(encoding="utf-8"),
@@ -80,7 +80,7 @@ def _plan(trained: Trained, out: Path, options: ExportOptions) -> ExportPlan:
         library = build(path, "model")
         found = [f"{library.name}: {library.stat().st_size:,} bytes"]
         if model.forecast is None:
-            difference = largest_difference(trained, path)
+            difference = largest_difference(trained, path, options.precision)
             found.append(f"equal to the model on random input: largest error {difference:.1e}, relative above 1")
         return found
 
@@ -226,8 +226,8 @@ def _details(trained: Trained) -> dict[str, Any]:
 _TEXTS = ("gatewise", "task", "config", "vocabulary")
 
 
-def largest_difference(trained: Trained, folder: Path) -> float:
-    """Between the library of a folder and the model of a run, on random input.
+def largest_difference(trained: Trained, folder: Path, precision: Precision | None = None) -> float:
+    """Between the library of a folder and the model of a run, on random input, both in this precision.
 
     Raises:
         ValueError: when it is more than rounding.
@@ -262,7 +262,7 @@ def largest_difference(trained: Trained, folder: Path) -> float:
             if parts
             else [tokens[..., 0]]
         )
-    with torch.no_grad():
+    with torch.no_grad(), trained.in_precision(precision):
         if isinstance(module, LanguageModel):
             expected = module(parts[0])[0].numpy()
         else:
@@ -270,9 +270,8 @@ def largest_difference(trained: Trained, folder: Path) -> float:
             given["lengths"] = lengths.numpy()
     found = runtime.load(folder, max_batch=rows, chunk=steps).run(**given)
     difference = float((np.abs(found - expected) / np.maximum(np.abs(expected), 1)).max())
-    if not difference <= _TOLERANCE:
-        raise ValueError(f"the library differs from the model by {difference:.1e} on random input")
+    check_difference(difference, precision, "model")
     return difference
 
 
-EXPORT = ExportFormat(_plan, writes_folder=True)
+EXPORT = ExportFormat(_plan, writes_folder=True, is_code=True)
