@@ -1,4 +1,7 @@
 // An instance of the model: its memory, and the calls that go through it.
+//
+// `description` is the constant that was emitted for this model, so the compiler omits what the model does not
+// have.
 #pragma once
 
 #include "runtime/compaction.h"
@@ -18,19 +21,16 @@ using Number = model_number;
 
 class Instance : public model_instance {
 public:
-  Instance(const Description &description, const Limits &limits) : description(description), limits(limits) {
-    message[0] = 0;
-  }
+  explicit Instance(const Limits &limits) : limits(limits) { message[0] = 0; }
 
   // Divides memory among the parts; of none it finds out how much is needed.
-  static int64_t divide(const Description &description, const Limits &limits, void *memory, int64_t bytes,
-                        Instance **made, const char **message) {
+  static int64_t divide(const Limits &limits, void *memory, int64_t bytes, Instance **made, const char **message) {
     Carver carver(memory, bytes);
     Instance *const at = carver.take<Instance>(1);
     Recurrence<Number> *const layers = carver.take<Recurrence<Number>>(description.layer_count);
     // Where there is no memory, the parts are planned one after the other.
-    Instance unplaced(description, limits);
-    Instance &instance = at ? *new (at) Instance(description, limits) : unplaced;
+    Instance unplaced(limits);
+    Instance &instance = at ? *new (at) Instance(limits) : unplaced;
     instance.layers = layers;
     int64_t work = 0;
     for (int64_t l = 0; l < description.layer_count; ++l) {
@@ -85,7 +85,6 @@ public:
   }
 
 private:
-  const Description &description;
   const Limits limits;
   const void *weights = nullptr;
   model_threads threads{};
@@ -203,8 +202,7 @@ private:
       bool needed;
     } buffers[] = {
         {"numbers", call.numbers.data, call.numbers.count, places * description.numbers, true},
-        {"values", call.values.data, call.values.count,
-         places * (description.values + (description.forecast != nullptr)), true},
+        {"values", call.values.data, call.values.count, places * value_count(), true},
         {"tokens", call.tokens.data, call.tokens.count, places * description.embedding_count, true},
         {"lengths", call.lengths.data, call.lengths.count, rows, false},
         {"reset", call.reset.data, call.reset.count, places, false},
@@ -233,13 +231,15 @@ private:
     return description.forecast ? check_forecast(call) : int32_t(MODEL_OK);
   }
 
+  // Values of a step, that of a series first.
+  static int64_t value_count() { return description.values + (description.forecast ? 1 : 0); }
   // What a forecast reads of the steps to come.
   int64_t further() const {
     return description.forecast ? description.forecast->horizon * (description.values + description.embedding_count)
                                 : 0;
   }
   int32_t check_forecast(const model_call &call) {
-    const int64_t count = description.values + 1, known = count - 1 + description.embedding_count;
+    const int64_t count = value_count(), known = count - 1 + description.embedding_count;
     for (int64_t b = 0; b < call.rows; ++b) {
       if (call.lengths.data && !call.lengths.data[b])
         return fail(MODEL_BAD_VALUE, "lengths: expected at least 1 of a series, got 0 of row %lld", (long long)b);
@@ -337,15 +337,14 @@ private:
   }
   // What the first layer reads of some steps: of a series, numbers as they are, values, tokens.
   const Number *read(const model_call &call, int64_t offset, int64_t steps, int64_t rows, const int64_t *ends) {
-    const ForecastInfo *const info = description.forecast;
-    const int64_t width = read_width(), given = description.values + (info != nullptr);
+    const int64_t width = read_width(), given = value_count();
     for (int64_t b = 0; b < rows; ++b) {
       std::optional<SeriesReader> series;
-      if (info) series.emplace(*info, filled, window);
+      if (description.forecast) series.emplace(*description.forecast, filled, window);
       for (int64_t t = 0; t < steps; ++t) {
         const int64_t place = offset + t * rows + b;
         Number *to = values[0] + (t * rows + b) * width;
-        if (info && ends && t >= ends[b]) {
+        if (series && ends && t >= ends[b]) {
           std::fill_n(to, width, Number(0));
           continue;
         }
