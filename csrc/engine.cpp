@@ -550,6 +550,16 @@ GATEWISE_EXPORT void gatewise_measure_f64(const Change<double> *changes, int64_t
   spread<Nothing>(all, slices, slices, pool);
 }
 
+// The product of a matrix and a mask; see `MaskedMatrix`.
+GATEWISE_EXPORT void gatewise_mask_f32(const MaskedMatrix<float> *masked, gatewise_pool pool) {
+  MaskedMatrix<float> own = *masked;
+  spread<Nothing>(own, own.slices, own.slices, pool);
+}
+GATEWISE_EXPORT void gatewise_mask_f64(const MaskedMatrix<double> *masked, gatewise_pool pool) {
+  MaskedMatrix<double> own = *masked;
+  spread<Nothing>(own, own.slices, own.slices, pool);
+}
+
 #endif
 
 // The widest instruction set that this processor runs, in vector bytes.

@@ -13,7 +13,6 @@ from torch import Tensor
 import gatewise
 from gatewise.equations import Cell, cell, dropout, tanh
 from gatewise.layers import Recurrent
-from gatewise.layers.weight_drop import dropped
 from tests.combinations import combinations
 
 LENGTHS = [6, 0, 4]
@@ -262,42 +261,127 @@ def test_seeds_out_of_range(seed: Any, step: int, message: str):
         gatewise.mask_seed(seed, step)
 
 
-def test_weight_drop_drops_recurrent_weights_of_a_call():
-    layer = gatewise.LSTM(3, 30, weight_drop=0.5)
+def weights_kept(shape: torch.Size, seed: int, stream: int, step: int, p: float) -> Tensor:
+    """The factors of a recurrent weight ``R`` of a layer and direction, in a call that begins with a step."""
+    rows, columns = shape
+    words = [[random_word(seed, stream, "weight R", row, step, unit) for unit in range(columns)] for row in range(rows)]
+    return (torch.tensor(words) >= p * 2**32).double() / (1 - p)
+
+
+@combinations({"backend": ["auto", "reference"], "lengths": [None, [4, 0, 3]], "checkpoint_every": [None, 2]})
+def test_weight_drop_is_a_layer_with_other_weights(
+    backend: Any, lengths: list[int] | None, checkpoint_every: int | None
+):
+    options: dict[str, Any] = {"num_layers": 2, "bidirectional": True, "dtype": torch.float64}
+    layer = gatewise.LSTM(3, 20, weight_drop=0.25, backend=backend, checkpoint_every=checkpoint_every, **options)
+    plain = gatewise.LSTM(3, 20, **options)
+    x = torch.randn(4, 3, 3, dtype=torch.float64, requires_grad=True)
+    weights, leaves = dict(layer.named_parameters()), dict[str, Tensor]()
+    seed = next_seed()
+    output, state = layer(x, lengths=None if lengths is None else torch.tensor(lengths))
+    for stream, name in enumerate(("l0", "l0_reverse", "l1", "l1_reverse")):
+        weight = weights[f"weight_hh_{name}"]
+        leaves[f"weight_hh_{name}"] = weight * weights_kept(weight.shape, seed, stream, 0, 0.25)
+    expected = torch.func.functional_call(
+        plain, weights | leaves, (x,), {"lengths": None if lengths is None else torch.tensor(lengths)}
+    )
+    torch.testing.assert_close((output, state), expected, rtol=1e-12, atol=1e-13)
+    wanted, upstream = [x, *weights.values()], torch.randn_like(output)
+    found = torch.autograd.grad(output, wanted, upstream, create_graph=True)
+    expected_gradients = torch.autograd.grad(expected[0], wanted, upstream, create_graph=True)
+    torch.testing.assert_close(found, expected_gradients, rtol=1e-11, atol=1e-12)
+    second, expected_second = (
+        torch.autograd.grad(sum((one.square().sum() for one in first), torch.zeros(())), wanted, allow_unused=True)
+        for first in (found, expected_gradients)
+    )
+    torch.testing.assert_close(second, expected_second, rtol=1e-10, atol=1e-11)
+
+
+def test_a_stack_without_gradients_drops_the_same_weights():
+    layer = gatewise.GRU(3, 20, num_layers=3, bidirectional=True, weight_drop=0.5)
     x = torch.randn(4, 2, 3)
     torch.manual_seed(6)
-    output, _ = layer(x)
+    expected = layer(x)
     torch.manual_seed(6)
-    weight = dropped(layer.weight_hh_l0, 0.5).detach()
-    plain = gatewise.LSTM(3, 30)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected)
+
+
+def test_frozen_weights_are_dropped_too():
+    layer = gatewise.LSTM(3, 20, weight_drop=0.5)
+    x = torch.randn(4, 2, 3)
+    torch.manual_seed(6)
+    expected = layer(x)[0]
+    for no_grad in (False, True):
+        with layer.frozen(), torch.set_grad_enabled(not no_grad):
+            layer.eval()(x)
+            torch.manual_seed(6)
+            torch.testing.assert_close(layer.train()(x)[0], expected)
+
+
+def test_weights_are_dropped_once_for_a_call_and_again_where_it_is_run_again():
+    layer = gatewise.LSTM(3, 20, weight_drop=0.5)
+    x, layer.weight_ih_l0.data[:] = torch.randn(12, 2, 3), 0.0  # all that differs is what is dropped
+
+    def run(step: int, seed: int = 3) -> Tensor:
+        torch.randn(2)  # torch's generator does not matter
+        with gatewise.mask_seed(seed, step):
+            return layer(x[:4], hx)[0].detach()
+
+    hx = torch.randn(1, 2, 20), torch.randn(1, 2, 20)
+    assert torch.equal(run(0), run(0))
+    assert not torch.allclose(run(4), run(0))
+    assert not torch.allclose(run(0, seed=4), run(0))
+    weight = layer.weight_hh_l0 * weights_kept(layer.weight_hh_l0.shape, 3, 0, 4, 0.5)
+    plain = gatewise.LSTM(3, 20)
     plain.load_state_dict({**layer.state_dict(), "weight_hh_l0": weight})
-    torch.testing.assert_close(output, plain(x)[0])
-    output.sum().backward()
-    assert layer.weight_hh_l0.grad is not None
-    assert (layer.weight_hh_l0.grad[weight == 0] == 0).all()
-    assert layer.weight_hh_l0.grad[weight != 0].ne(0).any()
+    torch.testing.assert_close(run(4), plain(x[:4], hx)[0])
+    with gatewise.mask_seed(3):
+        first = [window.run(layer) for window in gatewise.TBPTT(4, 4).windows(x, state=hx)]
+    with gatewise.mask_seed(3):
+        again = [window.run(layer) for window in gatewise.TBPTT(4, 4).windows(x, state=hx)]
+    assert torch.equal(torch.cat(first), torch.cat(again))
+    torch.testing.assert_close(first[0], run(0))
+    with gatewise.mask_seed(3):  # compiled, it draws from torch's generator at every call
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+        assert not torch.allclose(compiled(x)[0], compiled(x)[0])
 
 
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
-def test_weights_are_dropped_independently_at_the_rate(p: float):
-    torch.manual_seed(0)
-    weight = torch.ones(401, 1001, dtype=torch.float64, requires_grad=True)
-    found = dropped(weight, p)
-    kept = found != 0
-    torch.testing.assert_close(
-        found[kept].unique(), torch.tensor([1 / (1 - p)], dtype=torch.float64), rtol=3e-4, atol=0
-    )
-    torch.testing.assert_close(torch.autograd.grad(found.sum(), weight)[0], found)
-    flat = kept.flatten()[:400_000].double()
-    tolerance = 5 * (p * (1 - p) / 100_000) ** 0.5  # five deviations of the mean of a quarter
-    for lane in range(4):  # of the weights that share a random word
-        assert flat[lane::4].mean().item() == pytest.approx(1 - p, abs=tolerance)
-        both = flat[lane::4] * flat[(lane + 1) % 4 :: 4]
-        assert both.mean().item() == pytest.approx((1 - p) ** 2, abs=tolerance)
-    assert not torch.equal(dropped(weight, p), found)
+def test_weights_without_memory_are_named():
+    layer = gatewise.LSTM(3, 4, weight_drop=0.5)
+    layer.weight_hh_l0.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="recurrent weight: expected values for its shape"):
+        layer(torch.randn(4, 2, 3))
 
 
-@pytest.mark.parametrize("options", [{"variational": 0.3}, {"zoneout": 0.3}, {"recurrent_dropout": 0.3}])
+def test_weight_drop_in_transforms():
+    layer = gatewise.GRU(3, 4, weight_drop=0.5, dtype=torch.float64)
+    x, parameters = torch.randn(5, 2, 3, dtype=torch.float64), dict(layer.named_parameters())
+
+    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        with gatewise.mask_seed(3):
+            return torch.func.functional_call(layer, parameters, (row,))[0].square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 1))(parameters, x)
+    with gatewise.mask_seed(3):
+        whole = torch.autograd.grad(layer(x)[0].square().sum(), list(parameters.values()))
+    for found, expected in zip(each.values(), whole, strict=True):
+        torch.testing.assert_close(found.sum(0), expected)
+    with gatewise.mask_seed(3):  # the seed of a batch of layers, drawn outside
+        different = torch.func.vmap(lambda scale: layer(x * scale)[0])(torch.ones(3, dtype=torch.float64))
+    assert torch.equal(different[0], different[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"variational": 0.3},
+        {"zoneout": 0.3},
+        {"recurrent_dropout": 0.3},
+        {"weight_drop": 0.3},
+        {"weight_drop": 0.2, "zoneout": 0.3},
+    ],
+)
 def test_compiled(options: dict[str, Any]):
     layer = gatewise.GRU(3, 8, **options)
     x = torch.randn(4, 2, 3)

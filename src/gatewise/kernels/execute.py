@@ -13,6 +13,7 @@ from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.observers import COMPILED
 from gatewise.kernels.plain import plain
 from gatewise.kernels.tracing import is_jit_traced, is_traced
+from gatewise.kernels.weight_drop import dropped, followed, with_dropped_weights
 
 _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
 _EAGER_TYPES = (Tensor, torch.nn.Parameter)
@@ -33,6 +34,8 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
             goes through a compiler or a transform.
     """
     compiling = torch.compiler.is_compiling()
+    if call.masks is not None and call.masks.weight_drop:
+        call = _with_dropped_weights(call, compiling)
     if call.precision is not None and (compiling or _through_operators(call) or _transformed(call)):
         raise ValueError(
             f"layer.frozen(precision={call.precision!r}): expected plain calls in inference, got one inside of "
@@ -77,6 +80,8 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
 
 def run_on_cpu(call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Compute one layer of plain CPU tensors, which `cpu.runs`, as `run` does."""
+    if call.masks is not None and call.masks.weight_drop:
+        call = with_dropped_weights(call, dropped)
     if call.record is None:
         return run_differentiable(call, "cpu")
     return _recorded(call, Choice("cpu", FASTEST))
@@ -108,6 +113,14 @@ def backend_for(call: Call, *, backend: str = "auto") -> Choice:
         return Choice("reference", _TRANSFORMED)
     call.check_values()
     return choose(call, backend)
+
+
+def _with_dropped_weights(call: Call, compiling: bool) -> Call:
+    if compiling:
+        return with_dropped_weights(call, followed if _inside_a_transform() else operators.dropped)
+    if _transformed(call) or is_jit_traced() or _in_onnx_export():
+        return with_dropped_weights(call, followed)
+    return with_dropped_weights(call, operators.dropped if _through_operators(call) else dropped)
 
 
 def _through_operators(call: Call) -> bool:

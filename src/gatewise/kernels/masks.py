@@ -28,6 +28,7 @@ class Masks:
         stream: the number of the layer and direction: 2·layer, or 2·layer + 1 for the second direction.
         step: of the first step of the call, in a sequence of several calls.
         rates_text: the rates as text, made before a compiler follows the call, which cannot format them.
+        weight_drop: the probability of dropping a weight of a recurrent product; see `gatewise.kernels.weight_drop`.
     """
 
     seed: Tensor | None
@@ -35,6 +36,7 @@ class Masks:
     stream: int = 0
     step: int = 0
     rates_text: str = ""
+    weight_drop: float = 0.0
 
     @property
     def text(self) -> str:
@@ -72,8 +74,8 @@ class Masks:
             return like.new_full((rows, hidden), kept)
         assert self.seed is not None
         counted = self.step + step if mask.each_step else 0
-        words = _words(self.seed, self.stream, counted & _WORD, key_of(mask), rows, hidden)
-        return torch.where(words.to(like.device) >= int(threshold), like.new_tensor(kept), like.new_zeros(()))
+        words = random_words(self.seed, self.stream, counted, key_of(mask), rows, hidden)
+        return factors(words.to(like.device), int(threshold), kept, like.dtype)
 
 
 def text_of(rates: Sequence[float]) -> str:
@@ -100,12 +102,20 @@ def rates_of(masks: Sequence[Mask], probabilities: dict[str, float], *, training
     return tuple(rates)
 
 
-def _words(seed: Tensor, stream: int, step: int, name: int, rows: int, hidden: int) -> Tensor:
+def factors(words: Tensor, threshold: int, kept: float, dtype: torch.dtype) -> Tensor:
+    """The factors of units: 0 where a random word is below the threshold, else ``kept``."""
+    return (words >= threshold).to(dtype) * kept
+
+
+def random_words(
+    seed: Tensor, stream: int, step: int, name: int, rows: int, hidden: int, device: torch.device | str = "cpu"
+) -> Tensor:
     """(B, H) int64, a random word of 32 bits for each row and unit."""
-    unit = torch.arange(hidden)
+    seed, unit = seed.to(device), torch.arange(hidden, device=device)
     counter = unit // (_LANES * _WORDS) * _LANES + unit % _LANES
     first = (counter | stream << 20).expand(rows, hidden)
-    words = philox((first, torch.tensor(step), torch.arange(rows)[:, None], torch.tensor(name)), seed)
+    row = torch.arange(rows, device=device)[:, None]
+    words = philox((first, torch.tensor(step & _WORD, device=device), row, torch.tensor(name, device=device)), seed)
     chosen = unit // _LANES % _WORDS
     found = words[0].expand(rows, hidden)
     for index in range(1, _WORDS):

@@ -25,6 +25,7 @@ from gatewise.kernels.differentiable import differentiable_gradients
 from gatewise.kernels.dispatch import BACKENDS, choose, run_on
 from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import check_not_watched
+from gatewise.kernels.weight_drop import MatrixMask, product
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, Tensor? mask_seed, "
@@ -37,6 +38,7 @@ _SCHEMAS = {
     "recurrent_backward": (
         f"(Tensor output_gradient, Tensor[] final_gradients, {_ARGUMENTS}, bool[] needed, Tensor[] kept) -> Tensor[]"
     ),
+    "dropped_weight": "(Tensor weight, Tensor seed, int stream, int step, str name, float p) -> Tensor",
 }
 # Part of the cache key of graphs that torch caches on disk: identifies the schemas of the other operators.
 MADE_BY = f"gatewise {gatewise.__version__} {sha256(repr(_SCHEMAS).encode()).hexdigest()[:16]}"
@@ -75,6 +77,11 @@ def recurrent(
         checkpoint_every,
         MADE_BY,
     )
+
+
+def dropped(weight: Tensor, mask: MatrixMask) -> Tensor:
+    """A weight with some dropped, through an operator."""
+    return torch.ops.gatewise.dropped_weight(weight, *mask)
 
 
 def _call(
@@ -151,6 +158,29 @@ def _forward(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     check_not_watched(call.parameters)
     call.check_values()
     return _separate(call, *run_on(choose(call, backend).name, call))
+
+
+@torch.library.impl("gatewise::dropped_weight", "default")
+def _dropped_weight(weight: Tensor, *mask: Any) -> Tensor:
+    return product(weight, MatrixMask(*mask))
+
+
+@torch.library.register_fake("gatewise::dropped_weight")
+def _fake_dropped_weight(weight: Tensor, *_: Any) -> Tensor:
+    return weight.new_empty(weight.shape)
+
+
+def _save_mask(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, seed, *ctx.rest = inputs
+    ctx.save_for_backward(seed)
+
+
+def _gradient_of_dropped(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    # The same product, which is linear.
+    return torch.ops.gatewise.dropped_weight(upstream, *ctx.saved_tensors, *ctx.rest), *[None] * 5
+
+
+torch.library.register_autograd("gatewise::dropped_weight", _gradient_of_dropped, setup_context=_save_mask)
 
 
 @torch.library.impl(_LIBRARY, "recurrent", "Autograd")

@@ -151,15 +151,15 @@ class RecurrentBase(Parameters):
         return self.cell if made is None else made.cell(training=self.training)
 
     def _drawn_masks(self) -> Masks | None:
-        """The masks of a call, with a seed of its own; None for a cell without masks."""
-        made = self._regularisation
-        if made is None:
-            return None
-        masks = made.masks(training=self.training)
-        if not made.draws(training=self.training):
+        """The masks of a call, with a seed of its own; None if there are none."""
+        made, p = self._regularisation, self.weight_drop if self.training else 0.0
+        masks = None if made is None else made.masks(training=self.training)
+        lasting = made is not None and made.draws(training=self.training)
+        if not lasting and p == 0:
             return masks
-        seed, step = seed_and_step(self)
-        return Masks(seed, masks.rates, step=step, rates_text=masks.rates_text)
+        seed, step = seed_and_step(self, lasting=lasting)
+        rates, text = ((), "") if masks is None else (masks.rates, masks.rates_text)
+        return Masks(seed, rates, step=step, rates_text=text, weight_drop=p)
 
     @property
     def regularisation(self) -> str:
@@ -174,6 +174,10 @@ class RecurrentBase(Parameters):
     @property
     def _drops_weights(self) -> bool:
         return self.training and self.weight_drop > 0
+
+    def _packed_weights(self, layer: int) -> PackedWeights | None:
+        """Where a call of a layer, or −1 of the stack, may cache packed weights."""
+        return None if self._packed is None or self._drops_weights else self._packed[layer]
 
     @property
     def _directions(self) -> Directions:

@@ -40,7 +40,7 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         x: the input (T, B, I).
         hx, lengths, reset: as for `Recurrent.forward`.
     """
-    if not nothing_recorded() or layer.backend not in _BACKENDS or layer._drops_weights:
+    if not nothing_recorded() or layer.backend not in _BACKENDS:
         return None
     if not runs_on_cpu(layer.running_cell):
         return None
@@ -71,7 +71,7 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, mask
         layer._directions,
         record,
         AUTO if isinstance(every, str) else every,
-        packed=None if layer._packed is None else layer._packed[index],
+        packed=layer._packed_weights(index),
         masks=masks,
         sequences=layer._returns_sequences(index),
     )
@@ -98,7 +98,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs, masks: Masks | None) -> Ca
         inputs.lengths,
         inputs.reset,
         layer._directions,
-        packed=None if layer._packed is None else layer._packed[-1],
+        packed=layer._packed_weights(-1),
         layers=layer.num_layers,
         masks=masks,
     )

@@ -65,7 +65,8 @@ def mask_seed(seed: int, step: int = 0) -> AbstractContextManager[None]:
     from ``step``: chunks of a sequence have those of the whole, a chunk that is run again has the same ones, and a
     resumed run continues with them, if it stores the two numbers. The windows of `TBPTT` inside count from ``step``
     too. Which layer is which follows from the order in which they first run in a block. On every rank masks are others.
-    ``weight_drop`` draws from torch's generator at every call.
+    Those of ``weight_drop`` are others in every chunk: they follow from the seed and the step with which it begins;
+    inside torch.compile they follow from torch's generator.
 
     Args:
         seed: another one for each sequence or batch, between 0 and 2⁶³ − 1.
@@ -93,14 +94,18 @@ def mask_seed(seed: int, step: int = 0) -> AbstractContextManager[None]:
     return held(Seeds(seed), step)
 
 
-def seed_and_step(layer: nn.Module) -> tuple[Tensor, int]:
+def seed_and_step(layer: nn.Module, *, lasting: bool) -> tuple[Tensor, int]:
     """The seed of a call of a layer, and the step of the stream with which it begins.
+
+    Args:
+        layer: the layer.
+        lasting: whether it has masks that last over several calls.
 
     Raises:
         ValueError: inside torch.compile where seeds are held.
     """
     if torch.compiler.is_compiling():
-        if _holding:
+        if _holding and lasting:
             raise ValueError(
                 "masks that last over the windows of TBPTT, or of mask_seed, are not supported inside torch.compile; "
                 "run the model itself, or do without recurrent_dropout, variational and zoneout"

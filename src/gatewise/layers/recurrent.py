@@ -28,7 +28,6 @@ from gatewise.layers.nested import is_jagged, nested_like, padded, padded_flags,
 from gatewise.layers.packed import repack, unpack
 from gatewise.layers.streaming import Stream
 from gatewise.layers.validation import Inputs, InputSpec, State, prepare
-from gatewise.layers.weight_drop import dropped
 
 _SYMBOLIC = (
     "input: torch.fx.symbolic_trace cannot follow {}, whose work depends on values; use torch.export.export, or a "
@@ -330,7 +329,7 @@ class Recurrent(RecurrentBase):
         prepared = prepare(input, hx, lengths, reset, self._expected(batch_first), mask)
         if prepared.mask is not None:
             prepared = self._compacted(prepared, Compaction(prepared.mask, prepared.lengths, prepared.reset))
-        return backend_for(self._call(0, prepared.x, prepared, only_asked=True), backend=self.backend)
+        return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
 
     def _expected(self, batch_first: bool) -> InputSpec:
         parameter: Tensor = getattr(self, self._names[0][0])
@@ -350,10 +349,8 @@ class Recurrent(RecurrentBase):
             autocast_dtype,
         )
 
-    def _call(
-        self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None, *, only_asked: bool = False
-    ) -> Call:
-        """The call of a layer; ``only_asked``: it will not run, so that no random numbers are drawn."""
+    def _call(self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None) -> Call:
+        """The call of a layer."""
         initial = prepared.initial
         if self.num_layers > 1:
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
@@ -370,12 +367,6 @@ class Recurrent(RecurrentBase):
                     f"{name}: expected a weight of shape {tuple(shape)}, got {tuple(parameter.shape)}; "
                     "put one of the first shape in its place, or make a layer of other sizes"
                 )
-        if self._drops_weights and not only_asked:
-            kinds = map(self.cell.shape_of, self.cell.groups * self._direction_count)
-            parameters = [
-                dropped(parameter, self.weight_drop) if kind == "recurrent" else parameter
-                for kind, parameter in zip(kinds, parameters, strict=True)
-            ]
         return Call(
             self.running_cell,
             x,
@@ -386,7 +377,7 @@ class Recurrent(RecurrentBase):
             self._directions,
             record_of(self, layer),
             AUTO if isinstance(self.checkpoint_every, str) else self.checkpoint_every,
-            packed=None if self._packed is None or self._drops_weights else self._packed[layer],
+            packed=self._packed_weights(layer),
             masks=masks,
             sequences=self._returns_sequences(layer),
             output_steps=prepared.output_steps,

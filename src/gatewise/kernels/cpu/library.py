@@ -5,8 +5,10 @@ import os
 from array import array
 from functools import cache
 from pathlib import Path
+from struct import Struct
 
 import torch
+from torch import Tensor
 
 import gatewise
 from gatewise.kernels.cpu import binding, interface
@@ -15,6 +17,8 @@ from gatewise.kernels.cpu.parallelism import forked
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
 # By the bytes of a vector register, widest first. Double precision is built for all but the first.
 INSTRUCTION_SETS = {64: "avx512", 32: "avx2", 16: "plain"}
+Location = tuple[int, int, int, int]
+_MASKED_MATRIX = Struct("=qIIQdqqqqQQ")  # csrc/masks.h: MaskedMatrix
 FOLDER = Path(gatewise.__file__).parent / "_engine"
 
 
@@ -49,6 +53,9 @@ class Engine:
         for function in self._measure.values():
             function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
             function.restype = None
+        self._mask = {dtype: getattr(library, f"gatewise_mask_{suffix}") for dtype, suffix in SUFFIX.items()}
+        for function in self._mask.values():
+            function.argtypes, function.restype = [ctypes.c_char_p, ctypes.c_void_p], None
 
     def saved(self, program: int) -> tuple[int, int, int]:
         """Number of blocks of H units, of P, and of single values, saved for backward per row of a program."""
@@ -58,6 +65,20 @@ class Engine:
     def measure(self, dtype: torch.dtype, changes: array, count: int, slices: int) -> None:
         """Compute the update norms of an optimiser step."""
         self._measure[dtype](changes.buffer_info()[0], count, slices, pool(slices))
+
+    def mask(self, location: Location, rate: tuple[int, float], matrix: Tensor, to: Tensor, slices: int) -> None:
+        """Write the product of a matrix and a mask, both dense and on the CPU.
+
+        Args:
+            location: seed, stream, name and step.
+            rate: the threshold of random words, and the factor of what is kept.
+            matrix: the matrix.
+            to: what is written to, of its shape and dtype.
+            slices: parts that may run on threads of their own.
+        """
+        seed, stream, name, step = location
+        sizes = (step, *matrix.shape, slices, matrix.data_ptr(), to.data_ptr())
+        self._mask[to.dtype](_MASKED_MATRIX.pack(seed, stream, name, *rate, *sizes), pool(slices))
 
 
 @cache
