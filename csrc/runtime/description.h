@@ -16,13 +16,26 @@ enum Merge : int64_t { merge_concat, merge_sum, merge_mean, merge_mul, merge_lea
 // One recurrent layer, in one direction or both.
 struct RecurrentInfo {
   const Program *program;
-  int64_t input, hidden, directions, reverse;
-  int64_t first_tensor; // of (D, groups)
-  int64_t first_scale;  // of the scales of those of these that are 8-bit integers, in their order; −1: none are
+  int64_t input, hidden, projection, directions, reverse; // projection: P; 0 if no state has this width
+  int64_t first_tensor;                                   // of (D, groups)
+  int64_t first_scale; // of the scales of those of these that are 8-bit integers, in their order; −1: none are
   const gatewise_mask *masks;
   Merge merge;
   int64_t merge_weight, merge_bias; // tensors, −1: none
 };
+
+inline int64_t width_of_state(const RecurrentInfo &layer, int64_t state) {
+  return layer.program->states[state] == size_projection ? layer.projection : layer.hidden;
+}
+// The numbers of the states [0, end) of a row, in all directions.
+inline int64_t size_of_states(const RecurrentInfo &layer, int64_t end) {
+  int64_t size = 0;
+  for (int64_t s = 0; s < end; ++s) size += layer.directions * width_of_state(layer, s);
+  return size;
+}
+// Of the output, in one direction and in all of them.
+inline int64_t output_width(const RecurrentInfo &layer) { return width_of_state(layer, 0); }
+inline int64_t outputs_width(const RecurrentInfo &layer) { return layer.directions * output_width(layer); }
 
 // The vector of a token: row `token` of a tensor.
 struct EmbeddingInfo {

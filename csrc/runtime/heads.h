@@ -36,10 +36,10 @@ void linear(const T *weight, const T *bias, int64_t rows, int64_t depth, int64_t
   }
 }
 
-// Both directions of N rows, (N, 2·H) to (N, H).
+// Both directions of N rows, (N, 2·H) to (N, H), H the width of the output.
 template <class T>
 void merge(const RecurrentInfo &layer, int64_t rows, const T *from, const T *weight, const T *bias, T *to, T *scratch) {
-  const int64_t hidden = layer.hidden;
+  const int64_t hidden = output_width(layer);
   if (layer.merge == merge_learned) return linear(weight, bias, rows, 2 * hidden, hidden, from, to, scratch);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t u = 0; u < hidden; ++u) {

@@ -109,7 +109,7 @@ private:
   }
   const RecurrentInfo &last() const { return description.layers[description.layer_count - 1]; }
   static int64_t merged(const RecurrentInfo &layer) {
-    return layer.merge == merge_concat ? layer.directions * layer.hidden : layer.hidden;
+    return layer.merge == merge_concat ? outputs_width(layer) : output_width(layer);
   }
   int64_t read_width() const { return description.layers[0].input; }
   bool reads_as_given() const { return !description.embedding_count && !description.values && !description.forecast; }
@@ -121,20 +121,19 @@ private:
     int64_t width = read_width(), depth = 1;
     for (int64_t l = 0; l < description.layer_count; ++l) {
       const RecurrentInfo &layer = description.layers[l];
-      width = std::max(width, layer.directions * layer.hidden);
-      if (layer.merge == merge_learned) depth = std::max(depth, 2 * layer.hidden);
+      width = std::max(width, outputs_width(layer));
+      if (layer.merge == merge_learned) depth = std::max(depth, outputs_width(layer));
     }
     if (description.read_out >= 0) depth = std::max(depth, description.tensors[description.read_out].columns);
     const int64_t places = limits.chunk * limits.batch;
     work.data = memory.take<std::byte>(bytes), work.count = bytes;
     if (description.masks) compaction.carve(memory, limits);
     if (description.repeats)
-      repeated = memory.take<Number>(last().program->state_count * last().directions * limits.batch * last().hidden);
+      repeated = memory.take<Number>(limits.batch * size_of_states(last(), last().program->state_count));
     lengths = memory.take<int64_t>(limits.batch);
     for (Number *&one : values) one = memory.take<Number>(places * width);
     if (description.pool == pool_attention) depth = std::max(depth, width), scores = memory.take<Number>(places);
-    if (description.pool)
-      pooled = memory.take<Number>(limits.batch * std::max(width, last().directions * last().hidden));
+    if (description.pool) pooled = memory.take<Number>(limits.batch * width);
     scratch = memory.take<Number>(linear_scratch<Number>(places, depth));
     if (const ForecastInfo *const info = description.forecast) {
       const int64_t count = info->horizon * info->outputs;
@@ -283,7 +282,7 @@ private:
     for (int64_t l = 0; l < description.layer_count; ++l) {
       const RecurrentInfo &layer = description.layers[l];
       const bool is_last = l == description.layer_count - 1, merges = layer.merge != merge_concat;
-      const int64_t width = layer.directions * layer.hidden;
+      const int64_t own = output_width(layer), width = outputs_width(layer);
       if (is_last && skips && description.repeats) layers[l].get(rows, repeated);
       Number *to = is_last && ends_with_layers && !merges && !skips ? output : values[x == values[0]];
       const int64_t code =
@@ -294,9 +293,8 @@ private:
       if (is_last && skips) {
         to = ends_with_layers && !merges ? output : values[x == values[0]];
         for (int64_t d = 0; d < layer.directions; ++d)
-          compaction.restore(
-              x + d * layer.hidden, width, layer.hidden, description.repeats != 0, layers[l].reads_from_end(d),
-              description.repeats ? repeated + d * rows * layer.hidden : nullptr, to + d * layer.hidden, width);
+          compaction.restore(x + d * own, width, own, description.repeats != 0, layers[l].reads_from_end(d),
+                             description.repeats ? repeated + d * rows * own : nullptr, to + d * own, width);
         x = to;
       }
       if (merges) {
@@ -304,7 +302,7 @@ private:
         merge(layer, places, x, tensor(layer.merge_weight), tensor(layer.merge_bias), to, scratch);
         if (layer.merge == merge_learned)
           clear_invalid(steps, rows, skips && is_last ? ends : run_ends,
-                        skips && is_last && !description.repeats ? call.mask.data + offset : nullptr, layer.hidden, to);
+                        skips && is_last && !description.repeats ? call.mask.data + offset : nullptr, own, to);
         x = to;
       }
     }
@@ -364,7 +362,7 @@ private:
   // The quantiles (B, K, L) of the steps to come, from the states (B, H) at the ends of series.
   void forecast(const model_call &call, int64_t rows, const Number *hidden, Number *output) {
     const ForecastInfo &info = *description.forecast;
-    const int64_t steps = info.horizon, outputs = info.outputs, depth = last().directions * last().hidden;
+    const int64_t steps = info.horizon, outputs = info.outputs, depth = outputs_width(last());
     const int64_t known = description.values + description.embedding_count, future = info.future;
     const int64_t blended = description.tensors[info.blend].rows, seasonal = info.season > 1;
     linear(tensor(description.read_out), tensor(description.bias), rows, depth, steps * outputs, hidden, decoded,
@@ -408,13 +406,12 @@ private:
 
   const Number *pool(int64_t steps, int64_t rows, const int64_t *ends, const Number *x) {
     const RecurrentInfo &layer = last();
-    const int64_t width = merged(layer);
+    const int64_t own = output_width(layer), width = merged(layer);
     if (description.pool == pool_last) {
       const Recurrence<Number> &of = layers[description.layer_count - 1];
       for (int64_t b = 0; b < rows; ++b)
         for (int64_t d = 0; d < layer.directions; ++d)
-          std::copy_n(of.state_of(rows, 0, d) + b * layer.hidden, layer.hidden,
-                      pooled + (b * layer.directions + d) * layer.hidden);
+          std::copy_n(of.first_state(rows, d) + b * own, own, pooled + (b * layer.directions + d) * own);
       return pooled;
     }
     if (description.pool == pool_attention) {

@@ -107,7 +107,7 @@ MODEL_API int32_t model_run(model_instance *instance, const model_call *call);
 MODEL_API int32_t model_step(model_instance *instance, const model_call *call);
 
 /* The state, MODEL_STATE numbers a row: for each layer and direction from the lowest, for each state of its cell
- * (D, B, H). A state is set for as many rows as the next calls have. */
+ * (D, B, H), or P wide. A state is set for as many rows as the next calls have. */
 MODEL_API int32_t model_state_get(model_instance *instance, int64_t rows, model_results state);
 MODEL_API int32_t model_state_set(model_instance *instance, int64_t rows, model_numbers state);
 

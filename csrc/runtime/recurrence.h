@@ -60,11 +60,10 @@ public:
   }
 
   int64_t workspace = 0;
-  int64_t state_size(int64_t rows) const { return info->program->state_count * info->directions * rows * info->hidden; }
-  int64_t width() const { return info->directions * info->hidden; }
+  int64_t state_size(int64_t rows) const { return rows * size_of_states(*info, info->program->state_count); }
 
   void forget() { is_zero = true; }
-  // The state of as many rows as the last call had: (S, D, B, H).
+  // The state of as many rows as the last call had: each (D, B, H), or P wide.
   void get(int64_t rows, T *to) const {
     if (is_zero) std::fill_n(to, state_size(rows), T(0));
     else std::copy_n(state[0], state_size(rows), to);
@@ -73,9 +72,9 @@ public:
     std::copy_n(from, state_size(rows), state[0]);
     is_zero = false, carried = false;
   }
-  // State `number` of one direction, (B, H).
-  const T *state_of(int64_t rows, int64_t number, int64_t direction) const {
-    return state[0] + (number * info->directions + direction) * rows * info->hidden;
+  // The first state of one direction, (B, H).
+  const T *first_state(int64_t rows, int64_t direction) const {
+    return state[0] + direction * rows * output_width(*info);
   }
 
   // The states before the first step in each direction. Those that a direction has left by reading from the end are of
@@ -86,9 +85,12 @@ public:
   }
   // Zero the states of rows whose flag is set, of the directions that read from the end or the others.
   void clear(int64_t rows, const uint8_t *flags, bool from_end) {
-    for (int64_t k = 0; !is_zero && k < info->program->state_count * info->directions; ++k)
-      for (int64_t b = 0; reads_from_end(k % info->directions) == from_end && b < rows; ++b)
-        if (!flags || flags[b]) std::fill_n(state[0] + (k * rows + b) * info->hidden, info->hidden, T(0));
+    T *to = state[0];
+    for (int64_t k = 0; !is_zero && k < info->program->state_count * info->directions; ++k) {
+      const int64_t width = width_of_state(*info, k / info->directions);
+      for (int64_t b = 0; b < rows; ++b, to += width)
+        if (reads_from_end(k % info->directions) == from_end && (!flags || flags[b])) std::fill_n(to, width, T(0));
+    }
   }
   bool reads_from_end(int64_t direction) const { return info->directions == 2 ? direction == 1 : info->reverse != 0; }
 
@@ -100,10 +102,10 @@ public:
     call.lengths = {const_cast<int64_t *>(lengths), lengths ? rows : 0};
     call.reset = {const_cast<uint8_t *>(reset), reset ? steps * rows : 0, rows, 1};
     call.threads = call.workers = team.threads, call.pool = team.pool;
-    const int64_t each = info->directions * rows * info->hidden;
     for (int64_t s = 0; s < info->program->state_count; ++s) {
-      states[s].initial = {is_zero ? nullptr : state[0] + s * each, is_zero ? 0 : each};
-      states[s].final = {state[1] + s * each, each};
+      const int64_t before = rows * size_of_states(*info, s), count = rows * size_of_states(*info, s + 1) - before;
+      states[s].initial = {is_zero ? nullptr : state[0] + before, is_zero ? 0 : count};
+      states[s].final = {state[1] + before, count};
     }
     use(last);
     int64_t code;
@@ -144,8 +146,8 @@ private:
     std::memset(states, 0, sizeof states);
     std::memset(parameters, 0, sizeof parameters);
     call.struct_size = sizeof call, call.abi = GATEWISE_ABI, call.dtype = sizeof(T), call.layers = 1;
-    call.input_size = of.input, call.hidden_size = of.hidden, call.directions = of.directions,
-    call.reverse = of.reverse;
+    call.input_size = of.input, call.hidden_size = of.hidden, call.projection_size = of.projection,
+    call.directions = of.directions, call.reverse = of.reverse;
     call.precision = inference_precision, call.program = of.program, call.masks = of.masks, call.states = states,
     call.parameters = parameters;
   }
@@ -163,7 +165,7 @@ private:
     constexpr int64_t enough = INT64_MAX / 4;
     call.steps = steps, call.rows = rows, call.threads = call.workers = threads;
     call.x = {some, enough, rows * info->input, info->input};
-    call.output = {some, enough, rows * width(), width()};
+    call.output = {some, enough, rows * outputs_width(*info), outputs_width(*info)};
     call.lengths = {lengths, rows}, call.reset = {some, enough, rows, 1};
     for (gatewise_parameter &one : parameters) one.value = {some, enough};
     call.workspace = {}, call.weights = {some, 0}, call.weights_layout = -1;

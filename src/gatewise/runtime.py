@@ -15,7 +15,7 @@ from gatewise.writing import as_path
 
 Numbers = NDArray[np.floating]
 State = list[tuple[Numbers, ...]]
-"""For each layer from the lowest, for each state of its cell (D, B, H)."""
+"""For each layer from the lowest, for each state of its cell (D, B, H), or (D, B, P) of a projection."""
 
 _BAD_WEIGHTS, _BROKEN = 1, 7
 
@@ -230,7 +230,7 @@ class Model:
 
     @property
     def state(self) -> State | None:
-        """The state, for each layer and state of its cell (D, B, H); None is zero. Can be assigned."""
+        """The state, for each layer and state of its cell (D, B, H), or P wide; None is zero. Can be assigned."""
         if not self._rows:
             return None
         flat = np.empty(self._rows * self._state_size, self._dtype)
@@ -238,11 +238,12 @@ class Model:
         found: State = []
         at = 0
         for layer in self.facts["state"]:
-            shape = (layer["directions"], self._rows, layer["hidden_size"])
-            size = int(np.prod(shape))
-            count = len(layer["states"])
-            found.append(tuple(flat[at + k * size : at + (k + 1) * size].reshape(shape) for k in range(count)))
-            at += count * size
+            states: list[Numbers] = []
+            for width in layer["widths"]:
+                size = layer["directions"] * self._rows * width
+                states.append(flat[at : at + size].reshape(layer["directions"], self._rows, width))
+                at += size
+            found.append(tuple(states))
         return found
 
     @state.setter
@@ -252,9 +253,7 @@ class Model:
             return
         arrays = [np.asarray(one, self._dtype) for layer in state for one in layer]
         rows = arrays[0].shape[1] if arrays and arrays[0].ndim == 3 else 0
-        expected = [
-            (layer["directions"], rows, layer["hidden_size"]) for layer in self.facts["state"] for _ in layer["states"]
-        ]
+        expected = [(layer["directions"], rows, width) for layer in self.facts["state"] for width in layer["widths"]]
         if [one.shape for one in arrays] != expected:
             raise ValueError(f"state: expected arrays of shapes {expected}, got {[one.shape for one in arrays]}")
         flat = np.concatenate([one.ravel() for one in arrays])
@@ -269,7 +268,7 @@ class Model:
 
     @property
     def _state_size(self) -> int:
-        return sum(len(one["states"]) * one["directions"] * one["hidden_size"] for one in self.facts["state"])
+        return sum(one["directions"] * sum(one["widths"]) for one in self.facts["state"])
 
     def _called(
         self,

@@ -31,19 +31,19 @@ def compiler() -> list[str] | None:
 
 
 def streamed() -> gatewise.Stack:
-    """One direction, of a user's cell whose masks act in evaluation, two layers in one, and a cell with a prologue."""
+    """One direction: a user's cell whose masks act in evaluation, two layers in one, a prologue and a projection."""
     layers = [
         gatewise.Recurrent(masked, WIDTH, 7, rates={"h": 0.2, "n": 0.3, "kept_h": 0.1, "kept_c": 0.4}),
         gatewise.GRU(7, 19, num_layers=2, bias="single"),
-        gatewise.PeepholeLSTM(19, 6, masked_output="repeat"),
+        gatewise.PeepholeLSTM(19, 9, proj_size=6, masked_output="repeat"),
     ]
     return gatewise.Stack(layers)
 
 
 def both_directions() -> gatewise.Stack:
-    """Both directions and the other one alone, merged in the other ways, in float64."""
+    """Both directions, one of them of projections, and the other one alone, merged in the other ways, in float64."""
     layers = [
-        gatewise.BiLSTM(WIDTH, 9, merge="learned", init="torch"),
+        gatewise.BiLSTM(WIDTH, 11, proj_size=9, merge="learned", init="torch"),
         gatewise.BiGRU(9, 4, merge="mul"),
         gatewise.RNN(4, 4, reverse=True),
         gatewise.Recurrent("lstm_layer_norm", 4, 17, bidirectional=True, merge="learned", init="torch"),
@@ -57,7 +57,7 @@ def narrow() -> gatewise.Stack:
         gatewise.Recurrent(masked, WIDTH, 7, rates={"h": 0.2, "n": 0.3, "kept_h": 0.1, "kept_c": 0.4}),
         gatewise.GRU(7, 19, num_layers=2, bias="single", bidirectional=True),
         gatewise.Recurrent(hoisted, 38, 33),
-        gatewise.PeepholeLSTM(33, 6, masked_output="repeat", reverse=True),
+        gatewise.PeepholeLSTM(33, 9, proj_size=6, masked_output="repeat", reverse=True),
     ]
     return gatewise.Stack(layers)
 

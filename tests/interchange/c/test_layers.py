@@ -166,8 +166,6 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         gatewise.to_c(gatewise.BiLSTM(2, 2, merge=None), tmp_path)
     with pytest.raises(ValueError, match=r"expected weights of float32 or float64, got torch\.bfloat16"):
         gatewise.to_c(gatewise.LSTM(2, 2).bfloat16(), tmp_path)
-    with pytest.raises(ValueError, match="has a state of another width"):
-        gatewise.to_c(gatewise.LSTM(2, 4, proj_size=2), tmp_path)
     with pytest.raises(ValueError, match="name: expected a name in C, such as model, got '2 models'"):
         gatewise.to_c(gatewise.LSTM(2, 2), tmp_path, name="2 models")
     with pytest.raises(ValueError, match="name: engine is the name of a file of the engine; choose another"):

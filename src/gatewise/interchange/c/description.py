@@ -28,6 +28,7 @@ class LayerPart:
         merge: how two directions become one.
         merge_weight, merge_bias: of a learned merge.
         scales: of each row of the parameters that are 8-bit integers, in their order.
+        projection: P, the width of states of a projection; 0 if the cell has none.
     """
 
     cell: Cell
@@ -41,16 +42,22 @@ class LayerPart:
     merge_weight: Array | None = None
     merge_bias: Array | None = None
     scales: tuple[Array, ...] = ()
+    projection: int = 0
+
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        """The width of each state; that of the first is the output's, in one direction."""
+        return tuple(self.projection if width == "P" else self.hidden_size for width in self.cell.widths)
 
     @property
     def state_size(self) -> int:
         """The numbers of the state of a row."""
-        return len(self.cell.states) * self.directions * self.hidden_size
+        return self.directions * sum(self.state_widths)
 
     @property
     def width(self) -> int:
         """The width of a step of the output."""
-        return self.hidden_size * (self.directions if self.merge == "concat" else 1)
+        return self.state_widths[0] * (self.directions if self.merge == "concat" else 1)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,7 @@ class Model:
         if self.read_out is not None:
             return len(self.read_out[0])
         last = self.layers[-1]
-        return last.directions * last.hidden_size if self.pool == "last" else last.width
+        return last.directions * last.state_widths[0] if self.pool == "last" else last.width
 
     @property
     def value_count(self) -> int:

@@ -128,10 +128,6 @@ def _programs(model: Model) -> dict[str, Program]:
                 f"the cell {cell.name} has {len(cell.states)} states and {len(cell.groups)} groups of parameters; "
                 f"expected at most {_MOST_STATES} and {_MOST_PARAMETERS // 2}"
             )
-        if cell.projected:
-            raise ValueError(
-                f"the cell {cell.name} has states of the width of a projection, and those of the runtime have one width"
-            )
         found[cell.equations] = program_of(cell, f"model_cell_{len(found)}")
     return found
 
@@ -142,6 +138,7 @@ def _layer(model: Model, at: int, programs: dict[str, Program]) -> str:
         f"&{symbol(programs[layer.cell.equations].prefix)}",
         layer.input_size,
         layer.hidden_size,
+        layer.projection,
         layer.directions,
         int(layer.reverse),
         model.number_of(layer.parameters[0]),

@@ -34,8 +34,6 @@ def layer_parts(layer: Recurrent) -> list[LayerPart]:
     rates = () if masks is None else masks.masks(training=False).rates
     cell = layer.cell if masks is None else masks.cell(training=False)
     directions = 2 if layer.bidirectional else 1
-    if cell.projected:
-        raise ValueError(f"the cell {cell.name} has a state of another width (proj_size), which is not exported")
     weights = [[array(one) for one in of_direction] for of_direction in layer.all_weights]
     parts: list[LayerPart] = []
     width = layer.input_size
@@ -53,6 +51,7 @@ def layer_parts(layer: Recurrent) -> list[LayerPart]:
             layer.merge or "concat",
             array(getattr(layer, f"merge_weight_l{at}")) if learned else None,
             None if bias is None else array(bias),
+            projection=layer.proj_size,
         )
         parts.append(part)
         width = part.width

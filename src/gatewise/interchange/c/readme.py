@@ -32,6 +32,7 @@ def facts_of(model: Model, name: str) -> dict[str, Any]:
                 "states": list(layer.cell.states),
                 "directions": layer.directions,
                 "hidden_size": layer.hidden_size,
+                "widths": layer.state_widths,
             }
             for layer in model.layers
         ],
