@@ -368,10 +368,11 @@ def tagger(**options: Any) -> Tagger:
 
 
 def test_taggers_and_classifiers_step_by_step() -> None:
-    x, lengths = torch.randn(5, 2, 3), torch.tensor([5, 5])
+    lengths = torch.tensor([5, 5])
     last = Classifier(nn.Identity(), Encoder("lstm", 3, 4, 2), "last", 5)
-    direct = Tagger(nn.Identity(), Encoder("gru_cudnn", 2, 4, 2), 5, direct_width=1)
-    for model in (tagger(num_layers=2), last, direct):
+    direct = Tagger(nn.Identity(), Encoder("gru_cudnn", 3, 4, 2), 5, direct=2)
+    for model, width in ((tagger(num_layers=2), 3), (last, 3), (direct, 3 + 2 * 5)):
+        x = torch.randn(5, 2, width)
         (program,) = programs_of(of_model(model), streaming=True)
         states = [torch.zeros(2, 2, 4) for _ in program.outputs[1:]]
         for x_t in x:

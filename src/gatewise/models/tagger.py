@@ -16,8 +16,9 @@ class Tagger(nn.Module):
         encoder: encodes the steps.
         tag_count: K.
         transitions: a conditional random field over the tags; without one each step is predicted independently.
-        direct_width: how many numbers of a step, the last ones, the encoder does not read: they are connected to the
-            scores directly, as spelling features in Huang et al. 2015 (arXiv:1508.01991).
+        direct: the number of features whose scores of the K tags are at the end of a step, K after K. The encoder does
+            not read these; they are added to its own, as those of features that are connected to the output directly
+            (Huang et al. 2015, arXiv:1508.01991, "features connection tricks").
 
     >>> import torch
     >>> model = Tagger(nn.Identity(), Encoder("lstm", 3, 4, bidirectional=True), 5)
@@ -32,13 +33,13 @@ class Tagger(nn.Module):
         tag_count: int,
         transitions: ConditionalRandomField | None = None,
         *,
-        direct_width: int = 0,
+        direct: int = 0,
     ) -> None:
         super().__init__()
         self.steps = steps
         self.encoder = encoder
         self.read_out = nn.Linear(encoder.width, tag_count)
-        self.direct = nn.Linear(direct_width, tag_count, bias=False) if direct_width else None
+        self.direct = direct
         self.transitions = transitions
 
     def forward(self, inputs: tuple[Tensor, ...], lengths: Tensor) -> Tensor:
@@ -58,15 +59,16 @@ class Tagger(nn.Module):
         return self._scores(output, direct), state
 
     def _divided(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the encoder reads of steps (…, I), and what is connected directly."""
-        if self.direct is None:
+        """What the encoder reads of steps (…, I), and the scores (…, K) of what is connected directly."""
+        if not self.direct:
             return x, None
-        width = self.direct.in_features
-        return x[..., :-width], x[..., -width:]
+        tags = self.read_out.out_features
+        width = self.direct * tags
+        return x[..., :-width], x[..., -width:].unflatten(-1, (self.direct, tags)).sum(-2)
 
     def _scores(self, output: Tensor, direct: Tensor | None) -> Tensor:
         scores = self.read_out(output)
-        return scores if self.direct is None else scores + self.direct(direct)
+        return scores if direct is None else scores + direct
 
     def decode(self, scores: Tensor, lengths: Tensor) -> Tensor:
         """The best tags (T, B) int64 for scores (T, B, K); values in the padding are undefined."""

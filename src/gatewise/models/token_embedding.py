@@ -92,7 +92,7 @@ class FeaturedEmbedding(nn.Module):
         features: the embedding of each feature.
 
     Attributes:
-        feature_width: the numbers of the features, the last ones of a vector.
+        value_counts: the number of values of each feature.
 
     >>> embedding = FeaturedEmbedding(TokenEmbedding(10, 4), [TokenEmbedding(3, 2), TokenEmbedding(5, 2)])
     >>> embedding(torch.zeros(5, 2, dtype=torch.int64), torch.zeros(5, 2, 2, dtype=torch.int64)).shape
@@ -103,8 +103,8 @@ class FeaturedEmbedding(nn.Module):
         super().__init__()
         self.tokens = tokens
         self.features = nn.ModuleList(features)
-        self.feature_width = sum(one.width for one in features)
-        self.width = tokens.width + self.feature_width
+        self.value_counts = [one.embedding.num_embeddings for one in features]
+        self.width = tokens.width + sum(one.width for one in features)
 
     def forward(self, tokens: Tensor, features: Tensor, *spelled: Tensor) -> Tensor:
         """The vectors of tokens.

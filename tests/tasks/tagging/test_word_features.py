@@ -33,7 +33,8 @@ def featured_words(folder, count=80, name="words.conll"):
 
 
 def train(folder, data=None, **changes):
-    options = {"out": folder / "run", **SMALL, **small_tokens(spelling="none"), "feature_size": 4, **changes}
+    width = {} if changes.get("feature_connections") == "output" else {"feature_size": 4}
+    options = {"out": folder / "run", **SMALL, **small_tokens(spelling="none"), **width, **changes}
     return gatewise.train("tag", data=data or featured_words(folder), **options)
 
 
@@ -50,21 +51,21 @@ def test_columns_add_what_words_lack(tmp_path, trained):
 
 
 def test_features_that_go_to_the_output_directly(tmp_path, trained):
-    """The recurrent layers do not read them, and the tags are learned all the same."""
+    """The recurrent layers do not read them: each value has a weight for each tag, and the scores are their sum."""
     run = train(tmp_path, epochs=12, lr=0.05, feature_connections="output", **FEATURES)
     model, other = run.model, trained.model
-    assert model.direct.weight.shape == (2, 2 * 4)
+    weights = [one.embedding.weight for one in model.steps.features]
+    assert [tuple(one.shape) for one in weights] == [(3, 2), (3, 2)]
+    assert all(not one[0].any() for one in weights)  # of values that training does not have
     assert model.encoder.recurrent.input_size == other.encoder.recurrent.input_size - 8
     assert run.final_scores()["held_out"]["accuracy"] == 1.0
     assert gatewise.load(run.folder.path).evaluate() == run.final_scores()
     rows = [run.reader.read([("can", "N", "a"), ("fish", "V", "b")])]
     (numbers, features), lengths = run.reader.batch(rows)
     scores, changed = (model((numbers, one), lengths) for one in (features, features.flip(0)))
-    embedded = [one(features[..., index]) for index, one in enumerate(model.steps.features)]
+    linear = torch.stack([one[features[..., index]] for index, one in enumerate(weights)]).sum(0)
     assert not torch.allclose(scores, changed)
-    torch.testing.assert_close(
-        scores - changed, model.direct(torch.cat(embedded, -1) - torch.cat(embedded, -1).flip(0))
-    )
+    torch.testing.assert_close(scores - changed, linear - linear.flip(0))
     found = run.inspect([("can", "N", "a"), ("fish", "V", "b")], out=tmp_path / "report.html")
     assert found.predictions == ["NOUN", "VERB"]
 

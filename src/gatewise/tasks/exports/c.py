@@ -110,7 +110,7 @@ def model_of_run(trained: Trained) -> Model:
         raise ValueError(
             f"models of the task {trained.name} are not exported whole; gatewise.to_c exports their recurrent layers"
         )
-    if isinstance(model, Tagger) and model.direct is not None:
+    if isinstance(model, Tagger) and model.direct:
         raise ValueError("connections from features to the output (--feature-connections output) have no C++")
     layers = tuple(layer_parts(model.encoder.recurrent))
     scaling = _reader_of(trained).scaling if isinstance(model.steps, nn.Identity | CategoryEmbedding) else None

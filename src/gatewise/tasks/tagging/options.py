@@ -43,7 +43,7 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
     feature_size: Count = 10
     """Width of the embedding of each feature of a word."""
     feature_connections: Literal["input", "output"] = "input"
-    """Whether features are read by the recurrent layers, or go to the output directly (Huang et al. 2015)."""
+    """Whether features are read by the recurrent layers, or connected to the tags directly (Huang et al. 2015)."""
 
     epochs: Count = 15
     lr: Positive = 2e-3
@@ -72,6 +72,11 @@ class TaggingOptions(EncoderOptions, TokenOptions, TaggedTextOptions):
                 ["feature_columns", "word_features"],
                 f"it is for words, and the unit is {self.unit}",
                 when=self.unit != "word",
+            ),
+            **without_effect(
+                ["feature_size"],
+                "feature_connections is output: the weights of a feature are as many as there are tags",
+                when=self.feature_connections == "output",
             ),
             **without_effect(
                 ["feature_size", "feature_connections"],

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatewise.data.batches import Batch
 from gatewise.data.entities import count_entities
 from gatewise.data.labels import Labels, MostFrequent
 from gatewise.models.conditional_random_field import ConditionalRandomField
 from gatewise.models.tagger import Tagger
-from gatewise.models.token_embedding import FeaturedEmbedding
+from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.progress import Progress, say
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.encoding import make_encoder
@@ -82,12 +82,16 @@ class TagHead(StepHead):
         return f"tags: {self.tags.labels.size}" + (f" (scheme {self.tags.learned})" if self.tags.learned else "")
 
     def _network(self, reader: Reader, options: TaggingOptions) -> Tagger:
-        steps = reader.first_layer(options)
+        steps, size = reader.first_layer(options), self.tags.labels.size
         field = ConditionalRandomField(self.tags.allowed) if options.output == "crf" else None
         if options.feature_connections == "input" or not isinstance(steps, FeaturedEmbedding):
-            return Tagger(steps, reader.encoder(options, steps), self.tags.labels.size, field)
+            return Tagger(steps, reader.encoder(options, steps), size, field)
+        # A weight for each value of a feature and each tag, 0 at first: values that training does not have say nothing.
+        weights = [TokenEmbedding(count, size) for count in steps.value_counts]
+        for one in weights:
+            nn.init.zeros_(one.embedding.weight)
         encoder = make_encoder(options, steps.tokens.width)
-        return Tagger(steps, encoder, self.tags.labels.size, field, direct_width=steps.feature_width)
+        return Tagger(FeaturedEmbedding(steps.tokens, weights), encoder, size, field, direct=len(weights))
 
     def _counts(self, targets: Sequence[Sequence[str]]) -> Callable[[Tensor, Batch], tuple[float, float]]:
         if self.tags.learned is None:
