@@ -26,9 +26,9 @@ def test_values_are_numbered_and_others_are_unknown():
 
 def test_unknown_values_are_counted_by_column():
     categories = Categories.learn(COLUMNS)
-    assert categories.unknown_notice("test", categories.encode(COLUMNS)) is None
+    assert categories.unknown_notice("test", [categories.encode(COLUMNS)]) is None
     found = categories.encode({"weather": ["fog", "hail", "sun"], "day": ["1", "1", "1"]})
-    assert categories.unknown_notice("held_out", found) == (
+    assert categories.unknown_notice("held_out", [found]) == (
         "held out: values that are not in the training data: 2 of 3 of 'weather'; read as unknown"
     )
 

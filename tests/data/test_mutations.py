@@ -13,7 +13,8 @@ from gatewise.data.columns import Columns as TagColumns
 from gatewise.data.labelled_texts import labelled_texts
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.pairs import read_pairs
-from gatewise.data.series import Columns, read_series
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_tables import as_tables
 from gatewise.data.text import read_text
 from tests.mutations import check_reader

@@ -17,7 +17,8 @@ import pytest
 from pyarrow import feather, parquet
 
 from gatewise.data.in_memory import as_files
-from gatewise.data.series import Columns, read_series
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_tables import as_tables
 from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import column_names, read_columns, table_rows
@@ -409,12 +410,12 @@ def test_names_and_rows_come_from_one_reader(tmp_path):
 def test_rows_know_their_lines(tmp_path):
     path, _ = written(tmp_path, ".csv", 'text,label\n\n"a\nb",c\n   \nd,e\n')
     rows = read_columns(path, ("text", "label"))
-    assert [rows.location(row) for row in range(2)] == ["line 3", "line 6"]
+    assert [rows.locations.location(row) for row in range(2)] == ["line 3", "line 6"]
     path, _ = written(
         tmp_path, ".jsonl", "\n".join(json.dumps({"text": "a"}) + "\n" * (position % 3) for position in range(5))
     )
     rows = read_columns(path, ("text",))
-    assert [rows.location(row) for row in range(5)] == ["line 1", "line 2", "line 4", "line 7", "line 8"]
+    assert [rows.locations.location(row) for row in range(5)] == ["line 1", "line 2", "line 4", "line 7", "line 8"]
 
 
 def test_a_table_that_changes_while_it_is_read_is_named(tmp_path):

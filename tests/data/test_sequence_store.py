@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gatewise.data import sequence_store
+from gatewise.data import row_collector
 from gatewise.data.sequence_store import SequenceWriter, hash_of
 
 SEQUENCES = [
@@ -22,7 +22,7 @@ def written(sequences, make_folder=None):
 
 @pytest.mark.parametrize("in_memory", [0, 60, 1 << 20])
 def test_they_are_read_as_they_were_written(tmp_path, monkeypatch, in_memory):
-    monkeypatch.setattr(sequence_store, "IN_MEMORY", in_memory)
+    monkeypatch.setattr(row_collector, "IN_MEMORY", in_memory)
     found = written(SEQUENCES, lambda: tmp_path)
     assert bool(list(tmp_path.iterdir())) == (in_memory < 1 << 20)
     for path in tmp_path.iterdir():

@@ -8,7 +8,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from gatewise.data.series import Columns, read_series
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_tables import TextTable, as_tables
 from gatewise.data.sunspots import SUNSPOTS
 from gatewise.data.time_stamps import TimeForm

@@ -7,7 +7,8 @@ import pytest
 from gatewise.data.labelled_texts import labelled_texts
 from gatewise.data.numeric_sequences import read_numeric_sequences
 from gatewise.data.pairs import read_pairs
-from gatewise.data.series import Columns, read_series
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_tables import as_tables
 from gatewise.data.table_format import TableFormat
 from gatewise.data.tables import column_names, read_columns
@@ -55,7 +56,7 @@ def test_comments_are_skipped_where_a_row_begins(write):
     path = write('# "made" by hand\ntext,label\n"one\n# two",x\n# more, of, them\n#3,y\n')
     rows = read_columns(path, ("text", "label"), format=TableFormat(comments="# "))
     assert list(rows) == [("one\n# two", "x"), ("#3", "y")]
-    assert [rows.location(row) for row in range(2)] == ["line 3", "line 6"]
+    assert [rows.locations.location(row) for row in range(2)] == ["line 3", "line 6"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatewise.data.grid_inference import infer_grid
 from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import TimeForm
 
@@ -14,7 +15,7 @@ from gatewise.data.time_stamps import TimeForm
 def grid_of(texts, form=None):
     found = TimeForm.of(texts[0], form)
     stamps = found.read(texts, lambda row: f"table: row {row + 1}")
-    return TimeGrid.infer([stamps], found), stamps
+    return infer_grid([stamps], found), stamps
 
 
 def days(first, last, step=1):

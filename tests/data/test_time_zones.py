@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
-from gatewise.data.series import Columns, read_series
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_tables import TextTable, as_tables
 from gatewise.data.time_zones import check_zone, in_order, missing_in, to_local, to_utc
 

@@ -60,20 +60,24 @@ class Categories:
         numbers = [vocabulary.encode_tokens(columns[name]) for name, vocabulary in self.vocabularies.items()]
         return torch.stack(numbers, 1) if numbers else torch.empty(0, 0, dtype=torch.int64)
 
-    def unknown_notice(self, part: str, numbers: Tensor) -> str | None:
+    def unknown_notice(self, part: str, numbers: Iterable[Tensor]) -> str | None:
         """A line with how many values of each column are unknown; None if none are.
 
         Args:
             part: the part of the data, such as ``held_out``.
-            numbers: (…, C), as of `encode`.
+            numbers: (…, C) each, as of `encode`.
 
-        >>> Categories.learn({"day": ["Mo", "Tu"]}).unknown_notice("held_out", torch.tensor([[0], [1]]))
+        >>> Categories.learn({"day": ["Mo", "Tu"]}).unknown_notice("held_out", [torch.tensor([[0], [1]])])
         "held out: values that are not in the training data: 1 of 2 of 'day'; read as unknown"
         """
-        unknown = (numbers.reshape(-1, len(self)) == UNKNOWN).sum(0).tolist()
-        total = numbers.numel() // max(len(self), 1)
+        unknown, total = torch.zeros(len(self), dtype=torch.int64), 0
+        for some in numbers:
+            unknown += (some.reshape(-1, len(self)) == UNKNOWN).sum(0)
+            total += some.numel() // max(len(self), 1)
         counts = [
-            f"{count:,} of {total:,} of {name!r}" for name, count in zip(self.names, unknown, strict=True) if count
+            f"{count:,} of {total:,} of {name!r}"
+            for name, count in zip(self.names, unknown.tolist(), strict=True)
+            if count
         ]
         if not counts:
             return None

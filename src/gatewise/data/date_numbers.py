@@ -1,6 +1,6 @@
 """Dates written as numbers: 20200131, and seconds since 1970."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -19,24 +19,31 @@ _EPOCH = datetime(1970, 1, 1)
 _EARLIEST, _LATEST_FROM, _LATEST_TO = 10**8, 10**9, 42 * 10**8
 
 
-def date_form(texts: Sequence[str]) -> str | None:
-    """The form of numbers all of which are dates; None where one is not.
+def date_form(texts: Iterable[str]) -> str | None:
+    """The form of numbers all of which are dates; None where one is not. They may be iterated over twice.
 
     >>> date_form(["20200131", "20200229"]), date_form(["1580515200", "1580601600"]), date_form(["20200132"])
     ('%Y%m%d', 'epoch-s', None)
     """
-    form = DIGIT_FORMS.get(len(_without_zeros(texts[0]))) if texts else None
+    first = next(iter(texts), None)
+    if first is None:
+        return None
+    form = DIGIT_FORMS.get(len(_without_zeros(first)))
     if form is not None:
-        stamps = [read_digits(text, form) for text in texts]
+        stamps = (read_digits(text, form) for text in texts)
         if all(stamp is not None and _FIRST_YEAR <= stamp.year <= _LAST_YEAR for stamp in stamps):
             return form
-    try:
-        numbers = [Decimal(text) for text in texts]
-    except InvalidOperation:
-        return None
-    if not numbers or not all(number.is_finite() for number in numbers):
-        return None
-    low, high = min(numbers), max(numbers)
+    low = high = None
+    for text in texts:
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            return None
+        if not number.is_finite():
+            return None
+        low, high = number if low is None else min(low, number), number if high is None else max(high, number)
+    assert low is not None
+    assert high is not None
     return next(
         (
             form

@@ -83,6 +83,10 @@ class RowStore:
         start = int(ends[index - 1]) if index else 0
         return self._items[name][start : int(ends[index])]
 
+    def items(self, name: str) -> NDArray[Any]:
+        """What all rows have in a ragged field, one after the other, (their total, ...); not to be written to."""
+        return self._items[name]
+
     def lengths(self, name: str) -> NDArray[np.int64]:
         """How many items each row has in a ragged field, (N,)."""
         return np.diff(self._ends[name], prepend=0)
@@ -142,7 +146,7 @@ class RowWriter:
         """
         for name, field in self._fields.items():
             array = np.asarray(row[name], field.stored)
-            if field.ragged and array.size == 0:
+            if field.ragged and array.size == 0 and array.shape[1:] != field.shape:
                 array = array.reshape(0, *field.shape)
             if array.shape[field.ragged :] != field.shape or array.ndim != len(field.shape) + field.ragged:
                 expected = ("T", *field.shape) if field.ragged else field.shape

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gatewise.data.row_store import Field, RowStore, RowWriter
+from gatewise.data.row_collector import RowCollector
+from gatewise.data.row_store import Field, RowStore
 
 
 class NumericSequence:
@@ -94,24 +95,18 @@ class SequenceTable:
         return [NumericSequence(self, number, length) for number, length in enumerate(lengths)]
 
 
-IN_MEMORY = 1 << 26
-"""Bytes of sequences that are kept in memory; more are written to files."""
-
-
 class SequenceWriter:
     """Collects sequences.
 
     Args:
         category_names: the names of the categorical columns.
-        make_folder: makes an empty folder for the files of more than `IN_MEMORY` bytes; None to keep all in memory.
+        make_folder: see `RowCollector`.
     """
 
     def __init__(self, category_names: Sequence[str] = (), make_folder: Callable[[], Path] | None = None) -> None:
         self._category_names = tuple(category_names)
         self._make_folder = make_folder
-        self._rows: RowWriter | None = None
-        self._fields: dict[str, Field] = {}
-        self._bytes = 0
+        self._rows: RowCollector | None = None
         self._numbers: dict[str, int] = {}
 
     def add(
@@ -128,31 +123,15 @@ class SequenceWriter:
             OSError: when a file cannot be written.
         """
         if self._rows is None:
-            numbers, width = Field("int32"), len(self._category_names)
-            self._fields = {
+            fields = {
                 "steps": Field("float64", steps.shape[1:]),
-                "labels": numbers,
-                "categories": Field("int32", (width,)),
+                "labels": Field("int32"),
+                "categories": Field("int32", (len(self._category_names),)),
             }
-            self._rows = RowWriter(self._fields)
+            self._rows = RowCollector(fields, self._make_folder)
         columns = [self._numbered((categories or {})[name]) for name in self._category_names]
-        row = {
-            "steps": steps,
-            "labels": self._numbered(labels),
-            "categories": np.stack(columns, 1) if columns else np.zeros((0, 0), np.int32),
-        }
-        self._rows.append(**row)
-        self._bytes += sum(array.nbytes for array in row.values())
-        if self._make_folder is not None and self._bytes > IN_MEMORY:
-            self._rows = self._moved(self._rows.finish(), self._make_folder())
-            self._make_folder = None
-
-    def _moved(self, rows: RowStore, folder: Path) -> RowWriter:
-        """A writer to a folder, with the rows so far."""
-        writer = RowWriter(self._fields, folder)
-        for number in range(len(rows)):
-            writer.append(**{name: rows.row(name, number) for name in self._fields})
-        return writer
+        numbered = np.stack(columns, 1) if columns else np.zeros((0, 0), np.int32)
+        self._rows.append(steps=steps, labels=self._numbered(labels), categories=numbered)
 
     def finish(self, feature_names: Sequence[str] = ()) -> SequenceTable:
         """The sequences, of which there is at least one; features may have names."""

@@ -1,252 +1,257 @@
-"""Rows of tables of time series: which column is what, and what is in them."""
+"""Rows of tables of time series, in memory or in files that are mapped into memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gatewise.data.cells import separator_hint
 from gatewise.data.numerals import comma_hint
+from gatewise.data.row_collector import RowCollector
+from gatewise.data.row_store import Field
+from gatewise.data.series_columns import Columns
 from gatewise.data.series_tables import Table
-from gatewise.data.table_columns import NumberColumn, TableRows, TextColumn
-from gatewise.data.time_parts import joined_parts, part_names
+from gatewise.data.table_columns import NumberColumn, RowLocations, TableRows, TextColumn
+from gatewise.data.time_parts import joined_parts
 from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
 from gatewise.data.time_zones import missing_in, to_utc
-from gatewise.data.unnamed_columns import data_columns, is_unnamed
 
-ROW = "row"
-"""In place of the name of a time column: rows are steps, in their order."""
-
-_TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "quarter", "month", "week", "day", "hour")
 # The sum of any number of these is finite.
 _LARGEST = 1e290
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
+Codes = np.ndarray[Any, np.dtype[np.int32]]
 
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column is what; None or empty to infer it from a table.
-
-    Attributes:
-        time: the time stamps, or `ROW`; several columns with commas between them, see `joined_parts`.
-        series: says which series a row belongs to; None where each column of values is a series.
-        values: what is to be forecast.
-        covariates: numbers that are known of the future too.
-        time_format: of the stamps, as in `datetime.strptime`; by default ISO 8601.
-        time_zone: of stamps without a distance from UTC.
-        categorical: texts, or numbers that are only names, that are known of the future too.
-    """
-
-    time: str | None = None
-    series: str | None = None
-    values: tuple[str, ...] = ()
-    covariates: tuple[str, ...] = ()
-    time_format: str | None = None
-    time_zone: str | None = None
-    categorical: tuple[str, ...] = ()
-
-    def time_columns(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The columns of the time stamps in a table whose columns have these names; none where rows are steps."""
-        return () if self.time is None or self.time == ROW else part_names(self.time, names)
-
-    def resolved(self, table: Table, notify: Callable[[str], None]) -> "Columns":
-        """With the columns that a table has.
-
-        Args:
-            table: the table.
-            notify: receives notices.
-
-        Raises:
-            ValueError: when they cannot be inferred.
-        """
-        time, values = self.time, self.values
-        if time is None:
-            time = _time_column(table, self.time_format, notify)
-            form = TimeForm.of(time, self.time_format)
-            if form is not None and not form.counts:
-                raise ValueError(
-                    f"{table.where}: the first line has a time stamp, {time!r}, not names of columns; add a line of "
-                    "names, or give columns by number (--time-column 1 --value-columns 2)"
-                )
-        if not values:
-            names = table.names()
-            times = replace(self, time=time).time_columns(names)
-            taken = [name for name in (*times, self.series, *self.covariates, *self.categorical) if name is not None]
-
-            def cells(position: int) -> list[str]:
-                return [cell for (cell,) in table.rows([position])]
-
-            values = tuple(data_columns(table.where, names, taken, cells, notify))
-            if not values:
-                raise ValueError(f"{table.where}: no column of values beside {', '.join(map(repr, taken))}")
-        named = [*values, *self.covariates, *self.categorical, *filter(None, (time, self.series))]
-        twice = next((name for name in named if named.count(name) > 1), None)
-        if twice is not None and (twice != self.series or twice not in self.categorical or named.count(twice) > 2):
-            raise ValueError(
-                f"column {twice!r} is named twice; a column is time, series, value, covariate or categorical (the "
-                "series column may be categorical too)"
-            )
-        return replace(self, time=time, values=values)
+_STAMPS, _LAST, _SERIES, _VALUES, _COVARIATES = "stamps", "last_stamps", "series", "values", "covariates"
 
 
 @dataclass(frozen=True)
 class Rows:
-    """R rows of one or several tables.
+    """R rows of one or several tables, in memory or mapped from files.
 
     Attributes:
-        tables: the tables, one after the other.
+        tables: where the rows of each table are, one after the other.
         stamps: (R,), None where rows are steps.
         last_stamps: (R,), where stamps are local times: the same, but where such a time comes twice, its second one.
         form: how they are written.
         names: of the series.
-        series: (R,) int64, which of these each row belongs to; None where they do not say.
+        series: (R,) int32, which of these each row belongs to; None where they do not say.
         values: (R, V) float64, NaN where missing.
-        covariates: (R, C + Q) float64; categorical ones as indices into `categories`.
+        covariates: (R, C + Q) float64; categorical ones as numbers, see `covariates_at`.
         categories: the values of each of the Q categorical columns, in order.
+        numbered: (Q, …), which of these each number of a categorical column stands for.
     """
 
-    tables: list[TableRows]
+    tables: list[RowLocations]
     stamps: Stamps | None
     last_stamps: Stamps | None
     form: TimeForm
     names: list[str]
-    series: Integers | None
+    series: Codes | None
     values: Numbers
     covariates: Numbers
     categories: tuple[tuple[str, ...], ...]
+    numbered: tuple[Integers, ...]
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether stamps are dates, not numbers."""
+        return self.stamps is not None and not self.form.counts
+
+    def covariates_at(self, rows: Integers) -> Numbers:
+        """The covariates (n, C + Q) of rows, by number; categorical ones as indices into `categories`."""
+        found = self.covariates[rows]
+        first = found.shape[1] - len(self.numbered)
+        for column, indices in enumerate(self.numbered, first):
+            found[:, column] = indices[found[:, column].astype(np.int64)]
+        return found
 
     def location(self, row: int) -> str:
         """The location of a row, for messages: its line, with its file where there are several."""
         for table in self.tables:
-            if row < len(table):
+            if row < table.count:
                 return table.location(row) if len(self.tables) == 1 else table.full_location(row)
-            row -= len(table)
+            row -= table.count
         raise IndexError(row)
 
     def table_of(self, rows: Integers) -> Integers:
         """The numbers of the tables that rows, by number, are in."""
-        return np.searchsorted(np.cumsum([len(table) for table in self.tables]), rows, side="right")
+        return np.searchsorted(np.cumsum([table.count for table in self.tables]), rows, side="right")
 
 
-def read_rows(tables: Sequence[Table], columns: Columns, form: TimeForm | None = None) -> Rows:
+class _Numbering:
+    """The different values of a column in the order in which they come, and which of them each row has."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def codes(self, column: TextColumn) -> Codes:
+        """The numbers of the values of further rows."""
+        names, codes = column.codes()
+        numbers = self._numbers
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int32)[codes]
+
+    @property
+    def names(self) -> list[str]:
+        """The values, by number."""
+        return list(self._numbers)
+
+    def ordered(self) -> tuple[tuple[str, ...], Integers]:
+        """The values in order, and where in it each number is."""
+        ordered = sorted(self._numbers)
+        return tuple(ordered), np.searchsorted(ordered, self.names)
+
+
+def read_rows(
+    tables: Sequence[Table],
+    columns: Columns,
+    form: TimeForm | None = None,
+    make_folder: Callable[[], Path] | None = None,
+) -> Rows:
     """The rows of tables that have the same (resolved) columns.
 
     Args:
         tables: the tables.
         columns: which column is what.
         form: how time stamps are written; by default as they suggest.
+        make_folder: see `RowCollector`; by default all rows are kept in memory.
 
     Raises:
         ValueError: when a column is missing, or something is not a valid time stamp or number; with the location.
-        OSError: when a file cannot be read.
+        OSError: when a file cannot be read, or the folder written to.
     """
     times = columns.time_columns(tables[0].names() if "," in (columns.time or "") else ())
     labels = [*times, *([columns.series] if columns.series else []), *columns.categorical]
     numeric = (*columns.values, *columns.covariates)
-    found = [table.rows([*labels, *numeric], numeric) for table in tables]
-    form, stamps, last_stamps = _stamps(found, times, columns, form)
-    names, series = _values_of([_text(rows, len(times)) for rows in found]) if columns.series else ([], None)
-    numbers = np.empty((sum(map(len, found)), len(numeric) + len(columns.categorical)))
-    begin = 0
-    for rows in found:
-        for index, name in enumerate(numeric):
-            cells, missing = rows.columns[len(labels) + index], name in columns.values
-            numbers[begin : begin + len(rows), index] = _numbers(cells, rows, name, missing=missing)
-        begin += len(rows)
-    categories: list[tuple[str, ...]] = []
-    for index in range(len(columns.categorical)):
-        position = len(labels) - len(columns.categorical) + index
-        found_names, codes = _values_of([_text(rows, position) for rows in found])
-        ordered = sorted(found_names)
-        numbers[:, len(numeric) + index] = np.searchsorted(ordered, found_names)[codes]
-        categories.append(tuple(ordered))
-    split = len(columns.values)
+    if times:
+        form = _form_of(_TimeTexts(tables, times, columns.time_format), columns, form)
+    collected: RowCollector | None = None
+    series, categories = _Numbering(), [_Numbering() for _ in columns.categorical]
+    locations: list[RowLocations] = []
+    for table in tables:
+        for number, part in enumerate(table.parts([*labels, *numeric], numeric)):
+            row: dict[str, NDArray[Any]] = {}
+            if times:
+                assert form is not None
+                row = _stamps(part, times, columns.time_format, form)
+            if columns.series:
+                row[_SERIES] = series.codes(_text(part, len(times)))
+            row |= _numbers_of(part, len(labels), columns, categories)
+            if collected is None:
+                collected = RowCollector(
+                    {name: Field(array.dtype, array.shape[1:]) for name, array in row.items()}, make_folder
+                )
+            collected.append(**row)
+            if number == 0:
+                locations.append(part.locations)
+            else:
+                locations[-1] = replace(locations[-1], count=locations[-1].count + len(part))
+    assert collected is not None
+    rows = collected.finish()
+    ordered = [numbering.ordered() for numbering in categories]
+    dates = form is not None and not form.counts
+
+    def stamps(name: str) -> Stamps | None:
+        return (rows.items(name).view("M8[us]") if dates else rows.items(name)) if name in rows.fields else None
+
     return Rows(
-        found, stamps, last_stamps, form, names, series, numbers[:, :split], numbers[:, split:], tuple(categories)
+        locations,
+        stamps(_STAMPS),
+        stamps(_LAST),
+        form if times and form is not None else TimeForm(NUMBER),
+        series.names,
+        rows.items(_SERIES) if columns.series else None,
+        rows.items(_VALUES),
+        rows.items(_COVARIATES),
+        tuple(values for values, _ in ordered),
+        tuple(indices for _, indices in ordered),
     )
 
 
-def _stamps(
-    tables: Sequence[TableRows], names: Sequence[str], columns: Columns, form: TimeForm | None
-) -> tuple[TimeForm, Stamps | None, Stamps | None]:
-    """The form of the time stamps of tables, whose first columns have them, and the stamps, see `Rows`."""
-    if not names:
-        return TimeForm(NUMBER), None, None
-    title = f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
-    texts = [_text(rows, 0) for rows in tables]
-    if len(names) > 1:
-        parts = [[_text(rows, position) for position in range(len(names))] for rows in tables]
-        texts = [joined_parts(names, of_table, columns.time_format) for of_table in parts]
+class _TimeTexts:
+    """The time stamps of tables as texts, read whenever they are iterated over."""
+
+    def __init__(self, tables: Sequence[Table], names: Sequence[str], form: str | None) -> None:
+        self._tables, self.names, self._form = tables, names, form
+
+    def __iter__(self) -> Iterator[str]:
+        for table in self._tables:
+            for part in table.parts(self.names):
+                yield from _time_texts(part, self.names, self._form)
+
+    @property
+    def title(self) -> str:
+        """What their columns are called in messages."""
+        return _title(self.names)
+
+    def location(self) -> str:
+        """The location of the first."""
+        return next(iter(self._tables[0].parts(self.names))).full_location(0)
+
+
+def _title(names: Sequence[str]) -> str:
+    return f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
+
+
+def _time_texts(part: TableRows, names: Sequence[str], form: str | None) -> TextColumn:
+    texts = [_text(part, position) for position in range(len(names))]
+    return texts[0] if len(names) == 1 else joined_parts(names, texts, form)
+
+
+def _form_of(texts: _TimeTexts, columns: Columns, form: TimeForm | None) -> TimeForm:
+    """How time stamps are written."""
     if form is not None:
-        form = form.like(texts[0][0])
-    else:
-        form = TimeForm.of_all(TextColumn.joined(texts), columns.time_format, columns.time_zone)
-        if form is None:
-            raise ValueError(
-                f"{tables[0].full_location(0)}: {title}: {texts[0][0]!r} is not a valid time stamp; expected ISO 8601 "
-                "(2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
-            )
-    read: list[Stamps] = []
-    last: list[Stamps] = []
-    for rows, part in zip(tables, texts, strict=True):
-        stamps = form.read(part, lambda row, rows=rows: f"{rows.full_location(row)}: {title}")
-        if form.is_local:
-            assert form.zone is not None
-            missing = missing_in(stamps, form.zone)
-            if missing.any():
-                row = int(missing.argmax())
-                raise ValueError(
-                    f"{rows.full_location(row)}: {title}: {part[row]!r} does not exist in {form.zone}, where clocks "
-                    "are put forward over it; write stamps in UTC, or name the right --time-zone"
-                )
-            stamps, second = to_utc(stamps, form.zone)
-            last.append(second)
-        read.append(stamps)
-    return form, np.concatenate(read), np.concatenate(last) if last else None
+        return form.like(next(iter(texts)))
+    found = TimeForm.of_all(texts, columns.time_format, columns.time_zone)
+    if found is None:
+        raise ValueError(
+            f"{texts.location()}: {texts.title}: {next(iter(texts))!r} is not a valid time stamp; expected ISO 8601 "
+            "(2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
+        )
+    return found
+
+
+def _stamps(part: TableRows, names: Sequence[str], given: str | None, form: TimeForm) -> dict[str, NDArray[Any]]:
+    """The time stamps of rows, whose first columns have them, and the last ones of local times; dates as int64."""
+    texts, title = _time_texts(part, names, given), _title(names)
+    stamps = form.read(texts, lambda row: f"{part.full_location(row)}: {title}")
+    if form.counts:
+        return {_STAMPS: stamps}
+    if not form.is_local:
+        return {_STAMPS: stamps.astype("M8[us]").astype(np.int64)}
+    assert form.zone is not None
+    missing = missing_in(stamps, form.zone)
+    if missing.any():
+        row = int(missing.argmax())
+        raise ValueError(
+            f"{part.full_location(row)}: {title}: {texts[row]!r} does not exist in {form.zone}, where clocks are put "
+            "forward over it; write stamps in UTC, or name the right --time-zone"
+        )
+    first, last = to_utc(stamps, form.zone)
+    return {_STAMPS: first.astype(np.int64), _LAST: last.astype(np.int64)}
+
+
+def _numbers_of(
+    part: TableRows, first: int, columns: Columns, categories: Sequence[_Numbering]
+) -> dict[str, NDArray[np.float64]]:
+    """The values (n, V) and covariates (n, C + Q) of rows, whose columns from the first on have the numbers."""
+    split, numeric = len(columns.values), (*columns.values, *columns.covariates)
+    numbers = np.empty((len(part), len(numeric) + len(categories)))
+    for column, name in enumerate(numeric):
+        numbers[:, column] = _numbers(part.columns[first + column], part, name, missing=column < split)
+    for column, numbering in enumerate(categories):
+        numbers[:, len(numeric) + column] = numbering.codes(_text(part, first - len(categories) + column))
+    return {_VALUES: numbers[:, :split], _COVARIATES: numbers[:, split:]}
 
 
 def _text(rows: TableRows, position: int) -> TextColumn:
     column = rows.columns[position]
     assert isinstance(column, TextColumn)
     return column
-
-
-def _values_of(columns: Sequence[TextColumn]) -> tuple[list[str], Integers]:
-    """The values of a column in all tables, and which of them each row has."""
-    numbers: dict[str, int] = {}
-    parts: list[Integers] = []
-    for column in columns:
-        names, codes = column.codes()
-        parts.append(np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)[codes])
-    return list(numbers), np.concatenate(parts)
-
-
-def _time_column(table: Table, form: str | None, notify: Callable[[str], None]) -> str:
-    names = table.names()
-    named = [name for name in names if name.strip().lower() in _TIME_NAMES]
-    if named:
-        return named[0]
-    # By index: there may be several columns without a name.
-    first = next(iter(table.rows(range(len(names)))))
-    for position, (name, value) in enumerate(zip(names, first, strict=True), 1):
-        unnamed = is_unnamed(name)
-        found = TimeForm.of(value, form)
-        if found is not None and found.counts and unnamed:
-            # No option can name it, so numbers are asked too whether they are dates.
-            found = TimeForm.of_all([cell for (cell,) in table.rows([position - 1])], form)
-        if found is not None and not found.counts:
-            if unnamed:
-                notify(f"column {position} has no name of its own and holds time stamps; it is the time column")
-            return name
-    nameless = "; a column without a name needs one first" if any(map(is_unnamed, names)) else ""
-    raise ValueError(
-        f"{table.where}: found no column of time stamps among {', '.join(map(repr, names[:20]))}{separator_hint(names)}"
-        f"; name it with --time-column, or give --time-column {ROW} where rows are in order of time{nameless}"
-    )
 
 
 def _numbers(cells: Any, rows: TableRows, name: str, *, missing: bool) -> Numbers:

@@ -1,13 +1,14 @@
 """Where rows of time series come from: files, a text of CSV, a table in memory."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from gatewise.data.cells import column_position
 from gatewise.data.files import as_paths
 from gatewise.data.in_memory import is_in_memory, to_arrow
+from gatewise.data.named_files import tables_of
 from gatewise.data.table_columns import TableRows
 from gatewise.data.table_format import PLAIN, TableFormat
 from gatewise.data.tables import (
@@ -17,8 +18,9 @@ from gatewise.data.tables import (
     columns_of_arrow,
     columns_of_text,
     names_of_text,
-    read_columns,
+    read_column_parts,
 )
+from gatewise.progress import Progress
 
 _ROWS = 8192
 
@@ -29,7 +31,7 @@ class Table(Protocol):
     @property
     def where(self) -> str: ...
     def names(self) -> list[str]: ...
-    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows: ...
+    def parts(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> Iterator[TableRows]: ...
 
 
 class FileTable:
@@ -43,9 +45,12 @@ class FileTable:
         """The names of the columns."""
         return column_names(self._path, self._format)
 
-    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, some of them as numbers; see `read_columns`."""
-        return read_columns(self._path, columns, blanks=True, numbers=numbers, format=self._format)
+    def parts(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> Iterator[TableRows]:
+        """Some columns, some of them as numbers, some rows at a time; see `read_columns`."""
+        with Progress(f"reading {self._path.name}", "rows") as progress:
+            for part in read_column_parts(self._path, columns, blanks=True, numbers=numbers, format=self._format):
+                yield part
+                progress.advance(len(part))
 
 
 class TextTable:
@@ -67,11 +72,11 @@ class TextTable:
         """The names of the columns."""
         return names_of_text(Path(self.where), self._text, self._format)
 
-    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, some of them as numbers; see `read_columns`."""
+    def parts(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> Iterator[TableRows]:
+        """Some columns, some of them as numbers, all rows together; see `read_columns`."""
         found = columns_of_text(Path(self.where), self._text, columns, self._format, numbers)
         line = self._line
-        return found if line is None else dataclasses.replace(found, count_lines=lambda: [line] * len(found))
+        yield found if line is None else dataclasses.replace(found, count_lines=lambda: [line] * len(found))
 
 
 class MemoryTable:
@@ -85,8 +90,8 @@ class MemoryTable:
         """The names of the columns."""
         return self._table.column_names
 
-    def rows(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> TableRows:
-        """Some columns, some of them as numbers; see `read_columns`."""
+    def parts(self, columns: Sequence[Column], numbers: Collection[Column] = ()) -> Iterator[TableRows]:
+        """Some columns, some of them as numbers, all rows together; see `read_columns`."""
         names = self.names()
         positions = [
             column if isinstance(column, int) else column_position(self.where, column, names, "it has")
@@ -96,13 +101,27 @@ class MemoryTable:
             [batch.column(position) for position in positions] for batch in self._table.to_batches(max_chunksize=_ROWS)
         )
         wanted = Wanted(columns, blanks=True, numbers=numbers)
-        return columns_of_arrow(self.where, [names[position] for position in positions], batches, wanted)
+        yield columns_of_arrow(self.where, [names[position] for position in positions], batches, wanted)
+
+
+class Cells:
+    """The cells of a column of a table as texts; it is read each time that they are iterated over."""
+
+    def __init__(self, table: Table, column: Column) -> None:
+        self._table, self._column = table, column
+
+    def __iter__(self) -> Iterator[str]:
+        for part in self._table.parts([self._column]):
+            yield from (cell for (cell,) in part)
 
 
 def as_tables(data: Any, format: TableFormat = PLAIN) -> list[Table]:
-    """One path, several, or a table in memory, as tables.
+    """Paths, patterns and folders of tables, or a table in memory, as tables.
 
     Raises:
-        TypeError, ValueError: as `as_paths` and `to_arrow`.
+        TypeError, ValueError: as `as_paths`, `tables_of` and `to_arrow`.
+        OSError: when a folder cannot be read.
     """
-    return [MemoryTable(data)] if is_in_memory(data) else [FileTable(path, format) for path in as_paths(data)]
+    if is_in_memory(data):
+        return [MemoryTable(data)]
+    return [FileTable(path, format) for path in tables_of(as_paths(data), needed=True)]

@@ -261,16 +261,49 @@ def _parsed(texts: Sequence[str], decimal: str) -> tuple[NDArray[np.float64], di
 
 
 @dataclass(frozen=True)
-class TableRows:
-    """Some columns of a table.
+class RowLocations:
+    """Where the rows of a table are, for messages.
 
     Attributes:
         where: what to call the table.
         unit: what rows are counted in: "line" or "row".
-        columns: the columns. As rows they are texts, and floats where numbers were asked for.
+        count: the number of rows.
         count_lines: reads the line of each row, which takes time and only messages need; None where rows are counted.
-        decimal: the decimal mark of numbers in it.
         first: the number of the first row in the table, from 0.
+    """
+
+    where: str
+    unit: str
+    count: int
+    count_lines: Callable[[], Iterable[int]] | None = None
+    first: int = 0
+
+    def full_location(self, row: int) -> str:
+        """The table and location of a row (from 0)."""
+        return f"{self.where}: {self.location(row)}"
+
+    def location(self, row: int) -> str:
+        """The location of a row (from 0) in its table."""
+        number = self.first + row
+        return f"{self.unit} {number + 1 if self.count_lines is None else self._lines[number]}"
+
+    @cached_property
+    def _lines(self) -> NDArray[np.int64]:
+        assert self.count_lines is not None
+        lines = np.fromiter(self.count_lines(), np.int64)
+        if len(lines) < self.first + self.count:
+            raise ValueError(f"{self.where}: was changed while it was being read; try again once it is complete")
+        return lines
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Some columns of a table.
+
+    Attributes:
+        where, unit, count_lines, first: see `RowLocations`.
+        columns: the columns. As rows they are texts, and floats where numbers were asked for.
+        decimal: the decimal mark of numbers in it.
     """
 
     where: str
@@ -296,25 +329,17 @@ class TableRows:
             columns.append(TextColumn.joined(texts) if texts else NumberColumn.joined(numbers))
         return replace(found[0], columns=columns)
 
+    @cached_property
+    def locations(self) -> RowLocations:
+        """Where the rows are."""
+        return RowLocations(self.where, self.unit, len(self), self.count_lines, self.first)
+
     def full_location(self, row: int) -> str:
         """The table and location of a row (from 0), for messages."""
-        return f"{self.where}: {self.location(row)}"
-
-    def location(self, row: int) -> str:
-        """The location of a row (from 0) in its table, for messages."""
-        number = self.first + row
-        return f"{self.unit} {number + 1 if self.count_lines is None else self._lines[number]}"
+        return self.locations.full_location(row)
 
     def __len__(self) -> int:
         return len(self.columns[0])
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return zip(*self.columns, strict=True)
-
-    @cached_property
-    def _lines(self) -> NDArray[np.int64]:
-        assert self.count_lines is not None
-        lines = np.fromiter(self.count_lines(), np.int64)
-        if len(lines) < self.first + len(self):
-            raise ValueError(f"{self.where}: was changed while it was being read; try again once it is complete")
-        return lines

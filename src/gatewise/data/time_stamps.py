@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timezone
 from typing import Any
@@ -68,11 +68,11 @@ class TimeForm:
         return cls(f"%Y-%m-%d{separator}{clock}{'+00:00' if zoned else ''}", zoned=zoned)
 
     @classmethod
-    def of_all(cls, texts: Sequence[str], given: str | None = None, zone: str | None = None) -> "TimeForm | None":
+    def of_all(cls, texts: Iterable[str], given: str | None = None, zone: str | None = None) -> "TimeForm | None":
         """The form of all time stamps of a table: numbers all of which are dates are read as such.
 
         Args:
-            texts: the time stamps, one at least.
+            texts: the time stamps, one at least, which may be iterated over several times.
             given: as for `of`.
             zone: their time zone, if it is given.
 
@@ -82,7 +82,7 @@ class TimeForm:
         >>> TimeForm.of_all(["202011", "202012"]).written, TimeForm.of_all(["202012", "202013"]).written
         ('%Y%m', 'number')
         """
-        first = cls.of(texts[0], given)
+        first = cls.of(next(iter(texts)), given)
         if given is None and first is not None and first.counts:
             form = date_form(texts)
             first = first if form is None else cls(form)

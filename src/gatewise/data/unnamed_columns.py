@@ -1,7 +1,7 @@
 """Columns without a name of their own: the row numbers that data frames write beside their data."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 # What pandas calls a column whose name is missing, and what it calls an index in Parquet.
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
@@ -21,7 +21,7 @@ def data_columns(
     where: str,
     names: Sequence[str],
     taken: Collection[str],
-    cells: Callable[[int], Sequence[str]],
+    cells: Callable[[int], Iterable[str]],
     notify: Callable[[str], None],
 ) -> list[str]:
     """The columns of a table that hold data, where none are named: all but those that have another part.
@@ -33,7 +33,7 @@ def data_columns(
         where: what to call the table.
         names: of its columns.
         taken: the columns that have another part.
-        cells: reads the column of an index (from 0).
+        cells: reads the column of an index (from 0), each time that it is iterated over.
         notify: receives the notices.
 
     Raises:
@@ -64,13 +64,24 @@ def data_columns(
     return found
 
 
-def numbers_rows(values: Sequence[str]) -> bool:
-    """Whether values are consecutive whole numbers, in any order.
+def numbers_rows(values: Iterable[str]) -> bool:
+    """Whether values are consecutive whole numbers, in any order; those that ascend are not kept in memory.
 
     >>> numbers_rows(["0", "1", "2"]), numbers_rows(["8", "7"]), numbers_rows(["1", "1"]), numbers_rows(["0.5"])
     (True, True, False, False)
     """
-    if not all(value.isascii() and value.isdigit() and len(value) < 19 for value in values):
-        return False
-    numbers = {int(value) for value in values}
-    return len(numbers) == len(values) and max(numbers) - min(numbers) + 1 == len(numbers)
+    ascending, others = range(0), set[int]()
+    for value in values:
+        if not (value.isascii() and value.isdigit() and len(value) < 19):
+            return False
+        number = int(value)
+        if number in ascending or number in others:
+            return False
+        if not ascending:
+            ascending = range(number, number + 1)
+        elif number == ascending.stop:
+            ascending = range(ascending.start, number + 1)
+        else:
+            others.add(number)
+    least, most = min((ascending[0], *others)), max((ascending[-1], *others))
+    return most - least + 1 == len(ascending) + len(others)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TypeVar
 
 from gatewise.compiler import build_cache
@@ -128,6 +128,13 @@ def folder_on_demand(kind: str, notice: str = "") -> Iterator[Callable[[], Path]
             return folder
 
         yield make
+
+
+@contextmanager
+def folders_on_demand(kind: str, notice: str = "") -> Iterator[Callable[[], Path]]:
+    """As `folder_on_demand`, with another folder for each call; all are removed after the block."""
+    with folder_on_demand(kind, notice) as folder:
+        yield lambda: Path(mkdtemp(dir=folder()))
 
 
 def publish(kind: str, key: str, work: Path, read: Callable[[Path], Content | None]) -> tuple[Content, Path]:

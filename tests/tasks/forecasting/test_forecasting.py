@@ -12,6 +12,7 @@ import torch
 import gatewise
 from gatewise.tasks import state_file
 from gatewise.tasks.api import resume
+from gatewise.tasks.forecasting.backtest import back_test
 from tests.tasks.forecasting.small import SMALL, many_series, monthly, one_series, standard_input
 from tests.tasks.small import losses
 
@@ -373,8 +374,10 @@ def test_other_data_must_fit(tmp_path):
 def test_a_part_of_the_forecasts_is_scored_as_in_all_of_them(tmp_path, strategy):
     trained = train(tmp_path, strategy=strategy, epochs=1)
     scored = trained._corpus().scored
-    whole = trained._back_tests(*scored)
-    half = trained._back_tests(*trained.subsample(scored, 0.5))
+    whole, half = (
+        {part: back_test(trained.predictor, one, spans) for part, spans in one.spans.items()}
+        for one in (scored, trained.subsample(scored, 0.5))
+    )
     assert half.keys() == whole.keys() == {"held_out", "test"}
     for name, test in half.items():
         count = len(test.positions)

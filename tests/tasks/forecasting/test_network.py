@@ -71,7 +71,7 @@ def test_it_begins_as_the_best_weighted_sum_of_what_is_near_at_hand(name):
     data = panel([float(step) for step in range(40)])
     model, output = parts(name, data)
     batches = SpanBatches(data, [Span(0, 0, 6, 36)], 1)
-    begin_as_linear(model, output, data, [Span(0, 0, 6, 36)])
+    begin_as_linear(model, output, data, torch.tensor([[0, 0, 6, 36]]))
     batch: Batch = next(iter(batches))
     off = (output.centre(predictions_at(model, batch)) - batch.targets).abs()
     steps = torch.arange(6, 37)
@@ -82,5 +82,5 @@ def test_it_begins_as_the_best_weighted_sum_of_what_is_near_at_hand(name):
 def test_nothing_to_learn_leaves_the_seasonal_naive_forecast():
     data = panel([5.0] * 20)
     model, output = parts("quantile", data)
-    begin_as_linear(model, output, data, [Span(0, 0, 4, 15)])
+    begin_as_linear(model, output, data, torch.tensor([[0, 0, 4, 15]]))
     assert model.blend.tolist() == [pytest.approx([0.0] * 3), pytest.approx([0.0] * 3), pytest.approx([1.0] * 3)]

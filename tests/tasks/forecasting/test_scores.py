@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from gatewise.data.scaling import Scaling
-from gatewise.data.series import Columns, Series
+from gatewise.data.series import Series
+from gatewise.data.series_columns import Columns
 from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_stamps import TimeForm
 from gatewise.tasks.forecasting.panel import Panel

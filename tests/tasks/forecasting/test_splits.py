@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatewise.data.series import Series
+from gatewise.tasks.forecasting import batches
 from gatewise.tasks.forecasting.batches import Span, spans_to_learn
 from gatewise.tasks.forecasting.splits import Ends, Tables, all_spans, scored_spans, split, split_all, split_by_tables
 from tests.tasks.forecasting.test_scores import panel
@@ -74,7 +75,7 @@ def test_series_that_are_too_short_are_excluded_until_none_is_left():
 
 
 def test_windows_end_where_learning_does():
-    spans = spans_to_learn([100, 7], 32, 4)
+    spans = [Span(*span) for span in spans_to_learn([100, 7], 32, 4).tolist()]
     assert {span.series for span in spans} == {0, 1}
     assert len(spans) >= 24 * 4
     for span in spans:
@@ -84,4 +85,16 @@ def test_windows_end_where_learning_does():
         assert span.begin >= 0
         assert span.last <= (98 if span.series == 0 else 5)
     assert max(span.last for span in spans) == 98
-    assert spans_to_learn([1], 32, 4) == []
+    assert len(spans_to_learn([1], 32, 4)) == 0
+
+
+def test_windows_of_much_data_overlap_less_down_to_what_is_read_before_a_forecast(monkeypatch):
+    for most, distance in ((1000, 2), (20, 5), (2, 24)):
+        monkeypatch.setattr(batches, "_MOST_WINDOWS", most)
+        spans = [Span(*span) for span in spans_to_learn([100, 50, 7], 32, 1).unique(dim=0).tolist()]
+        begins = [[span.begin for span in spans if span.series == series] for series in range(3)]
+        assert set(np.diff(begins[0]).tolist()) == {distance}
+        assert [one[-1] for one in begins] == [99 - 32, 49 - 32, 0]
+    # No step is left out, and none is predicted from twice.
+    steps = [step for span in spans if span.series == 0 for step in range(span.first, span.last + 1)]
+    assert steps == list(range(steps[0], 99))

@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 import gatewise
-from gatewise.data import sequence_store
+from gatewise.data import row_collector
 from gatewise.tasks import state_file
 from gatewise.tasks.api import resume
 from tests.tasks.small_sequences import SMALL, numeric_sequences
@@ -29,7 +29,7 @@ def tables(tmp_path, monkeypatch):
 def test_they_are_learned_from_as_those_in_memory(tables, monkeypatch, capsys):
     in_memory = gatewise.train("numeric", data=tables / "whole.parquet", out=tables / "a", **SMALL)
     assert not (tables / "cache").exists()
-    monkeypatch.setattr(sequence_store, "IN_MEMORY", 1000)
+    monkeypatch.setattr(row_collector, "IN_MEMORY", 1000)
     for name, data in (("b", tables / "parts"), ("c", tables / "parts" / "*.parquet")):
         capsys.readouterr()
         mapped = gatewise.train("numeric", data=data, out=tables / name, **SMALL)
@@ -44,7 +44,7 @@ def test_they_are_learned_from_as_those_in_memory(tables, monkeypatch, capsys):
 
 
 def test_a_run_on_them_resumes_with_the_same_scores(tables, monkeypatch):
-    monkeypatch.setattr(sequence_store, "IN_MEMORY", 1000)
+    monkeypatch.setattr(row_collector, "IN_MEMORY", 1000)
     monkeypatch.setattr(state_file, "SAVE_EVERY_SECONDS", 0.0)
     options = {"data": tables / "parts", "schedule": "constant", **SMALL}
     whole = gatewise.train("numeric", out=tables / "whole", **options)

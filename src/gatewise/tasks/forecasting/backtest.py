@@ -1,6 +1,9 @@
 """Forecasts from every step of spans of series, by running over each series once."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,19 +11,77 @@ from torch import Tensor
 from gatewise.data.batches import Batch
 from gatewise.layers.validation import State
 from gatewise.models.forecaster import Forecaster
-from gatewise.progress import tracked
+from gatewise.progress import Progress
 from gatewise.tasks.forecasting.batches import Span, SpanBatches
+from gatewise.tasks.forecasting.corpus import Scored
 from gatewise.tasks.forecasting.network import in_rows, predictions_at
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
+from gatewise.tasks.forecasting.score_sums import ScoreSums
 from gatewise.tasks.forecasting.scores import BackTest
 
 # Steps of all series of a batch together.
 _MOST_STEPS = 200_000
+# Quantiles of the forecasts of a back-test, and twice the steps of its series, that memory easily holds.
+_MOST_NUMBERS = 4_000_000
+
+
+def back_tests(predictor: Predictor, scored: Scored, spans: Sequence[Span], what: str) -> Iterator[BackTest]:
+    """Forecasts of some series at a time, so that all of them may be more than memory holds.
+
+    Args:
+        predictor: what forecasts.
+        scored: the series.
+        spans: the forecasts of each.
+        what: what progress calls it.
+    """
+    with Progress(what, "series", len(spans)) as progress:
+        group, size = list[Span](), 0
+        for span in spans:
+            more = _size(predictor, span)
+            if group and size + more > _MOST_NUMBERS:
+                yield back_test(predictor, scored, group, progress.advance)
+                group, size = [], 0
+            group.append(span)
+            size += more
+        yield back_test(predictor, scored, group, progress.advance)
+
+
+def back_test(
+    predictor: Predictor, scored: Scored, spans: Sequence[Span], advance: Callable[[int, int], None] = lambda *_: None
+) -> BackTest:
+    """Forecasts of spans of series, all together; their numbers in it are those of the spans.
+
+    Args:
+        predictor, scored, spans: see `back_tests`.
+        advance: receives the number of series, twice, as forecasts of these have been made.
+    """
+    panel = Panel(predictor.preprocessing, [scored.series[span.series] for span in spans])
+    numbered = [span._replace(series=number) for number, span in enumerate(spans)]
+    learned = None if scored.learned is None else [scored.learned[span.series] for span in spans]
+    return dataclasses.replace(roll(predictor, panel, numbered, advance=advance), learned=learned)
+
+
+def scores_of(tests: Iterable[BackTest]) -> dict[str, Any]:
+    """The scores of all of some back-tests, at least one, of different series; see `ScoreSums.scores`."""
+    return reduce(ScoreSums.plus, (test.sums for test in tests)).scores()
+
+
+def sample_of(predictor: Predictor, spans: Sequence[Span]) -> Sequence[Span]:
+    """As many of the spans, evenly spread, as memory easily holds the forecasts of; at least one."""
+    return spans[:: -(-sum(_size(predictor, span) for span in spans) // _MOST_NUMBERS)]
+
+
+def _size(predictor: Predictor, span: Span) -> int:
+    return span.forecasts * predictor.preprocessing.horizon * len(predictor.levels) + 2 * (span.last + 1)
 
 
 def roll(
-    predictor: Predictor, panel: Panel, spans: Sequence[Span], state: State | None = None, what: str = "forecasting"
+    predictor: Predictor,
+    panel: Panel,
+    spans: Sequence[Span],
+    state: State | None = None,
+    advance: Callable[[int, int], None] = lambda *_: None,
 ) -> BackTest:
     """Forecast from every step of spans; nothing after that step is read but what is known of it beside its value.
 
@@ -29,7 +90,7 @@ def roll(
         panel: the series.
         spans: the steps; each is read from the beginning of the span on.
         state: the state (L, 1, H) that all spans start from; by default zero.
-        what: what progress calls it.
+        advance: see `back_test`.
     """
     longest = max(span.last + 1 - span.begin for span in spans)
     size = max(1, min(64, _MOST_STEPS // longest))
@@ -37,8 +98,8 @@ def roll(
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
     with torch.no_grad(), predictor.model.encoder.recurrent.frozen():
-        groups = [range(start, min(start + size, len(spans))) for start in range(0, len(spans), size)]
-        for group in tracked(groups, what, "series", size=len):
+        for start in range(0, len(spans), size):
+            group = range(start, min(start + size, len(spans)))
             batch, positions, is_predicted = batches.batch_of(group)
             positions = positions[is_predicted]
             origins.append(positions)
@@ -49,6 +110,7 @@ def roll(
                     predictions_at(predictor.model, batch, state)[is_predicted], predictor.levels
                 )
                 quantiles.append(panel.scale_at(positions).unscaled(predicted))
+            advance(len(group), len(group))
     positions = torch.cat(origins)
     test = BackTest(
         panel, panel.series_at(positions), positions, predictor.levels, torch.cat(quantiles), panel.to_come(positions)
@@ -67,7 +129,12 @@ def _step_by_step(
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
     buffer = panel.before(positions, predictor.buffer_width)
     return sample_quantiles(
-        predictor, hidden.flatten(0, 1)[is_predicted], state, buffer, panel.usual[positions], panel.beside(positions)
+        predictor,
+        hidden.flatten(0, 1)[is_predicted],
+        state,
+        buffer,
+        panel.at("usual", positions),
+        panel.beside(positions),
     )
 
 

@@ -11,8 +11,9 @@ from gatewise.tasks.forecasting.panel import Panel
 
 # Share of a window that is read before its first forecast.
 _WARM_UP = 4
-# Windows begin this share of a window after another. A pass over little data shows each of them several times.
-_SHARE, _BATCHES = 16, 24
+# Windows begin this share of a window after another, unless they are more than that. A pass over little data shows each
+# of them several times.
+_SHARE, _BATCHES, _MOST_WINDOWS = 16, 24, 65_536
 
 
 class Span(NamedTuple):
@@ -40,23 +41,30 @@ class Span(NamedTuple):
         return self._replace(last=self.first + max(0, int(self.forecasts * share) - 1))
 
 
-def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> list[Span]:
-    """The windows of a pass over series that end there.
+def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> Tensor:
+    """The windows of a pass over series that end there: (N, 4) int64, the fields of spans.
 
-    >>> spans_to_learn([9], 4, 1)[:2]
-    [Span(series=0, begin=0, first=1, last=3), Span(series=0, begin=1, first=2, last=4)]
+    Windows overlap, so that a pass over little data shows each step several times; over much data they overlap less,
+    down to what is read before the first forecast.
+
+    >>> spans_to_learn([9], 4, 1)[:2].tolist()
+    [[0, 0, 1, 3], [0, 1, 2, 4]]
     """
-    steps = [end - 1 for end in ends]  # the last known one has nothing to come
+    steps = torch.tensor(ends, dtype=torch.int64) - 1  # the last known one has nothing to come
+    series = (steps > 0).nonzero().flatten()
+    lengths = steps[series].clamp(max=window)
+    free = steps[series] - lengths
     stride = max(1, window // _SHARE)
-    found: list[Span] = []
-    for series, count in enumerate(steps):
-        length = min(count, window)
-        if length > 0:
-            found += [
-                Span(series, begin, begin + length // _WARM_UP, begin + length - 1)
-                for begin in range((count - length) % stride, count - length + 1, stride)
-            ]
-    return found * -(-_BATCHES * batch // len(found)) if found else []
+    overlapping = int((free // stride + 1).sum())
+    if overlapping > _MOST_WINDOWS:
+        stride = min(-(-stride * overlapping // _MOST_WINDOWS), window - window // _WARM_UP)
+    counts = free // stride + 1
+    number = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    begins = (free % stride).repeat_interleave(counts) + stride * number
+    lengths = lengths.repeat_interleave(counts)
+    first, last = begins + lengths // _WARM_UP, begins + lengths - 1
+    found = torch.stack((series.repeat_interleave(counts), begins, first, last), 1)
+    return found.repeat(-(-_BATCHES * batch // len(found)), 1) if len(found) else found
 
 
 class SpanBatches(RaggedBatches):
@@ -66,12 +74,12 @@ class SpanBatches(RaggedBatches):
     covariates (N, K, F); as targets the scaled values (N, K), NaN where there is nothing to forecast.
     """
 
-    def __init__(self, panel: Panel, spans: Sequence[Span], size: int, *, seed: int | None = None) -> None:
+    def __init__(self, panel: Panel, spans: Sequence[Span] | Tensor, size: int, *, seed: int | None = None) -> None:
         self._panel = panel
-        self._spans = torch.tensor(spans, dtype=torch.int64).reshape(-1, 4)
+        self._spans = torch.as_tensor(spans, dtype=torch.int64).reshape(-1, 4)
         self._begins = torch.tensor(panel.begins)
         lengths = self._spans[:, 3] + 1 - self._spans[:, 1]
-        super().__init__(lengths.tolist(), self._make, size, seed=seed)
+        super().__init__(lengths, self._make, size, seed=seed)
 
     def batch_of(self, positions: Sequence[int]) -> tuple[Batch, Tensor, Tensor]:
         """The batch of some spans, the rows (N,) of its steps in the panel, and whether a forecast begins there."""
@@ -83,10 +91,10 @@ class SpanBatches(RaggedBatches):
         earliest = int((first - begin).min())
         origins, predicted = rows[earliest:].flatten(), predicted[earliest:].flatten()
         panel = self._panel
-        targets = panel.all_targets[origins]
+        targets = panel.targets(origins)
         if not predicted.all():
             targets[~predicted] = float("nan")
-        inputs = panel.inputs[rows], panel.all_references[origins], panel.future(origins).nan_to_num()
+        inputs = panel.at("inputs", rows), panel.references(origins), panel.future(origins).nan_to_num()
         return Batch(inputs, lengths, targets), origins, predicted
 
     def _make(self, positions: list[int]) -> Batch:

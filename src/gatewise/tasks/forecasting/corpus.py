@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from gatewise.data.series import Columns, Series, SeriesSet, read_series
+from gatewise.data.mapped import Mapped
+from gatewise.data.series import Series, SeriesSet
+from gatewise.data.series_columns import Columns
+from gatewise.data.series_reader import read_series
 from gatewise.data.series_rows import Numbers
-from gatewise.data.series_tables import as_tables
+from gatewise.data.series_tables import Table, as_tables
 from gatewise.data.sunspots import SUNSPOTS
+from gatewise.data.time_grid import TimeGrid
 from gatewise.data.time_zones import check_zone
+from gatewise.tasks import data_cache
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
@@ -33,12 +38,12 @@ class Scored(NamedTuple):
     Attributes:
         series: the series.
         spans: the forecasts, by the part of the data.
-        learned: the number of steps of each series that were learned from.
+        learned: the number of steps of each series that were learned from; None where none were.
     """
 
-    series: list[Series]
-    spans: dict[str, list[Span]]
-    learned: list[int]
+    series: Sequence[Series]
+    spans: Mapping[str, Sequence[Span]]
+    learned: Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Corpus:
     source: str
     sha256: str
     preprocessing: Preprocessing
-    series: list[Series]
+    series: Sequence[Series]
     ends: list[Ends]
     notes: tuple[str, ...]
     options: ForecastOptions
@@ -84,6 +89,8 @@ class Corpus:
 def read_corpus(options: ForecastOptions) -> Corpus:
     """Read the series that the options name, and settle what the options leave open.
 
+    Series that are too many for memory are in files of the cache, see `read_mapped`.
+
     Raises:
         ValueError: for bad data, or series too short for the horizon.
         OSError: for a file that cannot be read.
@@ -106,9 +113,21 @@ def read_corpus(options: ForecastOptions) -> Corpus:
     }
     source = ", ".join(str(path) for path in options.data) or "monthly sunspot numbers, 1749 to 1983"
     source += "".join(f"; {name}: {paths[0]}" for name, paths in parts.items() if name != "data" and paths)
-    tables = [table for paths in parts.values() if paths for table in as_tables(paths, options.table_format)]
-    counts = Tables(*(len(paths) for paths in parts.values()))
-    return _settled(options, read_series(tables, columns), counts, source)
+    tables = [as_tables(paths, options.table_format) if paths else [] for paths in parts.values()]
+    data = read_mapped([table for of_part in tables for table in of_part], columns)
+    return _settled(options, data, Tables(*map(len, tables)), source)
+
+
+def read_mapped(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None = None) -> SeriesSet:
+    """The series in tables, see `read_series`; those that exceed memory are mapped from files of the cache.
+
+    The files are unlinked once they are mapped, so that they disappear with the process, however it ends.
+
+    Raises:
+        ValueError, OSError: see `read_series`; when the cache cannot be written.
+    """
+    with data_cache.folders_on_demand("series", "series: too many for memory; written to {}") as make_folder:
+        return read_series(tables, columns, grid, make_folder)
 
 
 def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str) -> Corpus:
@@ -135,7 +154,7 @@ def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: 
     shorter = sum(count < window for count in learned)
     if shorter:
         notes.append(f"{shorter} of {len(ends)} series have fewer steps to learn from than the window of {window}")
-    series = [data.series[index] for index in ends]
+    series = Mapped(list(ends), data.series.__getitem__)
     preprocessing = Preprocessing.learn(
         dataclasses.replace(data, series=series), learned, options.calendar, season, horizon, window
     )
@@ -171,6 +190,6 @@ def unknown_values(preprocessing: Preprocessing, series: Sequence[Series]) -> li
     if not len(preprocessing.categories):
         return []
     width = preprocessing.covariates.width
-    numbers = np.concatenate([one.covariates[:, width:] for one in series]).astype(np.int64)
-    predicted = preprocessing.categories.unknown_notice("the data", torch.from_numpy(numbers))
-    return [] if predicted is None else [predicted]
+    numbers = (torch.from_numpy(one.covariates[:, width:].astype(np.int64)) for one in series)
+    notice = preprocessing.categories.unknown_notice("the data", numbers)
+    return [] if notice is None else [notice]

@@ -1,6 +1,6 @@
 """The network of forecasts: made from options, trained on spans, run over whole series."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from gatewise.models.encoder import Encoder
 from gatewise.models.forecaster import Forecaster
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.cells import cell_of
-from gatewise.tasks.forecasting.batches import Span, SpanBatches
+from gatewise.tasks.forecasting.batches import SpanBatches
 from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.outputs import Output, output_of
 from gatewise.tasks.forecasting.panel import Panel
@@ -64,7 +64,7 @@ def make_model(options: ForecastOptions, preprocessing: Preprocessing) -> Foreca
     return initialised(model, options)
 
 
-def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequence[Span]) -> None:
+def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Tensor) -> None:
     """Begin with the weights of the references that fit the training data best, in least squares, and their errors.
 
     The weights are drawn towards those of the seasonal naive forecast, and stay there where the data says nothing.
@@ -72,7 +72,7 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Sequ
     horizon = model.horizon
     references: list[Tensor] = []
     targets: list[Tensor] = []
-    for batch in SpanBatches(panel, list(dict.fromkeys(spans)), 64, seed=0):
+    for batch in SpanBatches(panel, spans.unique(dim=0), 64, seed=0):
         given = batch.inputs[1].double()
         shared = given[:, None, :SHARED_REFERENCES].expand(-1, horizon, -1)
         references.append(torch.cat((shared, given[:, SHARED_REFERENCES:, None]), 2) if model.seasonal else shared)

@@ -16,7 +16,7 @@ class SeriesOptions(NumberTableOptions):
     """What series to learn, and which part of them for what."""
 
     data: tuple[Path, ...] = ()
-    """Tables (.csv, .tsv, .jsonl, .parquet, .arrow), a row per time step; by default monthly sunspot numbers."""
+    """Tables (.csv, .tsv, .jsonl, .parquet, .arrow), or folders of them; by default monthly sunspot numbers."""
     keep_data: bool = False
     """Keep a copy of the data in the run folder, and read that from then on."""
     time_column: str | None = None

@@ -1,6 +1,6 @@
 """What a network of forecasts takes from its data, and needs again to read other data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -10,8 +10,10 @@ from torch import Tensor
 
 from gatewise.data.calendar import calendar_cycles, calendar_features
 from gatewise.data.categories import Categories
+from gatewise.data.mapped import Mapped
 from gatewise.data.scaling import Scaling
-from gatewise.data.series import Columns, Series, SeriesSet
+from gatewise.data.series import Series, SeriesSet
+from gatewise.data.series_columns import Columns
 from gatewise.data.series_rows import Numbers
 from gatewise.data.time_grid import TimeGrid
 
@@ -50,17 +52,18 @@ class Preprocessing:
         longest = max(ends)
         cycles = calendar_cycles(data.grid, longest) if calendar else ()
         names = data.columns.covariates
-        learned = [one.covariates[:end] for one, end in zip(data.series, ends, strict=True)]
-        scaling = Scaling.learn([part[:, : len(names)] for part in learned]) if names else Scaling.none(0)
-        values = {
-            name: [data.categories[index][int(code)] for part in learned for code in part[:, len(names) + index]]
-            for index, name in enumerate(data.columns.categorical)
-        }
+        numbers = Mapped(range(len(ends)), lambda index: data.series[index].covariates[: ends[index], : len(names)])
+        scaling = Scaling.learn(numbers) if names else Scaling.none(0)
+
+        def values(column: int) -> Iterator[str]:
+            for one, end in zip(data.series, ends, strict=True):
+                yield from (data.categories[column][int(code)] for code in one.covariates[:end, len(names) + column])
+
         static = tuple(
             all(np.ptp(one.covariates[:, len(names) + index]) == 0 for one in data.series)
             for index in range(len(data.columns.categorical))
         )
-        categories = Categories.learn(values)
+        categories = Categories.learn({name: values(column) for column, name in enumerate(data.columns.categorical)})
         return cls(data.grid, data.columns, cycles, scaling, season, horizon, window, categories, static)
 
     @property
@@ -79,27 +82,33 @@ class Preprocessing:
         changing = (name for name, static in zip(self.columns.categorical, self.static, strict=True) if not static)
         return (*self.columns.covariates, *changing)
 
-    def numbered(self, covariates: Numbers, values: Sequence[Sequence[str]]) -> Numbers:
+    def numbers_of(self, values: Sequence[Sequence[str]]) -> list[Numbers]:
+        """The numbers here of the values of each categorical column."""
+        vocabularies = self.categories.vocabularies.values()
+        return [
+            vocabulary.encode_tokens(of_column).numpy().astype(np.float64)
+            for vocabulary, of_column in zip(vocabularies, values, strict=True)
+        ]
+
+    def numbered(self, covariates: Numbers, numbers: Sequence[Numbers]) -> Numbers:
         """Covariates (…, F) with the numbers that categorical ones have here.
 
         Args:
             covariates: with the indices of their values among all in the data.
-            values: those, of each categorical column.
+            numbers: those of the values, see `numbers_of`.
         """
         found = covariates.copy()
-        for column, (vocabulary, of_column) in enumerate(
-            zip(self.categories.vocabularies.values(), values, strict=True), self.covariates.width
-        ):
+        for column, of_column in enumerate(numbers, self.covariates.width):
             known = ~np.isnan(found[..., column])
-            numbers = vocabulary.encode_tokens(of_column).numpy().astype(np.float64)
-            found[known, column] = numbers[found[known, column].astype(np.int64)]
+            found[known, column] = of_column[found[known, column].astype(np.int64)]
         return found
 
-    def series_of(self, data: SeriesSet) -> list[Series]:
+    def series_of(self, data: SeriesSet) -> Sequence[Series]:
         """The series of data with the numbers that categorical covariates have here."""
         if not data.categories:
             return data.series
-        return [replace(one, covariates=self.numbered(one.covariates, data.categories)) for one in data.series]
+        numbers = self.numbers_of(data.categories)
+        return Mapped(data.series, lambda one: replace(one, covariates=self.numbered(one.covariates, numbers)))
 
     def completed(self, covariates: Numbers, last: Numbers | None) -> Numbers:
         """Covariates (n, F) of steps to come, with those that never change in a series where they are not known.

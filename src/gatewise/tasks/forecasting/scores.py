@@ -1,15 +1,15 @@
-"""How well forecasts from many steps of series did, beside the seasonal naive forecast."""
+"""Forecasts from many steps of series, what came, and what the scores of both are computed from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gatewise.tasks.forecasting.outputs import pinball, quantiles_of
 from gatewise.tasks.forecasting.panel import Panel
+from gatewise.tasks.forecasting.score_sums import ScoreSums, Sum
 
 # Errors of the baseline, from the newest, that its quantiles are taken from.
 _MOST_ERRORS = 2000
@@ -17,12 +17,12 @@ _MOST_ERRORS = 2000
 
 @dataclass(frozen=True)
 class BackTest:
-    """Forecasts from N places, and what came.
+    """Forecasts from N positions, and what came.
 
     Attributes:
         panel: the series.
         series: (N,) int64, the number of each one's series.
-        places: (N,) int64, where it begins.
+        positions: (N,) int64, where it begins.
         levels: L levels of quantiles, 0.5 among them.
         quantiles: (N, K, L) float64, in the units of the data.
         truth: (N, K) float64, NaN where missing.
@@ -61,74 +61,56 @@ class BackTest:
         found[..., median] = naive
         return found
 
-    def scores(self) -> dict[str, Any]:
-        """The scores by name; ``per_step`` has some of them for each step of the horizon, by its number from 1."""
-        known = ~self.truth.isnan()
-        last = self.panel.filled[self.positions][:, None]
+    @property
+    def sums(self) -> ScoreSums:
+        """What the scores are computed from."""
         seasonal, deviations = self._in_sample_errors(), self._deviations()
-        baseline = self.baseline()
-        ours = self._errors(self.quantiles, known, seasonal, deviations)
-        naive = self._errors(baseline, known, seasonal, deviations)
-        return {
-            "series": len(self.series.unique()),
-            "forecasts": len(self.positions),
-            **ours,
-            **(
-                {"uncalibrated_coverage": coverage(self.uncalibrated, self.truth)}
-                if self.uncalibrated is not None and len(self.levels) > 1
-                else {}
-            ),
-            **{f"baseline_{name}": value for name, value in naive.items()},
-            "last_value_mae": float((last - self.truth).abs()[known].mean()),
-            "per_step": self._per_step(baseline, deviations),
+        last = self.panel.at("filled", self.positions)[:, None]
+        errors = self._errors(self.quantiles, deviations)
+        if self.uncalibrated is not None and len(self.levels) > 1:
+            errors["uncalibrated_coverage"] = _inside(self.uncalibrated, self.truth)
+        baseline = self._errors(self.baseline(), deviations)
+        errors |= {f"baseline_{name}": values for name, values in baseline.items()}
+        errors["last_value_mae"] = (last - self.truth).abs()
+        by_series = {
+            name: torch.tensor(
+                [
+                    float(errors[of][rows].nanmean()) / seasonal[series]
+                    for series, rows in self._rows().items()
+                    if series in seasonal
+                ],
+                dtype=torch.float64,
+            )
+            for name, of in (("mase", "mae"), ("baseline_mase", "baseline_mae"))
         }
+        return ScoreSums(
+            len(self.series.unique()),
+            len(self.positions),
+            {name: Sum.of(values) for name, values in errors.items()},
+            {name: Sum.of(values) for name, values in by_series.items()},
+        )
 
-    def _errors(
-        self, quantiles: Tensor, known: Tensor, seasonal: Mapping[int, float], deviations: Tensor
-    ) -> dict[str, float]:
+    def scores(self) -> dict[str, Any]:
+        """The scores by name, see `ScoreSums.scores`."""
+        return self.sums.scores()
+
+    def _errors(self, quantiles: Tensor, deviations: Tensor) -> dict[str, Tensor]:
+        """By the name of the score what it is the mean of, (N, K); NaN where there is nothing to compare with."""
         middle = quantiles[..., self.levels.index(0.5)]
         off = middle - self.truth
-        size = (middle.abs() + self.truth.abs())[known]
-        rows = self._rows()
-        by_series = [
-            float(off[rows[series]].abs().nanmean()) / scale
-            for series, scale in seasonal.items()
-            if known[rows[series]].any()
-        ]
-        mse = float(off[known].square().mean())
+        size = middle.abs() + self.truth.abs()
+        scaled = off / deviations[:, None]
         found = {
-            "mae": float(off[known].abs().mean()),
-            "mse": mse,
-            "rmse": mse**0.5,
-            **({"mase": float(np.mean(by_series))} if by_series else {}),
-            "smape": float((200 * off[known].abs() / size.where(size > 0, 1)).mean()),
-            **_scaled(off, deviations),
+            "mae": off.abs(),
+            "mse": off.square(),
+            "smape": 200 * off.abs() / size.where(size > 0, 1),
+            "scaled_mae": scaled.abs(),
+            "scaled_mse": scaled.square(),
         }
         if len(self.levels) > 1:
-            found["pinball"] = float(pinball(quantiles, self.truth, self.levels)[known].mean())
-            found["coverage"] = coverage(quantiles, self.truth)
+            found["pinball"] = pinball(quantiles, self.truth, self.levels).mean(-1)
+            found["coverage"] = _inside(quantiles, self.truth)
         return found
-
-    def _per_step(self, baseline: Tensor, deviations: Tensor) -> dict[str, dict[str, float]]:
-        """Some scores of each step of the horizon for which a value came, all by the same names."""
-        median = self.levels.index(0.5)
-        found: dict[str, dict[str, float]] = {}
-        for step in range(self.truth.shape[1]):
-            truth, quantiles = self.truth[:, step], self.quantiles[:, step]
-            if truth.isnan().all():
-                continue
-            off = quantiles[:, median] - truth
-            row = {
-                "mae": float(off.abs().nanmean()),
-                "baseline_mae": float((baseline[:, step, median] - truth).abs().nanmean()),
-                "mse": float(off.square().nanmean()),
-                **_scaled(off[:, None], deviations),
-            }
-            if len(self.levels) > 1:
-                row["coverage"] = coverage(quantiles, truth)
-            found[str(step + 1)] = row
-        common = set.intersection(*(set(row) for row in found.values())) if found else set()
-        return {step: {name: row[name] for name in row if name in common} for step, row in found.items()}
 
     def blocks(self) -> Tensor:
         """The block of time of each forecast, (N,): as many beginnings of forecasts, of any series, as the horizon."""
@@ -146,7 +128,7 @@ class BackTest:
         """By series, the mean absolute difference of a season before the first forecast; none where that is 0."""
         found: dict[int, float] = {}
         for series, rows in self._rows().items():
-            values = self.panel.values[self.panel.begins[series] : int(self.positions[rows].min()) + 1]
+            values = self.panel.values(self.panel.begins[series], int(self.positions[rows].min()) + 1)
             season = self.panel.preprocessing.season
             error = float((values[season:] - values[:-season]).abs().nanmean()) if len(values) > season else 0.0
             if error > 0:  # not NaN either
@@ -159,7 +141,7 @@ class BackTest:
         for series, rows in self._rows().items():
             begin = self.panel.begins[series]
             end = int(self.positions[rows].min()) + 1 if self.learned is None else begin + self.learned[series]
-            values = self.panel.values[begin:end]
+            values = self.panel.values(begin, end)
             values = values[~values.isnan()]
             deviation = float(values.std(correction=0)) if len(values) else 0.0
             if deviation > 0:
@@ -169,14 +151,10 @@ class BackTest:
 
 def coverage(quantiles: Tensor, truth: Tensor) -> float:
     """The share of values (…) between the outermost of their quantiles (…, L); NaN is none of them."""
+    return float(_inside(quantiles, truth).nanmean())
+
+
+def _inside(quantiles: Tensor, truth: Tensor) -> Tensor:
+    """1 where values (…) are between the outermost of their quantiles (…, L), 0 where not, NaN for NaN."""
     inside = (truth >= quantiles[..., 0]) & (truth <= quantiles[..., -1])
-    return float(inside[~truth.isnan()].double().mean())
-
-
-def _scaled(off: Tensor, deviations: Tensor) -> dict[str, float]:
-    """Mean absolute and squared errors (N, K) in units of the standard deviations (N,) of their series."""
-    scaled = off / deviations[:, None]
-    scaled = scaled[~scaled.isnan()]
-    if not len(scaled):
-        return {}
-    return {"scaled_mae": float(scaled.abs().mean()), "scaled_mse": float(scaled.square().mean())}
+    return inside.double().where(~truth.isnan(), float("nan"))

@@ -221,6 +221,8 @@ class Rows:
             raise ValueError(f"{where}: not UTF-8")
         columns, grid = self._preprocessing.columns, self._preprocessing.grid
         rows = read_rows([TextTable(self._where, head + line, number, self._format)], columns, grid.form)
+        numbers_of = self._preprocessing.numbers_of(rows.categories)
+        covariates = self._preprocessing.numbered(rows.covariates_at(np.zeros(1, np.int64))[0], numbers_of)
         name = rows.names[0] if rows.names else ""
         step = second_step = None
         if rows.stamps is not None:
@@ -238,7 +240,7 @@ class Rows:
                 step,
                 second_step,
                 float(rows.values[0, position]),
-                self._preprocessing.numbered(rows.covariates[0], rows.categories),
+                covariates,
                 where,
             )
             for position, column in enumerate(columns.values)

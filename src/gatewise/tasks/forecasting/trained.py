@@ -1,31 +1,30 @@
 """A trained network of forecasts, read from its run folder."""
 
-import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from gatewise.data.series import ROW, Series, read_series
+from gatewise.data.series import Series
+from gatewise.data.series_columns import ROW
 from gatewise.data.series_tables import Table, TextTable, as_tables
 from gatewise.data.vocabulary_file import read_parts
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
 from gatewise.tasks.checkpoint_io import check_unchanged
-from gatewise.tasks.forecasting.backtest import roll
+from gatewise.tasks.forecasting.backtest import back_test, back_tests, sample_of, scores_of
 from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.calibration import Calibration
-from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus, unknown_values
+from gatewise.tasks.forecasting.corpus import Corpus, Scored, read_corpus, read_mapped, unknown_values
 from gatewise.tasks.forecasting.forecast import Forecast
 from gatewise.tasks.forecasting.forecast_plot import plot_forecasts
 from gatewise.tasks.forecasting.inspection import ForecastInspection, Watched, inspect_forecast
 from gatewise.tasks.forecasting.network import make_model, output_for
 from gatewise.tasks.forecasting.options import ForecastOptions
-from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scores import BackTest
@@ -39,6 +38,7 @@ from gatewise.tasks.prediction_request import PredictionRequest
 from gatewise.tasks.trained import Scores, Trained
 
 _STANDARD_INPUT = "standard input"
+_HELD_OUT = "held_out"
 
 
 class TrainedForecaster(Trained):
@@ -89,13 +89,24 @@ class TrainedForecaster(Trained):
             )
         return found
 
-    def _calibrate(self, test: BackTest | None) -> Calibration | None:
-        """The calibration by forecasts of the held-out part, which is left in the folder."""
-        if test is None or not self._calibrates:
-            return None
+    def _calibrate(self, scored: Scored) -> dict[str, BackTest]:
+        """Calibrate by forecasts of the held-out part, or of a sample of its series, and write that to the folder.
+
+        Returns:
+            the part with its forecasts, where these are all of it; otherwise nothing.
+        """
+        self.predictor = self._uncalibrated
+        spans = scored.spans.get(_HELD_OUT, ())
+        if not spans or not self._calibrates:
+            return {}
+        sample = sample_of(self.predictor, spans)
+        if len(sample) < len(spans):
+            say(f"intervals are calibrated by the held-out part of {len(sample):,} of {len(spans):,} series")
+        test = back_test(self.predictor, scored, sample)
         found = Calibration.learn(test, say)
         found.write(self._calibration_file, self.folder.weights)
-        return found
+        self.predictor = self._uncalibrated._replace(calibration=found)
+        return {_HELD_OUT: found.of(test)} if len(sample) == len(spans) else {}
 
     def evaluate(self, data: Any = None) -> Scores:
         """Score rolling forecasts, one from every step.
@@ -114,13 +125,18 @@ class TrainedForecaster(Trained):
             ValueError: when the data is malformed or too short, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        return {name: test.scores() for name, test in self.back_tests(data).items()}
+        scored = self._scored(data)
+        return {part: scores_of(self._back_tests(scored, spans)) for part, spans in scored.spans.items()}
 
     def back_tests(self, data: Any = None) -> dict[str, BackTest]:
-        """The forecasts that `evaluate` scores, and what came."""
+        """The forecasts that `evaluate` scores, and what came; all of them in memory."""
+        scored = self._scored(data)
+        return {part: back_test(self.predictor, scored, spans) for part, spans in scored.spans.items()}
+
+    def _scored(self, data: Any) -> Scored:
+        """What is to be scored of some data, or of the run's."""
         if data is None:
-            corpus = self._corpus()
-            return self._back_tests(*corpus.scored)
+            return self._corpus().scored
         series = self._read(self._tables(data))
         spans = all_spans([len(one) for one in series], self.preprocessing)
         if not spans:
@@ -128,20 +144,11 @@ class TrainedForecaster(Trained):
                 f"series {series[0].name!r}: {len(series[0])} steps are too few to score forecasts of "
                 f"{self.preprocessing.horizon}"
             )
-        return self._back_tests(series, {"data": spans}, None)
+        return Scored(series, {"data": spans}, None)
 
-    def _back_tests(
-        self,
-        series: Sequence[Series],
-        parts: Mapping[str, list[Span]],
-        learned: Sequence[int] | None,
-        predictor: Predictor | None = None,
-    ) -> dict[str, BackTest]:
-        panel = Panel(self.preprocessing, series)
-        tests = {
-            part: roll(predictor or self.predictor, panel, spans, what="back-testing") for part, spans in parts.items()
-        }
-        return {part: dataclasses.replace(test, learned=learned) for part, test in tests.items()}
+    def _back_tests(self, scored: Scored, spans: Sequence[Span]) -> Iterator[BackTest]:
+        """Forecasts of spans, as many at a time as memory easily holds."""
+        return back_tests(self.predictor, scored, spans, "back-testing")
 
     def predict(self, data: Any = None) -> list[Forecast]:
         """Forecast what comes after the last value of each series.
@@ -158,7 +165,7 @@ class TrainedForecaster(Trained):
                 changed since.
             OSError: when a file cannot be read.
         """
-        return self._forecasts(self._corpus().series if data is None else self._read(self._tables(data)))
+        return list(self._forecasts(self._corpus().series if data is None else self._read(self._tables(data))))
 
     def predict_files(self, paths: Sequence[Path] = (), format: str | None = None) -> Iterator[str] | Iterator[bytes]:
         """Forecasts as the content of a file, a row for each step to come.
@@ -237,11 +244,10 @@ class TrainedForecaster(Trained):
         steps = self.preprocessing.window if steps is None else steps
         report = requested_report(self.folder, out, steps, 2, "steps of a series")
         found = self._corpus().series if data is None else self._read(self._tables(data))
-        chosen = [one for one in found if series is None or one.name == series]
-        if not chosen:
+        one = next((one for one in found if series is None or one.name == series), None)
+        if one is None:
             known = ", ".join(repr(one.name) for one in found[:20])
             raise ValueError(f"series: expected the name of one, such as {known}; got {series!r}")
-        one = chosen[0]
         if len(one) < 2:
             raise ValueError(f"series {one.name!r} has 1 step; at least 2 are needed")
         if series is None and len(found) > 1:
@@ -275,14 +281,14 @@ class TrainedForecaster(Trained):
 
     def finish(self, scored: Scored) -> Scores:
         """The scores; the calibration of the intervals and a plot of forecasts of each part are written."""
-        tests = self._back_tests(*scored, predictor=self._uncalibrated)
-        calibration = self._calibrate(tests.get("held_out"))
-        self.predictor = self._uncalibrated._replace(calibration=calibration)
-        if calibration is not None:
-            tests = {name: calibration.of(test) for name, test in tests.items()}
-        for name, test in tests.items():
-            plot_forecasts(test, self.folder.path / f"forecasts_{name}.png")
-        return {name: test.scores() for name, test in tests.items()}
+        known = self._calibrate(scored)
+        found: Scores = {}
+        for part, spans in scored.spans.items():
+            tests = iter([known[part]]) if part in known else self._back_tests(scored, spans)
+            first = next(tests)
+            plot_forecasts(first, self.folder.path / f"forecasts_{part}.png")
+            found[part] = scores_of(itertools.chain([first], tests))
+        return found
 
     def _tables(self, data: Any) -> list[Table]:
         return as_tables(data, self.options.table_format)
@@ -293,31 +299,33 @@ class TrainedForecaster(Trained):
     def _corpus(self) -> Corpus:
         return check_unchanged(self.folder, read_corpus(self.options))
 
-    def _read(self, tables: Sequence[Table]) -> list[Series]:
-        found = read_series(tables, self.preprocessing.columns, self.preprocessing.grid)
+    def _read(self, tables: Sequence[Table]) -> Sequence[Series]:
+        found = read_mapped(tables, self.preprocessing.columns, self.preprocessing.grid)
         series = self.preprocessing.series_of(found)
         for note in (*found.notes, *unknown_values(self.preprocessing, series)):
             say(f"warning: {note}")
         return series
 
-    def _forecasts(self, series: list[Series]) -> list[Forecast]:
-        panel = Panel(self.preprocessing, series)
+    def _forecasts(self, series: Sequence[Series]) -> Iterator[Forecast]:
+        self._check_known_ahead(series)
         spans = [Span(position, 0, len(one) - 1, len(one) - 1) for position, one in enumerate(series)]
-        ends = torch.tensor([begin + len(one) - 1 for begin, one in zip(panel.begins, series, strict=True)])
-        unknown = panel.beside(ends).isnan().any(2)
-        if unknown.any():
-            position, step = unknown.nonzero()[0].tolist()
-            one = series[position]
-            stamp = self.preprocessing.grid.written(one.numbers(len(one) + step, len(one) + step + 1))[0]
-            raise ValueError(
-                f"series {one.name!r}: no {', '.join(self.preprocessing.known_ahead)} at {stamp}; a forecast needs the "
-                f"covariates of all {self.preprocessing.horizon} steps to come: add rows with them, and no value"
-            )
-        test = roll(self.predictor, panel, spans)
-        found = {int(index): quantiles for index, quantiles in zip(test.series, test.quantiles, strict=True)}
-        return [
-            self._forecast(one.name, one.first + len(one) - 1, found[position]) for position, one in enumerate(series)
-        ]
+        for test in back_tests(self.predictor, Scored(series, {}, None), spans, "forecasting"):
+            found = {int(index): quantiles for index, quantiles in zip(test.series, test.quantiles, strict=True)}
+            for position, one in enumerate(test.panel.series):
+                yield self._forecast(one.name, one.first + len(one) - 1, found[position])
+
+    def _check_known_ahead(self, series: Sequence[Series]) -> None:
+        """Raise a ValueError where covariates of the steps to come are missing."""
+        horizon = self.preprocessing.horizon
+        for one in series if self.preprocessing.known_ahead else ():
+            unknown = self.preprocessing.known(one, len(one), len(one) + horizon).isnan().any(1)
+            if unknown.any():
+                step = len(one) + int(unknown.nonzero()[0])
+                stamp = self.preprocessing.grid.written(one.numbers(step, step + 1))[0]
+                raise ValueError(
+                    f"series {one.name!r}: no {', '.join(self.preprocessing.known_ahead)} at {stamp}; a forecast needs "
+                    f"the covariates of all {horizon} steps to come: add rows with them, and no value"
+                )
 
     def _forecast(self, name: str, last: int, quantiles: Tensor) -> Forecast:
         """The forecast (K, levels) from a step of the grid."""

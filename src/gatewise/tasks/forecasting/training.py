@@ -5,6 +5,7 @@ import dataclasses
 from gatewise.data.vocabulary_file import read_parts, to_json
 from gatewise.models.forecaster import Forecaster
 from gatewise.progress import say
+from gatewise.tasks import data_cache
 from gatewise.tasks.forecasting.backtest import roll
 from gatewise.tasks.forecasting.batches import SpanBatches, spans_to_learn
 from gatewise.tasks.forecasting.corpus import Scored, read_corpus
@@ -33,15 +34,11 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     preprocessing = corpus.preprocessing if folder is None else read_parts(folder.vocabulary, Preprocessing)["recipe"]
     settled = corpus.options
     model = make_checked(lambda: make_model(settled, preprocessing), settled, folder)
-    # Series are cut where learning ends: nothing of what comes later is even in memory.
-    learning = Panel(
-        dataclasses.replace(preprocessing, horizon=model.horizon),
-        [one.until(end.learned) for one, end in zip(corpus.series, corpus.ends, strict=True)],
-    )
-    deciding = Panel(
-        dataclasses.replace(preprocessing, horizon=model.horizon),
-        [one.until(end.decided) for one, end in zip(corpus.series, corpus.ends, strict=True)],
-    )
+    with data_cache.folders_on_demand("series") as make_folder:
+        panel = Panel(preprocessing, corpus.series, make_folder=make_folder)
+    ahead = dataclasses.replace(preprocessing, horizon=model.horizon)
+    learning = panel.until([end.learned for end in corpus.ends], ahead)
+    deciding = panel.until([end.decided for end in corpus.ends], ahead)
     spans = spans_to_learn([end.learned for end in corpus.ends], preprocessing.window, settled.batch)
     batches = SpanBatches(learning, spans, settled.batch, seed=settled.seed)
     held_out = SpanBatches(deciding, scored_spans(corpus.ends, model.horizon, "held_out"), 64)

@@ -1,6 +1,6 @@
 """Sequences of numbers and categories to the inputs of a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -101,15 +101,17 @@ class FeatureReader:
         Raises:
             ValueError: for a sequence with other features than in training; with its number.
         """
-        numbered: list[Tensor] = []
-        for number, example in enumerate(tracked(examples, "checking", "sequences"), 1):
-            try:
-                self.scaling.scaled(example.steps)
-            except ValueError as error:
-                raise ValueError(f"{where.replace('_', ' ')}: sequence {number}: {error}") from None
-            if len(self.categories):
-                numbered.append(self.categories.encode(example.categories))
-        notice = self.categories.unknown_notice(where, torch.cat(numbered)) if numbered else None
+
+        def categories() -> Iterator[Tensor]:
+            for number, example in enumerate(tracked(examples, "checking", "sequences"), 1):
+                try:
+                    self.scaling.scaled(example.steps)
+                except ValueError as error:
+                    raise ValueError(f"{where.replace('_', ' ')}: sequence {number}: {error}") from None
+                if len(self.categories):
+                    yield self.categories.encode(example.categories)
+
+        notice = self.categories.unknown_notice(where, categories())
         if notice is not None:
             say(f"warning: {notice}")
 
