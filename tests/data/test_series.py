@@ -229,3 +229,38 @@ def test_data_frames_and_files_hold_the_same(tmp_path):
 def test_the_sunspot_numbers():
     (one,) = read_series(as_tables(SUNSPOTS), Columns()).series
     assert (one.name, len(one), one.values[0], one.values[-1]) == ("Sunspots", 2820, 58.0, 33.4)
+
+
+class Parts:
+    """A table that is read in some parts, each with its rows."""
+
+    where = "table"
+
+    def __init__(self, *parts):
+        self._parts = [TextTable("table", f"time,v\n{part}") for part in parts]
+
+    def names(self):
+        return ["time", "v"]
+
+    def parts(self, columns, numbers=()):
+        return (rows for part in self._parts for rows in part.parts(columns, numbers))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "form"),
+    [
+        ("202001,1\n202002,2\n", "202003,3\n", "%Y%m"),
+        ("202001,1\n202002,2\n", "202013,3\n", "number"),  # no month
+        ("200000000,1\n300000000,2\n", "1400000000,3\n", "epoch-s"),  # the first ones may be counts
+        ("5,1\n6,2\n", "7,3\n", "number"),
+        ("2020-01,1\n2020-02,2\n", "2020-03,3\n", "%Y-%m"),
+    ],
+)
+def test_the_form_of_stamps_is_that_of_all_parts_of_a_table(first, second, form):
+    (one,), (other,) = (
+        read_series([table], Columns()).series for table in (Parts(first, second), Parts(first + second))
+    )
+    found = read_series([Parts(first, second)], Columns())
+    assert found.grid.form.written == form
+    assert found.sha256 == read_series([Parts(first + second)], Columns()).sha256
+    np.testing.assert_array_equal(one.values, other.values)

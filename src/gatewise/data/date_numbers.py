@@ -20,38 +20,61 @@ _EARLIEST, _LATEST_FROM, _LATEST_TO = 10**8, 10**9, 42 * 10**8
 
 
 def date_form(texts: Iterable[str]) -> str | None:
-    """The form of numbers all of which are dates; None where one is not. They may be iterated over twice.
+    """The form of numbers all of which are dates; None where one is not.
 
     >>> date_form(["20200131", "20200229"]), date_form(["1580515200", "1580601600"]), date_form(["20200132"])
     ('%Y%m%d', 'epoch-s', None)
     """
-    first = next(iter(texts), None)
-    if first is None:
+    numbers = DateNumbers()
+    numbers.add(texts)
+    return numbers.form
+
+
+class DateNumbers:
+    """Numbers, some after the others, all of which may be dates."""
+
+    def __init__(self) -> None:
+        self._digits: str | None = None
+        self._are_digits = self._are_numbers = True
+        self._low: Decimal | None = None
+        self._high = Decimal(0)
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Look at further ones."""
+        for text in texts:
+            if not (self._are_digits or self._are_numbers):
+                return
+            self._are_digits = self._are_digits and self._is_date(text)
+            number = _finite(text) if self._are_numbers else None
+            self._are_numbers = number is not None
+            if number is not None:
+                self._high = number if self._low is None else max(self._high, number)
+                self._low = number if self._low is None else min(self._low, number)
+
+    @property
+    def form(self) -> str | None:
+        """The form of all so far, see `date_form`."""
+        if self._are_digits and self._digits is not None:
+            return self._digits
+        if not self._are_numbers or self._low is None:
+            return None
+        for form, units in EPOCH_FORMS.items():
+            if self._low >= _EARLIEST * units and _LATEST_FROM * units <= self._high < _LATEST_TO * units:
+                return form
         return None
-    form = DIGIT_FORMS.get(len(_without_zeros(first)))
-    if form is not None:
-        stamps = (read_digits(text, form) for text in texts)
-        if all(stamp is not None and _FIRST_YEAR <= stamp.year <= _LAST_YEAR for stamp in stamps):
-            return form
-    low = high = None
-    for text in texts:
-        try:
-            number = Decimal(text)
-        except InvalidOperation:
-            return None
-        if not number.is_finite():
-            return None
-        low, high = number if low is None else min(low, number), number if high is None else max(high, number)
-    assert low is not None
-    assert high is not None
-    return next(
-        (
-            form
-            for form, units in EPOCH_FORMS.items()
-            if low >= _EARLIEST * units and _LATEST_FROM * units <= high < _LATEST_TO * units
-        ),
-        None,
-    )
+
+    def _is_date(self, text: str) -> bool:
+        self._digits = self._digits or DIGIT_FORMS.get(len(_without_zeros(text)))
+        stamp = None if self._digits is None else read_digits(text, self._digits)
+        return stamp is not None and _FIRST_YEAR <= stamp.year <= _LAST_YEAR
+
+
+def _finite(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def read_digits(text: str, form: str) -> datetime | None:

@@ -1,6 +1,6 @@
 """Rows of tables of time series, in memory or in files that are mapped into memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ from gatewise.data.row_collector import RowCollector
 from gatewise.data.row_store import Field
 from gatewise.data.series_columns import Columns
 from gatewise.data.series_tables import Table
+from gatewise.data.stamp_reader import LAST_STAMPS, STAMPS, OtherFormError, StampReader, TimeTexts, text_at
 from gatewise.data.table_columns import NumberColumn, RowLocations, TableRows, TextColumn
-from gatewise.data.time_parts import joined_parts
-from gatewise.data.time_stamps import NUMBER, Stamps, TimeForm
-from gatewise.data.time_zones import missing_in, to_utc
+from gatewise.data.time_stamps import Stamps, TimeForm
 
 # The sum of any number of these is finite.
 _LARGEST = 1e290
@@ -26,7 +25,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 Codes = np.ndarray[Any, np.dtype[np.int32]]
 
-_STAMPS, _LAST, _SERIES, _VALUES, _COVARIATES = "stamps", "last_stamps", "series", "values", "covariates"
+_SERIES, _VALUES, _COVARIATES = "series", "values", "covariates"
 
 
 @dataclass(frozen=True)
@@ -125,114 +124,58 @@ def read_rows(
         OSError: when a file cannot be read, or the folder written to.
     """
     times = columns.time_columns(tables[0].names() if "," in (columns.time or "") else ())
-    labels = [*times, *([columns.series] if columns.series else []), *columns.categorical]
+    stamps = StampReader(times, columns, form)
+    try:
+        return _read(tables, columns, stamps, make_folder)
+    except OtherFormError:
+        form = TimeForm.of_all(TimeTexts(tables, stamps), columns.time_format, columns.time_zone)
+        return _read(tables, columns, StampReader(times, columns, form), make_folder)
+
+
+def _read(
+    tables: Sequence[Table],
+    columns: Columns,
+    stamps: StampReader,
+    make_folder: Callable[[], Path] | None,
+) -> Rows:
+    labels = [*stamps.names, *([columns.series] if columns.series else []), *columns.categorical]
     numeric = (*columns.values, *columns.covariates)
-    if times:
-        form = _form_of(_TimeTexts(tables, times, columns.time_format), columns, form)
     collected: RowCollector | None = None
     series, categories = _Numbering(), [_Numbering() for _ in columns.categorical]
     locations: list[RowLocations] = []
     for table in tables:
         for number, part in enumerate(table.parts([*labels, *numeric], numeric)):
-            row: dict[str, NDArray[Any]] = {}
-            if times:
-                assert form is not None
-                row = _stamps(part, times, columns.time_format, form)
+            row: dict[str, NDArray[Any]] = dict(stamps.read(part)) if stamps.names else {}
             if columns.series:
-                row[_SERIES] = series.codes(_text(part, len(times)))
+                row[_SERIES] = series.codes(text_at(part, len(stamps.names)))
             row |= _numbers_of(part, len(labels), columns, categories)
             if collected is None:
-                collected = RowCollector(
-                    {name: Field(array.dtype, array.shape[1:]) for name, array in row.items()}, make_folder
-                )
+                fields = {name: Field(array.dtype, array.shape[1:]) for name, array in row.items()}
+                collected = RowCollector(fields, make_folder)
             collected.append(**row)
             if number == 0:
                 locations.append(part.locations)
             else:
                 locations[-1] = replace(locations[-1], count=locations[-1].count + len(part))
+    stamps.check()
     assert collected is not None
     rows = collected.finish()
+    arrays = {name: rows.items(name) for name in rows.fields}
+    if not stamps.form.counts:
+        arrays |= {name: arrays[name].view("M8[us]") for name in (STAMPS, LAST_STAMPS) if name in arrays}
     ordered = [numbering.ordered() for numbering in categories]
-    dates = form is not None and not form.counts
-
-    def stamps(name: str) -> Stamps | None:
-        return (rows.items(name).view("M8[us]") if dates else rows.items(name)) if name in rows.fields else None
-
     return Rows(
         locations,
-        stamps(_STAMPS),
-        stamps(_LAST),
-        form if times and form is not None else TimeForm(NUMBER),
+        arrays.get(STAMPS),
+        arrays.get(LAST_STAMPS),
+        stamps.form,
         series.names,
-        rows.items(_SERIES) if columns.series else None,
-        rows.items(_VALUES),
-        rows.items(_COVARIATES),
+        arrays.get(_SERIES),
+        arrays[_VALUES],
+        arrays[_COVARIATES],
         tuple(values for values, _ in ordered),
         tuple(indices for _, indices in ordered),
     )
-
-
-class _TimeTexts:
-    """The time stamps of tables as texts, read whenever they are iterated over."""
-
-    def __init__(self, tables: Sequence[Table], names: Sequence[str], form: str | None) -> None:
-        self._tables, self.names, self._form = tables, names, form
-
-    def __iter__(self) -> Iterator[str]:
-        for table in self._tables:
-            for part in table.parts(self.names):
-                yield from _time_texts(part, self.names, self._form)
-
-    @property
-    def title(self) -> str:
-        """What their columns are called in messages."""
-        return _title(self.names)
-
-    def location(self) -> str:
-        """The location of the first."""
-        return next(iter(self._tables[0].parts(self.names))).full_location(0)
-
-
-def _title(names: Sequence[str]) -> str:
-    return f"column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
-
-
-def _time_texts(part: TableRows, names: Sequence[str], form: str | None) -> TextColumn:
-    texts = [_text(part, position) for position in range(len(names))]
-    return texts[0] if len(names) == 1 else joined_parts(names, texts, form)
-
-
-def _form_of(texts: _TimeTexts, columns: Columns, form: TimeForm | None) -> TimeForm:
-    """How time stamps are written."""
-    if form is not None:
-        return form.like(next(iter(texts)))
-    found = TimeForm.of_all(texts, columns.time_format, columns.time_zone)
-    if found is None:
-        raise ValueError(
-            f"{texts.location()}: {texts.title}: {next(iter(texts))!r} is not a valid time stamp; expected ISO 8601 "
-            "(2020-05-31 06:00) or a number, or name the form with --time-format, such as %d/%m/%Y"
-        )
-    return found
-
-
-def _stamps(part: TableRows, names: Sequence[str], given: str | None, form: TimeForm) -> dict[str, NDArray[Any]]:
-    """The time stamps of rows, whose first columns have them, and the last ones of local times; dates as int64."""
-    texts, title = _time_texts(part, names, given), _title(names)
-    stamps = form.read(texts, lambda row: f"{part.full_location(row)}: {title}")
-    if form.counts:
-        return {_STAMPS: stamps}
-    if not form.is_local:
-        return {_STAMPS: stamps.astype("M8[us]").astype(np.int64)}
-    assert form.zone is not None
-    missing = missing_in(stamps, form.zone)
-    if missing.any():
-        row = int(missing.argmax())
-        raise ValueError(
-            f"{part.full_location(row)}: {title}: {texts[row]!r} does not exist in {form.zone}, where clocks are put "
-            "forward over it; write stamps in UTC, or name the right --time-zone"
-        )
-    first, last = to_utc(stamps, form.zone)
-    return {_STAMPS: first.astype(np.int64), _LAST: last.astype(np.int64)}
 
 
 def _numbers_of(
@@ -244,14 +187,8 @@ def _numbers_of(
     for column, name in enumerate(numeric):
         numbers[:, column] = _numbers(part.columns[first + column], part, name, missing=column < split)
     for column, numbering in enumerate(categories):
-        numbers[:, len(numeric) + column] = numbering.codes(_text(part, first - len(categories) + column))
+        numbers[:, len(numeric) + column] = numbering.codes(text_at(part, first - len(categories) + column))
     return {_VALUES: numbers[:, :split], _COVARIATES: numbers[:, split:]}
-
-
-def _text(rows: TableRows, position: int) -> TextColumn:
-    column = rows.columns[position]
-    assert isinstance(column, TextColumn)
-    return column
 
 
 def _numbers(cells: Any, rows: TableRows, name: str, *, missing: bool) -> Numbers:

@@ -72,7 +72,7 @@ class TimeForm:
         """The form of all time stamps of a table: numbers all of which are dates are read as such.
 
         Args:
-            texts: the time stamps, one at least, which may be iterated over several times.
+            texts: the time stamps, one at least, which are iterated over twice.
             given: as for `of`.
             zone: their time zone, if it is given.
 

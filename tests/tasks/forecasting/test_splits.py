@@ -95,6 +95,6 @@ def test_windows_of_much_data_overlap_less_down_to_what_is_read_before_a_forecas
         begins = [[span.begin for span in spans if span.series == series] for series in range(3)]
         assert set(np.diff(begins[0]).tolist()) == {distance}
         assert [one[-1] for one in begins] == [99 - 32, 49 - 32, 0]
-    # No step is left out, and none is predicted from twice.
+    # A forecast from every step, once.
     steps = [step for span in spans if span.series == 0 for step in range(span.first, span.last + 1)]
     assert steps == list(range(steps[0], 99))

@@ -64,7 +64,7 @@ def back_test(
 
 def scores_of(tests: Iterable[BackTest]) -> dict[str, Any]:
     """The scores of all of some back-tests, at least one, of different series; see `ScoreSums.scores`."""
-    return reduce(ScoreSums.plus, (test.sums for test in tests)).scores()
+    return reduce(ScoreSums.plus, (test.score_sums for test in tests)).scores()
 
 
 def sample_of(predictor: Predictor, spans: Sequence[Span]) -> Sequence[Span]:
@@ -133,7 +133,7 @@ def _step_by_step(
         hidden.flatten(0, 1)[is_predicted],
         state,
         buffer,
-        panel.at("usual", positions),
+        panel.array_at("usual", positions),
         panel.beside(positions),
     )
 

@@ -94,7 +94,7 @@ class SpanBatches(RaggedBatches):
         targets = panel.targets(origins)
         if not predicted.all():
             targets[~predicted] = float("nan")
-        inputs = panel.at("inputs", rows), panel.references(origins), panel.future(origins).nan_to_num()
+        inputs = panel.array_at("inputs", rows), panel.references(origins), panel.future(origins).nan_to_num()
         return Batch(inputs, lengths, targets), origins, predicted
 
     def _make(self, positions: list[int]) -> Batch:

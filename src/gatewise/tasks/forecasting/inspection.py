@@ -94,7 +94,7 @@ class Watched:
         first = int(known[-1])  # a series begins with a value
         state: State | None = None
         if begin:
-            before = Panel(preprocessing, [series.until(begin)]).at("inputs", torch.arange(begin))[:, None]
+            before = Panel(preprocessing, [series.until(begin)]).array_at("inputs", torch.arange(begin))[:, None]
             with torch.no_grad():
                 _, state = model.read(before.to(model.blend.dtype), torch.tensor([begin]))
         seen = Changes().after(torch.from_numpy(last_known(series.values)))

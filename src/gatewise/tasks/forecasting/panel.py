@@ -72,13 +72,13 @@ class Panel:
         found._set(preprocessing)
         return found
 
-    def at(self, name: str, positions: Tensor) -> Tensor:
+    def array_at(self, name: str, positions: Tensor) -> Tensor:
         """One of the arrays at positions (…), (…) or (…, I or J)."""
         return torch.from_numpy(self._rows.items(name)[positions.numpy()])
 
     def values(self, begin: int, end: int) -> Tensor:
         """The values at some positions that follow each other, (end − begin,) float64."""
-        return self.at("values", torch.arange(begin, end))
+        return self.array_at("values", torch.arange(begin, end))
 
     def targets(self, positions: Tensor) -> Tensor:
         """What came after positions (N,), scaled, (N, K) float32; NaN where missing."""
@@ -86,7 +86,7 @@ class Panel:
 
     def scale_at(self, positions: Tensor) -> Scale:
         """The scale of forecasts from positions (N,)."""
-        return Scale(self.at("level", positions), self.at("scale", positions))
+        return Scale(self.array_at("level", positions), self.array_at("scale", positions))
 
     def references(self, positions: Tensor) -> Tensor:
         """What is near at hand for the steps to come after positions, (N, 2) or (N, 2 + K)."""
@@ -98,7 +98,7 @@ class Panel:
 
     def beside(self, positions: Tensor) -> Tensor:
         """What is known of the steps to come after positions beside their values, (N, K, J)."""
-        return self.at("known", positions[:, None] + self._ahead)
+        return self.array_at("known", positions[:, None] + self._ahead)
 
     def before(self, positions: Tensor, width: int) -> Tensor:
         """The values up to positions, (N, width) float64, the newest last; NaN where there was nothing yet."""
@@ -112,7 +112,7 @@ class Panel:
     def to_come(self, positions: Tensor) -> Tensor:
         """The values after positions, (N, K) float64; NaN where missing, or where the series has ended."""
         ahead = positions[:, None] + self._ahead
-        return self.at("values", ahead).where(ahead < self._cut[self.series_at(positions)][:, None], NAN)
+        return self.array_at("values", ahead).where(ahead < self._cut[self.series_at(positions)][:, None], NAN)
 
     def seasonal_naive(self, positions: Tensor) -> Tensor:
         """The value of the last such step of a season, for each step to come, (N, K) float64; else the last value."""
@@ -125,7 +125,7 @@ class Panel:
 
     def _filled_at(self, indices: Tensor, positions: Tensor) -> Tensor:
         begin = self._begins[self.series_at(positions)][:, None]
-        return self.at("filled", indices.maximum(begin)).where(indices >= begin, NAN)
+        return self.array_at("filled", indices.maximum(begin)).where(indices >= begin, NAN)
 
 
 def _collected(

@@ -62,10 +62,10 @@ class BackTest:
         return found
 
     @property
-    def sums(self) -> ScoreSums:
+    def score_sums(self) -> ScoreSums:
         """What the scores are computed from."""
         seasonal, deviations = self._in_sample_errors(), self._deviations()
-        last = self.panel.at("filled", self.positions)[:, None]
+        last = self.panel.array_at("filled", self.positions)[:, None]
         errors = self._errors(self.quantiles, deviations)
         if self.uncalibrated is not None and len(self.levels) > 1:
             errors["uncalibrated_coverage"] = _inside(self.uncalibrated, self.truth)
@@ -92,7 +92,7 @@ class BackTest:
 
     def scores(self) -> dict[str, Any]:
         """The scores by name, see `ScoreSums.scores`."""
-        return self.sums.scores()
+        return self.score_sums.scores()
 
     def _errors(self, quantiles: Tensor, deviations: Tensor) -> dict[str, Tensor]:
         """By the name of the score what it is the mean of, (N, K); NaN where there is nothing to compare with."""
