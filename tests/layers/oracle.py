@@ -81,3 +81,30 @@ def check_call(layer: Recurrent, x: Tensor, hx: Sequence[Tensor] = (), **options
         rounded=rounded_if_normalised(layer.cell, x.dtype, lambda: expected(layer, torch.float64, x, hx, **options)),
     )
     return actual
+
+
+@torch.no_grad()
+def check_steps(
+    layer: Recurrent, outputs: Sequence[Tensor], state: Any, x: Tensor, hx: Sequence[Tensor] = (), **options: Any
+) -> None:
+    """Check what single steps of a layer returned against the reference's call with the whole sequence.
+
+    Args:
+        layer: the layer.
+        outputs: of the steps.
+        state: after the last one.
+        x: their inputs, (T, B, I) or (T, I) whatever `batch_first` says.
+        hx: the state before them.
+        options: of the call with the sequence, time first.
+    """
+
+    def whole(dtype: torch.dtype) -> Results:
+        copy = copy_of(layer, dtype)
+        copy.batch_first = False
+        return call(copy, x.to(dtype), [one.to(dtype) for one in hx], **options)
+
+    finals = {f"final state {index}": one for index, one in enumerate(states_of(state))}
+    exact = whole(torch.float64)
+    plain = exact if x.dtype == torch.float64 else whole(x.dtype)
+    rounded = rounded_if_normalised(layer.cell, x.dtype, lambda: whole(torch.float64))
+    assert_agrees({"output": torch.stack([*outputs]), **finals}, exact, plain, x.dtype, rounded=rounded)

@@ -10,6 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 import gatewise
 from gatewise.layers import Recurrent
+from tests.layers.oracle import check_steps
 
 NAMES = ("lstm_layer_norm", "lstm_layer_norm_per_gate", "gru_layer_norm")
 
@@ -59,14 +60,14 @@ def test_weights_of_another_form_are_rejected():
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_and_streams_are_the_sequence(name: str):
     layer, x = layer_of(name, num_layers=2), x_of()
-    output, final = layer(x)
-    state = None
-    for t in range(len(x)):
-        one, state = layer.step(x[t], state)
-        torch.testing.assert_close(one, output[t])
-    torch.testing.assert_close(state, final)
+    state, outputs = None, []
+    for x_t in x:
+        y_t, state = layer.step(x_t, state)
+        outputs.append(y_t)
+    check_steps(layer, outputs, state, x)
     with torch.no_grad():
-        torch.testing.assert_close(torch.stack(list(layer.stream(x))), output)
+        stream = layer.stream(x)
+        check_steps(layer, list(stream), stream.state, x)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,7 +13,7 @@ from gatewise.equations import cell, dropout, layer_norm, tanh
 from gatewise.equations.tracing import DefinitionError
 from gatewise.kernels.cpu import execution
 from tests.kernels.engine import needs_engine
-from tests.layers.oracle import call, check_call
+from tests.layers.oracle import call, check_call, check_steps
 
 T, B, I, H, P = 7, 3, 5, 9, 4  # noqa: E741
 LENGTHS = torch.tensor([4, 1, 7])
@@ -62,17 +62,14 @@ def test_step_and_stream_are_the_sequence(layer: Any):
     x, hx, reset = torch.randn(T, B, I, dtype=torch.float64), tuple(states(2)), torch.rand(T, B) < 0.3
     for gradients in (False, True):
         with torch.set_grad_enabled(gradients):
-            expected, final = one(x, hx, reset=reset)
             state, outputs = hx, []
             for x_t, reset_t in zip(x, reset, strict=True):
                 y_t, state = one.step(x_t, state, reset=reset_t)
                 outputs.append(y_t)
             streamed = one.stream(x, hx, reset=reset)
-            of_stream = torch.stack([*streamed])
-        torch.testing.assert_close(torch.stack(outputs), expected)
-        torch.testing.assert_close(of_stream, expected)
-        torch.testing.assert_close(state, final)
-        torch.testing.assert_close(streamed.state, final)
+            of_stream = [*streamed]
+        check_steps(one, outputs, state, x, hx, reset=reset)
+        check_steps(one, of_stream, streamed.state, x, hx, reset=reset)
 
 
 def test_masked_steps_repeat_the_output():

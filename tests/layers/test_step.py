@@ -3,8 +3,9 @@
 import torch
 
 import gatewise
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.combinations import combinations
+from tests.layers.oracle import check_steps
 
 
 @combinations(
@@ -23,30 +24,14 @@ def test_steps_are_the_sequence(cell: str, with_reset: bool, batched: bool, dtyp
     reset = torch.rand(x.shape[:-1]) < 0.3
     reset[2] = True
     rows = (2, 3, 8) if batched else (2, 8)
-    state = tuple(torch.randn(rows, dtype=dtype) for _ in layer.cell.states)
-    state = state if len(state) > 1 else state[0]
+    hx = possible(layer.cell, [torch.randn(rows, dtype=dtype) for _ in layer.cell.states])
     flags = reset if with_reset else None
-    whole, final = layer(
-        x.transpose(0, 1) if batched else x,
-        state,
-        reset=None if flags is None else flags.t() if batched else flags,
-    )
-    outputs = []
+    state, outputs = hx if len(hx) > 1 else hx[0], []
     for t, x_t in enumerate(x):
         y_t, state = layer.step(x_t, state, reset=None if flags is None else flags[t])
         assert y_t.shape == (*x_t.shape[:-1], 8)
         outputs.append(y_t)
-    steps = torch.stack(outputs, dim=1 if batched else 0)
-    relative = 1e-6 if dtype == torch.float32 else 1e-14
-    if "layer_norm" in cell:
-        relative *= 10  # a norm magnifies rounding
-    for actual, expected in ((steps, whole), *zip(_tuple(state), _tuple(final), strict=True)):
-        assert actual.shape == expected.shape
-        assert (actual - expected).abs().max() <= relative * expected.abs().max()
-
-
-def _tuple(state: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return state if isinstance(state, tuple) else (state,)
+    check_steps(layer, outputs, state, x, hx, reset=flags)
 
 
 def test_gradients_flow_from_step_to_step():

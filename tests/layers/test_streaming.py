@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import gatewise
-from tests.agreement import CELLS
+from tests.agreement import CELLS, possible
 from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
 from tests.layers.general_path import in_full, validations
+from tests.layers.oracle import check_steps
 
 
 def tuple_of(state: Tensor | tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
@@ -33,17 +34,12 @@ def test_a_stream_is_the_sequence(cell: str, shape: tuple[int, ...], dtype: torc
     layer = gatewise.Recurrent(CELLS[cell], 3, 8, num_layers=2, init="torch", dtype=dtype)
     x = torch.randn(shape, dtype=dtype)
     reset = torch.rand(shape[:-1]) < 0.3
-    state = tuple(torch.randn((2, *shape[1:-1], 8), dtype=dtype) for _ in layer.cell.states)
-    state = state if len(state) > 1 else state[0]
+    hx = possible(layer.cell, [torch.randn((2, *shape[1:-1], 8), dtype=dtype) for _ in layer.cell.states])
     with torch.set_grad_enabled(gradients):
-        whole, final = layer(x, state, reset=reset)
-        stream = layer.stream(x, state, reset=reset)
-        steps = torch.stack(list(stream))
-    assert steps.requires_grad == gradients
-    relative = 1e-6 if dtype == torch.float32 else 1e-14
-    for actual, expected in ((steps, whole), *zip(tuple_of(stream.state), tuple_of(final), strict=True)):
-        assert actual.shape == expected.shape
-        assert (actual - expected).abs().max() <= relative * expected.abs().max()
+        stream = layer.stream(x, hx if len(hx) > 1 else hx[0], reset=reset)
+        outputs = list(stream)
+    assert outputs[-1].requires_grad == gradients
+    check_steps(layer, outputs, stream.state, x, hx, reset=reset)
 
 
 @needs_engine

@@ -262,6 +262,14 @@ def test_refusals_come_before_the_file(tmp_path: Path, monkeypatch: pytest.Monke
         with pytest.raises(ValueError, match=r"^module: ONNX has .* lstm.* operation tanh has no ONNX implementation$"):
             gatewise.to_onnx(gatewise.LSTM(3, 4), (x,), path, kwargs={"reset": torch.rand(5, 2) > 0.5})
     spelling.spelled.cache_clear()
+    for place, model in {
+        r"module": gatewise.LSTM(3, 4, return_states=True),
+        r"layer 1": gatewise.Stack([gatewise.GRU(3, 4), gatewise.LSTM(4, 4, return_states=True)]),
+    }.items():
+        with pytest.raises(
+            ValueError, match=rf"^{place}: its recurrent nodes have the last states alone, and the layer"
+        ):
+            gatewise.to_onnx(model, (x,), path)
     layer = gatewise.LSTM(3, 4)
     with pytest.raises(ValueError, match="bfloat16 cannot be run in ONNX Runtime"):
         gatewise.to_onnx(layer.bfloat16(), (x.bfloat16(),), path)
