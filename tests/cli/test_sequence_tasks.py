@@ -56,27 +56,40 @@ def test_evaluate(folder, capsys, task):
 
 
 @needs_engine
-@pytest.mark.parametrize("task", ["classify", "tag", "numeric", "seq2seq"])
-def test_evaluate_with_products_of_8_bits(folder, capsys, task):
-    assert leave("evaluate", folder / task, "--precision", "int8", "--json") == 0
+@pytest.mark.parametrize(
+    ("task", "precision"),
+    [
+        ("classify", "int8"),
+        ("tag", "int8"),
+        ("numeric", "int8"),
+        ("seq2seq", "int8"),
+        ("tag", "bf16"),
+        ("seq2seq", "bf16"),
+    ],
+)
+def test_evaluate_with_products_of_fewer_bits(folder, capsys, task, precision):
+    assert leave("evaluate", folder / task, "--precision", precision, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["held_out"] == gatewise.evaluate(folder / task)["held_out"]
-    narrow = gatewise.evaluate(folder / task, precision="int8")["held_out"]
-    assert found["held_out, int8"] == narrow
+    narrow = gatewise.evaluate(folder / task, precision=precision)["held_out"]
+    assert found[f"held_out, {precision}"] == narrow
     assert narrow != found["held_out"]  # the losses at least
     model = gatewise.load(folder / task)
-    with model.in_precision("int8"):
-        assert all(layer._packed[0].precision == "int8" for layer in model.model.modules() if hasattr(layer, "_packed"))
+    with model.in_precision(precision):
+        assert all(
+            layer._packed[0].precision == precision for layer in model.model.modules() if hasattr(layer, "_packed")
+        )
     assert leave("evaluate", folder / task, "--precision", "int4") == 2
 
 
 @needs_engine
-def test_predict_with_products_of_8_bits(folder, tmp_path, capsys):
+@pytest.mark.parametrize("precision", ["int8", "bf16"])
+def test_predict_with_products_of_fewer_bits(folder, tmp_path, capsys, precision):
     (tmp_path / "texts.txt").write_text("good film\n", encoding="utf-8")
     of = ["predict", folder / "classify", tmp_path / "texts.txt", "--probabilities"]
     assert leave(*of) == 0
     floats = capsys.readouterr().out
-    assert leave(*of, "--precision", "int8") == 0
+    assert leave(*of, "--precision", precision) == 0
     narrow = capsys.readouterr().out
     assert narrow != floats
     assert json.loads(narrow).keys() == json.loads(floats).keys()

@@ -35,13 +35,9 @@ REFUSED: dict[str, tuple[Call, str]] = {
 }
 # Refusals of the compiled engine; tests/kernels/test_user_cells.py has the cells that cannot be compiled.
 NOT_COMPILED: dict[str, tuple[Call, str]] = {
-    "bfloat16": (
-        call_of("lstm", dtype=torch.bfloat16),
-        "the fused CPU kernels compute in float32 and float64, not in bfloat16",
-    ),
     "float16": (
         call_of("lstm", dtype=torch.float16),
-        "the fused CPU kernels compute in float32 and float64, not in float16",
+        "the fused CPU kernels compute in float32, float64 and bfloat16, not in float16",
     ),
     "device": (call_of("lstm", device="meta"), "the fused CPU kernels do not run on meta"),
 }

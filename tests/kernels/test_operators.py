@@ -53,6 +53,7 @@ def arguments(call: Call, every: int | None = None, backend: str = "auto") -> tu
         call.directions,
         "" if call.masks is None else call.masks.text,
         call.sequences,
+        call.products,
         backend,
         every,
     )

@@ -97,5 +97,5 @@ def test_a_recorded_program_on_other_shapes(wrong: str):
         parameters[0] = parameters[0].float()
     with pytest.raises(ValueError, match=r"gatewise::recurrent: .*: expected"):
         operators.recurrent(
-            x, initial, parameters, None, None, None, layer.cell.text, "forward", "", False, "auto", None
+            x, initial, parameters, None, None, None, layer.cell.text, "forward", "", False, None, "auto", None
         )

@@ -373,7 +373,7 @@ def test_transforms_and_modes_are_not_passed_by(gradients: bool, validated: list
             with Seen() as mode:
                 torch.testing.assert_close(run(x), expected)
             assert mode.seen
-            with torch.autocast("cpu"):
+            with torch.autocast("cpu", torch.float16):
                 torch.testing.assert_close(run(x), expected)
             with forward_ad.dual_level():
                 actual = forward_ad.unpack_dual(run(forward_ad.make_dual(x, torch.ones_like(x)))).tangent

@@ -16,7 +16,7 @@ def evaluate(
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
     beam: int | None = None,
     length_penalty: float | None = None,
-    precision: Literal["int8"] | None = None,
+    precision: Literal["int8", "bf16"] | None = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Score a trained model on the data that its run held out, or on other data.
@@ -34,7 +34,8 @@ def evaluate(
     length_penalty
         For seq2seq: power of the length by which log-probabilities are divided.
     precision
-        Score with products of 8-bit integers in the recurrent layers (int8) too, beside the scores in float32.
+        Score with products of 8-bit integers (int8) or of bfloat16 (bf16) in the recurrent layers too, beside the
+        scores in float32.
     json
         Print the scores as JSON, in full precision.
     """

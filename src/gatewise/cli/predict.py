@@ -29,7 +29,7 @@ def predict(
     seed: int | None = None,
     next: int | None = None,
     score: Path | None = None,
-    precision: Literal["int8"] | None = None,
+    precision: Literal["int8", "bf16"] | None = None,
     out: Path | None = None,
 ) -> None:
     """Label, tag, forecast or translate data with a trained model; with a language model, generate or score text.
@@ -77,7 +77,8 @@ def predict(
     score
         Text file to score: rows with position, token, log_probability (natural) and the top tokens.
     precision
-        Multiply 8-bit integers in the recurrent layers (int8); by default numbers of the weights' precision.
+        Multiply 8-bit integers (int8) or numbers rounded to bfloat16 (bf16) in the recurrent layers; by default numbers
+        of the weights' precision.
     out
         File to write instead of the standard output; its name gives the format: .jsonl, .csv or .parquet; for tags also
         .conll, .iob, .bio, .bioes, .tsv or .col; for seq2seq .txt. Generated text may have any name.

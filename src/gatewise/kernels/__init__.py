@@ -1,5 +1,6 @@
 """Kernels: `run` computes one layer over a sequence, `backend_for` reports which backend does."""
 
+from gatewise.kernels.bfloat16 import products_asked, products_switched
 from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import BackendName, Choice
 from gatewise.kernels.cpu import accepts as accepts_on_cpu
@@ -20,6 +21,8 @@ __all__ = [
     "backend_for",
     "check_backend_name",
     "check_lengths",
+    "products_asked",
+    "products_switched",
     "run",
     "run_on_cpu",
     "runs_on_cpu",

@@ -41,8 +41,8 @@ def refusal(call: Call) -> str | None:
     """Why torch's kernels cannot run a call, or None."""
     if call.cell.equations not in _functions():
         return f"torch has no kernel for the equations of {call.cell.name} (it has {', '.join(_KERNELS)})"
-    if call.precision is not None:
-        return f"torch's recurrent kernels have no products in {call.precision}"
+    if call.packed is not None and call.packed.precision is not None:
+        return f"torch's recurrent kernels do not read weights that are frozen in {call.packed.precision}"
     if call.record is not None:
         return "the layer is watched, and torch's kernels do not show the gradients of single steps"
     if call.reset is not None:
@@ -78,7 +78,7 @@ def is_traceable(call: Call) -> bool:
 
 def limitation(call: Call) -> str | None:
     """See `Backend.limitation`."""
-    return None
+    return "torch's kernels multiply in float32 here" if call.precision == "bf16" else None
 
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:

@@ -101,6 +101,8 @@ class Call:
         masks: of a cell with masks; None keeps everything.
         sequences: whether the states after every step are results too: those but the first, whose sequence is the
             output, follow the final states, in the layout of the output.
+        products: ``bf16`` for products of numbers rounded to bfloat16 in a call of float32; None for those of its
+            tensors.
     """
 
     cell: Cell
@@ -119,6 +121,7 @@ class Call:
     output_steps: Tensor | None = None
     masks: Masks | None = None
     sequences: bool = False
+    products: Literal["bf16"] | None = None
 
     @property
     def all_masks(self) -> Masks:
@@ -127,8 +130,8 @@ class Call:
 
     @property
     def precision(self) -> str | None:
-        """The precision of products that frozen weights declare; None for that of the tensors."""
-        return None if self.packed is None else self.packed.precision
+        """The precision of products: that which frozen weights declare, or `products`; None for that of the tensors."""
+        return self.products if self.packed is None or self.packed.precision is None else self.packed.precision
 
     @property
     def direction_count(self) -> int:
@@ -211,6 +214,7 @@ class Call:
             self.layers,
             masks=self.masks,
             sequences=self.sequences,
+            products=self.products,
         )
 
     def single_directions(self) -> list["Call"]:

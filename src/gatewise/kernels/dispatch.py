@@ -4,6 +4,7 @@ from torch import Tensor
 
 from gatewise.kernels import aten, cpu, reference
 from gatewise.kernels.backend import Backend
+from gatewise.kernels.bfloat16 import is_narrow
 from gatewise.kernels.call import Call
 from gatewise.kernels.choice import FASTEST, Choice
 
@@ -29,19 +30,21 @@ def choose(call: Call, backend: str) -> Choice:
             raise ValueError(
                 f"backend {backend!r} was asked for by name and cannot run this call: {why_not}; use backend='auto'"
             )
-        return Choice(backend, _with_limitation("asked for by name", BACKENDS[backend], call))
+        return Choice(backend, _with_notes("asked for by name", BACKENDS[backend], call))
     refusals: list[str] = []
     for name, module in BACKENDS.items():
         why_not = module.refusal(call)
         if why_not is None:
-            return Choice(name, _with_limitation("; ".join(refusals) or FASTEST, module, call))
+            return Choice(name, _with_notes("; ".join(refusals) or FASTEST, module, call))
         refusals.append(f"not {name}: {why_not}")
     raise ValueError(f"no backend can run this call: {'; '.join(refusals)}")
 
 
-def _with_limitation(reason: str, backend: Backend, call: Call) -> str:
-    limitation = backend.limitation(call)
-    return reason if limitation is None else f"{reason}; {limitation}"
+def _with_notes(reason: str, backend: Backend, call: Call) -> str:
+    products = "bf16" if is_narrow(call) else call.precision
+    note = None if products is None or backend is aten else f"products in {products}"
+    notes = (note, backend.limitation(call))
+    return "; ".join([reason, *(note for note in notes if note is not None)])
 
 
 def run_on(name: str, call: Call) -> tuple[Tensor, tuple[Tensor, ...]]:

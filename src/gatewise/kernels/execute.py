@@ -36,9 +36,9 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
     compiling = torch.compiler.is_compiling()
     if call.masks is not None and call.masks.weight_drop:
         call = _with_dropped_weights(call, compiling)
-    if call.precision is not None and (compiling or _through_operators(call) or _transformed(call)):
+    if call.precision == "int8" and (compiling or _through_operators(call) or _transformed(call)):
         raise ValueError(
-            f"layer.frozen(precision={call.precision!r}): expected plain calls in inference, got one inside of "
+            "layer.frozen(precision='int8'): expected plain calls in inference, got one inside of "
             "torch.compile, an export or a transform of torch.func; leave the layer unfrozen there"
         )
     if compiling and _inside_a_transform():
@@ -64,6 +64,7 @@ def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...
             call.directions,
             masks.text,
             call.sequences,
+            call.precision,
             backend,
             call.checkpoint_every,
         )

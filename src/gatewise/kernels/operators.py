@@ -19,6 +19,7 @@ from torch import Tensor
 import gatewise
 from gatewise.kernels import cpu
 from gatewise.kernels.backend import differentiates
+from gatewise.kernels.bfloat16 import is_narrow
 from gatewise.kernels.call import Call, Directions, cell_of_text
 from gatewise.kernels.checkpointing import recomputed
 from gatewise.kernels.differentiable import differentiable_gradients
@@ -29,7 +30,7 @@ from gatewise.kernels.weight_drop import MatrixMask, product
 
 _ARGUMENTS = (
     "Tensor x, Tensor[] initial, Tensor[] parameters, Tensor? lengths, Tensor? reset, Tensor? mask_seed, "
-    "str cell, str directions, str masks, bool sequences, str backend, int? checkpoint_every"
+    "str cell, str directions, str masks, bool sequences, str? products, str backend, int? checkpoint_every"
 )
 _SCHEMAS = {
     "recurrent": f"({_ARGUMENTS}, str made_by) -> (Tensor, Tensor[])",
@@ -58,6 +59,7 @@ def recurrent(
     directions: Directions,
     masks: str,
     sequences: bool,
+    products: str | None,
     backend: str,
     checkpoint_every: int | None,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -73,6 +75,7 @@ def recurrent(
         directions,
         masks,
         sequences,
+        products,
         backend,
         checkpoint_every,
         MADE_BY,
@@ -95,9 +98,18 @@ def _call(
     directions: Directions,
     masks: str,
     sequences: bool,
+    products: Any,
 ) -> Call:
     call = Call(
-        cell_of_text(cell), x, tuple(initial), tuple(parameters), lengths, reset, directions, sequences=sequences
+        cell_of_text(cell),
+        x,
+        tuple(initial),
+        tuple(parameters),
+        lengths,
+        reset,
+        directions,
+        sequences=sequences,
+        products=products,
     )
     if masks:
         call.masks = Masks.from_text(mask_seed, masks)
@@ -188,7 +200,8 @@ def _differentiable(*arguments: Any) -> tuple[Tensor, list[Tensor]]:
     *of_call, backend, every, _ = arguments
     call = _call(*of_call)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
-        keep = every is None and backend in ("auto", "cpu") and cpu.refusal(call) is None
+        # What a call of bfloat16 saves is not of its type.
+        keep = every is None and backend in ("auto", "cpu") and not is_narrow(call) and cpu.refusal(call) is None
         output, finals, _ = torch.ops.gatewise.recurrent_in_training(*arguments[:-1], keep)
         return output, finals
     with torch._C._AutoDispatchBelowAutograd():
@@ -348,7 +361,7 @@ def _second_gradient(ctx: Any, upstream: list[Tensor]) -> tuple[Any, ...]:
     x, *tensors, lengths, reset, seed = saved
     initial, parameters = tensors[: ctx.states], tensors[ctx.states :]
     with torch.enable_grad():
-        call = _call(x, initial, parameters, lengths, reset, seed, *ctx.rest[:4])
+        call = _call(x, initial, parameters, lengths, reset, seed, *ctx.rest[:5])
         first = differentiable_gradients(call, (output_gradient, *final_gradients), ctx.needed)
     pairs = [
         (gradient, above)

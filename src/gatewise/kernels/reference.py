@@ -18,6 +18,7 @@ from gatewise.equations import Cell, Expr, Parameter, topological
 from gatewise.equations.expression import Width
 from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import MissingImplementation
+from gatewise.kernels import bfloat16
 from gatewise.kernels.backend import Saved
 from gatewise.kernels.call import Call
 
@@ -54,8 +55,10 @@ def elementwise(function: Callable[..., Tensor], node: Expr, operands: Sequence[
 
 def refusal(call: Call) -> str | None:
     """The reason why the reference cannot run a call, or None."""
-    if call.precision is not None:
-        return f"the reference computes in the precision of its tensors, not in {call.precision}"
+    if call.precision == "int8":
+        return "the reference has no products of 8-bit integers"
+    if call.precision is not None and call.x.dtype not in (torch.float32, torch.bfloat16):
+        return f"products in {call.precision} are of float32 tensors"
     try:
         _program(call.cell)
     except MissingImplementation as missing:
@@ -70,9 +73,12 @@ def limitation(call: Call) -> str | None:
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`."""
-    results = [_one_direction(single) for single in call.with_states().single_directions()]
+    wide = bfloat16.widened(call) if bfloat16.is_narrow(call) else call
+    results = [_one_direction(single) for single in wide.with_states().single_directions()]
     output, *sequences = (torch.cat(parts, dim=-1) for parts in zip(*(each for each, _ in results), strict=True))
     finals = tuple(torch.stack(states) for states in zip(*(finals for _, finals in results), strict=True))
+    if wide is not call:
+        return *bfloat16.narrowed(call, output, (*finals, *sequences)), ()
     return output, (*finals, *sequences), ()
 
 
@@ -161,11 +167,15 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
             return call.parameters[cell.groups.index(products.group)]
         return torch.cat([blocks[Parameter(products.group, gate)] for gate in products.gates])
 
+    # Products of parameters alone, and their gradients, are of the parameters as they are.
     weights = {id(products): matrix(products) for products in program.products.values()}
     fixed: dict[Expr, Tensor] = {node: number(node, hidden, call.x) for node in program.constants}
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
     for node in program.loop_invariants:
-        fixed[node] = _evaluate(node, fixed, program, weights, None)
+        fixed[node] = _evaluate(node, fixed, program, weights, functional.linear, None)
+    linear = functional.linear
+    if call.precision == "bf16":
+        linear, weights = bfloat16.linear, {key: bfloat16.Rounded.apply(one) for key, one in weights.items()}
 
     valid = None
     x = call.x
@@ -174,8 +184,7 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
         # Padding may contain anything, including NaN, which must not reach a weight gradient as 0 · NaN.
         x = torch.where(valid, x, x.new_zeros(()))
     from_input = [
-        functional.linear(x, weights[id(products)]).chunk(len(products.nodes), dim=-1)
-        for products in program.input_products
+        linear(x, weights[id(products)]).chunk(len(products.nodes), dim=-1) for products in program.input_products
     ]
 
     drawn = _drawn(call)
@@ -197,7 +206,7 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
             values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
         for node in program.each_step:
             if node not in values:
-                values[node] = _evaluate(node, values, program, weights, None if valid is None else valid[t])
+                values[node] = _evaluate(node, values, program, weights, linear, None if valid is None else valid[t])
         new = [values[output] for output in cell.outputs]
         pairs = zip(new, states, strict=True)
         new = [value if value.shape == state.shape else value.expand_as(state) for value, state in pairs]
@@ -232,6 +241,7 @@ def _evaluate(
     values: dict[Expr, Tensor],
     program: _Program,
     weights: dict[int, Tensor],
+    linear: Callable[[Tensor, Tensor], Tensor],
     valid: Tensor | None,
 ) -> Tensor:
     if node.op != "matmul":
@@ -245,7 +255,7 @@ def _evaluate(
     operand, weight = values[products.operand], weights[id(products)]
     if operand.dim() == 0:  # made of constants alone
         operand = operand.expand(weight.shape[1])
-    result = functional.linear(operand, weight)
+    result = linear(operand, weight)
     parts = result.split(result.shape[-1] // len(products.nodes), dim=-1)
     values.update(zip(products.nodes, parts, strict=True))
     return values[node]

@@ -195,10 +195,12 @@ class RecurrentBase(Parameters):
         With ``precision="int8"`` the layer multiplies 8-bit integers: weights are rounded once, those of each row of a
         gate to multiples of 1/127 of the largest; x and h at every step, each row likewise. Sums are exact; states,
         gates and biases stay float32. It is for inference in float32 on the fused CPU kernels, two to four times as
-        fast where weights are large.
+        fast where weights are large. With ``precision="bf16"`` it multiplies numbers rounded to bfloat16, as in mixed
+        precision, with gradients too; sums and everything else stay float32.
 
         Args:
-            precision: ``"int8"``, or None for that of the weights (inside another block, for that of the block).
+            precision: ``"int8"``, ``"bf16"``, or None for that of the call (inside another block, for that of the
+                block).
 
         Raises:
             ValueError: for another precision, or inside a block of another one.
@@ -212,7 +214,7 @@ class RecurrentBase(Parameters):
         ...         x = (x - step).detach().requires_grad_()
         """
         if precision not in (None, *get_args(Precision)):
-            raise ValueError(f"precision: expected None or 'int8', got {precision!r}")
+            raise ValueError(f"precision: expected None, 'int8' or 'bf16', got {precision!r}")
         before = self._packed
         if before is None:
             self._packed = self._unpacked(precision)

@@ -8,7 +8,15 @@ from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from gatewise.kernels import AUTO, Call, PackedWeights, accepts_on_cpu, run_on_cpu, runs_on_cpu
+from gatewise.kernels import (
+    AUTO,
+    Call,
+    PackedWeights,
+    accepts_on_cpu,
+    products_switched,
+    run_on_cpu,
+    runs_on_cpu,
+)
 from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
@@ -74,6 +82,7 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, mask
         packed=layer._packed_weights(index),
         masks=masks,
         sequences=layer._returns_sequences(index),
+        products=products_switched(x.dtype, "cpu"),
     )
     return call if record is None else call.with_states()  # observers see the initial state
 
@@ -101,6 +110,7 @@ def plain_stack(layer: RecurrentBase, inputs: Inputs, masks: Masks | None) -> Ca
         packed=layer._packed_weights(-1),
         layers=layer.num_layers,
         masks=masks,
+        products=products_switched(inputs.x.dtype, "cpu"),
     )
 
 
@@ -152,6 +162,7 @@ def plain_step(
         layers=layer.num_layers,
         finals=finals,
         masks=masks,
+        products=products_switched(x_t.dtype, "cpu"),
     )
     output, states = run_on_cpu(call)
     return output, states[0] if len(states) == 1 else states
@@ -184,7 +195,8 @@ def _accepts(
     """Whether these are plain CPU tensors of one dtype and of matching shapes."""
     rows = layer.num_layers * layer._direction_count
     packed = layer._packed
-    if packed is not None and packed[0].precision is not None and (x.dtype is not float32 or is_grad_enabled()):
+    precision = None if packed is None else packed[0].precision
+    if precision is not None and (x.dtype is not float32 or (precision == "int8" and is_grad_enabled())):
         return False  # dispatch gives the reason
     return accepts_on_cpu(
         x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer._state_sizes, rows

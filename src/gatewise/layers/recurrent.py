@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, Never, cast
+from typing import Any, Literal, NamedTuple, Never, cast
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gatewise.kernels import (
     Call,
     Choice,
     backend_for,
+    products_asked,
     run,
     run_on_cpu,
 )
@@ -242,9 +243,16 @@ class Recurrent(RecurrentBase):
         return self._step(x_t, state, reset=reset, mask=mask, masks=self._drawn_masks())
 
     def _step(
-        self, x_t: Tensor, state: State | None, *, reset: Tensor | None, mask: Tensor | None, masks: Masks | None
+        self,
+        x_t: Tensor,
+        state: State | None,
+        *,
+        reset: Tensor | None,
+        mask: Tensor | None,
+        masks: Masks | None,
+        carried: bool = False,
     ) -> tuple[Tensor, State]:
-        """As `step`, with the masks of the step."""
+        """As `step`, with the masks of the step; ``carried``: see `_expected`."""
         if mask is None and isinstance(x_t, Tensor):
             done = plain_step(self, x_t, state, reset, masks=masks)
             if done is not None:
@@ -253,7 +261,8 @@ class Recurrent(RecurrentBase):
             actual = tuple(x_t.shape) if isinstance(x_t, Tensor) else type(x_t).__name__
             raise ValueError(f"x_t: expected a tensor of shape (B, I) or (I,), got {actual}; sequences go to forward")
         reset, mask = (one.unsqueeze(0) if isinstance(one, Tensor) else one for one in (reset, mask))
-        prepared = prepare(x_t.unsqueeze(0), state, None, reset, self._expected(batch_first=False), mask)
+        expected = self._expected(batch_first=False, carried=carried)
+        prepared = prepare(x_t.unsqueeze(0), state, None, reset, expected, mask)
         run = self._run_layers if mask is None else self._run_masked
         output, finals, _ = run(prepared, masks)
         if not prepared.batched:
@@ -315,8 +324,8 @@ class Recurrent(RecurrentBase):
             TypeError, ValueError: as `forward`; also when a backend requested by name cannot run them.
 
         >>> import torch, gatewise
-        >>> layer = gatewise.PeepholeLSTM(3, 4, dtype=torch.bfloat16)
-        >>> layer.backend_for(torch.randn(7, 2, 3, dtype=torch.bfloat16)).name
+        >>> layer = gatewise.PeepholeLSTM(3, 4, dtype=torch.float16)
+        >>> layer.backend_for(torch.randn(7, 2, 3, dtype=torch.float16)).name
         'reference'
         """
         batch_first = self.batch_first
@@ -329,14 +338,16 @@ class Recurrent(RecurrentBase):
         prepared = prepare(input, hx, lengths, reset, self._expected(batch_first), mask)
         if prepared.mask is not None:
             prepared = self._compacted(prepared, Compaction(prepared.mask, prepared.lengths, prepared.reset))
-        return backend_for(self._call(0, prepared.x, prepared), backend=self.backend)
+        call = self._call(0, prepared.x, prepared, _products(prepared.x))
+        return backend_for(call, backend=self.backend)
 
-    def _expected(self, batch_first: bool) -> InputSpec:
+    def _expected(self, batch_first: bool, *, carried: bool = False) -> InputSpec:
+        """What a call takes; ``carried``: a stream carries the states, those of a layer of bfloat16 as float32."""
         parameter: Tensor = getattr(self, self._names[0][0])
         device_type = parameter.device.type
         autocast_dtype = None
         if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
-            # On the CPU recurrences stay in the parameters' precision, since support of half precision varies.
+            # On the CPU states stay in the parameters' precision; see `products_asked`.
             autocast_dtype = parameter.dtype if device_type == "cpu" else torch.get_autocast_dtype(device_type)
         return InputSpec(
             self.cell.states,
@@ -347,10 +358,18 @@ class Recurrent(RecurrentBase):
             parameter.dtype,
             parameter.device,
             autocast_dtype,
+            torch.float32 if carried and parameter.dtype is torch.bfloat16 else parameter.dtype,
         )
 
-    def _call(self, layer: int, x: Tensor, prepared: Inputs, masks: Masks | None = None) -> Call:
-        """The call of a layer."""
+    def _call(
+        self,
+        layer: int,
+        x: Tensor,
+        prepared: Inputs,
+        products: Literal["bf16"] | None,
+        masks: Masks | None = None,
+    ) -> Call:
+        """The call of a layer; ``products``: their precision where the layer was called."""
         initial = prepared.initial
         if self.num_layers > 1:
             rows = slice(layer * self._direction_count, (layer + 1) * self._direction_count)
@@ -380,6 +399,7 @@ class Recurrent(RecurrentBase):
             packed=self._packed_weights(layer),
             masks=masks,
             sequences=self._returns_sequences(layer),
+            products=products,
             output_steps=prepared.output_steps,
         )
 
@@ -452,14 +472,14 @@ class Recurrent(RecurrentBase):
         if inputs.lengths is not None and self.merge == "learned":
             valid = torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths
         finals: list[tuple[Tensor, ...]] = []
-        count, sequences = len(self.cell.states), ()
+        count, sequences, products = len(self.cell.states), (), _products(x)
         with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
             for layer in range(self.num_layers):
                 own = None if masks is None else masks.of_direction(layer * self._direction_count)
                 if inputs.weights is not None:
                     output, states = run_on_cpu(plain_call(self, layer, x, inputs, own))
                 else:
-                    output, states = run(self._call(layer, x, inputs, own), backend=self.backend)
+                    output, states = run(self._call(layer, x, inputs, products, own), backend=self.backend)
                 finals.append(states[:count])
                 if layer == self.num_layers - 1:
                     sequences = (output, *states[count:])
@@ -513,6 +533,11 @@ class Recurrent(RecurrentBase):
 def _one_or_all(values: tuple[Any, ...]) -> Any:
     """A tensor for a cell with one state, a tuple for more."""
     return values[0] if len(values) == 1 else values
+
+
+def _products(x: Tensor) -> Literal["bf16"] | None:
+    """The precision of the products of a call with this input, where the layer is called."""
+    return products_asked(x.dtype, x.device.type)
 
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:

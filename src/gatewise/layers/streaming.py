@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
-from torch import Tensor
+from torch import Tensor, bfloat16
 
 from gatewise.kernels import PackedWeights
 from gatewise.kernels.masks import Masks
@@ -16,7 +16,8 @@ class Stream(Iterator[Tensor]):
     """An iterator over the outputs of a layer, one per input step; created by `Recurrent.stream`.
 
     Like any iterator it is for one thread; several streams may run on one layer concurrently, each with its own state.
-    In inference each packs the layer's weights at its first step and keeps them until `Recurrent.refresh`.
+    In inference each packs the layer's weights at its first step and keeps them until `Recurrent.refresh`. A layer of
+    bfloat16 has outputs of bfloat16; its states are carried as float32, as within a sequence.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Stream(Iterator[Tensor]):
         self._inputs = check_iterable("inputs", inputs)
         self._reset = None if reset is None else check_iterable("reset", reset)
         self._mask = None if mask is None else check_iterable("mask", mask)
-        self._state = state
+        self._state = _carried(state)
         # States that only this stream has seen are written to in turns: allocation takes as long as the arithmetic.
         self._own_state = False
         self._spare: tuple[Tensor, ...] | None = None
@@ -54,7 +55,7 @@ class Stream(Iterator[Tensor]):
             done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare, masks)
         before = self._state
         if done is None:
-            output, self.state = self._step(x_t, before, reset=reset, mask=mask, masks=masks)
+            output, self.state = self._step(x_t, before, reset=reset, mask=mask, masks=masks, carried=True)
             return output
         if self._own_state and before is not None:
             self._spare = before if isinstance(before, tuple) else (before,)
@@ -77,13 +78,21 @@ class Stream(Iterator[Tensor]):
         It is a copy, which later steps do not modify. Assign a state to continue from it, or None to start from zero.
         """
         state = self._state
+        dtype: Any = getattr(self._layer, self._layer._all_names[0]).dtype
         if isinstance(state, Tensor):
-            return state.clone()
-        return None if state is None else tuple([one.clone() for one in state])
+            return state.to(dtype, copy=True)
+        return None if state is None else tuple([one.to(dtype, copy=True) for one in state])
 
     @state.setter
     def state(self, state: State | None) -> None:
-        self._state, self._own_state, self._spare = state, False, None
+        self._state, self._own_state, self._spare = _carried(state), False, None
+
+
+def _carried(state: State | None) -> State | None:
+    """A state as a stream carries it: of bfloat16 as float32."""
+    if isinstance(state, Tensor):
+        return state.float() if state.dtype is bfloat16 else state
+    return tuple([one.float() if one.dtype is bfloat16 else one for one in state]) if type(state) is tuple else state
 
 
 def check_iterable(name: str, values: Iterable[Any]) -> Iterator[Any]:

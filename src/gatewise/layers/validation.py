@@ -23,6 +23,8 @@ class InputSpec(NamedTuple):
         batch_first: whether batched input is (B, T, I).
         dtype, device: of the parameters.
         autocast_dtype: the dtype that input of another dtype is cast to, or None where it must match.
+        state_dtype: of the states: that of the parameters, or float32 where a stream carries them in a layer of
+            bfloat16.
     """
 
     states: tuple[str, ...]
@@ -33,6 +35,7 @@ class InputSpec(NamedTuple):
     dtype: torch.dtype
     device: torch.device
     autocast_dtype: torch.dtype | None
+    state_dtype: torch.dtype
 
 
 class Inputs(NamedTuple):
@@ -134,10 +137,12 @@ def _cast(value: Tensor, expected: InputSpec) -> Tensor:
 
 
 def _states(hx: State | None, batch: int, batched: bool, expected: InputSpec, x: Tensor) -> tuple[Tensor, ...]:
-    names = expected.states
+    names, dtype = expected.states, expected.state_dtype
     if hx is None:
-        zeros = {width: x.new_zeros((expected.state_rows, batch, width)) for width in expected.state_sizes}
+        zeros = {width: x.new_zeros((expected.state_rows, batch, width), dtype=dtype) for width in expected.state_sizes}
         return tuple([zeros[width] for width in expected.state_sizes])
+    if dtype != expected.dtype:
+        expected = expected._replace(dtype=dtype, autocast_dtype=None)
     given: tuple[object, ...]
     if len(names) == 1:
         if isinstance(hx, tuple | list):

@@ -187,7 +187,8 @@ def evaluate(folder: str | Path, data: Any = None, *, precision: "Precision | No
     Args:
         folder: the run folder.
         data: files, or a table in memory as in `train`; by default what the run held out.
-        precision: ``"int8"`` for products of 8-bit integers in the recurrent layers; see `Recurrent.frozen`.
+        precision: ``"int8"`` for products of 8-bit integers in the recurrent layers, ``"bf16"`` for those of bfloat16;
+            see `Recurrent.frozen`.
         **search: ``beam`` and ``length_penalty``, for a model that answers a text with another.
 
     Raises:

@@ -100,7 +100,7 @@ class Trained(ABC):
         """Multiply in this precision in the recurrent layers within a ``with`` block; see `Recurrent.frozen`.
 
         Args:
-            precision: ``"int8"``, or None for that of the weights.
+            precision: ``"int8"``, ``"bf16"``, or None for that of the weights.
 
         Raises:
             ValueError: for another precision.

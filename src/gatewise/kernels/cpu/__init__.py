@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gatewise.compiler import plan
 from gatewise.equations import Cell, topological
+from gatewise.kernels import bfloat16
 from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import execution, library, parallelism, program
@@ -19,14 +20,16 @@ def refusal(call: Call) -> str | None:
         return f"the fused CPU kernels do not run on {call.x.device.type}"
     if any(tensor.layout is not torch.strided for tensor in call.tensors):
         return "the fused CPU kernels read strided tensors, and one here has another layout"
-    if call.x.dtype not in library.SUFFIX:
+    narrow = bfloat16.is_narrow(call)
+    if call.x.dtype not in library.SUFFIX and not narrow:
         return (
-            f"the fused CPU kernels compute in float32 and float64, not in {str(call.x.dtype).removeprefix('torch.')}"
+            "the fused CPU kernels compute in float32, float64 and bfloat16, "
+            f"not in {str(call.x.dtype).removeprefix('torch.')}"
         )
-    if call.precision is not None and call.x.dtype is not torch.float32:
+    if call.precision is not None and call.x.dtype is not torch.float32 and not (narrow and call.precision == "bf16"):
         return f"products in {call.precision} are of float32 tensors"
-    if call.precision is not None and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
-        return f"products in {call.precision} have no gradient; call the layer under torch.no_grad()"
+    if call.precision == "int8" and torch.is_grad_enabled() and any(tensor.requires_grad for tensor in call.tensors):
+        return "products in int8 have no gradient; call the layer under torch.no_grad()"
     if (missing := library.why_missing()) is not None:
         return missing
     return program.refusal(call.cell)
@@ -66,12 +69,20 @@ def accepts(*arguments: object) -> bool:
 
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`. Saves the output and (D, N, K·H + M·P + V), or the boundary states of segments."""
-    return execution.forward(call, save)
+    if not bfloat16.is_narrow(call):
+        return execution.forward(call, save)
+    output, finals, saved = execution.forward(bfloat16.widened(call), save)
+    return *bfloat16.narrowed(call, output, finals), saved
 
 
 def backward(call: Call, saved: Saved, upstream: Sequence[Tensor | None], needed: Sequence[bool]) -> Gradients:
     """See `DifferentiableBackend.backward`."""
-    return execution.backward(call, saved, upstream, needed)
+    if not bfloat16.is_narrow(call):
+        return execution.backward(call, saved, upstream, needed)
+    wide = [None if above is None else above.float() for above in upstream]
+    gradients = execution.backward(bfloat16.widened(call), saved, wide, needed)
+    pairs = zip(gradients, call.tensors, strict=True)
+    return tuple([None if gradient is None else gradient.to(tensor.dtype) for gradient, tensor in pairs])
 
 
 def saved_shapes(call: Call) -> list[tuple[int, ...]]:

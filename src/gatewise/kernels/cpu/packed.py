@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gatewise.kernels.cpu.workspace import Workspace
 
-Precision = Literal["int8"]
-"""Products of 8-bit integers, in inference."""
+Precision = Literal["int8", "bf16"]
+"""Products of 8-bit integers, in inference; or of numbers rounded to bfloat16."""
 
 
 class PackedWeights:
