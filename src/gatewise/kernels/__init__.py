@@ -5,7 +5,7 @@ from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import BackendName, Choice
 from gatewise.kernels.cpu import accepts as accepts_on_cpu
 from gatewise.kernels.cpu import runs as runs_on_cpu
-from gatewise.kernels.cpu.packed import PackedWeights, Precision
+from gatewise.kernels.cpu.packed import IntegerPrecision, PackedWeights, Precision
 from gatewise.kernels.dispatch import check_backend_name
 from gatewise.kernels.execute import backend_for, run, run_on_cpu
 
@@ -15,6 +15,7 @@ __all__ = [
     "Call",
     "Choice",
     "Directions",
+    "IntegerPrecision",
     "PackedWeights",
     "Precision",
     "accepts_on_cpu",

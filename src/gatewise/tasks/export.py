@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 from gatewise.registry import Registry
 from gatewise.tasks.model_card import model_card
 from gatewise.tasks.trained import Trained
@@ -27,7 +27,7 @@ class ExportOptions:
     streaming: bool = False
     opset: int | None = None
     build: bool = False
-    precision: Precision | None = None
+    precision: IntegerPrecision | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ EXPORTS = Registry[ExportFormat](
 """The formats by name."""
 
 
-def check_options(to: str, out: Path | None, *, build: bool, precision: Precision | None) -> None:
+def check_options(to: str, out: Path | None, *, build: bool, precision: IntegerPrecision | None) -> None:
     """Check what is asked of a format, before a model is read.
 
     Raises:
@@ -101,7 +101,7 @@ def export(
     streaming: bool = False,
     opset: int | None = None,
     build: bool = False,
-    precision: Precision | None = None,
+    precision: IntegerPrecision | None = None,
 ) -> list[str]:
     """Write the model of a run in a format, and its card beside it (of the same name, ending in ``.md``).
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gatewise.equations import Cell
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 
 Array = np.ndarray
 Pool = Literal["none", "last", "mean", "max", "attention"]
@@ -138,7 +138,7 @@ class Model:
     answers: bool = False
     forecast: Forecast | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
-    precision: Precision | None = None
+    precision: IntegerPrecision | None = None
 
     @property
     def number(self) -> str:

@@ -8,11 +8,11 @@ from gatewise.compiler.emit import emit
 from gatewise.compiler.program import EmitError, Program
 from gatewise.equations import Cell
 from gatewise.interchange.c.description import Array, LayerPart, Model
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 
 # As description.h has them.
 _MOST_STATES, _MOST_PARAMETERS = 16, 128
-PRECISIONS: dict[Precision | None, int] = {None: 0, "int8": 8}
+PRECISIONS: dict[IntegerPrecision | None, int] = {None: 0, "int8": 8}
 """As the engine has them."""
 
 

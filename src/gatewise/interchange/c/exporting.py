@@ -18,14 +18,14 @@ from gatewise.interchange.c.quantising import in_precision
 from gatewise.interchange.c.readme import as_json, facts_of, readme_of
 from gatewise.interchange.c.sources import sources_of
 from gatewise.interchange.c.weights import weights_file
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 from gatewise.layers import Recurrent, Stack
 from gatewise.writing import as_path, atomic_write, check_folder
 
-_TOLERANCES: dict[Precision | None, float] = {None: 1e-5, "int8": 0.05}
+_TOLERANCES: dict[IntegerPrecision | None, float] = {None: 1e-5, "int8": 0.05}
 
 
-def check_difference(difference: float, precision: Precision | None, what: str) -> None:
+def check_difference(difference: float, precision: IntegerPrecision | None, what: str) -> None:
     """Check that a library computes what its model does, in the same precision.
 
     To rounding; that of 8-bit integers too, where a value halfway between two of them may become the other one.
@@ -65,7 +65,7 @@ def to_c(
     *,
     name: str = "model",
     build: bool = False,
-    precision: Precision | None = None,
+    precision: IntegerPrecision | None = None,
 ) -> CExport:
     """Write a layer or a stack, with its weights, as a folder of C++ with a C interface; see :doc:`/c`.
 
@@ -132,7 +132,7 @@ def write_folder(
             file.write(content)
 
 
-def _largest_difference(module: Recurrent | Stack, folder: Path, precision: Precision | None) -> float:
+def _largest_difference(module: Recurrent | Stack, folder: Path, precision: IntegerPrecision | None) -> float:
     """Between the library of a folder and the module it was made of.
 
     Raises:

@@ -7,10 +7,10 @@ import numpy as np
 
 from gatewise.interchange.c.description import Array, LayerPart, Model
 from gatewise.interchange.c.emission import program_of
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 
 
-def in_precision(model: Model, precision: Precision | None) -> Model:
+def in_precision(model: Model, precision: IntegerPrecision | None) -> Model:
     """A model whose layers multiply in this precision, as those do that are frozen in it.
 
     Args:
@@ -20,7 +20,7 @@ def in_precision(model: Model, precision: Precision | None) -> Model:
     Raises:
         ValueError: for another precision, or a model in float64.
     """
-    if precision not in (None, *get_args(Precision)):
+    if precision not in (None, *get_args(IntegerPrecision)):
         raise ValueError(f"precision: expected None or 'int8', got {precision!r}")
     if precision is None:
         return model

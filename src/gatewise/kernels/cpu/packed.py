@@ -8,8 +8,11 @@ from torch import Tensor
 
 from gatewise.kernels.cpu.workspace import Workspace
 
+IntegerPrecision = Literal["int8"]
+"""Products of 8-bit integers, in inference; exported models have them, too."""
+
 Precision = Literal["int8", "bf16"]
-"""Products of 8-bit integers, in inference; or of numbers rounded to bfloat16."""
+"""Those, or products of numbers rounded to bfloat16."""
 
 
 class PackedWeights:

@@ -16,7 +16,7 @@ from gatewise.interchange.c.description import Array, Forecast, Model, Scaled
 from gatewise.interchange.c.exporting import check_difference, write_folder
 from gatewise.interchange.c.layers import array, layer_parts
 from gatewise.interchange.c.quantising import in_precision
-from gatewise.kernels import Precision
+from gatewise.kernels import IntegerPrecision
 from gatewise.models.category_embedding import CategoryEmbedding
 from gatewise.models.classifier import Classifier
 from gatewise.models.language_model import LanguageModel
@@ -226,7 +226,7 @@ def _details(trained: Trained) -> dict[str, Any]:
 _TEXTS = ("gatewise", "task", "config", "vocabulary")
 
 
-def largest_difference(trained: Trained, folder: Path, precision: Precision | None = None) -> float:
+def largest_difference(trained: Trained, folder: Path, precision: IntegerPrecision | None = None) -> float:
     """Between the library of a folder and the model of a run, on random input, both in this precision.
 
     Raises:
