@@ -36,19 +36,32 @@ struct Scale {
     if (largest == 0 || inverse > std::numeric_limits<float>::max()) value = inverse = 0;
   }
 };
-// The largest magnitude; NaN if one is NaN or infinite.
+// The largest lane.
+template <int distance, int... lane> inline Ints larger_of_pairs(Ints all, std::integer_sequence<int, lane...>) {
+  const Ints moved = __builtin_shufflevector(all, all, (lane ^ distance)...);
+  return moved > all ? moved : all;
+}
+template <int distance = lanes<float> / 2> inline int32_t largest_lane(Ints all) {
+  if constexpr (distance == 0) return all[0];
+  else
+    return largest_lane<distance / 2>(larger_of_pairs<distance>(all, std::make_integer_sequence<int, lanes<float>>{}));
+}
+// The largest magnitude; NaN if one is NaN or infinite. Without their signs floats are ordered as their bits are, and
+// what is not finite is above all others.
 inline float largest_of(const float *values, int64_t count) {
-  Vec<float> most{}, wrong{};
+  const Ints magnitude = ~bits<float>(broadcast<float>(-0.0f)), infinity = bits<float>(broadcast<float>(INFINITY));
+  Ints most{};
   int64_t k = 0;
-  for (; k + lanes<float> <= count; k += lanes<float>) {
-    const Vec<float> some = load<true>(values + k, 0), size = some < 0 ? -some : some;
+  const auto look = [&](Vec<float> some) {
+    const Ints size = bits<float>(some) & magnitude;
     most = size > most ? size : most;
-    wrong += some * 0;
-  }
-  float largest = 0, sum = 0;
-  for (int lane = 0; lane < lanes<float>; ++lane) largest = std::max(largest, most[lane]), sum += wrong[lane];
-  for (; k < count; ++k) largest = std::max(largest, std::fabs(values[k])), sum += values[k] * 0;
-  return largest + sum;
+  };
+  for (; k + lanes<float> <= count; k += lanes<float>) look(load<true>(values + k, 0));
+  if (k < count) look(load<false>(values + k, int(count - k)));
+  const int32_t largest = largest_lane(most);
+  float value;
+  std::memcpy(&value, &largest, sizeof value);
+  return largest < infinity[0] ? value : std::numeric_limits<float>::quiet_NaN();
 }
 // To the nearest integer, of two equally near the even one.
 inline Ints nearest(Vec<float> value) {

@@ -351,6 +351,8 @@ private:
     Job<T> job = job_of(layer, order, pass, own, d, begin, end, cut[d], registers, shares);
     if (sequences.before) job.final_count = 0;
     own.masks.describe(layer, d, job);
+    // Calls of one step each that write states to two buffers in turns read weights from either end in turns.
+    job.from_last = layer.initial(d, 0) < layer.final(d, 0);
     job.quantised = layer.in_bytes() ? std::max(layer.hidden, layer.input) : 0;
     job.paired = widest_pairs(layer, pass);
     for (int64_t a = 0; a < pass.array_count; ++a) {

@@ -104,6 +104,7 @@ template <class T> struct SequenceGradient {
 template <class T> struct Job {
   int64_t steps, rows, hidden, projection;
   bool backward, reverse; // through the steps; and whether the caller's time runs against them
+  bool from_last;         // whether the first step begins with the last strip
   int64_t begin, end;
   const int64_t *at;     // (steps + 1): a step's first place in the sequence arrays; null: rows · time
   const int64_t *active; // (steps): how many rows are longer than s; null: all
@@ -329,7 +330,7 @@ private:
       const int64_t tiles_of_rows = (active + most - 1) / most;
       // In turns from either end: weights that a cache does not hold whole are then read from it but for a part. Sums
       // over units are added in one order.
-      const bool from_last = s % 2 != 0 && !stage.sum_count;
+      const bool from_last = (s % 2 != 0) != job.from_last && !stage.sum_count;
       const Range &own = range[stage.narrow];
       for (int64_t i = own.first; i < own.last; ++i)
         for (int64_t t = 0; t < tiles_of_rows; ++t)

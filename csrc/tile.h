@@ -3,6 +3,7 @@
 
 #include "bfloat16.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace gatewise {
@@ -24,6 +25,14 @@ constexpr int rows_for(int strip) {
 template <class T> struct Numbers {
   static Vec<T> add(Vec<T> sum, Vec<T> weights, T value) { return sum + weights * value; }
 };
+
+// Few rows use weights faster than a far cache gives them: `bytes` of those that are read soon. (8 MB a step: from 115
+// to 125 GB/s; with 2 MB, from 115 to 130.)
+template <int64_t bytes> inline void fetch_ahead(const void *weights) {
+  constexpr int64_t line = 64, distance = 24 * line;
+#pragma GCC unroll 8
+  for (int64_t k = 0; k < bytes; k += line) __builtin_prefetch(static_cast<const std::byte *>(weights) + distance + k);
+}
 
 // start + rows[r] (depth) times packed (depth, strip · lanes) into out; rows of both are a stride apart, and start may
 // be out itself, one row for all (stride 0), or null for zero. It is added last. In a
@@ -52,6 +61,7 @@ void tile(const T *const *rows, int64_t depth, const T *packed, T *out, int64_t 
         Vec<T> weights[strip];
 #pragma GCC unroll 16
         for (int n = 0; n < strip; ++n) weights[n] = load<true>(packed + n * lanes<T>, 0);
+        if constexpr (count <= 2) fetch_ahead<width * sizeof(T)>(packed);
         packed += width;
 #pragma GCC unroll 16
         for (int r = 0; r < count; ++r) {
