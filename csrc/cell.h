@@ -8,6 +8,16 @@
 #define GATEWISE_EXPORT extern "C" [[gnu::visibility("default")]]
 #endif
 
+// Around emitted work: GCC orders instructions before it assigns registers, so that the activations of a unit, each a
+// chain of operations that wait for each other, take turns. (A register of an LSTM's units: 58 cycles rather than 69.)
+#if defined(__GNUC__) && !defined(__clang__)
+#define GATEWISE_WORK_BEGINS _Pragma("GCC push_options") _Pragma("GCC optimize(\"schedule-insns\")")
+#define GATEWISE_WORK_ENDS _Pragma("GCC pop_options")
+#else
+#define GATEWISE_WORK_BEGINS
+#define GATEWISE_WORK_ENDS
+#endif
+
 namespace gatewise {
 
 // An export has the forward pass alone, in one type of number and one precision of products: GATEWISE_INFERENCE, float

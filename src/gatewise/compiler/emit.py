@@ -33,6 +33,11 @@ def emit(cell: Cell, prefix: str) -> Program:
         raise EmitError(f"the compiler cannot schedule its equations ({type(error).__name__}: {error})") from error
 
 
+def _as_work(functions: str) -> str:
+    """Functions, compiled as ``cell.h`` says."""
+    return f"GATEWISE_WORK_BEGINS\n{functions}GATEWISE_WORK_ENDS\n"
+
+
 def _emit(cell: Cell, prefix: str) -> Program:
     planned = plan(cell)
     _check_widths(planned)
@@ -56,8 +61,8 @@ def _emit(cell: Cell, prefix: str) -> Program:
     return Program(
         plan=planned,
         prefix=prefix,
-        forward_source=before.source + forward_text,
-        backward_source=backward_text + after.source,
+        forward_source=_as_work(before.source + forward_text),
+        backward_source=_as_work(backward_text + after.source),
         input_projections=tuple(
             InputProjection(first_block(node), None if vector is None else source(vector))
             for node, vector in zip(input_projections, added, strict=True)
