@@ -143,9 +143,9 @@ def _lighter(case: Case, grid: Grid) -> list[Entry]:
 def _peer(case: Case, peer: PeerName, workers: Mapping[str, Worker]) -> Contender | str:
     if peer == "torch":
         return torch_nn(case)
-    if case.stream:
-        return f"{peer} is for whole sequences"
     if peer in ("loop", "compiled"):
+        if case.stream:
+            return f"{peer} is for whole sequences"
         return python_loop(case, compiled=peer == "compiled")
     return workers[peer].contender(case)
 

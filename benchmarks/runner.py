@@ -22,7 +22,7 @@ DEFAULT_PEERS: dict[Grid, tuple[PeerName, ...]] = {
     "reset": (),
     "variants": ("loop", "onnxruntime", "jax"),
     "bidirectional": ("torch", "onnxruntime"),
-    "stream": ("torch",),
+    "stream": ("torch", "onnxruntime"),
 }
 FEWEST_PAIRS = 10
 # Bytes for every unit and step that the hungriest contender, a loop that trains, keeps: about forty values.

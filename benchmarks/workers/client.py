@@ -76,6 +76,7 @@ class Worker:
             case.built_in,
             case.definition.text,
             case.mode == "training",
+            case.stream,
             values.x.numpy(),
             values.gradient.numpy(),
             parameters,

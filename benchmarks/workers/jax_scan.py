@@ -27,6 +27,8 @@ def version() -> str:
 
 def prepare(request: Request, threads: int) -> Prepared | Refusal:
     """A compiled function for a request."""
+    if request.stream:
+        return Refusal("lax.scan is for whole sequences")
     if len(request.parameters) > 1:
         return Refusal("lax.scan is timed in one direction")
     made = plan(Cell.from_text(request.text))

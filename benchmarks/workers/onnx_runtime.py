@@ -33,41 +33,60 @@ def prepare(request: Request, threads: int) -> Prepared | Refusal:
     content = model(request).SerializeToString()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     feed = {"X": request.x}
+    initial = {one.name: numpy.zeros(one.shape, numpy.float32) for one in session.get_inputs()[1:]}
+    step_feeds = [{"X": request.x[t : t + 1]} for t in range(len(request.x))]
 
     def call() -> Any:
         return session.run(["Y"], feed)[0]
 
+    def call_steps() -> Any:
+        outputs, states = [], initial
+        for of_step in step_feeds:
+            output, *following = session.run(None, of_step | states)
+            outputs.append(output)
+            states = dict(zip(states, following, strict=True))
+        return numpy.concatenate(outputs)
+
     def compute() -> list[numpy.ndarray]:
-        steps, directions, batch, hidden = (output := call()).shape
+        steps, directions, batch, hidden = (output := called()).shape
         return [output.transpose(0, 2, 1, 3).reshape(steps, batch, directions * hidden)]
 
-    return Prepared(compute, call, lambda: None)
+    called = call_steps if request.stream else call
+    return Prepared(compute, called, lambda: None)
 
 
 def model(request: Request) -> onnx.ModelProto:
-    """The ONNX model of one layer, from X (T, B, I) to Y (T, D, B, H)."""
+    """The ONNX model of one layer, from X (T, B, I) to Y (T, D, B, H); of a stream of one step, with its states."""
     assert request.cell is not None
     operator, attributes, arrange = FORMS[request.cell]
     directions = [arrange(parameters) for parameters in request.parameters]
     inputs = {name: numpy.stack([direction[name] for direction in directions]) for name in directions[0]}
     hidden = inputs["R"].shape[-1]
-    order = ["X", *(name if name in inputs else "" for name in ("W", "R", "B", "", "", "", "P"))]
+    steps, batch, width = request.x.shape
+    states = STATES[operator] if request.stream else ()
+    given = [*inputs, *(f"initial_{name}" for name in states)]
+    positions = ("W", "R", "B", "", "initial_h", "initial_c", "P")
+    order = ["X", *(name if name in given else "" for name in positions)]
     while not order[-1]:
         order.pop()
+
+    def value(name: str, *shape: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
     node = helper.make_node(
         operator,
         order,
-        ["Y"],
+        ["Y", *(f"Y_{name}" for name in states)],
         hidden_size=hidden,
         direction="bidirectional" if len(directions) > 1 else "forward",
         **attributes,
     )
-    steps, batch, width = request.x.shape
+    count, size = 1 if request.stream else steps, (len(directions), batch, hidden)
     graph = helper.make_graph(
         [node],
         "layer",
-        [helper.make_tensor_value_info("X", TensorProto.FLOAT, [steps, batch, width])],
-        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [steps, len(directions), batch, hidden])],
+        [value("X", count, batch, width), *(value(f"initial_{name}", *size) for name in states)],
+        [value("Y", count, *size), *(value(f"Y_{name}", *size) for name in states)],
         [numpy_helper.from_array(numpy.ascontiguousarray(array), name) for name, array in inputs.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
@@ -110,6 +129,8 @@ def _rnn(parameters: Parameters) -> Parameters:
     return _arranged(parameters, "a", "a")
 
 
+# Of each operator, as in the names of its inputs and outputs.
+STATES = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN": ("h",)}
 # Per cell: the operator, its attributes, and how its weights are arranged.
 FORMS: dict[str, tuple[str, dict[str, Any], Callable[[Parameters], Parameters]]] = {
     "lstm": ("LSTM", {}, _lstm),

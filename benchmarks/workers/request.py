@@ -16,6 +16,7 @@ class Request:
         cell: name of a built-in cell; None for another.
         text: the cell's canonical text.
         training: whether gradients are wanted.
+        stream: whether each step is a call of its own, with the states of the one before.
         x: (T, B, I).
         gradient: of the output, (T, B, D·H).
         parameters: per direction, by the cell's parameter groups.
@@ -24,6 +25,7 @@ class Request:
     cell: str | None
     text: str
     training: bool
+    stream: bool
     x: "numpy.ndarray"
     gradient: "numpy.ndarray"
     parameters: list[dict[str, "numpy.ndarray"]]

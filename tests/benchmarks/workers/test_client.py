@@ -23,6 +23,7 @@ SERVED = {
         *(Case(cell, "inference", 3, 8, 6) for cell in ("gru_cudnn", "gru_chung2014", "gru_cho2014")),
         Case("lstm", "inference", 3, 8, 6, bidirectional=True),
         Case("gru_chung2014", "inference", 1, 8, 6, bidirectional=True),
+        *(Case(cell, "inference", 1, 8, 6, stream=True) for cell in ("lstm", "peephole_lstm", "gru_cudnn", "rnn_tanh")),
     ],
     "jax": [
         *(Case(cell, "training", 3, 8, 6) for cell in ("lstm", "peephole_lstm", "peephole_lstm_full")),
@@ -39,6 +40,7 @@ NOT_SERVED = {
     "jax": [
         (Case("lstm", "training", 3, 8, 6, bidirectional=True), "in one direction"),
         (Case("lstm", "training", 3, 8, 6, reset=0.5), "jax is timed on full rows"),
+        (Case("lstm", "inference", 1, 8, 6, stream=True), "for whole sequences"),
     ],
 }
 
