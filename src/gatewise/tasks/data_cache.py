@@ -130,11 +130,18 @@ def folder_on_demand(kind: str, notice: str = "") -> Iterator[Callable[[], Path]
         yield make
 
 
-@contextmanager
-def folders_on_demand(kind: str, notice: str = "") -> Iterator[Callable[[], Path]]:
-    """As `folder_on_demand`, with another folder for each call; all are removed after the block."""
-    with folder_on_demand(kind, notice) as folder:
-        yield lambda: Path(mkdtemp(dir=folder()))
+def mapped(kind: str, read: Callable[[Callable[[], Path]], Content], what: str = "") -> Content:
+    """What is read into memory or, where it is too much for that, into files that are mapped.
+
+    The files are unlinked once they are mapped, so that they disappear with the process, however it ends.
+
+    Args:
+        kind: the kind of entry.
+        read: reads it, with a function that makes an empty folder for such files whenever it is called.
+        what: what is read, for a notice of where it is written to; no notice by default.
+    """
+    with folder_on_demand(kind, f"{what}: too many for memory; written to {{}}" if what else "") as folder:
+        return read(lambda: Path(mkdtemp(dir=folder())))
 
 
 def publish(kind: str, key: str, work: Path, read: Callable[[Path], Content | None]) -> tuple[Content, Path]:

@@ -85,7 +85,7 @@ def test_unknown_values_are_counted_once(trained, tmp_path, capsys):
 
 
 def test_they_are_erased_whole(trained, tmp_path):
-    found = trained.inspect_files([table(tmp_path / "b.csv", rows(1, 100))], out=tmp_path / "report.html")
+    found = gatewise.inspect(trained.folder.path, data=table(tmp_path / "b.csv", rows(1, 100)), out=tmp_path / "r.html")
     assert found.features == ["x", "colour"]
     assert found.feature_contributions[0, 1] > found.feature_contributions[0, 0].abs()
 
@@ -94,7 +94,7 @@ def test_the_next_step_has_the_features_alone(tmp_path):
     data = table(tmp_path / "a.csv", rows())
     trained = gatewise.train("numeric", data=data, out=tmp_path / "run", **OPTIONS, predict="next")
     assert len(trained.predict(rows(1, 100))[0].values) == 1
-    found = trained.inspect_files([data], out=tmp_path / "report.html")
+    found = gatewise.inspect(trained.folder.path, data=data, out=tmp_path / "r.html")
     assert (found.predictions, found.features) == (["x"], ["x", "colour"])
 
 

@@ -9,6 +9,7 @@ import torch
 
 import gatewise
 from gatewise.formatting import format_number
+from gatewise.tasks.inspected import InspectionRequest
 from tests.tasks.small_sequences import SMALL, numeric_sequences
 
 SEQUENCE = [[10.0, 0.3], [11.0, -0.2], [12.0, 0.1], [13.0, 0.4]]
@@ -133,7 +134,7 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
     model = trained["sequence"]
     first, second = (json.loads(line)["steps"] for line in (folder / "sequence.jsonl").read_text().splitlines()[:2])
     out = tmp_path / "report.html"
-    found = model.inspect_files([folder / "sequence.jsonl"], 2, out=out)
+    found = model.inspect_requested(InspectionRequest(data=folder / "sequence.jsonl", sequence=2, out=out))
     assert found.features == ["1", "2"]
     assert torch.equal(found.contributions, model.inspect(second, out=out).contributions)
     rows = "".join(f"a,{speed!r},{noise!r}\n" for speed, noise in first)
@@ -156,12 +157,12 @@ def test_a_sequence_of_a_file_and_the_names_of_its_features(runs, tmp_path):
         ("next", lambda model, _: model.inspect(SEQUENCE[:1]), "the sequence has one step; at least 2 are needed"),
         (
             "sequence",
-            lambda model, index: model.inspect_files([index / "sequence.jsonl"], 61),
+            lambda model, index: model.inspect_requested(InspectionRequest(data=index / "sequence.jsonl", sequence=61)),
             "from 1 to 60, got",
         ),
         (
             "sequence",
-            lambda model, index: model.inspect_files([index / "sequence.jsonl"], 0),
+            lambda model, index: model.inspect_requested(InspectionRequest(data=index / "sequence.jsonl", sequence=0)),
             "from 1 to 60, got",
         ),
     ],

@@ -14,9 +14,9 @@ from gatewise.data.categories import Categories
 from gatewise.data.scaling import Scaling
 from gatewise.data.sequence_store import SequenceWriter
 from gatewise.tasks.examples import read_examples
+from gatewise.tasks.feature_reader import FeatureReader
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.pipeline import NumericPipeline
-from gatewise.tasks.numeric.reader import FeatureReader
 from tests.tasks.small_sequences import SMALL
 
 MASK = {**SMALL, "missing": "mask", "lr": 0.05}

@@ -24,8 +24,8 @@ from gatewise.models.tagger import Tagger
 from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.header import header_of
+from gatewise.tasks.feature_reader import FeatureReader
 from gatewise.tasks.forecasting.trained import TrainedForecaster
-from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
 

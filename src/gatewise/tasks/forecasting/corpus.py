@@ -121,13 +121,10 @@ def read_corpus(options: ForecastOptions) -> Corpus:
 def read_mapped(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None = None) -> SeriesSet:
     """The series in tables, see `read_series`; those that exceed memory are mapped from files of the cache.
 
-    The files are unlinked once they are mapped, so that they disappear with the process, however it ends.
-
     Raises:
         ValueError, OSError: see `read_series`; when the cache cannot be written.
     """
-    with data_cache.folders_on_demand("series", "series: too many for memory; written to {}") as make_folder:
-        return read_series(tables, columns, grid, make_folder)
+    return data_cache.mapped("series", lambda folder: read_series(tables, columns, grid, folder), "series")
 
 
 def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str) -> Corpus:

@@ -34,8 +34,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     preprocessing = corpus.preprocessing if folder is None else read_parts(folder.vocabulary, Preprocessing)["recipe"]
     settled = corpus.options
     model = make_checked(lambda: make_model(settled, preprocessing), settled, folder)
-    with data_cache.folders_on_demand("series") as make_folder:
-        panel = Panel(preprocessing, corpus.series, make_folder=make_folder)
+    panel = data_cache.mapped("series", lambda folder: Panel(preprocessing, corpus.series, make_folder=folder))
     ahead = dataclasses.replace(preprocessing, horizon=model.horizon)
     learning = panel.until([end.learned for end in corpus.ends], ahead)
     deciding = panel.until([end.decided for end in corpus.ends], ahead)

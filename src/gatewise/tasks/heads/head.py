@@ -133,9 +133,15 @@ class Head(ABC):
         """
         return initialised(self._network(reader, options), options)
 
+    @property
     @abstractmethod
+    def size(self) -> int:
+        """K, the number of scores of a sequence, or of each step."""
+
     def _network(self, reader: Reader, options: Any) -> Classifier | Tagger:
-        """The network of the reader's layers and a last one."""
+        """The network of the reader's layers and a last one; by default with scores at each step."""
+        steps = reader.first_layer(options)
+        return Tagger(steps, reader.encoder(options, steps), self.size)
 
     def batches(self, data: Encoded[Any], size: int, seed: int | None = None) -> RaggedBatches:
         """Sequences with their targets in batches; shuffled if there is a seed."""

@@ -20,7 +20,8 @@ from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.heads.head import BATCH, Encoded, Head
 from gatewise.tasks.heads.step_labels import of_sequences
-from gatewise.tasks.rows import Reader, Row, steps_of
+from gatewise.tasks.parts import check_all
+from gatewise.tasks.rows import Row, steps_of
 
 
 class NextStep(NamedTuple):
@@ -66,19 +67,20 @@ class NextHead(Head):
         return {}
 
     def check(self, part: str, targets: Sequence[NDArray[np.float64]]) -> None:
-        for number, steps in enumerate(targets, 1):
-            position = f"{part.replace('_', ' ')}: sequence {number}"
-            if len(steps) < 2:
-                raise ValueError(f"{position}: expected at least 2 steps to predict the next from, got 1; leave it out")
-            if self._binary and not ((steps == 0) | (steps == 1) | np.isnan(steps)).all():
-                raise ValueError(f"{position}: expected features of 0 and 1; leave values at real for others")
+        check_all(part, targets, self._check)
+
+    def _check(self, steps: NDArray[np.float64]) -> None:
+        if len(steps) < 2:
+            raise ValueError("expected at least 2 steps to predict the next from, got 1; leave it out")
+        if self._binary and not ((steps == 0) | (steps == 1) | np.isnan(steps)).all():
+            raise ValueError("expected features of 0 and 1; leave values at real for others")
 
     def encoder(self, targets: Sequence[Any]) -> tuple[Field, Callable[[Any], Any]]:
         return Field("float64", (self._width,)), lambda steps: steps
 
-    def _network(self, reader: Reader, options: Any) -> Tagger:
-        steps = reader.first_layer(options)
-        return Tagger(steps, reader.encoder(options, steps), self._width)
+    @property
+    def size(self) -> int:
+        return self._width
 
     def _lengths(self, data: Encoded[Any]) -> NDArray[np.int64]:
         return steps_of(data.rows) - 1

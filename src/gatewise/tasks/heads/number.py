@@ -18,6 +18,7 @@ from gatewise.tasks.attribution import AttributionTarget
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.heads.head import Encoded
 from gatewise.tasks.heads.sequence_head import ScoredPart, SequenceHead
+from gatewise.tasks.parts import check_all
 
 
 class Number(NamedTuple):
@@ -99,10 +100,7 @@ class NumberHead(SequenceHead):
         return f"numbers to tell: mean {float(self._scaling.means):g}, deviation {float(self._scaling.deviations):g}"
 
     def check(self, part: str, targets: Sequence[str]) -> None:
-        for number, one in enumerate(targets, 1):
-            wrong = why_no_number(one)
-            if wrong is not None:
-                raise ValueError(f"{part.replace('_', ' ')}: example {number}: {wrong}")
+        check_all(part, targets, _value, "example")
 
     def encoder(self, targets: Iterable[str]) -> tuple[Field, Callable[[str], float]]:
         mean, deviation = float(self._scaling.means), float(self._scaling.deviations)

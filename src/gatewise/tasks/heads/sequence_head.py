@@ -25,11 +25,6 @@ class SequenceHead(Head):
 
     @property
     @abstractmethod
-    def size(self) -> int:
-        """K, the number of scores."""
-
-    @property
-    @abstractmethod
     def summary(self) -> str:
         """What there is to predict, for people."""
 

@@ -81,9 +81,9 @@ class StepHead(Head):
         tags = self.tags.including(targets)
         return Field(np.min_scalar_type(tags.labels.size - 1)), tags.numbers
 
-    def _network(self, reader: Reader, options: Any) -> Tagger:
-        steps = reader.first_layer(options)
-        return Tagger(steps, reader.encoder(options, steps), self.tags.labels.size)
+    @property
+    def size(self) -> int:
+        return self.tags.labels.size
 
     def _batch(self, data: Encoded[Any], indices: Sequence[int]) -> Batch:
         return Batch(*data.inputs(indices), padded([data.values[index] for index in indices], NO_TARGET))
@@ -94,7 +94,7 @@ class StepHead(Head):
         weights = None
         if self._weights == "balanced":
             numbers = np.concatenate([row.numpy() for row in training.values])
-            weights = balanced(numbers, self.tags.labels.size)
+            weights = balanced(numbers, self.size)
         counts = self._counts(deciding.targets)
 
         def statistics(batch: Batch) -> BatchStatistics:

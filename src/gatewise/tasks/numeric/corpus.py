@@ -1,6 +1,6 @@
 """The sequences of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gatewise.data.named_files import tables_of
@@ -14,8 +14,7 @@ from gatewise.tasks.numeric.options import NumericOptions
 def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[NumericSequence]:
     """The sequences of files, with the columns that the options name.
 
-    Sequences that exceed memory are written to files of the cache and memory-mapped. The files are unlinked once they
-    are mapped, so that they disappear with the process, however it ends.
+    Sequences that exceed memory are mapped from files of the cache.
 
     Args:
         options: the options.
@@ -24,6 +23,9 @@ def read_sequences(options: NumericOptions, paths: Sequence[Path]) -> list[Numer
     Raises:
         ValueError, OSError: see `tables_of` and `read_numeric_sequences`.
     """
-    with data_cache.folder_on_demand("sequences", "sequences: too many for memory; written to {}") as make_folder:
-        files = list(dict.fromkeys(tables_of(paths, needed=True)))
+    files = list(dict.fromkeys(tables_of(paths, needed=True)))
+
+    def read(make_folder: Callable[[], Path]) -> list[NumericSequence]:
         return read_numeric_sequences(files, options.columns, say, options.table_format, make_folder).sequences()
+
+    return data_cache.mapped("sequences", read, "sequences")

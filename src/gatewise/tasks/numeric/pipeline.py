@@ -8,6 +8,7 @@ from typing import Any, Self
 from gatewise.data.mapped import Mapped
 from gatewise.data.sequence_store import NumericSequence, hash_of
 from gatewise.tasks.examples import Examples, ExampleSource
+from gatewise.tasks.feature_reader import FeatureReader
 from gatewise.tasks.heads.head import Encoded, Head
 from gatewise.tasks.heads.label import LabelHead
 from gatewise.tasks.heads.next_step import NextHead
@@ -15,7 +16,7 @@ from gatewise.tasks.heads.number import NumberHead
 from gatewise.tasks.heads.step_labels import StepHead
 from gatewise.tasks.numeric.corpus import read_sequences
 from gatewise.tasks.numeric.options import NumericOptions
-from gatewise.tasks.numeric.reader import FeatureReader
+from gatewise.tasks.parts import check_all
 from gatewise.tasks.sequence_pipeline import SequencePipeline
 
 Sequences = Sequence[NumericSequence]
@@ -76,11 +77,7 @@ class NumericPipeline(SequencePipeline[NumericSequence, Sequences]):
     @classmethod
     def targets(cls, options: NumericOptions, examples: Sequences, part: str = "the data") -> Sequence[Any]:
         _, target = _HEADS[options.predict]
-        for number, example in enumerate(examples, 1):
-            try:
-                target(example)
-            except ValueError as error:
-                raise ValueError(f"{part.replace('_', ' ')}: sequence {number}: {error}") from None
+        check_all(part, examples, target)
         return Mapped(examples, target)
 
     @classmethod

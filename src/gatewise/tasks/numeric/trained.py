@@ -12,13 +12,13 @@ from gatewise.data.sequence_store import NumericSequence, stored
 from gatewise.models.classifier import Classifier
 from gatewise.models.tagger import Tagger
 from gatewise.tasks.attribution import Inspection
+from gatewise.tasks.feature_reader import FeatureReader
 from gatewise.tasks.heads.head import BATCH
 from gatewise.tasks.inspected import InspectionRequest
 from gatewise.tasks.inspection import requested_report
 from gatewise.tasks.numeric.corpus import read_sequences
 from gatewise.tasks.numeric.options import NumericOptions
 from gatewise.tasks.numeric.pipeline import NumericPipeline
-from gatewise.tasks.numeric.reader import FeatureReader
 from gatewise.tasks.prediction_io import in_groups, read_lines
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
 
@@ -107,31 +107,22 @@ class TrainedOnNumbers(TrainedOnSequences):
         return self._attributed([one[:steps] for one in inputs], tokens, report, self.reader.columns(names))
 
     def inspect_requested(self, request: InspectionRequest) -> Inspection:
-        """Watch the network while it reads one sequence of files.
+        """Watch the network while it reads one sequence of files such as it was trained on, counted from 1.
 
         Raises:
-            ValueError, OSError: as `inspect_files`; when other than files is requested.
+            ValueError: as `inspect`; when other than files is requested, or these are malformed or have fewer
+                sequences.
+            OSError: when a file cannot be read.
         """
         request.check_supported(("series",), "it reads sequences; choose one with --sequence")
         if request.data is None or request.text is not None:
             raise ValueError("text: a model of numbers reads none; name a file of sequences with data (--data)")
-        number = 1 if request.sequence is None else request.sequence
         with as_files(request.data) as paths:
-            return self.inspect_files(paths, number, **request.limits())
-
-    def inspect_files(
-        self, paths: Sequence[Path], number: int = 1, *, steps: int = 2000, out: str | Path | None = None
-    ) -> Inspection:
-        """`inspect` for one of the sequences in files such as it was trained on, counted from 1.
-
-        Raises:
-            ValueError: as `inspect`; when the files are malformed, or have fewer sequences.
-            OSError: when a file cannot be read.
-        """
-        sequences = read_sequences(self.options, paths)
+            sequences = read_sequences(self.options, paths)
+        number = 1 if request.sequence is None else request.sequence
         if not 1 <= number <= len(sequences):
             raise ValueError(f"sequence: expected a number from 1 to {len(sequences)}, got {number}")
-        return self.inspect(sequences[number - 1], steps=steps, out=out)
+        return self.inspect(sequences[number - 1], **request.limits())
 
     def _stored(self, sequences: Sequence[Sequence[Sequence[float]]]) -> list[NumericSequence]:
         """Sequences of steps of features, with their widths checked."""

@@ -82,16 +82,16 @@ class TagHead(StepHead):
         return f"tags: {self.tags.labels.size}" + (f" (scheme {self.tags.learned})" if self.tags.learned else "")
 
     def _network(self, reader: Reader, options: TaggingOptions) -> Tagger:
-        steps, size = reader.first_layer(options), self.tags.labels.size
+        steps = reader.first_layer(options)
         field = ConditionalRandomField(self.tags.allowed) if options.output == "crf" else None
         if options.feature_connections == "input" or not isinstance(steps, FeaturedEmbedding):
-            return Tagger(steps, reader.encoder(options, steps), size, field)
+            return Tagger(steps, reader.encoder(options, steps), self.size, field)
         # A weight for each value of a feature and each tag, 0 at first: values that training does not have say nothing.
-        weights = [TokenEmbedding(count, size) for count in steps.value_counts]
+        weights = [TokenEmbedding(count, self.size) for count in steps.value_counts]
         for one in weights:
             nn.init.zeros_(one.embedding.weight)
         encoder = make_encoder(options, steps.tokens.width)
-        return Tagger(FeaturedEmbedding(steps.tokens, weights), encoder, size, field, direct=len(weights))
+        return Tagger(FeaturedEmbedding(steps.tokens, weights), encoder, self.size, field, direct=len(weights))
 
     def _counts(self, targets: Sequence[Sequence[str]]) -> Callable[[Tensor, Batch], tuple[float, float]]:
         if self.tags.learned is None:

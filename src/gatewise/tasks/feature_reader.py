@@ -1,6 +1,6 @@
 """Sequences of numbers and categories to the inputs of a network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from gatewise.models.category_embedding import CategoryEmbedding
 from gatewise.models.encoder import Encoder
 from gatewise.progress import say, tracked
 from gatewise.tasks.encoding import make_encoder
-from gatewise.tasks.numeric.options import NumericOptions
+from gatewise.tasks.parts import check_all
 
 _MOST_NAMED = 20
 
@@ -34,14 +34,14 @@ class FeatureReader:
         categories: the values of the categorical columns.
     """
 
-    def __init__(self, options: NumericOptions, scaling: Scaling, categories: Categories) -> None:
+    def __init__(self, options: Any, scaling: Scaling, categories: Categories) -> None:
         self.scaling = scaling
         self.categories = categories
         self._size = options.category_size
         self._dtype = torch.float64 if options.precision == "64" else torch.float32
 
     @classmethod
-    def learn(cls, options: NumericOptions, examples: Sequence[NumericSequence]) -> Self:
+    def learn(cls, options: Any, examples: Sequence[NumericSequence]) -> Self:
         """The reader of the training data."""
         scaling = Scaling.learn(Mapped(examples, lambda example: example.steps))
         if not options.scale or options.binary:
@@ -69,13 +69,13 @@ class FeatureReader:
         """The width of a step."""
         return self.scaling.width + len(self.scaling.missing) + self._size * len(self.categories)
 
-    def first_layer(self, options: NumericOptions) -> nn.Module:
+    def first_layer(self, options: Any) -> nn.Module:
         """Numbers as they are, and embeddings of the categories, with their initial weights."""
         counts = [vocabulary.counts for vocabulary in self.categories.vocabularies.values()]
         numbers = self.scaling.width + len(self.scaling.missing)
         return CategoryEmbedding(numbers, counts, self._size) if counts else nn.Identity()
 
-    def encoder(self, options: NumericOptions, steps: nn.Module) -> Encoder:
+    def encoder(self, options: Any, steps: nn.Module) -> Encoder:
         """The encoder over the steps, with its initial weights; what was measured is not dropped."""
         return make_encoder(options, self.width, drop_input=False)
 
@@ -101,17 +101,11 @@ class FeatureReader:
         Raises:
             ValueError: for a sequence with other features than in training; with its number.
         """
-
-        def categories() -> Iterator[Tensor]:
-            for number, example in enumerate(tracked(examples, "checking", "sequences"), 1):
-                try:
-                    self.scaling.scaled(example.steps)
-                except ValueError as error:
-                    raise ValueError(f"{where.replace('_', ' ')}: sequence {number}: {error}") from None
-                if len(self.categories):
-                    yield self.categories.encode(example.categories)
-
-        notice = self.categories.unknown_notice(where, categories())
+        check_all(where, tracked(examples, "checking", "sequences"), lambda example: self.scaling.scaled(example.steps))
+        if not len(self.categories):
+            return
+        numbered = (self.categories.encode(example.categories) for example in examples)
+        notice = self.categories.unknown_notice(where, numbered)
         if notice is not None:
             say(f"warning: {notice}")
 
