@@ -16,7 +16,7 @@ from torch import Tensor
 
 import gatewise
 from benchmarks.functions import Function
-from benchmarks.statistics import quartiles, ratio_text
+from benchmarks.statistics import ratio_row
 from benchmarks.timing import interleaved
 from gatewise.cells import lookup
 from gatewise.equations.load import is_file_reference, load_cell
@@ -86,18 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
         for shape in SHAPES:
             with torch.no_grad(), ExitStack() as stack:
                 for name, contenders in calls(cell, *shape, stack):
-                    print(
-                        row(f"{cell.rpartition(':')[2]}, {name}", shape, interleaved(contenders, options.pairs)),
-                        flush=True,
-                    )
-
-
-def row(name: str, shape: tuple[int, int, int], rounds: list[list[float]]) -> str:
-    """A row of the table, from the seconds of each contender in each round."""
-    own, *others = rounds
-    ratios = [quartiles([one / mine for one, mine in zip(other, own, strict=True)]) for other in others]
-    cells = [f"{quartiles(own).median * 1e6 / shape[2]:.2f}", *map(ratio_text, ratios)]
-    return f"| {name} | {', '.join(map(str, shape))} | {' | '.join(cells + [''] * (3 - len(cells)))} |"
+                    rounds = interleaved(contenders, options.pairs)
+                    title = f"{cell.rpartition(':')[2]}, {name}"
+                    print(ratio_row(title, shape, rounds, 1e6 / shape[2], 2), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,24 @@ def quartiles(values: Sequence[float]) -> Quartiles:
     return Quartiles(median, low, high)
 
 
+def ratio_row(name: str, shape: Sequence[int], rounds: Sequence[Sequence[float]], unit: float, most_others: int) -> str:
+    """A row of a table in Markdown: the first contender's time, and the ratios of the others to it within each round.
+
+    Args:
+        name, shape: of the case.
+        rounds: the seconds of each contender in each round.
+        unit: by which seconds are multiplied.
+        most_others: columns of ratios, of which the last may be empty.
+
+    >>> ratio_row("lstm", (1, 2), [[0.5, 0.5], [1.0, 1.0]], 1e3, 2)
+    '| lstm | 1, 2 | 500.00 | 2.00 (2.00–2.00) |  |'
+    """
+    own, *others = rounds
+    ratios = [quartiles([one / mine for one, mine in zip(other, own, strict=True)]) for other in others]
+    cells = [f"{quartiles(own).median * unit:.2f}", *map(ratio_text, ratios)]
+    return f"| {name} | {', '.join(map(str, shape))} | {' | '.join(cells + [''] * (1 + most_others - len(cells)))} |"
+
+
 def geometric_mean(values: Sequence[float]) -> float:
     """The mean of ratios.
 
