@@ -33,8 +33,9 @@ PyObject *PyBool_FromLong(long);
 PyObject *PyFloat_FromDouble(double);
 PyObject *PyTuple_New(intptr_t size);
 intptr_t PyTuple_Size(PyObject *);
-PyObject *PyTuple_GetItem(PyObject *, intptr_t);       // borrowed
-int PyTuple_SetItem(PyObject *, intptr_t, PyObject *); // steals
+PyObject *PyTuple_GetItem(PyObject *, intptr_t);              // borrowed
+int PyTuple_SetItem(PyObject *, intptr_t, PyObject *);        // steals
+PyObject *PyDict_GetItemWithError(PyObject *, PyObject *key); // borrowed
 PyObject *PyErr_Occurred();
 void PyErr_Clear();
 void PyErr_Fetch(PyObject **type, PyObject **value, PyObject **trace);

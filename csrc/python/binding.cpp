@@ -15,15 +15,15 @@ template <class Body> PyObject *guarded(const Body &body) {
   } catch (const std::bad_alloc &) { return PyErr_NoMemory(); }
 }
 
-// forward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x,
-// initial, weights, lengths, reset, packed,
-//         save, fixed_shapes, sequences, state_values, finals) -> (output, finals, saved) | code
-// With sequences, those of the states but the first follow the final states.
+// forward(common, save, fixed_shapes, sequences, state_values, finals) -> (output, finals, saved) | code
+// common: (*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x,
+// initial, weights, lengths, reset, packed), in the order of `Machine` and `Call`. With sequences, those of the states
+// but the first follow the final states.
 PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
-    Arguments arguments(first, count);
-    const Machine machine(arguments);
-    Call call(machine, arguments);
+    Arguments arguments(first, count), common(arguments.object());
+    const Machine machine(common);
+    Call call(machine, common);
     const bool save = arguments.integer(), fixed_shapes = arguments.integer(), sequences = arguments.integer();
     PyObject *state_values = arguments.object(), *into = arguments.object();
     gatewise_call &c = call.call;
@@ -36,7 +36,8 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
       gatewise_state &state = call.states[size_t(s)];
       PyObject *initial = s < given ? item(call.initial, s) : nullptr;
       if (initial) state.initial = call.dense(initial);
-      finals.push_back(is_none(into) ? call.allocate_state(initial, s) : Object::borrowed(item(into, s)));
+      PyObject *like = initial ? initial : s && call.has_width_of_first(s) ? finals[0].get() : nullptr;
+      finals.push_back(is_none(into) ? call.allocate_state(like, s) : Object::borrowed(item(into, s)));
       state.final = call.own(finals.back().get());
     }
     for (size_t s = 1; s < call.states.size() && sequences; ++s) {
@@ -45,12 +46,12 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
     }
     const bool boundaries = save && c.checkpoint;
     if (boundaries) {
-      saved = call.allocate({c.directions, call.segments(), c.rows * call.width_of_states()}, true);
+      saved = call.allocate({c.directions, call.segments(), c.rows * call.width_of_states()});
       c.boundaries = call.own(saved.get());
     } else if (save) {
       const int64_t rows = call.saved_rows(fixed_shapes);
       if (rows < 0) return number(GATEWISE_BAD_LENGTH);
-      saved = call.allocate({c.directions, rows, call.saved_width()}, true);
+      saved = call.allocate({c.directions, rows, call.saved_width()});
       c.saved = call.own(saved.get());
     }
     if (!boundaries) c.checkpoint = 0;
@@ -71,15 +72,13 @@ PyObject *forward(PyObject *, PyObject *const *first, intptr_t count) {
   });
 }
 
-// backward(*machine, cell, D, reverse, L, segment_steps, mask_seed, mask_stream, mask_step, masks, precision, x,
-// initial, weights, lengths, reset, packed,
-//          output, saved, upstream, needed, norms, state_gradients) -> gradients | code
+// backward(common, output, saved, upstream, needed, norms, state_gradients) -> gradients | code
 // Upstream: gradients of output and final states, and of the sequences of the states but the first if there are any.
 PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
-    Arguments arguments(first, count);
-    const Machine machine(arguments);
-    Call call(machine, arguments);
+    Arguments arguments(first, count), common(arguments.object());
+    const Machine machine(common);
+    Call call(machine, common);
     PyObject *output = arguments.object(), *saved = arguments.object(), *upstream = arguments.object();
     PyObject *needed = arguments.object(), *norms = arguments.object(), *state_gradients = arguments.object();
     gatewise_call &c = call.call;
@@ -91,7 +90,7 @@ PyObject *backward(PyObject *, PyObject *const *first, intptr_t count) {
       gradients.push_back(is_wanted ? allocate() : Object::borrowed(host.none));
       return gradients.back().get();
     };
-    PyObject *of_x = hand_over(wanted(0), [&] { return call.allocate({c.steps, c.rows, c.input_size}); });
+    PyObject *of_x = hand_over(wanted(0), [&] { return call.allocate_input_gradient(); });
     if (!is_none(of_x)) c.x_gradient = call.own_sequence(of_x);
     for (int64_t s = 0; s < int64_t(call.states.size()); ++s) {
       gatewise_state &state = call.states[size_t(s)];
@@ -143,33 +142,38 @@ bool fits(PyObject *tensor, int64_t bytes, PyObject *shape) {
   return true;
 }
 
-// accepts(x, initial, lengths, reset, weights, shapes, I, (H, ...), L * D): whether these need no validation: x (T, B,
-// I), or (B, I) or (I,) of a step, and all else of the shape that follows.
+// accepts(x, initial, lengths, reset, {name: weight}, names, shapes, I, (H, ...), L * D) -> a tuple of the weights, if
+// none of these needs validation, else None: x (T, B, I), or (B, I) or (I,) of a step, and all else of the shape that
+// follows.
 PyObject *accepts(PyObject *, PyObject *const *first, intptr_t count) {
   return guarded([&] {
     Arguments arguments(first, count);
     PyObject *input = arguments.object(), *initial = arguments.object(), *lengths = arguments.object();
-    PyObject *reset = arguments.object(), *weights = arguments.object(), *shapes = arguments.object();
+    PyObject *reset = arguments.object(), *given = arguments.object(), *names = arguments.object();
+    PyObject *const shapes = arguments.object();
     const int64_t width = arguments.integer();
     PyObject *const widths = arguments.object();
     const int64_t all = arguments.integer();
     View x;
     bool ok = is_plain_type(input) && look(input, x) && (x.is(kDLFloat, 4) || x.is(kDLFloat, 8)) && x.ndim >= 1 &&
               x.ndim <= 3 && x.shape[x.ndim - 1] == width && (x.ndim < 3 || x.shape[0] > 0);
-    if (ok) {
-      const int64_t bytes = x.dtype.bits / 8, rows = x.ndim > 1 ? x.shape[x.ndim - 2] : 1;
-      for (int64_t s = 0, given = size(initial); ok && s < given; ++s)
-        ok = x.ndim > 1 ? fits(item(initial, s), kDLFloat, bytes, {all, rows, number(item(widths, s))})
-                        : fits(item(initial, s), kDLFloat, bytes, {all, number(item(widths, s))});
-      if (ok && !is_none(lengths)) ok = fits(lengths, kDLInt, 8, {rows});
-      if (ok && !is_none(reset))
-        ok = x.ndim == 3   ? fits(reset, kDLBool, 1, {x.shape[0], rows})
-             : x.ndim == 2 ? fits(reset, kDLBool, 1, {rows})
-                           : fits(reset, kDLBool, 1, {});
-      for (int64_t k = 0, given = size(weights); ok && k < given; ++k)
-        ok = fits(item(weights, k), bytes, item(shapes, k));
+    if (!ok) return Object::borrowed(host.none);
+    const int64_t bytes = x.dtype.bits / 8, rows = x.ndim > 1 ? x.shape[x.ndim - 2] : 1;
+    for (int64_t s = 0, states = size(initial); ok && s < states; ++s)
+      ok = x.ndim > 1 ? fits(item(initial, s), kDLFloat, bytes, {all, rows, number(item(widths, s))})
+                      : fits(item(initial, s), kDLFloat, bytes, {all, number(item(widths, s))});
+    if (ok && !is_none(lengths)) ok = fits(lengths, kDLInt, 8, {rows});
+    if (ok && !is_none(reset))
+      ok = x.ndim == 3   ? fits(reset, kDLBool, 1, {x.shape[0], rows})
+           : x.ndim == 2 ? fits(reset, kDLBool, 1, {rows})
+                         : fits(reset, kDLBool, 1, {});
+    std::vector<Object> weights;
+    for (int64_t k = 0, groups = size(shapes); ok && k < groups; ++k) {
+      PyObject *const weight = found(given, item(names, k));
+      ok = weight && fits(weight, bytes, item(shapes, k));
+      if (ok) weights.push_back(Object::borrowed(weight));
     }
-    return Object(PyBool_FromLong(ok));
+    return ok ? tuple(std::move(weights)) : Object::borrowed(host.none);
   });
 }
 
@@ -191,12 +195,18 @@ PyObject *forget_contention(PyObject *, PyObject *const *, intptr_t) {
   return host.none;
 }
 
+// keep_workspaces(count) -> how many free workspaces were kept at most so far, which are freed
+PyObject *keep_workspaces(PyObject *, PyObject *const *first, intptr_t count) {
+  return guarded([&] { return number(workspaces.keep(Arguments(first, count).integer())); });
+}
+
 PyMethodDef functions[] = {
     {"forward", forward, METH_FASTCALL, nullptr},
     {"backward", backward, METH_FASTCALL, nullptr},
     {"accepts", accepts, METH_FASTCALL, nullptr},
     {"contention", contention, METH_FASTCALL, nullptr},
     {"forget_contention", forget_contention, METH_FASTCALL, nullptr},
+    {"keep_workspaces", keep_workspaces, METH_FASTCALL, nullptr},
 };
 
 } // namespace
@@ -216,9 +226,7 @@ extern "C" [[gnu::visibility("default")]] PyObject *gatewise_bind(const DLPackEx
     }
     for (const auto &[to, name] : {std::pair{&host.empty, "empty"},
                                    {&host.smallest, "SMALLEST"},
-                                   {&host.take, "take"},
                                    {&host.larger, "larger"},
-                                   {&host.give_back, "give_back"},
                                    {&host.find, "find"},
                                    {&host.get, "get"},
                                    {&host.keep, "keep"}})

@@ -3,7 +3,9 @@
 #include "fields.h"
 #include "python/objects.h"
 #include "python/participants.h"
+#include "python/workspaces.h"
 
+#include <iterator>
 #include <new>
 #include <vector>
 
@@ -12,18 +14,22 @@ namespace gatewise::python {
 // Thrown for a tensor without memory that can be read, which Python names.
 struct Unreadable {};
 
-// The arguments of a function, one after the other.
+// Arguments one after the other: those of a function, or the items of a tuple.
 class Arguments {
 public:
-  Arguments(PyObject *const *first, intptr_t count) : next(first), end(first + count) {}
+  Arguments(PyObject *const *first, intptr_t count) : first(first), count(count) {}
+  explicit Arguments(PyObject *tuple) : tuple(tuple), count(size(tuple)) {}
   PyObject *object() {
-    if (next == end) throw Unreadable();
-    return *next++;
+    if (at == count) throw Unreadable();
+    const int64_t next = at++;
+    return tuple ? item(tuple, next) : first[next];
   }
   int64_t integer() { return number(object()); }
 
 private:
-  PyObject *const *next, *const *end;
+  PyObject *const *first = nullptr;
+  PyObject *tuple = nullptr;
+  int64_t count, at = 0;
 };
 
 // How the engine is to be run.
@@ -35,36 +41,6 @@ struct Machine {
   int64_t abi;
   int64_t (*function)(gatewise_call *);
   int64_t slices, workers, pool, chunk, share_small, seconds;
-};
-
-// A workspace out of Python's pool, which it returns to.
-class Workspace {
-public:
-  Workspace() : object(PyObject_CallMethodObjArgs(host.workspace, host.take, nullptr)) {}
-  // While an exception unwinds; it prevails over what returning the workspace raises.
-  ~Workspace() {
-    if (!object) return;
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyObject *done = PyObject_CallMethodObjArgs(host.workspace, host.give_back, object.get(), nullptr);
-    if (done) Py_DecRef(done);
-    if (type) PyErr_Restore(type, value, trace);
-  }
-  // Signal handlers run in the first Python code after the engine, which this is: what they raise counts.
-  void give_back() {
-    const Object own = std::move(object);
-    Object(PyObject_CallMethodObjArgs(host.workspace, host.give_back, own.get(), nullptr));
-  }
-  void grow(int64_t bytes) {
-    object = Object(PyObject_CallMethodObjArgs(host.workspace, host.larger, number(bytes).get(), nullptr));
-  }
-  gatewise_dense bytes() const { return bytes_of(object.get()); }
-  static gatewise_dense bytes_of(PyObject *workspace) {
-    return {reinterpret_cast<void *>(number(item(workspace, 1))), number(item(workspace, 2))};
-  }
-
-private:
-  Object object;
 };
 
 // One call of the engine, and the tensors that it holds while it runs.
@@ -135,10 +111,9 @@ public:
     return sum;
   }
 
-  // An uninitialised tensor; large ones come out of Python's pool. One that no user sees is made through DLPack, in
-  // half the time, and cannot be resized.
-  // `like`: a dense tensor of this shape, or null; empty_like takes half the time of new_empty.
-  Object allocate(std::initializer_list<int64_t> shape, bool internal = false, PyObject *like = nullptr) {
+  // An uninitialised tensor; large ones come out of Python's pool.
+  // `like`: a dense tensor of this shape, or null; empty_like is faster than new_empty.
+  Object allocate(std::initializer_list<int64_t> shape, PyObject *like = nullptr) {
     int64_t extents[5], bytes = call.dtype;
     int32_t count = 0;
     bool large = false;
@@ -147,31 +122,15 @@ public:
       extents[count++] = extent;
     }
     large |= bytes >= smallest;
-    if (internal && !large) {
-      View form{};
-      form.device = {kDLCPU, 0};
-      form.ndim = count;
-      form.shape = extents;
-      form.dtype = {kDLFloat, uint8_t(8 * call.dtype), 1};
-      DLManagedTensorVersioned *made;
-      void *object;
-      if (!host.exchange->allocate(&form, &made, nullptr, [](void *, const char *, const char *) {})) {
-        if (host.exchange->to_object(made, &object)) throw Raised();
-        return Object(static_cast<PyObject *>(object));
-      }
-      if (PyErr_Occurred()) throw Raised();
-      large = true; // the pool reports what is wrong
-    }
     if (like && !large) return allocate_like(like);
-    std::vector<Object> numbers;
-    for (int32_t k = 0; k < count; ++k) numbers.push_back(number(extents[k]));
-    const Object sizes = tuple(std::move(numbers));
-    if (large) {
-      PyObject *dtype = call.dtype == 4 ? host.float32 : host.float64;
-      return Object(PyObject_CallMethodObjArgs(host.buffer_pool, host.empty, sizes.get(), dtype, nullptr));
-    }
-    PyObject *const arguments[] = {input, sizes.get()};
-    return Object(PyObject_Vectorcall(host.new_empty, arguments, 2, nullptr));
+    Object sizes[5];
+    PyObject *arguments[6] = {input};
+    for (int32_t k = 0; k < count; ++k) arguments[1 + k] = (sizes[k] = number(extents[k])).get();
+    // One by one: torch reads a tuple as a number first, at the price of an exception.
+    if (!large) return Object(PyObject_Vectorcall(host.new_empty, arguments, size_t(1 + count), nullptr));
+    const Object all = tuple({std::make_move_iterator(sizes), std::make_move_iterator(sizes + count)});
+    PyObject *dtype = call.dtype == 4 ? host.float32 : host.float64;
+    return Object(PyObject_CallMethodObjArgs(host.buffer_pool, host.empty, all.get(), dtype, nullptr));
   }
   // Of a state, the output by default.
   Object allocate_sequence(int64_t state = 0) {
@@ -180,14 +139,19 @@ public:
            : stepwise ? allocate({call.rows, width})
                       : allocate({call.steps, call.rows, width});
   }
+  Object allocate_input_gradient() {
+    PyObject *const like = view_of(input).is_contiguous() ? input : nullptr;
+    return allocate({call.steps, call.rows, call.input_size}, like);
+  }
   // Of the shape of a dense tensor.
   Object allocate_like(PyObject *tensor) { return Object(PyObject_Vectorcall(host.empty_like, &tensor, 1, nullptr)); }
-  // `initial`: the dense initial state, or null.
-  Object allocate_state(PyObject *initial, int64_t state) {
+  // `like`: a dense tensor of its shape, or null.
+  Object allocate_state(PyObject *like, int64_t state) {
     const int64_t all = call.layers * call.directions, width = state_width(state);
-    return batched ? allocate({all, call.rows, width}, false, initial) : allocate({all, width}, false, initial);
+    return batched ? allocate({all, call.rows, width}, like) : allocate({all, width}, like);
   }
   int64_t state_width(int64_t state) const { return narrow >> state & 1 ? call.projection_size : call.hidden_size; }
+  bool has_width_of_first(int64_t state) const { return state_width(state) == state_width(0); }
   // Elements of a row of `boundaries`, and of `saved`.
   int64_t width_of_states() const {
     int64_t width = 0;
@@ -258,8 +222,7 @@ public:
         Object found(PyObject_CallMethodObjArgs(packed, host.get, number(call.dtype).get(), number(backward).get(),
                                                 number(layout).get(), nullptr));
         const bool filled = !is_none(found.get());
-        if (!filled)
-          found = Object(PyObject_CallMethodObjArgs(host.workspace, host.larger, number(call.needed).get(), nullptr));
+        if (!filled) found = larger(call.needed);
         use(found.get(), layout, filled);
         if (!filled) fresh = std::move(found);
         else held.push_back(std::move(found));
@@ -267,7 +230,6 @@ public:
         if (code == GATEWISE_OK && fresh)
           Object(PyObject_CallMethodObjArgs(packed, host.keep, number(call.dtype).get(), number(backward).get(),
                                             number(call.weights_layout).get(), fresh.get(), nullptr));
-        workspace.give_back();
         return code;
       }
     }
@@ -324,7 +286,7 @@ private:
     call.reset = {view.address(), (call.steps - 1) * step + (call.rows - 1) * row + 1, step, row};
   }
   void use(PyObject *memory, int64_t layout, bool filled) {
-    call.weights = Workspace::bytes_of(memory);
+    call.weights = bytes_of(memory);
     if (!call.weights.data) call.weights.data = &call; // a layout of no bytes
     call.weights_layout = layout;
     call.weights_filled = filled;

@@ -56,6 +56,12 @@ inline PyObject *item(PyObject *tuple, int64_t at) { // borrowed
   if (!found) throw Raised();
   return found;
 }
+// Of a dictionary, borrowed; null where it has no such key.
+inline PyObject *found(PyObject *dictionary, PyObject *key) {
+  PyObject *value = PyDict_GetItemWithError(dictionary, key);
+  if (!value && PyErr_Occurred()) throw Raised();
+  return value;
+}
 // Made of all its items at once: an incomplete tuple must never be visible to other code.
 inline Object tuple(std::vector<Object> items) {
   Object made(PyTuple_New(int64_t(items.size())));
@@ -73,7 +79,7 @@ struct Host {
   PyObject *buffer_pool, *workspace;         // modules of gatewise.kernels.cpu
   PyObject *float32, *float64;               // torch's
   PyObject *empty, *smallest;                // names in `buffer_pool`
-  PyObject *take, *larger, *give_back;       // names in `workspace`
+  PyObject *larger;                          // a name in `workspace`
   PyObject *find, *get, *keep;               // names in `PackedWeights`
 };
 inline Host host;

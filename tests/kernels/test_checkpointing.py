@@ -13,6 +13,7 @@ from gatewise.kernels.cpu import buffer_pool, workspace
 from tests.agreement import CELLS
 from tests.combinations import combinations
 from tests.kernels.calls import DIRECTIONS, call_of, flat, upstream_of
+from tests.kernels.cpu.workspaces import fresh_workspaces
 
 STEPS = 38
 RAGGED = [38, 20, 17, 14, 0]
@@ -118,8 +119,7 @@ def workspace_of(call: Call, steps: int, monkeypatch: pytest.MonkeyPatch) -> int
         asked.append(size)
         return larger(size)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(workspace, "_free", [])
+    with monkeypatch.context() as patched, fresh_workspaces():
         patched.setattr(workspace, "larger", counted)
         run(replace(call, x=call.x[:steps], checkpoint_every=10), backend="cpu")[0].sum().backward()
     return max(asked)

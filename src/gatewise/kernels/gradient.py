@@ -3,7 +3,7 @@
 Second derivatives that a backend does not support are computed by the reference.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,8 +22,9 @@ def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, 
     """Run a call such that its results are differentiable, any number of times."""
     runs = BACKENDS[backend]
     tensors = call.tensors
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)):
-        return runs.forward(call, False)[:2]
+    if not (torch.is_grad_enabled() and _any_requires_grad(tensors)):
+        output, finals, _ = runs.forward(call, False)
+        return output, finals
     if differentiates(runs):
         output, *finals = _apply(call.cell.name)(runs, call, *tensors)
         return output, tuple(finals)
@@ -35,6 +36,13 @@ def run_differentiable(call: Call, backend: str) -> tuple[Tensor, tuple[Tensor, 
         output, *finals = Recorded.apply(call, backend, *tensors)
         return output, tuple(finals)
     return runs.forward(call, False)[:2]
+
+
+def _any_requires_grad(tensors: Sequence[Tensor]) -> bool:
+    for tensor in tensors:  # noqa: SIM110 (`any` of a generator takes twice as long)
+        if tensor.requires_grad:
+            return True
+    return False
 
 
 class Differentiated(torch.autograd.Function):

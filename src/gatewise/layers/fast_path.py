@@ -6,17 +6,9 @@ from torch import Tensor, float32, is_grad_enabled
 from torch._C import _is_any_autocast_enabled, _len_torch_function_stack
 from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
-from torch.compiler import is_compiling
+from torch.compiler import is_dynamo_compiling
 
-from gatewise.kernels import (
-    AUTO,
-    Call,
-    PackedWeights,
-    accepts_on_cpu,
-    products_switched,
-    run_on_cpu,
-    runs_on_cpu,
-)
+from gatewise.kernels import AUTO, Call, PackedWeights, engine, forward_on_cpu, products_switched, runs_on_cpu
 from gatewise.kernels.masks import Masks
 from gatewise.kernels.observers import is_watched, record_of
 from gatewise.kernels.tracing import is_traced
@@ -29,7 +21,7 @@ _BACKENDS = ("auto", "cpu")
 def nothing_recorded() -> bool:
     """Whether no mode, transform, tracer, compiler or autocast intercepts operations on tensors."""
     return not (
-        is_compiling()
+        is_dynamo_compiling()  # other compilers trace, by modes
         or _len_torch_function_stack()
         or is_traced()
         or peek_interpreter_stack()
@@ -48,14 +40,13 @@ def plain_inputs(layer: RecurrentBase, x: Tensor, hx: State | None, lengths: obj
         x: the input (T, B, I).
         hx, lengths, reset: as for `Recurrent.forward`.
     """
-    if not nothing_recorded() or layer.backend not in _BACKENDS:
+    if not nothing_recorded() or layer.backend not in _BACKENDS or not runs_on_cpu(layer.running_cell):
         return None
-    if not runs_on_cpu(layer.running_cell):
+    initial = () if hx is None else _states(layer, hx)
+    weights = None if initial is None else _accepted(layer, x, initial, lengths, reset)
+    if weights is None:
         return None
-    initial, weights = _states(layer, hx), _weights(layer)
-    if initial is None or not _accepts(layer, x, initial, lengths, reset, weights):
-        return None
-    return Inputs(x, initial, lengths, reset, batched=True, weights=weights)  # pyright: ignore[reportArgumentType]
+    return Inputs(x, initial, lengths, reset, True, None, None, weights)  # pyright: ignore[reportArgumentType]
 
 
 def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, masks: Masks | None) -> Call:
@@ -79,19 +70,22 @@ def plain_call(layer: RecurrentBase, index: int, x: Tensor, inputs: Inputs, mask
         layer._directions,
         record,
         AUTO if isinstance(every, str) else every,
-        packed=layer._packed_weights(index),
-        masks=masks,
-        sequences=layer._returns_sequences(index),
-        products=products_switched(x.dtype, "cpu"),
+        False,  # by position, in half the time
+        layer._packed_weights(index),
+        1,
+        None,
+        None,
+        masks,
+        layer._returns_sequences(index),
+        products_switched(x.dtype, "cpu"),
     )
     return call if record is None else call.with_states()  # observers see the initial state
 
 
 def plain_stack(layer: RecurrentBase, inputs: Inputs, masks: Masks | None) -> Call | None:
-    """The call of a whole stack, if there are no gradients, observers or operations between layers."""
+    """The call of several layers at once, if there are no gradients, observers or operations between layers."""
     if (
-        layer.num_layers == 1
-        or inputs.weights is None
+        inputs.weights is None
         or is_grad_enabled()
         or (layer.dropout and layer.training)
         or layer.merge not in ("concat", None)
@@ -132,72 +126,80 @@ def plain_step(
         finals: tensors to write the new state to; None allocates them.
         masks: those of the step.
     """
+    cell = layer.running_cell
     if (
         is_grad_enabled()
         or not nothing_recorded()
         or x_t.dim() > 2
         or layer.backend not in _BACKENDS
         or layer._drops_weights
-        or not runs_on_cpu(layer.running_cell)
+        or not runs_on_cpu(cell)
         or is_watched(layer)
         or (layer.dropout and layer.training and layer.num_layers > 1)
     ):
         return None
     if layer._packed is not None:
         packed = layer._packed[-1]
-    initial = _states(layer, state)
+    initial = () if state is None else _states(layer, state)
     copies = None if packed is None else packed.copies(x_t.dtype)
-    weights = _weights(layer) if copies is None else copies
-    if initial is None or not _accepts(layer, x_t, initial, None, reset, weights):
+    weights = None if initial is None else _accepted(layer, x_t, initial, None, reset, copies)
+    if initial is None or weights is None:
         return None
     call = Call(
-        layer.running_cell,
+        cell,
         x_t,
         initial,
         weights,
         None,
         reset,
         "forward",
-        packed=packed,
-        layers=layer.num_layers,
-        finals=finals,
-        masks=masks,
-        products=products_switched(x_t.dtype, "cpu"),
+        None,  # by position, in half the time
+        None,
+        False,
+        packed,
+        layer.num_layers,
+        finals,
+        None,
+        masks,
+        False,
+        products_switched(x_t.dtype, "cpu"),
     )
-    output, states = run_on_cpu(call)
+    output, states, _ = forward_on_cpu(call, False)
     return output, states[0] if len(states) == 1 else states
 
 
-def _states(layer: RecurrentBase, state: State | None) -> tuple[Any, ...] | None:
-    """The initial states, an empty tuple for zeros; None if their number is wrong."""
-    if state is None:
-        return ()
+def _states(layer: RecurrentBase, state: State) -> tuple[Any, ...] | None:
+    """The initial states; None if their number is wrong."""
     count = len(layer.cell.states)
     if type(state) is tuple:
         return state if len(state) == count > 1 else None
     return (state,) if count == 1 else None
 
 
-def _weights(layer: RecurrentBase) -> tuple[Any, ...]:
-    """The registered weights of all layers, in order."""
-    find = layer._parameters.get
-    return tuple([find(name) for name in layer._all_names])
-
-
-def _accepts(
+def _accepted(
     layer: RecurrentBase,
     x: Tensor,
     initial: tuple[Any, ...],
     lengths: object,
     reset: object,
-    weights: tuple[Any, ...],
-) -> bool:
-    """Whether these are plain CPU tensors of one dtype and of matching shapes."""
-    rows = layer.num_layers * layer._direction_count
+    copies: tuple[Tensor, ...] | None = None,
+) -> tuple[Tensor, ...] | None:
+    """The weights of all layers, or their packed copies; None unless all are plain CPU tensors that fit each other."""
     packed = layer._packed
     precision = None if packed is None else packed[0].precision
     if precision is not None and (x.dtype is not float32 or (precision == "int8" and is_grad_enabled())):
-        return False  # dispatch gives the reason
-    return accepts_on_cpu(
-        x, initial, lengths, reset, weights, layer._all_shapes, layer.input_size, layer._state_sizes, rows
+        return None  # dispatch gives the reason
+    names, shapes = (layer._all_names, layer._all_shapes) if copies is None else ((), ())  # which fitted when copied
+    found = engine().binding.accepts(
+        x,
+        initial,
+        lengths,
+        reset,
+        layer._parameters,
+        names,
+        shapes,
+        layer.input_size,
+        layer._state_sizes,
+        layer._state_rows,
     )
+    return found if found is None or copies is None else copies

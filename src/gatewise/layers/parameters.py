@@ -29,7 +29,8 @@ class Parameters(nn.Module):
     """The parameters of a `Recurrent`, which documents and checks the arguments.
 
     ``_names`` and ``_shapes`` are those of the parameters by layer: per direction, then per group of the cell;
-    ``_all_names`` and ``_all_shapes`` those of all layers; ``_state_sizes`` are the widths of the states.
+    ``_all_names`` and ``_all_shapes`` those of all layers; ``_state_sizes`` are the widths of the states, and
+    ``_state_rows`` their rows, D·L.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Parameters(nn.Module):
         self.bidirectional = bidirectional
         self.merge = merge
         self.init: Scheme | Init = init
+        self._state_rows = num_layers * self._direction_count
         self._names: list[list[str]] = []
         self._shapes: list[list[torch.Size]] = []
         width = input_size

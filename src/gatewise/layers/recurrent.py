@@ -39,6 +39,7 @@ _ONE_MASK = (
     "run the sequence by forward, or by stream, which keeps its masks (those of units), or call layer.eval()"
 )
 _UNCHANGED = nullcontext()
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 _NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
 ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
 """Of `Recurrent.forward`."""
@@ -158,44 +159,54 @@ class Recurrent(RecurrentBase):
         Raises:
             TypeError, ValueError: naming the argument, the expected and the actual value.
         """
-        if isinstance(input, torch.fx.Proxy):
-            raise TypeError(_SYMBOLIC.format(type(self).__name__))
-        if unknown:
-            raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), ARGUMENTS)
-        if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask})
-        if is_jagged(input):
-            return self._forward_jagged(input, hx, lengths, reset, mask)
-        inputs = None if mask is not None else self._plain(input, hx, lengths, reset)
+        inputs = None if unknown or mask is not None else self._plain(input, hx, lengths, reset)
         if inputs is None:
+            if isinstance(input, torch.fx.Proxy):
+                raise TypeError(_SYMBOLIC.format(type(self).__name__))
+            if unknown:
+                raise unknown_keyword(f"{type(self).__name__}.forward", next(iter(unknown)), ARGUMENTS)
+            if isinstance(input, PackedSequence):
+                return self._forward_packed(input, hx, {"lengths": lengths, "reset": reset, "mask": mask})
+            if is_jagged(input):
+                return self._forward_jagged(input, hx, lengths, reset, mask)
             inputs = prepare(input, hx, lengths, reset, self._expected(self.batch_first), mask)
-        return self._returned(self._run(inputs), lambda part: self._arranged(part, inputs), inputs.batched)
+        results = self._run(inputs)
+        if inputs.batched and not self.batch_first:
+            return self._returned(results)
+        return self._returned(results, lambda part: self._arranged(part, inputs), inputs.batched)
 
     def _returned(
-        self, results: Results, arranged: Callable[[Tensor], Any], batched: bool = True
+        self, results: Results, arranged: Callable[[Tensor], Any] | None = None, batched: bool = True
     ) -> tuple[Output, State]:
         """What a call returns; typed as the pair that it is by default, as for `torch.nn`.
 
         Args:
             results: of the call.
-            arranged: a sequence (T, B, …) in the layout of the input.
+            arranged: a sequence (T, B, …) in the layout of the input; None if that is its layout.
             batched: whether the input has rows.
         """
-        output, finals, sequences = results
-        whole = self.merge is not None
-        parts: Any = arranged(output) if whole else tuple(arranged(part) for part in output.chunk(2, dim=-1))
+        output, states, sequences = results
+        parts: Any = output
+        if self.merge is None:
+            parts = output.chunk(2, dim=-1)
+            parts = parts if arranged is None else tuple(map(arranged, parts))
+        elif arranged is not None:
+            parts = arranged(output)
         if not self.return_state:
             return parts
-        states = finals if batched else tuple(state.squeeze(1) for state in finals)
+        if not batched:
+            states = tuple(state.squeeze(1) for state in states)
         if not self.return_states:
             return parts, _one_or_all(states)
-        return cast("tuple[Output, State]", (parts, _one_or_all(states), _one_or_all(tuple(map(arranged, sequences)))))
+        if arranged is not None:
+            sequences = tuple(map(arranged, sequences))
+        return cast("tuple[Output, State]", (parts, _one_or_all(states), _one_or_all(sequences)))
 
     def _plain(
         self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
     ) -> Inputs | None:
         """The arguments of a batched call that need no validation; see `fast_path`."""
-        if not isinstance(input, Tensor) or input.dim() != 3:
+        if type(input) not in _PLAIN_TYPES or input.dim() != 3:
             return None
         if not self.batch_first:
             return plain_inputs(self, input, hx, lengths, reset)
@@ -353,7 +364,7 @@ class Recurrent(RecurrentBase):
             self.cell.states,
             self.input_size,
             self._state_sizes,
-            self.num_layers * self._direction_count,
+            self._state_rows,
             batch_first,
             parameter.dtype,
             parameter.device,
@@ -425,7 +436,9 @@ class Recurrent(RecurrentBase):
         return ([False, True] if self.bidirectional else [self.reverse]) * self.num_layers
 
     def _run(self, inputs: Inputs) -> Results:
-        masks = self._drawn_masks()
+        masks = None if self._regularisation is None else self._drawn_masks()
+        if inputs.weights is not None:
+            return self._run_in_turn(inputs, masks)
         return self._run_layers(inputs, masks) if inputs.mask is None else self._run_masked(inputs, masks)
 
     def _run_masked(self, inputs: Inputs, masks: Masks | None) -> Results:
@@ -466,29 +479,41 @@ class Recurrent(RecurrentBase):
             restored: the values of a state of the last layer in the caller's order of steps; None if they are in it.
             not_padding: (T, B) bool, where these values are not zero.
         """
-        if (stack := plain_stack(self, inputs, masks)) is not None:
+        products = _products(inputs.x)
+        with _no_autocast(inputs.x.device.type):
+            return self._run_in_turn(inputs, masks, products, restored, not_padding)
+
+    def _run_in_turn(
+        self,
+        inputs: Inputs,
+        masks: Masks | None,
+        products: Literal["bf16"] | None = None,
+        restored: Callable[[int, Tensor], Tensor] | None = None,
+        not_padding: Tensor | None = None,
+    ) -> Results:
+        """As `_run_layers`, where autocast is off; ``products``: their precision, for the general path."""
+        if self.num_layers > 1 and (stack := plain_stack(self, inputs, masks)) is not None:
             return Results(*run_on_cpu(stack))
         x, valid = inputs.x, None
         if inputs.lengths is not None and self.merge == "learned":
             valid = torch.arange(x.shape[0], device=x.device)[:, None] < inputs.lengths
         finals: list[tuple[Tensor, ...]] = []
-        count, sequences, products = len(self.cell.states), (), _products(x)
-        with _UNCHANGED if inputs.weights is not None else _no_autocast(x.device.type):
-            for layer in range(self.num_layers):
-                own = None if masks is None else masks.of_direction(layer * self._direction_count)
-                if inputs.weights is not None:
-                    output, states = run_on_cpu(plain_call(self, layer, x, inputs, own))
-                else:
-                    output, states = run(self._call(layer, x, inputs, products, own), backend=self.backend)
-                finals.append(states[:count])
-                if layer == self.num_layers - 1:
-                    sequences = (output, *states[count:])
-                    if restored is not None:
-                        sequences, valid = tuple(restored(*each) for each in enumerate(sequences)), not_padding
-                    output = sequences[0]
-                x = output if self.merge in ("concat", None) else self._merged(layer, output, valid)
-                if layer < self.num_layers - 1 and self.dropout > 0:
-                    x = functional.dropout(x, self.dropout, self.training)
+        count, sequences = len(self.cell.states), ()
+        for layer in range(self.num_layers):
+            own = None if masks is None else masks.of_direction(layer * self._direction_count)
+            if inputs.weights is not None:
+                output, states = run_on_cpu(plain_call(self, layer, x, inputs, own))
+            else:
+                output, states = run(self._call(layer, x, inputs, products, own), backend=self.backend)
+            finals.append(states[:count])
+            if layer == self.num_layers - 1:
+                sequences = (output, *states[count:])
+                if restored is not None:
+                    sequences, valid = tuple(restored(*each) for each in enumerate(sequences)), not_padding
+                output = sequences[0]
+            x = output if self.merge in ("concat", None) else self._merged(layer, output, valid)
+            if layer < self.num_layers - 1 and self.dropout > 0:
+                x = functional.dropout(x, self.dropout, self.training)
         if self.num_layers == 1:
             return Results(x, finals[0], sequences)
         return Results(x, tuple([torch.cat(states) for states in zip(*finals, strict=True)]), sequences)

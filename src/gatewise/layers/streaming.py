@@ -50,7 +50,8 @@ class Stream(Iterator[Tensor]):
         layer, done = self._layer, None
         if self._generation != layer._generation:
             self._packed, self._generation = PackedWeights(), layer._generation
-        masks = self._next_masks()
+        unmasked = self._masks is None and self._training == layer.training
+        masks = None if unmasked else self._next_masks()
         if mask is None and isinstance(x_t, Tensor):
             done = plain_step(layer, x_t, self._state, reset, self._packed, self._spare, masks)
         before = self._state

@@ -2,10 +2,11 @@
 
 import ctypes
 import gc
-import os
+import operator
 import shutil
 import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ import gatewise
 from gatewise.kernels.call import Call
 from gatewise.kernels.cpu import binding, execution, library, workspace
 from tests.kernels.calls import call_of, flat
+from tests.kernels.cpu.workspaces import fresh_workspaces
 from tests.kernels.engine import needs_engine
 
 pytestmark = needs_engine
@@ -33,8 +35,11 @@ class Marked(Tensor):
 
 
 def accepts(x: Any, initial: Any = (), lengths: Any = None, reset: Any = None, weights: Any = None) -> bool:
-    given = tuple(torch.zeros(shape) for shape in SHAPES) if weights is None else weights
-    return library.engine().binding.accepts(x, initial, lengths, reset, given, SHAPES, INPUT, (H, H), 2)
+    given = dict(enumerate(WEIGHTS if weights is None else weights))
+    names = tuple(range(len(SHAPES)))
+    accepted = library.engine().binding.accepts(x, initial, lengths, reset, given, names, SHAPES, INPUT, (H, H), 2)
+    assert accepted is None or all(map(operator.is_, accepted, given.values()))
+    return accepted is not None
 
 
 X, STATE = torch.zeros(4, 2, INPUT), torch.zeros(2, 2, H)
@@ -156,22 +161,21 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("backward", [False, True])
-def test_what_a_signal_handler_raises_is_raised(monkeypatch: pytest.MonkeyPatch, backward: bool):
-    """It runs in the first Python code after the engine, which is the binding's."""
-    call = call_of("lstm", steps=5, batch=2)
-    output, finals, saved = execution.forward(call, True)
-    give_back = workspace.give_back
+def test_an_interrupt_ends_a_long_call(monkeypatch: pytest.MonkeyPatch):
+    """Between chunks of work, and what the handler raises is raised."""
+    monkeypatch.setattr(execution, "CHUNK", 1)
+    call = call_of("lstm", steps=400_000, batch=1, input_size=1, hidden_size=5, requires_grad=False)
+    finals = tuple(torch.full((1, 1, 5), torch.nan, dtype=call.x.dtype) for _ in range(2))
+    larger = workspace.larger
 
-    def interrupted(one: workspace.Workspace) -> None:
-        give_back(one)
-        os.kill(os.getpid(), signal.SIGINT)
+    def interrupted_soon(size: int) -> workspace.Workspace:
+        threading.Timer(0.02, signal.raise_signal, [signal.SIGINT]).start()
+        return larger(size)
 
-    monkeypatch.setattr(workspace, "give_back", interrupted)
-    run = execution.backward if backward else execution.forward
-    arguments = (saved, (output, *finals), [True] * len(call.tensors)) if backward else (True,)
-    with pytest.raises(KeyboardInterrupt):
-        run(call, *arguments)
+    monkeypatch.setattr(workspace, "larger", interrupted_soon)
+    with fresh_workspaces(), pytest.raises(KeyboardInterrupt):
+        execution.forward(replace(call, finals=finals), False)
+    assert all(one.isnan().all() for one in finals), "it ran to its end"
 
 
 def fortran(tensor: Tensor) -> Tensor:
@@ -255,10 +259,9 @@ def test_an_error_of_the_pool_is_handed_on(monkeypatch: pytest.MonkeyPatch):
     def larger(size: int) -> workspace.Workspace:
         raise MemoryError(f"no {size} bytes")
 
-    monkeypatch.setattr(workspace, "_free", [])
     monkeypatch.setattr(workspace, "larger", larger)
     call = call_of("lstm", steps=5, batch=2)
-    with pytest.raises(MemoryError, match=r"no [0-9]+ bytes"):
+    with fresh_workspaces(), pytest.raises(MemoryError, match=r"no [0-9]+ bytes"):
         execution.forward(call, True)
     monkeypatch.undo()
     assert torch.equal(flat(execution.forward(call, False)[:2])[0], passes(call)[0])

@@ -62,11 +62,6 @@ def runs(cell: Cell) -> bool:
     return library.why_missing() is None and (program.ready(cell) is not None or program.refusal(cell) is None)
 
 
-def accepts(*arguments: object) -> bool:
-    """See `Binding.accepts`; for cells that the engine runs."""
-    return library.engine().binding.accepts(*arguments)
-
-
 def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     """See `Backend.forward`. Saves the output and (D, N, K·H + M·P + V), or the boundary states of segments."""
     if not bfloat16.is_narrow(call):

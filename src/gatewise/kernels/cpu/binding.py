@@ -25,19 +25,23 @@ class Binding(NamedTuple):
 
     Attributes:
         forward, backward: the two passes; see `gatewise.kernels.cpu.execution`.
-        accepts: whether x (T, B, I), or (B, I) or (I,) of a step, initial states, lengths, resets and weights are plain
-            CPU tensors of one dtype and of matching shapes, given the weights' shapes, I, H and L·D.
+        accepts: the weights, if x (T, B, I), or (B, I) or (I,) of a step, initial states, lengths, resets and weights
+            are plain CPU tensors of one dtype and of matching shapes, given a dictionary of weights, their names and
+            shapes, I, the widths of the states and L·D; else None.
         contention: the number of threads that calls are limited to while other programs use the processors, and how
             many times as long as one thread a team took.
         forget_contention: end that limit.
+        keep_workspaces: free the workspaces that no call uses, and keep at most so many from now on; returns how many
+            it was before.
         fields: the offset of each field of a call.
     """
 
     forward: Callable[..., Any]
     backward: Callable[..., Any]
-    accepts: Callable[..., bool]
+    accepts: Callable[..., tuple[Tensor, ...] | None]
     contention: Callable[[], tuple[int, float]]
     forget_contention: Callable[[], None]
+    keep_workspaces: Callable[[int], int]
     fields: dict[str, int]
 
 
@@ -70,4 +74,6 @@ def load(path: str) -> Binding:
     functions = bind(exchange, objects)
     if functions is None:
         raise OSError("torch's DLPack exchange is of another version; install gatewise again")
-    return Binding(*functions, fields=fields_of(library))
+    loaded = Binding(*functions, fields=fields_of(library))
+    loaded.keep_workspaces(workspace.KEPT)
+    return loaded

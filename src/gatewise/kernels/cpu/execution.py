@@ -15,7 +15,7 @@ from gatewise.kernels.backend import Gradients, Saved
 from gatewise.kernels.call import Call, Observer
 from gatewise.kernels.cpu import interface
 from gatewise.kernels.cpu.library import Engine, engine, pool_address
-from gatewise.kernels.cpu.parallelism import partitions, threads
+from gatewise.kernels.cpu.parallelism import team
 from gatewise.kernels.cpu.program import loaded
 from gatewise.kernels.plain import plain
 
@@ -47,8 +47,7 @@ def forward(call: Call, save: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
     segment = 0 if call.checkpoint_every is None else call.segment_steps
     rates = _mask_rates(call)
     done = found.binding.forward(
-        *_machine(found, found.forward),
-        *_arguments(call, segment, rates),
+        _arguments(found, found.forward, call, segment, rates),
         save,
         call.fixed_shapes,
         call.sequences,
@@ -90,8 +89,7 @@ def backward(
     segment = 0 if call.checkpoint_every is None else call.segment_steps
     rates = _mask_rates(call)
     done = found.binding.backward(
-        *_machine(found, found.backward),
-        *_arguments(call, segment, rates),
+        _arguments(found, found.backward, call, segment, rates),
         saved[0],
         saved[-1],
         tuple(upstream),
@@ -112,32 +110,37 @@ def backward(
     return done
 
 
-def _machine(found: Engine, function: int) -> tuple[int, ...]:
-    """The execution arguments of a pass: function, threads, chunk size."""
-    slices = partitions()
-    workers = 1 if slices == 1 else threads()
-    pool = 0 if workers == 1 else pool_address()
-    seconds = 0 if _seconds is None else _seconds.buffer_info()[0]
-    return found.abi, function, slices, workers, pool, CHUNK, SHARE_SMALL, seconds
-
-
-def _arguments(call: Call, segment: int, rates: array | None) -> tuple[Any, ...]:
-    """The arguments that both passes take from a call; the caller holds the rates of its masks."""
-    packed, weights = call.packed, call.parameters
-    if packed is not None and packed.copies(call.x.dtype) is None:
+def _arguments(found: Engine, function: int, call: Call, segment: int, rates: array | None) -> tuple[Any, ...]:
+    """The arguments that both passes take: of the machine, then of the call. The caller holds the masks' rates."""
+    packed, weights, masks = call.packed, call.parameters, call.masks
+    if packed is not None and (copies := packed.copies(call.x.dtype)) is not None:
+        weights = copies
+    elif packed is not None:
         plain(call)  # before they are copied
+        weights = packed.values(weights)
+    slices, workers = team()
     return (
+        found.abi,
+        function,
+        slices,
+        workers,
+        0 if workers == 1 else pool_address(),
+        CHUNK,
+        SHARE_SMALL,
+        0 if _seconds is None else _seconds.buffer_info()[0],
         loaded(call.cell),
-        call.direction_count,
+        2 if call.directions == "bidirectional" else 1,
         call.directions == "reverse",
         call.layers,
         segment,
-        *_mask_place(call),
+        0 if masks is None or masks.seed is None else int(masks.seed),
+        0 if masks is None else masks.stream,
+        0 if masks is None else masks.step,
         0 if rates is None else rates.buffer_info()[0],
         _PRECISIONS[call.precision],
         call.x,
         call.initial,
-        weights if packed is None else packed.values(weights),
+        weights,
         call.lengths,
         call.reset,
         packed,
@@ -147,14 +150,6 @@ def _arguments(call: Call, segment: int, rates: array | None) -> tuple[Any, ...]
 def _mask_rates(call: Call) -> array | None:
     """The rates of a call's masks, for the engine to read."""
     return array("d", call.all_masks.rates) if call.cell.masks else None
-
-
-def _mask_place(call: Call) -> tuple[int, int, int]:
-    """Seed, stream and first step of a call's masks."""
-    masks = call.masks
-    if masks is None:
-        return 0, 0, 0
-    return 0 if masks.seed is None else int(masks.seed), masks.stream, masks.step
 
 
 def _failure(call: Call, found: Engine, code: int | None) -> Exception:

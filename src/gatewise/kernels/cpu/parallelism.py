@@ -37,15 +37,30 @@ def partitions() -> int:
 
 def threads() -> int:
     """Threads to use: `partitions`, but no more than torch has, or than the process may run at once."""
+    return team()[1]
+
+
+def team() -> tuple[int, int]:
+    """`partitions` and `threads`, asked at every call.
+
+    Raises:
+        ValueError: as `partitions`.
+    """
+    own = torch.get_num_threads()
+    slices = _requested() or own
     if _forked:
         _use_one_thread()
-        return 1
-    return min(partitions(), torch.get_num_threads(), processors())
+        return slices, 1
+    if slices == 1:
+        return 1, 1
+    workers, available = own if own < slices else slices, processors()  # `min` takes as long as the rest of this
+    return slices, available if available < workers else workers
 
 
 def processors() -> int:
     """Processors that the process may use at once."""
-    return max(1, min(_affinity(), _quota()))
+    affinity, quota = _affinity(), _quota()
+    return affinity if affinity < quota else quota
 
 
 @lru_cache(maxsize=1)  # reading the environment takes a microsecond
@@ -64,8 +79,15 @@ def _use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _affinity() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+if hasattr(os, "sched_getaffinity"):
+
+    def _affinity() -> int:
+        return len(os.sched_getaffinity(0))
+
+else:
+
+    def _affinity() -> int:
+        return os.cpu_count() or 1
 
 
 @lru_cache(maxsize=1)
