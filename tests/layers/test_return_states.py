@@ -43,7 +43,7 @@ def test_values_and_gradients(cell: str, options: str):
 def test_units_split_among_threads_and_single_precision(monkeypatch: pytest.MonkeyPatch):
     torch.manual_seed(0)
     monkeypatch.setattr(execution, "SHARE_SMALL", 1)
-    monkeypatch.setattr(execution, "partitions", lambda: 3)  # three slices, on however many threads
+    monkeypatch.setattr(execution, "team", lambda: (3, 1))  # three slices, on one thread
     layer = Recurrent("lstm", 3, 70, init="torch", return_states=True, bidirectional=True)
     check(layer, [Way("cpu")], torch.ones_like(MASK), lengths=LENGTHS, reset=RESET)
 

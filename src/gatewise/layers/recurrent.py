@@ -39,7 +39,7 @@ _ONE_MASK = (
     "run the sequence by forward, or by stream, which keeps its masks (those of units), or call layer.eval()"
 )
 _UNCHANGED = nullcontext()
-_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)  # others may not be transposed like a padded batch
 _NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
 ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
 """Of `Recurrent.forward`."""
@@ -203,10 +203,14 @@ class Recurrent(RecurrentBase):
         return cast("tuple[Output, State]", (parts, _one_or_all(states), _one_or_all(sequences)))
 
     def _plain(
-        self, input: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None, reset: Tensor | None
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None,
+        lengths: Tensor | Sequence[int] | None,
+        reset: Tensor | None,
     ) -> Inputs | None:
         """The arguments of a batched call that need no validation; see `fast_path`."""
-        if type(input) not in _PLAIN_TYPES or input.dim() != 3:
+        if not isinstance(input, Tensor) or type(input) not in _PLAIN_TYPES or input.dim() != 3:
             return None
         if not self.batch_first:
             return plain_inputs(self, input, hx, lengths, reset)
