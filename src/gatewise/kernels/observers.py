@@ -168,7 +168,8 @@ class Record:
 
 
 _watchers: WeakKeyDictionary[nn.Module, tuple[Watcher, ...]] = WeakKeyDictionary()
-_entries = _watchers.data  # to ask in every call whether there are any: the dictionary itself takes eight times as long
+# To ask in every call whether there are any: the dictionary itself takes eight times as long.
+_entries: dict[object, object] = _watchers.data  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def add(owner: nn.Module, watcher: Watcher) -> None:
