@@ -440,7 +440,7 @@ class Recurrent(RecurrentBase):
         return ([False, True] if self.bidirectional else [self.reverse]) * self.num_layers
 
     def _run(self, inputs: Inputs) -> Results:
-        masks = None if self._regularisation is None else self._drawn_masks()
+        masks = self._drawn_masks()
         if inputs.weights is not None:
             return self._run_in_turn(inputs, masks)
         return self._run_layers(inputs, masks) if inputs.mask is None else self._run_masked(inputs, masks)

@@ -31,7 +31,7 @@ class Binding(NamedTuple):
         contention: the number of threads that calls are limited to while other programs use the processors, and how
             many times as long as one thread a team took.
         forget_contention: end that limit.
-        keep_workspaces: free the workspaces that no call uses, and keep at most so many from now on; returns how many
+        keep_workspaces: free the workspaces that no call uses, and set how many are kept from now on; returns how many
             it was before.
         fields: the offset of each field of a call.
     """
