@@ -195,7 +195,7 @@ def test_the_load_of_the_machine_changes_no_bit(cell: str, monkeypatch: pytest.M
             call = replace(call_of(cell, batch=rows, hidden_size=37, dtype=torch.float32), products="bf16")
             found: list[list[Tensor]] = []
             for workers in (1, 2, 3):
-                monkeypatch.setattr(execution, "threads", lambda workers=workers: workers)
+                monkeypatch.setattr(execution, "team", lambda workers=workers: (3, workers))
                 output, finals = run(call)
                 found.append([output, *gradients(output, finals, call.tensors)])
             for one in found[1:]:
