@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 
 from gatewise.diagnostics import watch
 from gatewise.interchange.identity import declare_as, identities_of
+from gatewise.layers import Recurrent
+from gatewise.progress import say
 from gatewise.tasks import world
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.measure import Measure
@@ -161,6 +163,18 @@ class TaskModule(LightningModule, ABC):
             nn.utils.clip_grad_value_(parameters, gradient_clip_val)
         elif self.gradient_norm + 1e-6 > gradient_clip_val:  # else the factor would be 1
             nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+
+    def say_backend(self, layer: Recurrent, x: Tensor, **options: Any) -> None:
+        """Say what computes the recurrences of a step of training.
+
+        Args:
+            layer: the recurrent layer.
+            x: an input of it.
+            **options: as for `Recurrent.backend_for`.
+        """
+        with self.trainer.precision_plugin.train_step_context():
+            backend = layer.backend_for(x, **options)
+        say(f"backend: {backend.name} ({backend.reason}) on {self.device}")
 
     def _where(self) -> str:
         """Where in the network a step diverged: the step is run once more while it is watched."""

@@ -10,7 +10,6 @@ from gatewise.models.classifier import Classifier
 from gatewise.models.forecaster import Forecaster
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.tagger import Tagger
-from gatewise.progress import say
 from gatewise.tasks import world
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.measure import Measure
@@ -71,5 +70,4 @@ class SequenceModule(TaskModule):
         recurrent = self.model.encoder.recurrent
         parameter = next(self.model.encoder.parameters())
         x = parameter.new_zeros(2, 2, recurrent.input_size)
-        backend = recurrent.backend_for(x, lengths=torch.tensor([2, 1]))
-        say(f"backend: {backend.name} ({backend.reason}) on {self.device}")
+        self.say_backend(recurrent, x, lengths=torch.tensor([2, 1]))

@@ -10,7 +10,6 @@ from torch.nn import functional
 from gatewise.data.batches import portion
 from gatewise.data.streams import NO_TARGET, Streams, Window
 from gatewise.models.language_model import LanguageModel, State, detach
-from gatewise.progress import say
 from gatewise.tasks import world
 from gatewise.tasks.batch_statistics import BatchStatistics
 from gatewise.tasks.language_model.options import LanguageModelOptions
@@ -88,8 +87,7 @@ class LanguageModelModule(TaskModule):
         self._carried = _of_each(self._carried, lambda part: part.to(self.device))
         streams = len(range(self._streams)[portion(self._streams, world.rank(), world.size())])
         window = self.model.embedding(torch.zeros(self._window, streams, dtype=torch.int64, device=self.device))
-        backend = self.model.recurrent.backend_for(window)
-        say(f"backend: {backend.name} ({backend.reason}) on {self.device}")
+        self.say_backend(self.model.recurrent, window)
 
     def _nats(self, window: Window, state: State | None) -> tuple[Tensor, State]:
         logits, after = self.model(window.inputs, state)
