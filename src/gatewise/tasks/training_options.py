@@ -104,7 +104,7 @@ class TrainingOptions:
     logger: Logger = "csv"
     """What metrics are written for besides metrics.csv; tensorboard: event files, see tensorboard --logdir."""
     precision: Precision = "32"
-    """Floating point numbers to compute with."""
+    """Floating point numbers to compute with; bf16-mixed: products of numbers rounded to bfloat16, sums of float32."""
     device: Device = "auto"
     """Device to train on; auto: the GPU if there is one."""
     devices: Count | None = None
