@@ -2,8 +2,8 @@
  *
  * The caller owns every buffer and keeps it until the call returns; the engine keeps no address. A null buffer means a
  * zero state, a zero upstream gradient, or a gradient that is not wanted. Letters: T steps, B rows, I input size,
- * H hidden size, P projection size, D directions, L layers, S states of a cell, N rows of a sequence array: T·B, or
- * with lengths the valid steps alone. Every field has 8 bytes. */
+ * H hidden size, P projection size, n heads, D directions, L layers, S states of a cell, N rows of a sequence array:
+ * T·B, or with lengths the valid steps alone. Every field has 8 bytes. */
 #ifndef GATEWISE_API_H
 #define GATEWISE_API_H
 
@@ -84,6 +84,7 @@ typedef struct gatewise_call {
                         8-bit integers, forward, with nothing saved */
   int64_t steps, rows, input_size, hidden_size, directions;
   int64_t projection_size; /* P ≤ H; any value if no state of the program has this width */
+  int64_t heads;           /* n, a divisor of H; any value if no matrix of the program is divided into heads */
   int64_t layers;          /* more than 1: forward only, nothing saved or observed, no checkpoints */
   int64_t reverse;         /* with one direction: whether it reads from the end */
   int64_t threads;         /* number of partitions of the work, which determines the bits */

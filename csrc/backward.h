@@ -23,7 +23,8 @@ public:
     shares = split(layer.rows, layer.steps, weight_count(layer, pass), layer.directions, layer.threads,
                    layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
-    registers = registers_per_output(rows_each, 1, hidden, lanes<T>, shares.units ? shares.slices : 1);
+    registers = registers_per_output(rows_each, 1, hidden, units_together(layer, pass), lanes<T>,
+                                     shares.units ? shares.slices : 1);
     zeros = work.take<T>(layer.rows * hidden);
     for (int64_t d = 0; d < layer.directions; ++d) {
       direction[d].emplace(layer, pass, epilogue, d, registers, weights, work);
@@ -332,12 +333,28 @@ private:
       if (of_x) {
         if (!x) x = gather_rows(layer, order, layer.reads_backward(d), begin, end, own.rows);
         g.b = x, g.b_stride = own.rows ? layer.input : layer.x.row_stride;
-      } else if (own.operands[outer.operand]) g.b = own.operands[outer.operand], g.b_stride = g.columns;
-      else {
-        multiply_shifted(d, begin, end, sequences, layer.program.operands[outer.operand].state, g);
+        multiply(layer, g, product_memory);
         continue;
       }
-      multiply(layer, g, product_memory);
+      const int64_t state = layer.program.operands[outer.operand].state;
+      each_head(outer, g, [&](Gemm<T> part, int64_t unit) {
+        if (T *const rows = own.operands[outer.operand]) {
+          part.b = rows + unit, part.b_stride = layer.size(layer.program.groups[outer.first.group].columns);
+          multiply(layer, part, product_memory);
+        } else multiply_shifted(d, begin, end, sequences, state, unit, part);
+      });
+    }
+  }
+
+  // Calls visit(part, unit) for the gradient as a whole, or block by block and head by head: the first unit of the
+  // operand that the part reads.
+  template <class Visit> void each_head(const OuterInfo &outer, const Gemm<T> &whole, Visit visit) const {
+    const int64_t heads = layer.heads_of(outer.first.group), width = whole.columns;
+    if (heads == 1) return visit(whole, 0);
+    for (int64_t row = 0; row < whole.rows; row += width) {
+      Gemm<T> part = whole;
+      part.rows = width, part.a += row, part.c += row * width;
+      visit(part, row % layer.hidden);
     }
   }
 
@@ -346,9 +363,9 @@ private:
     from = own.deltas[narrow] + outer.delta * layer.rows_of(outer.first.group), stride = own.delta_width[narrow];
   }
 
-  // A state's own sequence, one step apart, after the states before the first step.
+  // A state's own sequence from a unit on, one step apart, after the states before the first step.
   void multiply_shifted(int64_t d, int64_t begin, int64_t end, const Sequences<T> &sequences, int64_t state,
-                        const Gemm<T> &whole) {
+                        int64_t unit, const Gemm<T> &whole) {
     const bool reverse = layer.reads_backward(d), starts = begin == sequences.first;
     const int64_t rows = layer.rows, count = whole.depth, width = layer.state_width(state);
     const T *values;
@@ -359,6 +376,7 @@ private:
       values = state == 0 ? sequences.output : sequences.states + layer.width_of_states(1, state);
       stride = state == 0 ? width : sequences.stride;
     }
+    values += unit;
     // Places of the steps, and of the steps before them but for the first.
     const int64_t first_place = order.first_place(begin, end, reverse) - sequences.origin;
     const int64_t alone = starts ? rows : 0;
@@ -373,7 +391,7 @@ private:
     if (!alone) return;
     g.depth = rows;
     g.a = whole.a + (reverse ? (count - rows) * whole.a_stride : 0);
-    g.b = before_first(d, state, sequences), g.b_stride = width;
+    g.b = before_first(d, state, sequences) + unit, g.b_stride = width;
     multiply(layer, g, product_memory);
   }
 
@@ -410,7 +428,8 @@ private:
                                : info.role == role_scratch ? own.epilogue_scratch
                                                            : layer.block(d, {info.index, 0});
     }
-    own.epilogue.run([&](const BlockInfo &info) { return layer.block(d, info); });
+    own.epilogue.run([&](const BlockInfo &info) { return layer.block(d, info); },
+                     [&](const BlockInfo &info) { return layer.columns_of(info.group); });
   }
 
   void add(int64_t d, const GradientInfo &info) {
@@ -423,9 +442,10 @@ private:
     const bool add = touch(d, info.block), outer = info.right.block >= 0;
     const T *const left = from(info.left), *const right = outer ? from(info.right) : nullptr;
     const int64_t rows = layer.rows_of(info.block.group), columns = outer ? layer.columns_of(info.block.group) : 1;
+    const bool divided = layer.heads_of(info.block.group) > 1;
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j) {
-        const T value = outer ? left[i] * right[j] : left[i];
+        const T value = outer ? left[i] * right[(divided ? i / columns * columns : 0) + j] : left[i];
         to[i * columns + j] = add ? to[i * columns + j] + value : value;
       }
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cell.h"
+#include "heads.h"
 #include "tile.h"
 #include "vec.h"
 
@@ -224,12 +225,12 @@ public:
   void fill(int64_t operand, int64_t row, const float *from, int64_t depth) const {
     scales[operand * rows + row] = quantise(from, depth, values + (operand * rows + row) * stride);
   }
-  // The rows [first, first + count) of an operand times a strip.
-  void multiply(int64_t operand, int64_t first, int64_t count, int64_t depth, int64_t registers, const Strip &strip,
+  // The rows [first, first + count) of an operand, from a value on (a multiple of a quad), times a strip.
+  void multiply(int64_t operand, int64_t first, int64_t count, Band band, int64_t registers, const Strip &strip,
                 float *out, int64_t width, const float *start, int64_t start_stride) const {
     const uint8_t *row[most_rows];
-    for (int64_t r = 0; r < count; ++r) row[r] = values + (operand * rows + first + r) * stride;
-    tile_of(registers, count)(row, scales + operand * rows + first, quads(depth), strip, out, width, start,
+    for (int64_t r = 0; r < count; ++r) row[r] = values + (operand * rows + first + r) * stride + band.first;
+    tile_of(registers, count)(row, scales + operand * rows + first, quads(band.depth), strip, out, width, start,
                               start_stride);
   }
 
@@ -256,17 +257,19 @@ public:
   }
   Strip strip(int64_t s) const { return {weights(s), scale() + s * columns, excess() + s * columns}; }
 
-  // Column `column` of strip s: a row of `depth` weights; zeros are those of a column beyond the last.
-  void set(int64_t s, int64_t column, const Row &from, int64_t depth) const {
+  // Column `column` of strip s: a row of `depth` weights, after `before` zeros; zeros are those of a column beyond the
+  // last.
+  void set(int64_t s, int64_t column, const Row &from, int64_t depth, int64_t before = 0) const {
     const Scale own(from.floats ? largest_of(from.floats, depth) : 0);
     const bool rounds = from.floats && own.value == own.value;
     int8_t *const to = weights(s) + column * quad;
     int32_t sum = 0;
     for (int64_t k = 0; k < rows * quad; ++k) {
-      const int value = k >= depth      ? 0
-                        : from.integers ? from.integers[k]
-                        : rounds        ? nearest(from.floats[k] * own.inverse)
-                                        : 0;
+      const int64_t at = k - before;
+      const int value = at < 0 || at >= depth ? 0
+                        : from.integers       ? from.integers[at]
+                        : rounds              ? nearest(from.floats[at] * own.inverse)
+                                              : 0;
       to[k / quad * columns * quad + k % quad] = int8_t(value);
       sum += value;
     }

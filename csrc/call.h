@@ -37,6 +37,7 @@ template <class T> struct Layer {
   const Program &program;
   int64_t steps, rows, input, hidden, directions, states, groups;
   int64_t projection;       // at most `hidden`; 0 if the program has none
+  int64_t heads;            // 1 if the program has no matrices that are divided
   bool reverse;             // with one direction: whether it reads from the end
   bool resets;              // whether a state may be reset
   int64_t threads, workers; // partitions, and how many may run at once
@@ -76,8 +77,9 @@ template <class T> struct Layer {
   const gatewise_parameter &parameter(int64_t d, int64_t group) const { return parameters[d * groups + group]; }
   int64_t columns_of(int64_t group) const {
     const int64_t columns = program.groups[group].columns;
-    return columns < 0 ? 1 : size(columns);
+    return columns < 0 ? 1 : size(columns) / heads_of(group);
   }
+  int64_t heads_of(int64_t group) const { return program.groups[group].divided ? heads : 1; }
   int64_t rows_of(int64_t group) const { return size(program.groups[group].rows); }
   int64_t block_size(int64_t group) const { return rows_of(group) * columns_of(group); }
   T *block(int64_t d, const BlockInfo &info) const {
@@ -128,12 +130,23 @@ template <class T> int64_t widest_pairs(const Layer<T> &layer, const PassInfo &p
   for (int64_t k = 0; k < pass.stage_count; ++k)
     for (int64_t p = 0; p < pass.stages[k].product_count; ++p) {
       const ProductInfo &product = pass.products[pass.stages[k].first_product + p];
-      const int64_t group = pass.blocks[product.first_block].group,
-                    pairs_of_columns = bfloat16::pairs(layer.columns_of(group));
+      const int64_t group = pass.blocks[product.first_block].group;
+      const int64_t units = layer.columns_of(group) * layer.heads_of(group);
       widest = std::max(widest, product.transposed ? product.block_count * bfloat16::pairs(layer.rows_of(group))
-                                                   : pairs_of_columns);
+                                                   : bfloat16::pairs(units));
     }
   return widest;
+}
+
+// The units of a head, where a pass has products that are divided into heads; else all.
+template <class T> int64_t units_together(const Layer<T> &layer, const PassInfo &pass) {
+  int64_t units = layer.hidden;
+  for (int64_t k = 0; k < pass.stage_count; ++k)
+    for (int64_t p = 0; p < pass.stages[k].product_count; ++p) {
+      const int64_t group = pass.blocks[pass.products[pass.stages[k].first_product + p].first_block].group;
+      units = std::min(units, layer.hidden / layer.heads_of(group));
+    }
+  return units;
 }
 
 // Whether a pass sums over units: then every thread takes whole rows.

@@ -55,6 +55,10 @@ private:
 int64_t further_states(const Program &program, Size size) {
   return std::count(program.states + 1, program.states + program.state_count, size);
 }
+bool is_divided(const Program &program) {
+  return std::any_of(program.groups, program.groups + program.group_count,
+                     [](const GroupInfo &group) { return group.divided != 0; });
+}
 bool is_projected(const Program &program) {
   return std::count(program.states, program.states + program.state_count, size_projection) > 0;
 }
@@ -122,7 +126,7 @@ int64_t check(gatewise_call &c, bool backward) {
         const GroupInfo &group = program.groups[g];
         const int64_t input = l ? width : c.input_size;
         const int64_t columns = group.columns < 0 ? 1 : group.columns == size_input ? input : size(group.columns);
-        const int64_t count = group.gates * size(group.rows) * columns;
+        const int64_t count = group.gates * size(group.rows) * columns / (group.divided ? c.heads : 1);
         checker.dense("parameters.value", c.parameters[at].value, count, true);
         const gatewise_dense &scales = c.parameters[at].scales;
         checker.dense("parameters.scales", scales, group.gates * size(group.rows));
@@ -153,6 +157,7 @@ template <class T> Layer<T> layer_of(const gatewise_call &c, int64_t l = 0, T *c
           program.state_count,
           program.group_count,
           is_projected(program) ? c.projection_size : 0,
+          is_divided(program) ? c.heads : 1,
           c.reverse != 0,
           c.reset.data != nullptr,
           c.threads,
@@ -474,6 +479,8 @@ bool has_sizes(gatewise_call *c, bool backward) {
       {"hidden_size", c->hidden_size >= 1},
       {"projection_size", !is_projected(*static_cast<const Program *>(c->program)) ||
                               (c->projection_size >= 1 && c->projection_size <= c->hidden_size)},
+      {"heads",
+       !is_divided(*static_cast<const Program *>(c->program)) || (c->heads >= 1 && c->hidden_size % c->heads == 0)},
       {"directions", c->directions == 1 || c->directions == 2},
       {"layers", c->layers >= 1},
       {"threads", c->threads >= 1},

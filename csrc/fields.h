@@ -23,6 +23,7 @@ inline constexpr gatewise_field fields[] = {
     GATEWISE_FIELD(hidden_size),
     GATEWISE_FIELD(directions),
     GATEWISE_FIELD(projection_size),
+    GATEWISE_FIELD(heads),
     GATEWISE_FIELD(layers),
     GATEWISE_FIELD(reverse),
     GATEWISE_FIELD(threads),

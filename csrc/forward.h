@@ -152,8 +152,8 @@ public:
     shares = split(layer.rows, layer.steps, weight_count(layer, pass), layer.directions, layer.threads,
                    layer.share_small, has_sums(pass));
     const int64_t rows_each = shares.units ? layer.rows : (layer.rows + shares.slices - 1) / shares.slices;
-    registers =
-        registers_per_output(rows_each, widest_product(pass), layer.hidden, lanes<T>, shares.units ? shares.slices : 1);
+    registers = registers_per_output(rows_each, widest_product(pass), layer.hidden, units_together(layer, pass),
+                                     lanes<T>, shares.units ? shares.slices : 1);
     step_by_step = can_multiply_in_steps() && (layer.steps == 1 || rows_each >= rows_worth_steps);
     in_place = may_be_in_place && !layer.precision && layer.rows <= rows_in_place && layer.steps <= steps_in_place &&
                !shares.units;

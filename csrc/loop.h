@@ -4,6 +4,7 @@
 #include "bytes.h"
 #include "cell.h"
 #include "dot.h"
+#include "heads.h"
 #include "masks.h"
 #include "norms.h"
 #include "program.h"
@@ -42,13 +43,12 @@ template <class T> struct Product {
   int64_t operand, offset;     // array, and units into its rows
   int64_t depth_blocks, depth; // blocks of this depth each, stacked
   int64_t outputs, first_output;
+  int64_t head, widest;   // units of a head, or 0; of the depth of a block what strips are packed for, all of it unless
+                          // blocks are divided into heads
   const T *packed;        // by strip, in numbers or in pairs; null: in place, or bytes
   const std::byte *bytes; // the same as 8-bit integers; or null
   const T *const *blocks; // the blocks (units, depth) in place
   int64_t add;            // whether an earlier product filled the same outputs
-
-  int64_t whole_depth() const { return depth_blocks * depth; }
-  int64_t whole_pairs() const { return depth_blocks * bfloat16::pairs(depth); }
 };
 
 template <class T> struct Stage {
@@ -461,19 +461,19 @@ private:
       }
     }
   }
-  // The rows [first, first + count) of an operand in pairs.
-  const T *const *paired_rows(int64_t operand, int64_t first, int64_t count) const {
+  // The rows [first, first + count) of an operand in pairs, from one of them on.
+  const T *const *paired_rows(int64_t operand, int64_t first, int64_t count, int64_t pair) const {
     if constexpr (bfloat16::available<T>)
-      for (int64_t r = 0; r < count; ++r) shifted[r] = as_pairs.at(operand, first + r);
+      for (int64_t r = 0; r < count; ++r) shifted[r] = as_pairs.at(operand, first + r) + pair;
     return shifted;
   }
   void multiply_bytes(const Stage<T> &stage, const std::byte *packed, int64_t operand, int64_t g, int64_t first,
-                      int64_t count, int64_t depth, int64_t outputs, T *out, const T *start,
+                      int64_t count, int64_t depth, Band band, int64_t outputs, T *out, const T *start,
                       int64_t start_stride) const {
     if constexpr (sizeof(T) == sizeof(float)) {
       const int64_t width = outputs * group;
       const bytes::Packed all(const_cast<std::byte *>(packed), groups(stage.units), depth, width);
-      as_bytes.multiply(operand, first, count, depth, outputs * job.blocks, all.strip(g), out, width, start,
+      as_bytes.multiply(operand, first, count, band, outputs * job.blocks, all.strip(g), out, width, start,
                         start_stride);
     }
   }
@@ -482,12 +482,12 @@ private:
   void input_products(const Stage<T> &stage, int64_t g, int64_t first, int64_t count) {
     const int64_t width = stage.input_count * group;
     if (in_bytes(stage.input_bytes))
-      multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth, stage.input_count,
-                     input_buffer, stage.input_start + g * width, 0);
+      multiply_bytes(stage, stage.input_bytes, stage.product_count, g, first, count, job.input_depth,
+                     {0, job.input_depth}, stage.input_count, input_buffer, stage.input_start + g * width, 0);
     else if (stage.input_packed) {
       const bool paired = in_pairs();
       const int64_t depth = paired ? bfloat16::pairs(job.input_depth) : job.input_depth;
-      const T *const *const rows = paired ? paired_rows(stage.product_count, first, count) : row_of[job.input];
+      const T *const *const rows = paired ? paired_rows(stage.product_count, first, count, 0) : row_of[job.input];
       tile_of<T>(paired, stage.input_count * job.blocks,
                  count)(rows, depth, stage.input_packed + g * depth * width, input_buffer, width,
                         stage.input_start ? stage.input_start + g * width : nullptr, 0);
@@ -502,34 +502,66 @@ private:
     row_of[job.input] = input_rows;
   }
 
+  // Where a product divides matrices into heads.
+  Bands bands_of(const Stage<T> &stage, const Product<T> &product) const {
+    return {product.head, stage.units, group, in_bytes(product.bytes) ? bytes::quad : in_pairs() ? 2 : 1};
+  }
+  // What a strip reads of the depth of a block.
+  Band band_of(const Stage<T> &stage, const Product<T> &product, int64_t g) const {
+    return product.head ? bands_of(stage, product).of(g) : Band{0, product.depth};
+  }
+  // The rows of an operand, from a unit on.
+  const T *const *operand_of(const Product<T> &product, int64_t unit, int64_t count) const {
+    const T *const *operand = row_of[product.operand];
+    if (product.offset + unit == 0) return operand;
+    for (int64_t r = 0; r < count; ++r) shifted[r] = operand[r] + product.offset + unit;
+    return shifted;
+  }
+
+  // All blocks of the depth at once, or where they are divided into heads one after the other.
+  void multiply_packed(const Stage<T> &stage, int64_t p, int64_t g, int64_t first, int64_t count, T *out) const {
+    const Product<T> &product = stage.products[p];
+    const bool paired = in_pairs();
+    const auto packed_depth = [&](int64_t depth) { return paired ? bfloat16::pairs(depth) : depth; };
+    const int64_t width = product.outputs * group, parts = product.head ? product.depth_blocks : 1;
+    const int64_t blocks = product.depth_blocks / parts, each = blocks * packed_depth(product.depth);
+    const int64_t most = blocks * packed_depth(product.widest);
+    const Band band = band_of(stage, product, g);
+    for (int64_t b = 0; b < parts; ++b) {
+      const T *const *const rows = paired ? paired_rows(p, first, count, b * each + band.first / 2)
+                                          : operand_of(product, b * each + band.first, count);
+      tile_of<T>(paired, product.outputs * job.blocks, count)(rows, blocks * packed_depth(band.depth),
+                                                              product.packed + (g * parts + b) * most * width, out,
+                                                              width, product.add || b ? out : nullptr, width);
+    }
+  }
+  void multiply_in_place(const Stage<T> &stage, const Product<T> &product, int64_t g, int64_t count, T *out) const {
+    const T *const *operand = operand_of(product, 0, count);
+    const int64_t head = product.head, columns = head ? head : product.depth;
+    const int64_t begin = g * group, end = begin + units_of(stage, g);
+    for (int64_t o = 0; o < product.outputs; ++o)
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t from = begin, to; from < end; from = to) {
+          const int64_t unit = head ? from / head * head : 0;
+          to = head ? std::min(unit + head, end) : end;
+          dots(product.blocks[o] + from * columns, operand[r] + unit, columns, to - from,
+               static_cast<const T *>(nullptr), out + (r * product.outputs + o) * group + from - begin);
+        }
+  }
+
   void block(const Stage<T> &stage, int64_t g, int64_t first, int64_t last) {
     for (int64_t a = 0; a < job.array_count; ++a) row_of[a] = pointers + a * row_count + first;
     const int64_t count = last - first;
     if (multiplies_input(stage)) input_products(stage, g, first, count);
     for (int64_t p = 0; p < stage.product_count; ++p) {
       const Product<T> &product = stage.products[p];
-      const T *const *operand = in_pairs() ? paired_rows(p, first, count) : row_of[product.operand];
-      if (product.offset && !in_pairs()) {
-        for (int64_t r = 0; r < count; ++r) shifted[r] = operand[r] + product.offset;
-        operand = shifted;
-      }
       const int64_t width = product.outputs * group;
       T *const out = product_buffer + product.first_output * most_rows * group;
-      if (in_bytes(product.bytes)) {
-        multiply_bytes(stage, product.bytes, p, g, first, count, product.depth, product.outputs, out,
-                       product.add ? out : nullptr, width);
-        continue;
-      }
-      if (product.packed) {
-        const int64_t depth = in_pairs() ? product.whole_pairs() : product.whole_depth();
-        tile_of<T>(in_pairs(), product.outputs * job.blocks, count)(operand, depth, product.packed + g * depth * width,
-                                                                    out, width, product.add ? out : nullptr, width);
-        continue;
-      }
-      for (int64_t o = 0; o < product.outputs; ++o)
-        for (int64_t r = 0; r < count; ++r)
-          dots(product.blocks[o] + g * group * product.depth, operand[r], product.depth, units_of(stage, g),
-               static_cast<const T *>(nullptr), out + r * width + o * group);
+      if (in_bytes(product.bytes))
+        multiply_bytes(stage, product.bytes, p, g, first, count, product.widest, band_of(stage, product, g),
+                       product.outputs, out, product.add ? out : nullptr, width);
+      else if (product.packed) multiply_packed(stage, p, g, first, count, out);
+      else multiply_in_place(stage, product, g, count, out);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(stage, g), group, stage.units,
                 job.input_depth ? group : stage.units, totals_from(stage, first)});

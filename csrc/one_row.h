@@ -27,15 +27,16 @@ public:
 
   T **arrays;
 
-  // block(info): where a block of the parameters begins.
-  template <class Block> void run(Block block) const {
+  // block(info): where a block of the parameters begins; columns(info): the columns of a matrix, H or those of a head.
+  template <class Block, class Columns> void run(Block block, Columns columns) const {
     for (int64_t a = 0; a < pass.array_count; ++a) rows[a] = arrays + a;
     for (int64_t k = 0; k < pass.stage_count; ++k) {
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
         const ProductInfo &product = pass.products[p];
-        multiply(block(pass.blocks[product.first_block]), arrays[product.array] + product.block * hidden,
-                 product.transposed, products + product.first_output * most_rows * width);
+        const BlockInfo &info = pass.blocks[product.first_block];
+        multiply(block(info), columns(info), arrays[product.array] + product.block * hidden, product.transposed,
+                 products + product.first_output * most_rows * width);
       }
       if (const Work<T> work = work_of<T>(stage))
         work({rows, nullptr, nullptr, products, 1, 0, hidden, width, hidden, hidden, nullptr});
@@ -48,11 +49,13 @@ private:
   T *const **rows;
   T *products;
 
-  void multiply(const T *matrix, const T *vector, bool transposed, T *out) const {
+  void multiply(const T *matrix, int64_t head, const T *vector, bool transposed, T *out) const {
     std::fill(out, out + width, T(0));
-    if (!transposed) dots(matrix, vector, hidden, hidden, static_cast<const T *>(nullptr), out);
-    for (int64_t i = 0; transposed && i < hidden; ++i)
-      for (int64_t j = 0; j < hidden; ++j) out[j] += matrix[i * hidden + j] * vector[i];
+    for (int64_t k = 0; k < hidden; k += head)
+      if (!transposed) dots(matrix + k * head, vector + k, head, head, static_cast<const T *>(nullptr), out + k);
+      else
+        for (int64_t i = k; i < k + head; ++i)
+          for (int64_t j = 0; j < head; ++j) out[k + j] += matrix[i * head + j] * vector[i];
   }
 };
 

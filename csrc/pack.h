@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bfloat16.h"
+#include "heads.h"
 
 #include <algorithm>
 #include <utility>
@@ -98,11 +99,12 @@ void pack_matrix(bool transposed, bool paired, const T *from, int64_t from_strid
 }
 
 // Blocks (units, depth), or when transposed (depth, units), by strips of `group` units. The strips are shared out among
-// `slices` threads.
+// `slices` threads. Of matrices divided into heads, `depth` is the widest band of a strip.
 template <class T> struct Packing {
   const T *const *blocks;
   int64_t count, units, depth, group, transposed;
   bool paired;
+  int64_t head; // units of a head; 0: the matrices are whole
   T *packed;
   int64_t slices;
 
@@ -116,12 +118,40 @@ private:
     const int64_t first = s * group, inside = std::min(group, units - first);
     const int64_t deep = paired ? bfloat16::pairs(depth) : depth;
     T *const to = packed + s * deep * count * group;
+    if (head) return heads_of_strip({head, units, group, paired ? 2 : 1}, s, deep, to);
     for (int64_t o = 0; o < count; ++o)
-      if (transposed)
+      if (!inference && transposed)
         pack_matrix(false, paired, blocks[o] + first, units, depth, inside, group, to + o * deep * group, group);
       else
         pack_matrix(true, paired, blocks[o] + first * depth, depth, depth, inside, group, to + o * group,
                     count * group);
+  }
+  void heads_of_strip(const Bands &bands, int64_t s, int64_t deep, T *to) const {
+    std::fill_n(to, deep * count * group, T(0));
+    const int64_t begin = bands.of(s).first;
+    // In the memory of a column there are all outputs of one depth; transposed, all of the depth of one block.
+    const int64_t stride = transposed ? group : count * group, block = transposed ? deep * group : group;
+    bands.each_head(s, [&](int64_t first, int64_t last) {
+      const int64_t unit = first / head * head, row = unit - begin, column = first - s * group, some = last - first;
+      for (int64_t o = 0; o < count; ++o) {
+        T *const strip = to + o * block + column;
+        const T *const from = blocks[o] + (transposed ? unit * head + first - unit : first * head);
+        if (paired) add_pairs_of_head(from, row, some, strip, stride);
+        else if (!inference && transposed) pack_rows(from, head, head, some, some, strip + row * stride, stride);
+        else pack_columns(from, head, head, some, some, strip + row * stride, stride);
+      }
+    });
+  }
+  // Into zeros, or into pairs that have factors of another head; from a row of the band on.
+  void add_pairs_of_head(const T *from, int64_t row, int64_t columns, T *to, int64_t stride) const {
+    if constexpr (bfloat16::available<T>)
+      for (int64_t k = 0; k < head; ++k)
+        for (int64_t c = 0; c < columns; ++c) {
+          const T value = transposed ? from[k * head + c] : from[c * head + k];
+          T &both = to[(row + k) / 2 * stride + c];
+          const T own = (row + k) % 2 ? bfloat16::pair(0.0f, value) : bfloat16::pair(value, 0.0f);
+          both = std::bit_cast<float>(std::bit_cast<uint32_t>(both) | std::bit_cast<uint32_t>(own));
+        }
   }
 };
 

@@ -87,6 +87,7 @@ struct GroupInfo {
   int64_t gates;
   Size rows;       // of a gate's block
   int64_t columns; // a Size, or −1 for a vector
+  int64_t divided; // whether the blocks are divided into heads: (H, H/n) rather than (H, H)
 };
 
 // An input projection: a product with x, and at most one vector (`vector.gate` −1: none).

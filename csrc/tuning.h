@@ -49,10 +49,12 @@ inline Split split(int64_t rows, int64_t steps, int64_t weights, int64_t directi
 }
 
 // How many registers wide each output's strip is. With few rows a strip is wide, so that enough sums are under way to
-// hide the latency of one; with many it leaves registers for more rows.
-inline int64_t registers_per_output(int64_t rows, int64_t outputs, int64_t hidden, int64_t lanes, int64_t unit_slices) {
+// hide the latency of one; with many it leaves registers for more rows. It is not much wider than the units `together`
+// that read the same values: all, or those of a head.
+inline int64_t registers_per_output(int64_t rows, int64_t outputs, int64_t hidden, int64_t together, int64_t lanes,
+                                    int64_t unit_slices) {
   int64_t registers = std::max<int64_t>(1, (rows <= 2 ? 8 : 4) / outputs);
-  while (registers > 1 && registers / 2 * lanes >= hidden) registers /= 2;
+  while (registers > 1 && registers / 2 * lanes >= together) registers /= 2;
   while (registers > 1 && (hidden + registers * lanes - 1) / (registers * lanes) < unit_slices) registers /= 2;
   return registers;
 }

@@ -32,7 +32,8 @@ public:
                       : info.role == role_scratch ? scratch
                                                   : layer.block(d, {info.index, 0});
     }
-    row.run([&](const BlockInfo &info) { return layer.block(d, info); });
+    row.run([&](const BlockInfo &info) { return layer.block(d, info); },
+            [&](const BlockInfo &info) { return layer.columns_of(info.group); });
   }
 
   T *at(const VectorInfo &info) const {
@@ -92,12 +93,12 @@ public:
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
         const ProductInfo &product = pass.products[p];
-        pack(stage, product.block_count, depth_of(product), product.transposed, packed[p],
+        pack(stage, product.block_count, depth_of(product), product.transposed, packed[p], head_of(product),
              [&](int64_t b) { return pass.blocks[product.first_block + b]; });
       }
       if (!products_with_x || !stage.input_count) continue;
       const InputInfo *const info = layer.program.inputs + stage.first_input;
-      pack(stage, stage.input_count, layer.input, false, inputs[2 * k], [&](int64_t i) { return info[i].block; });
+      pack(stage, stage.input_count, layer.input, false, inputs[2 * k], 0, [&](int64_t i) { return info[i].block; });
       for (int64_t i = 0; i < stage.input_count; ++i)
         sources[i] = info[i].vector.gate < 0 ? zeros : vectors.at(info[i].vector);
       pack_floats(stage, stage.input_count, 1, false, false, inputs[2 * k + 1]);
@@ -117,13 +118,15 @@ public:
       const StageInfo &stage = pass.stages[k];
       for (int64_t p = stage.first_product; p < stage.first_product + stage.product_count; ++p) {
         const ProductInfo &product = pass.products[p];
-        const int64_t count = product.block_count;
+        const int64_t count = product.block_count, head = head_of(product);
         table[p] = {product.array,
                     product.block * layer.size(pass.arrays[product.array].size),
                     product.transposed ? count : 1,
-                    depth_of(product),
+                    head ? layer.hidden : depth_of(product),
                     product.transposed ? 1 : count,
                     product.first_output,
+                    head,
+                    depth_of(product),
                     in_place || layer.in_bytes() ? nullptr : static_cast<const T *>(packed[p]),
                     in_place || !layer.in_bytes() ? nullptr : static_cast<const std::byte *>(packed[p]),
                     unpacked + product.first_block,
@@ -172,9 +175,18 @@ private:
 
   int64_t strips(const StageInfo &stage) const { return (layer.size(stage.units) + group - 1) / group; }
   int64_t padded(const StageInfo &stage) const { return strips(stage) * group; }
-  // Of each block.
+  // Units of a head; 0: the blocks are whole.
+  int64_t head_of(const ProductInfo &product) const {
+    const int64_t heads = layer.heads_of(pass.blocks[product.first_block].group);
+    return heads > 1 ? layer.hidden / heads : 0;
+  }
+  Bands bands_of(int64_t head) const {
+    return {head, layer.hidden, group, layer.in_bytes() ? bytes::quad : layer.in_pairs() ? 2 : 1};
+  }
+  // Of each block; of blocks divided into heads the widest band of a strip.
   int64_t depth_of(const ProductInfo &product) const {
-    const int64_t block = pass.blocks[product.first_block].group;
+    const int64_t block = pass.blocks[product.first_block].group, head = head_of(product);
+    if (head) return bands_of(head).widest();
     return product.transposed ? layer.rows_of(block) : layer.columns_of(block);
   }
 
@@ -182,31 +194,36 @@ private:
     if (layer.in_bytes()) return weights.take<std::byte>(bytes::Packed::size(strips(stage), depth, group * count));
     return weights.take<T>(padded(stage) * (layer.in_pairs() ? bfloat16::pairs(depth) : depth) * count);
   }
-  // `block_of(b)`: which block of the parameters is number b of these.
+  // `head`: units of a head, or 0; `block_of(b)`: which block of the parameters is number b of these.
   template <class BlockOf>
-  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to, BlockOf block_of) const {
-    if (layer.in_bytes()) return pack_bytes(stage, count, depth, to, block_of);
+  void pack(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, void *to, int64_t head,
+            BlockOf block_of) const {
+    if (layer.in_bytes()) return pack_bytes(stage, count, depth, to, head, block_of);
     for (int64_t b = 0; b < count; ++b) sources[b] = layer.block(d, block_of(b));
-    pack_floats(stage, count, depth, transposed, layer.in_pairs(), to);
+    pack_floats(stage, count, depth, transposed, layer.in_pairs(), to, head);
   }
   // Forward there are no transposed products.
   template <class BlockOf>
-  void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to, BlockOf block_of) const {
+  void pack_bytes(const StageInfo &stage, int64_t count, int64_t depth, void *to, int64_t head,
+                  BlockOf block_of) const {
     const bytes::Packed all(static_cast<std::byte *>(to), strips(stage), depth, group * count);
     for (int64_t s = 0; s < strips(stage); ++s)
       for (int64_t b = 0; b < count; ++b)
         for (int64_t u = 0; u < group; ++u) {
           const int64_t unit = s * group + u;
           const bool beyond = unit >= layer.size(stage.units);
-          all.set(s, b * group + u, beyond ? bytes::Row{} : layer.row_of_block(d, block_of(b), unit), depth);
+          const int64_t before = head && !beyond ? unit / head * head - bands_of(head).of(s).first : 0;
+          all.set(s, b * group + u, beyond ? bytes::Row{} : layer.row_of_block(d, block_of(b), unit),
+                  head ? head : depth, before);
         }
   }
-  void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, bool paired, void *to) const {
+  void pack_floats(const StageInfo &stage, int64_t count, int64_t depth, bool transposed, bool paired, void *to,
+                   int64_t head = 0) const {
     const int64_t elements = padded(stage) * depth * count;
     const int64_t slices =
         elements < packing_worth_splitting && !layer.share_small ? 1 : std::min(layer.threads, strips(stage));
-    Packing<T> packing{sources,    count,  layer.size(stage.units), depth, group,
-                       transposed, paired, static_cast<T *>(to),    slices};
+    Packing<T> packing{sources, count, layer.size(stage.units), depth, group, transposed,
+                       paired,  head,  static_cast<T *>(to),    slices};
     spread(packing, slices, layer);
   }
 };

@@ -90,6 +90,11 @@ class Case:
         return tuple(self.proj_size if width == "P" else self.hidden_size for width in ALL_CELLS[self.cell].widths)
 
 
+def heads_of(cell: Cell, hidden_size: int) -> int:
+    """The heads of a layer of this cell in tests: as few as there can be, but more than one."""
+    return min((n for n in range(2, hidden_size) if hidden_size % n == 0), default=1) if cell.heads else 1
+
+
 def projection_of(cell: Cell, hidden_size: int) -> int:
     """The proj_size of a layer of this cell in tests."""
     return (hidden_size + 1) // 2 if cell.projected else 0
@@ -109,6 +114,7 @@ def layer_of(case: Case) -> Recurrent:
         merge=case.merge,
         init="torch",
         proj_size=case.proj_size,
+        heads=heads_of(ALL_CELLS[case.cell], case.hidden_size),
         dtype=torch.float64,
     )
     return layer.to(case.dtype)

@@ -53,13 +53,15 @@ Step = Callable[[Gates, Tensor, State], State]
 
 class Transcription(NamedTuple):
     """One cell: its step, the order in which gatewise stacks its gates ("" for a cell without gates), those of them
-    that have peepholes, how many states it has, and the gates of other vectors by name ("" for one of no gate)."""
+    that have peepholes, how many states it has, the gates of other vectors by name ("" for one of no gate), and whether
+    W over h is block-diagonal, of which the rows within their blocks are stored."""
 
     step: Step
     gates: Sequence[str]
     peepholes: Sequence[str] = ()
     states: int = 1
     vectors: Mapping[str, str] = {}
+    block_diagonal: bool = False
 
 
 def simple(activation: Callable[[Tensor], Tensor]) -> Step:
@@ -228,7 +230,7 @@ TRANSCRIPTIONS: dict[str, Transcription] = {
     "peephole_lstm_full": Transcription(peephole_lstm, "ifgo", "ifo", 2),
     "lstm_projected": Transcription(lstm_projected, "ifgo", states=2, vectors={"weight_hr": ""}),
     "lstm_projected_sak2014": Transcription(lstm_projected_sak2014, "ifgo", "ifo", states=2, vectors={"weight_hr": ""}),
-    "slstm": Transcription(slstm, "ifzo", states=4),
+    "slstm": Transcription(slstm, "ifzo", states=4, block_diagonal=True),
 }
 
 
@@ -243,6 +245,8 @@ def gates_of(transcription: Transcription, parameters: Mapping[str, Tensor], suf
     count = len(transcription.gates)
     over_x, over_h = parameters["weight_ih" + suffix].chunk(count), parameters["weight_hh" + suffix].chunk(count)
     hidden = over_h[0].shape[0]
+    if transcription.block_diagonal:
+        over_h = [torch.block_diag(*of_gate.split(of_gate.shape[1])) for of_gate in over_h]
     zeros = over_h[0].new_zeros(count * hidden)
     biases, inner_biases = (parameters.get(name + suffix, zeros).chunk(count) for name in ("bias_ih", "bias_hh"))
     peepholes: dict[str, Tensor] = {}

@@ -92,6 +92,7 @@ public:
     if (sized.ndim == 0) throw Unreadable();
     call.hidden_size = size(initial) ? sized.shape[sized.ndim - 1] : sized.shape[0] / gates;
     if (!is_none(projection)) take_sizes(projection);
+    if (const int64_t group = number(item(cell, 6)); group >= 0) take_heads(item(weights, group));
     smallest = number(Object(PyObject_GetAttr(host.buffer_pool, host.smallest)).get());
     if (!is_none(lengths)) call.lengths = dense(lengths, kDLInt, 8);
     if (!is_none(reset)) flags();
@@ -307,6 +308,13 @@ private:
       return view.shape[axis] / number(item(projection, at + 2));
     };
     call.hidden_size = extent(2), call.projection_size = extent(5);
+  }
+
+  // n, of a parameter whose matrices are divided into heads, (G·H, H/n).
+  void take_heads(PyObject *weight) {
+    const View view = view_of(weight);
+    if (view.ndim != 2 || view.shape[1] < 1) throw Unreadable();
+    call.heads = call.hidden_size / view.shape[1];
   }
 
   const Machine &machine;

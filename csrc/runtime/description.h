@@ -16,9 +16,10 @@ enum Merge : int64_t { merge_concat, merge_sum, merge_mean, merge_mul, merge_lea
 // One recurrent layer, in one direction or both.
 struct RecurrentInfo {
   const Program *program;
-  int64_t input, hidden, projection, directions, reverse; // projection: P; 0 if no state has this width
-  int64_t first_tensor;                                   // of (D, groups)
-  int64_t first_scale; // of the scales of those of these that are 8-bit integers, in their order; −1: none are
+  int64_t input, hidden, projection; // projection: P; 0 if no state has this width
+  int64_t heads, directions, reverse;
+  int64_t first_tensor; // of (D, groups)
+  int64_t first_scale;  // of the scales of those of these that are 8-bit integers, in their order; −1: none are
   const gatewise_mask *masks;
   Merge merge;
   int64_t merge_weight, merge_bias; // tensors, −1: none

@@ -146,8 +146,8 @@ private:
     std::memset(states, 0, sizeof states);
     std::memset(parameters, 0, sizeof parameters);
     call.struct_size = sizeof call, call.abi = GATEWISE_ABI, call.dtype = sizeof(T), call.layers = 1;
-    call.input_size = of.input, call.hidden_size = of.hidden, call.projection_size = of.projection,
-    call.directions = of.directions, call.reverse = of.reverse;
+    call.input_size = of.input, call.hidden_size = of.hidden, call.projection_size = of.projection;
+    call.heads = of.heads, call.directions = of.directions, call.reverse = of.reverse;
     call.precision = inference_precision, call.program = of.program, call.masks = of.masks, call.states = states,
     call.parameters = parameters;
   }

@@ -39,11 +39,20 @@ def of_two_widths(x, y, c, h, s, /, W, R, Q, V, p, b):
     return c - i * y, c, zoneout(new, h, "kept"), new * sigmoid(V @ tanh(c)) + h - Q @ (h * s)
 
 
+@cell(heads=("R", "Q"))
+def of_heads(x, h, c, /, W, R, U, Q, p, b):
+    """Matrices divided into heads beside whole ones: of states, of what a step makes, of parameters alone."""
+    i = sigmoid(W.i @ x + R.i @ h + U.i @ c + b.i)
+    n = tanh(W.n @ x + R.n @ (i * h) + R.m @ tanh(p) + b.n)
+    c = i * n + Q @ (c * n)
+    return tanh(U.o @ c + Q @ c), c
+
+
 def driven() -> dict[str, Program]:
     """Their programs, by the beginning of their functions' names."""
     cells = [
         *built_in().values(),
-        *((one, one.name) for one in (product_of_new_state, product_of_old_state, masked, of_two_widths)),
+        *((one, one.name) for one in (product_of_new_state, product_of_old_state, masked, of_two_widths, of_heads)),
     ]
     return {prefix: emit(one, prefix) for one, prefix in cells}
 

@@ -245,6 +245,9 @@ private:
     size(call.steps, -1, "steps"), size(call.rows, -1, "rows"), size(call.input_size, 0, "input_size");
     if (problem.width(0) != call.hidden_size)
       size(call.projection_size, 0, "projection_size"), size(call.projection_size, 99, "projection_size");
+    const gatewise::GroupInfo *const groups = problem.program.groups;
+    if (std::any_of(groups, groups + problem.program.group_count, [](const auto &group) { return group.divided; }))
+      size(call.heads, 0, "heads"), size(call.heads, call.hidden_size + 1, "heads");
     size(call.hidden_size, -1, "hidden_size"), size(call.directions, 0, "directions");
     size(call.directions, 3, "directions"), size(call.layers, 0, "layers"), size(call.threads, 0, "threads");
     size(call.workers, 0, "workers"), size(call.chunk, -1, "chunk"), size(call.checkpoint, -1, "checkpoint");

@@ -84,7 +84,13 @@ struct Problem {
   static std::string parameter(int64_t d, int64_t g) { return "parameter " + std::to_string(d) + std::to_string(g); }
   int64_t columns(int64_t group) const {
     const int64_t size = program.groups[group].columns;
-    return size < 0 ? 1 : this->size(size);
+    return size < 0 ? 1 : this->size(size) / (program.groups[group].divided ? heads() : 1);
+  }
+  // The fewest that there can be, but more than one.
+  int64_t heads() const {
+    int64_t n = 2;
+    while (n < shape.hidden && shape.hidden % n) ++n;
+    return n < shape.hidden ? n : 1;
   }
   int64_t projection() const { return (shape.hidden + 1) / 2; }
   int64_t size(int64_t of) const {
@@ -187,7 +193,7 @@ public:
     const auto [steps, rows, width, hidden, directions, reverse, ragged, resets] = shape;
     call.struct_size = sizeof call, call.abi = gatewise_abi(), call.dtype = sizeof(T);
     call.steps = steps, call.rows = rows, call.input_size = width, call.hidden_size = hidden;
-    call.projection_size = problem.projection();
+    call.projection_size = problem.projection(), call.heads = problem.heads();
     call.directions = directions, call.layers = 1, call.reverse = reverse;
     call.precision = way.precision;
     call.threads = way.threads, call.workers = way.workers, call.chunk = way.chunk, call.checkpoint = way.checkpoint;

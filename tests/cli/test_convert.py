@@ -52,6 +52,28 @@ def test_own_weights_tell_their_cell(folder, capsys):
         gatewise.GRU(3, 4, variant="chung2014").load_state_dict(torch.load("back.pt", weights_only=True))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        gatewise.LSTM(3, 5, 2, bidirectional=True, proj_size=4),
+        gatewise.PeepholeLSTM(3, 5, proj_size=4),
+        gatewise.Recurrent("slstm", 3, 4, heads=2),
+    ],
+    ids=lambda layer: layer.cell.name,
+)
+def test_projections_and_heads_are_converted(folder, capsys, layer: gatewise.Recurrent):
+    name = layer.cell.name
+    torch.save(dict(layer.state_dict()), "bare.pt")
+    assert leave("convert", "bare.pt", "--to", "safetensors", "-o", "own.safetensors", "--cell", name) == 0
+    assert leave("convert", "own.safetensors", "--to", "torch", "-o", "back.pt") == 0
+    assert f"(one layer): {name}, gates {' '.join(layer.cell.gates)}" in capsys.readouterr().out
+    back = torch.load("back.pt", weights_only=True)
+    assert identities_of(back)[""]["cell"] == name
+    assert all(torch.equal(back[key], weight) for key, weight in layer.state_dict().items())
+    assert leave("convert", "own.safetensors", "--to", "keras", "-o", "model.keras") == 2
+    assert name in capsys.readouterr().err
+
+
 def test_gates_come_into_the_order_of_torch(folder):
     layer = gatewise.Recurrent(user_cells.lstm_forget_first, 3, 4, 2, bidirectional=True, backend="reference")
     torch.save(dict(layer.state_dict().items()), "mine.pt")

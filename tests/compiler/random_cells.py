@@ -111,7 +111,7 @@ def normalised(mean: Expr, a: Expr, epsilon: float) -> Expr:
 def cells(draw: st.DrawFn, longest: int = 12, reductions: bool = False) -> Cell:
     """A cell of up to three states whose every value may use any earlier one, products of expressions included.
 
-    With ``reductions`` also sums and norms over units.
+    With ``reductions`` also sums and norms over units. The matrices R may be divided into heads.
 
     A product may be used several times, and a block by several products; expressions of parameters and of constants
     alone grow beside the others; states are changed, exchanged or passed through.
@@ -172,7 +172,7 @@ def cells(draw: st.DrawFn, longest: int = 12, reductions: bool = False) -> Cell:
         + [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in groups]
     )
     equations.__name__ = "random_cell"
-    return cell(cite="unpublished, 2026")(equations)
+    return cell(cite="unpublished, 2026", heads="R" if draw(st.booleans()) else ())(equations)
 
 
 def some_cells(count: int, seed: int, *, reductions: bool = False) -> list[Cell]:

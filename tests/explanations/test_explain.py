@@ -81,8 +81,8 @@ def test_cell_pages_hold_what_they_promise(name: str) -> None:
     for wanted in (
         "y_t = W_hy h_t + b_y",
         "Size and work",
-        f"{parameter_count(made, 10, 20, 10):,}",
-        f"{plan(made).multiply_adds(10, 20, 10):,}",
+        f"{parameter_count(made, 10, 20, 10, 2):,}",
+        f"{plan(made).multiply_adds(10, 20, 10, 2):,}",
         "for I = 10, H = 20",
         "δh_t",
         "∂L/∂",
@@ -99,13 +99,13 @@ def test_cell_pages_hold_what_they_promise(name: str) -> None:
 @pytest.mark.parametrize("directions", [1, 2])
 def test_formulas_give_the_numbers(name: str, directions: int) -> None:
     made = lookup(name)
-    for sizes in ((3, 5, 2), (128, 256, 64)):
+    for sizes in ((3, 6, 2, 3), (128, 256, 64, 4)):
         for formula, count in (
             (parameter_formula(made, directions), parameter_count(made, *sizes)),
             (multiply_add_formula(plan(made), directions), plan(made).multiply_adds(*sizes)),
         ):
             arithmetic = formula.replace("·", "*").replace("²", "**2")
-            assert eval(arithmetic, dict(zip("IHP", sizes, strict=True))) == directions * count
+            assert eval(arithmetic, dict(zip(("I", "H", "P", "heads"), sizes, strict=True))) == directions * count
 
 
 @pytest.mark.parametrize(

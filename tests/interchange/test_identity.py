@@ -64,6 +64,20 @@ def test_layers_are_found_by_names_and_shapes():
     }
 
 
+def test_layers_of_two_widths_and_of_heads_are_found_by_their_shapes():
+    layers = {
+        "narrow": gatewise.LSTM(3, 6, proj_size=4),
+        "heads": gatewise.Recurrent("slstm", 3, 6, heads=3),
+        "whole": gatewise.LSTM(3, 6, bias="single"),
+        "linear": nn.Linear(4, 4),
+    }
+    state = plain(nn.ModuleDict(layers).state_dict())
+    assert set(identities_of(declare(state, "lstm_projected"))) == {"narrow"}
+    assert set(identities_of(declare(state, "slstm"))) == {"heads", "whole"}
+    state["heads.weight_hh_l0"] = torch.zeros(24, 4)  # no divisor of 6
+    assert set(identities_of(declare(state, "slstm"))) == {"whole"}
+
+
 def test_what_cannot_be_declared():
     state = plain(gatewise.LSTM(3, 4).state_dict())
     with pytest.raises(ValueError, match="no weights of the cell gru_cudnn without an identity; expected names ending"):

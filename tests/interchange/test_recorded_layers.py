@@ -20,6 +20,8 @@ LAYERS: dict[str, Any] = {
     "single bias": gatewise.LSTM(3, 4, bias="single"),
     "no bias": gatewise.GRU(3, 4, bias=False),
     "peepholes": gatewise.PeepholeLSTM(3, 4, peephole="full"),
+    "projection": gatewise.LSTM(3, 5, 2, bidirectional=True, proj_size=4),
+    "heads": gatewise.Recurrent("slstm", 3, 4, 2, heads=2),
     "double": gatewise.RNN(3, 4, dtype=torch.float64),
 }
 

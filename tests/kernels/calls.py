@@ -9,7 +9,7 @@ from gatewise.equations import Cell
 from gatewise.kernels import Call, Directions
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.masks import Masks, rates_of
-from tests.agreement import ALL_CELLS, possible, projection_of
+from tests.agreement import ALL_CELLS, heads_of, possible, projection_of
 from tests.compiler.random_cells import MEAN
 from tests.user_cells import masked
 
@@ -48,7 +48,8 @@ def call_of(
         return value.to(device, dtype).requires_grad_(requires_grad)
 
     def parameter(group: str) -> Tensor:
-        value = leaf(*cell.parameter_shape(group, input_size, hidden_size, projection))
+        heads = heads_of(cell, hidden_size)
+        value = leaf(*cell.parameter_shape(group, input_size, hidden_size, projection, heads))
         return torch.full_like(value, 1 / hidden_size, requires_grad=requires_grad) if group == MEAN else value
 
     flags = torch.rand(steps, batch, generator=draw) < 0.3

@@ -24,6 +24,7 @@ def copy_of(layer: Recurrent, dtype: torch.dtype) -> Recurrent:
         batch_first=layer.batch_first,
         backend="reference",
         proj_size=layer.proj_size,
+        heads=layer.heads,
         dtype=dtype,
     )
     with torch.no_grad():

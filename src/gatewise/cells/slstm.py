@@ -1,7 +1,7 @@
 from gatewise.equations import cell, exp, log_sigmoid, maximum, sigmoid, tanh, where
 
 
-@cell(cite="Beck et al. 2024, arXiv:2405.04517, eq. 8-17", initial={"b.f": 1})
+@cell(cite="Beck et al. 2024, arXiv:2405.04517, eq. 8-17", initial={"b.f": 1}, heads=("R",))
 def slstm(x, h, c, n, m, /, W, R, b):
     """Scalar LSTM of xLSTM: exponential input gate, normaliser and stabiliser.
 
@@ -20,7 +20,7 @@ def slstm(x, h, c, n, m, /, W, R, b):
         decided for every unit of every row. There the forget gate's exponent can be positive; it then multiplies
         zeros, and is held at 0 so that no `0 · ∞` arises. The forget gate is the sigmoid of the paper's two.
 
-        The matrices `R` are full: one head.
+        The matrices `R` are block-diagonal, with a block for each head of units; one head by default.
 
     See also: lstm
     """

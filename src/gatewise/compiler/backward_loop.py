@@ -16,6 +16,7 @@ from gatewise.compiler.loop_stages import (
     block_of,
     first_rank,
     is_cheap,
+    is_divided,
     is_narrow,
     mask_slots,
     rank,
@@ -25,6 +26,7 @@ from gatewise.compiler.loop_stages import (
 from gatewise.compiler.plan import Plan
 from gatewise.compiler.program import STATE_GRADIENTS, Direction, Product
 from gatewise.compiler.schedule import loop_invariants, needed
+from gatewise.equations.cell import Cell
 from gatewise.equations.expression import COMPARISONS, Expr, Width
 
 
@@ -115,7 +117,7 @@ def backward_loop(planned: Plan, prefix: str) -> tuple[str, Direction]:
         for node in here:
             if node not in fused.products:
                 continue
-            for index, run in enumerate(_runs(fused.products[node], delta_slots)):
+            for index, run in enumerate(_runs(cell, fused.products[node], delta_slots)):
                 slot = delta_slots[run[0].args[1]]
                 products.append(Product(slot, tuple(map(block_of, run)), outputs, index > 0))
             function.sum(node, Accumulator(outputs, 1, 0), fused.rest[node])
@@ -236,12 +238,13 @@ class _FusedSums:
         return terms, inner
 
 
-def _runs(products: Iterable[Expr], slots: dict[Expr, Slot]) -> Iterator[list[Expr]]:
-    """Transposed products whose gradients are adjacent."""
+def _runs(cell: Cell, products: Iterable[Expr], slots: dict[Expr, Slot]) -> Iterator[list[Expr]]:
+    """Transposed products whose gradients are adjacent, of whole matrices or of those divided into heads."""
     run: list[Expr] = []
     location = {product: (slots[product.args[1]].array, slots[product.args[1]].block) for product in products}
     for product in sorted(location, key=lambda product: location[product]):
-        if run and location[product] != (location[run[-1]][0], location[run[-1]][1] + 1):
+        follows = run and location[product] == (location[run[-1]][0], location[run[-1]][1] + 1)
+        if run and not (follows and is_divided(cell, product) == is_divided(cell, run[-1])):
             yield run
             run = []
         run.append(product)

@@ -118,7 +118,8 @@ class _Text:
     def _group(self, name: str) -> str:
         sizes = self._cell.sizes
         columns = _SIZES[sizes.columns[name]] if name in sizes.columns else "-1"
-        return f"{{{_quoted(name)}, {len(self._cell.gates_of(name))}, {_SIZES[sizes.rows[name]]}, {columns}}}"
+        divided = ", 1" if name in self._cell.heads else ""
+        return f"{{{_quoted(name)}, {len(self._cell.gates_of(name))}, {_SIZES[sizes.rows[name]]}, {columns}{divided}}}"
 
     def _block(self, block: Parameter) -> str:
         return f"{{{self._cell.groups.index(block.group)}, {self._cell.gates_of(block.group).index(block.gate)}}}"

@@ -1,6 +1,6 @@
 """The forward pass of a step as C++: the function of each stage, and what it reads and stores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gatewise.compiler.cpp import (
     INPUT_PROJECTIONS,
@@ -16,6 +16,7 @@ from gatewise.compiler.loop_stages import (
     array_named,
     block_of,
     is_cheap,
+    is_divided,
     is_narrow,
     mask_slots,
     rank,
@@ -61,11 +62,9 @@ def forward_loop(planned: Plan, input_projections: tuple[Expr, ...], prefix: str
         products: list[Product] = []
         outputs = 0
         for operand, nodes in stage.operands.items():
-            ordered = sorted(nodes, key=lambda node: rank(cell, block_of(node)))
             source = storage[operand]
             assert isinstance(source, Slot)
-            for begin in range(0, len(ordered), MAX_PRODUCTS):
-                chunk = ordered[begin : begin + MAX_PRODUCTS]
+            for chunk in _together(cell, nodes):
                 products.append(Product(source, tuple(map(block_of, chunk)), outputs, False))
                 for index, node in enumerate(chunk):
                     storage[node] = Accumulator(outputs, len(chunk), index)
@@ -106,6 +105,14 @@ def forward_loop(planned: Plan, input_projections: tuple[Expr, ...], prefix: str
         text += function.text()
         stages.append(stage_of(function, products, outputs, row_totals, narrow))
     return text, Direction(tuple(stages), tables.arrays, frozenset(tables.narrow), tuple(tables.vectors), {}, ())
+
+
+def _together(cell: Cell, nodes: Sequence[Expr]) -> Iterator[list[Expr]]:
+    """The products of one operand that are computed as one: whole matrices, or those divided into heads."""
+    ordered = sorted(nodes, key=lambda node: rank(cell, block_of(node)))
+    for divided in (False, True):
+        alike = [node for node in ordered if is_divided(cell, node) == divided]
+        yield from (alike[begin : begin + MAX_PRODUCTS] for begin in range(0, len(alike), MAX_PRODUCTS))
 
 
 def _by_width(cell: Cell, staged: Sequence[Scheduled]) -> list[tuple[Scheduled, bool]]:

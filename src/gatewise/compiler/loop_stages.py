@@ -80,6 +80,11 @@ def block_of(product: Expr) -> Parameter:
     return block
 
 
+def is_divided(cell: Cell, product: Expr) -> bool:
+    """Whether the matrix of a product is divided into heads."""
+    return block_of(product).group in cell.heads
+
+
 def first_block(node: Expr) -> Parameter:
     """The parameter block of the first product in an expression."""
     return next(block_of(part) for part in topological([node]) if part.op == "matmul")

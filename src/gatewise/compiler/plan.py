@@ -95,12 +95,14 @@ class Plan:
         """The products inside the loop, stage by stage."""
         return tuple(product for stage in self.stages for product in stage.products)
 
-    def multiply_adds(self, input_size: int, hidden_size: int, projection_size: int = 0) -> int:
+    def multiply_adds(self, input_size: int, hidden_size: int, projection_size: int = 0, heads: int = 1) -> int:
         """Number of multiply-adds in the matrix products of one step of one sequence."""
         size, total = {"I": input_size, "H": hidden_size, "P": projection_size}, 0
         for node in (*self.input_products, *self.recurrent_products):
             rows, columns = self.cell.sizes.of_matrix(node)
-            total += size[rows] * size[columns]
+            block = node.args[0].attr
+            divided = isinstance(block, Parameter) and block.group in self.cell.heads
+            total += size[rows] * size[columns] // (heads if divided else 1)
         return total
 
     @property

@@ -8,6 +8,7 @@ from torch import Tensor
 from gatewise.diagnostics.call_record import CallRecord
 from gatewise.diagnostics.replay import Steps, products_of, steps_of, vectors_of
 from gatewise.equations import Parameter
+from gatewise.kernels.evaluation import outer_sum
 from gatewise.kernels.norms import row_norms
 
 
@@ -34,7 +35,7 @@ def _of_direction(record: CallRecord, steps: Steps, shares: bool) -> dict[str, T
             share, gates = torch.zeros_like(whole), cell.gates_of(group)
             for gate, part in zip(gates, share.chunk(len(gates)), strict=True):
                 for delta, operand in matrices.get(Parameter(group, gate), ()):
-                    part.addmm_(delta[begin:end].t(), operand[begin:end])
+                    part += outer_sum(delta[begin:end], operand[begin:end], call.heads if group in cell.heads else 1)
                 if Parameter(group, gate) in of_vector:
                     part += of_vector[Parameter(group, gate)][begin:end].sum(dim=0)
             found[group].append(share if shares else row_norms(share.reshape(1, -1))[0])

@@ -9,6 +9,7 @@ import re
 from typing import TypedDict
 
 from gatewise.equations.expression import COMPARISONS, Expr, Mask, Parameter, Width, constant, topological
+from gatewise.equations.heads import check_heads
 from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import OPERATIONS
@@ -32,6 +33,7 @@ class Fields(TypedDict):
     outputs: tuple[Expr, ...]
     initial: InitialValues
     widths: tuple[Size, ...]
+    heads: tuple[str, ...]
 
 
 def header_text(name: str, cite: str, doc: str, initial: InitialValues) -> str:
@@ -47,13 +49,15 @@ def equations_text(
     gates: tuple[str, ...],
     outputs: tuple[Expr, ...],
     widths: tuple[Size, ...],
+    heads: tuple[str, ...],
 ) -> str:
     """The lines of the computation: names, then one node per line, operands before users, then the returned values.
 
-    A state whose width is not H is followed by it, as ``h:P``.
+    A state whose width is not H is followed by it, as ``h:P``, and a group that is divided into heads as ``R:heads``.
     """
     named = (name if width == "H" else f"{name}:{width}" for name, width in zip(states, widths, strict=True))
-    lines = [f"states {' '.join(named)}", f"groups {' '.join(groups)}", " ".join(("gates", *gates))]
+    stacked = (f"{group}:heads" if group in heads else group for group in groups)
+    lines = [f"states {' '.join(named)}", f"groups {' '.join(stacked)}", " ".join(("gates", *gates))]
     names: dict[Expr, str] = {}
     for node in topological(outputs):
         names[node] = f"%{len(names)}"
@@ -78,8 +82,9 @@ def parse(text: str) -> Fields:
         name, cite, doc = (_quoted(lines[number], word) for number, word in ((1, "name"), (2, "cite"), (3, "doc")))
         declares = lines[4].startswith("initial ")
         declared = json.loads(lines.pop(4).removeprefix("initial ")) if declares else {}
-        states, declared_widths = _states(lines[4])
-        groups, gates = (_words(lines[number], word) for number, word in ((5, "groups"), (6, "gates")))
+        states, declared_widths = _declared(lines[4], "states")
+        groups, divided = _declared(lines[5], "groups")
+        gates = _words(lines[6], "gates")
     except IndexError:
         raise ValueError("the text of a cell ends before its equations; it was truncated") from None
     nodes: dict[str, Expr] = {}
@@ -110,7 +115,10 @@ def parse(text: str) -> Fields:
         masks_of(outputs)
         initial = initial_values(outputs, declared)
         widths = check_widths(states, declared_widths)
-        check_projection(states, groups, outputs, widths)
+        found = check_projection(states, groups, outputs, widths)
+        if wrong := [group for group, word in divided.items() if word != "heads"]:
+            raise ValueError(f"expected {wrong[0]}:heads, got {wrong[0]}:{divided[wrong[0]]}")
+        heads = check_heads(divided, groups, found)
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the text of cell {name}: {error}") from None
     return Fields(
@@ -123,14 +131,15 @@ def parse(text: str) -> Fields:
         outputs=outputs,
         initial=initial,
         widths=widths,
+        heads=heads,
     )
 
 
-def _states(line: str) -> tuple[tuple[str, ...], dict[str, str]]:
-    """The names of the states, and the widths of those that have one of their own."""
+def _declared(line: str, of: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The names of a line, and what is declared of those that a colon follows."""
     words = [word.partition(":") for word in line.split()[1:]]
-    names = _words(" ".join((*line.split()[:1], *(name for name, _, _ in words))), "states")
-    return names, {name: width for name, colon, width in words if colon}
+    names = _words(" ".join((*line.split()[:1], *(name for name, _, _ in words))), of)
+    return names, {name: declared for name, colon, declared in words if colon}
 
 
 def _quoted(line: str, word: str) -> str:

@@ -1,7 +1,7 @@
 """A recurrent cell: its equations as a graph, and the properties derived from them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
@@ -9,6 +9,7 @@ from typing import overload
 from gatewise.equations import canonical
 from gatewise.equations.documentation import Documentation, parse_docstring
 from gatewise.equations.expression import COMPARISONS, Expr, Mask, Parameter, topological
+from gatewise.equations.heads import check_heads
 from gatewise.equations.initial_values import InitialValues, initial_values
 from gatewise.equations.masks import masks_of
 from gatewise.equations.operations import activation
@@ -32,6 +33,7 @@ class Cell:
         outputs: for each state, the expression of its value at t in terms of x_t and the states at t−1.
         initial: initial values of vectors that the definition declares, by block.
         widths: of each state: ``H``, or ``P`` where it is declared to be a projection; empty stands for H alone.
+        heads: the groups whose matrices are block-diagonal, with as many blocks as the layer has heads.
         equations: the canonical text of the equations alone; equal for cells that compute the same from the same
             layout of parameters.
         text: the canonical text of the whole cell; `from_text` reads it.
@@ -46,13 +48,16 @@ class Cell:
     outputs: tuple[Expr, ...] = field(repr=False)
     initial: InitialValues = field(default=(), repr=False)
     widths: tuple[Size, ...] = field(default=(), repr=False)
+    heads: tuple[str, ...] = field(default=(), repr=False)
     equations: str = field(init=False, repr=False)
     text: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.widths:
             object.__setattr__(self, "widths", ("H",) * len(self.states))
-        equations = canonical.equations_text(self.states, self.groups, self.gates, self.outputs, self.widths)
+        equations = canonical.equations_text(
+            self.states, self.groups, self.gates, self.outputs, self.widths, self.heads
+        )
         object.__setattr__(self, "equations", equations)
         object.__setattr__(
             self, "text", canonical.header_text(self.name, self.cite, self.doc, self.initial) + equations
@@ -159,9 +164,11 @@ class Cell:
         return self._gates[group]
 
     def parameter_shape(
-        self, group: str, input_size: int, hidden_size: int, projection_size: int = 0
+        self, group: str, input_size: int, hidden_size: int, projection_size: int = 0, heads: int = 1
     ) -> tuple[int, ...]:
         """The shape of a group's stacked tensor: (G·H, I), (G·H, H) or (G·H,), with P for H in its place.
+
+        Matrices divided into n heads are (G·H, H/n): the row of a unit has the weights of the units of its head.
 
         >>> from gatewise.cells import lookup
         >>> lookup("lstm").parameter_shape("W", input_size=10, hidden_size=20)
@@ -169,7 +176,9 @@ class Cell:
         """
         sizes = {"I": input_size, "H": hidden_size, "P": projection_size}
         rows = len(self.gates_of(group)) * sizes[self.sizes.rows[group]]
-        return (rows,) if self.shape_of(group) == "vector" else (rows, sizes[self.sizes.columns[group]])
+        if self.shape_of(group) == "vector":
+            return (rows,)
+        return rows, sizes[self.sizes.columns[group]] // (heads if group in self.heads else 1)
 
     def gate_value(self, gate: str) -> Expr:
         """The expression of a gate's value: the activation of the sum of all its parameter blocks.
@@ -209,7 +218,11 @@ class Cell:
 def cell(function: Callable[..., object], /) -> Cell: ...
 @overload
 def cell(
-    *, cite: str = "", initial: Mapping[str, float] | None = None, widths: Mapping[str, str] | None = None
+    *,
+    cite: str = "",
+    initial: Mapping[str, float] | None = None,
+    widths: Mapping[str, str] | None = None,
+    heads: Collection[str] = (),
 ) -> Callable[[Callable[..., object]], Cell]: ...
 def cell(
     function: Callable[..., object] | None = None,
@@ -218,6 +231,7 @@ def cell(
     cite: str = "",
     initial: Mapping[str, float] | None = None,
     widths: Mapping[str, str] | None = None,
+    heads: Collection[str] = (),
 ) -> Cell | Callable[[Callable[..., object]], Cell]:
     """Make a `Cell` from a function that computes one time step.
 
@@ -232,6 +246,8 @@ def cell(
             before them.
         widths: the states whose width is not H: ``{"h": "P"}`` for a projection of width P, the layer's ``proj_size``.
             Elementwise operations take values of one width, and a matrix times a value makes one of another.
+        heads: the groups of (H, H) matrices that are block-diagonal, such as ``("R",)``: with the layer's ``heads=n``
+            the states are n heads of H/n units, and ``R @ h`` multiplies each head by a block of its own, (H/n, H/n).
 
     Returns:
         The cell, for `gatewise.Recurrent` and `gatewise.explain`.
@@ -261,7 +277,8 @@ def cell(
             masks_of(traced.outputs)
             declared = initial_values(traced.outputs, initial or {})
             of_states = check_widths(traced.states, widths or {})
-            check_projection(traced.states, traced.groups, traced.outputs, of_states)
+            found = check_projection(traced.states, traced.groups, traced.outputs, of_states)
+            divided = check_heads(heads, traced.groups, found)
         except (TypeError, ValueError) as error:
             raise definition_error(function, str(error)) from None
         return Cell(
@@ -274,6 +291,7 @@ def cell(
             traced.outputs,
             declared,
             of_states,
+            divided,
         )
 
     if function is None:

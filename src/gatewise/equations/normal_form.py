@@ -46,8 +46,8 @@ def normal_form(cell: Cell) -> str:
         terms[node] = sorted(operands) if node.op in _COMMUTATIVE else operands
         payload = cell.states.index(str(node.attr)) if node.op == "state" else repr(node.attr)
         digests[node] = _hash([node.op, payload, *terms[node]])
-    widths = list(cell.widths) if cell.projected else []
-    return _hash([digests[output] for output in cell.outputs] + widths)
+    declared = [*(cell.widths if cell.projected else ()), *cell.heads]
+    return _hash([digests[output] for output in cell.outputs] + declared)
 
 
 def _hash(content: Sequence[object]) -> str:

@@ -107,8 +107,8 @@ def widths_of(outputs: Sequence[Expr], states: Mapping[str, Size]) -> Widths:
 
 def check_projection(
     states: Sequence[str], groups: Sequence[str], outputs: Sequence[Expr], widths: Sequence[Size]
-) -> None:
-    """Check the widths of a cell's values.
+) -> Widths:
+    """The widths of a cell's values, checked.
 
     Raises:
         ValueError: when they do not fit, or no parameter has the declared width P.
@@ -117,6 +117,7 @@ def check_projection(
     if "P" in widths and projection_group(found, groups) is None:
         named = ", ".join(state for state, width in zip(states, widths, strict=True) if width == "P")
         raise ValueError(f"widths: {named} has the width P of a projection, but no parameter has it: write V @ m")
+    return found
 
 
 def projection_group(widths: Widths, groups: Iterable[str]) -> tuple[str, int] | None:

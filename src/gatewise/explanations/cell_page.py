@@ -13,7 +13,13 @@ from gatewise.equations.operations import OPERATIONS
 from gatewise.equations.operations.operation import REALS, Range
 from gatewise.equations.style import UNICODE
 from gatewise.explanations.backward_equations import BackwardEquations
-from gatewise.explanations.counts import elementwise_work, multiply_add_formula, parameter_count, parameter_formula
+from gatewise.explanations.counts import (
+    columns_formula,
+    elementwise_work,
+    multiply_add_formula,
+    parameter_count,
+    parameter_formula,
+)
 from gatewise.explanations.norms import gradient_sentences, norm_sentences
 from gatewise.explanations.page import Page
 
@@ -54,6 +60,12 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     if cell.projected:
         narrow = [f"`{state}`" for state, width in zip(cell.states, cell.widths, strict=True) if width == "P"]
         page.say(f"{', '.join(narrow)} has the width P of the projection, all other values that of the state, H.")
+    if cell.heads:
+        divided = ", ".join(f"`{group}`" for group in cell.heads)
+        page.say(
+            f"{divided} is block-diagonal: each head, of H/heads units, is multiplied by a block of its own, "
+            "`H/heads × H/heads`. A row has the weights of the units of its head; a layer has one head by default."
+        )
     for mask in cell.masks:
         page.say(f"`{UNICODE.symbol(mask_symbol(mask))}` is a mask, {_MASKS[mask.kind]}.")
     parameters = symbols(cell).parameters
@@ -61,8 +73,8 @@ def add_equations(page: Page, cell: Cell, *, read_out: bool = True) -> None:
     for group in cell.groups:
         blocks = [symbol for block, symbol in parameters.items() if block.group == group]
         letters = ", ".join(f"`{UNICODE.symbol(symbol)}`" for symbol in blocks)
-        height, columns = cell.sizes.rows[group], cell.sizes.columns.get(group)
-        shape = height if columns is None else f"`{height} × {columns}`"
+        height, columns = cell.sizes.rows[group], columns_formula(cell, group)
+        shape = height if columns == "1" else f"`{height} × {columns}`"
         stored = "weight_hr" if group == "V" and cell.shape_of(group) == "projection" else STORED.get(group, group)
         rows.append((f"{stored}_l0", f"{len(blocks)} of {shape}", letters))
     page.table(("stored as", "blocks", "in this order"), rows)
@@ -102,9 +114,11 @@ def add_costs(page: Page, cell: Cell, *, input_size: int, hidden_size: int, dire
     page.section("Size and work")
     made = plan(cell)
     projection = max(1, hidden_size // 2) if cell.projected else 0
-    parameters = directions * parameter_count(cell, input_size, hidden_size, projection)
-    products = directions * made.multiply_adds(input_size, hidden_size, projection)
+    heads = 2 if cell.heads and hidden_size % 2 == 0 else 1
+    parameters = directions * parameter_count(cell, input_size, hidden_size, projection, heads)
+    products = directions * made.multiply_adds(input_size, hidden_size, projection, heads)
     sizes = f"I = {input_size}, H = {hidden_size}" + (f", P = {projection}" if projection else "")
+    sizes += f", heads = {heads}" if cell.heads else ""
     page.table(
         ("per layer", "formula", f"for {sizes}"),
         [

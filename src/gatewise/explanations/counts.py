@@ -2,6 +2,7 @@
 
 from gatewise.compiler.plan import Plan
 from gatewise.equations.cell import Cell
+from gatewise.equations.expression import Parameter
 from gatewise.equations.operations import OPERATIONS
 
 
@@ -15,16 +16,21 @@ def parameter_formula(cell: Cell, directions: int = 1) -> str:
     columns: dict[tuple[int, str], list[str]] = {}
     for group in cell.groups:
         blocks = len(cell.gates_of(group)), cell.sizes.rows[group]
-        columns.setdefault(blocks, []).append(cell.sizes.columns.get(group, "1"))
+        columns.setdefault(blocks, []).append(columns_formula(cell, group))
     ordered = sorted(columns.items(), key=lambda item: -item[0][0])
     return _times(directions, [_product(blocks, kinds, rows) for (blocks, rows), kinds in ordered])
 
 
-def parameter_count(cell: Cell, input_size: int, hidden_size: int, projection_size: int = 0) -> int:
+def columns_formula(cell: Cell, group: str) -> str:
+    """The columns of a group's matrices as a formula; 1 for vectors."""
+    return "H/heads" if group in cell.heads else cell.sizes.columns.get(group, "1")
+
+
+def parameter_count(cell: Cell, input_size: int, hidden_size: int, projection_size: int = 0, heads: int = 1) -> int:
     """The number of parameters of one layer in one direction."""
     total = 0
     for group in cell.groups:
-        rows, *columns = cell.parameter_shape(group, input_size, hidden_size, projection_size)
+        rows, *columns = cell.parameter_shape(group, input_size, hidden_size, projection_size, heads)
         total += rows * (columns[0] if columns else 1)
     return total
 
@@ -33,7 +39,9 @@ def multiply_add_formula(plan: Plan, directions: int = 1) -> str:
     """The multiply-adds of the matrix products of one step as a formula."""
     blocks: dict[tuple[str, str], int] = {}
     for node in (*plan.input_products, *plan.recurrent_products):
-        shape = plan.cell.sizes.of_matrix(node)
+        block = node.args[0].attr
+        assert isinstance(block, Parameter)
+        shape = plan.cell.sizes.rows[block.group], columns_formula(plan.cell, block.group)
         blocks[shape] = blocks.get(shape, 0) + 1
     together: dict[tuple[int, str], list[str]] = {}
     for (rows, columns), count in blocks.items():
@@ -57,7 +65,7 @@ def _times(directions: int, terms: list[str]) -> str:
 
 
 def _product(blocks: int, kinds: list[str], rows: str = "H") -> str:
-    counted = {kind: kinds.count(kind) for kind in ("I", "H", "P", "1")}
+    counted = {kind: kinds.count(kind) for kind in ("I", "H", "H/heads", "P", "1")}
     terms = [
         str(count) if kind == "1" else kind if count == 1 else f"{count}·{kind}"
         for kind, count in counted.items()

@@ -182,6 +182,8 @@ def _fit(cell: Cell, tensors: Mapping[str, Tensor | None]) -> bool:
         if tensor is None or tensor.dim() != (1 if is_vector else 2) or tensor.shape[0] % count:
             return False
         widths.setdefault(cell.sizes.rows[group], set()).add(tensor.shape[0] // count)
-        if not is_vector:
+        if group in cell.heads:
+            widths["H"].add(tensor.shape[1] * max(1, tensor.shape[0] // count // max(1, tensor.shape[1])))
+        elif not is_vector:
             widths.setdefault(cell.sizes.columns[group], set()).add(tensor.shape[1])
     return all(len(found) == 1 for found in widths.values())

@@ -58,6 +58,7 @@ def _made(cell: Cell, weights: Mapping[str, Tensor]) -> tuple[Recurrent, dict[st
         if name not in weights:
             raise ValueError(f"expected weights of its cell {cell.name}, such as {name}")
         proj_size = weights[name].shape[axis] // (1 if axis else len(cell.gates_of(cell.groups[number])))
+    heads = hidden_size // max(1, weights[stem_of(cell, cell.heads[0]) + "_l0"].shape[1]) if cell.heads else 1
     width = proj_size if cell.widths[0] == "P" else hidden_size
     both = f"{stem}_l0_reverse" in weights
     merge: Merge = "learned" if "merge_weight_l0" in weights else "concat"
@@ -71,6 +72,7 @@ def _made(cell: Cell, weights: Mapping[str, Tensor]) -> tuple[Recurrent, dict[st
         bidirectional=both,
         merge=merge,
         proj_size=proj_size,
+        heads=heads,
         dtype=first.dtype,
         device="meta",
     ).to_empty(device="cpu")

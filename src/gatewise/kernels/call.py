@@ -156,6 +156,14 @@ class Call:
         return size if axis else size // len(self.cell.gates_of(self.cell.groups[group]))
 
     @property
+    def heads(self) -> int:
+        """Into how many heads matrices are divided; 1 for a cell without such matrices."""
+        if not self.cell.heads:
+            return 1
+        columns = self.parameters[self.cell.groups.index(self.cell.heads[0])].shape[1]
+        return self.hidden_size // max(columns, 1)
+
+    @property
     def state_sizes(self) -> tuple[int, ...]:
         """The width of each state; that of the first is the output's."""
         hidden = self.hidden_size

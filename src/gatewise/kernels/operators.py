@@ -129,8 +129,8 @@ def _check_shapes(call: Call) -> None:
         (f"initial {name}", state, (directions, batch, size))
         for name, state, size in zip(call.cell.states, call.initial, call.state_sizes, strict=True)
     ]
-    shapes = [call.cell.parameter_shape(group, width, hidden, projection) for group in call.cell.groups] * directions
-    groups = call.cell.groups * directions
+    groups, heads = call.cell.groups * directions, call.heads
+    shapes = [call.cell.parameter_shape(group, width, hidden, projection, heads) for group in groups]
     wanted += [(group, one, shape) for group, one, shape in zip(groups, call.parameters, shapes, strict=True)]
     wanted += [("lengths", call.lengths, (batch,))] if call.lengths is not None else []
     wanted += [("reset", call.reset, (steps, batch))] if call.reset is not None else []

@@ -43,6 +43,27 @@ def over_units(value: Tensor) -> Tensor:
     return value.sum(dim=-1, keepdim=True, dtype=torch.float32 if value.dtype in HALF else None)
 
 
+def product(
+    operand: Tensor, matrix: Tensor, heads: int, linear: Callable[[Tensor, Tensor], Tensor] = functional.linear
+) -> Tensor:
+    """The product (…, G·H) of an operand (…, columns) with G matrices (G·H, columns), or in n heads (G·H, H/n).
+
+    Args:
+        operand: the values of all units.
+        matrix: the matrices.
+        heads: n; 1 if they are whole.
+        linear: multiplies by a whole matrix.
+    """
+    if heads == 1:
+        return linear(operand, matrix)
+    blocks = matrix.unflatten(0, (-1, heads, matrix.shape[1])).unbind(1)
+    parts = [
+        linear(part, block.flatten(0, 1)).unflatten(-1, (len(block), -1))
+        for part, block in zip(operand.chunk(heads, dim=-1), blocks, strict=True)
+    ]
+    return torch.cat(parts, dim=-1).flatten(-2)
+
+
 def elementwise(function: Callable[..., Tensor], node: Expr, operands: Sequence[Tensor]) -> Tensor:
     """The value of an elementwise node in the precision of what it has for each unit, or of a sum over units."""
     result = function(*operands)
@@ -101,6 +122,7 @@ class _Program(NamedTuple):
     each_step: tuple[Expr, ...]
     products: dict[Expr, _Products]
     functions: dict[str, Callable[..., Tensor]]
+    divided: tuple[str, ...]
 
 
 @lru_cache(maxsize=256)
@@ -143,6 +165,7 @@ def _program(cell: Cell) -> _Program:
         tuple(by_kind["step"]),
         products,
         {node.op: torch_function(node.op) for node in nodes if node.op == "sum" or node.op in OPERATIONS},
+        cell.heads,
     )
 
 
@@ -153,7 +176,7 @@ def _block(leaf: Expr) -> Parameter:
 
 def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
     """The sequences (T, B, H) of the states that the call asks for, the output first, and the final states."""
-    cell, steps, hidden = call.cell, call.x.shape[0], call.hidden_size
+    cell, steps, hidden, heads = call.cell, call.x.shape[0], call.hidden_size, call.heads
     program = _program(cell)
     blocks: dict[Parameter, Tensor] = {}
     for group, tensor in zip(cell.groups, call.parameters, strict=True):
@@ -172,7 +195,7 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
     fixed: dict[Expr, Tensor] = {node: number(node, hidden, call.x) for node in program.constants}
     fixed.update((node, blocks[_block(node)]) for node in program.vectors)
     for node in program.loop_invariants:
-        fixed[node] = _evaluate(node, fixed, program, weights, functional.linear, None)
+        fixed[node] = _evaluate(node, fixed, program, weights, functional.linear, None, heads)
     linear = functional.linear
     if call.precision == "bf16":
         linear, weights = bfloat16.linear, {key: bfloat16.Rounded.apply(one) for key, one in weights.items()}
@@ -206,7 +229,8 @@ def _one_direction(call: Call) -> tuple[list[Tensor], list[Tensor]]:
             values.update((node, part[t]) for node, part in zip(products.nodes, slices, strict=True))
         for node in program.each_step:
             if node not in values:
-                values[node] = _evaluate(node, values, program, weights, linear, None if valid is None else valid[t])
+                valid_t = None if valid is None else valid[t]
+                values[node] = _evaluate(node, values, program, weights, linear, valid_t, heads)
         new = [values[output] for output in cell.outputs]
         pairs = zip(new, states, strict=True)
         new = [value if value.shape == state.shape else value.expand_as(state) for value, state in pairs]
@@ -243,6 +267,7 @@ def _evaluate(
     weights: dict[int, Tensor],
     linear: Callable[[Tensor, Tensor], Tensor],
     valid: Tensor | None,
+    heads: int,
 ) -> Tensor:
     if node.op != "matmul":
         operands = [values[arg] for arg in node.args]
@@ -253,9 +278,10 @@ def _evaluate(
         return elementwise(program.functions[node.op], node, operands)
     products = program.products[node]
     operand, weight = values[products.operand], weights[id(products)]
+    heads = heads if products.group in program.divided else 1
     if operand.dim() == 0:  # made of constants alone
-        operand = operand.expand(weight.shape[1])
-    result = linear(operand, weight)
+        operand = operand.expand(heads * weight.shape[1])
+    result = product(operand, weight, heads, linear)
     parts = result.split(result.shape[-1] // len(products.nodes), dim=-1)
     values.update(zip(products.nodes, parts, strict=True))
     return values[node]

@@ -68,6 +68,7 @@ class RecurrentBase(Parameters):
         weight_drop: float = 0.0,
         rates: MaskRates = None,
         proj_size: int = 0,
+        heads: int = 1,
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -115,6 +116,7 @@ class RecurrentBase(Parameters):
         check_backend_name(backend)
         _check_placement(device, dtype)
         _check_projection(cell, proj_size, hidden_size)
+        _check_heads(cell, heads, hidden_size)
         cell = cell if bias is True else with_single_bias(cell) if bias else without_bias(cell)
         as_init(init).check_cell(cell)
         check_probability("weight_drop", weight_drop)
@@ -132,6 +134,7 @@ class RecurrentBase(Parameters):
             device,
             dtype,
             proj_size,
+            heads,
         )
         self.batch_first = batch_first
         self.reverse = reverse
@@ -331,6 +334,7 @@ class RecurrentBase(Parameters):
             "weight_drop": (self.weight_drop, 0.0),
             "rates": (self.rates, None),
             "proj_size": (self.proj_size, 0),
+            "heads": (self.heads, 1),
         }
         given = [f"{name}={value!r}" for name, (value, default) in options.items() if value != default]
         return ", ".join([self.cell.name, str(self.input_size), str(self.hidden_size), *given])
@@ -355,6 +359,27 @@ def _check_projection(cell: Cell, proj_size: int, hidden_size: int) -> None:
         raise ValueError(
             f"proj_size: expected the width P of the state {state} of the cell {cell.name}, at least 1 and less than "
             f"hidden_size={hidden_size}, got {proj_size}"
+        )
+
+
+def _check_heads(cell: Cell, heads: int, hidden_size: int) -> None:
+    """Check the number of heads.
+
+    Raises:
+        TypeError: when it is not a number.
+        ValueError: when it does not divide H, or is not 1 in a cell without matrices that are divided into heads.
+    """
+    if not isinstance(heads, int) or isinstance(heads, bool):
+        raise TypeError(f"heads: expected an int, got {type(heads).__name__} ({heads!r})")
+    if not cell.heads and heads != 1:
+        raise ValueError(
+            f"heads: expected 1, got {heads}; no matrix of the cell {cell.name} is declared to be divided into heads, "
+            "as R of slstm is. Declare one with @gatewise.cell(heads=('R',))"
+        )
+    if heads < 1 or hidden_size % heads:
+        raise ValueError(
+            f"heads: expected a divisor of hidden_size={hidden_size}, of whose units every head has the same number, "
+            f"got {heads}"
         )
 
 

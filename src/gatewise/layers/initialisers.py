@@ -9,9 +9,9 @@
 | orthogonal | orthogonal      | orthogonal        | 0                   | Saxe et al. 2013, arXiv:1312.6120       |
 | identity   | normal, σ 0.001 | identity          | 0                   | Le et al. 2015, arXiv:1504.00941 (IRNN) |
 
-Matrices are drawn gate by gate, that of a projection as a recurrent one. Vectors that are not biases (peepholes) are
-uniform in ±1/√H in every scheme. The forget gate is the gate that keeps a state while another admits new values,
-whatever its name.
+Matrices are drawn gate by gate, and head by head where they are divided into heads, that of a projection as a
+recurrent one. Vectors that are not biases (peepholes) are uniform in ±1/√H in every scheme. The forget gate is the gate
+that keeps a state while another admits new values, whatever its name.
 
 With any scheme `Init` can set the biases that determine how long a state lasts: to a value, or by chrono initialisation
 (Tallec & Ollivier 2018, arXiv:1804.11188).
@@ -156,8 +156,10 @@ def initialise(given: Scheme | Init, cell: Cell, group: str, tensor: Tensor, hid
         # Orthogonal matrices use a QR decomposition, which half precision lacks.
         has_qr = tensor.dtype in (torch.float32, torch.float64)
         exact = tensor if has_qr else torch.empty_like(tensor, dtype=torch.float32)
+        heads = hidden_size // exact.shape[1] if group in cell.heads else 1
         for _, block in _blocks(cell, group, exact):
-            (_INPUT if kind == "input" else _RECURRENT)[scheme](block)
+            for of_head in block.chunk(heads):
+                (_INPUT if kind == "input" else _RECURRENT)[scheme](of_head)
         if exact is not tensor:
             tensor.copy_(exact)
     if scheme != "torch" or (kind == "vector" and not is_bias):  # torch's own vectors are the biases

@@ -46,12 +46,14 @@ class Parameters(nn.Module):
         device: torch.device | str | int | None,
         dtype: torch.dtype | None,
         proj_size: int = 0,
+        heads: int = 1,
     ) -> None:
         super().__init__()
         self.cell = cell
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.proj_size = proj_size
+        self.heads = heads
         self._state_sizes = tuple([proj_size if width == "P" else hidden_size for width in cell.widths])
         self.num_layers = num_layers
         self.bias = bias
@@ -85,7 +87,7 @@ class Parameters(nn.Module):
         for suffix in ("", "_reverse")[: self._direction_count]:
             for group in self.cell.groups:
                 named[f"{stem_of(self.cell, group)}_l{layer}{suffix}"] = torch.Size(
-                    self.cell.parameter_shape(group, width, self.hidden_size, self.proj_size)
+                    self.cell.parameter_shape(group, width, self.hidden_size, self.proj_size, self.heads)
                 )
         return named
 
@@ -117,9 +119,10 @@ class Parameters(nn.Module):
             name: one of ``cell.gates``.
 
         Returns:
-            By the name of the parameter, the rows of that gate: (H, I), (H, H) or (H,). They are views of the
-            parameters: write to them under ``torch.no_grad()`` (inside `frozen` call `refresh` afterwards). Values of a
-            parametrized parameter can be read, but are computed, so writing to them has no effect.
+            By the name of the parameter, the rows of that gate: (H, I), (H, H) or (H,), of a matrix divided into n
+            heads (H, H/n). They are views of the parameters: write to them under ``torch.no_grad()`` (inside `frozen`
+            call `refresh` afterwards). Values of a parametrized parameter can be read, but are computed, so writing to
+            them has no effect.
 
         Raises:
             ValueError: for an unknown gate.

@@ -109,6 +109,8 @@ class Recurrent(RecurrentBase):
         rates: the probabilities of the masks in the cell's own equations, by name; see `equations.dropout`.
         proj_size: P < H, the width of the states that the cell declares to be projections, as that of
             ``lstm_projected``; the output has the width of the first state. 0 for a cell without them.
+        heads: n, a divisor of H: the matrices that the cell declares to be divided into heads, as ``R`` of ``slstm``,
+            have n blocks (H/n, H/n), one for the units of each head, stored as (G·H, H/n). 1: they are whole.
         device, dtype: of the parameters.
 
     Raises:

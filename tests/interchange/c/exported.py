@@ -31,11 +31,12 @@ def compiler() -> list[str] | None:
 
 
 def streamed() -> gatewise.Stack:
-    """One direction: a user's cell whose masks act in evaluation, two layers in one, a prologue and a projection."""
+    """One direction: a user's cell whose masks act in evaluation, two layers in one, a projection, heads."""
     layers = [
         gatewise.Recurrent(masked, WIDTH, 7, rates={"h": 0.2, "n": 0.3, "kept_h": 0.1, "kept_c": 0.4}),
         gatewise.GRU(7, 19, num_layers=2, bias="single"),
-        gatewise.PeepholeLSTM(19, 9, proj_size=6, masked_output="repeat"),
+        gatewise.Recurrent("slstm", 19, 12, heads=3),
+        gatewise.PeepholeLSTM(12, 9, proj_size=6, masked_output="repeat"),
     ]
     return gatewise.Stack(layers)
 

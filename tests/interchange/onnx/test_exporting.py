@@ -13,6 +13,7 @@ from onnxscript import opset18
 from torch import Tensor, nn
 
 import gatewise
+from csrc.tests.cells import of_heads, of_two_widths
 from gatewise.equations.operations import OPERATIONS
 from gatewise.interchange.onnx import comparison, spelling
 from gatewise.interchange.onnx.native import Native
@@ -344,8 +345,10 @@ def test_errors_against_float64(module: nn.Module, off: float, accepted: bool) -
         gatewise.LSTM(3, 4, num_layers=2),
         gatewise.GRU(3, 4, variant="chung2014"),
         gatewise.Stack([gatewise.PeepholeLSTM(3, 4, peephole="full"), gatewise.RNN(4, 5)]),
+        gatewise.LSTM(3, 5, num_layers=2, proj_size=2),
+        Recurrent("slstm", 3, 6, heads=3),
     ],
-    ids=lambda layer: type(layer).__name__,
+    ids=["LSTM", "GRU", "Stack", "projection", "heads"],
 )
 def test_streaming_equals_the_sequence(layer: Any, tmp_path: Path) -> None:
     path = tmp_path / "step.onnx"
@@ -363,6 +366,33 @@ def test_streaming_equals_the_sequence(layer: Any, tmp_path: Path) -> None:
         assert_close(y_t, output)
     for ours, theirs in zip(torch.utils._pytree.tree_leaves(final), states, strict=True):
         assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        gatewise.LSTM(3, 5, num_layers=2, bidirectional=True, proj_size=2),
+        gatewise.PeepholeLSTM(3, 5, bidirectional=True, proj_size=2),
+        Recurrent("slstm", 3, 6, bidirectional=True, heads=2),
+        Recurrent(of_heads, 3, 6, num_layers=2, heads=3),
+        Recurrent(of_two_widths, 3, 5, proj_size=3, rates={"h": 0.2, "kept": 0.3}).eval(),
+    ],
+    ids=["lstm_projected", "lstm_projected_sak2014", "slstm", "of_heads", "of_two_widths"],
+)
+def test_projections_and_heads(layer: Recurrent, tmp_path: Path) -> None:
+    for parameter in layer.parameters():  # initial biases of zero would hide a wrong place
+        if parameter.dim() == 1:
+            nn.init.normal_(parameter, std=0.5)
+    path = tmp_path / "model.onnx"
+    written = gatewise.to_onnx(
+        layer, (torch.randn(5, 3, 3),), path, kwargs={"lengths": torch.tensor([5, 0, 2])}, opset=20
+    )
+    assert {one.node.split()[0] for one in written.layers} == {"Scan"}
+    for rows, steps in ((3, 5), (1, 4)):
+        x, lengths = torch.randn(steps, rows, 3), torch.randint(steps + 1, (rows,))
+        expected = torch.utils._pytree.tree_leaves(layer(x, lengths=lengths))
+        for ours, theirs in zip(expected, in_onnx_runtime(path, x, lengths), strict=True):
+            assert_close(ours, theirs)
 
 
 def test_streaming_needs_steps(tmp_path: Path) -> None:

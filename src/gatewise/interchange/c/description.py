@@ -29,6 +29,7 @@ class LayerPart:
         merge_weight, merge_bias: of a learned merge.
         scales: of each row of the parameters that are 8-bit integers, in their order.
         projection: P, the width of states of a projection; 0 if the cell has none.
+        heads: into how many heads the matrices are divided that the cell declares so.
     """
 
     cell: Cell
@@ -43,6 +44,7 @@ class LayerPart:
     merge_bias: Array | None = None
     scales: tuple[Array, ...] = ()
     projection: int = 0
+    heads: int = 1
 
     @property
     def state_widths(self) -> tuple[int, ...]:

@@ -139,6 +139,7 @@ def _layer(model: Model, at: int, programs: dict[str, Program]) -> str:
         layer.input_size,
         layer.hidden_size,
         layer.projection,
+        layer.heads,
         layer.directions,
         int(layer.reverse),
         model.number_of(layer.parameters[0]),

@@ -52,6 +52,7 @@ def layer_parts(layer: Recurrent) -> list[LayerPart]:
             array(getattr(layer, f"merge_weight_l{at}")) if learned else None,
             None if bias is None else array(bias),
             projection=layer.proj_size,
+            heads=layer.heads,
         )
         parts.append(part)
         width = part.width

@@ -74,13 +74,13 @@ class Loop:
         return results
 
 
-def name_loops(nodes: Iterable[ir.Node]) -> None:
+def name_loops(nodes: Iterable[ir.Node], prefix: str) -> None:
     """Give the values inside of the loops among nodes names that no value outside has, as ONNX requires."""
     for number, loop in enumerate(node for node in nodes if _LOOP in node.metadata_props):
         body = loop.attributes["body"].as_graph()
         inside = [*body.inputs, *body.initializers.values(), *(value for node in body for value in node.outputs)]
         for index, value in enumerate(inside):
-            value.name = f"step/{number}/{index}"
+            value.name = f"{prefix}/{number}/{index}"
 
 
 def _matrix(kind: ir.TensorType) -> Value:

@@ -199,12 +199,13 @@ def _translated(
             error = error.__cause__  # type: ignore[assignment]
         raise ValueError(f"module: torch.onnx.export cannot translate it ({_line(error)[:500]})") from error
     assert exported is not None
+    name_loops(exported.model.graph.all_nodes(), "loop")  # the optimiser takes the shapes of values by their names
     # The weights of recurrent nodes, however large, become constants in the order of their gates.
     with _quiet():
         optimizer.optimize_ir(
             exported.model, should_fold=lambda node: True if OF_WEIGHTS in node.metadata_props else None
         )
-    name_loops(exported.model.graph.all_nodes())
+    name_loops(exported.model.graph.all_nodes(), "step")  # it has moved some of them out, with their names
     return exported.model
 
 

@@ -18,15 +18,17 @@ class _Product:
     """Blocks of one group with the same operand, multiplied together.
 
     Attributes:
-        matrix: their columns side by side.
+        matrix: their columns side by side; divided into n heads (n, H/n, G·H/n), those of each head.
         sizes: the number of columns of each.
         nodes: the expressions of the products.
+        heads: n.
     """
 
     operand: Expr
     matrix: Value
     sizes: Value
     nodes: tuple[Expr, ...]
+    heads: int
 
 
 class Step:
@@ -97,10 +99,40 @@ class Step:
         for (_, operand), members in together.items():
             blocks = [_block(node.args[0]) for node in members]
             rows = [self._rows(block) for block in blocks]
-            matrix = self._outside.of_weights("Transpose", self._gathered(blocks[0].group, rows), perm=[1, 0])
-            sizes = self._outside.constant(np.array([len(one) for one in rows]))
-            found |= dict.fromkeys(members, _Product(operand, matrix, sizes, tuple(members)))
+            group, sizes = blocks[0].group, self._outside.constant(np.array([len(one) for one in rows]))
+            heads = self._heads(group, len(rows[0]))
+            matrix = self._matrix(self._gathered(group, rows), len(rows), heads, len(rows[0]) // heads)
+            found |= dict.fromkeys(members, _Product(operand, matrix, sizes, tuple(members), heads))
         return found
+
+    def _heads(self, group: str, height: int) -> int:
+        """Into how many heads the matrices of a group are divided."""
+        return height // int(self._tensors[group].shape[1]) if group in self._cell.heads else 1
+
+    def _matrix(self, stacked: Value, blocks: int, heads: int, width: int) -> Value:
+        """See `_Product`, of blocks on top of each other."""
+        nodes = self._outside
+        if heads == 1:
+            return nodes.of_weights("Transpose", stacked, perm=[1, 0])
+        parts = nodes.of_weights("Reshape", stacked, nodes.constant(np.array([blocks, heads, width, width])))
+        of_heads = nodes.of_weights("Transpose", parts, perm=[1, 3, 0, 2])
+        return nodes.of_weights("Reshape", of_heads, nodes.constant(np.array([heads, width, blocks * width])))
+
+    def _width(self, product: _Product) -> int:
+        """The width of the operand."""
+        return product.heads * int(self._tensors[_block(product.nodes[0].args[0]).group].shape[1])
+
+    def _multiply(self, product: _Product, operand: Value, nodes: NodeList) -> Value:
+        """The product of an operand (B, H) with the matrix."""
+        if product.heads == 1:
+            return nodes("MatMul", operand, product.matrix)
+        blocks, heads = len(product.nodes), product.heads
+        width = int(self._tensors[_block(product.nodes[0].args[0]).group].shape[1])
+        parts = nodes("Reshape", operand, nodes.constant(np.array([-1, heads, width])))
+        of_heads = nodes("MatMul", nodes("Transpose", parts, perm=[1, 0, 2]), product.matrix)
+        parts = nodes("Reshape", of_heads, nodes.constant(np.array([heads, -1, blocks, width])))
+        rows = nodes("Transpose", parts, perm=[1, 2, 0, 3])
+        return nodes("Reshape", rows, nodes.constant(np.array([-1, blocks * heads * width])))
 
     def _rows(self, block: Parameter) -> np.ndarray:
         """The rows of a block in the stacked tensor of its group."""
@@ -133,8 +165,8 @@ class Step:
             product = self._products[node]
             operand = self._values[product.operand]
             if nodes is self._outside:  # perhaps made of constants alone
-                operand = nodes("Expand", operand, nodes("Shape", product.matrix, start=0, end=1))
-            self._split(product, nodes("MatMul", operand, product.matrix), nodes)
+                operand = nodes("Expand", operand, nodes.constant(np.array([self._width(product)])))
+            self._split(product, self._multiply(product, operand, nodes), nodes)
         else:
             spelling = OPERATIONS[node.op].onnx
             assert isinstance(spelling, str)

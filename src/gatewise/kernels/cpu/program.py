@@ -27,6 +27,7 @@ class Loaded(NamedTuple):
         projection: None, or for a cell with states of the width P the number of blocks of P units saved for backward
             per row, the states of that width by the bits of a number, and where H and P are found: the number of a
             parameter, the axis of its tensor, and the number of blocks along it.
+        divided: the number of a parameter whose matrices are divided into heads; −1 for a cell without.
     """
 
     address: int
@@ -35,6 +36,7 @@ class Loaded(NamedTuple):
     gates: int
     saved_row_values: int
     projection: tuple[int, ...] | None
+    divided: int
 
 
 # By equations. Failures are cached, so that a layer does not change its backend from call to call.
@@ -89,4 +91,5 @@ def _loaded(library: ctypes.CDLL, prefix: str, cell: Cell) -> Loaded:
         gates = [len(cell.gates_of(cell.groups[one])) for one in (cell.hidden_group, group)]
         narrow = sum((width == "P") << number for number, width in enumerate(cell.widths))
         found = (projections, narrow, cell.hidden_group, 0, gates[0], group, axis, 1 if axis else gates[1])
-    return Loaded(address, blocks, len(cell.states), len(cell.gates_of(cell.groups[0])), row_values, found)
+    divided = cell.groups.index(cell.heads[0]) if cell.heads else -1
+    return Loaded(address, blocks, len(cell.states), len(cell.gates_of(cell.groups[0])), row_values, found, divided)
