@@ -60,7 +60,8 @@ def within_heads(name: str, whole: Tensor, layer: gatewise.Recurrent) -> Tensor:
     if shape == whole.shape:
         return whole
     width = shape[1]
-    return torch.stack([row[at % layer.hidden_size // width * width :][:width] for at, row in enumerate(whole)])
+    firsts = [unit % layer.hidden_size // width * width for unit in range(len(whole))]
+    return torch.stack([row[first : first + width] for first, row in zip(firsts, whole, strict=True)])
 
 
 @pytest.mark.parametrize("ragged", [False, True])
@@ -115,6 +116,22 @@ def test_bytes_are_those_of_the_whole_matrix(hidden: int, heads: int):
                 results.append(call(layer, x))
         for name, value in results[0].items():
             torch.testing.assert_close(value, results[1][name], rtol=1e-6, atol=1e-6)
+
+
+@needs_engine
+@pytest.mark.parametrize("batch", [1, 3, 9])
+@pytest.mark.parametrize(("hidden", "heads"), [(10, 5), (34, 2), (64, 4)])
+def test_products_of_bfloat16_in_both_passes(hidden: int, heads: int, batch: int, monkeypatch: pytest.MonkeyPatch):
+    """The same factors as of the whole matrix, and so the same numbers but for the order of sums."""
+    monkeypatch.setattr(execution, "_PRECISIONS", {None: 16})
+    one = made(DIVIDED, hidden, heads, dtype=torch.float32, bidirectional=True)
+    x = torch.randn(T, batch, I)
+    found, whole = call(one, x), call(whole_of(one, dtype=torch.float32), x)
+    for name, value in found.items():
+        wanted = within_heads(name.removeprefix("gradient of "), whole[name], one)
+        torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3)
+    monkeypatch.undo()
+    assert (one(x)[0] - found["output"]).abs().max() > 1e-5
 
 
 def test_step_stream_and_frozen_weights_are_the_sequence():
