@@ -121,17 +121,20 @@ def test_bytes_are_those_of_the_whole_matrix(hidden: int, heads: int):
 @needs_engine
 @pytest.mark.parametrize("batch", [1, 3, 9])
 @pytest.mark.parametrize(("hidden", "heads"), [(10, 5), (34, 2), (64, 4)])
-def test_products_of_bfloat16_in_both_passes(hidden: int, heads: int, batch: int, monkeypatch: pytest.MonkeyPatch):
+def test_products_of_bfloat16_in_both_passes(hidden: int, heads: int, batch: int):
     """The same factors as of the whole matrix, and so the same numbers but for the order of sums."""
-    monkeypatch.setattr(execution, "_PRECISIONS", {None: 16})
     one = made(DIVIDED, hidden, heads, dtype=torch.float32, bidirectional=True)
-    x = torch.randn(T, batch, I)
-    found, whole = call(one, x), call(whole_of(one, dtype=torch.float32), x)
-    for name, value in found.items():
-        wanted = within_heads(name.removeprefix("gradient of "), whole[name], one)
-        torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3)
-    monkeypatch.undo()
-    assert (one(x)[0] - found["output"]).abs().max() > 1e-5
+    whole, x = whole_of(one, dtype=torch.float32), torch.randn(T, batch, I)
+    with whole.frozen(precision="bf16"):
+        expected = call(whole, x)
+    for backend in ("auto", "reference"):
+        one.backend = backend
+        with one.frozen(precision="bf16"):
+            found = call(one, x)
+        for name, value in found.items():
+            wanted = within_heads(name.removeprefix("gradient of "), expected[name], one)
+            torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3)
+        assert (one(x)[0] - found["output"]).abs().max() > 1e-5
 
 
 def test_step_stream_and_frozen_weights_are_the_sequence():
