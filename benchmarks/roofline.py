@@ -1,7 +1,7 @@
 """What the phases of an LSTM take beside what a core could do at the very most, in each precision of products.
 
 A phase multiplies and adds, and reads weights; the limit is the longer of the two: multiply-adds at the rate of
-registers, weights as fast as a core reads so many bytes again and again. Activations are in no limit. Run it on an
+registers, weights as fast as a core reads as many bytes again and again. Activations are in no limit. Run it on an
 idle machine with ``python -m benchmarks.roofline``; it compiles a small program, and prints tables in Markdown, by
 step.
 """
@@ -72,7 +72,7 @@ class Limits(NamedTuple):
 
     Attributes:
         multiply_adds: by the name of the product.
-        bytes: that it reads, of so many.
+        bytes: that it reads, by the number of all.
     """
 
     multiply_adds: dict[str, float]

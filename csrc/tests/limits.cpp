@@ -1,5 +1,5 @@
-// What a core can do at the very most: multiply-adds a second in registers, and bytes a second that it reads of so
-// many, again and again. Not a test: it is for `python -m benchmarks.roofline`.
+// What a core can do at the very most: multiply-adds a second in registers, and bytes a second that it reads of a
+// number of them, again and again. Not a test: it is for `python -m benchmarks.roofline`.
 #include "bytes.h"
 #include "tests/rate.h"
 
