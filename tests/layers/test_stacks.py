@@ -8,7 +8,7 @@ import torch
 
 import gatewise
 from gatewise.kernels.cpu import execution
-from gatewise.layers import recurrent
+from gatewise.layers import running
 from tests.agreement import CELLS, possible
 from tests.combinations import combinations
 from tests.kernels.engine import needs_engine
@@ -54,20 +54,20 @@ def test_the_same_bits_as_layer_by_layer(
             stack.enter_context(layer.frozen())
             call(layer, x, hx, **options)
         actual = check_call(layer, x, hx, **options)
-        stack.enter_context(monkeypatch.context()).setattr(recurrent, "plain_stack", lambda *_: None)
+        stack.enter_context(monkeypatch.context()).setattr(running, "plain_stack", lambda *_: None)
         expected = call(layer, x, hx, **options)
     assert all(torch.equal(actual[name], value) for name, value in expected.items())
 
 
 def test_what_stands_between_layers_takes_them_apart(monkeypatch: pytest.MonkeyPatch):
     ran: list[int] = []
-    original = recurrent.run_on_cpu
+    original = running.run_on_cpu
 
     def counted(one: Any) -> Any:
         ran.append(one.layers)
         return original(one)
 
-    monkeypatch.setattr(recurrent, "run_on_cpu", counted)
+    monkeypatch.setattr(running, "run_on_cpu", counted)
     x = torch.randn(6, 2, 5)
 
     def layers_of(gradients: bool = False, watched: bool = False, **options: Any) -> list[int]:
