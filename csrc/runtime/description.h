@@ -53,17 +53,21 @@ struct ScalingInfo {
 enum Pool : int64_t { pool_none, pool_last, pool_mean, pool_max, pool_attention };
 
 // A forecast of K steps of a series, which is the first of the values; the others are covariates. What is known of the
-// steps to come: covariates and tokens, of each step.
+// steps to come: covariates and tokens, of each step; and the numbers, where steps are forecast one after the other,
+// each from a value that was drawn for the one before, along several paths.
 enum ForecastKind : int64_t { forecast_point, forecast_quantile, forecast_gaussian };
 struct ForecastInfo {
   ForecastKind kind;
   int64_t window, season, horizon, outputs,
       located;            // W, steps of a season, K, Q, and how many of Q move with the level
+  int64_t ahead, paths;   // steps that the network forecasts at once, K or 1; paths, 0: none
+  int64_t noise;          // tensor (P / 2 + 1, K) of half of the paths, of which the others have the negative; −1: none
   int64_t levels, middle; // L, and which of them is the median
-  const double *steps;    // (L) quantiles of a standard normal distribution, or null
-  const double *moves;    // (K, L) of calibrated quantiles, or null
-  int64_t blend;          // tensor (R, K): the weights of the references
-  int64_t future;         // the first of the tensors W, b of the state, W of what is known, W of both; −1: none
+  const double *levels_at; // (L)
+  const double *steps;     // (L) quantiles of a standard normal distribution, or null
+  const double *moves;     // (K, L) of calibrated quantiles, or null
+  int64_t blend;           // tensor (R, K): the weights of the references
+  int64_t future;          // the first of the tensors W, b of the state, W of what is known, W of both; −1: none
 };
 
 struct TensorInfo {

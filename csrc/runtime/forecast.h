@@ -1,105 +1,184 @@
-// Forecasts of a series: what the network reads of it, and what its numbers mean, as gatewise/tasks/forecasting does.
+// Forecasts from the states at the ends of series: all steps at once, or one by one along paths that are drawn.
 #pragma once
 
 #include "runtime/heads.h"
+#include "runtime/inputs.h"
+#include "runtime/series.h"
 
 namespace gatewise {
 
-// The level and scale of the values (count) up to a step, the newest last; `usual`: the size of a usual change.
-struct SeriesScale {
-  double level, scale;
-  double scaled(double value) const { return (value - level) / scale; }
-};
-inline SeriesScale scale_of_window(const double *window, int64_t count, double usual, double *scratch) {
-  constexpr double rounding = 8 * 0x1p-52;
-  std::copy_n(window, count, scratch);
-  std::nth_element(scratch, scratch + (count - 1) / 2, scratch + count, [](auto a, auto b) { return a < b; });
-  const double middle = scratch[(count - 1) / 2];
-  double most = 0, mean = 0, widest = 0, squares = 0, largest = 0;
-  for (int64_t k = 0; k < count; ++k) most += std::abs(window[k] - middle);
-  most = 5 * most / double(count);
-  for (int64_t k = 0; k < count; ++k) {
-    scratch[k] = std::clamp(window[k] - middle, -most, most);
-    mean += scratch[k], largest = std::max(largest, std::abs(middle + scratch[k]));
-  }
-  mean /= double(count);
-  for (int64_t k = 0; k < count; ++k) widest = std::max(widest, std::abs(scratch[k] - mean));
-  for (int64_t k = 0; k < count; ++k) {
-    const double ratio = (scratch[k] - mean) / (widest > 0 ? widest : 1);
-    squares += ratio * ratio;
-  }
-  const double deviation = widest * std::sqrt(squares / double(count));
-  double scale = deviation > rounding * largest ? std::max(deviation, 1e-3 * usual) : usual;
-  if (!(scale > 0)) scale = 1e-4 * largest;
-  return {middle + mean, scale > 1e-290 ? scale : 1};
-}
-
-// The values of one row, each missing one replaced by the one before it, and what has been seen of their changes.
-class SeriesReader {
-public:
-  SeriesReader(const ForecastInfo &info, double *filled, double *scratch)
-      : info(info), filled(filled), scratch(scratch) {}
-
-  // The next value, NaN where it is missing; to the three numbers that the network reads of it.
-  template <class T> void read(double value, T *to) {
-    const bool missing = value != value;
-    filled[count] = missing ? filled[count - 1] : value;
-    const double now = filled[count], before = count ? filled[count - 1] : now, size = std::abs(now - before);
-    if (size > 8 * 0x1p-52 * std::max(std::abs(now), std::abs(before))) logs += std::log(size), ++seen;
-    ++count;
-    const SeriesScale scale = current();
-    to[0] = T(float(softened(scale.scaled(now)))), to[1] = T(float(softened((now - before) / scale.scale)));
-    to[2] = missing;
-  }
-  SeriesScale current() const {
-    const int64_t width = std::min(count, info.window);
-    return scale_of_window(filled + count - width, width, seen ? std::exp(logs / double(seen)) : 0, scratch);
-  }
-  // What is near at hand for the steps to come, (2) or with a season (2 + K).
-  template <class T> void references(const SeriesScale &scale, T *to) const {
-    const double now = filled[count - 1];
-    to[0] = T(float(scale.scaled(now)));
-    to[1] = count > info.season ? T(float((now - filled[count - 1 - info.season]) / scale.scale)) : T(0);
-    for (int64_t k = 0; info.season > 1 && k < info.horizon; ++k) {
-      const int64_t back = info.season - 1 - k % info.season;
-      to[2 + k] = T(float(scale.scaled(back < count ? filled[count - 1 - back] : now)));
-    }
-  }
-
-private:
-  const ForecastInfo &info;
-  double *filled, *scratch, logs = 0;
-  int64_t count = 0, seen = 0;
-
-  static double softened(double value) { return 3 * std::asinh(value / 3); }
-};
-
-// The quantiles (L) of a step in units of the data, from the Q numbers of the network.
+// Calibrated quantiles (L) of a step, from those of the data: in order from the median on.
 template <class T>
-void forecast_quantiles(const ForecastInfo &info, int64_t step, T *predicted, const SeriesScale &scale, T *to) {
-  const int64_t levels = info.levels, middle = info.middle;
-  if (info.kind == forecast_quantile) std::sort(predicted, predicted + levels, [](auto a, auto b) { return a < b; });
-  const T deviation = info.kind != forecast_gaussian ? T(0)
-                      : predicted[1] > 20            ? predicted[1]
-                                                     : std::log1p(std::exp(predicted[1]));
+void calibrate(const ForecastInfo &info, int64_t step, const SeriesScale &scale, const double *quantiles, T *to) {
   double before = 0;
   const auto moved = [&](int64_t level) {
-    const T value = info.kind == forecast_quantile   ? predicted[level]
-                    : info.kind == forecast_gaussian ? predicted[0] + (deviation + T(1e-3)) * T(info.steps[level])
-                                                     : predicted[0];
-    return double(value) * scale.scale + scale.level +
-           (info.moves ? info.moves[step * levels + level] * scale.scale : 0);
+    return quantiles[level] + (info.moves ? info.moves[step * info.levels + level] * scale.scale : 0);
   };
-  // Calibrated quantiles stay in order, from the median on.
-  for (int64_t level = middle; level < levels; ++level) {
-    before = level > middle && info.moves ? std::max(before, moved(level)) : moved(level);
+  for (int64_t level = info.middle; level < info.levels; ++level) {
+    before = level > info.middle && info.moves ? std::max(before, moved(level)) : moved(level);
     to[level] = T(before);
   }
-  before = moved(middle);
-  for (int64_t level = middle - 1; level >= 0; --level) {
+  before = moved(info.middle);
+  for (int64_t level = info.middle - 1; level >= 0; --level) {
     before = info.moves ? std::min(before, moved(level)) : moved(level);
     to[level] = T(before);
   }
 }
+
+// What the Q numbers of the network mean for a step.
+template <class T> class Predicted {
+public:
+  Predicted(const ForecastInfo &info, T *numbers) : info(info), numbers(numbers) {
+    if (info.kind == forecast_quantile) std::sort(numbers, numbers + info.levels, in_order);
+    if (info.kind == forecast_gaussian)
+      deviation = (numbers[1] > 20 ? numbers[1] : std::log1p(std::exp(numbers[1]))) + T(1e-3);
+  }
+  T quantile(int64_t level) const {
+    return info.kind == forecast_quantile   ? numbers[level]
+           : info.kind == forecast_gaussian ? numbers[0] + deviation * T(info.steps[level])
+                                            : numbers[0];
+  }
+  T drawn(T noise) const { return info.kind == forecast_gaussian ? numbers[0] + deviation * noise : numbers[0]; }
+
+private:
+  const ForecastInfo &info;
+  T *numbers, deviation = 0;
+};
+
+// The quantile of sorted values at a level, between two of them in proportion.
+inline double quantile_of(const double *sorted, int64_t count, double level) {
+  const double at = level * double(count - 1);
+  const int64_t below = int64_t(at), above = std::min(below + 1, count - 1);
+  const double share = at - double(below), distance = sorted[above] - sorted[below];
+  return share < 0.5 ? sorted[below] + share * distance : sorted[above] - distance * (1 - share);
+}
+
+// The numbers of the network for the steps to come, and what is read off them.
+template <class T> class Forecaster {
+public:
+  // `width`: of the widest input or output of a layer.
+  void carve(Carver &memory, const Limits &limits, int64_t width) {
+    const ForecastInfo &info = *description.forecast;
+    const int64_t rows = limits.most_rows();
+    scales = memory.take<SeriesScale>(limits.batch);
+    near = memory.take<T>(rows * Series::reference_count(info));
+    decoded = memory.take<T>(rows * info.ahead * info.outputs);
+    of_state = memory.take<T>(rows * width), both = memory.take<T>(width);
+    ahead = memory.take<T>(std::max(width, info.outputs));
+    tokens = memory.take<int64_t>(description.embedding_count);
+    quantiles = memory.take<double>(info.levels);
+    if (!info.paths) return;
+    ends = memory.take<double>(limits.batch * Series::most(info));
+    lengths = memory.take<int64_t>(limits.batch), usual = memory.take<double>(limits.batch);
+    path_values = memory.take<double>(info.paths * path_room(info));
+    path_scales = memory.take<SeriesScale>(info.paths);
+    drawn = memory.take<double>(info.horizon * info.paths);
+  }
+
+  // Keeps of the series of a row what its forecast reads.
+  void keep(int64_t row, const Series &series) {
+    const ForecastInfo &info = *description.forecast;
+    scales[row] = series.scale();
+    if (info.paths) {
+      lengths[row] = series.length(), usual[row] = series.usual_change();
+      std::copy_n(series.end(), series.length(), ends + row * Series::most(info));
+    } else series.references(scales[row], near + row * Series::reference_count(info));
+  }
+
+  // The quantiles (B, K, L) from the states (B, H) of the ends of series; `to_come`: (B, K, known).
+  void at_once(const void *file, int64_t rows, const T *hidden, const double *to_come, T *output, T *scratch) {
+    const ForecastInfo &info = *description.forecast;
+    decode(file, rows, hidden, to_come, info.horizon * known_count(), scratch);
+    for (int64_t b = 0; b < rows; ++b)
+      for (int64_t k = 0; k < info.horizon; ++k) {
+        const Predicted<T> predicted(info, decoded + (b * info.horizon + k) * info.outputs);
+        for (int64_t l = 0; l < info.levels; ++l) quantiles[l] = scales[b].unscaled(double(predicted.quantile(l)));
+        calibrate(info, k, scales[b], quantiles, output + (b * info.horizon + k) * info.levels);
+      }
+  }
+
+  // The quantiles (K, L) of one row, from P equal states of its end; hidden: (P, H). `step(x)` has the network read
+  // x (P, width) and returns its next states.
+  template <class Step>
+  void along_paths(const void *file, int64_t row, const T *hidden, const double *to_come, T *x, int64_t width,
+                   T *output, T *scratch, double *window, Step step) {
+    const ForecastInfo &info = *description.forecast;
+    const int64_t count = info.paths, room = path_room(info), half = count / 2 + 1;
+    const T *const noise = tensor_in<T>(file, info.noise);
+    const auto path = [&](int64_t p, int64_t steps) {
+      Series series(info, path_values + p * room, window);
+      series.begin(path_values + p * room, lengths[row] + steps, usual[row]);
+      return series;
+    };
+    for (int64_t p = 0; p < count; ++p)
+      std::copy_n(ends + row * Series::most(info), lengths[row], path_values + p * room);
+    for (int64_t k = 0; k < info.horizon; ++k) {
+      for (int64_t p = 0; p < count; ++p) {
+        const Series series = path(p, k);
+        path_scales[p] = series.scale();
+        series.references(path_scales[p], near + p * Series::reference_count(info));
+      }
+      const double *const known = to_come + k * known_count(), *const others = known + description.numbers;
+      decode(file, count, hidden, others, 0, scratch);
+      for (int64_t p = 0; p < count; ++p) {
+        const Predicted<T> predicted(info, decoded + p * info.outputs);
+        const T one = !noise ? T(0) : p < half ? noise[p * info.horizon + k] : -noise[(p - half) * info.horizon + k];
+        const double value = path_scales[p].unscaled(double(predicted.drawn(one)));
+        drawn[k * count + p] = value;
+        Series series = path(p, k);
+        series.append(value);
+        if (k + 1 == info.horizon) continue;
+        T *to = series.features(false, x + p * width);
+        for (int64_t n = 0; n < description.numbers; ++n) *to++ = T(float(known[n]));
+        read_to_come(file, others, tokens, to);
+      }
+      if (k + 1 < info.horizon) hidden = step(x);
+    }
+    for (int64_t k = 0; k < info.horizon; ++k) {
+      double *const values = drawn + k * count;
+      std::sort(values, values + count, in_order);
+      for (int64_t l = 0; l < info.levels; ++l) quantiles[l] = quantile_of(values, count, info.levels_at[l]);
+      calibrate(info, k, scales[row], quantiles, output + k * info.levels);
+    }
+  }
+
+private:
+  SeriesScale *scales = nullptr, *path_scales = nullptr; // (B), (P)
+  T *near = nullptr, *decoded = nullptr, *of_state = nullptr, *both = nullptr, *ahead = nullptr;
+  int64_t *tokens = nullptr, *lengths = nullptr;
+  double *quantiles = nullptr, *ends = nullptr, *usual = nullptr, *path_values = nullptr, *drawn = nullptr;
+
+  static int64_t path_room(const ForecastInfo &info) { return Series::most(info) + info.horizon; }
+
+  // The numbers (N, ahead, Q) from states (N, H) and `near`; to_come: of each step values and tokens, rows a stride
+  // apart.
+  void decode(const void *file, int64_t rows, const T *hidden, const double *to_come, int64_t stride, T *scratch) {
+    const ForecastInfo &info = *description.forecast;
+    const RecurrentInfo &last = description.layers[description.layer_count - 1];
+    const int64_t steps = info.ahead, outputs = info.outputs, depth = outputs_width(last), future = info.future;
+    const int64_t blended = description.tensors[info.blend].rows, seasonal = info.season > 1;
+    const T *const nothing = nullptr;
+    const auto tensor = [&](int64_t number) { return tensor_in<T>(file, number); };
+    linear(tensor(description.read_out), tensor(description.bias), rows, depth, steps * outputs, hidden, decoded,
+           scratch);
+    if (future >= 0) linear(tensor(future), tensor(future + 1), rows, depth, depth, hidden, of_state, scratch);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < steps; ++k) {
+        T *const predicted = decoded + (r * steps + k) * outputs;
+        if (future >= 0) {
+          read_to_come(file, to_come + r * stride + k * known_count(), tokens, ahead);
+          linear(tensor(future + 2), nothing, 1, description.tensors[future + 2].columns, depth, ahead, both, scratch);
+          for (int64_t u = 0; u < depth; ++u) both[u] = std::tanh(of_state[r * depth + u] + both[u]);
+          linear(tensor(future + 3), nothing, 1, depth, outputs, both, ahead, scratch);
+          for (int64_t q = 0; q < outputs; ++q) predicted[q] += ahead[q];
+        }
+        const T *const own = near + r * Series::reference_count(info), *const weights = tensor(info.blend);
+        T located = 0;
+        for (int64_t n = 0; n < blended - seasonal; ++n) located += own[n] * weights[n * steps + k];
+        if (seasonal) located += own[blended - 1 + k] * weights[(blended - 1) * steps + k];
+        for (int64_t q = 0; q < info.located; ++q) predicted[q] += located;
+      }
+  }
+};
 
 } // namespace gatewise

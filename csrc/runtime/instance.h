@@ -22,6 +22,9 @@ using Number = model_number;
 class Instance : public model_instance {
 public:
   explicit Instance(const Limits &limits) : limits(limits) { message[0] = 0; }
+  static Limits limits_of(int64_t max_batch, int64_t chunk, int64_t threads) {
+    return {max_batch, chunk, threads, description.forecast ? description.forecast->paths : 0};
+  }
 
   // Divides memory among the parts; of none it finds out how much is needed.
   static int64_t divide(const Limits &limits, void *memory, int64_t bytes, Instance **made, const char **message) {
@@ -98,9 +101,8 @@ private:
   Number *repeated = nullptr; // the states of the last layer before some steps
   int32_t *origins = nullptr;
   double *filled = nullptr, *window = nullptr; // of a series
-  SeriesScale *scales = nullptr;               // (B)
-  Number *references = nullptr, *decoded = nullptr, *of_state = nullptr, *both = nullptr, *ahead = nullptr;
-  int64_t *chosen = nullptr;
+  Forecaster<Number> forecaster;
+  Number *kept = nullptr; // the states of all layers at the ends of series
 
   bool reads_from_end() const {
     for (int64_t l = 0; l < description.layer_count; ++l)
@@ -113,9 +115,7 @@ private:
   }
   int64_t read_width() const { return description.layers[0].input; }
   bool reads_as_given() const { return !description.embedding_count && !description.values && !description.forecast; }
-  const Number *tensor(int64_t number) const {
-    return number < 0 ? nullptr : static_cast<const Number *>(tensor_of(weights, number));
-  }
+  const Number *tensor(int64_t number) const { return tensor_in<Number>(weights, number); }
 
   void carve(Carver &memory, int64_t bytes) {
     int64_t width = read_width(), depth = 1;
@@ -125,7 +125,7 @@ private:
       if (layer.merge == merge_learned) depth = std::max(depth, outputs_width(layer));
     }
     if (description.read_out >= 0) depth = std::max(depth, description.tensors[description.read_out].columns);
-    const int64_t places = limits.chunk * limits.batch;
+    const int64_t places = std::max(limits.chunk * limits.batch, limits.paths);
     work.data = memory.take<std::byte>(bytes), work.count = bytes;
     if (description.masks) compaction.carve(memory, limits);
     if (description.repeats)
@@ -136,14 +136,9 @@ private:
     if (description.pool) pooled = memory.take<Number>(limits.batch * width);
     scratch = memory.take<Number>(linear_scratch<Number>(places, depth));
     if (const ForecastInfo *const info = description.forecast) {
-      const int64_t count = info->horizon * info->outputs;
       filled = memory.take<double>(limits.chunk), window = memory.take<double>(info->window);
-      scales = memory.take<SeriesScale>(limits.batch);
-      references = memory.take<Number>(limits.batch * reference_count());
-      decoded = memory.take<Number>(limits.batch * count);
-      of_state = memory.take<Number>(limits.batch * width), both = memory.take<Number>(width);
-      ahead = memory.take<Number>(std::max(width, info->outputs));
-      chosen = memory.take<int64_t>(description.embedding_count);
+      if (info->paths) kept = memory.take<Number>(limits.batch * description.state);
+      forecaster.carve(memory, limits, width);
     }
     if (description.transitions >= 0) {
       best = memory.take<Number>(2 * description.outputs);
@@ -230,15 +225,10 @@ private:
     return description.forecast ? check_forecast(call) : int32_t(MODEL_OK);
   }
 
-  // Values of a step, that of a series first.
-  static int64_t value_count() { return description.values + (description.forecast ? 1 : 0); }
   // What a forecast reads of the steps to come.
-  int64_t further() const {
-    return description.forecast ? description.forecast->horizon * (description.values + description.embedding_count)
-                                : 0;
-  }
+  int64_t further() const { return description.forecast ? description.forecast->horizon * known_count() : 0; }
   int32_t check_forecast(const model_call &call) {
-    const int64_t count = value_count(), known = count - 1 + description.embedding_count;
+    const int64_t count = value_count(), known = known_count(), first = known - description.embedding_count;
     for (int64_t b = 0; b < call.rows; ++b) {
       if (call.lengths.data && !call.lengths.data[b])
         return fail(MODEL_BAD_VALUE, "lengths: expected at least 1 of a series, got 0 of row %lld", (long long)b);
@@ -247,7 +237,7 @@ private:
     }
     for (int64_t k = 0; k < description.embedding_count; ++k)
       for (int64_t place = 0; place < call.rows * description.forecast->horizon; ++place) {
-        const double token = call.further.data[place * known + description.values + k];
+        const double token = call.further.data[place * known + first + k];
         if (!(token >= 0 && token < double(description.tensors[description.embeddings[k].tensor].rows)))
           return fail(MODEL_BAD_VALUE, "further: expected a token from 0, got %g", token);
       }
@@ -285,10 +275,8 @@ private:
       const int64_t own = output_width(layer), width = outputs_width(layer);
       if (is_last && skips && description.repeats) layers[l].get(rows, repeated);
       Number *to = is_last && ends_with_layers && !merges && !skips ? output : values[x == values[0]];
-      const int64_t code =
-          layers[l].run(steps, rows, {const_cast<Number *>(x), places * layer.input, rows * layer.input, layer.input},
-                        {to, places * width, rows * width, width}, run_ends, boundaries, work, team);
-      if (code != GATEWISE_OK) return fail(MODEL_BROKEN, "the engine returned code %lld", (long long)code);
+      const int64_t code = run_layer(l, steps, rows, x, to, run_ends, boundaries, team);
+      if (code != GATEWISE_OK) return broken(code);
       x = to;
       if (is_last && skips) {
         to = ends_with_layers && !merges ? output : values[x == values[0]];
@@ -308,8 +296,9 @@ private:
     }
     if (skips) clear_states(rows, false);
     if (description.pool) x = pool(steps, rows, ends, x);
-    if (description.forecast) forecast(call, rows, x, output);
-    else if (description.read_out >= 0) {
+    if (description.forecast) {
+      if (const int32_t code = forecast(call, rows, x, output, team)) return code;
+    } else if (description.read_out >= 0) {
       const TensorInfo &shape = description.tensors[description.read_out];
       linear(tensor(description.read_out), tensor(description.bias), answers, shape.columns, shape.rows, x, output,
              scratch);
@@ -318,21 +307,6 @@ private:
     return MODEL_OK;
   }
 
-  // The values and tokens of a step as the network reads them.
-  Number *read_known(const double *given, const int64_t *chosen, Number *to) const {
-    for (int64_t k = 0; k < description.values; ++k) {
-      const ScalingInfo &scaling = description.scaling[k];
-      const bool missing = given[k] != given[k];
-      to[k] = missing ? Number(0) : Number(float((given[k] - scaling.mean) / scaling.divisor));
-      if (scaling.flag >= 0) to[description.values + scaling.flag] = missing;
-    }
-    to += description.values + description.flags;
-    for (int64_t k = 0; k < description.embedding_count; ++k) {
-      const int64_t table = description.embeddings[k].tensor, size = description.tensors[table].columns;
-      to = std::copy_n(tensor(table) + chosen[k] * size, size, to);
-    }
-    return to;
-  }
   // What the first layer reads of some steps: of a series, numbers as they are, values, tokens.
   const Number *read(const model_call &call, int64_t offset, int64_t steps, int64_t rows, const int64_t *ends) {
     const int64_t width = read_width(), given = value_count();
@@ -347,49 +321,58 @@ private:
           continue;
         }
         const double *from = call.values.data + place * given;
-        if (series) series->read(*from++, to), to += 3;
+        if (series) to = series->read(*from++, to);
         if (description.numbers)
           to = std::copy_n(call.numbers.data + place * description.numbers, description.numbers, to);
-        read_known(from, call.tokens.data + place * description.embedding_count, to);
+        read_known(weights, from, call.tokens.data + place * description.embedding_count, to);
       }
-      if (!series) continue;
-      scales[b] = series->current();
-      series->references(scales[b], references + b * reference_count());
+      if (series) forecaster.keep(b, *series);
     }
     return values[0];
   }
 
   // The quantiles (B, K, L) of the steps to come, from the states (B, H) at the ends of series.
-  void forecast(const model_call &call, int64_t rows, const Number *hidden, Number *output) {
+  int32_t forecast(const model_call &call, int64_t rows, const Number *hidden, Number *output, Team team) {
     const ForecastInfo &info = *description.forecast;
-    const int64_t steps = info.horizon, outputs = info.outputs, depth = outputs_width(last());
-    const int64_t known = description.values + description.embedding_count, future = info.future;
-    const int64_t blended = description.tensors[info.blend].rows, seasonal = info.season > 1;
-    linear(tensor(description.read_out), tensor(description.bias), rows, depth, steps * outputs, hidden, decoded,
-           scratch);
-    if (future >= 0) linear(tensor(future), tensor(future + 1), rows, depth, depth, hidden, of_state, scratch);
-    for (int64_t b = 0; b < rows; ++b)
-      for (int64_t k = 0; k < steps; ++k) {
-        Number *const predicted = decoded + (b * steps + k) * outputs;
-        if (future >= 0) {
-          const double *const from = call.further.data + (b * steps + k) * known;
-          for (int64_t c = 0; c < description.embedding_count; ++c) chosen[c] = int64_t(from[description.values + c]);
-          read_known(from, chosen, ahead);
-          linear(tensor(future + 2), static_cast<const Number *>(nullptr), 1, description.tensors[future + 2].columns,
-                 depth, ahead, both, scratch);
-          for (int64_t u = 0; u < depth; ++u) both[u] = std::tanh(of_state[b * depth + u] + both[u]);
-          linear(tensor(future + 3), static_cast<const Number *>(nullptr), 1, depth, outputs, both, ahead, scratch);
-          for (int64_t q = 0; q < outputs; ++q) predicted[q] += ahead[q];
-        }
-        const Number *const near = references + b * reference_count(), *const weights = tensor(info.blend);
-        Number located = 0;
-        for (int64_t r = 0; r < blended - seasonal; ++r) located += near[r] * weights[r * steps + k];
-        if (seasonal) located += near[blended - 1 + k] * weights[(blended - 1) * steps + k];
-        for (int64_t q = 0; q < info.located; ++q) predicted[q] += located;
-        forecast_quantiles(info, k, predicted, scales[b], output + (b * steps + k) * info.levels);
-      }
+    if (!info.paths) {
+      forecaster.at_once(weights, rows, hidden, call.further.data, output, scratch);
+      return MODEL_OK;
+    }
+    const int64_t width = outputs_width(last()), of_row = info.horizon * known_count();
+    int64_t failed = GATEWISE_OK;
+    Number *kept_of_layer = kept;
+    for (int64_t l = 0; l < description.layer_count; kept_of_layer += layers[l++].state_size(rows))
+      layers[l].get(rows, kept_of_layer);
+    for (int64_t b = 0; b < rows; ++b) {
+      const Number *from = kept;
+      for (int64_t l = 0; l < description.layer_count; from += layers[l++].state_size(rows))
+        layers[l].repeat(rows, from, b, info.paths);
+      for (int64_t p = 0; p < info.paths; ++p) std::copy_n(hidden + b * width, width, values[1] + p * width);
+      forecaster.along_paths(weights, b, values[1], call.further.data + b * of_row, values[0], read_width(),
+                             output + b * description.outputs, scratch, window, [&](const Number *x) {
+                               for (int64_t l = 0; l < description.layer_count; ++l) {
+                                 Number *const to = values[x == values[0]];
+                                 const int64_t code = run_layer(l, 1, info.paths, x, to, nullptr, nullptr, team);
+                                 if (code != GATEWISE_OK) failed = code;
+                                 x = to;
+                               }
+                               return x;
+                             });
+    }
+    const Number *from = kept;
+    for (int64_t l = 0; l < description.layer_count; from += layers[l++].state_size(rows)) layers[l].set(rows, from);
+    return failed == GATEWISE_OK ? int32_t(MODEL_OK) : broken(failed);
   }
-  int64_t reference_count() const { return 2 + (description.forecast->season > 1 ? description.forecast->horizon : 0); }
+  int32_t broken(int64_t code) { return fail(MODEL_BROKEN, "the engine returned code %lld", (long long)code); }
+
+  // The steps of a layer, to all of its outputs; a code of the engine.
+  int64_t run_layer(int64_t l, int64_t steps, int64_t rows, const Number *x, Number *to, const int64_t *ends,
+                    const uint8_t *boundaries, Team team) {
+    const RecurrentInfo &layer = description.layers[l];
+    const int64_t places = steps * rows, width = outputs_width(layer);
+    return layers[l].run(steps, rows, {const_cast<Number *>(x), places * layer.input, rows * layer.input, layer.input},
+                         {to, places * width, rows * width, width}, ends, boundaries, work, team);
+  }
 
   // A boundary after the last valid step zeroes the states of that end.
   void clear_states(int64_t rows, bool from_end) {

@@ -16,7 +16,7 @@ int64_t size(int64_t max_batch, int64_t chunk, int64_t threads, const char **mes
       *message = one.message;
       return -MODEL_BAD_SIZE;
     }
-  return Instance::divide({max_batch, chunk, threads}, nullptr, 0, nullptr, message);
+  return Instance::divide(Instance::limits_of(max_batch, chunk, threads), nullptr, 0, nullptr, message);
 }
 
 model_instance *place(void *memory, int64_t bytes, const void *weights, int64_t weight_bytes, int64_t max_batch,
@@ -24,7 +24,8 @@ model_instance *place(void *memory, int64_t bytes, const void *weights, int64_t 
   *message = check_weights_file(description, weights, weight_bytes, sizeof(Number));
   if (*message) return nullptr;
   Instance *made = nullptr;
-  if (Instance::divide({max_batch, chunk, threads.count}, memory, bytes, &made, message) < 0) return nullptr;
+  if (Instance::divide(Instance::limits_of(max_batch, chunk, threads.count), memory, bytes, &made, message) < 0)
+    return nullptr;
   made->begin(weights, threads);
   return made;
 }

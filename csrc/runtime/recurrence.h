@@ -10,9 +10,10 @@
 
 namespace gatewise {
 
-// What an instance was created for.
+// What an instance was created for, and how many rows single steps have besides.
 struct Limits {
-  int64_t batch, chunk, threads;
+  int64_t batch, chunk, threads, paths = 0;
+  int64_t most_rows() const { return std::max(batch, paths); }
 };
 
 template <class T> class Recurrence {
@@ -21,26 +22,27 @@ public:
   // layouts of packed weights. False: there is no memory to find it out.
   bool plan(const RecurrentInfo &info, const Limits &limits) {
     describe(info);
-    int64_t *const lengths = static_cast<int64_t *>(std::malloc(size_t(limits.batch) * sizeof(int64_t)));
+    int64_t *const lengths = static_cast<int64_t *>(std::malloc(size_t(limits.most_rows()) * sizeof(int64_t)));
     if (!lengths) return false;
     bool ok = true;
     // What a call needs grows with rows and steps, but for the few thresholds of the engine, all among the small ones.
     for (const int64_t threads : {int64_t(1), limits.threads})
       for (int64_t rows = 1; ok; rows = std::min(rows < 8 ? rows + 1 : 2 * rows, limits.batch)) {
         for (int64_t steps = 1;; steps = std::min(steps < 4 ? steps + 1 : 2 * steps, limits.chunk)) {
-          std::fill_n(lengths, rows, steps);
           ok = ok && ask(steps, rows, threads, lengths);
           if (steps == limits.chunk) break;
         }
         if (rows == limits.batch) break;
       }
+    for (const int64_t threads : {int64_t(1), limits.threads})
+      ok = ok && (!limits.paths || ask(1, limits.paths, threads, lengths));
     std::free(lengths);
     return ok;
   }
 
   void carve(Carver &memory, const Limits &limits) {
     for (int64_t k = 0; k < layout_count; ++k) packed[k].data = memory.take<std::byte>(packed[k].bytes);
-    for (T *&one : state) one = memory.take<T>(state_size(limits.batch));
+    for (T *&one : state) one = memory.take<T>(state_size(limits.most_rows()));
   }
 
   // After the last carving. `file`: of weights, checked.
@@ -70,6 +72,16 @@ public:
   }
   void set(int64_t rows, const T *from) {
     std::copy_n(from, state_size(rows), state[0]);
+    is_zero = false, carried = false;
+  }
+  // The state of `count` rows that are all row `row` of another state of as many rows as `rows`.
+  void repeat(int64_t rows, const T *from, int64_t row, int64_t count) {
+    T *to = state[0];
+    for (int64_t k = 0; k < info->program->state_count * info->directions; ++k) {
+      const int64_t width = width_of_state(*info, k / info->directions);
+      for (int64_t r = 0; r < count; ++r, to += width) std::copy_n(from + row * width, width, to);
+      from += rows * width;
+    }
     is_zero = false, carried = false;
   }
   // The first state of one direction, (B, H).
@@ -160,6 +172,7 @@ private:
 
   // What a call of this size needs. The engine looks at sizes and lengths, and touches no other buffer.
   bool ask(int64_t steps, int64_t rows, int64_t threads, int64_t *lengths) {
+    std::fill_n(lengths, rows, steps);
     alignas(64) static constexpr char nothing[64] = {};
     void *const some = const_cast<char *>(nothing);
     constexpr int64_t enough = INT64_MAX / 4;

@@ -156,7 +156,8 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export(run, "c", tmp_path)
 
 
-def test_forecasts_of_series(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_forecasts_of_series(tmp_path: Path, strategy: str) -> None:
     """Of values in their own units, some of them missing, with covariates, categories and what is known ahead."""
     draw = np.random.default_rng(0)
     lines = ["t,shop,price,weather,v"]
@@ -179,6 +180,7 @@ def test_forecasts_of_series(tmp_path: Path) -> None:
         "horizon": 3,
         "season": 4,
         "window": 12,
+        "strategy": strategy,
     }
     run = gatewise.train("forecast", data=path, out=tmp_path / "run", **options)
     out = tmp_path / "run" / "c"
@@ -190,13 +192,14 @@ def test_forecasts_of_series(tmp_path: Path) -> None:
     given: dict[str, list[np.ndarray]] = {"values": [], "numbers": [], "tokens": [], "further": []}
     for one in series:
         count = len(one)
-        known = preprocessing.known(one, 0, count).numpy()
+        known = preprocessing.known(one, 0, count + 3).numpy()
         covariates = np.asarray(one.covariates)
         calendar = known.shape[1] - preprocessing.future_size
         given["values"].append(np.column_stack([one.values, covariates[:count, :1]]))
-        given["numbers"].append(known[:, :calendar])
+        given["numbers"].append(known[:count, :calendar])
         given["tokens"].append(covariates[:count, 1:].astype(np.int64))
-        given["further"].append(covariates[count : count + 3])
+        to_come = covariates[count : count + 3]
+        given["further"].append(to_come if strategy == "direct" else np.hstack([known[count:, :calendar], to_come]))
     arrays = {name: np.stack(of_series, 0 if name == "further" else 1) for name, of_series in given.items()}
     found = model.run(**arrays).reshape(2, 3, 3)
     for quantiles, expected in zip(found, run.predict(), strict=True):

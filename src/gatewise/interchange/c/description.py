@@ -89,6 +89,8 @@ class Forecast:
         blend: (R, K), the weights of the references.
         moves: (K, L), what calibration adds to quantiles, in units of the scale; None for nothing.
         future: of what is known of steps to come: W and b of the state, W of what is known, W of both; or none.
+        paths: P, along which values are drawn one after the other; 0 where all steps are forecast at once.
+        noise: (P // 2 + 1, K), that of half of the paths, of which the others have the negative; None where none is.
     """
 
     kind: str
@@ -102,6 +104,13 @@ class Forecast:
     blend: Array
     moves: tuple[float, ...] | None = None
     future: tuple[Array, ...] = ()
+    paths: int = 0
+    noise: Array | None = None
+
+    @property
+    def ahead(self) -> int:
+        """The steps that the network forecasts at once, K or 1."""
+        return 1 if self.paths else self.horizon
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ class Model:
             found += [*layer.parameters, *layer.scales, layer.merge_weight, layer.merge_bias]
         found += [*self.embeddings, *(self.attention or ()), *(self.read_out or ()), self.transitions]
         if self.forecast is not None:
-            found += [self.forecast.blend, *self.forecast.future]
+            found += [self.forecast.blend, *self.forecast.future, self.forecast.noise]
         return [one for one in found if one is not None]
 
     def number_of(self, tensor: Array | None) -> int:
@@ -189,7 +198,10 @@ class Model:
     @property
     def further(self) -> int:
         """Numbers about the steps that are forecast."""
-        return 0 if self.forecast is None else self.forecast.horizon * (len(self.values) + len(self.embeddings))
+        if self.forecast is None:
+            return 0
+        known = len(self.values) + len(self.embeddings) + (self.numbers if self.forecast.paths else 0)
+        return self.forecast.horizon * known
 
     @property
     def flags(self) -> int:

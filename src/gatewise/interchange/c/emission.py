@@ -157,14 +157,16 @@ def _forecast(model: Model) -> list[str]:
     if forecast is None:
         return []
     lines: list[str] = []
-    for name, numbers in (("steps", forecast.steps), ("moves", forecast.moves)):
+    for name, numbers in (("levels", forecast.levels), ("steps", forecast.steps), ("moves", forecast.moves)):
         if numbers is not None:
             listed = ", ".join(float(one).hex() for one in numbers)
             lines.append(f"static const double model_forecast_{name}[] = {{{listed}}};")
     fields = [
         f"forecast_{forecast.kind}",
         *(forecast.window, forecast.season, forecast.horizon, forecast.outputs, forecast.located),
+        *(forecast.ahead, forecast.paths, model.number_of(forecast.noise)),
         *(len(forecast.levels), forecast.levels.index(0.5)),
+        "model_forecast_levels",
         "model_forecast_steps",
         "nullptr" if forecast.moves is None else "model_forecast_moves",
         model.number_of(forecast.blend),

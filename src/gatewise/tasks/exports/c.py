@@ -25,6 +25,7 @@ from gatewise.models.token_embedding import FeaturedEmbedding, TokenEmbedding
 from gatewise.tasks.export import ExportFormat, ExportOptions, ExportPlan
 from gatewise.tasks.exports.header import header_of
 from gatewise.tasks.feature_reader import FeatureReader
+from gatewise.tasks.forecasting.sampling import noise_of_half, path_count
 from gatewise.tasks.forecasting.trained import TrainedForecaster
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.trained_on_sequences import TrainedOnSequences
@@ -49,8 +50,10 @@ _FORECASTS = """
 The first value of a step is that of the series, NaN where it is missing, but not at its first step; the others are its
 covariates. All are in their own units. The numbers of a step are those of the calendar: `cycles` in `model.json` has
 what they are, the sine and the cosine of each. Categories are tokens, whose numbers are their places in the lists of
-`vocabulary.json`. A call has whole series, and `further` the covariates and tokens of the steps to come. The output has
-for each of them the quantiles `levels` of `model.json`, in the units of the series.
+`vocabulary.json`. A call has whole series, and `further` the covariates and tokens of the steps to come, of each step
+before the next; where `paths` in `model.json` is not 0, each step is forecast from values drawn for those before it,
+along that many paths, and the numbers of the calendar come before the covariates of a step. The output has for each
+step the quantiles `levels` of `model.json`, in the units of the series.
 """
 _LABELS = """
 Answers are places in the list `labels` of `model.json`.
@@ -137,14 +140,9 @@ def model_of_run(trained: Trained) -> Model:
 
 
 def _forecaster(trained: TrainedForecaster, details: dict[str, Any]) -> Model:
-    """What the runtime computes of a network of forecasts.
-
-    Raises:
-        ValueError: for one that predicts step by step.
-    """
+    """What the runtime computes of a network of forecasts."""
     network, output, preprocessing, levels, recursive, calibration = trained.predictor
-    if recursive:
-        raise ValueError("recursive forecasts are drawn at random, which is not exported; train with --strategy direct")
+    paths = path_count(output) if recursive else 0
     kind = trained.options.output
     assert kind is not None
     assert output.size == network.outputs
@@ -163,6 +161,8 @@ def _forecaster(trained: TrainedForecaster, details: dict[str, Any]) -> Model:
         array(network.blend),
         None if calibration is None else tuple(calibration.moves.flatten().tolist()),
         () if future is None else (*map(array, after), array(future.read_out.weight)),
+        paths,
+        array(noise_of_half(paths, preprocessing.horizon).to(network.blend)) if paths > 1 else None,
     )
     return Model(
         tuple(layer_parts(network.encoder.recurrent)),
@@ -173,7 +173,13 @@ def _forecaster(trained: TrainedForecaster, details: dict[str, Any]) -> Model:
         pool="last",
         read_out=(array(network.read_out.weight), array(network.read_out.bias)),
         forecast=forecast,
-        details={**details, "levels": levels, "horizon": preprocessing.horizon, "cycles": preprocessing.cycles},
+        details={
+            **details,
+            "levels": levels,
+            "horizon": preprocessing.horizon,
+            "cycles": preprocessing.cycles,
+            "paths": paths,
+        },
     )
 
 

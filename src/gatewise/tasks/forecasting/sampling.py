@@ -42,6 +42,16 @@ class Predictor(NamedTuple):
         return max(self.preprocessing.window, self.preprocessing.season + 1)
 
 
+def path_count(output: Output) -> int:
+    """The number of sample paths of a forecast; one where nothing is drawn."""
+    return 1 if isinstance(output, Point) else _PATHS
+
+
+def noise_of_half(paths: int, horizon: int) -> Tensor:
+    """The noise (P // 2 + 1, K) of the first half of the paths; the others have its negative, row by row."""
+    return torch.randn(paths // 2 + 1, horizon, generator=torch.Generator().manual_seed(0))
+
+
 def sample_quantiles(
     predictor: Predictor, hidden: Tensor, state: State, buffer: Tensor, usual: Tensor, known: Tensor
 ) -> Tensor:
@@ -60,8 +70,8 @@ def sample_quantiles(
     Returns:
         (N, K, levels) float64.
     """
-    paths = 1 if isinstance(predictor.output, Point) else _PATHS
-    noise = torch.randn(paths // 2 + 1, predictor.preprocessing.horizon, generator=torch.Generator().manual_seed(0))
+    paths = path_count(predictor.output)
+    noise = noise_of_half(paths, predictor.preprocessing.horizon)
     noise = torch.cat((noise, -noise))[:paths]  # as many above as below
     size = max(1, _MOST_ROWS // paths)
     found: list[Tensor] = []
