@@ -15,6 +15,7 @@ from gatewise.kernels import Precision
 from gatewise.tasks.export import export
 from gatewise.tasks.exports import c
 from gatewise.tasks.numeric.corpus import read_sequences
+from tests.combinations import ALL
 from tests.interchange.c.exported import compiler
 from tests.kernels.engine import needs_engine
 from tests.tasks.numeric.test_categories import OPTIONS as NUMERIC
@@ -156,14 +157,21 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export(run, "c", tmp_path)
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive"])
-def test_forecasts_of_series(tmp_path: Path, strategy: str) -> None:
-    """Of values in their own units, some of them missing, with covariates, categories and what is known ahead."""
+@pytest.mark.parametrize(
+    ("strategy", "output"),
+    [("direct", "quantile"), ("recursive", "gaussian"), *([("recursive", "point"), ("direct", "gaussian")] * ALL)],
+)
+def test_forecasts_of_series(tmp_path: Path, strategy: str, output: str) -> None:
+    """Of values in their own units, some of them missing, with covariates, categories and what is known ahead.
+
+    One series does not change in its last window, whose scale is that of a usual change before.
+    """
     draw = np.random.default_rng(0)
     lines = ["t,shop,price,weather,v"]
     for shop, size in (("north", 10), ("south", 40)):
         for step in range(104):
             value = "" if step in (20, 99) else f"{size + 3 * np.sin(step / 2) + draw.normal():.3f}"
+            value = "42" if value and shop == "south" and step > 86 else value
             known = f"2024-01-01T{step % 24:02}:00".replace("01T", f"{1 + step // 24:02}T")
             lines.append(
                 f"{known},{shop},{draw.normal():.3f},{draw.choice(['rain', 'sun'])},{value if step < 100 else ''}"
@@ -181,6 +189,7 @@ def test_forecasts_of_series(tmp_path: Path, strategy: str) -> None:
         "season": 4,
         "window": 12,
         "strategy": strategy,
+        "output": output,
     }
     run = gatewise.train("forecast", data=path, out=tmp_path / "run", **options)
     out = tmp_path / "run" / "c"
@@ -201,9 +210,10 @@ def test_forecasts_of_series(tmp_path: Path, strategy: str) -> None:
         to_come = covariates[count : count + 3]
         given["further"].append(to_come if strategy == "direct" else np.hstack([known[count:, :calendar], to_come]))
     arrays = {name: np.stack(of_series, 0 if name == "further" else 1) for name, of_series in given.items()}
-    found = model.run(**arrays).reshape(2, 3, 3)
+    found = model.run(**arrays).reshape(2, 3, -1)
     for quantiles, expected in zip(found, run.predict(), strict=True):
-        wanted = np.array([expected.quantiles["q0.1"], expected.values, expected.quantiles["q0.9"]]).T
+        others = expected.quantiles.values()
+        wanted = np.array([*list(others)[:1], expected.values, *list(others)[1:]]).T
         np.testing.assert_allclose(quantiles, wanted, rtol=1e-5)
     arrays["values"][0, 1, 0] = np.nan
     with pytest.raises(ValueError, match="values: expected a first value of the series of row 1, got NaN"):
