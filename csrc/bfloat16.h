@@ -12,6 +12,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#if defined(__FMA__)
+#include <immintrin.h>
+#endif
 
 namespace gatewise::bfloat16 {
 
@@ -56,14 +59,25 @@ inline void pair_rows(const float *first, const float *second, int64_t count, fl
   for (; u < count; ++u) to[u] = pair(first[u], second ? second[u] : 0);
 }
 
+// sum + a · b, with one rounding where there is an instruction for it, however little is optimised.
+inline Vec<float> add_product(Vec<float> sum, Vec<float> a, float b) {
+#if defined(__AVX512F__) && GATEWISE_VECTOR_BYTES == 64
+  return (Vec<float>)_mm512_fmadd_ps((__m512)a, _mm512_set1_ps(b), (__m512)sum);
+#elif defined(__FMA__) && GATEWISE_VECTOR_BYTES == 32
+  return (Vec<float>)_mm256_fmadd_ps((__m256)a, _mm256_set1_ps(b), (__m256)sum);
+#else
+  return sum + a * b;
+#endif
+}
+
 // sum + the products of the pairs of a register with one pair, for the tile.
 struct Widened {
   static Vec<float> add(Vec<float> sum, Vec<float> weights, float value) {
     const auto half = [](uint32_t bits) { return std::bit_cast<float>(bits); };
     const Words all = (Words)weights;
     const uint32_t both = std::bit_cast<uint32_t>(value);
-    sum += (Vec<float>)(all & upper) * half(both & upper);
-    return sum + (Vec<float>)(all << 16) * half(both << 16);
+    sum = add_product(sum, (Vec<float>)(all & upper), half(both & upper));
+    return add_product(sum, (Vec<float>)(all << 16), half(both << 16));
   }
 };
 #if defined(__AVX512BW__) && GATEWISE_VECTOR_BYTES == 64
