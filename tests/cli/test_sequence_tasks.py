@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 import gatewise
+from gatewise.tasks import trained
 from tests.cli.command_line import check_mistake, leave, suggested_commands
 from tests.kernels.engine import needs_engine
 from tests.tasks.small_sequences import labelled_texts, numeric_sequences, reversed_words, tagged_words
@@ -80,6 +81,17 @@ def test_evaluate_with_products_of_fewer_bits(folder, capsys, task, precision):
             layer._packed[0].precision == precision for layer in model.model.modules() if hasattr(layer, "_packed")
         )
     assert leave("evaluate", folder / task, "--precision", "int4") == 2
+
+
+@needs_engine
+@pytest.mark.parametrize("task", ["tag", "seq2seq"])
+def test_evaluate_reads_model_and_data_once(folder, monkeypatch, task):
+    read = []
+    for module, name in ((trained, "load_best_model"), (trained.Trained, "_to_score")):
+        found = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, _of=found: read.append(_of.__name__) or _of(*given))
+    assert leave("evaluate", folder / task, "--precision", "int8", "--json") == 0
+    assert read == ["load_best_model", "_to_score"]
 
 
 @needs_engine

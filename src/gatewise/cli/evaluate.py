@@ -45,10 +45,11 @@ def evaluate(
 
     given = {"beam": beam, "length_penalty": length_penalty}
     search = {name: value for name, value in given.items() if value is not None}
-    scores = tasks.evaluate(folder, data or None, **search)
-    if precision is not None:
-        narrow = tasks.evaluate(folder, data or None, precision=precision, **search)
-        scores |= {f"{part}, {precision}": found for part, found in narrow.items()}
+    model = tasks.load(folder)
+    model.check_search(search)
+    scores, *narrow = model.evaluate_in([None, *filter(None, [precision])], data or None, **search)
+    for others in narrow:
+        scores |= {f"{part}, {precision}": found for part, found in others.items()}
     if json:
         print(json_format.dumps(scores, indent=1))
     else:

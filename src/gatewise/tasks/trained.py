@@ -3,7 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,6 +94,23 @@ class Trained(ABC):
     @abstractmethod
     def evaluate(self, data: Any = None) -> Scores:
         """The scores on data, files or a table in memory, or on what the run held out."""
+
+    @abstractmethod
+    def _to_evaluate(self, data: Any) -> AbstractContextManager[Any]:
+        """Read what `evaluate` scores, for a ``with`` block."""
+
+    @abstractmethod
+    def _scores_of(self, read: Any, **search: Any) -> Scores:
+        """The scores of what has been read, as of `evaluate`."""
+
+    def evaluate_in(self, precisions: Sequence[Precision | None], data: Any = None, **search: Any) -> list[Scores]:
+        """The scores of `evaluate` in several precisions, of data that is read once; see `in_precision`."""
+        found: list[Scores] = []
+        with self._to_evaluate(data) as read:
+            for precision in precisions:
+                with self.in_precision(precision):
+                    found.append(self._scores_of(read, **search))
+        return found
 
     @contextmanager
     def in_precision(self, precision: Precision | None) -> Iterator[None]:

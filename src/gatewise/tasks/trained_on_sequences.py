@@ -1,6 +1,7 @@
 """Trained models that label, tag or predict whole sequences, and their evaluation."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,10 +53,18 @@ class TrainedOnSequences(Trained):
             ValueError: when the data is malformed, has no known label, or has changed since the run.
             OSError: when a file cannot be read.
         """
+        with self._to_evaluate(data) as parts:
+            return self._scores_of(parts)
+
+    @contextmanager
+    def _to_evaluate(self, data: Any) -> Iterator[Mapping[str, Sequence[Any]]]:
         parts = self._parts(data)
         for name, examples in parts.items():
             self.pipeline.check(name, examples)
-        return {name: self._score(examples) for name, examples in parts.items()}
+        yield parts
+
+    def _scores_of(self, read: Mapping[str, Sequence[Any]], **search: Any) -> Scores:
+        return {name: self._score(examples) for name, examples in read.items()}
 
     def finish(self, scored: Mapping[str, Sequence[Any]]) -> Scores:
         """The scores; confusion matrices of labels are plotted into the run folder."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,8 +126,15 @@ class TrainedForecaster(Trained):
             ValueError: when the data is malformed or too short, or has changed since the run.
             OSError: when a file cannot be read.
         """
-        scored = self._scored(data)
-        return {part: scores_of(self._back_tests(scored, spans)) for part, spans in scored.spans.items()}
+        with self._to_evaluate(data) as scored:
+            return self._scores_of(scored)
+
+    @contextmanager
+    def _to_evaluate(self, data: Any) -> Iterator[Scored]:
+        yield self._scored(data)
+
+    def _scores_of(self, read: Scored, **search: Any) -> Scores:
+        return {part: scores_of(self._back_tests(read, spans)) for part, spans in read.spans.items()}
 
     def back_tests(self, data: Any = None) -> dict[str, BackTest]:
         """The forecasts that `evaluate` scores, and what came; all of them in memory."""

@@ -1,6 +1,7 @@
 """A trained language model, read from its run folder: score a text, write a text, list what may come next."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,19 @@ class TrainedLanguageModel(Trained):
             ValueError: when a file is empty or not UTF-8, or the data of the run has changed since.
             OSError: when a file cannot be read.
         """
+        with self._to_evaluate(data) as texts:
+            return self._scores_of(texts)
+
+    @contextmanager
+    def _to_evaluate(self, data: Any) -> Iterator[Mapping[str, EncodedText]]:
         if data is None:
-            return self.finish(open_corpus(self.folder, self.options, self.vocabulary).scored)
+            yield open_corpus(self.folder, self.options, self.vocabulary).scored
+            return
         with as_files(data, write=write_text) as paths:
-            return self.finish({"data": self._encoded(*open_text(paths))})
+            yield {"data": self._encoded(*open_text(paths))}
+
+    def _scores_of(self, read: Mapping[str, EncodedText], **search: Any) -> dict[str, dict[str, float]]:
+        return self.finish(read)
 
     def finish(self, scored: Mapping[str, EncodedText]) -> dict[str, dict[str, float]]:
         """The scores of texts, as of `evaluate`."""

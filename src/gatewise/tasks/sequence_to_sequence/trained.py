@@ -1,6 +1,7 @@
 """A trained sequence-to-sequence model, read from its run folder: answer texts, score answers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -98,13 +99,28 @@ class TrainedSequenceToSequence(Trained):
             OSError: when a file cannot be read.
         """
         search = self._search(beam, length_penalty)
+        with self._to_evaluate(data) as parts:
+            return self._scores(parts, search)
+
+    @contextmanager
+    def _to_evaluate(self, data: Any) -> Iterator[Mapping[str, Sequence[Pair]]]:
         source = paired_data(self.options)
-        parts = self._to_score(
+        yield self._to_score(
             data,
             lambda paths: read_all(source, paths)[0],
             lambda known: read_examples(self.options, source, known),
         )
-        return self._scores(parts, search)
+
+    def _scores_of(self, read: Mapping[str, Sequence[Pair]], **search: Any) -> Scores:
+        return self._scores(read, self._search(**search))
+
+    def check_search(self, search: Mapping[str, Any]) -> None:
+        """Check options of the search.
+
+        Raises:
+            ValueError: when one is out of its bounds.
+        """
+        self._search(**search)
 
     def finish(self, scored: Mapping[str, Sequence[Pair]]) -> Scores:
         """The scores, as of `evaluate`."""
