@@ -214,7 +214,7 @@ public:
         return vector.gate < 0 ? own.weights.zeros : own.vectors.at(vector);
       };
       for (int64_t i = 0; own.bias && i < layer.program.input_count; ++i)
-        std::copy_n(vector_of(i), layer.hidden, own.bias + i * layer.hidden);
+        std::copy_n(vector_of(i), layer.rows_of(layer.program.inputs[i].block.group), own.bias + i * layer.hidden);
       if (own.as_bytes) own.as_bytes->pack(vector_of);
       if (own.packed)
         each_input_product(d, [&](const Gemm<T> &g, int64_t, int64_t packed) { pack_whole(g, own.packed + packed); });
@@ -310,13 +310,14 @@ private:
     int64_t packed = 0;
     for (int64_t i = 0, next; i < program.input_count; i = next) {
       const BlockInfo &first = program.inputs[i].block;
+      const int64_t width = layer.rows_of(first.group); // those of a projection are the first of H units
       for (next = i + 1; next < program.input_count; ++next) {
         const BlockInfo &other = program.inputs[next].block;
-        if (other.group != first.group || other.gate != first.gate + next - i) break;
+        if (other.group != first.group || other.gate != first.gate + next - i || width < layer.hidden) break;
       }
       Gemm<T> g{};
       g.b = layer.block(d, first), g.b_stride = layer.input, g.b_transposed = 1;
-      g.columns = (next - i) * layer.hidden, g.depth = layer.input, g.paired = layer.in_pairs();
+      g.columns = (next - i) * width, g.depth = layer.input, g.paired = layer.in_pairs();
       visit(g, i, packed);
       packed += whole_packed_size(g);
     }

@@ -24,7 +24,7 @@ public:
     if constexpr (sizeof(T) == sizeof(float))
       for (int64_t c = 0; c < strips * width; ++c) {
         const int64_t input = c / layer.hidden, unit = c % layer.hidden;
-        const bool beyond = c >= columns;
+        const bool beyond = c >= columns || unit >= layer.rows_of(layer.program.inputs[input].block.group);
         bias[c] = beyond ? 0 : vectors(input)[unit];
         const Row row = beyond ? Row{} : layer.row_of_block(d, layer.program.inputs[input].block, unit);
         all().set(c / width, c % width, row, layer.input);

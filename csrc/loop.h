@@ -352,7 +352,7 @@ private:
       for (int64_t j = k; j < end; ++j) {
         const Stage<T> &stage = job.stages[j];
         clear_totals(stage, first, last);
-        stage.work({row_of, job.vectors, sums, nullptr, last - first, 0, stage.units, 0, stage.units, stage.units,
+        stage.work({row_of, job.vectors, sums, nullptr, last - first, 0, stage.units, 0, stage.units, job.hidden,
                     totals_from(stage, first)});
         complete_totals(stage, first, last);
       }
@@ -564,7 +564,7 @@ private:
       else multiply_in_place(stage, product, g, count, out);
     }
     stage.work({row_of, job.vectors, sums, product_buffer, count, g * group, units_of(stage, g), group, stage.units,
-                job.input_depth ? group : stage.units, totals_from(stage, first)});
+                job.input_depth ? group : job.hidden, totals_from(stage, first)});
   }
 };
 

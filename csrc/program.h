@@ -13,7 +13,7 @@ enum Size : int64_t { size_input, size_hidden, size_projection, size_one };
 
 // The content of the rows of an array; `index` is the number among several.
 enum Role : int64_t {
-  role_input,             // the input projections, block after block; or x itself
+  role_input,             // the input projections, in blocks of H units, or the first P of them; or x itself
   role_previous_state,    // state `index` before the step
   role_next_state,        // and after it
   role_saved,             // values saved for backward; 1: of the width of a projection

@@ -31,12 +31,12 @@ def masked(x, h, c, /, W, R, b):
 
 
 @cell(widths={"h": "P", "s": "P"})
-def of_two_widths(x, y, c, h, s, /, W, R, Q, V, p, b):
-    """Projections that are not the output, with vectors, masks and work of their own width."""
+def of_two_widths(x, y, c, h, s, /, W, R, Q, V, U, p, b, e):
+    """Projections that are not the output, with vectors, masks and work of their own width, and products with x."""
     i = sigmoid(W.i @ x + R.i @ dropout(h, "h") + b.i)
     c = i * tanh(W.n @ x + R.n @ (h * p + s) + b.n) + 0.5 * c
-    new = tanh(V @ c) + p * s
-    return c - i * y, c, zoneout(new, h, "kept"), new * sigmoid(V @ tanh(c)) + h - Q @ (h * s)
+    new = tanh(V @ c + U.k @ x) + p * s
+    return c - i * y, c, zoneout(new, h, "kept"), new * sigmoid(V @ tanh(c) + U.j @ x + e.j) + h - Q @ (h * s)
 
 
 @cell(heads=("R", "Q"))

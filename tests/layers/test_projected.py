@@ -9,9 +9,10 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatewise
-from gatewise.equations import cell, dropout, layer_norm, tanh
+from gatewise.equations import cell, dropout, layer_norm, sigmoid, tanh
 from gatewise.equations.tracing import DefinitionError
 from gatewise.kernels.cpu import execution
+from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
 from tests.layers.oracle import call, check_call, check_steps
 
@@ -174,22 +175,53 @@ def test_compiled_is_eager():
 
 def test_what_the_fused_kernels_do_not_take_runs_elsewhere_and_says_why():
     @cell(widths={"h": "P"})
-    def skipping(x, h, c, /, W, R, U, V):
-        c = tanh(W @ x + R @ h) + 0.5 * c
-        return V @ c + U @ x, c
-
-    @cell(widths={"h": "P"})
     def shifted(x, h, c, /, W, R, V, p):
         c = tanh(W @ x + R @ h) + 0.5 * c
         return V @ c + tanh(p), c
 
-    for other, what in ((skipping, "products with x"), (shifted, "expressions of parameters")):
-        one = gatewise.Recurrent(other, I, H, proj_size=P, dtype=torch.float64)
-        x = torch.randn(T, B, I, dtype=torch.float64)
-        choice = one.backend_for(x)
-        assert choice.name == "reference"
-        assert f"it has {what} of the width of a projection" in choice.reason
-        assert one(x)[0].shape == (T, B, P)
+    one = gatewise.Recurrent(shifted, I, H, proj_size=P, dtype=torch.float64)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    choice = one.backend_for(x)
+    assert choice.name == "reference"
+    assert "it has expressions of parameters of the width of a projection" in choice.reason
+    assert one(x)[0].shape == (T, B, P)
+
+
+@needs_engine
+@pytest.mark.parametrize(("hidden", "projection"), [(9, 4), (37, 19), (40, 33)])
+def test_products_with_x_of_the_width_of_a_projection(hidden: int, projection: int):
+    """Between wide ones, with and without vectors, read at once and in later stages, and as an operand."""
+
+    @cell(widths={"h": "P"})
+    def skipping(x, h, c, /, W, U, R, V, S, b, e):
+        i = sigmoid(W.i @ x + R.i @ (h * (U.r @ x)) + b.i)
+        c = tanh(W.n @ x + R.n @ h) + i * c
+        new = V @ c + U.k @ x + e.k
+        return tanh(new) * sigmoid(U.j @ x) + S @ (new * (U.k @ x)), c
+
+    def layer(**options: Any) -> gatewise.Recurrent:
+        torch.manual_seed(0)
+        return gatewise.Recurrent(skipping, I, hidden, proj_size=projection, init="torch", **options)
+
+    one = layer(num_layers=2, bidirectional=True, dtype=torch.float64)
+    assert one.backend_for(torch.zeros(T, B, I, dtype=torch.float64)).name == "cpu"
+    for batch in (1, B, 9):
+        x, reset = torch.randn(T, batch, I, dtype=torch.float64), torch.rand(T, batch) < 0.3
+        with full_of_nan():
+            check_call(one, x, lengths=torch.randint(T + 1, (batch,)), reset=reset)
+            with torch.no_grad():
+                for steps in (1, T):
+                    check_call(one, x[:steps])
+    single, x = layer(dtype=torch.float32), torch.randn(T, 9, I)
+    with torch.no_grad(), full_of_nan():
+        exact = single(x)[0]
+        for precision in (None, "bf16", "int8"):
+            with single.frozen(precision=precision):
+                for given in (x, x[:, :1]):
+                    found = single(given)[0]
+                    torch.testing.assert_close(
+                        found, exact[:, : given.shape[1]], rtol=0, atol=0.05 if precision else 1e-6
+                    )
 
 
 @needs_engine

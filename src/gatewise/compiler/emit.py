@@ -41,7 +41,10 @@ def _as_work(functions: str) -> str:
 def _emit(cell: Cell, prefix: str) -> Program:
     planned = plan(cell)
     _check_widths(planned)
-    input_projections = tuple(sorted(planned.input_projections, key=lambda node: rank(cell, first_block(node))))
+    # Those of the width of a projection last, so that no run of the others has them.
+    input_projections = tuple(
+        sorted(planned.input_projections, key=lambda node: (is_narrow(cell, node), rank(cell, first_block(node))))
+    )
     forward_text, forward = forward_loop(planned, input_projections, prefix)
     backward_text, backward = backward_loop(planned, prefix)
     added = [_added(node) for node in input_projections]
@@ -92,13 +95,10 @@ def _check_widths(planned: Plan) -> None:
     sizes = planned.cell.sizes
     if not planned.cell.projected:
         return
-    refused = {
-        "products with x": planned.input_projections,
-        "expressions of parameters": [node for node in planned.hoisted if node.op != "parameter"],
-    }
-    for what, nodes in refused.items():
-        if any(sizes.of(node) == "P" for node in nodes):
-            raise EmitError(f"it has {what} of the width of a projection, which the fused CPU kernels do not take")
+    if any(sizes.of(node) == "P" for node in planned.hoisted if node.op != "parameter"):
+        raise EmitError(
+            "it has expressions of parameters of the width of a projection, which the fused CPU kernels do not take"
+        )
     for block, delta, operand in planned.backward.outers:
         pairs = ((delta, sizes.rows[block.group]), (operand, sizes.columns[block.group]))
         if any(is_narrow(planned.cell, node) != (size == "P") for node, size in pairs):

@@ -58,6 +58,7 @@ def forward_loop(planned: Plan, input_projections: tuple[Expr, ...], prefix: str
     text, stages = "", []
     sums_before: list[Expr] = []
     last = {narrow: index for index, (_, narrow) in enumerate(staged)}
+    first = {narrow: index for index, (_, narrow) in reversed([*enumerate(staged)])}
     for stage_index, (stage, narrow) in enumerate(staged):
         products: list[Product] = []
         outputs = 0
@@ -87,9 +88,9 @@ def forward_loop(planned: Plan, input_projections: tuple[Expr, ...], prefix: str
         for node in of_rows:
             if node in saved:
                 function.store_row_value(node, saved[node])
-        if stage_index == 0:
+        if stage_index == first[narrow]:
             for node in input_projections:
-                if node in saved:
+                if node in saved and is_narrow(cell, node) == narrow:
                     function.store(node, saved[node], optional=True)
         is_last = stage_index == last[narrow]
         for (node, of_narrow), slots in returned.items():
