@@ -244,3 +244,9 @@ def test_missing_values_of_every_form(tmp_path):
         assert found.missing == [0], name
         assert found.steps[:, 0].tolist() == pytest.approx([math.nan] * found.length, nan_ok=True)
         assert found.steps[:, 1].tolist() == [1 + position for position in range(found.length)]
+
+
+def test_a_column_of_labels_that_is_not_there_is_named_where_another_column_is_not_a_number(tmp_path):
+    (tmp_path / "a.csv").write_text("sequence,label,x\ns,up,1\n")
+    with pytest.raises(ValueError, match=r"line 2: label: expected a finite number, .* \(there is no column 'class'\)"):
+        read_numeric_sequences([tmp_path / "a.csv"], SequenceColumns(label="class"))

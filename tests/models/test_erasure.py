@@ -18,7 +18,7 @@ def test_each_step_is_erased_alone_however_many_go_together(monkeypatch):
         without = x.clone()
         without[step] = 0
         assert_close(found[step], (answer(x[:, None]) - answer(without[:, None]))[0])
-    monkeypatch.setattr(erasure, "_MOST_STEPS", 15)
+    monkeypatch.setattr(erasure, "_MAX_STEPS", 15)
     rows = []
     assert_close(erasure_attributions(x, lambda x: rows.append(x.shape[1]) or answer(x)), found)
     assert rows == [1, 2, 2, 2, 1]
@@ -36,7 +36,7 @@ def test_each_feature_is_erased_alone_at_every_step(monkeypatch):
         without = x.clone()
         without[:, feature] = 0
         assert_close(found[feature], (answer(x[:, None]) - answer(without[:, None]))[0])
-    monkeypatch.setattr(erasure, "_MOST_STEPS", 8)
+    monkeypatch.setattr(erasure, "_MAX_STEPS", 8)
     assert_close(erasure_attributions(x, answer, [[feature] for feature in range(5)]), found)
 
 

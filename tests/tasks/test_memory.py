@@ -119,20 +119,20 @@ def test_the_limit_is_the_least_of_machine_control_group_and_process(tmp_path, m
     (tmp_path / "proc/self/cgroup").write_text("0::/\n")
     (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
     (tmp_path / "sys/fs/cgroup/memory.max").write_text("4096\n")
-    assert memory._granted(tmp_path) == [4096]
+    assert memory._control_group_limits(tmp_path) == [4096]
     (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
-    assert memory._granted(tmp_path) == [float("inf")]
+    assert memory._control_group_limits(tmp_path) == [float("inf")]
     (tmp_path / "proc/self/cgroup").write_text("3:memory:/docker/ab\n")
     (tmp_path / "sys/fs/cgroup/memory").mkdir()
     (tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("8192\n")
-    assert memory._granted(tmp_path) == [8192]
+    assert memory._control_group_limits(tmp_path) == [8192]
     (tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
-    assert memory._granted(tmp_path) == [float("inf")]
+    assert memory._control_group_limits(tmp_path) == [float("inf")]
     (tmp_path / "proc/meminfo").write_text("MemTotal: 99 kB\nSwapTotal:       3 kB\n")
-    assert memory._swap(tmp_path) == 3072
+    assert memory._swap_space(tmp_path) == 3072
     monkeypatch.setattr(memory, "_physical_memory", lambda: 10_000)
-    monkeypatch.setattr(memory, "_swap", lambda: 500)
-    monkeypatch.setattr(memory, "_granted", lambda: [3_000])
+    monkeypatch.setattr(memory, "_swap_space", lambda: 500)
+    monkeypatch.setattr(memory, "_control_group_limits", lambda: [3_000])
     monkeypatch.setattr(memory, "_address_space", lambda: 4_000)
     assert memory_limit()[0] == 3_500
     monkeypatch.setattr(memory, "_address_space", lambda: 2_000)

@@ -3,7 +3,7 @@
 import pytest
 
 from gatewise.tasks.options import choose
-from gatewise.tasks.patience import Waiting
+from gatewise.tasks.patience import PatientEarlyStopping
 from gatewise.tasks.training_options import TrainingOptions
 
 
@@ -28,7 +28,7 @@ def epochs(patience, scores):
     """After how many epochs a run with these held-out scores stops."""
     import torch
 
-    trainer, waiting = Trainer(), Waiting(patience)
+    trainer, waiting = Trainer(), PatientEarlyStopping(patience)
     waiting._check_on_train_epoch_end = True
     waiting._should_skip_check = lambda trainer: False
     for epoch, score in enumerate(scores):

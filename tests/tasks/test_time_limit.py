@@ -68,7 +68,7 @@ def test_no_step_is_begun_whose_score_would_come_too_late(tmp_path, clock):
 
 def ten_batches(monkeypatch):
     monkeypatch.setattr(lm_scores, "_WINDOW", 8)  # of 81 characters held out
-    monkeypatch.setattr(lm_trained, "_LEAST_TOKENS", 20)
+    monkeypatch.setattr(lm_trained, "_MIN_TOKENS", 20)
 
 
 def test_a_run_whose_time_goes_by_before_training_takes_a_step_and_scores_a_little(

@@ -70,7 +70,7 @@ def met(monkeypatch):
 def test_gradients_on_gpus_are_exchanged_by_nccl_and_the_rest_by_gloo(met, monkeypatch, gpus, device, backend, gpu):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    world._meet(RankInfo(7, 8, 3, 4, "torchrun"), device)
+    world._join_process_group(RankInfo(7, 8, 3, 4, "torchrun"), device)
     assert met == {"backend": backend, "rank": 7, "world_size": 8} | ({} if gpu is None else {"gpu": gpu})
 
 
@@ -82,4 +82,4 @@ def test_processes_that_cannot_meet_say_where(met, monkeypatch):
     with pytest.raises(
         ConnectionError, match=r"^process 1 of 2 could not meet .* 127.0.0.1:29500, .*: connection timed out$"
     ):
-        world._meet(RankInfo(1, 2, 1, 2, "torchrun"), "cpu")
+        world._join_process_group(RankInfo(1, 2, 1, 2, "torchrun"), "cpu")

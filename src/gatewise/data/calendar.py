@@ -9,7 +9,7 @@ from gatewise.data.time_stamps import Stamps
 
 _DAY = 86_400.0
 # Least number of cycles seen before the phase in one is informative: a year seen once is a trend, not a season.
-_LEAST_CYCLES = 2
+_MIN_CYCLES = 2
 
 _LENGTHS = {"day": _DAY, "week": 7 * _DAY, "year": 365.25 * _DAY}
 
@@ -26,7 +26,7 @@ def calendar_cycles(grid: TimeGrid, steps: int) -> tuple[str, ...]:
         return ()
     seconds = {"months": 365.25 / 12 * _DAY, "weekdays": 7 / 5 * _DAY, "seconds": 1.0}[grid.kind] * grid.every
     found = [
-        name for name, length in _LENGTHS.items() if 2 * seconds < length and steps * seconds >= _LEAST_CYCLES * length
+        name for name, length in _LENGTHS.items() if 2 * seconds < length and steps * seconds >= _MIN_CYCLES * length
     ]
     return tuple(found)
 

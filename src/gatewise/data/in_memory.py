@@ -113,8 +113,8 @@ def _column(rows: Sequence[Mapping[Any, Any]], name: Any, where: str) -> Any:
     except pyarrow.ArrowException as error:
         first = next(value for value in values if value is not None)
         odd = next((n for n, value in enumerate(values, 1) if value is not None and type(value) is not type(first)), 0)
-        position = f"row {odd}: {name!r}: expected {type(first).__name__}, as before, got {values[odd - 1]!r:.60}"
-        raise ValueError(f"{where}: {position if odd else f'{name!r}: {error}'}") from None
+        location = f"row {odd}: {name!r}: expected {type(first).__name__}, as before, got {values[odd - 1]!r:.60}"
+        raise ValueError(f"{where}: {location if odd else f'{name!r}: {error}'}") from None
 
 
 def _with_class_names(table: "pyarrow.Table", features: Any) -> "pyarrow.Table":

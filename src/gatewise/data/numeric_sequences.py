@@ -309,8 +309,9 @@ def _of_part(
             row = int((texts[-1][1] == texts[-1][0].index("")).argmax())
             raise ValueError(f"{rows.full_location(row)}: {name!r} is null or empty; expected a value")
     steps = np.empty((len(rows), len(columns.features)))
+    without_label = "" if labels else f" (there is no column {columns.label!r})"
     for index, name in enumerate(columns.features):
-        steps[:, index] = _checked(rows, name, rows.columns[first + index], columns.missing)
+        steps[:, index] = _checked(rows, name, rows.columns[first + index], columns.missing, without_label)
     sequences, codes = texts[0]
     starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     for start, end in pairwise(starts):
@@ -319,7 +320,7 @@ def _of_part(
         yield sequences[codes[start]], Found(steps[start:end], cut[0] if labels else [], categories)
 
 
-def _checked(rows: TableRows, name: str, column: Column, missing: bool) -> NDArray[np.float64]:
+def _checked(rows: TableRows, name: str, column: Column, missing: bool, without_label: str) -> NDArray[np.float64]:
     """The numbers of a column.
 
     Raises:
@@ -332,12 +333,18 @@ def _checked(rows: TableRows, name: str, column: Column, missing: bool) -> NDArr
         wrong |= np.isnan(column.values)
     if wrong.any():
         row = int(wrong.argmax())
-        _number(f"{rows.full_location(row)}: {name}", column[row], missing, _OTHER_COLUMNS, rows.decimal)
+        _number(
+            f"{rows.full_location(row)}: {name}",
+            column[row],
+            missing,
+            _OTHER_COLUMNS.format(without_label),
+            rows.decimal,
+        )
     return column.values
 
 
 _OTHER_COLUMNS = (
-    "; name the features with --feature-columns, the label with --label-column, columns of text with --categorical"
+    "; name the features with --feature-columns, the label with --label-column{}, columns of text with --categorical"
 )
 
 

@@ -95,7 +95,7 @@ def drawn_at_random(
     chosen = np.zeros(total, np.bool_)
     missing = count
     for index in _permuted(total, seed):
-        if classes.spare(index):
+        if classes.try_remove(index):
             chosen[index] = True
             missing -= 1
             if not missing:
@@ -125,7 +125,7 @@ class _Classes:
             self._ends.append(len(self._numbers))
         self._left = Counter(self._numbers)
 
-    def spare(self, index: int) -> bool:
+    def try_remove(self, index: int) -> bool:
         """Take an example away, if some other one is left of each of its classes."""
         if not self._ends:
             return True

@@ -174,10 +174,10 @@ def sha256(text: str) -> str:
 
 
 def _not_utf8(path: Path, offset: int, byte: int, line: int, head: bytes) -> NotUtf8Error:
-    form = " -f UTF-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+    option = " -f UTF-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
     return NotUtf8Error(
         f"{path}: line {line}: not UTF-8: byte 0x{byte:02x} at offset {offset}; convert the file to UTF-8 first "
-        f"(iconv{form} does)"
+        f"(iconv{option} does)"
     )
 
 

@@ -16,7 +16,7 @@ UNKNOWN = "<unk>"
 _TOKEN = re.compile(
     r"\w+(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|d|ll|m)\b|\w+(?=['’](?:s|re|ve|d|ll|m)\b)|\w+|[^\w\s]", re.IGNORECASE
 )
-_MOST_SEEN = 100_000
+_MAX_SEEN = 100_000
 _DIGIT = re.compile(r"\d")
 
 
@@ -104,7 +104,7 @@ class TokenVocabulary(Vocabulary):
         found = self._seen.get(token)
         if found is None:
             found = self._numbers.get(self.normal(token), 0)
-            if len(self._seen) < _MOST_SEEN:
+            if len(self._seen) < _MAX_SEEN:
                 self._seen[token] = found
         return found
 

@@ -29,13 +29,13 @@ def written_forms(dates: int, numbers: int, seed: int = 0) -> list[Pair]:
     pairs: list[Pair] = []
     for ordinal in draw.sample(range(_FIRST, _LAST + 1), dates):
         date = datetime.date.fromordinal(ordinal)
-        pairs.append((_in_some_case(_written_date(date, draw), draw), date.isoformat()))
+        pairs.append((_random_case(_written_date(date, draw), draw), date.isoformat()))
     seen: set[int] = set()
     while len(seen) < numbers:
         number = draw.randrange(10 ** draw.randrange(1, 7))
         if number not in seen:
             seen.add(number)
-            pairs.append((_in_some_case(_written_number(number, draw), draw), str(number)))
+            pairs.append((_random_case(_written_number(number, draw), draw), str(number)))
     for written, plain in pairs:
         if read_form(written) != plain:
             raise AssertionError(f"{written!r} was made from {plain}, and reads {read_form(written)}")
@@ -81,7 +81,7 @@ def _leading_day(words: str) -> tuple[int, str]:
     return int(digits[1]) if digits else ordinal_from_words(first), " ".join(rest)
 
 
-def _in_some_case(text: str, draw: random.Random) -> str:
+def _random_case(text: str, draw: random.Random) -> str:
     return draw.choice((text, text, text, text[0].upper() + text[1:], text.lower()))
 
 

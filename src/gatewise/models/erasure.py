@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatewise.progress import tracked
 
-_MOST_STEPS = 50_000
+_MAX_STEPS = 50_000
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def erasure_attributions(
     whole = output(x[:, None])
     found: list[Tensor] = []
     count = steps if features is None else len(features)
-    groups = torch.arange(count, device=x.device).split(max(1, _MOST_STEPS // max(1, steps)))
+    groups = torch.arange(count, device=x.device).split(max(1, _MAX_STEPS // max(1, steps)))
     for erased in tracked(groups, "attributing predictions", "steps" if features is None else "features", size=len):
         without = x[:, None].repeat(1, len(erased), 1)
         for row, part in enumerate(erased.tolist()):

@@ -16,7 +16,7 @@ from gatewise.models.tagger import Tagger
 from gatewise.tasks.inspected import Inspected, bars, escaped, largest
 from gatewise.tasks.inspection import Report, watched
 
-_MOST_ROWS = 20
+_MAX_ROWS = 20
 
 Unit = Literal["probability", "value"]
 
@@ -95,7 +95,7 @@ class Inspection(Inspected):
     def __str__(self) -> str:
         rows = self.rows()
         if len(rows) == 1 and not self.of_steps:
-            return self._alone(rows[0])
+            return self._single_prediction(rows[0])
         lines: list[list[str]] = []
         for position, row in enumerate(rows):
             step = [escaped(self.tokens[position])] if self.of_steps else []
@@ -110,7 +110,7 @@ class Inspection(Inspected):
         first = (">" if self.features else "<") if self.of_steps else ""
         return aligned([head, *lines], f"{first}<><{'<' if self.features else ''}")
 
-    def _alone(self, row: Mapping[str, Any]) -> str:
+    def _single_prediction(self, row: Mapping[str, Any]) -> str:
         """One prediction, with bars for its contributions; of steps and features the largest."""
         tables = [_bars("step" if self.features else "token", row["contributions"], "steps" if self.features else None)]
         if self.features:
@@ -126,8 +126,8 @@ def _pairs(names: Sequence[Any], values: Sequence[float]) -> list[list[Any]]:
 def _bars(what: str, contributions: Sequence[Sequence[Any]], plural: str | None) -> str:
     """Bars for parts; of more than a number of what has a plural the largest, in their order."""
     chosen = list(contributions)
-    if plural is not None and len(contributions) > _MOST_ROWS:
-        most = sorted(range(len(contributions)), key=lambda index: -abs(contributions[index][1]))[:_MOST_ROWS]
+    if plural is not None and len(contributions) > _MAX_ROWS:
+        most = sorted(range(len(contributions)), key=lambda index: -abs(contributions[index][1]))[:_MAX_ROWS]
         chosen = [contributions[position] for position in sorted(most)]
     table = bars(what, [(escaped(name), value) for name, value in chosen])
     omitted = len(contributions) - len(chosen)

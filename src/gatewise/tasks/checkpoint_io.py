@@ -19,7 +19,7 @@ from gatewise.tasks.training_options import TrainingOptions
 from gatewise.tasks.weights_file import Shape, check_shapes, load_weights, read_facts, read_shapes, vocabulary_fact
 
 
-class Sourced(Protocol):
+class HashedData(Protocol):
     """Data, and what it was.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sourced(Protocol):
     def hashes(self) -> Mapping[str, str]: ...
 
 
-Data = TypeVar("Data", bound=Sourced)
+Data = TypeVar("Data", bound=HashedData)
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -119,7 +119,7 @@ def check_described(
     if options.layers > len(saved):
         raise ValueError(f"{config}: layers is {options.layers}, and {path} has {len(saved)} tensors")
     try:
-        with torch.device("meta"), _NothingDrawn():
+        with torch.device("meta"), _SkipInitialisation():
             described = make()
     except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
         why = str(error).partition("\n")[0]
@@ -127,7 +127,7 @@ def check_described(
     check_shapes(path, saved, described)
 
 
-class _NothingDrawn(TorchFunctionMode):
+class _SkipInitialisation(TorchFunctionMode):
     """Initialises nothing at random: for that torch would load its compiler where tensors have no memory."""
 
     def __torch_function__(

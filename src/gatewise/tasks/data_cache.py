@@ -73,7 +73,7 @@ def find(kind: str, key: str, read: Callable[[Path], Content | None]) -> tuple[C
         folder = folder_of(kind) / key
     except OSError:
         return None  # there is no cache, or others can write to it
-    _use(folder)
+    _mark_used(folder)
     content = read(folder)
     return None if content is None else (content, folder)
 
@@ -92,7 +92,7 @@ def find_or_make(
         OSError: when the cache cannot be written.
     """
     folder = folder_of(kind) / key
-    with _alone(folder, what):
+    with _exclusively(folder, what):
         found = find(kind, key, read)
         if found is None:
             with work_folder(kind) as work:
@@ -154,7 +154,7 @@ def publish(kind: str, key: str, work: Path, read: Callable[[Path], Content | No
     if read(folder) is None:
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
-        _use(work)  # before others see it, and may remove it
+        _mark_used(work)  # before others see it, and may remove it
         with suppress(OSError):  # another process has just done the same
             os.rename(work, folder)
             _in_use[folder] = _in_use.pop(work)
@@ -187,7 +187,7 @@ def remove_oldest() -> None:
             )
 
 
-def _use(folder: Path) -> None:
+def _mark_used(folder: Path) -> None:
     """Note that this process uses an entry, until it ends."""
     with suppress(OSError):  # a file system without locks, where nothing is ever removed
         used = os.open(folder / _USE, os.O_RDWR | os.O_CREAT, 0o600)
@@ -216,7 +216,7 @@ def _remove(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path, what: str) -> Iterator[None]:
+def _exclusively(folder: Path, what: str) -> Iterator[None]:
     """One process at a time: the second, such as another rank, finds what the first has made."""
     path = folder.with_name(f"{build_cache.WORK}{folder.name}.lock")
     with path.open("w") as file:

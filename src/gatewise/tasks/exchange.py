@@ -61,7 +61,7 @@ class Processes(DDPStrategy):
         self.model.register_comm_hook(self._exchange, Exchange.add)
 
 
-class Launched(ClusterEnvironment):
+class LauncherEnvironment(ClusterEnvironment):
     """The cluster environment of processes that a launcher has started.
 
     Args:

@@ -19,7 +19,7 @@ from gatewise.progress import say, tracked
 from gatewise.tasks.encoding import make_encoder
 from gatewise.tasks.parts import check_all
 
-_MOST_NAMED = 20
+_MAX_NAMED = 20
 
 
 class FeatureReader:
@@ -55,8 +55,8 @@ class FeatureReader:
             for index, name in reader._named(scaling.constant, options.feature_columns)
         ]
         if constant:
-            more = f" and {len(constant) - _MOST_NAMED} more features" if len(constant) > _MOST_NAMED else ""
-            say(f"warning: never change in the training data: {', '.join(constant[:_MOST_NAMED])}{more}")
+            more = f" and {len(constant) - _MAX_NAMED} more features" if len(constant) > _MAX_NAMED else ""
+            say(f"warning: never change in the training data: {', '.join(constant[:_MAX_NAMED])}{more}")
         return reader
 
     @property
@@ -88,7 +88,7 @@ class FeatureReader:
         lines = [f"features of a step: {self.scaling.width}"]
         if self.scaling.missing:
             missing = [name for _, name in self._named(self.scaling.missing, names)]
-            lines.append(f"features with missing values: {len(missing)} ({', '.join(missing[:_MOST_NAMED])})")
+            lines.append(f"features with missing values: {len(missing)} ({', '.join(missing[:_MAX_NAMED])})")
         return [*lines, self.categories.summary] if len(self.categories) else lines
 
     def _named(self, indices: Sequence[int], names: Sequence[str]) -> list[tuple[int, str]]:

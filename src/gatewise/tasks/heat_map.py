@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gatewise.tasks.plots import new_figure, save_figure
 
-_MOST_NUMBERS = 30
+_MAX_NUMBERS = 30
 
 
 def plot_heat_map(
@@ -38,7 +38,7 @@ def plot_heat_map(
     axes.set_yticks(range(len(rows)), row_names)
     axes.set_ylabel(titles[0])
     axes.set_xlabel(titles[1])
-    if numbers is not None and max(len(rows), len(columns)) <= _MOST_NUMBERS:
+    if numbers is not None and max(len(rows), len(columns)) <= _MAX_NUMBERS:
         for row, column in numbers.nonzero().tolist():
             dark = float(shares[row, column]) > 0.5
             text = str(int(numbers[row, column]))

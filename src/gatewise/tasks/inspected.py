@@ -10,7 +10,7 @@ from gatewise.diagnostics import Trace
 from gatewise.formatting import aligned, format_number
 from gatewise.tasks.requests import Request
 
-MOST = 3
+MAX_LISTED = 3
 _BAR = 20
 
 
@@ -79,7 +79,7 @@ def largest(contributions: Sequence[Sequence[Any]], own: int | None = None) -> s
     >>> largest([("a", 0.5), ("b", -2.0)], own=0)
     "'b' -2.00, itself +0.500"
     """
-    values = sorted(enumerate(contributions), key=lambda item: -abs(item[1][1]))[:MOST]
+    values = sorted(enumerate(contributions), key=lambda item: -abs(item[1][1]))[:MAX_LISTED]
     return ", ".join(
         f"{'itself' if index == own else escaped(part, quotes=True)} {format_number(value, 3, '+')}"
         for index, (part, value) in values

@@ -121,7 +121,7 @@ def memory_limit(device: str = "cpu") -> tuple[float, str]:
     """The memory that training may use in all, in bytes, and where, for people."""
     if _on_gpu(device):
         return torch.cuda.get_device_properties(0).total_memory, "the GPU"
-    return min(min(_physical_memory(), *_granted()) + _swap(), _address_space()), "this machine"
+    return min(min(_physical_memory(), *_control_group_limits()) + _swap_space(), _address_space()), "this machine"
 
 
 def _on_gpu(device: str) -> bool:
@@ -142,7 +142,7 @@ def _physical_memory() -> float:
         return float("inf")
 
 
-def _swap(root: Path = Path("/")) -> float:
+def _swap_space(root: Path = Path("/")) -> float:
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
     except OSError:
@@ -150,7 +150,7 @@ def _swap(root: Path = Path("/")) -> float:
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("SwapTotal:"))
 
 
-def _granted(root: Path = Path("/")) -> list[float]:
+def _control_group_limits(root: Path = Path("/")) -> list[float]:
     """What control groups grant the process."""
     files = ("memory.max", "memory.limit_in_bytes")
     folders = control_groups("memory", root)

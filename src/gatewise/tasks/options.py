@@ -42,7 +42,7 @@ class Bounds:
     high: float = math.inf
     open: bool = False
 
-    def hold(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether the value is one of them; NaN and infinity never are."""
         inside = self.low < value < self.high if self.open else self.low <= value <= self.high
         return inside and math.isfinite(value)
@@ -241,7 +241,7 @@ def _check(name: str, value: object, hint: Any, where: str = "") -> None:
         return _check(name, value, hint, where)
     if origin is Annotated:
         _check(name, value, arguments[0], where)
-        if not arguments[1].hold(value):
+        if not arguments[1].contains(value):
             raise ValueError(f"{where}{name}: expected a number {arguments[1]}, got {value}")
     elif origin is Literal:
         if value not in arguments:

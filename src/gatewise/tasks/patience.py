@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from gatewise.tasks.training_options import Patience
 
 # Of patience "auto": as many epochs as up to the best, and within these.
-_LEAST, _MOST = 3, 10
+_MIN_EPOCHS, _MAX_EPOCHS = 3, 10
 
 
 def epochs_to_wait(patience: Patience, best: int) -> int:
@@ -16,11 +16,11 @@ def epochs_to_wait(patience: Patience, best: int) -> int:
     ([3, 6, 10], 8)
     """
     if patience == "auto":
-        return min(max(_LEAST, best), _MOST)
+        return min(max(_MIN_EPOCHS, best), _MAX_EPOCHS)
     return 2**62 if patience is None else patience
 
 
-class Waiting(EarlyStopping):
+class PatientEarlyStopping(EarlyStopping):
     """Stops after `epochs_to_wait`.
 
     Args:

@@ -53,14 +53,14 @@ def make_schedule(
 
         def cosine(step: int) -> float:
             used = max((step - warmup) / (total_steps - warmup), time_used())
-            return _risen(step, warmup) * 0.5 * (1 + math.cos(math.pi * max(0.0, used)))
+            return _warmup_factor(step, warmup) * 0.5 * (1 + math.cos(math.pi * max(0.0, used)))
 
         return {"scheduler": LambdaLR(optimizer, cosine), "interval": "step"}
     if options.schedule == "step" and warmup:
         per_epoch = total_steps // options.epochs
 
         def decayed(step: int) -> float:
-            return _risen(step, warmup) * options.decay ** max(0, step // per_epoch - options.decay_from + 1)
+            return _warmup_factor(step, warmup) * options.decay ** max(0, step // per_epoch - options.decay_from + 1)
 
         return {"scheduler": LambdaLR(optimizer, decayed), "interval": "step"}
     if options.schedule == "step":
@@ -73,7 +73,7 @@ def make_schedule(
     return None
 
 
-def _risen(step: int, warmup: int) -> float:
+def _warmup_factor(step: int, warmup: int) -> float:
     """The share of the learning rate that a step of the warm-up has, counted from 0; all after it."""
     return min(1.0, (step + 1) / warmup) if warmup else 1.0
 

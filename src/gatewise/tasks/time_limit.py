@@ -102,7 +102,7 @@ class TimeLimit(Timer):
     @property
     def batches(self) -> Batches:
         """The held-out data, each time in as many batches as there is time for."""
-        return _InTime(self._held_out, self._share_to_validate)
+        return _TimedBatches(self._held_out, self._share_to_validate)
 
     @property
     def final_seconds(self) -> float:
@@ -236,7 +236,7 @@ class TimeLimit(Timer):
         trainer.should_stop = trainer.should_stop or is_over
 
 
-class _InTime:
+class _TimedBatches:
     """The held-out data, each time in as many batches as there is time for.
 
     Args:

@@ -71,7 +71,7 @@ def start(task: Task, options: TrainingOptions, began_at: float | None = None) -
             kept,
         )
         folder = stack.enter_context(made) if world.is_main() else RunFolder(out)
-        return _go(task, job, folder, began_at)
+        return _train(task, job, folder, began_at)
 
 
 def resume(
@@ -123,7 +123,7 @@ def resume(
     with limited_threads(options.threads), world.joined(options):
         with Progress("preparing"):
             job = _checked(check_unchanged(folder, task.prepare(options, folder)))
-        return _go(task, job, folder, began_at)
+        return _train(task, job, folder, began_at)
 
 
 def _checked(job: Job) -> Job:
@@ -198,7 +198,7 @@ def _in_processes(
         raise SystemExit(0)
 
 
-def _go(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
+def _train(task: Task, job: Job, folder: RunFolder, began_at: float) -> Trained:
     say(f"{_summary(job)}\nrun folder: {folder.path}")
     has_weights = world.from_main(folder.weights.exists())
     held_out = job.held_out.deal(world.rank(), world.size())

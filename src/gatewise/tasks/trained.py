@@ -26,7 +26,7 @@ from gatewise.tasks.requests import check_supported
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.task_names import package_of
 
-_LEAST_EXAMPLES = 16
+_MIN_EXAMPLES = 16
 
 Scores = dict[str, dict[str, Any]]
 """For each part of the data numbers by name; ``per_label`` and its like have numbers by the name of the class."""
@@ -239,7 +239,7 @@ class Trained(ABC):
 
 
 def _subsample(part: Sequence[Any], share: float) -> Sequence[Any]:
-    count = min(len(part), max(int(len(part) * share), _LEAST_EXAMPLES))
+    count = min(len(part), max(int(len(part) * share), _MIN_EXAMPLES))
     return [part[index] for index in spread(len(part), count)]
 
 

@@ -16,12 +16,12 @@ from gatewise.progress import clock, say
 from gatewise.tasks import world
 from gatewise.tasks.averaging import AverageWeights
 from gatewise.tasks.best_weights import BestWeights
-from gatewise.tasks.exchange import Exchange, Launched, Processes
+from gatewise.tasks.exchange import Exchange, LauncherEnvironment, Processes
 from gatewise.tasks.interruption import Interrupted, deferred_interrupt
 from gatewise.tasks.learning_curve import plot_learning_curve
 from gatewise.tasks.metrics_file import MetricsFile
 from gatewise.tasks.module import TaskModule
-from gatewise.tasks.patience import Waiting
+from gatewise.tasks.patience import PatientEarlyStopping
 from gatewise.tasks.run_folder import RunFolder
 from gatewise.tasks.schedules import DecayOnPlateau
 from gatewise.tasks.speed import Speed
@@ -66,7 +66,7 @@ def fit(
         OSError: when the run folder cannot be written.
     """
     module.time_used = limit.fraction
-    patience = Waiting(options.patience)
+    patience = PatientEarlyStopping(options.patience)
     total_steps = options.steps(len(training))
     # The module reports steps that diverge, watched or not.
     watch = None if options.watch is None else Watch(options.watch, log=False, saturation=True, stop=False)
@@ -91,7 +91,7 @@ def fit(
     if options.average != "none":  # after whatever looks at the weights that were validated
         callbacks = [*callbacks, AverageWeights(module, options)]
     here = world.rank_info()
-    environment = [] if here is None else [Launched(here)]
+    environment = [] if here is None else [LauncherEnvironment(here)]
     processes: dict[str, Any] = {"devices": 1}
     if here is not None:
         processes = {"devices": world.device_index(here) + 1, "strategy": Processes(exchange)}

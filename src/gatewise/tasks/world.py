@@ -137,7 +137,7 @@ def joined(options: TrainingOptions) -> Iterator[None]:
         yield
         return
     check_agrees(here, options.devices, options.num_nodes)
-    _meet(here, options.device)
+    _join_process_group(here, options.device)
     assert _peers is not None
     try:
         if is_main():
@@ -168,7 +168,7 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
-def _meet(here: RankInfo, device: str) -> None:
+def _join_process_group(here: RankInfo, device: str) -> None:
     global _peers
     set_address()
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

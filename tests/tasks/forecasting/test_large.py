@@ -58,7 +58,7 @@ def test_they_are_learned_from_as_those_in_memory(tmp_path, data, monkeypatch, c
 def test_forecasts_of_some_series_at_a_time_are_scored_as_all_together(tmp_path, data, monkeypatch, capsys):
     trained = train(data, tmp_path / "run", calibrate=False)
     together, predicted = trained.evaluate(data), trained.predict(data)
-    monkeypatch.setattr(backtest, "_MOST_NUMBERS", 1)
+    monkeypatch.setattr(backtest, "_MAX_NUMBERS", 1)
     assert len(list(trained._back_tests(trained._scored(data), trained._scored(data).spans["data"]))) == 2
     found = trained.evaluate(data)["data"]
     steps = [scores.pop("per_step") for scores in (found, together["data"])]
@@ -70,7 +70,7 @@ def test_forecasts_of_some_series_at_a_time_are_scored_as_all_together(tmp_path,
 
 
 def test_intervals_are_calibrated_by_a_sample_of_many_series(tmp_path, data, monkeypatch, capsys):
-    monkeypatch.setattr(backtest, "_MOST_NUMBERS", 1)
+    monkeypatch.setattr(backtest, "_MAX_NUMBERS", 1)
     trained = train(data, tmp_path / "run")
     assert "intervals are calibrated by the held-out part of 1 of 2 series" in capsys.readouterr().err
     scores = trained.final_scores()

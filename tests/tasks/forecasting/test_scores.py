@@ -33,8 +33,8 @@ def test_the_seasonal_naive_forecast():
 def back_test(data, positions, middles, levels=(0.5,), spread=0.0):
     positions = torch.tensor(positions)
     around = spread * (torch.tensor(levels, dtype=torch.float64) - 0.5)
-    message = torch.tensor(middles, dtype=torch.float64)[..., None] + around
-    return BackTest(data, data.series_at(positions), positions, levels, message, data.to_come(positions))
+    quantiles = torch.tensor(middles, dtype=torch.float64)[..., None] + around
+    return BackTest(data, data.series_at(positions), positions, levels, quantiles, data.to_come(positions))
 
 
 def test_errors_by_hand():
@@ -71,8 +71,8 @@ def test_the_mean_absolute_scaled_error_weighs_series_equally_and_excludes_const
 
 def test_errors_are_scaled_by_the_deviation_of_what_was_learned_from():
     data = panel([1.0, 5.0, 9.0, 3.0, 8.0, 8.0, 8.0], [100.0, 0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [7.0] * 7)
-    message = [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]
-    test = dataclasses.replace(back_test(data, [3, 13, 23], message), learned=[2, 3, 3])
+    medians = [[6.0, 6.0, 6.0], [0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]
+    test = dataclasses.replace(back_test(data, [3, 13, 23], medians), learned=[2, 3, 3])
     # Deviations 2 of 1, 5, and that of 100, 0, 0; the last series has none, and is excluded.
     scores = test.scores()
     second = math.sqrt(2) / 3 * 100

@@ -90,7 +90,7 @@ def test_windows_end_where_learning_does():
 
 def test_windows_of_much_data_overlap_less_down_to_what_is_read_before_a_forecast(monkeypatch):
     for most, distance in ((1000, 2), (20, 5), (2, 24)):
-        monkeypatch.setattr(batches, "_MOST_WINDOWS", most)
+        monkeypatch.setattr(batches, "_MAX_WINDOWS", most)
         spans = [Span(*span) for span in spans_to_learn([100, 50, 7], 32, 1).unique(dim=0).tolist()]
         begins = [[span.begin for span in spans if span.series == series] for series in range(3)]
         assert set(np.diff(begins[0]).tolist()) == {distance}

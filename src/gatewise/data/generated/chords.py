@@ -44,7 +44,7 @@ def read_chords(path: str | Path) -> dict[str, list[Tensor]]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected JSON ({error})") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected an object with {', '.join(PARTS)}, got {_what(content)}")
+        raise ValueError(f"{path}: expected an object with {', '.join(PARTS)}, got {_shortened(content)}")
     absent = [part for part in PARTS if part not in content]
     if absent:
         raise ValueError(
@@ -128,10 +128,10 @@ def _piece(content: Any, where: str) -> Tensor:
 
 def _list(content: Any, where: str, of: str) -> list[Any]:
     if not isinstance(content, list):
-        raise ValueError(f"{where}: expected a list of {of}, got {_what(content)}")
+        raise ValueError(f"{where}: expected a list of {of}, got {_shortened(content)}")
     return content
 
 
-def _what(content: Any) -> str:
+def _shortened(content: Any) -> str:
     """A value as JSON, cut if it is long."""
     return f"{json.dumps(content):.40}"

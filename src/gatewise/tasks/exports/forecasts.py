@@ -10,7 +10,7 @@ from gatewise.tasks.exports.program import Input, Program, chosen, lengths
 from gatewise.tasks.exports.streams import Stream
 from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scaling import Changes, step_features
-from gatewise.tasks.forecasting.stepping import NAN, Past, forecast, read_step
+from gatewise.tasks.forecasting.stepping import NAN, History, forecast, read_step
 
 
 class _Covariates:
@@ -95,7 +95,7 @@ class _ForecastStream(Stream):
         count = len(self.sizes)
         *given, buffer, logs, seen = tensors[:-count]
         values, beside, future = given[0], given[1 : 1 + self.count], given[1 + self.count :]
-        past = Past(buffer, Changes(logs, seen), as_state(tensors[-count:]))
+        past = History(buffer, Changes(logs, seen), as_state(tensors[-count:]))
         known = self.covariates.known([values.new_zeros(values.shape[0], 0), *beside])
         hidden, past = read_step(self.predictor, past, values, known)
         assert past.state is not None

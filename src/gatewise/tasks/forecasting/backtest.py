@@ -21,9 +21,9 @@ from gatewise.tasks.forecasting.score_sums import ScoreSums
 from gatewise.tasks.forecasting.scores import BackTest
 
 # Steps of all series of a batch together.
-_MOST_STEPS = 200_000
+_MAX_STEPS = 200_000
 # Quantiles of the forecasts of a back-test, and twice the steps of its series, that memory easily holds.
-_MOST_NUMBERS = 4_000_000
+_MAX_NUMBERS = 2_000_000
 
 
 def back_tests(predictor: Predictor, scored: Scored, spans: Sequence[Span], what: str) -> Iterator[BackTest]:
@@ -39,7 +39,7 @@ def back_tests(predictor: Predictor, scored: Scored, spans: Sequence[Span], what
         group, size = list[Span](), 0
         for span in spans:
             more = _size(predictor, span)
-            if group and size + more > _MOST_NUMBERS:
+            if group and size + more > _MAX_NUMBERS:
                 yield back_test(predictor, scored, group, progress.advance)
                 group, size = [], 0
             group.append(span)
@@ -69,7 +69,7 @@ def scores_of(tests: Iterable[BackTest]) -> dict[str, Any]:
 
 def sample_of(predictor: Predictor, spans: Sequence[Span]) -> Sequence[Span]:
     """As many of the spans, evenly spread, as memory easily holds the forecasts of; at least one."""
-    return spans[:: -(-sum(_size(predictor, span) for span in spans) // _MOST_NUMBERS)]
+    return spans[:: -(-sum(_size(predictor, span) for span in spans) // _MAX_NUMBERS)]
 
 
 def _size(predictor: Predictor, span: Span) -> int:
@@ -93,7 +93,7 @@ def roll(
         advance: see `back_test`.
     """
     longest = max(span.last + 1 - span.begin for span in spans)
-    size = max(1, min(64, _MOST_STEPS // longest))
+    size = max(1, min(64, _MAX_STEPS // longest))
     batches = SpanBatches(panel, spans, size)
     origins: list[Tensor] = []
     quantiles: list[Tensor] = []
@@ -124,8 +124,8 @@ def _step_by_step(
     x = batch.inputs[0].to(predictor.model.blend.dtype)
     first = len(x) - len(is_predicted) // x.shape[1]
     hidden, states = _states_from(predictor.model, x, batch.lengths, first, in_rows(before, x.shape[1]))
-    predicted = is_predicted.unflatten(0, (-1, x.shape[1]))
-    some = torch.cat([state[:, :, row] for state, row in zip(states, predicted, strict=True)], 2)
+    of_steps = is_predicted.unflatten(0, (-1, x.shape[1]))
+    some = torch.cat([state[:, :, row] for state, row in zip(states, of_steps, strict=True)], 2)
     state = tuple(some.unbind(0)) if len(some) > 1 else some[0]
     buffer = panel.before(positions, predictor.buffer_width)
     return sample_quantiles(
@@ -134,7 +134,7 @@ def _step_by_step(
         state,
         buffer,
         panel.array_at("usual", positions),
-        panel.beside(positions),
+        panel.known_to_come(positions),
     )
 
 

@@ -13,7 +13,7 @@ from gatewise.tasks.forecasting.panel import Panel
 _WARM_UP = 4
 # Windows begin this share of a window after another, unless they are more than that. A pass over little data shows each
 # of them several times.
-_SHARE, _BATCHES, _MOST_WINDOWS = 16, 24, 65_536
+_SHARE, _BATCHES, _MAX_WINDOWS = 16, 24, 65_536
 
 
 class Span(NamedTuple):
@@ -56,8 +56,8 @@ def spans_to_learn(ends: Sequence[int], window: int, batch: int) -> Tensor:
     free = steps[series] - lengths
     stride = max(1, window // _SHARE)
     overlapping = int((free // stride + 1).sum())
-    if overlapping > _MOST_WINDOWS:
-        stride = min(-(-stride * overlapping // _MOST_WINDOWS), window - window // _WARM_UP)
+    if overlapping > _MAX_WINDOWS:
+        stride = min(-(-stride * overlapping // _MAX_WINDOWS), window - window // _WARM_UP)
     counts = free // stride + 1
     number = torch.arange(int(counts.sum())) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     begins = (free % stride).repeat_interleave(counts) + stride * number
@@ -87,15 +87,15 @@ class SpanBatches(RaggedBatches):
         lengths = last + 1 - begin
         time = torch.arange(int(lengths.max()))[:, None]
         rows = (self._begins[series] + begin) + time.minimum(lengths - 1)
-        predicted = (time >= first - begin) & (time < lengths)
+        is_predicted = (time >= first - begin) & (time < lengths)
         earliest = int((first - begin).min())
-        origins, predicted = rows[earliest:].flatten(), predicted[earliest:].flatten()
+        origins, is_predicted = rows[earliest:].flatten(), is_predicted[earliest:].flatten()
         panel = self._panel
         targets = panel.targets(origins)
-        if not predicted.all():
-            targets[~predicted] = float("nan")
+        if not is_predicted.all():
+            targets[~is_predicted] = float("nan")
         inputs = panel.array_at("inputs", rows), panel.references(origins), panel.future(origins).nan_to_num()
-        return Batch(inputs, lengths, targets), origins, predicted
+        return Batch(inputs, lengths, targets), origins, is_predicted
 
     def _make(self, positions: list[int]) -> Batch:
         return self.batch_of(positions)[0]

@@ -26,7 +26,7 @@ from gatewise.tasks.forecasting.options import ForecastOptions
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.splits import Ends, Tables, scored_spans, split_all
 
-_MOST_STEPS_OF_A_SEASON = 60
+_MAX_SEASON = 60
 _LONGEST_WINDOW = 256
 # Of the largest value: float64 has 16 digits.
 _COARSE = 1e-13
@@ -115,7 +115,7 @@ def read_corpus(options: ForecastOptions) -> Corpus:
     source += "".join(f"; {name}: {paths[0]}" for name, paths in parts.items() if name != "data" and paths)
     tables = [as_tables(paths, options.table_format) if paths else [] for paths in parts.values()]
     data = read_mapped([table for of_part in tables for table in of_part], columns)
-    return _settled(options, data, Tables(*map(len, tables)), source)
+    return _resolved(options, data, Tables(*map(len, tables)), source)
 
 
 def read_mapped(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None = None) -> SeriesSet:
@@ -127,10 +127,10 @@ def read_mapped(tables: Sequence[Table], columns: Columns, grid: TimeGrid | None
     return data_cache.mapped("series", lambda folder: read_series(tables, columns, grid, folder), "series")
 
 
-def _settled(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str) -> Corpus:
+def _resolved(options: ForecastOptions, data: SeriesSet, tables: Tables, source: str) -> Corpus:
     notes = list(data.notes)
     season = data.grid.season if options.season is None else options.season
-    horizon = options.horizon or (season if 1 < season <= _MOST_STEPS_OF_A_SEASON else 12)
+    horizon = options.horizon or (season if 1 < season <= _MAX_SEASON else 12)
     test = 0.0 if isinstance(options.test, Path) else options.test
     ends = split_all(data.series, horizon, options.held_out, test, tables)
     for part, table in (("held_out", options.valid), ("test", options.test)):

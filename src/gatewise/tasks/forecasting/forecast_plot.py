@@ -13,10 +13,10 @@ from gatewise.tasks.plots import new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_SERIES = 4
+_MAX_SERIES = 4
 # Forecasts one after the other that are legible on one axis; of more, as many windows are shown. Of forecasts of few
 # steps a window holds several, over as many steps.
-_MOST_TOGETHER, _WINDOWS, _LEAST_STEPS = 6, 4, 12
+_MAX_TOGETHER, _WINDOWS, _MIN_STEPS = 6, 4, 12
 
 
 def plot_forecasts(test: BackTest, path: Path) -> None:
@@ -28,10 +28,10 @@ def plot_forecasts(test: BackTest, path: Path) -> None:
         test: the back-test.
         path: the PNG file to write.
     """
-    drawn = test.series.unique()[:_MOST_SERIES].tolist()
+    drawn = test.series.unique()[:_MAX_SERIES].tolist()
     chosen = {series: _following(test, series) for series in drawn}
-    together = -(-_LEAST_STEPS // test.panel.preprocessing.horizon)
-    columns = 1 if max(map(len, chosen.values())) <= _MOST_TOGETHER * together else _WINDOWS
+    together = -(-_MIN_STEPS // test.panel.preprocessing.horizon)
+    columns = 1 if max(map(len, chosen.values())) <= _MAX_TOGETHER * together else _WINDOWS
     figure = new_figure(10 if columns == 1 else 13, 1.2 + 2.8 * len(drawn))
     for line, (series, rows) in zip(figure.subplots(len(drawn), columns, squeeze=False), chosen.items(), strict=True):
         windows = [rows] if columns == 1 else _spread(rows, columns, together)
@@ -68,7 +68,7 @@ def _draw(axes: "Axes", test: BackTest, series: int, rows: Sequence[int]) -> Non
     one, begin, horizon = panel.series[series], panel.begins[series], panel.preprocessing.horizon
     interval = " to ".join(f"{level:g}" for level in (test.levels[0], test.levels[-1]))
     origins = [int(test.positions[row]) - begin for row in rows]
-    first, last = max(0, origins[0] - max(2 * horizon, _LEAST_STEPS)), min(len(one), origins[-1] + 1 + horizon)
+    first, last = max(0, origins[0] - max(2 * horizon, _MIN_STEPS)), min(len(one), origins[-1] + 1 + horizon)
     axes.plot(grid.local_stamps(one.numbers(first, last)), one.values[first:last], color="black", lw=1, label="data")
     baseline = panel.seasonal_naive(test.positions[list(rows)]).numpy()
     for number, (row, origin) in enumerate(zip(rows, origins, strict=True)):

@@ -21,7 +21,7 @@ from gatewise.tasks.forecasting.network import statistics_of
 from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.sampling import Predictor
 from gatewise.tasks.forecasting.scaling import Changes
-from gatewise.tasks.inspected import MOST, Inspected
+from gatewise.tasks.inspected import MAX_LISTED, Inspected
 from gatewise.tasks.inspection import Report, watched
 
 
@@ -62,7 +62,7 @@ class ForecastInspection(Inspected):
         lines: list[list[str]] = []
         for row in self.rows():
             moves = [(prefix + step, value) for key, prefix in causes.items() for step, value in row[key]]
-            most = sorted(moves, key=lambda item: -abs(item[1]))[:MOST]
+            most = sorted(moves, key=lambda item: -abs(item[1]))[:MAX_LISTED]
             by = ", ".join(f"{step} {format_number(value, sign='+')}" for step, value in most)
             lines.append([row["time"], format_number(row["forecast"], 6), by])
         title = f"forecast of {self.forecast.series} after {self.forecast.after}"

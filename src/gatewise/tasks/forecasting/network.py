@@ -23,7 +23,7 @@ from gatewise.tasks.measure import Measure
 
 # The weight of "as the baseline" beside what the data says, as a share of the number of forecasts.
 _RIDGE = 0.01
-_MOST_FORECASTS = 50_000
+_MAX_FORECASTS = 50_000
 
 
 def output_for(options: ForecastOptions) -> Output:
@@ -77,7 +77,7 @@ def begin_as_linear(model: Forecaster, output: Output, panel: Panel, spans: Tens
         shared = given[:, None, :SHARED_REFERENCES].expand(-1, horizon, -1)
         references.append(torch.cat((shared, given[:, SHARED_REFERENCES:, None]), 2) if model.seasonal else shared)
         targets.append(batch.targets.double())
-        if sum(map(len, targets)) >= _MOST_FORECASTS:
+        if sum(map(len, targets)) >= _MAX_FORECASTS:
             break
     given, truth = torch.cat(references), torch.cat(targets)
     there = ~truth.isnan()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_LEAST_DEVIATION = 1e-3
+_MIN_DEVIATION = 1e-3
 
 
 class Output(ABC):
@@ -127,7 +127,7 @@ class Gaussian(Distribution):
 
     @staticmethod
     def _parts(predicted: Tensor) -> tuple[Tensor, Tensor]:
-        return predicted[..., 0], functional.softplus(predicted[..., 1]) + _LEAST_DEVIATION
+        return predicted[..., 0], functional.softplus(predicted[..., 1]) + _MIN_DEVIATION
 
 
 def pinball(predicted: Tensor, truth: Tensor, levels: Sequence[float]) -> Tensor:

@@ -96,7 +96,7 @@ class Panel:
         """The numbers of the series that positions are in."""
         return torch.bucketize(positions, self._begins, right=True) - 1
 
-    def beside(self, positions: Tensor) -> Tensor:
+    def known_to_come(self, positions: Tensor) -> Tensor:
         """What is known of the steps to come after positions beside their values, (N, K, J)."""
         return self.array_at("known", positions[:, None] + self._ahead)
 
@@ -107,7 +107,7 @@ class Panel:
     def future(self, positions: Tensor) -> Tensor:
         """The covariates of the steps to come after positions, (N, K, F)."""
         width = self.preprocessing.future_size
-        return self.beside(positions)[..., self.preprocessing.known_size - width :]
+        return self.known_to_come(positions)[..., self.preprocessing.known_size - width :]
 
     def to_come(self, positions: Tensor) -> Tensor:
         """The values after positions, (N, K) float64; NaN where missing, or where the series has ended."""

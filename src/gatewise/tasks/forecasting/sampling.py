@@ -14,7 +14,7 @@ from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.scaling import lags, references, scale_of, step_features
 
 # Sample paths that a forecast of distributions is read off, and how many rows run at once.
-_PATHS, _MOST_ROWS = 100, 32_768
+_PATHS, _MAX_ROWS = 100, 32_768
 
 
 class Predictor(NamedTuple):
@@ -73,7 +73,7 @@ def sample_quantiles(
     paths = path_count(predictor.output)
     noise = noise_of_half(paths, predictor.preprocessing.horizon)
     noise = torch.cat((noise, -noise))[:paths]  # as many above as below
-    size = max(1, _MOST_ROWS // paths)
+    size = max(1, _MAX_ROWS // paths)
     found: list[Tensor] = []
     groups = range(0, len(hidden), size)
     with Progress("drawing sample paths", "steps", len(groups) * predictor.preprocessing.horizon) as progress:

@@ -8,7 +8,7 @@ from torch import Tensor
 from gatewise.data.scaling import ROUNDING
 
 # Of the usual change of the series: a window that hardly moves is scaled by this much.
-_LEAST_OF_USUAL = 1e-3
+_MIN_OF_USUAL = 1e-3
 # Of the level: the scale of a series that has never changed.
 _NEVER_CHANGED = 1e-4
 # Near the least number of float64: what is divided by a smaller one would not be finite.
@@ -25,11 +25,11 @@ class Scale(NamedTuple):
 
     def scaled(self, values: Tensor) -> Tensor:
         """Values (N, …) in units of their windows."""
-        return (values - _beside(self.level, values)) / _beside(self.scale, values)
+        return (values - _broadcastable(self.level, values)) / _broadcastable(self.scale, values)
 
     def unscaled(self, values: Tensor) -> Tensor:
         """What `scaled` values (N, …) stand for, float64."""
-        return values.double() * _beside(self.scale, values) + _beside(self.level, values)
+        return values.double() * _broadcastable(self.scale, values) + _broadcastable(self.level, values)
 
 
 class Changes(NamedTuple):
@@ -92,7 +92,7 @@ def scale_of(windows: Tensor, usual: Tensor) -> Scale:
     deviation = widest * (ratios.square().sum(-1) / count).sqrt()
     largest = (middle + off).where(there, 0).abs().amax(-1)
     changes = deviation > ROUNDING * largest
-    scale = deviation.maximum(_LEAST_OF_USUAL * usual).where(changes, usual)
+    scale = deviation.maximum(_MIN_OF_USUAL * usual).where(changes, usual)
     scale = scale.where(scale > 0, _NEVER_CHANGED * largest)
     level = middle[:, 0] + mean
     return Scale(level, scale.where(scale > _SMALLEST, 1))
@@ -151,5 +151,5 @@ SHARED_REFERENCES = 2
 """Those that are the same for all steps to come."""
 
 
-def _beside(numbers: Tensor, values: Tensor) -> Tensor:
+def _broadcastable(numbers: Tensor, values: Tensor) -> Tensor:
     return numbers.reshape(-1, *[1] * (values.dim() - 1))

@@ -12,7 +12,7 @@ from gatewise.tasks.forecasting.panel import Panel
 from gatewise.tasks.forecasting.score_sums import ScoreSums, Sum
 
 # Errors of the baseline, from the newest, that its quantiles are taken from.
-_MOST_ERRORS = 2000
+_MAX_ERRORS = 2000
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class BackTest:
         found = naive[..., None].repeat(1, 1, len(self.levels))
         for series, rows in self._rows().items():
             begin, first = self.panel.begins[series], int(self.positions[rows].min())
-            before = torch.arange(max(begin, first - _MOST_ERRORS), first)
+            before = torch.arange(max(begin, first - _MAX_ERRORS), first)
             if len(before) > 1:
                 come = before[:, None] + torch.arange(1, found.shape[1] + 1)
                 # Of what had come by then.

@@ -8,7 +8,7 @@ from gatewise.tasks.forecasting.batches import Span
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 
 # Fewer steps say nothing of how a series goes.
-_LEAST_TO_LEARN = 8
+_MIN_TO_LEARN = 8
 
 
 class Ends(NamedTuple):
@@ -38,7 +38,7 @@ def split(length: int, horizon: int, held_out: float, test: float) -> Ends | Non
     tested = _steps(length, test) if test >= 1 else max(_steps(length, test), horizon) if test else 0
     least = 0 if held_out >= 1 else max(horizon, min(2 * horizon, length // 6))
     learned = length - tested - max(_steps(length, held_out), least)
-    return Ends(learned, length - tested, length) if learned >= _LEAST_TO_LEARN else None
+    return Ends(learned, length - tested, length) if learned >= _MIN_TO_LEARN else None
 
 
 class Tables(NamedTuple):
@@ -77,7 +77,7 @@ def split_by_tables(one: Series, tables: Tables, horizon: int, held_out: float) 
     if tables.decided == 0:
         before = split(decided, horizon, held_out, 0.0)
         return None if before is None else Ends(before.learned, decided, length)
-    return Ends(learned, decided, length) if learned >= _LEAST_TO_LEARN else None
+    return Ends(learned, decided, length) if learned >= _MIN_TO_LEARN else None
 
 
 def split_all(

@@ -12,7 +12,7 @@ from gatewise.tasks.forecasting.scaling import Changes, lags, references, scale_
 NAN = float("nan")
 
 
-class Past(NamedTuple):
+class History(NamedTuple):
     """What is kept of N series that have been read so far.
 
     Attributes:
@@ -26,13 +26,13 @@ class Past(NamedTuple):
     state: State | None
 
     @classmethod
-    def nothing(cls, predictor: Predictor, count: int) -> "Past":
+    def nothing(cls, predictor: Predictor, count: int) -> "History":
         """That of series of which nothing was read yet."""
         buffer = torch.full((count, predictor.buffer_width), NAN, dtype=torch.float64)
         return cls(buffer, Changes(*torch.zeros(2, count, dtype=torch.float64)), None)
 
 
-def read_step(predictor: Predictor, past: Past, values: Tensor, known: Tensor) -> tuple[Tensor, Past]:
+def read_step(predictor: Predictor, past: History, values: Tensor, known: Tensor) -> tuple[Tensor, History]:
     """Read one more step of N series.
 
     Args:
@@ -52,7 +52,7 @@ def read_step(predictor: Predictor, past: Past, values: Tensor, known: Tensor) -
     window = buffer[:, -predictor.preprocessing.window :]
     features, _ = step_features(window, changes.usual, missing, known)
     hidden, state = predictor.model.step(features.to(predictor.model.blend), past.state)
-    return hidden, Past(buffer, changes, state)
+    return hidden, History(buffer, changes, state)
 
 
 def forecast(predictor: Predictor, hidden: Tensor, buffer: Tensor, usual: Tensor, future: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def forecast(predictor: Predictor, hidden: Tensor, buffer: Tensor, usual: Tensor
     Args:
         predictor: what forecasts.
         hidden: (N, H).
-        buffer: (N, `Predictor.buffer_width`) float64, see `Past`.
+        buffer: (N, `Predictor.buffer_width`) float64, see `History`.
         usual: (N,) float64, the size of a usual change.
         future: (N, K, F), the covariates of these steps.
 

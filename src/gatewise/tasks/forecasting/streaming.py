@@ -20,7 +20,7 @@ from gatewise.progress import say
 from gatewise.tasks.forecasting.preprocessing import Preprocessing
 from gatewise.tasks.forecasting.sampling import Predictor, sample_quantiles
 from gatewise.tasks.forecasting.scaling import scale_of
-from gatewise.tasks.forecasting.stepping import NAN, Past, forecast, read_step
+from gatewise.tasks.forecasting.stepping import NAN, History, forecast, read_step
 
 _NONE: Numbers = np.empty(0)
 
@@ -34,7 +34,7 @@ class LiveSeries:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
-        self._past = Past.nothing(predictor, 1)
+        self._past = History.nothing(predictor, 1)
         self._hidden: Tensor | None = None
         # By step, from the last one that was read on.
         self._covariates: dict[int, Numbers] = {}
@@ -78,7 +78,7 @@ class LiveSeries:
         return self.has_begun and not np.array_equal(before, self._ahead(), equal_nan=True)
 
     @property
-    def lacks(self) -> int | None:
+    def first_unknown(self) -> int | None:
         """The first of the steps to come whose covariates are not known."""
         unknown = np.flatnonzero(np.isnan(self._ahead()).any(1))
         return self.last + 1 + int(unknown[0]) if self.last is not None and len(unknown) else None
@@ -199,8 +199,8 @@ class Rows:
                 rows = self._read(number, head, line)
             except ValueError as error:
                 # The reader of CSV counts from the line of names.
-                predicted = str(error).replace(f"{self._where}: line {2 if head else 1}:", f"{where}:")
-                say(f"warning: {predicted}; the row is skipped")
+                message = str(error).replace(f"{self._where}: line {2 if head else 1}:", f"{where}:")
+                say(f"warning: {message}; the row is skipped")
                 continue
             yield from rows
 
@@ -278,13 +278,13 @@ def follow(
             continue
         if not one.has_begun or one.last is None or not changed:
             continue
-        lacking = one.lacks
-        if lacking is None:
+        unknown = one.first_unknown
+        if unknown is None:
             waiting.discard(name)
             yield name, one.last, one.forecast()
         elif name not in waiting:
             waiting.add(name)
-            (stamp,) = preprocessing.grid.written(np.array([lacking]))
+            (stamp,) = preprocessing.grid.written(np.array([unknown]))
             say(
                 f"warning: {where}: series {name!r}: no {', '.join(preprocessing.known_ahead)} at {stamp}; forecasts "
                 f"continue once rows without a value have the covariates of all {preprocessing.horizon} steps to come"

@@ -47,7 +47,7 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
     total_steps = settled.steps(len(batches))
     module = SequenceModule(model, statistics_of(model, output), settled, measure, total_steps)
     scored = corpus.scored
-    to_learn, decided, whole = (sum(counts) for counts in zip(*corpus.ends, strict=True))
+    learned, decided, total = (sum(counts) for counts in zip(*corpus.ends, strict=True))
     return Job(
         settled,
         module,
@@ -57,8 +57,8 @@ def prepare(options: ForecastOptions, folder: RunFolder | None) -> Job:
         corpus.source,
         corpus.hashes,
         (
-            f"series: {len(corpus.series):,}, steps of {preprocessing.grid.title}; to learn from {to_learn:,}, "
-            f"held out {decided - to_learn:,}, test {whole - decided:,}",
+            f"series: {len(corpus.series):,}, steps of {preprocessing.grid.title}; to learn from {learned:,}, "
+            f"held out {decided - learned:,}, test {total - decided:,}",
             f"horizon {preprocessing.horizon}, season {preprocessing.season}, window {preprocessing.window}; "
             f"calendar: {', '.join(preprocessing.cycles) or 'none'}; covariates: {preprocessing.future_size}",
         ),

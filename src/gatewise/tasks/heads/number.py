@@ -27,7 +27,7 @@ class Number(NamedTuple):
     value: float
 
 
-class _Spread:
+class _SquaredDeviations:
     """The sum of squared distances of numbers from their mean, of parts (Chan, Golub & LeVeque 1983, eq. 2.1).
 
     Attributes:
@@ -121,7 +121,7 @@ class NumberHead(SequenceHead):
 
     def scores_of(self, parts: Iterable[ScoredPart], plot: Path | None = None) -> dict[str, Any]:
         """``mae``, ``rmse`` and, unless all are the same, ``r2``; beside those of the training data's mean."""
-        totals, spread = np.zeros(4), _Spread()
+        totals, spread = np.zeros(4), _SquaredDeviations()
         for logits, targets in parts:
             truth = np.fromiter(map(_value, targets), np.float64)
             off = np.array([found.value for found in self.predictions(logits)]) - truth

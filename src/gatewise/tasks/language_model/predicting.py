@@ -63,8 +63,8 @@ def _scored(scores: Iterator[TokenScore], format: str | None) -> Iterable[str | 
     if format in (None, "jsonl"):
         return written(rows, format)
     # The columns of tables have one type each.
-    return written(({**row, "top": [_top(*one) for one in row["top"]]} for row in rows), format)
+    return written(({**row, "top": [_prediction_row(*one) for one in row["top"]]} for row in rows), format)
 
 
-def _top(token: str, probability: float) -> dict[str, str | float]:
+def _prediction_row(token: str, probability: float) -> dict[str, str | float]:
     return {"token": token, "probability": probability}

@@ -30,7 +30,7 @@ from gatewise.tasks.sampling import check_sampling, sampling_probabilities
 from gatewise.tasks.trained import Trained
 from gatewise.tasks.unknown_characters import UnknownCharacters
 
-_LEAST_TOKENS = 1000
+_MIN_TOKENS = 1000
 
 
 class TrainedLanguageModel(Trained):
@@ -90,7 +90,7 @@ class TrainedLanguageModel(Trained):
     def subsample(self, scored: Mapping[str, EncodedText], share: float) -> dict[str, EncodedText]:
         """The beginning of each text."""
         return {
-            name: text.beginning(max(int(share * len(text)), _LEAST_TOKENS), self.vocabulary)
+            name: text.beginning(max(int(share * len(text)), _MIN_TOKENS), self.vocabulary)
             for name, text in scored.items()
         }
 

@@ -13,7 +13,7 @@ from gatewise.formatting import aligned, format_number
 from gatewise.models.sequence_to_sequence import SequenceToSequence
 from gatewise.models.vocabulary_loss import vocabulary_loss
 from gatewise.tasks.heat_map import plot_heat_map
-from gatewise.tasks.inspected import MOST, Inspected, escaped
+from gatewise.tasks.inspected import MAX_LISTED, Inspected, escaped
 from gatewise.tasks.inspection import Report, watched
 from gatewise.tasks.sequence_to_sequence.network import make_batches
 from gatewise.tasks.sequence_to_sequence.text_side import TextSide
@@ -42,7 +42,7 @@ class AnswerInspection(Inspected):
     def __str__(self) -> str:
         lines = []
         for row in self._attention_rows():
-            most = sorted(row["weights"], key=lambda item: -item[1])[:MOST]
+            most = sorted(row["weights"], key=lambda item: -item[1])[:MAX_LISTED]
             attended = ", ".join(f"{escaped(token)} {format_number(value, 2)}" for token, value in most)
             lines.append([escaped(row["token"]), attended])
         table = aligned([["token", "most attended"], *lines], "<<") if lines else "no attention in this model"

@@ -112,7 +112,7 @@ class EncodedPairs(NamedTuple):
     targets: RowTensors
     cut: int
 
-    def of_targets_within(self, longest: int) -> tuple[RowTensors, RowTensors]:
+    def with_targets_up_to(self, longest: int) -> tuple[RowTensors, RowTensors]:
         """The sources and targets of the pairs whose target has at most `longest` tokens."""
         store, chosen = self.targets.store, np.flatnonzero(self.targets.lengths <= longest)
         return RowTensors(store, _SOURCE, chosen), RowTensors(store, _TARGET, chosen)

@@ -42,7 +42,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
     parts, sampled = _learn(options, corpus.training) if folder is None else (_read(folder), "")
     source, target = sides_of_parts(parts)
     training = encode_pairs(source, target, corpus.training, options.longest)
-    sources, targets = training.of_targets_within(options.longest)
+    sources, targets = training.with_targets_up_to(options.longest)
     if not len(targets):
         raise ValueError(f"longest: no target has at most {options.longest} tokens (unit {options.unit}); raise it")
     model = make_checked(lambda: make_model(options, source, target), options, folder)
@@ -55,7 +55,7 @@ def prepare(options: SequenceToSequenceOptions, folder: RunFolder | None) -> Job
         total_steps=options.steps(len(batches)),
     )
     if folder is None:
-        _say_repeated(corpus)
+        _warn_of_repeated_pairs(corpus)
     scored = encode_pairs(source, target, corpus.deciding, options.longest)
     count = len(scored.sources)
     sample = [scored.sources[index] for index in spread(count, min(_SEARCHED, count))]
@@ -100,7 +100,7 @@ def _learn(options: SequenceToSequenceOptions, pairs: Sequence[Pair]) -> tuple[d
     return {**parts_of(source, target), "frequent_words": words}, fact
 
 
-def _say_repeated(corpus: Examples[Pair]) -> None:
+def _warn_of_repeated_pairs(corpus: Examples[Pair]) -> None:
     """Warn of pairs to be scored that are in the training data too."""
     training = _digests(corpus.training)
     for name, pairs in corpus.scored.items():
