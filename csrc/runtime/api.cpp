@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 extern "C" {
 #ifdef MODEL_ALL_SETS // of x86-64, each a file of its own
@@ -30,6 +33,17 @@ const model_functions *chosen() {
   for (const model_functions *one : sets)
     if (one->vector_bytes <= widest) return one;
   return nullptr;
+}
+
+// Aligned to lines of the cache, or where there is much of it to large pages, whose addresses fill a cache evenly.
+void *allocated(int64_t size) {
+  constexpr int64_t line = 64, page = int64_t(1) << 21;
+  const int64_t unit = size < page ? line : page;
+  void *const memory = std::aligned_alloc(size_t(unit), size_t((size + unit - 1) / unit * unit));
+#ifdef MADV_HUGEPAGE
+  if (memory && unit == page) madvise(memory, size_t(size), MADV_HUGEPAGE);
+#endif
+  return memory;
 }
 
 model_instance *refused(const char *message) {
@@ -59,7 +73,7 @@ MODEL_API model_instance *model_create(const void *weights, int64_t bytes, int64
   const char *message = "";
   const int64_t size = functions->size(max_batch, chunk, given.count, &message);
   if (size < 0) return refused(message);
-  void *const memory = std::aligned_alloc(64, size_t(size + 63) / 64 * 64);
+  void *const memory = allocated(size);
   if (!memory) return refused("there is no memory for the instance");
   model_instance *const instance = functions->place(memory, size, weights, bytes, max_batch, chunk, given, &message);
   if (!instance) {
