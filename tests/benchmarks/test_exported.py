@@ -3,7 +3,9 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import functions
@@ -30,3 +32,15 @@ def test_a_step_is_timed_beside_onnx_runtime(
     assert lines[2] == "| 4, one step | 3.0 µs | 1.5 µs | 2.00× (2.00–2.00) |"
     assert re.fullmatch(r"library of 4: [0-9,]+ bytes", lines[4])
     assert re.fullmatch(r"from the start of the program to its end after one answer: [0-9.]+ ms", lines[5])
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+@pytest.mark.filterwarnings("ignore")
+def test_results_that_differ_are_not_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int | None) -> None:
+    wrong = SimpleNamespace(
+        step=lambda x: np.zeros((1, 4), np.float32), run=lambda x: np.zeros((3, 1, 4), np.float32), reset=lambda: None
+    )
+    monkeypatch.setattr(exported.gatewise, "to_c", lambda *given, **options: None)
+    monkeypatch.setattr(exported.runtime, "load", lambda *given, **options: wrong)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        exported.exported(4, steps, tmp_path)
