@@ -245,6 +245,19 @@ def test_the_engine_shows_states_and_norms_with_units_split_among_threads(monkey
         torch.set_num_threads(threads)
 
 
+@needs_engine
+@pytest.mark.parametrize("layer", LAYERS)
+def test_units_split_among_threads(layer: Any, monkeypatch: pytest.MonkeyPatch):
+    """Of both widths, whose strips of units are 5 and 3 with the widest registers."""
+    monkeypatch.setattr(execution, "SHARE_SMALL", 1)
+    torch.manual_seed(0)
+    one = layer(I, 37, proj_size=17, bidirectional=True, init="torch", dtype=torch.float64)
+    hx = [torch.randn(2, B, width, dtype=torch.float64) for width in (17, 37)]
+    for team in ((6, 1), (6, 2)):  # six slices, on one thread or two
+        monkeypatch.setattr(execution, "team", lambda team=team: team)
+        check_call(one, torch.randn(T, B, I, dtype=torch.float64), hx, lengths=LENGTHS, reset=torch.rand(T, B) < 0.3)
+
+
 def test_arguments_that_do_not_fit():
     with pytest.raises(
         ValueError, match=r"proj_size: expected the width P of the state h .* less than hidden_size=9, got 9"

@@ -70,6 +70,11 @@ def test_the_form_of_what_is_returned():
     assert (h.shape, c.shape) == ((3, 2, 2), (3, 2, 4))
     assert torch.equal(c[-1], c_n[0])
     assert torch.autograd.gradcheck(lambda x: projected(x)[2], given)
+    # A compiler works with the shapes that the operator declares.
+    compiled = torch.compile(
+        lambda x: torch.cat(projected(x)[2], -1).view(3, 2, 6), fullgraph=True, backend="aot_eager"
+    )
+    torch.testing.assert_close(compiled(given), torch.cat([h, c], -1))
     with torch.no_grad():  # of a stack that otherwise runs as one call
         deep = gatewise.LSTM(3, 4, 2, return_states=True)
         output, (_, c_n), (h, c) = deep(x)
