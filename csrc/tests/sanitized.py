@@ -10,4 +10,4 @@ from gatewise.kernels.cpu import buffer_pool, library, workspace
 
 library.FOLDER = Path(os.environ["GATEWISE_TEST_ENGINE"])
 buffer_pool.LIMIT = 0
-workspace.MOST_KEPT = 0
+workspace.KEPT = 0
