@@ -22,8 +22,8 @@ from gatewise.tasks.forecasting.scores import BackTest
 
 # Steps of all series of a batch together.
 _MAX_STEPS = 200_000
-# Quantiles of the forecasts of a back-test, and twice the steps of its series, that memory easily holds.
-_MAX_NUMBERS = 2_000_000
+# Numbers that memory easily holds: quantiles of the forecasts of a back-test, and what a panel has of the steps.
+_MAX_NUMBERS, _NUMBERS_OF_STEP = 2_000_000, 10
 
 
 def back_tests(predictor: Predictor, scored: Scored, spans: Sequence[Span], what: str) -> Iterator[BackTest]:
@@ -73,7 +73,7 @@ def sample_of(predictor: Predictor, spans: Sequence[Span]) -> Sequence[Span]:
 
 
 def _size(predictor: Predictor, span: Span) -> int:
-    return span.forecasts * predictor.preprocessing.horizon * len(predictor.levels) + 2 * (span.last + 1)
+    return span.forecasts * predictor.preprocessing.horizon * len(predictor.levels) + _NUMBERS_OF_STEP * (span.last + 1)
 
 
 def roll(
