@@ -92,7 +92,12 @@ class Case:
 
 def heads_of(cell: Cell, hidden_size: int) -> int:
     """The heads of a layer of this cell in tests: as few as there can be, but more than one."""
-    return min((n for n in range(2, hidden_size) if hidden_size % n == 0), default=1) if cell.heads else 1
+    return min((n for n in possible_heads(cell, hidden_size) if 1 < n < hidden_size), default=1)
+
+
+def possible_heads(cell: Cell, hidden_size: int) -> list[int]:
+    """All that a layer of this cell can have."""
+    return [n for n in range(1, hidden_size + 1) if hidden_size % n == 0] if cell.heads else [1]
 
 
 def projection_of(cell: Cell, hidden_size: int) -> int:

@@ -26,6 +26,7 @@ from gatewise.compiler import simplify
 from gatewise.equations import Cell
 from gatewise.kernels import Call, Choice, run
 from gatewise.kernels.observers import Record
+from tests.agreement import possible_heads
 from tests.compiler.agreement import Run, furthest, outcome, shaken
 from tests.compiler.compiled import compiled_cells
 from tests.compiler.evaluation import random_leaves
@@ -92,7 +93,8 @@ class Trial:
             "steps": steps,
             "batch": batch,
             "input_size": draw.randint(1, 5),
-            "hidden_size": draw.choice((*range(1, 10), 16, 17, 33, 40)),
+            "hidden_size": (hidden := draw.choice((*range(1, 10), 16, 17, 33, 40))),
+            "heads": draw.choice(possible_heads(cell, hidden)),
             "lengths": [draw.randint(0, steps) for _ in range(batch)] if draw.random() < 0.4 else None,
             "reset": draw.random() < 0.4,
             "dtype": draw.choice((torch.float64, torch.float64, torch.float32)),

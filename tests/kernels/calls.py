@@ -31,6 +31,7 @@ def call_of(
     requires_grad: bool = True,
     sequences: bool = False,
     seed: int = 0,
+    heads: int | None = None,
 ) -> Call:
     """A call on random values of a seed; ``lengths`` for the rows, ``reset`` for some boundaries."""
     cell = {**ALL_CELLS, "masked": masked}[cell] if isinstance(cell, str) else cell
@@ -48,8 +49,8 @@ def call_of(
         return value.to(device, dtype).requires_grad_(requires_grad)
 
     def parameter(group: str) -> Tensor:
-        heads = heads_of(cell, hidden_size)
-        value = leaf(*cell.parameter_shape(group, input_size, hidden_size, projection, heads))
+        n = heads_of(cell, hidden_size) if heads is None else heads
+        value = leaf(*cell.parameter_shape(group, input_size, hidden_size, projection, n))
         return torch.full_like(value, 1 / hidden_size, requires_grad=requires_grad) if group == MEAN else value
 
     flags = torch.rand(steps, batch, generator=draw) < 0.3

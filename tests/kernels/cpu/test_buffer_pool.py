@@ -27,7 +27,7 @@ def empty_pool() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 3001), (1000, 1001), (2, 3, 50000)], ids=str)
+@pytest.mark.parametrize("shape", [(1,), (3,), (0, 5), (7, 3001), (1000, 1001), (2, 3, 50000)], ids=str)
 def test_a_tensor_as_asked_for(shape: tuple[int, ...], dtype: torch.dtype):
     tensor = buffer_pool.empty(shape, dtype)
     assert tensor.shape == shape

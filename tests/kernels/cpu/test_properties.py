@@ -15,6 +15,7 @@ from torch import Tensor
 from gatewise.cells import lookup, names
 from gatewise.compiler import without_bias
 from gatewise.kernels import Call, Directions
+from tests.agreement import possible_heads
 from tests.combinations import examples
 from tests.kernels.calls import DIRECTIONS, call_of, flat, on_engine, on_reference
 from tests.kernels.cpu.workspaces import full_of_nan
@@ -28,14 +29,16 @@ def calls(draw: st.DrawFn) -> Call:
     cell = lookup(draw(st.sampled_from(names())))
     steps, batch = draw(st.integers(1, 6)), draw(st.integers(1, 9))
     lengths = draw(st.none() | st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
+    # Less than a register, several strips, and parts of them.
+    hidden = draw(st.integers(1, 9) | st.sampled_from([16, 17, 33, 70]))
     return call_of(
         cell if draw(st.booleans()) else without_bias(cell),
         draw(st.sampled_from(DIRECTIONS)),
         steps=steps,
         batch=batch,
         input_size=draw(st.integers(1, 5)),
-        # Less than a register, several strips, and parts of them.
-        hidden_size=draw(st.integers(1, 9) | st.sampled_from([16, 17, 33, 70])),
+        hidden_size=hidden,
+        heads=draw(st.sampled_from(possible_heads(cell, hidden))),
         lengths=lengths,
         reset=draw(st.booleans()),
         requires_grad=False,

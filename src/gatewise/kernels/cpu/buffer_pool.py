@@ -41,7 +41,7 @@ def held() -> int:
 
 def _rounded(size: int) -> int:
     """One of eight sizes per power of two, so that slightly different lengths reuse the same buffers."""
-    step = max(1 << (size.bit_length() - 4), 64)
+    step = max(1 << max(size.bit_length() - 4, 0), 64)
     return -(-size // step) * step
 
 
