@@ -111,8 +111,8 @@ void check_packing(int64_t count, int64_t hidden, int64_t depth, int64_t group, 
         const int64_t at = strip + lane + group * (transposed ? o * deep + k / halves : k / halves * count + o);
         wanted[at * halves + k % halves] = blocks[o][transposed ? k * hidden + u : u * depth + k];
       }
-  gatewise::Packing<T> packing{addresses.data(), count,  hidden,        depth, group,
-                               transposed,       paired, packed.data(), slices};
+  gatewise::Packing<T> packing{addresses.data(), count,  hidden, depth,         group,
+                               transposed,       paired, 0,      packed.data(), slices};
   gatewise::spread(packing, slices, slices, team);
   compare("packing " + std::to_string(count) + " of " + std::to_string(hidden) + " " + std::to_string(depth) + " by " +
               std::to_string(group) + (transposed ? " transposed" : "") + (paired ? " paired" : "") + " bytes " +
