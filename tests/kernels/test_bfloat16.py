@@ -185,6 +185,26 @@ def test_a_step_a_stream_and_a_stack_are_the_sequence():
 
 
 @needs_engine
+def test_frozen_weights_are_packed_for_each_precision_that_calls_ask_for():
+    torch.manual_seed(0)
+    layer, x = gatewise.LSTM(7, 9).requires_grad_(False), torch.randn(6, 4, 7, requires_grad=True)
+
+    def results() -> list[Tensor]:
+        output = layer(x)[0]
+        return [output, *torch.autograd.grad(output.sum(), x)]
+
+    expected = results()
+    with asked_by("switch", layer):
+        rounded = results()
+    with layer.frozen():
+        for _ in range(2):
+            assert all(map(torch.equal, results(), expected))
+            with asked_by("switch", layer):
+                assert all(map(torch.equal, results(), rounded))
+    assert not torch.equal(rounded[0], expected[0])
+
+
+@needs_engine
 @pytest.mark.parametrize("cell", ["lstm", "gru_cho2014"])
 def test_the_load_of_the_machine_changes_no_bit(cell: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(execution, "SHARE_SMALL", 1)
