@@ -128,6 +128,8 @@ def test_however_it_is_asked_for_the_bits_are_the_same(backend: str):
         with asked_by(source, layer):
             assert "products in bf16" in layer.backend_for(x).reason
             output, state = layer(x)
+            with torch.no_grad():  # a whole stack at once
+                mostly_equal(layer(x)[0], output, "without gradients")
         found.append([output, *gradients(output, (state,), tuple(layer.parameters()))])
     for one in found[1:]:
         assert all(map(torch.equal, one, found[0]))
