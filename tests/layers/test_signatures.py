@@ -34,10 +34,10 @@ def test_every_option_is_in_the_signature(name: str):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_options_are_those_of_recurrent(name: str):
-    """With its types and defaults; only initial weights are torch's."""
+    """With its types and defaults; only initial weights are torch's, and no matrix is divided into heads."""
     parameters, general = parameters_of(LAYERS[name]), parameters_of(Recurrent)
     missing = general.keys() - parameters.keys()
-    fixed = {"cell", "bidirectional", "reverse"} if name.startswith("Bi") else {"cell"}
+    fixed = {"cell", "heads", *(("bidirectional", "reverse") if name.startswith("Bi") else ())}
     assert missing == fixed | ({"proj_size"} if name in ("BiRNN", "BiGRU") else set())
     assert parameters.keys() - general.keys() - CHOICES == set()
     for option in general.keys() & parameters.keys() - {"init"}:

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+_HEADS = "gatewise.Recurrent has heads, for cells such as slstm whose matrices are divided"
 _GATES = "the gates' activations are part of a cell's equations; define another with @gatewise.cell"
 _OUTPUTS = "a layer returns the outputs of all steps and the final state: output, state = layer(x)"
 _INIT = "initial weights are chosen with init=, biases with init=gatewise.Init(…)"
@@ -35,6 +36,8 @@ _MEANINGS: dict[str, tuple[str, ...] | str] = {
     **dict.fromkeys(("use_peepholes", "peepholes"), ("peephole", "gatewise.PeepholeLSTM has peepholes")),
     "projection_size": ("proj_size",),
     "proj_size": "gatewise.LSTM and gatewise.PeepholeLSTM have projections; put an nn.Linear after this layer",
+    **dict.fromkeys(("num_heads", "n_heads"), ("heads", _HEADS)),
+    "heads": _HEADS,
     "recurrent_dropout_rate": ("recurrent_dropout",),
     **dict.fromkeys(("return_sequences", "return_sequence"), _OUTPUTS),
     "output_only": ("return_state",),
