@@ -46,7 +46,7 @@ def model_of(call: Call) -> ModelProto:
         name="call",
     )
     model = ir.Model(graph, ir_version=10)
-    name_loops(node for node in graph if node.op_type == "Scan")
+    name_loops((node for node in graph if node.op_type == "Scan"), "loop")
     proto = ir.serde.serialize_model(model)
     onnx.checker.check_model(proto, full_check=True)
     return proto
