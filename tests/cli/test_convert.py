@@ -70,8 +70,13 @@ def test_projections_and_heads_are_converted(folder, capsys, layer: gatewise.Rec
     back = torch.load("back.pt", weights_only=True)
     assert identities_of(back)[""]["cell"] == name
     assert all(torch.equal(back[key], weight) for key, weight in layer.state_dict().items())
-    assert leave("convert", "own.safetensors", "--to", "keras", "-o", "model.keras") == 2
-    assert name in capsys.readouterr().err
+
+
+def test_keras_has_no_such_cell(folder, capsys):
+    pytest.importorskip("h5py")
+    torch.save(dict(gatewise.Recurrent("slstm", 3, 4, heads=2).state_dict()), "bare.pt")
+    assert leave("convert", "bare.pt", "--to", "keras", "-o", "model.keras", "--cell", "slstm") == 2
+    assert "slstm" in capsys.readouterr().err
 
 
 def test_gates_come_into_the_order_of_torch(folder):
