@@ -20,4 +20,4 @@ def test_a_row_for_each_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     ]
     assert all(0 < float(row[3]) <= float(row[2]) * 10 for row in rows)
     assert [bool(row[5]) for row in rows] == [True] + [False] * 7
-    assert "times what the third takes" in lines[-1]
+    assert "times as long as the third, that of a seen T" in lines[-1]

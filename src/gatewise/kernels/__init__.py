@@ -3,8 +3,8 @@
 from gatewise.kernels.bfloat16 import products_asked, products_switched
 from gatewise.kernels.call import AUTO, Call, Directions, check_lengths
 from gatewise.kernels.choice import BackendName, Choice
-from gatewise.kernels.cpu import forward as forward_on_cpu
 from gatewise.kernels.cpu import runs as runs_on_cpu
+from gatewise.kernels.cpu.execution import forward as forward_on_cpu
 from gatewise.kernels.cpu.library import engine
 from gatewise.kernels.cpu.packed import IntegerPrecision, PackedWeights, Precision
 from gatewise.kernels.dispatch import check_backend_name

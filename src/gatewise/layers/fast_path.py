@@ -164,7 +164,7 @@ def plain_step(
         False,
         products_switched(x_t.dtype, "cpu"),
     )
-    output, states, _ = forward_on_cpu(call, False)
+    output, states, _ = forward_on_cpu(call, False)  # of float32 or float64
     return output, states[0] if len(states) == 1 else states
 
 

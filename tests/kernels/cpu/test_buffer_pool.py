@@ -55,8 +55,8 @@ def test_memory_is_used_again_when_the_last_view_is_gone():
 
 def test_at_most_an_eighth_is_lost_to_rounding():
     for size in range(buffer_pool.SMALLEST, 3 * buffer_pool.SMALLEST, 4097):
-        assert size <= buffer_pool._rounded(size) <= 1.125 * size + 64
-        assert buffer_pool._rounded(buffer_pool._rounded(size)) == buffer_pool._rounded(size)
+        assert size <= buffer_pool.rounded(size) <= 1.125 * size + 64
+        assert buffer_pool.rounded(buffer_pool.rounded(size)) == buffer_pool.rounded(size)
 
 
 def test_small_tensors_are_left_to_the_allocator():

@@ -70,7 +70,7 @@ class Counted:
             return lease
 
         self._patch.setattr(buffer_pool, "_take", counted)
-        self._patch.setattr(buffer_pool, "_rounded", lambda size: size)
+        self._patch.setattr(buffer_pool, "rounded", lambda size: size)
         self._patch.setattr(buffer_pool, "SMALLEST", 1)
         buffer_pool.clear()
         return self

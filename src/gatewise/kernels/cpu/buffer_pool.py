@@ -26,7 +26,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     size = count * dtype.itemsize
     if size < SMALLEST:
         return torch.empty(shape, dtype=dtype, device=_CPU)
-    return torch.frombuffer(_take(_rounded(size)), dtype=dtype, count=count).view(shape)
+    return torch.frombuffer(_take(rounded(size)), dtype=dtype, count=count).view(shape)
 
 
 def clear() -> None:
@@ -39,7 +39,7 @@ def held() -> int:
     return sum(size * len(blocks) for size, blocks in list(_free.items()))
 
 
-def _rounded(size: int) -> int:
+def rounded(size: int) -> int:
     """One of eight sizes per power of two, so that slightly different lengths reuse the same buffers."""
     step = max(1 << max(size.bit_length() - 4, 0), 64)
     return -(-size // step) * step

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy
 
+from gatewise.kernels.cpu.buffer_pool import rounded
+
 # Workspaces that no call uses.
 KEPT = 8
 
@@ -21,11 +23,12 @@ class Workspace(NamedTuple):
 
 
 def larger(size: int) -> Workspace:
-    """A new workspace of ``size`` bytes.
+    """A new workspace of at least ``size`` bytes, so that one for slightly longer sequences is often large enough.
 
     Raises:
         MemoryError: when there is not enough memory.
     """
+    size = rounded(size)
     try:
         memory = numpy.empty(size, dtype=numpy.uint8)
     except MemoryError:
