@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call, grad, vmap
 
+from gatewise.diagnostics import Trace
 from gatewise.layers import Recurrent
 from tests.agreement import Results, assert_agrees, rounded_if_normalised
 
@@ -109,3 +111,24 @@ def check_steps(
     plain = exact if x.dtype == torch.float64 else whole(x.dtype)
     rounded = rounded_if_normalised(layer.cell, x.dtype, lambda: whole(torch.float64))
     assert_agrees({"output": torch.stack([*outputs]), **finals}, exact, plain, x.dtype, rounded=rounded)
+
+
+def check_contributions(trace: Trace, layer: Recurrent) -> None:
+    """The contributions of the steps add up to the gradients of a watched layer."""
+    shares = trace.contributions(shares=True)
+    for name, parameter in layer.named_parameters():
+        torch.testing.assert_close(shares[name].sum(0), parameter.grad, rtol=1e-9, atol=1e-10)
+    assert trace.diagnose() is not None
+
+
+def check_gradients_by_row(layer: Recurrent, x: Tensor) -> None:
+    """The gradients of rows, by torch.func, add up to those of the batch."""
+    parameters = dict(layer.named_parameters())
+
+    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
+        return functional_call(layer, parameters, (row,))[0].square().sum()
+
+    by_row = vmap(grad(loss), (None, 1))(parameters, x)
+    layer(x)[0].square().sum().backward()
+    for name, parameter in parameters.items():
+        torch.testing.assert_close(by_row[name].sum(0), parameter.grad)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call
 
 import gatewise
 from gatewise.equations import Cell, cell, sigmoid, tanh
@@ -13,7 +13,7 @@ from gatewise.equations.tracing import DefinitionError
 from gatewise.kernels.cpu import execution
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
-from tests.layers.oracle import call, check_call
+from tests.layers.oracle import call, check_call, check_contributions, check_gradients_by_row
 
 T, B, I = 6, 3, 5  # noqa: E741
 LENGTHS = torch.tensor([4, 1, 6])
@@ -175,28 +175,18 @@ def test_watched_contributions_add_up_to_the_gradients():
         output, (h, _) = one(x, lengths=LENGTHS)
         (output.square().sum() + h.sum()).backward()
     assert trace.gates()["l0.i"].shape[-1] == 12
-    shares = trace.contributions(shares=True)
-    for name, parameter in one.named_parameters():
-        torch.testing.assert_close(shares[name].sum(0), parameter.grad, rtol=1e-9, atol=1e-10)
-    assert trace.diagnose() is not None
+    check_contributions(trace, one)
 
 
 def test_second_derivatives_and_transforms():
     one, x = made(), torch.randn(T, B, I, dtype=torch.float64)
-    parameters = dict(one.named_parameters())
     small = x[:3].clone().requires_grad_()
     assert torch.autograd.gradcheck(
         lambda x, R: functional_call(one, {"weight_hh_l0": R}, (x,))[0], (small, one.weight_hh_l0)
     )
     assert torch.autograd.gradgradcheck(lambda x: one(x)[0], small, atol=1e-6)
 
-    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
-        return functional_call(one, parameters, (row,))[0].square().sum()
-
-    by_row = vmap(grad(loss), (None, 1))(parameters, x)
-    one(x)[0].square().sum().backward()
-    for name, parameter in parameters.items():
-        torch.testing.assert_close(by_row[name].sum(0), parameter.grad)
+    check_gradients_by_row(one, x)
 
 
 def test_compiled_is_eager():

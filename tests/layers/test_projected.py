@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import gatewise
@@ -14,7 +13,7 @@ from gatewise.equations.tracing import DefinitionError
 from gatewise.kernels.cpu import execution
 from tests.kernels.cpu.workspaces import full_of_nan
 from tests.kernels.engine import needs_engine
-from tests.layers.oracle import call, check_call, check_steps
+from tests.layers.oracle import call, check_call, check_contributions, check_gradients_by_row, check_steps
 
 T, B, I, H, P = 7, 3, 5, 9, 4  # noqa: E741
 LENGTHS = torch.tensor([4, 1, 7])
@@ -129,24 +128,14 @@ def test_watched_states_and_gradients_have_their_widths():
     assert widths == {"l0.h": P, "l0.c": H, "l0_reverse.h": P, "l0_reverse.c": H}
     valid = torch.arange(T)[:, None] < LENGTHS
     torch.testing.assert_close(trace.states()["l0.h"][valid], output[..., :P][valid])
-    shares = trace.contributions(shares=True)
-    for name, parameter in one.named_parameters():
-        torch.testing.assert_close(shares[name].sum(0), parameter.grad, rtol=1e-9, atol=1e-10)
-    assert trace.diagnose() is not None
+    check_contributions(trace, one)
 
 
 def test_second_derivatives_windows_and_transforms():
     one, x = made(), torch.randn(T, B, I, dtype=torch.float64)
     assert torch.autograd.gradgradcheck(lambda x: one(x)[0], x[:3].clone().requires_grad_(), atol=1e-6)
-    parameters = dict(one.named_parameters())
 
-    def loss(parameters: dict[str, Tensor], row: Tensor) -> Tensor:
-        return functional_call(one, parameters, (row,))[0].square().sum()
-
-    by_row = vmap(grad(loss), (None, 1))(parameters, x)
-    one(x)[0].square().sum().backward()
-    for name, parameter in parameters.items():
-        torch.testing.assert_close(by_row[name].sum(0), parameter.grad)
+    check_gradients_by_row(one, x)
 
 
 def test_truncated_windows_add_up_to_the_whole():
